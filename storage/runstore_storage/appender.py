@@ -1,0 +1,168 @@
+"""Group commit: appends that arrive together are committed together.
+
+Appends queue in lanes, a run always in the same one, so the appends of a run keep their order. Each
+lane commits one batch at a time; what arrives meanwhile forms the next batch. A batch decides each
+append on its own: a refusal fails that append and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from runstore_storage.engine import is_rolled_back, writing
+from runstore_storage.errors import Overloaded, RunNotFound, StorageError, StorageUnavailable
+from runstore_storage.records import Appended, Event, Guard, RunKey
+from runstore_storage.writing import PreparedEvent, find_known, lock_runs, prepare, store
+
+MAX_BATCH_EVENTS = 1000
+MAX_BATCH_BYTES = 8 << 20
+MAX_WAITING_APPENDS = 20_000
+MAX_WAITING_BYTES = 256 << 20
+MAX_ATTEMPTS = 5
+RETRY_AFTER_SECONDS = 0.2
+
+Answer = tuple[Appended, ...] | StorageError
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    key: RunKey
+    events: tuple[PreparedEvent, ...]
+    guard: Guard
+    bytes: int
+    answered: asyncio.Future[tuple[Appended, ...]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def settle(self, answer: tuple[Appended, ...] | BaseException) -> None:
+        if isinstance(answer, BaseException):
+            self.answered.set_exception(answer)
+            self.answered.exception()  # seen, also when the caller is gone
+        else:
+            self.answered.set_result(answer)
+
+
+class Appender:
+    """Commits appends in groups; `wake` hears which runs grew, after their commit."""
+
+    def __init__(
+        self, engine: AsyncEngine, wake: Callable[[Collection[RunKey]], None], *, lanes: int
+    ) -> None:
+        self._engine = engine
+        self._wake = wake
+        self._lanes = [_Lane(self._commit) for _ in range(lanes)]
+
+    async def append(
+        self, key: RunKey, events: Sequence[Event], guard: Guard
+    ) -> tuple[Appended, ...]:
+        """Append all or none; the caller's cancellation does not take the events back."""
+        prepared = prepare(events)
+        size = sum(len(each.payload.data) for each in events if each.payload)
+        waiting = _Waiting(key, prepared, guard, size)
+        lane = zlib.crc32(f"{key.project}\0{key.run_id}".encode()) % len(self._lanes)
+        self._lanes[lane].put(waiting)
+        return await asyncio.shield(waiting.answered)
+
+    async def close(self) -> None:
+        """Commit what waits, then stop."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            answers = await self._attempt(batch)
+        except StorageUnavailable as error:
+            answers = [error] * len(batch)
+        except Exception as error:  # noqa: BLE001 - handed to the one append that caused it
+            if len(batch) > 1:
+                # One append that Postgres cannot take must not fail its neighbours.
+                for each in batch:
+                    await self._commit([each])
+            else:
+                batch[0].settle(error)
+            return
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.settle(answer)
+
+    async def _attempt(self, batch: Sequence[_Waiting]) -> Sequence[Answer]:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                answers = await self._transaction(batch)
+            except Exception as error:
+                if attempt == MAX_ATTEMPTS or not is_rolled_back(error):
+                    raise
+            else:
+                self._wake({each.key for each in batch})
+                return answers
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _transaction(self, batch: Sequence[_Waiting]) -> Sequence[Answer]:
+        async with writing(self._engine) as conn:
+            runs = await lock_runs(conn, (each.key for each in batch))
+            known = await find_known(
+                conn, ((runs[each.key], each.events) for each in batch if each.key in runs)
+            )
+            answers: list[Answer] = []
+            for each in batch:
+                try:
+                    run = runs.get(each.key)
+                    if run is None:
+                        raise RunNotFound(each.key)
+                    answers.append(run.append(each.events, each.guard, known))
+                except StorageError as refusal:
+                    answers.append(refusal)
+            grown = [run for run in runs.values() if run.new_events]
+            if grown:
+                await store(conn, grown)
+        return answers
+
+
+class _Lane:
+    """A queue and the task that commits it batch by batch."""
+
+    def __init__(self, commit: Callable[[Sequence[_Waiting]], asyncio.Future[None]]) -> None:
+        self._commit = commit
+        self._queue: deque[_Waiting] = deque()
+        self._bytes = 0
+        self._changed = asyncio.Event()
+        self._is_closing = False
+        self._task = asyncio.create_task(self._run())
+
+    def put(self, waiting: _Waiting) -> None:
+        if self._is_closing:
+            raise StorageUnavailable
+        is_full = len(self._queue) >= MAX_WAITING_APPENDS
+        if is_full or self._bytes + waiting.bytes > MAX_WAITING_BYTES:
+            raise Overloaded(RETRY_AFTER_SECONDS)
+        self._queue.append(waiting)
+        self._bytes += waiting.bytes
+        self._changed.set()
+
+    async def close(self) -> None:
+        self._is_closing = True
+        self._changed.set()
+        await self._task
+
+    async def _run(self) -> None:
+        while self._queue or not self._is_closing:
+            if self._queue:
+                await self._commit(self._take())
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _take(self) -> Sequence[_Waiting]:
+        batch: list[_Waiting] = []
+        events = size = 0
+        while self._queue and events < MAX_BATCH_EVENTS and size < MAX_BATCH_BYTES:
+            waiting = self._queue.popleft()
+            batch.append(waiting)
+            events += len(waiting.events)
+            size += waiting.bytes
+        self._bytes -= size
+        return batch

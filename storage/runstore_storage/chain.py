@@ -1,0 +1,219 @@
+"""Hashes: what is covered, in which order, in which bytes.
+
+A canonical text is a list of fields, each written as its length in bytes (unsigned 64-bit,
+big-endian) followed by its bytes. Strings are UTF-8, integers are decimal ASCII, an absent value is
+the empty field, a list is one field holding its own canonical text. The first field names what is
+hashed, so that no two kinds share a hash.
+
+    body  = SHA-256("event", event_id, type, payload, node_id, actor, model, tool, tags, usage,
+                    trace_parent, occurred_at)
+    hash  = SHA-256("link", previous hash, seq, recorded_at, body)
+    birth = SHA-256("run", project, run_id, plan_id, objective, plan, parent_run_id, external_ref,
+                    config_refs, tags, labels)
+
+The first event's previous hash is the run's `birth`. A payload is the list (kind, content_type,
+content), kind being "json" or "binary"; times and durations are microseconds (since 1970 UTC).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from runstore_storage.records import (
+    Completion,
+    Event,
+    ExternalRef,
+    NewRun,
+    Output,
+    Part,
+    Payload,
+    PlanNode,
+    Ref,
+    Snapshot,
+    TaskWrite,
+    Usage,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LENGTH = struct.Struct(">Q").pack
+
+Field = str | bytes | int
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970 UTC, exactly."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def canonical(*fields: Field) -> bytes:
+    """The fields' canonical text."""
+    out = bytearray()
+    for value in fields:
+        data = (
+            value
+            if isinstance(value, bytes)
+            else value.encode()
+            if isinstance(value, str)
+            else b"%d" % value
+        )
+        out += _LENGTH(len(data))
+        out += data
+    return bytes(out)
+
+
+def digest(*fields: Field) -> bytes:
+    """SHA-256 of the fields' canonical text."""
+    return sha256(canonical(*fields)).digest()
+
+
+def birth_hash(new: NewRun) -> bytes:
+    """Hash of what a run is at birth, its completion apart."""
+    return digest(
+        "run",
+        new.project,
+        new.run_id,
+        new.plan_id,
+        new.objective,
+        _payload(new.plan),
+        new.parent_run_id,
+        _external_ref(new.external_ref),
+        canonical(
+            *(canonical(ref.kind, ref.name, ref.version, ref.digest) for ref in new.config_refs)
+        ),
+        canonical(*new.tags),
+        canonical(*_pairs(new.labels)),
+    )
+
+
+def save_hash(new: NewRun) -> bytes:
+    """Hash of a SaveRun request, its completion included."""
+    completion = new.completion
+    return digest("save", birth_hash(new), completion_hash(completion) if completion else b"")
+
+
+def event_hash(event: Event) -> bytes:
+    """Hash of a fact as its writer states it."""
+    at = event.occurred_at
+    return digest(
+        "event",
+        event.event_id,
+        event.type,
+        _payload(event.payload),
+        event.node_id,
+        event.actor,
+        event.model,
+        event.tool,
+        canonical(*event.tags) if event.tags else b"",
+        _usage(event.usage),
+        event.trace_parent,
+        microseconds(at) if at else b"",
+    )
+
+
+def link_hash(previous: bytes, seq: int, recorded_at: datetime, body: bytes) -> bytes:
+    """Hash of an event in its place, bound to everything before it."""
+    return digest("link", previous, seq, microseconds(recorded_at), body)
+
+
+def snapshot_hash(snapshot: Snapshot, hash_of: Callable[[Part], bytes] | None = None) -> bytes:
+    """Hash of a snapshot; its parts count by the SHA-256 of their content alone.
+
+    `hash_of` stands in for `part_hash` where the hashes are known already.
+    """
+    hashed = hash_of or part_hash
+    return digest(
+        "snapshot",
+        snapshot.namespace,
+        snapshot.snapshot_id,
+        snapshot.parent_snapshot_id,
+        snapshot.seq,
+        snapshot.plan_version_id,
+        snapshot.reason,
+        canonical(*(_node(node, hashed) for node in snapshot.nodes)),
+        canonical(*snapshot.pending_node_ids),
+        canonical(
+            *(canonical(name, hashed(snapshot.state[name])) for name in sorted(snapshot.state))
+        ),
+        _payload(snapshot.metadata),
+    )
+
+
+def task_write_hash(write: TaskWrite) -> bytes:
+    """Hash of a task's result."""
+    return digest("task_write", write.channel, _payload(write.payload))
+
+
+def completion_hash(completion: Completion) -> bytes:
+    """Hash of a completion as a whole."""
+    final = completion.final_snapshot
+    return digest(
+        "completion",
+        completion.outcome,
+        output_hash(completion.output),
+        canonical(*map(event_hash, completion.events)),
+        snapshot_hash(final) if final else b"",
+    )
+
+
+def output_hash(output: Output) -> bytes:
+    """Hash of a run's result."""
+    return digest(
+        "output",
+        _payload(output.payload),
+        output.schema_hash,
+        output.plan_version_id,
+        _payload(output.provenance),
+        _payload(output.statistics),
+    )
+
+
+def request_hash(kind: str, *parts: bytes) -> bytes:
+    """Hash of a write request that is recognised by its request_id."""
+    return digest(kind, *parts)
+
+
+def part_hash(part: Part) -> bytes:
+    """SHA-256 of a part's content."""
+    return part.sha256 if isinstance(part, Ref) else sha256(part.data).digest()
+
+
+def _payload(payload: Payload | None) -> bytes:
+    if payload is None:
+        return b""
+    kind = "json" if isinstance(payload.content, str) else "binary"
+    return canonical(kind, payload.content_type, payload.data)
+
+
+def _usage(usage: Usage | None) -> bytes:
+    if usage is None:
+        return b""
+    return canonical(
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_input_tokens,
+        usage.cost_micros,
+        usage.duration_us,
+    )
+
+
+def _external_ref(ref: ExternalRef | None) -> bytes:
+    return canonical(ref.system, ref.id, ref.url, int(ref.owns_status)) if ref else b""
+
+
+def _pairs(labels: Mapping[str, str]) -> Iterable[bytes]:
+    return (canonical(name, value) for name, value in sorted(labels.items()))
+
+
+def _node(node: PlanNode, hashed: Callable[[Part], bytes]) -> bytes:
+    parts = (node.input_schema, node.output_schema, node.provenance, node.state)
+    return canonical(
+        node.node_id,
+        node.kind,
+        canonical(*node.facets),
+        node.status,
+        *(hashed(part) if part else b"" for part in parts),
+    )

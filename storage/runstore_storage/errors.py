@@ -1,0 +1,139 @@
+"""What the store refuses, and why.
+
+StorageError
+├── RunNotFound            no such run in the project
+├── SnapshotNotFound       no such snapshot of the run
+├── OutputNotFound         no such output revision
+├── IdempotencyMismatch    a known id with other content
+├── SeqConflict            expected_seq is not the last seq
+├── WriterFenced           a later resume claimed the run
+├── WriterEpochUnknown     an epoch the run never issued
+├── RunCompleted           a completed run takes no more
+├── OutcomeConflict        completed with another outcome before
+├── OutcomeRequired        completed without an outcome
+├── SnapshotAhead          a snapshot beyond the last event
+├── UnknownRef             a part the run never stored
+├── Overloaded             too many writes wait
+└── StorageUnavailable     Postgres did not answer
+
+`details` are safe to show a client: names and numbers the caller gave or may read.
+"""
+
+from __future__ import annotations
+
+from runstore_storage.records import Outcome, RunKey
+
+
+class StorageError(Exception):
+    """A refusal that wrote nothing, with `details` for the client."""
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.details = {name: str(value) for name, value in details.items()}
+
+
+class RunNotFound(StorageError):
+    def __init__(self, key: RunKey) -> None:
+        super().__init__(
+            f"project {key.project!r} has no run {key.run_id!r}",
+            project=key.project,
+            run_id=key.run_id,
+        )
+
+
+class SnapshotNotFound(StorageError):
+    def __init__(self, run_id: str, snapshot: str) -> None:
+        super().__init__(
+            f"run {run_id!r} has no snapshot {snapshot}", run_id=run_id, snapshot=snapshot
+        )
+
+
+class OutputNotFound(StorageError):
+    def __init__(self, run_id: str, revision: int) -> None:
+        wanted = f"output revision {revision}" if revision else "output yet"
+        super().__init__(f"run {run_id!r} has no {wanted}", run_id=run_id, revision=revision)
+
+
+class IdempotencyMismatch(StorageError):
+    def __init__(self, what: str, id: str) -> None:  # noqa: A002 - the metadata key is `id`
+        super().__init__(f"{what} {id!r} was used before with other content", id=id)
+
+
+class SeqConflict(StorageError):
+    def __init__(self, run_id: str, expected_seq: int, current_seq: int) -> None:
+        super().__init__(
+            f"run {run_id!r} is at seq {current_seq}, not {expected_seq}",
+            run_id=run_id,
+            expected_seq=expected_seq,
+            current_seq=current_seq,
+        )
+
+
+class WriterFenced(StorageError):
+    def __init__(self, run_id: str, writer_epoch: int, current_epoch: int) -> None:
+        super().__init__(
+            f"run {run_id!r} was claimed by epoch {current_epoch}; epoch {writer_epoch} is fenced",
+            run_id=run_id,
+            writer_epoch=writer_epoch,
+            current_epoch=current_epoch,
+        )
+
+
+class WriterEpochUnknown(StorageError):
+    def __init__(self, run_id: str, writer_epoch: int, current_epoch: int) -> None:
+        super().__init__(
+            f"run {run_id!r} is at epoch {current_epoch} and never issued {writer_epoch}",
+            run_id=run_id,
+            writer_epoch=writer_epoch,
+            current_epoch=current_epoch,
+        )
+
+
+class RunCompleted(StorageError):
+    def __init__(self, run_id: str, last_seq: int) -> None:
+        super().__init__(
+            f"run {run_id!r} is complete at seq {last_seq}", run_id=run_id, last_seq=last_seq
+        )
+
+
+class OutcomeConflict(StorageError):
+    def __init__(self, run_id: str, outcome: Outcome) -> None:
+        super().__init__(
+            f"run {run_id!r} was completed as {outcome.name}", run_id=run_id, outcome=outcome.name
+        )
+
+
+class OutcomeRequired(StorageError):
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"run {run_id!r} must be completed with an outcome: no external engine owns its status",
+            run_id=run_id,
+        )
+
+
+class SnapshotAhead(StorageError):
+    def __init__(self, run_id: str, seq: int, last_seq: int) -> None:
+        super().__init__(
+            f"snapshot at seq {seq} is ahead of run {run_id!r}, which is at {last_seq}",
+            run_id=run_id,
+            seq=seq,
+            last_seq=last_seq,
+        )
+
+
+class UnknownRef(StorageError):
+    def __init__(self, run_id: str, sha256: bytes) -> None:
+        super().__init__(
+            f"run {run_id!r} never stored content {sha256.hex()}", run_id=run_id, ref=sha256.hex()
+        )
+
+
+class Overloaded(StorageError):
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("more writes wait than this server holds")
+        self.retry_after = retry_after
+
+
+class StorageUnavailable(StorageError):
+    def __init__(self) -> None:
+        super().__init__("the database did not answer; whether the write happened is unknown")

@@ -1,0 +1,43 @@
+"""A page of a run's events, read up to where its head stood."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.records import EventFilter, EventPage
+from runstore_storage.sql import events
+from runstore_storage.sql.heads import Head
+
+
+async def event_page(
+    conn: AsyncConnection,
+    head: Head,
+    from_seq: int,
+    *,
+    limit: int,
+    where: EventFilter,
+    max_bytes: int,
+) -> EventPage:
+    """Selected events from `from_seq` on.
+
+    Events up to the head's last seq were committed with it or before, so whoever has read the head
+    reads them without a gap.
+    """
+    first = max(from_seq, 1)
+    found, is_cut = (
+        await events.page(
+            conn,
+            head.run,
+            from_seq=first,
+            to_seq=head.last_seq,
+            limit=limit,
+            max_bytes=max_bytes,
+            where=where,
+        )
+        if first <= head.last_seq
+        else ([], False)
+    )
+    next_from_seq = found[-1].seq + 1 if is_cut else max(first, head.last_seq + 1)
+    return EventPage(
+        tuple(found), next_from_seq, head.last_seq, head.is_completed, head.outcome
+    )

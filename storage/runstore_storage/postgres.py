@@ -1,0 +1,311 @@
+"""The store on Postgres. The contract is `Store`; each method here is its transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage import snapshots
+from runstore_storage.appender import Appender
+from runstore_storage.completing import complete, prepare_completion
+from runstore_storage.engine import connect, open_engine, reading, writing
+from runstore_storage.errors import (
+    OutputNotFound,
+    RunNotFound,
+    SnapshotNotFound,
+    StorageUnavailable,
+)
+from runstore_storage.manifests import metadata_terms
+from runstore_storage.paging import event_page
+from runstore_storage.records import (
+    Appended,
+    CompletedRun,
+    Completion,
+    Event,
+    EventFilter,
+    EventPage,
+    Guard,
+    NewRun,
+    PutSnapshotAnswer,
+    ResumedRun,
+    Run,
+    RunFilter,
+    RunKey,
+    RunOrder,
+    RunPage,
+    SavedRun,
+    Snapshot,
+    SnapshotPage,
+    SnapshotPosition,
+    SnapshotQuery,
+    SnapshotSelector,
+    SnapshotWithWrites,
+    StoredOutput,
+    TaskWrite,
+    Verification,
+)
+from runstore_storage.resuming import Resume, resume
+from runstore_storage.saving import RunSaver
+from runstore_storage.sql import heads, outputs, runs
+from runstore_storage.sql import snapshots as snapshot_rows
+from runstore_storage.sql.heads import Head
+from runstore_storage.sql.snapshots import StoredRow
+from runstore_storage.stepping import Step, put_step
+from runstore_storage.store import EVERY_EVENT, NO_GUARD
+from runstore_storage.tails import RunTail, Tails
+from runstore_storage.verifying import verify
+from runstore_storage.wakeups import Wakeups
+from runstore_storage.writing import lock_run, store
+
+PAGE_BYTES = 1 << 20
+SNAPSHOT_PAGE_BYTES = 4 << 20
+
+_TAKES_WRITES = text("SELECT current_setting('transaction_read_only') = 'off'")
+
+T = TypeVar("T")
+
+
+class PostgresStore:
+    """Runs in one schema of one Postgres. Make it by `open_store`."""
+
+    def __init__(
+        self, url: str, *, schema: str, pool_size: int, append_lanes: int, poll_interval: float
+    ) -> None:
+        self._engine = open_engine(url, schema=schema, pool_size=pool_size)
+        self._tails = Tails(self._read_for_tail, self._last_seqs, poll_interval=poll_interval)
+        self._wakeups = Wakeups(
+            self._engine,
+            partial(connect, url, schema=schema, name="runstore wake-ups"),
+            self._tails,
+            schema=schema,
+        )
+        self._appender = Appender(self._engine, self._wakeups.announce, lanes=append_lanes)
+        self._saver = RunSaver(self._engine)
+        self._in_flight: set[asyncio.Task[object]] = set()
+
+    async def check(self) -> None:
+        async with reading(self._engine) as conn:
+            if not (await conn.execute(_TAKES_WRITES)).scalar_one():
+                raise StorageUnavailable
+
+    async def save_run(self, new: NewRun) -> SavedRun:
+        return await self._to_the_end(self._save_run(new))
+
+    async def _save_run(self, new: NewRun) -> SavedRun:
+        named, completion = await self._saver.prepare(new)
+        async with writing(self._engine) as conn:
+            saved = await self._saver.save(conn, named, completion)
+        if not saved.deduplicated:
+            self._wakeups.announce([saved.run.key])
+        return saved
+
+    async def get_run(self, key: RunKey) -> Run:
+        async with reading(self._engine) as conn:
+            run = await runs.get(conn, key)
+        if run is None:
+            raise RunNotFound(key)
+        return run
+
+    async def list_runs(
+        self, project: str, where: RunFilter, order: RunOrder, *, limit: int, after: int | None
+    ) -> RunPage:
+        async with reading(self._engine) as conn:
+            found = await runs.page(conn, project, where, order, limit=limit + 1, after=after)
+        kept = found[:limit]
+        return RunPage(tuple(run for _, run in kept), kept[-1][0] if len(found) > limit else None)
+
+    async def append_events(
+        self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
+    ) -> tuple[Appended, ...]:
+        return await self._appender.append(key, events, guard)
+
+    async def read_events(
+        self, key: RunKey, from_seq: int, *, limit: int, where: EventFilter = EVERY_EVENT
+    ) -> EventPage:
+        async with reading(self._engine) as conn:
+            head = await self._head(conn, key)
+            return await event_page(
+                conn, head, from_seq, limit=limit, where=where, max_bytes=PAGE_BYTES
+            )
+
+    def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[RunTail]:
+        return self._tails.open(key)
+
+    async def put_snapshot(
+        self,
+        key: RunKey,
+        snapshot: Snapshot,
+        *,
+        events: Sequence[Event] = (),
+        task_writes: Sequence[TaskWrite] = (),
+        guard: Guard = NO_GUARD,
+        request_id: str = "",
+    ) -> PutSnapshotAnswer:
+        step = Step(snapshot, tuple(events), tuple(task_writes), guard, request_id)
+        return await self._to_the_end(self._put_snapshot(key, step))
+
+    async def _put_snapshot(self, key: RunKey, step: Step) -> PutSnapshotAnswer:
+        prepared = await step.prepare(self._engine, key)
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, key)
+            answer = await put_step(conn, write, prepared)
+        if write.new_events:
+            self._wakeups.announce([key])
+        return answer
+
+    async def put_task_writes(
+        self,
+        key: RunKey,
+        namespace: str,
+        writes: Sequence[TaskWrite],
+        *,
+        writer_epoch: int | None = None,
+    ) -> bool:
+        guard = Guard(writer_epoch=writer_epoch)
+        return await self._to_the_end(self._put_task_writes(key, namespace, writes, guard))
+
+    async def _put_task_writes(
+        self, key: RunKey, namespace: str, writes: Sequence[TaskWrite], guard: Guard
+    ) -> bool:
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, key)
+            run = write.head.run
+            if await snapshots.put_task_writes(conn, run, key, namespace, writes):
+                return True
+            write.check(guard)  # what was put is undone with the transaction
+            write.touch()
+            await store(conn, [write])
+            return False
+
+    async def get_snapshot(
+        self, key: RunKey, namespace: str, selector: SnapshotSelector
+    ) -> SnapshotWithWrites:
+        async with reading(self._engine) as conn:
+            head = await self._head(conn, key)
+            found, writes = await snapshots.read_whole(conn, head.run, namespace, selector)
+        if found is None:
+            raise SnapshotNotFound(key.run_id, str(selector))
+        return SnapshotWithWrites(found, writes)
+
+    async def list_snapshots(
+        self, query: SnapshotQuery, *, limit: int, after: SnapshotPosition | None
+    ) -> SnapshotPage:
+        terms = metadata_terms(query.metadata)
+        async with reading(self._engine) as conn:
+            if query.run_id:
+                head = await self._head(conn, RunKey(query.project, query.run_id))
+                if query.before and after is None:
+                    after = await snapshots.position(conn, head.run, query)
+            found = await snapshot_rows.page(
+                conn, query, metadata_terms=terms, limit=limit + 1, after=after
+            )
+            kept = _bounded(found[:limit]) if query.with_parts else found[:limit]
+            full = (
+                await snapshots.fill(conn, kept)
+                if query.with_parts
+                else [snapshots.stored(row) for row in kept]
+            )
+        more = len(found) > len(kept)
+        return SnapshotPage(tuple(full), snapshots.place(kept[-1], query) if more else None)
+
+    async def resume_run(
+        self, key: RunKey, *, namespace: str, request_id: str, actor: str, limit: int
+    ) -> ResumedRun:
+        asked = Resume(namespace, request_id, actor, limit, PAGE_BYTES)
+        return await self._to_the_end(self._resume_run(key, asked))
+
+    async def _resume_run(self, key: RunKey, asked: Resume) -> ResumedRun:
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, key)
+            resumed = await resume(conn, write, asked)
+        if write.new_events:
+            self._wakeups.announce([key])
+        return resumed
+
+    async def complete_run(
+        self, key: RunKey, completion: Completion, guard: Guard = NO_GUARD
+    ) -> CompletedRun:
+        return await self._to_the_end(self._complete_run(key, completion, guard))
+
+    async def _complete_run(
+        self, key: RunKey, completion: Completion, guard: Guard
+    ) -> CompletedRun:
+        prepared = await prepare_completion(self._engine, key, completion)
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, key)
+            completed = await complete(conn, write, prepared, guard)
+            if not completed.deduplicated:
+                await store(conn, [write])
+        if write.new_events:
+            self._wakeups.announce([key])
+        return completed
+
+    async def get_output(self, key: RunKey, revision: int) -> StoredOutput:
+        async with reading(self._engine) as conn:
+            head = await self._head(conn, key)
+            found = await outputs.get(conn, head.run, revision)
+        if found is None:
+            raise OutputNotFound(key.run_id, revision)
+        return found
+
+    async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
+        async with reading(self._engine) as conn:
+            head = await self._head(conn, key)
+            run = await runs.get(conn, key)
+            if run is None:
+                raise RunNotFound(key)
+            return await verify(
+                conn, run, head, from_seq=from_seq, max_events=max_events, page_bytes=PAGE_BYTES
+            )
+
+    async def close(self) -> None:
+        await self._appender.close()
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
+        await self._wakeups.close()
+        await self._tails.close()
+        await self._engine.dispose()
+
+    async def _to_the_end(self, write: Coroutine[object, object, T]) -> T:
+        """Run a write that its caller's cancellation does not cut in the middle."""
+        task = asyncio.create_task(write)
+        self._in_flight.add(task)
+        task.add_done_callback(self._landed)
+        return await asyncio.shield(task)
+
+    def _landed(self, task: asyncio.Task[object]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also when the caller is gone
+
+    async def _head(self, conn: AsyncConnection, key: RunKey) -> Head:
+        head = await heads.find(conn, key)
+        if head is None:
+            raise RunNotFound(key)
+        return head
+
+    async def _read_for_tail(
+        self, key: RunKey, from_seq: int, limit: int, where: EventFilter
+    ) -> EventPage:
+        return await self.read_events(key, from_seq, limit=limit, where=where)
+
+    async def _last_seqs(
+        self, keys: Collection[RunKey]
+    ) -> Mapping[RunKey, tuple[int, bool]]:
+        async with reading(self._engine) as conn:
+            return await heads.last_seqs(conn, keys)
+
+
+def _bounded(rows: Sequence[StoredRow]) -> Sequence[StoredRow]:
+    """As many rows as their parts allow on one page, at least one."""
+    size = 0
+    for place, row in enumerate(rows):
+        size += row.parts_bytes
+        if place and size > SNAPSHOT_PAGE_BYTES:
+            return rows[:place]
+    return rows

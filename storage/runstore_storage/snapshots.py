@@ -1,0 +1,166 @@
+"""Storing snapshots inside a run's write transaction, and reading them whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from runstore_storage import chain
+from runstore_storage.engine import reading, violated
+from runstore_storage.errors import IdempotencyMismatch, SnapshotAhead, SnapshotNotFound, UnknownRef
+from runstore_storage.manifests import (
+    Manifest,
+    Parts,
+    decompress,
+    metadata_terms,
+    unique_blobs,
+)
+from runstore_storage.records import (
+    RunKey,
+    Snapshot,
+    SnapshotPosition,
+    SnapshotQuery,
+    SnapshotSelector,
+    StoredSnapshot,
+    TaskWrite,
+)
+from runstore_storage.sql import blobs, heads, snapshots, task_writes
+from runstore_storage.sql.blobs import NewBlob
+from runstore_storage.sql.columns import array_literal
+from runstore_storage.sql.snapshots import StoredRow
+from runstore_storage.writing import RunWrite
+
+# Work on more bytes than this leaves the event loop's thread.
+THREAD_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSnapshot:
+    """A snapshot whose parts are hashed and, where new, compressed before any lock is taken."""
+
+    parts: Parts
+    compressed: dict[bytes, NewBlob]
+
+
+async def prepare_snapshot(
+    engine: AsyncEngine, key: RunKey, snapshot: Snapshot
+) -> PreparedSnapshot:
+    """Hash the parts and compress those the run has not stored."""
+    parts = Parts(snapshot)
+    if not parts.payloads:
+        return PreparedSnapshot(parts, {})
+    async with reading(engine) as conn:
+        head = await heads.find(conn, key)
+        stored = await blobs.find(conn, head.run, parts.hashes) if head else {}
+    if parts.bytes > THREAD_BYTES:
+        new = await asyncio.to_thread(parts.compress, stored)
+    else:
+        new = parts.compress(stored)
+    return PreparedSnapshot(parts, {blob.sha256: blob for blob in new})
+
+
+async def put(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot) -> StoredRow:
+    """Store the snapshot at its seq, or at the run's last event for 0."""
+    snapshot = prepared.parts.snapshot
+    run, last_seq = write.head.run, write.head.last_seq
+    snapshot = replace(snapshot, seq=snapshot.seq or last_seq)
+    if snapshot.seq > last_seq:
+        raise SnapshotAhead(write.key.run_id, snapshot.seq, last_seq)
+    row = StoredRow(
+        run=run,
+        run_id=write.key.run_id,
+        snapshot=snapshot,
+        created_at=write.now,
+        content_hash=chain.snapshot_hash(snapshot, prepared.parts.hash_of),
+        manifest=await _store_parts(conn, write, prepared),
+        parts_bytes=prepared.parts.bytes,
+    )
+    try:
+        await snapshots.insert(
+            conn,
+            row,
+            metadata_terms=array_literal(metadata_terms(snapshot.metadata)),
+            pending_node_ids=array_literal(snapshot.pending_node_ids),
+        )
+    except IntegrityError as error:
+        if violated(error) == "pk_snapshots":
+            raise IdempotencyMismatch("snapshot", snapshot.snapshot_id) from error
+        raise
+    write.touch()
+    return row
+
+
+async def _store_parts(
+    conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot
+) -> bytes:
+    parts, run = prepared.parts, write.head.run
+    stored = await blobs.find(conn, run, parts.hashes) if parts.hashes else {}
+    if unknown := parts.missing(stored):
+        raise UnknownRef(write.key.run_id, unknown)
+    new = [blob for sha256, blob in prepared.compressed.items() if sha256 not in stored]
+    if new:
+        stored |= await blobs.insert(conn, run, new)
+    return parts.manifest(stored)
+
+
+async def put_task_writes(
+    conn: AsyncConnection, run: int, key: RunKey, namespace: str, writes: Sequence[TaskWrite]
+) -> bool:
+    """Keep results of tasks; True when all were there. Their snapshots must exist."""
+    for snapshot_id in sorted({write.snapshot_id for write in writes} - {""}):
+        chosen = SnapshotSelector(snapshot_id=snapshot_id)
+        if await snapshots.find(conn, run, namespace, chosen) is None:
+            raise SnapshotNotFound(key.run_id, snapshot_id)
+    known = await task_writes.put(conn, run, namespace, writes)
+    return known
+
+
+async def fill(conn: AsyncConnection, rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
+    """The snapshots of rows with all their parts."""
+    found = [(row, Manifest(row.manifest)) for row in rows]
+    wanted = unique_blobs((row.run, manifest) for row, manifest in found)
+    data = await blobs.read(conn, wanted) if wanted else {}
+    size = sum(map(len, data.values()))
+
+    def build() -> list[StoredSnapshot]:
+        raw = {place: decompress(packed) for place, packed in data.items()}
+        return [
+            stored(row, manifest.fill(row.snapshot, {n: raw[row.run, n] for n in manifest.blobs}))
+            for row, manifest in found
+        ]
+
+    return await asyncio.to_thread(build) if size > THREAD_BYTES else build()
+
+
+def stored(row: StoredRow, snapshot: Snapshot | None = None) -> StoredSnapshot:
+    """The row's snapshot, without parts unless a filled one is given."""
+    return StoredSnapshot(row.run_id, snapshot or row.snapshot, row.created_at, row.content_hash)
+
+
+async def read_whole(
+    conn: AsyncConnection, run: int, namespace: str, selector: SnapshotSelector
+) -> tuple[StoredSnapshot | None, tuple[TaskWrite, ...]]:
+    """The chosen snapshot in full, and the task writes since; since the beginning without one."""
+    row = await snapshots.find(conn, run, namespace, selector)
+    snapshot_id = row.snapshot.snapshot_id if row else ""
+    writes = await task_writes.since(conn, run, namespace, snapshot_id)
+    return (await fill(conn, [row]))[0] if row else None, writes
+
+
+async def position(conn: AsyncConnection, run: int, query: SnapshotQuery) -> SnapshotPosition:
+    """Where the snapshot named by `query.before` stands in the run's order."""
+    chosen = SnapshotSelector(snapshot_id=query.before)
+    row = await snapshots.find(conn, run, query.namespace or "", chosen)
+    if row is None:
+        raise SnapshotNotFound(query.run_id, query.before)
+    return place(row, query)
+
+
+def place(row: StoredRow, query: SnapshotQuery) -> SnapshotPosition:
+    """Where a row stands in the listing it is part of."""
+    rank = row.snapshot.seq if query.run_id else chain.microseconds(row.created_at)
+    return SnapshotPosition(rank, row.run, row.snapshot.namespace, row.snapshot.snapshot_id)

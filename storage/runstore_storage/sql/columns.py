@@ -1,0 +1,74 @@
+"""How values that several tables hold are spread over their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from runstore_storage.records import Payload, Usage
+
+USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
+
+PayloadColumns = tuple[str | None, bytes | None, str | None]
+UsageColumns = tuple[int | None, int | None, int | None, int | None, int | None]
+
+
+def payload_columns(payload: Payload | None) -> PayloadColumns:
+    """(json text, bytes, media type); all None without a payload."""
+    if payload is None:
+        return None, None, None
+    if isinstance(payload.content, str):
+        return payload.content, None, payload.content_type
+    return None, payload.content, payload.content_type
+
+
+def payload_of(json: str | None, binary: bytes | None, content_type: str | None) -> Payload | None:
+    """The payload of its columns."""
+    content = binary if json is None else json
+    return None if content is None else Payload(content, content_type or "")
+
+
+def usage_columns(usage: Usage | None) -> UsageColumns:
+    """The five figures in the order of `USAGE`; all None without usage."""
+    if usage is None:
+        return None, None, None, None, None
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_input_tokens,
+        usage.cost_micros,
+        usage.duration_us,
+    )
+
+
+def array_literal(items: Iterable[str]) -> str:
+    """A text[] as Postgres writes it, so that rows with differing arrays fit one parameter."""
+    quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in items)
+    return "{" + ",".join(f'"{item}"' for item in quoted) + "}"
+
+
+def insert_rows(table: str, columns: Sequence[tuple[str, str]]) -> str:
+    """An INSERT of any number of rows that takes one array parameter a column.
+
+    `columns` are (name, type). Types that arrays cannot carry travel as text and are cast per row.
+    """
+    names = ", ".join(f'"{name}"' for name, _ in columns)
+    values = ", ".join(
+        f'CAST(new."{name}" AS {type_})' if _travels_as(type_) != type_ else f'new."{name}"'
+        for name, type_ in columns
+    )
+    arrays = ", ".join(f"CAST(:{name} AS {_travels_as(type_)}[])" for name, type_ in columns)
+    return f"INSERT INTO {table} ({names}) SELECT {values} FROM unnest({arrays}) AS new({names})"  # noqa: S608 - names are our own
+
+
+def by_column(
+    columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]]
+) -> dict[str, list[object]]:
+    """The parameters of `insert_rows`."""
+    return {
+        name: list(values)
+        for (name, _), values in zip(columns, zip(*rows, strict=True), strict=True)
+    }
+
+
+def _travels_as(type_: str) -> str:
+    return "text" if type_ in {"json", "jsonb", "text[]"} else type_

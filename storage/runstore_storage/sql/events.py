@@ -1,0 +1,203 @@
+"""events: the facts of all runs, partitioned by run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.records import Event, EventFilter, RecordedEvent, Usage
+from runstore_storage.sql.columns import (
+    USAGE,
+    array_literal,
+    by_column,
+    insert_rows,
+    payload_columns,
+    payload_of,
+    usage_columns,
+)
+
+_NEW_COLUMNS = (
+    ("run", "bigint"),
+    ("seq", "bigint"),
+    ("event_id", "text"),
+    ("type", "text"),
+    ("node_id", "text"),
+    ("actor", "text"),
+    ("model", "text"),
+    ("tool", "text"),
+    ("tags", "text[]"),
+    ("payload_json", "json"),
+    ("payload_binary", "bytea"),
+    ("payload_type", "text"),
+    ("payload_bytes", "integer"),
+    *((name, "bigint") for name in USAGE),
+    ("trace_parent", "text"),
+    ("occurred_at", "timestamptz"),
+    ("recorded_at", "timestamptz"),
+    ("is_terminal", "boolean"),
+    ("body_hash", "bytea"),
+    ("hash", "bytea"),
+)
+_INSERT = text(insert_rows("events", _NEW_COLUMNS))
+
+_SELECTED = (
+    "seq, recorded_at, hash, type, event_id, payload_json::text, payload_binary, payload_type,"
+    " node_id, actor, model, tool, tags, trace_parent, occurred_at, payload_bytes, "
+    + ", ".join(USAGE)
+)
+
+# Large payloads stay in TOAST until the outer query lets them through, so a page reads what it
+# returns and no more.
+_PAGE = """
+    SELECT {selected} FROM (
+        SELECT *, sum(payload_bytes) OVER (ORDER BY seq) - payload_bytes AS bytes_before FROM (
+            SELECT * FROM events
+            WHERE run = :run AND seq BETWEEN :from_seq AND :to_seq {where}
+            ORDER BY seq LIMIT :limit
+        ) AS page
+    ) AS measured WHERE bytes_before < :max_bytes ORDER BY seq
+"""
+
+_FIND = text(
+    "SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.body_hash"
+    " FROM unnest(CAST(:runs AS bigint[]), CAST(:ids AS text[])) AS k(run, event_id)"
+    " JOIN events e ON e.run = k.run AND e.event_id = k.event_id"
+)
+
+_HASH_AT = text("SELECT hash FROM events WHERE run = :run AND seq = :seq")
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event about to be inserted, in its place."""
+
+    run: int
+    recorded: RecordedEvent
+    body_hash: bytes
+    is_terminal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEvent:
+    """What an event that is there already answers to its repetition."""
+
+    seq: int
+    recorded_at: datetime
+    hash: bytes
+    body_hash: bytes
+
+
+async def insert(conn: AsyncConnection, new: Sequence[NewEvent]) -> None:
+    """Insert events of any runs with one statement."""
+    await conn.execute(_INSERT, by_column(_NEW_COLUMNS, [_row(each) for each in new]))
+
+
+async def find(
+    conn: AsyncConnection, ids: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], KnownEvent]:
+    """The events, among (run, event_id) pairs, that are there."""
+    runs, event_ids = zip(*ids, strict=True)
+    found = await conn.execute(_FIND, {"runs": list(runs), "ids": list(event_ids)})
+    return {(row[0], row[1]): KnownEvent(*row[2:]) for row in found}
+
+
+async def page(
+    conn: AsyncConnection,
+    run: int,
+    *,
+    from_seq: int,
+    to_seq: int,
+    limit: int,
+    max_bytes: int,
+    where: EventFilter,
+) -> tuple[list[RecordedEvent], bool]:
+    """Selected events in order of seq, and whether the page was cut before `to_seq`.
+
+    The page ends with the event whose payload reaches `max_bytes`.
+    """
+    conditions, values = _where(where)
+    found = await conn.execute(
+        text(_PAGE.format(selected=_SELECTED, where=conditions)),
+        {
+            "run": run,
+            "from_seq": from_seq,
+            "to_seq": to_seq,
+            "limit": limit,
+            "max_bytes": max_bytes,
+            **values,
+        },
+    )
+    rows = found.all()
+    is_cut = len(rows) == limit or sum(row.payload_bytes for row in rows) >= max_bytes
+    return [recorded_event(row) for row in rows], is_cut
+
+
+async def hash_at(conn: AsyncConnection, run: int, seq: int) -> bytes | None:
+    """The hash of one event."""
+    found = await conn.execute(_HASH_AT, {"run": run, "seq": seq})
+    row = found.one_or_none()
+    return row[0] if row else None
+
+
+def recorded_event(row: Sequence[Any]) -> RecordedEvent:
+    """The event of a row in the order of `_SELECTED`."""
+    return RecordedEvent(
+        seq=row[0],
+        recorded_at=row[1],
+        hash=row[2],
+        event=Event(
+            type=row[3],
+            event_id=row[4],
+            payload=payload_of(row[5], row[6], row[7]),
+            node_id=row[8],
+            actor=row[9],
+            model=row[10],
+            tool=row[11],
+            tags=tuple(row[12]),
+            trace_parent=row[13],
+            occurred_at=row[14],
+            usage=None if row[16] is None else Usage(*row[16:21]),
+        ),
+    )
+
+
+def _where(where: EventFilter) -> tuple[str, dict[str, list[str]]]:
+    conditions = {
+        "types": ("type = ANY(:types)", where.types),
+        "node_ids": ("node_id = ANY(:node_ids)", where.node_ids),
+        "tags": ("tags @> :tags", where.tags),
+    }
+    asked = {name: (sql, list(values)) for name, (sql, values) in conditions.items() if values}
+    return (
+        "".join(f" AND {sql}" for sql, _ in asked.values()),
+        {name: values for name, (_, values) in asked.items()},
+    )
+
+
+def _row(new: NewEvent) -> tuple[object, ...]:
+    recorded, event = new.recorded, new.recorded.event
+    return (
+        new.run,
+        recorded.seq,
+        event.event_id,
+        event.type,
+        event.node_id,
+        event.actor,
+        event.model,
+        event.tool,
+        array_literal(event.tags) if event.tags else "{}",
+        *payload_columns(event.payload),
+        len(event.payload.data) if event.payload else 0,
+        *usage_columns(event.usage),
+        event.trace_parent,
+        event.occurred_at,
+        recorded.recorded_at,
+        new.is_terminal,
+        new.body_hash,
+        recorded.hash,
+    )

@@ -1,0 +1,153 @@
+"""run_heads: the one small row of a run that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.records import Outcome, RunKey, RunStatus, Usage
+from runstore_storage.sql.columns import USAGE, by_column, usage_columns
+
+COLUMNS = (
+    ("run", "bigint"),
+    ("last_seq", "bigint"),
+    ("last_hash", "bytea"),
+    ("status", "smallint"),
+    ("outcome", "smallint"),
+    ("writer_epoch", "bigint"),
+    *((name, "bigint") for name in USAGE),
+    ("updated_at", "timestamptz"),
+    ("completed_at", "timestamptz"),
+)
+SELECTED = ", ".join(f"h.{name}" for name, _ in COLUMNS)
+
+
+@dataclass(slots=True)
+class Head:
+    """Where a run stands; a write changes it in memory and stores it once."""
+
+    run: int
+    last_seq: int
+    last_hash: bytes
+    status: RunStatus
+    outcome: Outcome
+    writer_epoch: int
+    usage: Usage
+    updated_at: datetime
+    completed_at: datetime | None
+
+    @property
+    def is_completed(self) -> bool:
+        return self.completed_at is not None
+
+
+_FIND = text(
+    f"SELECT {SELECTED} FROM runs r JOIN run_heads h USING (run)"  # noqa: S608 - names are our own
+    " WHERE r.project = :project AND r.run_id = :run_id"
+)
+
+# Locked in the order of `run`, so that two batches never wait for each other in a circle.
+_LOCK = text(
+    f"SELECT r.project, r.run_id, clock_timestamp(), {SELECTED}"  # noqa: S608 - names are our own
+    " FROM unnest(CAST(:projects AS text[]), CAST(:run_ids AS text[])) AS k(project, run_id)"
+    " JOIN runs r ON r.project = k.project AND r.run_id = k.run_id"
+    " JOIN run_heads h ON h.run = r.run"
+    " ORDER BY h.run FOR NO KEY UPDATE OF h"
+)
+
+_UPDATE = text(
+    "UPDATE run_heads h SET "  # noqa: S608 - names are our own
+    + ", ".join(f"{name} = new.{name}" for name, _ in COLUMNS[1:])
+    + " FROM unnest("
+    + ", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in COLUMNS)
+    + f") AS new({', '.join(name for name, _ in COLUMNS)}) WHERE h.run = new.run"
+)
+
+_INSERT = text(
+    f"INSERT INTO run_heads ({', '.join(name for name, _ in COLUMNS)})"  # noqa: S608 - names are our own
+    f" VALUES ({', '.join(':' + name for name, _ in COLUMNS)})"
+)
+
+_MOVED = text(
+    "SELECT k.project, k.run_id, h.last_seq, h.completed_at IS NOT NULL"
+    " FROM unnest(CAST(:projects AS text[]), CAST(:run_ids AS text[])) AS k(project, run_id)"
+    " JOIN runs r ON r.project = k.project AND r.run_id = k.run_id"
+    " JOIN run_heads h ON h.run = r.run"
+)
+
+
+async def find(conn: AsyncConnection, key: RunKey) -> Head | None:
+    """The head as committed, without a lock."""
+    found = await conn.execute(_FIND, {"project": key.project, "run_id": key.run_id})
+    row = found.one_or_none()
+    return head_of(row) if row else None
+
+
+async def lock(
+    conn: AsyncConnection, keys: Collection[RunKey]
+) -> tuple[dict[RunKey, Head], datetime | None]:
+    """Lock the heads of the runs that exist, and read the database's clock.
+
+    The locks queue the writers of a run, so seqs commit in their order.
+    """
+    found = await conn.execute(_LOCK, _arrays(keys))
+    rows = found.all()
+    heads = {RunKey(row[0], row[1]): head_of(row[3:]) for row in rows}
+    return heads, rows[0][2] if rows else None
+
+
+async def update(conn: AsyncConnection, heads: Sequence[Head]) -> None:
+    """Store changed heads."""
+    await conn.execute(_UPDATE, by_column(COLUMNS, [_row(head) for head in heads]))
+
+
+async def insert(conn: AsyncConnection, head: Head) -> None:
+    """Store the head of a new run."""
+    names = (name for name, _ in COLUMNS)
+    await conn.execute(_INSERT, dict(zip(names, _row(head), strict=True)))
+
+
+async def last_seqs(
+    conn: AsyncConnection, keys: Collection[RunKey]
+) -> dict[RunKey, tuple[int, bool]]:
+    """The last seq of each run that exists, and whether it is completed."""
+    found = await conn.execute(_MOVED, _arrays(keys))
+    return {RunKey(row[0], row[1]): (row[2], row[3]) for row in found}
+
+
+def head_of(row: Sequence[object]) -> Head:
+    """The head whose columns, in the order of `COLUMNS`, begin the row."""
+    run, last_seq, last_hash, status, outcome, epoch, *rest = row
+    return Head(
+        run=run,  # type: ignore[arg-type] - a driver row is untyped
+        last_seq=last_seq,  # type: ignore[arg-type] - a driver row is untyped
+        last_hash=last_hash,  # type: ignore[arg-type] - a driver row is untyped
+        status=RunStatus(status),  # type: ignore[arg-type] - a driver row is untyped
+        outcome=Outcome(outcome),  # type: ignore[arg-type] - a driver row is untyped
+        writer_epoch=epoch,  # type: ignore[arg-type] - a driver row is untyped
+        usage=Usage(*rest[:5]),  # type: ignore[arg-type] - a driver row is untyped
+        updated_at=rest[5],  # type: ignore[arg-type] - a driver row is untyped
+        completed_at=rest[6],  # type: ignore[arg-type] - a driver row is untyped
+    )
+
+
+def _arrays(keys: Collection[RunKey]) -> dict[str, list[str]]:
+    return {"projects": [key.project for key in keys], "run_ids": [key.run_id for key in keys]}
+
+
+def _row(head: Head) -> tuple[object, ...]:
+    return (
+        head.run,
+        head.last_seq,
+        head.last_hash,
+        int(head.status),
+        int(head.outcome),
+        head.writer_epoch,
+        *usage_columns(head.usage),
+        head.updated_at,
+        head.completed_at,
+    )

@@ -1,0 +1,106 @@
+"""outputs: the revisions of runs' results."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.records import Outcome, Output, StoredOutput, Usage
+from runstore_storage.sql.columns import (
+    USAGE,
+    by_column,
+    insert_rows,
+    payload_columns,
+    payload_of,
+    usage_columns,
+)
+
+_COLUMNS = (
+    ("run", "bigint"),
+    ("revision", "integer"),
+    ("outcome", "smallint"),
+    ("payload_json", "json"),
+    ("payload_binary", "bytea"),
+    ("payload_type", "text"),
+    ("schema_hash", "text"),
+    ("plan_version_id", "text"),
+    ("provenance_json", "json"),
+    ("provenance_binary", "bytea"),
+    ("provenance_type", "text"),
+    ("statistics_json", "json"),
+    ("statistics_binary", "bytea"),
+    ("statistics_type", "text"),
+    *((name, "bigint") for name in USAGE),
+    ("body_hash", "bytea"),
+    ("completed_at", "timestamptz"),
+)
+_INSERT = text(insert_rows("outputs", _COLUMNS))
+_GET = text(
+    "SELECT payload_json::text, payload_binary, payload_type, schema_hash, plan_version_id,"  # noqa: S608 - names are our own
+    " provenance_json::text, provenance_binary, provenance_type,"
+    " statistics_json::text, statistics_binary, statistics_type,"
+    f" {', '.join(USAGE)}, outcome, revision, completed_at FROM outputs"
+    " WHERE run = :run AND (revision = :revision OR :revision = 0)"
+    " ORDER BY revision DESC LIMIT 1"
+)
+_FIND = text(
+    "SELECT revision, completed_at FROM outputs WHERE run = :run AND body_hash = :body_hash"
+)
+_LATEST = text("SELECT coalesce(max(revision), 0) FROM outputs WHERE run = :run")
+
+
+async def insert(
+    conn: AsyncConnection, run: int, stored: StoredOutput, *, body_hash: bytes
+) -> None:
+    """Store a revision."""
+    output = stored.output
+    row = (
+        run,
+        stored.revision,
+        int(stored.outcome),
+        *payload_columns(output.payload),
+        output.schema_hash,
+        output.plan_version_id,
+        *payload_columns(output.provenance),
+        *payload_columns(output.statistics),
+        *usage_columns(stored.usage),
+        body_hash,
+        stored.completed_at,
+    )
+    await conn.execute(_INSERT, by_column(_COLUMNS, [row]))
+
+
+async def find(conn: AsyncConnection, run: int, body_hash: bytes) -> tuple[int, datetime] | None:
+    """The revision that holds this content, and when it was written."""
+    found = await conn.execute(_FIND, {"run": run, "body_hash": body_hash})
+    row = found.one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def latest_revision(conn: AsyncConnection, run: int) -> int:
+    """The greatest revision; 0 without one."""
+    found = await conn.execute(_LATEST, {"run": run})
+    return int(found.scalar_one())
+
+
+async def get(conn: AsyncConnection, run: int, revision: int) -> StoredOutput | None:
+    """A revision, the latest for 0."""
+    found = await conn.execute(_GET, {"run": run, "revision": revision})
+    row = found.one_or_none()
+    if row is None:
+        return None
+    return StoredOutput(
+        output=Output(
+            payload=payload_of(*row[0:3]),
+            schema_hash=row[3],
+            plan_version_id=row[4],
+            provenance=payload_of(*row[5:8]),
+            statistics=payload_of(*row[8:11]),
+        ),
+        usage=Usage(*row[11:16]),
+        outcome=Outcome(row[16]),
+        revision=row[17],
+        completed_at=row[18],
+    )

@@ -1,0 +1,51 @@
+"""Partitions of events: each holds a range of runs, and is made before its first run is saved."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+RUNS_PER_PARTITION = 100_000
+
+# Two processes may come at once; the lock lets one make the partition and the other find it.
+_ALONE = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('runstore partitions ' || current_schema(), 0))"
+)
+_EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
+
+
+def lower_bound(run: int) -> int:
+    """The first run of the partition that holds `run`."""
+    return run - run % RUNS_PER_PARTITION
+
+
+async def ensure(conn: AsyncConnection, run: int) -> bool:
+    """Make the partition that holds `run` if it is missing; True when it was there.
+
+    The table is built apart and then attached, which does not stop writers of other partitions:
+    ATTACH takes SHARE UPDATE EXCLUSIVE on the parent.
+    """
+    low = lower_bound(run)
+    if await _exists(conn, low):
+        return True
+    await conn.execute(_ALONE)
+    if await _exists(conn, low):
+        return True
+    name, high = _name(low), low + RUNS_PER_PARTITION
+    for statement in (
+        f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
+        f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
+        f"CREATE TRIGGER tr_{name}_truncate BEFORE TRUNCATE ON {name}"
+        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+    ):
+        await conn.execute(text(statement))
+    return False
+
+
+async def _exists(conn: AsyncConnection, low: int) -> bool:
+    found = await conn.execute(_EXISTS, {"name": _name(low)})
+    return bool(found.scalar_one())
+
+
+def _name(low: int) -> str:
+    return f"events_{low}"

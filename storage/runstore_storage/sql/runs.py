@@ -1,0 +1,181 @@
+"""runs: what a run is at birth, joined with its head where it is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.records import (
+    ConfigRef,
+    ExternalRef,
+    NewRun,
+    Run,
+    RunFilter,
+    RunKey,
+    RunOrder,
+)
+from runstore_storage.sql import heads
+from runstore_storage.sql.columns import payload_columns, payload_of
+
+_INSERT = text("""
+    INSERT INTO runs (project, run_id, plan_id, objective, plan_json, plan_binary, plan_type,
+                      parent, external_ref, config_refs, tags, labels, body_hash, created_at)
+    VALUES (:project, :run_id, :plan_id, :objective, CAST(CAST(:plan_json AS text) AS json),
+            :plan_binary, :plan_type, :parent, CAST(CAST(:external_ref AS text) AS jsonb),
+            CAST(CAST(:config_refs AS text) AS jsonb), :tags,
+            CAST(CAST(:labels AS text) AS jsonb), :body_hash, clock_timestamp())
+    ON CONFLICT ON CONSTRAINT uq_runs_project_run_id DO NOTHING
+    RETURNING run, created_at
+""")
+
+_BORN = (
+    "r.project, r.run_id, r.plan_id, r.objective, {plan}, coalesce(p.run_id, ''),"
+    " r.external_ref::text, r.config_refs::text, r.tags, r.labels::text, r.created_at"
+)
+_BORN_COLUMNS = 13
+_FROM = (
+    " FROM runs r JOIN run_heads h ON h.run = r.run LEFT JOIN runs p ON p.run = r.parent WHERE "
+)
+_WITH_PLAN = _BORN.format(plan="r.plan_json::text, r.plan_binary, r.plan_type")
+_WITHOUT_PLAN = _BORN.format(plan="NULL, NULL, NULL")
+
+_GET = text(
+    f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}"  # noqa: S608 - names are our own
+    "r.project = :project AND r.run_id = :run_id"
+)
+_BODY_HASH = text(
+    "SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id"
+)
+_HAS_EVENT = "EXISTS (SELECT FROM events e WHERE e.run = r.run AND e.{0} = :{0})"
+
+# field of RunFilter -> (condition, how the parameter is made)
+_CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "statuses": ("h.status = ANY(:statuses)", lambda many: [int(each) for each in many]),
+    "tags": ("r.tags @> :tags", list),
+    "labels": ("r.labels @> CAST(CAST(:labels AS text) AS jsonb)", lambda many: json.dumps({**many})),
+    "created_from": ("r.created_at >= :created_from", lambda at: at),
+    "created_before": ("r.created_at < :created_before", lambda at: at),
+    "plan_id": ("r.plan_id = :plan_id", str),
+    "model": (_HAS_EVENT.format("model"), str),
+    "tool": (_HAS_EVENT.format("tool"), str),
+    "parent_run_id": (
+        "r.parent = (SELECT run FROM runs WHERE project = :project AND run_id = :parent_run_id)",
+        str,
+    ),
+}
+_ORDER = {RunOrder.CREATED_DESC: ("<", "DESC"), RunOrder.CREATED_ASC: (">", "ASC")}
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    run: int
+    created_at: datetime
+
+
+async def insert(
+    conn: AsyncConnection, new: NewRun, *, parent: int | None, body_hash: bytes
+) -> Inserted | None:
+    """Create a run; None when the project has one of that id."""
+    plan_json, plan_binary, plan_type = payload_columns(new.plan)
+    found = await conn.execute(
+        _INSERT,
+        {
+            "project": new.project,
+            "run_id": new.run_id,
+            "plan_id": new.plan_id,
+            "objective": new.objective,
+            "plan_json": plan_json,
+            "plan_binary": plan_binary,
+            "plan_type": plan_type,
+            "parent": parent,
+            "external_ref": _external_ref_json(new.external_ref),
+            "config_refs": json.dumps(
+                [[ref.kind, ref.name, ref.version, ref.digest] for ref in new.config_refs]
+            ),
+            "tags": list(new.tags),
+            "labels": json.dumps(dict(new.labels)),
+            "body_hash": body_hash,
+        },
+    )
+    row = found.one_or_none()
+    return Inserted(row[0], row[1]) if row else None
+
+
+async def identity(conn: AsyncConnection, key: RunKey) -> tuple[int, bytes] | None:
+    """The run's number and the hash of the request that saved it."""
+    found = await conn.execute(_BODY_HASH, {"project": key.project, "run_id": key.run_id})
+    row = found.one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def get(conn: AsyncConnection, key: RunKey) -> Run | None:
+    """The run with its plan."""
+    found = await conn.execute(_GET, {"project": key.project, "run_id": key.run_id})
+    row = found.one_or_none()
+    return _run(row) if row else None
+
+
+async def page(
+    conn: AsyncConnection,
+    project: str,
+    where: RunFilter,
+    order: RunOrder,
+    *,
+    limit: int,
+    after: int | None,
+) -> list[tuple[int, Run]]:
+    """Runs without plans beside their numbers, in order."""
+    compare, direction = _ORDER[order]
+    conditions, values = ["r.project = :project"], {"project": project, "limit": limit}
+    for name, (condition, parameter) in _CONDITIONS.items():
+        if asked := getattr(where, name):
+            conditions.append(condition)
+            values[name] = parameter(asked)
+    if after is not None:
+        conditions.append(f"r.run {compare} :after")
+        values["after"] = after
+    found = await conn.execute(
+        text(
+            f"SELECT {_WITHOUT_PLAN}, {heads.SELECTED}{_FROM}{' AND '.join(conditions)}"  # noqa: S608 - conditions are our own
+            f" ORDER BY r.run {direction} LIMIT :limit"
+        ),
+        values,
+    )
+    return [(row[_BORN_COLUMNS], _run(row)) for row in found]
+
+
+def _run(row: Sequence[Any]) -> Run:
+    head = heads.head_of(row[_BORN_COLUMNS:])
+    return Run(
+        born=NewRun(
+            project=row[0],
+            run_id=row[1],
+            plan_id=row[2],
+            objective=row[3],
+            plan=payload_of(row[4], row[5], row[6]),
+            parent_run_id=row[7],
+            external_ref=ExternalRef(*json.loads(row[8])) if row[8] else None,
+            config_refs=tuple(ConfigRef(*each) for each in json.loads(row[9])),
+            tags=tuple(row[10]),
+            labels=json.loads(row[11]),
+        ),
+        status=head.status,
+        outcome=head.outcome,
+        last_seq=head.last_seq,
+        last_hash=head.last_hash,
+        writer_epoch=head.writer_epoch,
+        usage=head.usage,
+        created_at=row[12],
+        updated_at=head.updated_at,
+        completed_at=head.completed_at,
+    )
+
+
+def _external_ref_json(ref: ExternalRef | None) -> str | None:
+    return json.dumps([ref.system, ref.id, ref.url, ref.owns_status]) if ref else None

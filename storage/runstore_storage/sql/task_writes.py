@@ -1,0 +1,104 @@
+"""task_writes: results of tasks since a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage import chain
+from runstore_storage.errors import IdempotencyMismatch
+from runstore_storage.records import TaskWrite
+from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
+
+_COLUMNS = (
+    ("run", "bigint"),
+    ("namespace", "text"),
+    ("snapshot_id", "text"),
+    ("task_id", "text"),
+    ("index", "integer"),
+    ("channel", "text"),
+    ("payload_json", "json"),
+    ("payload_binary", "bytea"),
+    ("payload_type", "text"),
+    ("body_hash", "bytea"),
+)
+_PUT = text(
+    insert_rows("task_writes", _COLUMNS)
+    + " ON CONFLICT ON CONSTRAINT pk_task_writes DO UPDATE SET channel = excluded.channel,"
+    " payload_json = excluded.payload_json, payload_binary = excluded.payload_binary,"
+    " payload_type = excluded.payload_type, body_hash = excluded.body_hash"
+)
+_FIND = text(
+    'SELECT w.snapshot_id, w.task_id, w."index", w.body_hash'
+    " FROM unnest(CAST(:snapshot_ids AS text[]), CAST(:task_ids AS text[]),"
+    ' CAST(:indexes AS integer[])) AS k(snapshot_id, task_id, "index")'
+    " JOIN task_writes w ON w.run = :run AND w.namespace = :namespace"
+    ' AND w.snapshot_id = k.snapshot_id AND w.task_id = k.task_id AND w."index" = k."index"'
+)
+_LIST = text(
+    'SELECT task_id, "index", snapshot_id, channel,'
+    " payload_json::text, payload_binary, payload_type FROM task_writes"
+    " WHERE run = :run AND namespace = :namespace AND snapshot_id = :snapshot_id"
+    ' ORDER BY task_id, "index"'
+)
+
+
+async def put(
+    conn: AsyncConnection, run: int, namespace: str, writes: Sequence[TaskWrite]
+) -> bool:
+    """Keep the writes; True when all were there already. Call it under the run's lock."""
+    known = await _find(conn, run, namespace, writes)
+    hashes = [chain.task_write_hash(write) for write in writes]
+    new = []
+    for write, body_hash in zip(writes, hashes, strict=True):
+        before = known.get((write.snapshot_id, write.task_id, write.index))
+        if before == body_hash:
+            continue
+        if before is not None and write.index >= 0:
+            raise IdempotencyMismatch("task write", f"{write.task_id}/{write.index}")
+        new.append(
+            (
+                run,
+                namespace,
+                write.snapshot_id,
+                write.task_id,
+                write.index,
+                write.channel,
+                *payload_columns(write.payload),
+                body_hash,
+            )
+        )
+    if new:
+        await conn.execute(_PUT, by_column(_COLUMNS, new))
+    return not new
+
+
+async def since(
+    conn: AsyncConnection, run: int, namespace: str, snapshot_id: str
+) -> tuple[TaskWrite, ...]:
+    """The writes since a snapshot, by task_id and index."""
+    found = await conn.execute(
+        _LIST, {"run": run, "namespace": namespace, "snapshot_id": snapshot_id}
+    )
+    return tuple(
+        TaskWrite(row[0], row[1], row[2], row[3], payload_of(row[4], row[5], row[6]))
+        for row in found
+    )
+
+
+async def _find(
+    conn: AsyncConnection, run: int, namespace: str, writes: Sequence[TaskWrite]
+) -> dict[tuple[str, str, int], bytes]:
+    found = await conn.execute(
+        _FIND,
+        {
+            "run": run,
+            "namespace": namespace,
+            "snapshot_ids": [write.snapshot_id for write in writes],
+            "task_ids": [write.task_id for write in writes],
+            "indexes": [write.index for write in writes],
+        },
+    )
+    return {(row[0], row[1], row[2]): row[3] for row in found}

@@ -1,0 +1,190 @@
+"""The store's contract. Read this first.
+
+A `Store` keeps runs. Each method is one transaction: it commits before it returns, and when it
+raises nothing was written, except after `StorageUnavailable`, where the outcome is unknown until
+the write is repeated with the same ids.
+
+Rules that hold for every method:
+
+- A run is addressed by project and run_id together; an unknown one raises `RunNotFound`.
+- Seqs of a run are 1, 2, 3 ... without gaps, in commit order.
+- Idempotence is judged before conflicts: a write repeated with the same ids and content returns the
+  first answer, `deduplicated`, whatever happened to the run since. A known id with other content,
+  or a batch of which only some ids are known, raises `IdempotencyMismatch`.
+- A `Guard` is then checked in this order: `writer_epoch` below the run's raises `WriterFenced`,
+  above it `WriterEpochUnknown`; a completed run raises `RunCompleted`; an `expected_seq` that is not
+  the last seq raises `SeqConflict`.
+- Callers have validated bounds; the store relies on them and on well-formed JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from runstore_storage.records import (
+    Appended,
+    CompletedRun,
+    Completion,
+    Event,
+    EventFilter,
+    EventPage,
+    Guard,
+    NewRun,
+    PutSnapshotAnswer,
+    ResumedRun,
+    Run,
+    RunFilter,
+    RunKey,
+    RunOrder,
+    RunPage,
+    SavedRun,
+    Snapshot,
+    SnapshotPage,
+    SnapshotPosition,
+    SnapshotQuery,
+    SnapshotSelector,
+    SnapshotWithWrites,
+    StoredOutput,
+    TaskWrite,
+    Verification,
+)
+
+NO_GUARD = Guard()
+EVERY_EVENT = EventFilter()
+
+
+class Tail(Protocol):
+    """The growing end of one run, as the streams of one process see it together."""
+
+    async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
+        """Return what `Store.read_events` returns, from memory where the tail holds it.
+
+        A run that does not exist yet reads as an empty page with `last_seq` 0.
+        """
+
+    @property
+    def mark(self) -> int:
+        """Changes whenever the run may have changed. Take it before reading."""
+
+    async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on silence
+        """Wait until the run may have changed since `mark`; False when `timeout` seconds passed.
+
+        A change committed anywhere ends the wait within the store's poll interval at the latest.
+        """
+
+
+class Store(Protocol):
+    """The durable record of runs."""
+
+    async def check(self) -> None:
+        """Return when the database answers and takes writes; raise `StorageUnavailable` if not."""
+
+    async def save_run(self, new: NewRun) -> SavedRun:
+        """Create a run with epoch 1, and its completion where given, in one transaction.
+
+        The same run_id and content again returns the run as it stands. A parent that the project
+        does not have raises `RunNotFound`.
+        """
+
+    async def get_run(self, key: RunKey) -> Run:
+        """Return the run with its plan."""
+
+    async def list_runs(
+        self, project: str, where: RunFilter, order: RunOrder, *, limit: int, after: int | None
+    ) -> RunPage:
+        """Return up to `limit` runs without plans, from `RunPage.next_after` of the page before."""
+
+    async def append_events(
+        self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
+    ) -> tuple[Appended, ...]:
+        """Append events with consecutive seqs, all or none; one answer an event, in order.
+
+        More waiting writes than the store holds raise `Overloaded`. Cancelling the caller does not
+        take the events back.
+        """
+
+    async def read_events(
+        self, key: RunKey, from_seq: int, *, limit: int, where: EventFilter = EVERY_EVENT
+    ) -> EventPage:
+        """Return up to `limit` selected events from `from_seq` (inclusive) on.
+
+        A page ends early where its payloads pass the store's page size, but holds at least one
+        event where one is selected.
+        """
+
+    def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[Tail]:
+        """Join the run's tail for as long as the context lasts; the run need not exist."""
+
+    async def put_snapshot(
+        self,
+        key: RunKey,
+        snapshot: Snapshot,
+        *,
+        events: Sequence[Event] = (),
+        task_writes: Sequence[TaskWrite] = (),
+        guard: Guard = NO_GUARD,
+        request_id: str = "",
+    ) -> PutSnapshotAnswer:
+        """Append the events, keep the task writes, store the snapshot: all or none.
+
+        PAUSE appends run.paused and pauses the run, REPLAN appends run.replanned and sets it
+        running; the status of an EXTERNAL run stays. A seq beyond the last event raises
+        `SnapshotAhead`, a ref the run never stored `UnknownRef`. The request is recognised by
+        `request_id`, or else by a snapshot_id of the caller's.
+        """
+
+    async def put_task_writes(
+        self,
+        key: RunKey,
+        namespace: str,
+        writes: Sequence[TaskWrite],
+        *,
+        writer_epoch: int | None = None,
+    ) -> bool:
+        """Keep results of tasks since a snapshot, all or none; True when all were known.
+
+        Index >= 0 is written once, index < 0 is replaced. An empty snapshot_id is the run's
+        beginning, an unknown one raises `SnapshotNotFound`.
+        """
+
+    async def get_snapshot(
+        self, key: RunKey, namespace: str, selector: SnapshotSelector
+    ) -> SnapshotWithWrites:
+        """Return the chosen snapshot in full with its task writes, or raise `SnapshotNotFound`."""
+
+    async def list_snapshots(
+        self, query: SnapshotQuery, *, limit: int, after: SnapshotPosition | None
+    ) -> SnapshotPage:
+        """Return up to `limit` snapshots: of a run by seq and id, of a project by age; both
+        descending. With parts, a page ends early where they pass the store's page size.
+        """
+
+    async def resume_run(
+        self, key: RunKey, *, namespace: str, request_id: str, actor: str, limit: int
+    ) -> ResumedRun:
+        """Claim a new epoch, set the run running, append run.resumed, and return in one consistent
+        read the run, the latest snapshot, its task writes and the first page of events after it.
+
+        The same request_id again returns the same epoch. A completed run raises `RunCompleted`.
+        """
+
+    async def complete_run(
+        self, key: RunKey, completion: Completion, guard: Guard = NO_GUARD
+    ) -> CompletedRun:
+        """End a run, or add an output revision to an ended one.
+
+        Content equal to an earlier revision returns that revision. Another outcome than the first
+        raises `OutcomeConflict`; new events or snapshots for an ended run raise `RunCompleted`. No
+        outcome raises `OutcomeRequired`, unless the run is EXTERNAL.
+        """
+
+    async def get_output(self, key: RunKey, revision: int) -> StoredOutput:
+        """Return a revision, the latest for 0, or raise `OutputNotFound`."""
+
+    async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
+        """Recompute the hash chain from `from_seq` on, over at most `max_events` (0: all)."""
+
+    async def close(self) -> None:
+        """Finish writes in flight and release every connection."""

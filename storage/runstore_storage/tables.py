@@ -1,0 +1,249 @@
+"""The tables, as the newest migration leaves them.
+
+Names are unqualified: every connection's search_path is the one schema runstore lives in. What a
+table cannot say here (partitioning, triggers) stands in the migrations.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+
+metadata = MetaData()
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _id(name: str) -> Column[str]:
+    """An identifier: compared byte by byte, whatever the database's locale."""
+    return Column(name, Text(collation="C"), nullable=False)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _payload(name: str) -> list[Column[object]]:
+    """A payload's three columns: JSON text kept as sent, or bytes, and their media type."""
+    return [
+        Column(f"{name}_json", JSON),
+        Column(f"{name}_binary", LargeBinary),
+        Column(f"{name}_type", Text),
+    ]
+
+
+def _usage(*, nullable: bool) -> list[Column[int]]:
+    default = None if nullable else "0"
+    return [
+        Column(name, BigInteger, nullable=nullable, server_default=default)
+        for name in (
+            "input_tokens",
+            "output_tokens",
+            "cached_input_tokens",
+            "cost_micros",
+            "duration_us",
+        )
+    ]
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run", BigInteger, Identity(always=True), nullable=False),
+    _id("project"),
+    _id("run_id"),
+    _text("plan_id"),
+    _text("objective"),
+    *_payload("plan"),
+    Column("parent", BigInteger),
+    Column("external_ref", JSONB),
+    Column("config_refs", JSONB, nullable=False, server_default="[]"),
+    Column("tags", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("labels", JSONB, nullable=False, server_default="{}"),
+    Column("body_hash", LargeBinary, nullable=False),
+    _time("created_at"),
+    PrimaryKeyConstraint("run", name="pk_runs"),
+    UniqueConstraint("project", "run_id", name="uq_runs_project_run_id"),
+    ForeignKeyConstraint(["parent"], ["runs.run"], name="fk_runs_parent"),
+    CheckConstraint("project <> '' AND run_id <> ''", name="ck_runs_identity"),
+    Index("ix_runs_project", "project", "run"),
+    Index("ix_runs_parent", "parent", postgresql_where=text("parent IS NOT NULL")),
+    Index("ix_runs_plan", "project", "plan_id", "run", postgresql_where=text("plan_id <> ''")),
+    Index("ix_runs_tags", "tags", postgresql_using="gin"),
+    Index(
+        "ix_runs_labels",
+        "labels",
+        postgresql_using="gin",
+        postgresql_ops={"labels": "jsonb_path_ops"},
+    ),
+)
+
+run_heads = Table(
+    "run_heads",
+    metadata,
+    Column("run", BigInteger, nullable=False, autoincrement=False),
+    Column("last_seq", BigInteger, nullable=False, server_default="0"),
+    Column("last_hash", LargeBinary, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False, server_default="0"),
+    Column("writer_epoch", BigInteger, nullable=False, server_default="1"),
+    *_usage(nullable=False),
+    _time("updated_at"),
+    _time("completed_at", nullable=True),
+    PrimaryKeyConstraint("run", name="pk_run_heads"),
+    ForeignKeyConstraint(["run"], ["runs.run"], name="fk_run_heads_run"),
+    CheckConstraint("last_seq >= 0", name="ck_run_heads_last_seq"),
+    CheckConstraint("writer_epoch >= 1", name="ck_run_heads_writer_epoch"),
+    CheckConstraint("status BETWEEN 1 AND 6", name="ck_run_heads_status"),
+    CheckConstraint(
+        "completed_at IS NOT NULL OR (outcome = 0 AND status IN (1, 2, 6))",
+        name="ck_run_heads_open",
+    ),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("run", BigInteger, nullable=False, autoincrement=False),
+    Column("seq", BigInteger, nullable=False, autoincrement=False),
+    _id("event_id"),
+    Column("type", Text, nullable=False),
+    _text("node_id"),
+    _text("actor"),
+    _text("model"),
+    _text("tool"),
+    Column("tags", ARRAY(Text), nullable=False, server_default="{}"),
+    *_payload("payload"),
+    Column("payload_bytes", Integer, nullable=False),
+    *_usage(nullable=True),
+    _text("trace_parent"),
+    _time("occurred_at", nullable=True),
+    _time("recorded_at"),
+    Column("is_terminal", Boolean, nullable=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run", "seq", name="pk_events"),
+    UniqueConstraint("run", "event_id", name="uq_events_event_id"),
+    CheckConstraint("seq >= 1", name="ck_events_seq"),
+    CheckConstraint("octet_length(hash) = 32", name="ck_events_hash"),
+    Index("uq_events_terminal", "run", unique=True, postgresql_where=text("is_terminal")),
+    postgresql_partition_by="RANGE (run)",
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_outbox"),
+    CheckConstraint("first_seq >= 1 AND first_seq <= last_seq", name="ck_outbox_range"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("run", BigInteger, nullable=False),
+    Column("blob", BigInteger, Identity(always=True), nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("is_json", Boolean, nullable=False),
+    _text("content_type"),
+    Column("raw_bytes", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run", "blob", name="pk_blobs"),
+    UniqueConstraint("run", "sha256", name="uq_blobs_sha256"),
+    ForeignKeyConstraint(["run"], ["runs.run"], name="fk_blobs_run"),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("run", BigInteger, nullable=False),
+    _id("namespace"),
+    _id("snapshot_id"),
+    _text("parent_snapshot_id"),
+    Column("seq", BigInteger, nullable=False),
+    _text("plan_version_id"),
+    Column("reason", SmallInteger, nullable=False),
+    Column("pending_node_ids", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("parts_bytes", BigInteger, nullable=False),
+    *_payload("metadata"),
+    Column("metadata_terms", ARRAY(Text), nullable=False, server_default="{}"),
+    _time("created_at"),
+    Column("content_hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run", "namespace", "snapshot_id", name="pk_snapshots"),
+    ForeignKeyConstraint(["run"], ["runs.run"], name="fk_snapshots_run"),
+    CheckConstraint("seq >= 0", name="ck_snapshots_seq"),
+    Index("ix_snapshots_latest", "run", "namespace", "seq", "snapshot_id"),
+    Index("ix_snapshots_metadata", "metadata_terms", postgresql_using="gin"),
+)
+
+task_writes = Table(
+    "task_writes",
+    metadata,
+    Column("run", BigInteger, nullable=False),
+    _id("namespace"),
+    _id("snapshot_id"),
+    _id("task_id"),
+    Column("index", Integer, nullable=False),
+    _text("channel"),
+    *_payload("payload"),
+    Column("body_hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint(
+        "run", "namespace", "snapshot_id", "task_id", "index", name="pk_task_writes"
+    ),
+    ForeignKeyConstraint(["run"], ["runs.run"], name="fk_task_writes_run"),
+)
+
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("run", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    *_payload("payload"),
+    _text("schema_hash"),
+    _text("plan_version_id"),
+    *_payload("provenance"),
+    *_payload("statistics"),
+    *_usage(nullable=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    _time("completed_at"),
+    PrimaryKeyConstraint("run", "revision", name="pk_outputs"),
+    UniqueConstraint("run", "body_hash", name="uq_outputs_body_hash"),
+    ForeignKeyConstraint(["run"], ["runs.run"], name="fk_outputs_run"),
+    CheckConstraint("revision >= 1", name="ck_outputs_revision"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("run", BigInteger, nullable=False),
+    _id("request_id"),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("answer", JSONB, nullable=False),
+    PrimaryKeyConstraint("run", "request_id", name="pk_requests"),
+    ForeignKeyConstraint(["run"], ["runs.run"], name="fk_requests_run"),
+)

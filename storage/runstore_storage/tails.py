@@ -1,0 +1,218 @@
+"""The growing ends of runs, as the streams of this process see them.
+
+A `RunTail` exists while streams have it open. It keeps a window of the newest events, so that live
+streams of one run cost one read for all of them; a stream that is further behind reads its own
+pages. Nothing is queued for a stream: each asks for what it needs next, so a slow one holds one
+page and no more.
+
+Wake-ups are hints. A slow poll compares every open tail with its row, so a lost wake-up delays a
+stream by one interval and loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from hashlib import blake2b
+
+from runstore_storage.errors import RunNotFound, StorageUnavailable
+from runstore_storage.records import (
+    EventFilter,
+    EventPage,
+    Outcome,
+    RecordedEvent,
+    RunKey,
+)
+
+WINDOW_EVENTS = 1024
+WINDOW_BYTES = 1 << 20
+EMPTY_PAGE = EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED)
+EVERY_EVENT = EventFilter()
+
+ReadEvents = Callable[[RunKey, int, int, EventFilter], Awaitable[EventPage]]
+LastSeqs = Callable[[Collection[RunKey]], Awaitable[Mapping[RunKey, tuple[int, bool]]]]
+
+_log = logging.getLogger(__name__)
+
+
+def digest(key: RunKey) -> str:
+    """The run's short name in wake-ups between processes. Two runs that share one wake together."""
+    return blake2b(f"{key.project}\0{key.run_id}".encode(), digest_size=8).hexdigest()
+
+
+class RunTail:
+    """One run's newest events and how far it has grown."""
+
+    def __init__(self, key: RunKey, read_events: ReadEvents) -> None:
+        self.key = key
+        self.users = 0
+        self.mark = 0
+        self._read_events = read_events
+        self._changed = asyncio.Event()
+        self._is_stale = True
+        self._refreshing: asyncio.Task[None] | None = None
+        self._window: deque[RecordedEvent] = deque()
+        self._window_bytes = 0
+        self._window_end = 0
+        self._end: EventPage | None = None
+
+    def wake(self) -> None:
+        """Note that the run may have changed."""
+        self.mark += 1
+        self._is_stale = True
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - see the contract
+        if self.mark == mark:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), timeout)
+        return self.mark != mark
+
+    async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
+        from_seq = max(from_seq, 1)
+        end = await self._current(from_seq)
+        if end is None:
+            return replace(EMPTY_PAGE, next_from_seq=from_seq)
+        if from_seq >= self._window_start:
+            return self._from_window(end, from_seq, limit, where)
+        return await self._read_events(self.key, from_seq, limit, where)
+
+    def differs_from(self, last_seq: int, *, is_completed: bool) -> bool:
+        """True when the run has grown beyond what this tail has read."""
+        end = self._end
+        return end is None or (end.last_seq, end.is_completed) != (last_seq, is_completed)
+
+    async def _current(self, from_seq: int) -> EventPage | None:
+        """The run's end, read again where it may have moved; None while there is no run."""
+        while self._is_stale or (self._end and self._window_end < from_seq <= self._end.last_seq):
+            if self._refreshing is None:
+                self._refreshing = asyncio.create_task(self._refresh())
+                self._refreshing.add_done_callback(self._refreshed)
+            await asyncio.shield(self._refreshing)
+        return self._end
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        if not task.cancelled() and task.exception():
+            self._is_stale = True
+
+    async def _refresh(self) -> None:
+        self._is_stale = False  # before reading: a wake-up while it reads counts
+        try:
+            if self._end is None:
+                # The past is read by those who want it; the window begins at the end.
+                far = await self._read_events(self.key, 1 << 62, 1, EVERY_EVENT)
+                self._window_end = far.last_seq
+                self._end = far
+                return
+            page = await self._read_events(
+                self.key, self._window_end + 1, WINDOW_EVENTS, EVERY_EVENT
+            )
+        except RunNotFound:
+            self._end = None
+            return
+        self._end = replace(page, events=())
+        for event in page.events:
+            self._push(event)
+
+    def _push(self, event: RecordedEvent) -> None:
+        self._window.append(event)
+        self._window_end = event.seq
+        self._window_bytes += _size(event)
+        while len(self._window) > WINDOW_EVENTS or (
+            self._window_bytes > WINDOW_BYTES and len(self._window) > 1
+        ):
+            self._window_bytes -= _size(self._window.popleft())
+
+    @property
+    def _window_start(self) -> int:
+        return self._window[0].seq if self._window else self._window_end + 1
+
+    def _from_window(
+        self, end: EventPage, from_seq: int, limit: int, where: EventFilter
+    ) -> EventPage:
+        first = self._window[0].seq if self._window else from_seq
+        chosen: list[RecordedEvent] = []
+        next_from_seq = from_seq
+        for place in range(from_seq - first, len(self._window)):
+            recorded = self._window[place]
+            if len(chosen) == limit:
+                break
+            if where.matches(recorded.event):
+                chosen.append(recorded)
+            next_from_seq = recorded.seq + 1
+        return replace(end, events=tuple(chosen), next_from_seq=next_from_seq)
+
+
+class Tails:
+    """The open tails of this process."""
+
+    def __init__(
+        self, read_events: ReadEvents, last_seqs: LastSeqs, *, poll_interval: float
+    ) -> None:
+        self._read_events = read_events
+        self._last_seqs = last_seqs
+        self._poll_interval = poll_interval
+        self._open: dict[RunKey, RunTail] = {}
+        self._by_digest: dict[str, RunKey] = {}
+        self._polling = asyncio.create_task(self._poll())
+
+    @asynccontextmanager
+    async def open(self, key: RunKey) -> AsyncIterator[RunTail]:
+        """Share the run's tail for as long as the context lasts."""
+        tail = self._open.get(key)
+        if tail is None:
+            tail = self._open[key] = RunTail(key, self._read_events)
+            self._by_digest[digest(key)] = key
+        tail.users += 1
+        try:
+            yield tail
+        finally:
+            tail.users -= 1
+            if not tail.users:
+                del self._open[key]
+                self._by_digest.pop(digest(key), None)
+
+    def wake(self, keys: Collection[RunKey]) -> None:
+        """Wake the tails of runs that grew."""
+        for key in keys:
+            if tail := self._open.get(key):
+                tail.wake()
+
+    def wake_digests(self, digests: Collection[str]) -> None:
+        """Wake the tails of runs that grew in another process."""
+        self.wake([self._by_digest[each] for each in digests if each in self._by_digest])
+
+    def wake_all(self) -> None:
+        """Wake every tail: wake-ups may have been missed."""
+        self.wake(list(self._open))
+
+    async def close(self) -> None:
+        self._polling.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._polling
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_interval)
+            try:
+                await self._compare()
+            except StorageUnavailable:
+                _log.warning("tails cannot be compared while the database is away")
+
+    async def _compare(self) -> None:
+        if not self._open:
+            return
+        for key, (last_seq, is_completed) in (await self._last_seqs(list(self._open))).items():
+            tail = self._open.get(key)
+            if tail and tail.differs_from(last_seq, is_completed=is_completed):
+                tail.wake()
+
+
+def _size(event: RecordedEvent) -> int:
+    return len(event.event.payload.content) if event.event.payload else 0

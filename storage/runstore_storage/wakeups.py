@@ -1,0 +1,104 @@
+"""Wake-ups between processes: one coalesced NOTIFY after commits, one LISTEN per process.
+
+NOTIFY inside the write transaction would serialise commits, so it is sent after them on its own,
+and runs that grew while one is under way share the next. Losing one is harmless: tails poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from hashlib import blake2b
+from uuid import uuid4
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from runstore_storage.engine import is_unavailable, reading
+from runstore_storage.errors import StorageUnavailable
+from runstore_storage.records import RunKey
+from runstore_storage.tails import Tails, digest
+
+# NOTIFY takes fewer than 8000 bytes; a digest and its comma are 17.
+DIGESTS_PER_NOTIFY = 400
+RECONNECT_SECONDS = 1.0
+
+_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+_log = logging.getLogger(__name__)
+
+
+class Wakeups:
+    """Tells other processes which runs grew here, and this one's tails which grew there."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        tails: Tails,
+        *,
+        schema: str,
+    ) -> None:
+        self._engine = engine
+        self._connect = connect
+        self._tails = tails
+        self._channel = "runstore_" + blake2b(schema.encode(), digest_size=8).hexdigest()
+        self._me = f"{os.getpid()}-{uuid4().hex[:8]}"
+        self._pending: set[str] = set()
+        self._has_pending = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._listen())]
+
+    def announce(self, keys: Collection[RunKey]) -> None:
+        """Wake this process's tails at once and the other processes soon."""
+        self._tails.wake(keys)
+        self._pending.update(map(digest, keys))
+        self._has_pending.set()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _send(self) -> None:
+        while True:
+            await self._has_pending.wait()
+            self._has_pending.clear()
+            digests, self._pending = sorted(self._pending), set()
+            try:
+                async with reading(self._engine) as conn:
+                    for start in range(0, len(digests), DIGESTS_PER_NOTIFY):
+                        some = ",".join(digests[start : start + DIGESTS_PER_NOTIFY])
+                        payload = {"channel": self._channel, "payload": f"{self._me}:{some}"}
+                        await conn.execute(_NOTIFY, payload)
+            except StorageUnavailable:
+                _log.warning("other processes are not woken while the database is away")
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._listen_until_closed()
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                _log.warning("not listening for wake-ups while the database is away")
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen_until_closed(self) -> None:
+        conn = await self._connect()
+        closed = asyncio.Event()
+        conn.add_termination_listener(lambda _: closed.set())
+        try:
+            await conn.add_listener(self._channel, self._heard)
+            self._tails.wake_all()
+            await closed.wait()
+        finally:
+            with suppress(Exception):
+                await conn.close(timeout=1)
+
+    def _heard(self, _conn: object, _pid: int, _channel: str, payload: object) -> None:
+        sender, _, digests = str(payload).partition(":")
+        if sender != self._me:
+            self._tails.wake_digests(digests.split(","))
