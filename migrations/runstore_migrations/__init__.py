@@ -1,0 +1,1 @@
+"""runstore's schema, by Alembic; `schema` is the way in."""

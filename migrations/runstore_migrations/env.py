@@ -1,0 +1,29 @@
+"""Alembic's environment: one schema, its own version table, a lock time-out, a lock for one runner.
+
+`runstore_migrations.schema` calls it with a connection (online) or without one (to print SQL).
+"""
+
+from alembic import context
+
+from runstore_storage.tables import metadata
+
+LOCK_TIMEOUT = "10s"
+
+
+def run() -> None:
+    connection = context.config.attributes.get("connection")
+    common = {"target_metadata": metadata, "version_table": "schema_version"}
+    if connection is None:
+        context.configure(dialect_name="postgresql", as_sql=True, **common)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    context.configure(connection=connection, transaction_per_migration=True, **common)
+    connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    connection.exec_driver_sql("SET statement_timeout = 0")
+    connection.commit()
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()

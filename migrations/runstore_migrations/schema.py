@@ -1,0 +1,139 @@
+"""The schema's versions: bring the database up or down, and say where it stands.
+
+Every function connects on its own and is safe to run from several processes at once: a lock on the
+schema lets one migrate while the others wait, then find nothing left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from runstore_storage.engine import open_engine, quoted, reading
+
+VERSION_TABLE = "schema_version"
+SCHEMA_SQL = Path(__file__).with_name("schema.sql")
+RETRY_SECONDS = 0.2
+
+_TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended('runstore migrations ' || :schema, 0))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended('runstore migrations ' || :schema, 0))")
+
+
+class SchemaMismatch(Exception):  # noqa: N818 - a state, named as one
+    """The database's schema is not the one this code was written for."""
+
+    def __init__(self, current: str | None, wanted: str) -> None:
+        self.current = current
+        self.wanted = wanted
+        known = current is None or current in versions()
+        remedy = (
+            "run `runstore migrate up`"
+            if known
+            else "it is newer than this release: start the newer release, or go back with its"
+            f" `runstore migrate down {wanted}`"
+        )
+        super().__init__(
+            f"the database is at schema version {current or 'none'}, this release needs"
+            f" {wanted}; {remedy}"
+        )
+
+
+def head() -> str:
+    """The version this code was written for."""
+    return versions()[-1]
+
+
+def versions() -> list[str]:
+    """Every version this code knows, oldest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+async def current(url: str, schema: str) -> str | None:
+    """The database's version; None where runstore has never been."""
+    async with _engine(url, schema) as engine, reading(engine) as conn:
+        return await conn.run_sync(_current)
+
+
+async def check(url: str, schema: str) -> None:
+    """Return when the database is at `head()`; raise `SchemaMismatch` otherwise."""
+    found = await current(url, schema)
+    if found != head():
+        raise SchemaMismatch(found, head())
+
+
+async def upgrade(url: str, schema: str, version: str = "head") -> None:
+    """Bring the database up to a version, creating the schema where it is missing."""
+    await _migrate(url, schema, lambda config: command.upgrade(config, version))
+
+
+async def downgrade(url: str, schema: str, version: str) -> None:
+    """Take the database down to a version, or to nothing for "base"."""
+    await _migrate(url, schema, lambda config: command.downgrade(config, version))
+
+
+def schema_sql() -> str:
+    """The SQL that an empty schema is brought up with."""
+    out = io.StringIO()
+    config = _config(output_buffer=out)
+    command.upgrade(config, "head", sql=True)
+    return out.getvalue()
+
+
+async def _migrate(url: str, schema: str, run: Callable[[Config], None]) -> None:
+    def migrate(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        run(config)
+
+    async with _engine(url, schema) as engine:
+        async with _alone(engine, schema), engine.connect() as conn:
+            await conn.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"))
+            await conn.commit()
+            await conn.run_sync(migrate)
+
+
+@asynccontextmanager
+async def _alone(engine: AsyncEngine, schema: str) -> AsyncIterator[None]:
+    """Hold the schema's migration lock.
+
+    It is asked for again and again instead of waited for: a waiting statement would hold up the
+    concurrent index builds of the process that has the lock.
+    """
+    async with reading(engine) as conn:
+        while not (await conn.execute(_TRY_LOCK, {"schema": schema})).scalar_one():
+            await asyncio.sleep(RETRY_SECONDS)
+        try:
+            yield
+        finally:
+            await conn.execute(_UNLOCK, {"schema": schema})
+
+
+@asynccontextmanager
+async def _engine(url: str, schema: str) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(url, schema=schema, pool_size=2)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def _current(connection: Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def _config(output_buffer: io.StringIO | None = None) -> Config:
+    config = Config(output_buffer=output_buffer or io.StringIO())
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    return config
