@@ -4,21 +4,30 @@
 """
 
 from alembic import context
-
 from runstore_storage.tables import metadata
 
 LOCK_TIMEOUT = "10s"
+VERSION_TABLE = "schema_version"
 
 
 def run() -> None:
     connection = context.config.attributes.get("connection")
-    common = {"target_metadata": metadata, "version_table": "schema_version"}
     if connection is None:
-        context.configure(dialect_name="postgresql", as_sql=True, **common)
+        context.configure(
+            dialect_name="postgresql",
+            as_sql=True,
+            target_metadata=metadata,
+            version_table=VERSION_TABLE,
+        )
         with context.begin_transaction():
             context.run_migrations()
         return
-    context.configure(connection=connection, transaction_per_migration=True, **common)
+    context.configure(
+        connection=connection,
+        transaction_per_migration=True,
+        target_metadata=metadata,
+        version_table=VERSION_TABLE,
+    )
     connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
     connection.exec_driver_sql("SET statement_timeout = 0")
     connection.commit()

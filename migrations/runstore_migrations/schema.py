@@ -16,20 +16,21 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from runstore_storage.engine import open_engine, quoted, reading
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
-
-from runstore_storage.engine import open_engine, quoted, reading
 
 VERSION_TABLE = "schema_version"
 SCHEMA_SQL = Path(__file__).with_name("schema.sql")
 RETRY_SECONDS = 0.2
 
-_TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended('runstore migrations ' || :schema, 0))")
+_TRY_LOCK = text(
+    "SELECT pg_try_advisory_lock(hashtextextended('runstore migrations ' || :schema, 0))"
+)
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended('runstore migrations ' || :schema, 0))")
 
 
-class SchemaMismatch(Exception):  # noqa: N818 - a state, named as one
+class SchemaMismatch(Exception):
     """The database's schema is not the one this code was written for."""
 
     def __init__(self, current: str | None, wanted: str) -> None:
@@ -96,11 +97,10 @@ async def _migrate(url: str, schema: str, run: Callable[[Config], None]) -> None
         config.attributes["connection"] = connection
         run(config)
 
-    async with _engine(url, schema) as engine:
-        async with _alone(engine, schema), engine.connect() as conn:
-            await conn.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"))
-            await conn.commit()
-            await conn.run_sync(migrate)
+    async with _engine(url, schema) as engine, _alone(engine, schema), engine.connect() as conn:
+        await conn.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"))
+        await conn.commit()
+        await conn.run_sync(migrate)
 
 
 @asynccontextmanager
@@ -111,7 +111,7 @@ async def _alone(engine: AsyncEngine, schema: str) -> AsyncIterator[None]:
     concurrent index builds of the process that has the lock.
     """
     async with reading(engine) as conn:
-        while not (await conn.execute(_TRY_LOCK, {"schema": schema})).scalar_one():
+        while not (await conn.execute(_TRY_LOCK, {"schema": schema})).scalar_one():  # noqa: ASYNC110 - the other side is a database
             await asyncio.sleep(RETRY_SECONDS)
         try:
             yield

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -78,7 +78,7 @@ class Appender:
             answers = await self._attempt(batch)
         except StorageUnavailable as error:
             answers = [error] * len(batch)
-        except Exception as error:  # noqa: BLE001 - handed to the one append that caused it
+        except Exception as error:
             if len(batch) > 1:
                 # One append that Postgres cannot take must not fail its neighbours.
                 for each in batch:
@@ -125,7 +125,7 @@ class Appender:
 class _Lane:
     """A queue and the task that commits it batch by batch."""
 
-    def __init__(self, commit: Callable[[Sequence[_Waiting]], asyncio.Future[None]]) -> None:
+    def __init__(self, commit: Callable[[Sequence[_Waiting]], Awaitable[None]]) -> None:
         self._commit = commit
         self._queue: deque[_Waiting] = deque()
         self._bytes = 0

@@ -44,7 +44,7 @@ class Parts:
         return set(self._hashes.values())
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Size of the parts that were sent in full."""
         return sum(len(payload.data) for payload in self.payloads.values())
 
@@ -107,7 +107,7 @@ class Manifest:
     def fill(self, snapshot: Snapshot, data: Mapping[int, bytes]) -> Snapshot:
         """The snapshot with its parts, given each blob's decompressed data."""
 
-        def part(entry: Any) -> Part | None:  # noqa: ANN401 - JSON is untyped
+        def part(entry: Any) -> Part | None:
             if entry is None:
                 return None
             is_json, content_type = entry[1:] if isinstance(entry, list) else (True, "")

@@ -38,6 +38,4 @@ async def event_page(
         else ([], False)
     )
     next_from_seq = found[-1].seq + 1 if is_cut else max(first, head.last_seq + 1)
-    return EventPage(
-        tuple(found), next_from_seq, head.last_seq, head.is_completed, head.outcome
-    )
+    return EventPage(tuple(found), next_from_seq, head.last_seq, head.is_completed, head.outcome)

@@ -134,6 +134,9 @@ class PostgresStore:
                 conn, head, from_seq, limit=limit, where=where, max_bytes=PAGE_BYTES
             )
 
+    def wake_tails(self) -> None:
+        self._tails.wake_all()
+
     def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[RunTail]:
         return self._tails.open(key)
 
@@ -294,9 +297,7 @@ class PostgresStore:
     ) -> EventPage:
         return await self.read_events(key, from_seq, limit=limit, where=where)
 
-    async def _last_seqs(
-        self, keys: Collection[RunKey]
-    ) -> Mapping[RunKey, tuple[int, bool]]:
+    async def _last_seqs(self, keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
         async with reading(self._engine) as conn:
             return await heads.last_seqs(conn, keys)
 

@@ -42,9 +42,7 @@ class Resume:
 async def resume(conn: AsyncConnection, write: RunWrite, asked: Resume) -> ResumedRun:
     """Claim the next epoch, or repeat an earlier claim; then read what the writer needs."""
     name = f"resume:{asked.request_id}" if asked.request_id else ""
-    before = (
-        await requests.find(conn, write.head.run, name, asked.body_hash) if name else None
-    )
+    before = await requests.find(conn, write.head.run, name, asked.body_hash) if name else None
     epoch = int(before["writer_epoch"]) if before else await _claim(conn, write, asked)
     if before is None and name:
         answer = {"writer_epoch": epoch}

@@ -90,10 +90,9 @@ class RunSaver:
         """Make the run's partition, and the next one when half of this one's runs are saved."""
         for each in (run, run + partitions.RUNS_PER_PARTITION // 2):
             low = partitions.lower_bound(each)
-            if low not in self._partitions:
-                # One made here may yet be rolled back; only one that was there is remembered.
-                if await partitions.ensure(conn, each):
-                    self._partitions.add(low)
+            # One made here may yet be rolled back; only one that was there is remembered.
+            if low not in self._partitions and await partitions.ensure(conn, each):
+                self._partitions.add(low)
 
 
 async def _get(conn: AsyncConnection, key: RunKey) -> Run:

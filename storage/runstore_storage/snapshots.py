@@ -56,7 +56,7 @@ async def prepare_snapshot(
     async with reading(engine) as conn:
         head = await heads.find(conn, key)
         stored = await blobs.find(conn, head.run, parts.hashes) if head else {}
-    if parts.bytes > THREAD_BYTES:
+    if parts.size > THREAD_BYTES:
         new = await asyncio.to_thread(parts.compress, stored)
     else:
         new = parts.compress(stored)
@@ -77,7 +77,7 @@ async def put(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot
         created_at=write.now,
         content_hash=chain.snapshot_hash(snapshot, prepared.parts.hash_of),
         manifest=await _store_parts(conn, write, prepared),
-        parts_bytes=prepared.parts.bytes,
+        parts_bytes=prepared.parts.size,
     )
     try:
         await snapshots.insert(
@@ -94,9 +94,7 @@ async def put(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot
     return row
 
 
-async def _store_parts(
-    conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot
-) -> bytes:
+async def _store_parts(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot) -> bytes:
     parts, run = prepared.parts, write.head.run
     stored = await blobs.find(conn, run, parts.hashes) if parts.hashes else {}
     if unknown := parts.missing(stored):
@@ -115,8 +113,7 @@ async def put_task_writes(
         chosen = SnapshotSelector(snapshot_id=snapshot_id)
         if await snapshots.find(conn, run, namespace, chosen) is None:
             raise SnapshotNotFound(key.run_id, snapshot_id)
-    known = await task_writes.put(conn, run, namespace, writes)
-    return known
+    return await task_writes.put(conn, run, namespace, writes)
 
 
 async def fill(conn: AsyncConnection, rows: Iterable[StoredRow]) -> list[StoredSnapshot]:

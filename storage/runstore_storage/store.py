@@ -12,8 +12,8 @@ Rules that hold for every method:
   first answer, `deduplicated`, whatever happened to the run since. A known id with other content,
   or a batch of which only some ids are known, raises `IdempotencyMismatch`.
 - A `Guard` is then checked in this order: `writer_epoch` below the run's raises `WriterFenced`,
-  above it `WriterEpochUnknown`; a completed run raises `RunCompleted`; an `expected_seq` that is not
-  the last seq raises `SeqConflict`.
+  above it `WriterEpochUnknown`; a completed run raises `RunCompleted`; an `expected_seq` that is
+  not the last seq raises `SeqConflict`.
 - Callers have validated bounds; the store relies on them and on well-formed JSON.
 """
 
@@ -116,6 +116,9 @@ class Store(Protocol):
 
     def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[Tail]:
         """Join the run's tail for as long as the context lasts; the run need not exist."""
+
+    def wake_tails(self) -> None:
+        """End the wait of every open tail of this process."""
 
     async def put_snapshot(
         self,

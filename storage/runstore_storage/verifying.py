@@ -16,7 +16,7 @@ PAGE_EVENTS = 1000
 ReadPage = Callable[[int, int], Awaitable[list[RecordedEvent]]]
 
 
-class ChainBroken(Exception):  # noqa: N818 - a finding, not an error of the store
+class ChainBroken(Exception):
     def __init__(self, seq: int, problem: str) -> None:
         self.seq = seq
         self.problem = problem

@@ -12,8 +12,10 @@ UP = (
     """
     CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP
-            USING ERRCODE = 'restrict_violation', CONSTRAINT = TG_NAME;
+        RAISE EXCEPTION USING
+            MESSAGE = TG_TABLE_NAME || ' is append-only: ' || TG_OP || ' refused',
+            ERRCODE = 'restrict_violation',
+            CONSTRAINT = TG_NAME;
     END $$
     """,
     """

@@ -48,9 +48,7 @@ class BlobRef:
     content_type: str
 
 
-async def find(
-    conn: AsyncConnection, run: int, hashes: Collection[bytes]
-) -> dict[bytes, BlobRef]:
+async def find(conn: AsyncConnection, run: int, hashes: Collection[bytes]) -> dict[bytes, BlobRef]:
     """The blobs of the run that are there, by hash."""
     found = await conn.execute(_FIND, {"run": run, "hashes": list(hashes)})
     return {row[0]: BlobRef(*row[1:]) for row in found}

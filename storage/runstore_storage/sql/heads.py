@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -119,19 +120,19 @@ async def last_seqs(
     return {RunKey(row[0], row[1]): (row[2], row[3]) for row in found}
 
 
-def head_of(row: Sequence[object]) -> Head:
+def head_of(row: Sequence[Any]) -> Head:
     """The head whose columns, in the order of `COLUMNS`, begin the row."""
     run, last_seq, last_hash, status, outcome, epoch, *rest = row
     return Head(
-        run=run,  # type: ignore[arg-type] - a driver row is untyped
-        last_seq=last_seq,  # type: ignore[arg-type] - a driver row is untyped
-        last_hash=last_hash,  # type: ignore[arg-type] - a driver row is untyped
-        status=RunStatus(status),  # type: ignore[arg-type] - a driver row is untyped
-        outcome=Outcome(outcome),  # type: ignore[arg-type] - a driver row is untyped
-        writer_epoch=epoch,  # type: ignore[arg-type] - a driver row is untyped
-        usage=Usage(*rest[:5]),  # type: ignore[arg-type] - a driver row is untyped
-        updated_at=rest[5],  # type: ignore[arg-type] - a driver row is untyped
-        completed_at=rest[6],  # type: ignore[arg-type] - a driver row is untyped
+        run=run,
+        last_seq=last_seq,
+        last_hash=last_hash,
+        status=RunStatus(status),
+        outcome=Outcome(outcome),
+        writer_epoch=epoch,
+        usage=Usage(*rest[:5]),
+        updated_at=rest[5],
+        completed_at=rest[6],
     )
 
 

@@ -21,9 +21,7 @@ _INSERT = text(
 )
 
 
-async def find(
-    conn: AsyncConnection, run: int, request_id: str, body_hash: bytes
-) -> Answer | None:
+async def find(conn: AsyncConnection, run: int, request_id: str, body_hash: bytes) -> Answer | None:
     """The first answer to this request, or None; raise `IdempotencyMismatch` for another body."""
     found = await conn.execute(_FIND, {"run": run, "request_id": request_id})
     row = found.one_or_none()

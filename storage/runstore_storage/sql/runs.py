@@ -39,26 +39,24 @@ _BORN = (
     " r.external_ref::text, r.config_refs::text, r.tags, r.labels::text, r.created_at"
 )
 _BORN_COLUMNS = 13
-_FROM = (
-    " FROM runs r JOIN run_heads h ON h.run = r.run LEFT JOIN runs p ON p.run = r.parent WHERE "
-)
+_FROM = " FROM runs r JOIN run_heads h ON h.run = r.run LEFT JOIN runs p ON p.run = r.parent WHERE "
 _WITH_PLAN = _BORN.format(plan="r.plan_json::text, r.plan_binary, r.plan_type")
 _WITHOUT_PLAN = _BORN.format(plan="NULL, NULL, NULL")
 
 _GET = text(
-    f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}"  # noqa: S608 - names are our own
-    "r.project = :project AND r.run_id = :run_id"
+    f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.project = :project AND r.run_id = :run_id"
 )
-_BODY_HASH = text(
-    "SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id"
-)
+_BODY_HASH = text("SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id")
 _HAS_EVENT = "EXISTS (SELECT FROM events e WHERE e.run = r.run AND e.{0} = :{0})"
 
 # field of RunFilter -> (condition, how the parameter is made)
 _CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "statuses": ("h.status = ANY(:statuses)", lambda many: [int(each) for each in many]),
     "tags": ("r.tags @> :tags", list),
-    "labels": ("r.labels @> CAST(CAST(:labels AS text) AS jsonb)", lambda many: json.dumps({**many})),
+    "labels": (
+        "r.labels @> CAST(CAST(:labels AS text) AS jsonb)",
+        lambda many: json.dumps({**many}),
+    ),
     "created_from": ("r.created_at >= :created_from", lambda at: at),
     "created_before": ("r.created_at < :created_before", lambda at: at),
     "plan_id": ("r.plan_id = :plan_id", str),
@@ -142,7 +140,7 @@ async def page(
         values["after"] = after
     found = await conn.execute(
         text(
-            f"SELECT {_WITHOUT_PLAN}, {heads.SELECTED}{_FROM}{' AND '.join(conditions)}"  # noqa: S608 - conditions are our own
+            f"SELECT {_WITHOUT_PLAN}, {heads.SELECTED}{_FROM}{' AND '.join(conditions)}"
             f" ORDER BY r.run {direction} LIMIT :limit"
         ),
         values,

@@ -105,14 +105,12 @@ async def find(
     conn: AsyncConnection, run: int, namespace: str, selector: SnapshotSelector
 ) -> StoredRow | None:
     """The chosen snapshot; the latest of those that fit."""
-    asked = {
-        name: value for name in _BY if (value := getattr(selector, name)) is not None
-    }
+    asked = {name: value for name in _BY if (value := getattr(selector, name)) is not None}
     found = await conn.execute(
         text(
-            f"{_SELECT} s.run = :run AND s.namespace = :namespace"  # noqa: S608 - conditions are our own
+            f"{_SELECT} s.run = :run AND s.namespace = :namespace"
             + "".join(_BY[name] for name in asked)
-            + ' ORDER BY s.seq DESC, s.snapshot_id DESC LIMIT 1'
+            + " ORDER BY s.seq DESC, s.snapshot_id DESC LIMIT 1"
         ),
         {"run": run, "namespace": namespace, **asked},
     )

@@ -45,9 +45,7 @@ _LIST = text(
 )
 
 
-async def put(
-    conn: AsyncConnection, run: int, namespace: str, writes: Sequence[TaskWrite]
-) -> bool:
+async def put(conn: AsyncConnection, run: int, namespace: str, writes: Sequence[TaskWrite]) -> bool:
     """Keep the writes; True when all were there already. Call it under the run's lock."""
     known = await _find(conn, run, namespace, writes)
     hashes = [chain.task_write_hash(write) for write in writes]

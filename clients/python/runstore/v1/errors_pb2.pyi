@@ -92,6 +92,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. The server is going down. Metadata: none. Reconnect; resume streams at last seq + 1
     and retry writes with the same ids.
     """
+    ERROR_REASON_OUTCOME_REQUIRED: _ErrorReason.ValueType  # 19
+    """INVALID_ARGUMENT. The run was to be completed without an outcome, and no external engine owns its
+    status. Metadata: run_id. Say how it ended.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id.
     Metadata: request_id. Report it.
@@ -172,6 +176,10 @@ Metadata: none. Whether the write happened is unknown: retry with the same ids.
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 17
 """UNAVAILABLE. The server is going down. Metadata: none. Reconnect; resume streams at last seq + 1
 and retry writes with the same ids.
+"""
+ERROR_REASON_OUTCOME_REQUIRED: ErrorReason.ValueType  # 19
+"""INVALID_ARGUMENT. The run was to be completed without an outcome, and no external engine owns its
+status. Metadata: run_id. Say how it ended.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id.

@@ -864,8 +864,8 @@ class StreamEventsResponse(_message.Message):
 
     @_builtins.property
     def caught_up(self) -> Global___CaughtUp:
-        """The stream has delivered everything there was and is live from here. Sent again whenever a
-        stream that fell behind has caught up by reading back.
+        """The stream has delivered everything there was: it is live from here, or ends where `follow` is
+        false. Sent again whenever a stream that fell behind has caught up by reading back.
         """
 
     @_builtins.property

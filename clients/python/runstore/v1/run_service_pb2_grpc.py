@@ -266,7 +266,8 @@ class RunServiceServicer:
         terminal event run.completed in one transaction. Repeated with the content of an earlier
         revision it returns that revision; with other content and the same outcome it writes a new
         output revision and no second terminal event; with another outcome it is OUTCOME_CONFLICT. A
-        new revision cannot bring new events or snapshots: RUN_COMPLETED.
+        new revision cannot bring new events or snapshots: RUN_COMPLETED. Without an outcome:
+        OUTCOME_REQUIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

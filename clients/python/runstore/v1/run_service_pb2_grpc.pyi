@@ -110,7 +110,8 @@ class RunServiceStub:
     terminal event run.completed in one transaction. Repeated with the content of an earlier
     revision it returns that revision; with other content and the same outcome it writes a new
     output revision and no second terminal event; with another outcome it is OUTCOME_CONFLICT. A
-    new revision cannot bring new events or snapshots: RUN_COMPLETED.
+    new revision cannot bring new events or snapshots: RUN_COMPLETED. Without an outcome:
+    OUTCOME_REQUIRED.
     """
     GetOutput: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetOutputRequest, _run_service_pb2.GetOutputResponse]
     """GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND."""
@@ -199,7 +200,8 @@ class RunServiceAsyncStub(RunServiceStub):
     terminal event run.completed in one transaction. Repeated with the content of an earlier
     revision it returns that revision; with other content and the same outcome it writes a new
     output revision and no second terminal event; with another outcome it is OUTCOME_CONFLICT. A
-    new revision cannot bring new events or snapshots: RUN_COMPLETED.
+    new revision cannot bring new events or snapshots: RUN_COMPLETED. Without an outcome:
+    OUTCOME_REQUIRED.
     """
     GetOutput: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetOutputRequest, _run_service_pb2.GetOutputResponse]  # type: ignore[assignment]
     """GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND."""
@@ -369,7 +371,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         terminal event run.completed in one transaction. Repeated with the content of an earlier
         revision it returns that revision; with other content and the same outcome it writes a new
         output revision and no second terminal event; with another outcome it is OUTCOME_CONFLICT. A
-        new revision cannot bring new events or snapshots: RUN_COMPLETED.
+        new revision cannot bring new events or snapshots: RUN_COMPLETED. Without an outcome:
+        OUTCOME_REQUIRED.
         """
 
     @_abc_1.abstractmethod

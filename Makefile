@@ -1,0 +1,71 @@
+# Everything starts from a bare Python 3.11 or newer with its venv module.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types imports protos stubs schema lock bench
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: $(READY) ## make the virtual environment
+
+$(READY): requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## watch an orchestrator crash, resume and finish
+	@$(BIN)/python -m clients.examples.survey
+
+test: $(READY) ## run the tests (Docker, TEST_DATABASE_URL or the embedded Postgres)
+	$(BIN)/pytest
+
+check: format-check lint types imports protos fresh test ## everything that guards main
+
+.PHONY: format-check fresh
+format: $(READY) ## format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+format-check: $(READY)
+	$(BIN)/ruff format --check
+
+lint: $(READY) ## lint the code
+	$(BIN)/ruff check
+
+types: $(READY) ## check the types
+	$(BIN)/mypy
+
+imports: $(READY) ## check that imports point down
+	$(BIN)/lint-imports
+
+protos: $(READY) ## lint the contracts; nothing breaking since main
+	$(BIN)/python protos/generate.py lint
+	$(BIN)/python protos/generate.py breaking
+
+fresh: $(READY)
+	$(BIN)/python protos/generate.py fresh
+	$(BIN)/python clients/python/generate_sync.py --check
+	$(BIN)/python -m runstore_migrations check-schema-sql
+
+stubs: $(READY) ## regenerate what is generated from the contracts
+	$(BIN)/python protos/generate.py generate
+	$(BIN)/python clients/python/generate_sync.py
+
+schema: $(READY) ## regenerate schema.sql from the migrations
+	$(BIN)/python -m runstore_migrations write-schema-sql
+
+lock: $(READY) ## lock the newest versions of all dependencies
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--extra embedded --group dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--extra server --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+
+bench: $(READY) ## measure beside baselines
+	@$(BIN)/python -m bench

@@ -1,0 +1,30 @@
+"""How the client connects: where to, and with which channel settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+DEFAULT_TARGET = "localhost:7411"
+TARGET_VARIABLE = "RUNSTORE_TARGET"
+DEFAULT_TIMEOUT = 10.0
+DEFAULT_PROJECT = "default"
+VERIFY_SLICE = 10_000
+
+# Reconnect fast; find a dead connection by pings that the server allows; no bound on what may come.
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+)
+
+Metadata = Sequence[tuple[str, str]]
+
+
+def target_of(target: str | None) -> str:
+    """The address asked for, or the environment's, or the default."""
+    return target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET

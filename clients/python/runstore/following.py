@@ -1,0 +1,117 @@
+"""A stream of events as the client keeps it whole: what to ask for, what to make of the answers.
+
+No I/O happens here; the async and the sync client drive it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from runstore import wire
+from runstore.errors import ProtocolError, RunstoreError
+from runstore.retry import Backoff
+from runstore.v1 import events_pb2
+from runstore.v1 import run_service_pb2 as rpc
+from runstore.values import CaughtUp, EndOfRun, Event, Heartbeat, Outcome, StreamItem
+
+MISSED_HEARTBEATS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StreamQuery:
+    """What is wanted of a run's events."""
+
+    project: str
+    run_id: str
+    from_seq: int = 1
+    follow: bool = False
+    types: Sequence[str] = ()
+    node_ids: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    wait_for_run: bool = False
+    heartbeat_seconds: float = 10.0
+    patience_seconds: float = 60.0
+    """How long to go on without a message before a failure is raised."""
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.types or self.node_ids or self.tags)
+
+
+class Following:
+    """Where a stream stands. A stream that broke is opened again with `request()`."""
+
+    def __init__(self, query: StreamQuery) -> None:
+        self._query = query
+        self._next_seq = max(query.from_seq, 1)
+        self.is_over = False
+        self._failures = 0
+        self._heard_at = time.monotonic()
+
+    @property
+    def silence_seconds(self) -> float:
+        """How long a live stream may be silent before it is taken for dead."""
+        return self._query.heartbeat_seconds * MISSED_HEARTBEATS
+
+    def request(self) -> rpc.StreamEventsRequest:
+        """What to ask for now: everything not delivered yet."""
+        query = self._query
+        return rpc.StreamEventsRequest(
+            project=query.project,
+            run_id=query.run_id,
+            from_seq=self._next_seq,
+            filter=events_pb2.EventFilter(
+                types=query.types, node_ids=query.node_ids, tags=query.tags
+            ),
+            follow=query.follow,
+            wait_for_run=query.wait_for_run,
+            heartbeat_interval=wire.duration(timedelta(seconds=query.heartbeat_seconds)),
+        )
+
+    def take(self, message: rpc.StreamEventsResponse) -> Iterator[StreamItem]:
+        """Yield what the message brings, each event once; note how far the stream got."""
+        self._failures = 0
+        self._heard_at = time.monotonic()
+        kind = message.WhichOneof("message")
+        if kind == "events":
+            yield from self._events(message.events.events)
+        elif kind == "caught_up":
+            self._reached(message.caught_up.last_seq)
+            yield CaughtUp(message.caught_up.last_seq)
+        elif kind == "heartbeat":
+            self._reached(message.heartbeat.last_seq)
+            yield Heartbeat(message.heartbeat.last_seq)
+        elif kind == "end_of_run":
+            self.is_over = True
+            end = message.end_of_run
+            yield EndOfRun(end.last_seq, Outcome(end.outcome))
+
+    def retry_delay(self, backoff: Backoff, error: RunstoreError) -> float | None:
+        """How long to wait before the stream is opened again; None when it is given up."""
+        self._failures += 1
+        delay = backoff.delay(self._failures, error)
+        silent = time.monotonic() - self._heard_at
+        return None if delay is None or silent > self._query.patience_seconds else delay
+
+    def ended(self) -> None:
+        """The server ended the stream with OK: right for one that does not follow."""
+        if self._query.follow and not self.is_over:
+            raise ProtocolError("the server ended a followed stream before the run's end")
+        self.is_over = True
+
+    def _events(self, messages: Iterable[events_pb2.Event]) -> Iterator[Event]:
+        for message in messages:
+            if message.seq < self._next_seq:
+                continue
+            if message.seq > self._next_seq and not self._query.is_filtered:
+                raise ProtocolError(f"expected event {self._next_seq}, got {message.seq}")
+            self._next_seq = message.seq + 1
+            yield wire.event_value(message)
+
+    def _reached(self, last_seq: int) -> None:
+        if not self._query.is_filtered and last_seq >= self._next_seq:
+            raise ProtocolError(f"events from {self._next_seq} to {last_seq} were left out")
+        self._next_seq = max(self._next_seq, last_seq + 1)

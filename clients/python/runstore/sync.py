@@ -1,0 +1,351 @@
+"""The synchronous client. Generated from aio.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+
+from runstore import calls
+from runstore import sync_transport as transport
+from runstore.calls import Call, NewRunFields, OutputFields, RunRef, SnapshotFields
+from runstore.channels import (
+    DEFAULT_PROJECT,
+    DEFAULT_TIMEOUT,
+    VERIFY_SLICE,
+    Metadata,
+    target_of,
+)
+from runstore.errors import RunstoreError, from_rpc
+from runstore.following import Following, StreamQuery
+from runstore.retry import Backoff
+from runstore.v1.run_service_pb2_grpc import RunServiceStub
+from runstore.values import (
+    Appended,
+    Claim,
+    Completed,
+    Event,
+    EventPage,
+    NewEvent,
+    Outcome,
+    Output,
+    RunInfo,
+    RunQuery,
+    Snapshot,
+    SnapshotPut,
+    StreamItem,
+    TaskWrite,
+    Value,
+    Verification,
+)
+
+T = TypeVar("T")
+
+
+def connect(
+    target: str | None = None,
+    *,
+    project: str = DEFAULT_PROJECT,
+    timeout: float = DEFAULT_TIMEOUT,
+    credentials: grpc.ChannelCredentials | None = None,
+    metadata: Metadata = (),
+) -> Client:
+    """A client of the server at `target` ("host:port"; else $RUNSTORE_TARGET, else this machine).
+
+    `timeout` is the whole time a call may take, retries included, in seconds. Use it as
+    `with connect() as client:`; nothing is sent before the first call.
+    """
+    return Client(
+        target, project=project, timeout=timeout, credentials=credentials, metadata=metadata
+    )
+
+
+class Client:
+    """Calls of one project. Safe to share between threads."""
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        project: str = DEFAULT_PROJECT,
+        timeout: float = DEFAULT_TIMEOUT,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+    ) -> None:
+        self.project = project
+        self._timeout = timeout
+        self._metadata = tuple(metadata)
+        self._backoff = Backoff()
+        self._channel = transport.open_channel(target_of(target), credentials)
+        self._stub = RunServiceStub(self._channel)
+
+    def close(self) -> None:
+        """Close the connection; calls in flight are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def save_run(self, objective: str = "", **fields: Unpack[NewRunFields]) -> Run:
+        """Save a run and return its handle, which writes with the run's epoch.
+
+        Saving the same run_id and content again returns the same run.
+        """
+        info = self.send(calls.save_run(self.project, objective, fields))
+        return self.run(info.run_id, writer_epoch=info.writer_epoch)
+
+    def run(self, run_id: str, *, writer_epoch: int | None = None) -> Run:
+        """A handle on a run, without a call. Without an epoch it writes unfenced."""
+        return Run(self, RunRef(self.project, run_id, writer_epoch))
+
+    def resume(
+        self, run_id: str, *, namespace: str = "", actor: str = "", request_id: str = ""
+    ) -> Resumed:
+        """Claim the run: earlier writers are fenced from now on."""
+        ref = RunRef(self.project, run_id)
+        claim = self.send(calls.resume(ref, namespace, actor, request_id))
+        return Resumed(self.run(run_id, writer_epoch=claim.writer_epoch), claim)
+
+    def list_runs(self, query: RunQuery = RunQuery()) -> Iterator[RunInfo]:  # noqa: B008 - frozen
+        """Yield the project's runs, newest first unless the query says otherwise."""
+        for run in self._pages(lambda token: calls.list_runs(self.project, query, 100, token)):
+            yield run
+
+    def list_snapshots(
+        self, *, metadata: Mapping[str, Any] | None = None, with_parts: bool = False
+    ) -> Iterator[Snapshot]:
+        """Yield the project's snapshots, newest first."""
+        everything = RunRef(self.project, "")
+        for snapshot in self._pages(
+            lambda token: calls.list_snapshots(everything, None, metadata, with_parts, token)
+        ):
+            yield snapshot
+
+    def send(self, call: Call[T]) -> T:
+        """Send one call, again where that is safe and may help, until the timeout."""
+        deadline, attempt = time.monotonic() + self._timeout, 0
+        method = getattr(self._stub, call.method)
+        while True:
+            attempt += 1
+            left = max(deadline - time.monotonic(), 0.001)
+            try:
+                response = method(call.request, timeout=left, metadata=self._metadata)
+            except grpc.RpcError as error:
+                failure = from_rpc(error)
+                delay = self._backoff.delay(attempt, failure)
+                if delay is None or time.monotonic() + delay > deadline:
+                    raise failure from None
+                time.sleep(delay)
+            else:
+                return call.answer(response)
+
+    def stream(self, query: StreamQuery) -> Generator[StreamItem]:
+        """Yield events and marks; a stream that breaks or falls silent is opened again."""
+        following = Following(query)
+        while not following.is_over:
+            try:
+                with closing(self._receive(following)) as items:
+                    for item in items:
+                        yield item
+            except RunstoreError as error:
+                delay = following.retry_delay(self._backoff, error)
+                if delay is None:
+                    raise
+                time.sleep(delay)
+
+    def _receive(self, following: Following) -> Generator[StreamItem]:
+        call = self._stub.StreamEvents(following.request(), metadata=self._metadata)
+        try:
+            with closing(transport.messages(call, following.silence_seconds)) as messages:
+                for message in messages:
+                    for item in following.take(message):
+                        yield item
+            following.ended()
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            call.cancel()
+
+    def _pages(self, page: Callable[[str], Call[tuple[list[T], str]]]) -> Iterator[T]:
+        token = ""
+        while True:
+            items, token = self.send(page(token))
+            for item in items:
+                yield item
+            if not token:
+                return
+
+
+class Run:
+    """A run, and the epoch this writer holds."""
+
+    def __init__(self, client: Client, ref: RunRef) -> None:
+        self._client = client
+        self._ref = ref
+
+    @property
+    def run_id(self) -> str:
+        return self._ref.run_id
+
+    @property
+    def writer_epoch(self) -> int | None:
+        return self._ref.writer_epoch
+
+    def get(self) -> RunInfo:
+        """The run as it stands."""
+        return self._client.send(calls.get_run(self._ref))
+
+    def append(
+        self,
+        event: str | NewEvent,
+        payload: Value = None,
+        *,
+        expected_seq: int | None = None,
+        **fields: Any,
+    ) -> Appended:
+        """Append one event: a `NewEvent`, or a type with its payload and further fields of one."""
+        new = NewEvent(event, payload, **fields) if isinstance(event, str) else event
+        return self._client.send(calls.append_one(self._ref, new, expected_seq))
+
+    def append_many(
+        self, events: Sequence[NewEvent], *, expected_seq: int | None = None
+    ) -> list[Appended]:
+        """Append 1..1000 events, all or none."""
+        return self._client.send(calls.append(self._ref, events, expected_seq))
+
+    def snapshot(
+        self,
+        *,
+        events: Sequence[NewEvent] = (),
+        task_writes: Sequence[TaskWrite] = (),
+        expected_seq: int | None = None,
+        **fields: Unpack[SnapshotFields],
+    ) -> SnapshotPut:
+        """Store a snapshot, with the step's events and task writes before it: all or none."""
+        return self._client.send(
+            calls.put_snapshot(self._ref, fields, events, task_writes, expected_seq)
+        )
+
+    def put_task_writes(self, writes: Sequence[TaskWrite], *, namespace: str = "") -> bool:
+        """Keep results of tasks since a snapshot; True when all were there already."""
+        return self._client.send(calls.put_task_writes(self._ref, writes, namespace))
+
+    def get_snapshot(
+        self,
+        snapshot_id: str | None = None,
+        *,
+        plan_version_id: str | None = None,
+        at_seq: int | None = None,
+        namespace: str = "",
+    ) -> Snapshot:
+        """One snapshot in full; the latest where nothing else is asked."""
+        return self._client.send(
+            calls.get_snapshot(self._ref, namespace, snapshot_id, plan_version_id, at_seq)
+        )
+
+    def list_snapshots(
+        self,
+        *,
+        namespace: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        with_parts: bool = False,
+    ) -> Iterator[Snapshot]:
+        """Yield the run's snapshots, greatest seq first."""
+        for snapshot in self._client._pages(  # noqa: SLF001 - one module, one unit
+            lambda token: calls.list_snapshots(self._ref, namespace, metadata, with_parts, token)
+        ):
+            yield snapshot
+
+    def complete(
+        self,
+        outcome: Outcome = Outcome.SUCCEEDED,
+        payload: Value = None,
+        *,
+        events: Sequence[NewEvent] = (),
+        final_snapshot: SnapshotFields | None = None,
+        **fields: Unpack[OutputFields],
+    ) -> Completed:
+        """End the run, or revise the output of an ended one."""
+        return self._client.send(
+            calls.complete(self._ref, outcome, payload, fields, events, final_snapshot)
+        )
+
+    def output(self, revision: int = 0) -> Output:
+        """An output revision, the latest for 0."""
+        return self._client.send(calls.get_output(self._ref, revision))
+
+    def list_events(self, from_seq: int = 1, *, page_size: int = 100) -> EventPage:
+        """A page of events."""
+        return self._client.send(calls.list_events(self._ref, from_seq, page_size))
+
+    def events(self, from_seq: int = 1, *, follow: bool = False, **fields: Any) -> Generator[Event]:
+        """Yield events from `from_seq` on, each once and in order.
+
+        With `follow` it goes on until the run's end, over lost connections and server restarts.
+        `fields` are those of `StreamQuery`: types, node_ids, tags, wait_for_run.
+        """
+        with closing(self.stream(from_seq, follow=follow, **fields)) as items:
+            for item in items:
+                if isinstance(item, Event):
+                    yield item
+
+    def stream(
+        self, from_seq: int = 1, *, follow: bool = True, **fields: Any
+    ) -> Generator[StreamItem]:
+        """As `events`, with the marks between them."""
+        query = StreamQuery(self._ref.project, self.run_id, from_seq, follow, **fields)
+        with closing(self._client.stream(query)) as items:
+            for item in items:
+                yield item
+
+    def verify(self, on_progress: Callable[[Verification], None] | None = None) -> Verification:
+        """Check the hash chain slice by slice; the last slice's findings, all events counted."""
+        checked, from_seq = 0, 1
+        while True:
+            found = self._client.send(calls.verify(self._ref, from_seq, VERIFY_SLICE))
+            checked, from_seq = checked + found.checked_events, found.next_from_seq
+            found = calls.counted(found, checked)
+            if on_progress:
+                on_progress(found)
+            if not from_seq:
+                return found
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A claimed run: the handle that holds the new epoch, and what the claim returned."""
+
+    run: Run
+    claim: Claim
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        return self.claim.snapshot
+
+    @property
+    def pending_node_ids(self) -> tuple[str, ...]:
+        return self.claim.pending_node_ids
+
+    def events(self) -> Iterator[Event]:
+        """Yield all events after the snapshot, run.resumed included."""
+        for event in self.claim.events:
+            yield event
+        from_seq = self.claim.next_from_seq
+        while from_seq:
+            page = self.run.list_events(from_seq, page_size=1000)
+            for event in page.events:
+                yield event
+            from_seq = page.next_from_seq

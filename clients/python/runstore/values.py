@@ -1,0 +1,346 @@
+"""The values of the client: frozen, typed, free of protobuf.
+
+Times are UTC-aware datetimes, durations timedeltas, hashes 32 bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+from hashlib import sha256
+from typing import Any
+
+
+class RunStatus(IntEnum):
+    RUNNING = 1
+    PAUSED = 2
+    SUCCEEDED = 3
+    FAILED = 4
+    CANCELLED = 5
+    EXTERNAL = 6
+
+
+class Outcome(IntEnum):
+    UNSPECIFIED = 0
+    SUCCEEDED = 1
+    FAILED = 2
+    CANCELLED = 3
+
+
+class SnapshotReason(IntEnum):
+    CHECKPOINT = 1
+    PAUSE = 2
+    REPLAN = 3
+    ERROR = 4
+    FINAL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A value the store keeps byte for byte: a JSON text (str) or opaque bytes."""
+
+    content: str | bytes
+    content_type: str = ""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes; of a JSON text its UTF-8."""
+        return self.content.encode() if isinstance(self.content, str) else self.content
+
+    @property
+    def sha256(self) -> bytes:
+        """What a `Ref` to this content holds."""
+        return sha256(self.data).digest()
+
+    def value(self) -> Any:
+        """The JSON text parsed; bytes as they are."""
+        return json.loads(self.content) if isinstance(self.content, str) else self.content
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Stands for a snapshot part the run has stored before."""
+
+    sha256: bytes
+
+
+Value = Any
+"""What payload arguments take: a `Payload` as it is, bytes as a binary payload, anything else as
+its JSON text (`json.dumps`)."""
+
+
+def payload_of(value: Value) -> Payload:
+    """The payload an argument means; raise TypeError or ValueError where JSON has no such value."""
+    if isinstance(value, Payload):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Payload(bytes(value))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate travels as its escape
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Payload(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an event cost, or the sum over several. `cost_micros` are millionths of a US dollar."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cost_micros: int = 0
+    duration: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to append. Without an `event_id` the client makes one, so that it can retry."""
+
+    type: str
+    payload: Value = None
+    event_id: str = ""
+    node_id: str = ""
+    actor: str = ""
+    model: str = ""
+    tool: str = ""
+    tags: Sequence[str] = ()
+    usage: Usage | None = None
+    trace_parent: str = ""
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as it was recorded."""
+
+    seq: int
+    type: str
+    payload: Payload | None
+    event_id: str
+    node_id: str
+    actor: str
+    model: str
+    tool: str
+    tags: tuple[str, ...]
+    usage: Usage | None
+    trace_parent: str
+    occurred_at: datetime | None
+    recorded_at: datetime
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where an event stands; `deduplicated` when it was there already."""
+
+    seq: int
+    recorded_at: datetime
+    hash: bytes
+    deduplicated: bool
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """Everything up to `last_seq` was delivered; the stream is live from here."""
+
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The stream is alive; everything up to `last_seq` was delivered."""
+
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfRun:
+    """The run is complete at `last_seq`; the stream ends."""
+
+    last_seq: int
+    outcome: Outcome
+
+
+StreamItem = Event | CaughtUp | Heartbeat | EndOfRun
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """A plan node in a snapshot. To be put, its payloads may be any `Value` or a `Ref`."""
+
+    node_id: str
+    kind: str = ""
+    facets: Sequence[str] = ()
+    status: str = ""
+    input_schema: Value = None
+    output_schema: Value = None
+    provenance: Value = None
+    state: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWrite:
+    """A task's finished result since a snapshot."""
+
+    task_id: str
+    index: int = 0
+    payload: Value = None
+    channel: str = ""
+    snapshot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stored plan version and state; node and state payloads are `Payload`s."""
+
+    run_id: str
+    namespace: str
+    snapshot_id: str
+    parent_snapshot_id: str
+    seq: int
+    plan_version_id: str
+    reason: SnapshotReason
+    nodes: tuple[PlanNode, ...]
+    pending_node_ids: tuple[str, ...]
+    state: Mapping[str, Payload]
+    metadata: Payload | None
+    created_at: datetime
+    content_hash: bytes
+    task_writes: tuple[TaskWrite, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPut:
+    snapshot_id: str
+    seq: int
+    content_hash: bytes
+    created_at: datetime
+    last_seq: int
+    deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalRef:
+    """The same execution in another system; one that owns the status makes the run EXTERNAL."""
+
+    system: str
+    id: str
+    url: str = ""
+    owns_status: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRef:
+    """A pinned version of a prompt, tool, agent or evaluator."""
+
+    kind: str
+    name: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as it stands; lists leave `plan` out."""
+
+    project: str
+    run_id: str
+    plan_id: str
+    objective: str
+    plan: Payload | None
+    parent_run_id: str
+    external_ref: ExternalRef | None
+    config_refs: tuple[ConfigRef, ...]
+    tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    status: RunStatus
+    outcome: Outcome
+    last_seq: int
+    last_hash: bytes
+    writer_epoch: int
+    usage: Usage
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A revision of a run's result."""
+
+    payload: Payload | None
+    schema_hash: str
+    plan_version_id: str
+    provenance: Payload | None
+    statistics: Payload | None
+    usage: Usage
+    outcome: Outcome
+    revision: int
+    completed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    status: RunStatus
+    seq: int
+    revision: int
+    completed_at: datetime
+    deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a check of the hash chain found; `problem` is empty when everything agrees."""
+
+    verified: bool
+    checked_events: int
+    last_seq: int
+    last_hash: bytes
+    problem: str = ""
+    problem_seq: int = 0
+    next_from_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """`next_from_seq` is 0 when the page reached the run's end."""
+
+    events: tuple[Event, ...]
+    next_from_seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a resume returned: the claimed epoch and what the new writer needs."""
+
+    run: RunInfo
+    writer_epoch: int
+    snapshot: Snapshot | None
+    pending_node_ids: tuple[str, ...]
+    task_writes: tuple[TaskWrite, ...]
+    events: tuple[Event, ...]
+    next_from_seq: int
+    deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs to list; conditions are joined by AND."""
+
+    statuses: Sequence[RunStatus] = ()
+    tags: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    plan_id: str = ""
+    model: str = ""
+    tool: str = ""
+    parent_run_id: str = ""
+    oldest_first: bool = False

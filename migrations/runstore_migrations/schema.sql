@@ -1,0 +1,274 @@
+BEGIN;
+
+CREATE TABLE schema_version (
+    version_num VARCHAR(32) NOT NULL, 
+    CONSTRAINT schema_version_pkc PRIMARY KEY (version_num)
+);
+
+-- Running upgrade  -> 0001
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION USING
+            MESSAGE = TG_TABLE_NAME || ' is append-only: ' || TG_OP || ' refused',
+            ERRCODE = 'restrict_violation',
+            CONSTRAINT = TG_NAME;
+    END $$;
+
+CREATE TABLE runs (
+        run bigint GENERATED ALWAYS AS IDENTITY,
+        project text COLLATE "C" NOT NULL,
+        run_id text COLLATE "C" NOT NULL,
+        plan_id text NOT NULL DEFAULT '',
+        objective text NOT NULL DEFAULT '',
+        plan_json json,
+        plan_binary bytea,
+        plan_type text,
+        parent bigint,
+        external_ref jsonb,
+        config_refs jsonb NOT NULL DEFAULT '[]',
+        tags text[] NOT NULL DEFAULT '{}',
+        labels jsonb NOT NULL DEFAULT '{}',
+        body_hash bytea NOT NULL,
+        created_at timestamptz NOT NULL,
+        CONSTRAINT pk_runs PRIMARY KEY (run),
+        CONSTRAINT uq_runs_project_run_id UNIQUE (project, run_id),
+        CONSTRAINT fk_runs_parent FOREIGN KEY (parent) REFERENCES runs (run),
+        CONSTRAINT ck_runs_identity CHECK (project <> '' AND run_id <> '')
+    );
+
+CREATE TRIGGER tr_runs_append_only BEFORE UPDATE OR DELETE ON runs
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_runs_truncate BEFORE TRUNCATE ON runs
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE run_heads (
+        run bigint NOT NULL,
+        last_seq bigint NOT NULL DEFAULT 0,
+        last_hash bytea NOT NULL,
+        status smallint NOT NULL,
+        outcome smallint NOT NULL DEFAULT 0,
+        writer_epoch bigint NOT NULL DEFAULT 1,
+        input_tokens bigint NOT NULL DEFAULT 0,
+        output_tokens bigint NOT NULL DEFAULT 0,
+        cached_input_tokens bigint NOT NULL DEFAULT 0,
+        cost_micros bigint NOT NULL DEFAULT 0,
+        duration_us bigint NOT NULL DEFAULT 0,
+        updated_at timestamptz NOT NULL,
+        completed_at timestamptz,
+        CONSTRAINT pk_run_heads PRIMARY KEY (run),
+        CONSTRAINT fk_run_heads_run FOREIGN KEY (run) REFERENCES runs (run),
+        CONSTRAINT ck_run_heads_last_seq CHECK (last_seq >= 0),
+        CONSTRAINT ck_run_heads_writer_epoch CHECK (writer_epoch >= 1),
+        CONSTRAINT ck_run_heads_status CHECK (status BETWEEN 1 AND 6),
+        CONSTRAINT ck_run_heads_open
+            CHECK (completed_at IS NOT NULL OR (outcome = 0 AND status IN (1, 2, 6)))
+    ) WITH (fillfactor = 50);
+
+CREATE TRIGGER tr_run_heads_never_back BEFORE UPDATE ON run_heads FOR EACH ROW
+        WHEN (NEW.run <> OLD.run OR NEW.last_seq < OLD.last_seq
+              OR NEW.writer_epoch < OLD.writer_epoch
+              OR (OLD.completed_at IS NOT NULL
+                  AND (NEW.last_seq, NEW.last_hash, NEW.status, NEW.outcome, NEW.completed_at)
+                      IS DISTINCT FROM
+                      (OLD.last_seq, OLD.last_hash, OLD.status, OLD.outcome, OLD.completed_at)))
+        EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE events (
+        run bigint NOT NULL,
+        seq bigint NOT NULL,
+        event_id text COLLATE "C" NOT NULL,
+        type text NOT NULL,
+        node_id text NOT NULL DEFAULT '',
+        actor text NOT NULL DEFAULT '',
+        model text NOT NULL DEFAULT '',
+        tool text NOT NULL DEFAULT '',
+        tags text[] NOT NULL DEFAULT '{}',
+        payload_json json,
+        payload_binary bytea,
+        payload_type text,
+        payload_bytes integer NOT NULL,
+        input_tokens bigint,
+        output_tokens bigint,
+        cached_input_tokens bigint,
+        cost_micros bigint,
+        duration_us bigint,
+        trace_parent text NOT NULL DEFAULT '',
+        occurred_at timestamptz,
+        recorded_at timestamptz NOT NULL,
+        is_terminal boolean NOT NULL,
+        body_hash bytea NOT NULL,
+        hash bytea NOT NULL,
+        CONSTRAINT pk_events PRIMARY KEY (run, seq),
+        CONSTRAINT uq_events_event_id UNIQUE (run, event_id),
+        CONSTRAINT ck_events_seq CHECK (seq >= 1),
+        CONSTRAINT ck_events_hash CHECK (octet_length(hash) = 32)
+    ) PARTITION BY RANGE (run);
+
+CREATE UNIQUE INDEX uq_events_terminal ON events (run) WHERE is_terminal;
+
+CREATE TRIGGER tr_events_append_only BEFORE UPDATE OR DELETE ON events
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_events_truncate BEFORE TRUNCATE ON events
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE outbox (
+        id bigint GENERATED ALWAYS AS IDENTITY,
+        run bigint NOT NULL,
+        first_seq bigint NOT NULL,
+        last_seq bigint NOT NULL,
+        CONSTRAINT pk_outbox PRIMARY KEY (id),
+        CONSTRAINT ck_outbox_range CHECK (first_seq >= 1 AND first_seq <= last_seq)
+    );
+
+INSERT INTO schema_version (version_num) VALUES ('0001') RETURNING schema_version.version_num;
+
+-- Running upgrade 0001 -> 0002
+
+CREATE TABLE blobs (
+        run bigint NOT NULL,
+        blob bigint GENERATED ALWAYS AS IDENTITY,
+        sha256 bytea NOT NULL,
+        is_json boolean NOT NULL,
+        content_type text NOT NULL DEFAULT '',
+        raw_bytes integer NOT NULL,
+        data bytea NOT NULL,
+        CONSTRAINT pk_blobs PRIMARY KEY (run, blob),
+        CONSTRAINT uq_blobs_sha256 UNIQUE (run, sha256),
+        CONSTRAINT fk_blobs_run FOREIGN KEY (run) REFERENCES runs (run)
+    );
+
+ALTER TABLE blobs ALTER COLUMN data SET STORAGE EXTERNAL;
+
+CREATE TABLE snapshots (
+        run bigint NOT NULL,
+        namespace text COLLATE "C" NOT NULL,
+        snapshot_id text COLLATE "C" NOT NULL,
+        parent_snapshot_id text NOT NULL DEFAULT '',
+        seq bigint NOT NULL,
+        plan_version_id text NOT NULL DEFAULT '',
+        reason smallint NOT NULL,
+        pending_node_ids text[] NOT NULL DEFAULT '{}',
+        manifest bytea NOT NULL,
+        parts_bytes bigint NOT NULL,
+        metadata_json json,
+        metadata_binary bytea,
+        metadata_type text,
+        metadata_terms text[] NOT NULL DEFAULT '{}',
+        created_at timestamptz NOT NULL,
+        content_hash bytea NOT NULL,
+        CONSTRAINT pk_snapshots PRIMARY KEY (run, namespace, snapshot_id),
+        CONSTRAINT fk_snapshots_run FOREIGN KEY (run) REFERENCES runs (run),
+        CONSTRAINT ck_snapshots_seq CHECK (seq >= 0)
+    );
+
+ALTER TABLE snapshots ALTER COLUMN manifest SET STORAGE EXTERNAL;
+
+CREATE INDEX ix_snapshots_latest ON snapshots (run, namespace, seq, snapshot_id);
+
+CREATE TRIGGER tr_snapshots_immutable BEFORE UPDATE ON snapshots
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_blobs_immutable BEFORE UPDATE ON blobs
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE task_writes (
+        run bigint NOT NULL,
+        namespace text COLLATE "C" NOT NULL,
+        snapshot_id text COLLATE "C" NOT NULL,
+        task_id text COLLATE "C" NOT NULL,
+        index integer NOT NULL,
+        channel text NOT NULL DEFAULT '',
+        payload_json json,
+        payload_binary bytea,
+        payload_type text,
+        body_hash bytea NOT NULL,
+        CONSTRAINT pk_task_writes PRIMARY KEY (run, namespace, snapshot_id, task_id, index),
+        CONSTRAINT fk_task_writes_run FOREIGN KEY (run) REFERENCES runs (run)
+    );
+
+UPDATE schema_version SET version_num='0002' WHERE schema_version.version_num = '0001';
+
+-- Running upgrade 0002 -> 0003
+
+CREATE TABLE outputs (
+        run bigint NOT NULL,
+        revision integer NOT NULL,
+        outcome smallint NOT NULL,
+        payload_json json,
+        payload_binary bytea,
+        payload_type text,
+        schema_hash text NOT NULL DEFAULT '',
+        plan_version_id text NOT NULL DEFAULT '',
+        provenance_json json,
+        provenance_binary bytea,
+        provenance_type text,
+        statistics_json json,
+        statistics_binary bytea,
+        statistics_type text,
+        input_tokens bigint NOT NULL DEFAULT 0,
+        output_tokens bigint NOT NULL DEFAULT 0,
+        cached_input_tokens bigint NOT NULL DEFAULT 0,
+        cost_micros bigint NOT NULL DEFAULT 0,
+        duration_us bigint NOT NULL DEFAULT 0,
+        body_hash bytea NOT NULL,
+        completed_at timestamptz NOT NULL,
+        CONSTRAINT pk_outputs PRIMARY KEY (run, revision),
+        CONSTRAINT uq_outputs_body_hash UNIQUE (run, body_hash),
+        CONSTRAINT fk_outputs_run FOREIGN KEY (run) REFERENCES runs (run),
+        CONSTRAINT ck_outputs_revision CHECK (revision >= 1)
+    );
+
+CREATE TRIGGER tr_outputs_append_only BEFORE UPDATE OR DELETE ON outputs
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_outputs_truncate BEFORE TRUNCATE ON outputs
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE requests (
+        run bigint NOT NULL,
+        request_id text COLLATE "C" NOT NULL,
+        body_hash bytea NOT NULL,
+        answer jsonb NOT NULL,
+        CONSTRAINT pk_requests PRIMARY KEY (run, request_id),
+        CONSTRAINT fk_requests_run FOREIGN KEY (run) REFERENCES runs (run)
+    );
+
+UPDATE schema_version SET version_num='0003' WHERE schema_version.version_num = '0002';
+
+-- Running upgrade 0003 -> 0004
+
+COMMIT;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_project;
+
+CREATE INDEX CONCURRENTLY ix_runs_project ON runs (project, run);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_parent;
+
+CREATE INDEX CONCURRENTLY ix_runs_parent ON runs (parent) WHERE parent IS NOT NULL;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_plan;
+
+CREATE INDEX CONCURRENTLY ix_runs_plan ON runs (project, plan_id, run) WHERE plan_id <> '';
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_tags;
+
+CREATE INDEX CONCURRENTLY ix_runs_tags ON runs USING gin (tags);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_labels;
+
+CREATE INDEX CONCURRENTLY ix_runs_labels ON runs USING gin (labels jsonb_path_ops);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_snapshots_metadata;
+
+CREATE INDEX CONCURRENTLY ix_snapshots_metadata ON snapshots USING gin (metadata_terms);
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0004' WHERE schema_version.version_num = '0003';
+
+COMMIT;
+

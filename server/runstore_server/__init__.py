@@ -1,0 +1,1 @@
+"""The runstore service: gRPC in front of the store."""

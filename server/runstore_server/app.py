@@ -1,0 +1,91 @@
+"""The server as a whole: bound, serving, drained."""
+
+from __future__ import annotations
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
+from runstore.v1 import run_service_pb2
+from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.store import Store
+
+from runstore_server import reflection
+from runstore_server.health import Health
+from runstore_server.interceptors import Calls
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.services.run_service import RunService
+from runstore_server.settings import Settings
+
+# gRPC's own limit stands above ours, so that what is too large for us gets our status and details.
+# What passes even this limit is refused by gRPC without them.
+HARD_LIMIT_FACTOR = 4
+
+_log = structlog.get_logger(__name__)
+
+
+def open_store(settings: Settings, url: str) -> PostgresStore:
+    """The store the settings name; `url` is the database's."""
+    return PostgresStore(
+        url,
+        schema=settings.db_schema,
+        pool_size=settings.pool_size,
+        append_lanes=settings.append_lanes,
+        poll_interval=settings.poll_interval,
+    )
+
+
+class CannotBind(RuntimeError):
+    """The address is taken or not ours."""
+
+
+class App:
+    """One server process over one store."""
+
+    def __init__(self, settings: Settings, store: Store, *, reuse_port: bool = False) -> None:
+        self._settings = settings
+        self._store = store
+        self._lifecycle = Lifecycle()
+        services = tuple(
+            service.full_name for service in run_service_pb2.DESCRIPTOR.services_by_name.values()
+        )
+        self._health = Health(store, services)
+        self._server = grpc.aio.server(
+            interceptors=[Calls(self._lifecycle, max_request_bytes=settings.max_request_bytes)],
+            options=[
+                ("grpc.so_reuseport", int(reuse_port)),
+                ("grpc.max_receive_message_length", settings.max_request_bytes * HARD_LIMIT_FACTOR),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ],
+        )
+        add_RunServiceServicer_to_server(
+            RunService(store, self._lifecycle, heartbeat_seconds=settings.heartbeat_seconds),
+            self._server,
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
+        reflection.enable((*services, HEALTH_SERVICE), self._server)
+
+    async def start(self) -> str:
+        """Bind, serve, and return the address clients connect to."""
+        wanted = f"{self._settings.host}:{self._settings.port}"
+        try:
+            port = self._server.add_insecure_port(wanted)
+        except RuntimeError as error:
+            raise CannotBind(f"cannot listen on {wanted}: is another server there?") from error
+        await self._health.start()
+        await self._server.start()
+        _log.info("serving", address=f"{self._settings.host}:{port}")
+        return f"{self._settings.host}:{port}"
+
+    async def drain(self) -> None:
+        """End streams as UNAVAILABLE, let other calls finish for a while, close the store."""
+        _log.info("draining")
+        await self._health.stop()
+        self._lifecycle.draining.set()
+        self._store.wake_tails()
+        await self._server.stop(self._settings.drain_seconds)
+        await self._store.close()
+        _log.info("drained")

@@ -1,0 +1,21 @@
+"""The command and its groups."""
+
+from __future__ import annotations
+
+import typer
+
+from runstore_server.cli import health, migrate, runs, serve
+
+app = typer.Typer(
+    help="The durable record of agent runs: a gRPC service on Postgres.\n\n"
+    "Begin with `runstore dev`. Every setting of the server is also an environment variable that"
+    " starts with RUNSTORE_.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("dev")(serve.dev)
+app.command("serve")(serve.serve)
+app.command("health")(health.health)
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(runs.app, name="runs")

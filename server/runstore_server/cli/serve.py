@@ -1,0 +1,128 @@
+"""runstore dev, runstore serve."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from runstore_migrations import schema
+from runstore_storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from runstore_storage.errors import StorageUnavailable
+
+from runstore_server import logs
+from runstore_server.app import App, CannotBind, open_store
+from runstore_server.cli.workers import supervise
+from runstore_server.settings import Settings
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")]
+
+
+def dev(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the data; made where it is missing.")
+    ] = None,
+    host: Host = None,
+    port: Port = None,
+) -> None:
+    """Serve from an embedded Postgres in a folder: nothing to install, nothing to set up.
+
+    The data stays in the folder; a second start finds it. Stop with Ctrl-C.
+    """
+    settings = _settings(data_dir=data_dir, host=host, port=port, database_url=None)
+    _serve_embedded(settings.model_copy(update={"database_url": None}))
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Server processes that share the port.")
+    ] = None,
+    reuse_port: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Serve from RUNSTORE_DATABASE_URL; without it, from an embedded Postgres as `dev` does.
+
+    A database whose schema is not this release's is refused with the command that mends it.
+    SIGTERM drains: streams end as UNAVAILABLE, calls in flight finish.
+    """
+    settings = _settings(host=host, port=port, workers=workers)
+    if settings.database_url is None:
+        if settings.workers > 1:
+            raise _failed("several workers need RUNSTORE_DATABASE_URL")
+        _serve_embedded(settings)
+        return
+    with _explained():
+        asyncio.run(schema.check(settings.database_url, settings.db_schema))
+    if settings.workers > 1:
+        raise typer.Exit(supervise(settings))
+    with _explained():
+        _run(settings, settings.database_url, reuse_port=reuse_port)
+
+
+def _serve_embedded(settings: Settings) -> None:
+    with _explained(), ExitStack() as stack:
+        postgres = stack.enter_context(EmbeddedPostgres(settings.data_dir))
+        asyncio.run(schema.upgrade(postgres.url, settings.db_schema))
+        _run(settings, postgres.url, data_dir=settings.data_dir)
+
+
+def _run(
+    settings: Settings, url: str, *, data_dir: Path | None = None, reuse_port: bool = False
+) -> None:
+    logs.configure(settings)
+    uvloop.run(_serve(settings, url, data_dir=data_dir, reuse_port=reuse_port))
+
+
+async def _serve(settings: Settings, url: str, *, data_dir: Path | None, reuse_port: bool) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    server = App(settings, open_store(settings, url), reuse_port=reuse_port)
+    try:
+        _greet(await server.start(), data_dir)
+        await stopping.wait()
+    finally:
+        await server.drain()
+
+
+def _greet(address: str, data_dir: Path | None) -> None:
+    typer.echo(f"runstore serves {address}")
+    if data_dir:
+        typer.echo(f"data in {data_dir.resolve()}")
+        typer.echo("try:")
+        typer.echo(
+            f'  grpcurl -plaintext -d \'{{"objective": "first run"}}\' {address}'
+            " runstore.v1.RunService/SaveRun"
+        )
+        typer.echo(f"  runstore runs ls --target {address}")
+
+
+def _settings(**given: object) -> Settings:
+    """The environment's settings, with what the command line gives instead."""
+    return Settings().model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what keeps the server from serving, without a traceback."""
+    try:
+        yield
+    except (schema.SchemaMismatch, EmbeddedPostgresError, CannotBind) as error:
+        raise _failed(str(error)) from error
+    except StorageUnavailable as error:
+        raise _failed(f"the database does not answer: {error.__cause__}") from error
+
+
+def _failed(message: str) -> typer.Exit:
+    typer.secho(message, err=True, fg=typer.colors.RED)
+    return typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Between contracts and records, by noun; pure functions. Requests were validated before."""

@@ -1,0 +1,131 @@
+"""Runs, their filters, and what guards a write to them."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from runstore.v1 import outputs_pb2, run_service_pb2, runs_pb2
+from runstore_storage.records import (
+    ConfigRef,
+    ExternalRef,
+    Guard,
+    NewRun,
+    Run,
+    RunFilter,
+    RunKey,
+    RunStatus,
+)
+
+from runstore_server.convert.events import usage_message
+from runstore_server.convert.outputs import completion_of
+from runstore_server.convert.payloads import payload_message, payload_of
+from runstore_server.convert.times import time_of, timestamp
+
+DEFAULT_PROJECT = "default"
+
+
+class OfRun(Protocol):
+    """A request about one run."""
+
+    project: str
+    run_id: str
+
+
+class Guarded(Protocol):
+    """A request that may name the writer's epoch and the last seq it has seen."""
+
+    expected_seq: int
+    writer_epoch: int
+
+    def HasField(  # noqa: N802 - protobuf's name
+        self, field_name: Literal["expected_seq", "writer_epoch"], /
+    ) -> bool: ...
+
+
+def project_of(project: str) -> str:
+    return project or DEFAULT_PROJECT
+
+
+def key_of(request: OfRun) -> RunKey:
+    return RunKey(project_of(request.project), request.run_id)
+
+
+def guard_of(request: Guarded) -> Guard:
+    return Guard(
+        expected_seq=request.expected_seq if request.HasField("expected_seq") else None,
+        writer_epoch=request.writer_epoch if request.HasField("writer_epoch") else None,
+    )
+
+
+def new_run_of(request: run_service_pb2.SaveRunRequest) -> NewRun:
+    ref = request.external_ref
+    return NewRun(
+        project=project_of(request.project),
+        run_id=request.run_id,
+        plan_id=request.plan_id,
+        objective=request.objective,
+        plan=payload_of(request.plan) if request.HasField("plan") else None,
+        parent_run_id=request.parent_run_id,
+        external_ref=ExternalRef(ref.system, ref.id, ref.url, ref.owns_status)
+        if request.HasField("external_ref")
+        else None,
+        config_refs=tuple(
+            ConfigRef(each.kind, each.name, each.version, each.digest)
+            for each in request.config_refs
+        ),
+        tags=tuple(request.tags),
+        labels=dict(request.labels),
+        completion=completion_of(request.completion) if request.HasField("completion") else None,
+    )
+
+
+def run_message(run: Run) -> runs_pb2.Run:
+    born, ref = run.born, run.born.external_ref
+    return runs_pb2.Run(
+        project=born.project,
+        run_id=born.run_id,
+        plan_id=born.plan_id,
+        objective=born.objective,
+        plan=payload_message(born.plan) if born.plan else None,
+        parent_run_id=born.parent_run_id,
+        external_ref=runs_pb2.ExternalRef(
+            system=ref.system, id=ref.id, url=ref.url, owns_status=ref.owns_status
+        )
+        if ref
+        else None,
+        config_refs=[
+            runs_pb2.ConfigRef(
+                kind=each.kind, name=each.name, version=each.version, digest=each.digest
+            )
+            for each in born.config_refs
+        ],
+        tags=born.tags,
+        labels=born.labels,
+        status=runs_pb2.RunStatus.ValueType(run.status),
+        last_seq=run.last_seq,
+        writer_epoch=run.writer_epoch,
+        usage=usage_message(run.usage),
+        created_at=timestamp(run.created_at),
+        updated_at=timestamp(run.updated_at),
+        completed_at=timestamp(run.completed_at) if run.completed_at else None,
+        outcome=outputs_pb2.Outcome.ValueType(run.outcome),
+        last_hash=run.last_hash,
+    )
+
+
+def filter_of(message: run_service_pb2.RunFilter) -> RunFilter:
+    return RunFilter(
+        statuses=tuple(RunStatus(each) for each in message.statuses),
+        tags=tuple(message.tags),
+        labels=dict(message.labels),
+        created_from=time_of(message.created_from_time)
+        if message.HasField("created_from_time")
+        else None,
+        created_before=time_of(message.created_before_time)
+        if message.HasField("created_before_time")
+        else None,
+        plan_id=message.plan_id,
+        model=message.model,
+        tool=message.tool,
+        parent_run_id=message.parent_run_id,
+    )

@@ -1,0 +1,30 @@
+"""Times and durations, exact to the microsecond."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf import duration_pb2, timestamp_pb2
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MICROS = 1_000_000
+
+
+def timestamp(at: datetime) -> timestamp_pb2.Timestamp:
+    seconds, micros = divmod((at - EPOCH) // _MICROSECOND, _MICROS)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=micros * 1000)
+
+
+def time_of(message: timestamp_pb2.Timestamp) -> datetime:
+    """The time, without what is finer than a microsecond."""
+    return EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+
+
+def duration(micros: int) -> duration_pb2.Duration:
+    seconds, rest = divmod(micros, _MICROS)
+    return duration_pb2.Duration(seconds=seconds, nanos=rest * 1000)
+
+
+def micros_of(message: duration_pb2.Duration) -> int:
+    return message.seconds * _MICROS + message.nanos // 1000

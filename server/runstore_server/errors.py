@@ -1,0 +1,135 @@
+"""From refusals to statuses: one table.
+
+Clients branch on `ErrorInfo.reason`. What is not in the table is a defect: it is logged under the
+request's id and answered as a bare INTERNAL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+from runstore_storage import errors as storage
+
+DOMAIN = "runstore.v1"
+
+
+class RequestError(Exception):
+    """A request the server refuses before the store sees it."""
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.details = {name: str(value) for name, value in details.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A field that breaks its rule, by its path in the request."""
+
+    field: str
+    description: str
+
+
+class InvalidRequest(RequestError):
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        super().__init__(f"{first.field}: {first.description}{more}")
+        self.violations = tuple(violations)
+
+
+class MalformedMessage(RequestError):
+    def __init__(self) -> None:
+        super().__init__("the bytes sent are not the message this RPC takes")
+
+
+class MessageTooLarge(RequestError):
+    def __init__(self, limit_bytes: int, size_bytes: int) -> None:
+        super().__init__(
+            f"the request has {size_bytes} bytes, more than the {limit_bytes} this server takes",
+            limit_bytes=limit_bytes,
+            size_bytes=size_bytes,
+        )
+
+
+class ServerDraining(RequestError):
+    def __init__(self) -> None:
+        super().__init__("the server is going down; connect again")
+
+
+class Internal(RequestError):
+    def __init__(self, request_id: str) -> None:
+        super().__init__("internal error; the server's log has it under the request id")
+        self.details = {"request_id": request_id}
+
+
+STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
+    InvalidRequest: (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    MalformedMessage: (StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE"),
+    MessageTooLarge: (StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE"),
+    storage.RunNotFound: (StatusCode.NOT_FOUND, "RUN_NOT_FOUND"),
+    storage.SnapshotNotFound: (StatusCode.NOT_FOUND, "SNAPSHOT_NOT_FOUND"),
+    storage.OutputNotFound: (StatusCode.NOT_FOUND, "OUTPUT_NOT_FOUND"),
+    storage.IdempotencyMismatch: (StatusCode.ALREADY_EXISTS, "IDEMPOTENCY_MISMATCH"),
+    storage.SeqConflict: (StatusCode.ABORTED, "SEQ_CONFLICT"),
+    storage.WriterFenced: (StatusCode.FAILED_PRECONDITION, "WRITER_FENCED"),
+    storage.WriterEpochUnknown: (StatusCode.FAILED_PRECONDITION, "WRITER_EPOCH_UNKNOWN"),
+    storage.RunCompleted: (StatusCode.FAILED_PRECONDITION, "RUN_COMPLETED"),
+    storage.OutcomeConflict: (StatusCode.FAILED_PRECONDITION, "OUTCOME_CONFLICT"),
+    storage.OutcomeRequired: (StatusCode.INVALID_ARGUMENT, "OUTCOME_REQUIRED"),
+    storage.SnapshotAhead: (StatusCode.OUT_OF_RANGE, "SNAPSHOT_AHEAD"),
+    storage.UnknownRef: (StatusCode.FAILED_PRECONDITION, "UNKNOWN_REF"),
+    storage.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    storage.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
+    ServerDraining: (StatusCode.UNAVAILABLE, "SERVER_DRAINING"),
+    Internal: (StatusCode.INTERNAL, "INTERNAL"),
+}
+
+
+def is_known(error: BaseException) -> bool:
+    """True for a refusal that clients may see."""
+    return type(error) in STATUS
+
+
+def code_of(error: Exception) -> StatusCode:
+    """The gRPC code of a known refusal."""
+    return STATUS[type(error)][0]
+
+
+def status_of(error: Exception, request_id: str) -> status_pb2.Status:
+    """The status of a known refusal, with its details."""
+    code, reason = STATUS[type(error)]
+    metadata: dict[str, str] = getattr(error, "details", {})
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata),
+        error_details_pb2.RequestInfo(request_id=request_id),
+    ]
+    if isinstance(error, InvalidRequest):
+        details.append(_bad_request(error))
+    if isinstance(error, storage.Overloaded):
+        delay = duration_pb2.Duration(nanos=int(error.retry_after * 1e9))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status_pb2.Status(
+        code=code.value[0], message=str(error), details=[_packed(each) for each in details]
+    )
+
+
+def _bad_request(error: InvalidRequest) -> error_details_pb2.BadRequest:
+    return error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(
+                field=each.field, description=each.description
+            )
+            for each in error.violations
+        ]
+    )
+
+
+def _packed(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

@@ -1,0 +1,59 @@
+"""grpc.health.v1: serving while the database answers and takes writes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+from grpc_health.v1 import health, health_pb2
+from runstore_storage.errors import StorageUnavailable
+from runstore_storage.store import Store
+
+INTERVAL_SECONDS = 1.0
+TIMEOUT_SECONDS = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Health:
+    """Keeps the health of the server ("") and of each service what the database's is."""
+
+    def __init__(self, store: Store, services: tuple[str, ...]) -> None:
+        self.servicer = health.aio.HealthServicer()
+        self._store = store
+        self._names = ("", *services)
+        self._is_serving: bool | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look once, then keep looking."""
+        await self._look()
+        self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING for good."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await asyncio.wait_for(self._store.check(), TIMEOUT_SECONDS)
+            is_serving = True
+        except (StorageUnavailable, TimeoutError):
+            is_serving = False
+        if is_serving == self._is_serving:
+            return
+        self._is_serving = is_serving
+        status = health_pb2.HealthCheckResponse
+        for name in self._names:
+            await self.servicer.set(name, status.SERVING if is_serving else status.NOT_SERVING)
+        _log.info("health", serving=is_serving)

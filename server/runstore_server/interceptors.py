@@ -1,0 +1,113 @@
+"""Around every RPC of ours: its request's id, its log line, its status when it fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import structlog
+from grpc.aio import AbortError, ServerInterceptor
+
+from runstore_server.errors import Internal, code_of, is_known, status_of
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.requests import REQUEST_ID_KEY, Unreadable, id_of, reader, request_id
+
+OURS = "/runstore."
+DETAILS_KEY = "grpc-status-details-bin"
+QUIET_CODES = frozenset({grpc.StatusCode.OK, grpc.StatusCode.CANCELLED})
+
+_log = structlog.get_logger(__name__)
+
+
+class Calls(ServerInterceptor):
+    """Wraps the RPCs of our services; others (health, reflection) pass as they are."""
+
+    def __init__(self, lifecycle: Lifecycle, *, max_request_bytes: int) -> None:
+        self._lifecycle = lifecycle
+        self._max_request_bytes = max_request_bytes
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(OURS):
+            return handler
+        name = handler_call_details.method.rpartition("/")[2]
+        make, wrapped = self._wrapped(handler, name)
+        return make(
+            wrapped,
+            request_deserializer=reader(handler.request_deserializer, self._max_request_bytes),
+            response_serializer=handler.response_serializer,
+        )
+
+    def _wrapped(self, handler: Any, name: str) -> tuple[Any, Any]:
+        if not handler.response_streaming:
+            return grpc.unary_unary_rpc_method_handler, self._unary(handler.unary_unary, name)
+        if handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler, self._streamed(
+                handler.stream_stream, name
+            )
+        return grpc.unary_stream_rpc_method_handler, self._streamed(handler.unary_stream, name)
+
+    def _unary(self, behavior: Any, name: str) -> Any:
+        async def call(request: Any, context: Any) -> Any:
+            async with self._answered(name, request, context):
+                return await behavior(request, context)
+
+        return call
+
+    def _streamed(self, behavior: Any, name: str) -> Any:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            async with self._answered(name, request, context):
+                async for response in behavior(request, context):
+                    yield response
+
+        return call
+
+    @asynccontextmanager
+    async def _answered(self, name: str, request: Any, context: Any) -> AsyncIterator[None]:
+        """Give the request its id, refuse it where it cannot be served, and log how it ended."""
+        current = id_of(context.invocation_metadata() or ())
+        request_id.set(current)
+        context.set_trailing_metadata(((REQUEST_ID_KEY, current),))
+        structlog.contextvars.bind_contextvars(
+            request_id=current,
+            rpc=name,
+            project=getattr(request, "project", ""),
+            run_id=getattr(request, "run_id", ""),
+        )
+        began, code = time.monotonic(), grpc.StatusCode.CANCELLED
+        try:
+            self._lifecycle.check()
+            if isinstance(request, Unreadable):
+                raise request.error
+            yield
+            code = grpc.StatusCode.OK
+        except AbortError:
+            raise
+        except Exception as error:
+            known = error if is_known(error) else Internal(current)
+            code = code_of(known)
+            if known is not error:
+                _log.error("defect", exc_info=error)
+            await self._abort(context, known, current)
+        finally:
+            level = "debug" if code in QUIET_CODES else "info"
+            elapsed = round((time.monotonic() - began) * 1000, 2)
+            getattr(_log, level)("call", code=code.name, milliseconds=elapsed)
+
+    async def _abort(self, context: Any, error: Exception, current: str) -> None:
+        status = status_of(error, current)
+        await context.abort(
+            code_of(error),
+            status.message,
+            trailing_metadata=(
+                (DETAILS_KEY, status.SerializeToString()),
+                (REQUEST_ID_KEY, current),
+            ),
+        )

@@ -1,0 +1,91 @@
+"""AppendEventStream: many appends in flight over one call, answered in their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+from google.rpc import status_pb2
+from runstore.v1 import run_service_pb2 as rpc
+
+from runstore_server.errors import Internal, is_known, status_of
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.requests import Unreadable, request_id
+from runstore_server.validation import validate
+
+WINDOW = 1024
+
+Append = Callable[[rpc.AppendEventRequest, object], Awaitable[rpc.AppendEventResponse]]
+
+Answering = asyncio.Task[rpc.AppendEventStreamResponse]
+
+# The loop holds tasks weakly; an append goes on though its client is gone.
+_in_flight: set[Answering] = set()
+
+_log = structlog.get_logger(__name__)
+
+
+class Pipeline:
+    """Reads requests while at most `WINDOW` of them wait for their answer to be sent."""
+
+    def __init__(self, append: Append, lifecycle: Lifecycle) -> None:
+        self._append = append
+        self._lifecycle = lifecycle
+        self._room = asyncio.Semaphore(WINDOW)
+        self._answers: asyncio.Queue[Answering | None] = asyncio.Queue()
+
+    async def run(
+        self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Unreadable]
+    ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
+        """Yield one answer a request; return when the client is done and all are answered.
+
+        A server that goes down answers what it has read and ends the call as SERVER_DRAINING.
+        """
+        sources = [
+            asyncio.create_task(self._read(requests)),
+            asyncio.create_task(self._lifecycle.draining.wait()),
+        ]
+        for source in sources:
+            source.add_done_callback(lambda _: self._answers.put_nowait(None))
+        try:
+            while answering := await self._answers.get():
+                yield await asyncio.shield(answering)
+                self._room.release()
+        finally:
+            for source in sources:
+                source.cancel()
+            await asyncio.gather(*sources, return_exceptions=True)
+        self._lifecycle.check()
+
+    async def _read(
+        self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Unreadable]
+    ) -> None:
+        async for request in requests:
+            await self._room.acquire()
+            answering = asyncio.create_task(self._answer(request))
+            _in_flight.add(answering)
+            answering.add_done_callback(_in_flight.discard)
+            self._answers.put_nowait(answering)
+
+    async def _answer(
+        self, request: rpc.AppendEventStreamRequest | Unreadable
+    ) -> rpc.AppendEventStreamResponse:
+        if isinstance(request, Unreadable):
+            return rpc.AppendEventStreamResponse(error=_status(request.error))
+        response = rpc.AppendEventStreamResponse(correlation_id=request.correlation_id)
+        try:
+            self._lifecycle.check()
+            validate(request)
+            response.appended.CopyFrom(await self._append(request.append, None))
+        except Exception as error:
+            response.error.CopyFrom(_status(error))
+        return response
+
+
+def _status(error: Exception) -> status_pb2.Status:
+    current = request_id.get()
+    if not is_known(error):
+        _log.error("append of a stream failed", exc_info=error)
+        error = Internal(current)
+    return status_of(error, current)

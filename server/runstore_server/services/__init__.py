@@ -1,0 +1,1 @@
+"""The RPCs, by noun: proto in, one store method, proto out."""

@@ -1,0 +1,83 @@
+"""RPCs about events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.store import Store
+
+from runstore_server.convert.events import (
+    appended_message,
+    event_message,
+    event_of,
+    events_of,
+    filter_of,
+)
+from runstore_server.convert.runs import guard_of, key_of
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.pipeline import Pipeline
+from runstore_server.stream import deliver
+from runstore_server.validation import validate
+
+DEFAULT_EVENTS = 100
+
+
+class Events:
+    def __init__(self, store: Store, lifecycle: Lifecycle, *, heartbeat_seconds: float) -> None:
+        self._store = store
+        self._lifecycle = lifecycle
+        self._heartbeat_seconds = heartbeat_seconds
+
+    async def AppendEvent(
+        self, request: rpc.AppendEventRequest, _context: Any
+    ) -> rpc.AppendEventResponse:
+        validate(request)
+        (appended,) = await self._store.append_events(
+            key_of(request), [event_of(request.event)], guard_of(request)
+        )
+        return appended_message(appended)
+
+    async def AppendEvents(
+        self, request: rpc.AppendEventsRequest, _context: Any
+    ) -> rpc.AppendEventsResponse:
+        validate(request)
+        appended = await self._store.append_events(
+            key_of(request), events_of(request.events), guard_of(request)
+        )
+        return rpc.AppendEventsResponse(
+            events=[appended_message(each) for each in appended],
+            deduplicated=all(each.deduplicated for each in appended),
+        )
+
+    async def AppendEventStream(
+        self, requests: AsyncIterator[rpc.AppendEventStreamRequest], _context: Any
+    ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
+        async for response in Pipeline(self.AppendEvent, self._lifecycle).run(requests):
+            yield response
+
+    async def ListEvents(
+        self, request: rpc.ListEventsRequest, _context: Any
+    ) -> rpc.ListEventsResponse:
+        validate(request)
+        page = await self._store.read_events(
+            key_of(request),
+            request.from_seq,
+            limit=request.page_size or DEFAULT_EVENTS,
+            where=filter_of(request.filter),
+        )
+        return rpc.ListEventsResponse(
+            events=[event_message(event) for event in page.events],
+            next_from_seq=0 if page.reaches_end else page.next_from_seq,
+            last_seq=page.last_seq,
+        )
+
+    async def StreamEvents(
+        self, request: rpc.StreamEventsRequest, _context: Any
+    ) -> AsyncIterator[rpc.StreamEventsResponse]:
+        validate(request)
+        async for response in deliver(
+            self._store, self._lifecycle, request, default_heartbeat=self._heartbeat_seconds
+        ):
+            yield response

@@ -1,0 +1,116 @@
+"""RPCs about runs as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runstore.v1 import run_service_pb2 as rpc
+from runstore.v1 import runs_pb2
+from runstore_storage.records import RunOrder
+from runstore_storage.store import Store
+
+from runstore_server import page_tokens
+from runstore_server.convert.events import event_message
+from runstore_server.convert.outputs import completion_of
+from runstore_server.convert.runs import (
+    filter_of,
+    guard_of,
+    key_of,
+    new_run_of,
+    project_of,
+    run_message,
+)
+from runstore_server.convert.snapshots import snapshot_message, task_write_message
+from runstore_server.convert.times import timestamp
+from runstore_server.validation import validate
+
+DEFAULT_RUNS = 20
+DEFAULT_EVENTS = 100
+
+
+class Runs:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def SaveRun(self, request: rpc.SaveRunRequest, _context: Any) -> rpc.SaveRunResponse:
+        validate(request)
+        saved = await self._store.save_run(new_run_of(request))
+        return rpc.SaveRunResponse(run=run_message(saved.run), deduplicated=saved.deduplicated)
+
+    async def GetRun(self, request: rpc.GetRunRequest, _context: Any) -> rpc.GetRunResponse:
+        validate(request)
+        run = await self._store.get_run(key_of(request))
+        return rpc.GetRunResponse(run=run_message(run))
+
+    async def ListRuns(self, request: rpc.ListRunsRequest, _context: Any) -> rpc.ListRunsResponse:
+        validate(request)
+        place = page_tokens.read(request, request.page_token) if request.page_token else [None]
+        page = await self._store.list_runs(
+            project_of(request.project),
+            filter_of(request.filter),
+            RunOrder(request.order) if request.order else RunOrder.CREATED_DESC,
+            limit=request.page_size or DEFAULT_RUNS,
+            after=None if place[0] is None else int(place[0]),
+        )
+        return rpc.ListRunsResponse(
+            runs=[run_message(run) for run in page.runs],
+            next_page_token=""
+            if page.next_after is None
+            else page_tokens.issue(request, [page.next_after]),
+        )
+
+    async def ResumeRun(
+        self, request: rpc.ResumeRunRequest, _context: Any
+    ) -> rpc.ResumeRunResponse:
+        validate(request)
+        resumed = await self._store.resume_run(
+            key_of(request),
+            namespace=request.namespace,
+            request_id=request.request_id,
+            actor=request.actor,
+            limit=request.page_size or DEFAULT_EVENTS,
+        )
+        stored = resumed.snapshot
+        return rpc.ResumeRunResponse(
+            run=run_message(resumed.run),
+            writer_epoch=resumed.writer_epoch,
+            snapshot=snapshot_message(stored) if stored else None,
+            pending_node_ids=stored.snapshot.pending_node_ids if stored else (),
+            task_writes=[task_write_message(write) for write in resumed.task_writes],
+            events=[event_message(event) for event in resumed.events.events],
+            next_from_seq=0 if resumed.events.reaches_end else resumed.events.next_from_seq,
+            deduplicated=resumed.deduplicated,
+        )
+
+    async def CompleteRun(
+        self, request: rpc.CompleteRunRequest, _context: Any
+    ) -> rpc.CompleteRunResponse:
+        validate(request)
+        completed = await self._store.complete_run(
+            key_of(request), completion_of(request), guard_of(request)
+        )
+        return rpc.CompleteRunResponse(
+            status=runs_pb2.RunStatus.ValueType(completed.status),
+            seq=completed.seq,
+            revision=completed.revision,
+            completed_at=timestamp(completed.completed_at),
+            deduplicated=completed.deduplicated,
+        )
+
+    async def VerifyRun(
+        self, request: rpc.VerifyRunRequest, _context: Any
+    ) -> rpc.VerifyRunResponse:
+        validate(request)
+        found = await self._store.verify_run(
+            key_of(request), from_seq=request.from_seq, max_events=request.max_events
+        )
+        return rpc.VerifyRunResponse(
+            verified=not found.problem,
+            checked_events=found.checked_events,
+            last_seq=found.last_seq,
+            last_hash=found.last_hash,
+            first_break=rpc.ChainBreak(seq=found.problem_seq, problem=found.problem)
+            if found.problem
+            else None,
+            next_from_seq=found.next_from_seq,
+        )

@@ -1,0 +1,107 @@
+"""RPCs about snapshots and task writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.records import SnapshotPosition, SnapshotQuery
+from runstore_storage.store import Store
+
+from runstore_server import page_tokens
+from runstore_server.convert.events import events_of
+from runstore_server.convert.payloads import payload_of
+from runstore_server.convert.runs import guard_of, key_of, project_of
+from runstore_server.convert.snapshots import (
+    selector_of,
+    snapshot_message,
+    snapshot_of,
+    task_write_message,
+    task_write_of,
+)
+from runstore_server.convert.times import timestamp
+from runstore_server.validation import validate
+
+DEFAULT_SNAPSHOTS = 20
+
+
+class Snapshots:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def PutSnapshot(
+        self, request: rpc.PutSnapshotRequest, _context: Any
+    ) -> rpc.PutSnapshotResponse:
+        validate(request)
+        answer = await self._store.put_snapshot(
+            key_of(request),
+            snapshot_of(request.snapshot),
+            events=events_of(request.events),
+            task_writes=[task_write_of(write) for write in request.task_writes],
+            guard=guard_of(request),
+            request_id=request.request_id,
+        )
+        return rpc.PutSnapshotResponse(
+            snapshot_id=answer.snapshot_id,
+            seq=answer.seq,
+            content_hash=answer.content_hash,
+            created_at=timestamp(answer.created_at),
+            last_seq=answer.last_seq,
+            deduplicated=answer.deduplicated,
+        )
+
+    async def PutTaskWrites(
+        self, request: rpc.PutTaskWritesRequest, _context: Any
+    ) -> rpc.PutTaskWritesResponse:
+        validate(request)
+        known = await self._store.put_task_writes(
+            key_of(request),
+            request.namespace,
+            [task_write_of(write) for write in request.writes],
+            writer_epoch=request.writer_epoch if request.HasField("writer_epoch") else None,
+        )
+        return rpc.PutTaskWritesResponse(deduplicated=known)
+
+    async def GetSnapshot(
+        self, request: rpc.GetSnapshotRequest, _context: Any
+    ) -> rpc.GetSnapshotResponse:
+        validate(request)
+        found = await self._store.get_snapshot(
+            key_of(request), request.namespace, selector_of(request)
+        )
+        return rpc.GetSnapshotResponse(
+            snapshot=snapshot_message(found.snapshot),
+            task_writes=[task_write_message(write) for write in found.task_writes],
+        )
+
+    async def ListSnapshots(
+        self, request: rpc.ListSnapshotsRequest, _context: Any
+    ) -> rpc.ListSnapshotsResponse:
+        validate(request)
+        query = SnapshotQuery(
+            project=project_of(request.project),
+            run_id=request.run_id,
+            namespace=request.namespace if request.HasField("namespace") else None,
+            before=request.before,
+            metadata=payload_of(request.metadata) if request.HasField("metadata") else None,
+            with_parts=request.with_parts,
+        )
+        page = await self._store.list_snapshots(
+            query, limit=request.limit or DEFAULT_SNAPSHOTS, after=_after(request)
+        )
+        last = page.next_after
+        return rpc.ListSnapshotsResponse(
+            snapshots=[snapshot_message(each) for each in page.snapshots],
+            next_page_token=page_tokens.issue(
+                request, [last.rank, last.run, last.namespace, last.snapshot_id]
+            )
+            if last
+            else "",
+        )
+
+
+def _after(request: rpc.ListSnapshotsRequest) -> SnapshotPosition | None:
+    if not request.page_token:
+        return None
+    rank, run, namespace, snapshot_id = page_tokens.read(request, request.page_token)
+    return SnapshotPosition(int(rank), int(run), str(namespace), str(snapshot_id))

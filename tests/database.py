@@ -1,0 +1,68 @@
+"""Where the tests find a Postgres: one that is given, one in Docker, or the embedded one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runstore_storage.embedded import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+POSTGRES_IMAGE = "postgres:17-alpine"
+
+
+@contextmanager
+def provided_database() -> Iterator[str]:
+    """Yield the URL of a database, without a driver, that serves as long as the context."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+    elif docker_answers():
+        with container() as url:
+            yield url
+    else:
+        with data_folder() as folder, EmbeddedPostgres(folder) as postgres:
+            yield postgres.url
+
+
+def docker_answers() -> bool:
+    """Tell whether a Docker engine can be asked for a container."""
+    import docker  # noqa: PLC0415 the common run needs no Docker client
+    from docker.errors import DockerException  # noqa: PLC0415 as above
+
+    try:
+        client = docker.from_env(timeout=5)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except DockerException:
+        return False
+    finally:
+        client.close()
+
+
+@contextmanager
+def container() -> Iterator[str]:
+    """Yield the URL of a Postgres in a container."""
+    from testcontainers.postgres import PostgresContainer  # noqa: PLC0415 needs a Docker engine
+
+    with PostgresContainer(POSTGRES_IMAGE, driver=None) as postgres:
+        yield postgres.get_connection_url()
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """Yield a new folder that a server's own account may reach, and remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="runstore-test-"))
+    try:
+        # The cluster in it is closed to others by itself.
+        folder.chmod(0o711)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
