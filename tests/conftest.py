@@ -1,17 +1,98 @@
-"""What every test may ask for: the URL of a real Postgres."""
+"""What every test may ask for: a real Postgres, a store on it, a server over that, and stubs."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import grpc
 import pytest
+import pytest_asyncio
+import runstore
 from database import provided_database
+from runstore.v1.run_service_pb2_grpc import RunServiceStub
+from runstore_migrations import schema
+from runstore_server.app import App
+from runstore_server.settings import Settings
+from runstore_storage.postgres import PostgresStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from runstore.v1.run_service_pb2_grpc import RunServiceAsyncStub
 
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
     with provided_database() as url:
         yield url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def db_schema(database_url: str) -> AsyncIterator[str]:
+    """A migrated schema of this test session alone."""
+    name = f"runstore_test_{os.getpid()}"
+    await schema.upgrade(database_url, name)
+    yield name
+    await schema.downgrade(database_url, name, "base")
+
+
+def make_store(database_url: str, db_schema: str, *, poll_interval: float = 0.5) -> PostgresStore:
+    return PostgresStore(
+        database_url,
+        schema=db_schema,
+        pool_size=10,
+        append_lanes=2,
+        poll_interval=poll_interval,
+    )
+
+
+@pytest_asyncio.fixture(scope="session")
+async def store(database_url: str, db_schema: str) -> AsyncIterator[PostgresStore]:
+    opened = make_store(database_url, db_schema)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_connection(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that leaves a connection checked out fails."""
+    yield
+    if "store" in request.fixturenames:
+        pool = request.getfixturevalue("store")._engine.pool
+        assert pool.checkedout() <= 1, "more than the notifier holds a connection"
+
+
+@pytest.fixture
+def settings(database_url: str, db_schema: str) -> Settings:
+    return Settings(database_url=database_url, db_schema=db_schema, port=0, drain_seconds=5)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def server_address(
+    database_url: str, db_schema: str, store: PostgresStore
+) -> AsyncIterator[str]:
+    """A server in this process, for tests that do not stop it."""
+    settings = Settings(database_url=database_url, db_schema=db_schema, port=0, drain_seconds=1)
+    server = App(settings, make_store(database_url, db_schema))
+    yield await server.start()
+    await server.drain()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def stub(server_address: str) -> AsyncIterator[RunServiceAsyncStub]:
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    async with grpc.aio.insecure_channel(server_address, options=options) as channel:
+        yield RunServiceStub(channel)
+
+
+@pytest.fixture
+def project() -> str:
+    """A tenant no other test writes to."""
+    return f"test/{uuid4().hex[:12]}"
+
+
+@pytest_asyncio.fixture
+async def client(server_address: str, project: str) -> AsyncIterator[runstore.AsyncClient]:
+    async with runstore.connect(server_address, project=project) as connected:
+        yield connected

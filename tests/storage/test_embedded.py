@@ -38,7 +38,7 @@ postgres.stop()
 FORKING_OWNER = """
 import os, sys
 from pathlib import Path
-from runstore_storage.embedded import EmbeddedPostgres
+from runstore_storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
 with EmbeddedPostgres(Path(sys.argv[1])) as postgres:
     if (child := os.fork()) == 0:
@@ -47,7 +47,10 @@ with EmbeddedPostgres(Path(sys.argv[1])) as postgres:
         os._exit(not knows)
     assert os.waitpid(child, 0)[1] == 0
     assert postgres._process.poll() is None
-    print("alive")
+    try:
+        EmbeddedPostgres(Path(sys.argv[1])).start()
+    except EmbeddedPostgresError:
+        print("alive, and still owned")
 """
 
 
@@ -185,10 +188,14 @@ async def test_the_server_of_a_killed_owner_is_replaced(
 
 
 @pytest.fixture
-def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is alive and no server."""
-    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as process:
-        yield process
+def bystander(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the server's account that is alive and no server; the folder was served."""
+    with EmbeddedPostgres(folder):
+        account = (folder / "cluster").stat()
+    ids = {"user": account.st_uid, "group": account.st_gid, "extra_groups": ()}
+    is_other = account.st_uid != os.geteuid()
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, **ids if is_other else {}) as cat:
+        yield cat
 
 
 async def test_a_stale_lock_file_whose_number_another_process_took_is_ignored(
@@ -243,7 +250,7 @@ def test_a_forked_child_knows_the_url_and_cannot_stop_the_server(folder: Path) -
 
     answer = subprocess.run(forking, capture_output=True, text=True, check=True)
 
-    assert answer.stdout == "alive\n"
+    assert answer.stdout == "alive, and still owned\n"
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a, b & c?=#%25"])
@@ -283,8 +290,12 @@ def closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     binaries = embedded._binaries()
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
-    shutil.copytree(binaries.parent, closed / "pginstall", symlinks=True)
-    monkeypatch.setattr(embedded, "_binaries", lambda: closed / "pginstall" / "bin")
+    wheel = binaries.parents[1]
+    for part in (wheel.name, f"{wheel.name}.libs"):
+        if (wheel.parent / part).exists():
+            shutil.copytree(wheel.parent / part, closed / part, symlinks=True)
+    moved = closed / binaries.relative_to(wheel.parent)
+    monkeypatch.setattr(embedded, "_binaries", lambda: moved)
     return closed
 
 

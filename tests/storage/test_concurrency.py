@@ -1,0 +1,116 @@
+"""Many writers at once: no gap, no repeat, no hole for a reader."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from conftest import make_store
+from runstore_storage.errors import SeqConflict
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.records import Event, Guard, NewRun, RunKey
+
+WRITERS = 32
+EACH = 25
+
+
+@pytest.fixture
+async def other(database_url: str, db_schema: str):
+    """A second process's view: its own pool, lanes and tails."""
+    opened = make_store(database_url, db_schema)
+    yield opened
+    await opened.close()
+
+
+async def write(store: PostgresStore, key: RunKey, name: str) -> list[tuple[str, int]]:
+    acked = []
+    for number in range(EACH):
+        event_id = f"{name}-{number}"
+        (appended,) = await store.append_events(key, [Event("tick", event_id=event_id)])
+        acked.append((event_id, appended.seq))
+    return acked
+
+
+async def all_events(store: PostgresStore, key: RunKey) -> list[tuple[str, int]]:
+    found, from_seq = [], 1
+    while True:
+        page = await store.read_events(key, from_seq, limit=1000)
+        found += [(each.event.event_id, each.seq) for each in page.events]
+        if page.reaches_end:
+            return found
+        from_seq = page.next_from_seq
+
+
+async def test_32_writers_on_one_run_leave_no_gap(
+    store: PostgresStore, other: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+
+    written = await asyncio.gather(
+        *(write((store, other)[n % 2], key, f"w{n}") for n in range(WRITERS))
+    )
+
+    acked = sorted((pair for pairs in written for pair in pairs), key=lambda pair: pair[1])
+    assert [seq for _, seq in acked] == list(range(1, WRITERS * EACH + 1))
+    assert await all_events(store, key) == acked
+    assert not (await store.verify_run(key, from_seq=1, max_events=0)).problem
+
+
+async def test_32_writers_on_many_runs_leave_no_gap(
+    store: PostgresStore, other: PostgresStore, project: str
+) -> None:
+    keys = [(await store.save_run(NewRun(project, f"run{n}"))).run.key for n in range(8)]
+
+    written = await asyncio.gather(
+        *(write((store, other)[n % 2], keys[n % 8], f"w{n}") for n in range(WRITERS))
+    )
+
+    for place, key in enumerate(keys):
+        expected = {pair for pairs in written[place::8] for pair in pairs}
+        found = await all_events(store, key)
+        assert set(found) == expected
+        assert [seq for _, seq in found] == list(range(1, len(expected) + 1))
+
+
+async def test_a_reader_never_sees_a_hole(
+    store: PostgresStore, other: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    writers = asyncio.gather(*(write(store, key, f"w{n}") for n in range(8)))
+
+    reads = 0
+    while not writers.done():
+        seqs = [seq for _, seq in await all_events(other, key)]
+        assert seqs == list(range(1, len(seqs) + 1))
+        reads += 1
+    await writers
+
+    assert reads > 0
+
+
+async def test_of_racing_writers_one_wins_each_seq(
+    store: PostgresStore, other: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+
+    async def race(seen: int, number: int) -> str:
+        try:
+            await (store, other)[number % 2].append_events(
+                key, [Event("move")], Guard(expected_seq=seen)
+            )
+        except SeqConflict:
+            return "lost"
+        return "won"
+
+    for seen in range(5):
+        results = await asyncio.gather(*(race(seen, number) for number in range(8)))
+        assert Counter(results) == {"won": 1, "lost": 7}
+
+
+async def test_runs_saved_at_once_under_one_id_are_one_run(
+    store: PostgresStore, other: PostgresStore, project: str
+) -> None:
+    saved = await asyncio.gather(
+        *((store, other)[n % 2].save_run(NewRun(project, "run")) for n in range(16))
+    )
+
+    assert sum(not each.deduplicated for each in saved) == 1
