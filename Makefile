@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help setup demo test check format lint types imports protos stubs schema lock bench
 
 help: ## list the targets
@@ -15,7 +16,7 @@ help: ## list the targets
 setup: $(READY) ## make the virtual environment
 
 $(READY): requirements-dev.lock pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -36,8 +37,9 @@ format: $(READY) ## format the code
 format-check: $(READY)
 	$(BIN)/ruff format --check
 
-lint: $(READY) ## lint the code
+lint: $(READY) ## lint the code and the Dockerfile
 	$(BIN)/ruff check
+	$(BIN)/hadolint Dockerfile
 
 types: $(READY) ## check the types
 	$(BIN)/mypy
@@ -66,6 +68,8 @@ lock: $(READY) ## lock the newest versions of all dependencies
 		--extra embedded --group dev --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--extra server --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--constraint requirements-dev.lock --output-file requirements-build.lock -
 
 bench: $(READY) ## measure beside baselines
 	@$(BIN)/python -m bench

@@ -32,6 +32,8 @@ _WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
 def generate(target: Path = STUBS) -> str | None:
     (target / PACKAGE).mkdir(parents=True, exist_ok=True)
+    for stale in (target / PACKAGE).glob("*_pb2*"):
+        stale.unlink()
     (target / PACKAGE / "__init__.py").touch()
     return _protoc(
         PROTOS,

@@ -36,7 +36,10 @@ def docker_answers() -> bool:
     program = shutil.which("docker")
     if program is None:
         return False
-    asked = subprocess.run([program, "info"], capture_output=True, check=False, timeout=30)
+    try:
+        asked = subprocess.run([program, "info"], capture_output=True, check=False, timeout=30)
+    except subprocess.TimeoutExpired:
+        return False
     return asked.returncode == 0
 
 

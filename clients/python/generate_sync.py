@@ -31,17 +31,21 @@ def main(arguments: list[str]) -> str | None:
     for word, plain in WORDS:
         source = source.replace(word, plain)
     target = PACKAGE / "sync.py"
-    formatted = subprocess.run(
-        ["ruff", "format", "--stdin-filename", str(target), "-"],  # noqa: S607 - the environment's
+    formatted = _ruff(_ruff(source, target, "check", "--fix-only"), target, "format")
+    if arguments == ["--check"]:
+        return None if target.read_text() == formatted else "sync.py is stale: run make stubs"
+    target.write_text(formatted)
+    return None
+
+
+def _ruff(source: str, path: Path, *command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"],
         input=source,
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    if arguments == ["--check"]:
-        return None if target.read_text() == formatted else "sync.py is stale: run make stubs"
-    target.write_text(formatted)
-    return None
 
 
 if __name__ == "__main__":

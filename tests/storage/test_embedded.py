@@ -192,9 +192,8 @@ def bystander(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of the server's account that is alive and no server; the folder was served."""
     with EmbeddedPostgres(folder):
         account = (folder / "cluster").stat()
-    ids = {"user": account.st_uid, "group": account.st_gid, "extra_groups": ()}
-    is_other = account.st_uid != os.geteuid()
-    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, **ids if is_other else {}) as cat:
+    user = account.st_uid if os.geteuid() == 0 else None
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, user=user) as cat:
         yield cat
 
 

@@ -1710,7 +1710,7 @@ class ChainBreak(_message.Message):
     SEQ_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
-    """The seq it shows at; 0 when it is the run's birth record."""
+    """The seq it shows at. A changed birth record shows at the first event, 0 while there is none."""
     problem: _builtins.str
     """What is wrong, for a person: a field was changed, an event is missing, the head disagrees."""
     def __init__(

@@ -1,0 +1,70 @@
+"""Standard services beside ours."""
+
+import asyncio
+
+import grpc
+import pytest
+from conftest import make_store
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+from runstore_server.app import App
+from runstore_storage.errors import StorageUnavailable
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("service", ["", "runstore.v1.RunService"])
+async def test_health_is_told_for_the_server_and_each_service(server_address, service) -> None:
+    async with grpc.aio.insecure_channel(server_address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        response = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+
+    assert response.status == SERVING
+
+
+async def test_health_follows_the_database(settings, database_url, db_schema) -> None:
+    store = make_store(database_url, db_schema)
+    check, is_away = store.check, asyncio.Event()
+
+    async def check_or_fail() -> None:
+        if is_away.is_set():
+            raise StorageUnavailable
+        await check()
+
+    store.check = check_or_fail
+    server = App(settings, store)
+    async with grpc.aio.insecure_channel(await server.start()) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        seen = [(await watch.read()).status]
+        is_away.set()
+        seen.append((await watch.read()).status)
+        is_away.clear()
+        seen.append((await watch.read()).status)
+        watch.cancel()
+    await server.drain()
+
+    assert seen == [SERVING, NOT_SERVING, SERVING]
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_the_services_are_discovered(server_address, version) -> None:
+    method = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    async with grpc.aio.insecure_channel(server_address) as channel:
+        call = channel.stream_stream(
+            method,
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )()
+        await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        listed = await call.read()
+        await call.write(
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol="runstore.v1.RunService")
+        )
+        described = await call.read()
+        await call.done_writing()
+
+    names = {service.name for service in listed.list_services_response.service}
+    assert {"runstore.v1.RunService", "grpc.health.v1.Health"} <= names
+    assert described.file_descriptor_response.file_descriptor_proto

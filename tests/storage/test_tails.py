@@ -1,0 +1,152 @@
+"""Live tails: wake-ups within and between processes, and the poll that makes lost ones good."""
+
+import asyncio
+
+import pytest
+from conftest import make_store
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.records import Completion, Event, EventFilter, NewRun, Outcome, RunKey
+from runstore_storage.tails import WINDOW_EVENTS, RunTail
+
+EVERYTHING = EventFilter()
+
+
+@pytest.fixture
+async def other(database_url: str, db_schema: str):
+    """A second process's store, whose poll is too slow to help."""
+    opened = make_store(database_url, db_schema, poll_interval=3600)
+    async with opened.open_tail(RunKey("nobody", "nothing")) as tail:
+        mark = tail.mark  # the listener wakes every tail once it listens
+        await tail.wait(mark, 10)
+    yield opened
+    await opened.close()
+
+
+async def drain(tail: RunTail, from_seq: int, upto: int) -> list[int]:
+    seqs: list[int] = []
+    while True:
+        mark = tail.mark
+        page = await tail.read(from_seq, limit=100, where=EVERYTHING)
+        seqs += [event.seq for event in page.events]
+        from_seq = page.next_from_seq
+        if from_seq > upto:
+            return seqs
+        if page.reaches_end:
+            assert await tail.wait(mark, 10), "nobody woke the tail"
+
+
+async def test_a_commit_here_wakes_a_tail_there(
+    store: PostgresStore, other: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    async with other.open_tail(key) as tail:
+        reading = asyncio.create_task(drain(tail, 1, 50))
+
+        for _ in range(50):
+            await store.append_events(key, [Event("tick")])
+
+        assert await reading == list(range(1, 51))
+
+
+async def test_the_poll_finds_what_no_wake_up_told(
+    store: PostgresStore, database_url: str, db_schema: str, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    deaf = make_store(database_url, db_schema, poll_interval=0.1)
+    await deaf._wakeups.close()
+    try:
+        async with deaf.open_tail(key) as tail:
+            reading = asyncio.create_task(drain(tail, 1, 3))
+            await store.append_events(key, [Event("a"), Event("b"), Event("c")])
+
+            assert await reading == [1, 2, 3]
+    finally:
+        await deaf.close()
+
+
+async def test_streams_of_a_run_share_its_reads(store: PostgresStore, project: str) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    reads = 0
+    read_events = store._tails._read_events
+
+    async def counted(*arguments: object) -> object:
+        nonlocal reads
+        reads += 1
+        return await read_events(*arguments)
+
+    store._tails._read_events = counted
+    try:
+        async with store.open_tail(key) as tail:
+            await tail.read(1, limit=1, where=EVERYTHING)
+            readers = [asyncio.create_task(drain(tail, 1, 10)) for _ in range(100)]
+            await asyncio.sleep(0)
+            await store.append_events(key, [Event("tick") for _ in range(10)])
+
+            assert await asyncio.gather(*readers) == [list(range(1, 11))] * 100
+    finally:
+        store._tails._read_events = read_events
+    assert reads < 10
+
+
+async def test_a_tail_holds_a_bounded_window_and_still_reads_everything(
+    store: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    async with store.open_tail(key) as tail:
+        await tail.read(1, limit=1, where=EVERYTHING)
+        for _ in range(3):
+            await store.append_events(key, [Event("tick") for _ in range(1000)])
+            await tail.read(3001, limit=1, where=EVERYTHING)
+
+        assert len(tail._window) <= WINDOW_EVENTS
+        assert await drain(tail, 1, 3000) == list(range(1, 3001))
+
+
+async def test_a_filtered_read_of_the_window_equals_one_of_the_table(
+    store: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    where = EventFilter(types=("a",), tags=("x",))
+    async with store.open_tail(key) as tail:
+        await tail.read(1, limit=1, where=where)
+        await store.append_events(
+            key, [Event("ab"[n % 2], tags=("x", "y")[: n % 3]) for n in range(60)]
+        )
+
+        live = await tail.read(1, limit=100, where=where)
+
+    assert live.events == (await store.read_events(key, 1, limit=100, where=where)).events
+    assert len(live.events) == 20
+
+
+async def test_a_tail_may_be_opened_before_its_run(store: PostgresStore, project: str) -> None:
+    key = RunKey(project, "later")
+    async with store.open_tail(key) as tail:
+        mark = tail.mark
+        page = await tail.read(1, limit=1, where=EVERYTHING)
+        assert (page.last_seq, page.events) == (0, ())
+
+        await store.save_run(NewRun(project, "later"))
+        await store.append_events(key, [Event("a")])
+
+        assert await tail.wait(mark, 10)
+        assert await drain(tail, 1, 1) == [1]
+
+
+async def test_a_tail_sees_the_end_of_its_run(store: PostgresStore, project: str) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    async with store.open_tail(key) as tail:
+        await tail.read(1, limit=1, where=EVERYTHING)
+        await store.complete_run(key, Completion(Outcome.FAILED))
+
+        page = await tail.read(1, limit=1, where=EVERYTHING)
+
+    assert (page.is_completed, page.outcome) == (True, Outcome.FAILED)
+
+
+async def test_a_tail_nobody_uses_is_gone(store: PostgresStore, project: str) -> None:
+    key = RunKey(project, "run")
+    async with store.open_tail(key) as one, store.open_tail(key) as two:
+        assert one is two
+
+    assert key not in store._tails._open
