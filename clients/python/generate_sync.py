@@ -17,6 +17,7 @@ WORDS = (
     ("AsyncGenerator", "Generator"),
     ("AsyncIterator", "Iterator"),
     ("AsyncClient", "Client"),
+    ("AsyncResumed", "Resumed"),
     ("AsyncRun", "Run"),
     ("aio_transport", "sync_transport"),
     ("asyncio.sleep", "time.sleep"),

@@ -8,7 +8,7 @@
 call may raise what `runstore.errors` lists.
 """
 
-from runstore.aio import AsyncClient, AsyncRun, connect
+from runstore.aio import AsyncClient, AsyncResumed, AsyncRun, connect
 from runstore.calls import NewRunFields, OutputFields, SnapshotFields
 from runstore.errors import (
     BY_REASON,
@@ -36,7 +36,7 @@ from runstore.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore.sync import Client, Run
+from runstore.sync import Client, Resumed, Run
 from runstore.values import (
     Appended,
     CaughtUp,
@@ -64,12 +64,14 @@ from runstore.values import (
     TaskWrite,
     Usage,
     Verification,
+    payload_of,
 )
 
 __all__ = [
     "BY_REASON",
     "Appended",
     "AsyncClient",
+    "AsyncResumed",
     "AsyncRun",
     "CaughtUp",
     "Claim",
@@ -100,6 +102,7 @@ __all__ = [
     "PlanNode",
     "ProtocolError",
     "Ref",
+    "Resumed",
     "Run",
     "RunCompleted",
     "RunInfo",
@@ -125,4 +128,5 @@ __all__ = [
     "WriterEpochUnknown",
     "WriterFenced",
     "connect",
+    "payload_of",
 ]

@@ -114,11 +114,11 @@ class AsyncClient:
 
     async def resume(
         self, run_id: str, *, namespace: str = "", actor: str = "", request_id: str = ""
-    ) -> Resumed:
+    ) -> AsyncResumed:
         """Claim the run: earlier writers are fenced from now on."""
         ref = RunRef(self.project, run_id)
         claim = await self.send(calls.resume(ref, namespace, actor, request_id))
-        return Resumed(self.run(run_id, writer_epoch=claim.writer_epoch), claim)
+        return AsyncResumed(self.run(run_id, writer_epoch=claim.writer_epoch), claim)
 
     async def list_runs(self, query: RunQuery = RunQuery()) -> AsyncIterator[RunInfo]:  # noqa: B008 - frozen
         """Yield the project's runs, newest first unless the query says otherwise."""
@@ -332,7 +332,7 @@ class AsyncRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
+class AsyncResumed:
     """A claimed run: the handle that holds the new epoch, and what the claim returned."""
 
     run: AsyncRun
