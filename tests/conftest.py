@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Tests start processes while gRPC runs; its fork handlers are not made for that.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 from uuid import uuid4

@@ -1,0 +1,58 @@
+"""Server processes of their own, to be killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import grpc
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+class ServerProcess:
+    """`runstore serve` (or another command of ours) on a port that stays the same."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str], *command: str) -> None:
+        self.port = free_port()
+        self.target = f"127.0.0.1:{self.port}"
+        self._log = log
+        self._environment = {**os.environ, **environment}
+        self._command = command or ("serve",)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "runstore_server", *self._command),
+                    *("--port", str(self.port)),
+                ],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait_until_serving(self) -> None:
+        with grpc.insecure_channel(self.target) as channel:
+            grpc.channel_ready_future(channel).result(30)
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        assert self.process
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
