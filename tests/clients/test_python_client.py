@@ -1,0 +1,217 @@
+"""The Python client against a real server."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import grpc
+import pytest
+import runstore
+from conftest import make_store
+from runstore.errors import Failure
+from runstore.retry import Backoff
+from runstore_server.app import App
+
+
+async def test_an_event_comes_back_with_every_field(client: runstore.AsyncClient) -> None:
+    run = await client.save_run()
+    sent = runstore.NewEvent(
+        "tool.called",
+        {"query": "ü", "n": 1.5},
+        event_id="e",
+        node_id="n",
+        actor="a",
+        model="m",
+        tool="t",
+        tags=["x", "y"],
+        usage=runstore.Usage(1, 2, 3, 4, timedelta(microseconds=5)),
+        trace_parent="00-1-2-01",
+        occurred_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    )
+
+    appended = await run.append(sent)
+
+    (found,) = [event async for event in run.events()]
+    assert (found.seq, found.hash) == (appended.seq, appended.hash)
+    assert found.payload is not None
+    assert found.payload.content == '{"query":"ü","n":1.5}'
+    for name in ("type", "node_id", "actor", "model", "tool", "usage", "occurred_at"):
+        assert getattr(found, name) == getattr(sent, name)
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        ({"b": 1, "a": None}, '{"b":1,"a":null}'),
+        ("é", '"é"'),
+        ("\ud800", '"\\ud800"'),
+        (b"\x00\xff", b"\x00\xff"),
+        (runstore.Payload("[1.0 ]"), "[1.0 ]"),
+    ],
+)
+def test_a_payload_argument_becomes_the_text_or_bytes_one_expects(value, content) -> None:
+    assert runstore.payload_of(value).content == content
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
+def test_what_json_has_no_word_for_is_refused_before_it_is_sent(value) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        runstore.payload_of(value)
+
+
+async def test_a_snapshot_comes_back_with_its_parts(client: runstore.AsyncClient) -> None:
+    run = await client.save_run()
+    big = runstore.payload_of({"text": "x" * 1000})
+    await run.snapshot(state={"big": big, "none": None})
+
+    await run.snapshot(
+        state={"big": runstore.Ref(big.sha256)},
+        nodes=[runstore.PlanNode("n", "tool", ["f"], "pending", input_schema={"type": "object"})],
+        pending_node_ids=["n"],
+        plan_version_id="v2",
+        metadata={"step": 2},
+        events=[runstore.NewEvent("step")],
+        task_writes=[runstore.TaskWrite("t", 0, {"done": True})],
+    )
+
+    found = await run.get_snapshot(plan_version_id="v2")
+    assert found.state == {"big": big}
+    assert found.nodes[0].input_schema.value() == {"type": "object"}
+    assert [write.payload.value() for write in found.task_writes] == [{"done": True}]
+    assert found.seq == 1
+    listed = [each async for each in run.list_snapshots(metadata={"step": 2.0})]
+    assert [each.snapshot_id for each in listed] == [found.snapshot_id]
+    assert big.sha256 == sha256(big.data).digest()
+
+
+async def test_a_resume_fences_the_writer_before(client: runstore.AsyncClient) -> None:
+    first = await client.save_run()
+    await first.append("a")
+    resumed = await client.resume(first.run_id, actor="second")
+    await resumed.run.append("b")
+
+    with pytest.raises(runstore.WriterFenced) as caught:
+        await first.append("c")
+
+    assert caught.value.current_epoch == 2
+    assert [event.type async for event in resumed.events()] == ["a", "run.resumed"]
+
+
+async def test_errors_carry_reason_metadata_and_violations(client: runstore.AsyncClient) -> None:
+    run = await client.save_run()
+    with pytest.raises(runstore.SeqConflict) as conflict:
+        await run.append("a", expected_seq=7)
+    with pytest.raises(runstore.InvalidRequest) as invalid:
+        await run.append("", node_id="x" * 201)
+    with pytest.raises(runstore.RunNotFound):
+        await client.run("nobody").get()
+
+    assert conflict.value.current_seq == 0
+    assert [field for field, _ in invalid.value.violations] == ["event.type", "event.node_id"]
+    assert invalid.value.request_id
+
+
+async def test_runs_are_listed_over_pages(client: runstore.AsyncClient) -> None:
+    for number in range(3):
+        await client.save_run(run_id=f"r{number}", tags=["even"] if number % 2 == 0 else [])
+
+    query = runstore.RunQuery(tags=["even"], oldest_first=True)
+    assert [run.run_id async for run in client.list_runs(query)] == ["r0", "r2"]
+
+
+async def test_a_stream_survives_server_restarts_without_loss_or_repeat(
+    settings, database_url, db_schema, project
+) -> None:
+    async def start(port: int) -> tuple[App, str]:
+        server = App(
+            settings.model_copy(update={"port": port}), make_store(database_url, db_schema)
+        )
+        return server, await server.start()
+
+    server, address = await start(0)
+    port = int(address.rpartition(":")[2])
+    async with runstore.connect(address, project=project, timeout=30) as client:
+        run = await client.save_run()
+
+        async def watch() -> list[int]:
+            stream = run.events(follow=True, heartbeat_seconds=0.5)
+            return [event.seq async for event in stream]
+
+        watching = asyncio.create_task(watch())
+        for _ in range(3):
+            await run.append_many([runstore.NewEvent("tick") for _ in range(100)])
+            await server.drain()
+            server, _ = await start(port)
+        await run.complete()
+        seen = await asyncio.wait_for(watching, 30)
+        await server.drain()
+
+    assert seen == list(range(1, 302))
+
+
+class Silent(grpc.GenericRpcHandler):
+    """A server whose streams go dead without ending."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+
+    def service(self, handler_call_details):
+        async def hang(request, context):
+            self.requests.append(request)
+            await asyncio.Event().wait()
+            yield b""
+
+        return grpc.unary_stream_rpc_method_handler(hang)
+
+
+async def test_a_stream_that_falls_silent_is_opened_again_then_given_up() -> None:
+    handler = Silent()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with runstore.connect(f"127.0.0.1:{port}") as client:
+        stream = client.run("run").events(follow=True, heartbeat_seconds=0.1, patience_seconds=0.8)
+        with pytest.raises(runstore.Unavailable, match="silent"):
+            await anext(stream)
+    await server.stop(0)
+
+    assert len(handler.requests) >= 2
+
+
+async def test_no_server_is_unavailable_within_the_timeout() -> None:
+    async with runstore.connect("127.0.0.1:1", timeout=0.5) as client:
+        with pytest.raises((runstore.Unavailable, runstore.DeadlineExceeded)):
+            await client.run("run").get()
+
+
+def test_only_what_a_later_try_may_mend_is_tried_again() -> None:
+    def delay(kind: type[runstore.RunstoreError], attempt: int = 1) -> float | None:
+        failure = Failure(grpc.StatusCode.UNAVAILABLE, "", retry_after=0.5)
+        return Backoff().delay(attempt, kind(failure))
+
+    assert delay(runstore.Unavailable) == delay(runstore.Overloaded) == 0.5
+    assert delay(runstore.ServerDraining, 30) <= 2.0
+    for kind in (runstore.SeqConflict, runstore.WriterFenced, runstore.DeadlineExceeded):
+        assert delay(kind) is None
+
+
+async def test_the_synchronous_client_does_the_same(server_address, project) -> None:
+    def use() -> tuple[list[str], bool, str]:
+        with runstore.Client(server_address, project=project) as client:
+            run = client.save_run("sync")
+            run.append("a", {"n": 1})
+            run.snapshot(state={"x": 1})
+            resumed = client.resume(run.run_id)
+            resumed.run.complete(payload={"ok": True})
+            types = [event.type for event in run.events(follow=True)]
+            output = run.output().payload
+            assert output is not None
+            return types, run.verify().verified, json.dumps(output.value())
+
+    types, is_verified, output = await asyncio.to_thread(use)
+
+    assert types == ["a", "run.resumed", "run.completed"]
+    assert is_verified
+    assert output == '{"ok": true}'

@@ -1,0 +1,164 @@
+"""The command line, as a person and as a script uses it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import runstore
+from e2e.servers import ServerProcess
+from runstore_migrations import schema
+
+ROOT = Path(__file__).parents[2]
+
+
+def cli(*arguments: str, environment: dict[str, str] | None = None, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "runstore_server", *arguments],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[ServerProcess]:
+    made = ServerProcess(tmp_path / "dev.log", {}, "dev", "--data-dir", str(tmp_path / "data"))
+    made.start()
+    made.wait_until_serving()
+    yield made
+    made.stop()
+
+
+def test_dev_greets_keeps_its_data_and_stops_cleanly(dev: ServerProcess, tmp_path: Path) -> None:
+    with runstore.Client(dev.target) as client:
+        client.save_run("remember me", run_id="run")
+
+    assert dev.stop() == 0
+    dev.start()
+    dev.wait_until_serving()
+
+    assert "remember me" in cli("runs", "show", "run", "--target", dev.target)
+    greeting = (tmp_path / "dev.log").read_text()
+    assert f"runstore serves {dev.target}" in greeting
+    assert "grpcurl -plaintext" in greeting
+
+
+def test_a_second_dev_on_the_same_folder_is_told_why_not(
+    dev: ServerProcess, tmp_path: Path
+) -> None:
+    said = cli("dev", "--data-dir", str(tmp_path / "data"), "--port", "0", code=1)
+
+    assert str(tmp_path / "data") in said
+    assert "Traceback" not in said
+
+
+def test_a_taken_port_is_told(dev: ServerProcess, tmp_path: Path) -> None:
+    said = cli("dev", "--data-dir", str(tmp_path / "other"), "--port", str(dev.port), code=1)
+
+    assert f"cannot listen on 127.0.0.1:{dev.port}" in said
+
+
+def test_runs_are_shown_to_people_and_programs(server: ServerProcess, project: str) -> None:
+    with runstore.Client(server.target, project=project) as client:
+        run = client.save_run("find the answer", run_id="run", tags=["t"])
+        run.append("tool.called", {"q": 1}, tool="search")
+        run.snapshot(state={"x": 1}, pending_node_ids=["next"])
+        run.complete(payload={"answer": 42})
+    where = ("--target", server.target, "--project", project)
+
+    listed = json.loads(cli("runs", "ls", "--json", "--status", "succeeded", *where))
+    shown = json.loads(cli("runs", "show", "run", "--json", *where))
+    events = [
+        json.loads(line) for line in cli("runs", "events", "run", "--json", *where).splitlines()
+    ]
+    verdict = json.loads(cli("runs", "verify", "run", "--json", *where))
+    point = json.loads(cli("runs", "resume-point", "run", "--json", *where))
+    assert listed["run_id"] == "run"
+    assert shown["output"]["payload"]["json"] == '{"answer":42}'
+    assert [event["type"] for event in events] == ["tool.called", "run.completed"]
+    assert (verdict["verified"], verdict["checked_events"]) == (True, 2)
+    assert point["snapshot"]["pending_node_ids"] == ["next"]
+    assert "find the answer" in cli("runs", "ls", *where)
+    assert "succeeded" in cli("runs", "show", "run", *where)
+    assert "tool.called" in cli("runs", "tail", "run", *where)
+    assert "2 events agree" in cli("runs", "verify", "run", *where)
+    assert "next" in cli("runs", "resume-point", "run", *where)
+
+
+def test_what_is_not_there_is_said_in_a_line(server: ServerProcess, project: str) -> None:
+    said = cli("runs", "show", "nobody", "--target", server.target, "--project", project, code=1)
+
+    assert "RUN_NOT_FOUND" in said
+    assert "Traceback" not in said
+    assert "none of" in cli("runs", "ls", "--status", "odd", "--target", server.target, code=2)
+
+
+def test_health_is_an_exit_code(server: ServerProcess) -> None:
+    assert "SERVING" in cli("health", "--target", server.target)
+    assert json.loads(cli("health", "--json", "--target", server.target))["status"] == "SERVING"
+    assert "UNAVAILABLE" in cli("health", "--target", "127.0.0.1:1", code=1)
+
+
+def test_serve_refuses_a_wrong_schema_with_the_command_that_mends_it(
+    environment: dict[str, str],
+) -> None:
+    nowhere = environment | {"RUNSTORE_DB_SCHEMA": "runstore_not_migrated"}
+
+    assert "runstore migrate up" in cli("serve", "--port", "0", environment=nowhere, code=1)
+    assert "runstore migrate up" in cli("migrate", "check", environment=nowhere, code=1)
+
+
+def test_a_schema_goes_up_and_down_by_command(environment: dict[str, str]) -> None:
+    own = environment | {"RUNSTORE_DB_SCHEMA": f"runstore_cli_{os.getpid()}"}
+    assert f"none -> {schema.head()}" in cli("migrate", "up", environment=own)
+    assert schema.head() in cli("migrate", "current", environment=own)
+    cli("migrate", "check", environment=own)
+    assert "-> none" in cli("migrate", "down", "base", "--yes", environment=own)
+
+
+def test_no_database_is_told_without_a_traceback() -> None:
+    away = {"RUNSTORE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+
+    said = cli("serve", "--port", "0", environment=away, code=1)
+
+    assert "does not answer" in said
+    assert "Traceback" not in said
+
+
+def test_workers_share_a_port_are_replaced_and_drain(
+    environment: dict[str, str], project: str, tmp_path: Path
+) -> None:
+    server = ServerProcess(tmp_path / "workers.log", environment, "serve", "--workers", "2")
+    server.start()
+    server.wait_until_serving()
+    with runstore.Client(server.target, project=project, timeout=30) as client:
+        run = client.save_run()
+        run.append("a")
+        assert [event.type for event in run.events()] == ["a"]
+
+    assert server.stop() == 0
+    assert (tmp_path / "workers.log").read_text().count('"drained"') == 2
+
+
+def test_the_demonstration_runs_to_its_end() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "clients.examples.survey"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "refused: WRITER_FENCED" in done.stdout
+    assert "none done twice" in done.stdout
