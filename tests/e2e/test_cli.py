@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import runstore
 from e2e.servers import ServerProcess
@@ -142,10 +143,27 @@ def test_workers_share_a_port_are_replaced_and_drain(
     with runstore.Client(server.target, project=project, timeout=30) as client:
         run = client.save_run()
         run.append("a")
-        assert [event.type for event in run.events()] == ["a"]
+        victim = _children(server)[0]
+        victim.kill()
+        run.append("b")
+        assert [event.type for event in run.events()] == ["a", "b"]
+        gone, _ = psutil.wait_procs([victim], timeout=10)
+        assert gone
+        while len(_children(server)) < 2:
+            client.run(run.run_id).get()
 
+    server.wait_until_serving()
     assert server.stop() == 0
-    assert (tmp_path / "workers.log").read_text().count('"drained"') == 2
+    assert "worker died" in (tmp_path / "workers.log").read_text()
+
+
+def _children(server: ServerProcess) -> list[psutil.Process]:
+    assert server.process
+    return [
+        child
+        for child in psutil.Process(server.process.pid).children()
+        if child.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def test_the_demonstration_runs_to_its_end() -> None:
