@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from runstore.v1 import payloads_pb2
+from runstore_storage.records import OWN_EVENT_TYPES
 
 from runstore_server.errors import InvalidRequest, Violation
 from runstore_server.rules import REQUIRED, RULES, Entries, Items, Rule, Seconds, Text, Whole
@@ -21,7 +22,6 @@ from runstore_server.rules import REQUIRED, RULES, Entries, Items, Rule, Seconds
 MAX_JSON_DEPTH = 512
 MAX_VIOLATIONS = 50
 SHA256_BYTES = 32
-RESERVED_TYPES = frozenset({"run.completed", "run.paused", "run.replanned", "run.resumed"})
 # Years 1 to 9999, which google.protobuf.Timestamp is defined for.
 MIN_TIMESTAMP, MAX_TIMESTAMP = -62_135_596_800, 253_402_300_799
 NANOS = 1_000_000_000
@@ -189,7 +189,7 @@ def _timestamp(message: Any, path: str, found: Found) -> None:
 
 
 def _event(message: Any, path: str, found: Found) -> None:
-    if message.type in RESERVED_TYPES:
+    if message.type in OWN_EVENT_TYPES:
         _report(found, path + "type", f"{message.type} is written by the server alone")
     _refuse_refs(message, ("payload",), path, found)
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from runstore_storage import chain, snapshots
 from runstore_storage.errors import OutcomeConflict, OutcomeRequired, RunCompleted
 from runstore_storage.records import (
+    RUN_COMPLETED,
     CompletedRun,
     Completion,
     Event,
@@ -26,7 +27,6 @@ from runstore_storage.sql import outputs
 from runstore_storage.sql import snapshots as snapshot_rows
 from runstore_storage.writing import PreparedEvent, RunWrite, find_known, new_id, prepare
 
-COMPLETED = "run.completed"
 _STATUS = {
     Outcome.SUCCEEDED: RunStatus.SUCCEEDED,
     Outcome.FAILED: RunStatus.FAILED,
@@ -94,7 +94,7 @@ async def _end(
 ) -> None:
     head, outcome = write.head, prepared.completion.outcome
     fact = Payload(json.dumps({"outcome": outcome.name, "output_revision": revision}))
-    terminal = Event(type=COMPLETED, payload=fact)
+    terminal = Event(type=RUN_COMPLETED, payload=fact)
     write.record(prepare([terminal])[0], is_terminal=True)
     if prepared.snapshot:
         await snapshots.put(conn, write, prepared.snapshot)

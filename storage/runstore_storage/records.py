@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
+# Events the store writes by itself; nobody else may use their types.
+RUN_COMPLETED = "run.completed"
+RUN_PAUSED = "run.paused"
+RUN_REPLANNED = "run.replanned"
+RUN_RESUMED = "run.resumed"
+OWN_EVENT_TYPES = frozenset({RUN_COMPLETED, RUN_PAUSED, RUN_REPLANNED, RUN_RESUMED})
+
 
 class RunStatus(IntEnum):
     RUNNING = 1

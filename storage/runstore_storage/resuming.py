@@ -11,6 +11,7 @@ from runstore_storage import chain, snapshots
 from runstore_storage.errors import RunNotFound
 from runstore_storage.paging import event_page
 from runstore_storage.records import (
+    RUN_RESUMED,
     Event,
     EventFilter,
     Payload,
@@ -20,8 +21,6 @@ from runstore_storage.records import (
 )
 from runstore_storage.sql import requests, runs
 from runstore_storage.writing import RunWrite, prepare, store
-
-RESUMED = "run.resumed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ async def _claim(conn: AsyncConnection, write: RunWrite, asked: Resume) -> int:
     if head.status is not RunStatus.EXTERNAL:
         head.status = RunStatus.RUNNING
     fact = Payload(json.dumps({"writer_epoch": head.writer_epoch}))
-    write.record(prepare([Event(type=RESUMED, payload=fact, actor=asked.actor)])[0])
+    write.record(prepare([Event(type=RUN_RESUMED, payload=fact, actor=asked.actor)])[0])
     await store(conn, [write])
     return head.writer_epoch
 

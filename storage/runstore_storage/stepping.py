@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from runstore_storage import chain, snapshots
 from runstore_storage.records import (
+    RUN_PAUSED,
+    RUN_REPLANNED,
     Event,
     Guard,
     Payload,
@@ -27,8 +29,8 @@ from runstore_storage.writing import PreparedEvent, RunWrite, find_known, new_id
 
 # What a snapshot says beyond itself: (its event, the run's status).
 _ANNOUNCED = {
-    SnapshotReason.PAUSE: ("run.paused", RunStatus.PAUSED),
-    SnapshotReason.REPLAN: ("run.replanned", RunStatus.RUNNING),
+    SnapshotReason.PAUSE: (RUN_PAUSED, RunStatus.PAUSED),
+    SnapshotReason.REPLAN: (RUN_REPLANNED, RunStatus.RUNNING),
 }
 
 
