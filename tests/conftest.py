@@ -20,6 +20,7 @@ from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_migrations import schema
 from runstore_server.app import App
 from runstore_server.settings import Settings
+from runstore_storage.engine import connect
 from runstore_storage.postgres import PostgresStore
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ async def db_schema(database_url: str) -> AsyncIterator[str]:
     name = f"runstore_test_{os.getpid()}"
     await schema.upgrade(database_url, name)
     yield name
-    await schema.downgrade(database_url, name, "base")
+    conn = await connect(database_url, schema=name, name="test")
+    await conn.execute(f"DROP SCHEMA {name} CASCADE")
+    await conn.close()
 
 
 def make_store(database_url: str, db_schema: str, *, poll_interval: float = 0.5) -> PostgresStore:

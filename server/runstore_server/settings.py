@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         default=2.0, gt=0, description="Seconds after which a lost wake-up is made good."
     )
     pool_size: int = Field(default=10, ge=4, description="Postgres connections per process.")
-    append_lanes: int = Field(default=2, ge=1, description="Batches of appends committed at once.")
+    append_lanes: int = Field(default=1, ge=1, description="Batches of appends committed at once.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="What is logged: this level and above."
     )
