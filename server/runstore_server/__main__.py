@@ -1,10 +1,14 @@
 """The `runstore` command."""
 
-from runstore_server.cli.main import app
+import sys
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, or say what to install where only the client is."""
+    try:
+        from runstore_server.cli.main import app  # noqa: PLC0415 - what it needs is an extra
+    except ModuleNotFoundError as error:
+        sys.exit(f"the runstore command needs {error.name}: pip install 'runstore[server]'")
     app(prog_name="runstore")
 
 

@@ -50,6 +50,9 @@ class Health:
             is_serving = True
         except (StorageUnavailable, TimeoutError):
             is_serving = False
+        except Exception:
+            _log.exception("the database answers in a way it should not")
+            is_serving = False
         if is_serving == self._is_serving:
             return
         self._is_serving = is_serving

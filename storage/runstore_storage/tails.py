@@ -204,6 +204,8 @@ class Tails:
                 await self._compare()
             except StorageUnavailable:
                 _log.warning("tails cannot be compared while the database is away")
+            except Exception:
+                _log.exception("tails cannot be compared")
 
     async def _compare(self) -> None:
         if not self._open:

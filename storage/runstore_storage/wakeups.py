@@ -75,15 +75,18 @@ class Wakeups:
                         await conn.execute(_NOTIFY, payload)
             except StorageUnavailable:
                 _log.warning("other processes are not woken while the database is away")
+            except Exception:
+                _log.exception("other processes were not woken")
 
     async def _listen(self) -> None:
         while True:
             try:
                 await self._listen_until_closed()
             except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                _log.warning("not listening for wake-ups while the database is away")
+                if is_unavailable(error):
+                    _log.warning("not listening for wake-ups while the database is away")
+                else:
+                    _log.exception("not listening for wake-ups")
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen_until_closed(self) -> None:
