@@ -20,9 +20,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from runstore.errors import from_rpc
+from runstore.errors import from_rpc, from_status
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.v1.events_pb2 import Event
+from runstore.v1.events_pb2 import Event, EventFilter
 from runstore.v1.outputs_pb2 import Output
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.runs_pb2 import RunStatus
@@ -373,6 +373,65 @@ class Histories(RuleBasedStateMachine):
         expected = self.models[run_id].events[first - 1 : first - 1 + limit]
         assert [event.type for event in answer.events] == [type_ for _, type_ in expected]
         assert [event.seq for event in answer.events] == list(range(first, first + len(expected)))
+
+    @rule(run_id=st.sampled_from(RUNS), from_seq=st.integers(0, 12), type_=st.none() | TYPES)
+    def stream_events(self, run_id: str, from_seq: int, type_: str | None) -> None:
+        model = self.models[run_id]
+        request = rpc.StreamEventsRequest(
+            project=self.project,
+            run_id=run_id,
+            from_seq=from_seq,
+            filter=EventFilter(types=[type_] if type_ else []),
+        )
+
+        async def read() -> tuple[list[tuple[int, str]], str]:
+            seen, last = [], ""
+            async for message in self.stub.StreamEvents(request):
+                last = str(message.WhichOneof("message"))
+                seen += [(event.seq, event.type) for event in message.events.events]
+            return seen, last
+
+        expected = [
+            (seq, each)
+            for seq, (_, each) in enumerate(model.events, 1)
+            if seq >= from_seq and type_ in (None, each)
+        ]
+        end = "end_of_run" if model.is_completed else "caught_up"
+        assert self.loop.run_until_complete(read()) == (expected, end)
+
+    @rule(
+        appends=st.lists(
+            st.tuples(st.sampled_from(RUNS), IDS, TYPES, EPOCH_OFFSETS), min_size=1, max_size=6
+        )
+    )
+    def append_stream(self, appends: list[tuple[str, str, str, int | None]]) -> None:
+        requests, expected = [], []
+        for run_id, event_id, type_, epoch in appends:
+            guards = self.guards(run_id, epoch, None)
+            append = rpc.AppendEventRequest(
+                project=self.project,
+                run_id=run_id,
+                event=Event(event_id=event_id, type=type_),
+                **guards,
+            )
+            requests.append(rpc.AppendEventStreamRequest(append=append))
+            try:
+                seqs, known = self.models[run_id].append(
+                    [(event_id, type_)], guards.get("writer_epoch"), None
+                )
+                expected.append((seqs[0], known))
+            except Refused as refusal:
+                expected.append(str(refusal))
+
+        async def send() -> list[Any]:
+            return [
+                from_status(answer.error).reason
+                if answer.HasField("error")
+                else (answer.appended.seq, answer.appended.deduplicated)
+                async for answer in self.stub.AppendEventStream(iter(requests))
+            ]
+
+        assert self.loop.run_until_complete(send()) == expected
 
     @rule(run_id=st.sampled_from(RUNS), at_seq=st.none() | st.integers(0, 12))
     def get_snapshot(self, run_id: str, at_seq: int | None) -> None:

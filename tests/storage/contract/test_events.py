@@ -22,6 +22,8 @@ from runstore_storage.records import (
     Outcome,
     Payload,
     RunKey,
+    Snapshot,
+    SnapshotReason,
     Usage,
 )
 
@@ -244,3 +246,19 @@ async def test_usage_adds_up_in_the_run(store: PostgresStore, key: RunKey) -> No
     await store.append_events(key, [Event("a", usage=usage), Event("b"), Event("c", usage=usage)])
 
     assert (await store.get_run(key)).usage == Usage(20, 40, 10, 600, 2000)
+
+
+async def test_every_event_is_noted_once_for_publication(store: PostgresStore, key: RunKey) -> None:
+    await store.append_events(key, [Event("a"), Event("b", event_id="b")])
+    await store.append_events(key, [Event("b", event_id="b")])
+    await store.put_snapshot(key, Snapshot(reason=SnapshotReason.PAUSE), events=[Event("c")])
+    await store.resume_run(key, namespace="", request_id="", actor="", limit=1)
+    await store.complete_run(key, Completion(Outcome.SUCCEEDED, events=(Event("d"),)))
+
+    async with store._engine.connect() as conn:
+        found = await conn.exec_driver_sql(
+            "SELECT first_seq, last_seq FROM outbox JOIN runs USING (run)"
+            " WHERE project = $1 ORDER BY id",
+            (key.project,),
+        )
+        assert [tuple(row) for row in found] == [(1, 2), (3, 4), (5, 5), (6, 7)]
