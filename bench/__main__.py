@@ -27,6 +27,7 @@ from runstore_storage.engine import connect
 from bench import figures
 
 ROUNDS = 5
+TABLE_WIDTH = 140
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 Round = Callable[[], Awaitable[float]]
@@ -157,7 +158,7 @@ def show(found: list[Figure]) -> None:
             f"{each.baseline_spread:.0f} %",
             f"{each.ratio:.2f}",
         )
-    Console().print(table)
+    Console(width=max(Console().width, TABLE_WIDTH)).print(table)
 
 
 async def main() -> None:

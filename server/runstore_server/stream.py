@@ -17,6 +17,7 @@ from runstore_server.convert.events import event_message, filter_of
 from runstore_server.convert.runs import key_of
 from runstore_server.convert.times import micros_of
 from runstore_server.lifecycle import Lifecycle
+from runstore_server.rules import MAX_INT64
 
 BATCH_EVENTS = 256
 
@@ -32,7 +33,7 @@ async def deliver(
     key, where = key_of(request), filter_of(request.filter)
     heartbeat = _heartbeat_seconds(request, default_heartbeat)
     if not request.wait_for_run:
-        await store.get_run(key)
+        await store.read_events(key, MAX_INT64, limit=1)  # refuses an unknown run, reads no event
     from_seq, is_live, sent_at = max(request.from_seq, 1), False, time.monotonic()
     async with store.open_tail(key) as tail:
         while True:
