@@ -72,7 +72,7 @@ T = TypeVar("T")
 
 
 class PostgresStore:
-    """Runs in one schema of one Postgres. Make it by `open_store`."""
+    """Runs in one schema of one Postgres. Make it inside a running event loop."""
 
     def __init__(
         self, url: str, *, schema: str, pool_size: int, append_lanes: int, poll_interval: float
