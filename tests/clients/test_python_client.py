@@ -4,11 +4,13 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from uuid import RFC_4122, UUID
 
 import grpc
 import pytest
 import runstore
 from conftest import make_store
+from runstore import ids
 from runstore.errors import Failure
 from runstore.retry import Backoff
 from runstore_server.app import App
@@ -96,6 +98,91 @@ async def test_a_resume_fences_the_writer_before(client: runstore.AsyncClient) -
 
     assert caught.value.current_epoch == 2
     assert [event.type async for event in resumed.events()] == ["a", "run.resumed"]
+
+
+async def test_saving_a_resumed_run_again_does_not_take_the_writers_epoch(
+    client: runstore.AsyncClient,
+) -> None:
+    first = await client.save_run("o", run_id="run")
+    await client.resume("run")
+
+    again = await client.save_run("o", run_id="run")
+
+    assert first.writer_epoch == again.writer_epoch == 1
+    with pytest.raises(runstore.WriterFenced):
+        await again.append("late")
+
+
+async def test_a_finished_run_is_saved_in_one_call(client: runstore.AsyncClient) -> None:
+    completion = runstore.Completion(
+        runstore.Outcome.FAILED,
+        {"error": "none"},
+        {"schema_hash": "h", "statistics": {"steps": 1}},
+        [runstore.NewEvent("tried")],
+        {"state": {"x": 1}},
+    )
+
+    run = await client.save_run("o", completion=completion)
+
+    assert [event.type async for event in run.events()] == ["tried", "run.completed"]
+    assert (await run.get()).outcome is runstore.Outcome.FAILED
+    output = await run.output()
+    assert (output.schema_hash, output.payload.value()) == ("h", {"error": "none"})
+    assert (await run.get_snapshot()).reason is runstore.SnapshotReason.FINAL
+
+
+async def test_a_completion_that_lost_a_race_is_refused(client: runstore.AsyncClient) -> None:
+    run = await client.save_run()
+    await run.append("a")
+
+    with pytest.raises(runstore.SeqConflict) as caught:
+        await run.complete(expected_seq=0)
+
+    assert (caught.value.expected_seq, caught.value.current_seq) == (0, 1)
+
+
+async def test_a_page_of_events_is_filtered(client: runstore.AsyncClient) -> None:
+    run = await client.save_run()
+    await run.append_many([runstore.NewEvent(each) for each in "abab"])
+
+    page = await run.list_events(types=["b"], page_size=1)
+    rest = await run.list_events(page.next_from_seq, types=["b"])
+
+    assert [event.seq for event in (*page.events, *rest.events)] == [2, 4]
+
+
+async def test_a_run_is_verified_in_slices_with_progress(client: runstore.AsyncClient) -> None:
+    run = await client.save_run()
+    await run.append_many([runstore.NewEvent("tick") for _ in range(5)])
+    progress: list[int] = []
+
+    found = await run.verify(lambda so_far: progress.append(so_far.checked_events), slice_size=2)
+
+    assert found.verified
+    assert progress == [2, 4, 5]
+
+
+async def test_a_server_that_serves_says_so(client: runstore.AsyncClient) -> None:
+    assert await client.health()
+    assert await client.health("runstore.v1.RunService")
+    async with runstore.connect("127.0.0.1:1", timeout=2) as nobody:
+        with pytest.raises(runstore.Unavailable):
+            await nobody.health()
+
+
+async def test_an_event_that_holds_its_fields_takes_no_others(client: runstore.AsyncClient) -> None:
+    with pytest.raises(TypeError):
+        await client.run("run").append(runstore.NewEvent("a"), {"lost": True})
+
+
+def test_ids_are_uuids_that_sort_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for nanoseconds in (1, 10**18, 10**18 + 10**6, 2 * 10**18):
+        monkeypatch.setattr(ids.time, "time_ns", lambda at=nanoseconds: at)
+        made.append(ids.new_id())
+
+    assert made == sorted(made)
+    assert {(UUID(each).version, UUID(each).variant) for each in made} == {(7, RFC_4122)}
 
 
 async def test_errors_carry_reason_metadata_and_violations(client: runstore.AsyncClient) -> None:

@@ -9,7 +9,6 @@ call may raise what `runstore.errors` lists.
 """
 
 from runstore.aio import AsyncClient, AsyncResumed, AsyncRun, connect
-from runstore.calls import NewRunFields, OutputFields, SnapshotFields
 from runstore.errors import (
     BY_REASON,
     DeadlineExceeded,
@@ -36,6 +35,17 @@ from runstore.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
+from runstore.fields import (
+    Completion,
+    EventFields,
+    FilterFields,
+    NewRunFields,
+    OutputFields,
+    RunRef,
+    SnapshotFields,
+)
+from runstore.following import StreamFields
+from runstore.payloads import Payload, Ref, payload_of
 from runstore.sync import Client, Resumed, Run
 from runstore.values import (
     Appended,
@@ -51,9 +61,7 @@ from runstore.values import (
     NewEvent,
     Outcome,
     Output,
-    Payload,
     PlanNode,
-    Ref,
     RunInfo,
     RunQuery,
     RunStatus,
@@ -64,7 +72,6 @@ from runstore.values import (
     TaskWrite,
     Usage,
     Verification,
-    payload_of,
 )
 
 __all__ = [
@@ -77,12 +84,15 @@ __all__ = [
     "Claim",
     "Client",
     "Completed",
+    "Completion",
     "ConfigRef",
     "DeadlineExceeded",
     "EndOfRun",
     "Event",
+    "EventFields",
     "EventPage",
     "ExternalRef",
+    "FilterFields",
     "Heartbeat",
     "IdempotencyMismatch",
     "Internal",
@@ -108,6 +118,7 @@ __all__ = [
     "RunInfo",
     "RunNotFound",
     "RunQuery",
+    "RunRef",
     "RunStatus",
     "RunstoreError",
     "SeqConflict",
@@ -119,6 +130,7 @@ __all__ = [
     "SnapshotPut",
     "SnapshotReason",
     "StorageUnavailable",
+    "StreamFields",
     "StreamItem",
     "TaskWrite",
     "Unavailable",

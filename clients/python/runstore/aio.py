@@ -11,19 +11,35 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore import aio_transport as transport
 from runstore import calls
-from runstore.calls import Call, NewRunFields, OutputFields, RunRef, SnapshotFields
+from runstore.appending import DEFAULT_WINDOW
+from runstore.calls import Call
 from runstore.channels import (
     DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
+    HEALTH_METHOD,
+    SERVING,
     VERIFY_SLICE,
     Metadata,
     target_of,
 )
 from runstore.errors import RunstoreError, from_rpc
-from runstore.following import Following, StreamQuery
+from runstore.fields import (
+    FIRST_EPOCH,
+    Completion,
+    EventFields,
+    FilterFields,
+    NewRunFields,
+    OutputFields,
+    RunRef,
+    SnapshotFields,
+    event_of,
+)
+from runstore.following import Following, StreamFields, StreamQuery
+from runstore.payloads import Value
 from runstore.retry import Backoff
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore.values import (
@@ -41,7 +57,6 @@ from runstore.values import (
     SnapshotPut,
     StreamItem,
     TaskWrite,
-    Value,
     Verification,
 )
 
@@ -84,6 +99,9 @@ class AsyncClient:
         self._backoff = Backoff()
         self._channel = transport.open_channel(target_of(target), credentials)
         self._stub = RunServiceStub(self._channel)
+        self._check_health = self._channel.unary_unary(
+            HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
+        )
 
     async def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
@@ -101,12 +119,13 @@ class AsyncClient:
         await self.close()
 
     async def save_run(self, objective: str = "", **fields: Unpack[NewRunFields]) -> AsyncRun:
-        """Save a run and return its handle, which writes with the run's epoch.
+        """Save a run and return its handle, which writes with the run's first epoch.
 
-        Saving the same run_id and content again returns the same run.
+        Saving the same run_id and content again returns the same run. A run that was resumed since
+        belongs to whoever resumed it: the handle's writes are then `WriterFenced`.
         """
         info = await self.send(calls.save_run(self.project, objective, fields))
-        return self.run(info.run_id, writer_epoch=info.writer_epoch)
+        return self.run(info.run_id, writer_epoch=FIRST_EPOCH)
 
     def run(self, run_id: str, *, writer_epoch: int | None = None) -> AsyncRun:
         """A handle on a run, without a call. Without an epoch it writes unfenced."""
@@ -137,6 +156,24 @@ class AsyncClient:
         ):
             yield snapshot
 
+    async def health(self, service: str = "") -> bool:
+        """Whether the server says that it (or one service of it) serves; asked once.
+
+        Raise `Unavailable` where no server answers.
+        """
+        question = StringValue(value=service)
+        try:
+            answer = await self._check_health(
+                question, timeout=self._timeout, metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        return bool(answer.value == SERVING)
+
+    def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
+        """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
+        return transport.Appender(self._stub, self._metadata, self._timeout, self._backoff, window)
+
     async def send(self, call: Call[T]) -> T:
         """Send one call, again where that is safe and may help, until the timeout."""
         deadline, attempt = time.monotonic() + self._timeout, 0
@@ -157,14 +194,14 @@ class AsyncClient:
 
     async def stream(self, query: StreamQuery) -> AsyncGenerator[StreamItem]:
         """Yield events and marks; a stream that breaks or falls silent is opened again."""
-        following = Following(query)
+        following = Following(query, self._backoff)
         while not following.is_over:
             try:
                 async with aclosing(self._receive(following)) as items:
                     async for item in items:
                         yield item
             except RunstoreError as error:
-                delay = following.retry_delay(self._backoff, error)
+                delay = following.retry_delay(error)
                 if delay is None:
                     raise
                 await asyncio.sleep(delay)
@@ -200,6 +237,15 @@ class AsyncRun:
         self._ref = ref
 
     @property
+    def ref(self) -> RunRef:
+        """The run's name and the epoch, as a value."""
+        return self._ref
+
+    @property
+    def project(self) -> str:
+        return self._ref.project
+
+    @property
     def run_id(self) -> str:
         return self._ref.run_id
 
@@ -217,10 +263,10 @@ class AsyncRun:
         payload: Value = None,
         *,
         expected_seq: int | None = None,
-        **fields: Any,
+        **fields: Unpack[EventFields],
     ) -> Appended:
         """Append one event: a `NewEvent`, or a type with its payload and further fields of one."""
-        new = NewEvent(event, payload, **fields) if isinstance(event, str) else event
+        new = event_of(event, payload, fields)
         return await self._client.send(calls.append_one(self._ref, new, expected_seq))
 
     async def append_many(
@@ -279,23 +325,25 @@ class AsyncRun:
         *,
         events: Sequence[NewEvent] = (),
         final_snapshot: SnapshotFields | None = None,
+        expected_seq: int | None = None,
         **fields: Unpack[OutputFields],
     ) -> Completed:
         """End the run, or revise the output of an ended one."""
-        return await self._client.send(
-            calls.complete(self._ref, outcome, payload, fields, events, final_snapshot)
-        )
+        completion = Completion(outcome, payload, fields, events, final_snapshot)
+        return await self._client.send(calls.complete(self._ref, completion, expected_seq))
 
     async def output(self, revision: int = 0) -> Output:
         """An output revision, the latest for 0."""
         return await self._client.send(calls.get_output(self._ref, revision))
 
-    async def list_events(self, from_seq: int = 1, *, page_size: int = 100) -> EventPage:
-        """A page of events."""
-        return await self._client.send(calls.list_events(self._ref, from_seq, page_size))
+    async def list_events(
+        self, from_seq: int = 1, *, page_size: int = 100, **where: Unpack[FilterFields]
+    ) -> EventPage:
+        """A page of events in order of seq; the next one begins at its `next_from_seq`."""
+        return await self._client.send(calls.list_events(self._ref, from_seq, page_size, where))
 
     async def events(
-        self, from_seq: int = 1, *, follow: bool = False, **fields: Any
+        self, from_seq: int = 1, *, follow: bool = False, **fields: Unpack[StreamFields]
     ) -> AsyncGenerator[Event]:
         """Yield events from `from_seq` on, each once and in order.
 
@@ -308,7 +356,7 @@ class AsyncRun:
                     yield item
 
     async def stream(
-        self, from_seq: int = 1, *, follow: bool = True, **fields: Any
+        self, from_seq: int = 1, *, follow: bool = True, **fields: Unpack[StreamFields]
     ) -> AsyncGenerator[StreamItem]:
         """As `events`, with the marks between them."""
         query = StreamQuery(self._ref.project, self.run_id, from_seq, follow, **fields)
@@ -317,12 +365,15 @@ class AsyncRun:
                 yield item
 
     async def verify(
-        self, on_progress: Callable[[Verification], None] | None = None
+        self,
+        on_progress: Callable[[Verification], None] | None = None,
+        *,
+        slice_size: int = VERIFY_SLICE,
     ) -> Verification:
         """Check the hash chain slice by slice; the last slice's findings, all events counted."""
         checked, from_seq = 0, 1
         while True:
-            found = await self._client.send(calls.verify(self._ref, from_seq, VERIFY_SLICE))
+            found = await self._client.send(calls.verify(self._ref, from_seq, slice_size))
             checked, from_seq = checked + found.checked_events, found.next_from_seq
             found = calls.counted(found, checked)
             if on_progress:
@@ -345,6 +396,10 @@ class AsyncResumed:
     @property
     def pending_node_ids(self) -> tuple[str, ...]:
         return self.claim.pending_node_ids
+
+    @property
+    def task_writes(self) -> tuple[TaskWrite, ...]:
+        return self.claim.task_writes
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield all events after the snapshot, run.resumed included."""

@@ -7,9 +7,12 @@ from collections.abc import AsyncGenerator
 
 import grpc
 
+from runstore.aio_appender import Appender
 from runstore.channels import OPTIONS
 from runstore.errors import silence
 from runstore.v1.run_service_pb2 import StreamEventsRequest, StreamEventsResponse
+
+__all__ = ["Appender", "messages", "open_channel"]
 
 Stream = grpc.aio.UnaryStreamCall[StreamEventsRequest, StreamEventsResponse]
 

@@ -7,31 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from runstore import wire
-from runstore.v1 import outputs_pb2, runs_pb2, snapshots_pb2
+from runstore.fields import (
+    Completion,
+    FilterFields,
+    NewRunFields,
+    RunRef,
+    SnapshotFields,
+    filter_message,
+    output_message,
+    snapshot_message,
+)
+from runstore.ids import new_id
+from runstore.times import timestamp
+from runstore.v1 import outputs_pb2, runs_pb2
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values import (
     Appended,
     Claim,
     Completed,
-    ConfigRef,
     EventPage,
-    ExternalRef,
     NewEvent,
-    Outcome,
     Output,
-    PlanNode,
     RunInfo,
     RunQuery,
     Snapshot,
     SnapshotPut,
-    SnapshotReason,
     TaskWrite,
-    Value,
     Verification,
 )
 
@@ -47,57 +53,11 @@ class Call(Generic[T]):
     answer: Callable[[Any], T]
 
 
-@dataclass(frozen=True, slots=True)
-class RunRef:
-    """A run and the epoch its writer holds; None writes without fencing."""
-
-    project: str
-    run_id: str
-    writer_epoch: int | None = None
-
-
-class NewRunFields(TypedDict, total=False):
-    """What a run may be saved with."""
-
-    run_id: str
-    plan_id: str
-    plan: Value
-    parent_run_id: str
-    external_ref: ExternalRef
-    config_refs: Sequence[ConfigRef]
-    tags: Sequence[str]
-    labels: Mapping[str, str]
-
-
-class SnapshotFields(TypedDict, total=False):
-    """What a snapshot may hold; values of `state` may be `Ref`s to parts stored before."""
-
-    state: Mapping[str, Value]
-    nodes: Sequence[PlanNode]
-    pending_node_ids: Sequence[str]
-    plan_version_id: str
-    reason: SnapshotReason
-    namespace: str
-    snapshot_id: str
-    parent_snapshot_id: str
-    seq: int
-    metadata: Mapping[str, Any]
-
-
-class OutputFields(TypedDict, total=False):
-    """What may stand beside an output's payload."""
-
-    schema_hash: str
-    plan_version_id: str
-    provenance: Value
-    statistics: Value
-
-
 def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo]:
-    ref = fields.get("external_ref")
+    ref, completion = fields.get("external_ref"), fields.get("completion")
     request = rpc.SaveRunRequest(
         project=project,
-        run_id=fields.get("run_id") or wire.new_id(),
+        run_id=fields.get("run_id") or new_id(),
         plan_id=fields.get("plan_id", ""),
         objective=objective,
         plan=wire.payload_message(fields.get("plan")),
@@ -115,6 +75,7 @@ def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo
         ],
         tags=fields.get("tags", ()),
         labels=fields.get("labels", {}),
+        completion=None if completion is None else _completion_message(completion),
     )
     return Call("SaveRun", request, lambda response: wire.run_value(response.run))
 
@@ -133,8 +94,8 @@ def list_runs(
             statuses=[runs_pb2.RunStatus.ValueType(each) for each in query.statuses],
             tags=query.tags,
             labels=query.labels,
-            created_from_time=wire.timestamp(query.created_from),
-            created_before_time=wire.timestamp(query.created_before),
+            created_from_time=timestamp(query.created_from),
+            created_before_time=timestamp(query.created_before),
             plan_id=query.plan_id,
             model=query.model,
             tool=query.tool,
@@ -182,9 +143,13 @@ def append_one(run: RunRef, event: NewEvent, expected_seq: int | None) -> Call[A
     return Call("AppendEvent", request, wire.appended_value)
 
 
-def list_events(run: RunRef, from_seq: int, page_size: int) -> Call[EventPage]:
+def list_events(run: RunRef, from_seq: int, page_size: int, where: FilterFields) -> Call[EventPage]:
     request = rpc.ListEventsRequest(
-        project=run.project, run_id=run.run_id, from_seq=from_seq, page_size=page_size
+        project=run.project,
+        run_id=run.run_id,
+        from_seq=from_seq,
+        page_size=page_size,
+        filter=filter_message(where),
     )
     return Call("ListEvents", request, wire.page_value)
 
@@ -199,12 +164,12 @@ def put_snapshot(
     request = rpc.PutSnapshotRequest(
         project=run.project,
         run_id=run.run_id,
-        snapshot=_snapshot(fields),
+        snapshot=snapshot_message(fields),
         events=[wire.event_message(event) for event in events],
         task_writes=[wire.task_write_message(write) for write in task_writes],
         expected_seq=expected_seq,
         writer_epoch=run.writer_epoch,
-        request_id=wire.new_id(),
+        request_id=new_id(),
     )
     return Call("PutSnapshot", request, wire.snapshot_put_value)
 
@@ -268,35 +233,34 @@ def resume(run: RunRef, namespace: str, actor: str, request_id: str) -> Call[Cla
         run_id=run.run_id,
         namespace=namespace,
         actor=actor,
-        request_id=request_id or wire.new_id(),
+        request_id=request_id or new_id(),
     )
     return Call("ResumeRun", request, wire.claim_value)
 
 
-def complete(
-    run: RunRef,
-    outcome: Outcome,
-    payload: Value,
-    fields: OutputFields,
-    events: Sequence[NewEvent],
-    final_snapshot: SnapshotFields | None,
-) -> Call[Completed]:
+def complete(run: RunRef, completion: Completion, expected_seq: int | None) -> Call[Completed]:
+    message = _completion_message(completion)
     request = rpc.CompleteRunRequest(
         project=run.project,
         run_id=run.run_id,
-        outcome=outputs_pb2.Outcome.ValueType(outcome),
-        events=[wire.event_message(event) for event in events],
-        output=outputs_pb2.Output(
-            payload=wire.payload_message(payload),
-            schema_hash=fields.get("schema_hash", ""),
-            plan_version_id=fields.get("plan_version_id", ""),
-            provenance=wire.payload_message(fields.get("provenance")),
-            statistics=wire.payload_message(fields.get("statistics")),
-        ),
-        final_snapshot=None if final_snapshot is None else _snapshot(final_snapshot),
+        outcome=message.outcome,
+        events=message.events,
+        output=message.output,
+        final_snapshot=message.final_snapshot if message.HasField("final_snapshot") else None,
+        expected_seq=expected_seq,
         writer_epoch=run.writer_epoch,
     )
     return Call("CompleteRun", request, wire.completed_value)
+
+
+def _completion_message(completion: Completion) -> rpc.Completion:
+    final = completion.final_snapshot
+    return rpc.Completion(
+        outcome=outputs_pb2.Outcome.ValueType(completion.outcome),
+        events=[wire.event_message(event) for event in completion.events],
+        output=output_message(completion.payload, completion.output),
+        final_snapshot=None if final is None else snapshot_message(final),
+    )
 
 
 def get_output(run: RunRef, revision: int) -> Call[Output]:
@@ -309,23 +273,6 @@ def verify(run: RunRef, from_seq: int, max_events: int) -> Call[Verification]:
         project=run.project, run_id=run.run_id, from_seq=from_seq, max_events=max_events
     )
     return Call("VerifyRun", request, wire.verification_value)
-
-
-def _snapshot(fields: SnapshotFields) -> snapshots_pb2.Snapshot:
-    message = snapshots_pb2.Snapshot(
-        namespace=fields.get("namespace", ""),
-        snapshot_id=fields.get("snapshot_id", ""),
-        parent_snapshot_id=fields.get("parent_snapshot_id", ""),
-        seq=fields.get("seq", 0),
-        plan_version_id=fields.get("plan_version_id", ""),
-        reason=snapshots_pb2.SnapshotReason.ValueType(fields.get("reason", 0)),
-        nodes=[wire.node_message(node) for node in fields.get("nodes", ())],
-        pending_node_ids=fields.get("pending_node_ids", ()),
-        metadata=wire.payload_message(fields.get("metadata")),
-    )
-    for name, value in fields.get("state", {}).items():
-        message.state[name].CopyFrom(wire.part_message(value))
-    return message
 
 
 def counted(found: Verification, checked_events: int) -> Verification:

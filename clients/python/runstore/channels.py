@@ -11,6 +11,11 @@ DEFAULT_TIMEOUT = 10.0
 DEFAULT_PROJECT = "default"
 VERIFY_SLICE = 10_000
 
+# The standard health RPC. Its messages have one field each, the first, a string and an enum: on the
+# wire they are StringValue and Int32Value, so that the client needs no further dependency.
+HEALTH_METHOD = "/grpc.health.v1.Health/Check"
+SERVING = 1
+
 # Reconnect fast; find a dead connection by pings that the server allows; no bound on what may come.
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -30,9 +30,11 @@ The class follows from `ErrorInfo.reason`, never from the message.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "runstore.v1"
@@ -117,6 +119,11 @@ class IdempotencyMismatch(RunstoreError):
 
 class SeqConflict(RunstoreError):
     @property
+    def expected_seq(self) -> int:
+        """What the writer took for the run's last seq."""
+        return self._number("expected_seq")
+
+    @property
     def current_seq(self) -> int:
         """The run's last seq: read on from here, decide again, retry."""
         return self._number("current_seq")
@@ -199,7 +206,8 @@ def from_rpc(error: grpc.RpcError) -> RunstoreError:
     trailing: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]  # of either kind of call
     for name, value in trailing:
         if name == DETAILS_KEY:
-            return from_status(status_pb2.Status.FromString(value))
+            with suppress(DecodeError):  # not ours; the code still says what happened
+                return from_status(status_pb2.Status.FromString(value))
     code = error.code()
     return _BY_CODE.get(code, RunstoreError)(Failure(code, error.details() or code.name))
 
@@ -219,7 +227,7 @@ def from_status(status: status_pb2.Status) -> RunstoreError:
     delay = retry.retry_delay
     reason = info.reason if info.domain == DOMAIN else ""
     failure = Failure(
-        code=_CODES[status.code],
+        code=_CODES.get(status.code, grpc.StatusCode.UNKNOWN),
         message=status.message,
         reason=reason,
         metadata=dict(info.metadata),
@@ -233,6 +241,9 @@ def from_status(status: status_pb2.Status) -> RunstoreError:
 
 def silence(seconds: float) -> Unavailable:
     """A stream that brought not even a heartbeat for too long."""
-    return Unavailable(
-        Failure(grpc.StatusCode.UNAVAILABLE, f"the stream was silent for {seconds:g} seconds")
-    )
+    return broken_stream(f"the stream was silent for {seconds:g} seconds")
+
+
+def broken_stream(message: str) -> Unavailable:
+    """A stream that broke without a status of the server's."""
+    return Unavailable(Failure(grpc.StatusCode.UNAVAILABLE, message))

@@ -5,19 +5,28 @@ No I/O happens here; the async and the sync client drive it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from runstore import wire
 from runstore.errors import ProtocolError, RunstoreError
-from runstore.retry import Backoff
+from runstore.fields import FilterFields, filter_message
+from runstore.retry import Backoff, Patience
+from runstore.times import duration
 from runstore.v1 import events_pb2
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values import CaughtUp, EndOfRun, Event, Heartbeat, Outcome, StreamItem
 
 MISSED_HEARTBEATS = 3
+
+
+class StreamFields(FilterFields, total=False):
+    """What a stream may be asked for beside its start; see `StreamQuery`."""
+
+    wait_for_run: bool
+    heartbeat_seconds: float
+    patience_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class StreamQuery:
     wait_for_run: bool = False
     heartbeat_seconds: float = 10.0
     patience_seconds: float = 60.0
-    """How long to go on without a message before a failure is raised."""
+    """How long to go on failing, from the first failure after a message, before one is raised."""
 
     @property
     def is_filtered(self) -> bool:
@@ -44,12 +53,11 @@ class StreamQuery:
 class Following:
     """Where a stream stands. A stream that broke is opened again with `request()`."""
 
-    def __init__(self, query: StreamQuery) -> None:
+    def __init__(self, query: StreamQuery, backoff: Backoff) -> None:
         self._query = query
         self._next_seq = max(query.from_seq, 1)
         self.is_over = False
-        self._failures = 0
-        self._heard_at = time.monotonic()
+        self._patience = Patience(query.patience_seconds, backoff)
 
     @property
     def silence_seconds(self) -> float:
@@ -63,18 +71,17 @@ class Following:
             project=query.project,
             run_id=query.run_id,
             from_seq=self._next_seq,
-            filter=events_pb2.EventFilter(
-                types=query.types, node_ids=query.node_ids, tags=query.tags
+            filter=filter_message(
+                {"types": query.types, "node_ids": query.node_ids, "tags": query.tags}
             ),
             follow=query.follow,
             wait_for_run=query.wait_for_run,
-            heartbeat_interval=wire.duration(timedelta(seconds=query.heartbeat_seconds)),
+            heartbeat_interval=duration(timedelta(seconds=query.heartbeat_seconds)),
         )
 
     def take(self, message: rpc.StreamEventsResponse) -> Iterator[StreamItem]:
         """Yield what the message brings, each event once; note how far the stream got."""
-        self._failures = 0
-        self._heard_at = time.monotonic()
+        self._patience.renew()
         kind = message.WhichOneof("message")
         if kind == "events":
             yield from self._events(message.events.events)
@@ -85,16 +92,14 @@ class Following:
             self._reached(message.heartbeat.last_seq)
             yield Heartbeat(message.heartbeat.last_seq)
         elif kind == "end_of_run":
-            self.is_over = True
             end = message.end_of_run
+            self._reached(end.last_seq)
+            self.is_over = True
             yield EndOfRun(end.last_seq, Outcome(end.outcome))
 
-    def retry_delay(self, backoff: Backoff, error: RunstoreError) -> float | None:
+    def retry_delay(self, error: RunstoreError) -> float | None:
         """How long to wait before the stream is opened again; None when it is given up."""
-        self._failures += 1
-        delay = backoff.delay(self._failures, error)
-        silent = time.monotonic() - self._heard_at
-        return None if delay is None or silent > self._query.patience_seconds else delay
+        return self._patience.delay(error)
 
     def ended(self) -> None:
         """The server ended the stream with OK: right for one that does not follow."""

@@ -10,19 +10,35 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore import calls
 from runstore import sync_transport as transport
-from runstore.calls import Call, NewRunFields, OutputFields, RunRef, SnapshotFields
+from runstore.appending import DEFAULT_WINDOW
+from runstore.calls import Call
 from runstore.channels import (
     DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
+    HEALTH_METHOD,
+    SERVING,
     VERIFY_SLICE,
     Metadata,
     target_of,
 )
 from runstore.errors import RunstoreError, from_rpc
-from runstore.following import Following, StreamQuery
+from runstore.fields import (
+    FIRST_EPOCH,
+    Completion,
+    EventFields,
+    FilterFields,
+    NewRunFields,
+    OutputFields,
+    RunRef,
+    SnapshotFields,
+    event_of,
+)
+from runstore.following import Following, StreamFields, StreamQuery
+from runstore.payloads import Value
 from runstore.retry import Backoff
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore.values import (
@@ -40,7 +56,6 @@ from runstore.values import (
     SnapshotPut,
     StreamItem,
     TaskWrite,
-    Value,
     Verification,
 )
 
@@ -83,6 +98,9 @@ class Client:
         self._backoff = Backoff()
         self._channel = transport.open_channel(target_of(target), credentials)
         self._stub = RunServiceStub(self._channel)
+        self._check_health = self._channel.unary_unary(
+            HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
+        )
 
     def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
@@ -100,12 +118,13 @@ class Client:
         self.close()
 
     def save_run(self, objective: str = "", **fields: Unpack[NewRunFields]) -> Run:
-        """Save a run and return its handle, which writes with the run's epoch.
+        """Save a run and return its handle, which writes with the run's first epoch.
 
-        Saving the same run_id and content again returns the same run.
+        Saving the same run_id and content again returns the same run. A run that was resumed since
+        belongs to whoever resumed it: the handle's writes are then `WriterFenced`.
         """
         info = self.send(calls.save_run(self.project, objective, fields))
-        return self.run(info.run_id, writer_epoch=info.writer_epoch)
+        return self.run(info.run_id, writer_epoch=FIRST_EPOCH)
 
     def run(self, run_id: str, *, writer_epoch: int | None = None) -> Run:
         """A handle on a run, without a call. Without an epoch it writes unfenced."""
@@ -134,6 +153,22 @@ class Client:
         ):
             yield snapshot
 
+    def health(self, service: str = "") -> bool:
+        """Whether the server says that it (or one service of it) serves; asked once.
+
+        Raise `Unavailable` where no server answers.
+        """
+        question = StringValue(value=service)
+        try:
+            answer = self._check_health(question, timeout=self._timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        return bool(answer.value == SERVING)
+
+    def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
+        """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
+        return transport.Appender(self._stub, self._metadata, self._timeout, self._backoff, window)
+
     def send(self, call: Call[T]) -> T:
         """Send one call, again where that is safe and may help, until the timeout."""
         deadline, attempt = time.monotonic() + self._timeout, 0
@@ -154,14 +189,14 @@ class Client:
 
     def stream(self, query: StreamQuery) -> Generator[StreamItem]:
         """Yield events and marks; a stream that breaks or falls silent is opened again."""
-        following = Following(query)
+        following = Following(query, self._backoff)
         while not following.is_over:
             try:
                 with closing(self._receive(following)) as items:
                     for item in items:
                         yield item
             except RunstoreError as error:
-                delay = following.retry_delay(self._backoff, error)
+                delay = following.retry_delay(error)
                 if delay is None:
                     raise
                 time.sleep(delay)
@@ -197,6 +232,15 @@ class Run:
         self._ref = ref
 
     @property
+    def ref(self) -> RunRef:
+        """The run's name and the epoch, as a value."""
+        return self._ref
+
+    @property
+    def project(self) -> str:
+        return self._ref.project
+
+    @property
     def run_id(self) -> str:
         return self._ref.run_id
 
@@ -214,10 +258,10 @@ class Run:
         payload: Value = None,
         *,
         expected_seq: int | None = None,
-        **fields: Any,
+        **fields: Unpack[EventFields],
     ) -> Appended:
         """Append one event: a `NewEvent`, or a type with its payload and further fields of one."""
-        new = NewEvent(event, payload, **fields) if isinstance(event, str) else event
+        new = event_of(event, payload, fields)
         return self._client.send(calls.append_one(self._ref, new, expected_seq))
 
     def append_many(
@@ -276,22 +320,26 @@ class Run:
         *,
         events: Sequence[NewEvent] = (),
         final_snapshot: SnapshotFields | None = None,
+        expected_seq: int | None = None,
         **fields: Unpack[OutputFields],
     ) -> Completed:
         """End the run, or revise the output of an ended one."""
-        return self._client.send(
-            calls.complete(self._ref, outcome, payload, fields, events, final_snapshot)
-        )
+        completion = Completion(outcome, payload, fields, events, final_snapshot)
+        return self._client.send(calls.complete(self._ref, completion, expected_seq))
 
     def output(self, revision: int = 0) -> Output:
         """An output revision, the latest for 0."""
         return self._client.send(calls.get_output(self._ref, revision))
 
-    def list_events(self, from_seq: int = 1, *, page_size: int = 100) -> EventPage:
-        """A page of events."""
-        return self._client.send(calls.list_events(self._ref, from_seq, page_size))
+    def list_events(
+        self, from_seq: int = 1, *, page_size: int = 100, **where: Unpack[FilterFields]
+    ) -> EventPage:
+        """A page of events in order of seq; the next one begins at its `next_from_seq`."""
+        return self._client.send(calls.list_events(self._ref, from_seq, page_size, where))
 
-    def events(self, from_seq: int = 1, *, follow: bool = False, **fields: Any) -> Generator[Event]:
+    def events(
+        self, from_seq: int = 1, *, follow: bool = False, **fields: Unpack[StreamFields]
+    ) -> Generator[Event]:
         """Yield events from `from_seq` on, each once and in order.
 
         With `follow` it goes on until the run's end, over lost connections and server restarts.
@@ -303,7 +351,7 @@ class Run:
                     yield item
 
     def stream(
-        self, from_seq: int = 1, *, follow: bool = True, **fields: Any
+        self, from_seq: int = 1, *, follow: bool = True, **fields: Unpack[StreamFields]
     ) -> Generator[StreamItem]:
         """As `events`, with the marks between them."""
         query = StreamQuery(self._ref.project, self.run_id, from_seq, follow, **fields)
@@ -311,11 +359,16 @@ class Run:
             for item in items:
                 yield item
 
-    def verify(self, on_progress: Callable[[Verification], None] | None = None) -> Verification:
+    def verify(
+        self,
+        on_progress: Callable[[Verification], None] | None = None,
+        *,
+        slice_size: int = VERIFY_SLICE,
+    ) -> Verification:
         """Check the hash chain slice by slice; the last slice's findings, all events counted."""
         checked, from_seq = 0, 1
         while True:
-            found = self._client.send(calls.verify(self._ref, from_seq, VERIFY_SLICE))
+            found = self._client.send(calls.verify(self._ref, from_seq, slice_size))
             checked, from_seq = checked + found.checked_events, found.next_from_seq
             found = calls.counted(found, checked)
             if on_progress:
@@ -338,6 +391,10 @@ class Resumed:
     @property
     def pending_node_ids(self) -> tuple[str, ...]:
         return self.claim.pending_node_ids
+
+    @property
+    def task_writes(self) -> tuple[TaskWrite, ...]:
+        return self.claim.task_writes
 
     def events(self) -> Iterator[Event]:
         """Yield all events after the snapshot, run.resumed included."""

@@ -10,7 +10,10 @@ import grpc
 
 from runstore.channels import OPTIONS
 from runstore.errors import silence
+from runstore.sync_appender import Appender
 from runstore.v1.run_service_pb2 import StreamEventsResponse
+
+__all__ = ["Appender", "messages", "open_channel"]
 
 
 class Stream(Protocol):
@@ -29,8 +32,8 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
 
 def messages(call: Stream, silence_seconds: float) -> Generator[StreamEventsResponse]:
     """Yield what the stream brings; raise `Unavailable` when it is silent for too long."""
+    is_silent = threading.Event()  # for good: the watch may end the call just as a message comes
     while True:
-        is_silent = threading.Event()
         watch = threading.Timer(silence_seconds, _give_up, (call, is_silent))
         watch.daemon = True
         watch.start()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Literal
-from uuid import uuid4
 
-from google.protobuf import duration_pb2, timestamp_pb2
-
+from runstore.ids import new_id
+from runstore.payloads import Payload, Ref, Value, payload_of
+from runstore.times import duration, span_of, time_of, timestamp
 from runstore.v1 import (
     events_pb2,
     outputs_pb2,
@@ -27,9 +26,7 @@ from runstore.values import (
     NewEvent,
     Outcome,
     Output,
-    Payload,
     PlanNode,
-    Ref,
     RunInfo,
     RunStatus,
     Snapshot,
@@ -37,44 +34,11 @@ from runstore.values import (
     SnapshotReason,
     TaskWrite,
     Usage,
-    Value,
     Verification,
-    payload_of,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_NODE_PARTS: tuple[Literal["input_schema", "output_schema", "provenance", "state"], ...] = (
-    "input_schema",
-    "output_schema",
-    "provenance",
-    "state",
-)
-
-
-def new_id() -> str:
-    """An id nobody else has."""
-    return str(uuid4())
-
-
-def timestamp(at: datetime | None) -> timestamp_pb2.Timestamp | None:
-    """The time to the microsecond; a naive datetime is refused."""
-    if at is None:
-        return None
-    if at.tzinfo is None:
-        raise ValueError("times must be timezone-aware")
-    seconds, micros = divmod((at - _EPOCH) // _MICROSECOND, 1_000_000)
-    return timestamp_pb2.Timestamp(seconds=seconds, nanos=micros * 1000)
-
-
-def time_of(message: timestamp_pb2.Timestamp) -> datetime:
-    return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
-
-
-def duration(span: timedelta) -> duration_pb2.Duration:
-    message = duration_pb2.Duration()
-    message.FromTimedelta(span)
-    return message
+NodePart = Literal["input_schema", "output_schema", "provenance", "state"]
+_NODE_PARTS: tuple[NodePart, ...] = ("input_schema", "output_schema", "provenance", "state")
 
 
 def payload_message(value: Value) -> payloads_pb2.Payload | None:
@@ -148,13 +112,12 @@ def usage_message(usage: Usage | None) -> events_pb2.Usage | None:
 
 
 def usage_value(message: events_pb2.Usage) -> Usage:
-    span = message.duration
     return Usage(
         input_tokens=message.input_tokens,
         output_tokens=message.output_tokens,
         cached_input_tokens=message.cached_input_tokens,
         cost_micros=message.cost_micros,
-        duration=timedelta(seconds=span.seconds, microseconds=span.nanos // 1000),
+        duration=span_of(message.duration),
     )
 
 

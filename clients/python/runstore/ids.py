@@ -1,0 +1,17 @@
+"""Ids the client makes, so that every write can be sent again safely."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from uuid import UUID
+
+_VERSION = 7 << 76
+_VARIANT = 2 << 62
+_RANDOM = (0xFFF << 64) | ((1 << 62) - 1)
+
+
+def new_id() -> str:
+    """A UUIDv7: nobody else has it, and ids sort by the millisecond they were made in."""
+    milliseconds = time.time_ns() // 1_000_000
+    return str(UUID(int=milliseconds << 80 | _VERSION | _VARIANT | secrets.randbits(80) & _RANDOM))

@@ -1,0 +1,177 @@
+"""The synchronous appender; `aio_appender` is its twin."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Protocol, Self, Unpack
+
+import grpc
+
+from runstore.appending import Appending, append_request
+from runstore.channels import Metadata
+from runstore.errors import RunstoreError, from_rpc
+from runstore.fields import EventFields, Writer, event_of
+from runstore.payloads import Value
+from runstore.retry import Backoff
+from runstore.v1 import run_service_pb2 as rpc
+from runstore.v1.run_service_pb2_grpc import RunServiceStub
+from runstore.values import Appended, NewEvent
+
+Outgoing = queue.SimpleQueue[rpc.AppendEventStreamRequest | None]
+
+
+class _Cancellable(Protocol):
+    def cancel(self) -> object: ...
+
+
+class Appender:
+    """Appends to any runs, pipelined over one stream. Made by `Client.appender`; threads share it.
+
+    Leaving the `with` waits for all answers; leaving it by an exception cancels them. When the
+    stream breaks, what is not answered is sent again in order, with the same event ids. When that
+    has failed for the client's timeout, open appends, later ones and the exit raise the error.
+    """
+
+    def __init__(
+        self,
+        stub: RunServiceStub,
+        metadata: Metadata,
+        patience_seconds: float,
+        backoff: Backoff,
+        window: int,
+    ) -> None:
+        self._stub = stub
+        self._metadata = tuple(metadata)
+        self._room = threading.Semaphore(window)
+        self._appending: Appending[Future[Appended]] = Appending(patience_seconds, backoff)
+        self._outgoing: Outgoing = queue.SimpleQueue()
+        self._changed = threading.Condition()  # guards everything above and below
+        self._call: _Cancellable | None = None
+        self._is_open = False
+        self._is_closing = False
+        self._is_aborted = False
+        self._failure: RunstoreError | None = None
+        self._worker = threading.Thread(target=self._work, name="runstore-appender", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._is_open = True
+        self._worker.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._is_open, self._is_closing = False, True
+            self._outgoing.put(None)
+            self._changed.notify_all()
+        if error is not None:
+            self._abort()
+        try:
+            self._worker.join()
+        except BaseException:
+            self._abort()
+            raise
+        if error is None and self._failure is not None:
+            raise self._failure
+
+    def append(
+        self,
+        run: Writer,
+        event: str | NewEvent,
+        payload: Value = None,
+        *,
+        expected_seq: int | None = None,
+        **fields: Unpack[EventFields],
+    ) -> Future[Appended]:
+        """Send one event, once the window has room, and return the future of its answer.
+
+        Events of one run are recorded in the order of the calls. A refusal is raised by its own
+        future and stops no other append; a writer to whom that matters sends `expected_seq`.
+        """
+        request = append_request(run.ref, event_of(event, payload, fields), expected_seq)
+        answer: Future[Appended] = Future()
+        answer.set_running_or_notify_cancel()
+        self._room.acquire()
+        with self._changed:
+            if self._failure is not None or not self._is_open:
+                self._room.release()
+                raise self._failure or RuntimeError("the appender is not open")
+            self._appending.add(request, answer)
+            self._outgoing.put(request)
+            self._changed.notify_all()
+        return answer
+
+    def _abort(self) -> None:
+        with self._changed:
+            self._is_aborted = True
+            self._changed.notify_all()
+            if self._call is not None:
+                self._call.cancel()
+
+    def _work(self) -> None:
+        failure: RunstoreError | None = None
+        try:
+            while self._has_work():
+                try:
+                    self._converse()
+                except RunstoreError as error:
+                    with self._changed:
+                        delay = self._appending.retry_delay(error)
+                        if delay is None:
+                            failure = error
+                            return
+                        self._changed.wait_for(lambda: self._is_aborted, delay)
+        finally:
+            with self._changed:
+                self._failure, self._is_open = failure, False
+                answers = self._appending.give_up()
+            for answer in answers:
+                self._settle(answer, failure)
+
+    def _has_work(self) -> bool:
+        """Wait for an append; False when there will be none."""
+        with self._changed:
+            if self._appending.is_idle and not self._is_closing:
+                self._changed.wait_for(lambda: not self._appending.is_idle or self._is_closing)
+                self._appending.rested()
+            return not self._appending.is_idle and not self._is_aborted
+
+    def _converse(self) -> None:
+        """Send and receive over one stream until the appender closes."""
+        outgoing: Outgoing = queue.SimpleQueue()
+        with self._changed:
+            for request in self._appending.requests():
+                outgoing.put(request)
+            if self._is_closing:
+                outgoing.put(None)
+            self._outgoing = outgoing
+            call = self._stub.AppendEventStream(iter(outgoing.get, None), metadata=self._metadata)
+            self._call = call
+            if self._is_aborted:
+                call.cancel()
+        try:
+            for response in call:
+                with self._changed:
+                    answer, result = self._appending.take(response)
+                self._settle(answer, result)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+        finally:
+            call.cancel()
+            outgoing.put(None)  # frees the thread of gRPC that waits for the next request
+        with self._changed:
+            self._appending.ended(is_closing=self._is_closing)
+
+    def _settle(self, answer: Future[Appended], result: Appended | RunstoreError | None) -> None:
+        self._room.release()
+        if isinstance(result, Appended):
+            answer.set_result(result)
+        else:
+            answer.set_exception(result or RuntimeError("the appender was stopped"))

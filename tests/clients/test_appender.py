@@ -1,0 +1,263 @@
+"""Pipelined appends: order, refusals, broken streams."""
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+import pytest
+import runstore
+from clients.script import Script, status
+from conftest import make_store
+from runstore.v1 import run_service_pb2 as rpc
+from runstore_server.app import App
+
+Request = rpc.AppendEventStreamRequest
+Response = rpc.AppendEventStreamResponse
+UNAVAILABLE = 14
+ABORTED = 10
+
+
+def accept(request: Request) -> Response:
+    return Response(
+        correlation_id=request.correlation_id,
+        appended=rpc.AppendEventResponse(seq=1, event_id=request.append.event.event_id),
+    )
+
+
+def instead(event_id: str, answer: Callable[[Request], Response | None]):
+    """Accepts all but one event."""
+
+    def decide(request: Request) -> Response | None:
+        return answer(request) if request.append.event.event_id == event_id else accept(request)
+
+    return decide
+
+
+def later(request: Request, event_id: str) -> bool:
+    return request.append.event.event_id > event_id
+
+
+def drop(request: Request) -> None:
+    return None
+
+
+def refuse(code: int, reason: str):
+    def answer(request: Request) -> Response:
+        return Response(correlation_id=request.correlation_id, error=status(code, reason))
+
+    return answer
+
+
+async def append_async(script: Script, ids: list[str], **fields) -> list[object]:
+    async with runstore.connect(script.address, timeout=5) as client:
+        run = client.run("run")
+        async with client.appender(**fields) as appender:
+            answers = [await appender.append(run, "tick", event_id=each) for each in ids]
+        return [each.exception() or each.result().event_id for each in answers]
+
+
+async def append_sync(script: Script, ids: list[str], **fields) -> list[object]:
+    def append() -> list[object]:
+        with runstore.Client(script.address, timeout=5) as client:
+            run = client.run("run")
+            with client.appender(**fields) as appender:
+                answers = [appender.append(run, "tick", event_id=each) for each in ids]
+            return [each.exception() or each.result().event_id for each in answers]
+
+    return await asyncio.to_thread(append)
+
+
+@pytest.fixture(params=[append_async, append_sync], ids=["async", "sync"])
+def append(request):
+    """Appends events with one of the clients; their ids or errors."""
+    return request.param
+
+
+@pytest.mark.parametrize("window", [1, 2, 256])
+async def test_appends_are_sent_in_order_and_answered_each(script: Script, append, window) -> None:
+    script.appends = [accept]
+    ids = [str(number) for number in range(10)]
+
+    assert await append(script, ids, window=window) == ids
+
+    assert script.sent == [ids]
+
+
+async def test_what_a_broken_stream_did_not_answer_is_sent_again_in_order(
+    script: Script, append
+) -> None:
+    script.appends = [instead("b", drop), drop, accept]
+
+    assert await append(script, ["a", "b", "c"]) == ["a", "b", "c"]
+
+    assert script.sent[-1] == ["b", "c"]
+
+
+async def test_what_a_draining_server_refused_is_sent_to_the_next(script: Script, append) -> None:
+    draining = refuse(UNAVAILABLE, "SERVER_DRAINING")
+    script.appends = [
+        lambda request: draining(request) if later(request, "a") else accept(request),
+        accept,
+    ]
+
+    assert await append(script, ["a", "b", "c"]) == ["a", "b", "c"]
+
+    assert script.sent[-1] == ["b", "c"]
+
+
+async def test_a_status_that_asynchronous_grpc_lost_is_a_broken_stream(script: Script) -> None:
+    script.dropped_as = grpc.StatusCode.INTERNAL
+    script.appends = [instead("b", drop), accept]
+
+    assert await append_async(script, ["a", "b"]) == ["a", "b"]
+
+    assert script.sent[-1] == ["b"]
+
+
+async def test_a_refusal_is_its_own_appends_alone(script: Script, append) -> None:
+    script.appends = [instead("b", refuse(ABORTED, "SEQ_CONFLICT"))]
+
+    first, second, third = await append(script, ["a", "b", "c"])
+
+    assert (first, third) == ("a", "c")
+    assert isinstance(second, runstore.SeqConflict)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda request: Response(correlation_id="other", appended=rpc.AppendEventResponse(seq=1)),
+        lambda request: Response(
+            correlation_id=request.correlation_id, error=status(ABORTED, "NEW_REASON")
+        ),
+    ],
+    ids=["answers another append", "an unknown reason"],
+)
+async def test_nothing_unexpected_is_taken_for_success(script: Script, append, answer) -> None:
+    script.appends = [answer]
+
+    try:
+        (outcome,) = await append(script, ["a"])
+    except runstore.RunstoreError as error:
+        outcome = error
+
+    assert isinstance(outcome, runstore.RunstoreError)
+
+
+async def test_appends_that_no_server_takes_fail_with_the_exit(script: Script) -> None:
+    async with runstore.connect("127.0.0.1:1", timeout=0.3) as client:
+        with pytest.raises(runstore.Unavailable):
+            async with client.appender() as appender:
+                answer = await appender.append(client.run("run"), "tick")
+
+    assert isinstance(answer.exception(), runstore.Unavailable)
+
+
+async def test_an_appender_left_by_an_exception_waits_for_nothing(script: Script) -> None:
+    answers = []
+
+    async def leave(client: runstore.AsyncClient) -> None:
+        async with client.appender() as appender:
+            answers.append(await appender.append(client.run("run"), "tick"))
+            raise KeyError
+
+    async with runstore.connect("127.0.0.1:1", timeout=60) as client:
+        with pytest.raises(KeyError):
+            await leave(client)
+
+    assert answers[0].cancelled()
+
+
+async def test_a_synchronous_appender_left_by_an_exception_waits_for_nothing() -> None:
+    answers = []
+
+    def leave() -> None:
+        with (
+            runstore.Client("127.0.0.1:1", timeout=60) as client,
+            client.appender() as appender,
+        ):
+            answers.append(appender.append(client.run("run"), "tick"))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await asyncio.wait_for(asyncio.to_thread(leave), 10)
+
+    assert answers[0].exception(timeout=5) is not None
+
+
+async def test_a_closed_appender_takes_nothing(script: Script) -> None:
+    async with runstore.connect(script.address) as client:
+        async with client.appender() as appender:
+            pass
+
+        with pytest.raises(RuntimeError):
+            await appender.append(client.run("run"), "tick")
+
+    assert script.sent == []
+
+
+async def test_a_real_server_records_pipelined_appends_in_order(client) -> None:
+    runs = [await client.save_run() for _ in range(3)]
+
+    async with client.appender(window=50) as appender:
+        answers = [
+            await appender.append(runs[number % 3], "tick", {"n": number}) for number in range(300)
+        ]
+
+    for place, run in enumerate(runs):
+        events = [event async for event in run.events()]
+        assert [event.payload.value()["n"] for event in events] == list(range(place, 300, 3))
+        assert [answer.result().seq for answer in answers[place::3]] == list(range(1, 101))
+
+
+async def test_pipelined_appends_survive_server_restarts_once_and_in_order(
+    settings, database_url, db_schema, project
+) -> None:
+    async def start(port: int) -> tuple[App, str]:
+        server = App(
+            settings.model_copy(update={"port": port}), make_store(database_url, db_schema)
+        )
+        return server, await server.start()
+
+    server, address = await start(0)
+    port = int(address.rpartition(":")[2])
+    async with runstore.connect(address, project=project, timeout=30) as client:
+        run = await client.save_run()
+        async with client.appender(window=20) as appender:
+
+            async def write(numbers: range) -> None:
+                for number in numbers:
+                    await appender.append(run, "tick", {"n": number})
+
+            for first in range(0, 300, 100):
+                writing = asyncio.create_task(write(range(first, first + 100)))
+                await server.drain()
+                server, _ = await start(port)
+                await writing
+        events = [event async for event in run.events()]
+    await server.drain()
+
+    assert [event.payload.value()["n"] for event in events] == list(range(300))
+
+
+async def test_pipelined_appends_are_fenced_one_by_one(client) -> None:
+    first, other = await client.save_run(), await client.save_run()
+    await client.resume(first.run_id)
+
+    async with client.appender() as appender:
+        refused = await appender.append(first, "late")
+        accepted = await appender.append(other, "fine")
+
+    assert isinstance(refused.exception(), runstore.WriterFenced)
+    assert accepted.result().seq == 1
+
+
+async def test_the_synchronous_appender_does_the_same(server_address, project) -> None:
+    def use() -> list[int]:
+        with runstore.Client(server_address, project=project) as client:
+            run = client.save_run()
+            with client.appender(window=10) as appender:
+                answers = [appender.append(run, "tick") for _ in range(100)]
+            return [each.result().seq for each in answers]
+
+    assert await asyncio.to_thread(use) == list(range(1, 101))

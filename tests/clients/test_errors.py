@@ -1,0 +1,65 @@
+"""Statuses become exceptions by their reason."""
+
+import grpc
+import pytest
+import runstore
+from clients.script import status
+from runstore.errors import DETAILS_KEY, from_rpc, from_status
+from runstore.v1.errors_pb2 import ErrorReason
+
+
+class Failed(grpc.RpcError):
+    """A failed call, as gRPC raises it."""
+
+    def __init__(self, code: grpc.StatusCode, details: bytes | None = None) -> None:
+        self._code, self._details = code, details
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return "words"
+
+    def trailing_metadata(self) -> list[tuple[str, bytes]]:
+        return [(DETAILS_KEY, self._details)] if self._details is not None else []
+
+
+REASONS = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118 - an enum wrapper
+
+
+def test_every_reason_of_the_contract_has_its_class() -> None:
+    assert set(runstore.BY_REASON) == REASONS
+    assert len(set(runstore.BY_REASON.values())) == len(REASONS)
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_a_reason_becomes_its_class_whatever_the_code(reason: str) -> None:
+    raised = from_status(status(2, reason))
+
+    assert type(raised) is runstore.BY_REASON[reason]
+    assert (raised.reason, raised.code) == (reason, grpc.StatusCode.UNKNOWN)
+
+
+def test_a_conflict_tells_both_seqs() -> None:
+    raised = from_status(status(10, "SEQ_CONFLICT", expected_seq="3", current_seq="5"))
+
+    assert isinstance(raised, runstore.SeqConflict)
+    assert (raised.expected_seq, raised.current_seq) == (3, 5)
+
+
+def test_an_unknown_reason_is_a_plain_error_that_names_it() -> None:
+    raised = from_status(status(9, "NEW_IN_VERSION_TWO", key="value"))
+
+    assert type(raised) is runstore.RunstoreError
+    assert raised.metadata == {"key": "value"}
+    assert "NEW_IN_VERSION_TWO" in str(raised)
+
+
+@pytest.mark.parametrize("details", [None, b"\xff\xff not a status"])
+def test_without_details_the_code_decides(details: bytes | None) -> None:
+    for code, kind in [
+        (grpc.StatusCode.UNAVAILABLE, runstore.Unavailable),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, runstore.DeadlineExceeded),
+        (grpc.StatusCode.INTERNAL, runstore.RunstoreError),
+    ]:
+        assert type(from_rpc(Failed(code, details))) is kind

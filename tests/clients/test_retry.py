@@ -1,0 +1,69 @@
+"""When a failure is tried again, and for how long."""
+
+import grpc
+import pytest
+import runstore
+from runstore import retry
+from runstore.errors import Failure
+from runstore.retry import Backoff, Patience
+
+GONE = runstore.Unavailable(Failure(grpc.StatusCode.UNAVAILABLE, "gone"))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr(retry, "time", stopped)
+    return stopped
+
+
+def test_delays_grow_to_a_bound_and_are_spread() -> None:
+    backoff = Backoff(first=0.1, factor=2, most=1)
+
+    for attempt, ceiling in [(1, 0.1), (2, 0.2), (3, 0.4), (4, 0.8), (5, 1), (1000, 1)]:
+        delay = backoff.delay(attempt, GONE)
+        assert delay is not None
+        assert ceiling / 2 <= delay <= ceiling
+
+
+def test_patience_is_used_up_by_failing_not_by_a_slow_caller(clock: Clock) -> None:
+    patience = Patience(60, Backoff())
+    clock.now += 3600
+
+    first = patience.delay(GONE)
+    clock.now += 60
+    second = patience.delay(GONE)
+    clock.now += 1
+    third = patience.delay(GONE)
+
+    assert first is not None
+    assert second is not None
+    assert third is None
+
+
+def test_patience_is_renewed_by_a_success(clock: Clock) -> None:
+    patience = Patience(60, Backoff(first=0.1))
+    patience.delay(GONE)
+    clock.now += 59
+    patience.delay(GONE)
+
+    patience.renew()
+
+    clock.now += 3600
+    delay = patience.delay(GONE)
+    assert delay is not None
+    assert delay <= 0.1
+
+
+def test_no_patience_helps_against_a_refusal(clock: Clock) -> None:
+    refusal = runstore.WriterFenced(Failure(grpc.StatusCode.FAILED_PRECONDITION, "fenced"))
+
+    assert Patience(60, Backoff()).delay(refusal) is None
