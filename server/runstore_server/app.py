@@ -21,6 +21,7 @@ from runstore_server.settings import Settings
 # gRPC's own limit stands above ours, so that what is too large for us gets our status and details.
 # What passes even this limit is refused by gRPC without them.
 HARD_LIMIT_FACTOR = 4
+MAX_GRPC_OPTION = 2**31 - 1
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +56,7 @@ class App:
             interceptors=[Calls(self._lifecycle, max_request_bytes=settings.max_request_bytes)],
             options=[
                 ("grpc.so_reuseport", int(reuse_port)),
-                ("grpc.max_receive_message_length", settings.max_request_bytes * HARD_LIMIT_FACTOR),
+                ("grpc.max_receive_message_length", _hard_limit(settings.max_request_bytes)),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -89,3 +90,7 @@ class App:
         await self._server.stop(self._settings.drain_seconds)
         await self._store.close()
         _log.info("drained")
+
+
+def _hard_limit(max_request_bytes: int) -> int:
+    return min(max_request_bytes * HARD_LIMIT_FACTOR, MAX_GRPC_OPTION)

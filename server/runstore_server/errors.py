@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from google.protobuf import any_pb2, duration_pb2
+from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 from runstore_storage import errors as storage
 
+from runstore_server.convert.times import duration
+
 DOMAIN = "runstore.v1"
+# Statuses travel in headers, of which clients take 8 KiB: gRPC's own do by default, and drop a call
+# whose status is larger without its reason. Messages are percent-encoded there and details may be
+# base64, so these bounds stay well below.
+MAX_MESSAGE_BYTES = 512
+MAX_VIOLATION_BYTES = 3000
 
 
 class RequestError(Exception):
@@ -111,22 +118,31 @@ def status_of(error: Exception, request_id: str) -> status_pb2.Status:
     if isinstance(error, InvalidRequest):
         details.append(_bad_request(error))
     if isinstance(error, storage.Overloaded):
-        delay = duration_pb2.Duration(nanos=int(error.retry_after * 1e9))
+        delay = duration(round(error.retry_after * 1e6))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return status_pb2.Status(
-        code=code.value[0], message=str(error), details=[_packed(each) for each in details]
+        code=code.value[0], message=_cut(str(error)), details=[_packed(each) for each in details]
     )
 
 
 def _bad_request(error: InvalidRequest) -> error_details_pb2.BadRequest:
-    return error_details_pb2.BadRequest(
-        field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(
-                field=each.field, description=each.description
-            )
-            for each in error.violations
-        ]
-    )
+    """The first violations, as many as the bytes for them hold."""
+    answer = error_details_pb2.BadRequest()
+    for each in error.violations:
+        answer.field_violations.add(field=each.field, description=each.description)
+        if answer.ByteSize() > MAX_VIOLATION_BYTES:
+            if len(answer.field_violations) > 1:
+                del answer.field_violations[-1]
+            break
+    return answer
+
+
+def _cut(message: str) -> str:
+    """The message, or its beginning where it is long."""
+    data = message.encode()
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return message
+    return data[:MAX_MESSAGE_BYTES].decode(errors="ignore") + "..."
 
 
 def _packed(message: Message) -> any_pb2.Any:

@@ -17,7 +17,12 @@ from runstore_server.requests import REQUEST_ID_KEY, Unreadable, id_of, reader, 
 
 OURS = "/runstore."
 DETAILS_KEY = "grpc-status-details-bin"
-QUIET_CODES = frozenset({grpc.StatusCode.OK, grpc.StatusCode.CANCELLED})
+# What a call's end is worth in the log; a client's fault is "info".
+LEVELS = {
+    grpc.StatusCode.OK: "debug",
+    grpc.StatusCode.CANCELLED: "debug",
+    grpc.StatusCode.INTERNAL: "error",
+}
 
 _log = structlog.get_logger(__name__)
 
@@ -97,8 +102,8 @@ class Calls(ServerInterceptor):
                 _log.error("defect", exc_info=error)
             await self._abort(context, known, current)
         finally:
-            level = "debug" if code in QUIET_CODES else "info"
             elapsed = round((time.monotonic() - began) * 1000, 2)
+            level = LEVELS.get(code, "info")
             getattr(_log, level)("call", code=code.name, milliseconds=elapsed)
 
     async def _abort(self, context: Any, error: Exception, current: str) -> None:

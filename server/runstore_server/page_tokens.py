@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -14,29 +12,37 @@ from runstore_server.validation import refuse
 
 # What may change from page to page.
 _FREE_FIELDS = ("page_token", "page_size", "limit")
+_SEPARATOR = "\0"  # in no name that a place is made of
 
 
 def issue(request: Message, place: Sequence[int | str]) -> str:
     """A token for the page that begins after `place`."""
-    text = json.dumps([_digest(request), *place], separators=(",", ":"))
+    names = [str(each) for each in place]
+    text = _SEPARATOR.join([_digest(request, names), *names])
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def read(request: Message, token: str) -> list[int | str]:
+def read(request: Message, token: str) -> list[str]:
     """The place of a token, which must have been issued for this query."""
     try:
-        digest, *place = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, TypeError, binascii.Error):
-        digest, place = None, []
-    if digest != _digest(request):
+        text = base64.urlsafe_b64decode(token.encode()).decode()
+    except ValueError:
+        text = ""
+    digest, *place = text.split(_SEPARATOR)
+    if digest != _digest(request, place):
         refuse("page_token", "was not issued for this query")
-    return list(place)
+    return place
 
 
-def _digest(request: Message) -> str:
+def _digest(request: Message, place: Sequence[str]) -> str:
+    """Ties a place to its query: the RPC's message, and all that selects and orders."""
     query = type(request)()
     query.CopyFrom(request)
     for name in _FREE_FIELDS:
         if name in request.DESCRIPTOR.fields_by_name:
             query.ClearField(name)
-    return blake2b(query.SerializeToString(deterministic=True), digest_size=8).hexdigest()
+    tied = blake2b(digest_size=8)
+    for each in (request.DESCRIPTOR.full_name, *place):
+        tied.update(each.encode() + _SEPARATOR.encode())
+    tied.update(query.SerializeToString(deterministic=True))
+    return tied.hexdigest()

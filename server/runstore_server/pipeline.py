@@ -16,7 +16,7 @@ from runstore_server.validation import validate
 
 WINDOW = 1024
 
-Append = Callable[[rpc.AppendEventRequest, object], Awaitable[rpc.AppendEventResponse]]
+Append = Callable[[rpc.AppendEventRequest], Awaitable[rpc.AppendEventResponse]]
 
 Answering = asyncio.Task[rpc.AppendEventStreamResponse]
 
@@ -42,10 +42,8 @@ class Pipeline:
 
         A server that goes down answers what it has read and ends the call as SERVER_DRAINING.
         """
-        sources = [
-            asyncio.create_task(self._read(requests)),
-            asyncio.create_task(self._lifecycle.draining.wait()),
-        ]
+        reading = asyncio.create_task(self._read(requests))
+        sources = [reading, asyncio.create_task(self._lifecycle.draining.wait())]
         for source in sources:
             source.add_done_callback(lambda _: self._answers.put_nowait(None))
         try:
@@ -57,6 +55,7 @@ class Pipeline:
                 source.cancel()
             await asyncio.gather(*sources, return_exceptions=True)
         self._lifecycle.check()
+        reading.result()  # raises what kept the rest from being read: no request goes unanswered
 
     async def _read(
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Unreadable]
@@ -77,7 +76,7 @@ class Pipeline:
         try:
             self._lifecycle.check()
             validate(request)
-            response.appended.CopyFrom(await self._append(request.append, None))
+            response.appended.CopyFrom(await self._append(request.append))
         except Exception as error:
             response.error.CopyFrom(_status(error))
         return response

@@ -6,7 +6,7 @@ A message type is compiled once into a list of checks, one a field.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
@@ -17,9 +17,9 @@ from runstore.v1 import payloads_pb2
 from runstore_storage.records import OWN_EVENT_TYPES
 
 from runstore_server.errors import InvalidRequest, Violation
+from runstore_server.json_texts import json_problem
 from runstore_server.rules import REQUIRED, RULES, Entries, Items, Rule, Seconds, Text, Whole
 
-MAX_JSON_DEPTH = 512
 MAX_VIOLATIONS = 50
 SHA256_BYTES = 32
 # Years 1 to 9999, which google.protobuf.Timestamp is defined for.
@@ -166,7 +166,7 @@ def _entries(name: str, rule: Entries) -> Check:
             _report(found, path + name, f"must have 0..{rule.high} items, has {len(entries)}")
             return
         for key in entries:
-            at = f"{path}{name}[{json.dumps(key)}]"
+            at = f"{path}{name}[{json.dumps(key[: rule.keys.high], ensure_ascii=False)}]"
             _check_text(key, rule.keys, at, found)
             if rule.values:
                 _check_text(entries[key], rule.values, at, found)
@@ -289,40 +289,3 @@ _MEANINGS: dict[str, tuple[Check, ...]] = {
     "ListSnapshotsRequest": (_object("metadata"), _needs("before", "run_id")),
     "CompleteRunRequest": (_EVENT_IDS, _of_this_run("final_snapshot")),
 }
-
-
-def json_problem(text: str) -> str:
-    """What keeps the text from being JSON (RFC 8259) that the store takes; empty when nothing."""
-    try:
-        value = _JSON.decode(text)
-    except RecursionError:
-        return f"nests deeper than {MAX_JSON_DEPTH} levels"
-    except ValueError as error:
-        return f"is not JSON: {error}"
-    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_too_deep(value):
-        return f"nests deeper than {MAX_JSON_DEPTH} levels"
-    return ""
-
-
-def _is_too_deep(value: object) -> bool:
-    level = [value]
-    for _ in range(MAX_JSON_DEPTH):
-        level = [member for each in level for member in _members(each)]
-        if not level:
-            return False
-    return any(isinstance(each, dict | list) for each in level)
-
-
-def _members(value: object) -> Iterator[object]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
-
-
-def _no_constant(spelling: str) -> NoReturn:
-    raise ValueError(f"{spelling} is not a JSON value")
-
-
-# Numbers are recognised, not converted: their size is no concern of the store.
-_JSON = json.JSONDecoder(parse_constant=_no_constant, parse_int=str, parse_float=str)

@@ -34,10 +34,7 @@ class Events:
         self, request: rpc.AppendEventRequest, _context: Any
     ) -> rpc.AppendEventResponse:
         validate(request)
-        (appended,) = await self._store.append_events(
-            key_of(request), [event_of(request.event)], guard_of(request)
-        )
-        return appended_message(appended)
+        return await self._append(request)
 
     async def AppendEvents(
         self, request: rpc.AppendEventsRequest, _context: Any
@@ -54,7 +51,7 @@ class Events:
     async def AppendEventStream(
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest], _context: Any
     ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
-        async for response in Pipeline(self.AppendEvent, self._lifecycle).run(requests):
+        async for response in Pipeline(self._append, self._lifecycle).run(requests):
             yield response
 
     async def ListEvents(
@@ -81,3 +78,9 @@ class Events:
             self._store, self._lifecycle, request, default_heartbeat=self._heartbeat_seconds
         ):
             yield response
+
+    async def _append(self, request: rpc.AppendEventRequest) -> rpc.AppendEventResponse:
+        (appended,) = await self._store.append_events(
+            key_of(request), [event_of(request.event)], guard_of(request)
+        )
+        return appended_message(appended)

@@ -44,13 +44,12 @@ class Runs:
 
     async def ListRuns(self, request: rpc.ListRunsRequest, _context: Any) -> rpc.ListRunsResponse:
         validate(request)
-        place = page_tokens.read(request, request.page_token) if request.page_token else [None]
         page = await self._store.list_runs(
             project_of(request.project),
             filter_of(request.filter),
             RunOrder(request.order) if request.order else RunOrder.CREATED_DESC,
             limit=request.page_size or DEFAULT_RUNS,
-            after=None if place[0] is None else int(place[0]),
+            after=_after(request),
         )
         return rpc.ListRunsResponse(
             runs=[run_message(run) for run in page.runs],
@@ -114,3 +113,10 @@ class Runs:
             else None,
             next_from_seq=found.next_from_seq,
         )
+
+
+def _after(request: rpc.ListRunsRequest) -> int | None:
+    if not request.page_token:
+        return None
+    (run,) = page_tokens.read(request, request.page_token)
+    return int(run)

@@ -104,4 +104,4 @@ def _after(request: rpc.ListSnapshotsRequest) -> SnapshotPosition | None:
     if not request.page_token:
         return None
     rank, run, namespace, snapshot_id = page_tokens.read(request, request.page_token)
-    return SnapshotPosition(int(rank), int(run), str(namespace), str(snapshot_id))
+    return SnapshotPosition(int(rank), int(run), namespace, snapshot_id)

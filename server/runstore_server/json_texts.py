@@ -1,0 +1,63 @@
+"""Whether a text is JSON that the store takes. Texts are looked at, never changed."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+MAX_JSON_DEPTH = 512
+# Parsed at once, larger texts can hold so many values that collecting garbage among them takes
+# several times as long as parsing, while every other call waits.
+SMALL_TEXT = 1 << 16
+
+
+def json_problem(text: str) -> str:
+    """What keeps the text from being JSON (RFC 8259) that the store takes; empty when nothing."""
+    with _no_collection(len(text) > SMALL_TEXT):
+        try:
+            value = _JSON.decode(text)
+        except RecursionError:
+            return f"nests deeper than {MAX_JSON_DEPTH} levels"
+        except ValueError as error:
+            return f"is not JSON: {error}"
+        if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_too_deep(value):
+            return f"nests deeper than {MAX_JSON_DEPTH} levels"
+    return ""
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value] if type(value) in (dict, list) else []
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            member
+            for each in level
+            for member in (each.values() if type(each) is dict else each)
+            if type(member) is dict or type(member) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+@contextmanager
+def _no_collection(is_wanted: bool) -> Iterator[None]:
+    """Leave garbage alone for a while; parsing makes none that is cyclic."""
+    if not (is_wanted and gc.isenabled()):
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _no_constant(spelling: str) -> NoReturn:
+    raise ValueError(f"{spelling} is not a JSON value")
+
+
+# Numbers are recognised, not converted: their size is no concern of the store.
+_JSON = json.JSONDecoder(parse_constant=_no_constant, parse_int=str, parse_float=str)
