@@ -56,6 +56,7 @@ def open_engine(url: str, *, schema: str, pool_size: int) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=LOCK_SECONDS,
+        hide_parameters=True,  # payloads do not belong in logs
     )
 
 

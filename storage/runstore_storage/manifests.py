@@ -154,10 +154,17 @@ def metadata_terms(metadata: Payload | None) -> list[str]:
     return sorted(_term(name, value) for name, value in members.items())
 
 
-class _Number(str):
-    """A JSON number in its one canonical spelling, told apart from a string of the same text."""
+class _Number:
+    """A JSON number in its one canonical spelling."""
 
-    __slots__ = ()
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def tagged(self) -> list[int | str]:
+        """Told apart from a string of the same text: no other value is written with a bare 0."""
+        return [0, self.text]
 
 
 def _number_text(spelling: str) -> _Number:
@@ -180,19 +187,8 @@ def _exponent(spelling: str) -> int:
 
 
 def _term(name: str, value: object) -> str:
-    text = json.dumps([name, _tagged(value)], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([name, value], sort_keys=True, separators=(",", ":"), default=_Number.tagged)
     return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _tagged(value: object) -> object:
-    """The value with numbers wrapped, so that 1 and "1" differ."""
-    if isinstance(value, _Number):
-        return {"": str(value)}
-    if isinstance(value, dict):
-        return {"o": {name: _tagged(member) for name, member in value.items()}}
-    if isinstance(value, list):
-        return [_tagged(member) for member in value]
-    return value
 
 
 def _number(entry: int | list[Any]) -> int:

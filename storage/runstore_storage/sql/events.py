@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -160,7 +160,8 @@ def recorded_event(row: Sequence[Any]) -> RecordedEvent:
             tool=row[11],
             tags=tuple(row[12]),
             trace_parent=row[13],
-            occurred_at=row[14],
+            # asyncpg takes the first and last instants for infinity, and returns them naive.
+            occurred_at=row[14] and row[14].replace(tzinfo=UTC),
             usage=None if row[16] is None else Usage(*row[16:21]),
         ),
     )

@@ -262,3 +262,16 @@ async def test_every_event_is_noted_once_for_publication(store: PostgresStore, k
             (key.project,),
         )
         assert [tuple(row) for row in found] == [(1, 2), (3, 4), (5, 5), (6, 7)]
+
+
+@pytest.mark.parametrize(
+    "at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)], ids=str
+)
+async def test_the_first_and_the_last_instant_come_back(
+    store: PostgresStore, key: RunKey, at: datetime
+) -> None:
+    await store.append_events(key, [Event("a", occurred_at=at)])
+
+    page = await store.read_events(key, 1, limit=1)
+    assert page.events[0].event.occurred_at == at
+    assert not (await store.verify_run(key, from_seq=1, max_events=0)).problem
