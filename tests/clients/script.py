@@ -29,11 +29,13 @@ class Script(RunServiceServicer):
         self.asked: list[int] = []
         self.appends: list[Answer] = []
         self.sent: list[list[str]] = []
+        self.was_asked = asyncio.Event()
         self.address = ""
         self.dropped_as = grpc.StatusCode.UNAVAILABLE
 
     async def StreamEvents(self, request: Any, context: Any) -> AsyncIterator[Response]:  # noqa: N802 - an RPC
         self.asked.append(request.from_seq)
+        self.was_asked.set()
         for message in self.streams[len(self.asked) - 1]:
             if message is None:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "dropped")

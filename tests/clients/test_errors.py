@@ -59,6 +59,7 @@ def test_an_unknown_reason_is_a_plain_error_that_names_it() -> None:
 def test_without_details_the_code_decides(details: bytes | None) -> None:
     for code, kind in [
         (grpc.StatusCode.UNAVAILABLE, runstore.Unavailable),
+        (grpc.StatusCode.CANCELLED, runstore.Unavailable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, runstore.DeadlineExceeded),
         (grpc.StatusCode.INTERNAL, runstore.RunstoreError),
     ]:

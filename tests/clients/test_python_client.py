@@ -237,6 +237,45 @@ async def test_a_stream_survives_server_restarts_without_loss_or_repeat(
     assert seen == list(range(1, 302))
 
 
+async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
+    settings, database_url, db_schema, project
+) -> None:
+    async def start(port: int) -> tuple[App, str]:
+        server = App(
+            settings.model_copy(update={"port": port}), make_store(database_url, db_schema)
+        )
+        return server, await server.start()
+
+    server, address = await start(0)
+    async with runstore.connect(address, project=project, timeout=30) as client:
+        runs = [await client.save_run() for _ in range(8)]
+        watching = [asyncio.create_task(anext(run.events(follow=True))) for run in runs]
+        writing = [asyncio.create_task(run.append("tick")) for run in runs]
+
+        await server.drain()
+        server, _ = await start(int(address.rpartition(":")[2]))
+
+        written = await asyncio.wait_for(asyncio.gather(*writing), 30)
+        watched = await asyncio.wait_for(asyncio.gather(*watching), 30)
+    await server.drain()
+
+    assert [each.seq for each in written] == [each.seq for each in watched] == [1] * 8
+
+
+async def test_a_closed_client_does_not_try_again(script) -> None:
+    script.streams = [[...]]
+    opened = runstore.Client(script.address)
+    stream = opened.run("run").stream()
+    reading = asyncio.create_task(asyncio.to_thread(list, stream))
+    await script.was_asked.wait()
+
+    await asyncio.to_thread(opened.close)
+
+    with pytest.raises(runstore.RunstoreError):
+        await asyncio.wait_for(reading, 10)
+    assert script.asked == [1]
+
+
 class Silent(grpc.GenericRpcHandler):
     """A server whose streams go dead without ending."""
 

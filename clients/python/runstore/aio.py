@@ -95,6 +95,7 @@ class AsyncClient:
     ) -> None:
         self.project = project
         self._timeout = timeout
+        self._is_closed = False
         self._metadata = tuple(metadata)
         self._backoff = Backoff()
         self._channel = transport.open_channel(target_of(target), credentials)
@@ -105,6 +106,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
+        self._is_closed = True
         await self._channel.close()
 
     async def __aenter__(self) -> Self:
@@ -186,7 +188,7 @@ class AsyncClient:
             except grpc.RpcError as error:
                 failure = from_rpc(error)
                 delay = self._backoff.delay(attempt, failure)
-                if delay is None or time.monotonic() + delay > deadline:
+                if delay is None or self._is_closed or time.monotonic() + delay > deadline:
                     raise failure from None
                 await asyncio.sleep(delay)
             else:
@@ -202,7 +204,7 @@ class AsyncClient:
                         yield item
             except RunstoreError as error:
                 delay = following.retry_delay(error)
-                if delay is None:
+                if delay is None or self._is_closed:
                     raise
                 await asyncio.sleep(delay)
 

@@ -194,8 +194,11 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "SERVER_DRAINING": ServerDraining,
     "INTERNAL": Internal,
 }
+# gRPC answers a call that reaches a server just as it stops with a bare CANCELLED, and no handler
+# of ours sees it: the server went away.
 _BY_CODE: dict[grpc.StatusCode, type[RunstoreError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

@@ -94,6 +94,7 @@ class Client:
     ) -> None:
         self.project = project
         self._timeout = timeout
+        self._is_closed = False
         self._metadata = tuple(metadata)
         self._backoff = Backoff()
         self._channel = transport.open_channel(target_of(target), credentials)
@@ -104,6 +105,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
+        self._is_closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -181,7 +183,7 @@ class Client:
             except grpc.RpcError as error:
                 failure = from_rpc(error)
                 delay = self._backoff.delay(attempt, failure)
-                if delay is None or time.monotonic() + delay > deadline:
+                if delay is None or self._is_closed or time.monotonic() + delay > deadline:
                     raise failure from None
                 time.sleep(delay)
             else:
@@ -197,7 +199,7 @@ class Client:
                         yield item
             except RunstoreError as error:
                 delay = following.retry_delay(error)
-                if delay is None:
+                if delay is None or self._is_closed:
                     raise
                 time.sleep(delay)
 
