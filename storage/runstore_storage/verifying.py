@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage import chain
@@ -12,8 +10,6 @@ from runstore_storage.sql import events
 from runstore_storage.sql.heads import Head
 
 PAGE_EVENTS = 1000
-
-ReadPage = Callable[[int, int], Awaitable[list[RecordedEvent]]]
 
 
 class ChainBroken(Exception):
