@@ -5,7 +5,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -141,10 +141,12 @@ class CuttingProxy:
         up_reader, up_writer = await asyncio.open_unix_connection(self._socket_path)
         self._handlers.add(asyncio.current_task())
         try:
-            await asyncio.gather(
-                self._pump(reader, up_writer, writer, is_answer=False),
-                self._pump(up_reader, writer, up_writer, is_answer=True),
-            )
+            # Either end may hang up while bytes are on their way to it.
+            with suppress(ConnectionError):
+                await asyncio.gather(
+                    self._pump(reader, up_writer, writer, is_answer=False),
+                    self._pump(up_reader, writer, up_writer, is_answer=True),
+                )
         finally:
             writer.close()
             up_writer.close()
