@@ -9,7 +9,7 @@ import grpc_tools
 import pytest
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
-from runstore_server.rules import RULES
+from runstore_server.rules import REQUIRED, RULES
 
 PROTOS = Path(__file__).parents[2] / "protos"
 MESSAGE_TYPE, FIELD = 4, 2
@@ -75,3 +75,13 @@ def test_every_string_and_number_that_is_sent_has_a_bound(contracts: FileDescrip
     ]
 
     assert unbounded == []
+
+
+def test_a_message_is_required_where_its_comment_says_so(contracts: FileDescriptorSet) -> None:
+    said = {
+        (message, field.name)
+        for message, field, comment in fields(contracts)
+        if comment.rstrip().endswith("Required.")
+    }
+
+    assert said == {(message, name) for message, names in REQUIRED.items() for name in names}
