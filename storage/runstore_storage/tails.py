@@ -27,11 +27,11 @@ from runstore_storage.records import (
     RecordedEvent,
     RunKey,
 )
+from runstore_storage.store import EVERY_EVENT
 
 WINDOW_EVENTS = 1024
 WINDOW_BYTES = 1 << 20
 EMPTY_PAGE = EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED)
-EVERY_EVENT = EventFilter()
 
 ReadEvents = Callable[[RunKey, int, int, EventFilter], Awaitable[EventPage]]
 LastSeqs = Callable[[Collection[RunKey]], Awaitable[Mapping[RunKey, tuple[int, bool]]]]

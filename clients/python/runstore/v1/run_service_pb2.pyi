@@ -407,7 +407,7 @@ class ListRunsRequest(_message.Message):
     """
     page_token: _builtins.str
     """`next_page_token` of the page before; filter and order must be the same, or it is refused.
-    Bounds: 0..1000 characters.
+    Bounds: 0..2500 characters.
     """
     @_builtins.property
     def filter(self) -> Global___RunFilter:
@@ -1307,7 +1307,7 @@ class ListSnapshotsRequest(_message.Message):
     """
     page_token: _builtins.str
     """`next_page_token` of the page before; everything else must be the same.
-    Bounds: 0..1000 characters.
+    Bounds: 0..2500 characters.
     """
     with_parts: _builtins.bool
     """True to get nodes and state too; otherwise they are left out."""
