@@ -61,6 +61,19 @@ async def store(database_url: str, db_schema: str) -> AsyncIterator[PostgresStor
     await opened.close()
 
 
+@pytest.fixture
+async def own(database_url: str) -> AsyncIterator[PostgresStore]:
+    """A store on a schema of its own: its feed holds what the test wrote, and nobody relays."""
+    name = f"runstore_own_{uuid4().hex[:8]}"
+    await schema.upgrade(database_url, name)
+    opened = make_store(database_url, name, poll_interval=0.2)
+    yield opened
+    await opened.close()
+    conn = await connect(database_url, schema=name, name="test")
+    await conn.execute(f"DROP SCHEMA {name} CASCADE")
+    await conn.close()
+
+
 @pytest.fixture(autouse=True)
 def no_leaked_connection(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that leaves a connection checked out fails."""

@@ -270,5 +270,88 @@ BEGIN;
 
 UPDATE schema_version SET version_num='0004' WHERE schema_version.version_num = '0003';
 
+-- Running upgrade 0004 -> 0005
+
+CREATE TABLE feed (
+        last_position bigint NOT NULL,
+        run bigint NOT NULL,
+        first_seq bigint NOT NULL,
+        last_seq bigint NOT NULL,
+        project text COLLATE "C" NOT NULL,
+        published_at timestamptz NOT NULL,
+        CONSTRAINT pk_feed PRIMARY KEY (last_position),
+        CONSTRAINT ck_feed_range CHECK (first_seq >= 1 AND first_seq <= last_seq),
+        CONSTRAINT ck_feed_position CHECK (last_position > last_seq - first_seq)
+    );
+
+CREATE INDEX ix_feed_project ON feed (project, last_position);
+
+CREATE TRIGGER tr_feed_append_only BEFORE UPDATE ON feed
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE duties (
+        name text COLLATE "C" NOT NULL,
+        position bigint NOT NULL DEFAULT 0,
+        holder text NOT NULL DEFAULT '',
+        expires_at timestamptz NOT NULL DEFAULT '-infinity',
+        CONSTRAINT pk_duties PRIMARY KEY (name),
+        CONSTRAINT ck_duties_position CHECK (position >= 0)
+    ) WITH (fillfactor = 10);
+
+INSERT INTO duties (name) VALUES ('relay');
+
+ALTER TABLE outbox SET (
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_vacuum_cost_delay = 0
+    );
+
+UPDATE schema_version SET version_num='0005' WHERE schema_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+CREATE TABLE consumers (
+        project text COLLATE "C" NOT NULL,
+        name text COLLATE "C" NOT NULL,
+        position bigint NOT NULL,
+        created_at timestamptz NOT NULL,
+        committed_at timestamptz NOT NULL,
+        CONSTRAINT pk_consumers PRIMARY KEY (project, name),
+        CONSTRAINT ck_consumers_position CHECK (position >= 0)
+    ) WITH (fillfactor = 50);
+
+CREATE TABLE dead_letters (
+        id bigint GENERATED ALWAYS AS IDENTITY,
+        sink text COLLATE "C" NOT NULL,
+        position bigint NOT NULL,
+        attempts integer NOT NULL,
+        error text NOT NULL,
+        failed_at timestamptz NOT NULL,
+        CONSTRAINT pk_dead_letters PRIMARY KEY (id),
+        CONSTRAINT uq_dead_letters_position UNIQUE (sink, position)
+    );
+
+UPDATE schema_version SET version_num='0006' WHERE schema_version.version_num = '0005';
+
+-- Running upgrade 0006 -> 0007
+
+CREATE TABLE usage_counts (
+            run bigint NOT NULL,
+            day date NOT NULL,
+            type text COLLATE "C" NOT NULL,
+            node_id text COLLATE "C" NOT NULL,
+            model text COLLATE "C" NOT NULL,
+            tool text COLLATE "C" NOT NULL,
+            events bigint NOT NULL,
+            input_tokens bigint NOT NULL,
+            output_tokens bigint NOT NULL,
+            cached_input_tokens bigint NOT NULL,
+            cost_micros bigint NOT NULL,
+            duration_us bigint NOT NULL,
+            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, type, node_id, model, tool),
+            CONSTRAINT ck_usage_counts_events CHECK (events >= 1)
+        ) WITH (fillfactor = 80);
+
+UPDATE schema_version SET version_num='0007' WHERE schema_version.version_num = '0006';
+
 COMMIT;
 

@@ -6,7 +6,8 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
-from runstore.v1 import run_service_pb2
+from runstore.v1 import feed_service_pb2, run_service_pb2
+from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.store import Store
@@ -15,6 +16,8 @@ from runstore_server import reflection
 from runstore_server.health import Health
 from runstore_server.interceptors import Calls
 from runstore_server.lifecycle import Lifecycle
+from runstore_server.relay import Relay
+from runstore_server.services.feed import FeedService
 from runstore_server.services.run_service import RunService
 from runstore_server.settings import Settings
 
@@ -49,7 +52,9 @@ class App:
         self._store = store
         self._lifecycle = Lifecycle()
         services = tuple(
-            service.full_name for service in run_service_pb2.DESCRIPTOR.services_by_name.values()
+            service.full_name
+            for file in (run_service_pb2, feed_service_pb2)
+            for service in file.DESCRIPTOR.services_by_name.values()
         )
         self._health = Health(store, services)
         self._server = grpc.aio.server(
@@ -66,6 +71,11 @@ class App:
             RunService(store, self._lifecycle, heartbeat_seconds=settings.heartbeat_seconds),
             self._server,
         )
+        add_FeedServiceServicer_to_server(
+            FeedService(store.feed, self._lifecycle, default_heartbeat=settings.heartbeat_seconds),
+            self._server,
+        )
+        self.relay = Relay(store.feed, poll_seconds=settings.poll_interval)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         reflection.enable((*services, HEALTH_SERVICE), self._server)
 
@@ -78,16 +88,19 @@ class App:
             raise CannotBind(f"cannot listen on {wanted}: is another server there?") from error
         await self._health.start()
         await self._server.start()
+        if self._settings.relay:
+            self.relay.start()
         _log.info("serving", address=f"{self._settings.host}:{port}")
         return f"{self._settings.host}:{port}"
 
     async def drain(self) -> None:
-        """End streams as UNAVAILABLE, let other calls finish for a while, close the store."""
+        """End streams as UNAVAILABLE, let other calls finish and be published, close the store."""
         _log.info("draining")
         await self._health.stop()
         self._lifecycle.draining.set()
-        self._store.wake_tails()
+        self._store.wake_all()
         await self._server.stop(self._settings.drain_seconds)
+        await self.relay.stop(self._settings.drain_seconds)
         await self._store.close()
         _log.info("drained")
 

@@ -90,6 +90,8 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.OutcomeRequired: (StatusCode.INVALID_ARGUMENT, "OUTCOME_REQUIRED"),
     storage.SnapshotAhead: (StatusCode.OUT_OF_RANGE, "SNAPSHOT_AHEAD"),
     storage.UnknownRef: (StatusCode.FAILED_PRECONDITION, "UNKNOWN_REF"),
+    storage.ConsumerNotFound: (StatusCode.NOT_FOUND, "CONSUMER_NOT_FOUND"),
+    storage.PositionAhead: (StatusCode.OUT_OF_RANGE, "POSITION_AHEAD"),
     storage.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     storage.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     ServerDraining: (StatusCode.UNAVAILABLE, "SERVER_DRAINING"),

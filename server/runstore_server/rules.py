@@ -83,6 +83,7 @@ FULL_BATCH = Items(1, 1000)
 NODES = Items(0, 10_000)
 GUARDED: dict[str, Rule] = {"expected_seq": SEQ, "writer_epoch": SEQ}
 OF_RUN: dict[str, Rule] = {"project": ID, "run_id": REQUIRED_ID}
+OF_CONSUMER: dict[str, Rule] = {"project": ID, "consumer": REQUIRED_ID}
 
 RULES: dict[str, dict[str, Rule]] = {
     "Payload": {"content_type": ID},
@@ -185,6 +186,18 @@ RULES: dict[str, dict[str, Rule]] = {
     | {"namespace": ID, "request_id": ID, "actor": ID, "page_size": Whole(0, 1000)},
     "CompleteRunRequest": OF_RUN | GUARDED | {"events": BATCH},
     "GetOutputRequest": OF_RUN | {"revision": Whole(0, MAX_INT32)},
+    "FeedFilter": {"types": TAGS, "tags": TAGS, "labels": LABELS},
+    "ReadFeedRequest": {"project": ID, "from_position": SEQ, "page_size": Whole(0, 1000)},
+    "FollowFeedRequest": {
+        "project": ID,
+        "from_position": SEQ,
+        "consumer": ID,
+        "heartbeat_interval": Seconds(0.1, 3600),
+    },
+    "CommitPositionRequest": OF_CONSUMER | {"position": SEQ},
+    "GetConsumerRequest": OF_CONSUMER,
+    "ListConsumersRequest": {"project": ID, "page_size": Whole(0, 1000), "page_token": TOKEN},
+    "ResetConsumerRequest": OF_CONSUMER | {"position": SEQ},
     "VerifyRunRequest": OF_RUN | {"from_seq": SEQ, "max_events": Whole(0, 1_000_000)},
 }
 

@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     poll_interval: float = Field(
         default=2.0, gt=0, description="Seconds after which a lost wake-up is made good."
     )
+    relay: bool = Field(
+        default=True,
+        description="Whether this process takes its turn at publishing, counting and delivering"
+        " events; where `runstore relay` does it, servers need not.",
+    )
     pool_size: int = Field(default=10, ge=4, description="Postgres connections per process.")
     append_lanes: int = Field(default=1, ge=1, description="Batches of appends committed at once.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

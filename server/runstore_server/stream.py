@@ -15,7 +15,7 @@ from runstore_storage.store import Store
 
 from runstore_server.convert.events import event_message, filter_of
 from runstore_server.convert.runs import key_of
-from runstore_server.convert.times import micros_of
+from runstore_server.convert.times import heartbeat_seconds
 from runstore_server.lifecycle import Lifecycle
 from runstore_server.rules import MAX_INT64
 
@@ -31,7 +31,7 @@ async def deliver(
 ) -> AsyncIterator[rpc.StreamEventsResponse]:
     """Yield the messages of the stream; return where it ends with OK."""
     key, where = key_of(request), filter_of(request.filter)
-    heartbeat = _heartbeat_seconds(request, default_heartbeat)
+    heartbeat = heartbeat_seconds(request, default_heartbeat)
     if not request.wait_for_run:
         await store.read_events(key, MAX_INT64, limit=1)  # refuses an unknown run, reads no event
     from_seq, is_live, sent_at = max(request.from_seq, 1), False, time.monotonic()
@@ -58,12 +58,6 @@ async def deliver(
             while not await tail.wait(mark, sent_at + heartbeat - time.monotonic()):
                 yield rpc.StreamEventsResponse(heartbeat=rpc.Heartbeat(last_seq=page.last_seq))
                 sent_at = time.monotonic()
-
-
-def _heartbeat_seconds(request: rpc.StreamEventsRequest, default: float) -> float:
-    if not request.HasField("heartbeat_interval"):
-        return default
-    return micros_of(request.heartbeat_interval) / 1e6
 
 
 def _batch(page: EventPage) -> rpc.StreamEventsResponse:

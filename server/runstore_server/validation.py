@@ -259,6 +259,14 @@ def _needs(name: str, other: str) -> Check:
     return check
 
 
+def _excludes(name: str, other: str) -> Check:
+    def check(message: Any, path: str, found: Found) -> None:
+        if getattr(message, name) and getattr(message, other):
+            _report(found, path + other, f"must be left out with {name}")
+
+    return check
+
+
 _EVENT_IDS = _unique("events", lambda event: event.event_id, "an event_id of the request")
 
 
@@ -287,5 +295,6 @@ _MEANINGS: dict[str, tuple[Check, ...]] = {
     ),
     "PutTaskWritesRequest": (_unique("writes", _write_key, "a task write of the request"),),
     "ListSnapshotsRequest": (_object("metadata"), _needs("before", "run_id")),
+    "FollowFeedRequest": (_excludes("consumer", "from_position"),),
     "CompleteRunRequest": (_EVENT_IDS, _of_this_run("final_snapshot")),
 }

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,6 +24,8 @@ LOCK_SECONDS = 10
 _UNAVAILABLE_CLASSES = ("08", "57P", "53")
 _UNAVAILABLE_STATES = frozenset({"57014", "55P03", "25006", "25P03"})
 _ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
+
+_FINISHED_LATE = text("SET LOCAL synchronous_commit = off")
 
 
 async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
@@ -70,6 +73,11 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction, committed at the end; raise `StorageUnavailable` when Postgres is away."""
     async with _translated(), engine.begin() as conn:
         yield conn
+
+
+async def finished_late(conn: AsyncConnection) -> None:
+    """Commit this transaction without waiting for the disk; a crash of Postgres may undo it."""
+    await conn.execute(_FINISHED_LATE)
 
 
 @asynccontextmanager

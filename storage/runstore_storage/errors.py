@@ -13,6 +13,8 @@ StorageError
 ├── OutcomeRequired        completed without an outcome
 ├── SnapshotAhead          a snapshot beyond the last event
 ├── UnknownRef             a part the run never stored
+├── ConsumerNotFound       no such consumer of the feed
+├── PositionAhead          a position beyond the feed's last
 ├── Overloaded             too many writes wait
 └── StorageUnavailable     Postgres did not answer
 
@@ -125,6 +127,24 @@ class UnknownRef(StorageError):
     def __init__(self, run_id: str, sha256: bytes) -> None:
         super().__init__(
             f"run {run_id!r} never stored content {sha256.hex()}", run_id=run_id, ref=sha256.hex()
+        )
+
+
+class ConsumerNotFound(StorageError):
+    def __init__(self, project: str, consumer: str) -> None:
+        super().__init__(
+            f"the feed of project {project!r} has no consumer {consumer!r}",
+            project=project,
+            consumer=consumer,
+        )
+
+
+class PositionAhead(StorageError):
+    def __init__(self, position: int, last_position: int) -> None:
+        super().__init__(
+            f"position {position} is ahead of the feed, which is at {last_position}",
+            position=position,
+            last_position=last_position,
         )
 
 

@@ -23,6 +23,7 @@ from runstore_storage.errors import (
 )
 from runstore_storage.manifests import metadata_terms
 from runstore_storage.paging import event_page
+from runstore_storage.postgres_feed import PostgresFeed
 from runstore_storage.records import (
     Appended,
     CompletedRun,
@@ -85,6 +86,7 @@ class PostgresStore:
             self._tails,
             schema=schema,
         )
+        self.feed = PostgresFeed(self._engine, self._wakeups, poll_interval=poll_interval)
         self._appender = Appender(self._engine, self._wakeups.announce, lanes=append_lanes)
         self._saver = RunSaver(self._engine)
         self._in_flight: set[asyncio.Task[object]] = set()
@@ -134,8 +136,9 @@ class PostgresStore:
                 conn, head, from_seq, limit=limit, where=where, max_bytes=PAGE_BYTES
             )
 
-    def wake_tails(self) -> None:
+    def wake_all(self) -> None:
         self._tails.wake_all()
+        self.feed.published.wake()
 
     def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[RunTail]:
         return self._tails.open(key)
@@ -270,6 +273,7 @@ class PostgresStore:
     async def close(self) -> None:
         await self._appender.close()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
+        await self.feed.close()
         await self._wakeups.close()
         await self._tails.close()
         await self._engine.dispose()

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from runstore_storage.feed_store import FeedStore
 from runstore_storage.records import (
     Appended,
     CompletedRun,
@@ -78,6 +79,10 @@ class Tail(Protocol):
 class Store(Protocol):
     """The durable record of runs."""
 
+    @property
+    def feed(self) -> FeedStore:
+        """The same events in the order of their publication."""
+
     async def check(self) -> None:
         """Return when the database answers and takes writes; raise `StorageUnavailable` if not."""
 
@@ -117,8 +122,8 @@ class Store(Protocol):
     def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[Tail]:
         """Join the run's tail for as long as the context lasts; the run need not exist."""
 
-    def wake_tails(self) -> None:
-        """End the wait of every open tail of this process."""
+    def wake_all(self) -> None:
+        """End every wait of this process for events or for the feed."""
 
     async def put_snapshot(
         self,

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Identity,
@@ -26,6 +27,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+
+from runstore_storage.sql.columns import USAGE
 
 metadata = MetaData()
 
@@ -54,16 +57,7 @@ def _payload(name: str) -> list[Column[object]]:
 
 def _usage(*, nullable: bool) -> list[Column[int]]:
     default = None if nullable else "0"
-    return [
-        Column(name, BigInteger, nullable=nullable, server_default=default)
-        for name in (
-            "input_tokens",
-            "output_tokens",
-            "cached_input_tokens",
-            "cost_micros",
-            "duration_us",
-        )
-    ]
+    return [Column(name, BigInteger, nullable=nullable, server_default=default) for name in USAGE]
 
 
 runs = Table(
@@ -159,6 +153,72 @@ outbox = Table(
     Column("last_seq", BigInteger, nullable=False),
     PrimaryKeyConstraint("id", name="pk_outbox"),
     CheckConstraint("first_seq >= 1 AND first_seq <= last_seq", name="ck_outbox_range"),
+)
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("last_position", BigInteger, nullable=False, autoincrement=False),
+    Column("run", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    _id("project"),
+    _time("published_at"),
+    PrimaryKeyConstraint("last_position", name="pk_feed"),
+    CheckConstraint("first_seq >= 1 AND first_seq <= last_seq", name="ck_feed_range"),
+    CheckConstraint("last_position > last_seq - first_seq", name="ck_feed_position"),
+    Index("ix_feed_project", "project", "last_position"),
+)
+
+duties = Table(
+    "duties",
+    metadata,
+    _id("name"),
+    Column("position", BigInteger, nullable=False, server_default="0"),
+    _text("holder"),
+    Column("expires_at", DateTime(timezone=True), nullable=False, server_default="-infinity"),
+    PrimaryKeyConstraint("name", name="pk_duties"),
+    CheckConstraint("position >= 0", name="ck_duties_position"),
+)
+
+consumers = Table(
+    "consumers",
+    metadata,
+    _id("project"),
+    _id("name"),
+    Column("position", BigInteger, nullable=False),
+    _time("created_at"),
+    _time("committed_at"),
+    PrimaryKeyConstraint("project", "name", name="pk_consumers"),
+    CheckConstraint("position >= 0", name="ck_consumers_position"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    _id("sink"),
+    Column("position", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    _time("failed_at"),
+    PrimaryKeyConstraint("id", name="pk_dead_letters"),
+    UniqueConstraint("sink", "position", name="uq_dead_letters_position"),
+)
+
+usage_counts = Table(
+    "usage_counts",
+    metadata,
+    Column("run", BigInteger, nullable=False, autoincrement=False),
+    Column("day", Date, nullable=False),
+    _id("type"),
+    _id("node_id"),
+    _id("model"),
+    _id("tool"),
+    Column("events", BigInteger, nullable=False),
+    *[Column(name, BigInteger, nullable=False) for name in USAGE],
+    PrimaryKeyConstraint("run", "day", "type", "node_id", "model", "tool", name="pk_usage_counts"),
+    CheckConstraint("events >= 1", name="ck_usage_counts_events"),
 )
 
 blobs = Table(

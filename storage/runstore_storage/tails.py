@@ -27,6 +27,7 @@ from runstore_storage.records import (
     RecordedEvent,
     RunKey,
 )
+from runstore_storage.signals import Signal
 from runstore_storage.store import EVERY_EVENT
 
 WINDOW_EVENTS = 1024
@@ -50,9 +51,8 @@ class RunTail:
     def __init__(self, key: RunKey, read_events: ReadEvents) -> None:
         self.key = key
         self.users = 0
-        self.mark = 0
+        self._grown = Signal()
         self._read_events = read_events
-        self._changed = asyncio.Event()
         self._is_stale = True
         self._refreshing: asyncio.Task[None] | None = None
         self._window: deque[RecordedEvent] = deque()
@@ -62,16 +62,15 @@ class RunTail:
 
     def wake(self) -> None:
         """Note that the run may have changed."""
-        self.mark += 1
         self._is_stale = True
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._grown.wake()
+
+    @property
+    def mark(self) -> int:
+        return self._grown.mark
 
     async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - see the contract
-        if self.mark == mark:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), timeout)
-        return self.mark != mark
+        return await self._grown.wait(mark, timeout)
 
     async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
         from_seq = max(from_seq, 1)

@@ -1,5 +1,7 @@
 """Wake-ups between processes: one coalesced NOTIFY after commits, one LISTEN per process.
 
+What is told: which runs grew, by their digests, and that the feed did.
+
 NOTIFY inside the write transaction would serialise commits, so it is sent after them on its own,
 and runs that grew while one is under way share the next. Losing one is harmless: tails poll.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from hashlib import blake2b
 from uuid import uuid4
@@ -21,11 +23,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from runstore_storage.engine import is_unavailable, reading
 from runstore_storage.errors import StorageUnavailable
 from runstore_storage.records import RunKey
+from runstore_storage.signals import Signal
 from runstore_storage.tails import Tails, digest
 
 # NOTIFY takes fewer than 8000 bytes; a digest and its comma are 17.
 DIGESTS_PER_NOTIFY = 400
 RECONNECT_SECONDS = 1.0
+FEED = "feed"  # no digest looks like this
 
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 _log = logging.getLogger(__name__)
@@ -47,6 +51,8 @@ class Wakeups:
         self._tails = tails
         self._channel = "runstore_" + blake2b(schema.encode(), digest_size=8).hexdigest()
         self._me = f"{os.getpid()}-{uuid4().hex[:8]}"
+        self.committed = Signal()
+        self.published = Signal()
         self._pending: set[str] = set()
         self._has_pending = asyncio.Event()
         self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._listen())]
@@ -54,7 +60,16 @@ class Wakeups:
     def announce(self, keys: Collection[RunKey]) -> None:
         """Wake this process's tails at once and the other processes soon."""
         self._tails.wake(keys)
-        self._pending.update(map(digest, keys))
+        self.committed.wake()
+        self._tell(map(digest, keys))
+
+    def announce_published(self) -> None:
+        """Wake those who follow the feed, here at once and elsewhere soon."""
+        self.published.wake()
+        self._tell([FEED])
+
+    def _tell(self, words: Iterable[str]) -> None:
+        self._pending.update(words)
         self._has_pending.set()
 
     async def close(self) -> None:
@@ -66,11 +81,11 @@ class Wakeups:
         while True:
             await self._has_pending.wait()
             self._has_pending.clear()
-            digests, self._pending = sorted(self._pending), set()
+            words, self._pending = sorted(self._pending), set()
             try:
                 async with reading(self._engine) as conn:
-                    for start in range(0, len(digests), DIGESTS_PER_NOTIFY):
-                        some = ",".join(digests[start : start + DIGESTS_PER_NOTIFY])
+                    for start in range(0, len(words), DIGESTS_PER_NOTIFY):
+                        some = ",".join(words[start : start + DIGESTS_PER_NOTIFY])
                         payload = {"channel": self._channel, "payload": f"{self._me}:{some}"}
                         await conn.execute(_NOTIFY, payload)
             except StorageUnavailable:
@@ -96,12 +111,21 @@ class Wakeups:
         try:
             await conn.add_listener(self._channel, self._heard)
             self._tails.wake_all()
+            self.committed.wake()
+            self.published.wake()
             await closed.wait()
         finally:
             with suppress(Exception):
                 await conn.close(timeout=1)
 
     def _heard(self, _conn: object, _pid: int, _channel: str, payload: object) -> None:
-        sender, _, digests = str(payload).partition(":")
-        if sender != self._me:
-            self._tails.wake_digests(digests.split(","))
+        sender, _, told = str(payload).partition(":")
+        if sender == self._me:
+            return
+        words = set(told.split(","))
+        if FEED in words:
+            words.remove(FEED)
+            self.published.wake()
+        if words:
+            self.committed.wake()
+            self._tails.wake_digests(words)

@@ -21,8 +21,10 @@ FREE = {
     FieldDescriptorProto.TYPE_BYTES,
 }
 # Written by the server, or read back from it.
-NOT_SENT = {"Run", "Event.seq", "Output.revision", "Payload.json"}
-ANSWERS = re.compile(r".*Response$|CaughtUp|Heartbeat|EndOfRun|EventBatch|ChainBreak")
+NOT_SENT = {"Run", "Event.seq", "Output.revision", "Payload.json", "FeedEntry", "Consumer"}
+ANSWERS = re.compile(
+    r".*Response$|(Feed)?(CaughtUp|Heartbeat)|EndOfRun|EventBatch|FeedBatch|ChainBreak"
+)
 
 
 @pytest.fixture(scope="module")

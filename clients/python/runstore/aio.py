@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore import aio_transport as transport
-from runstore import calls
+from runstore import calls, feed_calls
 from runstore.appending import DEFAULT_WINDOW
 from runstore.calls import Call
 from runstore.channels import (
@@ -24,9 +24,19 @@ from runstore.channels import (
     SERVING,
     VERIFY_SLICE,
     Metadata,
+    Stubs,
     target_of,
 )
 from runstore.errors import RunstoreError, from_rpc
+from runstore.feed import (
+    Consumer,
+    FeedEntry,
+    FeedFields,
+    FeedFollowing,
+    FeedItem,
+    FeedPage,
+    FollowFields,
+)
 from runstore.fields import (
     FIRST_EPOCH,
     Completion,
@@ -38,10 +48,9 @@ from runstore.fields import (
     SnapshotFields,
     event_of,
 )
-from runstore.following import Following, StreamFields, StreamQuery
+from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff
-from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore.values import (
     Appended,
     Claim,
@@ -99,7 +108,7 @@ class AsyncClient:
         self._metadata = tuple(metadata)
         self._backoff = Backoff()
         self._channel = transport.open_channel(target_of(target), credentials)
-        self._stub = RunServiceStub(self._channel)
+        self._stubs = Stubs(self._channel)
         self._check_health = self._channel.unary_unary(
             HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
         )
@@ -174,12 +183,14 @@ class AsyncClient:
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
-        return transport.Appender(self._stub, self._metadata, self._timeout, self._backoff, window)
+        return transport.Appender(
+            self._stubs.run_service, self._metadata, self._timeout, self._backoff, window
+        )
 
     async def send(self, call: Call[T]) -> T:
         """Send one call, again where that is safe and may help, until the timeout."""
         deadline, attempt = time.monotonic() + self._timeout, 0
-        method = getattr(self._stub, call.method)
+        method = self._stubs.method(call.service, call.method)
         while True:
             attempt += 1
             left = max(deadline - time.monotonic(), 0.001)
@@ -196,7 +207,57 @@ class AsyncClient:
 
     async def stream(self, query: StreamQuery) -> AsyncGenerator[StreamItem]:
         """Yield events and marks; a stream that breaks or falls silent is opened again."""
-        following = Following(query, self._backoff)
+        async with aclosing(self._follow(Following(query, self._backoff))) as items:
+            async for item in items:
+                yield item
+
+    async def read_feed(
+        self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
+    ) -> FeedPage:
+        """A page of the project's feed; the next one begins at its `next_position`."""
+        return await self.send(feed_calls.read_feed(self.project, from_position, page_size, where))
+
+    async def feed(
+        self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
+    ) -> AsyncGenerator[FeedEntry]:
+        """Yield the project's entries from a position on, or after what a consumer committed.
+
+        Each once and in order, for ever, over lost connections and server restarts.
+        """
+        async with aclosing(self.follow_feed(from_position, consumer=consumer, **fields)) as items:
+            async for item in items:
+                if isinstance(item, FeedEntry):
+                    yield item
+
+    async def follow_feed(
+        self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
+    ) -> AsyncGenerator[FeedItem]:
+        """As `feed`, with the marks between entries, which say how far it got."""
+        following = FeedFollowing(self.project, from_position, consumer, fields, self._backoff)
+        async with aclosing(self._follow(following)) as items:
+            async for item in items:
+                yield item
+
+    async def commit_position(self, consumer: str, position: int) -> Consumer:
+        """Note that a consumer is done with every entry up to `position`."""
+        return await self.send(feed_calls.commit(self.project, consumer, position))
+
+    async def reset_consumer(self, consumer: str, position: int = 0) -> Consumer:
+        """Set a consumer back or forth."""
+        return await self.send(feed_calls.reset(self.project, consumer, position))
+
+    async def get_consumer(self, consumer: str) -> Consumer:
+        """One consumer; `ConsumerNotFound` before its first commit."""
+        return await self.send(feed_calls.get_consumer(self.project, consumer))
+
+    async def list_consumers(self) -> AsyncIterator[Consumer]:
+        """Yield the project's consumers by name."""
+        async for consumer in self._pages(
+            lambda token: feed_calls.list_consumers(self.project, token)
+        ):
+            yield consumer
+
+    async def _follow(self, following: Follows[T]) -> AsyncGenerator[T]:
         while not following.is_over:
             try:
                 async with aclosing(self._receive(following)) as items:
@@ -208,8 +269,9 @@ class AsyncClient:
                     raise
                 await asyncio.sleep(delay)
 
-    async def _receive(self, following: Following) -> AsyncGenerator[StreamItem]:
-        call = self._stub.StreamEvents(following.request(), metadata=self._metadata)
+    async def _receive(self, following: Follows[T]) -> AsyncGenerator[T]:
+        method = self._stubs.method(following.service, following.method)
+        call = method(following.request(), metadata=self._metadata)
         try:
             async with aclosing(transport.messages(call, following.silence_seconds)) as messages:
                 async for message in messages:

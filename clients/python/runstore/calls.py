@@ -42,6 +42,7 @@ from runstore.values import (
 )
 
 T = TypeVar("T")
+Answer = Callable[[Any], T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Call(Generic[T]):
 
     method: str
     request: Message
-    answer: Callable[[Any], T]
+    answer: Answer[T]
+    service: str = "run_service"
 
 
 def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
+
+from runstore.v1.feed_service_pb2_grpc import FeedServiceStub
+from runstore.v1.run_service_pb2_grpc import RunServiceStub
 
 DEFAULT_TARGET = "localhost:7411"
 TARGET_VARIABLE = "RUNSTORE_TARGET"
@@ -33,3 +37,15 @@ Metadata = Sequence[tuple[str, str]]
 def target_of(target: str | None) -> str:
     """The address asked for, or the environment's, or the default."""
     return target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET
+
+
+class Stubs:
+    """The calls of every service over one channel, of either kind."""
+
+    def __init__(self, channel: Any) -> None:
+        self.run_service: Any = RunServiceStub(channel)
+        self.feed_service: Any = FeedServiceStub(channel)
+
+    def method(self, service: str, name: str) -> Any:
+        """The call of one RPC."""
+        return getattr(getattr(self, service), name)

@@ -20,6 +20,8 @@ RunstoreError
 ├── OutcomeRequired
 ├── SnapshotAhead
 ├── UnknownRef               send the part in full
+├── ConsumerNotFound         it has not committed yet
+├── PositionAhead            a position the feed has not reached
 ├── Overloaded               the client has retried
 ├── Internal                 a defect of the service
 └── ProtocolError            the server broke its own contract
@@ -160,6 +162,14 @@ class UnknownRef(RunstoreError):
     pass
 
 
+class ConsumerNotFound(RunstoreError):
+    pass
+
+
+class PositionAhead(RunstoreError):
+    pass
+
+
 class Overloaded(RunstoreError):
     pass
 
@@ -189,6 +199,8 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "OUTCOME_REQUIRED": OutcomeRequired,
     "SNAPSHOT_AHEAD": SnapshotAhead,
     "UNKNOWN_REF": UnknownRef,
+    "CONSUMER_NOT_FOUND": ConsumerNotFound,
+    "POSITION_AHEAD": PositionAhead,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from google.protobuf.message import Message
 
 from runstore import wire
 from runstore.errors import ProtocolError, RunstoreError
@@ -19,6 +22,8 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore.values import CaughtUp, EndOfRun, Event, Heartbeat, Outcome, StreamItem
 
 MISSED_HEARTBEATS = 3
+
+T_co = TypeVar("T_co", covariant=True)
 
 
 class StreamFields(FilterFields, total=False):
@@ -50,8 +55,39 @@ class StreamQuery:
         return bool(self.types or self.node_ids or self.tags)
 
 
+class Follows(Protocol[T_co]):
+    """A stream that goes on after it broke, whatever it brings."""
+
+    @property
+    def service(self) -> str: ...
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def is_over(self) -> bool: ...
+
+    @property
+    def silence_seconds(self) -> float:
+        """How long a live stream may be silent before it is taken for dead."""
+
+    def request(self) -> Message:
+        """What to ask for now: everything not delivered yet."""
+
+    def take(self, message: Any) -> Iterator[T_co]:
+        """Yield what the message brings, each item once; note how far the stream got."""
+
+    def retry_delay(self, error: RunstoreError) -> float | None:
+        """How long to wait before the stream is opened again; None when it is given up."""
+
+    def ended(self) -> None:
+        """The server ended the stream with OK; raise `ProtocolError` where it may not."""
+
+
 class Following:
-    """Where a stream stands. A stream that broke is opened again with `request()`."""
+    """Where a stream of a run's events stands."""
+
+    service, method = "run_service", "StreamEvents"
 
     def __init__(self, query: StreamQuery, backoff: Backoff) -> None:
         self._query = query
@@ -61,11 +97,9 @@ class Following:
 
     @property
     def silence_seconds(self) -> float:
-        """How long a live stream may be silent before it is taken for dead."""
         return self._query.heartbeat_seconds * MISSED_HEARTBEATS
 
     def request(self) -> rpc.StreamEventsRequest:
-        """What to ask for now: everything not delivered yet."""
         query = self._query
         return rpc.StreamEventsRequest(
             project=query.project,
@@ -80,7 +114,6 @@ class Following:
         )
 
     def take(self, message: rpc.StreamEventsResponse) -> Iterator[StreamItem]:
-        """Yield what the message brings, each event once; note how far the stream got."""
         self._patience.renew()
         kind = message.WhichOneof("message")
         if kind == "events":
@@ -98,11 +131,9 @@ class Following:
             yield EndOfRun(end.last_seq, Outcome(end.outcome))
 
     def retry_delay(self, error: RunstoreError) -> float | None:
-        """How long to wait before the stream is opened again; None when it is given up."""
         return self._patience.delay(error)
 
     def ended(self) -> None:
-        """The server ended the stream with OK: right for one that does not follow."""
         if self._query.follow and not self.is_over:
             raise ProtocolError("the server ended a followed stream before the run's end")
         self.is_over = True

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from runstore import calls
+from runstore import calls, feed_calls
 from runstore import sync_transport as transport
 from runstore.appending import DEFAULT_WINDOW
 from runstore.calls import Call
@@ -23,9 +23,19 @@ from runstore.channels import (
     SERVING,
     VERIFY_SLICE,
     Metadata,
+    Stubs,
     target_of,
 )
 from runstore.errors import RunstoreError, from_rpc
+from runstore.feed import (
+    Consumer,
+    FeedEntry,
+    FeedFields,
+    FeedFollowing,
+    FeedItem,
+    FeedPage,
+    FollowFields,
+)
 from runstore.fields import (
     FIRST_EPOCH,
     Completion,
@@ -37,10 +47,9 @@ from runstore.fields import (
     SnapshotFields,
     event_of,
 )
-from runstore.following import Following, StreamFields, StreamQuery
+from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff
-from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore.values import (
     Appended,
     Claim,
@@ -98,7 +107,7 @@ class Client:
         self._metadata = tuple(metadata)
         self._backoff = Backoff()
         self._channel = transport.open_channel(target_of(target), credentials)
-        self._stub = RunServiceStub(self._channel)
+        self._stubs = Stubs(self._channel)
         self._check_health = self._channel.unary_unary(
             HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
         )
@@ -169,12 +178,14 @@ class Client:
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
-        return transport.Appender(self._stub, self._metadata, self._timeout, self._backoff, window)
+        return transport.Appender(
+            self._stubs.run_service, self._metadata, self._timeout, self._backoff, window
+        )
 
     def send(self, call: Call[T]) -> T:
         """Send one call, again where that is safe and may help, until the timeout."""
         deadline, attempt = time.monotonic() + self._timeout, 0
-        method = getattr(self._stub, call.method)
+        method = self._stubs.method(call.service, call.method)
         while True:
             attempt += 1
             left = max(deadline - time.monotonic(), 0.001)
@@ -191,7 +202,55 @@ class Client:
 
     def stream(self, query: StreamQuery) -> Generator[StreamItem]:
         """Yield events and marks; a stream that breaks or falls silent is opened again."""
-        following = Following(query, self._backoff)
+        with closing(self._follow(Following(query, self._backoff))) as items:
+            for item in items:
+                yield item
+
+    def read_feed(
+        self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
+    ) -> FeedPage:
+        """A page of the project's feed; the next one begins at its `next_position`."""
+        return self.send(feed_calls.read_feed(self.project, from_position, page_size, where))
+
+    def feed(
+        self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
+    ) -> Generator[FeedEntry]:
+        """Yield the project's entries from a position on, or after what a consumer committed.
+
+        Each once and in order, for ever, over lost connections and server restarts.
+        """
+        with closing(self.follow_feed(from_position, consumer=consumer, **fields)) as items:
+            for item in items:
+                if isinstance(item, FeedEntry):
+                    yield item
+
+    def follow_feed(
+        self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
+    ) -> Generator[FeedItem]:
+        """As `feed`, with the marks between entries, which say how far it got."""
+        following = FeedFollowing(self.project, from_position, consumer, fields, self._backoff)
+        with closing(self._follow(following)) as items:
+            for item in items:
+                yield item
+
+    def commit_position(self, consumer: str, position: int) -> Consumer:
+        """Note that a consumer is done with every entry up to `position`."""
+        return self.send(feed_calls.commit(self.project, consumer, position))
+
+    def reset_consumer(self, consumer: str, position: int = 0) -> Consumer:
+        """Set a consumer back or forth."""
+        return self.send(feed_calls.reset(self.project, consumer, position))
+
+    def get_consumer(self, consumer: str) -> Consumer:
+        """One consumer; `ConsumerNotFound` before its first commit."""
+        return self.send(feed_calls.get_consumer(self.project, consumer))
+
+    def list_consumers(self) -> Iterator[Consumer]:
+        """Yield the project's consumers by name."""
+        for consumer in self._pages(lambda token: feed_calls.list_consumers(self.project, token)):
+            yield consumer
+
+    def _follow(self, following: Follows[T]) -> Generator[T]:
         while not following.is_over:
             try:
                 with closing(self._receive(following)) as items:
@@ -203,8 +262,9 @@ class Client:
                     raise
                 time.sleep(delay)
 
-    def _receive(self, following: Following) -> Generator[StreamItem]:
-        call = self._stub.StreamEvents(following.request(), metadata=self._metadata)
+    def _receive(self, following: Follows[T]) -> Generator[T]:
+        method = self._stubs.method(following.service, following.method)
+        call = method(following.request(), metadata=self._metadata)
         try:
             with closing(transport.messages(call, following.silence_seconds)) as messages:
                 for message in messages:

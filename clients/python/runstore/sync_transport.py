@@ -7,11 +7,11 @@ from collections.abc import Generator
 from typing import Protocol
 
 import grpc
+from google.protobuf.message import Message
 
 from runstore.channels import OPTIONS
 from runstore.errors import silence
 from runstore.sync_appender import Appender
-from runstore.v1.run_service_pb2 import StreamEventsResponse
 
 __all__ = ["Appender", "messages", "open_channel"]
 
@@ -19,7 +19,7 @@ __all__ = ["Appender", "messages", "open_channel"]
 class Stream(Protocol):
     """A server stream that can be cancelled from another thread."""
 
-    def __next__(self) -> StreamEventsResponse: ...
+    def __next__(self) -> Message: ...
 
     def cancel(self) -> object: ...
 
@@ -30,7 +30,7 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
     return grpc.insecure_channel(address, options=OPTIONS)
 
 
-def messages(call: Stream, silence_seconds: float) -> Generator[StreamEventsResponse]:
+def messages(call: Stream, silence_seconds: float) -> Generator[Message]:
     """Yield what the stream brings; raise `Unavailable` when it is silent for too long."""
     is_silent = threading.Event()  # for good: the watch may end the call just as a message comes
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
@@ -28,3 +29,19 @@ def duration(micros: int) -> duration_pb2.Duration:
 
 def micros_of(message: duration_pb2.Duration) -> int:
     return message.seconds * _MICROS + message.nanos // 1000
+
+
+class Beating(Protocol):
+    """A request that may say how long its stream may be silent."""
+
+    @property
+    def heartbeat_interval(self) -> duration_pb2.Duration: ...
+
+    def HasField(self, field_name: Literal["heartbeat_interval"], /) -> bool: ...  # noqa: N802 - protobuf's name
+
+
+def heartbeat_seconds(request: Beating, default: float) -> float:
+    """The longest silence the request asks for."""
+    if not request.HasField("heartbeat_interval"):
+        return default
+    return micros_of(request.heartbeat_interval) / 1e6

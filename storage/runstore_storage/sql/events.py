@@ -45,7 +45,7 @@ _NEW_COLUMNS = (
 )
 _INSERT = text(insert_rows("events", _NEW_COLUMNS))
 
-_SELECTED = (
+SELECTED = (
     "seq, recorded_at, hash, type, event_id, payload_json::text, payload_binary, payload_type,"
     " node_id, actor, model, tool, tags, trace_parent, occurred_at, payload_bytes, "
     + ", ".join(USAGE)
@@ -120,9 +120,9 @@ async def page(
 
     The page ends with the event whose payload reaches `max_bytes`.
     """
-    conditions, values = _where(where)
+    wanted, values = conditions(where)
     found = await conn.execute(
-        text(_PAGE.format(selected=_SELECTED, where=conditions)),
+        text(_PAGE.format(selected=SELECTED, where=wanted)),
         {
             "run": run,
             "from_seq": from_seq,
@@ -145,7 +145,7 @@ async def hash_at(conn: AsyncConnection, run: int, seq: int) -> bytes | None:
 
 
 def recorded_event(row: Sequence[Any]) -> RecordedEvent:
-    """The event of a row in the order of `_SELECTED`."""
+    """The event of a row in the order of `SELECTED`."""
     return RecordedEvent(
         seq=row[0],
         recorded_at=row[1],
@@ -167,13 +167,14 @@ def recorded_event(row: Sequence[Any]) -> RecordedEvent:
     )
 
 
-def _where(where: EventFilter) -> tuple[str, dict[str, list[str]]]:
-    conditions = {
+def conditions(where: EventFilter) -> tuple[str, dict[str, list[str]]]:
+    """What follows AND in a WHERE clause over events, and its parameters."""
+    possible = {
         "types": ("type = ANY(:types)", where.types),
         "node_ids": ("node_id = ANY(:node_ids)", where.node_ids),
         "tags": ("tags @> :tags", where.tags),
     }
-    asked = {name: (sql, list(values)) for name, (sql, values) in conditions.items() if values}
+    asked = {name: (sql, list(values)) for name, (sql, values) in possible.items() if values}
     return (
         "".join(f" AND {sql}" for sql, _ in asked.values()),
         {name: values for name, (_, values) in asked.items()},

@@ -47,13 +47,13 @@ class Head:
 
 
 _FIND = text(
-    f"SELECT {SELECTED} FROM runs r JOIN run_heads h USING (run)"  # noqa: S608 - names are our own
+    f"SELECT {SELECTED} FROM runs r JOIN run_heads h USING (run)"
     " WHERE r.project = :project AND r.run_id = :run_id"
 )
 
 # Locked in the order of `run`, so that two batches never wait for each other in a circle.
 _LOCK = text(
-    f"SELECT r.project, r.run_id, clock_timestamp(), {SELECTED}"  # noqa: S608 - names are our own
+    f"SELECT r.project, r.run_id, clock_timestamp(), {SELECTED}"
     " FROM unnest(CAST(:projects AS text[]), CAST(:run_ids AS text[])) AS k(project, run_id)"
     " JOIN runs r ON r.project = k.project AND r.run_id = k.run_id"
     " JOIN run_heads h ON h.run = r.run"
@@ -61,7 +61,7 @@ _LOCK = text(
 )
 
 _UPDATE = text(
-    "UPDATE run_heads h SET "  # noqa: S608 - names are our own
+    "UPDATE run_heads h SET "
     + ", ".join(f"{name} = new.{name}" for name, _ in COLUMNS[1:])
     + " FROM unnest("
     + ", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in COLUMNS)
@@ -69,7 +69,7 @@ _UPDATE = text(
 )
 
 _INSERT = text(
-    f"INSERT INTO run_heads ({', '.join(name for name, _ in COLUMNS)})"  # noqa: S608 - names are our own
+    f"INSERT INTO run_heads ({', '.join(name for name, _ in COLUMNS)})"
     f" VALUES ({', '.join(':' + name for name, _ in COLUMNS)})"
 )
 

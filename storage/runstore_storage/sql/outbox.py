@@ -7,12 +7,38 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.feed_records import Lag
 from runstore_storage.sql.columns import by_column, insert_rows
 
 _COLUMNS = (("run", "bigint"), ("first_seq", "bigint"), ("last_seq", "bigint"))
 _INSERT = text(insert_rows("outbox", _COLUMNS))
+_LAST_ID = text("SELECT max(id) FROM outbox")
+_HOLDS_UP_TO = text("SELECT EXISTS (SELECT FROM outbox WHERE id <= :id)")
+_LAG = text("""
+    SELECT coalesce(sum(o.last_seq - o.first_seq + 1), 0)::bigint,
+           coalesce(extract(epoch FROM clock_timestamp() - min(
+               (SELECT recorded_at FROM events e WHERE e.run = o.run AND e.seq = o.first_seq)
+           ) FILTER (WHERE o.id = oldest.id)), 0)::double precision
+    FROM outbox o, (SELECT min(id) AS id FROM outbox) AS oldest
+""")
 
 
 async def insert(conn: AsyncConnection, ranges: Sequence[tuple[int, int, int]]) -> None:
     """Note ranges (run, first_seq, last_seq) for publication."""
     await conn.execute(_INSERT, by_column(_COLUMNS, ranges))
+
+
+async def last_id(conn: AsyncConnection) -> int:
+    """The newest row's id, 0 when there is none."""
+    return (await conn.execute(_LAST_ID)).scalar_one() or 0
+
+
+async def holds_up_to(conn: AsyncConnection, row_id: int) -> bool:
+    """True while a row with that id or a smaller one waits."""
+    return bool((await conn.execute(_HOLDS_UP_TO, {"id": row_id})).scalar_one())
+
+
+async def lag(conn: AsyncConnection) -> Lag:
+    """Events that wait, and for how long the oldest has."""
+    events, seconds = (await conn.execute(_LAG)).one()
+    return Lag(events, max(seconds, 0.0))

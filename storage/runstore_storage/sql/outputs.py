@@ -38,7 +38,7 @@ _COLUMNS = (
 )
 _INSERT = text(insert_rows("outputs", _COLUMNS))
 _GET = text(
-    "SELECT payload_json::text, payload_binary, payload_type, schema_hash, plan_version_id,"  # noqa: S608 - names are our own
+    "SELECT payload_json::text, payload_binary, payload_type, schema_hash, plan_version_id,"
     " provenance_json::text, provenance_binary, provenance_type,"
     " statistics_json::text, statistics_binary, statistics_type,"
     f" {', '.join(USAGE)}, outcome, revision, completed_at FROM outputs"

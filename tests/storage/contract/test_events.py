@@ -248,14 +248,15 @@ async def test_usage_adds_up_in_the_run(store: PostgresStore, key: RunKey) -> No
     assert (await store.get_run(key)).usage == Usage(20, 40, 10, 600, 2000)
 
 
-async def test_every_event_is_noted_once_for_publication(store: PostgresStore, key: RunKey) -> None:
-    await store.append_events(key, [Event("a"), Event("b", event_id="b")])
-    await store.append_events(key, [Event("b", event_id="b")])
-    await store.put_snapshot(key, Snapshot(reason=SnapshotReason.PAUSE), events=[Event("c")])
-    await store.resume_run(key, namespace="", request_id="", actor="", limit=1)
-    await store.complete_run(key, Completion(Outcome.SUCCEEDED, events=(Event("d"),)))
+async def test_every_event_is_noted_once_for_publication(own: PostgresStore) -> None:
+    key = (await own.save_run(NewRun("p", "run"))).run.key
+    await own.append_events(key, [Event("a"), Event("b", event_id="b")])
+    await own.append_events(key, [Event("b", event_id="b")])
+    await own.put_snapshot(key, Snapshot(reason=SnapshotReason.PAUSE), events=[Event("c")])
+    await own.resume_run(key, namespace="", request_id="", actor="", limit=1)
+    await own.complete_run(key, Completion(Outcome.SUCCEEDED, events=(Event("d"),)))
 
-    async with store._engine.connect() as conn:
+    async with own._engine.connect() as conn:
         found = await conn.exec_driver_sql(
             "SELECT first_seq, last_seq FROM outbox JOIN runs USING (run)"
             " WHERE project = $1 ORDER BY id",

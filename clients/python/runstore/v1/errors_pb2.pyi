@@ -96,6 +96,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT. The run was to be completed without an outcome, and no external engine owns its
     status. Metadata: run_id. Say how it ended.
     """
+    ERROR_REASON_CONSUMER_NOT_FOUND: _ErrorReason.ValueType  # 20
+    """NOT_FOUND. The project's feed has no such consumer. Metadata: project, consumer. It has not
+    committed yet; start from the beginning.
+    """
+    ERROR_REASON_POSITION_AHEAD: _ErrorReason.ValueType  # 21
+    """OUT_OF_RANGE. The position is beyond the feed's last one. Metadata: position, last_position.
+    Commit only what was delivered; the client holds a position of another database.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id.
     Metadata: request_id. Report it.
@@ -180,6 +188,14 @@ and retry writes with the same ids.
 ERROR_REASON_OUTCOME_REQUIRED: ErrorReason.ValueType  # 19
 """INVALID_ARGUMENT. The run was to be completed without an outcome, and no external engine owns its
 status. Metadata: run_id. Say how it ended.
+"""
+ERROR_REASON_CONSUMER_NOT_FOUND: ErrorReason.ValueType  # 20
+"""NOT_FOUND. The project's feed has no such consumer. Metadata: project, consumer. It has not
+committed yet; start from the beginning.
+"""
+ERROR_REASON_POSITION_AHEAD: ErrorReason.ValueType  # 21
+"""OUT_OF_RANGE. The position is beyond the feed's last one. Metadata: position, last_position.
+Commit only what was delivered; the client holds a position of another database.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id.

@@ -1,0 +1,84 @@
+"""What happens to events after they are committed: published, counted, delivered to sinks.
+
+None of it is on the write path. Without any process doing it events wait in the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from runstore_storage.errors import StorageUnavailable
+from runstore_storage.feed_records import RELAY, USAGE_COUNTS
+from runstore_storage.feed_store import FeedStore
+
+from runstore_server.duties import Worker
+
+# Under load this many seconds of commits are published, or counted, at once.
+PUBLISH_PAUSE = 0.02
+COUNT_PAUSE = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+class Relay:
+    """This process's share of the work on the feed."""
+
+    def __init__(
+        self, feed: FeedStore, *, poll_seconds: float, others: Sequence[Worker] = ()
+    ) -> None:
+        self._feed = feed
+        self.workers = (
+            Worker(
+                feed,
+                RELAY,
+                feed.publish,
+                feed.committed,
+                poll_seconds=poll_seconds,
+                pause_seconds=PUBLISH_PAUSE,
+            ),
+            Worker(
+                feed,
+                USAGE_COUNTS,
+                feed.count_usage,
+                feed.published,
+                poll_seconds=poll_seconds,
+                pause_seconds=COUNT_PAUSE,
+            ),
+            *others,
+        )
+
+    def start(self) -> None:
+        """Begin with every duty nobody else has."""
+        for worker in self.workers:
+            worker.start()
+
+    async def drain(self) -> None:
+        """Return when all that was committed before is published, counted and delivered.
+
+        Whichever processes do it. A sink that is down is waited for: bound the wait.
+        """
+        await self._feed.drain()
+        last = (await self._feed.read_feed("", 1 << 62, limit=1)).last_position
+        names = {worker.name for worker in self.workers} - {RELAY}
+        while True:
+            mark = self._feed.published.mark
+            behind = [
+                duty
+                for duty in await self._feed.list_duties()
+                if duty.name in names and duty.position < last
+            ]
+            if not behind:
+                return
+            await self._feed.published.wait(mark, 0.05)
+
+    async def stop(self, patience_seconds: float = 0.0) -> None:
+        """Leave every duty to others, after publishing what is committed where that is ours."""
+        publisher = self.workers[0]
+        if publisher.is_leading and patience_seconds:
+            try:
+                await asyncio.wait_for(self._feed.drain(), patience_seconds)
+            except (TimeoutError, StorageUnavailable):
+                _log.warning("events wait in the outbox for another process")
+        await asyncio.gather(*(worker.stop() for worker in self.workers))

@@ -1,0 +1,114 @@
+"""FeedService: the feed of a project and its named consumers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from runstore.v1 import feed_service_pb2 as rpc
+from runstore.v1.feed_service_pb2_grpc import FeedServiceServicer
+from runstore_storage.errors import ConsumerNotFound
+from runstore_storage.feed_store import FeedStore
+
+from runstore_server import page_tokens
+from runstore_server.convert.feed import consumer_message, entry_message, feed_filter_of
+from runstore_server.convert.runs import project_of
+from runstore_server.convert.times import heartbeat_seconds
+from runstore_server.feed_stream import FeedItem, Live, Silence, follow
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.validation import validate
+
+DEFAULT_PAGE = 100
+
+
+class FeedService(FeedServiceServicer):
+    def __init__(self, feed: FeedStore, lifecycle: Lifecycle, *, default_heartbeat: float) -> None:
+        self._feed = feed
+        self._lifecycle = lifecycle
+        self._default_heartbeat = default_heartbeat
+
+    async def ReadFeed(self, request: rpc.ReadFeedRequest, _context: Any) -> rpc.ReadFeedResponse:
+        validate(request)
+        page = await self._feed.read_feed(
+            project_of(request.project),
+            request.from_position,
+            limit=request.page_size or DEFAULT_PAGE,
+            where=feed_filter_of(request.filter),
+        )
+        return rpc.ReadFeedResponse(
+            entries=[entry_message(entry) for entry in page.entries],
+            next_position=page.next_position,
+            last_position=page.last_position,
+        )
+
+    async def FollowFeed(
+        self, request: rpc.FollowFeedRequest, _context: Any
+    ) -> AsyncIterator[rpc.FollowFeedResponse]:
+        validate(request)
+        async for item in follow(
+            self._feed,
+            self._lifecycle,
+            project_of(request.project),
+            await self._start(request),
+            where=feed_filter_of(request.filter),
+            heartbeat_seconds=heartbeat_seconds(request, self._default_heartbeat),
+        ):
+            yield _response(item)
+
+    async def CommitPosition(
+        self, request: rpc.CommitPositionRequest, _context: Any
+    ) -> rpc.CommitPositionResponse:
+        validate(request)
+        consumer = await self._feed.commit_position(
+            project_of(request.project), request.consumer, request.position
+        )
+        return rpc.CommitPositionResponse(consumer=consumer_message(consumer))
+
+    async def GetConsumer(
+        self, request: rpc.GetConsumerRequest, _context: Any
+    ) -> rpc.GetConsumerResponse:
+        validate(request)
+        consumer = await self._feed.get_consumer(project_of(request.project), request.consumer)
+        return rpc.GetConsumerResponse(consumer=consumer_message(consumer))
+
+    async def ListConsumers(
+        self, request: rpc.ListConsumersRequest, _context: Any
+    ) -> rpc.ListConsumersResponse:
+        validate(request)
+        token = request.page_token
+        consumers, has_more = await self._feed.list_consumers(
+            project_of(request.project),
+            limit=request.page_size or DEFAULT_PAGE,
+            after=page_tokens.read(request, token)[0] if token else "",
+        )
+        return rpc.ListConsumersResponse(
+            consumers=[consumer_message(each) for each in consumers],
+            next_page_token=page_tokens.issue(request, [consumers[-1].name]) if has_more else "",
+        )
+
+    async def ResetConsumer(
+        self, request: rpc.ResetConsumerRequest, _context: Any
+    ) -> rpc.ResetConsumerResponse:
+        validate(request)
+        consumer = await self._feed.reset_consumer(
+            project_of(request.project), request.consumer, request.position
+        )
+        return rpc.ResetConsumerResponse(consumer=consumer_message(consumer))
+
+    async def _start(self, request: rpc.FollowFeedRequest) -> int:
+        if not request.consumer:
+            return request.from_position
+        try:
+            consumer = await self._feed.get_consumer(project_of(request.project), request.consumer)
+        except ConsumerNotFound:
+            return 0
+        return consumer.position + 1
+
+
+def _response(item: FeedItem) -> rpc.FollowFeedResponse:
+    if isinstance(item, Live):
+        return rpc.FollowFeedResponse(caught_up=rpc.FeedCaughtUp(position=item.position))
+    if isinstance(item, Silence):
+        return rpc.FollowFeedResponse(heartbeat=rpc.FeedHeartbeat(position=item.position))
+    entries = [entry_message(entry) for entry in item]
+    return rpc.FollowFeedResponse(entries=rpc.FeedBatch(entries=entries))

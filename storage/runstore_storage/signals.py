@@ -1,0 +1,27 @@
+"""Wake-ups inside one process."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+
+class Signal:
+    """Something may have changed. Take `mark` before looking, wait with it after."""
+
+    def __init__(self) -> None:
+        self.mark = 0
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """End every wait."""
+        self.mark += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on silence
+        """Wait for a wake-up since `mark`; False when `timeout` seconds passed without one."""
+        if self.mark == mark:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), timeout)
+        return self.mark != mark

@@ -1,0 +1,47 @@
+"""consumers: named readers of a project's feed and how far they have come."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.feed_records import Consumer
+
+_RETURNED = (
+    "name, position, (SELECT position FROM duties WHERE name = 'relay'), created_at, committed_at"
+)
+_COMMIT = text(f"""
+    INSERT INTO consumers (project, name, position, created_at, committed_at)
+    VALUES (:project, :name, :position, clock_timestamp(), clock_timestamp())
+    ON CONFLICT ON CONSTRAINT pk_consumers DO UPDATE
+        SET position = excluded.position, committed_at = excluded.committed_at
+        WHERE consumers.position < excluded.position OR :may_go_back
+    RETURNING {_RETURNED}
+""")
+_GET = text(f"SELECT {_RETURNED} FROM consumers WHERE project = :project AND name = :name")
+_PAGE = text(
+    f"SELECT {_RETURNED} FROM consumers WHERE project = :project AND name > :after"
+    " ORDER BY name LIMIT :limit"
+)
+
+
+async def commit(
+    conn: AsyncConnection, project: str, name: str, position: int, *, may_go_back: bool
+) -> None:
+    """Set a consumer's position, or leave a greater one as it is."""
+    values = {"project": project, "name": name, "position": position, "may_go_back": may_go_back}
+    await conn.execute(_COMMIT, values)
+
+
+async def get(conn: AsyncConnection, project: str, name: str) -> Consumer | None:
+    """One consumer."""
+    row = (await conn.execute(_GET, {"project": project, "name": name})).one_or_none()
+    return Consumer(*row) if row else None
+
+
+async def page(
+    conn: AsyncConnection, project: str, *, limit: int, after: str
+) -> tuple[Consumer, ...]:
+    """Consumers by name."""
+    values = {"project": project, "limit": limit, "after": after}
+    return tuple(Consumer(*row) for row in await conn.execute(_PAGE, values))

@@ -1,0 +1,47 @@
+"""dead_letters: entries that a sink gave up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.feed_records import DeadLetter
+
+_INSERT = text("""
+    INSERT INTO dead_letters (sink, position, attempts, error, failed_at)
+    SELECT :sink, l.position, l.attempts, l.error, clock_timestamp()
+    FROM unnest(CAST(:positions AS bigint[]), CAST(:attempts AS integer[]), CAST(:errors AS text[]))
+         AS l(position, attempts, error)
+    ON CONFLICT ON CONSTRAINT uq_dead_letters_position DO NOTHING
+""")
+_PAGE = text(
+    "SELECT sink, position, attempts, error, failed_at, id FROM dead_letters"
+    " WHERE sink = :sink AND id > :after ORDER BY id LIMIT :limit"
+)
+_REMOVE = text("DELETE FROM dead_letters WHERE id = :id RETURNING id")
+
+
+async def insert(conn: AsyncConnection, sink: str, letters: Sequence[DeadLetter]) -> None:
+    """Keep letters of one sink."""
+    values = {
+        "sink": sink,
+        "positions": [each.position for each in letters],
+        "attempts": [each.attempts for each in letters],
+        "errors": [each.error for each in letters],
+    }
+    await conn.execute(_INSERT, values)
+
+
+async def page(
+    conn: AsyncConnection, sink: str, *, limit: int, after: int
+) -> tuple[DeadLetter, ...]:
+    """Letters of a sink in the order in which they were given up."""
+    values = {"sink": sink, "limit": limit, "after": after}
+    return tuple(DeadLetter(*row) for row in await conn.execute(_PAGE, values))
+
+
+async def remove(conn: AsyncConnection, letter_id: int) -> bool:
+    """Forget a letter; False when it is gone already."""
+    return (await conn.execute(_REMOVE, {"id": letter_id})).one_or_none() is not None

@@ -1,0 +1,78 @@
+"""duties: work on the feed that one process at a time does, and how far it is done."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.feed_records import Duty
+
+# The longest a duty stays with a holder that died.
+LEASE_SECONDS = 4
+
+_LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
+
+_TAKE = text(
+    f"UPDATE duties SET holder = :holder, expires_at = {_LEASE}"
+    " WHERE name = :name AND (holder = :holder OR expires_at < clock_timestamp())"
+    " RETURNING position"
+)
+_CREATE = text(
+    f"INSERT INTO duties (name, holder, expires_at) VALUES (:name, :holder, {_LEASE})"
+    " ON CONFLICT ON CONSTRAINT pk_duties DO NOTHING RETURNING position"
+)
+_FENCE = text("SELECT position FROM duties WHERE name = :name AND holder = :holder FOR UPDATE")
+_ADVANCE = text(
+    "UPDATE duties SET position = :position WHERE name = :name AND holder = :holder"
+    " RETURNING position"
+)
+_RELEASE = text(
+    "UPDATE duties SET holder = '', expires_at = '-infinity'"
+    " WHERE name = :name AND holder = :holder"
+)
+_RESTART = text(
+    f"UPDATE duties SET position = 0, holder = :holder, expires_at = {_LEASE} WHERE name = :name"
+)
+_LIST = text(
+    "SELECT name, position, CASE WHEN expires_at < clock_timestamp() THEN '' ELSE holder END"
+    " FROM duties ORDER BY name"
+)
+
+
+async def take(conn: AsyncConnection, name: str, holder: str) -> int | None:
+    """Take or renew a duty; its position, or None while another has it."""
+    values = {"name": name, "holder": holder}
+    position: int | None = (await conn.execute(_TAKE, values)).scalar_one_or_none()
+    if position is None:
+        position = (await conn.execute(_CREATE, values)).scalar_one_or_none()
+    return position
+
+
+async def fence(conn: AsyncConnection, name: str, holder: str) -> int | None:
+    """Keep the duty from changing hands until the transaction ends; None when it has."""
+    found = await conn.execute(_FENCE, {"name": name, "holder": holder})
+    position: int | None = found.scalar_one_or_none()
+    return position
+
+
+async def advance(conn: AsyncConnection, name: str, holder: str, position: int) -> int | None:
+    """Set how far the duty is done; None when the holder has lost it."""
+    found = await conn.execute(_ADVANCE, {"name": name, "holder": holder, "position": position})
+    advanced: int | None = found.scalar_one_or_none()
+    return advanced
+
+
+async def release(conn: AsyncConnection, name: str, holder: str) -> None:
+    """Let the next that asks have the duty."""
+    await conn.execute(_RELEASE, {"name": name, "holder": holder})
+
+
+async def restart(conn: AsyncConnection, name: str, holder: str) -> None:
+    """Take the duty from whoever has it, back at position 0."""
+    await take(conn, name, holder)
+    await conn.execute(_RESTART, {"name": name, "holder": holder})
+
+
+async def every(conn: AsyncConnection) -> tuple[Duty, ...]:
+    """All duties by name; one whose time is over has no holder."""
+    return tuple(Duty(*row) for row in await conn.execute(_LIST))

@@ -1,0 +1,165 @@
+"""feed: ranges of events in the order in which they were published.
+
+A row holds the events first_seq..last_seq of one run at consecutive positions that end with
+`last_position`, so an event's position is `last_position - last_seq + seq`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.feed_records import FeedEntry, FeedFilter
+from runstore_storage.records import EventFilter
+from runstore_storage.sql import events
+
+# Ranges turned into entries by one transaction, and looked at by one page.
+PUBLISHED_RANGES = 2000
+PAGE_RANGES = 1000
+
+_PUBLISH = text("""
+    WITH taken AS (
+        DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT :limit)
+        RETURNING id, run, first_seq, last_seq
+    ), placed AS (
+        INSERT INTO feed (last_position, run, first_seq, last_seq, project, published_at)
+        SELECT :position + sum(t.last_seq - t.first_seq + 1) OVER (ORDER BY t.id),
+               t.run, t.first_seq, t.last_seq, r.project, clock_timestamp()
+        FROM taken t JOIN runs r ON r.run = t.run
+        RETURNING last_position
+    )
+    UPDATE duties SET position = (SELECT max(last_position) FROM placed)
+    WHERE name = 'relay' AND EXISTS (SELECT FROM placed)
+    RETURNING position
+""")
+
+_LAST_POSITION = "(SELECT position FROM duties WHERE name = 'relay')"
+
+_RANGES = """
+    SELECT {last_position}, f.last_position, f.run, f.first_seq, f.last_seq, f.published_at
+    FROM (SELECT 1) AS always LEFT JOIN LATERAL (
+        SELECT * FROM feed WHERE last_position >= :from_position {where}
+        ORDER BY last_position LIMIT :limit
+    ) AS f ON true ORDER BY f.last_position
+"""
+_RANGES_OF_ALL = text(_RANGES.format(last_position=_LAST_POSITION, where=""))
+_RANGES_OF_PROJECT = text(
+    _RANGES.format(last_position=_LAST_POSITION, where="AND project = :project")
+)
+
+# As in a page of events, large payloads stay in TOAST until the outer query lets them through.
+_ENTRIES = """
+    SELECT position, project, run_id, labels::text, published_at, {selected} FROM (
+        SELECT *, sum(payload_bytes) OVER (ORDER BY position) - payload_bytes AS bytes_before FROM (
+            SELECT f.before + e.seq AS position, r.project, r.run_id, r.labels, f.published_at, e.*
+            FROM unnest(
+                CAST(:runs AS bigint[]), CAST(:first_seqs AS bigint[]),
+                CAST(:last_seqs AS bigint[]), CAST(:befores AS bigint[]),
+                CAST(:published_ats AS timestamptz[])
+            ) AS f(run, first_seq, last_seq, before, published_at)
+            JOIN runs r ON r.run = f.run {of_runs}
+            JOIN LATERAL (
+                SELECT * FROM events
+                WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq {of_events}
+            ) AS e ON true
+            ORDER BY position LIMIT :limit
+        ) AS page
+    ) AS measured WHERE bytes_before < :max_bytes ORDER BY position
+"""
+_PLACE_COLUMNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRange:
+    """One row of the feed."""
+
+    last_position: int
+    run: int
+    first_seq: int
+    last_seq: int
+    published_at: datetime
+
+    @property
+    def before(self) -> int:
+        """What a seq of the range is added to, to make its position."""
+        return self.last_position - self.last_seq
+
+
+async def publish(conn: AsyncConnection, position: int) -> int | None:
+    """Move the oldest rows of the outbox behind `position`; the new last one, None when empty.
+
+    The caller fences the relay's duty and read `position` under it.
+    """
+    found = await conn.execute(_PUBLISH, {"position": position, "limit": PUBLISHED_RANGES})
+    moved: int | None = found.scalar_one_or_none()
+    return moved
+
+
+async def last_position(conn: AsyncConnection) -> int:
+    """The newest entry's position."""
+    position: int = (await conn.execute(text(f"SELECT {_LAST_POSITION}"))).scalar_one()
+    return position
+
+
+async def ranges(
+    conn: AsyncConnection, project: str, from_position: int
+) -> tuple[list[FeedRange], int]:
+    """The next ranges of a project, or of all for "", and the feed's last position."""
+    values = {"project": project, "from_position": from_position, "limit": PAGE_RANGES}
+    statement = _RANGES_OF_PROJECT if project else _RANGES_OF_ALL
+    rows = (await conn.execute(statement, values)).all()
+    return [FeedRange(*row[1:]) for row in rows if row[1] is not None], rows[0][0]
+
+
+async def entries(
+    conn: AsyncConnection,
+    of: Sequence[FeedRange],
+    where: FeedFilter,
+    *,
+    limit: int,
+    max_bytes: int,
+) -> tuple[list[FeedEntry], bool]:
+    """The selected entries of some ranges, and whether they were cut before the ranges' end."""
+    of_events, values = events.conditions(EventFilter(types=where.types, tags=where.tags))
+    found = await conn.execute(
+        text(
+            _ENTRIES.format(
+                selected=events.SELECTED,
+                of_events=of_events,
+                of_runs="AND r.labels @> CAST(CAST(:labels AS text) AS jsonb)"
+                if where.labels
+                else "",
+            )
+        ),
+        {
+            "runs": [each.run for each in of],
+            "first_seqs": [each.first_seq for each in of],
+            "last_seqs": [each.last_seq for each in of],
+            "befores": [each.before for each in of],
+            "published_ats": [each.published_at for each in of],
+            "limit": limit,
+            "max_bytes": max_bytes,
+            **({"labels": json.dumps(dict(where.labels))} if where.labels else {}),
+            **values,
+        },
+    )
+    rows = found.all()
+    is_cut = len(rows) == limit or sum(row.payload_bytes for row in rows) >= max_bytes
+    return [_entry(row) for row in rows], is_cut
+
+
+def _entry(row: Sequence[Any]) -> FeedEntry:
+    return FeedEntry(
+        position=row[0],
+        project=row[1],
+        run_id=row[2],
+        labels=json.loads(row[3]),
+        published_at=row[4],
+        recorded=events.recorded_event(row[_PLACE_COLUMNS:]),
+    )

@@ -1,0 +1,41 @@
+"""usage_counts: events and their usage by run, day, type, node, model and tool."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.sql.columns import USAGE
+
+# Ranges of the feed that one transaction counts.
+COUNTED_RANGES = 2000
+
+_KEY = "run, day, type, node_id, model, tool"
+_ADD = text(f"""
+    WITH ranges AS (
+        SELECT last_position, run, first_seq, last_seq FROM feed
+        WHERE last_position > :position ORDER BY last_position LIMIT :limit
+    ), counted AS (
+        INSERT INTO usage_counts AS u ({_KEY}, events, {", ".join(USAGE)})
+        SELECT e.run, (e.recorded_at AT TIME ZONE 'UTC')::date, e.type, e.node_id, e.model, e.tool,
+               count(*), {", ".join(f"coalesce(sum(e.{name}), 0)::bigint" for name in USAGE)}
+        FROM ranges f JOIN LATERAL (
+            SELECT * FROM events WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq
+        ) AS e ON true
+        GROUP BY 1, 2, 3, 4, 5, 6
+        ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,
+            {", ".join(f"{name} = u.{name} + excluded.{name}" for name in USAGE)}
+    )
+    SELECT max(last_position) FROM ranges
+""")
+
+
+async def add(conn: AsyncConnection, position: int) -> int:
+    """Count the ranges behind `position`; the last one's position, 0 when there is none."""
+    found = await conn.execute(_ADD, {"position": position, "limit": COUNTED_RANGES})
+    return found.scalar_one() or 0
+
+
+async def forget(conn: AsyncConnection) -> None:
+    """Remove every count."""
+    await conn.execute(text("DELETE FROM usage_counts"))

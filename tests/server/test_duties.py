@@ -1,0 +1,104 @@
+"""Workers take turns at a duty, survive failures, and give it up when they stop."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from runstore_server.duties import Worker
+from runstore_storage.errors import StorageUnavailable
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.signals import Signal
+
+
+class Work:
+    """Steps that are counted, by who did them."""
+
+    def __init__(self, feed: object, name: str) -> None:
+        self.feed = feed
+        self.name = name
+        self.holders: list[str] = []
+        self.stepped = asyncio.Event()
+        self.failure: Exception | None = None
+
+    async def __call__(self, holder: str) -> int | None:
+        self.stepped.set()
+        if self.failure:
+            failure, self.failure = self.failure, None
+            raise failure
+        self.holders.append(holder)
+        return 0
+
+    async def one_more(self) -> None:
+        self.stepped.clear()
+        async with asyncio.timeout(20):
+            await self.stepped.wait()
+
+
+@pytest.fixture
+def duty() -> str:
+    return f"test-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def workers(store: PostgresStore, duty: str) -> AsyncIterator[list[tuple[Worker, Work]]]:
+    made = []
+    for _ in range(2):
+        work = Work(store.feed, duty)
+        made.append((Worker(store.feed, duty, work, Signal(), poll_seconds=0.05), work))
+    yield made
+    for worker, _ in made:
+        await worker.stop()
+
+
+async def test_one_worker_leads_and_the_next_takes_over_when_it_stops(
+    workers: list[tuple[Worker, Work]],
+) -> None:
+    (first, its), (second, others) = workers
+    first.start()
+    await its.one_more()
+    second.start()
+    await its.one_more()
+    assert (first.is_leading, second.is_leading, others.holders) == (True, False, [])
+
+    await first.stop()
+    await others.one_more()
+
+    assert (first.is_leading, second.is_leading) == (False, True)
+    assert len({*its.holders}) == len({*others.holders}) == 1
+    assert {*its.holders} != {*others.holders}
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailable(), RuntimeError("a defect")])
+async def test_a_step_that_fails_is_tried_again(
+    workers: list[tuple[Worker, Work]], failure: Exception
+) -> None:
+    worker, work = workers[0]
+    work.failure = failure
+    worker.start()
+
+    await work.one_more()
+    await work.one_more()
+
+    assert worker.is_leading
+
+
+async def test_a_worker_that_lost_its_duty_stops_working(
+    workers: list[tuple[Worker, Work]], store: PostgresStore, duty: str
+) -> None:
+    worker, work = workers[0]
+    worker.start()
+    await work.one_more()
+    await store.feed.release_duty(duty, work.holders[0])
+    assert await store.feed.hold_duty(duty, "thief") == 0
+
+    async with asyncio.timeout(20):
+        while worker.is_leading:
+            assert await store.feed.hold_duty(duty, "thief") == 0
+            await asyncio.sleep(0.05)
+    done = len(work.holders)
+    await store.feed.release_duty(duty, "thief")
+    await work.one_more()
+
+    assert worker.is_leading
+    assert len(work.holders) >= done

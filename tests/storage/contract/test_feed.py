@@ -1,0 +1,408 @@
+"""The feed's contract: one order, published once, read from anywhere."""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import pytest
+from runstore_storage.errors import ConsumerNotFound, PositionAhead
+from runstore_storage.feed_records import RELAY, USAGE_COUNTS, DeadLetter, FeedEntry, FeedFilter
+from runstore_storage.feed_store import EVERY_ENTRY, EVERY_PROJECT
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.postgres_feed import SCANNED_EVENTS, PostgresFeed
+from runstore_storage.records import Event, NewRun, Payload, RunKey, Usage
+from runstore_storage.sql import feed as feed_rows
+
+ME, OTHER = "me", "other"
+
+
+@pytest.fixture
+async def relayed(own: PostgresStore) -> PostgresStore:
+    assert await own.feed.hold_duty(RELAY, ME) == 0
+    return own
+
+
+async def saved(store: PostgresStore, run_id: str, *, project: str = "p", **born: object) -> RunKey:
+    return (await store.save_run(NewRun(project, run_id, **born))).run.key
+
+
+async def raw(store: PostgresStore, sql: str) -> list[tuple[object, ...]]:
+    """What a statement beside the store finds."""
+    async with store._engine.connect() as conn:
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert driver is not None
+        return [tuple(row) for row in await driver.fetch(sql)]
+
+
+async def publish(store: PostgresStore) -> int:
+    published = 0
+    while found := await store.feed.publish(ME):
+        published += found
+    return published
+
+
+def places(entries: Sequence[FeedEntry]) -> list[tuple[int, str, int]]:
+    return [(entry.position, entry.run_id, entry.recorded.seq) for entry in entries]
+
+
+async def test_committed_events_get_consecutive_positions_in_order(relayed: PostgresStore) -> None:
+    first, second = await saved(relayed, "a"), await saved(relayed, "b")
+    await relayed.append_events(first, [Event("x"), Event("y")])
+    await relayed.append_events(second, [Event("x")])
+    await relayed.append_events(first, [Event("z")])
+
+    assert await publish(relayed) == 4
+
+    page = await relayed.feed.read_feed("p", 1, limit=10)
+    assert places(page.entries) == [(1, "a", 1), (2, "a", 2), (3, "b", 1), (4, "a", 3)]
+    assert (page.next_position, page.last_position) == (5, 4)
+    assert page.entries[0].published_at >= page.entries[0].recorded.recorded_at
+
+
+async def test_what_is_not_published_is_not_read(relayed: PostgresStore) -> None:
+    key = await saved(relayed, "a")
+    await relayed.append_events(key, [Event("x")])
+
+    before = await relayed.feed.read_feed("p", 1, limit=10)
+    await publish(relayed)
+    after = await relayed.feed.read_feed("p", 1, limit=10)
+
+    assert (before.entries, before.next_position) == ((), 1)
+    assert places(after.entries) == [(1, "a", 1)]
+
+
+async def test_an_entry_is_the_event_as_it_was_recorded(relayed: PostgresStore) -> None:
+    key = await saved(relayed, "a", labels={"team": "red"})
+    payload = Payload('{"b":1.0,"a":"\\u0000","b":2}', "application/json")
+    await relayed.append_events(key, [Event("x", payload=payload, usage=Usage(1, 2, 3, 4, 5))])
+    await publish(relayed)
+
+    (entry,) = (await relayed.feed.read_feed("p", 1, limit=10)).entries
+
+    (recorded,) = (await relayed.read_events(key, 1, limit=1)).events
+    assert (entry.recorded, entry.project, entry.labels) == (recorded, "p", {"team": "red"})
+
+
+async def test_a_page_may_begin_and_end_inside_a_range(relayed: PostgresStore) -> None:
+    key = await saved(relayed, "a")
+    await relayed.append_events(key, [Event(f"t{n}") for n in range(10)])
+    await publish(relayed)
+
+    page = await relayed.feed.read_feed("p", 4, limit=3)
+
+    assert places(page.entries) == [(4, "a", 4), (5, "a", 5), (6, "a", 6)]
+    assert (page.next_position, page.last_position) == (7, 10)
+
+
+async def test_pages_put_together_are_the_whole(
+    relayed: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_rows, "PAGE_RANGES", 3)
+    keys = [await saved(relayed, name, project=f"p{n % 2}") for n, name in enumerate("abcd")]
+    for turn in range(7):
+        for number, key in enumerate(keys):
+            await relayed.append_events(key, [Event("x")] * (1 + (turn + number) % 3))
+    await publish(relayed)
+    whole = (await relayed.feed.read_feed(EVERY_PROJECT, 1, limit=1000)).last_position
+
+    for limit in (1, 2, 5, 100):
+        for project in (EVERY_PROJECT, "p0", "p1"):
+            seen: list[FeedEntry] = []
+            position = 0
+            while position <= whole:
+                page = await relayed.feed.read_feed(project, position, limit=limit)
+                assert page.next_position > position
+                seen.extend(page.entries)
+                position = page.next_position
+            wanted = [key for key in keys if project in (EVERY_PROJECT, key.project)]
+            assert [e.position for e in seen] == sorted({e.position for e in seen})
+            assert {e.run_id for e in seen} == {key.run_id for key in wanted}
+            for key in wanted:
+                last_seq = (await relayed.get_run(key)).last_seq
+                seqs = [e.recorded.seq for e in seen if e.run_id == key.run_id]
+                assert seqs == list(range(1, last_seq + 1))
+
+
+async def test_a_project_sees_its_own_entries_alone(relayed: PostgresStore) -> None:
+    await relayed.append_events(await saved(relayed, "a", project="p"), [Event("x")])
+    await relayed.append_events(await saved(relayed, "a", project="q"), [Event("y")])
+    await publish(relayed)
+
+    page = await relayed.feed.read_feed("q", 1, limit=10)
+
+    assert [(e.position, e.project, e.recorded.event.type) for e in page.entries] == [(2, "q", "y")]
+    assert page.next_position == 3
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (FeedFilter(types=("x",)), [1, 3]),
+        (FeedFilter(types=("x", "y")), [1, 2, 3]),
+        (FeedFilter(tags=("hot", "new")), [2]),
+        (FeedFilter(labels={"team": "blue"}), [3, 4]),
+        (FeedFilter(types=("x",), labels={"team": "blue"}), [3]),
+        (FeedFilter(types=("none",)), []),
+        (EVERY_ENTRY, [1, 2, 3, 4]),
+    ],
+)
+async def test_a_filter_selects_by_type_tags_and_labels(
+    relayed: PostgresStore, where: FeedFilter, expected: list[int]
+) -> None:
+    red = await saved(relayed, "a", labels={"team": "red"})
+    blue = await saved(relayed, "b", labels={"team": "blue", "x": "y"})
+    await relayed.append_events(red, [Event("x", tags=("hot",)), Event("y", tags=("new", "hot"))])
+    await relayed.append_events(blue, [Event("x"), Event("z", tags=("hot",))])
+    await publish(relayed)
+
+    page = await relayed.feed.read_feed("p", 1, limit=10, where=where)
+
+    assert [entry.position for entry in page.entries] == expected
+    assert page.next_position == 5
+
+
+async def test_a_filter_that_matches_nothing_still_gets_on(
+    relayed: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runstore_storage.postgres_feed.SCANNED_EVENTS", 5)
+    assert SCANNED_EVENTS > 5
+    key = await saved(relayed, "a")
+    for _ in range(6):
+        await relayed.append_events(key, [Event("x"), Event("x")])
+    await publish(relayed)
+
+    reached = []
+    position = 1
+    while position <= 12:
+        page = await relayed.feed.read_feed("p", position, limit=10, where=FeedFilter(("none",)))
+        assert page.entries == ()
+        position = page.next_position
+        reached.append(position)
+
+    assert reached == [7, 13]
+
+
+async def test_large_payloads_end_a_page_early(relayed: PostgresStore) -> None:
+    key = await saved(relayed, "a")
+    large = Payload(b"x" * 700_000)
+    for _ in range(3):
+        await relayed.append_events(key, [Event("x", payload=large)])
+    await publish(relayed)
+
+    page = await relayed.feed.read_feed("p", 1, limit=10)
+
+    assert [entry.position for entry in page.entries] == [1, 2]
+    assert page.next_position == 3
+
+
+async def test_the_database_refuses_to_change_what_was_published(relayed: PostgresStore) -> None:
+    await relayed.append_events(await saved(relayed, "a"), [Event("x")])
+    await publish(relayed)
+
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await raw(relayed, "UPDATE feed SET run = run + 1")
+
+
+async def test_a_duty_has_one_holder_until_its_time_is_over(own: PostgresStore) -> None:
+    assert await own.feed.hold_duty("sink", ME) == 0
+    assert await own.feed.hold_duty("sink", OTHER) is None
+    assert await own.feed.advance_duty("sink", OTHER, 3) is None
+    assert await own.feed.advance_duty("sink", ME, 3) == 3
+
+    await own.feed.release_duty("sink", ME)
+
+    assert await own.feed.hold_duty("sink", OTHER) == 3
+    assert await own.feed.hold_duty("sink", ME) is None
+    assert [(d.name, d.position, d.holder) for d in await own.feed.list_duties()] == [
+        ("relay", 0, ""),
+        ("sink", 3, OTHER),
+    ]
+
+
+async def test_a_holder_that_does_not_renew_is_replaced_and_refused(own: PostgresStore) -> None:
+    key = await saved(own, "a")
+    await own.append_events(key, [Event("x")])
+    await own.feed.hold_duty(RELAY, ME)
+    await raw(own, "UPDATE duties SET expires_at = clock_timestamp()")
+    assert await own.feed.hold_duty(RELAY, OTHER) == 0
+
+    refused = await own.feed.publish(ME)
+    published = await own.feed.publish(OTHER)
+
+    assert (refused, published) == (None, 1)
+
+
+async def test_two_relays_at_once_publish_each_event_once(own: PostgresStore) -> None:
+    keys = [await saved(own, f"run-{n}") for n in range(8)]
+
+    async def write(key: RunKey) -> None:
+        for _ in range(25):
+            await own.append_events(key, [Event("x"), Event("y")])
+
+    async def relay(name: str, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if await own.feed.hold_duty(RELAY, name) is not None:
+                await own.feed.publish(name)
+                await own.feed.release_duty(RELAY, name)
+            else:
+                await own.feed.publish(name)  # not the holder: refused
+
+    stop = asyncio.Event()
+    relays = [asyncio.create_task(relay(name, stop)) for name in (ME, OTHER)]
+    await asyncio.gather(*map(write, keys))
+    await asyncio.wait_for(own.feed.drain(), 20)
+    stop.set()
+    await asyncio.gather(*relays)
+
+    page = await own.feed.read_feed("p", 1, limit=1000)
+    assert [entry.position for entry in page.entries] == list(range(1, 401))
+    for key in keys:
+        seqs = [e.recorded.seq for e in page.entries if e.run_id == key.run_id]
+        assert seqs == list(range(1, 51))
+
+
+async def test_drain_returns_when_what_was_committed_is_published(relayed: PostgresStore) -> None:
+    await relayed.append_events(await saved(relayed, "a"), [Event("x")])
+    draining = asyncio.create_task(relayed.feed.drain())
+    done, _ = await asyncio.wait([draining], timeout=0.5)
+    assert not done
+
+    await publish(relayed)
+
+    await asyncio.wait_for(draining, 5)
+    assert (await relayed.feed.lag()).events == 0
+
+
+async def test_lag_counts_what_waits_and_for_how_long(relayed: PostgresStore) -> None:
+    await relayed.append_events(await saved(relayed, "a"), [Event("x")] * 2)
+    await relayed.append_events(await saved(relayed, "b"), [Event("x")])
+
+    lag = await relayed.feed.lag()
+    await publish(relayed)
+    after = await relayed.feed.lag()
+
+    assert lag.events == 3
+    assert 0 < lag.seconds < 30
+    assert (after.events, after.seconds) == (0, 0)
+
+
+async def test_a_consumer_moves_forward_and_never_back(relayed: PostgresStore) -> None:
+    await relayed.append_events(await saved(relayed, "a"), [Event("x")] * 5)
+    await publish(relayed)
+
+    first = await relayed.feed.commit_position("p", "c", 3)
+    late = await relayed.feed.commit_position("p", "c", 2)
+    last = await relayed.feed.commit_position("p", "c", 5)
+
+    assert (first.position, first.last_position) == (3, 5)
+    assert late == first
+    assert (last.position, last.created_at) == (5, first.created_at)
+    assert last.committed_at >= first.committed_at
+
+
+async def test_a_consumer_may_be_reset_anywhere(relayed: PostgresStore) -> None:
+    await relayed.append_events(await saved(relayed, "a"), [Event("x")] * 5)
+    await publish(relayed)
+    await relayed.feed.commit_position("p", "c", 4)
+
+    back = await relayed.feed.reset_consumer("p", "c", 0)
+    new = await relayed.feed.reset_consumer("p", "new", 2)
+
+    assert (back.position, new.position) == (0, 2)
+    assert await relayed.feed.get_consumer("p", "c") == back
+
+
+async def test_a_position_beyond_the_end_is_refused(relayed: PostgresStore) -> None:
+    for move in (relayed.feed.commit_position, relayed.feed.reset_consumer):
+        with pytest.raises(PositionAhead):
+            await move("p", "c", 1)
+    with pytest.raises(ConsumerNotFound):
+        await relayed.feed.get_consumer("p", "c")
+
+
+async def test_consumers_are_listed_by_name_and_project(relayed: PostgresStore) -> None:
+    for project, name in (("p", "b"), ("p", "a"), ("q", "z"), ("p", "c")):
+        await relayed.feed.commit_position(project, name, 0)
+
+    page, has_more = await relayed.feed.list_consumers("p", limit=2, after="")
+    rest, ends = await relayed.feed.list_consumers("p", limit=2, after=page[-1].name)
+
+    assert ([c.name for c in page], has_more) == (["a", "b"], True)
+    assert ([c.name for c in rest], ends) == (["c"], False)
+
+
+async def counted(store: PostgresStore) -> list[tuple[object, ...]]:
+    return await raw(
+        store,
+        "SELECT r.run_id, type, node_id, model, tool, events, input_tokens, cost_micros"
+        " FROM usage_counts JOIN runs r USING (run) ORDER BY r.run_id, type, node_id",
+    )
+
+
+async def recounted(store: PostgresStore) -> list[tuple[object, ...]]:
+    return await raw(
+        store,
+        "SELECT r.run_id, type, node_id, model, tool, count(*),"
+        " coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(cost_micros), 0)::bigint"
+        " FROM events JOIN runs r USING (run) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3",
+    )
+
+
+async def test_usage_counts_equal_a_recount_and_can_be_rebuilt(
+    relayed: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runstore_storage.sql.usage_counts.COUNTED_RANGES", 3)
+    keys = [await saved(relayed, name) for name in "ab"]
+    for turn in range(6):
+        for key in keys:
+            usage = Usage(turn, 1, 0, 7, 0) if turn % 2 else None
+            event = Event("x" if turn % 3 else "y", node_id=f"n{turn % 2}", usage=usage)
+            await relayed.append_events(key, [event, event])
+        await publish(relayed)
+    await relayed.feed.hold_duty(USAGE_COUNTS, ME)
+
+    while await relayed.feed.count_usage(ME):
+        pass
+    first = await counted(relayed)
+    await relayed.feed.forget_usage(OTHER)
+    assert await counted(relayed) == []
+    assert await relayed.feed.count_usage(ME) is None
+    while await relayed.feed.count_usage(OTHER):
+        pass
+
+    assert first == await counted(relayed) == await recounted(relayed)
+    assert len(first) > 4
+
+
+async def test_dead_letters_are_kept_once_and_removed_once(own: PostgresStore) -> None:
+    await own.feed.hold_duty("hook", ME)
+    letters = [DeadLetter("hook", 7, 3, "500"), DeadLetter("hook", 9, 1, "gone")]
+
+    refused = await own.feed.bury(OTHER, letters)
+    await own.feed.bury(ME, letters)
+    await own.feed.bury(ME, letters[:1])
+
+    found = await own.feed.list_dead_letters("hook", limit=10, after=0)
+    assert refused is None
+    assert [(each.position, each.attempts, each.error) for each in found] == [
+        (7, 3, "500"),
+        (9, 1, "gone"),
+    ]
+    assert await own.feed.remove_dead_letter(found[0].id)
+    assert not await own.feed.remove_dead_letter(found[0].id)
+    assert await own.feed.list_dead_letters("hook", limit=10, after=found[0].id) == found[1:]
+
+
+async def test_an_entry_is_found_by_its_position(relayed: PostgresStore) -> None:
+    await relayed.append_events(await saved(relayed, "a"), [Event("x"), Event("y")])
+    await publish(relayed)
+
+    found = await relayed.feed.read_entry(2)
+
+    assert found
+    assert (found.position, found.recorded.event.type) == (2, "y")
+    assert await relayed.feed.read_entry(3) is None
+
+
+def test_the_store_has_one_feed(store: PostgresStore) -> None:
+    assert isinstance(store.feed, PostgresFeed)
