@@ -1,13 +1,18 @@
-"""Write runstore/sync.py from runstore/aio.py; with --check only say whether it is fresh."""
+"""Write the synchronous client from the asynchronous one; with --check only say if it is fresh.
+
+Every runstore/aio*.py that `FILES` names becomes runstore/sync*.py.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "runstore"
+FILES = {"aio.py": "sync.py", "aio_feed.py": "sync_feed.py"}
 WORDS = (
     ('"""The asynchronous client."""', '"""The synchronous client. Generated from aio.py."""'),
     ("Safe to share between tasks of one event loop.", "Safe to share between threads."),
+    ('"""The feed, asynchronously."""', '"""The feed. Generated from aio_feed.py."""'),
     ("async with aclosing(", "with closing("),
     ("import aclosing", "import closing"),
     ("async def __aenter__", "def __enter__"),
@@ -19,6 +24,8 @@ WORDS = (
     ("AsyncClient", "Client"),
     ("AsyncResumed", "Resumed"),
     ("AsyncRun", "Run"),
+    ("AsyncFeed", "Feed"),
+    ("runstore.aio", "runstore.sync"),
     ("aio_transport", "sync_transport"),
     ("asyncio.sleep", "time.sleep"),
     ("import asyncio\n", ""),
@@ -28,15 +35,20 @@ WORDS = (
 
 def main(arguments: list[str]) -> str | None:
     """None when all is well, otherwise what to say."""
-    source = (PACKAGE / "aio.py").read_text()
-    for word, plain in WORDS:
-        source = source.replace(word, plain)
-    target = PACKAGE / "sync.py"
-    formatted = _ruff(_ruff(source, target, "check", "--fix-only"), target, "format")
+    made = {PACKAGE / name: _synchronous(source) for source, name in FILES.items()}
     if arguments == ["--check"]:
-        return None if target.read_text() == formatted else "sync.py is stale: run make stubs"
-    target.write_text(formatted)
+        stale = [path.name for path, text in made.items() if path.read_text() != text]
+        return f"stale, run make stubs: {', '.join(stale)}" if stale else None
+    for path, text in made.items():
+        path.write_text(text)
     return None
+
+
+def _synchronous(source: str) -> str:
+    text, target = (PACKAGE / source).read_text(), PACKAGE / FILES[source]
+    for word, plain in WORDS:
+        text = text.replace(word, plain)
+    return _ruff(_ruff(text, target, "check", "--fix-only"), target, "format")
 
 
 def _ruff(source: str, path: Path, *command: str) -> str:

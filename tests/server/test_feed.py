@@ -19,7 +19,7 @@ async def taken(items: AsyncIterator[object], count: int) -> list[object]:
 
 async def first_mark(client: runstore.AsyncClient, **where: object) -> int:
     """The feed's end as a stream that starts from the beginning finds it."""
-    async for item in client.follow_feed(**where):
+    async for item in client.feed.follow(**where):
         if isinstance(item, FeedMark):
             return item.position
     raise AssertionError
@@ -28,7 +28,7 @@ async def first_mark(client: runstore.AsyncClient, **where: object) -> int:
 async def test_a_follower_gets_the_past_and_then_the_present(client: runstore.AsyncClient) -> None:
     run = await client.save_run(run_id="run")
     expected = [(await run.append("past")).hash for _ in range(3)]
-    items = client.follow_feed(heartbeat_seconds=1)
+    items = client.feed.follow(heartbeat_seconds=1)
     got: list[FeedEntry] = []
     async with asyncio.timeout(20):
         while len(got) < 3:
@@ -58,10 +58,10 @@ async def test_pages_hold_what_streams_deliver(client: runstore.AsyncClient) -> 
     followed = [item async for item in _until_live(client)]
 
     paged: list[FeedEntry] = []
-    page = await client.read_feed(page_size=3)
+    page = await client.feed.read(page_size=3)
     while page.entries:
         paged.extend(page.entries)
-        page = await client.read_feed(page.next_position, page_size=3)
+        page = await client.feed.read(page.next_position, page_size=3)
 
     assert paged == followed
     assert [each.run_id for each in paged] == ["a", "a", "b", "b"]
@@ -71,7 +71,7 @@ async def test_pages_hold_what_streams_deliver(client: runstore.AsyncClient) -> 
 async def _until_live(client: runstore.AsyncClient) -> AsyncIterator[FeedEntry]:
     """What a new follower gets until four entries came and it is live."""
     got = 0
-    async for item in client.follow_feed(heartbeat_seconds=0.5):
+    async for item in client.feed.follow(heartbeat_seconds=0.5):
         if isinstance(item, FeedEntry):
             got += 1
             yield item
@@ -81,18 +81,18 @@ async def _until_live(client: runstore.AsyncClient) -> AsyncIterator[FeedEntry]:
 
 async def test_a_filter_that_matches_nothing_shows_progress(client: runstore.AsyncClient) -> None:
     run = await client.save_run(run_id="run")
-    items = client.follow_feed(types=["none"], heartbeat_seconds=0.2)
+    items = client.feed.follow(types=["none"], heartbeat_seconds=0.2)
     live = await anext(items)
     await run.append("x")
 
     marks = [live]
     async with asyncio.timeout(20):
-        while (await client.read_feed()).entries == () or marks[-1].position == live.position:
+        while (await client.feed.read()).entries == () or marks[-1].position == live.position:
             marks.append(await anext(items))
 
     assert all(isinstance(mark, FeedMark) for mark in marks)
     assert marks[0].is_live
-    (entry,) = (await client.read_feed()).entries
+    (entry,) = (await client.feed.read()).entries
     assert entry.position <= marks[-1].position
     await items.aclose()
 
@@ -103,11 +103,11 @@ async def test_labels_and_tags_select(client: runstore.AsyncClient) -> None:
     await red.append("x", tags=["hot"])
     await red.append("y")
     await blue.append("x", tags=["hot"])
-    while len((await client.read_feed()).entries) < 3:
+    while len((await client.feed.read()).entries) < 3:
         await first_mark(client)
 
-    by_label = (await client.read_feed(labels={"team": "red"})).entries
-    by_both = (await client.read_feed(labels={"team": "red"}, tags=["hot"])).entries
+    by_label = (await client.feed.read(labels={"team": "red"})).entries
+    by_both = (await client.feed.read(labels={"team": "red"}, tags=["hot"])).entries
 
     assert [(each.run_id, each.event.type) for each in by_label] == [("red", "x"), ("red", "y")]
     assert [each.event.type for each in by_both] == ["x"]
@@ -116,17 +116,17 @@ async def test_labels_and_tags_select(client: runstore.AsyncClient) -> None:
 async def test_a_consumer_goes_on_where_it_committed(client: runstore.AsyncClient) -> None:
     run = await client.save_run(run_id="run")
     await run.append_many([NewEvent("x")] * 6)
-    first = client.feed(consumer="indexer")
+    first = client.feed.entries(consumer="indexer")
     seen = await taken(first, 3)
     await first.aclose()
     assert isinstance(seen[-1], FeedEntry)
 
-    committed = await client.commit_position("indexer", seen[-1].position)
-    second = client.feed(consumer="indexer")
+    committed = await client.feed.commit("indexer", seen[-1].position)
+    second = client.feed.entries(consumer="indexer")
     rest = await taken(second, 3)
     await second.aclose()
 
-    assert committed == await client.get_consumer("indexer")
+    assert committed == await client.feed.consumer("indexer")
     assert [each.event.seq for each in [*seen, *rest] if isinstance(each, FeedEntry)] == [
         *range(1, 7)
     ]
@@ -134,14 +134,14 @@ async def test_a_consumer_goes_on_where_it_committed(client: runstore.AsyncClien
 
 async def test_consumers_are_reset_and_listed(client: runstore.AsyncClient) -> None:
     for name in ("b", "a"):
-        await client.commit_position(name, 0)
-    await client.reset_consumer("a", 0)
+        await client.feed.commit(name, 0)
+    await client.feed.reset("a", 0)
 
-    assert [each.name async for each in client.list_consumers()] == ["a", "b"]
+    assert [each.name async for each in client.feed.consumers()] == ["a", "b"]
     with pytest.raises(runstore.ConsumerNotFound):
-        await client.get_consumer("c")
+        await client.feed.consumer("c")
     with pytest.raises(runstore.PositionAhead) as caught:
-        await client.commit_position("a", 1 << 60)
+        await client.feed.commit("a", 1 << 60)
     assert int(caught.value.metadata["last_position"]) < 1 << 60
 
 
@@ -186,15 +186,15 @@ async def test_the_synchronous_client_follows_too(
     def follow() -> list[int]:
         with Client(server_address, project=project) as sync:
             seqs = []
-            for entry in sync.feed():
+            for entry in sync.feed.entries():
                 seqs.append(entry.event.seq)
-                sync.commit_position("sync", entry.position)
+                sync.feed.commit("sync", entry.position)
                 if len(seqs) == 3:
                     return seqs
         return seqs
 
     assert await asyncio.wait_for(asyncio.to_thread(follow), 20) == [1, 2, 3]
-    assert (await client.get_consumer("sync")).position > 0
+    assert (await client.feed.consumer("sync")).position > 0
 
 
 async def test_drain_waits_for_publication_and_for_the_counts(
@@ -205,4 +205,4 @@ async def test_drain_waits_for_publication_and_for_the_counts(
 
     await asyncio.wait_for(store.feed.drain(), 20)
 
-    assert len((await client.read_feed()).entries) == 10
+    assert len((await client.feed.read()).entries) == 10

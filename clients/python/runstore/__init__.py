@@ -9,6 +9,7 @@ call may raise what `runstore.errors` lists.
 """
 
 from runstore.aio import AsyncClient, AsyncResumed, AsyncRun, connect
+from runstore.aio_feed import AsyncFeed
 from runstore.errors import (
     BY_REASON,
     ConsumerNotFound,
@@ -58,6 +59,7 @@ from runstore.fields import (
 from runstore.following import StreamFields
 from runstore.payloads import Payload, Ref, payload_of
 from runstore.sync import Client, Resumed, Run
+from runstore.sync_feed import Feed
 from runstore.values import (
     Appended,
     CaughtUp,
@@ -89,6 +91,7 @@ __all__ = [
     "BY_REASON",
     "Appended",
     "AsyncClient",
+    "AsyncFeed",
     "AsyncResumed",
     "AsyncRun",
     "CaughtUp",
@@ -105,6 +108,7 @@ __all__ = [
     "EventFields",
     "EventPage",
     "ExternalRef",
+    "Feed",
     "FeedEntry",
     "FeedFields",
     "FeedItem",

@@ -14,7 +14,8 @@ import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore import aio_transport as transport
-from runstore import calls, feed_calls
+from runstore import calls
+from runstore.aio_feed import AsyncFeed
 from runstore.appending import DEFAULT_WINDOW
 from runstore.calls import Call
 from runstore.channels import (
@@ -28,15 +29,6 @@ from runstore.channels import (
     target_of,
 )
 from runstore.errors import RunstoreError, from_rpc
-from runstore.feed import (
-    Consumer,
-    FeedEntry,
-    FeedFields,
-    FeedFollowing,
-    FeedItem,
-    FeedPage,
-    FollowFields,
-)
 from runstore.fields import (
     FIRST_EPOCH,
     Completion,
@@ -152,9 +144,7 @@ class AsyncClient:
 
     async def list_runs(self, query: RunQuery = RunQuery()) -> AsyncIterator[RunInfo]:  # noqa: B008 - frozen
         """Yield the project's runs, newest first unless the query says otherwise."""
-        async for run in self._pages(
-            lambda token: calls.list_runs(self.project, query, 100, token)
-        ):
+        async for run in self.pages(lambda token: calls.list_runs(self.project, query, 100, token)):
             yield run
 
     async def list_snapshots(
@@ -162,7 +152,7 @@ class AsyncClient:
     ) -> AsyncIterator[Snapshot]:
         """Yield the project's snapshots, newest first."""
         everything = RunRef(self.project, "")
-        async for snapshot in self._pages(
+        async for snapshot in self.pages(
             lambda token: calls.list_snapshots(everything, None, metadata, with_parts, token)
         ):
             yield snapshot
@@ -180,6 +170,11 @@ class AsyncClient:
         except grpc.RpcError as error:
             raise from_rpc(error) from None
         return bool(answer.value == SERVING)
+
+    @property
+    def feed(self) -> AsyncFeed:
+        """The events of all runs in one order."""
+        return AsyncFeed(self, self.project, self._backoff)
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
@@ -206,58 +201,13 @@ class AsyncClient:
                 return call.answer(response)
 
     async def stream(self, query: StreamQuery) -> AsyncGenerator[StreamItem]:
-        """Yield events and marks; a stream that breaks or falls silent is opened again."""
-        async with aclosing(self._follow(Following(query, self._backoff))) as items:
+        """Yield events and marks of a run."""
+        async with aclosing(self.follow(Following(query, self._backoff))) as items:
             async for item in items:
                 yield item
 
-    async def read_feed(
-        self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
-    ) -> FeedPage:
-        """A page of the project's feed; the next one begins at its `next_position`."""
-        return await self.send(feed_calls.read_feed(self.project, from_position, page_size, where))
-
-    async def feed(
-        self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
-    ) -> AsyncGenerator[FeedEntry]:
-        """Yield the project's entries from a position on, or after what a consumer committed.
-
-        Each once and in order, for ever, over lost connections and server restarts.
-        """
-        async with aclosing(self.follow_feed(from_position, consumer=consumer, **fields)) as items:
-            async for item in items:
-                if isinstance(item, FeedEntry):
-                    yield item
-
-    async def follow_feed(
-        self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
-    ) -> AsyncGenerator[FeedItem]:
-        """As `feed`, with the marks between entries, which say how far it got."""
-        following = FeedFollowing(self.project, from_position, consumer, fields, self._backoff)
-        async with aclosing(self._follow(following)) as items:
-            async for item in items:
-                yield item
-
-    async def commit_position(self, consumer: str, position: int) -> Consumer:
-        """Note that a consumer is done with every entry up to `position`."""
-        return await self.send(feed_calls.commit(self.project, consumer, position))
-
-    async def reset_consumer(self, consumer: str, position: int = 0) -> Consumer:
-        """Set a consumer back or forth."""
-        return await self.send(feed_calls.reset(self.project, consumer, position))
-
-    async def get_consumer(self, consumer: str) -> Consumer:
-        """One consumer; `ConsumerNotFound` before its first commit."""
-        return await self.send(feed_calls.get_consumer(self.project, consumer))
-
-    async def list_consumers(self) -> AsyncIterator[Consumer]:
-        """Yield the project's consumers by name."""
-        async for consumer in self._pages(
-            lambda token: feed_calls.list_consumers(self.project, token)
-        ):
-            yield consumer
-
-    async def _follow(self, following: Follows[T]) -> AsyncGenerator[T]:
+    async def follow(self, following: Follows[T]) -> AsyncGenerator[T]:
+        """Yield what a stream brings; one that breaks or falls silent is opened again."""
         while not following.is_over:
             try:
                 async with aclosing(self._receive(following)) as items:
@@ -283,7 +233,8 @@ class AsyncClient:
         finally:
             call.cancel()
 
-    async def _pages(self, page: Callable[[str], Call[tuple[list[T], str]]]) -> AsyncIterator[T]:
+    async def pages(self, page: Callable[[str], Call[tuple[list[T], str]]]) -> AsyncIterator[T]:
+        """Yield what a listing holds, page by page."""
         token = ""
         while True:
             items, token = await self.send(page(token))
@@ -377,7 +328,7 @@ class AsyncRun:
         with_parts: bool = False,
     ) -> AsyncIterator[Snapshot]:
         """Yield the run's snapshots, greatest seq first."""
-        async for snapshot in self._client._pages(  # noqa: SLF001 - one module, one unit
+        async for snapshot in self._client.pages(
             lambda token: calls.list_snapshots(self._ref, namespace, metadata, with_parts, token)
         ):
             yield snapshot

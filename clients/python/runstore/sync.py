@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from runstore import calls, feed_calls
+from runstore import calls
 from runstore import sync_transport as transport
 from runstore.appending import DEFAULT_WINDOW
 from runstore.calls import Call
@@ -27,15 +27,6 @@ from runstore.channels import (
     target_of,
 )
 from runstore.errors import RunstoreError, from_rpc
-from runstore.feed import (
-    Consumer,
-    FeedEntry,
-    FeedFields,
-    FeedFollowing,
-    FeedItem,
-    FeedPage,
-    FollowFields,
-)
 from runstore.fields import (
     FIRST_EPOCH,
     Completion,
@@ -50,6 +41,7 @@ from runstore.fields import (
 from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff
+from runstore.sync_feed import Feed
 from runstore.values import (
     Appended,
     Claim,
@@ -151,7 +143,7 @@ class Client:
 
     def list_runs(self, query: RunQuery = RunQuery()) -> Iterator[RunInfo]:  # noqa: B008 - frozen
         """Yield the project's runs, newest first unless the query says otherwise."""
-        for run in self._pages(lambda token: calls.list_runs(self.project, query, 100, token)):
+        for run in self.pages(lambda token: calls.list_runs(self.project, query, 100, token)):
             yield run
 
     def list_snapshots(
@@ -159,7 +151,7 @@ class Client:
     ) -> Iterator[Snapshot]:
         """Yield the project's snapshots, newest first."""
         everything = RunRef(self.project, "")
-        for snapshot in self._pages(
+        for snapshot in self.pages(
             lambda token: calls.list_snapshots(everything, None, metadata, with_parts, token)
         ):
             yield snapshot
@@ -175,6 +167,11 @@ class Client:
         except grpc.RpcError as error:
             raise from_rpc(error) from None
         return bool(answer.value == SERVING)
+
+    @property
+    def feed(self) -> Feed:
+        """The events of all runs in one order."""
+        return Feed(self, self.project, self._backoff)
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
@@ -201,56 +198,13 @@ class Client:
                 return call.answer(response)
 
     def stream(self, query: StreamQuery) -> Generator[StreamItem]:
-        """Yield events and marks; a stream that breaks or falls silent is opened again."""
-        with closing(self._follow(Following(query, self._backoff))) as items:
+        """Yield events and marks of a run."""
+        with closing(self.follow(Following(query, self._backoff))) as items:
             for item in items:
                 yield item
 
-    def read_feed(
-        self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
-    ) -> FeedPage:
-        """A page of the project's feed; the next one begins at its `next_position`."""
-        return self.send(feed_calls.read_feed(self.project, from_position, page_size, where))
-
-    def feed(
-        self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
-    ) -> Generator[FeedEntry]:
-        """Yield the project's entries from a position on, or after what a consumer committed.
-
-        Each once and in order, for ever, over lost connections and server restarts.
-        """
-        with closing(self.follow_feed(from_position, consumer=consumer, **fields)) as items:
-            for item in items:
-                if isinstance(item, FeedEntry):
-                    yield item
-
-    def follow_feed(
-        self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
-    ) -> Generator[FeedItem]:
-        """As `feed`, with the marks between entries, which say how far it got."""
-        following = FeedFollowing(self.project, from_position, consumer, fields, self._backoff)
-        with closing(self._follow(following)) as items:
-            for item in items:
-                yield item
-
-    def commit_position(self, consumer: str, position: int) -> Consumer:
-        """Note that a consumer is done with every entry up to `position`."""
-        return self.send(feed_calls.commit(self.project, consumer, position))
-
-    def reset_consumer(self, consumer: str, position: int = 0) -> Consumer:
-        """Set a consumer back or forth."""
-        return self.send(feed_calls.reset(self.project, consumer, position))
-
-    def get_consumer(self, consumer: str) -> Consumer:
-        """One consumer; `ConsumerNotFound` before its first commit."""
-        return self.send(feed_calls.get_consumer(self.project, consumer))
-
-    def list_consumers(self) -> Iterator[Consumer]:
-        """Yield the project's consumers by name."""
-        for consumer in self._pages(lambda token: feed_calls.list_consumers(self.project, token)):
-            yield consumer
-
-    def _follow(self, following: Follows[T]) -> Generator[T]:
+    def follow(self, following: Follows[T]) -> Generator[T]:
+        """Yield what a stream brings; one that breaks or falls silent is opened again."""
         while not following.is_over:
             try:
                 with closing(self._receive(following)) as items:
@@ -276,7 +230,8 @@ class Client:
         finally:
             call.cancel()
 
-    def _pages(self, page: Callable[[str], Call[tuple[list[T], str]]]) -> Iterator[T]:
+    def pages(self, page: Callable[[str], Call[tuple[list[T], str]]]) -> Iterator[T]:
+        """Yield what a listing holds, page by page."""
         token = ""
         while True:
             items, token = self.send(page(token))
@@ -370,7 +325,7 @@ class Run:
         with_parts: bool = False,
     ) -> Iterator[Snapshot]:
         """Yield the run's snapshots, greatest seq first."""
-        for snapshot in self._client._pages(  # noqa: SLF001 - one module, one unit
+        for snapshot in self._client.pages(
             lambda token: calls.list_snapshots(self._ref, namespace, metadata, with_parts, token)
         ):
             yield snapshot
