@@ -30,13 +30,11 @@ class ServerProcess:
         self._command = command or ("serve",)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *, with_port: bool = True) -> None:
+        port = ("--port", str(self.port)) if with_port else ()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "runstore_server", *self._command),
-                    *("--port", str(self.port)),
-                ],
+                [sys.executable, "-m", "runstore_server", *self._command, *port],
                 env=self._environment,
                 stdout=log,
                 stderr=log,

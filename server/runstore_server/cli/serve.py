@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 from runstore_migrations import schema
-from runstore_storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from runstore_storage.errors import StorageUnavailable
+from runstore_storage.embedded import EmbeddedPostgres
 
 from runstore_server import logs
-from runstore_server.app import App, CannotBind, open_store
+from runstore_server.app import App, open_store
+from runstore_server.cli.explained import explained, failed
 from runstore_server.cli.workers import supervise
 from runstore_server.settings import Settings
 
@@ -55,19 +54,19 @@ def serve(
     settings = _settings(host=host, port=port, workers=workers)
     if settings.database_url is None:
         if settings.workers > 1:
-            raise _failed("several workers need RUNSTORE_DATABASE_URL")
+            raise failed("several workers need RUNSTORE_DATABASE_URL")
         _serve_embedded(settings)
         return
-    with _explained():
+    with explained():
         asyncio.run(schema.check(settings.database_url, settings.db_schema))
     if settings.workers > 1:
         raise typer.Exit(supervise(settings))
-    with _explained():
+    with explained():
         _run(settings, settings.database_url, reuse_port=reuse_port)
 
 
 def _serve_embedded(settings: Settings) -> None:
-    with _explained(), ExitStack() as stack:
+    with explained(), ExitStack() as stack:
         postgres = stack.enter_context(EmbeddedPostgres(settings.data_dir))
         asyncio.run(schema.upgrade(postgres.url, settings.db_schema))
         _run(settings, postgres.url, data_dir=settings.data_dir)
@@ -110,19 +109,3 @@ def _settings(**given: object) -> Settings:
     return Settings().model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Say what keeps the server from serving, without a traceback."""
-    try:
-        yield
-    except (schema.SchemaMismatch, EmbeddedPostgresError, CannotBind) as error:
-        raise _failed(str(error)) from error
-    except StorageUnavailable as error:
-        raise _failed(f"the database does not answer: {error.__cause__}") from error
-
-
-def _failed(message: str) -> typer.Exit:
-    typer.secho(message, err=True, fg=typer.colors.RED)
-    return typer.Exit(1)

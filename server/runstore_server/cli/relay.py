@@ -1,0 +1,99 @@
+"""runstore relay, runstore statistics."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import typer
+import uvloop
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from runstore_migrations import schema
+from runstore_storage.feed_store import EVERY_PROJECT
+from runstore_storage.postgres import PostgresStore
+
+from runstore_server import logs
+from runstore_server.app import open_store
+from runstore_server.cli.explained import database_url, explained
+from runstore_server.relay import Relay
+from runstore_server.settings import Settings
+
+T = TypeVar("T")
+
+statistics = typer.Typer(help="Look after what statistics are read from.", no_args_is_help=True)
+
+
+def relay() -> None:
+    """Publish, count and deliver events, without serving.
+
+    Every server does this too unless RUNSTORE_RELAY=false; whoever comes first does it, and the
+    others stand by. SIGTERM publishes what is committed and stops.
+    """
+    settings = Settings()
+    logs.configure(settings)
+    _run(settings, lambda store: _relay(settings, store))
+
+
+@statistics.command()
+def rebuild() -> None:
+    """Empty the usage counts and count every published event again.
+
+    Servers may go on meanwhile; statistics are incomplete until it is done.
+    """
+    with Progress(
+        "counting entries of the feed",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        transient=True,
+    ) as progress:
+        counted = _run(Settings(), lambda store: _rebuild(store, progress))
+    typer.echo(f"counted {counted} entries")
+
+
+async def _relay(settings: Settings, store: PostgresStore) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    working = Relay(store.feed, poll_seconds=settings.poll_interval)
+    working.start()
+    typer.echo("runstore relays")
+    await stopping.wait()
+    await working.stop(settings.drain_seconds)
+
+
+async def _rebuild(store: PostgresStore, progress: Progress) -> int:
+    holder = "runstore statistics rebuild"
+    await store.feed.forget_usage(holder)
+    last = (await store.feed.read_feed(EVERY_PROJECT, 1, limit=1)).last_position
+    task, counted = progress.add_task("", total=last), 0
+    while position := await store.feed.count_usage(holder):
+        await store.feed.hold_duty("usage counts", holder)
+        counted = position
+        progress.update(task, completed=position, total=max(last, position))
+    return counted
+
+
+def _run(settings: Settings, work: Callable[[PostgresStore], Coroutine[object, object, T]]) -> T:
+    url = database_url(settings)
+
+    async def run() -> T:
+        async with _opened(settings, url) as store:
+            return await work(store)
+
+    with explained():
+        asyncio.run(schema.check(url, settings.db_schema))
+        return uvloop.run(run())
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, url: str) -> AsyncIterator[PostgresStore]:
+    store = open_store(settings, url)
+    try:
+        yield store
+    finally:
+        await store.close()
