@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runstore_server.sinks.settings import SinkSettings, repeated_names
 
 
 class Settings(BaseSettings):
     """Every setting has a working default; the variable is its name with RUNSTORE_ before it."""
 
-    model_config = SettingsConfigDict(env_prefix="RUNSTORE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="RUNSTORE_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # sinks hold secrets
+    )
 
     database_url: str | None = Field(
         default=None,
@@ -61,3 +68,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto is console on a terminal and json elsewhere."
     )
+    sinks: tuple[SinkSettings, ...] = Field(
+        default=(), description="Where the feed is published to: a JSON list, see docs/sinks.md."
+    )
+
+    @field_validator("sinks")
+    @classmethod
+    def _have_names_of_their_own(cls, sinks: tuple[SinkSettings, ...]) -> tuple[SinkSettings, ...]:
+        if repeated := repeated_names(sinks):
+            raise ValueError(f"several sinks are named {', '.join(repeated)}")
+        return sinks
