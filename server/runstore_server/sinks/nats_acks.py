@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nats.aio.msg import Msg
@@ -41,8 +41,8 @@ class Acks:
         self._last = 0
         self._waiting: dict[str, asyncio.Future[Ack]] = {}
 
-    @asynccontextmanager
-    async def expected(self) -> AsyncIterator[tuple[str, asyncio.Future[Ack]]]:
+    @contextmanager
+    def expected(self) -> Iterator[tuple[str, asyncio.Future[Ack]]]:
         """A reply subject, and the answer that will come to it or raise `LinkLost`."""
         self._last += 1
         reply = f"{self._inbox}.{self._last}"

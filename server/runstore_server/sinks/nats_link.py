@@ -45,11 +45,12 @@ class NatsLink:
         self._jetstream = JetStreamContext(self._client, timeout=ANSWER_SECONDS)
         self._acks = Acks(self._client.new_inbox())
         self._trouble = ""
+        self._last_error = ""
 
     @property
     def is_lost(self) -> bool:
         """True once nothing more can be published over it."""
-        return bool(self._trouble)
+        return bool(self._trouble) or self._client.is_closed
 
     @property
     def max_message_bytes(self) -> int:
@@ -58,15 +59,19 @@ class NatsLink:
 
     async def open(self) -> None:
         """Connect and make sure of the stream; raise `LinkFailed` within bounded time."""
+        asked = "NATS"
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._connect()
+            asked = "JetStream"
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._client.subscribe(self._acks.subject, cb=self._acks.take)
                 await self._make_sure_of_stream()
         except (NatsError, OSError, TimeoutError) as error:
             await self.close()
-            raise LinkFailed(f"NATS does not answer: {self._trouble or _said(error)}") from error
+            raise LinkFailed(
+                f"{asked} does not answer: {self._last_error or _said(error)}"
+            ) from error
         except LinkFailed:
             await self.close()
             raise
@@ -123,7 +128,7 @@ class NatsLink:
         )
 
     async def _answer(self, subject: str, body: bytes, headers: Mapping[str, str]) -> Ack:
-        async with self._acks.expected() as (reply, answer):
+        with self._acks.expected() as (reply, answer):
             await self._client.publish(subject, body, reply=reply, headers=dict(headers))
             if self._trouble:  # lost while the message went out
                 raise LinkLost(self._trouble)
@@ -131,24 +136,26 @@ class NatsLink:
 
     async def _make_sure_of_stream(self) -> None:
         name, prefix = self._settings.stream, self._settings.subject_prefix
-        subjects = await self._subjects()
-        if subjects is None and self._settings.create_stream:
+        config = await self._config()
+        if config is None and self._settings.create_stream:
             await self._create()
-            subjects = await self._subjects()
-        if subjects is None:
+            config = await self._config()
+        if config is None:
             raise LinkFailed(f"NATS has no stream {name}")
+        if config.no_ack:
+            raise LinkFailed(f"the stream {name} acknowledges nothing (no_ack)")
+        subjects = config.subjects or []
         if not any(covers(subject, f"{prefix}.*.*.*") for subject in subjects):
             raise LinkFailed(
                 f"the stream {name} stores {', '.join(subjects)} and not {prefix}.*.*.*"
             )
 
-    async def _subjects(self) -> list[str] | None:
-        """What the stream stores; None when there is no such stream."""
+    async def _config(self) -> StreamConfig | None:
+        """How the stream is set up; None when there is no such stream."""
         try:
-            info = await self._jetstream.stream_info(self._settings.stream)
+            return (await self._jetstream.stream_info(self._settings.stream)).config
         except NotFoundError:
             return None
-        return info.config.subjects or []
 
     async def _create(self) -> None:
         settings = self._settings
@@ -174,7 +181,8 @@ class NatsLink:
         self._acks.fail(self._trouble)
 
     async def _on_error(self, error: Exception) -> None:
-        _log.info("nats error", sink=self._settings.name, error=_said(error))
+        self._last_error = _said(error)
+        _log.info("nats error", sink=self._settings.name, error=self._last_error)
 
     async def _on_disconnected(self) -> None:
         if not self._trouble:
