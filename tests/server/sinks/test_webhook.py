@@ -250,6 +250,16 @@ async def test_of_a_large_answer_only_the_beginning_is_read(open_webhook, receiv
     assert str(found) == "answered 500: " + "x" * 200
 
 
+async def test_an_answer_that_never_ends_is_left_at_its_bound(open_webhook, receiver) -> None:
+    endless = b"HTTP/1.1 500 Oh\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 10_000
+    receiver.reply = lambda request: endless + b"\r\n\r\n"  # and the connection stays open
+
+    async with asyncio.timeout(10):
+        found = await outcome(open_webhook(timeout_seconds=60))
+
+    assert found
+
+
 async def test_connections_are_used_again(open_webhook, receiver) -> None:
     await deliver_until_taken(open_webhook(concurrency=2), interleaved(4, 10))
 
