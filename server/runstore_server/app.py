@@ -75,7 +75,7 @@ class App:
             FeedService(store.feed, self._lifecycle, default_heartbeat=settings.heartbeat_seconds),
             self._server,
         )
-        self.relay = Relay(store.feed, poll_seconds=settings.poll_interval)
+        self.relay = Relay(store.feed, settings.sinks, poll_seconds=settings.poll_interval)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         reflection.enable((*services, HEALTH_SERVICE), self._server)
 

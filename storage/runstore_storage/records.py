@@ -127,18 +127,6 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedEntry:
-    """A published event with its place in the feed."""
-
-    position: int
-    project: str
-    run_id: str
-    labels: Mapping[str, str]  # the run's labels at birth
-    published_at: datetime
-    recorded: RecordedEvent
-
-
-@dataclass(frozen=True, slots=True)
 class EventFilter:
     """Selects events: any of the types, any of the nodes, all of the tags; empty selects all."""
 

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import typer
-import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-from runstore_migrations import schema
 from runstore_storage.feed_store import EVERY_PROJECT
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server import logs
-from runstore_server.app import open_store
-from runstore_server.cli.explained import database_url, explained
+from runstore_server.cli.opened import run_with_store
 from runstore_server.relay import Relay
 from runstore_server.settings import Settings
-
-T = TypeVar("T")
 
 statistics = typer.Typer(help="Look after what statistics are read from.", no_args_is_help=True)
 
@@ -34,7 +26,7 @@ def relay() -> None:
     """
     settings = Settings()
     logs.configure(settings)
-    _run(settings, lambda store: _relay(settings, store))
+    run_with_store(settings, lambda store: _relay(settings, store))
 
 
 @statistics.command()
@@ -50,7 +42,7 @@ def rebuild() -> None:
         TimeRemainingColumn(),
         transient=True,
     ) as progress:
-        counted = _run(Settings(), lambda store: _rebuild(store, progress))
+        counted = run_with_store(Settings(), lambda store: _rebuild(store, progress))
     typer.echo(f"counted {counted} entries")
 
 
@@ -59,7 +51,7 @@ async def _relay(settings: Settings, store: PostgresStore) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    working = Relay(store.feed, poll_seconds=settings.poll_interval)
+    working = Relay(store.feed, settings.sinks, poll_seconds=settings.poll_interval)
     working.start()
     typer.echo("runstore relays")
     await stopping.wait()
@@ -76,24 +68,3 @@ async def _rebuild(store: PostgresStore, progress: Progress) -> int:
         counted = position
         progress.update(task, completed=position, total=max(last, position))
     return counted
-
-
-def _run(settings: Settings, work: Callable[[PostgresStore], Coroutine[object, object, T]]) -> T:
-    url = database_url(settings)
-
-    async def run() -> T:
-        async with _opened(settings, url) as store:
-            return await work(store)
-
-    with explained():
-        asyncio.run(schema.check(url, settings.db_schema))
-        return uvloop.run(run())
-
-
-@asynccontextmanager
-async def _opened(settings: Settings, url: str) -> AsyncIterator[PostgresStore]:
-    store = open_store(settings, url)
-    try:
-        yield store
-    finally:
-        await store.close()

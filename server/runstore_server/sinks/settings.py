@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, HttpUrl, SecretStr, field_validator
-from runstore_storage.records import EventFilter, FeedEntry
 
 from runstore_server.sinks.signing import signing_key
 
@@ -33,14 +32,6 @@ class _Common(BaseModel):
     labels: Mapping[str, str] = Field(
         default={}, description="Only runs with all of these labels at birth."
     )
-
-    def selects(self, entry: FeedEntry) -> bool:
-        """True when the sink is to get the entry."""
-        return (
-            self.project in (None, entry.project)
-            and EventFilter(types=self.types, tags=self.tags).matches(entry.recorded.event)
-            and self.labels.items() <= entry.labels.items()
-        )
 
 
 class NatsSinkSettings(_Common):

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from entries import entry
 from pydantic import ValidationError
 from runstore_server.settings import Settings
 from runstore_server.sinks.jetstream import JetStreamSink
 from runstore_server.sinks.opening import open_sink
-from runstore_server.sinks.settings import WebhookSinkSettings
 from runstore_server.sinks.webhook import WebhookSink
-from runstore_storage.records import Event
 
 NATS = {"kind": "nats", "name": "bus"}
 WEBHOOK = {"kind": "webhook", "name": "hook", "url": "https://example.com/in?a=b"}
@@ -103,23 +100,3 @@ def test_secrets_are_neither_in_errors_nor_in_what_settings_look_like(
 
     assert "hidden" not in repr(good)
     assert "hidden" not in str(caught.value)
-
-
-def test_a_sink_selects_by_project_type_tags_and_labels() -> None:
-    settings = WebhookSinkSettings.model_validate(
-        {**WEBHOOK, "project": "p", "types": ["a", "b"], "tags": ["x"], "labels": {"env": "prod"}}
-    )
-    event = Event(type="b", tags=("x", "y"))
-    labels = {"env": "prod", "more": "1"}
-
-    assert settings.selects(entry(project="p", event=event, labels=labels))
-    assert not settings.selects(entry(project="q", event=event, labels=labels))
-    assert not settings.selects(
-        entry(project="p", event=Event(type="c", tags=("x",)), labels=labels)
-    )
-    assert not settings.selects(entry(project="p", event=Event(type="b"), labels=labels))
-    assert not settings.selects(entry(project="p", event=event, labels={"env": "test"}))
-
-
-def test_a_sink_without_conditions_selects_everything() -> None:
-    assert WebhookSinkSettings.model_validate(WEBHOOK).selects(entry())
