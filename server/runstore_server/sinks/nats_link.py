@@ -25,6 +25,7 @@ SERVER_TROUBLE = 500
 
 _NAME_IN_USE = 10058
 _MESSAGE_TOO_LARGE = 10054
+_AWAY = (NatsError, OSError, TimeoutError)
 _log = structlog.get_logger(__name__)
 
 
@@ -58,21 +59,14 @@ class NatsLink:
         return self._client.max_payload
 
     async def open(self) -> None:
-        """Connect and make sure of the stream; raise `LinkFailed` within bounded time."""
-        asked = "NATS"
+        """Connect and make sure of the stream; raise `LinkFailed` within bounded time.
+
+        When it raises, nothing is left open.
+        """
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._connect()
-            asked = "JetStream"
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._client.subscribe(self._acks.subject, cb=self._acks.take)
-                await self._make_sure_of_stream()
-        except (NatsError, OSError, TimeoutError) as error:
-            await self.close()
-            raise LinkFailed(
-                f"{asked} does not answer: {self._last_error or _said(error)}"
-            ) from error
-        except LinkFailed:
+            await self._connect()
+            await self._make_sure_of_stream()
+        except BaseException:
             await self.close()
             raise
 
@@ -90,7 +84,8 @@ class NatsLink:
             self._give_up(f"NATS has not answered for {ANSWER_SECONDS:g} seconds")
             raise Undelivered(self._trouble) from error
         except (NatsError, OSError, LinkLost) as error:
-            raise Undelivered(self._trouble or _said(error)) from error
+            self._give_up(_said(error))
+            raise Undelivered(self._trouble) from error
         if not ack.is_from_stream:
             # Gone since the link was opened; opening another makes sure of it.
             self._give_up(f"no stream answers for {subject}")
@@ -108,24 +103,28 @@ class NatsLink:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.close()
-        except (NatsError, OSError, TimeoutError) as error:
+        except _AWAY as error:
             _log.debug("nats connection left open", sink=self._settings.name, error=_said(error))
 
     async def _connect(self) -> None:
         settings = self._settings
         credentials = settings.credentials
-        await self._client.connect(
-            list(settings.servers),
-            name=f"runstore sink {settings.name}",
-            user_credentials=str(credentials) if credentials else None,
-            allow_reconnect=False,
-            # Every server is tried, and none for ever.
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            ping_interval=20,
-            error_cb=self._on_error,
-            disconnected_cb=self._on_disconnected,
-        )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._client.connect(
+                    list(settings.servers),
+                    name=f"runstore sink {settings.name}",
+                    user_credentials=str(credentials) if credentials else None,
+                    allow_reconnect=False,
+                    # Every server is tried, and none for ever.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    ping_interval=20,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnected,
+                )
+        except _AWAY as error:
+            raise LinkFailed(f"NATS does not answer: {self._last_error or _said(error)}") from error
 
     async def _answer(self, subject: str, body: bytes, headers: Mapping[str, str]) -> Ack:
         with self._acks.expected() as (reply, answer):
@@ -135,6 +134,14 @@ class NatsLink:
             return await answer
 
     async def _make_sure_of_stream(self) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._client.subscribe(self._acks.subject, cb=self._acks.take)
+                await self._check_stream()
+        except _AWAY as error:
+            raise LinkFailed(f"JetStream does not answer: {_said(error)}") from error
+
+    async def _check_stream(self) -> None:
         name, prefix = self._settings.stream, self._settings.subject_prefix
         config = await self._config()
         if config is None and self._settings.create_stream:
@@ -173,7 +180,8 @@ class NatsLink:
                 raise LinkFailed(
                     f"the stream {settings.stream} cannot be made: {error.description}"
                 ) from error
-        _log.info("nats stream made", sink=settings.name, stream=settings.stream)
+        else:
+            _log.info("nats stream made", sink=settings.name, stream=settings.stream)
 
     def _give_up(self, trouble: str) -> None:
         """Note why the link is lost, the first time, and fail what waits for it."""

@@ -413,6 +413,32 @@ async def test_a_password_in_the_url_is_sent_and_never_said(
     assert "hidden" not in str(bad) + caplog.text
 
 
+async def test_giving_up_while_connecting_leaves_no_connection_behind() -> None:
+    connected, closed = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        settings = {"kind": "nats", "name": "bus", "servers": [url]}
+        sink = JetStreamSink(NatsSinkSettings.model_validate(settings))
+        delivering = asyncio.create_task(sink.deliver([entry()]))
+        await connected.wait()
+        for _ in range(20):  # turns of the loop, until the client waits for the greeting
+            await asyncio.sleep(0)
+
+        delivering.cancel()
+
+        async with asyncio.timeout(5):
+            await closed.wait()
+        await asyncio.wait([delivering])
+        assert delivering.cancelled()
+
+
 async def test_closing_fails_what_is_under_way(open_jetstream, nats_server) -> None:
     sink = open_jetstream()
     await outcome(sink)
