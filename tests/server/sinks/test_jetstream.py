@@ -326,8 +326,8 @@ async def test_a_server_that_hangs_is_given_up_in_bounded_time(open_jetstream, n
 
     assert all(found)
     assert all(again)
-    assert hung < ANSWER_SECONDS + 2
-    assert both - hung < CLOSE_SECONDS + CONNECT_SECONDS + ANSWER_SECONDS + 2
+    assert hung < ANSWER_SECONDS + 5
+    assert both - hung < CLOSE_SECONDS + CONNECT_SECONDS + ANSWER_SECONDS + 5
     nats_server.kill()
     nats_server.start()
     assert await sink.deliver(interleaved(3, 2)) == [None] * 6
@@ -344,7 +344,7 @@ async def test_a_lost_connection_fails_what_waits_at_once(open_jetstream, nats_s
     nats_server.kill()
     found = await delivering
 
-    assert time.monotonic() - before < ANSWER_SECONDS / 2
+    assert time.monotonic() - before < ANSWER_SECONDS - 1
     assert all(found)
 
 
