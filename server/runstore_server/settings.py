@@ -36,6 +36,17 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=7411, ge=0, le=65535, description="Port; 0 picks a free one.")
+    http: bool = Field(default=True, description="Whether the read-only HTTP side is served.")
+    http_host: str | None = Field(
+        default=None, description="Address the HTTP side listens on; unset means host."
+    )
+    http_port: int = Field(
+        default=7412, ge=0, le=65535, description="Port of the HTTP side; 0 picks a free one."
+    )
+    http_cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description='Origins whose pages may read over HTTP, as JSON: ["https://a.example"].',
+    )
     workers: int = Field(default=1, ge=1, le=256, description="Server processes on the port.")
     max_request_bytes: int = Field(
         default=16 << 20,

@@ -161,7 +161,7 @@ async def test_a_relay_process_publishes_for_servers_that_do_not(
             await run.append("early")
             assert (await client.feed.read()).entries == ()
 
-            relay.start(with_port=False)
+            relay.start(with_ports=False)
             async with aclosing(client.feed.entries()) as entries, asyncio.timeout(30):
                 early = await anext(entries)
                 await run.append("late")

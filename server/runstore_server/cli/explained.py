@@ -11,7 +11,7 @@ from runstore_migrations import schema
 from runstore_storage.embedded import EmbeddedPostgresError
 from runstore_storage.errors import StorageUnavailable
 
-from runstore_server.app import CannotBind
+from runstore_server.listening import CannotBind
 from runstore_server.settings import Settings
 
 

@@ -21,6 +21,12 @@ from runstore_server.settings import Settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")]
+HttpPort = Annotated[
+    int | None, typer.Option(help="Port of the HTTP side; 0 picks a free one.", min=0, max=65535)
+]
+Http = Annotated[
+    bool | None, typer.Option("--http/--no-http", help="Serve the read-only HTTP side too.")
+]
 
 
 def dev(
@@ -29,18 +35,29 @@ def dev(
     ] = None,
     host: Host = None,
     port: Port = None,
+    http_port: HttpPort = None,
+    http: Http = None,
 ) -> None:
     """Serve from an embedded Postgres in a folder: nothing to install, nothing to set up.
 
     The data stays in the folder; a second start finds it. Stop with Ctrl-C.
     """
-    settings = _settings(data_dir=data_dir, host=host, port=port, database_url=None)
+    settings = _settings(
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        http_port=http_port,
+        http=http,
+        database_url=None,
+    )
     _serve_embedded(settings.model_copy(update={"database_url": None}))
 
 
 def serve(
     host: Host = None,
     port: Port = None,
+    http_port: HttpPort = None,
+    http: Http = None,
     workers: Annotated[
         int | None, typer.Option(help="Server processes that share the port.")
     ] = None,
@@ -51,7 +68,7 @@ def serve(
     A database whose schema is not this release's is refused with the command that mends it.
     SIGTERM drains: streams end as UNAVAILABLE, calls in flight finish.
     """
-    settings = _settings(host=host, port=port, workers=workers)
+    settings = _settings(host=host, port=port, http_port=http_port, http=http, workers=workers)
     if settings.database_url is None:
         if settings.workers > 1:
             raise failed("several workers need RUNSTORE_DATABASE_URL")
@@ -86,14 +103,16 @@ async def _serve(settings: Settings, url: str, *, data_dir: Path | None, reuse_p
         loop.add_signal_handler(number, stopping.set)
     server = App(settings, open_store(settings, url), reuse_port=reuse_port)
     try:
-        _greet(await server.start(), data_dir)
+        _greet(await server.start(), server.http_address, data_dir)
         await stopping.wait()
     finally:
         await server.drain()
 
 
-def _greet(address: str, data_dir: Path | None) -> None:
+def _greet(address: str, http_address: str | None, data_dir: Path | None) -> None:
     typer.echo(f"runstore serves {address}")
+    if http_address:
+        typer.echo(f"reads over http://{http_address}/api/v1/runs (see /docs)")
     if data_dir:
         typer.echo(f"data in {data_dir.resolve()}")
         typer.echo("try:")
