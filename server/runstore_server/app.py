@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import grpc
 import structlog
@@ -16,8 +17,6 @@ from runstore_storage.store import Store
 
 from runstore_server import reflection
 from runstore_server.health import Health
-from runstore_server.http.app import http_app
-from runstore_server.http.server import HttpServer
 from runstore_server.interceptors import Calls
 from runstore_server.lifecycle import Lifecycle
 from runstore_server.listening import CannotBind
@@ -26,6 +25,9 @@ from runstore_server.relay import Relay
 from runstore_server.services.feed import FeedService
 from runstore_server.services.run_service import RunService
 from runstore_server.settings import Settings
+
+if TYPE_CHECKING:
+    from runstore_server.http.server import HttpServer
 
 # gRPC's own limit stands above ours, so that what is too large for us gets our status and details.
 # What passes even this limit is refused by gRPC without them.
@@ -92,6 +94,10 @@ class App:
         """The address of the HTTP side once the server has started; None where there is none."""
 
     def _http_server(self, *, reuse_port: bool) -> HttpServer:
+        # Here, because they take a third of a second that commands which do not serve can save.
+        from runstore_server.http.app import http_app  # noqa: PLC0415 - see above
+        from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
+
         settings = self._settings
         return HttpServer(
             http_app(settings, self._store, self._health, self._lifecycle, self._metrics),

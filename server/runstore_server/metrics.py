@@ -26,7 +26,8 @@ from runstore.v1 import run_service_pb2 as rpc
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-disable_created_metrics()  # a second series for each, of when its first count was
+# Otherwise each counter has a second series that says when its first count was.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has it without types
 
 
 class Metrics:

@@ -7,6 +7,7 @@ from runstore_storage.errors import StorageUnavailable
 from starlette.responses import HTMLResponse, Response
 
 from runstore_server.health import Health
+from runstore_server.http.description import description
 from runstore_server.http.docs_page import docs_page
 from runstore_server.http.json_writer import NO_STORE, JsonResponse
 from runstore_server.lifecycle import Lifecycle
@@ -49,8 +50,8 @@ class Operations:
 
     async def openapi(self) -> Response:
         """The description of everything under /api."""
-        return JsonResponse(self._app.openapi())
+        return JsonResponse(description(self._app))
 
     async def docs(self) -> Response:
         """The description as a page."""
-        return HTMLResponse(docs_page(self._app.openapi()), headers=NO_STORE)
+        return HTMLResponse(docs_page(description(self._app)), headers=NO_STORE)
