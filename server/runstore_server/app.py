@@ -87,6 +87,7 @@ class App:
             self._server,
         )
         self.relay = Relay(store.feed, settings.sinks, poll_seconds=settings.poll_interval)
+        self._metrics.watch(self.relay.workers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         reflection.enable((*services, HEALTH_SERVICE), self._server)
         self._http = self._http_server(reuse_port=reuse_port) if settings.http else None

@@ -6,7 +6,7 @@ As for the events of a run, the loop holds one page and awaits each send.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from runstore_storage.feed_records import FeedEntry, FeedFilter
@@ -42,7 +42,7 @@ async def follow(
     *,
     where: FeedFilter,
     heartbeat_seconds: float,
-) -> AsyncIterator[FeedItem]:
+) -> AsyncGenerator[FeedItem, None]:
     """Yield batches of entries and marks until the server drains, which raises."""
     next_position, is_live, sent_at = max(from_position, 1), False, time.monotonic()
     while True:

@@ -6,7 +6,7 @@ about a microsecond.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -20,8 +20,13 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.feed_records import Duty, Lag
+
+from runstore_server.duties import Worker
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -66,6 +71,22 @@ class Metrics:
             "Events that append calls added; repeated writes do not count.",
             registry=self.registry,
         )
+        self._lag_events = Gauge(
+            "runstore_feed_lag_events",
+            "Events that were committed and are not published yet, by any process.",
+            registry=self.registry,
+        )
+        self._lag_seconds = Gauge(
+            "runstore_feed_lag_seconds",
+            "How long the oldest of them has waited.",
+            registry=self.registry,
+        )
+        self._positions = Gauge(
+            "runstore_duty_position",
+            "How far each duty has come in the feed, whoever has it.",
+            ("duty",),
+            registry=self.registry,
+        )
         self._calls = cache(calls.labels)
         self._seconds = cache(seconds.labels)
         self._streams = cache(streams.labels)
@@ -92,9 +113,41 @@ class Metrics:
         with self._streams(kind).track_inprogress():
             yield
 
+    def watch(self, workers: Sequence[Worker]) -> None:
+        """Count what the duties' workers of this process do."""
+        self.registry.register(_Duties(workers))
+
+    def lags(self, lag: Lag, duties: Sequence[Duty]) -> None:
+        """Note what the database says of the feed."""
+        self._lag_events.set(lag.events)
+        self._lag_seconds.set(lag.seconds)
+        for duty in duties:
+            self._positions.labels(duty.name).set(duty.position)
+
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _Duties(Collector):
+    """Reads the workers when it is asked."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        leading = GaugeMetricFamily(
+            "runstore_duty_leader", "1 where this process has the duty.", labels=("duty",)
+        )
+        done = CounterMetricFamily(
+            "runstore_duty_entries",
+            "Events published, or entries counted or delivered, by this process.",
+            labels=("duty",),
+        )
+        for worker in self._workers:
+            leading.add_metric((worker.name,), float(worker.is_leading))
+            done.add_metric((worker.name,), float(worker.done))
+        yield from (leading, done)
 
 
 def _appended_by(response: Any) -> int:

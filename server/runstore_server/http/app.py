@@ -11,8 +11,9 @@ from starlette.types import ASGIApp
 
 from runstore_server.health import Health
 from runstore_server.http import problems
-from runstore_server.http.events import LAST_EVENT_ID, Events
+from runstore_server.http.events import Events
 from runstore_server.http.exchanges import Exchanges
+from runstore_server.http.feed import Feed
 from runstore_server.http.operations import Operations
 from runstore_server.http.outputs import Outputs
 from runstore_server.http.parameters import PROJECT_HEADER
@@ -20,6 +21,7 @@ from runstore_server.http.paths import RawPaths
 from runstore_server.http.routing import Api
 from runstore_server.http.runs import Runs
 from runstore_server.http.snapshots import Snapshots
+from runstore_server.http.sse import LAST_EVENT_ID
 from runstore_server.lifecycle import Lifecycle
 from runstore_server.metrics import Metrics
 from runstore_server.requests import REQUEST_ID_KEY
@@ -48,7 +50,8 @@ def http_app(
     Events(api, store, lifecycle, metrics, settings.heartbeat_seconds)
     Snapshots(api, store)
     Outputs(api, store)
-    Operations(app, health, lifecycle, metrics)
+    Feed(api, store.feed, lifecycle, metrics, settings.heartbeat_seconds)
+    Operations(app, store.feed, health, lifecycle, metrics)
     return Exchanges(_with_cors(RawPaths(app), settings.http_cors_origins), lifecycle, metrics)
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from runstore_server.following import Following, follow
 from runstore_server.http import sse
 from runstore_server.http.convert.events import event_value
+from runstore_server.http.event_stream import RunEncoder
 from runstore_server.http.json_writer import JsonResponse
 from runstore_server.http.models import EventList
 from runstore_server.http.parameters import Events as Selected
@@ -24,10 +25,9 @@ from runstore_server.validation import refuse
 
 DEFAULT_EVENTS = 100
 MAX_EVENTS = 1000
-LAST_EVENT_ID = "Last-Event-ID"
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {sse.MEDIA_TYPE: {"schema": {"type": "string"}}}},
-    204: {"description": f"The stream was read to its end: {LAST_EVENT_ID} says so."},
+    204: {"description": f"The stream was read to its end: {sse.LAST_EVENT_ID} says so."},
 }
 
 
@@ -71,14 +71,14 @@ class Events:
         """A page of events in order of seq; or with `Accept: text/event-stream` all of them as
         Server-Sent Events, first the past, then what comes, until the run is complete.
         """
-        if not _wants_stream(accept):
+        if not sse.is_wanted(accept):
             return await self._page(key, from_seq, where, limit)
         if last_event_id == sse.END_ID:
             return await self._after_the_end(key)
         wanted = Following(
             key=key,
             heartbeat_seconds=heartbeat or self._heartbeat,
-            from_seq=_seq_after(last_event_id) if last_event_id else from_seq,
+            from_seq=sse.place_after(last_event_id) if last_event_id else from_seq,
             where=where,
             follow=follow,
         )
@@ -101,25 +101,10 @@ class Events:
     async def _stream(self, wanted: Following) -> Response:
         items = follow(self._store, self._lifecycle, wanted)
         first = await anext(items)  # what refuses the stream does so before it begins
-        return sse.EventStream(first, items, wanted.from_seq, self._metrics)
+        return sse.EventStream(first, items, RunEncoder(wanted.from_seq), self._metrics)
 
     async def _after_the_end(self, key: RunKey) -> Response:
         page = await self._store.read_events(key, MAX_INT64, limit=1)
         if not page.is_completed:
-            refuse(LAST_EVENT_ID, "is the id of an end, which the run has not come to")
+            refuse(sse.LAST_EVENT_ID, "is the id of an end, which the run has not come to")
         return sse.no_more()
-
-
-def _wants_stream(accept: str) -> bool:
-    """Whether the header names the media type itself: who takes anything gets JSON."""
-    kinds = (each.partition(";")[0].strip().lower() for each in accept.split(","))
-    return sse.MEDIA_TYPE in kinds
-
-
-def _seq_after(last_event_id: str) -> int:
-    if not (last_event_id.isascii() and last_event_id.isdigit()):
-        refuse(LAST_EVENT_ID, "is not the id of a message of this stream")
-    seq = int(last_event_id[:20])
-    if seq >= MAX_INT64:
-        refuse(LAST_EVENT_ID, f"must be below {MAX_INT64}")
-    return seq + 1

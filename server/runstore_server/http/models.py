@@ -66,6 +66,23 @@ class EventList(Described):
     last_seq: Seq
 
 
+class EntryModel(Described):
+    """A published event with its place in the feed."""
+
+    position: Annotated[int, Field(ge=1, description="Greater than those of all before it.")]
+    run_id: str
+    published_at: datetime
+    event: EventModel
+
+
+class EntryList(Described):
+    """A page of the feed, in order of position."""
+
+    entries: list[EntryModel]
+    next_position: int = Field(description="Where the next page begins.")
+    last_position: int = Field(description="The feed's end; reached where next_position is beyond.")
+
+
 class RunSummary(Described):
     """What a listing says of a run."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fastapi import FastAPI
 from runstore_storage.errors import StorageUnavailable
+from runstore_storage.feed_store import FeedStore
 from starlette.responses import HTMLResponse, Response
 
 from runstore_server.health import Health
@@ -16,9 +19,15 @@ from runstore_server.metrics import CONTENT_TYPE, Metrics
 
 class Operations:
     def __init__(
-        self, app: FastAPI, health: Health, lifecycle: Lifecycle, metrics: Metrics
+        self,
+        app: FastAPI,
+        feed: FeedStore,
+        health: Health,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
     ) -> None:
         self._app = app
+        self._feed = feed
         self._health = health
         self._lifecycle = lifecycle
         self._metrics = metrics
@@ -45,7 +54,9 @@ class Operations:
         return JsonResponse({"status": "ready"})
 
     async def metrics(self) -> Response:
-        """Numbers of this process, for Prometheus."""
+        """Numbers of this process, and how far the feed of all lags, for Prometheus."""
+        with suppress(StorageUnavailable):  # said by other means; the other numbers are wanted now
+            self._metrics.lags(await self._feed.lag(), await self._feed.list_duties())
         return Response(self._metrics.text(), headers={**NO_STORE, "Content-Type": CONTENT_TYPE})
 
     async def openapi(self) -> Response:

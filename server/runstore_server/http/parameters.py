@@ -12,11 +12,13 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Query
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from runstore.v1 import events_pb2, runs_pb2
+from runstore.v1 import events_pb2, feed_pb2, runs_pb2
 from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.feed_records import FeedFilter
 from runstore_storage.records import EventFilter, RunKey
 
 from runstore_server.convert.events import filter_of
+from runstore_server.convert.feed import feed_filter_of
 from runstore_server.convert.runs import key_of, project_of
 from runstore_server.errors import InvalidRequest, Violation
 from runstore_server.rules import ID, MAX_INT64, TAGS, TOKEN
@@ -161,6 +163,42 @@ async def first_seq(from_seq: FromSeq = None, alias: FromSeqAlias = None) -> int
 
 
 FirstSeq = Annotated[int, Depends(first_seq)]
+
+
+async def feed_filter(
+    type_: Annotated[
+        _Many, Query(alias="type", max_length=TAGS.high, description="Any of these types.")
+    ] = (),
+    tag: Annotated[_Many, Query(max_length=TAGS.high, description="All of these tags.")] = (),
+    label: Annotated[
+        _Many, Query(max_length=TAGS.high, description="Runs with all of these `key=value`.")
+    ] = (),
+) -> FeedFilter:
+    """Which entries are selected."""
+    message = feed_pb2.FeedFilter(types=type_, tags=tag, labels=_labels(label))
+    checked(message, {"types": "type", "tags": "tag", "labels": "label"})
+    return feed_filter_of(message)
+
+
+Entries = Annotated[FeedFilter, Depends(feed_filter)]
+
+
+async def first_position(
+    from_position: Annotated[
+        int | None, Query(ge=0, le=MAX_INT64, description="First position, inclusive.")
+    ] = None,
+    alias: Annotated[
+        int | None,
+        Query(alias="fromPosition", ge=0, le=MAX_INT64, description="The same as from_position."),
+    ] = None,
+) -> int:
+    """Where reading the feed begins."""
+    if from_position is not None and alias is not None and from_position != alias:
+        refuse("fromPosition", "is not what from_position says")
+    return max(from_position or alias or 1, 1)
+
+
+FirstPosition = Annotated[int, Depends(first_position)]
 
 
 def _status(name: str, place: int) -> runs_pb2.RunStatus.ValueType:

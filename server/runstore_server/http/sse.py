@@ -1,8 +1,8 @@
 """What is followed, as Server-Sent Events (the HTML standard's `text/event-stream`).
 
-- An event of the run is a message of the default type; its id is the seq, its data the event.
+- An event is a message of the default type; its id is its place, its data the event.
 - `caught_up`, `end`, `draining` and `problem` are messages of those types. `end` has the id "end",
-  which no seq is: who comes back with it has seen everything.
+  which no place is: who comes back with it has seen everything.
 - Silence is broken by comments. A block that has an id but no data is dispatched to nobody, but the
   id counts (the standard sets it before it looks at the data): so progress is kept where no event
   is selected.
@@ -17,25 +17,27 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
+from typing import Generic, Protocol, TypeVar
 
-from runstore_storage.records import EventPage, RecordedEvent
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from runstore_server.errors import ServerDraining
-from runstore_server.following import Item, Mark
-from runstore_server.http.convert.events import event_value
-from runstore_server.http.convert.outputs import outcome_name
-from runstore_server.http.convert.payloads import line_safe_payload_value
 from runstore_server.http.json_writer import NO_STORE, JsonValue, written
 from runstore_server.http.problems import problem_value
 from runstore_server.metrics import Metrics
+from runstore_server.rules import MAX_INT64
+from runstore_server.validation import refuse
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Vary": "Accept"}
 END_ID = "end"
 RETRY = "retry: 1000\n"
 STREAM_KIND = "sse"
+LAST_EVENT_ID = "Last-Event-ID"
 
 
 def no_more() -> Response:
@@ -43,16 +45,26 @@ def no_more() -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT.value, headers=NO_STORE)
 
 
-class EventStream(StreamingResponse):
+class Encoder(Protocol[T_contra]):
+    """What one kind of stream makes of its items; it knows what the client was told last."""
+
+    def text(self, item: T_contra, /) -> str:
+        """The item as blocks of the stream."""
+
+    def draining(self) -> str:
+        """The block that says where to go on at another server."""
+
+
+class EventStream(StreamingResponse, Generic[T]):
     """The stream as a response; each block is awaited until the connection takes it.
 
     `first` was taken from `items` before, so that a refusal could still be a problem.
     """
 
     def __init__(
-        self, first: Item, items: AsyncGenerator[Item, None], from_seq: int, metrics: Metrics
+        self, first: T, items: AsyncGenerator[T, None], encoder: Encoder[T], metrics: Metrics
     ) -> None:
-        self._blocks = _blocks(first, items, _Encoder(from_seq))
+        self._blocks = _blocks(first, items, encoder)
         self._metrics = metrics
         super().__init__(self._blocks, media_type=MEDIA_TYPE, headers=HEADERS)
 
@@ -64,7 +76,7 @@ class EventStream(StreamingResponse):
 
 
 async def _blocks(
-    first: Item, items: AsyncGenerator[Item, None], encoder: _Encoder
+    first: T, items: AsyncGenerator[T, None], encoder: Encoder[T]
 ) -> AsyncGenerator[bytes, None]:
     async with aclosing(items):
         yield (RETRY + encoder.text(first)).encode()
@@ -74,47 +86,30 @@ async def _blocks(
         except ServerDraining:
             yield (RETRY + encoder.draining()).encode()
         except Exception as error:
-            yield (RETRY + _message("problem", problem_value(error))).encode()
+            yield (RETRY + message("problem", problem_value(error))).encode()
 
 
-class _Encoder:
-    """Items as text, and which seq the client was last told as id."""
-
-    def __init__(self, from_seq: int) -> None:
-        self._told = from_seq - 1
-
-    def text(self, item: Item) -> str:
-        page, told = item.page, self._told
-        self._told = page.next_from_seq - 1
-        progress = f"id: {self._told}\n" if self._told != told else ""
-        match item.mark:
-            case Mark.EVENTS:
-                return self._events(page)
-            case Mark.CAUGHT_UP:
-                return progress + _message("caught_up", {"last_seq": page.last_seq})
-            case Mark.HEARTBEAT:
-                return f": heartbeat {page.last_seq}\n{progress}\n"
-            case Mark.END_OF_RUN:
-                outcome = outcome_name(page.outcome)
-                end = {"last_seq": page.last_seq, "outcome": outcome}
-                return f"id: {END_ID}\n" + _message("end", end)
-
-    def draining(self) -> str:
-        return _message("draining", {"next_from_seq": self._told + 1})
-
-    def _events(self, page: EventPage) -> str:
-        self._told = page.events[-1].seq
-        return "".join(_event(recorded) for recorded in page.events)
+def message(kind: str, value: Mapping[str, JsonValue]) -> str:
+    """A block of a type of its own."""
+    return f"event: {kind}\n" + data(value)
 
 
-def _event(recorded: RecordedEvent) -> str:
-    return f"id: {recorded.seq}\n" + _data(event_value(recorded, line_safe_payload_value))
-
-
-def _message(kind: str, value: Mapping[str, JsonValue]) -> str:
-    return f"event: {kind}\n" + _data(value)
-
-
-def _data(value: Mapping[str, JsonValue]) -> str:
+def data(value: Mapping[str, JsonValue]) -> str:
     """Data in as many lines as the text has; the client joins them with LF again."""
     return "".join(f"data: {line}\n" for line in written(value).split("\n")) + "\n"
+
+
+def place_after(last_event_id: str) -> int:
+    """The place behind the one a client has seen last."""
+    if not (last_event_id.isascii() and last_event_id.isdigit()):
+        refuse(LAST_EVENT_ID, "is not the id of a message of this stream")
+    place = int(last_event_id[:20])
+    if place >= MAX_INT64:
+        refuse(LAST_EVENT_ID, f"must be below {MAX_INT64}")
+    return place + 1
+
+
+def is_wanted(accept: str) -> bool:
+    """Whether the header names the media type itself: who takes anything gets JSON."""
+    kinds = (each.partition(";")[0].strip().lower() for each in accept.split(","))
+    return MEDIA_TYPE in kinds

@@ -1,0 +1,45 @@
+"""A run's events as Server-Sent Events."""
+
+from __future__ import annotations
+
+from runstore_storage.records import EventPage, RecordedEvent
+
+from runstore_server.following import Item, Mark
+from runstore_server.http import sse
+from runstore_server.http.convert.events import event_value
+from runstore_server.http.convert.outputs import outcome_name
+from runstore_server.http.convert.payloads import line_safe_payload_value
+
+
+class RunEncoder:
+    """Items as text, and which seq the client was last told as id."""
+
+    def __init__(self, from_seq: int) -> None:
+        self._told = from_seq - 1
+
+    def text(self, item: Item) -> str:
+        page, told = item.page, self._told
+        self._told = page.next_from_seq - 1
+        progress = f"id: {self._told}\n" if self._told != told else ""
+        match item.mark:
+            case Mark.EVENTS:
+                return self._events(page)
+            case Mark.CAUGHT_UP:
+                return progress + sse.message("caught_up", {"last_seq": page.last_seq})
+            case Mark.HEARTBEAT:
+                return f": heartbeat {page.last_seq}\n{progress}\n"
+            case Mark.END_OF_RUN:
+                outcome = outcome_name(page.outcome)
+                end = {"last_seq": page.last_seq, "outcome": outcome}
+                return f"id: {sse.END_ID}\n" + sse.message("end", end)
+
+    def draining(self) -> str:
+        return sse.message("draining", {"next_from_seq": self._told + 1})
+
+    def _events(self, page: EventPage) -> str:
+        self._told = page.events[-1].seq
+        return "".join(_event(recorded) for recorded in page.events)
+
+
+def _event(recorded: RecordedEvent) -> str:
+    return f"id: {recorded.seq}\n" + sse.data(event_value(recorded, line_safe_payload_value))
