@@ -89,14 +89,17 @@ class RunTail:
     async def _current(self, from_seq: int) -> EventPage | None:
         """The run's end, read again where it may have moved; None while there is no run."""
         while self._is_stale or (self._end and self._window_end < from_seq <= self._end.last_seq):
-            if self._refreshing is None:
+            # Done, but its callback still to run: awaiting that would not give the loop a turn to
+            # run it, and go round here for ever.
+            if self._refreshing is None or self._refreshing.done():
                 self._refreshing = asyncio.create_task(self._refresh())
                 self._refreshing.add_done_callback(self._refreshed)
             await asyncio.shield(self._refreshing)
         return self._end
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
-        self._refreshing = None
+        if self._refreshing is task:
+            self._refreshing = None
         if not task.cancelled() and task.exception():
             self._is_stale = True
 

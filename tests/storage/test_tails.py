@@ -5,7 +5,15 @@ import asyncio
 import pytest
 from conftest import make_store
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Completion, Event, EventFilter, NewRun, Outcome, RunKey
+from runstore_storage.records import (
+    Completion,
+    Event,
+    EventFilter,
+    EventPage,
+    NewRun,
+    Outcome,
+    RunKey,
+)
 from runstore_storage.tails import WINDOW_EVENTS, RunTail
 
 EVERYTHING = EventFilter()
@@ -150,3 +158,24 @@ async def test_a_tail_nobody_uses_is_gone(store: PostgresStore, project: str) ->
         assert one is two
 
     assert key not in store._tails._open
+
+
+@pytest.mark.timeout(20)
+async def test_a_reader_that_comes_as_a_stale_refresh_ends_does_not_stop_the_loop() -> None:
+    reading, answer = asyncio.Event(), asyncio.Event()
+
+    async def read_events(*_: object) -> EventPage:
+        reading.set()
+        await answer.wait()
+        return EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED)
+
+    tail = RunTail(RunKey("nobody", "nothing"), read_events)
+    first = asyncio.create_task(tail.read(1, limit=1, where=EVERYTHING))
+    await reading.wait()
+    tail.wake()  # what is being read is old already
+    answer.set()  # the refresh ends in the loop's next turn, and in the same turn another reads
+    second = asyncio.create_task(tail.read(1, limit=1, where=EVERYTHING))
+
+    pages = await asyncio.gather(first, second)
+
+    assert [page.last_seq for page in pages] == [0, 0]
