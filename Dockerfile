@@ -32,7 +32,7 @@ ENV PATH=/opt/runstore/bin:$PATH \
     RUNSTORE_PORT=7411
 
 USER 10001:10001
-EXPOSE 7411
+EXPOSE 7411 7412
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["runstore", "health"]
 ENTRYPOINT ["runstore"]
