@@ -8,10 +8,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo nats test check format lint types imports protos stubs schema lock bench
+.PHONY: help setup demo nats test check format lint types imports protos stubs schema lock bench stubs-go go
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
 setup: $(READY) ## make the virtual environment
 
@@ -62,6 +62,18 @@ fresh: $(READY)
 stubs: $(READY) ## regenerate what is generated from the contracts
 	$(BIN)/python protos/generate.py generate
 	$(BIN)/python clients/python/generate_sync.py
+
+stubs-go: $(READY) ## regenerate Go's stubs (needs Go)
+	$(BIN)/python protos/generate.py generate-go
+
+go: $(READY) ## everything that guards the Go client (needs Go)
+	$(BIN)/python protos/generate.py fresh-go
+	cd clients/go && test -z "$$(gofmt -l .)" || { gofmt -l clients/go; exit 1; }
+	cd clients/go && go vet ./...
+	cd clients/go/tools && go build -o ../.bin/ honnef.co/go/tools/cmd/staticcheck
+	cd clients/go && .bin/staticcheck ./...
+	cd clients/go && go mod tidy -diff
+	cd clients/go && go test -race ./...
 
 schema: $(READY) ## regenerate schema.sql from the migrations
 	$(BIN)/python -m runstore_migrations write-schema-sql

@@ -2,6 +2,8 @@
 
     python protos/generate.py generate    write the stubs
     python protos/generate.py fresh       are the stubs what the contracts make of them?
+    python protos/generate.py generate-go, fresh-go
+                                          the same for Go's stubs; these two need Go
     python protos/generate.py lint        buf's STANDARD and COMMENTS rules
     python protos/generate.py breaking    nothing that clients rely on changed since main
 
@@ -11,10 +13,11 @@ buf takes a compiled image, so the imported Google contracts come from the packa
 from __future__ import annotations
 
 import filecmp
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import google.rpc.status_pb2
@@ -25,6 +28,13 @@ PROTOS = Path(__file__).parent
 ROOT = PROTOS.parent
 STUBS = ROOT / "clients" / "python"
 PACKAGE = Path("runstore/v1")
+GO = ROOT / "clients" / "go"
+GO_STUBS = GO / "v1"
+GO_MODULE = "github.com/runstore/runstore/clients/go"
+GO_PLUGINS = {
+    "protoc-gen-go": "google.golang.org/protobuf/cmd/protoc-gen-go",
+    "protoc-gen-go-grpc": "google.golang.org/grpc/cmd/protoc-gen-go-grpc",
+}
 MAIN_REFS = ("origin/main", "main")
 _GOOGLE_RPC = Path(google.rpc.status_pb2.__file__).parents[2]
 _WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
@@ -44,15 +54,55 @@ def generate(target: Path = STUBS) -> str | None:
     )
 
 
-def fresh() -> str | None:
+def generate_go(target: Path = GO_STUBS) -> str | None:
+    """Write Go's stubs; the contracts stay free of Go, so its import path is said here."""
+    target.mkdir(parents=True, exist_ok=True)
+    for stale in target.glob("*.pb.go"):
+        stale.unlink()
+    paths = [
+        f"M{path.relative_to(PROTOS)}={GO_MODULE}/v1;runstorev1"
+        for path in sorted((PROTOS / PACKAGE).glob("*.proto"))
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        if failure := generate(Path(folder)):
+        _build_go_plugins(Path(folder))
+        return _protoc(
+            PROTOS,
+            *(f"--plugin={name}={Path(folder) / name}" for name in GO_PLUGINS),
+            *(
+                f"--{kind}_out={','.join([f'module={GO_MODULE}/v1', *paths])}:{target}"
+                for kind in ("go", "go-grpc")
+            ),
+        )
+
+
+def _build_go_plugins(folder: Path) -> None:
+    # In the versions of clients/go/tools/go.mod.
+    subprocess.run(
+        ["go", "build", "-o", f"{folder}{os.sep}", *GO_PLUGINS.values()],  # noqa: S607 - the environment's go
+        cwd=GO / "tools",
+        check=True,
+    )
+
+
+def fresh() -> str | None:
+    return _differences(generate, STUBS, PACKAGE, "*.py*", "stubs")
+
+
+def fresh_go() -> str | None:
+    return _differences(generate_go, GO_STUBS, Path(), "*.pb.go", "stubs-go")
+
+
+def _differences(
+    make: Callable[[Path], str | None], stubs: Path, package: Path, pattern: str, target: str
+) -> str | None:
+    with tempfile.TemporaryDirectory() as folder:
+        if failure := make(Path(folder)):
             return failure
-        made, committed = Path(folder) / PACKAGE, STUBS / PACKAGE
-        names = {path.name for place in (made, committed) for path in place.glob("*.py*")}
+        made, committed = Path(folder) / package, stubs / package
+        names = {path.name for place in (made, committed) for path in place.glob(pattern)}
         _, differing, missing = filecmp.cmpfiles(made, committed, names, shallow=False)
     stale = sorted(differing + missing)
-    return f"stale stubs, run make stubs: {', '.join(stale)}" if stale else None
+    return f"stale stubs, run make {target}: {', '.join(stale)}" if stale else None
 
 
 def lint() -> str | None:
@@ -111,7 +161,14 @@ def _buf(command: str, image: Path, *options: str) -> str | None:
     return f"buf {command} found something" if done.returncode else None
 
 
-COMMANDS = {"generate": generate, "fresh": fresh, "lint": lint, "breaking": breaking}
+COMMANDS = {
+    "generate": generate,
+    "fresh": fresh,
+    "generate-go": generate_go,
+    "fresh-go": fresh_go,
+    "lint": lint,
+    "breaking": breaking,
+}
 
 
 def main(arguments: Sequence[str]) -> str | None:
