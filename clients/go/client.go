@@ -1,0 +1,190 @@
+package runstore
+
+import (
+	"context"
+	"crypto/tls"
+	"math"
+	"os"
+	"sync"
+	"time"
+
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+)
+
+const (
+	// DefaultTarget is where a client connects to when neither Dial nor the environment says so.
+	DefaultTarget = "localhost:7411"
+	// TargetVariable is the environment variable Dial reads where it is given no target.
+	TargetVariable = "RUNSTORE_TARGET"
+	// DefaultTimeout is the whole time a call may take, retries included, where its context has no
+	// deadline.
+	DefaultTimeout = 10 * time.Second
+
+	defaultProject = "default"
+)
+
+// Client makes the calls of one project.
+type Client struct {
+	project  string
+	timeout  time.Duration
+	metadata []string
+	backoff  backoff
+	conn     *grpc.ClientConn
+	service  runstorev1.RunServiceClient
+	close    sync.Once
+	closed   chan struct{}
+}
+
+// Option changes how a client is made.
+type Option func(*options)
+
+type options struct {
+	project     string
+	timeout     time.Duration
+	metadata    []string
+	credentials credentials.TransportCredentials
+	dial        []grpc.DialOption
+}
+
+// WithProject sets the project, such as "acme/search", that every read and write is inside of. The
+// default is "default".
+func WithProject(project string) Option {
+	return func(o *options) { o.project = project }
+}
+
+// WithTimeout sets the whole time a call may take, retries included, where its context has no
+// deadline. The default is [DefaultTimeout].
+func WithTimeout(timeout time.Duration) Option {
+	return func(o *options) { o.timeout = timeout }
+}
+
+// WithTLS connects over TLS. The default is a connection in the clear.
+func WithTLS(config *tls.Config) Option {
+	return WithTransportCredentials(credentials.NewTLS(config))
+}
+
+// WithTransportCredentials connects with the credentials of gRPC.
+func WithTransportCredentials(transport credentials.TransportCredentials) Option {
+	return func(o *options) { o.credentials = transport }
+}
+
+// WithMetadata adds pairs of a key and a value to the metadata of every call.
+func WithMetadata(pairs ...string) Option {
+	return func(o *options) { o.metadata = append(o.metadata, pairs...) }
+}
+
+// WithDialOptions adds options of gRPC's own; they come after the client's and win.
+func WithDialOptions(dial ...grpc.DialOption) Option {
+	return func(o *options) { o.dial = append(o.dial, dial...) }
+}
+
+// Dial makes a client of the server at target, such as "localhost:7411"; where it is empty, of
+// $RUNSTORE_TARGET or [DefaultTarget]. It does not connect before the first call, so it fails only
+// where the target or an option is not valid.
+func Dial(target string, opts ...Option) (*Client, error) {
+	o := options{
+		project: defaultProject, timeout: DefaultTimeout, credentials: insecure.NewCredentials(),
+	}
+	for _, option := range opts {
+		option(&o)
+	}
+	if len(o.metadata)%2 != 0 {
+		return nil, errorf("metadata comes in pairs of a key and a value")
+	}
+	if target == "" {
+		target = os.Getenv(TargetVariable)
+	}
+	if target == "" {
+		target = DefaultTarget
+	}
+	conn, err := grpc.NewClient(target, append(dialOptions(o.credentials), o.dial...)...)
+	if err != nil {
+		return nil, errorf("cannot connect to %q: %w", target, err)
+	}
+	return &Client{
+		project:  o.project,
+		timeout:  o.timeout,
+		metadata: o.metadata,
+		backoff:  defaultBackoff,
+		conn:     conn,
+		service:  runstorev1.NewRunServiceClient(conn),
+		closed:   make(chan struct{}),
+	}, nil
+}
+
+// dialOptions reconnect fast, find a dead connection by pings that the server allows, and bound
+// nothing that may come.
+func dialOptions(transport credentials.TransportCredentials) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(transport),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: grpcbackoff.Config{
+				BaseDelay:  100 * time.Millisecond,
+				Multiplier: 1.6,
+				Jitter:     0.2,
+				MaxDelay:   2 * time.Second,
+			},
+			MinConnectTimeout: 5 * time.Second,
+		}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: 30 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true,
+		}),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32),
+		),
+	}
+}
+
+// Project returns the project the client reads and writes in.
+func (c *Client) Project() string { return c.project }
+
+// Close closes the connection; calls in flight fail with [ErrClosed].
+func (c *Client) Close() error {
+	var err error
+	c.close.Do(func() {
+		close(c.closed)
+		err = c.conn.Close()
+	})
+	return err
+}
+
+// Healthy asks the server once whether it serves; it fails where no server answers.
+func (c *Client) Healthy(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	health := grpc_health_v1.NewHealthClient(c.conn)
+	answer, err := health.Check(c.outgoing(ctx), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		return false, c.errorOf(ctx, err)
+	}
+	return answer.Status == grpc_health_v1.HealthCheckResponse_SERVING, nil
+}
+
+// outgoing adds the client's metadata.
+func (c *Client) outgoing(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, c.metadata...)
+}
+
+// errorOf is the error of a failed call; of a client that was closed meanwhile, that it is closed.
+func (c *Client) errorOf(ctx context.Context, err error) error {
+	if c.isClosed() {
+		return closedError("client")
+	}
+	return errorOf(ctx, err)
+}
+
+func (c *Client) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,254 @@
+package runstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+const (
+	defaultHeartbeat = 10 * time.Second
+	defaultPatience  = 60 * time.Second
+	missedHeartbeats = 3
+)
+
+// EventsOptions says which events to stream.
+type EventsOptions struct {
+	// FromSeq is inclusive; 0 and 1 both mean the beginning.
+	FromSeq int64
+	// Follow goes on with events as they are committed, until the run's end.
+	Follow bool
+	Filter EventFilter
+	// WaitForRun waits for a run that does not exist yet; needs Follow.
+	WaitForRun bool
+	// Heartbeat is the longest silence of a followed stream that is alive; 0 means 10 seconds. A
+	// stream that is silent three times as long is opened again.
+	Heartbeat time.Duration
+	// Patience is how long to go on failing, from the first failure after a message, before one is
+	// yielded; 0 means a minute.
+	Patience time.Duration
+}
+
+// StreamItem is what a stream brings: an *[Event], or one of the marks [CaughtUp], [Heartbeat] and
+// [EndOfRun], which come in order with the events.
+type StreamItem interface{ streamItem() }
+
+// CaughtUp says that everything up to LastSeq was delivered; the stream is live from here.
+type CaughtUp struct{ LastSeq int64 }
+
+// Heartbeat says that the stream is alive and that everything up to LastSeq was delivered.
+type Heartbeat struct{ LastSeq int64 }
+
+// EndOfRun says that the run is complete and that everything was delivered; it is the last item.
+type EndOfRun struct {
+	LastSeq int64
+	Outcome Outcome
+}
+
+func (*Event) streamItem()    {}
+func (CaughtUp) streamItem()  {}
+func (Heartbeat) streamItem() {}
+func (EndOfRun) streamItem()  {}
+
+// Events yields events from FromSeq on, each once and in order. A stream that breaks, or falls
+// silent, is opened again after the last event delivered, over server restarts too.
+//
+// It ends at the run's current end, or with Follow after its terminal event. A failure that does not
+// pass, and the end of ctx, is yielded once, as the last. The default timeout does not count here.
+func (r *Run) Events(ctx context.Context, options EventsOptions) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		for item, err := range r.Stream(ctx, options) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if event, ok := item.(*Event); ok && !yield(event, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Stream is Events with the marks between them.
+func (r *Run) Stream(ctx context.Context, options EventsOptions) iter.Seq2[StreamItem, error] {
+	return func(yield func(StreamItem, error) bool) {
+		f := newFollowing(r, options)
+		for !f.isOver {
+			isWanted, err := f.receive(ctx, yield)
+			if !isWanted {
+				return
+			}
+			if err == nil || f.isOver {
+				continue
+			}
+			if err = f.rest(ctx, err); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+	}
+}
+
+// following is where a stream stands.
+type following struct {
+	run      *Run
+	options  EventsOptions
+	patience patience
+	nextSeq  int64
+	isOver   bool
+}
+
+func newFollowing(run *Run, options EventsOptions) *following {
+	if options.Heartbeat == 0 {
+		options.Heartbeat = defaultHeartbeat
+	}
+	if options.Patience == 0 {
+		options.Patience = defaultPatience
+	}
+	return &following{
+		run:      run,
+		options:  options,
+		patience: patience{limit: options.Patience, backoff: run.client.backoff},
+		nextSeq:  max(options.FromSeq, 1),
+	}
+}
+
+// request asks for everything not delivered yet.
+func (f *following) request() *runstorev1.StreamEventsRequest {
+	return &runstorev1.StreamEventsRequest{
+		Project:           f.run.client.project,
+		RunId:             f.run.id,
+		FromSeq:           f.nextSeq,
+		Filter:            f.options.Filter.message(),
+		Follow:            f.options.Follow,
+		WaitForRun:        f.options.WaitForRun,
+		HeartbeatInterval: durationpb.New(f.options.Heartbeat),
+	}
+}
+
+var errSilent = errors.New("silent for too long")
+
+// receive opens the stream once and yields what it brings; false when no more is wanted.
+func (f *following) receive(
+	ctx context.Context, yield func(StreamItem, error) bool,
+) (isWanted bool, err error) {
+	client := f.run.client
+	streaming, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := f.options.Heartbeat * missedHeartbeats
+	watch := time.AfterFunc(silence, func() { cancel(errSilent) })
+	defer watch.Stop()
+	broken := func(err error) error {
+		if context.Cause(streaming) == errSilent {
+			return brokenStream(fmt.Sprintf("the stream was silent for %v", silence))
+		}
+		return client.errorOf(ctx, err)
+	}
+
+	stream, err := client.service.StreamEvents(client.outgoing(streaming), f.request())
+	if err != nil {
+		return true, broken(err)
+	}
+	for {
+		// A caller who is slow between two messages is no silence.
+		watch.Reset(silence)
+		message, err := stream.Recv()
+		watch.Stop()
+		if err == io.EOF {
+			return true, f.ended()
+		}
+		if err != nil {
+			return true, toldOrBroken(broken(err))
+		}
+		if isWanted, err := f.take(message, yield); !isWanted || err != nil {
+			return isWanted, err
+		}
+	}
+}
+
+// rest waits before the stream is opened again; it returns what to fail with when it is given up.
+func (f *following) rest(ctx context.Context, err error) error {
+	delay, mayHelp := f.patience.delay(err)
+	if !mayHelp {
+		return err
+	}
+	return f.run.client.wait(ctx, delay, err)
+}
+
+// take yields what a message brings, each event once, and notes how far the stream got.
+func (f *following) take(
+	message *runstorev1.StreamEventsResponse, yield func(StreamItem, error) bool,
+) (isWanted bool, err error) {
+	f.patience.renew()
+	switch kind := message.Message.(type) {
+	case *runstorev1.StreamEventsResponse_Events:
+		return f.takeEvents(kind.Events.Events, yield)
+	case *runstorev1.StreamEventsResponse_CaughtUp:
+		last := kind.CaughtUp.LastSeq
+		return f.takeMark(last, CaughtUp{last}, yield)
+	case *runstorev1.StreamEventsResponse_Heartbeat:
+		last := kind.Heartbeat.LastSeq
+		return f.takeMark(last, Heartbeat{last}, yield)
+	case *runstorev1.StreamEventsResponse_EndOfRun:
+		end := EndOfRun{kind.EndOfRun.LastSeq, Outcome(kind.EndOfRun.Outcome)}
+		isWanted, err := f.takeMark(end.LastSeq, end, yield)
+		f.isOver = err == nil
+		return isWanted, err
+	}
+	return true, nil
+}
+
+func (f *following) takeEvents(
+	messages []*runstorev1.Event, yield func(StreamItem, error) bool,
+) (isWanted bool, err error) {
+	for _, message := range messages {
+		if message.Seq < f.nextSeq {
+			continue
+		}
+		if message.Seq > f.nextSeq && f.options.Filter.isEmpty() {
+			return true, protocolError("expected event %d, got %d", f.nextSeq, message.Seq)
+		}
+		f.nextSeq = message.Seq + 1
+		if !yield(eventOf(message), nil) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// takeMark yields a mark that says everything up to lastSeq was delivered.
+func (f *following) takeMark(
+	lastSeq int64, mark StreamItem, yield func(StreamItem, error) bool,
+) (isWanted bool, err error) {
+	if lastSeq >= f.nextSeq && f.options.Filter.isEmpty() {
+		return true, protocolError("events from %d to %d were left out", f.nextSeq, lastSeq)
+	}
+	f.nextSeq = max(f.nextSeq, lastSeq+1)
+	return yield(mark, nil), nil
+}
+
+// ended is the server's end of a stream with OK: right for one that does not follow.
+func (f *following) ended() error {
+	if f.options.Follow && !f.isOver {
+		return protocolError("the server ended a followed stream before the run's end")
+	}
+	f.isOver = true
+	return nil
+}
+
+// toldOrBroken is the server's own failure, or that the stream broke: a bare INTERNAL is the
+// transport's, for the server's has a reason.
+func toldOrBroken(err error) error {
+	var told *Error
+	if errors.As(err, &told) && told.Code == codes.Internal && told.Reason == "" {
+		return brokenStream(told.Message)
+	}
+	return err
+}

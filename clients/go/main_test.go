@@ -1,0 +1,117 @@
+package runstore_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/runstore/runstore/clients/go"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// runTests runs them on a server of their own; a goroutine left behind fails them.
+func runTests(m *testing.M) (code int, err error) {
+	if sharedDatabase, err = startDatabase(); err != nil {
+		return 1, err
+	}
+	defer func() {
+		if stopped := sharedDatabase.stop(); err == nil {
+			err = stopped
+		}
+	}()
+	folder, err := os.MkdirTemp("", "runstore-go-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(folder)
+	shared := newServer(sharedDatabase, filepath.Join(folder, "server.log"))
+	if err := shared.start(); err != nil {
+		return 1, err
+	}
+	defer shared.stopBy(syscall.SIGTERM)
+	if err := shared.waitUntilServing(); err != nil {
+		return 1, err
+	}
+	sharedTarget = shared.target
+	os.Setenv(runstore.TargetVariable, sharedTarget)
+	if code := m.Run(); code != 0 {
+		return code, nil
+	}
+	return 0, goleak.Find()
+}
+
+// dial is a client of the shared server, in a project no other test writes to.
+func dial(t *testing.T, options ...runstore.Option) *runstore.Client {
+	t.Helper()
+	return dialTo(t, sharedTarget, options...)
+}
+
+func dialTo(t *testing.T, target string, options ...runstore.Option) *runstore.Client {
+	t.Helper()
+	own := runstore.WithProject("test/" + uuid.NewString())
+	client, err := runstore.Dial(target, append([]runstore.Option{own}, options...)...)
+	require(t, err)
+	t.Cleanup(func() { require(t, client.Close()) })
+	return client
+}
+
+// savedRun is a fresh run.
+func savedRun(t *testing.T, client *runstore.Client) *runstore.Run {
+	t.Helper()
+	run, err := client.SaveRun(t.Context(), runstore.NewRun{Objective: "be tested"})
+	require(t, err)
+	return run
+}
+
+// withTicks is a fresh run with so many events of the type "tick".
+func withTicks(t *testing.T, client *runstore.Client, count int) *runstore.Run {
+	t.Helper()
+	run := savedRun(t, client)
+	_, err := run.Append(t.Context(), ticks(0, count)...)
+	require(t, err)
+	return run
+}
+
+// ticks are events that hold the numbers from first up to last, exclusive.
+func ticks(first, last int) []runstore.NewEvent {
+	var events []runstore.NewEvent
+	for number := first; number < last; number++ {
+		events = append(events, runstore.NewEvent{Type: "tick", Payload: runstore.JSONOf(number)})
+	}
+	return events
+}
+
+func soon(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func require(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal[Value comparable](t *testing.T, what string, got, want Value) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}

@@ -1,0 +1,85 @@
+package runstore
+
+import (
+	"context"
+	"iter"
+
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+)
+
+// ResumeOptions says who resumes and from where.
+type ResumeOptions struct {
+	// Actor is who resumes; the actor of run.resumed.
+	Actor string
+	// Namespace is the one whose latest snapshot is wanted.
+	Namespace string
+	// RequestID claims the same epoch again when it is sent again; the client makes one where it is
+	// empty.
+	RequestID string
+}
+
+// Resumed is a claimed run and what its new writer needs.
+type Resumed struct {
+	// Run is the handle that holds the new epoch.
+	Run *Run
+	// Info is the run as it stands. When a later resume claimed it before this call was answered,
+	// its WriterEpoch is greater than the handle's and writes will be fenced.
+	Info *RunInfo
+	// WriterEpoch is the claimed epoch.
+	WriterEpoch int64
+	// Snapshot is the latest one; nil when there is none.
+	Snapshot       *Snapshot
+	PendingNodeIDs []string
+	// TaskWrites are those since the snapshot.
+	TaskWrites []TaskWrite
+	// Deduplicated tells that the same RequestID claimed the epoch before.
+	Deduplicated bool
+
+	events      []*Event
+	nextFromSeq int64
+}
+
+// Resume claims the run: earlier writers are fenced from now on.
+func (r *Run) Resume(ctx context.Context, options ResumeOptions) (*Resumed, error) {
+	if options.RequestID == "" {
+		options.RequestID = newID()
+	}
+	response, err := send(ctx, r.client, r.client.service.ResumeRun, &runstorev1.ResumeRunRequest{
+		Project:   r.client.project,
+		RunId:     r.id,
+		Namespace: options.Namespace,
+		RequestId: options.RequestID,
+		Actor:     options.Actor,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Resumed{
+		Run:            r.client.Run(r.id).WithWriterEpoch(response.WriterEpoch),
+		Info:           runInfoOf(response.Run),
+		WriterEpoch:    response.WriterEpoch,
+		Snapshot:       snapshotOf(response.Snapshot),
+		PendingNodeIDs: response.PendingNodeIds,
+		TaskWrites:     mapped(response.TaskWrites, taskWriteOf),
+		Deduplicated:   response.Deduplicated,
+		events:         mapped(response.Events, eventOf),
+		nextFromSeq:    response.NextFromSeq,
+	}, nil
+}
+
+// Events yields all events after the snapshot, run.resumed included. A failure is yielded once, as
+// the last.
+func (r *Resumed) Events(ctx context.Context) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		for _, event := range r.events {
+			if !yield(event, nil) {
+				return
+			}
+		}
+		if r.nextFromSeq == 0 {
+			return
+		}
+		rest := ListEventsOptions{FromSeq: r.nextFromSeq, PageSize: 1000}
+		r.Run.ListEvents(ctx, rest)(yield)
+	}
+}

@@ -1,0 +1,275 @@
+package runstore
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+)
+
+// firstEpoch is the writer epoch of a run that nobody resumed.
+const firstEpoch = 1
+
+// RunStatus is where a run stands.
+type RunStatus int32
+
+// The statuses of a run.
+const (
+	StatusRunning   = RunStatus(runstorev1.RunStatus_RUN_STATUS_RUNNING)
+	StatusPaused    = RunStatus(runstorev1.RunStatus_RUN_STATUS_PAUSED)
+	StatusSucceeded = RunStatus(runstorev1.RunStatus_RUN_STATUS_SUCCEEDED)
+	StatusFailed    = RunStatus(runstorev1.RunStatus_RUN_STATUS_FAILED)
+	StatusCancelled = RunStatus(runstorev1.RunStatus_RUN_STATUS_CANCELLED)
+	// StatusExternal is that of a run whose status another system owns.
+	StatusExternal = RunStatus(runstorev1.RunStatus_RUN_STATUS_EXTERNAL)
+)
+
+// String returns the contract's word, such as "RUNNING".
+func (s RunStatus) String() string {
+	return strings.TrimPrefix(runstorev1.RunStatus(s).String(), "RUN_STATUS_")
+}
+
+// ExternalRef is the same execution in another system.
+type ExternalRef struct {
+	System string
+	ID     string
+	URL    string
+	// OwnsStatus makes the run StatusExternal for ever.
+	OwnsStatus bool
+}
+
+// ConfigRef is a pinned version of a prompt, tool, agent or evaluator.
+type ConfigRef struct {
+	Kind    string
+	Name    string
+	Version int64
+	Digest  string
+}
+
+// NewRun is a run as it is known at birth; none of it can be changed later.
+type NewRun struct {
+	// RunID is the run's identity in the project; the client makes a UUIDv7 where it is empty.
+	RunID       string
+	PlanID      string
+	Objective   string
+	Plan        Payload
+	ParentRunID string
+	ExternalRef *ExternalRef
+	ConfigRefs  []ConfigRef
+	Tags        []string
+	Labels      map[string]string
+	// Completion stores a run that is already finished.
+	Completion *Completion
+}
+
+// RunInfo is a run as it stands.
+type RunInfo struct {
+	Project   string
+	RunID     string
+	PlanID    string
+	Objective string
+	// Plan is left out by ListRuns.
+	Plan        Payload
+	ParentRunID string
+	ExternalRef *ExternalRef
+	ConfigRefs  []ConfigRef
+	Tags        []string
+	Labels      map[string]string
+	Status      RunStatus
+	Outcome     Outcome
+	LastSeq     int64
+	LastHash    []byte
+	WriterEpoch int64
+	// Usage is the sum over the run's events.
+	Usage     Usage
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	// CompletedAt is zero while the run is open.
+	CompletedAt time.Time
+}
+
+// RunsOptions says which runs to list; conditions are joined by AND.
+type RunsOptions struct {
+	// Statuses selects runs of any of them, Tags and Labels runs with all of them.
+	Statuses []RunStatus
+	Tags     []string
+	Labels   map[string]string
+	// CreatedFrom is inclusive, CreatedBefore exclusive.
+	CreatedFrom   time.Time
+	CreatedBefore time.Time
+	PlanID        string
+	// Model and Tool select runs with an event of them.
+	Model       string
+	Tool        string
+	ParentRunID string
+	OldestFirst bool
+	// PageSize is how many runs are fetched at once; 0 means 100.
+	PageSize int
+}
+
+// Run is a handle on a run. It makes no call by itself and holds what its writes are checked
+// against.
+type Run struct {
+	client      *Client
+	id          string
+	writerEpoch *int64
+	expectedSeq *int64
+}
+
+// SaveRun saves a run and returns its handle, which writes with the run's first epoch.
+//
+// Saving the same RunID and content again returns the same run. A run that was resumed since belongs
+// to whoever resumed it: the handle's writes then fail as [*WriterFencedError].
+func (c *Client) SaveRun(ctx context.Context, run NewRun) (*Run, error) {
+	var e encoder
+	request := &runstorev1.SaveRunRequest{
+		Project:     c.project,
+		RunId:       run.RunID,
+		PlanId:      run.PlanID,
+		Objective:   run.Objective,
+		Plan:        e.payload(run.Plan),
+		ParentRunId: run.ParentRunID,
+		ConfigRefs:  mapped(run.ConfigRefs, configRefMessage),
+		Tags:        run.Tags,
+		Labels:      run.Labels,
+		Completion:  e.completion(run.Completion),
+	}
+	if request.RunId == "" {
+		request.RunId = newID()
+	}
+	if ref := run.ExternalRef; ref != nil {
+		request.ExternalRef = &runstorev1.ExternalRef{
+			System: ref.System, Id: ref.ID, Url: ref.URL, OwnsStatus: ref.OwnsStatus,
+		}
+	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	response, err := send(ctx, c, c.service.SaveRun, request)
+	if err != nil {
+		return nil, err
+	}
+	return c.Run(response.Run.RunId).WithWriterEpoch(firstEpoch), nil
+}
+
+// Run returns a handle on a run, without a call. It writes unfenced; see [Run.WithWriterEpoch].
+func (c *Client) Run(runID string) *Run { return &Run{client: c, id: runID} }
+
+// ListRuns yields the project's runs, newest first unless the options say otherwise. A failure is
+// yielded once, as the last.
+func (c *Client) ListRuns(ctx context.Context, options RunsOptions) iter.Seq2[*RunInfo, error] {
+	order := runstorev1.RunOrder_RUN_ORDER_CREATED_DESC
+	if options.OldestFirst {
+		order = runstorev1.RunOrder_RUN_ORDER_CREATED_ASC
+	}
+	if options.PageSize == 0 {
+		options.PageSize = 100
+	}
+	filter := &runstorev1.RunFilter{
+		Statuses: mapped(options.Statuses, func(status RunStatus) runstorev1.RunStatus {
+			return runstorev1.RunStatus(status)
+		}),
+		Tags:              options.Tags,
+		Labels:            options.Labels,
+		CreatedFromTime:   timestamp(options.CreatedFrom),
+		CreatedBeforeTime: timestamp(options.CreatedBefore),
+		PlanId:            options.PlanID,
+		Model:             options.Model,
+		Tool:              options.Tool,
+		ParentRunId:       options.ParentRunID,
+	}
+	return pages(func(token string) ([]*RunInfo, string, error) {
+		response, err := send(ctx, c, c.service.ListRuns, &runstorev1.ListRunsRequest{
+			Project:   c.project,
+			Filter:    filter,
+			Order:     order,
+			PageSize:  int32(options.PageSize),
+			PageToken: token,
+		})
+		return mapped(response.GetRuns(), runInfoOf), response.GetNextPageToken(), err
+	})
+}
+
+// ID returns the run's id.
+func (r *Run) ID() string { return r.id }
+
+// WriterEpoch returns the epoch the handle writes with; false when it writes unfenced.
+func (r *Run) WriterEpoch() (int64, bool) {
+	if r.writerEpoch == nil {
+		return 0, false
+	}
+	return *r.writerEpoch, true
+}
+
+// WithWriterEpoch returns a handle whose writes fail as [*WriterFencedError] once a later resume has
+// claimed the run.
+func (r *Run) WithWriterEpoch(epoch int64) *Run {
+	derived := *r
+	derived.writerEpoch = &epoch
+	return &derived
+}
+
+// WithExpectedSeq returns a handle whose Append, PutSnapshot and Complete fail as
+// [*SeqConflictError] unless seq is the run's last seq before the write; 0 means that the run has no
+// event yet.
+func (r *Run) WithExpectedSeq(seq int64) *Run {
+	derived := *r
+	derived.expectedSeq = &seq
+	return &derived
+}
+
+// Get returns the run as it stands.
+func (r *Run) Get(ctx context.Context) (*RunInfo, error) {
+	response, err := send(ctx, r.client, r.client.service.GetRun, &runstorev1.GetRunRequest{
+		Project: r.client.project, RunId: r.id,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return runInfoOf(response.Run), nil
+}
+
+func configRefMessage(ref ConfigRef) *runstorev1.ConfigRef {
+	return &runstorev1.ConfigRef{
+		Kind: ref.Kind, Name: ref.Name, Version: ref.Version, Digest: ref.Digest,
+	}
+}
+
+func configRefOf(message *runstorev1.ConfigRef) ConfigRef {
+	return ConfigRef{
+		Kind: message.Kind, Name: message.Name, Version: message.Version, Digest: message.Digest,
+	}
+}
+
+func runInfoOf(message *runstorev1.Run) *RunInfo {
+	info := &RunInfo{
+		Project:     message.GetProject(),
+		RunID:       message.GetRunId(),
+		PlanID:      message.GetPlanId(),
+		Objective:   message.GetObjective(),
+		Plan:        payloadOf(message.GetPlan()),
+		ParentRunID: message.GetParentRunId(),
+		ConfigRefs:  mapped(message.GetConfigRefs(), configRefOf),
+		Tags:        message.GetTags(),
+		Labels:      message.GetLabels(),
+		Status:      RunStatus(message.GetStatus()),
+		Outcome:     Outcome(message.GetOutcome()),
+		LastSeq:     message.GetLastSeq(),
+		LastHash:    message.GetLastHash(),
+		WriterEpoch: message.GetWriterEpoch(),
+		CreatedAt:   timeOf(message.GetCreatedAt()),
+		UpdatedAt:   timeOf(message.GetUpdatedAt()),
+		CompletedAt: timeOf(message.GetCompletedAt()),
+	}
+	if usage := usageOf(message.GetUsage()); usage != nil {
+		info.Usage = *usage
+	}
+	if ref := message.GetExternalRef(); ref != nil {
+		info.ExternalRef = &ExternalRef{
+			System: ref.System, ID: ref.Id, URL: ref.Url, OwnsStatus: ref.OwnsStatus,
+		}
+	}
+	return info
+}

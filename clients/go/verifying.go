@@ -1,0 +1,78 @@
+package runstore
+
+import (
+	"context"
+	"iter"
+
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+)
+
+const verifySlice = 10_000
+
+// Verification is what a check of the hash chain found.
+type Verification struct {
+	// Verified tells that everything checked agrees.
+	Verified bool
+	// CheckedEvents counts those of all slices so far.
+	CheckedEvents int64
+	LastSeq       int64
+	// LastHash is that of the last event checked.
+	LastHash []byte
+	// Problem says what is wrong, for a person; empty when verified.
+	Problem string
+	// ProblemSeq is where it shows.
+	ProblemSeq int64
+	// NextFromSeq is where the next slice begins; 0 when the check is over.
+	NextFromSeq int64
+}
+
+// Verify recomputes the run's whole hash chain. A broken chain is no error: see Verified.
+func (r *Run) Verify(ctx context.Context) (*Verification, error) {
+	var found *Verification
+	for slice, err := range r.VerifySlices(ctx, verifySlice) {
+		if err != nil {
+			return nil, err
+		}
+		found = slice
+	}
+	return found, nil
+}
+
+// VerifySlices verifies a long run in slices of so many events, and yields what was found up to the
+// end of each; the last one speaks for the whole run.
+func (r *Run) VerifySlices(ctx context.Context, sliceSize int) iter.Seq2[*Verification, error] {
+	return func(yield func(*Verification, error) bool) {
+		var checked int64
+		for fromSeq := int64(1); fromSeq != 0; {
+			found, err := r.verifySlice(ctx, fromSeq, sliceSize)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			checked += found.CheckedEvents
+			found.CheckedEvents = checked
+			fromSeq = found.NextFromSeq
+			if !yield(found, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Run) verifySlice(ctx context.Context, fromSeq int64, size int) (*Verification, error) {
+	response, err := send(ctx, r.client, r.client.service.VerifyRun, &runstorev1.VerifyRunRequest{
+		Project: r.client.project, RunId: r.id, FromSeq: fromSeq, MaxEvents: int32(size),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Verification{
+		Verified:      response.Verified,
+		CheckedEvents: response.CheckedEvents,
+		LastSeq:       response.LastSeq,
+		LastHash:      response.LastHash,
+		Problem:       response.FirstBreak.GetProblem(),
+		ProblemSeq:    response.FirstBreak.GetSeq(),
+		NextFromSeq:   response.NextFromSeq,
+	}, nil
+}
