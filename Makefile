@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help setup demo nats test check format lint types imports protos stubs schema lock bench stubs-go go
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: $(READY) ## make the virtual environment
 
@@ -68,7 +68,7 @@ stubs-go: $(READY) ## regenerate Go's stubs (needs Go)
 
 go: $(READY) ## everything that guards the Go client (needs Go)
 	$(BIN)/python protos/generate.py fresh-go
-	cd clients/go && test -z "$$(gofmt -l .)" || { gofmt -l clients/go; exit 1; }
+	@unformatted=$$(gofmt -l clients/go); test -z "$$unformatted" || { echo "run gofmt -w: $$unformatted"; exit 1; }
 	cd clients/go && go vet ./...
 	cd clients/go/tools && go build -o ../.bin/ honnef.co/go/tools/cmd/staticcheck
 	cd clients/go && .bin/staticcheck ./...

@@ -117,7 +117,7 @@ func TestASilentStreamIsOpenedAgain(t *testing.T) {
 	s := scripted(t)
 	s.streams = [][]any{{batch(1), nil}, {batch(2), endOfRun(2)}}
 
-	shown := follow(t, s, runstore.EventsOptions{Heartbeat: 100 * time.Millisecond})
+	shown := follow(t, s, runstore.EventsOptions{Heartbeat: 300 * time.Millisecond})
 
 	equal(t, "shown", shown, "1 2 EndOfRun")
 	askedFrom(t, s, 1, 2)
@@ -129,10 +129,10 @@ func TestASlowCallerIsNoSilence(t *testing.T) {
 	run := dialTo(t, s.target).Run("run")
 
 	for _, err := range run.Events(t.Context(), runstore.EventsOptions{
-		Follow: true, Heartbeat: 20 * time.Millisecond,
+		Follow: true, Heartbeat: 100 * time.Millisecond,
 	}) {
 		require(t, err)
-		<-soon(t, 150*time.Millisecond).Done()
+		<-soon(t, 500*time.Millisecond).Done()
 	}
 
 	askedFrom(t, s, 1)

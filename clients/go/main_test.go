@@ -62,8 +62,11 @@ func dial(t *testing.T, options ...runstore.Option) *runstore.Client {
 
 func dialTo(t *testing.T, target string, options ...runstore.Option) *runstore.Client {
 	t.Helper()
-	own := runstore.WithProject("test/" + uuid.NewString())
-	client, err := runstore.Dial(target, append([]runstore.Option{own}, options...)...)
+	own := []runstore.Option{
+		runstore.WithProject("test/" + uuid.NewString()),
+		runstore.WithTimeout(time.Minute), // the machine may be busy
+	}
+	client, err := runstore.Dial(target, append(own, options...)...)
 	require(t, err)
 	t.Cleanup(func() { require(t, client.Close()) })
 	return client

@@ -119,6 +119,14 @@ func (s *script) SaveRun(
 	return &runstorev1.SaveRunResponse{Run: &runstorev1.Run{RunId: request.RunId}}, failure
 }
 
+// GetRun never answers.
+func (s *script) GetRun(
+	ctx context.Context, _ *runstorev1.GetRunRequest,
+) (*runstorev1.GetRunResponse, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 func (s *script) whatWasSent() [][]string {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

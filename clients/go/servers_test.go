@@ -80,7 +80,7 @@ func (s *server) start() error {
 	}
 	defer log.Close()
 	_, port, _ := net.SplitHostPort(s.target)
-	s.process = exec.Command(python(), "-m", "runstore_server", "serve", "--port", port)
+	s.process = exec.Command(python(), "testdata/server.py", "serve", "--port", port)
 	s.process.Env = append(os.Environ(),
 		"RUNSTORE_DATABASE_URL="+s.database.url,
 		"RUNSTORE_DB_SCHEMA="+s.database.schema,
@@ -88,6 +88,9 @@ func (s *server) start() error {
 		"RUNSTORE_DRAIN_SECONDS=5",
 	)
 	s.process.Stdout, s.process.Stderr = log, log
+	if _, err := s.process.StdinPipe(); err != nil { // closed when this process ends
+		return err
+	}
 	return s.process.Start()
 }
 

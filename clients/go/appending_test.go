@@ -1,0 +1,300 @@
+package runstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/runstore/runstore/clients/go"
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func accept(request *runstorev1.AppendEventStreamRequest) *runstorev1.AppendEventStreamResponse {
+	return &runstorev1.AppendEventStreamResponse{
+		CorrelationId: request.CorrelationId,
+		Result: &runstorev1.AppendEventStreamResponse_Appended{
+			Appended: &runstorev1.AppendEventResponse{Seq: 1, EventId: request.Append.Event.EventId},
+		},
+	}
+}
+
+// refuse answers the events from an id on with a status, and accepts those before.
+func refuse(from, to string, with *status.Status) answer {
+	return func(request *runstorev1.AppendEventStreamRequest) *runstorev1.AppendEventStreamResponse {
+		if id := request.Append.Event.EventId; id < from || id > to {
+			return accept(request)
+		}
+		if with == nil {
+			return nil
+		}
+		return &runstorev1.AppendEventStreamResponse{
+			CorrelationId: request.CorrelationId,
+			Result:        &runstorev1.AppendEventStreamResponse_Error{Error: with.Proto()},
+		}
+	}
+}
+
+// appendAll appends events of these ids; their ids, or errors, by an appender that is then closed.
+func appendAll(
+	t *testing.T, client *runstore.Client, window int, ids ...string,
+) (answers []string, refusals []error, closed error) {
+	t.Helper()
+	appender := client.Appender(t.Context(), runstore.AppenderOptions{Window: window})
+	var all []*runstore.Pending
+	for _, id := range ids {
+		pending, err := appender.Append(t.Context(), client.Run("run"), runstore.NewEvent{
+			Type: "tick", EventID: id,
+		})
+		if err != nil {
+			refusals = append(refusals, err)
+			continue
+		}
+		all = append(all, pending)
+	}
+	closed = appender.Close()
+	for _, pending := range all {
+		appended, err := pending.Wait(t.Context())
+		answers, refusals = append(answers, appended.EventID), append(refusals, err)
+	}
+	return answers, refusals, closed
+}
+
+func TestAppendsAreSentInOrderAndAnsweredEach(t *testing.T) {
+	for _, window := range []int{1, 2, 0} {
+		s := scripted(t)
+		s.appends = []answer{accept}
+		ids := strings.Split("a b c d e f g", " ")
+
+		answers, _, err := appendAll(t, dialTo(t, s.target), window, ids...)
+
+		require(t, err)
+		if !reflect.DeepEqual(answers, ids) || !reflect.DeepEqual(s.whatWasSent(), [][]string{ids}) {
+			t.Fatalf("answered %v, sent %v", answers, s.whatWasSent())
+		}
+	}
+}
+
+func TestWhatABrokenStreamDidNotAnswerIsSentAgainInOrder(t *testing.T) {
+	s := scripted(t)
+	s.appends = []answer{refuse("b", "b", nil), refuse("a", "z", nil), accept}
+
+	answers, _, err := appendAll(t, dialTo(t, s.target), 0, "a", "b", "c")
+
+	require(t, err)
+	equal(t, "answers", strings.Join(answers, ""), "abc")
+	equal(t, "sent last", fmt.Sprint(s.whatWasSent()[2]), "[b c]")
+}
+
+func TestWhatADrainingServerRefusedIsSentToTheNext(t *testing.T) {
+	s := scripted(t)
+	draining := told(codes.Unavailable, "SERVER_DRAINING", nil)
+	s.appends = []answer{refuse("b", "z", draining), accept}
+
+	answers, _, err := appendAll(t, dialTo(t, s.target), 0, "a", "b", "c")
+
+	require(t, err)
+	equal(t, "answers", strings.Join(answers, ""), "abc")
+	equal(t, "sent last", fmt.Sprint(s.whatWasSent()[1]), "[b c]")
+}
+
+func TestARefusalIsItsOwnAppendsAlone(t *testing.T) {
+	s := scripted(t)
+	s.appends = []answer{refuse("b", "b", told(codes.Aborted, "SEQ_CONFLICT", nil))}
+
+	answers, refusals, err := appendAll(t, dialTo(t, s.target), 0, "a", "b", "c")
+
+	require(t, err)
+	equal(t, "answers", strings.Join(answers, ","), "a,,c")
+	var conflict *runstore.SeqConflictError
+	if !errors.As(refusals[1], &conflict) || refusals[0] != nil || refusals[2] != nil {
+		t.Fatalf("got %v", refusals)
+	}
+}
+
+func TestNothingUnexpectedIsTakenForSuccess(t *testing.T) {
+	for name, odd := range map[string]func(string) *runstorev1.AppendEventStreamResponse{
+		"another's answer": func(string) *runstorev1.AppendEventStreamResponse {
+			return accept(&runstorev1.AppendEventStreamRequest{
+				CorrelationId: "other", Append: &runstorev1.AppendEventRequest{Event: &runstorev1.Event{}},
+			})
+		},
+		"an empty answer": func(id string) *runstorev1.AppendEventStreamResponse {
+			return &runstorev1.AppendEventStreamResponse{CorrelationId: id}
+		},
+		"an unknown reason": func(id string) *runstorev1.AppendEventStreamResponse {
+			return &runstorev1.AppendEventStreamResponse{
+				CorrelationId: id,
+				Result: &runstorev1.AppendEventStreamResponse_Error{
+					Error: told(codes.Aborted, "NEW", nil).Proto(),
+				},
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := scripted(t)
+			s.appends = []answer{
+				func(r *runstorev1.AppendEventStreamRequest) *runstorev1.AppendEventStreamResponse {
+					return odd(r.CorrelationId)
+				},
+			}
+
+			_, refusals, _ := appendAll(t, dialTo(t, s.target), 0, "a")
+
+			var failed *runstore.Error
+			if !errors.As(refusals[0], &failed) {
+				t.Fatalf("got %v", refusals)
+			}
+		})
+	}
+}
+
+func TestAppendsThatNoServerTakesFailWithClose(t *testing.T) {
+	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(300*time.Millisecond))
+
+	_, refusals, err := appendAll(t, client, 1, "a", "b", "c")
+
+	for _, err := range append(refusals, err) {
+		var unavailable *runstore.UnavailableError
+		if !errors.As(err, &unavailable) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+func TestAnAppenderEndsWithItsContextAndLeavesNothingBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(time.Hour))
+	ctx, cancel := context.WithCancel(t.Context())
+	appender := client.Appender(ctx, runstore.AppenderOptions{})
+	pending, err := appender.Append(ctx, client.Run("run"), runstore.NewEvent{Type: "tick"})
+	require(t, err)
+
+	cancel()
+
+	_, waited := pending.Wait(t.Context())
+	for _, err := range []error{waited, appender.Close()} {
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	require(t, client.Close())
+	goleak.VerifyNone(t, before)
+}
+
+func TestAClosedAppenderTakesNothing(t *testing.T) {
+	client := dial(t)
+	appender := client.Appender(t.Context(), runstore.AppenderOptions{})
+	require(t, appender.Close())
+
+	_, err := appender.Append(t.Context(), client.Run("run"), runstore.NewEvent{Type: "tick"})
+
+	if !errors.Is(err, runstore.ErrClosed) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAClosedClientEndsItsAppenders(t *testing.T) {
+	client := dial(t)
+	appender := client.Appender(t.Context(), runstore.AppenderOptions{})
+	run := savedRun(t, client)
+	pending, err := appender.Append(t.Context(), run, runstore.NewEvent{Type: "tick"})
+	require(t, err)
+	_, err = pending.Wait(t.Context())
+	require(t, err)
+
+	require(t, client.Close())
+
+	if err := appender.Close(); err != nil && !errors.Is(err, runstore.ErrClosed) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAnEventThatCannotBeSentBreaksNoOther(t *testing.T) {
+	client := dial(t)
+	run := savedRun(t, client)
+	appender := client.Appender(t.Context(), runstore.AppenderOptions{})
+	fine, err := appender.Append(t.Context(), run, runstore.NewEvent{Type: "tick"})
+	require(t, err)
+
+	_, refused := appender.Append(t.Context(), run, runstore.NewEvent{Type: "\xff"})
+
+	require(t, appender.Close())
+	_, err = fine.Wait(t.Context())
+	require(t, err)
+	if refused == nil {
+		t.Fatal("a string that is not UTF-8 was taken")
+	}
+}
+
+func TestPipelinedAppendsAreFencedOneByOne(t *testing.T) {
+	client := dial(t)
+	old, other := savedRun(t, client), savedRun(t, client)
+	_, err := old.Resume(t.Context(), runstore.ResumeOptions{})
+	require(t, err)
+	appender := client.Appender(t.Context(), runstore.AppenderOptions{})
+
+	late, err := appender.Append(t.Context(), old, runstore.NewEvent{Type: "late"})
+	require(t, err)
+	fine, err := appender.Append(t.Context(), other, runstore.NewEvent{Type: "fine"})
+	require(t, err)
+
+	require(t, appender.Close())
+	var fenced *runstore.WriterFencedError
+	if _, err := late.Wait(t.Context()); !errors.As(err, &fenced) {
+		t.Fatalf("got %v", err)
+	}
+	appended, err := fine.Wait(t.Context())
+	require(t, err)
+	equal(t, "seq", appended.Seq, 1)
+}
+
+func TestPipelinedAppendsSurviveRestartsOnceAndInOrder(t *testing.T) {
+	const runs, each = 3, 1000
+	s := ownServer(t)
+	client := dialTo(t, s.target, runstore.WithTimeout(2*time.Minute))
+	appender := client.Appender(t.Context(), runstore.AppenderOptions{Window: 50})
+	var running sync.WaitGroup
+	progress := make(chan struct{}, runs*each)
+	var written [runs]*runstore.Run
+	for place := range runs {
+		run, err := client.SaveRun(t.Context(), runstore.NewRun{})
+		require(t, err)
+		written[place] = run
+		running.Go(func() {
+			for number := range each {
+				if _, err := appender.Append(t.Context(), run, ticks(number, number+1)[0]); err != nil {
+					t.Error(err)
+					return
+				}
+				progress <- struct{}{}
+			}
+		})
+	}
+
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		for range runs * each / 3 {
+			<-progress
+		}
+		s.stopBy(signal)
+		require(t, s.start())
+	}
+	running.Wait()
+	require(t, appender.Close())
+
+	for _, run := range written {
+		events := collect(t, run.ListEvents(t.Context(), runstore.ListEventsOptions{}))
+		equal(t, "count", len(events), each)
+		for place, event := range events {
+			equal(t, "payload", event.Payload.Text(), fmt.Sprint(place))
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package runstore_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/runstore/runstore/clients/go"
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+func TestAHealthyServerSaysSo(t *testing.T) {
+	isServing, err := dial(t).Healthy(t.Context())
+	require(t, err)
+	equal(t, "is serving", isServing, true)
+
+	_, err = dialTo(t, "127.0.0.1:1").Healthy(t.Context())
+	var unavailable *runstore.UnavailableError
+	if !errors.As(err, &unavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestTheTargetComesFromTheEnvironment(t *testing.T) {
+	client := dialTo(t, "")
+
+	_, err := client.Healthy(t.Context())
+
+	require(t, err)
+}
+
+func TestProjectsDoNotSeeEachOthersRuns(t *testing.T) {
+	run := savedRun(t, dial(t))
+
+	_, err := dial(t).Run(run.ID()).Get(t.Context())
+
+	var missing *runstore.RunNotFoundError
+	if !errors.As(err, &missing) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestMetadataGoesWithEveryCall(t *testing.T) {
+	s := scripted(t)
+	s.saves = []error{nil}
+	var sent []string
+	watch := func(
+		ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
+		invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+	) error {
+		pairs, _ := metadata.FromOutgoingContext(ctx)
+		sent = append(pairs["authorization"], pairs["of-the-call"]...)
+		return invoke(ctx, method, request, reply, conn, options...)
+	}
+	client := dialTo(t, s.target,
+		runstore.WithMetadata("authorization", "Bearer x"),
+		runstore.WithDialOptions(grpc.WithUnaryInterceptor(watch)),
+	)
+
+	_, err := client.SaveRun(
+		metadata.AppendToOutgoingContext(t.Context(), "of-the-call", "y"), runstore.NewRun{})
+
+	require(t, err)
+	equal(t, "pairs", len(sent), 2)
+}
+
+func TestWhatCannotBeDialledIsRefused(t *testing.T) {
+	if _, err := runstore.Dial("localhost:1", runstore.WithMetadata("alone")); err == nil {
+		t.Fatal("half a pair was taken")
+	}
+	if _, err := runstore.Dial("bad\x00target://%zz"); err == nil {
+		t.Fatal("a target that is none was taken")
+	}
+}
+
+func TestAServerInTheClearIsNotTalkedToOverTLS(t *testing.T) {
+	client := dialTo(t, sharedTarget, runstore.WithTLS(&tls.Config{}), runstore.WithTimeout(time.Second))
+
+	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
+
+	var unavailable *runstore.UnavailableError
+	if !errors.As(err, &unavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAClosedClientLeavesNothingBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	client, err := runstore.Dial(sharedTarget)
+	require(t, err)
+	_, err = client.Healthy(t.Context())
+	require(t, err)
+
+	require(t, client.Close())
+	require(t, client.Close())
+
+	goleak.VerifyNone(t, before)
+}
+
+func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
+	methods := map[string]any{
+		"SaveRun": (*runstore.Client).SaveRun, "ListRuns": (*runstore.Client).ListRuns,
+		"GetRun": (*runstore.Run).Get, "AppendEvent": (*runstore.Run).Append,
+		"AppendEvents": (*runstore.Run).Append, "AppendEventStream": (*runstore.Client).Appender,
+		"ListEvents": (*runstore.Run).ListEvents, "StreamEvents": (*runstore.Run).Events,
+		"PutSnapshot": (*runstore.Run).PutSnapshot, "PutTaskWrites": (*runstore.Run).PutTaskWrites,
+		"GetSnapshot": (*runstore.Run).GetSnapshot, "ListSnapshots": (*runstore.Run).ListSnapshots,
+		"ResumeRun": (*runstore.Run).Resume, "CompleteRun": (*runstore.Run).Complete,
+		"GetOutput": (*runstore.Run).GetOutput, "VerifyRun": (*runstore.Run).Verify,
+	}
+	service := runstorev1.File_runstore_v1_run_service_proto.Services().ByName("RunService")
+	for place := range service.Methods().Len() {
+		name := string(service.Methods().Get(place).Name())
+		if methods[name] == nil {
+			t.Errorf("the client has no %s", name)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package runstore_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/runstore/runstore/clients/go"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+func TestAWriteIsSentAgainUnderTheSameID(t *testing.T) {
+	s := scripted(t)
+	s.saves = []error{
+		dropped,
+		status.Error(codes.Canceled, ""),
+		told(codes.ResourceExhausted, "OVERLOADED", nil).Err(),
+		told(codes.Unavailable, "SERVER_DRAINING", nil).Err(),
+		told(codes.Unavailable, "STORAGE_UNAVAILABLE", nil).Err(),
+		nil,
+	}
+
+	run, err := dialTo(t, s.target).SaveRun(t.Context(), runstore.NewRun{})
+
+	require(t, err)
+	equal(t, "calls", len(s.saved), 6)
+	for _, id := range s.saved {
+		equal(t, "id", id, run.ID())
+	}
+	equal(t, "version", uuid.MustParse(run.ID()).Version(), 7)
+}
+
+func TestARefusalIsNotSentAgain(t *testing.T) {
+	for _, refusal := range []error{
+		told(codes.ResourceExhausted, "MESSAGE_TOO_LARGE", nil).Err(),
+		told(codes.Aborted, "SEQ_CONFLICT", nil).Err(),
+		told(codes.Internal, "INTERNAL", nil).Err(),
+		status.Error(codes.ResourceExhausted, "a proxy's"),
+		status.Error(codes.Internal, ""),
+	} {
+		s := scripted(t)
+		s.saves = []error{refusal, nil}
+
+		_, err := dialTo(t, s.target).SaveRun(t.Context(), runstore.NewRun{})
+
+		if status.Code(err) != status.Code(refusal) || len(s.saved) != 1 {
+			t.Errorf("got %v after %d calls", err, len(s.saved))
+		}
+	}
+}
+
+func TestTheServersTimeToComeBackIsWaitedFor(t *testing.T) {
+	s := scripted(t)
+	overloaded, err := told(codes.ResourceExhausted, "OVERLOADED", nil).WithDetails(
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(400 * time.Millisecond)},
+	)
+	require(t, err)
+	s.saves = []error{overloaded.Err(), nil}
+
+	began := time.Now()
+	_, err = dialTo(t, s.target).SaveRun(t.Context(), runstore.NewRun{})
+
+	require(t, err)
+	equal(t, "waited", time.Since(began) >= 400*time.Millisecond, true)
+}
+
+func TestRetriesEndWithTheClientsTimeout(t *testing.T) {
+	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(300*time.Millisecond))
+
+	began := time.Now()
+	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
+
+	var unavailable *runstore.UnavailableError
+	if !errors.As(err, &unavailable) {
+		t.Fatalf("got %v", err)
+	}
+	equal(t, "in time", time.Since(began) < 5*time.Second, true)
+}
+
+func TestTheContextsDeadlineGoesBeforeTheClientsTimeout(t *testing.T) {
+	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(time.Hour))
+	_, err := client.SaveRun(soon(t, 300*time.Millisecond), runstore.NewRun{})
+
+	var unavailable *runstore.UnavailableError
+	if !errors.As(err, &unavailable) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAServerThatDoesNotAnswerIsADeadline(t *testing.T) {
+	client := dialTo(t, scripted(t).target, runstore.WithTimeout(500*time.Millisecond))
+
+	_, err := client.Run("run").Get(t.Context())
+
+	var late *runstore.DeadlineExceededError
+	if !errors.As(err, &late) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestACancelledCallEndsAtOnce(t *testing.T) {
+	waiting := scripted(t).target
+	for name, target := range map[string]string{"waiting": waiting, "retrying": "127.0.0.1:1"} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(300*time.Millisecond, cancel)
+			client := dialTo(t, target, runstore.WithTimeout(time.Hour))
+
+			began := time.Now()
+			_, err := client.Run("run").Get(ctx)
+
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v", err)
+			}
+			equal(t, "at once", time.Since(began) < 2*time.Second, true)
+		})
+	}
+}
+
+func TestAClosedClientEndsItsCalls(t *testing.T) {
+	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(time.Hour))
+	time.AfterFunc(100*time.Millisecond, func() { _ = client.Close() })
+
+	_, retried := client.SaveRun(t.Context(), runstore.NewRun{})
+	_, later := client.SaveRun(t.Context(), runstore.NewRun{})
+
+	for _, err := range []error{retried, later} {
+		if !errors.Is(err, runstore.ErrClosed) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+func TestWritersSurviveRestartsAndWriteOnce(t *testing.T) {
+	s := ownServer(t)
+	client := dialTo(t, s.target, runstore.WithTimeout(2*time.Minute))
+	const writers, each = 8, 100
+	run, err := client.SaveRun(t.Context(), runstore.NewRun{})
+	require(t, err)
+	var running sync.WaitGroup
+	failures := make(chan error, writers)
+	for writer := range writers {
+		running.Go(func() {
+			for number := range each {
+				event := runstore.NewEvent{
+					Type: "tick", Payload: runstore.JSONOf(writer*each + number),
+				}
+				if _, err := run.Append(context.WithoutCancel(t.Context()), event); err != nil {
+					failures <- err
+					return
+				}
+			}
+		})
+	}
+
+	seen := map[string]bool{}
+	for event, err := range run.Events(soon(t, 5*time.Minute), runstore.EventsOptions{Follow: true}) {
+		require(t, err)
+		if seen[event.Payload.Text()] {
+			t.Fatalf("%s was written twice", event.Payload.Text())
+		}
+		seen[event.Payload.Text()] = true
+		if event.Seq == 200 || event.Seq == 500 {
+			s.stopBy(map[int64]syscall.Signal{200: syscall.SIGTERM, 500: syscall.SIGKILL}[event.Seq])
+			require(t, s.start())
+		}
+		if event.Seq == writers*each {
+			break
+		}
+	}
+
+	running.Wait()
+	equal(t, "failures", len(failures), 0)
+	equal(t, "events", len(seen), writers*each)
+}
