@@ -125,14 +125,18 @@ func TestASilentStreamIsOpenedAgain(t *testing.T) {
 
 func TestASlowCallerIsNoSilence(t *testing.T) {
 	s := scripted(t)
-	s.streams = [][]any{{batch(1), batch(2), endOfRun(2)}}
+	wasSlow := make(chan struct{})
+	s.streams = [][]any{{batch(1), wasSlow, batch(2), endOfRun(2)}}
 	run := dialTo(t, s.target).Run("run")
 
-	for _, err := range run.Events(t.Context(), runstore.EventsOptions{
+	for event, err := range run.Events(t.Context(), runstore.EventsOptions{
 		Follow: true, Heartbeat: 100 * time.Millisecond,
 	}) {
 		require(t, err)
-		<-soon(t, 500*time.Millisecond).Done()
+		if event.Seq == 1 {
+			<-soon(t, 500*time.Millisecond).Done()
+			close(wasSlow)
+		}
 	}
 
 	askedFrom(t, s, 1)
@@ -148,13 +152,15 @@ func TestAStreamThatDoesNotFollowEndsWithTheServers(t *testing.T) {
 	equal(t, "shown", strings.Join(shown, " "), "1 2 CaughtUp")
 }
 
-func TestALostConnectionAfterTheEndIsNoFailure(t *testing.T) {
-	s := scripted(t)
-	s.streams = [][]any{{batch(1), endOfRun(1), dropped}}
+func TestAFailureAfterTheEndOfTheRunIsNone(t *testing.T) {
+	for _, failure := range []error{dropped, status.Error(codes.Unknown, "")} {
+		s := scripted(t)
+		s.streams = [][]any{{batch(1), endOfRun(1), failure}}
 
-	equal(t, "shown", follow(t, s, runstore.EventsOptions{}), "1 EndOfRun")
+		equal(t, "shown", follow(t, s, runstore.EventsOptions{}), "1 EndOfRun")
 
-	askedFrom(t, s, 1)
+		askedFrom(t, s, 1)
+	}
 }
 
 func TestPatienceEndsWithTheLastFailure(t *testing.T) {

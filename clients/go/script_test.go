@@ -21,8 +21,8 @@ type script struct {
 	target string
 
 	mutex sync.Mutex
-	// streams has what each StreamEvents does, one after the other: it sends messages, hangs at a
-	// nil, and ends with an error.
+	// streams has what each StreamEvents does, one after the other: it sends messages, waits for a
+	// channel to be closed, hangs at a nil, and ends with an error.
 	streams [][]any
 	asked   []int64
 	// appends has what each AppendEventStream answers; nil drops it as UNAVAILABLE.
@@ -71,6 +71,8 @@ func (s *script) StreamEvents(
 			}
 		case error:
 			return message
+		case chan struct{}:
+			<-message
 		case nil:
 			<-stream.Context().Done()
 		}

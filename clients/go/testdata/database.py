@@ -1,9 +1,10 @@
 """Print the URL of a Postgres with a migrated schema; serve it until the standard input ends.
 
-    python database.py SCHEMA
+python database.py SCHEMA
 """
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ async def drop(url: str, name: str) -> None:
     await conn.close()
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the database is stopped
 with provided_database() as url:
     asyncio.run(schema.upgrade(url, sys.argv[1]))
     print(url, flush=True)  # noqa: T201 - a command line

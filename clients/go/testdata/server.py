@@ -1,6 +1,6 @@
 """`runstore`, ended with the standard input: a test that dies leaves no server behind.
 
-    python server.py serve --port PORT
+python server.py serve --port PORT
 """
 
 import os
@@ -11,7 +11,7 @@ import threading
 
 
 def watch() -> None:
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # unbuffered: a buffer's lock would be in the way of the exit
     os.kill(os.getpid(), signal.SIGTERM)
 
 
