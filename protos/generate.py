@@ -6,6 +6,7 @@
                                           the same for Go's stubs; these two need Go
     python protos/generate.py lint        buf's STANDARD and COMMENTS rules
     python protos/generate.py breaking    nothing that clients rely on changed since main
+    python protos/generate.py generate-typescript | fresh-typescript    the same for TypeScript
 
 buf takes a compiled image, so the imported Google contracts come from the packages that ship them.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from grpc_tools import protoc
 PROTOS = Path(__file__).parent
 ROOT = PROTOS.parent
 STUBS = ROOT / "clients" / "python"
+TYPESCRIPT = ROOT / "clients" / "typescript"
 PACKAGE = Path("runstore/v1")
 GO = ROOT / "clients" / "go"
 GO_STUBS = GO / "v1"
@@ -105,6 +108,39 @@ def _differences(
     return f"stale stubs, run make {target}: {', '.join(stale)}" if stale else None
 
 
+def generate_typescript(target: Path = TYPESCRIPT / "src" / "gen") -> str | None:
+    plugin = TYPESCRIPT / "node_modules" / ".bin" / "protoc-gen-es"
+    if not plugin.exists():
+        return f"{plugin} is missing: run npm ci in {TYPESCRIPT}"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    return _protoc(
+        PROTOS,
+        f"-I{TYPESCRIPT / 'protos'}",
+        f"--plugin=protoc-gen-es={plugin}",
+        f"--es_out={target}",
+        "--es_opt=target=ts,import_extension=js",
+        # What statuses are made of, and the standard health service.
+        "google/rpc/status.proto",
+        "google/rpc/error_details.proto",
+        "grpc/health/v1/health.proto",
+    )
+
+
+def fresh_typescript() -> str | None:
+    committed = TYPESCRIPT / "src" / "gen"
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "gen"
+        if failure := generate_typescript(made):
+            return failure
+        names = {
+            path.relative_to(place) for place in (made, committed) for path in place.rglob("*.ts")
+        }
+        _, differing, missing = filecmp.cmpfiles(made, committed, map(str, names), shallow=False)
+    stale = sorted(differing + missing)
+    return f"stale stubs, run npm run generate: {', '.join(stale)}" if stale else None
+
+
 def lint() -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.binpb"
@@ -166,6 +202,8 @@ COMMANDS = {
     "fresh": fresh,
     "generate-go": generate_go,
     "fresh-go": fresh_go,
+    "generate-typescript": generate_typescript,
+    "fresh-typescript": fresh_typescript,
     "lint": lint,
     "breaking": breaking,
 }
