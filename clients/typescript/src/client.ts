@@ -1,0 +1,117 @@
+/** The client: calls of one project. */
+
+import { Appender, type AppenderOptions } from "./appender.js";
+import { Health, HealthCheckResponse_ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
+import { RunService } from "./gen/runstore/v1/run_service_pb.js";
+import type { Int64 } from "./numbers.js";
+import type { Resumed } from "./resumed.js";
+import {
+  present,
+  Run,
+  snapshotPages,
+  type ListSnapshotsOptions,
+  type ResumeOptions,
+} from "./run.js";
+import {
+  FIRST_EPOCH,
+  listRequest,
+  runValue,
+  saveRequest,
+  type NewRun,
+  type RunInfo,
+  type RunQuery,
+} from "./runs.js";
+import type { Snapshot } from "./snapshots.js";
+import { Connection, type CallOptions, type ConnectOptions } from "./transport.js";
+
+const DEFAULT_PROJECT = "default";
+
+/**
+ * A client of the server at `target` ("host:port"; else $RUNSTORE_TARGET, else localhost:7411).
+ *
+ * Nothing is sent before the first call. An idle client does not keep the process alive.
+ */
+export function connect(target?: string, options: ConnectOptions = {}): Client {
+  return new Client(target, options);
+}
+
+/** Calls of one project, over one connection. Share it; close it at the end. */
+export class Client {
+  readonly project: string;
+  readonly #connection: Connection;
+
+  /** See `connect`. */
+  constructor(target?: string, options: ConnectOptions = {}) {
+    this.project = options.project ?? DEFAULT_PROJECT;
+    this.#connection = new Connection(target, options);
+  }
+
+  /** Close the connection; calls in flight fail and nothing is tried again. */
+  close(): void {
+    this.#connection.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /**
+   * Save a run and return its handle, which writes with the run's first epoch.
+   *
+   * Saving the same runId and content again returns the same run. A run that was resumed since
+   * belongs to whoever resumed it: the handle's writes are then `WriterFenced`.
+   */
+  async saveRun(run: NewRun = {}, options: CallOptions = {}): Promise<Run> {
+    const request = saveRequest(this.project, run);
+    const answer = await this.#connection.send(RunService.method.saveRun, request, options);
+    return this.run(present(answer.run).runId, { writerEpoch: FIRST_EPOCH });
+  }
+
+  /** A handle on a run, without a call. Without an epoch it writes unfenced. */
+  run(runId: string, { writerEpoch }: { readonly writerEpoch?: Int64 } = {}): Run {
+    return new Run(this.#connection, { project: this.project, runId, writerEpoch });
+  }
+
+  /** Claim the run: earlier writers are fenced from now on. */
+  resume(runId: string, options: ResumeOptions = {}): Promise<Resumed> {
+    return this.run(runId).resume(options);
+  }
+
+  /** Appends to any runs, pipelined over one stream; close it when done. */
+  appender(options: AppenderOptions = {}): Appender {
+    return new Appender(this.#connection, options);
+  }
+
+  /** Yield the project's runs, newest first unless the query says otherwise. */
+  async *listRuns(
+    query: RunQuery = {},
+    options: CallOptions = {},
+  ): AsyncGenerator<RunInfo, void, undefined> {
+    let pageToken = "";
+    do {
+      const request = listRequest(this.project, query, pageToken);
+      const page = await this.#connection.send(RunService.method.listRuns, request, options);
+      for (const run of page.runs) {
+        yield runValue(run);
+      }
+      pageToken = page.nextPageToken;
+    } while (pageToken);
+  }
+
+  /** Yield the project's snapshots, newest first. */
+  listSnapshots(
+    options: Omit<ListSnapshotsOptions, "before"> = {},
+  ): AsyncGenerator<Snapshot, void, undefined> {
+    return snapshotPages(this.#connection, this.run(""), options);
+  }
+
+  /**
+   * Whether the server says that it (or one service of it) serves; asked once.
+   *
+   * Rejects with `Unavailable` where no server answers.
+   */
+  async health(service = "", options: CallOptions = {}): Promise<boolean> {
+    const answer = await this.#connection.once(Health.method.check, { service }, options);
+    return answer.status === HealthCheckResponse_ServingStatus.SERVING;
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * What a call rejects with.
+ *
+ *     RunstoreError
+ *     ├── Unavailable              no server, or it went away; the client has retried
+ *     │   ├── StorageUnavailable   the server's database does not answer
+ *     │   └── ServerDraining       the server is going down
+ *     ├── DeadlineExceeded         the time for the call is over
+ *     ├── InvalidRequest           a field breaks its rule: see `violations`
+ *     ├── MalformedMessage         the bytes sent are not the message
+ *     ├── MessageTooLarge          more than the server takes
+ *     ├── RunNotFound
+ *     ├── SnapshotNotFound
+ *     ├── OutputNotFound
+ *     ├── IdempotencyMismatch      a known id with other content
+ *     ├── SeqConflict              another writer was faster: see `currentSeq`
+ *     ├── WriterFenced             a later resume claimed the run: stop writing
+ *     ├── WriterEpochUnknown       an epoch the run never issued
+ *     ├── RunCompleted
+ *     ├── OutcomeConflict
+ *     ├── OutcomeRequired
+ *     ├── SnapshotAhead
+ *     ├── UnknownRef               send the part in full
+ *     ├── Overloaded               the client has retried
+ *     ├── Internal                 a defect of the service
+ *     └── ProtocolError            the server broke its own contract
+ *
+ * The class follows from `ErrorInfo.reason`, never from the message. A call that its caller aborts
+ * rejects with the reason of the caller's AbortSignal instead.
+ */
+
+import type { ErrorReason } from "./gen/runstore/v1/errors_pb.js";
+
+/** The names of gRPC's status codes; the place is the number. */
+export const STATUS_CODES = [
+  "OK",
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+] as const;
+
+export type StatusCode = (typeof STATUS_CODES)[number];
+
+/** A field of a request that breaks its rule. */
+export interface Violation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** Everything a status says. */
+export interface Failure {
+  readonly code: StatusCode;
+  readonly message: string;
+  readonly reason?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly violations?: readonly Violation[];
+  readonly requestId?: string;
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** A failed call: `reason` and `metadata` as errors.proto defines them. */
+export class RunstoreError extends Error {
+  readonly code: StatusCode;
+  /** Stable and made for branching; empty where the failure has none. */
+  readonly reason: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly violations: readonly Violation[];
+  /** Finds the call in the server's log. */
+  readonly requestId: string;
+  /** When the server asks the caller to come back. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(failure: Failure) {
+    super(`${failure.reason || failure.code}: ${failure.message}`, { cause: failure.cause });
+    this.name = new.target.name;
+    this.code = failure.code;
+    this.reason = failure.reason ?? "";
+    this.metadata = failure.metadata ?? {};
+    this.violations = failure.violations ?? [];
+    this.requestId = failure.requestId ?? "";
+    this.retryAfterMs = failure.retryAfterMs;
+  }
+
+  protected number(key: string): number {
+    return Number(this.metadata[key] ?? 0);
+  }
+}
+
+export class Unavailable extends RunstoreError {}
+export class StorageUnavailable extends Unavailable {}
+export class ServerDraining extends Unavailable {}
+export class DeadlineExceeded extends RunstoreError {}
+export class InvalidRequest extends RunstoreError {}
+export class MalformedMessage extends RunstoreError {}
+export class MessageTooLarge extends RunstoreError {}
+export class RunNotFound extends RunstoreError {}
+export class SnapshotNotFound extends RunstoreError {}
+export class OutputNotFound extends RunstoreError {}
+export class IdempotencyMismatch extends RunstoreError {}
+
+export class SeqConflict extends RunstoreError {
+  /** What the writer took for the run's last seq. */
+  get expectedSeq(): number {
+    return this.number("expected_seq");
+  }
+
+  /** The run's last seq: read on from here, decide again, retry. */
+  get currentSeq(): number {
+    return this.number("current_seq");
+  }
+}
+
+export class WriterFenced extends RunstoreError {
+  /** The epoch that owns the run now. */
+  get currentEpoch(): number {
+    return this.number("current_epoch");
+  }
+}
+
+export class WriterEpochUnknown extends RunstoreError {}
+export class RunCompleted extends RunstoreError {}
+export class OutcomeConflict extends RunstoreError {}
+export class OutcomeRequired extends RunstoreError {}
+export class SnapshotAhead extends RunstoreError {}
+export class UnknownRef extends RunstoreError {}
+export class Overloaded extends RunstoreError {}
+export class Internal extends RunstoreError {}
+
+export class ProtocolError extends RunstoreError {
+  constructor(message: string) {
+    super({ code: "INTERNAL", message });
+  }
+}
+
+export type ErrorClass = new (failure: Failure) => RunstoreError;
+
+type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
+
+/** The class of each reason in errors.proto. */
+export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
+  INVALID_REQUEST: InvalidRequest,
+  MALFORMED_MESSAGE: MalformedMessage,
+  MESSAGE_TOO_LARGE: MessageTooLarge,
+  RUN_NOT_FOUND: RunNotFound,
+  SNAPSHOT_NOT_FOUND: SnapshotNotFound,
+  OUTPUT_NOT_FOUND: OutputNotFound,
+  IDEMPOTENCY_MISMATCH: IdempotencyMismatch,
+  SEQ_CONFLICT: SeqConflict,
+  WRITER_FENCED: WriterFenced,
+  WRITER_EPOCH_UNKNOWN: WriterEpochUnknown,
+  RUN_COMPLETED: RunCompleted,
+  OUTCOME_CONFLICT: OutcomeConflict,
+  OUTCOME_REQUIRED: OutcomeRequired,
+  SNAPSHOT_AHEAD: SnapshotAhead,
+  UNKNOWN_REF: UnknownRef,
+  OVERLOADED: Overloaded,
+  STORAGE_UNAVAILABLE: StorageUnavailable,
+  SERVER_DRAINING: ServerDraining,
+  INTERNAL: Internal,
+};

@@ -1,0 +1,205 @@
+/** Events: what is appended, what is read back. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import type {
+  Event as EventMessage,
+  EventSchema,
+  Usage as UsageMessage,
+} from "./gen/runstore/v1/events_pb.js";
+import type {
+  AppendEventRequestSchema,
+  AppendEventResponse,
+  ListEventsResponse,
+} from "./gen/runstore/v1/run_service_pb.js";
+import { newId } from "./ids.js";
+import { int64, optionalInt64, safeNumber, type Int64 } from "./numbers.js";
+import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
+import type { RunRef } from "./runs.js";
+import {
+  duration,
+  instantOf,
+  microsOf,
+  optionalInstant,
+  timestamp,
+  type Instant,
+} from "./times.js";
+import type { CallOptions } from "./transport.js";
+
+/** What an event cost, or the sum over several. Costs are millionths of a US dollar. */
+export interface Usage {
+  readonly inputTokens: bigint;
+  readonly outputTokens: bigint;
+  readonly cachedInputTokens: bigint;
+  readonly costMicros: bigint;
+  readonly durationMicros: bigint;
+}
+
+/** What an event cost; what is left out counts as 0. */
+export type NewUsage = { readonly [Name in keyof Usage]?: Int64 };
+
+/** An event to append. Without an `eventId` the client makes one, so that it can retry. */
+export interface NewEvent {
+  readonly type: string;
+  readonly payload?: Value;
+  readonly eventId?: string;
+  readonly nodeId?: string;
+  readonly actor?: string;
+  readonly model?: string;
+  readonly tool?: string;
+  readonly tags?: readonly string[];
+  readonly usage?: NewUsage;
+  readonly traceParent?: string;
+  readonly occurredAt?: Date | Instant;
+}
+
+/** An event as it was recorded. */
+export interface Event {
+  readonly seq: number;
+  readonly type: string;
+  readonly payload: Payload | undefined;
+  readonly eventId: string;
+  readonly nodeId: string;
+  readonly actor: string;
+  readonly model: string;
+  readonly tool: string;
+  readonly tags: readonly string[];
+  readonly usage: Usage | undefined;
+  readonly traceParent: string;
+  readonly occurredAt: Instant | undefined;
+  readonly recordedAt: Instant;
+  readonly hash: Uint8Array;
+}
+
+/** Where an event stands; `deduplicated` when it was there already. */
+export interface Appended {
+  readonly seq: number;
+  readonly recordedAt: Instant;
+  readonly hash: Uint8Array;
+  readonly deduplicated: boolean;
+  readonly eventId: string;
+}
+
+/** A page of events; `nextFromSeq` is 0 when the page reached the run's end. */
+export interface EventPage {
+  readonly events: readonly Event[];
+  readonly nextFromSeq: number;
+  readonly lastSeq: number;
+}
+
+/** Which events: any of the types, any of the nodes, all of the tags. */
+export interface EventFilter {
+  readonly types?: readonly string[] | undefined;
+  readonly nodeIds?: readonly string[] | undefined;
+  readonly tags?: readonly string[] | undefined;
+}
+
+/** What a write takes beside its content. */
+export interface WriteOptions extends CallOptions {
+  /** The last seq the writer has seen; when the run has moved on, the write is `SeqConflict`. */
+  readonly expectedSeq?: Int64 | undefined;
+}
+
+/** The message of an event, with an id of ours where it has none. */
+export function eventMessage(event: NewEvent): MessageInitShape<typeof EventSchema> {
+  return {
+    eventId: event.eventId || newId(),
+    type: event.type,
+    payload: payloadMessage(event.payload),
+    nodeId: event.nodeId ?? "",
+    actor: event.actor ?? "",
+    model: event.model ?? "",
+    tool: event.tool ?? "",
+    tags: [...(event.tags ?? [])],
+    usage: event.usage && usageMessage(event.usage),
+    traceParent: event.traceParent ?? "",
+    occurredAt: timestamp(event.occurredAt),
+  };
+}
+
+export function eventValue(message: EventMessage): Event {
+  return {
+    seq: safeNumber(message.seq),
+    type: message.type,
+    payload: optionalPayload(message.payload),
+    eventId: message.eventId,
+    nodeId: message.nodeId,
+    actor: message.actor,
+    model: message.model,
+    tool: message.tool,
+    tags: message.tags,
+    usage: message.usage && usageValue(message.usage),
+    traceParent: message.traceParent,
+    occurredAt: optionalInstant(message.occurredAt),
+    recordedAt: instantOf(message.recordedAt),
+    hash: message.hash,
+  };
+}
+
+/** One append, with an event id that makes it safe to send again. */
+export function appendRequest(
+  run: RunRef,
+  event: NewEvent,
+  expectedSeq: Int64 | undefined,
+): MessageInitShape<typeof AppendEventRequestSchema> {
+  return {
+    project: run.project,
+    runId: run.runId,
+    event: eventMessage(event),
+    ...writerFields(run, expectedSeq),
+  };
+}
+
+/** What guards a write: the writer's epoch, and the last seq it has seen. */
+export function writerFields(run: RunRef, expectedSeq: Int64 | undefined) {
+  return {
+    expectedSeq: optionalInt64(expectedSeq),
+    writerEpoch: optionalInt64(run.writerEpoch),
+  };
+}
+
+export function filterMessage(filter: EventFilter) {
+  return {
+    types: [...(filter.types ?? [])],
+    nodeIds: [...(filter.nodeIds ?? [])],
+    tags: [...(filter.tags ?? [])],
+  };
+}
+
+export function appendedValue(message: AppendEventResponse): Appended {
+  return {
+    seq: safeNumber(message.seq),
+    recordedAt: instantOf(message.recordedAt),
+    hash: message.hash,
+    deduplicated: message.deduplicated,
+    eventId: message.eventId,
+  };
+}
+
+export function pageValue(message: ListEventsResponse): EventPage {
+  return {
+    events: message.events.map(eventValue),
+    nextFromSeq: safeNumber(message.nextFromSeq),
+    lastSeq: safeNumber(message.lastSeq),
+  };
+}
+
+export function usageValue(message: UsageMessage | undefined): Usage {
+  return {
+    inputTokens: message?.inputTokens ?? 0n,
+    outputTokens: message?.outputTokens ?? 0n,
+    cachedInputTokens: message?.cachedInputTokens ?? 0n,
+    costMicros: message?.costMicros ?? 0n,
+    durationMicros: microsOf(message?.duration),
+  };
+}
+
+function usageMessage(usage: NewUsage) {
+  return {
+    inputTokens: int64(usage.inputTokens ?? 0),
+    outputTokens: int64(usage.outputTokens ?? 0),
+    cachedInputTokens: int64(usage.cachedInputTokens ?? 0),
+    costMicros: int64(usage.costMicros ?? 0),
+    duration: duration(usage.durationMicros ?? 0),
+  };
+}

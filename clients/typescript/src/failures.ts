@@ -1,0 +1,114 @@
+/** From what the transport throws to what the client rejects with. */
+
+import { fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+
+import {
+  BY_REASON,
+  DeadlineExceeded,
+  RunstoreError,
+  STATUS_CODES,
+  Unavailable,
+  type ErrorClass,
+  type StatusCode,
+} from "./errors.js";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RequestInfoSchema,
+  RetryInfoSchema,
+} from "./gen/google/rpc/error_details_pb.js";
+import type { Status } from "./gen/google/rpc/status_pb.js";
+import { microsOf } from "./times.js";
+
+const DOMAIN = "runstore.v1";
+const STATUS_HEADERS = ["grpc-status", "grpc-status-details-bin"];
+
+// gRPC answers a call that reaches a server just as it stops with a bare CANCELLED, and no handler
+// of ours sees it: the server went away.
+const BY_CODE: Partial<Record<StatusCode, ErrorClass>> = {
+  UNAVAILABLE: Unavailable,
+  CANCELLED: Unavailable,
+  DEADLINE_EXCEEDED: DeadlineExceeded,
+};
+
+// What the transport makes of a connection that broke: a reset, a destroyed session, a response
+// that ends without its status.
+const BROKEN = new Set([Code.Aborted, Code.Canceled, Code.Internal, Code.Unavailable]);
+
+interface Packed {
+  readonly type: string;
+  readonly value: Uint8Array;
+}
+
+/** The error of a call that failed; what the transport did not throw is returned as it is. */
+export function fromTransport(error: unknown): unknown {
+  if (!(error instanceof ConnectError)) {
+    return error;
+  }
+  const isTold = STATUS_HEADERS.some((name) => error.metadata.has(name));
+  if (!isTold && BROKEN.has(error.code)) {
+    return brokenStream(error.rawMessage, error);
+  }
+  const details = error.details.filter((each): each is Packed => "type" in each);
+  return fromParts(error.code, error.rawMessage, details, error);
+}
+
+/** The error of a status with details. */
+export function fromStatus(status: Status): RunstoreError {
+  const details = status.details.map(({ typeUrl, value }) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+    value,
+  }));
+  return fromParts(status.code, status.message, details);
+}
+
+/** A stream that brought not even a heartbeat for too long. */
+export function silence(milliseconds: number): Unavailable {
+  return brokenStream(`the stream was silent for ${milliseconds / 1000} seconds`);
+}
+
+/** A stream that broke without a status of the server's. */
+export function brokenStream(message: string, cause?: unknown): Unavailable {
+  return new Unavailable({ code: "UNAVAILABLE", message, cause });
+}
+
+function fromParts(
+  number: number,
+  message: string,
+  details: readonly Packed[],
+  cause?: unknown,
+): RunstoreError {
+  const info = find(ErrorInfoSchema, details);
+  const delay = find(RetryInfoSchema, details)?.retryDelay;
+  const violations = find(BadRequestSchema, details)?.fieldViolations ?? [];
+  const code = STATUS_CODES[number] ?? "UNKNOWN";
+  const reason = info?.domain === DOMAIN ? info.reason : "";
+  const kind = byReason(reason) ?? BY_CODE[code] ?? RunstoreError;
+  return new kind({
+    code,
+    message,
+    reason,
+    metadata: info?.metadata ?? {},
+    violations: violations.map(({ field, description }) => ({ field, description })),
+    requestId: find(RequestInfoSchema, details)?.requestId ?? "",
+    retryAfterMs: delay && Number(microsOf(delay)) / 1000,
+    cause,
+  });
+}
+
+function byReason(reason: string): ErrorClass | undefined {
+  return Object.hasOwn(BY_REASON, reason) ? BY_REASON[reason as keyof typeof BY_REASON] : undefined;
+}
+
+function find<Desc extends DescMessage>(
+  schema: Desc,
+  details: readonly Packed[],
+): MessageShape<Desc> | undefined {
+  const packed = details.find(({ type }) => type === schema.typeName);
+  try {
+    return packed && fromBinary(schema, packed.value);
+  } catch {
+    return undefined; // not ours; the code still says what happened
+  }
+}

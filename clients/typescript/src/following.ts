@@ -1,0 +1,148 @@
+/**
+ * A stream of events as the client keeps it whole: what to ask for, what to make of the answers.
+ *
+ * No I/O happens here; `streams` drives it.
+ */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { ProtocolError } from "./errors.js";
+import { eventValue, filterMessage, type Event, type EventFilter } from "./events.js";
+import type { Event as EventMessage } from "./gen/runstore/v1/events_pb.js";
+import type { Outcome } from "./gen/runstore/v1/outputs_pb.js";
+import type {
+  StreamEventsRequestSchema,
+  StreamEventsResponse,
+} from "./gen/runstore/v1/run_service_pb.js";
+import { int64, safeNumber, type Int64 } from "./numbers.js";
+import { Patience, type Backoff } from "./retry.js";
+import type { RunRef } from "./runs.js";
+import { duration } from "./times.js";
+
+const MISSED_HEARTBEATS = 3;
+
+/** What is wanted of a run's events. */
+export interface StreamOptions extends EventFilter {
+  /** The first seq wanted, inclusive; 1 is the beginning. */
+  readonly fromSeq?: Int64;
+  /** Whether to go on with events as they are committed, until the run's end. */
+  readonly follow?: boolean;
+  /** Whether to wait for a run that does not exist yet; needs `follow`. */
+  readonly waitForRun?: boolean;
+  /** How often a silent stream shows that it lives; after three times that it is taken for dead. */
+  readonly heartbeatMs?: number;
+  /** How long to go on failing, from the first failure after a message, before one is raised. */
+  readonly patienceMs?: number;
+  /** Gives the stream up; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a stream shows: events, and marks of progress between them. */
+export type StreamItem =
+  | { readonly kind: "event"; readonly event: Event }
+  /** Everything up to `lastSeq` was delivered; the stream is live from here. */
+  | { readonly kind: "caughtUp"; readonly lastSeq: number }
+  /** The stream is alive; everything up to `lastSeq` was delivered. */
+  | { readonly kind: "heartbeat"; readonly lastSeq: number }
+  /** The run is complete at `lastSeq`; the stream ends. */
+  | { readonly kind: "endOfRun"; readonly lastSeq: number; readonly outcome: Outcome };
+
+/** Where a stream stands. A stream that broke is opened again with `request()`. */
+export class Following {
+  readonly #run: RunRef;
+  readonly #options: StreamOptions;
+  readonly #heartbeatMs: number;
+  readonly #isFiltered: boolean;
+  readonly #patience: Patience;
+  #nextSeq: bigint;
+  #isOver = false;
+
+  constructor(run: RunRef, options: StreamOptions, backoff: Backoff) {
+    const { types, nodeIds, tags, fromSeq = 1, heartbeatMs = 10_000 } = options;
+    this.#run = run;
+    this.#options = options;
+    this.#heartbeatMs = heartbeatMs;
+    this.#isFiltered = [types, nodeIds, tags].some((each) => each && each.length > 0);
+    this.#patience = new Patience(options.patienceMs ?? 60_000, backoff);
+    this.#nextSeq = int64(fromSeq) || 1n;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** How long a live stream may be silent before it is taken for dead. */
+  get silenceMs(): number {
+    return this.#heartbeatMs * MISSED_HEARTBEATS;
+  }
+
+  /** What to ask for now: everything not delivered yet. */
+  request(): MessageInitShape<typeof StreamEventsRequestSchema> {
+    return {
+      project: this.#run.project,
+      runId: this.#run.runId,
+      fromSeq: this.#nextSeq,
+      filter: filterMessage(this.#options),
+      follow: this.#options.follow ?? false,
+      waitForRun: this.#options.waitForRun ?? false,
+      heartbeatInterval: duration(Math.round(this.#heartbeatMs * 1000)),
+    };
+  }
+
+  /** Yield what the message brings, each event once; note how far the stream got. */
+  *take({ message }: StreamEventsResponse): Generator<StreamItem> {
+    this.#patience.renew();
+    switch (message.case) {
+      case "events":
+        yield* this.#events(message.value.events);
+        break;
+      case "caughtUp":
+      case "heartbeat":
+        yield { kind: message.case, lastSeq: this.#reached(message.value.lastSeq) };
+        break;
+      case "endOfRun": {
+        const lastSeq = this.#reached(message.value.lastSeq);
+        this.#isOver = true;
+        yield { kind: message.case, lastSeq, outcome: message.value.outcome };
+        break;
+      }
+      case undefined: // a kind of message that is newer than this client
+    }
+  }
+
+  /** How long to wait before the stream is opened again; undefined when it is given up. */
+  retryDelay(error: unknown): number | undefined {
+    return this.#patience.delay(error);
+  }
+
+  /** The server ended the stream with OK: right for one that does not follow. */
+  ended(): void {
+    if (this.#options.follow && !this.#isOver) {
+      throw new ProtocolError("the server ended a followed stream before the run's end");
+    }
+    this.#isOver = true;
+  }
+
+  *#events(messages: readonly EventMessage[]): Generator<StreamItem> {
+    for (const message of messages) {
+      if (message.seq < this.#nextSeq) {
+        continue;
+      }
+      if (message.seq > this.#nextSeq && !this.#isFiltered) {
+        throw new ProtocolError(`expected event ${this.#nextSeq}, got ${message.seq}`);
+      }
+      this.#nextSeq = message.seq + 1n;
+      yield { kind: "event", event: eventValue(message) };
+    }
+  }
+
+  #reached(lastSeq: bigint): number {
+    if (!this.#isFiltered && lastSeq >= this.#nextSeq) {
+      throw new ProtocolError(`events from ${this.#nextSeq} to ${lastSeq} were left out`);
+    }
+    if (lastSeq >= this.#nextSeq) {
+      this.#nextSeq = lastSeq + 1n;
+    }
+    return safeNumber(lastSeq);
+  }
+}

@@ -1,0 +1,15 @@
+/** Ids the client makes, so that every write can be sent again safely. */
+
+import { randomBytes } from "node:crypto";
+
+/** A UUIDv7: nobody else has it, and ids sort by the millisecond they were made in. */
+export function newId(): string {
+  const bytes = randomBytes(16);
+  bytes.writeUIntBE(Date.now(), 0, 6);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x70, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = bytes.toString("hex");
+  return [0, 8, 12, 16, 20]
+    .map((start, index, starts) => hex.slice(start, starts[index + 1]))
+    .join("-");
+}

@@ -1,0 +1,61 @@
+/**
+ * The client of runstore, the durable record of AI-agent runs.
+ *
+ *     const client = connect("localhost:7411", { project: "acme/search" });
+ *     const run = await client.saveRun({ objective: "answer the question" });
+ *     await run.append({ type: "tool.called", payload: { query: "..." }, tool: "search" });
+ *
+ * Every call may reject with what `errors` lists.
+ */
+
+export { Appender, RunAppender, type AppenderOptions, type PipelinedOptions } from "./appender.js";
+export type { Sent } from "./appending.js";
+export { Client, connect } from "./client.js";
+export * from "./errors.js";
+export type {
+  Appended,
+  Event,
+  EventFilter,
+  EventPage,
+  NewEvent,
+  NewUsage,
+  Usage,
+  WriteOptions,
+} from "./events.js";
+export type { StreamItem, StreamOptions } from "./following.js";
+export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
+export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
+export { SnapshotReason } from "./gen/runstore/v1/snapshots_pb.js";
+export type { Int64 } from "./numbers.js";
+export type { Completed, Completion, Output } from "./outputs.js";
+export { Payload, Ref, type Value } from "./payloads.js";
+export type { Claim, Resumed } from "./resumed.js";
+export type {
+  ListEventsOptions,
+  ListSnapshotsOptions,
+  ResumeOptions,
+  Run,
+  VerifyOptions,
+} from "./run.js";
+export type {
+  ConfigRef,
+  ExternalRef,
+  NewRun,
+  RunInfo,
+  RunQuery,
+  RunRef,
+  Verification,
+} from "./runs.js";
+export type {
+  NewPlanNode,
+  NewSnapshot,
+  NewTaskWrite,
+  PlanNode,
+  Snapshot,
+  SnapshotChoice,
+  SnapshotPut,
+  Step,
+  TaskWrite,
+} from "./snapshots.js";
+export { Instant } from "./times.js";
+export type { CallOptions, ConnectOptions } from "./transport.js";

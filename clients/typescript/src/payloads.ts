@@ -1,0 +1,149 @@
+/** Payloads: values the store keeps byte for byte. */
+
+import { createHash } from "node:crypto";
+
+import { create } from "@bufbuild/protobuf";
+
+import { PayloadSchema, type Payload as PayloadMessage } from "./gen/runstore/v1/payloads_pb.js";
+
+/**
+ * What payload arguments take: a `Payload` as it is, a `Uint8Array` as a binary payload, anything
+ * else as its JSON text (`Payload.of`). `undefined` means no payload; `null` is JSON's null.
+ */
+export type Value = unknown;
+
+const encoder = new TextEncoder();
+
+/** A value the store keeps byte for byte: a JSON text or opaque bytes. */
+export class Payload {
+  /** Media type; empty means unstated. */
+  readonly contentType: string;
+  readonly #content: string | Uint8Array;
+
+  private constructor(content: string | Uint8Array, contentType: string) {
+    this.#content = content;
+    this.contentType = contentType;
+  }
+
+  /** A JSON text, kept exactly as it is; text that has no UTF-8 form is refused. */
+  static json(text: string, contentType = ""): Payload {
+    if (!text.isWellFormed()) {
+      throw new TypeError("a lone surrogate has no UTF-8 form; write it as its \\u escape");
+    }
+    return new Payload(text, contentType);
+  }
+
+  /** Opaque bytes. */
+  static binary(bytes: Uint8Array, contentType = ""): Payload {
+    return new Payload(Uint8Array.from(bytes), contentType);
+  }
+
+  /**
+   * The JSON text of a value, as `JSON.stringify` writes it. What JSON has no word for is refused:
+   * NaN and the infinities, which `JSON.stringify` would turn into null, a bigint, a function.
+   */
+  static of(value: Value): Payload {
+    const text = JSON.stringify(value, finite) as string | undefined;
+    if (text === undefined) {
+      throw new TypeError(`JSON has no word for ${typeof value}`);
+    }
+    return new Payload(text, "");
+  }
+
+  get isJson(): boolean {
+    return typeof this.#content === "string";
+  }
+
+  /** The JSON text; raises TypeError for bytes. */
+  get text(): string {
+    if (typeof this.#content !== "string") {
+      throw new TypeError("the payload is binary; see bytes");
+    }
+    return this.#content;
+  }
+
+  /** The bytes; of a JSON text its UTF-8. */
+  get bytes(): Uint8Array {
+    return typeof this.#content === "string"
+      ? encoder.encode(this.#content)
+      : Uint8Array.from(this.#content);
+  }
+
+  /** The JSON text parsed. Numbers beyond a double lose digits here, never in `text`. */
+  json(): unknown {
+    return JSON.parse(this.text);
+  }
+
+  /** What a `Ref` to this content holds. */
+  get sha256(): Uint8Array {
+    return Uint8Array.from(createHash("sha256").update(this.#content).digest());
+  }
+
+  /** Stands for this content in a later snapshot of the same run. */
+  get ref(): Ref {
+    return new Ref(this.sha256);
+  }
+
+  /** Whether kind, content and media type are the same. */
+  equals(other: Payload): boolean {
+    return (
+      this.isJson === other.isJson &&
+      this.contentType === other.contentType &&
+      Buffer.from(this.bytes).equals(other.bytes)
+    );
+  }
+
+  toJSON(): { json: string } | { binary: string } {
+    return typeof this.#content === "string"
+      ? { json: this.#content }
+      : { binary: Buffer.from(this.#content).toString("base64") };
+  }
+}
+
+/** Stands for a snapshot part the run has stored before. */
+export class Ref {
+  constructor(readonly sha256: Uint8Array) {}
+}
+
+/** The payload an argument means. */
+export function payloadOf(value: Value): Payload {
+  if (value instanceof Payload) {
+    return value;
+  }
+  return value instanceof Uint8Array ? Payload.binary(value) : Payload.of(value);
+}
+
+/** The message of a payload argument; undefined stays away. */
+export function payloadMessage(value: Value): PayloadMessage | undefined {
+  if (value === undefined) {
+    return undefined;
+  }
+  if (value instanceof Ref) {
+    return create(PayloadSchema, { content: { case: "ref", value: value.sha256 } });
+  }
+  const payload = payloadOf(value);
+  return create(PayloadSchema, {
+    content: payload.isJson
+      ? { case: "json", value: payload.text }
+      : { case: "binary", value: payload.bytes },
+    contentType: payload.contentType,
+  });
+}
+
+export function payloadValue(message: PayloadMessage): Payload {
+  const { content, contentType } = message;
+  return content.case === "json"
+    ? Payload.json(content.value, contentType)
+    : Payload.binary(content.value ?? new Uint8Array(), contentType);
+}
+
+export function optionalPayload(message: PayloadMessage | undefined): Payload | undefined {
+  return message && payloadValue(message);
+}
+
+function finite(key: string, value: unknown): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) {
+    throw new TypeError(`JSON has no word for ${value} (at ${JSON.stringify(key)})`);
+  }
+  return value;
+}

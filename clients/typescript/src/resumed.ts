@@ -1,0 +1,72 @@
+/** A claimed run. */
+
+import { eventValue, type Event } from "./events.js";
+import type { ResumeRunResponse } from "./gen/runstore/v1/run_service_pb.js";
+import { safeNumber } from "./numbers.js";
+import type { Run } from "./run.js";
+import type { RunInfo } from "./runs.js";
+import { snapshotValue, taskWriteValue, type Snapshot, type TaskWrite } from "./snapshots.js";
+
+/** What a resume returned: the claimed epoch and what the new writer needs. */
+export interface Claim {
+  readonly info: RunInfo;
+  readonly writerEpoch: number;
+  readonly snapshot: Snapshot | undefined;
+  readonly pendingNodeIds: readonly string[];
+  readonly taskWrites: readonly TaskWrite[];
+  /** The first events after the snapshot; `nextFromSeq` is where the rest begins, or 0. */
+  readonly firstEvents: readonly Event[];
+  readonly nextFromSeq: number;
+  readonly deduplicated: boolean;
+}
+
+/** A claimed run: the handle that holds the new epoch, and what the claim returned. */
+export class Resumed implements Claim {
+  /** Writes with the claimed epoch. */
+  readonly run: Run;
+  readonly info: RunInfo;
+  readonly writerEpoch: number;
+  readonly snapshot: Snapshot | undefined;
+  readonly pendingNodeIds: readonly string[];
+  readonly taskWrites: readonly TaskWrite[];
+  readonly firstEvents: readonly Event[];
+  readonly nextFromSeq: number;
+  readonly deduplicated: boolean;
+
+  /** @internal */
+  constructor(run: Run, claim: Claim) {
+    this.run = run;
+    this.info = claim.info;
+    this.writerEpoch = claim.writerEpoch;
+    this.snapshot = claim.snapshot;
+    this.pendingNodeIds = claim.pendingNodeIds;
+    this.taskWrites = claim.taskWrites;
+    this.firstEvents = claim.firstEvents;
+    this.nextFromSeq = claim.nextFromSeq;
+    this.deduplicated = claim.deduplicated;
+  }
+
+  /** Yield all events after the snapshot, run.resumed included. */
+  async *events(): AsyncGenerator<Event, void, undefined> {
+    yield* this.firstEvents;
+    let fromSeq = this.nextFromSeq;
+    while (fromSeq) {
+      const page = await this.run.listEvents({ fromSeq, pageSize: 1000 });
+      yield* page.events;
+      fromSeq = page.nextFromSeq;
+    }
+  }
+}
+
+export function claimValue(message: ResumeRunResponse, info: RunInfo): Claim {
+  return {
+    info,
+    writerEpoch: safeNumber(message.writerEpoch),
+    snapshot: message.snapshot && snapshotValue(message.snapshot, message.taskWrites),
+    pendingNodeIds: message.pendingNodeIds,
+    taskWrites: message.taskWrites.map(taskWriteValue),
+    firstEvents: message.events.map(eventValue),
+    nextFromSeq: safeNumber(message.nextFromSeq),
+    deduplicated: message.deduplicated,
+  };
+}

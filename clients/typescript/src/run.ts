@@ -1,0 +1,286 @@
+/** A run, and the epoch this writer holds. */
+
+import { Appender, RunAppender, type AppenderOptions } from "./appender.js";
+import {
+  appendedValue,
+  appendRequest,
+  eventMessage,
+  filterMessage,
+  pageValue,
+  writerFields,
+  type Appended,
+  type Event,
+  type EventFilter,
+  type EventPage,
+  type NewEvent,
+  type WriteOptions,
+} from "./events.js";
+import { ProtocolError } from "./errors.js";
+import type { StreamItem, StreamOptions } from "./following.js";
+import { RunService } from "./gen/runstore/v1/run_service_pb.js";
+import { newId } from "./ids.js";
+import { int64, safeNumber, type Int64 } from "./numbers.js";
+import {
+  completedValue,
+  completionMessage,
+  outputValue,
+  type Completed,
+  type Completion,
+  type Output,
+} from "./outputs.js";
+import { payloadMessage, type Value } from "./payloads.js";
+import { claimValue, Resumed } from "./resumed.js";
+import {
+  runValue,
+  verificationValue,
+  type RunInfo,
+  type RunRef,
+  type Verification,
+} from "./runs.js";
+import {
+  choiceRequest,
+  putRequest,
+  putValue,
+  snapshotValue,
+  taskWriteMessage,
+  type NewSnapshot,
+  type NewTaskWrite,
+  type Snapshot,
+  type SnapshotChoice,
+  type SnapshotPut,
+  type Step,
+} from "./snapshots.js";
+import { streamItems } from "./streams.js";
+import type { CallOptions, Connection } from "./transport.js";
+
+const VERIFY_SLICE = 10_000;
+
+export interface ResumeOptions extends CallOptions {
+  /** The namespace whose latest snapshot is wanted. */
+  readonly namespace?: string;
+  /** Who resumes. */
+  readonly actor?: string;
+  /** Repeats a resume whose answer was lost; without one the client makes one. */
+  readonly requestId?: string;
+}
+
+export interface ListEventsOptions extends EventFilter, CallOptions {
+  /** The first seq wanted, inclusive; 1 is the beginning. */
+  readonly fromSeq?: Int64;
+  /** Events on the page, 1 to 1000; 100. */
+  readonly pageSize?: number;
+}
+
+export interface ListSnapshotsOptions extends CallOptions {
+  /** Only this namespace; left out, all. */
+  readonly namespace?: string;
+  /** Only snapshots that stand before the one with this id. */
+  readonly before?: string;
+  /** A JSON object; only snapshots whose metadata has its members, with equal values. */
+  readonly metadata?: Value;
+  /** True to get nodes and state too. */
+  readonly withParts?: boolean;
+}
+
+export interface VerifyOptions extends CallOptions {
+  /** Events checked in one call. */
+  readonly sliceSize?: number;
+  /** Told of what was found after each slice. */
+  readonly onProgress?: (found: Verification) => void;
+}
+
+/** A handle on a run: a name and an epoch, no state. Made by `Client.saveRun` and `Client.run`. */
+export class Run implements RunRef {
+  readonly project: string;
+  readonly runId: string;
+  readonly writerEpoch: Int64 | undefined;
+  readonly #connection: Connection;
+
+  /** @internal */
+  constructor(connection: Connection, { project, runId, writerEpoch }: RunRef) {
+    this.#connection = connection;
+    this.project = project;
+    this.runId = runId;
+    this.writerEpoch = writerEpoch;
+  }
+
+  /** The run as it stands. */
+  async get(options: CallOptions = {}): Promise<RunInfo> {
+    const { run } = await this.#connection.send(RunService.method.getRun, this.#name, options);
+    return runValue(present(run));
+  }
+
+  /** Append one event. */
+  async append(event: NewEvent, options: WriteOptions = {}): Promise<Appended> {
+    const request = appendRequest(this, event, options.expectedSeq);
+    const answer = await this.#connection.send(RunService.method.appendEvent, request, options);
+    return appendedValue(answer);
+  }
+
+  /** Append 1..1000 events, all or none. */
+  async appendMany(events: readonly NewEvent[], options: WriteOptions = {}): Promise<Appended[]> {
+    const request = {
+      ...this.#name,
+      events: events.map(eventMessage),
+      ...writerFields(this, options.expectedSeq),
+    };
+    const answer = await this.#connection.send(RunService.method.appendEvents, request, options);
+    return answer.events.map(appendedValue);
+  }
+
+  /** Appends to this run, pipelined over one stream; close it when done. */
+  appender(options: AppenderOptions = {}): RunAppender {
+    return new RunAppender(new Appender(this.#connection, options), this);
+  }
+
+  /** Store a snapshot, with the step's events and task writes before it: all or none. */
+  async putSnapshot(snapshot: NewSnapshot, step: Step = {}): Promise<SnapshotPut> {
+    const request = putRequest(this, snapshot, step);
+    return putValue(await this.#connection.send(RunService.method.putSnapshot, request, step));
+  }
+
+  /** Keep results of tasks since a snapshot; true when all were there already. */
+  async putTaskWrites(
+    writes: readonly NewTaskWrite[],
+    options: CallOptions & { readonly namespace?: string } = {},
+  ): Promise<boolean> {
+    const request = {
+      ...this.#name,
+      namespace: options.namespace ?? "",
+      writes: writes.map(taskWriteMessage),
+      writerEpoch: writerFields(this, undefined).writerEpoch,
+    };
+    const answer = await this.#connection.send(RunService.method.putTaskWrites, request, options);
+    return answer.deduplicated;
+  }
+
+  /** One snapshot in full; the latest where nothing else is asked. */
+  async getSnapshot(choice: SnapshotChoice = {}): Promise<Snapshot> {
+    const request = choiceRequest(this, choice);
+    const answer = await this.#connection.send(RunService.method.getSnapshot, request, choice);
+    return snapshotValue(present(answer.snapshot), answer.taskWrites);
+  }
+
+  /** Yield the run's snapshots, greatest seq first. */
+  listSnapshots(options: ListSnapshotsOptions = {}): AsyncGenerator<Snapshot, void, undefined> {
+    return snapshotPages(this.#connection, this, options);
+  }
+
+  /** Claim the run: earlier writers, this handle among them, are fenced from now on. */
+  async resume(options: ResumeOptions = {}): Promise<Resumed> {
+    const request = {
+      ...this.#name,
+      namespace: options.namespace ?? "",
+      actor: options.actor ?? "",
+      requestId: options.requestId || newId(),
+    };
+    const answer = await this.#connection.send(RunService.method.resumeRun, request, options);
+    const claim = claimValue(answer, runValue(present(answer.run)));
+    return new Resumed(
+      new Run(this.#connection, { ...this.#name, writerEpoch: claim.writerEpoch }),
+      claim,
+    );
+  }
+
+  /** End the run, or revise the output of an ended one. */
+  async complete(completion: Completion = {}, options: WriteOptions = {}): Promise<Completed> {
+    const request = {
+      ...this.#name,
+      ...completionMessage(completion),
+      ...writerFields(this, options.expectedSeq),
+    };
+    return completedValue(
+      await this.#connection.send(RunService.method.completeRun, request, options),
+    );
+  }
+
+  /** An output revision; the latest where none is asked for. */
+  async getOutput(options: CallOptions & { readonly revision?: number } = {}): Promise<Output> {
+    const request = { ...this.#name, revision: options.revision ?? 0 };
+    const answer = await this.#connection.send(RunService.method.getOutput, request, options);
+    return outputValue(present(answer.output));
+  }
+
+  /** A page of events in order of seq; the next one begins at its `nextFromSeq`. */
+  async listEvents(options: ListEventsOptions = {}): Promise<EventPage> {
+    const request = {
+      ...this.#name,
+      fromSeq: int64(options.fromSeq ?? 1),
+      pageSize: options.pageSize ?? 100,
+      filter: filterMessage(options),
+    };
+    return pageValue(await this.#connection.send(RunService.method.listEvents, request, options));
+  }
+
+  /**
+   * Yield events, each once and in order.
+   *
+   * With `follow` it goes on until the run's end, over lost connections and server restarts.
+   */
+  async *events(options: StreamOptions = {}): AsyncGenerator<Event, void, undefined> {
+    for await (const item of this.stream(options)) {
+      if (item.kind === "event") {
+        yield item.event;
+      }
+    }
+  }
+
+  /** As `events`, with the marks between them. */
+  stream(options: StreamOptions = {}): AsyncGenerator<StreamItem, void, undefined> {
+    return streamItems(this.#connection, this, options);
+  }
+
+  /** Check the hash chain slice by slice; the last slice's findings, all events counted. */
+  async verify(options: VerifyOptions = {}): Promise<Verification> {
+    const { sliceSize = VERIFY_SLICE, onProgress } = options;
+    let [checkedEvents, fromSeq] = [0, 1];
+    for (;;) {
+      const request = { ...this.#name, fromSeq: int64(fromSeq), maxEvents: sliceSize };
+      const answer = await this.#connection.send(RunService.method.verifyRun, request, options);
+      checkedEvents += safeNumber(answer.checkedEvents);
+      const found = { ...verificationValue(answer), checkedEvents };
+      onProgress?.(found);
+      if (found.nextFromSeq === 0) {
+        return found;
+      }
+      fromSeq = found.nextFromSeq;
+    }
+  }
+
+  get #name(): { project: string; runId: string } {
+    return { project: this.project, runId: this.runId };
+  }
+}
+
+/** Yield the snapshots of a run, or of the project where the run's id is empty. */
+export async function* snapshotPages(
+  connection: Connection,
+  run: RunRef,
+  options: ListSnapshotsOptions,
+): AsyncGenerator<Snapshot, void, undefined> {
+  let pageToken = "";
+  do {
+    const request = {
+      project: run.project,
+      runId: run.runId,
+      ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+      before: options.before ?? "",
+      metadata: payloadMessage(options.metadata),
+      withParts: options.withParts ?? false,
+      pageToken,
+    };
+    const page = await connection.send(RunService.method.listSnapshots, request, options);
+    for (const snapshot of page.snapshots) {
+      yield snapshotValue(snapshot);
+    }
+    pageToken = page.nextPageToken;
+  } while (pageToken);
+}
+
+/** What an answer always holds. */
+export function present<T>(part: T | undefined): T {
+  if (part === undefined) {
+    throw new ProtocolError("the server's answer lacks its content");
+  }
+  return part;
+}

@@ -1,0 +1,205 @@
+/** Runs: what one is saved with, how it stands, which are listed. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { usageValue, type Usage } from "./events.js";
+import type { Outcome } from "./gen/runstore/v1/outputs_pb.js";
+import {
+  RunOrder,
+  type ListRunsRequestSchema,
+  type SaveRunRequestSchema,
+  type VerifyRunResponse,
+} from "./gen/runstore/v1/run_service_pb.js";
+import type { Run as RunMessage, RunStatus } from "./gen/runstore/v1/runs_pb.js";
+import { newId } from "./ids.js";
+import { int64, safeNumber, type Int64 } from "./numbers.js";
+import { completionMessage, type Completion } from "./outputs.js";
+import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
+import { instantOf, optionalInstant, timestamp, type Instant } from "./times.js";
+
+/** The writer epoch of a run that nobody resumed. */
+export const FIRST_EPOCH = 1;
+
+/** A run and the epoch its writer holds; without one it writes unfenced. */
+export interface RunRef {
+  readonly project: string;
+  readonly runId: string;
+  readonly writerEpoch: Int64 | undefined;
+}
+
+/** The same execution in another system; one that owns the status makes the run EXTERNAL. */
+export interface ExternalRef {
+  readonly system: string;
+  readonly id: string;
+  readonly url?: string;
+  readonly ownsStatus?: boolean;
+}
+
+/** A pinned version of a prompt, tool, agent or evaluator; read back its version is a bigint. */
+export interface ConfigRef {
+  readonly kind: string;
+  readonly name: string;
+  readonly version: Int64;
+  readonly digest: string;
+}
+
+/** What a run may be saved with; with `completion` it is stored as already finished. */
+export interface NewRun {
+  /** Identity within the project; without one the client makes a UUIDv7. */
+  readonly runId?: string;
+  readonly objective?: string;
+  readonly planId?: string;
+  readonly plan?: Value;
+  readonly parentRunId?: string;
+  readonly externalRef?: ExternalRef;
+  readonly configRefs?: readonly ConfigRef[];
+  readonly tags?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly completion?: Completion;
+}
+
+/** A run as it stands; lists leave `plan` out. */
+export interface RunInfo {
+  readonly project: string;
+  readonly runId: string;
+  readonly planId: string;
+  readonly objective: string;
+  readonly plan: Payload | undefined;
+  readonly parentRunId: string;
+  readonly externalRef: Required<ExternalRef> | undefined;
+  readonly configRefs: readonly ConfigRef[];
+  readonly tags: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly status: RunStatus;
+  readonly outcome: Outcome;
+  readonly lastSeq: number;
+  readonly lastHash: Uint8Array;
+  readonly writerEpoch: number;
+  readonly usage: Usage;
+  readonly createdAt: Instant;
+  readonly updatedAt: Instant;
+  readonly completedAt: Instant | undefined;
+}
+
+/** Which runs to list; conditions are joined by AND. */
+export interface RunQuery {
+  readonly statuses?: readonly RunStatus[];
+  readonly tags?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly createdFrom?: Date | Instant;
+  readonly createdBefore?: Date | Instant;
+  readonly planId?: string;
+  readonly model?: string;
+  readonly tool?: string;
+  readonly parentRunId?: string;
+  readonly oldestFirst?: boolean;
+  /** Runs asked for at once, 1 to 100. */
+  readonly pageSize?: number;
+}
+
+/** What a check of the hash chain found; `problem` is empty when everything agrees. */
+export interface Verification {
+  readonly verified: boolean;
+  readonly checkedEvents: number;
+  readonly lastSeq: number;
+  readonly lastHash: Uint8Array;
+  readonly problem: string;
+  readonly problemSeq: number;
+  readonly nextFromSeq: number;
+}
+
+/** The request that saves a run, with an id that makes it safe to send again. */
+export function saveRequest(
+  project: string,
+  run: NewRun,
+): MessageInitShape<typeof SaveRunRequestSchema> {
+  return {
+    project,
+    runId: run.runId || newId(),
+    planId: run.planId ?? "",
+    objective: run.objective ?? "",
+    plan: payloadMessage(run.plan),
+    parentRunId: run.parentRunId ?? "",
+    externalRef: run.externalRef,
+    configRefs: (run.configRefs ?? []).map(({ kind, name, version, digest }) => ({
+      kind,
+      name,
+      version: int64(version),
+      digest,
+    })),
+    tags: [...(run.tags ?? [])],
+    labels: { ...run.labels },
+    completion: run.completion && completionMessage(run.completion),
+  };
+}
+
+export function listRequest(
+  project: string,
+  query: RunQuery,
+  pageToken: string,
+): MessageInitShape<typeof ListRunsRequestSchema> {
+  return {
+    project,
+    filter: {
+      statuses: [...(query.statuses ?? [])],
+      tags: [...(query.tags ?? [])],
+      labels: { ...query.labels },
+      createdFromTime: timestamp(query.createdFrom),
+      createdBeforeTime: timestamp(query.createdBefore),
+      planId: query.planId ?? "",
+      model: query.model ?? "",
+      tool: query.tool ?? "",
+      parentRunId: query.parentRunId ?? "",
+    },
+    order: query.oldestFirst ? RunOrder.CREATED_ASC : RunOrder.CREATED_DESC,
+    pageSize: query.pageSize ?? 100,
+    pageToken,
+  };
+}
+
+export function runValue(message: RunMessage): RunInfo {
+  const { externalRef: ref } = message;
+  return {
+    project: message.project,
+    runId: message.runId,
+    planId: message.planId,
+    objective: message.objective,
+    plan: optionalPayload(message.plan),
+    parentRunId: message.parentRunId,
+    externalRef: ref && {
+      system: ref.system,
+      id: ref.id,
+      url: ref.url,
+      ownsStatus: ref.ownsStatus,
+    },
+    configRefs: message.configRefs.map(({ kind, name, version, digest }) => ({
+      kind,
+      name,
+      version,
+      digest,
+    })),
+    tags: message.tags,
+    labels: message.labels,
+    status: message.status,
+    outcome: message.outcome,
+    lastSeq: safeNumber(message.lastSeq),
+    lastHash: message.lastHash,
+    writerEpoch: safeNumber(message.writerEpoch),
+    usage: usageValue(message.usage),
+    createdAt: instantOf(message.createdAt),
+    updatedAt: instantOf(message.updatedAt),
+    completedAt: optionalInstant(message.completedAt),
+  };
+}
+
+export function verificationValue(message: VerifyRunResponse): Verification {
+  return {
+    verified: message.verified,
+    checkedEvents: safeNumber(message.checkedEvents),
+    lastSeq: safeNumber(message.lastSeq),
+    lastHash: message.lastHash,
+    problem: message.firstBreak?.problem ?? "",
+    problemSeq: safeNumber(message.firstBreak?.seq ?? 0n),
+    nextFromSeq: safeNumber(message.nextFromSeq),
+  };
+}

@@ -1,0 +1,266 @@
+/** Snapshots: a run's plan and state at a seq, and results of tasks since. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { eventMessage, writerFields, type NewEvent, type WriteOptions } from "./events.js";
+import type {
+  GetSnapshotRequestSchema,
+  PutSnapshotRequestSchema,
+  PutSnapshotResponse,
+} from "./gen/runstore/v1/run_service_pb.js";
+import {
+  SnapshotReason,
+  type PlanNode as PlanNodeMessage,
+  type Snapshot as SnapshotMessage,
+  type SnapshotSchema,
+  type TaskWrite as TaskWriteMessage,
+} from "./gen/runstore/v1/snapshots_pb.js";
+import { newId } from "./ids.js";
+import { int64, safeNumber, type Int64 } from "./numbers.js";
+import {
+  optionalPayload,
+  payloadMessage,
+  payloadValue,
+  type Payload,
+  type Value,
+} from "./payloads.js";
+import type { RunRef } from "./runs.js";
+import { instantOf, type Instant } from "./times.js";
+import type { CallOptions } from "./transport.js";
+
+/** A plan node to be put in a snapshot; its payloads may be any `Value` or a `Ref`. */
+export interface NewPlanNode {
+  readonly nodeId: string;
+  readonly kind?: string;
+  readonly facets?: readonly string[];
+  readonly status?: string;
+  readonly inputSchema?: Value;
+  readonly outputSchema?: Value;
+  readonly provenance?: Value;
+  readonly state?: Value;
+}
+
+/** A plan node as it was stored. */
+export interface PlanNode {
+  readonly nodeId: string;
+  readonly kind: string;
+  readonly facets: readonly string[];
+  readonly status: string;
+  readonly inputSchema: Payload | undefined;
+  readonly outputSchema: Payload | undefined;
+  readonly provenance: Payload | undefined;
+  readonly state: Payload | undefined;
+}
+
+/** A task's finished result since a snapshot. */
+export interface NewTaskWrite {
+  readonly taskId: string;
+  readonly index?: number;
+  readonly payload?: Value;
+  readonly channel?: string;
+  readonly snapshotId?: string;
+}
+
+/** A task's result as it was stored. */
+export interface TaskWrite {
+  readonly taskId: string;
+  readonly index: number;
+  readonly payload: Payload | undefined;
+  readonly channel: string;
+  readonly snapshotId: string;
+}
+
+/** What a snapshot may hold; values of `state` may be `Ref`s to parts stored before. */
+export interface NewSnapshot {
+  readonly state?: Readonly<Record<string, Value>>;
+  readonly nodes?: readonly NewPlanNode[];
+  readonly pendingNodeIds?: readonly string[];
+  readonly planVersionId?: string;
+  readonly reason?: SnapshotReason;
+  readonly namespace?: string;
+  readonly snapshotId?: string;
+  readonly parentSnapshotId?: string;
+  /** The last event the state includes; left out, the run's last one. */
+  readonly seq?: Int64;
+  /** A JSON object whose members `listSnapshots` can ask for. */
+  readonly metadata?: Value;
+}
+
+/** The step that led to a snapshot: committed with it, all or none. */
+export interface Step extends WriteOptions {
+  readonly events?: readonly NewEvent[];
+  readonly taskWrites?: readonly NewTaskWrite[];
+}
+
+/** A stored plan version and state. */
+export interface Snapshot {
+  readonly runId: string;
+  readonly namespace: string;
+  readonly snapshotId: string;
+  readonly parentSnapshotId: string;
+  readonly seq: number;
+  readonly planVersionId: string;
+  readonly reason: SnapshotReason;
+  readonly nodes: readonly PlanNode[];
+  readonly pendingNodeIds: readonly string[];
+  readonly state: Readonly<Record<string, Payload>>;
+  readonly metadata: Payload | undefined;
+  readonly createdAt: Instant;
+  readonly contentHash: Uint8Array;
+  /** Results since the snapshot; empty in lists. */
+  readonly taskWrites: readonly TaskWrite[];
+}
+
+/** What became of a snapshot that was put. */
+export interface SnapshotPut {
+  readonly snapshotId: string;
+  readonly seq: number;
+  readonly contentHash: Uint8Array;
+  readonly createdAt: Instant;
+  readonly lastSeq: number;
+  readonly deduplicated: boolean;
+}
+
+/** Which snapshot to get: by at most one of id, plan version and seq; else the latest. */
+export interface SnapshotChoice extends CallOptions {
+  readonly snapshotId?: string;
+  readonly planVersionId?: string;
+  /** The latest at or before this seq. */
+  readonly atSeq?: Int64;
+  readonly namespace?: string;
+}
+
+/** The request that puts a snapshot, with an id that makes it safe to send again. */
+export function putRequest(
+  run: RunRef,
+  snapshot: NewSnapshot,
+  step: Step,
+): MessageInitShape<typeof PutSnapshotRequestSchema> {
+  return {
+    project: run.project,
+    runId: run.runId,
+    snapshot: snapshotMessage(snapshot),
+    events: (step.events ?? []).map(eventMessage),
+    taskWrites: (step.taskWrites ?? []).map(taskWriteMessage),
+    requestId: newId(),
+    ...writerFields(run, step.expectedSeq),
+  };
+}
+
+export function choiceRequest(
+  run: RunRef,
+  choice: SnapshotChoice,
+): MessageInitShape<typeof GetSnapshotRequestSchema> {
+  const { snapshotId, planVersionId, atSeq, namespace = "" } = choice;
+  const selectors = [
+    snapshotId !== undefined && ({ case: "snapshotId", value: snapshotId } as const),
+    planVersionId !== undefined && ({ case: "planVersionId", value: planVersionId } as const),
+    atSeq !== undefined && ({ case: "atSeq", value: int64(atSeq) } as const),
+  ].filter((each) => each !== false);
+  if (selectors.length > 1) {
+    throw new TypeError("choose a snapshot by one of snapshotId, planVersionId and atSeq");
+  }
+  const [selector = { case: undefined }] = selectors;
+  return { project: run.project, runId: run.runId, namespace, selector };
+}
+
+export function snapshotMessage(snapshot: NewSnapshot): MessageInitShape<typeof SnapshotSchema> {
+  return {
+    namespace: snapshot.namespace ?? "",
+    snapshotId: snapshot.snapshotId ?? "",
+    parentSnapshotId: snapshot.parentSnapshotId ?? "",
+    seq: int64(snapshot.seq ?? 0),
+    planVersionId: snapshot.planVersionId ?? "",
+    reason: snapshot.reason ?? SnapshotReason.UNSPECIFIED,
+    nodes: (snapshot.nodes ?? []).map(nodeMessage),
+    pendingNodeIds: [...(snapshot.pendingNodeIds ?? [])],
+    state: Object.fromEntries(
+      Object.entries(snapshot.state ?? {}).flatMap(([name, value]) => {
+        const part = payloadMessage(value);
+        return part ? [[name, part]] : [];
+      }),
+    ),
+    metadata: payloadMessage(snapshot.metadata),
+  };
+}
+
+export function snapshotValue(
+  message: SnapshotMessage,
+  taskWrites: readonly TaskWriteMessage[] = [],
+): Snapshot {
+  return {
+    runId: message.runId,
+    namespace: message.namespace,
+    snapshotId: message.snapshotId,
+    parentSnapshotId: message.parentSnapshotId,
+    seq: safeNumber(message.seq),
+    planVersionId: message.planVersionId,
+    reason: message.reason,
+    nodes: message.nodes.map(nodeValue),
+    pendingNodeIds: message.pendingNodeIds,
+    state: Object.fromEntries(
+      Object.entries(message.state).map(([name, part]) => [name, payloadValue(part)]),
+    ),
+    metadata: optionalPayload(message.metadata),
+    createdAt: instantOf(message.createdAt),
+    contentHash: message.contentHash,
+    taskWrites: taskWrites.map(taskWriteValue),
+  };
+}
+
+export function putValue(message: PutSnapshotResponse): SnapshotPut {
+  return {
+    snapshotId: message.snapshotId,
+    seq: safeNumber(message.seq),
+    contentHash: message.contentHash,
+    createdAt: instantOf(message.createdAt),
+    lastSeq: safeNumber(message.lastSeq),
+    deduplicated: message.deduplicated,
+  };
+}
+
+export function taskWriteMessage(write: NewTaskWrite) {
+  return {
+    snapshotId: write.snapshotId ?? "",
+    taskId: write.taskId,
+    index: write.index ?? 0,
+    channel: write.channel ?? "",
+    payload: payloadMessage(write.payload),
+  };
+}
+
+export function taskWriteValue(message: TaskWriteMessage): TaskWrite {
+  return {
+    taskId: message.taskId,
+    index: message.index,
+    payload: optionalPayload(message.payload),
+    channel: message.channel,
+    snapshotId: message.snapshotId,
+  };
+}
+
+function nodeMessage(node: NewPlanNode) {
+  return {
+    nodeId: node.nodeId,
+    kind: node.kind ?? "",
+    facets: [...(node.facets ?? [])],
+    status: node.status ?? "",
+    inputSchema: payloadMessage(node.inputSchema),
+    outputSchema: payloadMessage(node.outputSchema),
+    provenance: payloadMessage(node.provenance),
+    state: payloadMessage(node.state),
+  };
+}
+
+function nodeValue(message: PlanNodeMessage): PlanNode {
+  return {
+    nodeId: message.nodeId,
+    kind: message.kind,
+    facets: message.facets,
+    status: message.status,
+    inputSchema: optionalPayload(message.inputSchema),
+    outputSchema: optionalPayload(message.outputSchema),
+    provenance: optionalPayload(message.provenance),
+    state: optionalPayload(message.state),
+  };
+}

@@ -1,0 +1,18 @@
+/**
+ * Refuse text that has no UTF-8 form, wherever it stands in a message.
+ *
+ * The encoder would replace a lone surrogate by U+FFFD in silence, and the store would keep
+ * something else than what was meant; two ids could become one.
+ */
+export function checkText(value: unknown, path = "request"): void {
+  if (typeof value === "string") {
+    if (!value.isWellFormed()) {
+      throw new TypeError(`${path} holds a lone surrogate, which has no UTF-8 form`);
+    }
+  } else if (typeof value === "object" && value !== null && !ArrayBuffer.isView(value)) {
+    for (const [key, each] of Object.entries(value)) {
+      checkText(key, `a key of ${path}`);
+      checkText(each, `${path}.${key}`);
+    }
+  }
+}

@@ -1,0 +1,151 @@
+/** The connection: where to, with which settings, and how one call is sent. */
+
+import {
+  create,
+  type DescMessage,
+  type DescMethodServerStreaming,
+  type DescMethodBiDiStreaming,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import type { SecureClientSessionOptions } from "node:http2";
+
+import { Unavailable } from "./errors.js";
+import { fromTransport } from "./failures.js";
+import { Backoff, pause } from "./retry.js";
+import { checkText } from "./texts.js";
+
+export const DEFAULT_TARGET = "localhost:7411";
+export const TARGET_VARIABLE = "RUNSTORE_TARGET";
+export const DEFAULT_TIMEOUT_MS = 10_000;
+
+// A dead connection is found by pings that the server allows (it takes one every 10 seconds).
+const KEEPALIVE = { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 };
+
+/** What any call takes. */
+export interface CallOptions {
+  /** The whole time the call may take, retries included, in milliseconds. */
+  readonly timeoutMs?: number | undefined;
+  /** Gives the call up; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** The tenant of all calls; "default" where it is left out. */
+  readonly project?: string;
+  /** What `CallOptions.timeoutMs` is unless a call says otherwise; 10 seconds. */
+  readonly timeoutMs?: number;
+  /** Sent with every call. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** True or options of node:tls for an encrypted connection. */
+  readonly tls?: boolean | SecureClientSessionOptions;
+}
+
+/** One connection, made at the first call and again whenever it is lost. */
+export class Connection {
+  readonly backoff = new Backoff();
+  readonly timeoutMs: number;
+  readonly #closing = new AbortController();
+  readonly #sessions: Http2SessionManager;
+  readonly #transport: Transport;
+  readonly #metadata: Readonly<Record<string, string>>;
+
+  constructor(target: string | undefined, options: ConnectOptions) {
+    const address = target || process.env[TARGET_VARIABLE] || DEFAULT_TARGET;
+    const { tls = false } = options;
+    const baseUrl = `${tls ? "https" : "http"}://${address}`;
+    this.#sessions = new Http2SessionManager(baseUrl, KEEPALIVE, tls === true ? {} : tls || {});
+    this.#transport = createGrpcTransport({ baseUrl, sessionManager: this.#sessions });
+    this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#metadata = options.metadata ?? {};
+  }
+
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  /** Aborted when the client is closed. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#sessions.abort(new ConnectError("the client was closed", Code.Canceled));
+  }
+
+  /** Send one call, again where that is safe and may help, until the timeout. */
+  async send<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    init: MessageInitShape<I>,
+    { signal, timeoutMs = this.timeoutMs }: CallOptions = {},
+  ): Promise<MessageShape<O>> {
+    const request = this.#checked(method.input, init);
+    const deadline = performance.now() + timeoutMs;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.once(method, request, {
+          signal,
+          timeoutMs: deadline - performance.now(),
+        });
+      } catch (error) {
+        const delay = this.backoff.delay(attempt, error);
+        if (delay === undefined || this.isClosed || performance.now() + delay > deadline) {
+          throw error;
+        }
+        await pause(delay, signal, this.closing);
+      }
+    }
+  }
+
+  /** Send one call once. */
+  async once<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    { signal, timeoutMs = this.timeoutMs }: CallOptions = {},
+  ): Promise<MessageShape<O>> {
+    signal?.throwIfAborted();
+    this.#checkOpen();
+    try {
+      const left = Number.isFinite(timeoutMs) ? Math.max(Math.round(timeoutMs), 1) : undefined;
+      const answer = await this.#transport.unary(method, signal, left, this.#metadata, request);
+      return answer.message;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw fromTransport(error);
+    }
+  }
+
+  /** Open a stream once, and yield what it brings until `signal` is aborted. */
+  async *stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O> | DescMethodBiDiStreaming<I, O>,
+    requests: AsyncIterable<MessageInitShape<I>>,
+    signal: AbortSignal,
+  ): AsyncGenerator<MessageShape<O>> {
+    this.#checkOpen();
+    try {
+      const metadata = this.#metadata;
+      const answer = await this.#transport.stream(method, signal, undefined, metadata, requests);
+      yield* answer.message;
+    } catch (error) {
+      throw fromTransport(error);
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.isClosed) {
+      throw new Unavailable({ code: "UNAVAILABLE", message: "the client is closed" });
+    }
+  }
+
+  /** The message, once and for all: every try sends the same ids. */
+  #checked<I extends DescMessage>(schema: I, init: MessageInitShape<I>): MessageShape<I> {
+    const request = create(schema, init);
+    checkText(request);
+    return request;
+  }
+}
