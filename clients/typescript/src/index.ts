@@ -8,7 +8,7 @@
  * Every call may reject with what `errors` lists.
  */
 
-export { Appender, RunAppender, type AppenderOptions, type PipelinedOptions } from "./appender.js";
+export type { Appender, AppenderOptions, PipelinedOptions, RunAppender } from "./appender.js";
 export type { Sent } from "./appending.js";
 export { Client, connect } from "./client.js";
 export * from "./errors.js";
@@ -58,4 +58,4 @@ export type {
   TaskWrite,
 } from "./snapshots.js";
 export { Instant } from "./times.js";
-export type { CallOptions, ConnectOptions } from "./transport.js";
+export type { CallOptions, ConnectOptions, Keepalive } from "./transport.js";

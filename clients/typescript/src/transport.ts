@@ -1,5 +1,8 @@
 /** The connection: where to, with which settings, and how one call is sent. */
 
+import { setMaxListeners } from "node:events";
+import type { SecureClientSessionOptions } from "node:http2";
+
 import {
   create,
   type DescMessage,
@@ -10,20 +13,20 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import type { SecureClientSessionOptions } from "node:http2";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import { Unavailable } from "./errors.js";
 import { fromTransport } from "./failures.js";
 import { Backoff, pause } from "./retry.js";
+import { Sessions } from "./sessions.js";
 import { checkText } from "./texts.js";
 
 export const DEFAULT_TARGET = "localhost:7411";
 export const TARGET_VARIABLE = "RUNSTORE_TARGET";
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
-// A dead connection is found by pings that the server allows (it takes one every 10 seconds).
-const KEEPALIVE = { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 };
+// Less than a call's time, so that a call over a connection that died unused still succeeds.
+const KEEPALIVE: Keepalive = { intervalMs: 30_000, timeoutMs: 5_000 };
 
 /** What any call takes. */
 export interface CallOptions {
@@ -31,6 +34,13 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Gives the call up; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** How a dead connection is found: by a PING that has no answer. */
+export interface Keepalive {
+  /** Silence before a PING; the server takes one every 10 seconds. Unused, the next call sends it. */
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
 }
 
 /** How to connect. */
@@ -41,6 +51,8 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   /** Sent with every call. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** 30 and 5 seconds. */
+  readonly keepalive?: Keepalive;
   /** True or options of node:tls for an encrypted connection. */
   readonly tls?: boolean | SecureClientSessionOptions;
 }
@@ -50,15 +62,22 @@ export class Connection {
   readonly backoff = new Backoff();
   readonly timeoutMs: number;
   readonly #closing = new AbortController();
-  readonly #sessions: Http2SessionManager;
+  readonly #sessions: Sessions;
   readonly #transport: Transport;
   readonly #metadata: Readonly<Record<string, string>>;
 
   constructor(target: string | undefined, options: ConnectOptions) {
+    // Every call and stream that waits for its next try listens.
+    setMaxListeners(0, this.#closing.signal);
     const address = target || process.env[TARGET_VARIABLE] || DEFAULT_TARGET;
-    const { tls = false } = options;
+    const { tls = false, keepalive = KEEPALIVE } = options;
     const baseUrl = `${tls ? "https" : "http"}://${address}`;
-    this.#sessions = new Http2SessionManager(baseUrl, KEEPALIVE, tls === true ? {} : tls || {});
+    const pings = {
+      pingIntervalMs: keepalive.intervalMs,
+      pingTimeoutMs: keepalive.timeoutMs,
+      pingIdleConnection: false,
+    };
+    this.#sessions = new Sessions(baseUrl, pings, tls === true ? {} : tls || {});
     this.#transport = createGrpcTransport({ baseUrl, sessionManager: this.#sessions });
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#metadata = options.metadata ?? {};
