@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { inject, test as plain } from "vitest";
 
 import { connect, type Client } from "../src/index.js";
+import { Script } from "./script.js";
 
 interface Fixtures {
   /** A project of the test's own. */
@@ -31,3 +32,13 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   }
   return collected;
 }
+
+export const scripted = plain.extend<{ script: Script }>({
+  // eslint-disable-next-line no-empty-pattern -- vitest reads the parameter's form
+  script: async ({}, use) => {
+    const script = new Script();
+    await script.start();
+    await use(script);
+    script.stop();
+  },
+});

@@ -50,4 +50,58 @@ describe("restarts", { timeout: 240_000 }, () => {
     expect(seen.map(({ seq }) => seq)).toEqual(upTo(10_001));
     expect((await run.verify()).verified).toBe(true);
   });
+
+  test("pipelined appends go on over three restarts, once each and in order", async ({
+    server,
+    patient,
+  }) => {
+    const run = await patient.saveRun();
+    await using appender = run.appender({ window: 100 });
+    const sent = [];
+    for (const [n, event] of ticks(3000).entries()) {
+      sent.push(await appender.append(event));
+      const signal = SIGNALS[(n - 500) / 1000];
+      if (signal) {
+        await server.restart(signal);
+      }
+    }
+
+    const answers = await Promise.all(sent.map((each) => each.answer()));
+
+    expect(answers.map(({ seq }) => seq)).toEqual(upTo(3000));
+    const events = await collect(run.events());
+    expect(events.map(({ payload }) => payload?.json())).toEqual(ticks(3000).map((e) => e.payload));
+  });
+
+  test.for(["SIGTERM", "SIGKILL"] as const)(
+    "calls made as a server gets %s are answered by the next",
+    async (signal, { server, patient }) => {
+      const runs = [];
+      for (let n = 0; n < 8; n += 1) {
+        runs.push(await patient.saveRun());
+      }
+      const watching = runs.map((run) => run.events({ follow: true, heartbeatMs: 1000 }).next());
+      const writing = runs.map((run) => run.append({ type: "tick" }));
+
+      await server.restart(signal);
+
+      const written = await Promise.all(writing);
+      const watched = await Promise.all(watching);
+      expect(written.map(({ seq }) => seq)).toEqual(Array(8).fill(1));
+      expect(watched.map(({ value }) => value?.seq)).toEqual(Array(8).fill(1));
+    },
+  );
+
+  test("a quiet stream is there again when something happens", async ({ server, patient }) => {
+    const run = await patient.saveRun();
+    const watching = collect(run.events({ follow: true, heartbeatMs: 500 }));
+    for (const signal of SIGNALS) {
+      await server.restart(signal);
+      await server.untilServing();
+    }
+
+    await run.complete();
+
+    expect((await watching).map(({ type }) => type)).toEqual(["run.completed"]);
+  });
 });

@@ -5,6 +5,7 @@ import { once } from "node:events";
 
 import type { TestProject } from "vitest/node";
 
+import { connect } from "../src/index.js";
 import { firstLine, PYTHON, ROOT, ServerProcess, type Settings } from "./servers.js";
 
 declare module "vitest" {
@@ -21,6 +22,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   const settings = JSON.parse(await firstLine(database)) as Settings;
   const server = await ServerProcess.started(settings);
+  // The first run of a schema makes its first partition; tests that save at once do not race for it.
+  using client = connect(server.target);
+  await client.saveRun();
   project.provide("settings", settings);
   project.provide("target", server.target);
   return async () => {

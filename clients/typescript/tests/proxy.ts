@@ -1,0 +1,44 @@
+/** A way to a server that can go dead without ending, as a lost network does. */
+
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+
+export class Proxy {
+  connections = 0;
+  target = "";
+  readonly #sockets: Socket[] = [];
+  readonly #server = createServer();
+
+  static async started(target: string): Promise<Proxy> {
+    const proxy = new Proxy();
+    const port = Number(target.split(":")[1]);
+    proxy.#server.on("connection", (near) => {
+      const far = connect(port, "127.0.0.1");
+      proxy.connections += 1;
+      proxy.#sockets.push(near, far);
+      near.pipe(far).pipe(near);
+      for (const socket of [near, far]) {
+        socket.on("error", () => undefined);
+      }
+    });
+    proxy.#server.listen(0, "127.0.0.1");
+    await once(proxy.#server, "listening");
+    proxy.target = `127.0.0.1:${(proxy.#server.address() as AddressInfo).port}`;
+    return proxy;
+  }
+
+  /** Nothing passes any more over the connections there are; new ones are fine. */
+  freeze(): void {
+    for (const socket of this.#sockets) {
+      socket.unpipe();
+      socket.pause();
+    }
+  }
+
+  stop(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
+  }
+}

@@ -1,0 +1,159 @@
+/** A server that follows a script, for what a real one does only when things go wrong. */
+
+import { once } from "node:events";
+import * as http2 from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+
+import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
+import { Outcome } from "../src/gen/runstore/v1/outputs_pb.js";
+import {
+  AppendEventStreamResponseSchema,
+  RunService,
+  StreamEventsResponseSchema,
+  type AppendEventRequest,
+  type AppendEventStreamRequest,
+} from "../src/gen/runstore/v1/run_service_pb.js";
+
+type Message = MessageInitShape<typeof StreamEventsResponseSchema>;
+type Appended = MessageInitShape<typeof AppendEventStreamResponseSchema>;
+
+/** In a script: drop the call as UNAVAILABLE; destroy the connection; wait for ever. */
+export type Mishap = "drop" | "cut" | "hang";
+
+export class Script {
+  /** What each stream of events brings, one after the other. */
+  streams: (Message | Mishap)[][] = [];
+  /** The seq each stream was asked from. */
+  readonly asked: bigint[] = [];
+  /** What each append stream does with a request. */
+  appends: ((request: AppendEventStreamRequest) => Appended | Mishap)[] = [];
+  /** The events each append stream saw. */
+  readonly sent: string[][] = [];
+  /** How single appends fail, one after the other; then they succeed. */
+  failures: (ConnectError | Mishap)[] = [];
+  /** The single appends that came. */
+  readonly appended: AppendEventRequest[] = [];
+  target = "";
+
+  readonly #sockets = new Set<Socket>();
+  readonly #server = http2.createServer(
+    connectNodeAdapter({
+      connect: false,
+      grpcWeb: false,
+      routes: (router) =>
+        router.service(RunService, {
+          appendEvent: (request, context) => this.#append(request, context),
+          appendEventStream: (requests, context) => this.#appendStream(requests, context),
+          streamEvents: (request, context) => this.#stream(request.fromSeq, context),
+        }),
+    }),
+  );
+
+  async start(): Promise<void> {
+    this.#server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+    });
+    this.#server.on("session", (session) => session.on("error", () => undefined));
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+    this.target = `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  stop(): void {
+    this.#server.close();
+    this.cut();
+  }
+
+  /** Lose all connections, as when a machine dies. */
+  cut(): void {
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
+  }
+
+  async #append(request: AppendEventRequest, context: HandlerContext) {
+    this.appended.push(request);
+    const failure = this.failures.shift();
+    if (failure !== undefined) {
+      await this.#fail(failure, context);
+    }
+    return { seq: BigInt(this.appended.length), eventId: request.event?.eventId ?? "" };
+  }
+
+  async *#stream(fromSeq: bigint, context: HandlerContext) {
+    this.asked.push(fromSeq);
+    for (const message of this.streams[this.asked.length - 1] ?? []) {
+      if (typeof message === "string") {
+        await this.#fail(message, context);
+      } else {
+        yield create(StreamEventsResponseSchema, message);
+      }
+    }
+  }
+
+  async *#appendStream(requests: AsyncIterable<AppendEventStreamRequest>, context: HandlerContext) {
+    const seen: string[] = [];
+    this.sent.push(seen);
+    const answer = this.appends[this.sent.length - 1];
+    for await (const request of requests) {
+      seen.push(request.append?.event?.eventId ?? "");
+      const response = answer?.(request) ?? "hang";
+      if (typeof response === "string") {
+        await this.#fail(response, context);
+      } else {
+        yield create(AppendEventStreamResponseSchema, response);
+      }
+    }
+  }
+
+  async #fail(failure: ConnectError | Mishap, context: HandlerContext): Promise<void> {
+    if (failure instanceof ConnectError) {
+      throw failure;
+    }
+    if (failure === "drop") {
+      throw new ConnectError("dropped", Code.Unavailable);
+    }
+    if (failure === "cut") {
+      this.cut();
+    }
+    await new Promise((resolve) => {
+      context.signal.addEventListener("abort", resolve);
+    });
+  }
+}
+
+export function batch(...seqs: number[]): Message {
+  const events = seqs.map((seq) => ({ seq: BigInt(seq), type: "tick" }));
+  return { message: { case: "events", value: { events } } };
+}
+
+export function caughtUp(lastSeq: number): Message {
+  return { message: { case: "caughtUp", value: { lastSeq: BigInt(lastSeq) } } };
+}
+
+export function heartbeat(lastSeq: number): Message {
+  return { message: { case: "heartbeat", value: { lastSeq: BigInt(lastSeq) } } };
+}
+
+export function endOfRun(lastSeq: number): Message {
+  return {
+    message: { case: "endOfRun", value: { lastSeq: BigInt(lastSeq), outcome: Outcome.SUCCEEDED } },
+  };
+}
+
+/** A refusal as the server makes it. */
+export function refusal(
+  code: Code,
+  reason: string,
+  metadata: Record<string, string> = {},
+): ConnectError {
+  const value = { reason, domain: "runstore.v1", metadata };
+  return new ConnectError(reason.toLowerCase(), code, undefined, [
+    { desc: ErrorInfoSchema, value },
+  ]);
+}
