@@ -8,7 +8,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+<<<<<<< HEAD
 .PHONY: help setup demo nats test check format lint types imports protos stubs schema lock bench stubs-go go
+=======
+.PHONY: help setup demo test check format lint types imports protos stubs schema lock bench typescript
+>>>>>>> 23cc659 (Say how the TypeScript client is used, built and checked)
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -88,3 +92,7 @@ lock: $(READY) ## lock the newest versions of all dependencies
 
 bench: $(READY) ## measure beside baselines
 	@$(BIN)/python -m bench
+
+typescript: $(READY) ## check the TypeScript client (needs Node 20.19 or newer)
+	@command -v npm > /dev/null || { echo "npm is not on the PATH: install Node 20.19 or newer" >&2; exit 1; }
+	cd clients/typescript && npm ci && npm run check
