@@ -13,18 +13,26 @@ type Ping = (callback: (error: Error | null, duration: number, data: Buffer) => 
  * `ping` throws then, out of the timer, and ends the process (connectrpc/connect-es#1795).
  */
 export class Sessions extends Http2SessionManager {
-  readonly #guarded = new WeakSet<ClientHttp2Session>();
+  readonly #live = new Set<ClientHttp2Session>();
 
   override async request(
     ...parameters: Parameters<Http2SessionManager["request"]>
   ): Promise<ClientHttp2Stream> {
     const stream = await super.request(...parameters);
-    const { session } = stream;
-    if (session && !this.#guarded.has(session as ClientHttp2Session)) {
-      this.#guarded.add(session as ClientHttp2Session);
-      guard(session as ClientHttp2Session);
+    const session = stream.session as ClientHttp2Session | undefined;
+    if (session && !this.#live.has(session)) {
+      this.#live.add(session);
+      session.once("close", () => this.#live.delete(session));
+      guard(session);
     }
     return stream;
+  }
+
+  /** Take leave of the server: what is under way ends as it would have. */
+  leave(): void {
+    for (const session of this.#live) {
+      session.close();
+    }
   }
 }
 

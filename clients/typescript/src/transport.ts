@@ -65,6 +65,7 @@ export class Connection {
   readonly #sessions: Sessions;
   readonly #transport: Transport;
   readonly #metadata: Readonly<Record<string, string>>;
+  #calls = 0;
 
   constructor(target: string | undefined, options: ConnectOptions) {
     // Every call and stream that waits for its next try listens.
@@ -92,9 +93,14 @@ export class Connection {
     return this.#closing.signal;
   }
 
+  /** Calls under way fail; without one the server sees an ordinary end. */
   close(): void {
     this.#closing.abort();
-    this.#sessions.abort(new ConnectError("the client was closed", Code.Canceled));
+    if (this.#calls === 0) {
+      this.#sessions.leave();
+    } else {
+      this.#sessions.abort(new ConnectError("the client was closed", Code.Canceled));
+    }
   }
 
   /** Send one call, again where that is safe and may help, until the timeout. */
@@ -129,6 +135,7 @@ export class Connection {
   ): Promise<MessageShape<O>> {
     signal?.throwIfAborted();
     this.#checkOpen();
+    this.#calls += 1;
     try {
       const left = Number.isFinite(timeoutMs) ? Math.max(Math.round(timeoutMs), 1) : undefined;
       const answer = await this.#transport.unary(method, signal, left, this.#metadata, request);
@@ -136,6 +143,8 @@ export class Connection {
     } catch (error) {
       signal?.throwIfAborted();
       throw fromTransport(error);
+    } finally {
+      this.#calls -= 1;
     }
   }
 
@@ -146,12 +155,15 @@ export class Connection {
     signal: AbortSignal,
   ): AsyncGenerator<MessageShape<O>> {
     this.#checkOpen();
+    this.#calls += 1;
     try {
       const metadata = this.#metadata;
       const answer = await this.#transport.stream(method, signal, undefined, metadata, requests);
       yield* answer.message;
     } catch (error) {
       throw fromTransport(error);
+    } finally {
+      this.#calls -= 1;
     }
   }
 

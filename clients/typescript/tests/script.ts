@@ -37,6 +37,8 @@ export class Script {
   failures: (ConnectError | Mishap)[] = [];
   /** The single appends that came. */
   readonly appended: AppendEventRequest[] = [];
+  /** The codes with which clients took leave. */
+  readonly farewells: number[] = [];
   target = "";
 
   readonly #sockets = new Set<Socket>();
@@ -58,10 +60,17 @@ export class Script {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
     });
-    this.#server.on("session", (session) => session.on("error", () => undefined));
+    this.#server.on("session", (session) => {
+      session.on("error", () => undefined);
+      session.on("goaway", (code: number) => this.farewells.push(code));
+    });
     this.#server.listen(0, "127.0.0.1");
     await once(this.#server, "listening");
     this.target = `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
   }
 
   stop(): void {

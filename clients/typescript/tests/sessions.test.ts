@@ -2,6 +2,7 @@
 
 import { expect } from "vitest";
 
+import { connect } from "../src/index.js";
 import { Sessions } from "../src/sessions.js";
 import { scripted as test } from "./fixtures.js";
 
@@ -16,4 +17,17 @@ test("a timer that pings a destroyed session does not end the process", async ({
 
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(session?.destroyed).toBe(true);
+});
+
+test("a client that is closed at rest takes leave of the server without an error", async ({
+  script,
+}) => {
+  const client = connect(script.target);
+  await client.run("run").append({ type: "tick" });
+  await expect.poll(() => script.connections).toBe(1);
+
+  client.close();
+
+  await expect.poll(() => script.connections).toBe(0);
+  expect(new Set(script.farewells)).toEqual(new Set([0]));
 });
