@@ -5,7 +5,7 @@ import { Unavailable } from "./errors.js";
 import type { NewEvent } from "./events.js";
 import { RunService, type AppendEventStreamRequest } from "./gen/runstore/v1/run_service_pb.js";
 import type { Int64 } from "./numbers.js";
-import { Gate, Outbox } from "./queues.js";
+import { Gate, Outbox, Room } from "./queues.js";
 import { pause } from "./retry.js";
 import type { RunRef } from "./runs.js";
 import type { Connection } from "./transport.js";
@@ -29,7 +29,7 @@ export interface PipelinedOptions {
  */
 export class Appender {
   readonly #connection: Connection;
-  readonly #window: number;
+  readonly #room: Room;
   readonly #appending: Appending;
   readonly #changed = new Gate();
   readonly #aborting = new AbortController();
@@ -45,7 +45,7 @@ export class Appender {
       throw new RangeError(`a window holds at least one append, not ${window}`);
     }
     this.#connection = connection;
-    this.#window = window;
+    this.#room = new Room(window);
     this.#appending = new Appending(connection.timeoutMs, connection.backoff);
   }
 
@@ -61,12 +61,15 @@ export class Appender {
     event: NewEvent,
     { expectedSeq }: PipelinedOptions = {},
   ): Promise<Sent> {
-    this.#checkOpen();
-    while (this.#appending.size >= this.#window) {
-      await this.#changed.wait();
+    await this.#room.enter();
+    let open;
+    try {
       this.#checkOpen();
+      open = this.#appending.add(run, event, expectedSeq);
+    } catch (error) {
+      this.#room.leave();
+      throw error;
     }
-    const open = this.#appending.add(run, event, expectedSeq);
     this.#outbox.put(open.request);
     this.#changed.open();
     this.#worker ??= this.#work();
@@ -165,13 +168,14 @@ export class Appender {
     if (result instanceof Error && (!this.#unheard || this.#unheard.sent.wasAsked)) {
       this.#unheard = { sent, refusal: result };
     }
-    this.#changed.open();
+    this.#room.leave();
   }
 
   #stop(): void {
     this.#isClosing = true;
     for (const { settle } of this.#appending.giveUp()) {
       settle(this.#failure ?? new Error("the appender stopped"));
+      this.#room.leave(); // who waits for it finds the appender closed
     }
     this.#changed.open();
   }

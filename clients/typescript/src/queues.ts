@@ -1,4 +1,4 @@
-/** What tasks wait on: a gate that opens for all who wait, and an outbox a stream is fed from. */
+/** What tasks wait on: a gate for all, a room with so many places, an outbox a stream is fed from. */
 
 /** Wakes everybody who waits; what they waited for is for them to look at. */
 export class Gate {
@@ -15,6 +15,37 @@ export class Gate {
     this.#waiting = [];
     for (const wake of waiting) {
       wake();
+    }
+  }
+}
+
+/** So many places, given to those who wait in the order they came. */
+export class Room {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(places: number) {
+    this.#free = places;
+  }
+
+  /** Wait for a place. */
+  async enter(): Promise<void> {
+    if (this.#free > 0) {
+      this.#free -= 1;
+    } else {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+      });
+    }
+  }
+
+  /** Give a place back, at once to who has waited longest. */
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next) {
+      next();
+    } else {
+      this.#free += 1;
     }
   }
 }

@@ -25,6 +25,8 @@ export const DEFAULT_TARGET = "localhost:7411";
 export const TARGET_VARIABLE = "RUNSTORE_TARGET";
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
+// What the header that tells the server of a call's time can say; beyond it a call has all time.
+const LONGEST_MS = 99_999_999;
 // Less than a call's time, so that a call over a connection that died unused still succeeds.
 const KEEPALIVE: Keepalive = { intervalMs: 30_000, timeoutMs: 5_000 };
 
@@ -137,7 +139,7 @@ export class Connection {
     this.#checkOpen();
     this.#calls += 1;
     try {
-      const left = Number.isFinite(timeoutMs) ? Math.max(Math.round(timeoutMs), 1) : undefined;
+      const left = timeoutMs > LONGEST_MS ? undefined : Math.max(Math.round(timeoutMs), 1);
       const answer = await this.#transport.unary(method, signal, left, this.#metadata, request);
       return answer.message;
     } catch (error) {

@@ -84,6 +84,18 @@ describe("against a scripted server", () => {
     },
   );
 
+  scripted("appends that wait for room are sent in the order of the calls", async ({ script }) => {
+    script.appends = [accept];
+    using client = connect(script.target);
+    const appender = client.run("run").appender({ window: 2 });
+    const ids = Array.from({ length: 20 }, (_, n) => String(n));
+
+    await Promise.all(ids.map((eventId) => appender.append({ type: "tick", eventId })));
+    await appender.close();
+
+    expect(script.sent).toEqual([ids]);
+  });
+
   scripted("what a dropped stream did not answer is sent again in order", async ({ script }) => {
     script.appends = [but("b", () => "drop"), () => "drop", accept];
 

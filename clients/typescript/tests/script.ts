@@ -18,7 +18,7 @@ import {
   type AppendEventStreamRequest,
 } from "../src/gen/runstore/v1/run_service_pb.js";
 
-type Message = MessageInitShape<typeof StreamEventsResponseSchema>;
+export type Message = MessageInitShape<typeof StreamEventsResponseSchema>;
 type Appended = MessageInitShape<typeof AppendEventStreamResponseSchema>;
 
 /** In a script: drop the call as UNAVAILABLE; destroy the connection; wait for ever. */
@@ -33,7 +33,9 @@ export class Script {
   appends: ((request: AppendEventStreamRequest) => Appended | Mishap)[] = [];
   /** The events each append stream saw. */
   readonly sent: string[][] = [];
-  /** How single appends fail, one after the other; then they succeed. */
+  /** The ids by which other writes are known. */
+  readonly named: string[] = [];
+  /** How single writes fail, one after the other; then they succeed. */
   failures: (ConnectError | Mishap)[] = [];
   /** The single appends that came. */
   readonly appended: AppendEventRequest[] = [];
@@ -48,6 +50,18 @@ export class Script {
       grpcWeb: false,
       routes: (router) =>
         router.service(RunService, {
+          saveRun: async (request, context) => {
+            await this.#name(request.runId, context);
+            return { run: { runId: request.runId } };
+          },
+          putSnapshot: async (request, context) => {
+            await this.#name(request.requestId, context);
+            return {};
+          },
+          resumeRun: async (request, context) => {
+            await this.#name(request.requestId, context);
+            return { run: {} };
+          },
           appendEvent: (request, context) => this.#append(request, context),
           appendEventStream: (requests, context) => this.#appendStream(requests, context),
           streamEvents: (request, context) => this.#stream(request.fromSeq, context),
@@ -87,11 +101,20 @@ export class Script {
 
   async #append(request: AppendEventRequest, context: HandlerContext) {
     this.appended.push(request);
+    await this.#suffer(context);
+    return { seq: BigInt(this.appended.length), eventId: request.event?.eventId ?? "" };
+  }
+
+  async #name(id: string, context: HandlerContext): Promise<void> {
+    this.named.push(id);
+    await this.#suffer(context);
+  }
+
+  async #suffer(context: HandlerContext): Promise<void> {
     const failure = this.failures.shift();
     if (failure !== undefined) {
       await this.#fail(failure, context);
     }
-    return { seq: BigInt(this.appended.length), eventId: request.event?.eventId ?? "" };
   }
 
   async *#stream(fromSeq: bigint, context: HandlerContext) {

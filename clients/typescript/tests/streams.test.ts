@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import { connect, ProtocolError, Unavailable, type StreamOptions } from "../src/index.js";
 import { collect, scripted as test } from "./fixtures.js";
 import { Proxy } from "./proxy.js";
-import { batch, caughtUp, endOfRun, heartbeat, type Script } from "./script.js";
+import { batch, caughtUp, endOfRun, heartbeat, type Message, type Script } from "./script.js";
 
 type Shown = number | "caughtUp" | "heartbeat" | "endOfRun";
 
@@ -55,14 +55,26 @@ test("an event that comes again is left out", async ({ script }) => {
 });
 
 test.for([
-  ["event", batch(3)],
-  ["heartbeat", heartbeat(2)],
-  ["caughtUp", caughtUp(2)],
-  ["endOfRun", endOfRun(2)],
-] as const)("an event left out before %s is an error", async ([, next], { script }) => {
-  script.streams = [[batch(1), next]];
+  ["event", batch(3), "expected event 2, got 3"],
+  ["heartbeat", heartbeat(2), "events from 2 to 2 were left out"],
+  ["caughtUp", caughtUp(2), "events from 2 to 2 were left out"],
+  ["endOfRun", endOfRun(2), "events from 2 to 2 were left out"],
+] as const)("an event left out before %s is an error", async ([, next, problem], { script }) => {
+  script.streams = [[batch(1), next, "hang"]];
 
-  await expect(read(script)).rejects.toThrow(ProtocolError);
+  const reading = read(script);
+
+  await expect(reading).rejects.toThrow(ProtocolError);
+  await expect(reading).rejects.toThrow(problem);
+});
+
+test("patience is renewed by every message", async ({ script }) => {
+  const drops = Array.from({ length: 12 }, (_, n): [Message, "drop"] => [batch(n + 1), "drop"]);
+  script.streams = [...drops, [endOfRun(12)]];
+
+  const seen = await read(script, { patienceMs: 150 });
+
+  expect(seen).toHaveLength(13);
 });
 
 test("a silent stream is opened again", async ({ script }) => {
@@ -81,7 +93,7 @@ test("a dead connection is found and another one made", async ({ script }) => {
     [batch(2), endOfRun(2)],
   ];
   const proxy = await Proxy.started(script.target);
-  using client = connect(proxy.target, { keepalive: { intervalMs: 1000, timeoutMs: 300 } });
+  using client = connect(proxy.target, { keepalive: { intervalMs: 1000, timeoutMs: 1000 } });
   const events = client.run("run").events({ follow: true, heartbeatMs: 200 });
   const first = await events.next();
 
