@@ -8,11 +8,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-<<<<<<< HEAD
-.PHONY: help setup demo nats test check format lint types imports protos stubs schema lock bench stubs-go go
-=======
-.PHONY: help setup demo test check format lint types imports protos stubs schema lock bench typescript
->>>>>>> 23cc659 (Say how the TypeScript client is used, built and checked)
+.PHONY: help setup demo test check format lint types imports protos stubs schema lock bench
+.PHONY: nats stubs-go go typescript
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12

@@ -179,6 +179,12 @@ type SnapshotAheadError struct{ *failure }
 // LastSeq is the run's last seq.
 func (e *SnapshotAheadError) LastSeq() int64 { return e.number("last_seq") }
 
+// ConsumerNotFoundError says that the project's feed has no such consumer: it has not committed yet.
+type ConsumerNotFoundError struct{ *failure }
+
+// PositionAheadError says that a position is beyond the feed's last one.
+type PositionAheadError struct{ *failure }
+
 // UnknownRefError says that a Ref names content the run never stored: send the part in full.
 type UnknownRefError struct{ *failure }
 
@@ -206,6 +212,8 @@ var byReason = map[string]func(*Error) error{
 	"OUTCOME_CONFLICT":     func(e *Error) error { return &OutcomeConflictError{e} },
 	"OUTCOME_REQUIRED":     func(e *Error) error { return &OutcomeRequiredError{e} },
 	"SNAPSHOT_AHEAD":       func(e *Error) error { return &SnapshotAheadError{e} },
+	"CONSUMER_NOT_FOUND":   func(e *Error) error { return &ConsumerNotFoundError{e} },
+	"POSITION_AHEAD":       func(e *Error) error { return &PositionAheadError{e} },
 	"UNKNOWN_REF":          func(e *Error) error { return &UnknownRefError{e} },
 	"OVERLOADED":           func(e *Error) error { return &OverloadedError{e} },
 	"STORAGE_UNAVAILABLE": func(e *Error) error {

@@ -83,6 +83,12 @@ const (
 	// INVALID_ARGUMENT. The run was to be completed without an outcome, and no external engine owns its
 	// status. Metadata: run_id. Say how it ended.
 	ErrorReason_ERROR_REASON_OUTCOME_REQUIRED ErrorReason = 19
+	// NOT_FOUND. The project's feed has no such consumer. Metadata: project, consumer. It has not
+	// committed yet; start from the beginning.
+	ErrorReason_ERROR_REASON_CONSUMER_NOT_FOUND ErrorReason = 20
+	// OUT_OF_RANGE. The position is beyond the feed's last one. Metadata: position, last_position.
+	// Commit only what was delivered; the client holds a position of another database.
+	ErrorReason_ERROR_REASON_POSITION_AHEAD ErrorReason = 21
 	// INTERNAL. A defect of the service; its log has the details under the request's id.
 	// Metadata: request_id. Report it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
@@ -110,6 +116,8 @@ var (
 		16: "ERROR_REASON_STORAGE_UNAVAILABLE",
 		17: "ERROR_REASON_SERVER_DRAINING",
 		19: "ERROR_REASON_OUTCOME_REQUIRED",
+		20: "ERROR_REASON_CONSUMER_NOT_FOUND",
+		21: "ERROR_REASON_POSITION_AHEAD",
 		18: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -132,6 +140,8 @@ var (
 		"ERROR_REASON_STORAGE_UNAVAILABLE":  16,
 		"ERROR_REASON_SERVER_DRAINING":      17,
 		"ERROR_REASON_OUTCOME_REQUIRED":     19,
+		"ERROR_REASON_CONSUMER_NOT_FOUND":   20,
+		"ERROR_REASON_POSITION_AHEAD":       21,
 		"ERROR_REASON_INTERNAL":             18,
 	}
 )
@@ -167,7 +177,7 @@ var File_runstore_v1_errors_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xaf\x05\n" +
+	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xf5\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\"\n" +
@@ -188,7 +198,9 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x17ERROR_REASON_OVERLOADED\x10\x0f\x12$\n" +
 	" ERROR_REASON_STORAGE_UNAVAILABLE\x10\x10\x12 \n" +
 	"\x1cERROR_REASON_SERVER_DRAINING\x10\x11\x12!\n" +
-	"\x1dERROR_REASON_OUTCOME_REQUIRED\x10\x13\x12\x19\n" +
+	"\x1dERROR_REASON_OUTCOME_REQUIRED\x10\x13\x12#\n" +
+	"\x1fERROR_REASON_CONSUMER_NOT_FOUND\x10\x14\x12\x1f\n" +
+	"\x1bERROR_REASON_POSITION_AHEAD\x10\x15\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12b\x06proto3"
 
 var (

@@ -593,7 +593,7 @@ type ListRunsRequest struct {
 	// Bounds: 0..100.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before; filter and order must be the same, or it is refused.
-	// Bounds: 0..1000 characters.
+	// Bounds: 0..2500 characters.
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2310,7 +2310,7 @@ type ListSnapshotsRequest struct {
 	// Bounds: 0..100.
 	Limit int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	// `next_page_token` of the page before; everything else must be the same.
-	// Bounds: 0..1000 characters.
+	// Bounds: 0..2500 characters.
 	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// True to get nodes and state too; otherwise they are left out.
 	WithParts     bool `protobuf:"varint,8,opt,name=with_parts,json=withParts,proto3" json:"with_parts,omitempty"`

@@ -20,6 +20,8 @@
  *     ├── OutcomeConflict
  *     ├── OutcomeRequired
  *     ├── SnapshotAhead
+ *     ├── ConsumerNotFound         it has not committed yet
+ *     ├── PositionAhead            a position the feed has not reached
  *     ├── UnknownRef               send the part in full
  *     ├── Overloaded               the client has retried
  *     ├── Internal                 a defect of the service
@@ -136,6 +138,8 @@ export class RunCompleted extends RunstoreError {}
 export class OutcomeConflict extends RunstoreError {}
 export class OutcomeRequired extends RunstoreError {}
 export class SnapshotAhead extends RunstoreError {}
+export class ConsumerNotFound extends RunstoreError {}
+export class PositionAhead extends RunstoreError {}
 export class UnknownRef extends RunstoreError {}
 export class Overloaded extends RunstoreError {}
 export class Internal extends RunstoreError {}
@@ -166,6 +170,8 @@ export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
   OUTCOME_CONFLICT: OutcomeConflict,
   OUTCOME_REQUIRED: OutcomeRequired,
   SNAPSHOT_AHEAD: SnapshotAhead,
+  CONSUMER_NOT_FOUND: ConsumerNotFound,
+  POSITION_AHEAD: PositionAhead,
   UNKNOWN_REF: UnknownRef,
   OVERLOADED: Overloaded,
   STORAGE_UNAVAILABLE: StorageUnavailable,

@@ -370,7 +370,7 @@ export type ListRunsRequest = Message<"runstore.v1.ListRunsRequest"> & {
 
   /**
    * `next_page_token` of the page before; filter and order must be the same, or it is refused.
-   * Bounds: 0..1000 characters.
+   * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 5;
    */
@@ -1339,7 +1339,7 @@ export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> &
 
   /**
    * `next_page_token` of the page before; everything else must be the same.
-   * Bounds: 0..1000 characters.
+   * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 7;
    */
