@@ -353,5 +353,111 @@ CREATE TABLE usage_counts (
 
 UPDATE schema_version SET version_num='0007' WHERE schema_version.version_num = '0006';
 
+-- Running upgrade 0007 -> 0008
+
+CREATE TABLE configs (
+        config bigint GENERATED ALWAYS AS IDENTITY,
+        project text COLLATE "C" NOT NULL,
+        kind text COLLATE "C" NOT NULL,
+        name text COLLATE "C" NOT NULL,
+        last_version bigint NOT NULL DEFAULT 0,
+        created_at timestamptz NOT NULL,
+        CONSTRAINT pk_configs PRIMARY KEY (config),
+        CONSTRAINT uq_configs_project_kind_name UNIQUE (project, kind, name),
+        CONSTRAINT ck_configs_identity CHECK (project <> '' AND kind <> '' AND name <> ''),
+        CONSTRAINT ck_configs_last_version CHECK (last_version >= 0)
+    ) WITH (fillfactor = 80);
+
+CREATE TRIGGER tr_configs_never_back BEFORE UPDATE ON configs FOR EACH ROW
+        WHEN ((NEW.config, NEW.project, NEW.kind, NEW.name, NEW.created_at)
+              IS DISTINCT FROM (OLD.config, OLD.project, OLD.kind, OLD.name, OLD.created_at)
+              OR NEW.last_version < OLD.last_version)
+        EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE config_versions (
+        config bigint NOT NULL,
+        version bigint NOT NULL,
+        digest text COLLATE "C" NOT NULL,
+        is_json boolean NOT NULL,
+        content_type text NOT NULL DEFAULT '',
+        raw_bytes integer NOT NULL,
+        data bytea NOT NULL,
+        description text NOT NULL DEFAULT '',
+        metadata_json json,
+        metadata_binary bytea,
+        metadata_type text,
+        actor text NOT NULL DEFAULT '',
+        created_at timestamptz NOT NULL,
+        CONSTRAINT pk_config_versions PRIMARY KEY (config, version),
+        CONSTRAINT uq_config_versions_digest UNIQUE (config, digest),
+        CONSTRAINT fk_config_versions_config FOREIGN KEY (config) REFERENCES configs (config),
+        CONSTRAINT ck_config_versions_version CHECK (version >= 1)
+    );
+
+ALTER TABLE config_versions ALTER COLUMN data SET STORAGE EXTERNAL;
+
+CREATE TABLE config_labels (
+        config bigint NOT NULL,
+        label text COLLATE "C" NOT NULL,
+        version bigint NOT NULL,
+        actor text NOT NULL DEFAULT '',
+        moved_at timestamptz NOT NULL,
+        CONSTRAINT pk_config_labels PRIMARY KEY (config, label),
+        CONSTRAINT fk_config_labels_version
+            FOREIGN KEY (config, version) REFERENCES config_versions (config, version)
+    );
+
+CREATE TABLE config_label_moves (
+        move bigint GENERATED ALWAYS AS IDENTITY,
+        config bigint NOT NULL,
+        label text COLLATE "C" NOT NULL,
+        from_version bigint NOT NULL,
+        to_version bigint NOT NULL,
+        actor text NOT NULL DEFAULT '',
+        request_id text NOT NULL DEFAULT '',
+        moved_at timestamptz NOT NULL,
+        CONSTRAINT pk_config_label_moves PRIMARY KEY (config, move),
+        CONSTRAINT fk_config_label_moves_config FOREIGN KEY (config) REFERENCES configs (config),
+        CONSTRAINT ck_config_label_moves_moved
+            CHECK (from_version >= 0 AND to_version >= 0 AND from_version <> to_version)
+    );
+
+CREATE INDEX ix_config_label_moves_label ON config_label_moves (config, label, move);
+
+CREATE UNIQUE INDEX uq_config_label_moves_request
+        ON config_label_moves (config, label, request_id) WHERE request_id <> '';
+
+CREATE TRIGGER tr_configs_append_only BEFORE DELETE ON configs
+            FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_config_versions_append_only BEFORE UPDATE OR DELETE ON config_versions
+            FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_config_label_moves_append_only BEFORE UPDATE OR DELETE ON config_label_moves
+            FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_configs_truncate BEFORE TRUNCATE ON configs
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_config_versions_truncate BEFORE TRUNCATE ON config_versions
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_config_label_moves_truncate BEFORE TRUNCATE ON config_label_moves
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+UPDATE schema_version SET version_num='0008' WHERE schema_version.version_num = '0007';
+
+-- Running upgrade 0008 -> 0009
+
+COMMIT;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_config_refs;
+
+CREATE INDEX CONCURRENTLY ix_runs_config_refs ON runs USING gin (config_refs jsonb_path_ops);
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0009' WHERE schema_version.version_num = '0008';
+
 COMMIT;
 

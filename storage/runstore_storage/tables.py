@@ -90,6 +90,12 @@ runs = Table(
         postgresql_using="gin",
         postgresql_ops={"labels": "jsonb_path_ops"},
     ),
+    Index(
+        "ix_runs_config_refs",
+        "config_refs",
+        postgresql_using="gin",
+        postgresql_ops={"config_refs": "jsonb_path_ops"},
+    ),
 )
 
 run_heads = Table(
@@ -306,4 +312,83 @@ requests = Table(
     Column("answer", JSONB, nullable=False),
     PrimaryKeyConstraint("run", "request_id", name="pk_requests"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_requests_run"),
+)
+
+configs = Table(
+    "configs",
+    metadata,
+    Column("config", BigInteger, Identity(always=True), nullable=False),
+    _id("project"),
+    _id("kind"),
+    _id("name"),
+    Column("last_version", BigInteger, nullable=False, server_default="0"),
+    _time("created_at"),
+    PrimaryKeyConstraint("config", name="pk_configs"),
+    UniqueConstraint("project", "kind", "name", name="uq_configs_project_kind_name"),
+    CheckConstraint("project <> '' AND kind <> '' AND name <> ''", name="ck_configs_identity"),
+    CheckConstraint("last_version >= 0", name="ck_configs_last_version"),
+)
+
+config_versions = Table(
+    "config_versions",
+    metadata,
+    Column("config", BigInteger, nullable=False, autoincrement=False),
+    Column("version", BigInteger, nullable=False, autoincrement=False),
+    _id("digest"),
+    Column("is_json", Boolean, nullable=False),
+    _text("content_type"),
+    Column("raw_bytes", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    _text("description"),
+    *_payload("metadata"),
+    _text("actor"),
+    _time("created_at"),
+    PrimaryKeyConstraint("config", "version", name="pk_config_versions"),
+    UniqueConstraint("config", "digest", name="uq_config_versions_digest"),
+    ForeignKeyConstraint(["config"], ["configs.config"], name="fk_config_versions_config"),
+    CheckConstraint("version >= 1", name="ck_config_versions_version"),
+)
+
+config_labels = Table(
+    "config_labels",
+    metadata,
+    Column("config", BigInteger, nullable=False),
+    _id("label"),
+    Column("version", BigInteger, nullable=False),
+    _text("actor"),
+    _time("moved_at"),
+    PrimaryKeyConstraint("config", "label", name="pk_config_labels"),
+    ForeignKeyConstraint(
+        ["config", "version"],
+        ["config_versions.config", "config_versions.version"],
+        name="fk_config_labels_version",
+    ),
+)
+
+config_label_moves = Table(
+    "config_label_moves",
+    metadata,
+    Column("move", BigInteger, Identity(always=True), nullable=False),
+    Column("config", BigInteger, nullable=False, autoincrement=False),
+    _id("label"),
+    Column("from_version", BigInteger, nullable=False),
+    Column("to_version", BigInteger, nullable=False),
+    _text("actor"),
+    _text("request_id"),
+    _time("moved_at"),
+    PrimaryKeyConstraint("config", "move", name="pk_config_label_moves"),
+    ForeignKeyConstraint(["config"], ["configs.config"], name="fk_config_label_moves_config"),
+    CheckConstraint(
+        "from_version >= 0 AND to_version >= 0 AND from_version <> to_version",
+        name="ck_config_label_moves_moved",
+    ),
+    Index("ix_config_label_moves_label", "config", "label", "move"),
+    Index(
+        "uq_config_label_moves_request",
+        "config",
+        "label",
+        "request_id",
+        unique=True,
+        postgresql_where=text("request_id <> ''"),
+    ),
 )
