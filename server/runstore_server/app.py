@@ -9,7 +9,8 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
-from runstore.v1 import feed_service_pb2, run_service_pb2
+from runstore.v1 import config_service_pb2, feed_service_pb2, run_service_pb2
+from runstore.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from runstore_storage.postgres import PostgresStore
@@ -22,6 +23,7 @@ from runstore_server.lifecycle import Lifecycle
 from runstore_server.listening import CannotBind
 from runstore_server.metrics import Metrics
 from runstore_server.relay import Relay
+from runstore_server.services.configs import ConfigService
 from runstore_server.services.feed import FeedService
 from runstore_server.services.run_service import RunService
 from runstore_server.settings import Settings
@@ -58,7 +60,7 @@ class App:
         self._metrics = Metrics()
         services = tuple(
             service.full_name
-            for file in (run_service_pb2, feed_service_pb2)
+            for file in (run_service_pb2, feed_service_pb2, config_service_pb2)
             for service in file.DESCRIPTOR.services_by_name.values()
         )
         self._health = Health(store, services)
@@ -86,6 +88,7 @@ class App:
             FeedService(store.feed, self._lifecycle, default_heartbeat=settings.heartbeat_seconds),
             self._server,
         )
+        add_ConfigServiceServicer_to_server(ConfigService(store.configs), self._server)
         self.relay = Relay(store.feed, settings.sinks, poll_seconds=settings.poll_interval)
         self._metrics.watch(self.relay.workers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)

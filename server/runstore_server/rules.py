@@ -83,6 +83,14 @@ FULL_BATCH = Items(1, 1000)
 NODES = Items(0, 10_000)
 GUARDED: dict[str, Rule] = {"expected_seq": SEQ, "writer_epoch": SEQ}
 OF_RUN: dict[str, Rule] = {"project": ID, "run_id": REQUIRED_ID}
+OF_CONFIG: dict[str, Rule] = {"project": ID, "kind": REQUIRED_ID, "name": REQUIRED_ID}
+PAGED: dict[str, Rule] = {"page_size": Whole(0, 100), "page_token": TOKEN}
+LABEL_CHANGE: dict[str, Rule] = {
+    "label": REQUIRED_ID,
+    "expected_version": SEQ,
+    "actor": ID,
+    "request_id": ID,
+}
 OF_CONSUMER: dict[str, Rule] = {"project": ID, "consumer": REQUIRED_ID}
 
 RULES: dict[str, dict[str, Rule]] = {
@@ -133,8 +141,9 @@ RULES: dict[str, dict[str, Rule]] = {
     "ConfigRef": {
         "kind": REQUIRED_ID,
         "name": REQUIRED_ID,
-        "version": Whole(1, MAX_INT64),
-        "digest": REQUIRED_ID,
+        "version": SEQ,
+        "digest": ID,
+        "label": ID,
     },
     "Completion": {"events": BATCH},
     "RunFilter": {
@@ -145,6 +154,12 @@ RULES: dict[str, dict[str, Rule]] = {
         "model": ID,
         "tool": ID,
         "parent_run_id": ID,
+    },
+    "ConfigFilter": {
+        "kind": REQUIRED_ID,
+        "name": REQUIRED_ID,
+        "version": SEQ,
+        "digest": ID,
     },
     "SaveRunRequest": {
         "project": ID,
@@ -198,6 +213,14 @@ RULES: dict[str, dict[str, Rule]] = {
     "GetConsumerRequest": OF_CONSUMER,
     "ListConsumersRequest": {"project": ID, "page_size": Whole(0, 1000), "page_token": TOKEN},
     "ResetConsumerRequest": OF_CONSUMER | {"position": SEQ},
+    "RegisterVersionRequest": OF_CONFIG
+    | {"description": Text(0, 10_000), "labels": TAGS, "actor": ID, "request_id": ID},
+    "GetVersionRequest": OF_CONFIG | {"version": SEQ, "digest": REQUIRED_ID, "label": REQUIRED_ID},
+    "ListVersionsRequest": OF_CONFIG | PAGED,
+    "ListConfigsRequest": {"project": ID, "kind": ID, "name_prefix": ID} | PAGED,
+    "SetLabelRequest": OF_CONFIG | LABEL_CHANGE | {"version": Whole(1, MAX_INT64)},
+    "RemoveLabelRequest": OF_CONFIG | LABEL_CHANGE,
+    "ListLabelMovesRequest": OF_CONFIG | {"label": ID} | PAGED,
     "VerifyRunRequest": OF_RUN | {"from_seq": SEQ, "max_events": Whole(0, 1_000_000)},
 }
 
@@ -206,4 +229,5 @@ REQUIRED = {
     "AppendEventRequest": ("event",),
     "AppendEventStreamRequest": ("append",),
     "PutSnapshotRequest": ("snapshot",),
+    "RegisterVersionRequest": ("body",),
 }

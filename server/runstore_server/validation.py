@@ -267,6 +267,13 @@ def _excludes(name: str, other: str) -> Check:
     return check
 
 
+def _config_ref(message: Any, path: str, found: Found) -> None:
+    if not (message.version or message.digest or message.label):
+        _report(found, path.removesuffix("."), "must have a version, a digest or a label")
+    elif message.label and (message.version or message.digest):
+        _report(found, path + "label", "must be left out with version or digest")
+
+
 _EVENT_IDS = _unique("events", lambda event: event.event_id, "an event_id of the request")
 
 
@@ -285,6 +292,8 @@ _MEANINGS: dict[str, tuple[Check, ...]] = {
         _unique("nodes", lambda node: node.node_id, "a node_id of the snapshot"),
     ),
     "Completion": (_EVENT_IDS,),
+    "ConfigRef": (_config_ref,),
+    "RegisterVersionRequest": (_no_refs("body", "metadata"), _object("metadata")),
     "SaveRunRequest": (_no_refs("plan"),),
     "AppendEventsRequest": (_EVENT_IDS,),
     "StreamEventsRequest": (_needs("wait_for_run", "follow"),),

@@ -10,6 +10,7 @@ hashed, so that no two kinds share a hash.
     hash  = SHA-256("link", previous hash, seq, recorded_at, body)
     birth = SHA-256("run", project, run_id, plan_id, objective, plan, parent_run_id, external_ref,
                     config_refs, tags, labels)
+    config = SHA-256("config", kind, content_type, content)
 
 The first event's previous hash is the run's `birth`. A payload is the list (kind, content_type,
 content), kind being "json" or "binary"; times and durations are microseconds (since 1970 UTC).
@@ -24,6 +25,7 @@ from hashlib import sha256
 
 from runstore_storage.records import (
     Completion,
+    ConfigRef,
     Event,
     ExternalRef,
     NewRun,
@@ -71,7 +73,7 @@ def digest(*fields: Field) -> bytes:
 
 
 def birth_hash(new: NewRun) -> bytes:
-    """Hash of what a run is at birth, its completion apart."""
+    """Hash of what a run is at birth, its completion apart; its config refs are pins."""
     return digest(
         "run",
         new.project,
@@ -81,16 +83,14 @@ def birth_hash(new: NewRun) -> bytes:
         _payload(new.plan),
         new.parent_run_id,
         _external_ref(new.external_ref),
-        canonical(
-            *(canonical(ref.kind, ref.name, ref.version, ref.digest) for ref in new.config_refs)
-        ),
+        canonical(*map(_config_ref, new.config_refs)),
         canonical(*new.tags),
         canonical(*_pairs(new.labels)),
     )
 
 
 def save_hash(new: NewRun) -> bytes:
-    """Hash of a SaveRun request, its completion included."""
+    """Hash of a SaveRun request as it was given: labels are not resolved; with its completion."""
     completion = new.completion
     return digest("save", birth_hash(new), completion_hash(completion) if completion else b"")
 
@@ -176,6 +176,12 @@ def request_hash(kind: str, *parts: bytes) -> bytes:
     return digest(kind, *parts)
 
 
+def config_digest(body: Payload) -> str:
+    """What a config version is recognised by: its body, whatever its kind and name."""
+    kind = "json" if isinstance(body.content, str) else "binary"
+    return f"sha256:{digest('config', kind, body.content_type, body.data).hex()}"
+
+
 def part_hash(part: Part) -> bytes:
     """SHA-256 of a part's content."""
     return part.sha256 if isinstance(part, Ref) else sha256(part.data).digest()
@@ -202,6 +208,12 @@ def _usage(usage: Usage | None) -> bytes:
 
 def _external_ref(ref: ExternalRef | None) -> bytes:
     return canonical(ref.system, ref.id, ref.url, int(ref.owns_status)) if ref else b""
+
+
+def _config_ref(ref: ConfigRef) -> bytes:
+    """A reference as it is given; a pin has no label."""
+    asked = (ref.label,) if ref.label else ()
+    return canonical(ref.kind, ref.name, ref.version, ref.digest, *asked)
 
 
 def _pairs(labels: Mapping[str, str]) -> Iterable[bytes]:

@@ -15,6 +15,10 @@ StorageError
 ├── UnknownRef             a part the run never stored
 ├── ConsumerNotFound       no such consumer of the feed
 ├── PositionAhead          a position beyond the feed's last
+├── ConfigNotFound         no such config in the project
+├── ConfigVersionNotFound  no such version of the config
+├── ConfigLabelNotFound    no such label of the config
+├── LabelConflict          the label is not at expected_version
 ├── Overloaded             too many writes wait
 └── StorageUnavailable     Postgres did not answer
 
@@ -23,6 +27,7 @@ StorageError
 
 from __future__ import annotations
 
+from runstore_storage.config_records import ConfigKey
 from runstore_storage.records import Outcome, RunKey
 
 
@@ -145,6 +150,51 @@ class PositionAhead(StorageError):
             f"position {position} is ahead of the feed, which is at {last_position}",
             position=position,
             last_position=last_position,
+        )
+
+
+class ConfigNotFound(StorageError):
+    def __init__(self, key: ConfigKey) -> None:
+        super().__init__(
+            f"project {key.project!r} has no {key.kind} {key.name!r}",
+            project=key.project,
+            kind=key.kind,
+            name=key.name,
+        )
+
+
+class ConfigVersionNotFound(StorageError):
+    def __init__(self, key: ConfigKey, version: str) -> None:
+        super().__init__(
+            f"{key.kind} {key.name!r} has no version {version}",
+            kind=key.kind,
+            name=key.name,
+            version=version,
+        )
+
+
+class ConfigLabelNotFound(StorageError):
+    def __init__(self, key: ConfigKey, label: str) -> None:
+        super().__init__(
+            f"{key.kind} {key.name!r} has no label {label!r}",
+            kind=key.kind,
+            name=key.name,
+            label=label,
+        )
+
+
+class LabelConflict(StorageError):
+    def __init__(
+        self, key: ConfigKey, label: str, expected_version: int, current_version: int
+    ) -> None:
+        super().__init__(
+            f"label {label!r} of {key.kind} {key.name!r} is at version {current_version},"
+            f" not {expected_version}",
+            kind=key.kind,
+            name=key.name,
+            label=label,
+            expected_version=expected_version,
+            current_version=current_version,
         )
 
 

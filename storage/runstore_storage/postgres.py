@@ -23,6 +23,7 @@ from runstore_storage.errors import (
 )
 from runstore_storage.manifests import metadata_terms
 from runstore_storage.paging import event_page
+from runstore_storage.postgres_configs import PostgresConfigs
 from runstore_storage.postgres_feed import PostgresFeed
 from runstore_storage.records import (
     Appended,
@@ -87,6 +88,7 @@ class PostgresStore:
             schema=schema,
         )
         self.feed = PostgresFeed(self._engine, self._wakeups, poll_interval=poll_interval)
+        self.configs = PostgresConfigs(self._engine)
         self._appender = Appender(self._engine, self._wakeups.announce, lanes=append_lanes)
         self._saver = RunSaver(self._engine)
         self._in_flight: set[asyncio.Task[object]] = set()

@@ -160,10 +160,13 @@ class ExternalRef:
 
 @dataclass(frozen=True, slots=True)
 class ConfigRef:
+    """A pinned version. Before a run is saved, a number, a digest or a label may stand alone."""
+
     kind: str
     name: str
-    version: int
-    digest: str
+    version: int = 0
+    digest: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class PinFilter:
+    """Selects runs by a pinned version; version 0 and an empty digest are not compared."""
+
+    kind: str
+    name: str
+    version: int = 0
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
     statuses: tuple[RunStatus, ...] = ()
     tags: tuple[str, ...] = ()
@@ -293,6 +306,7 @@ class RunFilter:
     model: str = ""
     tool: str = ""
     parent_run_id: str = ""
+    config: PinFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from runstore_storage import chain
 from runstore_storage.completing import PreparedCompletion, complete, prepare_completion
 from runstore_storage.errors import IdempotencyMismatch, RunNotFound
+from runstore_storage.pinning import pin
 from runstore_storage.records import Guard, NewRun, Outcome, Run, RunKey, RunStatus, SavedRun, Usage
 from runstore_storage.sql import heads, partitions, runs
 from runstore_storage.sql.heads import Head
@@ -41,9 +42,11 @@ class RunSaver:
         before = await runs.identity(conn, key)
         if before is None:
             parent = await self._parent(conn, new)
-            inserted = await runs.insert(conn, new, parent=parent, body_hash=body_hash)
+            # Recognised by the request as given, and born with what its labels point to now.
+            pinned = replace(new, config_refs=await pin(conn, new.project, new.config_refs))
+            inserted = await runs.insert(conn, pinned, parent=parent, body_hash=body_hash)
             if inserted:
-                await self._begin(conn, key, new, inserted, completion)
+                await self._begin(conn, key, pinned, inserted, completion)
                 return SavedRun(await _get(conn, key), deduplicated=False)
             before = await runs.identity(conn, key)  # another writer was faster
         if before is None or before[1] != body_hash:

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from runstore_storage.config_store import ConfigStore
 from runstore_storage.feed_store import FeedStore
 from runstore_storage.records import (
     Appended,
@@ -83,6 +84,10 @@ class Store(Protocol):
     def feed(self) -> FeedStore:
         """The same events in the order of their publication."""
 
+    @property
+    def configs(self) -> ConfigStore:
+        """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
+
     async def check(self) -> None:
         """Return when the database answers and takes writes; raise `StorageUnavailable` if not."""
 
@@ -90,7 +95,8 @@ class Store(Protocol):
         """Create a run with epoch 1, and its completion where given, in one transaction.
 
         The same run_id and content again returns the run as it stands. A parent that the project
-        does not have raises `RunNotFound`.
+        does not have raises `RunNotFound`. Config refs are resolved to pins in that transaction,
+        once; see `pinning.pin` for what that raises.
         """
 
     async def get_run(self, key: RunKey) -> Run:

@@ -22,6 +22,7 @@ FREE = {
 }
 # Written by the server, or read back from it.
 NOT_SENT = {"Run", "Event.seq", "Output.revision", "Payload.json", "FeedEntry", "Consumer"}
+NOT_SENT |= {"Config", "ConfigVersion", "ConfigLabel", "LabelMove"}
 ANSWERS = re.compile(
     r".*Response$|(Feed)?(CaughtUp|Heartbeat)|EndOfRun|EventBatch|FeedBatch|ChainBreak"
 )

@@ -14,7 +14,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-@pytest.mark.parametrize("service", ["", "runstore.v1.RunService"])
+@pytest.mark.parametrize("service", ["", "runstore.v1.RunService", "runstore.v1.ConfigService"])
 async def test_health_is_told_for_the_server_and_each_service(server_address, service) -> None:
     async with grpc.aio.insecure_channel(server_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)

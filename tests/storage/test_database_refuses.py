@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from runstore_storage.config_records import ConfigKey, NewVersion
 from runstore_storage.engine import connect
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Completion, Event, NewRun, Outcome, Snapshot
+from runstore_storage.records import Completion, Event, NewRun, Outcome, Payload, Snapshot
 from runstore_storage.sql.partitions import RUNS_PER_PARTITION
 
 
@@ -49,6 +50,53 @@ async def test_a_change_of_the_record_is_refused(
 ) -> None:
     with pytest.raises(asyncpg.RestrictViolationError):
         await conn.execute(statement, run)
+
+
+@pytest.fixture
+async def config(store: PostgresStore, project: str) -> int:
+    """A config with a version and a label, by its number."""
+    key = ConfigKey(project, "prompt", "greeting")
+    await store.configs.register_version(NewVersion(key, Payload('"hello"'), labels=("live",)))
+    async with store._engine.connect() as conn:
+        found = await conn.exec_driver_sql(
+            "SELECT config FROM configs WHERE project = $1", (project,)
+        )
+        return int(found.scalar_one())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE config_versions SET data = '' WHERE config = $1",
+        "UPDATE config_versions SET description = 'x' WHERE config = $1",
+        "DELETE FROM config_versions WHERE config = $1",
+        "UPDATE config_label_moves SET actor = 'somebody else' WHERE config = $1",
+        "DELETE FROM config_label_moves WHERE config = $1",
+        "UPDATE configs SET name = 'farewell' WHERE config = $1",
+        "UPDATE configs SET last_version = last_version - 1 WHERE config = $1",
+        "DELETE FROM configs WHERE config = $1",
+    ],
+)
+async def test_a_change_of_a_version_or_of_a_labels_history_is_refused(
+    conn: asyncpg.Connection, config: int, statement: str
+) -> None:
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await conn.execute(statement, config)
+
+
+async def test_a_label_cannot_point_to_a_version_that_is_not_there(
+    conn: asyncpg.Connection, config: int
+) -> None:
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="fk_config_labels_version"):
+        await conn.execute("UPDATE config_labels SET version = 2 WHERE config = $1", config)
+
+
+@pytest.mark.parametrize("table", ["configs", "config_versions", "config_label_moves"])
+async def test_truncation_of_configs_is_refused(
+    conn: asyncpg.Connection, config: int, table: str
+) -> None:
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await conn.execute(f"TRUNCATE {table} CASCADE")
 
 
 @pytest.mark.parametrize("table", ["runs", "events", "events_0", "outputs"])

@@ -22,6 +22,10 @@ RunstoreError
 ├── UnknownRef               send the part in full
 ├── ConsumerNotFound         it has not committed yet
 ├── PositionAhead            a position the feed has not reached
+├── ConfigNotFound
+├── ConfigVersionNotFound
+├── ConfigLabelNotFound
+├── LabelConflict            somebody else moved it: see `current_version`
 ├── Overloaded               the client has retried
 ├── Internal                 a defect of the service
 └── ProtocolError            the server broke its own contract
@@ -170,6 +174,25 @@ class PositionAhead(RunstoreError):
     pass
 
 
+class ConfigNotFound(RunstoreError):
+    pass
+
+
+class ConfigVersionNotFound(RunstoreError):
+    pass
+
+
+class ConfigLabelNotFound(RunstoreError):
+    pass
+
+
+class LabelConflict(RunstoreError):
+    @property
+    def current_version(self) -> int:
+        """The version the label points to; 0 when there is no such label."""
+        return self._number("current_version")
+
+
 class Overloaded(RunstoreError):
     pass
 
@@ -201,6 +224,10 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "UNKNOWN_REF": UnknownRef,
     "CONSUMER_NOT_FOUND": ConsumerNotFound,
     "POSITION_AHEAD": PositionAhead,
+    "CONFIG_NOT_FOUND": ConfigNotFound,
+    "CONFIG_VERSION_NOT_FOUND": ConfigVersionNotFound,
+    "CONFIG_LABEL_NOT_FOUND": ConfigLabelNotFound,
+    "LABEL_CONFLICT": LabelConflict,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

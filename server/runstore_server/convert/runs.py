@@ -10,6 +10,7 @@ from runstore_storage.records import (
     ExternalRef,
     Guard,
     NewRun,
+    PinFilter,
     Run,
     RunFilter,
     RunKey,
@@ -70,7 +71,7 @@ def new_run_of(request: run_service_pb2.SaveRunRequest) -> NewRun:
         if request.HasField("external_ref")
         else None,
         config_refs=tuple(
-            ConfigRef(each.kind, each.name, each.version, each.digest)
+            ConfigRef(each.kind, each.name, each.version, each.digest, each.label)
             for each in request.config_refs
         ),
         tags=tuple(request.tags),
@@ -128,4 +129,12 @@ def filter_of(message: run_service_pb2.RunFilter) -> RunFilter:
         model=message.model,
         tool=message.tool,
         parent_run_id=message.parent_run_id,
+        config=PinFilter(
+            message.config.kind,
+            message.config.name,
+            message.config.version,
+            message.config.digest,
+        )
+        if message.HasField("config")
+        else None,
     )

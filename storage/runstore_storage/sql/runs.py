@@ -15,6 +15,7 @@ from runstore_storage.records import (
     ConfigRef,
     ExternalRef,
     NewRun,
+    PinFilter,
     Run,
     RunFilter,
     RunKey,
@@ -49,6 +50,32 @@ _GET = text(
 _BODY_HASH = text("SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id")
 _HAS_EVENT = "EXISTS (SELECT FROM events e WHERE e.run = r.run AND e.{0} = :{0})"
 
+
+def _pin_json(pin: PinFilter) -> str:
+    """What `_HAS_PIN` compares with; `some` is contained in every list that holds such a pin."""
+    some = [each for each in (pin.kind, pin.name, pin.version, pin.digest) if each]
+    return json.dumps(
+        {
+            "kind": pin.kind,
+            "name": pin.name,
+            "version": pin.version,
+            "digest": pin.digest,
+            "some": [some],
+        }
+    )
+
+
+# Containment finds candidates by the index, but takes arrays for sets: the path compares by place.
+_HAS_PIN = """
+    r.config_refs @> (CAST(CAST(:config AS text) AS jsonb) -> 'some')
+    AND jsonb_path_exists(
+        r.config_refs,
+        'strict $[*] ? (@[0] == $kind && @[1] == $name
+            && ($version == 0 || @[2] == $version) && ($digest == "" || @[3] == $digest))',
+        CAST(CAST(:config AS text) AS jsonb)
+    )
+"""
+
 # field of RunFilter -> (condition, how the parameter is made)
 _CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "statuses": ("h.status = ANY(:statuses)", lambda many: [int(each) for each in many]),
@@ -66,6 +93,7 @@ _CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
         "r.parent = (SELECT run FROM runs WHERE project = :project AND run_id = :parent_run_id)",
         str,
     ),
+    "config": (_HAS_PIN, _pin_json),
 }
 _ORDER = {RunOrder.CREATED_DESC: ("<", "DESC"), RunOrder.CREATED_ASC: (">", "ASC")}
 

@@ -104,6 +104,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE. The position is beyond the feed's last one. Metadata: position, last_position.
     Commit only what was delivered; the client holds a position of another database.
     """
+    ERROR_REASON_CONFIG_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND. The project has no config of that kind and name. Metadata: project, kind, name.
+    Register a version first, or look for the typing error.
+    """
+    ERROR_REASON_CONFIG_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 27
+    """NOT_FOUND. The config has no such version. Metadata: kind, name, version (a number, a digest, or
+    both where no version has both). Register it first; where a pin names a number and a digest that
+    belong to different versions, find out which one was meant.
+    """
+    ERROR_REASON_CONFIG_LABEL_NOT_FOUND: _ErrorReason.ValueType  # 28
+    """NOT_FOUND. The config has no such label. Metadata: kind, name, label. Set it first."""
+    ERROR_REASON_LABEL_CONFLICT: _ErrorReason.ValueType  # 29
+    """ABORTED. The label is not where `expected_version` says: somebody else moved it.
+    Metadata: kind, name, label, expected_version, current_version (0: no such label). Look at the
+    version in between, decide again, retry.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id.
     Metadata: request_id. Report it.
@@ -196,6 +212,22 @@ committed yet; start from the beginning.
 ERROR_REASON_POSITION_AHEAD: ErrorReason.ValueType  # 21
 """OUT_OF_RANGE. The position is beyond the feed's last one. Metadata: position, last_position.
 Commit only what was delivered; the client holds a position of another database.
+"""
+ERROR_REASON_CONFIG_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND. The project has no config of that kind and name. Metadata: project, kind, name.
+Register a version first, or look for the typing error.
+"""
+ERROR_REASON_CONFIG_VERSION_NOT_FOUND: ErrorReason.ValueType  # 27
+"""NOT_FOUND. The config has no such version. Metadata: kind, name, version (a number, a digest, or
+both where no version has both). Register it first; where a pin names a number and a digest that
+belong to different versions, find out which one was meant.
+"""
+ERROR_REASON_CONFIG_LABEL_NOT_FOUND: ErrorReason.ValueType  # 28
+"""NOT_FOUND. The config has no such label. Metadata: kind, name, label. Set it first."""
+ERROR_REASON_LABEL_CONFLICT: ErrorReason.ValueType  # 29
+"""ABORTED. The label is not where `expected_version` says: somebody else moved it.
+Metadata: kind, name, label, expected_version, current_version (0: no such label). Look at the
+version in between, decide again, retry.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id.

@@ -119,7 +119,7 @@ class SaveRunRequest(_message.Message):
 
     @_builtins.property
     def config_refs(self) -> _containers.RepeatedCompositeFieldContainer[_runs_pb2.ConfigRef]:
-        """Versions the run is pinned to, kept as given.
+        """Versions the run is pinned to.
         Bounds: 0..1000 items.
         """
 
@@ -321,6 +321,7 @@ class RunFilter(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     TOOL_FIELD_NUMBER: _builtins.int
     PARENT_RUN_ID_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     """Of this plan.
     Bounds: 0..200 characters.
@@ -363,6 +364,10 @@ class RunFilter(_message.Message):
     def created_before_time(self) -> _timestamp_pb2.Timestamp:
         """Saved before this time."""
 
+    @_builtins.property
+    def config(self) -> Global___ConfigFilter:
+        """Pinned to a version of this config."""
+
     def __init__(
         self,
         *,
@@ -375,14 +380,57 @@ class RunFilter(_message.Message):
         model: _builtins.str = ...,
         tool: _builtins.str = ...,
         parent_run_id: _builtins.str = ...,
+        config: Global___ConfigFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_before_time", b"created_before_time", "created_from_time", b"created_from_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_before_time", b"created_before_time", "created_from_time", b"created_from_time", "labels", b"labels", "model", b"model", "parent_run_id", b"parent_run_id", "plan_id", b"plan_id", "statuses", b"statuses", "tags", b"tags", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time", "labels", b"labels", "model", b"model", "parent_run_id", b"parent_run_id", "plan_id", b"plan_id", "statuses", b"statuses", "tags", b"tags", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunFilter: _TypeAlias = RunFilter  # noqa: Y015
+
+@_typing.final
+class ConfigFilter(_message.Message):
+    """ConfigFilter selects runs by a pinned version; what is left out is not compared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What is pinned.
+    Bounds: 1..200 characters.
+    """
+    name: _builtins.str
+    """Its name within the kind.
+    Bounds: 1..200 characters.
+    """
+    version: _builtins.int
+    """The version's number; 0 means any.
+    Bounds: 0..9223372036854775807.
+    """
+    digest: _builtins.str
+    """The version's digest; empty means any.
+    Bounds: 0..200 characters.
+    """
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "kind", b"kind", "name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigFilter: _TypeAlias = ConfigFilter  # noqa: Y015
 
 @_typing.final
 class ListRunsRequest(_message.Message):

@@ -154,7 +154,10 @@ class RunServiceServicer:
     def SaveRun(self, request, context):
         """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
         same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-        unknown parent is RUN_NOT_FOUND.
+        unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
+        request again returns the run with its first pins, wherever labels point since. One that cannot
+        be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
+        a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,10 @@ class RunServiceStub:
     SaveRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SaveRunRequest, _run_service_pb2.SaveRunResponse]
     """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
     same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-    unknown parent is RUN_NOT_FOUND.
+    unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
+    request again returns the run with its first pins, wherever labels point since. One that cannot
+    be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
+    a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]
     """GetRun returns one run with its plan."""
@@ -142,7 +145,10 @@ class RunServiceAsyncStub(RunServiceStub):
     SaveRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SaveRunRequest, _run_service_pb2.SaveRunResponse]  # type: ignore[assignment]
     """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
     same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-    unknown parent is RUN_NOT_FOUND.
+    unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
+    request again returns the run with its first pins, wherever labels point since. One that cannot
+    be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
+    a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """GetRun returns one run with its plan."""
@@ -235,7 +241,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.SaveRunResponse, _abc.Awaitable[_run_service_pb2.SaveRunResponse]]:
         """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
         same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-        unknown parent is RUN_NOT_FOUND.
+        unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
+        request again returns the run with its first pins, wherever labels point since. One that cannot
+        be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
+        a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -237,7 +237,12 @@ Global___ExternalRef: _TypeAlias = ExternalRef  # noqa: Y015
 
 @_typing.final
 class ConfigRef(_message.Message):
-    """A ConfigRef pins one immutable version of a prompt, tool, agent or evaluator."""
+    """A ConfigRef pins one immutable version of a prompt, tool, agent or evaluator.
+
+    SaveRun takes a version by number, by digest, by both, or by a label, and resolves it against the
+    project's configs; the run keeps number and digest. A reference with both that this project's
+    configs do not know is kept as given: it pins a config that is kept elsewhere.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -245,6 +250,7 @@ class ConfigRef(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """What it is: "prompt", "tool", "agent", "evaluator" or a kind of your own.
     Bounds: 1..200 characters.
@@ -254,12 +260,18 @@ class ConfigRef(_message.Message):
     Bounds: 1..200 characters.
     """
     version: _builtins.int
-    """The version's number.
-    Bounds: 1..9223372036854775807.
+    """The version's number. May be left out (0) where a digest or a label says which version.
+    Bounds: 0..9223372036854775807.
     """
     digest: _builtins.str
-    """The version's content digest, for instance "sha256:4e0a...".
-    Bounds: 1..200 characters.
+    """The version's content digest, for instance "sha256:4e0a...". May be left out where a number or a
+    label says which version.
+    Bounds: 0..200 characters.
+    """
+    label: _builtins.str
+    """Pins the version this label points to when the run is saved; number and digest must be left out.
+    Never returned.
+    Bounds: 0..200 characters.
     """
     def __init__(
         self,
@@ -268,10 +280,11 @@ class ConfigRef(_message.Message):
         name: _builtins.str = ...,
         version: _builtins.int = ...,
         digest: _builtins.str = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "kind", b"kind", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "kind", b"kind", "label", b"label", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

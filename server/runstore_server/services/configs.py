@@ -1,0 +1,136 @@
+"""ConfigService: versions of prompts, tools, agents and evaluators, and their labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.message import Message
+from runstore.v1 import config_service_pb2 as rpc
+from runstore.v1.config_service_pb2_grpc import ConfigServiceServicer
+from runstore_storage.config_records import NO_VERSION, LabelChange
+from runstore_storage.config_store import ConfigStore
+
+from runstore_server import page_tokens
+from runstore_server.convert.configs import (
+    config_key_of,
+    config_message,
+    move_message,
+    new_version_of,
+    version_message,
+    version_selector_of,
+)
+from runstore_server.convert.runs import project_of
+from runstore_server.convert.times import timestamp
+from runstore_server.validation import validate
+
+DEFAULT_PAGE = 20
+
+
+class ConfigService(ConfigServiceServicer):
+    def __init__(self, configs: ConfigStore) -> None:
+        self._configs = configs
+
+    async def RegisterVersion(
+        self, request: rpc.RegisterVersionRequest, _context: Any
+    ) -> rpc.RegisterVersionResponse:
+        validate(request)
+        registered = await self._configs.register_version(new_version_of(request))
+        return rpc.RegisterVersionResponse(
+            version=registered.version,
+            digest=registered.digest,
+            created_at=timestamp(registered.created_at),
+            deduplicated=registered.deduplicated,
+        )
+
+    async def GetVersion(
+        self, request: rpc.GetVersionRequest, _context: Any
+    ) -> rpc.GetVersionResponse:
+        validate(request)
+        version = await self._configs.get_version(
+            config_key_of(request), version_selector_of(request)
+        )
+        return rpc.GetVersionResponse(version=version_message(version))
+
+    async def ListVersions(
+        self, request: rpc.ListVersionsRequest, _context: Any
+    ) -> rpc.ListVersionsResponse:
+        validate(request)
+        versions, has_more = await self._configs.list_versions(
+            config_key_of(request),
+            limit=request.page_size or DEFAULT_PAGE,
+            before=_number(request, request.page_token),
+        )
+        return rpc.ListVersionsResponse(
+            versions=[version_message(each) for each in versions],
+            next_page_token=page_tokens.issue(request, [versions[-1].version]) if has_more else "",
+        )
+
+    async def ListConfigs(
+        self, request: rpc.ListConfigsRequest, _context: Any
+    ) -> rpc.ListConfigsResponse:
+        validate(request)
+        token = request.page_token
+        after_kind, after_name = page_tokens.read(request, token) if token else ("", "")
+        configs, has_more = await self._configs.list_configs(
+            project_of(request.project),
+            kind=request.kind,
+            name_prefix=request.name_prefix,
+            limit=request.page_size or DEFAULT_PAGE,
+            after=(after_kind, after_name),
+        )
+        return rpc.ListConfigsResponse(
+            configs=[config_message(each) for each in configs],
+            next_page_token=page_tokens.issue(request, [configs[-1].kind, configs[-1].name])
+            if has_more
+            else "",
+        )
+
+    async def SetLabel(self, request: rpc.SetLabelRequest, _context: Any) -> rpc.SetLabelResponse:
+        validate(request)
+        answer = await self._configs.change_label(
+            config_key_of(request), _change(request, request.version)
+        )
+        return rpc.SetLabelResponse(
+            move=move_message(answer.move), deduplicated=answer.deduplicated
+        )
+
+    async def RemoveLabel(
+        self, request: rpc.RemoveLabelRequest, _context: Any
+    ) -> rpc.RemoveLabelResponse:
+        validate(request)
+        answer = await self._configs.change_label(
+            config_key_of(request), _change(request, NO_VERSION)
+        )
+        return rpc.RemoveLabelResponse(
+            move=move_message(answer.move), deduplicated=answer.deduplicated
+        )
+
+    async def ListLabelMoves(
+        self, request: rpc.ListLabelMovesRequest, _context: Any
+    ) -> rpc.ListLabelMovesResponse:
+        validate(request)
+        moves, before = await self._configs.list_label_moves(
+            config_key_of(request),
+            request.label,
+            limit=request.page_size or DEFAULT_PAGE,
+            before=_number(request, request.page_token),
+        )
+        return rpc.ListLabelMovesResponse(
+            moves=[move_message(each) for each in moves],
+            next_page_token="" if before is None else page_tokens.issue(request, [before]),
+        )
+
+
+def _change(request: rpc.SetLabelRequest | rpc.RemoveLabelRequest, version: int) -> LabelChange:
+    return LabelChange(
+        label=request.label,
+        version=version,
+        expected_version=request.expected_version if request.HasField("expected_version") else None,
+        actor=request.actor,
+        request_id=request.request_id,
+    )
+
+
+def _number(request: Message, token: str) -> int | None:
+    """The number that the page before ended with."""
+    return int(page_tokens.read(request, token)[0]) if token else None

@@ -1,0 +1,83 @@
+"""config_labels and config_label_moves: where labels point, and every place they pointed to."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.config_records import ConfigLabel, LabelChange, LabelMove
+
+_GET = text(
+    "SELECT label, version, actor, moved_at FROM config_labels"
+    " WHERE config = :config AND label = :label"
+)
+_SET = text("""
+    INSERT INTO config_labels (config, label, version, actor, moved_at)
+    VALUES (:config, :label, :version, :actor, :moved_at)
+    ON CONFLICT ON CONSTRAINT pk_config_labels DO UPDATE
+        SET version = excluded.version, actor = excluded.actor, moved_at = excluded.moved_at
+""")
+_REMOVE = text("DELETE FROM config_labels WHERE config = :config AND label = :label")
+_MOVE = "label, from_version, to_version, actor, moved_at"
+_RECORD = text(f"""
+    INSERT INTO config_label_moves (config, label, from_version, to_version, actor, request_id,
+                                    moved_at)
+    VALUES (:config, :label, :from_version, :to_version, :actor, :request_id, clock_timestamp())
+    RETURNING {_MOVE}
+""")
+_FIND_MOVE = text(
+    f"SELECT {_MOVE} FROM config_label_moves"
+    " WHERE config = :config AND label = :label AND request_id = :request_id AND request_id <> ''"
+)
+_PAGE = text(
+    f"SELECT move, {_MOVE} FROM config_label_moves"
+    " WHERE config = :config AND (:label = '' OR label = :label)"
+    " AND (CAST(:before AS bigint) IS NULL OR move < :before)"
+    " ORDER BY move DESC LIMIT :limit"
+)
+
+
+async def get(conn: AsyncConnection, config: int, label: str) -> ConfigLabel | None:
+    """Where a label points."""
+    row = (await conn.execute(_GET, {"config": config, "label": label})).one_or_none()
+    return ConfigLabel(*row) if row else None
+
+
+async def move(
+    conn: AsyncConnection, config: int, change: LabelChange, *, from_version: int
+) -> LabelMove:
+    """Point the label elsewhere, or remove it, and record that."""
+    recorded = await conn.execute(
+        _RECORD,
+        {
+            "config": config,
+            "label": change.label,
+            "from_version": from_version,
+            "to_version": change.version,
+            "actor": change.actor,
+            "request_id": change.request_id,
+        },
+    )
+    made = LabelMove(*recorded.one())
+    where = {"config": config, "label": change.label}
+    if change.version:
+        place = {"version": change.version, "actor": change.actor, "moved_at": made.moved_at}
+        await conn.execute(_SET, where | place)
+    else:
+        await conn.execute(_REMOVE, where)
+    return made
+
+
+async def find_move(conn: AsyncConnection, config: int, change: LabelChange) -> LabelMove | None:
+    """The move that a request made before."""
+    values = {"config": config, "label": change.label, "request_id": change.request_id}
+    row = (await conn.execute(_FIND_MOVE, values)).one_or_none()
+    return LabelMove(*row) if row else None
+
+
+async def page(
+    conn: AsyncConnection, config: int, label: str, *, limit: int, before: int | None
+) -> list[tuple[int, LabelMove]]:
+    """Moves beside their numbers, newest first."""
+    values = {"config": config, "label": label, "limit": limit, "before": before}
+    return [(row[0], LabelMove(*row[1:])) for row in await conn.execute(_PAGE, values)]
