@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "runstore"
-FILES = {"aio.py": "sync.py", "aio_feed.py": "sync_feed.py"}
+FILES = {
+    "aio.py": "sync.py",
+    "aio_configs.py": "sync_configs.py",
+    "aio_feed.py": "sync_feed.py",
+}
 WORDS = (
     ('"""The asynchronous client."""', '"""The synchronous client. Generated from aio.py."""'),
     ("Safe to share between tasks of one event loop.", "Safe to share between threads."),
     ('"""The feed, asynchronously."""', '"""The feed. Generated from aio_feed.py."""'),
+    ('"""Configs, asynchronously."""', '"""Configs. Generated from aio_configs.py."""'),
     ("async with aclosing(", "with closing("),
     ("import aclosing", "import closing"),
     ("async def __aenter__", "def __enter__"),
@@ -25,6 +30,7 @@ WORDS = (
     ("AsyncResumed", "Resumed"),
     ("AsyncRun", "Run"),
     ("AsyncFeed", "Feed"),
+    ("AsyncConfigs", "Configs"),
     ("runstore.aio", "runstore.sync"),
     ("aio_transport", "sync_transport"),
     ("asyncio.sleep", "time.sleep"),

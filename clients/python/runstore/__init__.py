@@ -9,14 +9,29 @@ call may raise what `runstore.errors` lists.
 """
 
 from runstore.aio import AsyncClient, AsyncResumed, AsyncRun, connect
+from runstore.aio_configs import AsyncConfigs
 from runstore.aio_feed import AsyncFeed
+from runstore.configs import (
+    Config,
+    ConfigLabel,
+    ConfigVersion,
+    LabelMove,
+    RegisteredVersion,
+    RegisterFields,
+    Selector,
+    config_digest,
+)
 from runstore.errors import (
     BY_REASON,
+    ConfigLabelNotFound,
+    ConfigNotFound,
+    ConfigVersionNotFound,
     ConsumerNotFound,
     DeadlineExceeded,
     IdempotencyMismatch,
     Internal,
     InvalidRequest,
+    LabelConflict,
     MalformedMessage,
     MessageTooLarge,
     OutcomeConflict,
@@ -59,12 +74,14 @@ from runstore.fields import (
 from runstore.following import StreamFields
 from runstore.payloads import Payload, Ref, payload_of
 from runstore.sync import Client, Resumed, Run
+from runstore.sync_configs import Configs
 from runstore.sync_feed import Feed
 from runstore.values import (
     Appended,
     CaughtUp,
     Claim,
     Completed,
+    ConfigFilter,
     ConfigRef,
     EndOfRun,
     Event,
@@ -91,6 +108,7 @@ __all__ = [
     "BY_REASON",
     "Appended",
     "AsyncClient",
+    "AsyncConfigs",
     "AsyncFeed",
     "AsyncResumed",
     "AsyncRun",
@@ -99,7 +117,15 @@ __all__ = [
     "Client",
     "Completed",
     "Completion",
+    "Config",
+    "ConfigFilter",
+    "ConfigLabel",
+    "ConfigLabelNotFound",
+    "ConfigNotFound",
     "ConfigRef",
+    "ConfigVersion",
+    "ConfigVersionNotFound",
+    "Configs",
     "Consumer",
     "ConsumerNotFound",
     "DeadlineExceeded",
@@ -120,6 +146,8 @@ __all__ = [
     "IdempotencyMismatch",
     "Internal",
     "InvalidRequest",
+    "LabelConflict",
+    "LabelMove",
     "MalformedMessage",
     "MessageTooLarge",
     "NewEvent",
@@ -136,6 +164,8 @@ __all__ = [
     "PositionAhead",
     "ProtocolError",
     "Ref",
+    "RegisterFields",
+    "RegisteredVersion",
     "Resumed",
     "Run",
     "RunCompleted",
@@ -145,6 +175,7 @@ __all__ = [
     "RunRef",
     "RunStatus",
     "RunstoreError",
+    "Selector",
     "SeqConflict",
     "ServerDraining",
     "Snapshot",
@@ -163,6 +194,7 @@ __all__ = [
     "Verification",
     "WriterEpochUnknown",
     "WriterFenced",
+    "config_digest",
     "connect",
     "payload_of",
 ]

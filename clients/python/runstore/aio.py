@@ -15,6 +15,7 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore import aio_transport as transport
 from runstore import calls
+from runstore.aio_configs import AsyncConfigs
 from runstore.aio_feed import AsyncFeed
 from runstore.appending import DEFAULT_WINDOW
 from runstore.calls import Call
@@ -175,6 +176,11 @@ class AsyncClient:
     def feed(self) -> AsyncFeed:
         """The events of all runs in one order."""
         return AsyncFeed(self, self.project, self._backoff)
+
+    @property
+    def configs(self) -> AsyncConfigs:
+        """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
+        return AsyncConfigs(self, self.project)
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""

@@ -71,7 +71,11 @@ def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo
         else None,
         config_refs=[
             runs_pb2.ConfigRef(
-                kind=each.kind, name=each.name, version=each.version, digest=each.digest
+                kind=each.kind,
+                name=each.name,
+                version=each.version,
+                digest=each.digest,
+                label=each.label,
             )
             for each in fields.get("config_refs", ())
         ],
@@ -102,6 +106,14 @@ def list_runs(
             model=query.model,
             tool=query.tool,
             parent_run_id=query.parent_run_id,
+            config=rpc.ConfigFilter(
+                kind=query.config.kind,
+                name=query.config.name,
+                version=query.config.version,
+                digest=query.config.digest,
+            )
+            if query.config
+            else None,
         ),
         order=rpc.RUN_ORDER_CREATED_ASC if query.oldest_first else rpc.RUN_ORDER_CREATED_DESC,
         page_size=page_size,

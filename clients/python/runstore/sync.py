@@ -41,6 +41,7 @@ from runstore.fields import (
 from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff
+from runstore.sync_configs import Configs
 from runstore.sync_feed import Feed
 from runstore.values import (
     Appended,
@@ -172,6 +173,11 @@ class Client:
     def feed(self) -> Feed:
         """The events of all runs in one order."""
         return Feed(self, self.project, self._backoff)
+
+    @property
+    def configs(self) -> Configs:
+        """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
+        return Configs(self, self.project)
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""

@@ -188,12 +188,26 @@ class ExternalRef:
 
 @dataclass(frozen=True, slots=True)
 class ConfigRef:
-    """A pinned version of a prompt, tool, agent or evaluator."""
+    """A version of a prompt, tool, agent or evaluator that a run is pinned to.
+
+    A saved run's has number and digest. To save one, any of them is enough, or a label alone.
+    """
 
     kind: str
     name: str
-    version: int
-    digest: str
+    version: int = 0
+    digest: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFilter:
+    """Which pins: of a config, where given of one version of it."""
+
+    kind: str
+    name: str
+    version: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,4 +308,5 @@ class RunQuery:
     model: str = ""
     tool: str = ""
     parent_run_id: str = ""
+    config: ConfigFilter | None = None
     oldest_first: bool = False
