@@ -180,3 +180,52 @@ def test_the_demonstration_runs_to_its_end() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "refused: WRITER_FENCED" in done.stdout
     assert "none done twice" in done.stdout
+
+
+def test_configs_are_registered_labelled_and_shown(
+    server: ServerProcess, project: str, tmp_path: Path
+) -> None:
+    with runstore.Client(server.target, project=project) as client:
+        for text in ('{"say": "hi"}\n', '{"say": "hello"}\n'):
+            client.configs.register("prompt", "greeting", runstore.Payload(text), labels=["live"])
+    where = ("--target", server.target, "--project", project)
+    file = tmp_path / "greeting.json"
+    file.write_text(text)
+    cli("configs", "label", "prompt", "greeting", "live", "1", "--actor", "ann", *where)
+
+    known = json.loads(
+        cli("configs", "register", "prompt", "greeting", str(file), "--json", *where)
+    )
+    shown = json.loads(
+        cli("configs", "show", "prompt", "greeting", "--label", "live", "--json", *where)
+    )
+    moves = cli("configs", "history", "prompt", "greeting", "--json", *where).splitlines()
+    listed = json.loads(cli("configs", "ls", "--json", *where))
+
+    assert (known["version"], known["deduplicated"]) == (2, True)
+    assert (shown["version"], shown["body"]["json"]) == (1, '{"say": "hi"}\n')
+    assert (
+        json.loads(moves[0]).items() >= {"from_version": 2, "to_version": 1, "actor": "ann"}.items()
+    )
+    assert listed["labels"] == {"live": 1}
+    assert cli("configs", "show", "prompt", "greeting", "--body", *where) == file.read_text()
+    assert "live" in cli("configs", "ls", *where)
+    assert "hello" in cli("configs", "show", "prompt", "greeting", *where)
+    assert "ann" in cli("configs", "history", "prompt", "greeting", *where)
+    assert "nowhere" in cli("configs", "label", "prompt", "greeting", "live", "--remove", *where)
+
+
+def test_what_cannot_be_done_with_configs_is_told_in_a_line(
+    server: ServerProcess, project: str, tmp_path: Path
+) -> None:
+    where = ("--target", server.target, "--project", project)
+
+    for arguments, said in (
+        (("show", "prompt", "nobody"), "CONFIG_NOT_FOUND"),
+        (("register", "prompt", "x", str(tmp_path / "none.json")), "cannot read"),
+        (("label", "prompt", "x", "live"), "--remove"),
+        (("show", "prompt", "x", "--version", "1", "--label", "live"), "by one of"),
+    ):
+        output = cli("configs", *arguments, *where, code=1 if said.isupper() else 2)
+        assert said in output
+        assert "Traceback" not in output

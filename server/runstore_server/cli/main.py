@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from runstore_server.cli import feed, health, migrate, relay, runs, serve, sinks
+from runstore_server.cli import configs, feed, health, migrate, relay, runs, serve, sinks
 
 app = typer.Typer(
     help="The durable record of agent runs: a gRPC service on Postgres.\n\n"
@@ -20,6 +20,7 @@ app.command("health")(health.health)
 app.command("relay")(relay.relay)
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(runs.app, name="runs")
+app.add_typer(configs.app, name="configs")
 app.add_typer(feed.app, name="feed")
 app.add_typer(relay.statistics, name="statistics")
 app.add_typer(sinks.app, name="sinks")

@@ -119,6 +119,10 @@ def run_json(info: RunInfo) -> dict[str, Any]:
         "objective": info.objective,
         "plan": _payload_json(info.plan),
         "parent_run_id": info.parent_run_id,
+        "config_refs": [
+            {"kind": ref.kind, "name": ref.name, "version": ref.version, "digest": ref.digest}
+            for ref in info.config_refs
+        ],
         "tags": list(info.tags),
         "labels": dict(info.labels),
         "status": info.status.name,
