@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import mimetypes
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from runstore import Client, ConfigNotFound, Payload, RunstoreError, Selector
+from runstore import Payload, Selector
 
 from runstore_server.cli import shown_configs
-from runstore_server.cli.runs import AsJson, Target
+from runstore_server.cli.connected import AsJson, Project, Target, connected
 
 JSON_TYPE = "application/json"
 
 app = typer.Typer(help="Versions of prompts, tools and agents.", no_args_is_help=True)
 
-Project = Annotated[str, typer.Option(help="Project of the config.", envvar="RUNSTORE_PROJECT")]
 Kind = Annotated[
     str, typer.Argument(metavar="KIND", help="prompt, tool, agent, evaluator or another.")
 ]
@@ -39,7 +36,7 @@ def ls(
     as_json: AsJson = False,
 ) -> None:
     """List configs with their latest version and their labels."""
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         found = list(islice(client.configs.list(kind, name_prefix=prefix), limit))
     shown_configs.configs(found, as_json=as_json)
 
@@ -58,7 +55,7 @@ def show(
 ) -> None:
     """Show one version, the latest unless another is chosen."""
     selector = _selector(version, digest, label)
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         found = client.configs.get(kind, name, **selector)
     if only_body:
         typer.echo(found.body.data if found.body else b"", nl=False)
@@ -86,7 +83,7 @@ def register(
 ) -> None:
     """Register a file as the next version; one that is a version already stays that version."""
     body = _body(file, content_type)
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         registered = client.configs.register(
             kind, name, body, labels=label or (), description=description, actor=actor
         )
@@ -113,7 +110,7 @@ def label(
     """Point a label to a version. Runs that are saved keep their versions."""
     if (version is None) is not remove:
         raise typer.BadParameter("give a version, or --remove")
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         configs = client.configs
         move = (
             configs.remove_label(kind, name, label, expected_version=expected, actor=actor)
@@ -139,7 +136,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Show who moved which label when, newest first; or the versions."""
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         if versions:
             found = list(islice(client.configs.versions(kind, name), limit))
             shown_configs.versions(found, as_json=as_json)
@@ -171,19 +168,3 @@ def _body(file: Path, content_type: str | None) -> Payload:
         raise typer.BadParameter(f"cannot read {file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise typer.BadParameter(f"{file} is not UTF-8, as JSON must be") from None
-
-
-@contextmanager
-def _client(target: str | None, project: str) -> Iterator[Client]:
-    """A client whose failures are said in a line."""
-    try:
-        with Client(target, project=project) as client:
-            yield client
-    except ConfigNotFound as error:
-        typer.secho(f"{error} (choose another project with --project)", err=True)
-        raise typer.Exit(1) from error
-    except RunstoreError as error:
-        typer.secho(str(error), err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None

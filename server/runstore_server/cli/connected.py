@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from runstore import Client, RunNotFound, RunstoreError
+from runstore import Client, ConfigNotFound, RunNotFound, RunstoreError
 
 Target = Annotated[
     str | None,
@@ -23,7 +23,7 @@ def connected(target: str | None, project: str) -> Iterator[Client]:
     try:
         with Client(target, project=project) as client:
             yield client
-    except RunNotFound as error:
+    except (ConfigNotFound, RunNotFound) as error:
         typer.secho(f"{error} (project {project!r}; choose another with --project)", err=True)
         raise typer.Exit(1) from error
     except RunstoreError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import typer
@@ -33,7 +32,7 @@ def configs(found: Sequence[Config], *, as_json: bool) -> None:
             Text(each.kind),
             Text(each.name),
             str(latest.version),
-            _time(latest.created_at),
+            shown.time(latest.created_at),
             Text(labels or "-"),
         )
     console.print(table)
@@ -49,7 +48,10 @@ def version(found: ConfigVersion, *, as_json: bool) -> None:
         ("version", str(found.version)),
         ("digest", found.digest),
         ("labels", ", ".join(found.labels) or "-"),
-        ("registered", _time(found.created_at) + (f" by {found.actor}" if found.actor else "")),
+        (
+            "registered",
+            shown.time(found.created_at) + (f" by {found.actor}" if found.actor else ""),
+        ),
         ("description", found.description or "-"),
         ("metadata", _text(found.metadata) or "-"),
         ("size", f"{found.body_bytes} bytes"),
@@ -70,7 +72,7 @@ def versions(found: Sequence[ConfigVersion], *, as_json: bool) -> None:
             str(each.version),
             each.digest[:SHORT_DIGEST],
             str(each.body_bytes),
-            _time(each.created_at),
+            shown.time(each.created_at),
             Text(each.actor or "-"),
             Text(", ".join(each.labels) or "-"),
         )
@@ -112,7 +114,7 @@ def moves(found: Sequence[LabelMove], *, as_json: bool) -> None:
     table = Table("moved", "label", "from", "to", "by", box=None)
     for each in found:
         table.add_row(
-            _time(each.moved_at) if each.moved_at else "-",
+            shown.time(each.moved_at) if each.moved_at else "-",
             Text(each.label),
             _place(each.from_version),
             _place(each.to_version),
@@ -177,7 +179,3 @@ def _text(payload: Payload | None) -> str:
 
 def _place(version: int) -> str:
     return f"version {version}" if version else "nowhere"
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}Z"
