@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,15 @@ from grpc.aio import AbortError, ServerInterceptor
 from runstore_server.errors import Internal, code_of, is_known, status_of
 from runstore_server.lifecycle import Lifecycle
 from runstore_server.metrics import Metrics
-from runstore_server.requests import REQUEST_ID_KEY, Unreadable, id_of, reader, request_id
+from runstore_server.requests import (
+    REQUEST_ID_KEY,
+    RequestsCut,
+    Unreadable,
+    id_of,
+    reader,
+    request_id,
+    whole,
+)
 
 OURS = "/runstore."
 DETAILS_KEY = "grpc-status-details-bin"
@@ -55,6 +64,8 @@ class Calls(ServerInterceptor):
         )
 
     def _wrapped(self, handler: Any, name: str) -> tuple[Any, Any]:
+        if handler.request_streaming and not handler.response_streaming:
+            return grpc.stream_unary_rpc_method_handler, self._gathered(handler.stream_unary, name)
         if not handler.response_streaming:
             return grpc.unary_unary_rpc_method_handler, self._unary(handler.unary_unary, name)
         if handler.request_streaming:
@@ -71,6 +82,13 @@ class Calls(ServerInterceptor):
                 self._metrics.call_took(name, time.monotonic() - began)
                 self._metrics.answered(response)
                 return response
+
+        return call
+
+    def _gathered(self, behavior: Any, name: str) -> Any:
+        async def call(requests: Any, context: Any) -> Any:
+            async with self._answered(name, requests, context):
+                return await behavior(whole(requests, context), context)
 
         return call
 
@@ -105,6 +123,8 @@ class Calls(ServerInterceptor):
             code = grpc.StatusCode.OK
         except AbortError:
             raise
+        except RequestsCut:
+            raise asyncio.CancelledError from None  # as gRPC is about to tell
         except Exception as error:
             known = error if is_known(error) else Internal(current)
             code = code_of(known)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from google.protobuf.message import DecodeError, Message
@@ -37,6 +38,27 @@ def reader(decode: Callable[[bytes], Message], limit: int) -> Callable[[bytes], 
             return Unreadable(MalformedMessage())
 
     return read
+
+
+class RequestsCut(Exception):
+    """A client's stream broke off before its end."""
+
+
+async def whole(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    """The messages of a client's stream, to its end.
+
+    Raise what keeps a message from being read, and `RequestsCut` where the call broke off: gRPC
+    ends the messages of such a call as if all had been sent, and may say so to the handler only
+    later. Sending shows the difference at once.
+    """
+    async for request in requests:
+        if isinstance(request, Unreadable):
+            raise request.error
+        yield request
+    try:
+        await context.send_initial_metadata(())
+    except Exception as error:
+        raise RequestsCut from error
 
 
 def _is_usable(value: str) -> bool:

@@ -1,5 +1,6 @@
 """What stands around every RPC, shown on a small service of the tests' own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 
 LIMIT = 1000
 SECRET = "password=hunter2"  # what a driver's message may hold
+ENDED: list[str] = []  # client streams that the service saw to their end
 FAILURES: dict[str, Exception | None] = {
     "fine": None,
     "refused": SeqConflict("run", 1, 2),
@@ -40,6 +42,16 @@ async def server_stream(request: Any, context: Any) -> AsyncIterator[rpc.GetRunR
     yield act(request)
 
 
+async def client_stream(requests: Any, context: Any) -> rpc.GetRunResponse:
+    answer = rpc.GetRunResponse()
+    async for request in requests:
+        if failure := FAILURES[request.run_id]:
+            raise failure
+        answer.run.run_id = request.run_id
+    ENDED.append(answer.run.run_id)
+    return answer
+
+
 async def both_stream(requests: Any, context: Any) -> AsyncIterator[rpc.GetRunResponse]:
     async for request in requests:
         yield rpc.GetRunResponse(run={"run_id": request.run_id})
@@ -57,6 +69,7 @@ def service() -> grpc.GenericRpcHandler:
         {
             "Unary": grpc.unary_unary_rpc_method_handler(unary, **codec),
             "ServerStream": grpc.unary_stream_rpc_method_handler(server_stream, **codec),
+            "ClientStream": grpc.stream_unary_rpc_method_handler(client_stream, **codec),
             "BothStream": grpc.stream_stream_rpc_method_handler(both_stream, **codec),
         },
     )
@@ -78,18 +91,23 @@ async def channel(lifecycle: Lifecycle) -> AsyncIterator[grpc.aio.Channel]:
     await server.stop(0)
 
 
-SHAPES = ["Unary", "ServerStream", "BothStream"]
+SHAPES = ["Unary", "ServerStream", "ClientStream", "BothStream"]
 
 
 def call(channel: grpc.aio.Channel, shape: str, request: Message | bytes, **options: Any) -> Any:
-    make = {"Unary": "unary_unary", "ServerStream": "unary_stream", "BothStream": "stream_stream"}
+    make = {
+        "Unary": "unary_unary",
+        "ServerStream": "unary_stream",
+        "ClientStream": "stream_unary",
+        "BothStream": "stream_stream",
+    }
     method = getattr(channel, make[shape])(f"/runstore.Probe/{shape}")
     data = request if isinstance(request, bytes) else request.SerializeToString()
-    return method(iter([data]) if shape == "BothStream" else data, **options)
+    return method(iter([data]) if shape in {"ClientStream", "BothStream"} else data, **options)
 
 
 async def finish(made: Any) -> list[rpc.GetRunResponse]:
-    if isinstance(made, grpc.aio.UnaryUnaryCall):
+    if isinstance(made, grpc.aio.UnaryUnaryCall | grpc.aio.StreamUnaryCall):
         return [rpc.GetRunResponse.FromString(await made)]
     return [rpc.GetRunResponse.FromString(data) async for data in made]
 
@@ -173,7 +191,7 @@ async def test_the_log_of_a_call_knows_its_run_and_request(channel) -> None:
     assert (answer.run.run_id, answer.run.objective) == ("fine", "mine")
 
 
-@pytest.mark.parametrize("shape", ["Unary", "ServerStream"])
+@pytest.mark.parametrize("shape", ["Unary", "ServerStream", "ClientStream"])
 @pytest.mark.parametrize(
     ("data", "reason"),
     [(b"\x12\x02\xff\xfe", "MALFORMED_MESSAGE"), (b"\x0a" * (LIMIT + 1), "MESSAGE_TOO_LARGE")],
@@ -191,3 +209,23 @@ async def test_a_draining_server_begins_no_call(channel, lifecycle, shape) -> No
     error = await refusal(call(channel, shape, rpc.GetRunRequest(run_id="fine")))
 
     assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+
+
+async def test_a_client_stream_that_breaks_off_never_looks_complete(channel) -> None:
+    ENDED.clear()
+    data = rpc.GetRunRequest(run_id="fine").SerializeToString()
+    with capture_logs() as lines:
+        for number in range(100):
+            made = channel.stream_unary("/runstore.Probe/ClientStream")()
+            for _ in range(number % 4):
+                await made.write(data)
+            if number % 2:
+                await asyncio.sleep(0)
+            made.cancel()
+        made = channel.stream_unary("/runstore.Probe/ClientStream")()
+        await made.write(data)
+        await made.done_writing()
+        await made
+
+    assert ENDED == ["fine"]
+    assert {line["log_level"] for line in lines} == {"debug"}
