@@ -7,7 +7,10 @@ import os
 # Tests start processes while gRPC runs; its fork handlers are not made for that.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -42,6 +45,7 @@ async def db_schema(database_url: str) -> AsyncIterator[str]:
     conn = await connect(database_url, schema=name, name="test")
     await conn.execute(f"DROP SCHEMA {name} CASCADE")
     await conn.close()
+    shutil.rmtree(objects_folder(name), ignore_errors=True)
 
 
 def make_store(database_url: str, db_schema: str, *, poll_interval: float = 0.5) -> PostgresStore:
@@ -51,7 +55,13 @@ def make_store(database_url: str, db_schema: str, *, poll_interval: float = 0.5)
         pool_size=10,
         append_lanes=2,
         poll_interval=poll_interval,
+        objects_url=objects_folder(db_schema).as_uri(),
     )
+
+
+def objects_folder(db_schema: str) -> Path:
+    """Where a store on this schema keeps its objects."""
+    return Path(tempfile.gettempdir()) / db_schema
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -72,6 +82,7 @@ async def own(database_url: str) -> AsyncIterator[PostgresStore]:
     conn = await connect(database_url, schema=name, name="test")
     await conn.execute(f"DROP SCHEMA {name} CASCADE")
     await conn.close()
+    shutil.rmtree(objects_folder(name), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,6 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
-from runstore.v1 import config_service_pb2, feed_service_pb2, run_service_pb2
-from runstore.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
-from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
-from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.store import Store
 
@@ -23,9 +19,7 @@ from runstore_server.lifecycle import Lifecycle
 from runstore_server.listening import CannotBind
 from runstore_server.metrics import Metrics
 from runstore_server.relay import Relay
-from runstore_server.services.configs import ConfigService
-from runstore_server.services.feed import FeedService
-from runstore_server.services.run_service import RunService
+from runstore_server.serving import SERVICES, add_services
 from runstore_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +41,7 @@ def open_store(settings: Settings, url: str) -> PostgresStore:
         pool_size=settings.pool_size,
         append_lanes=settings.append_lanes,
         poll_interval=settings.poll_interval,
+        objects_url=settings.objects_location,
     )
 
 
@@ -58,12 +53,7 @@ class App:
         self._store = store
         self._lifecycle = Lifecycle()
         self._metrics = Metrics()
-        services = tuple(
-            service.full_name
-            for file in (run_service_pb2, feed_service_pb2, config_service_pb2)
-            for service in file.DESCRIPTOR.services_by_name.values()
-        )
-        self._health = Health(store, services)
+        self._health = Health(store, SERVICES)
         self._server = grpc.aio.server(
             interceptors=[
                 Calls(
@@ -80,19 +70,13 @@ class App:
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],
         )
-        add_RunServiceServicer_to_server(
-            RunService(store, self._lifecycle, heartbeat_seconds=settings.heartbeat_seconds),
-            self._server,
+        add_services(
+            self._server, store, self._lifecycle, heartbeat_seconds=settings.heartbeat_seconds
         )
-        add_FeedServiceServicer_to_server(
-            FeedService(store.feed, self._lifecycle, default_heartbeat=settings.heartbeat_seconds),
-            self._server,
-        )
-        add_ConfigServiceServicer_to_server(ConfigService(store.configs), self._server)
         self.relay = Relay(store.feed, settings.sinks, poll_seconds=settings.poll_interval)
         self._metrics.watch(self.relay.workers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
-        reflection.enable((*services, HEALTH_SERVICE), self._server)
+        reflection.enable((*SERVICES, HEALTH_SERVICE), self._server)
         self._http = self._http_server(reuse_port=reuse_port) if settings.http else None
         self.http_address: str | None = None
         """The address of the HTTP side once the server has started; None where there is none."""

@@ -91,6 +91,23 @@ LABEL_CHANGE: dict[str, Rule] = {
     "actor": ID,
     "request_id": ID,
 }
+ARTIFACT_NAME = Text(1, 500)
+OF_NEW_ARTIFACT: dict[str, Rule] = {
+    "project": ID,
+    "run_id": REQUIRED_ID,
+    "name": ARTIFACT_NAME,
+    "type": ID,
+    "content_type": ID,
+    "size": SEQ,
+    "actor": ID,
+}
+OF_ARTIFACT: dict[str, Rule] = {
+    "project": ID,
+    "artifact_id": ID,
+    "run_id": ID,
+    "name": Text(0, 500),
+    "version": SEQ,
+}
 OF_CONSUMER: dict[str, Rule] = {"project": ID, "consumer": REQUIRED_ID}
 
 RULES: dict[str, dict[str, Rule]] = {
@@ -221,6 +238,18 @@ RULES: dict[str, dict[str, Rule]] = {
     "SetLabelRequest": OF_CONFIG | LABEL_CHANGE | {"version": Whole(1, MAX_INT64)},
     "RemoveLabelRequest": OF_CONFIG | LABEL_CHANGE,
     "ListLabelMovesRequest": OF_CONFIG | {"label": ID} | PAGED,
+    "ArtifactHeader": OF_NEW_ARTIFACT,
+    "LinkArtifactRequest": OF_NEW_ARTIFACT | {"url": Text(1, 2000)},
+    "DownloadArtifactRequest": OF_ARTIFACT | {"offset": SEQ, "length": SEQ},
+    "GetArtifactRequest": OF_ARTIFACT,
+    "ListArtifactsRequest": {
+        "project": ID,
+        "run_id": ID,
+        "type": ID,
+        "name": Text(0, 500),
+        "page_size": Whole(0, 100),
+        "page_token": TOKEN,
+    },
     "VerifyRunRequest": OF_RUN | {"from_seq": SEQ, "max_events": Whole(0, 1_000_000)},
 }
 

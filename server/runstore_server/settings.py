@@ -32,7 +32,15 @@ class Settings(BaseSettings):
         description="Postgres schema that holds everything runstore keeps.",
     )
     data_dir: Path = Field(
-        default=Path(".runstore"), description="Folder of the embedded Postgres."
+        default=Path(".runstore"),
+        description="Folder of the embedded Postgres, and of objects where RUNSTORE_OBJECTS_URL is"
+        " unset.",
+    )
+    objects_url: str | None = Field(
+        default=None,
+        description="Where artifacts' bytes go: file:///folder, s3://bucket/prefix, gs://... or"
+        " az://..., with the variables of those stores' own tools (AWS_REGION, ...); unset means"
+        " the folder `objects` in RUNSTORE_DATA_DIR. Processes of one database need the same.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=7411, ge=0, le=65535, description="Port; 0 picks a free one.")
@@ -89,3 +97,8 @@ class Settings(BaseSettings):
         if repeated := repeated_names(sinks):
             raise ValueError(f"several sinks are named {', '.join(repeated)}")
         return sinks
+
+    @property
+    def objects_location(self) -> str:
+        """The URL of the object store, whether it is set or not."""
+        return self.objects_url or (self.data_dir / "objects").absolute().as_uri()

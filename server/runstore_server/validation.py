@@ -22,6 +22,7 @@ from runstore_server.rules import REQUIRED, RULES, Entries, Items, Rule, Seconds
 
 MAX_VIOLATIONS = 50
 SHA256_BYTES = 32
+MAX_ARTIFACT_METADATA = 64 << 10
 # Years 1 to 9999, which google.protobuf.Timestamp is defined for.
 MIN_TIMESTAMP, MAX_TIMESTAMP = -62_135_596_800, 253_402_300_799
 NANOS = 1_000_000_000
@@ -274,6 +275,28 @@ def _config_ref(message: Any, path: str, found: Found) -> None:
         _report(found, path + "label", "must be left out with version or digest")
 
 
+def _names_artifact(message: Any, path: str, found: Found) -> None:
+    if message.artifact_id:
+        for name in ("run_id", "name", "version"):
+            if getattr(message, name):
+                _report(found, path + name, "must be left out with artifact_id")
+    elif not (message.run_id and message.name):
+        _report(found, path + "artifact_id", "must be set, or run_id and name")
+
+
+def _described(message: Any, path: str, found: Found) -> None:
+    """What an upload and a link say of an artifact."""
+    if len(message.sha256) not in {0, SHA256_BYTES}:
+        _report(found, path + "sha256", f"must have {SHA256_BYTES} bytes or none")
+    if message.metadata.ByteSize() > MAX_ARTIFACT_METADATA:
+        _report(found, path + "metadata", f"must have at most {MAX_ARTIFACT_METADATA} bytes")
+
+
+def _url(message: Any, path: str, found: Found) -> None:
+    if not (message.url.isascii() and message.url.isprintable()) or " " in message.url:
+        _report(found, path + "url", "must be printable ASCII without spaces")
+
+
 _EVENT_IDS = _unique("events", lambda event: event.event_id, "an event_id of the request")
 
 
@@ -305,5 +328,9 @@ _MEANINGS: dict[str, tuple[Check, ...]] = {
     "PutTaskWritesRequest": (_unique("writes", _write_key, "a task write of the request"),),
     "ListSnapshotsRequest": (_object("metadata"), _needs("before", "run_id")),
     "FollowFeedRequest": (_excludes("consumer", "from_position"),),
+    "ArtifactHeader": (_object("metadata"), _described),
+    "LinkArtifactRequest": (_object("metadata"), _described, _url),
+    "DownloadArtifactRequest": (_names_artifact,),
+    "GetArtifactRequest": (_names_artifact,),
     "CompleteRunRequest": (_EVENT_IDS, _of_this_run("final_snapshot")),
 }

@@ -19,8 +19,12 @@ StorageError
 ├── ConfigVersionNotFound  no such version of the config
 ├── ConfigLabelNotFound    no such label of the config
 ├── LabelConflict          the label is not at expected_version
+├── ArtifactNotFound       no such artifact
+├── ContentMismatch        not the bytes that were announced
+├── RangeBeyondEnd         bytes an artifact does not have
+├── ArtifactIsLink         its bytes are elsewhere
 ├── Overloaded             too many writes wait
-└── StorageUnavailable     Postgres did not answer
+└── StorageUnavailable     Postgres or the object store did not answer
 
 `details` are safe to show a client: names and numbers the caller gave or may read.
 """
@@ -198,6 +202,43 @@ class LabelConflict(StorageError):
         )
 
 
+class ArtifactNotFound(StorageError):
+    def __init__(self, project: str, artifact: str) -> None:
+        super().__init__(
+            f"project {project!r} has no artifact {artifact}", project=project, artifact=artifact
+        )
+
+
+class ContentMismatch(StorageError):
+    def __init__(self, what: str, expected: object, actual: object) -> None:
+        super().__init__(
+            f"the {what} of the bytes is {actual}, not {expected}",
+            what=what,
+            expected=expected,
+            actual=actual,
+        )
+
+
+class RangeBeyondEnd(StorageError):
+    def __init__(self, artifact_id: str, offset: int, length: int, size: int) -> None:
+        super().__init__(
+            f"artifact {artifact_id!r} has {size} bytes: {length} from {offset} on are not there",
+            artifact_id=artifact_id,
+            offset=offset,
+            length=length,
+            size=size,
+        )
+
+
+class ArtifactIsLink(StorageError):
+    def __init__(self, artifact_id: str, url: str) -> None:
+        super().__init__(
+            f"artifact {artifact_id!r} is a link: its bytes are at {url}",
+            artifact_id=artifact_id,
+            url=url,
+        )
+
+
 class Overloaded(StorageError):
     def __init__(self, retry_after: float) -> None:
         super().__init__("more writes wait than this server holds")
@@ -205,5 +246,5 @@ class Overloaded(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    def __init__(self) -> None:
-        super().__init__("the database did not answer; whether the write happened is unknown")
+    def __init__(self, what: str = "the database") -> None:
+        super().__init__(f"{what} did not answer; whether the write happened is unknown")

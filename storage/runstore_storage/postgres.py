@@ -22,7 +22,9 @@ from runstore_storage.errors import (
     StorageUnavailable,
 )
 from runstore_storage.manifests import metadata_terms
+from runstore_storage.objects import Objects
 from runstore_storage.paging import event_page
+from runstore_storage.postgres_artifacts import PostgresArtifacts
 from runstore_storage.postgres_configs import PostgresConfigs
 from runstore_storage.postgres_feed import PostgresFeed
 from runstore_storage.records import (
@@ -77,8 +79,16 @@ class PostgresStore:
     """Runs in one schema of one Postgres. Make it inside a running event loop."""
 
     def __init__(
-        self, url: str, *, schema: str, pool_size: int, append_lanes: int, poll_interval: float
+        self,
+        url: str,
+        *,
+        schema: str,
+        pool_size: int,
+        append_lanes: int,
+        poll_interval: float,
+        objects_url: str,
     ) -> None:
+        objects = Objects(objects_url)
         self._engine = open_engine(url, schema=schema, pool_size=pool_size)
         self._tails = Tails(self._read_for_tail, self._last_seqs, poll_interval=poll_interval)
         self._wakeups = Wakeups(
@@ -92,6 +102,7 @@ class PostgresStore:
         self._appender = Appender(self._engine, self._wakeups.announce, lanes=append_lanes)
         self._saver = RunSaver(self._engine)
         self._in_flight: set[asyncio.Task[object]] = set()
+        self.artifacts = PostgresArtifacts(self._engine, objects, self._to_the_end)
 
     async def check(self) -> None:
         async with reading(self._engine) as conn:

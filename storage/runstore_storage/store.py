@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from runstore_storage.artifact_store import ArtifactStore
 from runstore_storage.config_store import ConfigStore
 from runstore_storage.feed_store import FeedStore
 from runstore_storage.records import (
@@ -87,6 +88,9 @@ class Store(Protocol):
     @property
     def configs(self) -> ConfigStore:
         """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
+
+    def artifacts(self) -> ArtifactStore:
+        """Named results of the runs, whose bytes are in an object store."""
 
     async def check(self) -> None:
         """Return when the database answers and takes writes; raise `StorageUnavailable` if not."""

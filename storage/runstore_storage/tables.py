@@ -303,6 +303,52 @@ outputs = Table(
     CheckConstraint("revision >= 1", name="ck_outputs_revision"),
 )
 
+objects = Table(
+    "objects",
+    metadata,
+    Column("object", BigInteger, Identity(always=True), nullable=False),
+    _id("project"),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    _id("location"),
+    _time("created_at"),
+    PrimaryKeyConstraint("object", name="pk_objects"),
+    UniqueConstraint("project", "sha256", name="uq_objects_sha256"),
+    CheckConstraint("octet_length(sha256) = 32", name="ck_objects_sha256"),
+    CheckConstraint("size >= 0", name="ck_objects_size"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("run", BigInteger, nullable=False),
+    _id("name"),
+    Column("version", BigInteger, nullable=False),
+    _id("artifact_id"),
+    _id("project"),
+    _text("type"),
+    _text("content_type"),
+    Column("object", BigInteger),
+    _text("url"),
+    Column("sha256", LargeBinary),
+    Column("size", BigInteger),
+    *_payload("metadata"),
+    _text("actor"),
+    _time("created_at"),
+    PrimaryKeyConstraint("run", "name", "version", name="pk_artifacts"),
+    UniqueConstraint("project", "artifact_id", name="uq_artifacts_artifact_id"),
+    ForeignKeyConstraint(["run"], ["runs.run"], name="fk_artifacts_run"),
+    ForeignKeyConstraint(["object"], ["objects.object"], name="fk_artifacts_object"),
+    CheckConstraint("version >= 1", name="ck_artifacts_version"),
+    CheckConstraint(
+        "CASE WHEN object IS NULL THEN url <> ''"
+        " ELSE url = '' AND sha256 IS NOT NULL AND size IS NOT NULL END",
+        name="ck_artifacts_place",
+    ),
+    Index("ix_artifacts_run", "run", "artifact_id"),
+    Index("ix_artifacts_object", "object", postgresql_where=text("object IS NOT NULL")),
+)
+
 requests = Table(
     "requests",
     metadata,

@@ -1,14 +1,21 @@
 """What the code must never do, the database refuses as well."""
 
 from collections.abc import AsyncIterator
+from hashlib import sha256
 
 import asyncpg
 import pytest
+from runstore_storage.artifact_records import Announced, NewArtifact
 from runstore_storage.config_records import ConfigKey, NewVersion
 from runstore_storage.engine import connect
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.records import Completion, Event, NewRun, Outcome, Payload, Snapshot
 from runstore_storage.sql.partitions import RUNS_PER_PARTITION
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 @pytest.fixture
@@ -18,6 +25,8 @@ async def run(store: PostgresStore, project: str) -> int:
     await store.append_events(key, [Event("a"), Event("b")])
     await store.put_snapshot(key, Snapshot(snapshot_id="s"))
     await store.complete_run(key, Completion(Outcome.SUCCEEDED))
+    stored = Announced(sha256(b"").digest(), 0)
+    await store.artifacts.upload_artifact(NewArtifact(key, "a"), stored, _nothing())
     async with store._engine.connect() as conn:
         found = await conn.exec_driver_sql("SELECT run FROM runs WHERE project = $1", (project,))
         return int(found.scalar_one())
@@ -40,6 +49,8 @@ async def conn(database_url: str, db_schema: str) -> AsyncIterator[asyncpg.Conne
         "UPDATE outputs SET outcome = 2 WHERE run = $1",
         "DELETE FROM outputs WHERE run = $1",
         "UPDATE snapshots SET seq = 0 WHERE run = $1",
+        "UPDATE artifacts SET name = 'x' WHERE run = $1",
+        "UPDATE objects o SET size = 1 FROM artifacts a WHERE a.object = o.object AND run = $1",
         "UPDATE run_heads SET last_seq = last_seq - 1 WHERE run = $1",
         "UPDATE run_heads SET last_seq = last_seq + 1 WHERE run = $1",
         "UPDATE run_heads SET status = 1, outcome = 0, completed_at = NULL WHERE run = $1",

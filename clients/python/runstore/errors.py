@@ -2,7 +2,7 @@
 
 RunstoreError
 ├── Unavailable              no server, or it went away; the client has retried
-│   ├── StorageUnavailable   the server's database does not answer
+│   ├── StorageUnavailable   the server's database or object store does not answer
 │   └── ServerDraining       the server is going down
 ├── DeadlineExceeded         the time for the call is over
 ├── InvalidRequest           a field breaks its rule: see `violations`
@@ -26,6 +26,10 @@ RunstoreError
 ├── ConfigVersionNotFound
 ├── ConfigLabelNotFound
 ├── LabelConflict            somebody else moved it: see `current_version`
+├── ArtifactNotFound
+├── ContentMismatch          the bytes changed while they were uploaded
+├── RangeBeyondEnd           bytes the artifact does not have
+├── ArtifactIsLink           its bytes are elsewhere: see `url`
 ├── Overloaded               the client has retried
 ├── Internal                 a defect of the service
 └── ProtocolError            the server broke its own contract
@@ -193,6 +197,25 @@ class LabelConflict(RunstoreError):
         return self._number("current_version")
 
 
+class ArtifactNotFound(RunstoreError):
+    pass
+
+
+class ContentMismatch(RunstoreError):
+    pass
+
+
+class RangeBeyondEnd(RunstoreError):
+    pass
+
+
+class ArtifactIsLink(RunstoreError):
+    @property
+    def url(self) -> str:
+        """Where the bytes are."""
+        return self.metadata.get("url", "")
+
+
 class Overloaded(RunstoreError):
     pass
 
@@ -228,6 +251,10 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "CONFIG_VERSION_NOT_FOUND": ConfigVersionNotFound,
     "CONFIG_LABEL_NOT_FOUND": ConfigLabelNotFound,
     "LABEL_CONFLICT": LabelConflict,
+    "ARTIFACT_NOT_FOUND": ArtifactNotFound,
+    "CONTENT_MISMATCH": ContentMismatch,
+    "RANGE_BEYOND_END": RangeBeyondEnd,
+    "ARTIFACT_IS_LINK": ArtifactIsLink,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

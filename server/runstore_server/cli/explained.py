@@ -10,9 +10,19 @@ from alembic.util import CommandError
 from runstore_migrations import schema
 from runstore_storage.embedded import EmbeddedPostgresError
 from runstore_storage.errors import StorageUnavailable
+from runstore_storage.objects import UnusableObjectsUrl
 
 from runstore_server.listening import CannotBind
 from runstore_server.settings import Settings
+
+# What says in its own words what is wrong.
+_PLAIN = (
+    schema.SchemaMismatch,
+    CommandError,
+    EmbeddedPostgresError,
+    CannotBind,
+    UnusableObjectsUrl,
+)
 
 
 @contextmanager
@@ -20,7 +30,7 @@ def explained() -> Iterator[None]:
     """Say what keeps a command from working, and exit with 1."""
     try:
         yield
-    except (schema.SchemaMismatch, CommandError, EmbeddedPostgresError, CannotBind) as error:
+    except _PLAIN as error:
         raise failed(str(error)) from error
     except StorageUnavailable as error:
         raise failed(f"the database does not answer: {error.__cause__}") from error

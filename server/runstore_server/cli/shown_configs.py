@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 from runstore import Config, ConfigVersion, LabelMove, Payload, RegisteredVersion
 
-from runstore_server.cli.shown import console
+from runstore_server.cli.shown import console, time
 
 SHORT_DIGEST = len("sha256:") + 12
 
@@ -32,7 +32,7 @@ def configs(found: Sequence[Config], *, as_json: bool) -> None:
             Text(each.kind),
             Text(each.name),
             str(latest.version),
-            shown.time(latest.created_at),
+            time(latest.created_at),
             Text(labels or "-"),
         )
     console.print(table)
@@ -50,7 +50,7 @@ def version(found: ConfigVersion, *, as_json: bool) -> None:
         ("labels", ", ".join(found.labels) or "-"),
         (
             "registered",
-            shown.time(found.created_at) + (f" by {found.actor}" if found.actor else ""),
+            time(found.created_at) + (f" by {found.actor}" if found.actor else ""),
         ),
         ("description", found.description or "-"),
         ("metadata", _text(found.metadata) or "-"),
@@ -72,7 +72,7 @@ def versions(found: Sequence[ConfigVersion], *, as_json: bool) -> None:
             str(each.version),
             each.digest[:SHORT_DIGEST],
             str(each.body_bytes),
-            shown.time(each.created_at),
+            time(each.created_at),
             Text(each.actor or "-"),
             Text(", ".join(each.labels) or "-"),
         )
@@ -114,7 +114,7 @@ def moves(found: Sequence[LabelMove], *, as_json: bool) -> None:
     table = Table("moved", "label", "from", "to", "by", box=None)
     for each in found:
         table.add_row(
-            shown.time(each.moved_at) if each.moved_at else "-",
+            time(each.moved_at) if each.moved_at else "-",
             Text(each.label),
             _place(each.from_version),
             _place(each.to_version),

@@ -85,8 +85,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     come back. Metadata: none. Nothing was written; retry with backoff.
     """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """UNAVAILABLE. Postgres did not answer, or the connection broke before the answer.
-    Metadata: none. Whether the write happened is unknown: retry with the same ids.
+    """UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
+    answer. Metadata: none. Whether the write happened is unknown: retry with the same ids.
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 17
     """UNAVAILABLE. The server is going down. Metadata: none. Reconnect; resume streams at last seq + 1
@@ -119,6 +119,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED. The label is not where `expected_version` says: somebody else moved it.
     Metadata: kind, name, label, expected_version, current_version (0: no such label). Look at the
     version in between, decide again, retry.
+    """
+    ERROR_REASON_ARTIFACT_NOT_FOUND: _ErrorReason.ValueType  # 22
+    """NOT_FOUND. The project has no such artifact. Metadata: project, artifact (what was asked for).
+    Look for the typing error, or list the run's artifacts.
+    """
+    ERROR_REASON_CONTENT_MISMATCH: _ErrorReason.ValueType  # 23
+    """INVALID_ARGUMENT. The bytes uploaded are not the ones the header announced. Metadata: what
+    ("sha256" or "size"), expected, actual. Nothing was recorded; the bytes changed on the way or
+    while they were read: upload again with the header that is true.
+    """
+    ERROR_REASON_RANGE_BEYOND_END: _ErrorReason.ValueType  # 24
+    """OUT_OF_RANGE. The range is not within the artifact. Metadata: artifact_id, offset, length, size.
+    Ask for less.
+    """
+    ERROR_REASON_ARTIFACT_IS_LINK: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION. The artifact's bytes are kept elsewhere. Metadata: artifact_id, url. Read
+    them there.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id.
@@ -194,8 +211,8 @@ ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 15
 come back. Metadata: none. Nothing was written; retry with backoff.
 """
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""UNAVAILABLE. Postgres did not answer, or the connection broke before the answer.
-Metadata: none. Whether the write happened is unknown: retry with the same ids.
+"""UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
+answer. Metadata: none. Whether the write happened is unknown: retry with the same ids.
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 17
 """UNAVAILABLE. The server is going down. Metadata: none. Reconnect; resume streams at last seq + 1
@@ -228,6 +245,23 @@ ERROR_REASON_LABEL_CONFLICT: ErrorReason.ValueType  # 29
 """ABORTED. The label is not where `expected_version` says: somebody else moved it.
 Metadata: kind, name, label, expected_version, current_version (0: no such label). Look at the
 version in between, decide again, retry.
+"""
+ERROR_REASON_ARTIFACT_NOT_FOUND: ErrorReason.ValueType  # 22
+"""NOT_FOUND. The project has no such artifact. Metadata: project, artifact (what was asked for).
+Look for the typing error, or list the run's artifacts.
+"""
+ERROR_REASON_CONTENT_MISMATCH: ErrorReason.ValueType  # 23
+"""INVALID_ARGUMENT. The bytes uploaded are not the ones the header announced. Metadata: what
+("sha256" or "size"), expected, actual. Nothing was recorded; the bytes changed on the way or
+while they were read: upload again with the header that is true.
+"""
+ERROR_REASON_RANGE_BEYOND_END: ErrorReason.ValueType  # 24
+"""OUT_OF_RANGE. The range is not within the artifact. Metadata: artifact_id, offset, length, size.
+Ask for less.
+"""
+ERROR_REASON_ARTIFACT_IS_LINK: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION. The artifact's bytes are kept elsewhere. Metadata: artifact_id, url. Read
+them there.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id.

@@ -1,0 +1,107 @@
+"""ArtifactService: named results of runs, up, down and listed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from runstore.v1 import artifact_service_pb2 as rpc
+from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceServicer
+from runstore_storage.artifact_store import ArtifactStore
+
+from runstore_server import page_tokens
+from runstore_server.convert.artifacts import (
+    announced_of,
+    artifact_message,
+    filter_of,
+    new_artifact_of,
+    ref_of,
+)
+from runstore_server.convert.runs import project_of
+from runstore_server.validation import refuse, validate
+
+DEFAULT_PAGE = 20
+# Well below the 4 MiB that gRPC clients take unless they ask for more.
+CHUNK_BYTES = 1 << 20
+
+
+class ArtifactService(ArtifactServiceServicer):
+    def __init__(self, artifacts: ArtifactStore) -> None:
+        self._artifacts = artifacts
+
+    async def UploadArtifact(
+        self, requests: AsyncIterator[rpc.UploadArtifactRequest], _context: Any
+    ) -> rpc.UploadArtifactResponse:
+        header = await _header(requests)
+        recorded = await self._artifacts.upload_artifact(
+            new_artifact_of(header), announced_of(header), _chunks(requests)
+        )
+        return rpc.UploadArtifactResponse(
+            artifact=artifact_message(recorded.artifact), deduplicated=recorded.deduplicated
+        )
+
+    async def DownloadArtifact(
+        self, request: rpc.DownloadArtifactRequest, _context: Any
+    ) -> AsyncIterator[rpc.DownloadArtifactResponse]:
+        validate(request)
+        opened = await self._artifacts.open_artifact(
+            ref_of(request), offset=request.offset, length=request.length
+        )
+        yield rpc.DownloadArtifactResponse(artifact=artifact_message(opened.artifact))
+        async for piece in opened.chunks:
+            for start in range(0, len(piece), CHUNK_BYTES):
+                yield rpc.DownloadArtifactResponse(chunk=piece[start : start + CHUNK_BYTES])
+
+    async def LinkArtifact(
+        self, request: rpc.LinkArtifactRequest, _context: Any
+    ) -> rpc.LinkArtifactResponse:
+        validate(request)
+        recorded = await self._artifacts.link_artifact(
+            new_artifact_of(request), request.url, announced_of(request)
+        )
+        return rpc.LinkArtifactResponse(
+            artifact=artifact_message(recorded.artifact), deduplicated=recorded.deduplicated
+        )
+
+    async def GetArtifact(
+        self, request: rpc.GetArtifactRequest, _context: Any
+    ) -> rpc.GetArtifactResponse:
+        validate(request)
+        artifact = await self._artifacts.get_artifact(ref_of(request))
+        return rpc.GetArtifactResponse(artifact=artifact_message(artifact))
+
+    async def ListArtifacts(
+        self, request: rpc.ListArtifactsRequest, _context: Any
+    ) -> rpc.ListArtifactsResponse:
+        validate(request)
+        token = request.page_token
+        artifacts, has_more = await self._artifacts.list_artifacts(
+            project_of(request.project),
+            filter_of(request),
+            limit=request.page_size or DEFAULT_PAGE,
+            after=page_tokens.read(request, token)[0] if token else "",
+        )
+        place = [artifacts[-1].artifact_id] if has_more else []
+        return rpc.ListArtifactsResponse(
+            artifacts=[artifact_message(each) for each in artifacts],
+            next_page_token=page_tokens.issue(request, place) if has_more else "",
+        )
+
+
+async def _header(requests: AsyncIterator[rpc.UploadArtifactRequest]) -> rpc.ArtifactHeader:
+    """The first message, which says what the others are."""
+    first = await anext(requests, None)
+    if first is None or not first.HasField("header"):
+        refuse("header", "must be the first message")
+    validate(first)
+    header = first.header
+    structlog.contextvars.bind_contextvars(project=header.project, run_id=header.run_id)
+    return header
+
+
+async def _chunks(requests: AsyncIterator[rpc.UploadArtifactRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        if request.HasField("header"):
+            refuse("header", "must be the first message alone")
+        yield request.chunk

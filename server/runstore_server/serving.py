@@ -1,0 +1,47 @@
+"""The gRPC services of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+from google.protobuf.descriptor import FileDescriptor
+from runstore.v1 import (
+    artifact_service_pb2,
+    config_service_pb2,
+    feed_service_pb2,
+    run_service_pb2,
+)
+from runstore.v1.artifact_service_pb2_grpc import add_ArtifactServiceServicer_to_server
+from runstore.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
+from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
+from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from runstore_storage.store import Store
+
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.services.artifacts import ArtifactService
+from runstore_server.services.configs import ConfigService
+from runstore_server.services.feed import FeedService
+from runstore_server.services.run_service import RunService
+
+_FILES: Sequence[FileDescriptor] = (
+    run_service_pb2.DESCRIPTOR,
+    feed_service_pb2.DESCRIPTOR,
+    config_service_pb2.DESCRIPTOR,
+    artifact_service_pb2.DESCRIPTOR,
+)
+SERVICES = tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
+
+
+def add_services(
+    server: grpc.aio.Server, store: Store, lifecycle: Lifecycle, *, heartbeat_seconds: float
+) -> None:
+    """Serve every service of ours from a store."""
+    add_RunServiceServicer_to_server(
+        RunService(store, lifecycle, heartbeat_seconds=heartbeat_seconds), server
+    )
+    add_FeedServiceServicer_to_server(
+        FeedService(store.feed, lifecycle, default_heartbeat=heartbeat_seconds), server
+    )
+    add_ConfigServiceServicer_to_server(ConfigService(store.configs), server)
+    add_ArtifactServiceServicer_to_server(ArtifactService(store.artifacts), server)

@@ -1,0 +1,45 @@
+"""objects: contents that are in the object store, once a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_FIND = text(
+    "SELECT object, size, location FROM objects WHERE project = :project AND sha256 = :sha256"
+)
+_INSERT = text("""
+    INSERT INTO objects (project, sha256, size, location, created_at)
+    VALUES (:project, :sha256, :size, :location, clock_timestamp())
+    ON CONFLICT ON CONSTRAINT uq_objects_sha256 DO NOTHING
+    RETURNING object, size, location
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A row: its number, and what it says of the bytes."""
+
+    object: int
+    size: int
+    location: str
+
+
+async def find(conn: AsyncConnection, project: str, sha256: bytes) -> StoredObject | None:
+    """The object that holds this content."""
+    found = await conn.execute(_FIND, {"project": project, "sha256": sha256})
+    row = found.one_or_none()
+    return StoredObject(*row) if row else None
+
+
+async def ensure(
+    conn: AsyncConnection, project: str, *, sha256: bytes, size: int, location: str
+) -> StoredObject:
+    """Record an object, or return the one that holds this content already."""
+    values = {"project": project, "sha256": sha256, "size": size, "location": location}
+    row = (await conn.execute(_INSERT, values)).one_or_none()
+    there = StoredObject(*row) if row else await find(conn, project, sha256)
+    assert there, "a conflicting row is committed and never deleted meanwhile"
+    return there
