@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent / "runstore"
 FILES = {
     "aio.py": "sync.py",
     "aio_configs.py": "sync_configs.py",
+    "aio_artifacts.py": "sync_artifacts.py",
     "aio_feed.py": "sync_feed.py",
 }
 WORDS = (
@@ -18,6 +19,7 @@ WORDS = (
     ("Safe to share between tasks of one event loop.", "Safe to share between threads."),
     ('"""The feed, asynchronously."""', '"""The feed. Generated from aio_feed.py."""'),
     ('"""Configs, asynchronously."""', '"""Configs. Generated from aio_configs.py."""'),
+    ('"""Artifacts, asynchronously."""', '"""Artifacts. Generated from aio_artifacts.py."""'),
     ("async with aclosing(", "with closing("),
     ("import aclosing", "import closing"),
     ("async def __aenter__", "def __enter__"),
@@ -31,6 +33,7 @@ WORDS = (
     ("AsyncRun", "Run"),
     ("AsyncFeed", "Feed"),
     ("AsyncConfigs", "Configs"),
+    ("AsyncArtifacts", "Artifacts"),
     ("runstore.aio", "runstore.sync"),
     ("aio_transport", "sync_transport"),
     ("asyncio.sleep", "time.sleep"),

@@ -89,6 +89,7 @@ class Store(Protocol):
     def configs(self) -> ConfigStore:
         """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
 
+    @property
     def artifacts(self) -> ArtifactStore:
         """Named results of the runs, whose bytes are in an object store."""
 

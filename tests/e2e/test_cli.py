@@ -229,3 +229,26 @@ def test_what_cannot_be_done_with_configs_is_told_in_a_line(
         output = cli("configs", *arguments, *where, code=1 if said.isupper() else 2)
         assert said in output
         assert "Traceback" not in output
+
+
+def test_artifacts_are_put_listed_and_fetched(dev: ServerProcess, tmp_path: Path) -> None:
+    at = ("--target", dev.target)
+    file, copy = tmp_path / "report.txt", tmp_path / "copy.txt"
+    file.write_bytes(b"all is well" * 100_000)
+    with runstore.Client(dev.target) as client:
+        client.save_run(run_id="run")
+        client.artifacts.link("run", "elsewhere", "https://example.org/x")
+
+    said = cli("artifacts", "put", "run", "out/report", str(file), "--type", "report", *at)
+    again = cli("artifacts", "put", "run", "out/report", str(file), *at)
+    cli("artifacts", "get", "run", "out/report", "-o", str(copy), *at)
+    lines = cli("artifacts", "ls", "run", "--json", *at).splitlines()
+
+    assert said == "out/report version 1\n"
+    assert "was there already" in again
+    assert copy.read_bytes() == file.read_bytes()
+    assert sorted(tmp_path.glob("*.part")) == []
+    assert [json.loads(line)["name"] for line in lines] == ["out/report", "elsewhere"]
+    assert "out/report" in cli("artifacts", "ls", *at)
+    assert "https://example.org/x" in cli("artifacts", "get", "run", "elsewhere", *at, code=1)
+    assert "RUN_NOT_FOUND" in cli("artifacts", "put", "none", "a", str(file), *at, code=1)

@@ -9,8 +9,16 @@ call may raise what `runstore.errors` lists.
 """
 
 from runstore.aio import AsyncClient, AsyncResumed, AsyncRun, connect
+from runstore.aio_artifacts import AsyncArtifacts
 from runstore.aio_configs import AsyncConfigs
 from runstore.aio_feed import AsyncFeed
+from runstore.artifacts import (
+    Artifact,
+    ArtifactFields,
+    ArtifactFilterFields,
+    ArtifactPut,
+    WhichArtifact,
+)
 from runstore.configs import (
     Config,
     ConfigLabel,
@@ -23,10 +31,13 @@ from runstore.configs import (
 )
 from runstore.errors import (
     BY_REASON,
+    ArtifactIsLink,
+    ArtifactNotFound,
     ConfigLabelNotFound,
     ConfigNotFound,
     ConfigVersionNotFound,
     ConsumerNotFound,
+    ContentMismatch,
     DeadlineExceeded,
     IdempotencyMismatch,
     Internal,
@@ -40,6 +51,7 @@ from runstore.errors import (
     Overloaded,
     PositionAhead,
     ProtocolError,
+    RangeBeyondEnd,
     RunCompleted,
     RunNotFound,
     RunstoreError,
@@ -74,6 +86,7 @@ from runstore.fields import (
 from runstore.following import StreamFields
 from runstore.payloads import Payload, Ref, payload_of
 from runstore.sync import Client, Resumed, Run
+from runstore.sync_artifacts import Artifacts
 from runstore.sync_configs import Configs
 from runstore.sync_feed import Feed
 from runstore.values import (
@@ -107,6 +120,14 @@ from runstore.values import (
 __all__ = [
     "BY_REASON",
     "Appended",
+    "Artifact",
+    "ArtifactFields",
+    "ArtifactFilterFields",
+    "ArtifactIsLink",
+    "ArtifactNotFound",
+    "ArtifactPut",
+    "Artifacts",
+    "AsyncArtifacts",
     "AsyncClient",
     "AsyncConfigs",
     "AsyncFeed",
@@ -128,6 +149,7 @@ __all__ = [
     "Configs",
     "Consumer",
     "ConsumerNotFound",
+    "ContentMismatch",
     "DeadlineExceeded",
     "EndOfRun",
     "Event",
@@ -163,6 +185,7 @@ __all__ = [
     "PlanNode",
     "PositionAhead",
     "ProtocolError",
+    "RangeBeyondEnd",
     "Ref",
     "RegisterFields",
     "RegisteredVersion",
@@ -192,6 +215,7 @@ __all__ = [
     "UnknownRef",
     "Usage",
     "Verification",
+    "WhichArtifact",
     "WriterEpochUnknown",
     "WriterFenced",
     "config_digest",

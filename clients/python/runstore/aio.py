@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
+from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore import aio_transport as transport
 from runstore import calls
+from runstore.aio_artifacts import AsyncArtifacts
 from runstore.aio_configs import AsyncConfigs
 from runstore.aio_feed import AsyncFeed
 from runstore.appending import DEFAULT_WINDOW
@@ -43,7 +45,7 @@ from runstore.fields import (
 )
 from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
-from runstore.retry import Backoff
+from runstore.retry import Backoff, Patience
 from runstore.values import (
     Appended,
     Claim,
@@ -182,6 +184,11 @@ class AsyncClient:
         """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
         return AsyncConfigs(self, self.project)
 
+    @property
+    def artifacts(self) -> AsyncArtifacts:
+        """Named results of runs, their bytes in an object store."""
+        return AsyncArtifacts(self, self.project, self._backoff)
+
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
         return transport.Appender(
@@ -201,6 +208,26 @@ class AsyncClient:
                 failure = from_rpc(error)
                 delay = self._backoff.delay(attempt, failure)
                 if delay is None or self._is_closed or time.monotonic() + delay > deadline:
+                    raise failure from None
+                await asyncio.sleep(delay)
+            else:
+                return call.answer(response)
+
+    async def send_stream(
+        self,
+        call: Call[T],
+        requests: Callable[[], AsyncGenerator[Message]],
+        patience: Patience | None,
+    ) -> T:
+        """Send one call of many requests; from the beginning again while `patience` lasts."""
+        method = self._stubs.method(call.service, call.method)
+        while True:
+            try:
+                response = await transport.send_all(method, requests(), self._metadata)
+            except grpc.RpcError as error:
+                failure = from_rpc(error)
+                delay = patience.delay(failure) if patience else None
+                if delay is None or self._is_closed:
                     raise failure from None
                 await asyncio.sleep(delay)
             else:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from runstore.aio_appender import Appender
-from runstore.channels import OPTIONS
+from runstore.artifacts import Data, pieces
+from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence
 
-__all__ = ["Appender", "messages", "open_channel"]
+__all__ = ["Appender", "aside", "chunks", "messages", "open_channel", "send_all"]
+
+T = TypeVar("T")
+DataT = TypeVar("DataT")
 
 Stream = grpc.aio.UnaryStreamCall[Any, Any]
 
@@ -34,3 +39,36 @@ async def messages(call: Stream, silence_seconds: float) -> AsyncGenerator[Messa
         if not isinstance(message, Message):  # grpc.aio.EOF
             return
         yield message
+
+
+async def send_all(method: Any, requests: AsyncGenerator[Message], metadata: Metadata) -> Any:
+    """Send a stream of requests; its answer, which may come before all of them are sent."""
+    call = method(metadata=metadata)
+    try:
+        async with aclosing(requests):
+            async for request in requests:
+                await call.write(request)
+            await call.done_writing()
+    except (grpc.RpcError, asyncio.InvalidStateError):
+        return await call  # over already; the answer says how
+    except BaseException:
+        call.cancel()
+        raise
+    return await call
+
+
+async def aside(work: Callable[[DataT], T], data: DataT) -> T:
+    """Do what keeps a processor or a disk busy without keeping the event loop busy."""
+    return await asyncio.to_thread(work, data)
+
+
+async def chunks(data: Data) -> AsyncGenerator[bytes]:
+    """The data in pieces small enough to send."""
+    if isinstance(data, AsyncIterable):
+        async for chunk in data:
+            for piece in pieces(chunk):
+                yield piece
+        return
+    ready = pieces(data)
+    while piece := await asyncio.to_thread(next, ready, b""):
+        yield piece

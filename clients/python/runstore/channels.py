@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
 from runstore.v1.feed_service_pb2_grpc import FeedServiceStub
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
@@ -47,6 +48,7 @@ class Stubs:
         self.run_service: Any = RunServiceStub(channel)
         self.feed_service: Any = FeedServiceStub(channel)
         self.config_service: Any = ConfigServiceStub(channel)
+        self.artifact_service: Any = ArtifactServiceStub(channel)
 
     def method(self, service: str, name: str) -> Any:
         """The call of one RPC."""

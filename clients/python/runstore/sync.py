@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
+from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore import calls
@@ -40,7 +41,8 @@ from runstore.fields import (
 )
 from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
-from runstore.retry import Backoff
+from runstore.retry import Backoff, Patience
+from runstore.sync_artifacts import Artifacts
 from runstore.sync_configs import Configs
 from runstore.sync_feed import Feed
 from runstore.values import (
@@ -179,6 +181,11 @@ class Client:
         """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
         return Configs(self, self.project)
 
+    @property
+    def artifacts(self) -> Artifacts:
+        """Named results of runs, their bytes in an object store."""
+        return Artifacts(self, self.project, self._backoff)
+
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
         return transport.Appender(
@@ -198,6 +205,26 @@ class Client:
                 failure = from_rpc(error)
                 delay = self._backoff.delay(attempt, failure)
                 if delay is None or self._is_closed or time.monotonic() + delay > deadline:
+                    raise failure from None
+                time.sleep(delay)
+            else:
+                return call.answer(response)
+
+    def send_stream(
+        self,
+        call: Call[T],
+        requests: Callable[[], Generator[Message]],
+        patience: Patience | None,
+    ) -> T:
+        """Send one call of many requests; from the beginning again while `patience` lasts."""
+        method = self._stubs.method(call.service, call.method)
+        while True:
+            try:
+                response = transport.send_all(method, requests(), self._metadata)
+            except grpc.RpcError as error:
+                failure = from_rpc(error)
+                delay = patience.delay(failure) if patience else None
+                if delay is None or self._is_closed:
                     raise failure from None
                 time.sleep(delay)
             else:

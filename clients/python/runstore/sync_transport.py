@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
-from typing import Protocol
+from collections.abc import Callable, Generator
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
-from runstore.channels import OPTIONS
+from runstore.artifacts import Data, pieces
+from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence
 from runstore.sync_appender import Appender
 
-__all__ = ["Appender", "messages", "open_channel"]
+__all__ = ["Appender", "aside", "chunks", "messages", "open_channel", "send_all"]
+
+T = TypeVar("T")
+DataT = TypeVar("DataT")
 
 
 class Stream(Protocol):
@@ -53,3 +57,32 @@ def messages(call: Stream, silence_seconds: float) -> Generator[Message]:
 def _give_up(call: Stream, is_silent: threading.Event) -> None:
     is_silent.set()
     call.cancel()
+
+
+def send_all(method: Any, requests: Generator[Message], metadata: Metadata) -> Any:
+    """Send a stream of requests; its answer, which may come before all of them are sent."""
+    failures: list[Exception] = []
+
+    def given() -> Generator[Message]:
+        try:
+            yield from requests
+        except Exception as error:
+            failures.append(error)
+            raise  # ends the call as failed, not as complete
+
+    try:
+        return method(given(), metadata=metadata)
+    except grpc.RpcError:
+        if failures:
+            raise failures[0] from None
+        raise
+
+
+def aside(work: Callable[[DataT], T], data: DataT) -> T:
+    """Do it here and now."""
+    return work(data)
+
+
+def chunks(data: Data) -> Generator[bytes]:
+    """The data in pieces small enough to send."""
+    yield from pieces(data)

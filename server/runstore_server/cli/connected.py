@@ -14,6 +14,7 @@ Target = Annotated[
     typer.Option(help="Server, host:port; else $RUNSTORE_TARGET, else localhost:7411."),
 ]
 Project = Annotated[str, typer.Option(help="The project.", envvar="RUNSTORE_PROJECT")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 
 

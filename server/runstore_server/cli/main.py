@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from runstore_server.cli import configs, feed, health, migrate, relay, runs, serve, sinks
+from runstore_server.cli import (
+    artifacts,
+    configs,
+    feed,
+    health,
+    migrate,
+    relay,
+    runs,
+    serve,
+    sinks,
+)
 
 app = typer.Typer(
     help="The durable record of agent runs: a gRPC service on Postgres.\n\n"
@@ -24,3 +34,4 @@ app.add_typer(configs.app, name="configs")
 app.add_typer(feed.app, name="feed")
 app.add_typer(relay.statistics, name="statistics")
 app.add_typer(sinks.app, name="sinks")
+app.add_typer(artifacts.app, name="artifacts")

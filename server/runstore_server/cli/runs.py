@@ -17,11 +17,10 @@ from runstore import (
 )
 
 from runstore_server.cli import shown
-from runstore_server.cli.connected import AsJson, Project, Target, connected
+from runstore_server.cli.connected import AsJson, Project, RunId, Target, connected
 
 app = typer.Typer(help="Look at recorded runs.", no_args_is_help=True)
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 FromSeq = Annotated[int, typer.Option(help="First seq to show.", min=0)]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Only this type; repeatable.")]
 
