@@ -24,6 +24,7 @@ from runstore_migrations import schema
 from runstore_server.app import App
 from runstore_server.settings import Settings
 from runstore_storage.engine import connect
+from runstore_storage.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
 if TYPE_CHECKING:
@@ -48,7 +49,13 @@ async def db_schema(database_url: str) -> AsyncIterator[str]:
     shutil.rmtree(objects_folder(name), ignore_errors=True)
 
 
-def make_store(database_url: str, db_schema: str, *, poll_interval: float = 0.5) -> PostgresStore:
+def make_store(
+    database_url: str,
+    db_schema: str,
+    *,
+    poll_interval: float = 0.5,
+    large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
+) -> PostgresStore:
     return PostgresStore(
         database_url,
         schema=db_schema,
@@ -56,6 +63,7 @@ def make_store(database_url: str, db_schema: str, *, poll_interval: float = 0.5)
         append_lanes=2,
         poll_interval=poll_interval,
         objects_url=objects_folder(db_schema).as_uri(),
+        large_payloads=large_payloads,
     )
 
 

@@ -513,5 +513,25 @@ CREATE TRIGGER tr_artifacts_append_only BEFORE UPDATE ON artifacts
 
 UPDATE schema_version SET version_num='0010' WHERE schema_version.version_num = '0009';
 
+-- Running upgrade 0010 -> 0011
+
+ALTER TABLE events ADD COLUMN IF NOT EXISTS payload_blob bigint;
+
+ALTER TABLE outputs ADD COLUMN IF NOT EXISTS payload_blob bigint;
+
+ALTER TABLE blobs
+        DROP CONSTRAINT IF EXISTS ck_blobs_place,
+        ADD COLUMN IF NOT EXISTS location text,
+        ALTER COLUMN data DROP NOT NULL,
+        ADD CONSTRAINT ck_blobs_place CHECK (num_nonnulls(data, location) = 1) NOT VALID;
+
+COMMIT;
+
+ALTER TABLE blobs VALIDATE CONSTRAINT ck_blobs_place;
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0011' WHERE schema_version.version_num = '0010';
+
 COMMIT;
 

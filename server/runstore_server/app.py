@@ -9,6 +9,7 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
+from runstore_storage.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.store import Store
 
@@ -42,6 +43,9 @@ def open_store(settings: Settings, url: str) -> PostgresStore:
         append_lanes=settings.append_lanes,
         poll_interval=settings.poll_interval,
         objects_url=settings.objects_location,
+        large_payloads=LargePayloads(
+            settings.payload_inline_bytes, to_objects=settings.large_payloads == "objects"
+        ),
     )
 
 

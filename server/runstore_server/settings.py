@@ -42,6 +42,15 @@ class Settings(BaseSettings):
         " az://..., with the variables of those stores' own tools (AWS_REGION, ...); unset means"
         " the folder `objects` in RUNSTORE_DATA_DIR. Processes of one database need the same.",
     )
+    payload_inline_bytes: int = Field(
+        default=1 << 20,
+        ge=1 << 10,
+        description="Payloads of events and outputs above this are kept beside their rows.",
+    )
+    large_payloads: Literal["postgres", "objects"] = Field(
+        default="postgres",
+        description="Where those are kept: in a table of blobs, or in the object store.",
+    )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=7411, ge=0, le=65535, description="Port; 0 picks a free one.")
     http: bool = Field(default=True, description="Whether the read-only HTTP side is served.")

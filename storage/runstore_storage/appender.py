@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runstore_storage.engine import is_rolled_back, writing
 from runstore_storage.errors import Overloaded, RunNotFound, StorageError, StorageUnavailable
+from runstore_storage.offloading import Offloading
 from runstore_storage.records import Appended, Event, Guard, RunKey
 from runstore_storage.writing import PreparedEvent, find_known, lock_runs, prepare, store
 
@@ -52,9 +54,16 @@ class Appender:
     """Commits appends in groups; `wake` hears which runs grew, after their commit."""
 
     def __init__(
-        self, engine: AsyncEngine, wake: Callable[[Collection[RunKey]], None], *, lanes: int
+        self,
+        engine: AsyncEngine,
+        offloading: Offloading,
+        wake: Callable[[Collection[RunKey]], None],
+        *,
+        lanes: int,
     ) -> None:
         self._engine = engine
+        self._offloading = offloading
+        self._packing: dict[RunKey, asyncio.Future[None]] = {}
         self._wake = wake
         self._lanes = [_Lane(self._commit) for _ in range(lanes)]
 
@@ -63,11 +72,44 @@ class Appender:
     ) -> tuple[Appended, ...]:
         """Append all or none; the caller's cancellation does not take the events back."""
         prepared = prepare(events)
-        size = sum(len(each.payload.data) for each in events if each.payload)
+        if key in self._packing or any(self._offloading.is_large(e.payload) for e in events):
+            async with self._packed(key, prepared) as packed:
+                waiting = self._queued(key, packed, guard)
+        else:
+            waiting = self._queued(key, prepared, guard)
+        return await asyncio.shield(waiting.answered)
+
+    def _queued(self, key: RunKey, prepared: tuple[PreparedEvent, ...], guard: Guard) -> _Waiting:
+        size = sum(
+            len(each.payload.data) for each in (one.event for one in prepared) if each.payload
+        )
         waiting = _Waiting(key, prepared, guard, size)
         lane = zlib.crc32(f"{key.project}\0{key.run_id}".encode()) % len(self._lanes)
         self._lanes[lane].put(waiting)
-        return await asyncio.shield(waiting.answered)
+        return waiting
+
+    @asynccontextmanager
+    async def _packed(
+        self, key: RunKey, prepared: tuple[PreparedEvent, ...]
+    ) -> AsyncIterator[tuple[PreparedEvent, ...]]:
+        """The events with their large payloads moved out, when all asked for before are queued.
+
+        Moving takes its time, and what a run's writer sends meanwhile must not overtake.
+        """
+        before, mine = self._packing.get(key), asyncio.get_running_loop().create_future()
+        self._packing[key] = mine
+        try:
+            packed = await self._offloading.pack_events(key, prepared)
+            if before:
+                await asyncio.wait([before])
+            yield packed
+        finally:
+            if before and not before.done():
+                before.add_done_callback(lambda _: mine.set_result(None))
+            else:
+                mine.set_result(None)
+            if self._packing[key] is mine:
+                del self._packing[key]
 
     async def close(self) -> None:
         """Commit what waits, then stop."""

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from runstore_storage import chain, snapshots
 from runstore_storage.errors import OutcomeConflict, OutcomeRequired, RunCompleted
+from runstore_storage.offloading import Offloading
 from runstore_storage.records import (
     RUN_COMPLETED,
     CompletedRun,
@@ -25,6 +26,7 @@ from runstore_storage.records import (
 from runstore_storage.snapshots import PreparedSnapshot, prepare_snapshot
 from runstore_storage.sql import outputs
 from runstore_storage.sql import snapshots as snapshot_rows
+from runstore_storage.sql.blobs import NewBlob, store_blobs
 from runstore_storage.writing import PreparedEvent, RunWrite, find_known, new_id, prepare
 
 _STATUS = {
@@ -42,10 +44,12 @@ class PreparedCompletion:
     body_hash: bytes
     events: tuple[PreparedEvent, ...]
     snapshot: PreparedSnapshot | None
+    blob: NewBlob | None
+    """What the output's payload is kept as, where that is large."""
 
 
 async def prepare_completion(
-    engine: AsyncEngine, key: RunKey, completion: Completion
+    engine: AsyncEngine, offloading: Offloading, key: RunKey, completion: Completion
 ) -> PreparedCompletion:
     body_hash = chain.completion_hash(completion)
     final = completion.final_snapshot
@@ -54,8 +58,9 @@ async def prepare_completion(
     return PreparedCompletion(
         completion,
         body_hash,
-        prepare(completion.events),
+        await offloading.pack_events(key, prepare(completion.events)),
         await prepare_snapshot(engine, key, final) if final else None,
+        await offloading.pack(key, completion.output.payload),
     )
 
 
@@ -84,7 +89,15 @@ async def complete(
                 write.record(event)
         await _end(conn, write, prepared, revision)
     stored = StoredOutput(prepared.completion.output, head.usage, outcome, revision, write.now)
-    await outputs.insert(conn, run, stored, body_hash=prepared.body_hash)
+    blob = prepared.blob
+    numbers = await store_blobs(conn, [(run, blob)] if blob else [])
+    await outputs.insert(
+        conn,
+        run,
+        stored,
+        body_hash=prepared.body_hash,
+        blob=numbers[run, blob.sha256] if blob else None,
+    )
     write.touch()
     return CompletedRun(head.status, head.last_seq, revision, write.now, deduplicated=False)
 

@@ -105,6 +105,13 @@ class Objects:
             yield bytes(piece)
             offset, length = offset + len(piece), length - len(piece)
 
+    async def read_all(self, key: str) -> AsyncIterator[bytes]:
+        """Yield the whole of an object."""
+        with self._translated(key):
+            size = (await obstore.head_async(self._store, key))["size"]
+        async for piece in self.read(key, 0, size):
+            yield piece
+
     async def exists(self, key: str) -> bool:
         """Whether something was put under the key."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from runstore_storage.errors import (
 )
 from runstore_storage.manifests import metadata_terms
 from runstore_storage.objects import Objects
+from runstore_storage.offloading import LargePayloads, Offloading
 from runstore_storage.paging import event_page
 from runstore_storage.postgres_artifacts import PostgresArtifacts
 from runstore_storage.postgres_configs import PostgresConfigs
@@ -87,6 +89,7 @@ class PostgresStore:
         append_lanes: int,
         poll_interval: float,
         objects_url: str,
+        large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
     ) -> None:
         objects = Objects(objects_url)
         self._engine = open_engine(url, schema=schema, pool_size=pool_size)
@@ -97,10 +100,15 @@ class PostgresStore:
             self._tails,
             schema=schema,
         )
-        self.feed = PostgresFeed(self._engine, self._wakeups, poll_interval=poll_interval)
+        self._offloading = Offloading(self._engine, objects, large_payloads)
+        self.feed = PostgresFeed(
+            self._engine, self._wakeups, self._offloading, poll_interval=poll_interval
+        )
         self.configs = PostgresConfigs(self._engine)
-        self._appender = Appender(self._engine, self._wakeups.announce, lanes=append_lanes)
-        self._saver = RunSaver(self._engine)
+        self._appender = Appender(
+            self._engine, self._offloading, self._wakeups.announce, lanes=append_lanes
+        )
+        self._saver = RunSaver(self._engine, self._offloading)
         self._in_flight: set[asyncio.Task[object]] = set()
         self.artifacts = PostgresArtifacts(self._engine, objects, self._to_the_end)
 
@@ -154,9 +162,10 @@ class PostgresStore:
     ) -> EventPage:
         async with reading(self._engine) as conn:
             head = await self._head(conn, key)
-            return await event_page(
+            page = await event_page(
                 conn, head, from_seq, limit=limit, where=where, max_bytes=PAGE_BYTES
             )
+        return await self._filled(page)
 
     def wake_all(self) -> None:
         self._tails.wake_all()
@@ -179,7 +188,7 @@ class PostgresStore:
         return await self._to_the_end(self._put_snapshot(key, step))
 
     async def _put_snapshot(self, key: RunKey, step: Step) -> PutSnapshotAnswer:
-        prepared = await step.prepare(self._engine, key)
+        prepared = await step.prepare(self._engine, self._offloading, key)
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
             answer = await put_step(conn, write, prepared)
@@ -255,7 +264,7 @@ class PostgresStore:
             resumed = await resume(conn, write, asked)
         if write.new_events:
             self._wakeups.announce([key])
-        return resumed
+        return replace(resumed, events=await self._filled(resumed.events))
 
     async def complete_run(
         self, key: RunKey, completion: Completion, guard: Guard = NO_GUARD
@@ -265,7 +274,7 @@ class PostgresStore:
     async def _complete_run(
         self, key: RunKey, completion: Completion, guard: Guard
     ) -> CompletedRun:
-        prepared = await prepare_completion(self._engine, key, completion)
+        prepared = await prepare_completion(self._engine, self._offloading, key, completion)
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
             completed = await complete(conn, write, prepared, guard)
@@ -281,7 +290,8 @@ class PostgresStore:
             found = await outputs.get(conn, head.run, revision)
         if found is None:
             raise OutputNotFound(key.run_id, revision)
-        return found
+        payload = await self._offloading.unpack(found.output.payload)
+        return replace(found, output=replace(found.output, payload=payload))
 
     async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
         async with reading(self._engine) as conn:
@@ -290,7 +300,13 @@ class PostgresStore:
             if run is None:
                 raise RunNotFound(key)
             return await verify(
-                conn, run, head, from_seq=from_seq, max_events=max_events, page_bytes=PAGE_BYTES
+                conn,
+                run,
+                head,
+                from_seq=from_seq,
+                max_events=max_events,
+                page_bytes=PAGE_BYTES,
+                offloading=self._offloading,
             )
 
     async def close(self) -> None:
@@ -312,6 +328,10 @@ class PostgresStore:
         self._in_flight.discard(task)
         if not task.cancelled():
             task.exception()  # seen, also when the caller is gone
+
+    async def _filled(self, page: EventPage) -> EventPage:
+        """The page with the payloads that are kept elsewhere."""
+        return replace(page, events=await self._offloading.filled(page.events))
 
     async def _head(self, conn: AsyncConnection, key: RunKey) -> Head:
         head = await heads.find(conn, key)

@@ -25,8 +25,10 @@ from runstore_storage.feed_records import (
     sink_duty,
 )
 from runstore_storage.feed_store import EVERY_ENTRY, EVERY_PROJECT
+from runstore_storage.offloading import Offloading
 from runstore_storage.signals import Signal
 from runstore_storage.sql import consumers, dead_letters, duties, feed, outbox, usage_counts
+from runstore_storage.sql.columns import Away
 from runstore_storage.sql.feed import FeedRange
 from runstore_storage.wakeups import Wakeups
 
@@ -40,8 +42,16 @@ _log = logging.getLogger(__name__)
 class PostgresFeed:
     """Made by `PostgresStore`, whose connections and wake-ups it shares."""
 
-    def __init__(self, engine: AsyncEngine, wakeups: Wakeups, *, poll_interval: float) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        wakeups: Wakeups,
+        offloading: Offloading,
+        *,
+        poll_interval: float,
+    ) -> None:
         self._engine = engine
+        self._offloading = offloading
         self._wakeups = wakeups
         self._poll_interval = poll_interval
         self._polling = asyncio.create_task(self._poll())
@@ -125,7 +135,17 @@ class PostgresFeed:
             next_position = chosen[-1].last_position + 1
         else:
             next_position = max(first, last_position + 1)
-        return FeedPage(tuple(entries), next_position, last_position)
+        return FeedPage(await self._filled(entries), next_position, last_position)
+
+    async def _filled(self, entries: Sequence[FeedEntry]) -> tuple[FeedEntry, ...]:
+        """The entries with the payloads that are kept elsewhere."""
+        if not any(isinstance(entry.recorded.event.payload, Away) for entry in entries):
+            return tuple(entries)
+        whole = await self._offloading.filled([entry.recorded for entry in entries])
+        return tuple(
+            replace(entry, recorded=recorded)
+            for entry, recorded in zip(entries, whole, strict=True)
+        )
 
     async def read_entry(self, position: int) -> FeedEntry | None:
         page = await self.read_feed(EVERY_PROJECT, position, limit=1)

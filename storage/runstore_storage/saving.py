@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from runstore_storage import chain
 from runstore_storage.completing import PreparedCompletion, complete, prepare_completion
 from runstore_storage.errors import IdempotencyMismatch, RunNotFound
+from runstore_storage.offloading import Offloading
 from runstore_storage.pinning import pin
 from runstore_storage.records import Guard, NewRun, Outcome, Run, RunKey, RunStatus, SavedRun, Usage
 from runstore_storage.sql import heads, partitions, runs
@@ -22,8 +23,9 @@ FIRST_EPOCH = 1
 class RunSaver:
     """Saves runs and sees to it that their partitions exist."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, offloading: Offloading) -> None:
         self._engine = engine
+        self._offloading = offloading
         self._partitions: set[int] = set()
 
     async def prepare(self, new: NewRun) -> tuple[NewRun, PreparedCompletion | None]:
@@ -32,7 +34,9 @@ class RunSaver:
         if named.completion is None:
             return named, None
         key = RunKey(named.project, named.run_id)
-        return named, await prepare_completion(self._engine, key, named.completion)
+        return named, await prepare_completion(
+            self._engine, self._offloading, key, named.completion
+        )
 
     async def save(
         self, conn: AsyncConnection, new: NewRun, completion: PreparedCompletion | None

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from runstore_storage import chain, snapshots
+from runstore_storage.offloading import Offloading
 from runstore_storage.records import (
     RUN_PAUSED,
     RUN_REPLANNED,
@@ -53,7 +54,9 @@ class Step:
             return f"snapshot:{self.snapshot.namespace}/{self.snapshot.snapshot_id}"
         return ""
 
-    async def prepare(self, engine: AsyncEngine, key: RunKey) -> PreparedStep:
+    async def prepare(
+        self, engine: AsyncEngine, offloading: Offloading, key: RunKey
+    ) -> PreparedStep:
         """Hash and compress what can be before any lock is taken."""
         named = self.snapshot
         if not named.snapshot_id:
@@ -72,7 +75,8 @@ class Step:
                 )
             ),
         )
-        return PreparedStep(self, body_hash, prepare(self.events), snapshot)
+        events = await offloading.pack_events(key, prepare(self.events))
+        return PreparedStep(self, body_hash, events, snapshot)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,7 @@ events = Table(
     Column("is_terminal", Boolean, nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("payload_blob", BigInteger),
     PrimaryKeyConstraint("run", "seq", name="pk_events"),
     UniqueConstraint("run", "event_id", name="uq_events_event_id"),
     CheckConstraint("seq >= 1", name="ck_events_seq"),
@@ -236,10 +237,12 @@ blobs = Table(
     Column("is_json", Boolean, nullable=False),
     _text("content_type"),
     Column("raw_bytes", Integer, nullable=False),
-    Column("data", LargeBinary, nullable=False),
+    Column("data", LargeBinary),
+    Column("location", Text),
     PrimaryKeyConstraint("run", "blob", name="pk_blobs"),
     UniqueConstraint("run", "sha256", name="uq_blobs_sha256"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_blobs_run"),
+    CheckConstraint("num_nonnulls(data, location) = 1", name="ck_blobs_place"),
 )
 
 snapshots = Table(
@@ -297,6 +300,7 @@ outputs = Table(
     *_usage(nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
     _time("completed_at"),
+    Column("payload_blob", BigInteger),
     PrimaryKeyConstraint("run", "revision", name="pk_outputs"),
     UniqueConstraint("run", "body_hash", name="uq_outputs_body_hash"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_outputs_run"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage import chain
+from runstore_storage.offloading import Offloading, PayloadLost
 from runstore_storage.records import EventFilter, RecordedEvent, Run, Verification
 from runstore_storage.sql import events
 from runstore_storage.sql.heads import Head
@@ -26,6 +27,7 @@ async def verify(
     from_seq: int,
     max_events: int,
     page_bytes: int,
+    offloading: Offloading,
 ) -> Verification:
     """Check events from `from_seq` on, at most `max_events` of them, against `head`."""
     first = max(from_seq, 1)
@@ -44,7 +46,7 @@ async def verify(
                 where=EventFilter(),
             )
             for place, event in enumerate(page or [None], first + checked):
-                chain_end = _next(chain_end, place, event)
+                chain_end = _next(chain_end, place, await _whole(conn, event, offloading))
             checked += len(page)
         if last == head.last_seq and chain_end != head.last_hash:
             raise ChainBroken(last, "the last event is not the one the run's head names")
@@ -63,6 +65,16 @@ async def _start(conn: AsyncConnection, run: Run, head: Head, first: int) -> byt
     if before is None:
         raise ChainBroken(first - 1, "the event before the first one to check is missing")
     return before
+
+
+async def _whole(
+    conn: AsyncConnection, event: RecordedEvent | None, offloading: Offloading
+) -> RecordedEvent | None:
+    """The event with its payload."""
+    try:
+        return next(iter(await offloading.filled([event], conn))) if event else None
+    except PayloadLost:
+        return event  # without it, which its hash does not fit
 
 
 def _next(previous: bytes, seq: int, found: RecordedEvent | None) -> bytes:

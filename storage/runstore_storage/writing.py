@@ -20,6 +20,7 @@ from runstore_storage.errors import (
 )
 from runstore_storage.records import Appended, Event, Guard, RecordedEvent, RunKey
 from runstore_storage.sql import events, heads, outbox
+from runstore_storage.sql.blobs import NewBlob, store_blobs
 from runstore_storage.sql.events import KnownEvent, NewEvent
 from runstore_storage.sql.heads import Head
 
@@ -32,6 +33,8 @@ class PreparedEvent:
 
     event: Event
     body_hash: bytes
+    blob: NewBlob | None = None
+    """What its payload is kept as, where that is large."""
 
 
 def new_id() -> str:
@@ -109,7 +112,9 @@ class RunWrite:
         seq = head.last_seq + 1
         link = chain.link_hash(head.last_hash, seq, self.now, prepared.body_hash)
         recorded = RecordedEvent(seq, self.now, link, event)
-        self._new.append(NewEvent(head.run, recorded, prepared.body_hash, is_terminal))
+        self._new.append(
+            NewEvent(head.run, recorded, prepared.body_hash, is_terminal, prepared.blob)
+        )
         self._known[event.event_id] = KnownEvent(seq, self.now, link, prepared.body_hash)
         head.last_seq, head.last_hash, head.updated_at = seq, link, self.now
         if event.usage:
@@ -155,7 +160,9 @@ async def store(conn: AsyncConnection, writes: Iterable[RunWrite]) -> None:
     changed = list(writes)
     appended = [write for write in changed if write.new_events]
     if appended:
-        await events.insert(conn, [new for write in appended for new in write.new_events])
+        new = [each for write in appended for each in write.new_events]
+        numbers = await store_blobs(conn, [(each.run, each.blob) for each in new if each.blob])
+        await events.insert(conn, new, numbers)
         await outbox.insert(conn, [_range(write) for write in appended])
     await heads.update(conn, [write.head for write in changed])
 

@@ -288,8 +288,9 @@ async def test_the_synchronous_client_does_the_same(
             ]
             assert sync.artifacts.read(run_id="run", name="a") == data
             assert [each.name for each in sync.artifacts.list("run")] == ["a"]
-            with pytest.raises(TypeError):
-                sync.artifacts.upload("run", "a", aiter(_never()))
+            for unfit in (aiter(_never()), "a.txt"):
+                with pytest.raises(TypeError):
+                    sync.artifacts.upload("run", "a", unfit)
             return [put.deduplicated for put in puts]
 
     assert await asyncio.to_thread(use) == [False, True, True]

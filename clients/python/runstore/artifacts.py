@@ -176,6 +176,8 @@ def pieces(data: Data) -> Iterator[bytes]:
         view = memoryview(data).cast("B")
         for start in range(0, len(view), CHUNK_BYTES):
             yield bytes(view[start : start + CHUNK_BYTES])
+    elif isinstance(data, str):
+        raise TypeError("a str is neither bytes nor a path: encode it, or make it a pathlib.Path")
     elif isinstance(data, AsyncIterable):
         raise TypeError("asynchronous chunks are for the asynchronous client")
     else:

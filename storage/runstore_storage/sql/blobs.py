@@ -1,8 +1,8 @@
-"""blobs: the contents of snapshot parts, once a run."""
+"""blobs: the contents of snapshot parts and of large payloads, once a run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -17,6 +17,7 @@ _COLUMNS = (
     ("content_type", "text"),
     ("raw_bytes", "integer"),
     ("data", "bytea"),
+    ("location", "text"),
 )
 _INSERT = text(insert_rows("blobs", _COLUMNS) + " RETURNING sha256, blob, is_json, content_type")
 _FIND = text(
@@ -29,6 +30,12 @@ _READ = text(
     " JOIN blobs b ON b.run = k.run AND b.blob = k.blob"
 )
 
+_PLACES = text(
+    "SELECT b.run, b.blob, b.raw_bytes, b.data, b.location"
+    " FROM unnest(CAST(:runs AS bigint[]), CAST(:blobs AS bigint[])) AS k(run, blob)"
+    " JOIN blobs b ON b.run = k.run AND b.blob = k.blob"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class NewBlob:
@@ -36,7 +43,18 @@ class NewBlob:
     is_json: bool
     content_type: str
     raw_bytes: int
-    data: bytes
+    data: bytes | None
+    location: str | None = None
+    """Where in the object store the data is, where it is not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob's data, or where in the object store it is."""
+
+    raw_bytes: int
+    data: bytes | None
+    location: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,15 @@ async def find(conn: AsyncConnection, run: int, hashes: Collection[bytes]) -> di
 async def insert(conn: AsyncConnection, run: int, new: Sequence[NewBlob]) -> dict[bytes, BlobRef]:
     """Insert blobs that are not there."""
     rows = [
-        (run, each.sha256, each.is_json, each.content_type, each.raw_bytes, each.data)
+        (
+            run,
+            each.sha256,
+            each.is_json,
+            each.content_type,
+            each.raw_bytes,
+            each.data,
+            each.location,
+        )
         for each in new
     ]
     found = await conn.execute(_INSERT, by_column(_COLUMNS, rows))
@@ -71,3 +97,29 @@ async def read(
     runs, blobs = zip(*wanted, strict=True)
     found = await conn.execute(_READ, {"runs": list(runs), "blobs": list(blobs)})
     return {(row[0], row[1]): row[2] for row in found}
+
+
+async def find_places(
+    conn: AsyncConnection, wanted: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], StoredBlob]:
+    """The data of (run, blob) pairs, or where it is."""
+    runs, blobs = zip(*wanted, strict=True)
+    found = await conn.execute(_PLACES, {"runs": list(runs), "blobs": list(blobs)})
+    return {(row[0], row[1]): StoredBlob(*row[2:]) for row in found}
+
+
+async def store_blobs(
+    conn: AsyncConnection, new: Iterable[tuple[int, NewBlob]]
+) -> dict[tuple[int, bytes], int]:
+    """Insert blobs their runs do not have, under the runs' locks; all their numbers."""
+    by_run: dict[int, dict[bytes, NewBlob]] = {}
+    for run, blob in new:
+        by_run.setdefault(run, {})[blob.sha256] = blob
+    numbers: dict[tuple[int, bytes], int] = {}
+    for run, wanted in by_run.items():
+        there = await find(conn, run, wanted)
+        missing = [blob for name, blob in wanted.items() if name not in there]
+        if missing:
+            there |= await insert(conn, run, missing)
+        numbers |= {(run, name): ref.blob for name, ref in there.items()}
+    return numbers

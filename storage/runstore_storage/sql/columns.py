@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from runstore_storage.records import Payload, Usage
 
@@ -10,6 +11,19 @@ USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", 
 
 PayloadColumns = tuple[str | None, bytes | None, str | None]
 UsageColumns = tuple[int | None, int | None, int | None, int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Away(Payload):
+    """Stands for a payload kept as a blob until it is put back; empty, of the payload's kind."""
+
+    place: tuple[int, int] = (0, 0)
+    """The blob's run and number."""
+
+    def filled(self, data: bytes) -> Payload:
+        """The payload of the blob's bytes."""
+        content = data.decode() if isinstance(self.content, str) else data
+        return Payload(content, self.content_type)
 
 
 def payload_columns(payload: Payload | None) -> PayloadColumns:
@@ -25,6 +39,17 @@ def payload_of(json: str | None, binary: bytes | None, content_type: str | None)
     """The payload of its columns."""
     content = binary if json is None else json
     return None if content is None else Payload(content, content_type or "")
+
+
+def away_columns(payload: Payload | None) -> PayloadColumns:
+    """What the columns hold of a payload that is kept as a blob: its kind and media type."""
+    assert payload
+    return None, None if isinstance(payload.content, str) else b"", payload.content_type
+
+
+def away_of(run: int, blob: int, binary: bytes | None, content_type: str | None) -> Away:
+    """What stands for a payload kept as a blob."""
+    return Away("" if binary is None else b"", content_type or "", (run, blob))
 
 
 def usage_columns(usage: Usage | None) -> UsageColumns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +11,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage.records import Event, EventFilter, RecordedEvent, Usage
+from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import (
     USAGE,
     array_literal,
+    away_columns,
+    away_of,
     by_column,
     insert_rows,
     payload_columns,
@@ -35,6 +38,7 @@ _NEW_COLUMNS = (
     ("payload_binary", "bytea"),
     ("payload_type", "text"),
     ("payload_bytes", "integer"),
+    ("payload_blob", "bigint"),
     *((name, "bigint") for name in USAGE),
     ("trace_parent", "text"),
     ("occurred_at", "timestamptz"),
@@ -49,6 +53,7 @@ SELECTED = (
     "seq, recorded_at, hash, type, event_id, payload_json::text, payload_binary, payload_type,"
     " node_id, actor, model, tool, tags, trace_parent, occurred_at, payload_bytes, "
     + ", ".join(USAGE)
+    + ", run, payload_blob"
 )
 
 # Large payloads stay in TOAST until the outer query lets them through, so a page reads what it
@@ -80,6 +85,7 @@ class NewEvent:
     recorded: RecordedEvent
     body_hash: bytes
     is_terminal: bool
+    blob: NewBlob | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,11 @@ class KnownEvent:
     body_hash: bytes
 
 
-async def insert(conn: AsyncConnection, new: Sequence[NewEvent]) -> None:
-    """Insert events of any runs with one statement."""
-    await conn.execute(_INSERT, by_column(_NEW_COLUMNS, [_row(each) for each in new]))
+async def insert(
+    conn: AsyncConnection, new: Sequence[NewEvent], blobs: Mapping[tuple[int, bytes], int]
+) -> None:
+    """Insert events of any runs with one statement; `blobs` are the numbers of theirs."""
+    await conn.execute(_INSERT, by_column(_NEW_COLUMNS, [_row(each, blobs) for each in new]))
 
 
 async def find(
@@ -153,7 +161,9 @@ def recorded_event(row: Sequence[Any]) -> RecordedEvent:
         event=Event(
             type=row[3],
             event_id=row[4],
-            payload=payload_of(row[5], row[6], row[7]),
+            payload=payload_of(row[5], row[6], row[7])
+            if row[22] is None
+            else away_of(row[21], row[22], row[6], row[7]),
             node_id=row[8],
             actor=row[9],
             model=row[10],
@@ -181,7 +191,7 @@ def conditions(where: EventFilter) -> tuple[str, dict[str, list[str]]]:
     )
 
 
-def _row(new: NewEvent) -> tuple[object, ...]:
+def _row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[object, ...]:
     recorded, event = new.recorded, new.recorded.event
     return (
         new.run,
@@ -193,8 +203,9 @@ def _row(new: NewEvent) -> tuple[object, ...]:
         event.model,
         event.tool,
         array_literal(event.tags) if event.tags else "{}",
-        *payload_columns(event.payload),
+        *(away_columns(event.payload) if new.blob else payload_columns(event.payload)),
         len(event.payload.data) if event.payload else 0,
+        blobs[new.run, new.blob.sha256] if new.blob else None,
         *usage_columns(event.usage),
         event.trace_parent,
         event.occurred_at,

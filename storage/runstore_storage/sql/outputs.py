@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runstore_storage.records import Outcome, Output, StoredOutput, Usage
 from runstore_storage.sql.columns import (
     USAGE,
+    away_columns,
+    away_of,
     by_column,
     insert_rows,
     payload_columns,
@@ -24,6 +26,7 @@ _COLUMNS = (
     ("payload_json", "json"),
     ("payload_binary", "bytea"),
     ("payload_type", "text"),
+    ("payload_blob", "bigint"),
     ("schema_hash", "text"),
     ("plan_version_id", "text"),
     ("provenance_json", "json"),
@@ -41,7 +44,7 @@ _GET = text(
     "SELECT payload_json::text, payload_binary, payload_type, schema_hash, plan_version_id,"
     " provenance_json::text, provenance_binary, provenance_type,"
     " statistics_json::text, statistics_binary, statistics_type,"
-    f" {', '.join(USAGE)}, outcome, revision, completed_at FROM outputs"
+    f" {', '.join(USAGE)}, outcome, revision, completed_at, run, payload_blob FROM outputs"
     " WHERE run = :run AND (revision = :revision OR :revision = 0)"
     " ORDER BY revision DESC LIMIT 1"
 )
@@ -52,15 +55,21 @@ _LATEST = text("SELECT coalesce(max(revision), 0) FROM outputs WHERE run = :run"
 
 
 async def insert(
-    conn: AsyncConnection, run: int, stored: StoredOutput, *, body_hash: bytes
+    conn: AsyncConnection,
+    run: int,
+    stored: StoredOutput,
+    *,
+    body_hash: bytes,
+    blob: int | None = None,
 ) -> None:
-    """Store a revision."""
+    """Store a revision; `blob` is the number of the one its payload is kept as."""
     output = stored.output
     row = (
         run,
         stored.revision,
         int(stored.outcome),
-        *payload_columns(output.payload),
+        *(payload_columns(output.payload) if blob is None else away_columns(output.payload)),
+        blob,
         output.schema_hash,
         output.plan_version_id,
         *payload_columns(output.provenance),
@@ -93,7 +102,9 @@ async def get(conn: AsyncConnection, run: int, revision: int) -> StoredOutput | 
         return None
     return StoredOutput(
         output=Output(
-            payload=payload_of(*row[0:3]),
+            payload=payload_of(*row[0:3])
+            if row[20] is None
+            else away_of(row[19], row[20], row[1], row[2]),
             schema_hash=row[3],
             plan_version_id=row[4],
             provenance=payload_of(*row[5:8]),

@@ -1,0 +1,258 @@
+"""Large payloads are kept as blobs, and nobody who reads sees a difference."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_store, objects_folder
+from runstore_storage.errors import (
+    IdempotencyMismatch,
+    RunCompleted,
+    SeqConflict,
+    StorageUnavailable,
+)
+from runstore_storage.feed_records import RELAY
+from runstore_storage.objects import Objects
+from runstore_storage.offloading import LargePayloads, PayloadLost
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.records import (
+    Completion,
+    Event,
+    Guard,
+    NewRun,
+    Outcome,
+    Output,
+    Payload,
+    RunKey,
+    Snapshot,
+)
+from runstore_storage.store import EVERY_EVENT
+
+INLINE = 2000
+LARGE_TEXT = Payload('{"b": 1.0, "a": "\\u0000\u00e4", "b": [' + "1," * 2000 + "2]}", "x/json")
+LARGE_BYTES = Payload(bytes(range(256)) * 20, "x/bytes")
+WIDE_TEXT = Payload('"' + "\u20ac" * 700 + '"')  # few characters, many bytes
+SMALL = Payload('{"small": true}')
+EVENTS = (
+    Event("a", payload=LARGE_TEXT),
+    Event("b", payload=SMALL),
+    Event("c", payload=LARGE_BYTES),
+    Event("d"),
+    Event("e", payload=WIDE_TEXT),
+    Event("f", payload=Payload(b"")),
+    Event("g", payload=replace(LARGE_TEXT, content_type="other")),
+    Event("h", payload=Payload(LARGE_TEXT.data)),
+)
+LARGE_EVENTS = 5
+
+
+@pytest.fixture(params=["postgres", "objects"])
+async def offloading(
+    request: pytest.FixtureRequest, own: PostgresStore, database_url: str
+) -> AsyncIterator[PostgresStore]:
+    """A store of its own schema that moves out what is large."""
+    async with own._engine.connect() as conn:
+        name = (await conn.exec_driver_sql("SELECT current_schema()")).scalar_one()
+    large = LargePayloads(INLINE, to_objects=request.param == "objects")
+    store = make_store(database_url, name, large_payloads=large)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def run(offloading: PostgresStore) -> RunKey:
+    return (await offloading.save_run(NewRun("p", "run"))).run.key
+
+
+async def rows(store: PostgresStore, sql: str) -> list[tuple[Any, ...]]:
+    async with store._engine.connect() as conn:
+        return [tuple(row) for row in await conn.exec_driver_sql(sql)]
+
+
+def payloads(recorded: Any) -> list[Payload | None]:
+    return [each.event.payload for each in recorded]
+
+
+WANTED = payloads(type("R", (), {"event": event}) for event in EVENTS)
+
+
+async def test_payloads_come_back_in_every_read(offloading: PostgresStore, run: RunKey) -> None:
+    await offloading.append_events(run, EVENTS)
+    await offloading.feed.hold_duty(RELAY, "me")
+    await offloading.feed.publish("me")
+
+    page = await offloading.read_events(run, 1, limit=100)
+    feed = await offloading.feed.read_feed("p", 1, limit=100)
+    entry = await offloading.feed.read_entry(1)
+    resumed = await offloading.resume_run(run, namespace="", request_id="", actor="", limit=100)
+    async with offloading.open_tail(run) as tail:
+        tailed = await tail.read(1, limit=100, where=EVERY_EVENT)
+
+    assert payloads(page.events) == payloads(each.recorded for each in feed.entries) == WANTED
+    assert payloads(tailed.events)[: len(WANTED)] == WANTED
+    assert payloads(resumed.events.events)[:-1] == WANTED
+    assert entry is not None
+    assert entry.recorded.event.payload == LARGE_TEXT
+    found = await offloading.verify_run(run, from_seq=1, max_events=0)
+    assert (found.problem, found.checked_events) == ("", len(EVENTS) + 1)
+
+
+async def test_what_is_large_is_a_blob_once_a_run_and_content(
+    offloading: PostgresStore, run: RunKey
+) -> None:
+    await offloading.append_events(run, EVENTS)
+    await offloading.append_events(run, EVENTS)
+
+    away = await rows(offloading, "SELECT seq FROM events WHERE payload_blob IS NOT NULL")
+    inline = await rows(
+        offloading,
+        "SELECT max(coalesce(length(payload_json::text), length(payload_binary))) FROM events",
+    )
+    sizes = await rows(offloading, "SELECT payload_bytes FROM events ORDER BY seq")
+    blobs = await rows(offloading, "SELECT location IS NULL FROM blobs")
+    assert len(away) == 2 * LARGE_EVENTS
+    assert inline[0][0] < INLINE
+    assert [size for (size,) in sizes] == [len(p.data) if p else 0 for p in WANTED * 2]
+    assert len(blobs) == 3
+
+
+async def test_the_hash_chain_is_what_it_is_without(
+    offloading: PostgresStore, own: PostgresStore, run: RunKey
+) -> None:
+    """A store that keeps everything inline verifies and reads what this one wrote."""
+    named = [replace(event, event_id=f"e{n}") for n, event in enumerate(EVENTS)]
+    first = await offloading.append_events(run, named)
+
+    again = await own.append_events(run, named)
+
+    assert [(each.hash, each.deduplicated) for each in again] == [(e.hash, True) for e in first]
+    assert (await own.verify_run(run, from_seq=1, max_events=0)).problem == ""
+    with pytest.raises(IdempotencyMismatch):
+        await offloading.append_events(run, [replace(named[0], payload=LARGE_BYTES)])
+
+
+async def test_pages_keep_their_byte_limit(offloading: PostgresStore, run: RunKey) -> None:
+    large = [Event("x", payload=Payload(bytes([n]) * 700_000)) for n in range(3)]
+    for event in large:
+        await offloading.append_events(run, [event])
+
+    page = await offloading.read_events(run, 1, limit=10)
+
+    assert payloads(page.events) == [large[0].payload, large[1].payload]
+    assert page.next_from_seq == 3
+
+
+async def test_outputs_and_steps_come_back(offloading: PostgresStore, run: RunKey) -> None:
+    await offloading.put_snapshot(run, Snapshot(state={"a": LARGE_TEXT}), events=EVENTS[:1])
+    for payload in (LARGE_TEXT, LARGE_BYTES, SMALL, None):
+        output = Output(payload, provenance=SMALL)
+        await offloading.complete_run(run, Completion(Outcome.SUCCEEDED, output=output))
+    done = Completion(Outcome.FAILED, (Event("x", payload=LARGE_BYTES),), Output(LARGE_TEXT))
+    finished = (await offloading.save_run(NewRun("p", "finished", completion=done))).run.key
+
+    revisions = [(await offloading.get_output(run, n)).output for n in (1, 2, 3, 4)]
+    assert [each.payload for each in revisions] == [LARGE_TEXT, LARGE_BYTES, SMALL, None]
+    assert {each.provenance for each in revisions} == {SMALL}
+    assert (await offloading.get_output(finished, 0)).output.payload == LARGE_TEXT
+    page = await offloading.read_events(finished, 1, limit=1)
+    assert payloads(page.events) == [LARGE_BYTES]
+    repeated = Completion(Outcome.SUCCEEDED, output=Output(LARGE_TEXT, provenance=SMALL))
+    again = await offloading.complete_run(run, repeated)
+    assert (again.deduplicated, again.revision) == (True, 1)
+
+
+async def test_refusals_are_the_same_and_leave_no_row(
+    offloading: PostgresStore, run: RunKey
+) -> None:
+    with pytest.raises(SeqConflict):
+        await offloading.append_events(run, EVENTS, Guard(expected_seq=7))
+    await offloading.complete_run(run, Completion(Outcome.SUCCEEDED))
+    with pytest.raises(RunCompleted):
+        await offloading.append_events(run, EVENTS)
+
+    assert await rows(offloading, "SELECT 1 FROM blobs") == []
+
+
+async def test_small_appends_do_not_overtake_large_ones(
+    offloading: PostgresStore, run: RunKey
+) -> None:
+    events = [
+        Event(f"t{n}", payload=Payload(bytes([n]) * (400_000 if n % 3 == 0 else 10)))
+        for n in range(30)
+    ]
+    appends = [asyncio.create_task(offloading.append_events(run, [event])) for event in events]
+    await asyncio.gather(*appends)
+
+    assert [appended.result()[0].seq for appended in appends] == list(range(1, 31))
+    assert offloading._appender._packing == {}
+
+
+async def test_a_cancelled_large_append_holds_nobody_up(
+    offloading: PostgresStore, run: RunKey
+) -> None:
+    large = Event("large", payload=Payload(b"x" * 4_000_000))
+    first = asyncio.create_task(offloading.append_events(run, [large]))
+    second = asyncio.create_task(offloading.append_events(run, [large]))
+    third = asyncio.create_task(offloading.append_events(run, [Event("small")]))
+    await asyncio.sleep(0)
+    second.cancel()
+
+    assert (await first)[0].seq == 1
+    assert (await asyncio.wait_for(third, 20))[0].seq <= 3
+    assert offloading._appender._packing == {}
+
+
+async def test_a_lost_or_changed_blob_is_found(offloading: PostgresStore, run: RunKey) -> None:
+    await offloading.append_events(run, EVENTS[:3])
+    await rows_changed(offloading, "DELETE FROM blobs")
+
+    with pytest.raises(PayloadLost):
+        await offloading.read_events(run, 1, limit=10)
+    found = await offloading.verify_run(run, from_seq=1, max_events=0)
+
+    assert (found.problem != "", found.problem_seq) == (True, 1)
+
+
+async def rows_changed(store: PostgresStore, sql: str) -> None:
+    async with store._engine.begin() as conn:
+        await conn.exec_driver_sql(sql)
+
+
+async def test_an_object_store_that_is_away_stops_large_payloads_alone(
+    own: PostgresStore, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with own._engine.connect() as conn:
+        name = (await conn.exec_driver_sql("SELECT current_schema()")).scalar_one()
+    store = make_store(database_url, name, large_payloads=LargePayloads(INLINE, to_objects=True))
+    key = (await store.save_run(NewRun("p", "run"))).run.key
+
+    async def away(*_: object, **__: object) -> None:
+        raise StorageUnavailable("the object store")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "put", away)
+        with pytest.raises(StorageUnavailable):
+            await store.append_events(key, EVENTS)
+        await store.append_events(key, [Event("small", payload=SMALL)])
+    await store.append_events(key, EVENTS)
+    await store.close()
+
+    assert _packed_files(objects_folder(name)) == 3
+
+
+def _packed_files(folder: Path) -> int:
+    return len(list(folder.rglob("*.zst")))
+
+
+async def test_without_blobs_a_page_asks_for_nothing_more(
+    offloading: PostgresStore, run: RunKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await offloading.append_events(run, [Event("x", payload=SMALL)] * 3)
+    monkeypatch.setattr("runstore_storage.sql.blobs.find_places", None)
+
+    page = await offloading.read_events(run, 1, limit=10)
+
+    assert payloads(page.events) == [SMALL] * 3
