@@ -91,7 +91,8 @@ class Objects:
                 if isinstance(given, _Cuttable):
                     given.close()
             if self._folder:
-                await asyncio.to_thread(_flush, self._folder, self._folder / key)
+                with _usable():
+                    await asyncio.to_thread(_flush, self._folder, self._folder / key)
 
     async def read(self, key: str, offset: int, length: int) -> AsyncIterator[bytes]:
         """Yield a range of an object piece by piece. No request stays open in between."""
@@ -132,7 +133,8 @@ class Objects:
     @cached_property
     def _store(self) -> ObjectStore:
         if self._folder:
-            return LocalStore(self._folder, mkdir=True)
+            with _usable():
+                return LocalStore(self._folder, mkdir=True)
         try:
             return from_url(
                 self._url,
@@ -183,6 +185,16 @@ class _Cuttable:
 
 class _Cut(Exception):
     """Ends a put whose caller is gone."""
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """A folder that cannot be made or written is a store that does not answer."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("the folder of objects cannot be used", exc_info=error)
+        raise StorageUnavailable("the object store") from error
 
 
 def _flush(folder: Path, file: Path) -> None:

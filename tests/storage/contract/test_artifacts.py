@@ -485,6 +485,14 @@ async def test_the_folder_is_made_when_it_is_needed(tmp_path: Path) -> None:
     assert [piece async for piece in objects.read(key_of("p", b"x" * 32), 1, 2)] == [b"at"]
 
 
+async def test_a_folder_that_cannot_be_made_does_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    objects = Objects((tmp_path / "file" / "objects").as_uri())
+
+    with pytest.raises(StorageUnavailable, match="object store"):
+        await objects.put("key", b"data")
+
+
 @pytest.mark.parametrize("url", ["", "folder", "ftp://host/x", "s3://", "memory:///"])
 def test_an_unusable_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(UnusableObjectsUrl):
