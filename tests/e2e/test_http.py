@@ -73,26 +73,27 @@ async def test_workers_share_the_http_port_and_drain(
 ) -> None:
     server = ServerProcess(tmp_path / "workers.log", environment, "serve", "--workers", "2")
     server.start()
-    await asyncio.to_thread(server.wait_until_serving)
-    workers: set[str] = set()
-    async with asyncio.timeout(30):
-        while len(workers) < 2:
-            workers |= await _start_time_of_a_worker(server)
+    async with asyncio.timeout(60):
+        while len(_listeners(server)) < 2:
+            await asyncio.to_thread(server.wait_until_serving)
 
+    async with httpx.AsyncClient(base_url=server.http_target, timeout=30) as http:
+        assert (await http.get("/readyz")).status_code == 200
     assert server.process
-    held = psutil.Process(server.process.pid).net_connections()
-    assert not [each for each in held if each.status == psutil.CONN_LISTEN]
+    assert server.process.pid not in _listeners(server), "the supervisor answers nobody"
     assert await asyncio.to_thread(server.stop) == 0
 
 
-async def _start_time_of_a_worker(server: ServerProcess) -> set[str]:
-    """Ask over a connection of its own, which any worker may be given."""
-    async with httpx.AsyncClient(base_url=server.http_target) as http:
-        try:
-            text = (await http.get("/metrics")).text
-        except httpx.ConnectError:  # no worker listens yet
-            return set()
-    return {line for line in text.splitlines() if line.startswith("process_start_time_seconds ")}
+def _listeners(server: ServerProcess) -> set[int]:
+    """Ids of the server's processes that listen on its HTTP port."""
+    assert server.process
+    supervisor = psutil.Process(server.process.pid)
+    return {
+        process.pid
+        for process in (supervisor, *supervisor.children())
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == server.http_port
+    }
 
 
 async def test_a_server_tells_its_http_address_and_can_do_without(
