@@ -73,15 +73,18 @@ async def test_workers_share_the_http_port_and_drain(
 ) -> None:
     server = ServerProcess(tmp_path / "workers.log", environment, "serve", "--workers", "2")
     server.start()
-    async with asyncio.timeout(60):
-        while len(_listeners(server)) < 2:
-            await asyncio.to_thread(server.wait_until_serving)
+    try:
+        async with asyncio.timeout(60):
+            while len(_listeners(server)) < 2:
+                await asyncio.to_thread(server.wait_until_serving)
 
-    async with httpx.AsyncClient(base_url=server.http_target, timeout=30) as http:
-        assert (await http.get("/readyz")).status_code == 200
-    assert server.process
-    assert server.process.pid not in _listeners(server), "the supervisor answers nobody"
-    assert await asyncio.to_thread(server.stop) == 0
+        async with httpx.AsyncClient(base_url=server.http_target, timeout=30) as http:
+            assert (await http.get("/readyz")).status_code == 200
+        assert server.process
+        assert server.process.pid not in _listeners(server), "the supervisor answers nobody"
+    finally:
+        code = await asyncio.to_thread(server.stop)
+    assert code == 0
 
 
 def _listeners(server: ServerProcess) -> set[int]:
