@@ -21,16 +21,9 @@ FREE = {
     FieldDescriptorProto.TYPE_BYTES,
 }
 # Written by the server, or read back from it.
-NOT_SENT = {"Run", "Event.seq", "Output.revision", "Payload.json", "FeedEntry", "Consumer"}
-NOT_SENT |= {"Config", "ConfigVersion", "ConfigLabel", "LabelMove"}
 NOT_SENT = {
-    "Run",
-    "Event.seq",
-    "Output.revision",
-    "Payload.json",
-    "FeedEntry",
-    "Consumer",
-    "Artifact",
+    *("Run", "Event.seq", "Output.revision", "Payload.json", "FeedEntry", "Consumer"),
+    *("Config", "ConfigVersion", "ConfigLabel", "LabelMove", "Artifact"),
 }
 ANSWERS = re.compile(
     r".*Response$|(Feed)?(CaughtUp|Heartbeat)|EndOfRun|EventBatch|FeedBatch|ChainBreak"
