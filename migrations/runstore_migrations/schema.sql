@@ -533,5 +533,26 @@ BEGIN;
 
 UPDATE schema_version SET version_num='0011' WHERE schema_version.version_num = '0010';
 
+-- Running upgrade 0011 -> 0012
+
+CREATE TABLE search_rows (
+        run bigint NOT NULL,
+        seq bigint NOT NULL,
+        position bigint NOT NULL,
+        recorded_at timestamptz NOT NULL,
+        text text NOT NULL,
+        tsv tsvector NOT NULL,
+        CONSTRAINT pk_search_rows PRIMARY KEY (run, seq)
+    );
+
+CREATE INDEX ix_search_rows_tsv ON search_rows USING gin (tsv)
+        WITH (gin_pending_list_limit = 1024);
+
+ALTER TABLE search_rows ALTER COLUMN tsv SET STATISTICS 0;
+
+ALTER TABLE search_rows ALTER COLUMN text SET STATISTICS 0;
+
+UPDATE schema_version SET version_num='0012' WHERE schema_version.version_num = '0011';
+
 COMMIT;
 

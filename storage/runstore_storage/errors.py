@@ -23,6 +23,7 @@ StorageError
 ├── ContentMismatch        not the bytes that were announced
 ├── RangeBeyondEnd         bytes an artifact does not have
 ├── ArtifactIsLink         its bytes are elsewhere
+├── SearchBehind           what is awaited is not searchable yet
 ├── Overloaded             too many writes wait
 └── StorageUnavailable     Postgres or the object store did not answer
 
@@ -236,6 +237,16 @@ class ArtifactIsLink(StorageError):
             f"artifact {artifact_id!r} is a link: its bytes are at {url}",
             artifact_id=artifact_id,
             url=url,
+        )
+
+
+class SearchBehind(StorageError):
+    def __init__(self, indexed_position: int, awaited_position: int) -> None:
+        super().__init__(
+            f"the feed is searchable up to position {indexed_position}, which is behind what the"
+            " search was to wait for",
+            indexed_position=indexed_position,
+            awaited_position=awaited_position,
         )
 
 

@@ -29,6 +29,7 @@ from runstore_storage.paging import event_page
 from runstore_storage.postgres_artifacts import PostgresArtifacts
 from runstore_storage.postgres_configs import PostgresConfigs
 from runstore_storage.postgres_feed import PostgresFeed
+from runstore_storage.postgres_search import PostgresSearch
 from runstore_storage.records import (
     Appended,
     CompletedRun,
@@ -104,6 +105,7 @@ class PostgresStore:
         self.feed = PostgresFeed(
             self._engine, self._wakeups, self._offloading, poll_interval=poll_interval
         )
+        self.search = PostgresSearch(self._engine, self.feed)
         self.configs = PostgresConfigs(self._engine)
         self._appender = Appender(
             self._engine, self._offloading, self._wakeups.announce, lanes=append_lanes

@@ -53,6 +53,7 @@ from runstore_storage.records import (
     TaskWrite,
     Verification,
 )
+from runstore_storage.search_store import SearchStore
 
 NO_GUARD = Guard()
 EVERY_EVENT = EventFilter()
@@ -92,6 +93,10 @@ class Store(Protocol):
     @property
     def artifacts(self) -> ArtifactStore:
         """Named results of the runs, whose bytes are in an object store."""
+
+    @property
+    def search(self) -> SearchStore:
+        """The same events by the words in them."""
 
     async def check(self) -> None:
         """Return when the database answers and takes writes; raise `StorageUnavailable` if not."""

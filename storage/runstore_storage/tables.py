@@ -26,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, TSVECTOR
 
 from runstore_storage.sql.columns import USAGE
 
@@ -226,6 +226,19 @@ usage_counts = Table(
     *[Column(name, BigInteger, nullable=False) for name in USAGE],
     PrimaryKeyConstraint("run", "day", "type", "node_id", "model", "tool", name="pk_usage_counts"),
     CheckConstraint("events >= 1", name="ck_usage_counts_events"),
+)
+
+search_rows = Table(
+    "search_rows",
+    metadata,
+    Column("run", BigInteger, nullable=False, autoincrement=False),
+    Column("seq", BigInteger, nullable=False, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    _time("recorded_at"),
+    Column("text", Text, nullable=False),
+    Column("tsv", TSVECTOR, nullable=False),
+    PrimaryKeyConstraint("run", "seq", name="pk_search_rows"),
+    Index("ix_search_rows_tsv", "tsv", postgresql_using="gin"),
 )
 
 blobs = Table(

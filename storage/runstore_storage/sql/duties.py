@@ -33,6 +33,7 @@ _RELEASE = text(
 _RESTART = text(
     f"UPDATE duties SET position = 0, holder = :holder, expires_at = {_LEASE} WHERE name = :name"
 )
+_POSITION = text("SELECT max(position) FROM duties WHERE name = :name")
 _LIST = text(
     "SELECT name, position, CASE WHEN expires_at < clock_timestamp() THEN '' ELSE holder END"
     " FROM duties ORDER BY name"
@@ -71,6 +72,11 @@ async def restart(conn: AsyncConnection, name: str, holder: str) -> None:
     """Take the duty from whoever has it, back at position 0."""
     await take(conn, name, holder)
     await conn.execute(_RESTART, {"name": name, "holder": holder})
+
+
+async def position_of(conn: AsyncConnection, name: str) -> int:
+    """How far a duty is done; 0 where nobody ever took it."""
+    return (await conn.execute(_POSITION, {"name": name})).scalar_one() or 0
 
 
 async def every(conn: AsyncConnection) -> tuple[Duty, ...]:

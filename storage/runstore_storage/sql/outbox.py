@@ -14,6 +14,11 @@ _COLUMNS = (("run", "bigint"), ("first_seq", "bigint"), ("last_seq", "bigint"))
 _INSERT = text(insert_rows("outbox", _COLUMNS))
 _LAST_ID = text("SELECT max(id) FROM outbox")
 _HOLDS_UP_TO = text("SELECT EXISTS (SELECT FROM outbox WHERE id <= :id)")
+_PUBLISHED_UP_TO = text("""
+    SELECT position FROM duties WHERE name = 'relay' AND NOT EXISTS (
+        SELECT FROM outbox WHERE run = :run AND first_seq <= :seq
+    )
+""")
 _LAG = text("""
     SELECT coalesce(sum(o.last_seq - o.first_seq + 1), 0)::bigint,
            coalesce(extract(epoch FROM clock_timestamp() - min(
@@ -42,3 +47,10 @@ async def lag(conn: AsyncConnection) -> Lag:
     """Events that wait, and for how long the oldest has."""
     events, seconds = (await conn.execute(_LAG)).one()
     return Lag(events, max(seconds, 0.0))
+
+
+async def published_up_to(conn: AsyncConnection, run: int, seq: int) -> int | None:
+    """The feed's last position, where the run's events up to a recorded seq are all in it."""
+    found = await conn.execute(_PUBLISHED_UP_TO, {"run": run, "seq": seq})
+    position: int | None = found.scalar_one_or_none()
+    return position

@@ -1,0 +1,184 @@
+"""The search on Postgres. The contract is `SearchStore`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from runstore_storage.engine import reading, writing
+from runstore_storage.errors import RunNotFound, SearchBehind
+from runstore_storage.feed_store import EVERY_PROJECT, FeedStore
+from runstore_storage.search_queries import Term, parse
+from runstore_storage.search_records import (
+    SEARCH,
+    Awaited,
+    SearchHit,
+    SearchOrder,
+    SearchPage,
+    SearchPlace,
+    SearchQuery,
+)
+from runstore_storage.search_windows import next_window
+from runstore_storage.signals import Signal
+from runstore_storage.snippets import snippet_of
+from runstore_storage.sql import duties, heads, outbox, search_rows
+from runstore_storage.sql.search_rows import Match, Matching, MatchText
+
+# Entries made searchable by one transaction.
+INDEXED_ENTRIES = 500
+# By rank, so many of the newest matches are ranked: its cost does not grow with the store.
+RANKED_MATCHES = 1000
+PAGE_BYTES = 1 << 20
+# How soon a search that waits learns of what another process indexed.
+WAIT_POLL_SECONDS = 0.05
+
+
+class PostgresSearch:
+    """Made by `PostgresStore`, whose connections and feed it shares."""
+
+    def __init__(self, engine: AsyncEngine, feed: FeedStore) -> None:
+        self._engine = engine
+        self._feed = feed
+        self._indexed = Signal()
+
+    async def index_text(self, holder: str) -> int | None:
+        async with reading(self._engine) as conn:
+            position = await duties.position_of(conn, SEARCH)
+        page = await self._feed.read_feed(EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES)
+        reached = page.next_position - 1  # beyond the last entry where a run is gone
+        # In a thread of its own, so that large payloads hold up nobody.
+        rows = await asyncio.to_thread(search_rows.rows_of, page.entries)
+        async with writing(self._engine) as conn:
+            held = await duties.fence(conn, SEARCH, holder)
+            if held is None:
+                return None
+            if held != position or reached == position:
+                return 0
+            if rows:
+                await search_rows.insert(conn, rows)
+            await duties.advance(conn, SEARCH, holder, reached)
+        self._indexed.wake()
+        return reached
+
+    async def forget_text(self, holder: str) -> None:
+        async with writing(self._engine) as conn:
+            await duties.restart(conn, SEARCH, holder)
+            await search_rows.forget(conn)
+
+    async def indexed_position(self) -> int:
+        async with reading(self._engine) as conn:
+            return await duties.position_of(conn, SEARCH)
+
+    async def wait_indexed(self, awaited: Awaited, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        wanted: int | None = None
+        while True:
+            mark = self._indexed.mark
+            async with reading(self._engine) as conn:
+                indexed = await duties.position_of(conn, SEARCH)
+                if wanted is None:
+                    wanted = await self._wanted(conn, awaited)
+            if wanted is not None and indexed >= wanted:
+                return
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise SearchBehind(indexed, awaited.position if wanted is None else wanted)
+            await self._indexed.wait(mark, min(left, WAIT_POLL_SECONDS))
+
+    async def _wanted(self, conn: AsyncConnection, awaited: Awaited) -> int | None:
+        """The position to wait for; None while an event that is awaited has none yet."""
+        if awaited.run is None:
+            return awaited.position
+        head = await heads.find(conn, awaited.run)
+        if head is None:
+            raise RunNotFound(awaited.run)
+        if awaited.seq > head.last_seq:
+            return None
+        last = await outbox.published_up_to(conn, head.run, awaited.seq)
+        return None if last is None else max(last, awaited.position)
+
+    async def search_events(
+        self, project: str, query: SearchQuery, *, limit: int, after: SearchPlace | None = None
+    ) -> SearchPage:
+        parsed = parse(query.text)
+        if parsed.problem:
+            return SearchPage((), None, await self.indexed_position())
+        matching = search_rows.matching(project, query.where, parsed.tsquery)
+        async with reading(self._engine) as conn:
+            indexed = await duties.position_of(conn, SEARCH)
+            as_of = min(after.as_of, indexed) if after else indexed
+            found = await _in_order(conn, matching, query.order, as_of, after, limit + 1)
+            kept: Sequence[Match] = found[:limit]
+            if query.with_events:
+                kept = _bounded(kept, await search_rows.payload_sizes(conn, kept))
+            texts = await search_rows.texts(conn, project, kept, with_events=query.with_events)
+        hits = await asyncio.to_thread(_hits, kept, texts, parsed.terms)
+        next_after = None
+        if len(found) > len(kept):
+            next_after = SearchPlace(as_of, kept[-1].rank, kept[-1].position)
+        return SearchPage(hits, next_after, indexed)
+
+
+async def _in_order(
+    conn: AsyncConnection,
+    of: Matching,
+    order: SearchOrder,
+    as_of: int,
+    after: SearchPlace | None,
+    limit: int,
+) -> list[Match]:
+    """Up to `limit` matches behind a place."""
+    if order is SearchOrder.NEWEST:
+        return await _newest(conn, of, below=after.position if after else as_of + 1, wanted=limit)
+    ranked = await _newest(conn, of, below=as_of + 1, wanted=RANKED_MATCHES)
+    ranked.sort(key=_place, reverse=True)
+    if after:
+        ranked = [match for match in ranked if _place(match) < (after.rank, after.position)]
+    return ranked[:limit]
+
+
+async def _newest(conn: AsyncConnection, of: Matching, *, below: int, wanted: int) -> list[Match]:
+    """The newest matches below a position, looked for in one window after the other."""
+    found: list[Match] = []
+    start = below
+    while start > 1 and len(found) < wanted:
+        left = wanted - len(found)
+        window = next_window(start, scanned=below - start, found=len(found), wanted=left)
+        found += await search_rows.matches(conn, of, window, below=start, limit=left)
+        start = window.start
+    return found
+
+
+def _place(match: Match) -> tuple[float, int]:
+    return match.rank, match.position
+
+
+def _bounded(found: Sequence[Match], sizes: Sequence[int]) -> Sequence[Match]:
+    """As many matches as their payloads allow on one page, at least one."""
+    size = 0
+    for place, each in enumerate(sizes):
+        size += each
+        if place and size > PAGE_BYTES:
+            return found[:place]
+    return found
+
+
+def _hits(
+    found: Sequence[Match], texts: Sequence[MatchText], terms: Sequence[Term]
+) -> tuple[SearchHit, ...]:
+    return tuple(
+        SearchHit(
+            each.run_id,
+            match.seq,
+            match.position,
+            match.rank,
+            each.recorded_at,
+            snippet_of(each.text, terms),
+            each.recorded,
+        )
+        for each in texts
+        for match in (found[each.place - 1],)
+    )

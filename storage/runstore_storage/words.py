@@ -1,0 +1,100 @@
+"""Words: how a text is cut into what is indexed, and a query into what is looked for.
+
+One tokenizer serves both sides, so whatever a text holds is found by writing it the same way:
+
+- A text is first brought to Unicode's NFKC form without control characters and lone surrogates, its
+  white space made single; `cleaned` does that once, and everything after counts its characters.
+- A word is a run of letters, digits and their marks; everything else separates. `src/app_main.py`
+  is the words src, app, main, py, and asked for like that it is a phrase of them.
+- A word is compared by its case folding. There is no stemming and there are no stop words: runs are
+  in every language, and names and code matter as much as prose.
+- Scripts that put no spaces between words (Chinese, Japanese, Thai and the like; Korean too, which
+  glues particles to its words) are cut into pairs of neighbouring characters.
+- A symbol such as an emoji is a word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+# A longer word is a blob or a slip; nobody types it. Its UTF-8 fits into a lexeme.
+MAX_WORD = 255
+# Between parts of a text, so that no phrase reaches from one into the next.
+PART_END = "\n"
+
+_UNSPACED = (
+    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0eff\u1000-\u1049\u1050-\u109f\u1100-\u11ff\u1780-\u17d3"
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u302f\u3031-\u303c\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff"
+    "\u3105-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff"
+    "\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_SYMBOLS = "\u2190-\u2bff\U0001f000-\U0001faff"
+_MARKS_AND_OTHERS = range(0x300, 0x20000)
+_VARIANT_SELECTORS = range(0xFE00, 0xFE10)
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\s]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a cleaned text: what it is compared by, and where it stands in characters.
+
+    `place` counts words; neighbours differ by one, words of different parts by more.
+    """
+
+    key: str
+    place: int
+    start: int
+    end: int
+    is_unspaced: bool = False
+
+
+def cleaned(text: str) -> str:
+    """One part of a text, ready to be cut into words."""
+    return " ".join(_UNSAFE.sub(" ", unicodedata.normalize("NFKC", _UNSAFE.sub(" ", text))).split())
+
+
+def words_of(text: str) -> Iterator[Word]:
+    """The words of a cleaned text in their order; too long ones leave a gap."""
+    place = 0
+    for found in _pattern().finditer(text):
+        kind, start, end = found.lastgroup, found.start(), found.end()
+        place += 1
+        if kind == "unspaced":
+            for at in range(start, end):
+                # The last character stands alone, so that it is found by itself as well.
+                pair = text[at : min(at + 2, end)].casefold()
+                yield Word(pair, place + at - start, at, min(at + 2, end), is_unspaced=True)
+            place += end - start - 1
+        elif kind != "part" and end - start <= MAX_WORD:
+            yield Word(text[start:end].casefold(), place, start, end)
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    marks = _marks()
+    return re.compile(
+        f"(?P<unspaced>[{_UNSPACED}]+)"
+        f"|(?P<word>(?:(?![{_UNSPACED}])(?:[^\\W_]|[{marks}]))+)"
+        f"|(?P<symbol>[{_SYMBOLS}])"
+        f"|(?P<part>{PART_END})"
+    )
+
+
+def _marks() -> str:
+    """The inside of a character class that holds Unicode's combining marks.
+
+    What selects a variant of an emoji is none of them.
+    """
+    ranges: list[list[int]] = []
+    for code in _MARKS_AND_OTHERS:
+        if unicodedata.category(chr(code))[0] != "M" or code in _VARIANT_SELECTORS:
+            continue
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "".join(f"{chr(low)}-{chr(high)}" for low, high in ranges)
