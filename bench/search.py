@@ -92,7 +92,7 @@ def entries(first: int, count: int) -> Iterator[FeedEntry]:
         at = BEGAN + timedelta(seconds=position)
         event = Event(
             random.choice(("tool.called", "tool.returned", "message")),
-            payload(),
+            payload=payload(),
             tool=f"tool-{random.randrange(10)}",
             node_id=f"node-{random.randrange(100)}",
         )
@@ -154,7 +154,7 @@ async def index_live(store: PostgresStore) -> float:
     """Events a second that the duty makes searchable, its index as it is in use."""
     key = (await store.save_run(NewRun("live", "live"))).run.key
     for _ in range(LIVE_EVENTS // 1000):
-        await store.append_events(key, [Event("message", payload()) for _ in range(1000)])
+        await store.append_events(key, [Event("message", payload=payload()) for _ in range(1000)])
     for duty in (RELAY, SEARCH):
         await store.feed.hold_duty(duty, ME)
     while await store.feed.publish(ME):

@@ -77,7 +77,7 @@ class App:
         add_services(
             self._server, store, self._lifecycle, heartbeat_seconds=settings.heartbeat_seconds
         )
-        self.relay = Relay(store.feed, settings.sinks, poll_seconds=settings.poll_interval)
+        self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
         self._metrics.watch(self.relay.workers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         reflection.enable((*SERVICES, HEALTH_SERVICE), self._server)

@@ -100,6 +100,7 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.ContentMismatch: (StatusCode.INVALID_ARGUMENT, "CONTENT_MISMATCH"),
     storage.RangeBeyondEnd: (StatusCode.OUT_OF_RANGE, "RANGE_BEYOND_END"),
     storage.ArtifactIsLink: (StatusCode.FAILED_PRECONDITION, "ARTIFACT_IS_LINK"),
+    storage.SearchBehind: (StatusCode.DEADLINE_EXCEEDED, "SEARCH_BEHIND"),
     storage.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     storage.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     ServerDraining: (StatusCode.UNAVAILABLE, "SERVER_DRAINING"),

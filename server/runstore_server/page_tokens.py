@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from runstore_server.validation import refuse
 
 # What may change from page to page.
-_FREE_FIELDS = ("page_token", "page_size", "limit")
+_FREE_FIELDS = ("page_token", "page_size", "limit", "min_position", "after", "wait")
 _SEPARATOR = "\0"  # in no name that a place is made of
 
 

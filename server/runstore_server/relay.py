@@ -11,15 +11,17 @@ from collections.abc import Sequence
 import structlog
 from runstore_storage.errors import StorageUnavailable
 from runstore_storage.feed_records import RELAY, USAGE_COUNTS
-from runstore_storage.feed_store import FeedStore
+from runstore_storage.search_records import SEARCH
+from runstore_storage.store import Store
 
 from runstore_server.duties import Worker
 from runstore_server.sinks.delivery import SinkWorkers
 from runstore_server.sinks.settings import SinkSettings
 
-# Under load this many seconds of commits are published, or counted, at once.
+# Under load this many seconds of commits are published, counted, or made searchable at once.
 PUBLISH_PAUSE = 0.02
 COUNT_PAUSE = 0.5
+SEARCH_PAUSE = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -28,9 +30,9 @@ class Relay:
     """This process's share of the work on the feed."""
 
     def __init__(
-        self, feed: FeedStore, sinks: Sequence[SinkSettings] = (), *, poll_seconds: float
+        self, store: Store, sinks: Sequence[SinkSettings] = (), *, poll_seconds: float
     ) -> None:
-        self._feed = feed
+        feed = self._feed = store.feed
         self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
         self.workers = (
             Worker(
@@ -48,6 +50,14 @@ class Relay:
                 feed.published,
                 poll_seconds=poll_seconds,
                 pause_seconds=COUNT_PAUSE,
+            ),
+            Worker(
+                feed,
+                SEARCH,
+                store.search.index_text,
+                feed.published,
+                poll_seconds=poll_seconds,
+                pause_seconds=SEARCH_PAUSE,
             ),
             *self._sinks.workers,
         )

@@ -250,6 +250,23 @@ RULES: dict[str, dict[str, Rule]] = {
         "page_size": Whole(0, 100),
         "page_token": TOKEN,
     },
+    "SearchFilter": {
+        "run_ids": TAGS,
+        "types": TAGS,
+        "node_ids": TAGS,
+        "model": ID,
+        "tool": ID,
+        "tags": TAGS,
+    },
+    "EventPlace": {"run_id": REQUIRED_ID, "seq": Whole(1, MAX_INT64)},
+    "SearchEventsRequest": {
+        "project": ID,
+        "query": Text(1, 1000),
+        "page_size": Whole(0, 100),
+        "page_token": TOKEN,
+        "min_position": SEQ,
+        "wait": Seconds(0, 30),
+    },
     "VerifyRunRequest": OF_RUN | {"from_seq": SEQ, "max_events": Whole(0, 1_000_000)},
 }
 

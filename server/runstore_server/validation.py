@@ -15,6 +15,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from runstore.v1 import payloads_pb2
 from runstore_storage.records import OWN_EVENT_TYPES
+from runstore_storage.search_queries import parse
 
 from runstore_server.errors import InvalidRequest, Violation
 from runstore_server.json_texts import json_problem
@@ -297,6 +298,11 @@ def _url(message: Any, path: str, found: Found) -> None:
         _report(found, path + "url", "must be printable ASCII without spaces")
 
 
+def _search(message: Any, path: str, found: Found) -> None:
+    if message.query and (problem := parse(message.query).problem):
+        _report(found, path + "query", problem)
+
+
 _EVENT_IDS = _unique("events", lambda event: event.event_id, "an event_id of the request")
 
 
@@ -327,6 +333,7 @@ _MEANINGS: dict[str, tuple[Check, ...]] = {
     ),
     "PutTaskWritesRequest": (_unique("writes", _write_key, "a task write of the request"),),
     "ListSnapshotsRequest": (_object("metadata"), _needs("before", "run_id")),
+    "SearchEventsRequest": (_search,),
     "FollowFeedRequest": (_excludes("consumer", "from_position"),),
     "ArtifactHeader": (_object("metadata"), _described),
     "LinkArtifactRequest": (_object("metadata"), _described, _url),

@@ -55,6 +55,7 @@ from runstore.errors import (
     RunCompleted,
     RunNotFound,
     RunstoreError,
+    SearchBehind,
     SeqConflict,
     ServerDraining,
     SnapshotAhead,
@@ -85,6 +86,7 @@ from runstore.fields import (
 )
 from runstore.following import StreamFields
 from runstore.payloads import Payload, Ref, payload_of
+from runstore.search import SearchFields, SearchHit
 from runstore.sync import Client, Resumed, Run
 from runstore.sync_artifacts import Artifacts
 from runstore.sync_configs import Configs
@@ -198,6 +200,9 @@ __all__ = [
     "RunRef",
     "RunStatus",
     "RunstoreError",
+    "SearchBehind",
+    "SearchFields",
+    "SearchHit",
     "Selector",
     "SeqConflict",
     "ServerDraining",

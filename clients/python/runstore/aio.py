@@ -46,6 +46,7 @@ from runstore.fields import (
 from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff, Patience
+from runstore.search import SearchFields, SearchHit, search
 from runstore.values import (
     Appended,
     Claim,
@@ -159,6 +160,19 @@ class AsyncClient:
             lambda token: calls.list_snapshots(everything, None, metadata, with_parts, token)
         ):
             yield snapshot
+
+    async def search(
+        self, query: str, *, page_size: int = 20, **fields: Unpack[SearchFields]
+    ) -> AsyncIterator[SearchHit]:
+        """Yield the events that match, best first unless asked otherwise.
+
+        By rank these are the best of the newest 1000 matches. A query is words, "a phrase" in
+        quotes, `a OR b`, `-word`.
+        """
+        async for hit in self.pages(
+            lambda token: search(self.project, query, fields, page_size, token)
+        ):
+            yield hit
 
     async def health(self, service: str = "") -> bool:
         """Whether the server says that it (or one service of it) serves; asked once.

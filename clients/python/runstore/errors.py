@@ -30,6 +30,7 @@ RunstoreError
 ├── ContentMismatch          the bytes changed while they were uploaded
 ├── RangeBeyondEnd           bytes the artifact does not have
 ├── ArtifactIsLink           its bytes are elsewhere: see `url`
+├── SearchBehind             what is awaited is not searchable yet
 ├── Overloaded               the client has retried
 ├── Internal                 a defect of the service
 └── ProtocolError            the server broke its own contract
@@ -216,6 +217,13 @@ class ArtifactIsLink(RunstoreError):
         return self.metadata.get("url", "")
 
 
+class SearchBehind(RunstoreError):
+    @property
+    def indexed_position(self) -> int:
+        """The position up to which the feed is searchable."""
+        return self._number("indexed_position")
+
+
 class Overloaded(RunstoreError):
     pass
 
@@ -255,6 +263,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "CONTENT_MISMATCH": ContentMismatch,
     "RANGE_BEYOND_END": RangeBeyondEnd,
     "ARTIFACT_IS_LINK": ArtifactIsLink,
+    "SEARCH_BEHIND": SearchBehind,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

@@ -42,6 +42,7 @@ from runstore.fields import (
 from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff, Patience
+from runstore.search import SearchFields, SearchHit, search
 from runstore.sync_artifacts import Artifacts
 from runstore.sync_configs import Configs
 from runstore.sync_feed import Feed
@@ -158,6 +159,17 @@ class Client:
             lambda token: calls.list_snapshots(everything, None, metadata, with_parts, token)
         ):
             yield snapshot
+
+    def search(
+        self, query: str, *, page_size: int = 20, **fields: Unpack[SearchFields]
+    ) -> Iterator[SearchHit]:
+        """Yield the events that match, best first unless asked otherwise.
+
+        By rank these are the best of the newest 1000 matches. A query is words, "a phrase" in
+        quotes, `a OR b`, `-word`.
+        """
+        for hit in self.pages(lambda token: search(self.project, query, fields, page_size, token)):
+            yield hit
 
     def health(self, service: str = "") -> bool:
         """Whether the server says that it (or one service of it) serves; asked once.

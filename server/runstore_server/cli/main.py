@@ -12,6 +12,7 @@ from runstore_server.cli import (
     migrate,
     relay,
     runs,
+    search,
     serve,
     sinks,
 )
@@ -35,3 +36,4 @@ app.add_typer(feed.app, name="feed")
 app.add_typer(relay.statistics, name="statistics")
 app.add_typer(sinks.app, name="sinks")
 app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(search.app, name="search")

@@ -51,7 +51,7 @@ async def _relay(settings: Settings, store: PostgresStore) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    working = Relay(store.feed, settings.sinks, poll_seconds=settings.poll_interval)
+    working = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
     working.start()
     typer.echo("runstore relays")
     await stopping.wait()

@@ -16,7 +16,7 @@ from runstore import (
     Verification,
 )
 
-from runstore_server.cli import shown
+from runstore_server.cli import shown, shown_hits
 from runstore_server.cli.connected import AsJson, Project, RunId, Target, connected
 
 app = typer.Typer(help="Look at recorded runs.", no_args_is_help=True)
@@ -85,6 +85,36 @@ def tail(
         run = client.run(run_id)
         for event in run.events(from_seq, follow=True, types=type_ or (), wait_for_run=wait):
             shown.event(event, as_json=as_json)
+
+
+@app.command()
+def search(
+    query: Annotated[
+        str, typer.Argument(help='Words; "a phrase" in quotes, a OR b, -word for none of it.')
+    ],
+    target: Target = None,
+    project: Project = "default",
+    run_id: Annotated[
+        list[str] | None, typer.Option("--run", help="Only in this run; repeatable.")
+    ] = None,
+    type_: Types = None,
+    tool: Annotated[str, typer.Option(help="Only of this tool.")] = "",
+    model: Annotated[str, typer.Option(help="Only of this model.")] = "",
+    newest: Annotated[bool, typer.Option(help="Newest first, instead of best first.")] = False,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Find events by the words in their messages and tool outputs."""
+    with connected(target, project) as client:
+        hits = client.search(
+            query,
+            run_ids=run_id or (),
+            types=type_ or (),
+            tool=tool,
+            model=model,
+            newest_first=newest,
+        )
+        shown_hits.hits(list(islice(hits, limit)), as_json=as_json)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from runstore_storage.records import Event, NewRun, RunKey
 async def relaying(store: PostgresStore, **sink: object) -> AsyncIterator[Relay]:
     """A relay with one sink."""
     settings = Settings.model_validate({"sinks": [{"name": "out", **sink}]})
-    relay = Relay(store.feed, settings.sinks, poll_seconds=0.2)
+    relay = Relay(store, settings.sinks, poll_seconds=0.2)
     relay.start()
     try:
         yield relay

@@ -137,6 +137,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The artifact's bytes are kept elsewhere. Metadata: artifact_id, url. Read
     them there.
     """
+    ERROR_REASON_SEARCH_BEHIND: _ErrorReason.ValueType  # 30
+    """DEADLINE_EXCEEDED. What the search was to wait for is not searchable yet.
+    Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer, or
+    search without waiting for what there is.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id.
     Metadata: request_id. Report it.
@@ -262,6 +267,11 @@ Ask for less.
 ERROR_REASON_ARTIFACT_IS_LINK: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. The artifact's bytes are kept elsewhere. Metadata: artifact_id, url. Read
 them there.
+"""
+ERROR_REASON_SEARCH_BEHIND: ErrorReason.ValueType  # 30
+"""DEADLINE_EXCEEDED. What the search was to wait for is not searchable yet.
+Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer, or
+search without waiting for what there is.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id.

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from runstore.v1 import run_service_pb2 as runstore_dot_v1_dot_run__service__pb2
+from runstore.v1 import search_pb2 as runstore_dot_v1_dot_search__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -124,6 +125,11 @@ class RunServiceStub:
                 '/runstore.v1.RunService/GetOutput',
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.GetOutputRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_run__service__pb2.GetOutputResponse.FromString,
+                _registered_method=True)
+        self.SearchEvents = channel.unary_unary(
+                '/runstore.v1.RunService/SearchEvents',
+                request_serializer=runstore_dot_v1_dot_search__pb2.SearchEventsRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_search__pb2.SearchEventsResponse.FromString,
                 _registered_method=True)
         self.VerifyRun = channel.unary_unary(
                 '/runstore.v1.RunService/VerifyRun',
@@ -283,6 +289,15 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchEvents(self, request, context):
+        """SearchEvents finds events of the project by the words in their payloads. Events become searchable
+        in the order of the feed, a moment after they are published; `min_position` and `after` wait for
+        that, and answer SEARCH_BEHIND when it takes too long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VerifyRun(self, request, context):
         """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first.
         """
@@ -367,6 +382,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.GetOutput,
                     request_deserializer=runstore_dot_v1_dot_run__service__pb2.GetOutputRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_run__service__pb2.GetOutputResponse.SerializeToString,
+            ),
+            'SearchEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchEvents,
+                    request_deserializer=runstore_dot_v1_dot_search__pb2.SearchEventsRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_search__pb2.SearchEventsResponse.SerializeToString,
             ),
             'VerifyRun': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyRun,
@@ -795,6 +815,33 @@ class RunService:
             '/runstore.v1.RunService/GetOutput',
             runstore_dot_v1_dot_run__service__pb2.GetOutputRequest.SerializeToString,
             runstore_dot_v1_dot_run__service__pb2.GetOutputResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/SearchEvents',
+            runstore_dot_v1_dot_search__pb2.SearchEventsRequest.SerializeToString,
+            runstore_dot_v1_dot_search__pb2.SearchEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

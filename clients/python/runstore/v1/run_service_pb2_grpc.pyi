@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from runstore.v1 import run_service_pb2 as _run_service_pb2
+from runstore.v1 import search_pb2 as _search_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -118,6 +119,11 @@ class RunServiceStub:
     """
     GetOutput: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetOutputRequest, _run_service_pb2.GetOutputResponse]
     """GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND."""
+    SearchEvents: _grpc.UnaryUnaryMultiCallable[_search_pb2.SearchEventsRequest, _search_pb2.SearchEventsResponse]
+    """SearchEvents finds events of the project by the words in their payloads. Events become searchable
+    in the order of the feed, a moment after they are published; `min_position` and `after` wait for
+    that, and answer SEARCH_BEHIND when it takes too long.
+    """
     VerifyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]
     """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
 
@@ -211,6 +217,11 @@ class RunServiceAsyncStub(RunServiceStub):
     """
     GetOutput: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetOutputRequest, _run_service_pb2.GetOutputResponse]  # type: ignore[assignment]
     """GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND."""
+    SearchEvents: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchEventsRequest, _search_pb2.SearchEventsResponse]  # type: ignore[assignment]
+    """SearchEvents finds events of the project by the words in their payloads. Events become searchable
+    in the order of the feed, a moment after they are published; `min_position` and `after` wait for
+    that, and answer SEARCH_BEHIND when it takes too long.
+    """
     VerifyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]  # type: ignore[assignment]
     """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
 
@@ -391,6 +402,17 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.GetOutputResponse, _abc.Awaitable[_run_service_pb2.GetOutputResponse]]:
         """GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def SearchEvents(
+        self,
+        request: _search_pb2.SearchEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.SearchEventsResponse, _abc.Awaitable[_search_pb2.SearchEventsResponse]]:
+        """SearchEvents finds events of the project by the words in their payloads. Events become searchable
+        in the order of the feed, a moment after they are published; `min_position` and `after` wait for
+        that, and answer SEARCH_BEHIND when it takes too long.
+        """
 
     @_abc_1.abstractmethod
     def VerifyRun(

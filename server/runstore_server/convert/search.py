@@ -1,0 +1,67 @@
+"""Searches and their hits."""
+
+from __future__ import annotations
+
+from runstore.v1 import search_pb2
+from runstore_storage.records import RunKey
+from runstore_storage.search_records import (
+    Awaited,
+    SearchFilter,
+    SearchHit,
+    SearchOrder,
+    SearchQuery,
+)
+
+from runstore_server.convert.events import event_message
+from runstore_server.convert.runs import project_of
+from runstore_server.convert.times import time_of, timestamp
+
+
+def query_of(request: search_pb2.SearchEventsRequest) -> SearchQuery:
+    return SearchQuery(
+        text=request.query,
+        where=_filter_of(request.filter),
+        order=SearchOrder(request.order) if request.order else SearchOrder.RANK,
+        with_events=request.with_events,
+    )
+
+
+def awaited_of(request: search_pb2.SearchEventsRequest) -> Awaited | None:
+    """What the request waits for; None where it takes what there is."""
+    if not request.HasField("after"):
+        return Awaited(request.min_position) if request.min_position else None
+    key = RunKey(project_of(request.project), request.after.run_id)
+    return Awaited(request.min_position, key, request.after.seq)
+
+
+def hit_message(hit: SearchHit) -> search_pb2.SearchHit:
+    return search_pb2.SearchHit(
+        run_id=hit.run_id,
+        seq=hit.seq,
+        position=hit.position,
+        rank=hit.rank,
+        recorded_at=timestamp(hit.recorded_at),
+        snippet=hit.snippet.text,
+        highlights=[
+            search_pb2.SearchHighlight(start=start, length=length)
+            for start, length in hit.snippet.highlights
+        ],
+        event=event_message(hit.recorded) if hit.recorded else None,
+    )
+
+
+def _filter_of(message: search_pb2.SearchFilter) -> SearchFilter:
+    return SearchFilter(
+        run_ids=tuple(message.run_ids),
+        types=tuple(message.types),
+        node_ids=tuple(message.node_ids),
+        tags=tuple(message.tags),
+        model=message.model,
+        tool=message.tool,
+        recorded_from=time_of(message.recorded_from_time)
+        if message.HasField("recorded_from_time")
+        else None,
+        recorded_before=time_of(message.recorded_before_time)
+        if message.HasField("recorded_before_time")
+        else None,
+    )
