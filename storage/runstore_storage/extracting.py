@@ -4,7 +4,7 @@ A JSON payload gives the strings in it, in the order in which they stand: of obj
 `payload_shapes` knows those it names, of all others every member's; names of members, numbers and
 truth values are left out. A string that is the arguments or the result of a tool and is itself a
 JSON text is read as that. A binary payload gives its text when its content type is text/*, and
-nothing otherwise. Data URLs and long unbroken runs of base64 or hexadecimal digits are left out.
+nothing otherwise. Data URLs, long runs of base64 and words of more than 511 letters are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from runstore_storage.payload_shapes import MAY_BE_JSON, members
 from runstore_storage.records import Payload
-from runstore_storage.words import PART_END, cleaned
+from runstore_storage.words import PART_END, UNSPACED, cleaned
 
 # What of one event is searched at most: its beginning. A tsvector then stays far below 1 MB.
 MAX_TEXT_BYTES = 1 << 16
@@ -33,6 +33,7 @@ _BLOBS = re.compile(
     r"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{512,}",
     re.ASCII,
 )
+_LONG_WORDS = re.compile(f"(?<![^\\W{UNSPACED}])[^\\W{UNSPACED}]{{512,}}")
 
 
 def text_of(payload: Payload | None) -> str:
@@ -42,7 +43,8 @@ def text_of(payload: Payload | None) -> str:
     parts: list[str] = []
     room = MAX_TEXT_BYTES
     for string in _strings(payload):
-        part = _cut(cleaned(_BLOBS.sub(" ", string[:MAX_STRING])), room)
+        kept = _LONG_WORDS.sub(" ", _BLOBS.sub(" ", string[:MAX_STRING]))
+        part = _cut(cleaned(kept), room)
         if part:
             parts.append(part)
             room -= len(part.encode()) + len(PART_END)

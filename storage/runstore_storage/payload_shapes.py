@@ -74,7 +74,18 @@ _MEDIA = frozenset(
     )
 )
 _MEDIA_DATA = frozenset(
-    ("image_url", "source", "input_audio", "data", "file", "file_id", "file_data", "blob", "uri")
+    (
+        "image_url",
+        "source",
+        "input_audio",
+        "data",
+        "file",
+        "file_id",
+        "file_data",
+        "blob",
+        "uri",
+        "modality",
+    )
 )
 _MEDIA_TEXTS = ("name", "title", "filename", "transcript", "uri")
 _MESSAGE = (

@@ -26,7 +26,8 @@ MAX_WORD = 255
 # Between parts of a text, so that no phrase reaches from one into the next.
 PART_END = "\n"
 
-_UNSPACED = (
+# The inside of a character class: scripts without spaces between words, and Korean.
+UNSPACED = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0eff\u1000-\u1049\u1050-\u109f\u1100-\u11ff\u1780-\u17d3"
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u302f\u3031-\u303c\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff"
     "\u3105-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff"
@@ -77,8 +78,8 @@ def words_of(text: str) -> Iterator[Word]:
 def _pattern() -> re.Pattern[str]:
     marks = _marks()
     return re.compile(
-        f"(?P<unspaced>[{_UNSPACED}]+)"
-        f"|(?P<word>(?:(?![{_UNSPACED}])(?:[^\\W_]|[{marks}]))+)"
+        f"(?P<unspaced>[{UNSPACED}]+)"
+        f"|(?P<word>(?:[^\\W_{UNSPACED}]|(?![{UNSPACED}])[{marks}])+)"
         f"|(?P<symbol>[{_SYMBOLS}])"
         f"|(?P<part>{PART_END})"
     )

@@ -45,8 +45,8 @@ class SearchFields(TypedDict, total=False):
 
     Among which events: any of the runs, types and nodes, all of the tags, of one model, of one
     tool, recorded in a range of time. `after` is a (run_id, seq) that must be searchable before the
-    search answers, `min_position` a position of the feed; it waits for them at most
-    `wait_seconds`, at most 30 and within the client's timeout, and then raises `SearchBehind`.
+    search answers, `min_position` a position of the feed; it waits for them at most `wait_seconds`,
+    at most 30 and within the client's timeout, and then raises `SearchBehind`.
     """
 
     run_ids: Sequence[str]
