@@ -4,6 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The compiler of the committed stubs is old on purpose: protos/requirements-stubs.in. Its wheels
+# are for Python 3.11 and 3.12.
+STUBS_PYTHON ?= $(PYTHON)
+STUBS_VENV := .venv-stubs
+STUBS_READY := $(STUBS_VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -19,6 +24,11 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STUBS_READY): protos/requirements-stubs.lock
+	$(STUBS_PYTHON) -m venv $(STUBS_VENV)
+	$(STUBS_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 demo: $(READY) ## watch an orchestrator crash, resume and finish
@@ -47,17 +57,17 @@ types: $(READY) ## check the types
 imports: $(READY) ## check that imports point down
 	$(BIN)/lint-imports
 
-protos: $(READY) ## lint the contracts; nothing breaking since main
-	$(BIN)/python protos/generate.py lint
-	$(BIN)/python protos/generate.py breaking
+protos: $(READY) $(STUBS_READY) ## lint the contracts; nothing breaking since main
+	$(STUBS_VENV)/bin/python protos/generate.py lint
+	$(STUBS_VENV)/bin/python protos/generate.py breaking
 
-fresh: $(READY)
-	$(BIN)/python protos/generate.py fresh
+fresh: $(READY) $(STUBS_READY)
+	$(STUBS_VENV)/bin/python protos/generate.py fresh
 	$(BIN)/python clients/python/generate_sync.py --check
 	$(BIN)/python -m runstore_migrations check-schema-sql
 
-stubs: $(READY) ## regenerate what is generated from the contracts
-	$(BIN)/python protos/generate.py generate
+stubs: $(READY) $(STUBS_READY) ## regenerate what is generated from the contracts
+	$(STUBS_VENV)/bin/python protos/generate.py generate
 	$(BIN)/python clients/python/generate_sync.py
 
 schema: $(READY) ## regenerate schema.sql from the migrations
@@ -68,6 +78,8 @@ lock: $(READY) ## lock the newest versions of all dependencies
 		--extra embedded --group dev --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--extra server --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 --output-file protos/requirements-stubs.lock protos/requirements-stubs.in
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--constraint requirements-dev.lock --output-file requirements-build.lock -
 

@@ -5,7 +5,9 @@
     python protos/generate.py lint        buf's STANDARD and COMMENTS rules
     python protos/generate.py breaking    nothing that clients rely on changed since main
 
-buf takes a compiled image, so the imported Google contracts come from the packages that ship them.
+The compiler is an old one, of an environment of its own (requirements-stubs.in says why); this
+program runs there, and finds buf and mypy-protobuf on the path. buf takes a compiled image, so the
+imported Google contracts come from the packages that ship them.
 """
 
 from __future__ import annotations

@@ -5,8 +5,10 @@ import warnings
 
 from runstore.v1 import feed_service_pb2 as runstore_dot_v1_dot_feed__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.64.3'
 GRPC_VERSION = grpc.__version__
+EXPECTED_ERROR_RELEASE = '1.65.0'
+SCHEDULED_RELEASE_DATE = 'June 25, 2024'
 _version_not_supported = False
 
 try:
@@ -16,16 +18,19 @@ except ImportError:
     _version_not_supported = True
 
 if _version_not_supported:
-    raise RuntimeError(
+    warnings.warn(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in runstore/v1/feed_service_pb2_grpc.py depends on'
+        + f' but the generated code in runstore/v1/feed_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
+        + f' This warning will become an error in {EXPECTED_ERROR_RELEASE},'
+        + f' scheduled for release on {SCHEDULED_RELEASE_DATE}.',
+        RuntimeWarning
     )
 
 
-class FeedServiceStub:
+class FeedServiceStub(object):
     """FeedService publishes the events of all runs of a project in one order.
 
     An event enters the feed once, a moment after it was committed, and strictly after the events of
@@ -72,7 +77,7 @@ class FeedServiceStub:
                 _registered_method=True)
 
 
-class FeedServiceServicer:
+class FeedServiceServicer(object):
     """FeedService publishes the events of all runs of a project in one order.
 
     An event enters the feed once, a moment after it was committed, and strictly after the events of
@@ -169,7 +174,7 @@ def add_FeedServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class FeedService:
+class FeedService(object):
     """FeedService publishes the events of all runs of a project in one order.
 
     An event enters the feed once, a moment after it was committed, and strictly after the events of

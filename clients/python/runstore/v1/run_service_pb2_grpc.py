@@ -5,8 +5,10 @@ import warnings
 
 from runstore.v1 import run_service_pb2 as runstore_dot_v1_dot_run__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.64.3'
 GRPC_VERSION = grpc.__version__
+EXPECTED_ERROR_RELEASE = '1.65.0'
+SCHEDULED_RELEASE_DATE = 'June 25, 2024'
 _version_not_supported = False
 
 try:
@@ -16,16 +18,19 @@ except ImportError:
     _version_not_supported = True
 
 if _version_not_supported:
-    raise RuntimeError(
+    warnings.warn(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in runstore/v1/run_service_pb2_grpc.py depends on'
+        + f' but the generated code in runstore/v1/run_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
+        + f' This warning will become an error in {EXPECTED_ERROR_RELEASE},'
+        + f' scheduled for release on {SCHEDULED_RELEASE_DATE}.',
+        RuntimeWarning
     )
 
 
-class RunServiceStub:
+class RunServiceStub(object):
     """RunService keeps the durable record of agent runs.
 
     A response to a write is sent only after its transaction committed. Every failure is a status with
@@ -132,7 +137,7 @@ class RunServiceStub:
                 _registered_method=True)
 
 
-class RunServiceServicer:
+class RunServiceServicer(object):
     """RunService keeps the durable record of agent runs.
 
     A response to a write is sent only after its transaction committed. Every failure is a status with
@@ -378,7 +383,7 @@ def add_RunServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class RunService:
+class RunService(object):
     """RunService keeps the durable record of agent runs.
 
     A response to a write is sent only after its transaction committed. Every failure is a status with
