@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,13 +33,16 @@ def dev(
     ] = None,
     host: Host = None,
     port: Port = None,
+    disposable: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve from an embedded Postgres in a folder: nothing to install, nothing to set up.
 
     The data stays in the folder; a second start finds it. Stop with Ctrl-C.
     """
     settings = _settings(data_dir=data_dir, host=host, port=port, database_url=None)
-    _serve_embedded(settings.model_copy(update={"database_url": None}))
+    if disposable:
+        _end_with_standard_input()
+    _serve_embedded(settings.model_copy(update={"database_url": None}), is_disposable=disposable)
 
 
 def serve(
@@ -66,9 +72,13 @@ def serve(
         _run(settings, settings.database_url, reuse_port=reuse_port)
 
 
-def _serve_embedded(settings: Settings) -> None:
+def _serve_embedded(settings: Settings, *, is_disposable: bool = False) -> None:
     with _explained(), ExitStack() as stack:
-        postgres = stack.enter_context(EmbeddedPostgres(settings.data_dir))
+        if is_disposable and not settings.data_dir.exists():
+            stack.callback(shutil.rmtree, settings.data_dir, ignore_errors=True)
+        postgres = stack.enter_context(
+            EmbeddedPostgres(settings.data_dir, is_disposable=is_disposable)
+        )
         asyncio.run(schema.upgrade(postgres.url, settings.db_schema))
         _run(settings, postgres.url, data_dir=settings.data_dir)
 
@@ -91,6 +101,17 @@ async def _serve(settings: Settings, url: str, *, data_dir: Path | None, reuse_p
         await stopping.wait()
     finally:
         await server.drain()
+
+
+def _end_with_standard_input() -> None:
+    """Stop as by Ctrl-C when the other end is closed: as a pipe's is when its process dies."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1 << 10):
+            pass
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=watch, name="standard input", daemon=True).start()
 
 
 def _greet(address: str, data_dir: Path | None) -> None:
