@@ -61,6 +61,10 @@ protos: $(READY) $(STUBS_READY) ## lint the contracts; nothing breaking since ma
 	$(STUBS_VENV)/bin/python protos/generate.py lint
 	$(STUBS_VENV)/bin/python protos/generate.py breaking
 
+.PHONY: ranges
+ranges: $(READY) ## prove that the client takes the oldest and the newest versions it allows
+	$(BIN)/python clients/python/ranges.py
+
 fresh: $(READY) $(STUBS_READY)
 	$(STUBS_VENV)/bin/python protos/generate.py fresh
 	$(BIN)/python clients/python/generate_sync.py --check
