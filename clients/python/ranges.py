@@ -9,6 +9,7 @@ one server. A warning there is an error.
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 from runstore import testing
@@ -16,7 +17,8 @@ from runstore import testing
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 # uv's names for the two ends of what pyproject.toml allows.
-ENDS = ("lowest-direct", "highest")
+LOWEST = "lowest"
+ENDS = (LOWEST, "highest")
 PACKAGES = ("grpcio", "grpcio-status", "protobuf", "googleapis-common-protos")
 
 
@@ -41,12 +43,20 @@ def main() -> None:
             _run("uv", "venv", "--quiet", "--python", sys.executable, str(environment))
             _run("uv", "pip", "install", "--quiet", "--python", python, "--resolution", end, wheel)
             _run(python, "-I", "-W", "error", str(FOLDER / "ranges_smoke.py"), server)
-            _say(f"{end}: {_installed(python)}")
+            _say(f"{end}: {' '.join(_installed(python))}")
+            if end == LOWEST and (above := _floors() - set(_installed(python))):
+                raise SystemExit(f"cannot be installed: {', '.join(sorted(above))}")
 
 
-def _installed(python: str) -> str:
-    listed = _run("uv", "pip", "freeze", "--python", python).splitlines()
-    return " ".join(line for line in listed if line.partition("==")[0] in PACKAGES)
+def _installed(python: str) -> list[str]:
+    listed = _run("uv", "pip", "freeze", "--quiet", "--python", python).splitlines()
+    return [line for line in listed if line.partition("==")[0] in PACKAGES]
+
+
+def _floors() -> set[str]:
+    """What pyproject.toml says is the oldest: a floor that nobody can have is a lie."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return {one.partition(",")[0].replace(">=", "==") for one in wanted}
 
 
 def _run(*command: str | Path) -> str:
