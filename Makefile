@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check format lint types imports protos stubs schema lock bench
+.PHONY: help setup demo nats test check format lint types imports protos stubs schema lock bench
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +36,9 @@ demo: $(READY) ## watch an orchestrator crash, resume and finish
 
 test: $(READY) ## run the tests (Docker, TEST_DATABASE_URL or the embedded Postgres)
 	$(BIN)/pytest
+
+nats: ## install the nats-server that the sinks' tests start
+	tests/tools/install-nats-server
 
 check: format-check lint types imports protos fresh test ## everything that guards main
 

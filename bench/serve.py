@@ -21,7 +21,7 @@ async def main(arguments: list[str]) -> None:
         case ["echo"]:
             _server, address = await echo.serve()
         case ["runstore", url]:
-            settings = Settings(port=0, log_level="warning")
+            settings = Settings(port=0, http=False, log_level="warning")
             logs.configure(settings)
             _server = App(settings, open_store(settings, url))
             address = await _server.start()

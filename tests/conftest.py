@@ -85,18 +85,28 @@ def no_leaked_connection(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def settings(database_url: str, db_schema: str) -> Settings:
-    return Settings(database_url=database_url, db_schema=db_schema, port=0, drain_seconds=5)
+    return Settings(
+        database_url=database_url, db_schema=db_schema, port=0, http_port=0, drain_seconds=5
+    )
 
 
 @pytest_asyncio.fixture(scope="session")
-async def server_address(
+async def running_server(
     database_url: str, db_schema: str, store: PostgresStore
-) -> AsyncIterator[str]:
-    """A server in this process, for tests that do not stop it."""
-    settings = Settings(database_url=database_url, db_schema=db_schema, port=0, drain_seconds=1)
+) -> AsyncIterator[tuple[str, str]]:
+    """The gRPC and HTTP addresses of a server in this process, for tests that do not stop it."""
+    settings = Settings(
+        database_url=database_url, db_schema=db_schema, port=0, http_port=0, drain_seconds=1
+    )
     server = App(settings, make_store(database_url, db_schema))
-    yield await server.start()
+    address = await server.start()
+    yield address, str(server.http_address)
     await server.drain()
+
+
+@pytest.fixture(scope="session")
+def server_address(running_server: tuple[str, str]) -> str:
+    return running_server[0]
 
 
 @pytest_asyncio.fixture(scope="session")

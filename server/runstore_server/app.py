@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
@@ -16,10 +19,15 @@ from runstore_server import reflection
 from runstore_server.health import Health
 from runstore_server.interceptors import Calls
 from runstore_server.lifecycle import Lifecycle
+from runstore_server.listening import CannotBind
+from runstore_server.metrics import Metrics
 from runstore_server.relay import Relay
 from runstore_server.services.feed import FeedService
 from runstore_server.services.run_service import RunService
 from runstore_server.settings import Settings
+
+if TYPE_CHECKING:
+    from runstore_server.http.server import HttpServer
 
 # gRPC's own limit stands above ours, so that what is too large for us gets our status and details.
 # What passes even this limit is refused by gRPC without them.
@@ -40,17 +48,14 @@ def open_store(settings: Settings, url: str) -> PostgresStore:
     )
 
 
-class CannotBind(RuntimeError):
-    """The address is taken or not ours."""
-
-
 class App:
-    """One server process over one store."""
+    """One server process over one store: gRPC, and HTTP beside it unless settings say otherwise."""
 
     def __init__(self, settings: Settings, store: Store, *, reuse_port: bool = False) -> None:
         self._settings = settings
         self._store = store
         self._lifecycle = Lifecycle()
+        self._metrics = Metrics()
         services = tuple(
             service.full_name
             for file in (run_service_pb2, feed_service_pb2)
@@ -58,7 +63,13 @@ class App:
         )
         self._health = Health(store, services)
         self._server = grpc.aio.server(
-            interceptors=[Calls(self._lifecycle, max_request_bytes=settings.max_request_bytes)],
+            interceptors=[
+                Calls(
+                    self._lifecycle,
+                    max_request_bytes=settings.max_request_bytes,
+                    metrics=self._metrics,
+                )
+            ],
             options=[
                 ("grpc.so_reuseport", int(reuse_port)),
                 ("grpc.max_receive_message_length", _hard_limit(settings.max_request_bytes)),
@@ -75,32 +86,58 @@ class App:
             FeedService(store.feed, self._lifecycle, default_heartbeat=settings.heartbeat_seconds),
             self._server,
         )
-        self.relay = Relay(store.feed, poll_seconds=settings.poll_interval)
+        self.relay = Relay(store.feed, settings.sinks, poll_seconds=settings.poll_interval)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         reflection.enable((*services, HEALTH_SERVICE), self._server)
+        self._http = self._http_server(reuse_port=reuse_port) if settings.http else None
+        self.http_address: str | None = None
+        """The address of the HTTP side once the server has started; None where there is none."""
+
+    def _http_server(self, *, reuse_port: bool) -> HttpServer:
+        # Here, because they take a third of a second that commands which do not serve can save.
+        from runstore_server.http.app import http_app  # noqa: PLC0415 - see above
+        from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
+
+        settings = self._settings
+        return HttpServer(
+            http_app(settings, self._store, self._health, self._lifecycle, self._metrics),
+            settings.http_host or settings.host,
+            settings.http_port,
+            reuse_port=reuse_port,
+        )
 
     async def start(self) -> str:
-        """Bind, serve, and return the address clients connect to."""
-        wanted = f"{self._settings.host}:{self._settings.port}"
+        """Bind, serve, and return the address gRPC clients connect to."""
+        host, wanted = self._settings.host, self._settings.port
         try:
-            port = self._server.add_insecure_port(wanted)
+            port = self._server.add_insecure_port(f"{host}:{wanted}")
         except RuntimeError as error:
-            raise CannotBind(f"cannot listen on {wanted}: is another server there?") from error
+            raise CannotBind(host, wanted) from error
+        self.http_address = self._http.bind() if self._http else None
         await self._health.start()
         await self._server.start()
+        if self._http:
+            await self._http.start()
         if self._settings.relay:
             self.relay.start()
-        _log.info("serving", address=f"{self._settings.host}:{port}")
-        return f"{self._settings.host}:{port}"
+        _log.info("serving", address=f"{host}:{port}", http_address=self.http_address)
+        return f"{host}:{port}"
 
     async def drain(self) -> None:
-        """End streams as UNAVAILABLE, let other calls finish and be published, close the store."""
+        """End streams, over gRPC as UNAVAILABLE; let other calls finish and be published; close
+        the store.
+        """
         _log.info("draining")
         await self._health.stop()
+        if self._http:
+            self._http.refuse_more()  # before streams end: who comes back gets to another server
         self._lifecycle.draining.set()
         self._store.wake_all()
-        await self._server.stop(self._settings.drain_seconds)
-        await self.relay.stop(self._settings.drain_seconds)
+        grace = self._settings.drain_seconds
+        await asyncio.gather(
+            self._server.stop(grace), *([self._http.stop(grace)] if self._http else [])
+        )
+        await self.relay.stop(grace)
         await self._store.close()
         _log.info("drained")
 

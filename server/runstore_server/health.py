@@ -26,6 +26,11 @@ class Health:
         self._is_serving: bool | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_serving(self) -> bool:
+        """True while the database answered when it was last asked and the server is not ending."""
+        return bool(self._is_serving)
+
     async def start(self) -> None:
         """Look once, then keep looking."""
         await self._look()
@@ -37,6 +42,7 @@ class Health:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        self._is_serving = False
         await self.servicer.enter_graceful_shutdown()
 
     async def _follow(self) -> None:

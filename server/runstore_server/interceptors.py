@@ -1,4 +1,4 @@
-"""Around every RPC of ours: its request's id, its log line, its status when it fails."""
+"""Around every RPC of ours: its request's id, log line and numbers, its status when it fails."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from grpc.aio import AbortError, ServerInterceptor
 
 from runstore_server.errors import Internal, code_of, is_known, status_of
 from runstore_server.lifecycle import Lifecycle
+from runstore_server.metrics import Metrics
 from runstore_server.requests import REQUEST_ID_KEY, Unreadable, id_of, reader, request_id
 
 OURS = "/runstore."
@@ -30,8 +31,11 @@ _log = structlog.get_logger(__name__)
 class Calls(ServerInterceptor):
     """Wraps the RPCs of our services; others (health, reflection) pass as they are."""
 
-    def __init__(self, lifecycle: Lifecycle, *, max_request_bytes: int) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, *, max_request_bytes: int, metrics: Metrics | None = None
+    ) -> None:
         self._lifecycle = lifecycle
+        self._metrics = metrics or Metrics()
         self._max_request_bytes = max_request_bytes
 
     async def intercept_service(
@@ -62,15 +66,21 @@ class Calls(ServerInterceptor):
     def _unary(self, behavior: Any, name: str) -> Any:
         async def call(request: Any, context: Any) -> Any:
             async with self._answered(name, request, context):
-                return await behavior(request, context)
+                began = time.monotonic()
+                response = await behavior(request, context)
+                self._metrics.call_took(name, time.monotonic() - began)
+                self._metrics.answered(response)
+                return response
 
         return call
 
     def _streamed(self, behavior: Any, name: str) -> Any:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             async with self._answered(name, request, context):
-                async for response in behavior(request, context):
-                    yield response
+                with self._metrics.stream(name):
+                    async for response in behavior(request, context):
+                        self._metrics.answered(response)
+                        yield response
 
         return call
 
@@ -102,6 +112,7 @@ class Calls(ServerInterceptor):
                 _log.error("defect", exc_info=error)
             await self._abort(context, known, current)
         finally:
+            self._metrics.call_ended(name, code)
             elapsed = round((time.monotonic() - began) * 1000, 2)
             level = LEVELS.get(code, "info")
             getattr(_log, level)("call", code=code.name, milliseconds=elapsed)

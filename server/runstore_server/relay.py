@@ -14,6 +14,8 @@ from runstore_storage.feed_records import RELAY, USAGE_COUNTS
 from runstore_storage.feed_store import FeedStore
 
 from runstore_server.duties import Worker
+from runstore_server.sinks.delivery import SinkWorkers
+from runstore_server.sinks.settings import SinkSettings
 
 # Under load this many seconds of commits are published, or counted, at once.
 PUBLISH_PAUSE = 0.02
@@ -26,9 +28,10 @@ class Relay:
     """This process's share of the work on the feed."""
 
     def __init__(
-        self, feed: FeedStore, *, poll_seconds: float, others: Sequence[Worker] = ()
+        self, feed: FeedStore, sinks: Sequence[SinkSettings] = (), *, poll_seconds: float
     ) -> None:
         self._feed = feed
+        self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
         self.workers = (
             Worker(
                 feed,
@@ -46,7 +49,7 @@ class Relay:
                 poll_seconds=poll_seconds,
                 pause_seconds=COUNT_PAUSE,
             ),
-            *others,
+            *self._sinks.workers,
         )
 
     def start(self) -> None:
@@ -82,3 +85,4 @@ class Relay:
             except (TimeoutError, StorageUnavailable):
                 _log.warning("events wait in the outbox for another process")
         await asyncio.gather(*(worker.stop() for worker in self.workers))
+        await self._sinks.close()

@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runstore_server.sinks.settings import SinkSettings, repeated_names
 
 
 class Settings(BaseSettings):
     """Every setting has a working default; the variable is its name with RUNSTORE_ before it."""
 
-    model_config = SettingsConfigDict(env_prefix="RUNSTORE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="RUNSTORE_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # sinks hold secrets
+    )
 
     database_url: str | None = Field(
         default=None,
@@ -29,6 +36,17 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=7411, ge=0, le=65535, description="Port; 0 picks a free one.")
+    http: bool = Field(default=True, description="Whether the read-only HTTP side is served.")
+    http_host: str | None = Field(
+        default=None, description="Address the HTTP side listens on; unset means host."
+    )
+    http_port: int = Field(
+        default=7412, ge=0, le=65535, description="Port of the HTTP side; 0 picks a free one."
+    )
+    http_cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description='Origins whose pages may read over HTTP, as JSON: ["https://a.example"].',
+    )
     workers: int = Field(default=1, ge=1, le=256, description="Server processes on the port.")
     max_request_bytes: int = Field(
         default=16 << 20,
@@ -61,3 +79,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto is console on a terminal and json elsewhere."
     )
+    sinks: tuple[SinkSettings, ...] = Field(
+        default=(), description="Where the feed is published to: a JSON list, see docs/sinks.md."
+    )
+
+    @field_validator("sinks")
+    @classmethod
+    def _have_names_of_their_own(cls, sinks: tuple[SinkSettings, ...]) -> tuple[SinkSettings, ...]:
+        if repeated := repeated_names(sinks):
+            raise ValueError(f"several sinks are named {', '.join(repeated)}")
+        return sinks

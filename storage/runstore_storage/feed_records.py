@@ -13,6 +13,11 @@ RELAY = "relay"
 USAGE_COUNTS = "usage counts"
 
 
+def sink_duty(sink: str) -> str:
+    """The duty of delivering to a sink."""
+    return f"sink {sink}"
+
+
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
     """A published event with its place in the feed; `labels` are its run's."""

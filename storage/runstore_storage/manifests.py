@@ -100,6 +100,10 @@ class Manifest:
         self._body: dict[str, Any] = json.loads(zstandard.ZstdDecompressor().decompress(stored))
 
     @property
+    def node_count(self) -> int:
+        return len(self._body["nodes"])
+
+    @property
     def blobs(self) -> set[int]:
         """Numbers of the blobs that make the snapshot whole."""
         return {_number(entry) for entry in self._entries() if entry is not None}

@@ -115,10 +115,19 @@ class PostgresStore:
         return run
 
     async def list_runs(
-        self, project: str, where: RunFilter, order: RunOrder, *, limit: int, after: int | None
+        self,
+        project: str,
+        where: RunFilter,
+        order: RunOrder,
+        *,
+        limit: int,
+        after: int | None,
+        offset: int = 0,
     ) -> RunPage:
         async with reading(self._engine) as conn:
-            found = await runs.page(conn, project, where, order, limit=limit + 1, after=after)
+            found = await runs.page(
+                conn, project, where, order, limit=limit + 1, after=after, offset=offset
+            )
         kept = found[:limit]
         return RunPage(tuple(run for _, run in kept), kept[-1][0] if len(found) > limit else None)
 
@@ -212,11 +221,12 @@ class PostgresStore:
                 conn, query, metadata_terms=terms, limit=limit + 1, after=after
             )
             kept = _bounded(found[:limit]) if query.with_parts else found[:limit]
-            full = (
-                await snapshots.fill(conn, kept)
-                if query.with_parts
-                else [snapshots.stored(row) for row in kept]
-            )
+            if query.with_parts:
+                full = await snapshots.fill(conn, kept)
+            elif query.with_node_counts:
+                full = await asyncio.to_thread(snapshots.counted, kept)
+            else:
+                full = [snapshots.stored(row) for row in kept]
         more = len(found) > len(kept)
         return SnapshotPage(tuple(full), snapshots.place(kept[-1], query) if more else None)
 

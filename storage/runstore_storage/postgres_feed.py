@@ -22,6 +22,7 @@ from runstore_storage.feed_records import (
     FeedFilter,
     FeedPage,
     Lag,
+    sink_duty,
 )
 from runstore_storage.feed_store import EVERY_ENTRY, EVERY_PROJECT
 from runstore_storage.signals import Signal
@@ -178,7 +179,7 @@ class PostgresFeed:
     async def bury(self, holder: str, letters: Sequence[DeadLetter]) -> int | None:
         sink = letters[0].sink
         async with writing(self._engine) as conn:
-            position = await duties.fence(conn, sink, holder)
+            position = await duties.fence(conn, sink_duty(sink), holder)
             if position is not None:
                 await dead_letters.insert(conn, sink, letters)
             return position

@@ -199,10 +199,13 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
+    """A snapshot with its place in time; `node_count` is None where it was not asked for."""
+
     run_id: str
     snapshot: Snapshot
     created_at: datetime
     content_hash: bytes
+    node_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +368,7 @@ class SnapshotQuery:
     """Selects snapshots of a run, or of all runs of a project where `run_id` is empty.
 
     `namespace` None selects all. `metadata` is a JSON object whose members must all be equal.
+    `with_node_counts` says how many nodes each has where `with_parts` does not bring them.
     """
 
     project: str
@@ -373,6 +377,7 @@ class SnapshotQuery:
     before: str = ""
     metadata: Payload | None = None
     with_parts: bool = False
+    with_node_counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

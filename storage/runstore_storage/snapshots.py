@@ -138,6 +138,11 @@ def stored(row: StoredRow, snapshot: Snapshot | None = None) -> StoredSnapshot:
     return StoredSnapshot(row.run_id, snapshot or row.snapshot, row.created_at, row.content_hash)
 
 
+def counted(rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
+    """The rows' snapshots without parts, with how many nodes each has."""
+    return [replace(stored(row), node_count=Manifest(row.manifest).node_count) for row in rows]
+
+
 async def read_whole(
     conn: AsyncConnection, run: int, namespace: str, selector: SnapshotSelector
 ) -> tuple[StoredSnapshot | None, tuple[TaskWrite, ...]]:

@@ -97,9 +97,20 @@ class Store(Protocol):
         """Return the run with its plan."""
 
     async def list_runs(
-        self, project: str, where: RunFilter, order: RunOrder, *, limit: int, after: int | None
+        self,
+        project: str,
+        where: RunFilter,
+        order: RunOrder,
+        *,
+        limit: int,
+        after: int | None,
+        offset: int = 0,
     ) -> RunPage:
-        """Return up to `limit` runs without plans, from `RunPage.next_after` of the page before."""
+        """Return up to `limit` runs without plans, from `RunPage.next_after` of the page before.
+
+        The first `offset` of them are passed over, at the cost of reading them; a run saved between
+        two pages moves what an offset stands for, and moves nothing for `after`.
+        """
 
     async def append_events(
         self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD

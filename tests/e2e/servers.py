@@ -25,18 +25,18 @@ class ServerProcess:
     def __init__(self, log: Path, environment: Mapping[str, str], *command: str) -> None:
         self.port = free_port()
         self.target = f"127.0.0.1:{self.port}"
+        self.http_port = free_port()
+        self.http_target = f"http://127.0.0.1:{self.http_port}"
         self._log = log
         self._environment = {**os.environ, **environment}
         self._command = command or ("serve",)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *, with_ports: bool = True) -> None:
+        ports = ("--port", str(self.port), "--http-port", str(self.http_port)) if with_ports else ()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "runstore_server", *self._command),
-                    *("--port", str(self.port)),
-                ],
+                [sys.executable, "-m", "runstore_server", *self._command, *ports],
                 env=self._environment,
                 stdout=log,
                 stderr=log,

@@ -13,7 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
-from runstore_server.app import App, CannotBind
+from runstore_server.app import App
+from runstore_server.listening import CannotBind
 from runstore_storage.engine import connect
 
 HOLD = "SELECT 1 FROM run_heads JOIN runs USING (run) WHERE project = $1 FOR UPDATE OF run_heads"

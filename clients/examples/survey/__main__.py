@@ -36,7 +36,7 @@ async def server() -> AsyncIterator[str]:
     with _fresh_log() as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "runstore_server", "dev"),
-            *("--data-dir", str(FOLDER / "data"), "--port", "0"),
+            *("--data-dir", str(FOLDER / "data"), "--port", "0", "--no-http"),
             stdout=subprocess.PIPE,
             stderr=log,
         )

@@ -67,7 +67,7 @@ def server(**settings: object) -> Iterator[str]:
 def _start(folder: Path, log: Path, settings: dict[str, object]) -> subprocess.Popen[bytes]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_PREFIX)}
     # What drains slowly is a test's own open stream: it is told at once, and resumes or not.
-    given = {"port": 0, "drain_seconds": 0, "log_level": "warning"} | settings
+    given = {"port": 0, "http": False, "drain_seconds": 0, "log_level": "warning"} | settings
     environment |= {f"{_PREFIX}{name.upper()}": str(value) for name, value in given.items()}
     with log.open("wb") as output:
         return subprocess.Popen(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from runstore_server.cli import health, migrate, runs, serve
+from runstore_server.cli import feed, health, migrate, relay, runs, serve, sinks
 
 app = typer.Typer(
     help="The durable record of agent runs: a gRPC service on Postgres.\n\n"
@@ -17,5 +17,9 @@ app = typer.Typer(
 app.command("dev")(serve.dev)
 app.command("serve")(serve.serve)
 app.command("health")(health.health)
+app.command("relay")(relay.relay)
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(runs.app, name="runs")
+app.add_typer(feed.app, name="feed")
+app.add_typer(relay.statistics, name="statistics")
+app.add_typer(sinks.app, name="sinks")

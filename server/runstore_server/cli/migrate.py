@@ -7,10 +7,9 @@ from collections.abc import Coroutine
 from typing import Annotated, TypeVar
 
 import typer
-from alembic.util import CommandError
 from runstore_migrations import schema
-from runstore_storage.errors import StorageUnavailable
 
+from runstore_server.cli.explained import database_url, explained
 from runstore_server.settings import Settings
 
 app = typer.Typer(
@@ -60,20 +59,9 @@ def check() -> None:
 
 def _database() -> tuple[str, str]:
     settings = Settings()
-    if settings.database_url is None:
-        raise _failed("set RUNSTORE_DATABASE_URL (`runstore dev` migrates its database by itself)")
-    return settings.database_url, settings.db_schema
+    return database_url(settings), settings.db_schema
 
 
 def _run(work: Coroutine[object, object, T]) -> T:
-    try:
+    with explained():
         return asyncio.run(work)
-    except (schema.SchemaMismatch, CommandError) as error:
-        raise _failed(str(error)) from error
-    except StorageUnavailable as error:
-        raise _failed(f"the database does not answer: {error.__cause__}") from error
-
-
-def _failed(message: str) -> typer.Exit:
-    typer.secho(message, err=True, fg=typer.colors.RED)
-    return typer.Exit(1)

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from runstore import (
-    Client,
     Run,
-    RunNotFound,
     RunQuery,
     RunStatus,
-    RunstoreError,
     SnapshotNotFound,
     Verification,
 )
 
 from runstore_server.cli import shown
+from runstore_server.cli.connected import AsJson, Project, Target, connected
 
 app = typer.Typer(help="Look at recorded runs.", no_args_is_help=True)
 
-Target = Annotated[
-    str | None,
-    typer.Option(help="Server, host:port; else $RUNSTORE_TARGET, else localhost:7411."),
-]
-Project = Annotated[str, typer.Option(help="Project of the run.", envvar="RUNSTORE_PROJECT")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 FromSeq = Annotated[int, typer.Option(help="First seq to show.", min=0)]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Only this type; repeatable.")]
 
@@ -49,7 +39,7 @@ def ls(
 ) -> None:
     """List runs, newest first."""
     query = RunQuery(statuses=[_status(each) for each in status or ()], tags=tag or ())
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         found = list(islice(client.list_runs(query), limit))
     shown.runs(found, as_json=as_json)
 
@@ -59,7 +49,7 @@ def show(
     run_id: RunId, target: Target = None, project: Project = "default", as_json: AsJson = False
 ) -> None:
     """Show one run: what it was to do, where it stands, what it cost, its output."""
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         run = client.run(run_id)
         info = run.get()
         output = run.output() if info.completed_at else None
@@ -76,7 +66,7 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """Print the events there are."""
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         for event in client.run(run_id).events(from_seq, types=type_ or ()):
             shown.event(event, as_json=as_json)
 
@@ -92,7 +82,7 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """Print events as they come, until the run is complete. Server restarts go unnoticed."""
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         run = client.run(run_id)
         for event in run.events(from_seq, follow=True, types=type_ or (), wait_for_run=wait):
             shown.event(event, as_json=as_json)
@@ -103,7 +93,7 @@ def verify(
     run_id: RunId, target: Target = None, project: Project = "default", as_json: AsJson = False
 ) -> None:
     """Recompute the hash chain; exit with 1 where it is broken."""
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         run = client.run(run_id)
         found = run.verify() if as_json else _verify_with_bar(run)
     if as_json:
@@ -138,7 +128,7 @@ def resume_point(
     as_json: AsJson = False,
 ) -> None:
     """Show where a resume would begin, without claiming the run."""
-    with _client(target, project) as client:
+    with connected(target, project) as client:
         run = client.run(run_id)
         info = run.get()
         try:
@@ -163,19 +153,3 @@ def _status(name: str) -> RunStatus:
     except KeyError:
         known = ", ".join(status.name.lower() for status in RunStatus)
         raise typer.BadParameter(f"{name!r} is none of {known}") from None
-
-
-@contextmanager
-def _client(target: str | None, project: str) -> Iterator[Client]:
-    """A client whose failures are said in a line."""
-    try:
-        with Client(target, project=project) as client:
-            yield client
-    except RunNotFound as error:
-        typer.secho(f"{error} (project {project!r}; choose another with --project)", err=True)
-        raise typer.Exit(1) from error
-    except RunstoreError as error:
-        typer.secho(str(error), err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None

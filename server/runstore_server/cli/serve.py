@@ -7,24 +7,29 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 from runstore_migrations import schema
-from runstore_storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from runstore_storage.errors import StorageUnavailable
+from runstore_storage.embedded import EmbeddedPostgres
 
 from runstore_server import logs
-from runstore_server.app import App, CannotBind, open_store
+from runstore_server.app import App, open_store
+from runstore_server.cli.explained import explained, failed
 from runstore_server.cli.workers import supervise
 from runstore_server.settings import Settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")]
+HttpPort = Annotated[
+    int | None, typer.Option(help="Port of the HTTP side; 0 picks a free one.", min=0, max=65535)
+]
+Http = Annotated[
+    bool | None, typer.Option("--http/--no-http", help="Serve the read-only HTTP side too.")
+]
 
 
 def dev(
@@ -34,12 +39,21 @@ def dev(
     host: Host = None,
     port: Port = None,
     disposable: Annotated[bool, typer.Option(hidden=True)] = False,
+    http_port: HttpPort = None,
+    http: Http = None,
 ) -> None:
     """Serve from an embedded Postgres in a folder: nothing to install, nothing to set up.
 
     The data stays in the folder; a second start finds it. Stop with Ctrl-C.
     """
-    settings = _settings(data_dir=data_dir, host=host, port=port, database_url=None)
+    settings = _settings(
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        http_port=http_port,
+        http=http,
+        database_url=None,
+    )
     if disposable:
         _end_with_standard_input()
     _serve_embedded(settings.model_copy(update={"database_url": None}), is_disposable=disposable)
@@ -48,6 +62,8 @@ def dev(
 def serve(
     host: Host = None,
     port: Port = None,
+    http_port: HttpPort = None,
+    http: Http = None,
     workers: Annotated[
         int | None, typer.Option(help="Server processes that share the port.")
     ] = None,
@@ -58,22 +74,22 @@ def serve(
     A database whose schema is not this release's is refused with the command that mends it.
     SIGTERM drains: streams end as UNAVAILABLE, calls in flight finish.
     """
-    settings = _settings(host=host, port=port, workers=workers)
+    settings = _settings(host=host, port=port, http_port=http_port, http=http, workers=workers)
     if settings.database_url is None:
         if settings.workers > 1:
-            raise _failed("several workers need RUNSTORE_DATABASE_URL")
+            raise failed("several workers need RUNSTORE_DATABASE_URL")
         _serve_embedded(settings)
         return
-    with _explained():
+    with explained():
         asyncio.run(schema.check(settings.database_url, settings.db_schema))
     if settings.workers > 1:
         raise typer.Exit(supervise(settings))
-    with _explained():
+    with explained():
         _run(settings, settings.database_url, reuse_port=reuse_port)
 
 
 def _serve_embedded(settings: Settings, *, is_disposable: bool = False) -> None:
-    with _explained(), ExitStack() as stack:
+    with explained(), ExitStack() as stack:
         if is_disposable and not settings.data_dir.exists():
             stack.callback(shutil.rmtree, settings.data_dir, ignore_errors=True)
         postgres = stack.enter_context(
@@ -97,7 +113,7 @@ async def _serve(settings: Settings, url: str, *, data_dir: Path | None, reuse_p
         loop.add_signal_handler(number, stopping.set)
     server = App(settings, open_store(settings, url), reuse_port=reuse_port)
     try:
-        _greet(await server.start(), data_dir)
+        _greet(await server.start(), server.http_address, data_dir)
         await stopping.wait()
     finally:
         await server.drain()
@@ -114,8 +130,10 @@ def _end_with_standard_input() -> None:
     threading.Thread(target=watch, name="standard input", daemon=True).start()
 
 
-def _greet(address: str, data_dir: Path | None) -> None:
+def _greet(address: str, http_address: str | None, data_dir: Path | None) -> None:
     typer.echo(f"runstore serves {address}")
+    if http_address:
+        typer.echo(f"reads over http://{http_address}/api/v1/runs (see /docs)")
     if data_dir:
         typer.echo(f"data in {data_dir.resolve()}")
         typer.echo("try:")
@@ -131,19 +149,3 @@ def _settings(**given: object) -> Settings:
     return Settings().model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Say what keeps the server from serving, without a traceback."""
-    try:
-        yield
-    except (schema.SchemaMismatch, EmbeddedPostgresError, CannotBind) as error:
-        raise _failed(str(error)) from error
-    except StorageUnavailable as error:
-        raise _failed(f"the database does not answer: {error.__cause__}") from error
-
-
-def _failed(message: str) -> typer.Exit:
-    typer.secho(message, err=True, fg=typer.colors.RED)
-    return typer.Exit(1)

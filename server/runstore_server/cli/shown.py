@@ -43,7 +43,7 @@ def runs(found: Sequence[RunInfo], *, as_json: bool) -> None:
             _status(info),
             str(info.last_seq),
             _cost(info.usage),
-            _time(info.created_at),
+            time(info.created_at),
             Text(info.objective[:60]),
         )
     console.print(table)
@@ -62,9 +62,9 @@ def run(info: RunInfo, output: Output | None, *, as_json: bool) -> None:
         ("events", str(info.last_seq)),
         ("writer epoch", str(info.writer_epoch)),
         ("usage", _usage(info.usage)),
-        ("created", _time(info.created_at)),
-        ("updated", _time(info.updated_at)),
-        ("completed", _time(info.completed_at) if info.completed_at else "-"),
+        ("created", time(info.created_at)),
+        ("updated", time(info.updated_at)),
+        ("completed", time(info.completed_at) if info.completed_at else "-"),
         ("tags", Text(", ".join(info.tags) or "-")),
         ("labels", Text(", ".join(f"{k}={v}" for k, v in info.labels.items()) or "-")),
     ]
@@ -218,5 +218,5 @@ def _cost(usage: Usage) -> str:
     return f"${usage.cost_micros / 1e6:.4f}"
 
 
-def _time(at: datetime) -> str:
+def time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}Z"

@@ -1,18 +1,19 @@
-"""Several server processes on one port."""
+"""Several server processes on the same ports."""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from types import FrameType
 
 import structlog
 
 from runstore_server import logs
+from runstore_server.listening import bound
 from runstore_server.settings import Settings
 
 # A worker that dies at once is not started again in a tight circle.
@@ -23,10 +24,11 @@ _log = structlog.get_logger(__name__)
 
 
 def supervise(settings: Settings) -> int:
-    """Run `settings.workers` servers on one port until SIGTERM or SIGINT; return the exit code.
+    """Run `settings.workers` servers on the same ports until SIGTERM or SIGINT; return the exit
+    code.
 
-    A worker that dies is replaced. The port is held here, so that it is one port for all even
-    where it was chosen by the system, and a foreign server on it is an error at once.
+    A worker that dies is replaced. The ports are held here, so that they are the same for all even
+    where they were chosen by the system, and a foreign server on one is an error at once.
     """
     logs.configure(settings)
     stopping = False
@@ -37,35 +39,38 @@ def supervise(settings: Settings) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    with socket.socket(_family(settings.host), socket.SOCK_STREAM) as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((settings.host, settings.port))
-        port = held.getsockname()[1]
-        _log.info("supervising", workers=settings.workers, port=port)
-        running = [_start(settings, port) for _ in range(settings.workers)]
+    with ExitStack() as stack:
+        port = _held(stack, settings.host, settings.port)
+        host = settings.http_host or settings.host
+        http = _held(stack, host, settings.http_port) if settings.http else None
+        _log.info("supervising", workers=settings.workers, port=port, http_port=http)
+        running = [_start(settings, port, http) for _ in range(settings.workers)]
         while not stopping:
             time.sleep(POLL_SECONDS)
             for place, worker in enumerate(running):
                 if worker.poll() is not None and not stopping:
                     _log.error("worker died", pid=worker.pid, code=worker.returncode)
                     time.sleep(RESTART_SECONDS)
-                    running[place] = _start(settings, port)
+                    running[place] = _start(settings, port, http)
         for worker in running:
             worker.send_signal(signal.SIGTERM)
         return max(worker.wait() for worker in running)
 
 
-def _start(settings: Settings, port: int) -> subprocess.Popen[bytes]:
+def _held(stack: ExitStack, host: str, port: int) -> int:
+    """Hold a port until the stack is closed; it is kept from others, and nothing listens here."""
+    held = stack.enter_context(bound(host, port, reuse_port=True))
+    return int(held.getsockname()[1])
+
+
+def _start(settings: Settings, port: int, http_port: int | None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
             sys.executable,
             *("-m", "runstore_server", "serve", "--reuse-port", "--workers", "1"),
             *("--host", settings.host, "--port", str(port)),
+            *(["--no-http"] if http_port is None else ["--http", "--http-port", str(http_port)]),
         ],
         env=os.environ,
         start_new_session=True,  # Ctrl-C reaches the supervisor, which drains the workers
     )
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -11,7 +11,12 @@ RUNS_PER_PARTITION = 100_000
 _ALONE = text(
     "SELECT pg_advisory_xact_lock(hashtextextended('runstore partitions ' || current_schema(), 0))"
 )
-_EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
+# Read from the table itself: what to_regclass remembers of names is not renewed by waiting for the
+# lock, so it would miss a partition made meanwhile.
+_EXISTS = text(
+    "SELECT EXISTS (SELECT FROM pg_class"
+    " WHERE relname = :name AND relnamespace = current_schema()::regnamespace)"
+)
 
 
 def lower_bound(run: int) -> int:

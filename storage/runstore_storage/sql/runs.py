@@ -127,10 +127,12 @@ async def page(
     *,
     limit: int,
     after: int | None,
+    offset: int,
 ) -> list[tuple[int, Run]]:
     """Runs without plans beside their numbers, in order."""
     compare, direction = _ORDER[order]
-    conditions, values = ["r.project = :project"], {"project": project, "limit": limit}
+    conditions = ["r.project = :project"]
+    values: dict[str, object] = {"project": project, "limit": limit, "offset": offset}
     for name, (condition, parameter) in _CONDITIONS.items():
         if asked := getattr(where, name):
             conditions.append(condition)
@@ -141,7 +143,7 @@ async def page(
     found = await conn.execute(
         text(
             f"SELECT {_WITHOUT_PLAN}, {heads.SELECTED}{_FROM}{' AND '.join(conditions)}"
-            f" ORDER BY r.run {direction} LIMIT :limit"
+            f" ORDER BY r.run {direction} LIMIT :limit OFFSET :offset"
         ),
         values,
     )

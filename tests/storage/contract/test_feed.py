@@ -6,7 +6,14 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 from runstore_storage.errors import ConsumerNotFound, PositionAhead
-from runstore_storage.feed_records import RELAY, USAGE_COUNTS, DeadLetter, FeedEntry, FeedFilter
+from runstore_storage.feed_records import (
+    RELAY,
+    USAGE_COUNTS,
+    DeadLetter,
+    FeedEntry,
+    FeedFilter,
+    sink_duty,
+)
 from runstore_storage.feed_store import EVERY_ENTRY, EVERY_PROJECT
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.postgres_feed import SCANNED_EVENTS, PostgresFeed
@@ -375,7 +382,7 @@ async def test_usage_counts_equal_a_recount_and_can_be_rebuilt(
 
 
 async def test_dead_letters_are_kept_once_and_removed_once(own: PostgresStore) -> None:
-    await own.feed.hold_duty("hook", ME)
+    await own.feed.hold_duty(sink_duty("hook"), ME)
     letters = [DeadLetter("hook", 7, 3, "500"), DeadLetter("hook", 9, 1, "gone")]
 
     refused = await own.feed.bury(OTHER, letters)

@@ -144,6 +144,23 @@ async def test_lists_are_filtered_ordered_and_paged(store: PostgresStore, projec
     ]
 
 
+async def test_an_offset_passes_runs_over(store: PostgresStore, project: str) -> None:
+    for number in range(5):
+        await store.save_run(NewRun(project, f"run{number}"))
+
+    async def ids(order: RunOrder, **where: int | None) -> list[str]:
+        page = await store.list_runs(project, RunFilter(), order, **{"after": None, **where})
+        return [run.born.run_id for run in page.runs]
+
+    page = await store.list_runs(
+        project, RunFilter(), RunOrder.CREATED_DESC, limit=2, after=None, offset=1
+    )
+    assert [run.born.run_id for run in page.runs] == ["run3", "run2"]
+    assert await ids(RunOrder.CREATED_DESC, limit=9, after=page.next_after) == ["run1", "run0"]
+    assert await ids(RunOrder.CREATED_ASC, limit=2, offset=3) == ["run3", "run4"]
+    assert await ids(RunOrder.CREATED_ASC, limit=2, offset=5) == []
+
+
 async def test_a_resume_claims_the_next_epoch_and_returns_what_the_writer_needs(
     store: PostgresStore, project: str
 ) -> None:

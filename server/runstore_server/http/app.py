@@ -1,0 +1,64 @@
+"""The HTTP application, put together from its nouns."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from runstore_storage.store import Store
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from runstore_server.health import Health
+from runstore_server.http import problems
+from runstore_server.http.events import LAST_EVENT_ID, Events
+from runstore_server.http.exchanges import Exchanges
+from runstore_server.http.operations import Operations
+from runstore_server.http.outputs import Outputs
+from runstore_server.http.parameters import PROJECT_HEADER
+from runstore_server.http.paths import RawPaths
+from runstore_server.http.routing import Api
+from runstore_server.http.runs import Runs
+from runstore_server.http.snapshots import Snapshots
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.metrics import Metrics
+from runstore_server.requests import REQUEST_ID_KEY
+from runstore_server.settings import Settings
+
+DESCRIPTION = (
+    "Recorded runs over HTTP, read only; runs are written over gRPC."
+    " A run's project is named by a header or a query parameter. Failures are problems (RFC 9457)."
+)
+
+
+def http_app(
+    settings: Settings, store: Store, health: Health, lifecycle: Lifecycle, metrics: Metrics
+) -> ASGIApp:
+    """The application over a store, as a server calls it."""
+    app = FastAPI(
+        title="runstore",
+        version=version("runstore"),
+        description=DESCRIPTION,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    api = Api(app, lifecycle)
+    Runs(api, store)
+    Events(api, store, lifecycle, metrics, settings.heartbeat_seconds)
+    Snapshots(api, store)
+    Outputs(api, store)
+    Operations(app, health, lifecycle, metrics)
+    return Exchanges(_with_cors(RawPaths(app), settings.http_cors_origins), lifecycle, metrics)
+
+
+def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET"],
+        allow_headers=[PROJECT_HEADER, LAST_EVENT_ID, REQUEST_ID_KEY],
+        expose_headers=[REQUEST_ID_KEY],
+    )

@@ -1,0 +1,36 @@
+"""Outputs and outcomes."""
+
+from __future__ import annotations
+
+from runstore_storage.records import Outcome, StoredOutput
+
+from runstore_server.http.convert.events import usage_value
+from runstore_server.http.convert.payloads import payload_value
+from runstore_server.http.convert.times import time_text
+from runstore_server.http.json_writer import JsonValue
+
+_SUCCESS = {Outcome.SUCCEEDED: True, Outcome.FAILED: False, Outcome.CANCELLED: False}
+
+
+def outcome_name(outcome: Outcome) -> str | None:
+    return None if outcome is Outcome.UNSPECIFIED else outcome.name.lower()
+
+
+def success_of(outcome: Outcome) -> bool | None:
+    """Whether the run did what it was to do; None where that is not known."""
+    return _SUCCESS.get(outcome)
+
+
+def output_value(stored: StoredOutput) -> dict[str, JsonValue]:
+    output = stored.output
+    return {
+        "payload": payload_value(output.payload),
+        "schema_hash": output.schema_hash,
+        "plan_version_id": output.plan_version_id,
+        "provenance": payload_value(output.provenance),
+        "statistics": payload_value(output.statistics),
+        "usage": usage_value(stored.usage),
+        "outcome": outcome_name(stored.outcome),
+        "revision": stored.revision,
+        "completed_at": time_text(stored.completed_at),
+    }

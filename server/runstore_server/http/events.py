@@ -1,0 +1,125 @@
+"""Events over HTTP: by page, or followed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Header, Query
+from runstore_storage.records import EventFilter, RunKey
+from runstore_storage.store import Store
+from starlette.responses import Response
+
+from runstore_server.following import Following, follow
+from runstore_server.http import sse
+from runstore_server.http.convert.events import event_value
+from runstore_server.http.json_writer import JsonResponse
+from runstore_server.http.models import EventList
+from runstore_server.http.parameters import Events as Selected
+from runstore_server.http.parameters import FirstSeq, Key
+from runstore_server.http.routing import RUN, Api
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.metrics import Metrics
+from runstore_server.rules import MAX_INT64
+from runstore_server.validation import refuse
+
+DEFAULT_EVENTS = 100
+MAX_EVENTS = 1000
+LAST_EVENT_ID = "Last-Event-ID"
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {sse.MEDIA_TYPE: {"schema": {"type": "string"}}}},
+    204: {"description": f"The stream was read to its end: {LAST_EVENT_ID} says so."},
+}
+
+
+class Events:
+    def __init__(
+        self, api: Api, store: Store, lifecycle: Lifecycle, metrics: Metrics, heartbeat: float
+    ) -> None:
+        self._store = store
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._heartbeat = heartbeat
+        api.get(
+            f"{RUN}/events",
+            self.list_events,
+            summary="Read or follow a run's events",
+            answer=EventList,
+            more=_ANSWERS,
+        )
+
+    async def list_events(
+        self,
+        key: Key,
+        from_seq: FirstSeq,
+        where: Selected,
+        limit: Annotated[
+            int, Query(ge=1, le=MAX_EVENTS, description="Events on a page; not for streams.")
+        ] = DEFAULT_EVENTS,
+        follow: Annotated[
+            bool, Query(description="Of a stream: false ends it where it would become live.")
+        ] = True,
+        heartbeat: Annotated[
+            float | None, Query(ge=0.1, le=3600, description="Of a stream: longest silence, s.")
+        ] = None,
+        accept: Annotated[
+            str, Header(description="`text/event-stream` follows the run.", include_in_schema=False)
+        ] = "",
+        last_event_id: Annotated[
+            str, Header(description="Of a stream: id of the last message seen; wins over from_seq.")
+        ] = "",
+    ) -> Response:
+        """A page of events in order of seq; or with `Accept: text/event-stream` all of them as
+        Server-Sent Events, first the past, then what comes, until the run is complete.
+        """
+        if not _wants_stream(accept):
+            return await self._page(key, from_seq, where, limit)
+        if last_event_id == sse.END_ID:
+            return await self._after_the_end(key)
+        wanted = Following(
+            key=key,
+            heartbeat_seconds=heartbeat or self._heartbeat,
+            from_seq=_seq_after(last_event_id) if last_event_id else from_seq,
+            where=where,
+            follow=follow,
+        )
+        return await self._stream(wanted)
+
+    async def _page(
+        self, key: RunKey, from_seq: int, where: EventFilter, limit: int
+    ) -> JsonResponse:
+        page = await self._store.read_events(key, from_seq, limit=limit, where=where)
+        answer = JsonResponse(
+            {
+                "events": [event_value(event) for event in page.events],
+                "next_from_seq": None if page.reaches_end else page.next_from_seq,
+                "last_seq": page.last_seq,
+            }
+        )
+        answer.headers["Vary"] = "Accept"
+        return answer
+
+    async def _stream(self, wanted: Following) -> Response:
+        items = follow(self._store, self._lifecycle, wanted)
+        first = await anext(items)  # what refuses the stream does so before it begins
+        return sse.EventStream(first, items, wanted.from_seq, self._metrics)
+
+    async def _after_the_end(self, key: RunKey) -> Response:
+        page = await self._store.read_events(key, MAX_INT64, limit=1)
+        if not page.is_completed:
+            refuse(LAST_EVENT_ID, "is the id of an end, which the run has not come to")
+        return sse.no_more()
+
+
+def _wants_stream(accept: str) -> bool:
+    """Whether the header names the media type itself: who takes anything gets JSON."""
+    kinds = (each.partition(";")[0].strip().lower() for each in accept.split(","))
+    return sse.MEDIA_TYPE in kinds
+
+
+def _seq_after(last_event_id: str) -> int:
+    if not (last_event_id.isascii() and last_event_id.isdigit()):
+        refuse(LAST_EVENT_ID, "is not the id of a message of this stream")
+    seq = int(last_event_id[:20])
+    if seq >= MAX_INT64:
+        refuse(LAST_EVENT_ID, f"must be below {MAX_INT64}")
+    return seq + 1

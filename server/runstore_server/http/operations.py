@@ -1,0 +1,57 @@
+"""What operators ask: is the server alive, is it ready, what are its numbers, what can it do."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from runstore_storage.errors import StorageUnavailable
+from starlette.responses import HTMLResponse, Response
+
+from runstore_server.health import Health
+from runstore_server.http.description import description
+from runstore_server.http.docs_page import docs_page
+from runstore_server.http.json_writer import NO_STORE, JsonResponse
+from runstore_server.lifecycle import Lifecycle
+from runstore_server.metrics import CONTENT_TYPE, Metrics
+
+
+class Operations:
+    def __init__(
+        self, app: FastAPI, health: Health, lifecycle: Lifecycle, metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._health = health
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        for path, endpoint in (
+            ("/livez", self.livez),
+            ("/readyz", self.readyz),
+            ("/metrics", self.metrics),
+            ("/openapi.json", self.openapi),
+            ("/docs", self.docs),
+        ):
+            app.add_api_route(
+                path, endpoint, methods=["GET"], response_model=None, include_in_schema=False
+            )
+
+    async def livez(self) -> Response:
+        """The process runs."""
+        return JsonResponse({"status": "alive"})
+
+    async def readyz(self) -> Response:
+        """The server takes calls and the database answers."""
+        self._lifecycle.check()
+        if not self._health.is_serving:
+            raise StorageUnavailable
+        return JsonResponse({"status": "ready"})
+
+    async def metrics(self) -> Response:
+        """Numbers of this process, for Prometheus."""
+        return Response(self._metrics.text(), headers={**NO_STORE, "Content-Type": CONTENT_TYPE})
+
+    async def openapi(self) -> Response:
+        """The description of everything under /api."""
+        return JsonResponse(description(self._app))
+
+    async def docs(self) -> Response:
+        """The description as a page."""
+        return HTMLResponse(docs_page(description(self._app)), headers=NO_STORE)

@@ -1,0 +1,193 @@
+"""What requests ask for: parameters, and the messages they are checked as.
+
+The rules are those of the RPCs: parameters become the RPC's request, which is validated, and what
+breaks a rule is reported under the parameter's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from runstore.v1 import events_pb2, runs_pb2
+from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.records import EventFilter, RunKey
+
+from runstore_server.convert.events import filter_of
+from runstore_server.convert.runs import key_of, project_of
+from runstore_server.errors import InvalidRequest, Violation
+from runstore_server.rules import ID, MAX_INT64, TAGS, TOKEN
+from runstore_server.validation import refuse, validate
+
+PROJECT_HEADER = "X-Runstore-Project"
+STATUS_PREFIX = "RUN_STATUS_"
+
+FromSeq = Annotated[int | None, Query(ge=0, le=MAX_INT64, description="First seq, inclusive.")]
+FromSeqAlias = Annotated[
+    int | None,
+    Query(alias="fromSeq", ge=0, le=MAX_INT64, description="The same as from_seq."),
+]
+PageToken = Annotated[
+    str,
+    Query(max_length=TOKEN.high, description="`next_page_token` of the page before."),
+]
+Namespace = Annotated[str | None, Query(max_length=ID.high, description="Namespace of snapshots.")]
+_Many = tuple[str, ...]
+
+
+def checked(request: Message, names: Mapping[str, str]) -> None:
+    """Raise `InvalidRequest` for what breaks a rule; `names` maps a field to its parameter."""
+    try:
+        validate(request)
+    except InvalidRequest as error:
+        raise InvalidRequest([_renamed(each, names) for each in error.violations]) from None
+
+
+def _renamed(violation: Violation, names: Mapping[str, str]) -> Violation:
+    field, bracket, place = violation.field.partition("[")
+    return Violation(names.get(field, field) + bracket + place, violation.description)
+
+
+async def project(
+    header: Annotated[
+        str | None,
+        Header(alias=PROJECT_HEADER, description="Project of the run, in UTF-8; else `default`."),
+    ] = None,
+    query: Annotated[
+        str | None,
+        Query(
+            alias="project",
+            max_length=ID.high,
+            description=f"The same as the header {PROJECT_HEADER}, for who cannot send headers.",
+        ),
+    ] = None,
+) -> str:
+    """The project the request is about."""
+    given = None if header is None else _utf8(header)
+    if given is not None and query is not None and given != query:
+        refuse("project", f"is not what the header {PROJECT_HEADER} says")
+    chosen = project_of(query or given or "")
+    checked(rpc.ListRunsRequest(project=chosen), {})
+    return chosen
+
+
+def _utf8(header: str) -> str:
+    """The header's text, which HTTP libraries hand over as Latin-1."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        refuse(PROJECT_HEADER, "is not UTF-8")
+
+
+Project = Annotated[str, Depends(project)]
+
+
+async def key(
+    project: Project,
+    run_id: Annotated[
+        str,
+        Path(
+            min_length=1,
+            max_length=ID.high,
+            description="The run's id, percent-encoded: `a/b` is `a%2Fb`.",
+        ),
+    ],
+) -> RunKey:
+    """The run the request is about."""
+    request = rpc.GetRunRequest(project=project, run_id=run_id)
+    checked(request, {})
+    return key_of(request)
+
+
+Key = Annotated[RunKey, Depends(key)]
+
+
+async def run_filter(
+    status: Annotated[
+        _Many, Query(max_length=16, description="Any of these: `running` or `RUN_STATUS_RUNNING`.")
+    ] = (),
+    tag: Annotated[_Many, Query(max_length=TAGS.high, description="All of these.")] = (),
+    label: Annotated[
+        _Many, Query(max_length=TAGS.high, description="All of these `key=value`.")
+    ] = (),
+    created_from: Annotated[str | None, Query(description="RFC 3339, inclusive.")] = None,
+    created_before: Annotated[str | None, Query(description="RFC 3339, exclusive.")] = None,
+    plan_id: Annotated[str, Query(max_length=ID.high)] = "",
+    model: Annotated[str, Query(max_length=ID.high, description="Used by an event.")] = "",
+    tool: Annotated[str, Query(max_length=ID.high, description="Used by an event.")] = "",
+    parent_run_id: Annotated[str, Query(max_length=ID.high)] = "",
+) -> rpc.RunFilter:
+    """Which runs are listed."""
+    return rpc.RunFilter(
+        statuses=[_status(name, place) for place, name in enumerate(status)],
+        tags=tag,
+        labels=_labels(label),
+        created_from_time=_time("created_from", created_from),
+        created_before_time=_time("created_before", created_before),
+        plan_id=plan_id,
+        model=model,
+        tool=tool,
+        parent_run_id=parent_run_id,
+    )
+
+
+RunFilter = Annotated[rpc.RunFilter, Depends(run_filter)]
+
+
+async def event_filter(
+    type_: Annotated[
+        _Many, Query(alias="type", max_length=TAGS.high, description="Any of these types.")
+    ] = (),
+    node_id: Annotated[_Many, Query(max_length=TAGS.high, description="Any of these nodes.")] = (),
+    tag: Annotated[_Many, Query(max_length=TAGS.high, description="All of these tags.")] = (),
+) -> EventFilter:
+    """Which events are selected."""
+    message = events_pb2.EventFilter(types=type_, node_ids=node_id, tags=tag)
+    checked(message, {"types": "type", "node_ids": "node_id", "tags": "tag"})
+    return filter_of(message)
+
+
+Events = Annotated[EventFilter, Depends(event_filter)]
+
+
+async def first_seq(from_seq: FromSeq = None, alias: FromSeqAlias = None) -> int:
+    """Where reading begins."""
+    if from_seq is not None and alias is not None and from_seq != alias:
+        refuse("fromSeq", "is not what from_seq says")
+    return max(from_seq or alias or 1, 1)
+
+
+FirstSeq = Annotated[int, Depends(first_seq)]
+
+
+def _status(name: str, place: int) -> runs_pb2.RunStatus.ValueType:
+    known = STATUS_PREFIX + name.upper().removeprefix(STATUS_PREFIX)
+    number = runs_pb2.RunStatus.DESCRIPTOR.values_by_name.get(known)
+    if number is None or not number.number:
+        refuse(f"status[{place}]", f"has no value {name[: ID.high]!r}")
+    return runs_pb2.RunStatus.ValueType(number.number)
+
+
+def _labels(given: _Many) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for place, each in enumerate(given):
+        name, equals, value = each.partition("=")
+        if not equals:
+            refuse(f"label[{place}]", "must be key=value")
+        if labels.setdefault(name, value) != value:
+            refuse(f"label[{place}]", "gives a label another value: no run has both")
+    return labels
+
+
+def _time(name: str, text: str | None) -> Timestamp | None:
+    if text is None:
+        return None
+    at = Timestamp()
+    try:
+        at.FromJsonString(text)
+    except ValueError:
+        refuse(name, "is not an RFC 3339 time, like 2026-01-31T12:00:00Z; + is sent as %2B")
+    return at

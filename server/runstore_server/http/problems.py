@@ -1,0 +1,122 @@
+"""Refusals as RFC 9457 problems: the reasons are those of `errors.STATUS`, the statuses HTTP's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from grpc import StatusCode
+from runstore_storage.errors import StorageError, StorageUnavailable
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runstore_server.errors import (
+    STATUS,
+    Internal,
+    InvalidRequest,
+    RequestError,
+    Violation,
+    is_known,
+)
+from runstore_server.http.json_writer import NO_STORE, JsonValue, written
+from runstore_server.requests import request_id
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:runstore:reason:"
+HTTP_STATUS: dict[StatusCode, HTTPStatus] = {
+    StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    StatusCode.OUT_OF_RANGE: HTTPStatus.BAD_REQUEST,
+    StatusCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    StatusCode.ALREADY_EXISTS: HTTPStatus.CONFLICT,
+    StatusCode.ABORTED: HTTPStatus.CONFLICT,
+    StatusCode.FAILED_PRECONDITION: HTTPStatus.CONFLICT,
+    StatusCode.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
+    StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    StatusCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+_log = structlog.get_logger(__name__)
+
+
+def problem_value(error: Exception) -> dict[str, JsonValue]:
+    """The problem document of a refusal; what clients must not see becomes a bare INTERNAL."""
+    current = request_id.get()
+    if not is_known(error):
+        _log.error("defect", exc_info=error)
+        error = Internal(current)
+    code, reason = STATUS[type(error)]
+    value: dict[str, JsonValue] = {
+        "type": TYPE_PREFIX + reason,
+        "title": reason.replace("_", " ").capitalize(),
+        "status": HTTP_STATUS[code].value,
+        "detail": _detail(error),
+        "reason": reason,
+        "metadata": getattr(error, "details", {}),
+        "request_id": current,
+    }
+    if isinstance(error, InvalidRequest):
+        value["violations"] = [
+            {"field": each.field, "description": each.description} for each in error.violations
+        ]
+    return value
+
+
+def problem(error: Exception) -> Response:
+    """The answer to a request that was refused or failed."""
+    return _response(problem_value(error))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of the application with a problem."""
+    for kind in (RequestError, StorageError, Exception):
+        app.add_exception_handler(kind, _refused)
+    app.add_exception_handler(RequestValidationError, _mistaken)
+    app.add_exception_handler(HTTPException, _not_routed)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    return problem(error)
+
+
+async def _mistaken(_request: Request, error: Exception) -> Response:
+    found = cast(RequestValidationError, error).errors()
+    return problem(InvalidRequest([Violation(_field(each["loc"]), each["msg"]) for each in found]))
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """No such path, or not this method: nothing a reason of ours stands for."""
+    failure = cast(HTTPException, error)
+    value: dict[str, JsonValue] = {
+        "type": "about:blank",
+        "title": HTTPStatus(failure.status_code).phrase,
+        "status": failure.status_code,
+        "detail": f"{request.method} {request.url.path} is not served here; see /docs",
+        "request_id": request_id.get(),
+    }
+    return _response(value, failure.headers)
+
+
+def _response(value: dict[str, JsonValue], headers: Any = None) -> Response:
+    return Response(
+        written(value).encode(),
+        status_code=cast(int, value["status"]),
+        headers={**(headers or {}), **NO_STORE},
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, StorageUnavailable):
+        return "the database did not answer"  # nothing is written here that could be in doubt
+    return str(error)
+
+
+def _field(location: Sequence[int | str]) -> str:
+    """Where the mistake is, without the kind of parameter: `tag[3]`."""
+    name, *places = location[1:] or location
+    return str(name) + "".join(f"[{place}]" for place in places)

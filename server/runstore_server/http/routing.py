@@ -1,0 +1,67 @@
+"""How routes are declared: what each answers, and how it may refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from runstore_server.http.models import Problem
+from runstore_server.http.problems import MEDIA_TYPE
+from runstore_server.lifecycle import Lifecycle
+
+PREFIX = "/api/v1"
+RUN = "/runs/{run_id:segment}"
+_PROBLEMS = {
+    400: "A parameter breaks its rule; `violations` says which.",
+    404: "There is no such thing.",
+    503: "The database does not answer, or the server is going down.",
+}
+
+
+class Api:
+    """The application as the modules of nouns add to it."""
+
+    def __init__(self, app: FastAPI, lifecycle: Lifecycle) -> None:
+        self._app = app
+        self._lifecycle = lifecycle
+
+    def get(
+        self,
+        path: str,
+        endpoint: Callable[..., Awaitable[Response]],
+        *,
+        summary: str,
+        answer: type[BaseModel],
+        more: dict[int | str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Serve GET; the endpoint's docstring is the description."""
+        responses: dict[int | str, dict[str, Any]] = {
+            200: {"model": answer, "description": answer.__doc__ or summary}
+        }
+        for status, description in _PROBLEMS.items():
+            responses[status] = _problem(description)
+        responses["default"] = _problem("Any other refusal or failure.")
+        for extra, described in (more or {}).items():
+            responses[extra] = {**responses.get(extra, {}), **described}
+        self._app.add_api_route(
+            PREFIX + path,
+            endpoint,
+            methods=["GET"],
+            summary=summary,
+            response_model=None,
+            responses=responses,
+            dependencies=[Depends(self._serving)],
+            operation_id=endpoint.__name__,
+        )
+
+    async def _serving(self) -> None:
+        self._lifecycle.check()
+
+
+def _problem(description: str) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": reference}}}

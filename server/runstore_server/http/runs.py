@@ -1,0 +1,150 @@
+"""Runs over HTTP: listed, read, verified."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Query
+from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.errors import OutputNotFound
+from runstore_storage.records import (
+    Run,
+    RunKey,
+    RunOrder,
+    SnapshotQuery,
+    StoredOutput,
+    StoredSnapshot,
+)
+from runstore_storage.store import Store
+
+from runstore_server import page_tokens
+from runstore_server.convert.runs import filter_of
+from runstore_server.http.convert.runs import run_summary_value, run_value, verification_value
+from runstore_server.http.json_writer import JsonResponse
+from runstore_server.http.models import RunAnswer, RunList, VerificationAnswer
+from runstore_server.http.parameters import Key, PageToken, Project, RunFilter, checked
+from runstore_server.http.routing import RUN, Api
+from runstore_server.rules import MAX_INT64
+from runstore_server.validation import refuse
+
+DEFAULT_RUNS = 20
+MAX_RUNS = 100
+MAX_OFFSET = 10_000
+MAX_VERIFIED = 1_000_000
+FIELDS = {
+    "filter.statuses": "status",
+    "filter.tags": "tag",
+    "filter.labels": "label",
+    "filter.plan_id": "plan_id",
+    "filter.model": "model",
+    "filter.tool": "tool",
+    "filter.parent_run_id": "parent_run_id",
+}
+
+
+class Runs:
+    def __init__(self, api: Api, store: Store) -> None:
+        self._store = store
+        api.get("/runs", self.list_runs, summary="List runs", answer=RunList)
+        api.get(RUN, self.get_run, summary="Read a run", answer=RunAnswer)
+        api.get(
+            f"{RUN}/verify",
+            self.verify_run,
+            summary="Verify a run's hash chain",
+            answer=VerificationAnswer,
+        )
+
+    async def list_runs(
+        self,
+        project: Project,
+        where: RunFilter,
+        limit: Annotated[
+            int, Query(ge=1, le=MAX_RUNS, description="Runs on a page.")
+        ] = DEFAULT_RUNS,
+        offset: Annotated[
+            int,
+            Query(
+                ge=0,
+                description=f"Runs to pass over, at most {MAX_OFFSET}; not with page_token.",
+            ),
+        ] = 0,
+        page_token: PageToken = "",
+        order: Annotated[
+            Literal["created_desc", "created_asc"], Query(description="By when runs were saved.")
+        ] = "created_desc",
+    ) -> JsonResponse:
+        """Runs without their plans. Follow `next_page_token` with the same filters and order; it
+        misses and repeats no run, which an offset does when runs are saved meanwhile.
+        """
+        chosen = RunOrder[order.upper()]
+        request = rpc.ListRunsRequest(
+            project=project,
+            filter=where,
+            order=rpc.RunOrder.ValueType(chosen),
+            page_token=page_token,
+        )
+        checked(request, FIELDS)
+        page = await self._store.list_runs(
+            project,
+            filter_of(where),
+            chosen,
+            limit=limit,
+            after=_after(request, offset),
+            offset=offset,
+        )
+        return JsonResponse(
+            {
+                "runs": [run_summary_value(run) for run in page.runs],
+                "limit": limit,
+                "offset": offset,
+                "next_page_token": _token(request, page.next_after),
+            }
+        )
+
+    async def get_run(self, key: Key) -> JsonResponse:
+        """The run with its plan, its latest output and what its latest snapshot is."""
+        run = await self._store.get_run(key)
+        output = await self._latest_output(run)
+        latest = await self._latest_snapshot(key)
+        return JsonResponse({"run": run_value(run, output, latest)})
+
+    async def verify_run(
+        self,
+        key: Key,
+        from_seq: Annotated[int, Query(ge=0, le=MAX_INT64, description="First seq to check.")] = 0,
+        max_events: Annotated[
+            int, Query(ge=0, le=MAX_VERIFIED, description="Most events to check; 0 checks all.")
+        ] = 0,
+    ) -> JsonResponse:
+        """Recompute the hash chain and say whether the stored events agree with it."""
+        found = await self._store.verify_run(key, from_seq=from_seq, max_events=max_events)
+        return JsonResponse(verification_value(found))
+
+    async def _latest_output(self, run: Run) -> StoredOutput | None:
+        """None for a run that was not complete when it was read, so that the two agree."""
+        if run.completed_at is None:
+            return None
+        try:
+            return await self._store.get_output(run.key, 0)
+        except OutputNotFound:
+            return None
+
+    async def _latest_snapshot(self, key: RunKey) -> StoredSnapshot | None:
+        query = SnapshotQuery(key.project, key.run_id, with_node_counts=True)
+        page = await self._store.list_snapshots(query, limit=1, after=None)
+        return page.snapshots[0] if page.snapshots else None
+
+
+def _after(request: rpc.ListRunsRequest, offset: int) -> int | None:
+    if request.page_token and offset:
+        refuse("offset", "must not be given with page_token, which says where the page begins")
+    if offset > MAX_OFFSET:
+        refuse("offset", f"must be 0..{MAX_OFFSET}; to go further follow next_page_token")
+    if not request.page_token:
+        return None
+    (run,) = page_tokens.read(request, request.page_token)
+    return int(run)
+
+
+def _token(request: rpc.ListRunsRequest, last: int | None) -> str | None:
+    return None if last is None else page_tokens.issue(request, [last])

@@ -1,0 +1,97 @@
+"""uvicorn inside this process: it brings HTTP, and the process keeps signals and logs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from runstore_server.listening import bound
+
+# Request line and headers together: 64 filters of 200 characters each fit, percent-encoded.
+MAX_HEAD_BYTES = 256 << 10
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals to the process, and says when it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.serving.set()
+
+
+class HttpServer:
+    """One listening socket and what is served on it."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, reuse_port: bool) -> None:
+        self._address = (host, port)
+        self._reuse_port = reuse_port
+        self._listener: socket.socket | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._uvicorn = _Uvicorn(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                reset_contextvars=True,
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+            )
+        )
+
+    def bind(self) -> str:
+        """Take the address, and return the one clients connect to."""
+        self._listener = bound(*self._address, reuse_port=self._reuse_port)
+        return f"{self._address[0]}:{self._listener.getsockname()[1]}"
+
+    async def start(self) -> None:
+        """Serve on the address that was bound."""
+        assert self._listener, "bind comes first"
+        self._serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
+        await self._uvicorn.serving.wait()
+        if not self._uvicorn.started:
+            await self._serving  # raises what kept it from starting
+
+    def refuse_more(self) -> None:
+        """Take no new connection, and close each as soon as it has answered what it was asked.
+
+        A client whose stream ends next connects again, and gets to a server that stays.
+        """
+        if self._serving is None:
+            return
+        for listening in self._uvicorn.servers:
+            listening.close()
+        for connection in list(self._uvicorn.server_state.connections):
+            connection.shutdown()
+
+    async def stop(self, grace: float) -> None:
+        """Return when every request is answered; after `grace` seconds take connections away."""
+        if self._serving is None:
+            if self._listener:
+                self._listener.close()
+            return
+        self._uvicorn.should_exit = True
+        await asyncio.wait([self._serving], timeout=grace)
+        for connection in list(self._uvicorn.server_state.connections):
+            connection.transport.abort()
+        for task in list(self._uvicorn.server_state.tasks):
+            task.cancel()
+        await self._serving

@@ -1,0 +1,112 @@
+"""Snapshots over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query
+from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.errors import SnapshotNotFound
+from runstore_storage.records import RunKey, SnapshotPosition, SnapshotQuery, SnapshotSelector
+from runstore_storage.store import Store
+
+from runstore_server import page_tokens
+from runstore_server.http.convert.snapshots import snapshot_value, summary_value
+from runstore_server.http.json_writer import JsonResponse
+from runstore_server.http.models import SnapshotAnswer, SnapshotList
+from runstore_server.http.parameters import Key, Namespace, PageToken, checked
+from runstore_server.http.routing import RUN, Api
+from runstore_server.rules import ID
+
+DEFAULT_SNAPSHOTS = 20
+MAX_SNAPSHOTS = 100
+
+
+class Snapshots:
+    def __init__(self, api: Api, store: Store) -> None:
+        self._store = store
+        path = f"{RUN}/snapshots"
+        api.get(path, self.list_snapshots, summary="List a run's snapshots", answer=SnapshotList)
+        # Before the next, which would take it for an id.
+        api.get(
+            f"{path}/latest",
+            self.get_latest_snapshot,
+            summary="Read the latest snapshot",
+            answer=SnapshotAnswer,
+        )
+        api.get(
+            f"{path}/{{snapshot_id:segment}}",
+            self.get_snapshot,
+            summary="Read a snapshot",
+            answer=SnapshotAnswer,
+        )
+
+    async def list_snapshots(
+        self,
+        key: Key,
+        namespace: Namespace = None,
+        limit: Annotated[
+            int, Query(ge=1, le=MAX_SNAPSHOTS, description="Snapshots on a page.")
+        ] = DEFAULT_SNAPSHOTS,
+        page_token: PageToken = "",
+    ) -> JsonResponse:
+        """What the snapshots are, without their parts; of all namespaces unless one is given."""
+        request = rpc.ListSnapshotsRequest(
+            project=key.project, run_id=key.run_id, namespace=namespace, page_token=page_token
+        )
+        checked(request, {})
+        query = SnapshotQuery(key.project, key.run_id, namespace, with_node_counts=True)
+        page = await self._store.list_snapshots(query, limit=limit, after=_after(request))
+        return JsonResponse(
+            {
+                "snapshots": [summary_value(each) for each in page.snapshots],
+                "limit": limit,
+                "next_page_token": _token(request, page.next_after),
+            }
+        )
+
+    async def get_latest_snapshot(self, key: Key, namespace: Namespace = None) -> JsonResponse:
+        """The newest snapshot with its parts; of all namespaces unless one is given."""
+        checked(_request(key, "latest", namespace), {})
+        query = SnapshotQuery(key.project, key.run_id, namespace)
+        page = await self._store.list_snapshots(query, limit=1, after=None)
+        if not page.snapshots:
+            raise SnapshotNotFound(key.run_id, "yet")
+        latest = page.snapshots[0].snapshot
+        return await self._whole(key, latest.namespace, latest.snapshot_id)
+
+    async def get_snapshot(
+        self,
+        key: Key,
+        snapshot_id: Annotated[
+            str, Path(min_length=1, max_length=ID.high, description="Percent-encoded.")
+        ],
+        namespace: Namespace = None,
+    ) -> JsonResponse:
+        """A snapshot with its parts; of the namespace without a name unless one is given."""
+        checked(_request(key, snapshot_id, namespace), {})
+        return await self._whole(key, namespace or "", snapshot_id)
+
+    async def _whole(self, key: RunKey, namespace: str, snapshot_id: str) -> JsonResponse:
+        selector = SnapshotSelector(snapshot_id=snapshot_id)
+        found = await self._store.get_snapshot(key, namespace, selector)
+        return JsonResponse({"snapshot": snapshot_value(found)})
+
+
+def _request(key: RunKey, snapshot_id: str, namespace: str | None) -> rpc.GetSnapshotRequest:
+    return rpc.GetSnapshotRequest(
+        project=key.project, run_id=key.run_id, snapshot_id=snapshot_id, namespace=namespace or ""
+    )
+
+
+def _after(request: rpc.ListSnapshotsRequest) -> SnapshotPosition | None:
+    if not request.page_token:
+        return None
+    rank, run, namespace, snapshot_id = page_tokens.read(request, request.page_token)
+    return SnapshotPosition(int(rank), int(run), namespace, snapshot_id)
+
+
+def _token(request: rpc.ListSnapshotsRequest, last: SnapshotPosition | None) -> str | None:
+    if last is None:
+        return None
+    return page_tokens.issue(request, [last.rank, last.run, last.namespace, last.snapshot_id])

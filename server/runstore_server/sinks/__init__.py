@@ -1,0 +1,1 @@
+"""Sinks: where the feed is published to the outside. Read `sink.py` first."""

@@ -1,0 +1,65 @@
+"""How long to wait before the next try."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from random import random
+
+# A receiver may ask for patience, not for being forgotten.
+MAX_RETRY_AFTER_SECONDS = 3600.0
+_MAX_DOUBLINGS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waits that double with every try, up to a ceiling, spread so that retries do not march.
+
+    Both bounds are seconds.
+    """
+
+    first: float = 0.2
+    ceiling: float = 60.0
+
+    def wait(
+        self, attempts: int, *, retry_after: float | None = None, chance: float | None = None
+    ) -> float:
+        """Seconds to wait after `attempts` failed tries, of which there is at least one.
+
+        The wait lies between half of the doubled first wait and all of it, by `chance` in 0..1,
+        random by default. What the receiver asked for is waited out in full, and then up to a tenth
+        longer.
+        """
+        share = random() if chance is None else chance  # noqa: S311 - spreads load, guards nothing
+        full = min(self.ceiling, self.first * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS))
+        own = full * (1 + share) / 2
+        if retry_after is None:
+            return own
+        return max(own, min(retry_after, MAX_RETRY_AFTER_SECONDS) * (1 + share / 10))
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """The seconds a Retry-After header asks for: a number or an HTTP date; None if it is neither.
+
+    At least 0 and at most `MAX_RETRY_AFTER_SECONDS`.
+    """
+    asked = _asked_seconds(header.strip(), now) if header else None
+    if asked is None or not math.isfinite(asked):
+        return None
+    return min(max(asked, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _asked_seconds(text: str, now: datetime) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if until.tzinfo is None:  # "-0000": UTC, from nobody knows where
+        until = until.replace(tzinfo=UTC)
+    return (until - now).total_seconds()

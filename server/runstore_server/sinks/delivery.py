@@ -1,0 +1,142 @@
+"""Brings the feed to a sink, from the position the sink is known to have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from runstore_storage.feed_records import DeadLetter, FeedEntry, FeedFilter, FeedPage, sink_duty
+from runstore_storage.feed_store import EVERY_PROJECT, FeedStore
+
+from runstore_server.duties import Worker
+from runstore_server.sinks.backoff import Backoff
+from runstore_server.sinks.opening import open_sink
+from runstore_server.sinks.settings import SinkSettings
+from runstore_server.sinks.sink import Sink, Undelivered
+
+BATCH_ENTRIES = 256
+MAX_ERROR_CHARACTERS = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+class Delivery:
+    """What one sink has still to get; each step delivers a page to the end.
+
+    An entry is delivered again after a crash, never left out. One that the sink refuses too often
+    becomes a dead letter, and what follows it goes on.
+    """
+
+    def __init__(self, feed: FeedStore, settings: SinkSettings, sink: Sink) -> None:
+        self._feed = feed
+        self._settings = settings
+        self._sink = sink
+        self._duty = sink_duty(sink.name)
+        self._backoff = Backoff()
+
+    async def step(self, holder: str) -> int | None:
+        """Deliver the next page; how many positions it got on, None when the duty was lost."""
+        position = await self._feed.hold_duty(self._duty, holder)
+        if position is None:
+            return None
+        page = await self._feed.read_feed(
+            self._settings.project or EVERY_PROJECT,
+            position + 1,
+            limit=BATCH_ENTRIES,
+            where=FeedFilter(
+                self._settings.types, self._settings.tags, dict(self._settings.labels)
+            ),
+        )
+        reached = page.next_position - 1
+        if reached > position and not await self._deliver(page, holder):
+            return None
+        return reached - position
+
+    async def _deliver(self, page: FeedPage, holder: str) -> bool:
+        """Deliver every entry or bury it; False when the duty was lost on the way."""
+        pending, tries = page.entries, dict[int, int]()
+        while True:
+            outcomes = await self._sink.deliver(pending) if pending else []
+            wait = self._count(pending, outcomes, tries)
+            letters = self._letters(pending, outcomes, tries)
+            if letters and await self._feed.bury(holder, letters) is None:
+                return False
+            buried = {letter.position for letter in letters}
+            pending = tuple(
+                entry
+                for entry, outcome in zip(pending, outcomes, strict=True)
+                if outcome and entry.position not in buried
+            )
+            reached = (pending[0].position if pending else page.next_position) - 1
+            if await self._feed.advance_duty(self._duty, holder, reached) is None:
+                return False
+            if not pending:
+                return True
+            await asyncio.sleep(wait)
+
+    def _count(
+        self,
+        entries: Sequence[FeedEntry],
+        outcomes: Sequence[Undelivered | None],
+        tries: dict[int, int],
+    ) -> float:
+        """Count the failed tries; seconds until the next may help."""
+        wait = 0.0
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            if outcome and outcome.is_attempted:
+                count = tries[entry.position] = tries.get(entry.position, 0) + 1
+                wait = max(wait, self._backoff.wait(count, retry_after=outcome.retry_after))
+                _log.warning(
+                    "not delivered",
+                    sink=self._sink.name,
+                    position=entry.position,
+                    attempt=count,
+                    error=str(outcome),
+                )
+        return wait
+
+    def _letters(
+        self,
+        entries: Sequence[FeedEntry],
+        outcomes: Sequence[Undelivered | None],
+        tries: dict[int, int],
+    ) -> list[DeadLetter]:
+        """What is given up."""
+        most = self._sink.max_attempts
+        return [
+            DeadLetter(
+                self._sink.name,
+                entry.position,
+                tries[entry.position],
+                str(outcome)[:MAX_ERROR_CHARACTERS],
+            )
+            for entry, outcome in zip(entries, outcomes, strict=True)
+            if outcome
+            and outcome.is_attempted
+            and (outcome.is_final or (most is not None and tries[entry.position] >= most))
+        ]
+
+
+class SinkWorkers:
+    """The configured sinks, and a worker for each."""
+
+    def __init__(
+        self, feed: FeedStore, sinks: Sequence[SinkSettings], *, poll_seconds: float
+    ) -> None:
+        self._sinks = [open_sink(settings) for settings in sinks]
+        self.workers = [
+            Worker(
+                feed,
+                sink_duty(sink.name),
+                Delivery(feed, settings, sink).step,
+                feed.published,
+                poll_seconds=poll_seconds,
+            )
+            for settings, sink in zip(sinks, self._sinks, strict=True)
+        ]
+
+    async def close(self) -> None:
+        """Give back the sinks' connections, after their workers stopped."""
+        for sink in self._sinks:
+            await sink.close()

@@ -1,0 +1,110 @@
+"""How sinks are configured: RUNSTORE_SINKS holds a JSON list of these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FilePath, HttpUrl, SecretStr, field_validator
+
+from runstore_server.sinks.signing import signing_key
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_OUR_HEADERS = frozenset(
+    {"content-type", "content-length", "transfer-encoding", "host", "connection", "accept-encoding"}
+)
+NatsUrl = Annotated[str, Field(pattern=r"^(nats|tls|ws|wss)://\S+$")]
+
+
+class _Common(BaseModel):
+    """What all sinks have: a name, and which of the feed's events they take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(
+        pattern=r"^[a-z0-9-]{1,50}$",
+        description="Names the sink's position and dead letters; never give it to another sink.",
+    )
+    project: str | None = Field(default=None, description="Only this project; unset means all.")
+    types: tuple[str, ...] = Field(default=(), description="Only events of any of these types.")
+    tags: tuple[str, ...] = Field(default=(), description="Only events with all of these tags.")
+    labels: Mapping[str, str] = Field(
+        default={}, description="Only runs with all of these labels at birth."
+    )
+
+
+class NatsSinkSettings(_Common):
+    """A NATS JetStream stream."""
+
+    kind: Literal["nats"]
+    servers: tuple[NatsUrl, ...] = Field(
+        default=("nats://127.0.0.1:4222",), min_length=1, repr=False, description="Any of these."
+    )
+    credentials: FilePath | None = Field(default=None, description="File with JWT and seed.")
+    stream: str = Field(
+        default="RUNSTORE", pattern=r"^[A-Za-z0-9_-]{1,200}$", description="Stream that stores."
+    )
+    subject_prefix: str = Field(
+        default="runstore",
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        description="Tokens that all subjects begin with.",
+    )
+    create_stream: bool = Field(default=True, description="Make the stream where it is missing.")
+    duplicate_window_seconds: float = Field(
+        default=600,
+        ge=1,
+        le=86400,
+        description="How long a stream that is made recognises a repetition.",
+    )
+
+
+class WebhookSinkSettings(_Common):
+    """An HTTP endpoint that takes CloudEvents."""
+
+    kind: Literal["webhook"]
+    url: HttpUrl = Field(repr=False, description="Where events are posted to.")
+    secret: SecretStr | None = Field(
+        default=None,
+        description="Signs requests: whsec_<base64>, or any text. Unset: no signature.",
+    )
+    timeout_seconds: float = Field(
+        default=10, gt=0, le=600, description="Longest wait for an answer, connecting included."
+    )
+    max_attempts: int = Field(
+        default=10, ge=1, description="Tries after which an event goes to the dead letters."
+    )
+    concurrency: int = Field(default=8, ge=1, le=256, description="Requests at once.")
+    headers: Mapping[str, SecretStr] = Field(
+        default={}, description="Sent along with every request."
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _is_key(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            signing_key(secret.get_secret_value())
+        return secret
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a header")
+            if name.lower() in _OUR_HEADERS or name.lower().startswith("webhook-"):
+                raise ValueError(f"the header {name} is set by the sink itself")
+            text = value.get_secret_value()
+            if not (text.isascii() and text.isprintable()):
+                raise ValueError(f"the value of the header {name} is not printable ASCII")
+        return headers
+
+
+SinkSettings = Annotated[NatsSinkSettings | WebhookSinkSettings, Field(discriminator="kind")]
+
+
+def repeated_names(sinks: Iterable[SinkSettings]) -> list[str]:
+    """The names that more than one of the sinks bears, in order."""
+    names = [sink.name for sink in sinks]
+    return sorted({name for name in names if names.count(name) > 1})

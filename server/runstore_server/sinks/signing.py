@@ -1,0 +1,36 @@
+"""Signatures of webhooks by the Standard Webhooks specification: HMAC-SHA256, scheme `v1`."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64decode, b64encode
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - how secrets are marked, not one
+
+
+def signing_key(secret: str) -> bytes:
+    """The key a secret stands for: what follows `whsec_` in base64, or the secret's own UTF-8.
+
+    Raise ValueError when what follows the mark is not base64, or nothing does.
+    """
+    if secret.startswith(SECRET_PREFIX):
+        try:
+            key = b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+        except ValueError as error:
+            raise ValueError(f"what follows {SECRET_PREFIX} must be base64") from error
+    else:
+        key = secret.encode()
+    if not key:
+        raise ValueError("a secret must not be empty")
+    return key
+
+
+def signature_headers(key: bytes, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers that prove a body; `timestamp` is that of the try, in seconds since 1970."""
+    content = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
+    signature = b64encode(hmac.digest(key, content, "sha256")).decode()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": f"v1,{signature}",
+    }

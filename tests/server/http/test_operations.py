@@ -1,0 +1,169 @@
+"""Probes, numbers and the description of the HTTP side."""
+
+import asyncio
+import json
+import re
+
+import httpx
+import pytest
+import runstore
+from conftest import make_store
+from runstore_server.app import App
+from runstore_server.listening import CannotBind
+from runstore_storage.errors import StorageUnavailable
+
+
+async def test_a_server_is_alive_and_ready(http) -> None:
+    assert (await http.get("/livez")).status_code == 200
+    assert (await http.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_readiness_follows_the_database(own_server) -> None:
+    async with own_server() as own:
+        check, is_away = own.store.check, asyncio.Event()
+
+        async def check_or_fail() -> None:
+            if is_away.is_set():
+                raise StorageUnavailable
+            await check()
+
+        async def until(status: int) -> httpx.Response:
+            async with asyncio.timeout(10):
+                while (answer := await own.http.get("/readyz")).status_code != status:
+                    pass
+            return answer
+
+        own.store.check = check_or_fail
+        is_away.set()
+        away = await until(503)
+        alive = await own.http.get("/livez")
+        is_away.clear()
+        await until(200)
+
+    assert away.json()["reason"] == "STORAGE_UNAVAILABLE"
+    assert alive.status_code == 200
+
+
+async def test_a_draining_server_is_alive_but_not_ready(own_server) -> None:
+    async with own_server() as own:
+        own.app._lifecycle.draining.set()
+
+        ready = await own.http.get("/readyz")
+        read = await own.http.get("/api/v1/runs")
+
+        assert (ready.status_code, ready.json()["reason"]) == (503, "SERVER_DRAINING")
+        assert (read.status_code, read.json()["reason"]) == (503, "SERVER_DRAINING")
+        assert (await own.http.get("/livez")).status_code == 200
+        await own.app.drain()
+
+
+async def test_numbers_count_calls_requests_streams_and_events(own_server) -> None:
+    async with own_server() as own:
+        run = await own.client.save_run(run_id="run")
+        event = runstore.NewEvent("tick", event_id="e")
+        await run.append_many([event, runstore.NewEvent("tock", event_id="f")])
+        await run.append(event)
+        async with own.client.appender() as appender:
+            await appender.append(run, "streamed")
+        with pytest.raises(runstore.RunNotFound):
+            await own.client.run("nobody").get()
+        await own.http.get("/api/v1/runs/run")
+        await own.http.get("/api/v1/runs/nobody")
+        await own.http.request("ODD", "/nowhere")
+
+        text = (await own.http.get("/metrics")).text
+
+    numbers = dict(re.findall(r"^(\S+) (\S+)$", text, re.MULTILINE))
+    assert numbers["runstore_appended_events_total"] == "3.0"
+    assert numbers['runstore_grpc_calls_total{code="OK",method="SaveRun"}'] == "1.0"
+    assert numbers['runstore_grpc_calls_total{code="NOT_FOUND",method="GetRun"}'] == "1.0"
+    assert numbers['runstore_grpc_call_seconds_count{method="AppendEvents"}'] == "1.0"
+    route = 'route="/api/v1/runs/{run_id}"'
+    assert numbers[f'runstore_http_requests_total{{method="GET",{route},status="200"}}'] == "1.0"
+    assert numbers[f'runstore_http_requests_total{{method="GET",{route},status="404"}}'] == "1.0"
+    assert (
+        numbers['runstore_http_requests_total{method="other",route="none",status="404"}'] == "1.0"
+    )
+    assert float(numbers["process_start_time_seconds"]) > 0
+
+
+async def test_the_description_names_every_route_with_its_bounds_and_problems(http) -> None:
+    document = (await http.get("/openapi.json")).json()
+
+    paths = document["paths"]
+    run = "/api/v1/runs/{run_id}"
+    assert sorted(paths) == sorted(
+        [
+            "/api/v1/runs",
+            run,
+            *(f"{run}/{each}" for each in ("events", "output", "snapshots", "verify")),
+            f"{run}/snapshots/latest",
+            f"{run}/snapshots/{{snapshot_id}}",
+        ]
+    )
+    for path in paths.values():
+        operation = path["get"]
+        assert operation["summary"]
+        assert operation["description"]
+        for status in ("400", "404", "503", "default"):
+            assert "application/problem+json" in operation["responses"][status]["content"]
+        assert "422" not in operation["responses"]
+    limit = next(
+        each for each in paths["/api/v1/runs"]["get"]["parameters"] if each["name"] == "limit"
+    )
+    assert (limit["schema"]["minimum"], limit["schema"]["maximum"]) == (1, 100)
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert named <= set(document["components"]["schemas"])
+    assert "text/event-stream" in paths[f"{run}/events"]["get"]["responses"]["200"]["content"]
+
+
+async def test_the_page_of_the_description_needs_nothing_from_elsewhere(http) -> None:
+    page = (await http.get("/docs")).text
+
+    assert "GET /api/v1/runs/{run_id}/events" in page
+    assert "RunSummary" in page
+    assert not re.search(r"(src|href)=\"(?!#|openapi\.json)", page)
+    assert "<script" not in page
+
+
+async def test_pages_of_named_origins_may_read(own_server) -> None:
+    origin = "https://console.example"
+    preflight = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    async with own_server(http_cors_origins=(origin,)) as own:
+        allowed = await own.http.get("/api/v1/runs", headers={"Origin": origin})
+        other = await own.http.get("/api/v1/runs", headers={"Origin": "https://evil.example"})
+        asked = await own.http.options("/api/v1/runs", headers=preflight)
+        refused = await own.http.get("/api/v1/runs/nobody", headers={"Origin": origin})
+
+    assert allowed.headers["access-control-allow-origin"] == origin
+    assert "access-control-allow-origin" not in other.headers
+    assert asked.status_code == 200
+    assert refused.headers["access-control-allow-origin"] == origin
+
+
+async def test_nobody_elses_pages_may_read_unless_named(http) -> None:
+    answer = await http.get("/api/v1/runs", headers={"Origin": "https://console.example"})
+
+    assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_the_http_side_can_be_left_out(settings, database_url, db_schema) -> None:
+    server = App(settings.model_copy(update={"http": False}), make_store(database_url, db_schema))
+
+    await server.start()
+
+    assert server.http_address is None
+    await server.drain()
+
+
+async def test_an_http_port_that_is_taken_is_an_error(
+    settings, running_server, database_url, db_schema
+) -> None:
+    port = int(running_server[1].rpartition(":")[2])
+    taken = settings.model_copy(update={"http_port": port})
+    server = App(taken, make_store(database_url, db_schema))
+
+    with pytest.raises(CannotBind, match=str(port)):
+        await server.start()
+
+    await server.drain()

@@ -1,0 +1,70 @@
+"""What docs/sinks.md shows works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from runstore_server.sinks.settings import SinkSettings
+from runstore_server.sinks.signing import signature_headers, signing_key
+
+DOC = (Path(__file__).parents[3] / "docs" / "sinks.md").read_text()
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+BODY = '{"é":1.0}'.encode()
+
+
+def block(language: str, holding: str) -> str:
+    """The first code block of a language with that text in it."""
+    return next(
+        found.split("\n", 1)[1]
+        for found in DOC.split("```")[1::2]
+        if found.startswith(language + "\n") and holding in found
+    )
+
+
+def signed(age: float = 0) -> dict[str, str]:
+    return signature_headers(signing_key(SECRET), "a1", int(time.time() - age), BODY)
+
+
+def test_the_configuration_shown_is_taken(tmp_path: Path) -> None:
+    credentials = tmp_path / "creds"
+    credentials.touch()
+    shown = block("json", '"billing"').replace("/run/secrets/nats.creds", str(credentials))
+
+    sinks = TypeAdapter(list[SinkSettings]).validate_json(shown)
+
+    assert [sink.name for sink in sinks] == ["bus", "billing"]
+
+
+def test_the_event_shown_is_json() -> None:
+    assert json.loads(block("json", "specversion"))["data"]["seq"] == 12
+
+
+def test_the_python_shown_tells_genuine_requests_from_others() -> None:
+    names: dict[str, Any] = {}
+    exec(block("python", "is_genuine"), names)
+    is_genuine = names["is_genuine"]
+
+    assert is_genuine(SECRET, signed(), BODY)
+    assert not is_genuine(SECRET, signed(), BODY + b" ")
+    assert not is_genuine(SECRET, {**signed(), "webhook-id": "a2"}, BODY)
+    assert not is_genuine(SECRET, signed(age=400), BODY)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_javascript_shown_tells_genuine_requests_from_others() -> None:
+    def is_genuine(headers: dict[str, str], body: bytes) -> bool:
+        call = f"isGenuine({json.dumps(SECRET)}, {json.dumps(headers)}, Buffer.from({list(body)}))"
+        script = f"{block('js', 'isGenuine')}\nconsole.log({call})"
+        ran = subprocess.run(["node", "-e", script], capture_output=True, check=True, timeout=60)
+        return ran.stdout.strip() == b"true"
+
+    assert is_genuine(signed(), BODY)
+    assert not is_genuine(signed(), BODY + b" ")
+    assert not is_genuine(signed(age=400), BODY)
