@@ -56,6 +56,7 @@ def environment(installed: Path, database_url: str, db_schema: str) -> dict[str,
         "RUNSTORE_DB_SCHEMA": f"{db_schema}_image",
         "RUNSTORE_HOST": "127.0.0.1",
         "RUNSTORE_PORT": str(free_port()),
+        "RUNSTORE_HTTP_PORT": str(free_port()),
         "RUNSTORE_DRAIN_SECONDS": str(DRAIN_SECONDS),
     }
 
