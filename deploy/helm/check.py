@@ -9,6 +9,7 @@ are wrong are refused. Prints what is wrong and exits with 1.
 """
 
 import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ RELEASES = ("1.27.0", kubernetes_validate.latest_version())
 LINT = ("lint", "--strict", "--quiet")
 TEMPLATE = ("template", "runs")
 LONGEST_NAME = 63
+EXPONENT = re.compile(r"\de\+\d")
 # Of the Prometheus operator: no release of Kubernetes has its schema.
 SERVICE_MONITOR = {
     "spec": {"selector", "endpoints"},
@@ -143,6 +145,9 @@ def _of_the_pod(pod: Object) -> Iterator[str]:
     variables = {one["name"]: one.get("value") for one in container["env"]}
     if len(variables) != len(container["env"]):
         yield "a variable is set twice"
+    for name, value in variables.items():
+        if value is not None and EXPONENT.search(value):
+            yield f"{name} is {value}: no setting reads that"
     drain = float(variables["RUNSTORE_DRAIN_SECONDS"])
     before = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     if pod["terminationGracePeriodSeconds"] < before + drain:

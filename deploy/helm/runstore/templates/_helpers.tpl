@@ -59,10 +59,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - name: RUNSTORE_DB_SCHEMA
   value: {{ .Values.database.schema | quote }}
 - name: RUNSTORE_DRAIN_SECONDS
-  value: {{ .Values.drainSeconds | quote }}
+  value: {{ toJson .Values.drainSeconds | quote }}
 {{- range $name, $value := .Values.settings }}
 - name: RUNSTORE_{{ $name | upper }}
-  value: {{ $value | toString | quote }}
+  # As JSON: a large number would else be written with an exponent.
+  value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
