@@ -48,7 +48,7 @@ WORKDIR /
 EXPOSE 7411 7412
 STOPSIGNAL SIGTERM
 # The port is a setting: what answers there is asked.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 \
     CMD ["sh", "-c", "exec runstore health --target localhost:${RUNSTORE_PORT}"]
 ENTRYPOINT ["runstore"]
 CMD ["serve"]

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -123,13 +122,3 @@ def test_a_killed_test_run_leaves_no_server_and_no_data_behind(tmp_path: Path) -
     owner.stdout.close()
     assert not alive
     assert not list(tmp_path.glob("*/data"))
-
-
-def test_the_fixtures_start_in_seconds() -> None:
-    before = time.monotonic()
-
-    with testing.server():
-        took = time.monotonic() - before
-
-    # About one on an idle machine; the bound leaves room for a busy one.
-    assert took < 30
