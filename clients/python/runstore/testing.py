@@ -92,7 +92,9 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
                 return line.removeprefix(_GREETING).strip()
         time.sleep(POLL_SECONDS)
     tail = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-    raise ServerDidNotStart("\n".join(["the test server did not start; it said:", *tail]))
+    raise ServerDidNotStart(
+        "\n".join(["the server of runstore[testing] did not start; it said:", *tail])
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
