@@ -9,6 +9,8 @@ READY := $(VENV)/.ready
 STUBS_PYTHON ?= $(PYTHON)
 STUBS_VENV := .venv-stubs
 STUBS_READY := $(STUBS_VENV)/.ready
+CHART_VENV := .venv-chart
+CHART_READY := $(CHART_VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -32,6 +34,11 @@ $(STUBS_READY): protos/requirements-stubs.lock
 	$(STUBS_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+$(CHART_READY): deploy/helm/requirements-chart.lock
+	$(PYTHON) -m venv $(CHART_VENV)
+	$(CHART_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 demo: $(READY) ## watch an orchestrator crash, resume and finish
 	@$(BIN)/python -m clients.examples.survey
 
@@ -41,7 +48,7 @@ test: $(READY) ## run the tests (Docker, TEST_DATABASE_URL or the embedded Postg
 nats: ## install the nats-server that the sinks' tests start
 	tests/tools/install-nats-server
 
-check: format-check lint types imports protos fresh test ## everything that guards main
+check: format-check lint types imports protos fresh ranges chart test ## everything that guards main
 
 .PHONY: format-check fresh
 format: $(READY) ## format the code
@@ -64,6 +71,13 @@ imports: $(READY) ## check that imports point down
 protos: $(READY) $(STUBS_READY) ## lint the contracts; nothing breaking since main
 	$(STUBS_VENV)/bin/python protos/generate.py lint
 	$(STUBS_VENV)/bin/python protos/generate.py breaking
+
+.PHONY: ranges chart
+chart: $(CHART_READY) ## hold the Helm chart to what Kubernetes takes
+	$(CHART_VENV)/bin/python deploy/helm/check.py "$$(deploy/helm/install-helm)"
+
+ranges: $(READY) ## prove that the client takes the oldest and the newest versions it allows
+	$(BIN)/python clients/python/ranges.py
 
 fresh: $(READY) $(STUBS_READY)
 	$(STUBS_VENV)/bin/python protos/generate.py fresh
@@ -96,6 +110,8 @@ lock: $(READY) ## lock the newest versions of all dependencies
 		--extra server --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 --output-file protos/requirements-stubs.lock protos/requirements-stubs.in
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 --output-file deploy/helm/requirements-chart.lock deploy/helm/requirements-chart.in
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--constraint requirements-dev.lock --output-file requirements-build.lock -
 

@@ -17,7 +17,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Health:
-    """Keeps the health of the server ("") and of each service what the database's is."""
+    """Keeps the health of the server ("") and of each service what the database's is.
+
+    The health service's own tells of the process alone: it serves as long as it answers, so that
+    nobody starts a server again because the database is away.
+    """
 
     def __init__(self, store: Store, services: tuple[str, ...]) -> None:
         self.servicer = health.aio.HealthServicer()
@@ -33,6 +37,7 @@ class Health:
 
     async def start(self) -> None:
         """Look once, then keep looking."""
+        await self.servicer.set(health.SERVICE_NAME, health_pb2.HealthCheckResponse.SERVING)
         await self._look()
         self._task = asyncio.create_task(self._follow())
 

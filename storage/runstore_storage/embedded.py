@@ -43,6 +43,9 @@ INITDB_OPTIONS = (
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
 )
+# Of a data folder that nobody keeps.
+DISPOSABLE_INITDB_OPTIONS = ("--no-sync",)
+DISPOSABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
@@ -64,10 +67,12 @@ class EmbeddedPostgres:
 
     Its owner alone starts and stops it. A second owner of the folder is refused while the first
     lives; a server that a killed owner left running is replaced. A process forked from the owner
-    may connect, and cannot stop it.
+    may connect, and cannot stop it. A disposable one does not wait for the disk: its data outlives
+    neither the machine nor a power cut.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, is_disposable: bool = False) -> None:
+        self._is_disposable = is_disposable
         self._data_dir = data_dir.expanduser().resolve()
         self._cluster = self._data_dir / "cluster"
         self._log = self._data_dir / "postgres.log"
@@ -164,16 +169,18 @@ class EmbeddedPostgres:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
         account.own(partial)
-        if account.spawn(
-            [str(binaries / "initdb"), *INITDB_OPTIONS, str(partial)], self._log
-        ).wait():
+        options = INITDB_OPTIONS + (DISPOSABLE_INITDB_OPTIONS if self._is_disposable else ())
+        if account.spawn([str(binaries / "initdb"), *options, str(partial)], self._log).wait():
             raise self._failure("initdb failed")
         partial.rename(self._cluster)
 
     def _serve(self, account: Account, binaries: Path) -> None:
         self._choose_socket_dir(account)
         command = [str(binaries / "postgres"), "-D", str(self._cluster)]
-        for setting in (SETTINGS | {"unix_socket_directories": str(self._socket_dir)}).items():
+        settings = SETTINGS | {"unix_socket_directories": str(self._socket_dir)}
+        if self._is_disposable:
+            settings |= DISPOSABLE_SETTINGS
+        for setting in settings.items():
             command += ["-c", "=".join(setting)]
         stale_pid, _ = postmaster.recorded(self._cluster)
         retry_until = time.monotonic() + (RETRY_SECONDS if stale_pid else 0)

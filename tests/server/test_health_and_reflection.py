@@ -14,7 +14,10 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-@pytest.mark.parametrize("service", ["", "runstore.v1.RunService", "runstore.v1.ConfigService"])
+@pytest.mark.parametrize(
+    "service",
+    ["", "runstore.v1.RunService", "runstore.v1.ConfigService", "grpc.health.v1.Health"],
+)
 async def test_health_is_told_for_the_server_and_each_service(server_address, service) -> None:
     async with grpc.aio.insecure_channel(server_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
@@ -36,16 +39,19 @@ async def test_health_follows_the_database(settings, database_url, db_schema) ->
     store.check = check_or_fail
     server = App(settings, store)
     async with grpc.aio.insecure_channel(await server.start()) as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        stub = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
         seen = [(await watch.read()).status]
         is_away.set()
         seen.append((await watch.read()).status)
+        alive = await stub.Check(health_pb2.HealthCheckRequest(service="grpc.health.v1.Health"))
         is_away.clear()
         seen.append((await watch.read()).status)
         watch.cancel()
     await server.drain()
 
     assert seen == [SERVING, NOT_SERVING, SERVING]
+    assert alive.status == SERVING, "a process without a database is alive"
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

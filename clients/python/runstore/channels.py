@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -22,8 +23,18 @@ VERIFY_SLICE = 10_000
 HEALTH_METHOD = "/grpc.health.v1.Health/Check"
 SERVING = 1
 
+# Calls go in turn to every address the target has, such as those of a headless Kubernetes service.
+#
+# There is no retryPolicy, and none is taken from DNS: `retry` is the one policy. gRPC's would try
+# again within each of our tries, which multiplies them when a server has least to spare, and it
+# knows nothing of RetryInfo, by which a server says how long to wait. Its transparent retries stay
+# on: they repeat only what no server has begun, as a call that met a connection going away.
+SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+
 # Reconnect fast; find a dead connection by pings that the server allows; no bound on what may come.
-OPTIONS: tuple[tuple[str, int], ...] = (
+OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.service_config", SERVICE_CONFIG),
+    ("grpc.service_config_disable_resolution", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),

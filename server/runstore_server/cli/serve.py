@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +38,7 @@ def dev(
     ] = None,
     host: Host = None,
     port: Port = None,
+    disposable: Annotated[bool, typer.Option(hidden=True)] = False,
     http_port: HttpPort = None,
     http: Http = None,
 ) -> None:
@@ -50,7 +54,9 @@ def dev(
         http=http,
         database_url=None,
     )
-    _serve_embedded(settings.model_copy(update={"database_url": None}))
+    if disposable:
+        _end_with_standard_input()
+    _serve_embedded(settings.model_copy(update={"database_url": None}), is_disposable=disposable)
 
 
 def serve(
@@ -82,9 +88,13 @@ def serve(
         _run(settings, settings.database_url, reuse_port=reuse_port)
 
 
-def _serve_embedded(settings: Settings) -> None:
+def _serve_embedded(settings: Settings, *, is_disposable: bool = False) -> None:
     with explained(), ExitStack() as stack:
-        postgres = stack.enter_context(EmbeddedPostgres(settings.data_dir))
+        if is_disposable and not settings.data_dir.exists():
+            stack.callback(shutil.rmtree, settings.data_dir, ignore_errors=True)
+        postgres = stack.enter_context(
+            EmbeddedPostgres(settings.data_dir, is_disposable=is_disposable)
+        )
         asyncio.run(schema.upgrade(postgres.url, settings.db_schema))
         _run(settings, postgres.url, data_dir=settings.data_dir)
 
@@ -107,6 +117,17 @@ async def _serve(settings: Settings, url: str, *, data_dir: Path | None, reuse_p
         await stopping.wait()
     finally:
         await server.drain()
+
+
+def _end_with_standard_input() -> None:
+    """Stop as by Ctrl-C when the other end is closed: as a pipe's is when its process dies."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1 << 10):
+            pass
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=watch, name="standard input", daemon=True).start()
 
 
 def _greet(address: str, http_address: str | None, data_dir: Path | None) -> None:

@@ -5,8 +5,10 @@ import warnings
 
 from runstore.v1 import artifact_service_pb2 as runstore_dot_v1_dot_artifact__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.64.3'
 GRPC_VERSION = grpc.__version__
+EXPECTED_ERROR_RELEASE = '1.65.0'
+SCHEDULED_RELEASE_DATE = 'June 25, 2024'
 _version_not_supported = False
 
 try:
@@ -16,16 +18,19 @@ except ImportError:
     _version_not_supported = True
 
 if _version_not_supported:
-    raise RuntimeError(
+    warnings.warn(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in runstore/v1/artifact_service_pb2_grpc.py depends on'
+        + f' but the generated code in runstore/v1/artifact_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
+        + f' This warning will become an error in {EXPECTED_ERROR_RELEASE},'
+        + f' scheduled for release on {SCHEDULED_RELEASE_DATE}.',
+        RuntimeWarning
     )
 
 
-class ArtifactServiceStub:
+class ArtifactServiceStub(object):
     """ArtifactService keeps results too large or too opaque for a payload.
 
     Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
@@ -66,7 +71,7 @@ class ArtifactServiceStub:
                 _registered_method=True)
 
 
-class ArtifactServiceServicer:
+class ArtifactServiceServicer(object):
     """ArtifactService keeps results too large or too opaque for a payload.
 
     Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
@@ -150,7 +155,7 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ArtifactService:
+class ArtifactService(object):
     """ArtifactService keeps results too large or too opaque for a payload.
 
     Bytes are stored once a project by their SHA-256. They reach the object store before the artifact

@@ -5,8 +5,10 @@ import warnings
 
 from runstore.v1 import config_service_pb2 as runstore_dot_v1_dot_config__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.64.3'
 GRPC_VERSION = grpc.__version__
+EXPECTED_ERROR_RELEASE = '1.65.0'
+SCHEDULED_RELEASE_DATE = 'June 25, 2024'
 _version_not_supported = False
 
 try:
@@ -16,16 +18,19 @@ except ImportError:
     _version_not_supported = True
 
 if _version_not_supported:
-    raise RuntimeError(
+    warnings.warn(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in runstore/v1/config_service_pb2_grpc.py depends on'
+        + f' but the generated code in runstore/v1/config_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
+        + f' This warning will become an error in {EXPECTED_ERROR_RELEASE},'
+        + f' scheduled for release on {SCHEDULED_RELEASE_DATE}.',
+        RuntimeWarning
     )
 
 
-class ConfigServiceStub:
+class ConfigServiceStub(object):
     """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
 
     A version never changes. A label is a name for a version that can be moved to another, and every
@@ -85,7 +90,7 @@ class ConfigServiceStub:
                 _registered_method=True)
 
 
-class ConfigServiceServicer:
+class ConfigServiceServicer(object):
     """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
 
     A version never changes. A label is a name for a version that can be moved to another, and every
@@ -204,7 +209,7 @@ def add_ConfigServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ConfigService:
+class ConfigService(object):
     """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
 
     A version never changes. A label is a name for a version that can be moved to another, and every
