@@ -106,7 +106,7 @@ class PostgresSearch:
         parsed = parse(query.text)
         if parsed.problem:
             return SearchPage((), None, await self.indexed_position())
-        matching = search_rows.matching(project, query.where, parsed.tsquery)
+        matching = search_rows.matching(project, query.where, parsed)
         async with reading(self._engine) as conn:
             indexed = await duties.position_of(conn, SEARCH)
             as_of = min(after.as_of, indexed) if after else indexed

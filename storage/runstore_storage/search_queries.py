@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 from runstore_storage.words import Word, cleaned, words_of
 
+# More terms than this are looked up together with the last of them.
+MAX_CONDITIONS = 8
+
 _TERMS = re.compile(r'(-?)"([^"]*)"?|(\S+)')
 
 
@@ -34,9 +37,14 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """A query as Postgres reads it, and the terms that a match shows."""
+    """A query as Postgres reads it, and the terms that a match shows.
+
+    `conditions` are tsqueries that together say the same: Postgres skips through the index from one
+    to the other, where it would walk through all of a single one.
+    """
 
     tsquery: str
+    conditions: tuple[str, ...]
     terms: tuple[Term, ...]
     problem: str = ""
 
@@ -51,14 +59,13 @@ def parse(query: str) -> ParsedQuery:
             alternatives[-1][is_negated].append(term)
     meant = [(wanted, unwanted) for wanted, unwanted in alternatives if wanted or unwanted]
     if not meant:
-        return ParsedQuery("", (), "holds no word to look for")
+        return ParsedQuery("", (), (), "holds no word to look for")
     if not all(wanted for wanted, _ in meant):
-        return ParsedQuery("", (), "must look for a word wherever it excludes one")
-    tsquery = " | ".join(
-        f"({' & '.join([*map(str, wanted), *(f'!{term}' for term in unwanted)])})"
-        for wanted, unwanted in meant
-    )
-    return ParsedQuery(tsquery, tuple(term for wanted, _ in meant for term in wanted))
+        return ParsedQuery("", (), (), "must look for a word wherever it excludes one")
+    tsquery = " | ".join(f"({_all_of(*alternative)})" for alternative in meant)
+    conditions = _conditions(*meant[0]) if len(meant) == 1 else (tsquery,)
+    terms = tuple(term for wanted, _ in meant for term in wanted)
+    return ParsedQuery(tsquery, conditions, terms)
 
 
 def quoted(lexeme: str) -> str:
@@ -66,14 +73,21 @@ def quoted(lexeme: str) -> str:
     return "'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def both(*conditions: str) -> str:
-    """A tsquery in which all of the conditions hold."""
-    return " & ".join(f"({each})" for each in conditions if each)
-
-
 def either(lexemes: Iterable[str]) -> str:
     """A tsquery in which one of the lexemes holds."""
     return " | ".join(map(quoted, lexemes))
+
+
+def _conditions(wanted: Sequence[Term], unwanted: Sequence[Term]) -> tuple[str, ...]:
+    """A condition a term. What is unwanted stands with one that is wanted: alone it would match
+    nearly everything."""
+    alone = wanted[: MAX_CONDITIONS - 1] if len(wanted) > 1 else []
+    rest = wanted[len(alone) :] or wanted[-1:]
+    return (*map(str, alone), _all_of(rest, unwanted))
+
+
+def _all_of(wanted: Sequence[Term], unwanted: Sequence[Term]) -> str:
+    return " & ".join([*map(str, wanted), *(f"!{term}" for term in unwanted)])
 
 
 def _terms(query: str) -> Iterator[tuple[bool, str | None]]:

@@ -94,6 +94,24 @@ def test_runs_are_shown_to_people_and_programs(server: ServerProcess, project: s
     assert "next" in cli("runs", "resume-point", "run", *where)
 
 
+def test_events_are_found_and_the_index_is_rebuilt(
+    server: ServerProcess, environment: dict[str, str], project: str
+) -> None:
+    with runstore.Client(server.target, project=project) as client:
+        run = client.save_run(run_id="run")
+        run.append("message", {"role": "user", "content": "find the [fox]"})
+        assert list(client.search("fox", after=("run", 1)))
+    where = ("--target", server.target, "--project", project)
+
+    found = json.loads(cli("runs", "search", "fox", "--json", *where))
+    assert (found["seq"], found["highlights"]) == (1, [[10, 3]])
+    assert "find the [fox]" in cli("runs", "search", "fox", *where)
+    assert "nothing found" in cli("runs", "search", "whale", *where)
+    assert "holds no word" in cli("runs", "search", "&", *where, code=1)
+    assert "are searchable" in cli("search", "rebuild", environment=environment)
+    assert json.loads(cli("runs", "search", "fox", "--json", *where)) == found
+
+
 def test_what_is_not_there_is_said_in_a_line(server: ServerProcess, project: str) -> None:
     said = cli("runs", "show", "nobody", "--target", server.target, "--project", project, code=1)
 

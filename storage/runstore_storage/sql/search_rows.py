@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runstore_storage.extracting import text_of
 from runstore_storage.feed_records import FeedEntry
 from runstore_storage.records import RecordedEvent
-from runstore_storage.search_queries import both, either, quoted
+from runstore_storage.search_queries import ParsedQuery, either, quoted
 from runstore_storage.search_records import SearchFilter
 from runstore_storage.search_windows import Window, block_lexemes
 from runstore_storage.sql import events
@@ -57,7 +57,7 @@ _MATCHES = """
            ts_rank_cd(tsv, CAST(CAST(:words AS text) AS tsquery), 1)::double precision AS rank
     FROM (
         SELECT run, seq, position, tsv FROM search_rows
-        WHERE tsv @@ CAST(CAST(:match AS text) AS tsquery) AND position < :below {where}
+        WHERE {where} AND position < :below
         ORDER BY position DESC LIMIT :limit
     ) AS newest ORDER BY position DESC
 """
@@ -101,9 +101,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What rows have to match: the lexemes of a filter, the words of a query, and times."""
+    """What rows have to match: all of the conditions, and times. `words` is what ranks them."""
 
-    filters: str
+    conditions: tuple[str, ...]
     words: str
     recorded_from: datetime | None
     recorded_before: datetime | None
@@ -135,9 +135,9 @@ def rows_of(entries: Sequence[FeedEntry]) -> list[Row]:
     return [_row(entry) for entry in entries]
 
 
-def matching(project: str, where: SearchFilter, words: str) -> Matching:
-    """What the rows of a project that a filter selects and a tsquery matches have in common."""
-    filters = both(
+def matching(project: str, where: SearchFilter, query: ParsedQuery) -> Matching:
+    """What the rows of a project that a filter selects and a query matches have in common."""
+    filters = (
         quoted(f"=project:{project}"),
         either(f"=run:{each}" for each in where.run_ids),
         either(f"=type:{each}" for each in where.types),
@@ -147,7 +147,8 @@ def matching(project: str, where: SearchFilter, words: str) -> Matching:
         quoted(f"=tool:{where.tool}") if where.tool else "",
         either(_days(where.recorded_from, where.recorded_before)),
     )
-    return Matching(filters, words, where.recorded_from, where.recorded_before)
+    conditions = (*query.conditions, *filter(None, filters))
+    return Matching(conditions, query.tsquery, where.recorded_from, where.recorded_before)
 
 
 async def insert(conn: AsyncConnection, rows: Sequence[Row]) -> None:
@@ -168,20 +169,17 @@ async def matches(
     conn: AsyncConnection, of: Matching, window: Window, *, below: int, limit: int
 ) -> list[Match]:
     """The newest matches of a window below a position, newest first."""
-    values: dict[str, object] = {
-        "words": of.words,
-        "match": both(of.words, of.filters, either(window.lexemes)),
-        "below": below,
-        "limit": limit,
-    }
-    where = ""
+    conditions = (*of.conditions, either(window.lexemes))
+    values: dict[str, object] = {f"match_{n}": each for n, each in enumerate(conditions)}
+    where = [f"tsv @@ CAST(CAST(:{name} AS text) AS tsquery)" for name in values]
+    values |= {"words": of.words, "below": below, "limit": limit}
     if of.recorded_from is not None:
-        where += " AND recorded_at >= :recorded_from"
+        where.append("recorded_at >= :recorded_from")
         values["recorded_from"] = of.recorded_from
     if of.recorded_before is not None:
-        where += " AND recorded_at < :recorded_before"
+        where.append("recorded_at < :recorded_before")
         values["recorded_before"] = of.recorded_before
-    found = await conn.execute(text(_MATCHES.format(where=where)), values)
+    found = await conn.execute(text(_MATCHES.format(where=" AND ".join(where))), values)
     return [Match(*row) for row in found]
 
 
