@@ -177,7 +177,7 @@ async def test_waiting_too_long_says_how_far_it_is(
 
 
 async def test_a_wait_ends_before_the_call_does(server_address: str, project: str) -> None:
-    async with runstore.connect(server_address, project=project, timeout=1) as client:
+    async with runstore.connect(server_address, project=project, timeout=3) as client:
         with pytest.raises(runstore.SearchBehind):
             await collected(client.search("fox", min_position=1 << 60, wait_seconds=30))
 

@@ -17,7 +17,7 @@ from runstore_server.validation import validate
 DEFAULT_HITS = 20
 DEFAULT_WAIT_SECONDS = 10.0
 # Left of the call's deadline when a wait ends, so that its answer arrives.
-ANSWER_SECONDS = 0.1
+ANSWER_SECONDS = 0.25
 
 
 class Search:
