@@ -129,7 +129,7 @@ async def test_a_project_finds_its_own_alone(indexing: PostgresStore) -> None:
     await index(indexing)
 
     for project in ("p", "q", "p' & q"):
-        page = await indexing.search.search_events(project, SearchQuery("fox"), limit=10)
+        page = await indexing.search.search_events(project, SearchQuery("fox"), limit=1)
         assert [hit.snippet.text for hit in page.hits] == [f"fox {project}"]
     assert await found(indexing, "fox", project="r") == []
 
@@ -263,7 +263,8 @@ async def test_pages_do_not_move_while_events_come(
     while True:
         page = await indexing.search.search_events("p", query, limit=3, after=after)
         hits += [hit.seq for hit in page.hits]
-        await indexing.append_events(key, [said("fox fox fox fox fox")])
+        new = [said("fox fox fox fox fox"), said("fox among a good many other words")]
+        await indexing.append_events(key, new)
         await index(indexing)
         after = page.next_after
         if after is None:
