@@ -112,7 +112,7 @@ async def fill(store: PostgresStore, events: int) -> None:
     async with writing(store._engine) as conn:
         await conn.execute(text("DROP INDEX ix_search_rows_tsv"))
     for first in track(range(1, events + 1, BATCH), "filling"):
-        rows = search_rows.rows_of(list(entries(first, min(BATCH, events + 1 - first))))
+        rows = [search_rows.row_of(each) for each in entries(first, min(BATCH, events + 1 - first))]
         async with writing(store._engine) as conn:
             await search_rows.insert(conn, rows)
     began = time.monotonic()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from runstore_storage.engine import reading, writing
 from runstore_storage.errors import RunNotFound, SearchBehind
+from runstore_storage.feed_records import FeedEntry
 from runstore_storage.feed_store import EVERY_PROJECT, FeedStore
 from runstore_storage.search_queries import Term, parse
 from runstore_storage.search_records import (
@@ -25,13 +27,20 @@ from runstore_storage.search_windows import next_window
 from runstore_storage.signals import Signal
 from runstore_storage.snippets import snippet_of
 from runstore_storage.sql import duties, heads, outbox, search_rows
-from runstore_storage.sql.search_rows import Match, Matching, MatchText
+from runstore_storage.sql.search_rows import Match, Matching, MatchText, Row
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Entries made searchable by one transaction.
 INDEXED_ENTRIES = 500
 # By rank, so many of the newest matches are ranked: its cost does not grow with the store.
 RANKED_MATCHES = 1000
 PAGE_BYTES = 1 << 20
+# What is cut into words in one go, about a millisecond; each entry counts for some at least.
+SLICE_CHARACTERS = 8192
+ENTRY_CHARACTERS = 500
+LARGE_CHARACTERS = 1 << 16
 # How soon a search that waits learns of what another process indexed.
 WAIT_POLL_SECONDS = 0.05
 
@@ -49,8 +58,7 @@ class PostgresSearch:
             position = await duties.position_of(conn, SEARCH)
         page = await self._feed.read_feed(EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES)
         reached = page.next_position - 1  # beyond the last entry where a run is gone
-        # In a thread of its own, so that large payloads hold up nobody.
-        rows = await asyncio.to_thread(search_rows.rows_of, page.entries)
+        rows = await _rows(page.entries)
         async with writing(self._engine) as conn:
             held = await duties.fence(conn, SEARCH, holder)
             if held is None:
@@ -115,11 +123,36 @@ class PostgresSearch:
             if query.with_events:
                 kept = _bounded(kept, await search_rows.payload_sizes(conn, kept))
             texts = await search_rows.texts(conn, project, kept, with_events=query.with_events)
-        hits = await asyncio.to_thread(_hits, kept, texts, parsed.terms)
+        hits = await _apart(sum(len(each.text) for each in texts), _hits, kept, texts, parsed.terms)
         next_after = None
         if len(found) > len(kept):
             next_after = SearchPlace(as_of, kept[-1].rank, kept[-1].position)
         return SearchPage(hits, next_after, indexed)
+
+
+async def _rows(entries: Sequence[FeedEntry]) -> list[Row]:
+    """The rows of feed entries, a few at a time between what else the process has to do."""
+    rows: list[Row] = []
+    done = 0
+    for entry in entries:
+        payload = entry.recorded.event.payload
+        size = len(payload.content) if payload else 0
+        rows.append(await _apart(size, search_rows.row_of, entry))
+        done += size + ENTRY_CHARACTERS
+        if done > SLICE_CHARACTERS:
+            done = 0
+            await asyncio.sleep(0)
+    return rows
+
+
+async def _apart(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do the work, in a thread of its own where its size would hold up others.
+
+    Only there: beside a busy thread each step of the event loop waits for its turn.
+    """
+    if size <= LARGE_CHARACTERS:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
 
 
 async def _in_order(

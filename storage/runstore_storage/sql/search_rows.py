@@ -130,11 +130,6 @@ class MatchText:
     recorded: RecordedEvent | None
 
 
-def rows_of(entries: Sequence[FeedEntry]) -> list[Row]:
-    """The rows of feed entries."""
-    return [_row(entry) for entry in entries]
-
-
 def matching(project: str, where: SearchFilter, query: ParsedQuery) -> Matching:
     """What the rows of a project that a filter selects and a query matches have in common."""
     filters = (
@@ -208,7 +203,8 @@ def _text(row: Sequence[Any], *, with_events: bool) -> MatchText:
     return MatchText(row[0], row[1], row[2], row[3], recorded)
 
 
-def _row(entry: FeedEntry) -> Row:
+def row_of(entry: FeedEntry) -> Row:
+    """The row of a feed entry."""
     recorded = entry.recorded
     searchable = text_of(recorded.event.payload)
     return Row(
