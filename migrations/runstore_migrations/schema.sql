@@ -341,13 +341,14 @@ CREATE TABLE usage_counts (
             node_id text COLLATE "C" NOT NULL,
             model text COLLATE "C" NOT NULL,
             tool text COLLATE "C" NOT NULL,
+            facets bytea NOT NULL,
             events bigint NOT NULL,
             input_tokens bigint NOT NULL,
             output_tokens bigint NOT NULL,
             cached_input_tokens bigint NOT NULL,
             cost_micros bigint NOT NULL,
             duration_us bigint NOT NULL,
-            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, type, node_id, model, tool),
+            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, facets),
             CONSTRAINT ck_usage_counts_events CHECK (events >= 1)
         ) WITH (fillfactor = 80);
 

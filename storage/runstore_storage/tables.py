@@ -222,9 +222,10 @@ usage_counts = Table(
     _id("node_id"),
     _id("model"),
     _id("tool"),
+    Column("facets", LargeBinary, nullable=False),
     Column("events", BigInteger, nullable=False),
     *[Column(name, BigInteger, nullable=False) for name in USAGE],
-    PrimaryKeyConstraint("run", "day", "type", "node_id", "model", "tool", name="pk_usage_counts"),
+    PrimaryKeyConstraint("run", "day", "facets", name="pk_usage_counts"),
     CheckConstraint("events >= 1", name="ck_usage_counts_events"),
 )
 
