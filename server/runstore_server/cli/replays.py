@@ -100,9 +100,7 @@ def fork(
 ) -> None:
     """Make a run that begins with the history of another, and print its id."""
     with connected(target, project) as client:
-        made = client.run(run_id).fork(
-            at, objective=objective, **({"run_id": name} if name else {})
-        )
+        made = client.run(run_id).fork(at, objective=objective, run_id=name)
         info = made.get()
     shown.run(info, None, as_json=True) if as_json else typer.echo(made.run_id)
 
