@@ -15,7 +15,7 @@ V1 = "grpc.reflection.v1.ServerReflection"
 def enable(services: tuple[str, ...], server: grpc.aio.Server) -> None:
     """Let clients such as grpcurl discover the services."""
     names = (*services, reflection.SERVICE_NAME, V1)
-    pool = Described()
+    pool: Any = Described()
     reflection.enable_server_reflection(names, server, pool)
     servicer = reflection.aio.ReflectionServicer(service_names=names, pool=pool)
     handler = grpc.stream_stream_rpc_method_handler(
