@@ -52,13 +52,24 @@ def examples(document: Path) -> list[Example]:
     ]
 
 
+def consoles(document: Path) -> list[tuple[str, str]]:
+    """The commands that blocks of `console` show after `$ `, each with its output."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE)
+    return [(first[2:], output) for first, _, output in (each.partition("\n") for each in blocks)]
+
+
+def is_text(wanted: str, got: str) -> bool:
+    """True when a text is as shown, save what `…` stands for."""
+    return bool(_text_pattern(wanted).fullmatch(_words(got)))
+
+
 def difference(example: Example, code: int, output: str) -> str:
     """What is not as the document says; empty where all is."""
     if code != example.code:
         return f"exits with {code}, not {example.code}"
     if example.kind == "json":
         return _json_difference(_values(example.output), _values(output), "$")
-    if example.kind == "text" and not _text_pattern(example.output).fullmatch(_words(output)):
+    if example.kind == "text" and not is_text(example.output, output):
         return "the text differs"
     return ""
 
@@ -106,10 +117,8 @@ def _list_difference(wanted: list[Any], got: list[Any], where: str) -> str:
 
 
 def _text_pattern(text: str) -> re.Pattern[str]:
-    lines = [_words(line) for line in text.splitlines()]
-    parts = [
-        r"(?:.*\n)*" if line == ANY else _pattern(line).pattern + "\n" for line in lines if line
-    ]
+    lines = _words(text).splitlines()
+    parts = [r"(?:.*\n)*" if line == ANY else _pattern(line).pattern + "\n" for line in lines]
     return re.compile("".join(parts))
 
 
@@ -120,6 +129,4 @@ def _pattern(text: str) -> re.Pattern[str]:
 def _words(text: str) -> str:
     """The words of each line that has any."""
     lines = (" ".join(line.split()) for line in text.splitlines())
-    return (
-        "".join(f"{line}\n" for line in lines if line) if "\n" in text else " ".join(text.split())
-    )
+    return "".join(f"{line}\n" for line in lines if line)

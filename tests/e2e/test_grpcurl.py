@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,15 +33,6 @@ def tools() -> str:
         pytest.skip(reason)
     folders = (Path(done.stdout.strip()).parent, Path(sys.executable).parent, os.environ["PATH"])
     return os.pathsep.join(map(str, folders))
-
-
-@pytest.fixture
-def fresh_server(tmp_path: Path) -> Iterator[ServerProcess]:
-    made = ServerProcess(tmp_path / "server.log", {}, "dev", "--data-dir", str(tmp_path / "data"))
-    made.start()
-    made.wait_until_serving()
-    yield made
-    made.stop()
 
 
 @pytest.mark.timeout(PATIENT)
