@@ -270,3 +270,18 @@ def test_artifacts_are_put_listed_and_fetched(dev: ServerProcess, tmp_path: Path
     assert "out/report" in cli("artifacts", "ls", *at)
     assert "https://example.org/x" in cli("artifacts", "get", "run", "elsewhere", *at, code=1)
     assert "RUN_NOT_FOUND" in cli("artifacts", "put", "none", "a", str(file), *at, code=1)
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_help_tells_what_an_option_is_when_it_is_left_out(command: str) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-m", "runstore_server", command, "--help"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "Else $RUNSTORE_PORT, else 7411." in asked.stdout
+    assert "Else $RUNSTORE_HOST, else 127.0.0.1." in asked.stdout
