@@ -60,6 +60,7 @@ from runstore.errors import (
     ServerDraining,
     SnapshotAhead,
     SnapshotNotFound,
+    StatisticsBehind,
     StorageUnavailable,
     Unavailable,
     UnknownRef,
@@ -87,6 +88,7 @@ from runstore.fields import (
 from runstore.following import StreamFields
 from runstore.payloads import Payload, Ref, payload_of
 from runstore.search import SearchFields, SearchHit
+from runstore.statistics import Dimension, StatisticsFields, StatisticsRow
 from runstore.sync import Client, Resumed, Run
 from runstore.sync_artifacts import Artifacts
 from runstore.sync_configs import Configs
@@ -101,6 +103,7 @@ from runstore.values import (
     EndOfRun,
     Event,
     EventPage,
+    ExternalFilter,
     ExternalRef,
     Heartbeat,
     NewEvent,
@@ -108,6 +111,7 @@ from runstore.values import (
     Output,
     PlanNode,
     RunInfo,
+    RunOrder,
     RunQuery,
     RunStatus,
     Snapshot,
@@ -153,10 +157,12 @@ __all__ = [
     "ConsumerNotFound",
     "ContentMismatch",
     "DeadlineExceeded",
+    "Dimension",
     "EndOfRun",
     "Event",
     "EventFields",
     "EventPage",
+    "ExternalFilter",
     "ExternalRef",
     "Feed",
     "FeedEntry",
@@ -196,6 +202,7 @@ __all__ = [
     "RunCompleted",
     "RunInfo",
     "RunNotFound",
+    "RunOrder",
     "RunQuery",
     "RunRef",
     "RunStatus",
@@ -212,6 +219,9 @@ __all__ = [
     "SnapshotNotFound",
     "SnapshotPut",
     "SnapshotReason",
+    "StatisticsBehind",
+    "StatisticsFields",
+    "StatisticsRow",
     "StorageUnavailable",
     "StreamFields",
     "StreamItem",
