@@ -13,6 +13,7 @@ import time
 from runstore_storage.engine import reading, writing
 from runstore_storage.feed_records import RELAY, USAGE_COUNTS
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.records import NewRun, Snapshot
 from runstore_storage.search_records import SEARCH
 from runstore_storage.sql import partitions
 from runstore_storage.sql.columns import USAGE
@@ -123,11 +124,12 @@ _COUNTS = f"""
            {_FACETS}, count(*), {", ".join(f"coalesce(sum(e.{name}), 0)::bigint" for name in USAGE)}
     FROM events e WHERE e.run BETWEEN :first AND :last GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
+_NEXT_RUN = "SELECT setval(pg_get_serial_sequence('runs', 'run'), (SELECT max(run) FROM runs))"
 _REST = (
     f"""
     INSERT INTO snapshots (run, namespace, snapshot_id, seq, reason, manifest, parts_bytes,
                            metadata_json, metadata_terms, created_at, content_hash)
-    SELECT run, '', 's' || n, n, 1, '\\x', 0, '{{"step": 1}}', ARRAY['step:' || n],
+    SELECT run, '', 's' || n, n, 1, :manifest, 0, '{{"step": 1}}', ARRAY['step:' || n],
            created_at, '\\x00'
     FROM runs CROSS JOIN generate_series(1, 3) AS n WHERE {chance("run", 40, 3)} = 0
     """,
@@ -140,7 +142,6 @@ _REST = (
     INSERT INTO configs (project, kind, name, last_version, created_at)
     SELECT '{LARGE}', 'prompt', 'p' || n, 0, now() FROM generate_series(1, 2000) AS n
     """,
-    "SELECT setval(pg_get_serial_sequence('runs', 'run'), (SELECT max(run) FROM runs))",
     "INSERT INTO duties (name, position) SELECT :usage, max(last_position) FROM feed",
     """INSERT INTO duties (name, position)
         SELECT :search, greatest(max(last_position) - :searchable, 0) FROM feed""",
@@ -166,7 +167,18 @@ async def fill(store: PostgresStore, events: int) -> None:
         await execute(engine, _EVENTS, first=first, last=first + step - 1)
         await execute(engine, _COUNTS, first=first, last=first + step - 1)
     await execute(engine, _FEED)
-    names = {"usage": USAGE_COUNTS, "search": SEARCH, "relay": RELAY, "searchable": SEARCHABLE}
+    await execute(engine, _NEXT_RUN)
+    seed = (await store.save_run(NewRun("seed"))).run.key
+    await store.put_snapshot(seed, Snapshot())
+    async with reading(engine) as conn:
+        manifest = (await conn.execute(text("SELECT manifest FROM snapshots"))).scalar_one()
+    names = {
+        "manifest": manifest,
+        "usage": USAGE_COUNTS,
+        "search": SEARCH,
+        "relay": RELAY,
+        "searchable": SEARCHABLE,
+    }
     for statement in _REST:
         used = {name: value for name, value in names.items() if f":{name}" in statement}
         await execute(engine, statement, **used)
