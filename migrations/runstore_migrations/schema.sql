@@ -586,5 +586,74 @@ BEGIN;
 
 UPDATE schema_version SET version_num='0013' WHERE schema_version.version_num = '0012';
 
+-- Running upgrade 0013 -> 0014
+
+ALTER TABLE run_heads
+        ADD COLUMN project text COLLATE "C", ADD COLUMN updated_hour timestamptz;
+
+CREATE FUNCTION place_run_head() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.project IS NULL THEN
+            NEW.project := (SELECT project FROM runs WHERE run = NEW.run);
+        END IF;
+        NEW.updated_hour := date_trunc('hour', NEW.updated_at, 'UTC');
+        RETURN NEW;
+    END $$;
+
+CREATE TRIGGER tr_run_heads_place BEFORE INSERT ON run_heads FOR EACH ROW
+        EXECUTE FUNCTION place_run_head();
+
+CREATE TRIGGER tr_run_heads_move BEFORE UPDATE ON run_heads FOR EACH ROW
+        WHEN (NEW.updated_hour IS DISTINCT FROM date_trunc('hour', NEW.updated_at, 'UTC'))
+        EXECUTE FUNCTION place_run_head();
+
+UPDATE run_heads SET updated_at = updated_at;
+
+UPDATE schema_version SET version_num='0014' WHERE schema_version.version_num = '0013';
+
+-- Running upgrade 0014 -> 0015
+
+COMMIT;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_created;
+
+CREATE INDEX CONCURRENTLY ix_runs_created ON runs (project, created_at, run);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_external_ref;
+
+CREATE INDEX CONCURRENTLY ix_runs_external_ref ON runs USING gin (external_ref jsonb_path_ops) WHERE external_ref IS NOT NULL;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_objective;
+
+CREATE INDEX CONCURRENTLY ix_runs_objective ON runs USING gin (to_tsvector('simple', "left"(objective, 10000)));
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_run_heads_updated;
+
+CREATE INDEX CONCURRENTLY ix_run_heads_updated ON run_heads (project, updated_hour);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_run_heads_completed;
+
+CREATE INDEX CONCURRENTLY ix_run_heads_completed ON run_heads (project, completed_at, run) WHERE completed_at IS NOT NULL;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_run_heads_status;
+
+CREATE INDEX CONCURRENTLY ix_run_heads_status ON run_heads (project, status, run);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_usage_counts_model;
+
+CREATE INDEX CONCURRENTLY ix_usage_counts_model ON usage_counts (model, run) WHERE model <> '';
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_usage_counts_tool;
+
+CREATE INDEX CONCURRENTLY ix_usage_counts_tool ON usage_counts (tool, run) WHERE tool <> '';
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_usage_counts_day;
+
+CREATE INDEX CONCURRENTLY ix_usage_counts_day ON usage_counts (day, run);
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0015' WHERE schema_version.version_num = '0014';
+
 COMMIT;
 

@@ -102,6 +102,7 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.RangeBeyondEnd: (StatusCode.OUT_OF_RANGE, "RANGE_BEYOND_END"),
     storage.ArtifactIsLink: (StatusCode.FAILED_PRECONDITION, "ARTIFACT_IS_LINK"),
     storage.SearchBehind: (StatusCode.DEADLINE_EXCEEDED, "SEARCH_BEHIND"),
+    storage.StatisticsBehind: (StatusCode.DEADLINE_EXCEEDED, "STATISTICS_BEHIND"),
     storage.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     storage.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     ServerDraining: (StatusCode.UNAVAILABLE, "SERVER_DRAINING"),

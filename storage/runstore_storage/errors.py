@@ -25,6 +25,7 @@ StorageError
 ├── RangeBeyondEnd         bytes an artifact does not have
 ├── ArtifactIsLink         its bytes are elsewhere
 ├── SearchBehind           what is awaited is not searchable yet
+├── StatisticsBehind       what is awaited is not counted yet
 ├── Overloaded             too many writes wait
 └── StorageUnavailable     Postgres or the object store did not answer
 
@@ -257,6 +258,16 @@ class SearchBehind(StorageError):
             f"the feed is searchable up to position {indexed_position}, which is behind what the"
             " search was to wait for",
             indexed_position=indexed_position,
+            awaited_position=awaited_position,
+        )
+
+
+class StatisticsBehind(StorageError):
+    def __init__(self, counted_position: int, awaited_position: int) -> None:
+        super().__init__(
+            f"the feed is counted up to position {counted_position}, which is behind what the"
+            " statistics were to wait for",
+            counted_position=counted_position,
             awaited_position=awaited_position,
         )
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ from runstore_storage.postgres_artifacts import PostgresArtifacts
 from runstore_storage.postgres_configs import PostgresConfigs
 from runstore_storage.postgres_feed import PostgresFeed
 from runstore_storage.postgres_search import PostgresSearch
+from runstore_storage.postgres_statistics import PostgresStatistics
 from runstore_storage.records import (
     Appended,
     CompletedRun,
@@ -48,6 +50,7 @@ from runstore_storage.records import (
     RunKey,
     RunOrder,
     RunPage,
+    RunPlace,
     SavedRun,
     Snapshot,
     SnapshotPage,
@@ -62,7 +65,7 @@ from runstore_storage.records import (
 from runstore_storage.replaying import Replay, replay
 from runstore_storage.resuming import Resume, resume
 from runstore_storage.saving import RunSaver
-from runstore_storage.sql import heads, outputs, runs
+from runstore_storage.sql import heads, outputs, run_filters, runs
 from runstore_storage.sql import snapshots as snapshot_rows
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.snapshots import StoredRow
@@ -109,6 +112,7 @@ class PostgresStore:
             self._engine, self._wakeups, self._offloading, poll_interval=poll_interval
         )
         self.search = PostgresSearch(self._engine, self.feed)
+        self.statistics = PostgresStatistics(self._engine, self.feed.counted)
         self.configs = PostgresConfigs(self._engine)
         self._appender = Appender(
             self._engine, self._offloading, self._wakeups.announce, lanes=append_lanes
@@ -144,15 +148,29 @@ class PostgresStore:
         order: RunOrder,
         *,
         limit: int,
-        after: int | None,
+        after: RunPlace | None,
         offset: int = 0,
     ) -> RunPage:
         async with reading(self._engine) as conn:
+            as_of = after.as_of if after else None
+            if after is None and order is RunOrder.UPDATED_ASC:
+                as_of = await runs.clock(conn)
+            fresh = await run_filters.uncounted(conn, project, where)
             found = await runs.page(
-                conn, project, where, order, limit=limit + 1, after=after, offset=offset
+                conn,
+                project,
+                where,
+                order,
+                limit=limit + 1,
+                after=after,
+                offset=offset,
+                fresh=fresh,
             )
         kept = found[:limit]
-        return RunPage(tuple(run for _, run in kept), kept[-1][0] if len(found) > limit else None)
+        more = len(found) > limit
+        return RunPage(
+            tuple(run for _, run in kept), _place(*kept[-1], order, as_of) if more else None
+        )
 
     async def append_events(
         self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
@@ -373,6 +391,16 @@ class PostgresStore:
     async def _last_seqs(self, keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
         async with reading(self._engine) as conn:
             return await heads.last_seqs(conn, keys)
+
+
+def _place(number: int, run: Run, order: RunOrder, as_of: datetime | None) -> RunPlace:
+    """Where a listing stands that has come to a run."""
+    if order in {RunOrder.UPDATED_DESC, RunOrder.UPDATED_ASC}:
+        return RunPlace(run.updated_at, number, as_of)
+    if order in {RunOrder.COMPLETED_DESC, RunOrder.COMPLETED_ASC}:
+        assert run.completed_at
+        return RunPlace(run.completed_at, number)
+    return RunPlace(run.created_at, number)
 
 
 def _bounded(rows: Sequence[StoredRow]) -> Sequence[StoredRow]:

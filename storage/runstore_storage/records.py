@@ -46,6 +46,10 @@ class SnapshotReason(IntEnum):
 class RunOrder(IntEnum):
     CREATED_DESC = 1
     CREATED_ASC = 2
+    UPDATED_DESC = 3
+    UPDATED_ASC = 4
+    COMPLETED_DESC = 5
+    COMPLETED_ASC = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +326,22 @@ class PinFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalFilter:
+    """Selects runs by what they are in another system; an empty id is not compared."""
+
+    system: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
+    """Selects runs; every condition that is set must hold.
+
+    `tags` must all be there, of `any_tags` one. `root_run_id` selects a run and whatever was
+    started below it. `text` is looked for in the objective's beginning. A run that has not ended
+    was completed at no time.
+    """
+
     statuses: tuple[RunStatus, ...] = ()
     tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -333,6 +352,14 @@ class RunFilter:
     tool: str = ""
     parent_run_id: str = ""
     config: PinFilter | None = None
+    any_tags: tuple[str, ...] = ()
+    root_run_id: str = ""
+    external: ExternalFilter | None = None
+    updated_from: datetime | None = None
+    updated_before: datetime | None = None
+    completed_from: datetime | None = None
+    completed_before: datetime | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,11 +369,23 @@ class SavedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPlace:
+    """A place in a listing of runs, for `next_after` alone.
+
+    `as_of` is when the first page was read, where later updates are left out.
+    """
+
+    at: datetime
+    run: int
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunPage:
     """Runs in order; `next_after` continues the listing, None on the last page."""
 
     runs: tuple[Run, ...]
-    next_after: int | None
+    next_after: RunPlace | None
 
 
 @dataclass(frozen=True, slots=True)

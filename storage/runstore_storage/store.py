@@ -44,6 +44,7 @@ from runstore_storage.records import (
     RunKey,
     RunOrder,
     RunPage,
+    RunPlace,
     SavedRun,
     Snapshot,
     SnapshotPage,
@@ -56,6 +57,7 @@ from runstore_storage.records import (
     Verification,
 )
 from runstore_storage.search_store import SearchStore
+from runstore_storage.statistics_store import StatisticsStore
 
 NO_GUARD = Guard()
 EVERY_EVENT = EventFilter()
@@ -100,6 +102,10 @@ class Store(Protocol):
     def search(self) -> SearchStore:
         """The same events by the words in them."""
 
+    @property
+    def statistics(self) -> StatisticsStore:
+        """The same events counted: what they used, by run, node, model, tool, type and day."""
+
     async def check(self) -> None:
         """Return when the database answers and takes writes; raise `StorageUnavailable` if not."""
 
@@ -121,10 +127,17 @@ class Store(Protocol):
         order: RunOrder,
         *,
         limit: int,
-        after: int | None,
+        after: RunPlace | None,
         offset: int = 0,
     ) -> RunPage:
         """Return up to `limit` runs without plans, from `RunPage.next_after` of the page before.
+
+        By completion, only runs that ended are listed. Pages that follow each other hold no run
+        twice, and every run that was selected all the while and that nothing moved: what is saved
+        or completed meanwhile may be left out, and by update what is updated meanwhile.
+
+        The models and tools of an event select its run at once, while at most `FRESH_RANGES` of
+        committed events wait to be counted; beyond that the newest of those and all counted ones.
 
         The first `offset` of them are passed over, at the cost of reading them; a run saved between
         two pages moves what an offset stands for, and moves nothing for `after`.

@@ -106,6 +106,19 @@ runs = Table(
         postgresql_using="gin",
         postgresql_ops={"config_refs": "jsonb_path_ops"},
     ),
+    Index("ix_runs_created", "project", "created_at", "run"),
+    Index(
+        "ix_runs_external_ref",
+        "external_ref",
+        postgresql_using="gin",
+        postgresql_ops={"external_ref": "jsonb_path_ops"},
+        postgresql_where=text("external_ref IS NOT NULL"),
+    ),
+    Index(
+        "ix_runs_objective",
+        text("to_tsvector('simple', \"left\"(objective, 10000))"),
+        postgresql_using="gin",
+    ),
 )
 
 run_heads = Table(
@@ -120,6 +133,9 @@ run_heads = Table(
     *_usage(nullable=False),
     _time("updated_at"),
     _time("completed_at", nullable=True),
+    # Filled by a trigger: the run's project, and the hour of updated_at.
+    Column("project", Text(collation="C")),
+    _time("updated_hour", nullable=True),
     PrimaryKeyConstraint("run", name="pk_run_heads"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_run_heads_run"),
     CheckConstraint("last_seq >= 0", name="ck_run_heads_last_seq"),
@@ -129,6 +145,15 @@ run_heads = Table(
         "completed_at IS NOT NULL OR (outcome = 0 AND status IN (1, 2, 6))",
         name="ck_run_heads_open",
     ),
+    Index("ix_run_heads_updated", "project", "updated_hour"),
+    Index(
+        "ix_run_heads_completed",
+        "project",
+        "completed_at",
+        "run",
+        postgresql_where=text("completed_at IS NOT NULL"),
+    ),
+    Index("ix_run_heads_status", "project", "status", "run"),
 )
 
 events = Table(
@@ -237,6 +262,9 @@ usage_counts = Table(
     *[Column(name, BigInteger, nullable=False) for name in USAGE],
     PrimaryKeyConstraint("run", "day", "facets", name="pk_usage_counts"),
     CheckConstraint("events >= 1", name="ck_usage_counts_events"),
+    Index("ix_usage_counts_model", "model", "run", postgresql_where=text("model <> ''")),
+    Index("ix_usage_counts_tool", "tool", "run", postgresql_where=text("tool <> ''")),
+    Index("ix_usage_counts_day", "day", "run"),
 )
 
 search_rows = Table(

@@ -61,6 +61,7 @@ from runstore.errors import (
     ServerDraining,
     SnapshotAhead,
     SnapshotNotFound,
+    StatisticsBehind,
     StorageUnavailable,
     Unavailable,
     UnknownRef,
@@ -89,6 +90,7 @@ from runstore.fields import (
 from runstore.following import StreamFields
 from runstore.payloads import Payload, Ref, payload_of
 from runstore.search import SearchFields, SearchHit
+from runstore.statistics import Dimension, StatisticsFields, StatisticsRow
 from runstore.sync import Client, Resumed, Run
 from runstore.sync_artifacts import Artifacts
 from runstore.sync_configs import Configs
@@ -103,6 +105,7 @@ from runstore.values import (
     EndOfRun,
     Event,
     EventPage,
+    ExternalFilter,
     ExternalRef,
     ForkBase,
     Heartbeat,
@@ -113,6 +116,7 @@ from runstore.values import (
     PlanNode,
     Replayed,
     RunInfo,
+    RunOrder,
     RunQuery,
     RunStatus,
     Snapshot,
@@ -158,10 +162,12 @@ __all__ = [
     "ConsumerNotFound",
     "ContentMismatch",
     "DeadlineExceeded",
+    "Dimension",
     "EndOfRun",
     "Event",
     "EventFields",
     "EventPage",
+    "ExternalFilter",
     "ExternalRef",
     "Feed",
     "FeedEntry",
@@ -205,6 +211,7 @@ __all__ = [
     "RunCompleted",
     "RunInfo",
     "RunNotFound",
+    "RunOrder",
     "RunQuery",
     "RunRef",
     "RunStatus",
@@ -222,6 +229,9 @@ __all__ = [
     "SnapshotNotFound",
     "SnapshotPut",
     "SnapshotReason",
+    "StatisticsBehind",
+    "StatisticsFields",
+    "StatisticsRow",
     "StorageUnavailable",
     "StreamFields",
     "StreamItem",

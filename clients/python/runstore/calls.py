@@ -36,6 +36,7 @@ from runstore.values import (
     Output,
     Replayed,
     RunInfo,
+    RunOrder,
     RunQuery,
     Snapshot,
     SnapshotPut,
@@ -87,28 +88,11 @@ def get_run(run: RunRef) -> Call[RunInfo]:
 def list_runs(
     project: str, query: RunQuery, page_size: int, page_token: str
 ) -> Call[tuple[list[RunInfo], str]]:
+    default = RunOrder.CREATED_ASC if query.oldest_first else RunOrder.CREATED_DESC
     request = rpc.ListRunsRequest(
         project=project,
-        filter=rpc.RunFilter(
-            statuses=[runs_pb2.RunStatus.ValueType(each) for each in query.statuses],
-            tags=query.tags,
-            labels=query.labels,
-            created_from_time=timestamp(query.created_from),
-            created_before_time=timestamp(query.created_before),
-            plan_id=query.plan_id,
-            model=query.model,
-            tool=query.tool,
-            parent_run_id=query.parent_run_id,
-            config=rpc.ConfigFilter(
-                kind=query.config.kind,
-                name=query.config.name,
-                version=query.config.version,
-                digest=query.config.digest,
-            )
-            if query.config
-            else None,
-        ),
-        order=rpc.RUN_ORDER_CREATED_ASC if query.oldest_first else rpc.RUN_ORDER_CREATED_DESC,
+        filter=_run_filter_message(query),
+        order=rpc.RunOrder.ValueType(query.order or default),
         page_size=page_size,
         page_token=page_token,
     )
@@ -136,6 +120,34 @@ def append(
         "AppendEvents",
         request,
         lambda response: [wire.appended_value(each) for each in response.events],
+    )
+
+
+def _run_filter_message(query: RunQuery) -> rpc.RunFilter:
+    config, external = query.config, query.external
+    return rpc.RunFilter(
+        statuses=[runs_pb2.RunStatus.ValueType(each) for each in query.statuses],
+        tags=query.tags,
+        any_tags=query.any_tags,
+        labels=query.labels,
+        created_from_time=timestamp(query.created_from),
+        created_before_time=timestamp(query.created_before),
+        updated_from_time=timestamp(query.updated_from),
+        updated_before_time=timestamp(query.updated_before),
+        completed_from_time=timestamp(query.completed_from),
+        completed_before_time=timestamp(query.completed_before),
+        plan_id=query.plan_id,
+        model=query.model,
+        tool=query.tool,
+        parent_run_id=query.parent_run_id,
+        root_run_id=query.root_run_id,
+        external=rpc.ExternalFilter(system=external.system, id=external.id) if external else None,
+        config=rpc.ConfigFilter(
+            kind=config.kind, name=config.name, version=config.version, digest=config.digest
+        )
+        if config
+        else None,
+        objective=query.objective,
     )
 
 

@@ -32,6 +32,7 @@ RunstoreError
 ├── RangeBeyondEnd           bytes the artifact does not have
 ├── ArtifactIsLink           its bytes are elsewhere: see `url`
 ├── SearchBehind             what is awaited is not searchable yet
+├── StatisticsBehind         what is awaited is not counted yet
 ├── Overloaded               the client has retried
 ├── Internal                 a defect of the service
 └── ProtocolError            the server broke its own contract
@@ -229,6 +230,13 @@ class SearchBehind(RunstoreError):
         return self._number("indexed_position")
 
 
+class StatisticsBehind(RunstoreError):
+    @property
+    def counted_position(self) -> int:
+        """The position up to which the feed is counted."""
+        return self._number("counted_position")
+
+
 class Overloaded(RunstoreError):
     pass
 
@@ -270,6 +278,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "RANGE_BEYOND_END": RangeBeyondEnd,
     "ARTIFACT_IS_LINK": ArtifactIsLink,
     "SEARCH_BEHIND": SearchBehind,
+    "STATISTICS_BEHIND": StatisticsBehind,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

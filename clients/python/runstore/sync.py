@@ -44,6 +44,7 @@ from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff, Patience
 from runstore.search import SearchFields, SearchHit, search
+from runstore.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
 from runstore.sync_artifacts import Artifacts
 from runstore.sync_configs import Configs
 from runstore.sync_feed import Feed
@@ -172,6 +173,20 @@ class Client:
         """
         for hit in self.pages(lambda token: search(self.project, query, fields, page_size, token)):
             yield hit
+
+    def statistics(
+        self,
+        by: Sequence[Dimension] = (),
+        *,
+        page_size: int = 100,
+        **fields: Unpack[StatisticsFields],
+    ) -> Iterator[StatisticsRow]:
+        """Yield what events used, added up, a row for each value of what they are told apart by.
+
+        `by` is up to three of run, node, model, tool, type and day; without any there is one row.
+        """
+        for row in self.pages(lambda token: statistics(self.project, by, fields, page_size, token)):
+            yield row
 
     def health(self, service: str = "") -> bool:
         """Whether the server says that it (or one service of it) serves; asked once.

@@ -16,6 +16,7 @@ from runstore_server.cli import (
     search,
     serve,
     sinks,
+    statistics,
 )
 
 app = typer.Typer(
@@ -36,7 +37,7 @@ app.add_typer(migrate.app, name="migrate")
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
 app.add_typer(feed.app, name="feed")
-app.add_typer(relay.statistics, name="statistics")
+app.add_typer(statistics.app, name="statistics")
 app.add_typer(sinks.app, name="sinks")
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(search.app, name="search")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, Protocol
+from datetime import datetime
+from typing import Literal, Protocol, get_args
 
 from runstore.v1 import outputs_pb2, run_service_pb2, runs_pb2
 from runstore_storage.records import (
     ConfigRef,
+    ExternalFilter,
     ExternalRef,
     Guard,
     NewFork,
@@ -24,7 +26,16 @@ from runstore_server.convert.outputs import completion_of
 from runstore_server.convert.payloads import payload_message, payload_of
 from runstore_server.convert.times import time_of, timestamp
 
+TimeBound = Literal[
+    "created_from_time",
+    "created_before_time",
+    "updated_from_time",
+    "updated_before_time",
+    "completed_from_time",
+    "completed_before_time",
+]
 DEFAULT_PROJECT = "default"
+TIME_BOUNDS: tuple[TimeBound, ...] = get_args(TimeBound)
 
 
 class OfRun(Protocol):
@@ -135,17 +146,14 @@ def filter_of(message: run_service_pb2.RunFilter) -> RunFilter:
     return RunFilter(
         statuses=tuple(RunStatus(each) for each in message.statuses),
         tags=tuple(message.tags),
+        any_tags=tuple(message.any_tags),
         labels=dict(message.labels),
-        created_from=time_of(message.created_from_time)
-        if message.HasField("created_from_time")
-        else None,
-        created_before=time_of(message.created_before_time)
-        if message.HasField("created_before_time")
-        else None,
         plan_id=message.plan_id,
         model=message.model,
         tool=message.tool,
         parent_run_id=message.parent_run_id,
+        root_run_id=message.root_run_id,
+        text=message.objective,
         config=PinFilter(
             message.config.kind,
             message.config.name,
@@ -154,4 +162,17 @@ def filter_of(message: run_service_pb2.RunFilter) -> RunFilter:
         )
         if message.HasField("config")
         else None,
+        external=ExternalFilter(message.external.system, message.external.id)
+        if message.HasField("external")
+        else None,
+        **_times_of(message),
     )
+
+
+def _times_of(message: run_service_pb2.RunFilter) -> dict[str, datetime]:
+    """The bounds in time that are set; a field `<bound>_time` is the filter's `<bound>`."""
+    return {
+        name.removesuffix("_time"): time_of(getattr(message, name))
+        for name in TIME_BOUNDS
+        if message.HasField(name)
+    }

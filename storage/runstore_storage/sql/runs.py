@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,13 +16,13 @@ from runstore_storage.records import (
     ExternalRef,
     ForkBase,
     NewRun,
-    PinFilter,
     Run,
     RunFilter,
     RunKey,
     RunOrder,
+    RunPlace,
 )
-from runstore_storage.sql import heads
+from runstore_storage.sql import heads, run_filters
 from runstore_storage.sql.columns import payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor
 
@@ -57,54 +57,49 @@ _GET = text(
 )
 _GET_MANY = text(f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.run = ANY(:runs)")
 _BODY_HASH = text("SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id")
-_HAS_EVENT = "EXISTS (SELECT FROM events e WHERE e.run = r.run AND e.{0} = :{0})"
 
 
-def _pin_json(pin: PinFilter) -> str:
-    """What `_HAS_PIN` compares with; `some` is contained in every list that holds such a pin."""
-    some = [each for each in (pin.kind, pin.name, pin.version, pin.digest) if each]
-    return json.dumps(
-        {
-            "kind": pin.kind,
-            "name": pin.name,
-            "version": pin.version,
-            "digest": pin.digest,
-            "some": [some],
-        }
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """How a listing is sorted, and which condition finds what lies behind a place of it."""
+
+    columns: tuple[str, ...]
+    places: tuple[str, ...]
+    is_ascending: bool
+    condition: str = ""
+
+    @property
+    def keys(self) -> str:
+        direction = "ASC" if self.is_ascending else "DESC"
+        return ", ".join(f"{column} {direction}" for column in self.columns)
+
+    @property
+    def behind(self) -> str:
+        compare = ">" if self.is_ascending else "<"
+        return f"({', '.join(self.columns)}) {compare} ({', '.join(self.places)})"
+
+
+def _orderings() -> dict[RunOrder, Ordering]:
+    at, run = "CAST(:after_at AS timestamptz)", "CAST(:after_run AS bigint)"
+    created = ("r.created_at", "r.run"), (at, run)
+    # The hour comes first because it alone is in an index: it stays as it is while appends move
+    # updated_at, so they remain HOT. Only the runs of an hour are sorted.
+    updated = (
+        ("h.updated_hour", "h.updated_at", "h.run"),
+        (run_filters.HOUR_OF.format(at), at, run),
     )
+    completed = ("h.completed_at", "h.run"), (at, run)
+    return {
+        RunOrder.CREATED_DESC: Ordering(*created, False),
+        RunOrder.CREATED_ASC: Ordering(*created, True),
+        RunOrder.UPDATED_DESC: Ordering(*updated, False),
+        RunOrder.UPDATED_ASC: Ordering(*updated, True),
+        RunOrder.COMPLETED_DESC: Ordering(*completed, False, "h.completed_at IS NOT NULL"),
+        RunOrder.COMPLETED_ASC: Ordering(*completed, True, "h.completed_at IS NOT NULL"),
+    }
 
 
-# Containment finds candidates by the index, but takes arrays for sets: the path compares by place.
-_HAS_PIN = """
-    r.config_refs @> (CAST(CAST(:config AS text) AS jsonb) -> 'some')
-    AND jsonb_path_exists(
-        r.config_refs,
-        'strict $[*] ? (@[0] == $kind && @[1] == $name
-            && ($version == 0 || @[2] == $version) && ($digest == "" || @[3] == $digest))',
-        CAST(CAST(:config AS text) AS jsonb)
-    )
-"""
-
-# field of RunFilter -> (condition, how the parameter is made)
-_CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
-    "statuses": ("h.status = ANY(:statuses)", lambda many: [int(each) for each in many]),
-    "tags": ("r.tags @> :tags", list),
-    "labels": (
-        "r.labels @> CAST(CAST(:labels AS text) AS jsonb)",
-        lambda many: json.dumps({**many}),
-    ),
-    "created_from": ("r.created_at >= :created_from", lambda at: at),
-    "created_before": ("r.created_at < :created_before", lambda at: at),
-    "plan_id": ("r.plan_id = :plan_id", str),
-    "model": (_HAS_EVENT.format("model"), str),
-    "tool": (_HAS_EVENT.format("tool"), str),
-    "parent_run_id": (
-        "r.parent = (SELECT run FROM runs WHERE project = :project AND run_id = :parent_run_id)",
-        str,
-    ),
-    "config": (_HAS_PIN, _pin_json),
-}
-_ORDER = {RunOrder.CREATED_DESC: ("<", "DESC"), RunOrder.CREATED_ASC: (">", "ASC")}
+_ORDERINGS = _orderings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,28 +173,34 @@ async def page(
     order: RunOrder,
     *,
     limit: int,
-    after: int | None,
+    after: RunPlace | None,
     offset: int,
+    fresh: Mapping[str, Sequence[int]],
 ) -> list[tuple[int, Run]]:
-    """Runs without plans beside their numbers, in order."""
-    compare, direction = _ORDER[order]
-    conditions = ["r.project = :project"]
-    values: dict[str, object] = {"project": project, "limit": limit, "offset": offset}
-    for name, (condition, parameter) in _CONDITIONS.items():
-        if asked := getattr(where, name):
-            conditions.append(condition)
-            values[name] = parameter(asked)
+    """Runs without plans beside their numbers, in order; `fresh` as of `run_filters`."""
+    conditions, values = run_filters.conditions(project, where, fresh)
+    ordering = _ORDERINGS[order]
+    conditions += [ordering.condition] if ordering.condition else []
     if after is not None:
-        conditions.append(f"r.run {compare} :after")
-        values["after"] = after
+        conditions.append(ordering.behind)
+        values |= {"after_at": after.at, "after_run": after.run}
+        if after.as_of is not None:
+            conditions.append("h.updated_at <= :as_of")
+            values["as_of"] = after.as_of
     found = await conn.execute(
         text(
             f"SELECT {_WITHOUT_PLAN}, {heads.SELECTED}{_FROM}{' AND '.join(conditions)}"
-            f" ORDER BY r.run {direction} LIMIT :limit OFFSET :offset"
+            f" ORDER BY {ordering.keys} LIMIT :limit OFFSET :offset"
         ),
-        values,
+        values | {"limit": limit, "offset": offset},
     )
     return [(row[_BORN_COLUMNS], _run(row)) for row in found]
+
+
+async def clock(conn: AsyncConnection) -> datetime:
+    """The database's time."""
+    now: datetime = (await conn.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return now
 
 
 def _run(row: Sequence[Any]) -> Run:

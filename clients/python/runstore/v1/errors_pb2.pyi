@@ -146,6 +146,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE. The run has no event of this seq yet. Metadata: run_id, seq, last_seq. Ask for an
     earlier one.
     """
+    ERROR_REASON_STATISTICS_BEHIND: _ErrorReason.ValueType  # 36
+    """DEADLINE_EXCEEDED. What the statistics were to wait for is not counted yet.
+    Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
+    ask without waiting for what is counted.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id.
     Metadata: request_id. Report it.
@@ -280,6 +285,11 @@ search without waiting for what there is.
 ERROR_REASON_SEQ_AHEAD: ErrorReason.ValueType  # 32
 """OUT_OF_RANGE. The run has no event of this seq yet. Metadata: run_id, seq, last_seq. Ask for an
 earlier one.
+"""
+ERROR_REASON_STATISTICS_BEHIND: ErrorReason.ValueType  # 36
+"""DEADLINE_EXCEEDED. What the statistics were to wait for is not counted yet.
+Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
+ask without waiting for what is counted.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id.

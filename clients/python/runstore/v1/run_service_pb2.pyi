@@ -39,6 +39,16 @@ class _RunOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunOrder.Val
     """Newest first."""
     RUN_ORDER_CREATED_ASC: _RunOrder.ValueType  # 2
     """Oldest first."""
+    RUN_ORDER_UPDATED_DESC: _RunOrder.ValueType  # 3
+    """Latest update first. A run that is updated while pages are read may be on none of those that
+    follow: it is the first of a new listing.
+    """
+    RUN_ORDER_UPDATED_ASC: _RunOrder.ValueType  # 4
+    """Earliest update first. Runs updated after the first page was read are on none of the pages."""
+    RUN_ORDER_COMPLETED_DESC: _RunOrder.ValueType  # 5
+    """Latest completion first; runs that have not ended are left out."""
+    RUN_ORDER_COMPLETED_ASC: _RunOrder.ValueType  # 6
+    """Earliest completion first; runs that have not ended are left out."""
 
 class RunOrder(_RunOrder, metaclass=_RunOrderEnumTypeWrapper):
     """RunOrder is the order of ListRuns."""
@@ -49,6 +59,16 @@ RUN_ORDER_CREATED_DESC: RunOrder.ValueType  # 1
 """Newest first."""
 RUN_ORDER_CREATED_ASC: RunOrder.ValueType  # 2
 """Oldest first."""
+RUN_ORDER_UPDATED_DESC: RunOrder.ValueType  # 3
+"""Latest update first. A run that is updated while pages are read may be on none of those that
+follow: it is the first of a new listing.
+"""
+RUN_ORDER_UPDATED_ASC: RunOrder.ValueType  # 4
+"""Earliest update first. Runs updated after the first page was read are on none of the pages."""
+RUN_ORDER_COMPLETED_DESC: RunOrder.ValueType  # 5
+"""Latest completion first; runs that have not ended are left out."""
+RUN_ORDER_COMPLETED_ASC: RunOrder.ValueType  # 6
+"""Earliest completion first; runs that have not ended are left out."""
 Global___RunOrder: _TypeAlias = RunOrder  # noqa: Y015
 
 @_typing.final
@@ -322,21 +342,40 @@ class RunFilter(_message.Message):
     TOOL_FIELD_NUMBER: _builtins.int
     PARENT_RUN_ID_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    ANY_TAGS_FIELD_NUMBER: _builtins.int
+    ROOT_RUN_ID_FIELD_NUMBER: _builtins.int
+    EXTERNAL_FIELD_NUMBER: _builtins.int
+    UPDATED_FROM_TIME_FIELD_NUMBER: _builtins.int
+    UPDATED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
+    COMPLETED_FROM_TIME_FIELD_NUMBER: _builtins.int
+    COMPLETED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     """Of this plan.
     Bounds: 0..200 characters.
     """
     model: _builtins.str
-    """With an event of this model.
+    """With an event of this model. A run is found as soon as the event is committed, unless counting
+    lags by more than 10000 writes: then, for a while, events between may go unnoticed.
     Bounds: 0..200 characters.
     """
     tool: _builtins.str
-    """With an event of this tool.
+    """With an event of this tool; found as for `model`.
     Bounds: 0..200 characters.
     """
     parent_run_id: _builtins.str
     """Started by this run.
     Bounds: 0..200 characters.
+    """
+    root_run_id: _builtins.str
+    """This run, and all that were started below it: its children, and theirs.
+    Bounds: 0..200 characters.
+    """
+    objective: _builtins.str
+    """With these words in the first 10000 characters of the objective, as in web search: all of them;
+    "several words" in quotes next to each other; `a or b` either; -word not. Words are compared
+    whole, without regard to case and as they are written. A query of no words selects nothing.
+    Bounds: 0..1000 characters.
     """
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_runs_pb2.RunStatus.ValueType]:
@@ -368,6 +407,32 @@ class RunFilter(_message.Message):
     def config(self) -> Global___ConfigFilter:
         """Pinned to a version of this config."""
 
+    @_builtins.property
+    def any_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At least one of these tags.
+        Bounds: 0..64 items, each 1..200 characters.
+        """
+
+    @_builtins.property
+    def external(self) -> Global___ExternalFilter:
+        """The same execution in another system."""
+
+    @_builtins.property
+    def updated_from_time(self) -> _timestamp_pb2.Timestamp:
+        """Updated at or after this time."""
+
+    @_builtins.property
+    def updated_before_time(self) -> _timestamp_pb2.Timestamp:
+        """Updated before this time."""
+
+    @_builtins.property
+    def completed_from_time(self) -> _timestamp_pb2.Timestamp:
+        """Completed at or after this time; a run that has not ended was not."""
+
+    @_builtins.property
+    def completed_before_time(self) -> _timestamp_pb2.Timestamp:
+        """Completed before this time; a run that has not ended was not."""
+
     def __init__(
         self,
         *,
@@ -381,14 +446,52 @@ class RunFilter(_message.Message):
         tool: _builtins.str = ...,
         parent_run_id: _builtins.str = ...,
         config: Global___ConfigFilter | None = ...,
+        any_tags: _abc.Iterable[_builtins.str] | None = ...,
+        root_run_id: _builtins.str = ...,
+        external: Global___ExternalFilter | None = ...,
+        updated_from_time: _timestamp_pb2.Timestamp | None = ...,
+        updated_before_time: _timestamp_pb2.Timestamp | None = ...,
+        completed_from_time: _timestamp_pb2.Timestamp | None = ...,
+        completed_before_time: _timestamp_pb2.Timestamp | None = ...,
+        objective: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["completed_before_time", b"completed_before_time", "completed_from_time", b"completed_from_time", "config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time", "external", b"external", "updated_before_time", b"updated_before_time", "updated_from_time", b"updated_from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time", "labels", b"labels", "model", b"model", "parent_run_id", b"parent_run_id", "plan_id", b"plan_id", "statuses", b"statuses", "tags", b"tags", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_tags", b"any_tags", "completed_before_time", b"completed_before_time", "completed_from_time", b"completed_from_time", "config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time", "external", b"external", "labels", b"labels", "model", b"model", "objective", b"objective", "parent_run_id", b"parent_run_id", "plan_id", b"plan_id", "root_run_id", b"root_run_id", "statuses", b"statuses", "tags", b"tags", "tool", b"tool", "updated_before_time", b"updated_before_time", "updated_from_time", b"updated_from_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunFilter: _TypeAlias = RunFilter  # noqa: Y015
+
+@_typing.final
+class ExternalFilter(_message.Message):
+    """ExternalFilter selects runs by what they are in another system."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYSTEM_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    system: _builtins.str
+    """The other system's name.
+    Bounds: 1..200 characters.
+    """
+    id: _builtins.str
+    """The execution there; empty means any.
+    Bounds: 0..1000 characters.
+    """
+    def __init__(
+        self,
+        *,
+        system: _builtins.str = ...,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "system", b"system"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalFilter: _TypeAlias = ExternalFilter  # noqa: Y015
 
 @_typing.final
 class ConfigFilter(_message.Message):

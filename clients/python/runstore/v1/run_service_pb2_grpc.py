@@ -5,6 +5,7 @@ import warnings
 
 from runstore.v1 import run_service_pb2 as runstore_dot_v1_dot_run__service__pb2
 from runstore.v1 import search_pb2 as runstore_dot_v1_dot_search__pb2
+from runstore.v1 import statistics_pb2 as runstore_dot_v1_dot_statistics__pb2
 
 GRPC_GENERATED_VERSION = '1.64.3'
 GRPC_VERSION = grpc.__version__
@@ -146,6 +147,11 @@ class RunServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_search__pb2.SearchEventsRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_search__pb2.SearchEventsResponse.FromString,
                 _registered_method=True)
+        self.GetStatistics = channel.unary_unary(
+                '/runstore.v1.RunService/GetStatistics',
+                request_serializer=runstore_dot_v1_dot_statistics__pb2.GetStatisticsRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_statistics__pb2.GetStatisticsResponse.FromString,
+                _registered_method=True)
         self.VerifyRun = channel.unary_unary(
                 '/runstore.v1.RunService/VerifyRun',
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.VerifyRunRequest.SerializeToString,
@@ -192,8 +198,8 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-        while pages are read appear at most once.
+        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+        at most one of the pages that follow each other, whatever is saved or updated meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -334,6 +340,16 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStatistics(self, request, context):
+        """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+        and a label of the run. Events are counted in the order of the feed, a moment after they are
+        published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+        too long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VerifyRun(self, request, context):
         """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first.
         """
@@ -433,6 +449,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.SearchEvents,
                     request_deserializer=runstore_dot_v1_dot_search__pb2.SearchEventsRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_search__pb2.SearchEventsResponse.SerializeToString,
+            ),
+            'GetStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatistics,
+                    request_deserializer=runstore_dot_v1_dot_statistics__pb2.GetStatisticsRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_statistics__pb2.GetStatisticsResponse.SerializeToString,
             ),
             'VerifyRun': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyRun,
@@ -942,6 +963,33 @@ class RunService(object):
             '/runstore.v1.RunService/SearchEvents',
             runstore_dot_v1_dot_search__pb2.SearchEventsRequest.SerializeToString,
             runstore_dot_v1_dot_search__pb2.SearchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/GetStatistics',
+            runstore_dot_v1_dot_statistics__pb2.GetStatisticsRequest.SerializeToString,
+            runstore_dot_v1_dot_statistics__pb2.GetStatisticsResponse.FromString,
             options,
             channel_credentials,
             insecure,

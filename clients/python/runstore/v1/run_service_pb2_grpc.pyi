@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from runstore.v1 import run_service_pb2 as _run_service_pb2
 from runstore.v1 import search_pb2 as _search_pb2
+from runstore.v1 import statistics_pb2 as _statistics_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -61,8 +62,8 @@ class RunServiceStub:
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]
     """GetRun returns one run with its plan."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
-    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-    while pages are read appear at most once.
+    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+    at most one of the pages that follow each other, whatever is saved or updated meanwhile.
     """
     AppendEvent: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.AppendEventRequest, _run_service_pb2.AppendEventResponse]
     """AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
@@ -137,6 +138,12 @@ class RunServiceStub:
     in the order of the feed, a moment after they are published; `min_position` and `after` wait for
     that, and answer SEARCH_BEHIND when it takes too long.
     """
+    GetStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.GetStatisticsRequest, _statistics_pb2.GetStatisticsResponse]
+    """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+    and a label of the run. Events are counted in the order of the feed, a moment after they are
+    published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+    too long.
+    """
     VerifyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]
     """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
 
@@ -172,8 +179,8 @@ class RunServiceAsyncStub(RunServiceStub):
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """GetRun returns one run with its plan."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-    while pages are read appear at most once.
+    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+    at most one of the pages that follow each other, whatever is saved or updated meanwhile.
     """
     AppendEvent: _aio.UnaryUnaryMultiCallable[_run_service_pb2.AppendEventRequest, _run_service_pb2.AppendEventResponse]  # type: ignore[assignment]
     """AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
@@ -248,6 +255,12 @@ class RunServiceAsyncStub(RunServiceStub):
     in the order of the feed, a moment after they are published; `min_position` and `after` wait for
     that, and answer SEARCH_BEHIND when it takes too long.
     """
+    GetStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.GetStatisticsRequest, _statistics_pb2.GetStatisticsResponse]  # type: ignore[assignment]
+    """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+    and a label of the run. Events are counted in the order of the feed, a moment after they are
+    published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+    too long.
+    """
     VerifyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]  # type: ignore[assignment]
     """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
 
@@ -298,8 +311,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
-        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-        while pages are read appear at most once.
+        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+        at most one of the pages that follow each other, whatever is saved or updated meanwhile.
         """
 
     @_abc_1.abstractmethod
@@ -463,6 +476,18 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """SearchEvents finds events of the project by the words in their payloads. Events become searchable
         in the order of the feed, a moment after they are published; `min_position` and `after` wait for
         that, and answer SEARCH_BEHIND when it takes too long.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStatistics(
+        self,
+        request: _statistics_pb2.GetStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statistics_pb2.GetStatisticsResponse, _abc.Awaitable[_statistics_pb2.GetStatisticsResponse]]:
+        """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+        and a label of the run. Events are counted in the order of the feed, a moment after they are
+        published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+        too long.
         """
 
     @_abc_1.abstractmethod
