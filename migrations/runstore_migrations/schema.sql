@@ -341,13 +341,14 @@ CREATE TABLE usage_counts (
             node_id text COLLATE "C" NOT NULL,
             model text COLLATE "C" NOT NULL,
             tool text COLLATE "C" NOT NULL,
+            facets bytea NOT NULL,
             events bigint NOT NULL,
             input_tokens bigint NOT NULL,
             output_tokens bigint NOT NULL,
             cached_input_tokens bigint NOT NULL,
             cost_micros bigint NOT NULL,
             duration_us bigint NOT NULL,
-            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, type, node_id, model, tool),
+            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, facets),
             CONSTRAINT ck_usage_counts_events CHECK (events >= 1)
         ) WITH (fillfactor = 80);
 
@@ -553,6 +554,37 @@ ALTER TABLE search_rows ALTER COLUMN tsv SET STATISTICS 0;
 ALTER TABLE search_rows ALTER COLUMN text SET STATISTICS 0;
 
 UPDATE schema_version SET version_num='0012' WHERE schema_version.version_num = '0011';
+
+-- Running upgrade 0012 -> 0013
+
+ALTER TABLE runs
+        ADD COLUMN IF NOT EXISTS fork_parent bigint,
+        ADD COLUMN IF NOT EXISTS fork_seq bigint,
+        ADD COLUMN IF NOT EXISTS lineage jsonb,
+        DROP CONSTRAINT IF EXISTS fk_runs_fork_parent,
+        DROP CONSTRAINT IF EXISTS ck_runs_fork,
+        ADD CONSTRAINT fk_runs_fork_parent
+            FOREIGN KEY (fork_parent) REFERENCES runs (run) NOT VALID,
+        ADD CONSTRAINT ck_runs_fork
+            CHECK (num_nonnulls(fork_parent, fork_seq, lineage) IN (0, 3)) NOT VALID;
+
+ALTER TABLE task_writes
+        ADD COLUMN IF NOT EXISTS seq bigint,
+        ADD COLUMN IF NOT EXISTS written_at timestamptz;
+
+COMMIT;
+
+ALTER TABLE runs VALIDATE CONSTRAINT fk_runs_fork_parent;
+
+ALTER TABLE runs VALIDATE CONSTRAINT ck_runs_fork;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_fork_parent;
+
+CREATE INDEX CONCURRENTLY ix_runs_fork_parent ON runs (fork_parent) WHERE fork_parent IS NOT NULL;
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0013' WHERE schema_version.version_num = '0012';
 
 COMMIT;
 

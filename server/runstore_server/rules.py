@@ -267,6 +267,16 @@ RULES: dict[str, dict[str, Rule]] = {
         "min_position": SEQ,
         "wait": Seconds(0, 30),
     },
+    "ReplayRunRequest": OF_RUN | {"at_seq": SEQ, "namespace": ID, "page_size": Whole(0, 1000)},
+    "ForkRunRequest": OF_RUN
+    | {
+        "at_seq": SEQ,
+        "fork_run_id": ID,
+        "objective": Text(0, 100_000),
+        "config_refs": Items(0, 1000),
+        "tags": TAGS,
+        "labels": LABELS,
+    },
     "VerifyRunRequest": OF_RUN | {"from_seq": SEQ, "max_events": Whole(0, 1_000_000)},
 }
 

@@ -88,6 +88,16 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
+async def consistent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction that reads, and sees throughout what was committed at its beginning."""
+    async with _translated(), engine.connect() as conn:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        await conn.execution_options(**options)
+        async with conn.begin():
+            yield conn
+
+
+@asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
     try:
         yield

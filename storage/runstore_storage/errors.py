@@ -13,6 +13,7 @@ StorageError
 ├── OutcomeRequired        completed without an outcome
 ├── SnapshotAhead          a snapshot beyond the last event
 ├── UnknownRef             a part the run never stored
+├── SeqAhead               a seq beyond the last event
 ├── ConsumerNotFound       no such consumer of the feed
 ├── PositionAhead          a position beyond the feed's last
 ├── ConfigNotFound         no such config in the project
@@ -137,6 +138,16 @@ class UnknownRef(StorageError):
     def __init__(self, run_id: str, sha256: bytes) -> None:
         super().__init__(
             f"run {run_id!r} never stored content {sha256.hex()}", run_id=run_id, ref=sha256.hex()
+        )
+
+
+class SeqAhead(StorageError):
+    def __init__(self, run_id: str, seq: int, last_seq: int) -> None:
+        super().__init__(
+            f"seq {seq} is ahead of run {run_id!r}, which is at {last_seq}",
+            run_id=run_id,
+            seq=seq,
+            last_seq=last_seq,
         )
 
 

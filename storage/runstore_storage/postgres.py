@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runstore_storage import snapshots
 from runstore_storage.appender import Appender
 from runstore_storage.completing import complete, prepare_completion
-from runstore_storage.engine import connect, open_engine, reading, writing
+from runstore_storage.engine import connect, consistent, open_engine, reading, writing
 from runstore_storage.errors import (
     OutputNotFound,
     RunNotFound,
@@ -38,8 +38,10 @@ from runstore_storage.records import (
     EventFilter,
     EventPage,
     Guard,
+    NewFork,
     NewRun,
     PutSnapshotAnswer,
+    ReplayedRun,
     ResumedRun,
     Run,
     RunFilter,
@@ -57,6 +59,7 @@ from runstore_storage.records import (
     TaskWrite,
     Verification,
 )
+from runstore_storage.replaying import Replay, replay
 from runstore_storage.resuming import Resume, resume
 from runstore_storage.saving import RunSaver
 from runstore_storage.sql import heads, outputs, runs
@@ -68,7 +71,7 @@ from runstore_storage.store import EVERY_EVENT, NO_GUARD
 from runstore_storage.tails import RunTail, Tails
 from runstore_storage.verifying import verify
 from runstore_storage.wakeups import Wakeups
-from runstore_storage.writing import lock_run, store
+from runstore_storage.writing import lock_run, new_id, store
 
 PAGE_BYTES = 1 << 20
 SNAPSHOT_PAGE_BYTES = 4 << 20
@@ -132,10 +135,7 @@ class PostgresStore:
 
     async def get_run(self, key: RunKey) -> Run:
         async with reading(self._engine) as conn:
-            run = await runs.get(conn, key)
-        if run is None:
-            raise RunNotFound(key)
-        return run
+            return await self._run(conn, key)
 
     async def list_runs(
         self,
@@ -214,8 +214,7 @@ class PostgresStore:
     ) -> bool:
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
-            run = write.head.run
-            if await snapshots.put_task_writes(conn, run, key, namespace, writes):
+            if await snapshots.put_task_writes(conn, write, namespace, writes):
                 return True
             write.check(guard)  # what was put is undone with the transaction
             write.touch()
@@ -227,7 +226,7 @@ class PostgresStore:
     ) -> SnapshotWithWrites:
         async with reading(self._engine) as conn:
             head = await self._head(conn, key)
-            found, writes = await snapshots.read_whole(conn, head.run, namespace, selector)
+            found, writes = await snapshots.read_whole(conn, head, namespace, selector)
         if found is None:
             raise SnapshotNotFound(key.run_id, str(selector))
         return SnapshotWithWrites(found, writes)
@@ -237,12 +236,13 @@ class PostgresStore:
     ) -> SnapshotPage:
         terms = metadata_terms(query.metadata)
         async with reading(self._engine) as conn:
+            head = None
             if query.run_id:
                 head = await self._head(conn, RunKey(query.project, query.run_id))
                 if query.before and after is None:
-                    after = await snapshots.position(conn, head.run, query)
+                    after = await snapshots.position(conn, head, query)
             found = await snapshot_rows.page(
-                conn, query, metadata_terms=terms, limit=limit + 1, after=after
+                conn, query, metadata_terms=terms, limit=limit + 1, after=after, head=head
             )
             kept = _bounded(found[:limit]) if query.with_parts else found[:limit]
             if query.with_parts:
@@ -267,6 +267,27 @@ class PostgresStore:
         if write.new_events:
             self._wakeups.announce([key])
         return replace(resumed, events=await self._filled(resumed.events))
+
+    async def replay_run(
+        self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
+    ) -> ReplayedRun:
+        async with consistent(self._engine) as conn:
+            head = await self._head(conn, key)
+            run = await self._run(conn, key)
+            asked = Replay(at_seq, namespace, limit, PAGE_BYTES)
+            replayed = await replay(conn, run, head, asked)
+        return replace(replayed, events=await self._filled(replayed.events))
+
+    async def fork_run(self, fork: NewFork) -> SavedRun:
+        named = fork if fork.fork_run_id else replace(fork, fork_run_id=new_id())
+        return await self._to_the_end(self._fork_run(named))
+
+    async def _fork_run(self, fork: NewFork) -> SavedRun:
+        async with writing(self._engine) as conn:
+            saved = await self._saver.fork(conn, fork)
+        if not saved.deduplicated:
+            self._wakeups.announce([saved.run.key])
+        return saved
 
     async def complete_run(
         self, key: RunKey, completion: Completion, guard: Guard = NO_GUARD
@@ -298,12 +319,9 @@ class PostgresStore:
     async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
         async with reading(self._engine) as conn:
             head = await self._head(conn, key)
-            run = await runs.get(conn, key)
-            if run is None:
-                raise RunNotFound(key)
             return await verify(
                 conn,
-                run,
+                await self._run(conn, key),
                 head,
                 from_seq=from_seq,
                 max_events=max_events,
@@ -334,6 +352,12 @@ class PostgresStore:
     async def _filled(self, page: EventPage) -> EventPage:
         """The page with the payloads that are kept elsewhere."""
         return replace(page, events=await self._offloading.filled(page.events))
+
+    async def _run(self, conn: AsyncConnection, key: RunKey) -> Run:
+        run = await runs.get(conn, key)
+        if run is None:
+            raise RunNotFound(key)
+        return run
 
     async def _head(self, conn: AsyncConnection, key: RunKey) -> Head:
         head = await heads.find(conn, key)

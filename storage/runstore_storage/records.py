@@ -159,6 +159,14 @@ class ExternalRef:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkBase:
+    """Where a fork left another run: they have all up to `seq` in common."""
+
+    run_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigRef:
     """A pinned version. Before a run is saved, a number, a digest or a label may stand alone."""
 
@@ -263,6 +271,24 @@ class NewRun:
     tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     completion: Completion | None = None
+    fork_base: ForkBase | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFork:
+    """A fork as it is asked for. `at_seq` 0 means all of the other run but its end.
+
+    `objective` None and an empty `fork_run_id` are filled in; `config_refs` replace those of the
+    same kind and name.
+    """
+
+    key: RunKey
+    at_seq: int = 0
+    fork_run_id: str = ""
+    objective: str | None = None
+    config_refs: tuple[ConfigRef, ...] = ()
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +446,29 @@ class ResumedRun:
     task_writes: tuple[TaskWrite, ...]
     events: EventPage
     deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedConfig:
+    """A version a run is pinned to; the body is None where the store does not have it."""
+
+    ref: ConfigRef
+    body: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedRun:
+    """A run as it stood at a seq: the latest snapshot at or before it, and what came after that.
+
+    `events` are the first page of those behind the snapshot; none is beyond `at_seq`.
+    """
+
+    run: Run
+    at_seq: int
+    snapshot: StoredSnapshot | None
+    task_writes: tuple[TaskWrite, ...]
+    events: EventPage
+    configs: tuple[PinnedConfig, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,10 @@ from runstore_storage.records import (
     EventFilter,
     EventPage,
     Guard,
+    NewFork,
     NewRun,
     PutSnapshotAnswer,
+    ReplayedRun,
     ResumedRun,
     Run,
     RunFilter,
@@ -203,6 +205,22 @@ class Store(Protocol):
         read the run, the latest snapshot, its task writes and the first page of events after it.
 
         The same request_id again returns the same epoch. A completed run raises `RunCompleted`.
+        """
+
+    async def replay_run(
+        self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
+    ) -> ReplayedRun:
+        """Return in one consistent read the run as it stood at a seq, None being its last one: the
+        latest snapshot at or before it, the task writes made until then, the first page of the
+        events between, and the bodies of the pinned configs. A seq beyond the last event raises
+        `SeqAhead`.
+        """
+
+    async def fork_run(self, fork: NewFork) -> SavedRun:
+        """Create a run whose history up to a seq is another's, shared and not copied.
+
+        The same fork_run_id and content again returns the run as it stands. A seq beyond the other
+        run's last event raises `SeqAhead`, its terminal event `RunCompleted`.
         """
 
     async def complete_run(

@@ -70,6 +70,9 @@ runs = Table(
     _text("objective"),
     *_payload("plan"),
     Column("parent", BigInteger),
+    Column("fork_parent", BigInteger),
+    Column("fork_seq", BigInteger),
+    Column("lineage", JSONB),
     Column("external_ref", JSONB),
     Column("config_refs", JSONB, nullable=False, server_default="[]"),
     Column("tags", ARRAY(Text), nullable=False, server_default="{}"),
@@ -79,9 +82,16 @@ runs = Table(
     PrimaryKeyConstraint("run", name="pk_runs"),
     UniqueConstraint("project", "run_id", name="uq_runs_project_run_id"),
     ForeignKeyConstraint(["parent"], ["runs.run"], name="fk_runs_parent"),
+    ForeignKeyConstraint(["fork_parent"], ["runs.run"], name="fk_runs_fork_parent"),
+    CheckConstraint("num_nonnulls(fork_parent, fork_seq, lineage) IN (0, 3)", name="ck_runs_fork"),
     CheckConstraint("project <> '' AND run_id <> ''", name="ck_runs_identity"),
     Index("ix_runs_project", "project", "run"),
     Index("ix_runs_parent", "parent", postgresql_where=text("parent IS NOT NULL")),
+    Index(
+        "ix_runs_fork_parent",
+        "fork_parent",
+        postgresql_where=text("fork_parent IS NOT NULL"),
+    ),
     Index("ix_runs_plan", "project", "plan_id", "run", postgresql_where=text("plan_id <> ''")),
     Index("ix_runs_tags", "tags", postgresql_using="gin"),
     Index(
@@ -222,9 +232,10 @@ usage_counts = Table(
     _id("node_id"),
     _id("model"),
     _id("tool"),
+    Column("facets", LargeBinary, nullable=False),
     Column("events", BigInteger, nullable=False),
     *[Column(name, BigInteger, nullable=False) for name in USAGE],
-    PrimaryKeyConstraint("run", "day", "type", "node_id", "model", "tool", name="pk_usage_counts"),
+    PrimaryKeyConstraint("run", "day", "facets", name="pk_usage_counts"),
     CheckConstraint("events >= 1", name="ck_usage_counts_events"),
 )
 
@@ -293,6 +304,8 @@ task_writes = Table(
     _text("channel"),
     *_payload("payload"),
     Column("body_hash", LargeBinary, nullable=False),
+    Column("seq", BigInteger),
+    _time("written_at", nullable=True),
     PrimaryKeyConstraint(
         "run", "namespace", "snapshot_id", "task_id", "index", name="pk_task_writes"
     ),

@@ -15,6 +15,7 @@ from runstore import wire
 from runstore.fields import (
     Completion,
     FilterFields,
+    ForkFields,
     NewRunFields,
     RunRef,
     SnapshotFields,
@@ -33,6 +34,7 @@ from runstore.values import (
     EventPage,
     NewEvent,
     Output,
+    Replayed,
     RunInfo,
     RunQuery,
     Snapshot,
@@ -69,16 +71,7 @@ def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo
         )
         if ref
         else None,
-        config_refs=[
-            runs_pb2.ConfigRef(
-                kind=each.kind,
-                name=each.name,
-                version=each.version,
-                digest=each.digest,
-                label=each.label,
-            )
-            for each in fields.get("config_refs", ())
-        ],
+        config_refs=[wire.config_ref_message(each) for each in fields.get("config_refs", ())],
         tags=fields.get("tags", ()),
         labels=fields.get("labels", {}),
         completion=None if completion is None else _completion_message(completion),
@@ -250,6 +243,31 @@ def resume(run: RunRef, namespace: str, actor: str, request_id: str) -> Call[Cla
         request_id=request_id or new_id(),
     )
     return Call("ResumeRun", request, wire.claim_value)
+
+
+def replay(run: RunRef, at_seq: int | None, namespace: str, page_size: int) -> Call[Replayed]:
+    request = rpc.ReplayRunRequest(
+        project=run.project,
+        run_id=run.run_id,
+        at_seq=at_seq,
+        namespace=namespace,
+        page_size=page_size,
+    )
+    return Call("ReplayRun", request, wire.replayed_value)
+
+
+def fork(run: RunRef, at_seq: int, objective: str | None, fields: ForkFields) -> Call[RunInfo]:
+    request = rpc.ForkRunRequest(
+        project=run.project,
+        run_id=run.run_id,
+        at_seq=at_seq,
+        fork_run_id=fields.get("run_id") or new_id(),
+        objective=objective,
+        config_refs=[wire.config_ref_message(each) for each in fields.get("config_refs", ())],
+        tags=fields.get("tags", ()),
+        labels=fields.get("labels", {}),
+    )
+    return Call("ForkRun", request, lambda response: wire.run_value(response.run))
 
 
 def complete(run: RunRef, completion: Completion, expected_seq: int | None) -> Call[Completed]:

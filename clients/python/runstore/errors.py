@@ -20,6 +20,7 @@ RunstoreError
 ├── OutcomeRequired
 ├── SnapshotAhead
 ├── UnknownRef               send the part in full
+├── SeqAhead                 the run has not come to this seq
 ├── ConsumerNotFound         it has not committed yet
 ├── PositionAhead            a position the feed has not reached
 ├── ConfigNotFound
@@ -171,6 +172,10 @@ class UnknownRef(RunstoreError):
     pass
 
 
+class SeqAhead(RunstoreError):
+    pass
+
+
 class ConsumerNotFound(RunstoreError):
     pass
 
@@ -253,6 +258,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "OUTCOME_REQUIRED": OutcomeRequired,
     "SNAPSHOT_AHEAD": SnapshotAhead,
     "UNKNOWN_REF": UnknownRef,
+    "SEQ_AHEAD": SeqAhead,
     "CONSUMER_NOT_FOUND": ConsumerNotFound,
     "POSITION_AHEAD": PositionAhead,
     "CONFIG_NOT_FOUND": ConfigNotFound,

@@ -33,6 +33,7 @@ from runstore.fields import (
     Completion,
     EventFields,
     FilterFields,
+    ForkFields,
     NewRunFields,
     OutputFields,
     RunRef,
@@ -55,6 +56,7 @@ from runstore.values import (
     NewEvent,
     Outcome,
     Output,
+    Replayed,
     RunInfo,
     RunQuery,
     Snapshot,
@@ -420,6 +422,19 @@ class Run:
         with closing(self._client.stream(query)) as items:
             for item in items:
                 yield item
+
+    def replay(
+        self, at_seq: int | None = None, *, namespace: str = "", page_size: int = 1000
+    ) -> Replayed:
+        """The run as it stood right after an event, the last one by default; nothing changes."""
+        return self._client.send(calls.replay(self._ref, at_seq, namespace, page_size))
+
+    def fork(
+        self, at_seq: int = 0, *, objective: str | None = None, **fields: Unpack[ForkFields]
+    ) -> Run:
+        """A new run that begins with this one's history up to `at_seq`, all of it for 0."""
+        info = self._client.send(calls.fork(self._ref, at_seq, objective, fields))
+        return self._client.run(info.run_id, writer_epoch=FIRST_EPOCH)
 
     def verify(
         self,

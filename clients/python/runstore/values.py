@@ -211,6 +211,14 @@ class ConfigFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkBase:
+    """Where a fork left another run: they have all up to `seq` in common."""
+
+    run_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """A run as it stands; lists leave `plan` out."""
 
@@ -233,6 +241,7 @@ class RunInfo:
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
+    fork_base: ForkBase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +302,27 @@ class Claim:
     events: tuple[Event, ...]
     next_from_seq: int
     deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedConfig:
+    """A version a run is pinned to; the body is None where it is kept elsewhere."""
+
+    ref: ConfigRef
+    body: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A run as it stood at a seq; `events` go on at `next_from_seq`, up to `at_seq`."""
+
+    run: RunInfo
+    at_seq: int
+    snapshot: Snapshot | None
+    task_writes: tuple[TaskWrite, ...]
+    events: tuple[Event, ...]
+    next_from_seq: int
+    configs: tuple[PinnedConfig, ...]
 
 
 @dataclass(frozen=True, slots=True)

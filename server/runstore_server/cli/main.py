@@ -11,6 +11,7 @@ from runstore_server.cli import (
     health,
     migrate,
     relay,
+    replays,
     runs,
     search,
     serve,
@@ -29,6 +30,8 @@ app.command("dev")(serve.dev)
 app.command("serve")(serve.serve)
 app.command("health")(health.health)
 app.command("relay")(relay.relay)
+for command in (replays.replay, replays.diff, replays.fork):
+    runs.app.command()(command)
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, Protocol
 
 from runstore.v1 import outputs_pb2, run_service_pb2, runs_pb2
@@ -9,6 +10,7 @@ from runstore_storage.records import (
     ConfigRef,
     ExternalRef,
     Guard,
+    NewFork,
     NewRun,
     PinFilter,
     Run,
@@ -70,18 +72,37 @@ def new_run_of(request: run_service_pb2.SaveRunRequest) -> NewRun:
         external_ref=ExternalRef(ref.system, ref.id, ref.url, ref.owns_status)
         if request.HasField("external_ref")
         else None,
-        config_refs=tuple(
-            ConfigRef(each.kind, each.name, each.version, each.digest, each.label)
-            for each in request.config_refs
-        ),
+        config_refs=config_refs_of(request.config_refs),
         tags=tuple(request.tags),
         labels=dict(request.labels),
         completion=completion_of(request.completion) if request.HasField("completion") else None,
     )
 
 
+def fork_of(request: run_service_pb2.ForkRunRequest) -> NewFork:
+    return NewFork(
+        key=key_of(request),
+        at_seq=request.at_seq,
+        fork_run_id=request.fork_run_id,
+        objective=request.objective if request.HasField("objective") else None,
+        config_refs=config_refs_of(request.config_refs),
+        tags=tuple(request.tags),
+        labels=dict(request.labels),
+    )
+
+
+def config_refs_of(messages: Iterable[runs_pb2.ConfigRef]) -> tuple[ConfigRef, ...]:
+    return tuple(
+        ConfigRef(each.kind, each.name, each.version, each.digest, each.label) for each in messages
+    )
+
+
+def config_ref_message(pin: ConfigRef) -> runs_pb2.ConfigRef:
+    return runs_pb2.ConfigRef(kind=pin.kind, name=pin.name, version=pin.version, digest=pin.digest)
+
+
 def run_message(run: Run) -> runs_pb2.Run:
-    born, ref = run.born, run.born.external_ref
+    born, ref, base = run.born, run.born.external_ref, run.born.fork_base
     return runs_pb2.Run(
         project=born.project,
         run_id=born.run_id,
@@ -94,12 +115,7 @@ def run_message(run: Run) -> runs_pb2.Run:
         )
         if ref
         else None,
-        config_refs=[
-            runs_pb2.ConfigRef(
-                kind=each.kind, name=each.name, version=each.version, digest=each.digest
-            )
-            for each in born.config_refs
-        ],
+        config_refs=[config_ref_message(each) for each in born.config_refs],
         tags=born.tags,
         labels=born.labels,
         status=runs_pb2.RunStatus.ValueType(run.status),
@@ -111,6 +127,7 @@ def run_message(run: Run) -> runs_pb2.Run:
         completed_at=timestamp(run.completed_at) if run.completed_at else None,
         outcome=outputs_pb2.Outcome.ValueType(run.outcome),
         last_hash=run.last_hash,
+        fork_base=runs_pb2.ForkBase(run_id=base.run_id, seq=base.seq) if base else None,
     )
 
 

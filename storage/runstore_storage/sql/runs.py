@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runstore_storage.records import (
     ConfigRef,
     ExternalRef,
+    ForkBase,
     NewRun,
     PinFilter,
     Run,
@@ -23,30 +24,38 @@ from runstore_storage.records import (
 )
 from runstore_storage.sql import heads
 from runstore_storage.sql.columns import payload_columns, payload_of
+from runstore_storage.sql.heads import Ancestor
 
 _INSERT = text("""
     INSERT INTO runs (project, run_id, plan_id, objective, plan_json, plan_binary, plan_type,
-                      parent, external_ref, config_refs, tags, labels, body_hash, created_at)
+                      parent, external_ref, config_refs, tags, labels, body_hash,
+                      fork_parent, fork_seq, lineage, created_at)
     VALUES (:project, :run_id, :plan_id, :objective, CAST(CAST(:plan_json AS text) AS json),
             :plan_binary, :plan_type, :parent, CAST(CAST(:external_ref AS text) AS jsonb),
             CAST(CAST(:config_refs AS text) AS jsonb), :tags,
-            CAST(CAST(:labels AS text) AS jsonb), :body_hash, clock_timestamp())
+            CAST(CAST(:labels AS text) AS jsonb), :body_hash,
+            :fork_parent, :fork_seq, CAST(CAST(:lineage AS text) AS jsonb), clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_runs_project_run_id DO NOTHING
     RETURNING run, created_at
 """)
 
 _BORN = (
     "r.project, r.run_id, r.plan_id, r.objective, {plan}, coalesce(p.run_id, ''),"
-    " r.external_ref::text, r.config_refs::text, r.tags, r.labels::text, r.created_at"
+    " r.external_ref::text, r.config_refs::text, r.tags, r.labels::text, r.created_at,"
+    " f.run_id, r.fork_seq"
 )
-_BORN_COLUMNS = 13
-_FROM = " FROM runs r JOIN run_heads h ON h.run = r.run LEFT JOIN runs p ON p.run = r.parent WHERE "
+_BORN_COLUMNS = 15
+_FROM = (
+    " FROM runs r JOIN run_heads h ON h.run = r.run LEFT JOIN runs p ON p.run = r.parent"
+    " LEFT JOIN runs f ON f.run = r.fork_parent WHERE "
+)
 _WITH_PLAN = _BORN.format(plan="r.plan_json::text, r.plan_binary, r.plan_type")
 _WITHOUT_PLAN = _BORN.format(plan="NULL, NULL, NULL")
 
 _GET = text(
     f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.project = :project AND r.run_id = :run_id"
 )
+_GET_MANY = text(f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.run = ANY(:runs)")
 _BODY_HASH = text("SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id")
 _HAS_EVENT = "EXISTS (SELECT FROM events e WHERE e.run = r.run AND e.{0} = :{0})"
 
@@ -105,7 +114,13 @@ class Inserted:
 
 
 async def insert(
-    conn: AsyncConnection, new: NewRun, *, parent: int | None, body_hash: bytes
+    conn: AsyncConnection,
+    new: NewRun,
+    *,
+    parent: int | None,
+    body_hash: bytes,
+    fork_parent: int | None = None,
+    lineage: Sequence[Ancestor] = (),
 ) -> Inserted | None:
     """Create a run; None when the project has one of that id."""
     plan_json, plan_binary, plan_type = payload_columns(new.plan)
@@ -127,6 +142,9 @@ async def insert(
             "tags": list(new.tags),
             "labels": json.dumps(dict(new.labels)),
             "body_hash": body_hash,
+            "fork_parent": fork_parent,
+            "fork_seq": new.fork_base.seq if new.fork_base else None,
+            "lineage": heads.lineage_json(lineage) if lineage else None,
         },
     )
     row = found.one_or_none()
@@ -145,6 +163,12 @@ async def get(conn: AsyncConnection, key: RunKey) -> Run | None:
     found = await conn.execute(_GET, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
     return _run(row) if row else None
+
+
+async def get_many(conn: AsyncConnection, numbers: Collection[int]) -> dict[int, Run]:
+    """Runs with their plans, by number."""
+    found = await conn.execute(_GET_MANY, {"runs": list(numbers)})
+    return {row[_BORN_COLUMNS]: _run(row) for row in found}
 
 
 async def page(
@@ -192,6 +216,7 @@ def _run(row: Sequence[Any]) -> Run:
             config_refs=tuple(ConfigRef(*each) for each in json.loads(row[9])),
             tags=tuple(row[10]),
             labels=json.loads(row[11]),
+            fork_base=ForkBase(row[13], row[14]) if row[13] else None,
         ),
         status=head.status,
         outcome=head.outcome,

@@ -121,6 +121,16 @@ class RunServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunResponse.FromString,
                 _registered_method=True)
+        self.ReplayRun = channel.unary_unary(
+                '/runstore.v1.RunService/ReplayRun',
+                request_serializer=runstore_dot_v1_dot_run__service__pb2.ReplayRunRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_run__service__pb2.ReplayRunResponse.FromString,
+                _registered_method=True)
+        self.ForkRun = channel.unary_unary(
+                '/runstore.v1.RunService/ForkRun',
+                request_serializer=runstore_dot_v1_dot_run__service__pb2.ForkRunRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_run__service__pb2.ForkRunResponse.FromString,
+                _registered_method=True)
         self.CompleteRun = channel.unary_unary(
                 '/runstore.v1.RunService/CompleteRun',
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.CompleteRunRequest.SerializeToString,
@@ -275,6 +285,27 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayRun(self, request, context):
+        """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+        before it, the task writes made until then, the events between, and the pinned configs with their
+        bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+        seen as last replaced. Beyond the last event: SEQ_AHEAD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkRun(self, request, context):
+        """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+        streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+        is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+        returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+        the terminal event: RUN_COMPLETED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CompleteRun(self, request, context):
         """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
         terminal event run.completed in one transaction. Repeated with the content of an earlier
@@ -377,6 +408,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ResumeRun,
                     request_deserializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunResponse.SerializeToString,
+            ),
+            'ReplayRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayRun,
+                    request_deserializer=runstore_dot_v1_dot_run__service__pb2.ReplayRunRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_run__service__pb2.ReplayRunResponse.SerializeToString,
+            ),
+            'ForkRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkRun,
+                    request_deserializer=runstore_dot_v1_dot_run__service__pb2.ForkRunRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_run__service__pb2.ForkRunResponse.SerializeToString,
             ),
             'CompleteRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CompleteRun,
@@ -766,6 +807,60 @@ class RunService(object):
             '/runstore.v1.RunService/ResumeRun',
             runstore_dot_v1_dot_run__service__pb2.ResumeRunRequest.SerializeToString,
             runstore_dot_v1_dot_run__service__pb2.ResumeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/ReplayRun',
+            runstore_dot_v1_dot_run__service__pb2.ReplayRunRequest.SerializeToString,
+            runstore_dot_v1_dot_run__service__pb2.ReplayRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/ForkRun',
+            runstore_dot_v1_dot_run__service__pb2.ForkRunRequest.SerializeToString,
+            runstore_dot_v1_dot_run__service__pb2.ForkRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -109,6 +109,19 @@ class RunServiceStub:
     """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
     what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
     """
+    ReplayRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]
+    """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+    before it, the task writes made until then, the events between, and the pinned configs with their
+    bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+    seen as last replaced. Beyond the last event: SEQ_AHEAD.
+    """
+    ForkRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ForkRunRequest, _run_service_pb2.ForkRunResponse]
+    """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+    streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+    is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+    returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+    the terminal event: RUN_COMPLETED.
+    """
     CompleteRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CompleteRunRequest, _run_service_pb2.CompleteRunResponse]
     """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
     terminal event run.completed in one transaction. Repeated with the content of an earlier
@@ -206,6 +219,19 @@ class RunServiceAsyncStub(RunServiceStub):
     ResumeRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ResumeRunRequest, _run_service_pb2.ResumeRunResponse]  # type: ignore[assignment]
     """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
     what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
+    """
+    ReplayRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]  # type: ignore[assignment]
+    """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+    before it, the task writes made until then, the events between, and the pinned configs with their
+    bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+    seen as last replaced. Beyond the last event: SEQ_AHEAD.
+    """
+    ForkRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ForkRunRequest, _run_service_pb2.ForkRunResponse]  # type: ignore[assignment]
+    """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+    streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+    is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+    returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+    the terminal event: RUN_COMPLETED.
     """
     CompleteRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CompleteRunRequest, _run_service_pb2.CompleteRunResponse]  # type: ignore[assignment]
     """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
@@ -379,6 +405,31 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.ResumeRunResponse, _abc.Awaitable[_run_service_pb2.ResumeRunResponse]]:
         """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
         what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayRun(
+        self,
+        request: _run_service_pb2.ReplayRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ReplayRunResponse, _abc.Awaitable[_run_service_pb2.ReplayRunResponse]]:
+        """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+        before it, the task writes made until then, the events between, and the pinned configs with their
+        bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+        seen as last replaced. Beyond the last event: SEQ_AHEAD.
+        """
+
+    @_abc_1.abstractmethod
+    def ForkRun(
+        self,
+        request: _run_service_pb2.ForkRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ForkRunResponse, _abc.Awaitable[_run_service_pb2.ForkRunResponse]]:
+        """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+        streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+        is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+        returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+        the terminal event: RUN_COMPLETED.
         """
 
     @_abc_1.abstractmethod
