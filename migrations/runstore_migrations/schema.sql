@@ -639,6 +639,10 @@ DROP INDEX CONCURRENTLY IF EXISTS ix_run_heads_status;
 
 CREATE INDEX CONCURRENTLY ix_run_heads_status ON run_heads (project, status, run);
 
+DROP INDEX CONCURRENTLY IF EXISTS ix_snapshots_created;
+
+CREATE INDEX CONCURRENTLY ix_snapshots_created ON snapshots (created_at, run);
+
 DROP INDEX CONCURRENTLY IF EXISTS ix_usage_counts_model;
 
 CREATE INDEX CONCURRENTLY ix_usage_counts_model ON usage_counts (model, run) WHERE model <> '';

@@ -25,6 +25,8 @@ _UNAVAILABLE_CLASSES = ("08", "57P", "53")
 _UNAVAILABLE_STATES = frozenset({"57014", "55P03", "25006", "25P03"})
 _ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
 
+_PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+_BY_INDEX = text("SELECT set_config('random_page_cost', '1.1', true)")
 _FINISHED_LATE = text("SET LOCAL synchronous_commit = off")
 
 
@@ -95,6 +97,21 @@ async def consistent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         await conn.execution_options(**options)
         async with conn.begin():
             yield conn
+
+
+@asynccontextmanager
+async def planning(engine: AsyncEngine, *, by_index: bool) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads, whose statements are planned for the values they are asked with.
+
+    A plan made once for all values cannot know whether a filter selects much or nothing. With
+    `by_index` a look-up by an index is taken to cost little more than reading the next page, as it
+    does where what is asked for is in memory.
+    """
+    async with _translated(), engine.begin() as conn:
+        await conn.execute(_PLANNED_ANEW)
+        if by_index:
+            await conn.execute(_BY_INDEX)
+        yield conn
 
 
 @asynccontextmanager

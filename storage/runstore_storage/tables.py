@@ -318,6 +318,7 @@ snapshots = Table(
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_snapshots_run"),
     CheckConstraint("seq >= 0", name="ck_snapshots_seq"),
     Index("ix_snapshots_latest", "run", "namespace", "seq", "snapshot_id"),
+    Index("ix_snapshots_created", "created_at", "run"),
     Index("ix_snapshots_metadata", "metadata_terms", postgresql_using="gin"),
 )
 

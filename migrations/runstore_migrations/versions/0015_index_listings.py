@@ -4,7 +4,7 @@ None of them is on a column that appends change. ix_run_heads_status and ix_run_
 a completion one write each, ix_run_heads_updated a run one an hour. Of an objective its first 10000
 characters are indexed, so that none is more than a tsvector holds.
 
-Locks: SHARE UPDATE EXCLUSIVE on runs, run_heads and usage_counts while each index is built
+Locks: SHARE UPDATE EXCLUSIVE on runs, run_heads, snapshots and usage_counts while each index is built
 concurrently; writers go on. Rows touched: none.
 """
 
@@ -24,6 +24,7 @@ INDEXES = {
         "ON run_heads (project, completed_at, run) WHERE completed_at IS NOT NULL"
     ),
     "ix_run_heads_status": "ON run_heads (project, status, run)",
+    "ix_snapshots_created": "ON snapshots (created_at, run)",
     "ix_usage_counts_model": "ON usage_counts (model, run) WHERE model <> ''",
     "ix_usage_counts_tool": "ON usage_counts (tool, run) WHERE tool <> ''",
     "ix_usage_counts_day": "ON usage_counts (day, run)",

@@ -53,17 +53,18 @@ _BY = {
 
 _WITHIN = " AND s.seq <= :last_seq AND s.created_at <= :until"
 
-# What snapshots are ordered by, descending: (SQL, field of SnapshotPosition).
+_SINCE_EPOCH = "timestamptz 'epoch' + CAST({} AS bigint) * interval '1 microsecond'"
+# What snapshots are ordered by, descending: (SQL, field of SnapshotPosition, its parameter).
 _RUN_ORDER = (
-    ("s.seq", "rank"),
-    ("s.snapshot_id", "snapshot_id"),
-    ("s.namespace", "namespace"),
+    ("s.seq", "rank", "{}"),
+    ("s.snapshot_id", "snapshot_id", "{}"),
+    ("s.namespace", "namespace", "{}"),
 )
 _PROJECT_ORDER = (
-    ("CAST(extract(epoch FROM s.created_at) * 1000000 AS bigint)", "rank"),
-    ("s.run", "run"),
-    ("s.snapshot_id", "snapshot_id"),
-    ("s.namespace", "namespace"),
+    ("s.created_at", "rank", _SINCE_EPOCH),
+    ("s.run", "run", "{}"),
+    ("s.snapshot_id", "snapshot_id", "{}"),
+    ("s.namespace", "namespace", "{}"),
 )
 
 
@@ -163,14 +164,14 @@ async def page(
         conditions.append("s.metadata_terms @> :terms")
         values["terms"] = list(metadata_terms)
     if after is not None:
-        places = ", ".join(sql for sql, _ in order)
-        values_after = ", ".join(f":after_{name}" for _, name in order)
+        places = ", ".join(sql for sql, _, _ in order)
+        values_after = ", ".join(made.format(f":after_{name}") for _, name, made in order)
         conditions.append(f"({places}) < ({values_after})")
-        values |= {f"after_{name}": getattr(after, name) for _, name in order}
+        values |= {f"after_{name}": getattr(after, name) for _, name, _ in order}
     found = await conn.execute(
         text(
             f"{_SELECT}{' AND '.join(conditions)}"
-            f" ORDER BY {', '.join(sql + ' DESC' for sql, _ in order)} LIMIT :limit"
+            f" ORDER BY {', '.join(sql + ' DESC' for sql, _, _ in order)} LIMIT :limit"
         ),
         values,
     )
