@@ -25,8 +25,15 @@ _UNAVAILABLE_CLASSES = ("08", "57P", "53")
 _UNAVAILABLE_STATES = frozenset({"57014", "55P03", "25006", "25P03"})
 _ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
 
-_PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
-_BY_INDEX = text("SELECT set_config('random_page_cost', '1.1', true)")
+# A plan made once for all values cannot know whether a filter selects much or nothing.
+_PLANNED_ANEW = "set_config('plan_cache_mode', 'force_custom_plan', true)"
+# What is looked up is mostly in memory, where one page costs what another does; and what an index
+# can find is never looked for by reading a table in full, however small the planner takes it for.
+_LOOKING_UP = text(
+    f"SELECT {_PLANNED_ANEW}, set_config('random_page_cost', '1.1', true),"
+    " set_config('enable_seqscan', 'off', true)"
+)
+_ADDING_UP = text(f"SELECT {_PLANNED_ANEW}, set_config('work_mem', '64MB', true)")
 _FINISHED_LATE = text("SET LOCAL synchronous_commit = off")
 
 
@@ -100,17 +107,18 @@ async def consistent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
-async def planning(engine: AsyncEngine, *, by_index: bool) -> AsyncIterator[AsyncConnection]:
-    """A transaction that reads, whose statements are planned for the values they are asked with.
-
-    A plan made once for all values cannot know whether a filter selects much or nothing. With
-    `by_index` a look-up by an index is taken to cost little more than reading the next page, as it
-    does where what is asked for is in memory.
-    """
+async def looking_up(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads a few rows by any filter, by the index that fits the values best."""
     async with _translated(), engine.begin() as conn:
-        await conn.execute(_PLANNED_ANEW)
-        if by_index:
-            await conn.execute(_BY_INDEX)
+        await conn.execute(_LOOKING_UP)
+        yield conn
+
+
+@asynccontextmanager
+async def adding_up(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads many rows to add them up."""
+    async with _translated(), engine.begin() as conn:
+        await conn.execute(_ADDING_UP)
         yield conn
 
 

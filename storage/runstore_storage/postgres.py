@@ -16,7 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runstore_storage import snapshots
 from runstore_storage.appender import Appender
 from runstore_storage.completing import complete, prepare_completion
-from runstore_storage.engine import connect, consistent, open_engine, planning, reading, writing
+from runstore_storage.engine import (
+    connect,
+    consistent,
+    looking_up,
+    open_engine,
+    reading,
+    writing,
+)
 from runstore_storage.errors import (
     OutputNotFound,
     RunNotFound,
@@ -151,7 +158,7 @@ class PostgresStore:
         after: RunPlace | None,
         offset: int = 0,
     ) -> RunPage:
-        async with planning(self._engine, by_index=True) as conn:
+        async with looking_up(self._engine) as conn:
             as_of = after.as_of if after else None
             if after is None and order is RunOrder.UPDATED_ASC:
                 as_of = await runs.clock(conn)
@@ -253,7 +260,7 @@ class PostgresStore:
         self, query: SnapshotQuery, *, limit: int, after: SnapshotPosition | None
     ) -> SnapshotPage:
         terms = metadata_terms(query.metadata)
-        async with planning(self._engine, by_index=True) as conn:
+        async with looking_up(self._engine) as conn:
             head = None
             if query.run_id:
                 head = await self._head(conn, RunKey(query.project, query.run_id))

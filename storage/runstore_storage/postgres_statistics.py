@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runstore_storage.awaiting import wait_done
-from runstore_storage.engine import planning
+from runstore_storage.engine import adding_up
 from runstore_storage.errors import StatisticsBehind
 from runstore_storage.feed_records import USAGE_COUNTS
 from runstore_storage.search_records import Awaited
@@ -39,7 +39,7 @@ class PostgresStatistics:
         limit: int,
         after: tuple[str, ...] | None = None,
     ) -> StatisticsPage:
-        async with planning(self._engine, by_index=False) as conn:
+        async with adding_up(self._engine) as conn:
             counted = await duties.position_of(conn, USAGE_COUNTS)
             found = await statistics.page(conn, project, query, limit=limit + 1, after=after)
         kept = tuple(found[:limit])

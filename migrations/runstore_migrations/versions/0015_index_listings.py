@@ -4,8 +4,8 @@ None of them is on a column that appends change. ix_run_heads_status and ix_run_
 a completion one write each, ix_run_heads_updated a run one an hour. Of an objective its first 10000
 characters are indexed, so that none is more than a tsvector holds.
 
-Locks: SHARE UPDATE EXCLUSIVE on runs, run_heads, snapshots and usage_counts while each index is built
-concurrently; writers go on. Rows touched: none.
+Locks: SHARE UPDATE EXCLUSIVE on runs, run_heads, snapshots and usage_counts while each index is
+built concurrently; writers go on. Rows touched: none.
 """
 
 from alembic import op

@@ -53,8 +53,8 @@ _RANGES_OF_PROJECT = text(
     _RANGES.format(last_position=_LAST_POSITION, where="AND project = :project")
 )
 
-# OFFSET keeps each range a look-up by key: the planner takes a thousand of them for a reason to read
-# all events of a partition.
+# OFFSET keeps each range a look-up by key: the planner takes a thousand of them for a reason to
+# read all events of a partition.
 #
 # As in a page of events, large payloads stay in TOAST until the outer query lets them through.
 _ENTRIES = """

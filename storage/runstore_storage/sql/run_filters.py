@@ -122,18 +122,30 @@ _CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "text": (f"{OBJECTIVE} @@ websearch_to_tsquery('simple', :text)", str),
 }
 _USED = ("model", "tool")
+# The same again of heads, for what their indexes find. Said of other filters too, it would have the
+# planner read the heads of the whole project.
+HEADS_OF_PROJECT = "h.project = :project"
+_OF_HEADS = (
+    "statuses",
+    "updated_from",
+    "updated_before",
+    "completed_from",
+    "completed_before",
+)
 
 
 def conditions(
     project: str, where: RunFilter, fresh: Mapping[str, Sequence[int]]
 ) -> tuple[list[str], dict[str, object]]:
     """Conditions and their parameters; `fresh` is what `uncounted` found."""
-    wanted = ["r.project = :project", "h.project = :project"]
+    wanted = ["r.project = :project"]
     values: dict[str, object] = {"project": project}
     for name, (condition, parameter) in _CONDITIONS.items():
         if asked := getattr(where, name):
             wanted.append(condition)
             values[name] = parameter(asked)
+    if any(getattr(where, name) for name in _OF_HEADS):
+        wanted.append(HEADS_OF_PROJECT)
     for name in _USED:
         if asked := getattr(where, name):
             also = f" OR r.run = ANY(:fresh_{name})" if fresh.get(name) else ""

@@ -89,13 +89,15 @@ def _orderings() -> dict[RunOrder, Ordering]:
         (run_filters.HOUR_OF.format(at), at, run),
     )
     completed = ("h.completed_at", "h.run"), (at, run)
+    of_project = run_filters.HEADS_OF_PROJECT
+    ended = f"{of_project} AND h.completed_at IS NOT NULL"
     return {
         RunOrder.CREATED_DESC: Ordering(*created, False),
         RunOrder.CREATED_ASC: Ordering(*created, True),
-        RunOrder.UPDATED_DESC: Ordering(*updated, False),
-        RunOrder.UPDATED_ASC: Ordering(*updated, True),
-        RunOrder.COMPLETED_DESC: Ordering(*completed, False, "h.completed_at IS NOT NULL"),
-        RunOrder.COMPLETED_ASC: Ordering(*completed, True, "h.completed_at IS NOT NULL"),
+        RunOrder.UPDATED_DESC: Ordering(*updated, False, of_project),
+        RunOrder.UPDATED_ASC: Ordering(*updated, True, of_project),
+        RunOrder.COMPLETED_DESC: Ordering(*completed, False, ended),
+        RunOrder.COMPLETED_ASC: Ordering(*completed, True, ended),
     }
 
 

@@ -70,17 +70,21 @@ _CHOSEN = """
     SELECT r.run, r.run_id, coalesce(r.labels ->> CAST(:label_key AS text), '') AS label
     FROM runs r WHERE {of_runs}
 """
-# Each chosen run beside the name of its topmost ancestor.
+# Each chosen run beside the name of its topmost ancestor. Those that have none above them are most,
+# and stand apart so that the planner knows it.
 _ROLLED_UP = f"""
-    WITH RECURSIVE chosen AS ({_CHOSEN}), climb (run, at) AS (
-        SELECT run, run FROM chosen
-        UNION ALL
-        SELECT climb.run, at.parent FROM climb JOIN runs at ON at.run = climb.at
-        WHERE at.parent IS NOT NULL
-    )
-    SELECT chosen.run, top.run_id, chosen.label FROM chosen
-    JOIN climb ON climb.run = chosen.run
-    JOIN runs top ON top.run = climb.at AND top.parent IS NULL
+    {_CHOSEN} AND r.parent IS NULL
+    UNION ALL
+    SELECT climb.run, top.run_id, climb.label FROM (
+        WITH RECURSIVE chosen AS (
+            {_CHOSEN} AND r.parent IS NOT NULL
+        ), climb (run, label, at) AS (
+            SELECT run, label, run FROM chosen
+            UNION ALL
+            SELECT climb.run, climb.label, at.parent FROM climb JOIN runs at ON at.run = climb.at
+            WHERE at.parent IS NOT NULL
+        ) SELECT run, label, at FROM climb
+    ) AS climb JOIN runs top ON top.run = climb.at AND top.parent IS NULL
 """
 # First each run by itself, so that counting runs is counting rows.
 _PAGE = """
