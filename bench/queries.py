@@ -75,22 +75,33 @@ async def measure(store: PostgresStore, query: Query, large: set[str], plans: bo
     measured = Measured(cuts[9], cuts[18], 0)
     async with reading(store._engine) as conn:
         driver: Any = (await conn.get_raw_connection()).driver_connection
-        for sql, values in sent:
-            if not sql.lstrip().upper().startswith(("SELECT", "WITH")):
-                continue
-            if plans:
-                for row in await driver.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", *values):
-                    print(row[0])
-            found = await driver.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", *values)
-            plan = found[0]["Plan"]  # the store's connections read JSON
-            measured.buffers += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-            measured.scans |= {name for name in scanned(plan) if name in large - query.whole}
+        async with driver.transaction():
+            for sql, values in sent:
+                plan = await explained(driver, sql, values, plans=plans)
+                measured.buffers += plan.get("Shared Hit Blocks", 0)
+                measured.buffers += plan.get("Shared Read Blocks", 0)
+                measured.scans |= set(scanned(plan)) & (large - query.whole)
     return measured
+
+
+async def explained(
+    driver: Any, sql: str, values: tuple[object, ...], *, plans: bool
+) -> dict[str, Any]:
+    """The plan of a statement; a statement that sets how others are planned does so instead."""
+    if "set_config" in sql:
+        await driver.fetch(sql, *values)
+        return {}
+    if plans:
+        for row in await driver.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", *values):
+            print(row[0])
+    found = await driver.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", *values)
+    plan: dict[str, Any] = found[0]["Plan"]  # the store's connections read JSON
+    return plan
 
 
 def scanned(plan: dict[str, Any]) -> Iterator[str]:
     """The tables a plan reads in full."""
-    if plan["Node Type"] == "Seq Scan":
+    if plan.get("Node Type") == "Seq Scan":
         yield plan["Relation Name"]
     for part in plan.get("Plans", ()):
         yield from scanned(part)
