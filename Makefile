@@ -88,11 +88,11 @@ stubs: $(READY) $(STUBS_READY) ## regenerate what is generated from the contract
 	$(STUBS_VENV)/bin/python protos/generate.py generate
 	$(BIN)/python clients/python/generate_sync.py
 
-stubs-go: $(READY) ## regenerate Go's stubs (needs Go)
-	$(BIN)/python protos/generate.py generate-go
+stubs-go: $(STUBS_READY) ## regenerate Go's stubs (needs Go)
+	$(STUBS_VENV)/bin/python protos/generate.py generate-go
 
-go: $(READY) ## everything that guards the Go client (needs Go)
-	$(BIN)/python protos/generate.py fresh-go
+go: $(READY) $(STUBS_READY) ## everything that guards the Go client (needs Go)
+	$(STUBS_VENV)/bin/python protos/generate.py fresh-go
 	@unformatted=$$(gofmt -l clients/go); test -z "$$unformatted" || { echo "run gofmt -w: $$unformatted"; exit 1; }
 	cd clients/go && go vet ./...
 	cd clients/go/tools && go build -o ../.bin/ honnef.co/go/tools/cmd/staticcheck
@@ -118,6 +118,6 @@ lock: $(READY) ## lock the newest versions of all dependencies
 bench: $(READY) ## measure beside baselines
 	@$(BIN)/python -m bench
 
-typescript: $(READY) ## check the TypeScript client (needs Node 20.19 or newer)
+typescript: $(READY) $(STUBS_READY) ## check the TypeScript client (needs Node 20.19 or newer)
 	@command -v npm > /dev/null || { echo "npm is not on the PATH: install Node 20.19 or newer" >&2; exit 1; }
 	cd clients/typescript && npm ci && npm run check
