@@ -100,6 +100,21 @@ go: $(READY) $(STUBS_READY) ## everything that guards the Go client (needs Go)
 	cd clients/go && go mod tidy -diff
 	cd clients/go && go test -race ./...
 
+# Where Go or Node is missing their part is skipped, loudly; in CI (CI=true) that fails.
+.PHONY: clients conformance
+clients: $(READY) ## everything that guards the clients in Go and TypeScript, and that all three agree
+	@for each in go:go npm:typescript; do \
+		tool=$${each%%:*}; target=$${each##*:}; \
+		if command -v $$tool > /dev/null; then $(MAKE) --no-print-directory $$target || exit 1; \
+		elif [ "$$CI" = true ]; then echo "$$tool is not on the PATH: CI checks every client" >&2; exit 1; \
+		else echo "$$tool is not on the PATH: make $$target SKIPPED" >&2; fi; \
+	done
+	@$(MAKE) --no-print-directory conformance
+
+conformance: $(READY) ## prove that the clients in Python, Go and TypeScript do the same
+	@if command -v npm > /dev/null && ! test -d clients/typescript/node_modules; then npm ci --prefix clients/typescript; fi
+	$(BIN)/python clients/conformance/run.py
+
 schema: $(READY) ## regenerate schema.sql from the migrations
 	$(BIN)/python -m runstore_migrations write-schema-sql
 

@@ -165,11 +165,13 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
         if key == "position":
             return name("position", f"position {value}") if value else value
         if key in _TIMES:
-            return name("time", value)
+            return "<time>"  # events of one batch share it, or do not
         if key in _HASHES:
             return name("hash", value)
         if isinstance(value, str):
-            return _UUID.sub(lambda found: name("id", found[0]), value.replace(project, "<project>"))
+            return _UUID.sub(
+                lambda found: name("id", found[0]), value.replace(project, "<project>")
+            )
         return value
 
     return [of("", step) for step in steps]
@@ -182,4 +184,3 @@ def written(results: dict[str, list[Json]]) -> str:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
-

@@ -1,6 +1,7 @@
 """Executes the scenarios with the Python client; README.md defines the vocabulary.
 
-python python_runner.py --target HOST:PORT --scenarios FILE --project PREFIX --control URL --results FILE
+python python_runner.py --target HOST:PORT --scenarios FILE --project PREFIX --control URL
+    --results FILE
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from runstore import Payload, Ref
 
 MOST_INLINE_BYTES = 4096
 MOST_EXACT = 2**53 - 1
+LONGEST_WAIT_SECONDS = 120
 FOLLOW = {"heartbeat_seconds": 1.0}
 PAYLOADS = ("plan", "payload", "provenance", "statistics", "metadata", "body")
 NODE_PAYLOADS = ("input_schema", "output_schema", "provenance", "state")
@@ -204,10 +206,12 @@ class Watch:
 
     async def wait(self, count: int) -> None:
         async with self._grown:
-            await self._grown.wait_for(lambda: len(self.items) >= count)
+            await asyncio.wait_for(
+                self._grown.wait_for(lambda: len(self.items) >= count), LONGEST_WAIT_SECONDS
+            )
 
     async def end(self) -> list[Json]:
-        await self._task
+        await asyncio.wait_for(self._task, LONGEST_WAIT_SECONDS)
         return self.items
 
 
@@ -329,7 +333,7 @@ class Runner:
         return {"items": await self._watches.pop(a["watch"]).end()}
 
     async def restart_server(self, a: Json) -> Any:
-        request = urllib.request.Request(f"{self._control}/restart?signal={a['signal']}", b"")  # noqa: S310 - run.py's own address
+        request = urllib.request.Request(f"{self._control}/restart?signal={a['signal']}", b"")
         await asyncio.to_thread(urllib.request.urlopen, request)
         return {}
 
@@ -396,19 +400,24 @@ async def execute(runner: Runner, step: Json, known: Json) -> Json:
         result = seen(await getattr(runner, step["do"])(arguments))
     except runstore.RunstoreError as error:
         return {"error": seen_error(error)}
-    except Exception as error:  # noqa: BLE001 - told as what this client did
+    except Exception as error:
         return {"failed": repr(error)}
     if "as" in step:
         known[step["as"]] = result
     return {"result": result}
 
 
-async def main() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("target", "scenarios", "project", "control", "results"):
         parser.add_argument(f"--{name}", required=True)
     given = parser.parse_args()
     file = json.loads(Path(given.scenarios).read_text())
+    results = asyncio.run(execute_all(file, given))
+    Path(given.results).write_text(json.dumps(results))
+
+
+async def execute_all(file: Json, given: argparse.Namespace) -> Json:
     results: Json = {}
     for scenario in file["scenarios"]:
         cases = file["payloads"] if scenario.get("each") == "payloads" else {"": None}
@@ -418,11 +427,9 @@ async def main() -> None:
             async with runstore.connect(given.target, project=project, timeout=60) as client:
                 known: Json = {"project": project, "payload": bound}
                 runner = Runner(client, given.control)
-                results[name] = [
-                    await execute(runner, step, known) for step in scenario["steps"]
-                ]
-    Path(given.results).write_text(json.dumps(results))
+                results[name] = [await execute(runner, step, known) for step in scenario["steps"]]
+    return results
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

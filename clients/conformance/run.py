@@ -146,9 +146,7 @@ def run(client: Client, server: ServerProcess, control: str, project: str, file:
         *("--scenarios", str(SCENARIOS), "--results", str(file)),
     ]
     try:
-        done = subprocess.run(
-            command, cwd=client.folder, check=False, timeout=TIME_LIMIT_SECONDS
-        )
+        done = subprocess.run(command, cwd=client.folder, check=False, timeout=TIME_LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
         return f"did not end within {TIME_LIMIT_SECONDS} seconds"
     return f"ended with {done.returncode}" if done.returncode else ""
