@@ -110,7 +110,9 @@ func TestFollowingTheFeedGoesOnOverRestarts(t *testing.T) {
 	s := ownServer(t)
 	client := dialTo(t, s.target)
 	run := savedRun(t, client)
+	restarted := make(chan struct{})
 	go func() {
+		defer close(restarted)
 		for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGKILL} {
 			if _, err := run.Append(t.Context(), ticks(0, 100)...); err != nil {
 				t.Error(err)
@@ -125,6 +127,7 @@ func TestFollowingTheFeedGoesOnOverRestarts(t *testing.T) {
 	for place, entry := range taken(t, client, 300, runstore.FollowFeedOptions{}) {
 		equal(t, "seq", entry.Event.Seq, int64(place+1))
 	}
+	<-restarted
 	require(t, s.waitUntilServing())
 }
 
