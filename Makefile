@@ -88,17 +88,32 @@ stubs: $(READY) $(STUBS_READY) ## regenerate what is generated from the contract
 	$(STUBS_VENV)/bin/python protos/generate.py generate
 	$(BIN)/python clients/python/generate_sync.py
 
-stubs-go: $(READY) ## regenerate Go's stubs (needs Go)
-	$(BIN)/python protos/generate.py generate-go
+stubs-go: $(STUBS_READY) ## regenerate Go's stubs (needs Go)
+	$(STUBS_VENV)/bin/python protos/generate.py generate-go
 
-go: $(READY) ## everything that guards the Go client (needs Go)
-	$(BIN)/python protos/generate.py fresh-go
+go: $(READY) $(STUBS_READY) ## everything that guards the Go client (needs Go)
+	$(STUBS_VENV)/bin/python protos/generate.py fresh-go
 	@unformatted=$$(gofmt -l clients/go); test -z "$$unformatted" || { echo "run gofmt -w: $$unformatted"; exit 1; }
 	cd clients/go && go vet ./...
 	cd clients/go/tools && go build -o ../.bin/ honnef.co/go/tools/cmd/staticcheck
 	cd clients/go && .bin/staticcheck ./...
 	cd clients/go && go mod tidy -diff
 	cd clients/go && go test -race ./...
+
+# Where Go or Node is missing their part is skipped, loudly; in CI (CI=true) that fails.
+.PHONY: clients conformance
+clients: $(READY) ## everything that guards the clients in Go and TypeScript, and that all three agree
+	@for each in go:go npm:typescript; do \
+		tool=$${each%%:*}; target=$${each##*:}; \
+		if command -v $$tool > /dev/null; then $(MAKE) --no-print-directory $$target || exit 1; \
+		elif [ "$$CI" = true ]; then echo "$$tool is not on the PATH: CI checks every client" >&2; exit 1; \
+		else echo "$$tool is not on the PATH: make $$target SKIPPED" >&2; fi; \
+	done
+	@$(MAKE) --no-print-directory conformance
+
+conformance: $(READY) ## prove that the clients in Python, Go and TypeScript do the same
+	@if command -v npm > /dev/null && ! test -d clients/typescript/node_modules; then npm ci --prefix clients/typescript; fi
+	$(BIN)/python clients/conformance/run.py
 
 schema: $(READY) ## regenerate schema.sql from the migrations
 	$(BIN)/python -m runstore_migrations write-schema-sql
@@ -122,6 +137,6 @@ bench: $(READY) ## measure beside baselines
 bench-queries: $(READY) ## explain every documented query among a hundred thousand and a million events
 	@$(BIN)/python -m bench.queries
 
-typescript: $(READY) ## check the TypeScript client (needs Node 20.19 or newer)
+typescript: $(READY) $(STUBS_READY) ## check the TypeScript client (needs Node 20.19 or newer)
 	@command -v npm > /dev/null || { echo "npm is not on the PATH: install Node 20.19 or newer" >&2; exit 1; }
 	cd clients/typescript && npm ci && npm run check

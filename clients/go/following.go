@@ -2,21 +2,12 @@ package runstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"iter"
 	"time"
 
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
-)
-
-const (
-	defaultHeartbeat = 10 * time.Second
-	defaultPatience  = 60 * time.Second
-	missedHeartbeats = 3
 )
 
 // EventsOptions says which events to stream.
@@ -78,46 +69,32 @@ func (r *Run) Events(ctx context.Context, options EventsOptions) iter.Seq2[*Even
 
 // Stream is Events with the marks between them.
 func (r *Run) Stream(ctx context.Context, options EventsOptions) iter.Seq2[StreamItem, error] {
-	return func(yield func(StreamItem, error) bool) {
-		f := newFollowing(r, options)
-		for !f.isOver {
-			isWanted, err := f.receive(ctx, yield)
-			if !isWanted {
-				return
-			}
-			if err == nil || f.isOver {
-				continue
-			}
-			if err = f.rest(ctx, err); err != nil {
-				yield(nil, err)
-				return
-			}
-		}
-	}
-}
-
-// following is where a stream stands.
-type following struct {
-	run      *Run
-	options  EventsOptions
-	patience patience
-	nextSeq  int64
-	isOver   bool
-}
-
-func newFollowing(run *Run, options EventsOptions) *following {
 	if options.Heartbeat == 0 {
 		options.Heartbeat = defaultHeartbeat
 	}
 	if options.Patience == 0 {
 		options.Patience = defaultPatience
 	}
-	return &following{
-		run:      run,
-		options:  options,
-		patience: patience{limit: options.Patience, backoff: run.client.backoff},
-		nextSeq:  max(options.FromSeq, 1),
-	}
+	return stream(ctx, r.client, options.Heartbeat, options.Patience,
+		func() follows[runstorev1.StreamEventsResponse, StreamItem] {
+			return &following{run: r, options: options, nextSeq: max(options.FromSeq, 1)}
+		})
+}
+
+// following is where a stream stands.
+type following struct {
+	run     *Run
+	options EventsOptions
+	nextSeq int64
+	isOver  bool
+}
+
+func (f *following) hasEnded() bool { return f.isOver }
+
+func (f *following) open(
+	ctx context.Context,
+) (grpc.ServerStreamingClient[runstorev1.StreamEventsResponse], error) {
+	return f.run.client.service.StreamEvents(ctx, f.request())
 }
 
 // request asks for everything not delivered yet.
@@ -133,60 +110,9 @@ func (f *following) request() *runstorev1.StreamEventsRequest {
 	}
 }
 
-var errSilent = errors.New("silent for too long")
-
-// receive opens the stream once and yields what it brings; false when no more is wanted.
-func (f *following) receive(
-	ctx context.Context, yield func(StreamItem, error) bool,
-) (isWanted bool, err error) {
-	client := f.run.client
-	streaming, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silence := f.options.Heartbeat * missedHeartbeats
-	watch := time.AfterFunc(silence, func() { cancel(errSilent) })
-	defer watch.Stop()
-	broken := func(err error) error {
-		if context.Cause(streaming) == errSilent {
-			return brokenStream(fmt.Sprintf("the stream was silent for %v", silence))
-		}
-		return client.errorOf(ctx, err)
-	}
-
-	stream, err := client.service.StreamEvents(client.outgoing(streaming), f.request())
-	if err != nil {
-		return true, broken(err)
-	}
-	for {
-		// A caller who is slow between two messages is no silence.
-		watch.Reset(silence)
-		message, err := stream.Recv()
-		watch.Stop()
-		if err == io.EOF {
-			return true, f.ended()
-		}
-		if err != nil {
-			return true, toldOrBroken(broken(err))
-		}
-		if isWanted, err := f.take(message, yield); !isWanted || err != nil {
-			return isWanted, err
-		}
-	}
-}
-
-// rest waits before the stream is opened again; it returns what to fail with when it is given up.
-func (f *following) rest(ctx context.Context, err error) error {
-	delay, mayHelp := f.patience.delay(err)
-	if !mayHelp {
-		return err
-	}
-	return f.run.client.wait(ctx, delay, err)
-}
-
-// take yields what a message brings, each event once, and notes how far the stream got.
 func (f *following) take(
 	message *runstorev1.StreamEventsResponse, yield func(StreamItem, error) bool,
 ) (isWanted bool, err error) {
-	f.patience.renew()
 	switch kind := message.Message.(type) {
 	case *runstorev1.StreamEventsResponse_Events:
 		return f.takeEvents(kind.Events.Events, yield)
@@ -241,14 +167,4 @@ func (f *following) ended() error {
 	}
 	f.isOver = true
 	return nil
-}
-
-// toldOrBroken is the server's own failure, or that the stream broke: a bare INTERNAL is the
-// transport's, for the server's has a reason.
-func toldOrBroken(err error) error {
-	var told *Error
-	if errors.As(err, &told) && told.Code == codes.Internal && told.Reason == "" {
-		return brokenStream(told.Message)
-	}
-	return err
 }

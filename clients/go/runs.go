@@ -40,8 +40,20 @@ type ExternalRef struct {
 	OwnsStatus bool
 }
 
-// ConfigRef is a pinned version of a prompt, tool, agent or evaluator.
+// ConfigRef is a version of a prompt, tool, agent or evaluator that a run is pinned to.
 type ConfigRef struct {
+	Kind string
+	Name string
+	// Version and Digest are both there in a saved run. To save one, any of them is enough, or Label
+	// alone.
+	Version int64
+	Digest  string
+	// Label pins the version it points to when the run is saved; it is never returned.
+	Label string
+}
+
+// ConfigFilter selects pins: of a config, where given of one version of it.
+type ConfigFilter struct {
 	Kind    string
 	Name    string
 	Version int64
@@ -104,6 +116,8 @@ type RunsOptions struct {
 	Model       string
 	Tool        string
 	ParentRunID string
+	// Config selects runs that are pinned to it.
+	Config      *ConfigFilter
 	OldestFirst bool
 	// PageSize is how many runs are fetched at once; 0 means 100.
 	PageSize int
@@ -180,6 +194,11 @@ func (c *Client) ListRuns(ctx context.Context, options RunsOptions) iter.Seq2[*R
 		Tool:              options.Tool,
 		ParentRunId:       options.ParentRunID,
 	}
+	if config := options.Config; config != nil {
+		filter.Config = &runstorev1.ConfigFilter{
+			Kind: config.Kind, Name: config.Name, Version: config.Version, Digest: config.Digest,
+		}
+	}
 	return pages(func(token string) ([]*RunInfo, string, error) {
 		response, err := send(ctx, c, c.service.ListRuns, &runstorev1.ListRunsRequest{
 			Project:   c.project,
@@ -233,7 +252,7 @@ func (r *Run) Get(ctx context.Context) (*RunInfo, error) {
 
 func configRefMessage(ref ConfigRef) *runstorev1.ConfigRef {
 	return &runstorev1.ConfigRef{
-		Kind: ref.Kind, Name: ref.Name, Version: ref.Version, Digest: ref.Digest,
+		Kind: ref.Kind, Name: ref.Name, Version: ref.Version, Digest: ref.Digest, Label: ref.Label,
 	}
 }
 

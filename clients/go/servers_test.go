@@ -86,6 +86,7 @@ func (s *server) start() error {
 		"RUNSTORE_DB_SCHEMA="+s.database.schema,
 		"RUNSTORE_LOG_FORMAT=json",
 		"RUNSTORE_DRAIN_SECONDS=5",
+		"RUNSTORE_HTTP=false", // its port would be the same for all
 	)
 	s.process.Stdout, s.process.Stderr = log, log
 	if _, err := s.process.StdinPipe(); err != nil { // closed when this process ends

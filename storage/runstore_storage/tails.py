@@ -88,7 +88,13 @@ class RunTail:
 
     async def _current(self, from_seq: int) -> EventPage | None:
         """The run's end, read again where it may have moved; None while there is no run."""
-        while self._is_stale or (self._end and self._window_end < from_seq <= self._end.last_seq):
+        while (
+            self._is_stale
+            # What is being read is newer than the mark the reader took: without it the reader would
+            # wait for a wake-up that has been.
+            or (self._refreshing is not None and not self._refreshing.done())
+            or (self._end and self._window_end < from_seq <= self._end.last_seq)
+        ):
             # Done, but its callback still to run: awaiting that would not give the loop a turn to
             # run it, and go round here for ever.
             if self._refreshing is None or self._refreshing.done():

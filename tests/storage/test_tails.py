@@ -179,3 +179,30 @@ async def test_a_reader_that_comes_as_a_stale_refresh_ends_does_not_stop_the_loo
     pages = await asyncio.gather(first, second)
 
     assert [page.last_seq for page in pages] == [0, 0]
+
+
+async def test_who_reads_while_another_looks_at_the_end_sees_it_too() -> None:
+    key, asked, answer = RunKey("project", "run"), asyncio.Event(), asyncio.Event()
+    ends = [
+        EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED),
+        EventPage((), 1, 0, is_completed=True, outcome=Outcome.SUCCEEDED),
+    ]
+
+    async def read_events(*arguments: object) -> EventPage:
+        if len(ends) == 1:
+            asked.set()
+            await answer.wait()
+        return ends.pop(0)
+
+    tail = RunTail(key, read_events)
+    await tail.read(1, limit=1, where=EVERYTHING)
+    tail.wake()
+    first = asyncio.create_task(tail.read(1, limit=1, where=EVERYTHING))
+    await asked.wait()
+
+    # Its mark says that it has heard of the end, so nobody wakes it for that again.
+    second = asyncio.create_task(tail.read(1, limit=1, where=EVERYTHING))
+    await asyncio.sleep(0)
+    answer.set()
+
+    assert [(await each).is_completed for each in (first, second)] == [True, True]

@@ -1,6 +1,7 @@
 /** The client: calls of one project. */
 
 import { Appender, type AppenderOptions } from "./appender.js";
+import { Feed } from "./feed.js";
 import { Health, HealthCheckResponse_ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
 import type { Int64 } from "./numbers.js";
@@ -21,6 +22,7 @@ import {
   type RunInfo,
   type RunQuery,
 } from "./runs.js";
+import { searchRequest, hitValue, type SearchHit, type SearchQuery } from "./search.js";
 import type { Snapshot } from "./snapshots.js";
 import { Connection, type CallOptions, type ConnectOptions } from "./transport.js";
 
@@ -96,6 +98,30 @@ export class Client {
       }
       pageToken = page.nextPageToken;
     } while (pageToken);
+  }
+
+  /**
+   * Yield the events that match, best first unless asked otherwise. By rank these are the best of
+   * the newest 1000 matches. A query is words, "a phrase" in quotes, `a OR b`, `-word`.
+   */
+  async *search(
+    query: string,
+    options: SearchQuery = {},
+  ): AsyncGenerator<SearchHit, void, undefined> {
+    let pageToken = "";
+    do {
+      const request = searchRequest(this.project, query, options, pageToken);
+      const page = await this.#connection.send(RunService.method.searchEvents, request, options);
+      for (const hit of page.hits) {
+        yield hitValue(hit);
+      }
+      pageToken = page.nextPageToken;
+    } while (pageToken);
+  }
+
+  /** The events of all runs in one order. */
+  get feed(): Feed {
+    return new Feed(this.#connection, this.project);
   }
 
   /** Yield the project's snapshots, newest first. */

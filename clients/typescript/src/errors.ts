@@ -23,6 +23,15 @@
  *     ├── ConsumerNotFound         it has not committed yet
  *     ├── PositionAhead            a position the feed has not reached
  *     ├── UnknownRef               send the part in full
+ *     ├── ConfigNotFound
+ *     ├── ConfigVersionNotFound
+ *     ├── ConfigLabelNotFound
+ *     ├── LabelConflict            somebody else moved it: see `currentVersion`
+ *     ├── ArtifactNotFound
+ *     ├── ContentMismatch          the bytes changed while they were uploaded
+ *     ├── RangeBeyondEnd           bytes the artifact does not have
+ *     ├── ArtifactIsLink           its bytes are elsewhere: see `url`
+ *     ├── SearchBehind             what is awaited is not searchable yet
  *     ├── Overloaded               the client has retried
  *     ├── Internal                 a defect of the service
  *     └── ProtocolError            the server broke its own contract
@@ -141,6 +150,35 @@ export class SnapshotAhead extends RunstoreError {}
 export class ConsumerNotFound extends RunstoreError {}
 export class PositionAhead extends RunstoreError {}
 export class UnknownRef extends RunstoreError {}
+export class ConfigNotFound extends RunstoreError {}
+export class ConfigVersionNotFound extends RunstoreError {}
+export class ConfigLabelNotFound extends RunstoreError {}
+
+export class LabelConflict extends RunstoreError {
+  /** The version the label points to; 0 where there is no such label. */
+  get currentVersion(): number {
+    return this.number("current_version");
+  }
+}
+
+export class ArtifactNotFound extends RunstoreError {}
+export class ContentMismatch extends RunstoreError {}
+export class RangeBeyondEnd extends RunstoreError {}
+
+export class ArtifactIsLink extends RunstoreError {
+  /** Where the bytes are. */
+  get url(): string {
+    return this.metadata["url"] ?? "";
+  }
+}
+
+export class SearchBehind extends RunstoreError {
+  /** The position up to which the feed is searchable. */
+  get indexedPosition(): number {
+    return this.number("indexed_position");
+  }
+}
+
 export class Overloaded extends RunstoreError {}
 export class Internal extends RunstoreError {}
 
@@ -173,6 +211,15 @@ export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
   CONSUMER_NOT_FOUND: ConsumerNotFound,
   POSITION_AHEAD: PositionAhead,
   UNKNOWN_REF: UnknownRef,
+  CONFIG_NOT_FOUND: ConfigNotFound,
+  CONFIG_VERSION_NOT_FOUND: ConfigVersionNotFound,
+  CONFIG_LABEL_NOT_FOUND: ConfigLabelNotFound,
+  LABEL_CONFLICT: LabelConflict,
+  ARTIFACT_NOT_FOUND: ArtifactNotFound,
+  CONTENT_MISMATCH: ContentMismatch,
+  RANGE_BEYOND_END: RangeBeyondEnd,
+  ARTIFACT_IS_LINK: ArtifactIsLink,
+  SEARCH_BEHIND: SearchBehind,
   OVERLOADED: Overloaded,
   STORAGE_UNAVAILABLE: StorageUnavailable,
   SERVER_DRAINING: ServerDraining,

@@ -19,7 +19,7 @@ import { Patience, type Backoff } from "./retry.js";
 import type { RunRef } from "./runs.js";
 import { duration } from "./times.js";
 
-const MISSED_HEARTBEATS = 3;
+export const MISSED_HEARTBEATS = 3;
 
 /** What is wanted of a run's events. */
 export interface StreamOptions extends EventFilter {

@@ -22,6 +22,16 @@ export type {
   Usage,
   WriteOptions,
 } from "./events.js";
+export type {
+  Consumer,
+  Feed,
+  FeedEntry,
+  FeedFilter,
+  FeedItem,
+  FeedPage,
+  FollowFeedOptions,
+  ReadFeedOptions,
+} from "./feed.js";
 export type { StreamItem, StreamOptions } from "./following.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
@@ -38,14 +48,17 @@ export type {
   VerifyOptions,
 } from "./run.js";
 export type {
+  ConfigFilter,
   ConfigRef,
   ExternalRef,
+  NewConfigRef,
   NewRun,
   RunInfo,
   RunQuery,
   RunRef,
   Verification,
 } from "./runs.js";
+export { marked, type Highlight, type SearchHit, type SearchQuery } from "./search.js";
 export type {
   NewPlanNode,
   NewSnapshot,

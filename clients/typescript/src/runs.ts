@@ -43,6 +43,24 @@ export interface ConfigRef {
   readonly digest: string;
 }
 
+/** What a run is to be pinned to: by number, by digest, by both, or by a label alone. */
+export interface NewConfigRef {
+  readonly kind: string;
+  readonly name: string;
+  readonly version?: Int64;
+  readonly digest?: string;
+  /** Pins the version it points to when the run is saved. */
+  readonly label?: string;
+}
+
+/** Which pins: of a config, where given of one version of it. */
+export interface ConfigFilter {
+  readonly kind: string;
+  readonly name: string;
+  readonly version?: Int64;
+  readonly digest?: string;
+}
+
 /** What a run may be saved with; with `completion` it is stored as already finished. */
 export interface NewRun {
   /** Identity within the project; without one the client makes a UUIDv7. */
@@ -52,7 +70,7 @@ export interface NewRun {
   readonly plan?: Value;
   readonly parentRunId?: string;
   readonly externalRef?: ExternalRef;
-  readonly configRefs?: readonly ConfigRef[];
+  readonly configRefs?: readonly NewConfigRef[];
   readonly tags?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly completion?: Completion;
@@ -92,6 +110,8 @@ export interface RunQuery {
   readonly model?: string;
   readonly tool?: string;
   readonly parentRunId?: string;
+  /** Runs that are pinned to it. */
+  readonly config?: ConfigFilter;
   readonly oldestFirst?: boolean;
   /** Runs asked for at once, 1 to 100. */
   readonly pageSize?: number;
@@ -121,11 +141,9 @@ export function saveRequest(
     plan: payloadMessage(run.plan),
     parentRunId: run.parentRunId ?? "",
     externalRef: run.externalRef,
-    configRefs: (run.configRefs ?? []).map(({ kind, name, version, digest }) => ({
-      kind,
-      name,
-      version: int64(version),
-      digest,
+    configRefs: (run.configRefs ?? []).map((ref) => ({
+      ...ref,
+      version: int64(ref.version ?? 0),
     })),
     tags: [...(run.tags ?? [])],
     labels: { ...run.labels },
@@ -150,6 +168,7 @@ export function listRequest(
       model: query.model ?? "",
       tool: query.tool ?? "",
       parentRunId: query.parentRunId ?? "",
+      config: query.config && { ...query.config, version: int64(query.config.version ?? 0) },
     },
     order: query.oldestFirst ? RunOrder.CREATED_ASC : RunOrder.CREATED_DESC,
     pageSize: query.pageSize ?? 100,

@@ -1,31 +1,57 @@
-/** Streams of events that go on over lost connections and server restarts. */
+/** Streams that go on over lost connections and server restarts. */
 
-import { create } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodServerStreaming,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 
 import { silence } from "./failures.js";
 import { Following, type StreamItem, type StreamOptions } from "./following.js";
-import {
-  RunService,
-  StreamEventsRequestSchema,
-  type StreamEventsResponse,
-} from "./gen/runstore/v1/run_service_pb.js";
+import { RunService } from "./gen/runstore/v1/run_service_pb.js";
 import { pause } from "./retry.js";
 import type { RunRef } from "./runs.js";
 import { checkText } from "./texts.js";
 import type { Connection } from "./transport.js";
 
-/** Yield events and marks; a stream that breaks or falls silent is opened again. */
-export async function* streamItems(
+/** A stream that goes on after it broke, whatever it brings. */
+export interface Follows<I extends DescMessage, O extends DescMessage, Item> {
+  readonly isOver: boolean;
+  /** How long a live stream may be silent before it is taken for dead. */
+  readonly silenceMs: number;
+  /** What to ask for now: everything not delivered yet. */
+  request(): MessageInitShape<I>;
+  /** Yield what the message brings, each item once; note how far the stream got. */
+  take(message: MessageShape<O>): Iterable<Item>;
+  /** How long to wait before the stream is opened again; undefined when it is given up. */
+  retryDelay(error: unknown): number | undefined;
+  /** The server ended the stream with OK; throws `ProtocolError` where it may not. */
+  ended(): void;
+}
+
+/** Yield events and marks of a run. */
+export function streamItems(
   connection: Connection,
   run: RunRef,
   options: StreamOptions,
 ): AsyncGenerator<StreamItem, void, undefined> {
-  const { signal } = options;
   const following = new Following(run, options, connection.backoff);
+  return follow(connection, RunService.method.streamEvents, following, options.signal);
+}
+
+/** Yield what a stream brings; one that breaks or falls silent is opened again. */
+export async function* follow<I extends DescMessage, O extends DescMessage, Item>(
+  connection: Connection,
+  method: DescMethodServerStreaming<I, O>,
+  following: Follows<I, O, Item>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Item, void, undefined> {
   while (!following.isOver) {
     signal?.throwIfAborted();
     try {
-      for await (const message of receive(connection, following, signal)) {
+      for await (const message of receive(connection, method, following, signal)) {
         for (const item of following.take(message)) {
           signal?.throwIfAborted();
           yield item;
@@ -44,12 +70,13 @@ export async function* streamItems(
 }
 
 /** Yield the messages of one stream; raise `Unavailable` when it is silent for too long. */
-async function* receive(
+async function* receive<I extends DescMessage, O extends DescMessage, Item>(
   connection: Connection,
-  following: Following,
+  method: DescMethodServerStreaming<I, O>,
+  following: Follows<I, O, Item>,
   signal: AbortSignal | undefined,
-): AsyncGenerator<StreamEventsResponse> {
-  const request = create(StreamEventsRequestSchema, following.request());
+): AsyncGenerator<MessageShape<O>> {
+  const request = create(method.input, following.request());
   checkText(request);
   const ending = new AbortController();
   const end = () => {
@@ -59,12 +86,7 @@ async function* receive(
   signal?.addEventListener("abort", end);
   try {
     watch.start();
-    const messages = connection.stream(
-      RunService.method.streamEvents,
-      once(request),
-      ending.signal,
-    );
-    for await (const message of messages) {
+    for await (const message of connection.stream(method, once(request), ending.signal)) {
       watch.stop();
       yield message;
       watch.start();

@@ -60,6 +60,7 @@ export class ServerProcess {
         ...process.env,
         GRPC_VERBOSITY: "NONE",
         RUNSTORE_LOG_LEVEL: "error",
+        RUNSTORE_HTTP: "false", // its port would be the same for all
         ...this.settings,
       },
       stdio: ["ignore", "ignore", "inherit"],

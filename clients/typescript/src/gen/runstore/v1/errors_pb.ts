@@ -9,7 +9,7 @@ import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file runstore/v1/errors.proto.
  */
 export const file_runstore_v1_errors: GenFile = /*@__PURE__*/
-  fileDesc("ChhydW5zdG9yZS92MS9lcnJvcnMucHJvdG8SC3J1bnN0b3JlLnYxKvUFCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxFUlJPUl9SRUFTT05fSU5WQUxJRF9SRVFVRVNUEAESIgoeRVJST1JfUkVBU09OX01BTEZPUk1FRF9NRVNTQUdFEAISIgoeRVJST1JfUkVBU09OX01FU1NBR0VfVE9PX0xBUkdFEAMSHgoaRVJST1JfUkVBU09OX1JVTl9OT1RfRk9VTkQQBBIjCh9FUlJPUl9SRUFTT05fU05BUFNIT1RfTk9UX0ZPVU5EEAUSIQodRVJST1JfUkVBU09OX09VVFBVVF9OT1RfRk9VTkQQBhIlCiFFUlJPUl9SRUFTT05fSURFTVBPVEVOQ1lfTUlTTUFUQ0gQBxIdChlFUlJPUl9SRUFTT05fU0VRX0NPTkZMSUNUEAgSHgoaRVJST1JfUkVBU09OX1dSSVRFUl9GRU5DRUQQCRIlCiFFUlJPUl9SRUFTT05fV1JJVEVSX0VQT0NIX1VOS05PV04QChIeChpFUlJPUl9SRUFTT05fUlVOX0NPTVBMRVRFRBALEiEKHUVSUk9SX1JFQVNPTl9PVVRDT01FX0NPTkZMSUNUEAwSHwobRVJST1JfUkVBU09OX1NOQVBTSE9UX0FIRUFEEA0SHAoYRVJST1JfUkVBU09OX1VOS05PV05fUkVGEA4SGwoXRVJST1JfUkVBU09OX09WRVJMT0FERUQQDxIkCiBFUlJPUl9SRUFTT05fU1RPUkFHRV9VTkFWQUlMQUJMRRAQEiAKHEVSUk9SX1JFQVNPTl9TRVJWRVJfRFJBSU5JTkcQERIhCh1FUlJPUl9SRUFTT05fT1VUQ09NRV9SRVFVSVJFRBATEiMKH0VSUk9SX1JFQVNPTl9DT05TVU1FUl9OT1RfRk9VTkQQFBIfChtFUlJPUl9SRUFTT05fUE9TSVRJT05fQUhFQUQQFRIZChVFUlJPUl9SRUFTT05fSU5URVJOQUwQEmIGcHJvdG8z");
+  fileDesc("ChhydW5zdG9yZS92MS9lcnJvcnMucHJvdG8SC3J1bnN0b3JlLnYxKrsICgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxFUlJPUl9SRUFTT05fSU5WQUxJRF9SRVFVRVNUEAESIgoeRVJST1JfUkVBU09OX01BTEZPUk1FRF9NRVNTQUdFEAISIgoeRVJST1JfUkVBU09OX01FU1NBR0VfVE9PX0xBUkdFEAMSHgoaRVJST1JfUkVBU09OX1JVTl9OT1RfRk9VTkQQBBIjCh9FUlJPUl9SRUFTT05fU05BUFNIT1RfTk9UX0ZPVU5EEAUSIQodRVJST1JfUkVBU09OX09VVFBVVF9OT1RfRk9VTkQQBhIlCiFFUlJPUl9SRUFTT05fSURFTVBPVEVOQ1lfTUlTTUFUQ0gQBxIdChlFUlJPUl9SRUFTT05fU0VRX0NPTkZMSUNUEAgSHgoaRVJST1JfUkVBU09OX1dSSVRFUl9GRU5DRUQQCRIlCiFFUlJPUl9SRUFTT05fV1JJVEVSX0VQT0NIX1VOS05PV04QChIeChpFUlJPUl9SRUFTT05fUlVOX0NPTVBMRVRFRBALEiEKHUVSUk9SX1JFQVNPTl9PVVRDT01FX0NPTkZMSUNUEAwSHwobRVJST1JfUkVBU09OX1NOQVBTSE9UX0FIRUFEEA0SHAoYRVJST1JfUkVBU09OX1VOS05PV05fUkVGEA4SGwoXRVJST1JfUkVBU09OX09WRVJMT0FERUQQDxIkCiBFUlJPUl9SRUFTT05fU1RPUkFHRV9VTkFWQUlMQUJMRRAQEiAKHEVSUk9SX1JFQVNPTl9TRVJWRVJfRFJBSU5JTkcQERIhCh1FUlJPUl9SRUFTT05fT1VUQ09NRV9SRVFVSVJFRBATEiMKH0VSUk9SX1JFQVNPTl9DT05TVU1FUl9OT1RfRk9VTkQQFBIfChtFUlJPUl9SRUFTT05fUE9TSVRJT05fQUhFQUQQFRIhCh1FUlJPUl9SRUFTT05fQ09ORklHX05PVF9GT1VORBAaEikKJUVSUk9SX1JFQVNPTl9DT05GSUdfVkVSU0lPTl9OT1RfRk9VTkQQGxInCiNFUlJPUl9SRUFTT05fQ09ORklHX0xBQkVMX05PVF9GT1VORBAcEh8KG0VSUk9SX1JFQVNPTl9MQUJFTF9DT05GTElDVBAdEiMKH0VSUk9SX1JFQVNPTl9BUlRJRkFDVF9OT1RfRk9VTkQQFhIhCh1FUlJPUl9SRUFTT05fQ09OVEVOVF9NSVNNQVRDSBAXEiEKHUVSUk9SX1JFQVNPTl9SQU5HRV9CRVlPTkRfRU5EEBgSIQodRVJST1JfUkVBU09OX0FSVElGQUNUX0lTX0xJTksQGRIeChpFUlJPUl9SRUFTT05fU0VBUkNIX0JFSElORBAeEhkKFUVSUk9SX1JFQVNPTl9JTlRFUk5BTBASYgZwcm90bzM");
 
 /**
  * ErrorReason lists every `google.rpc.ErrorInfo.reason` the service answers with, in the domain
@@ -147,8 +147,8 @@ export enum ErrorReason {
   OVERLOADED = 15,
 
   /**
-   * UNAVAILABLE. Postgres did not answer, or the connection broke before the answer.
-   * Metadata: none. Whether the write happened is unknown: retry with the same ids.
+   * UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
+   * answer. Metadata: none. Whether the write happened is unknown: retry with the same ids.
    *
    * @generated from enum value: ERROR_REASON_STORAGE_UNAVAILABLE = 16;
    */
@@ -185,6 +185,81 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_POSITION_AHEAD = 21;
    */
   POSITION_AHEAD = 21,
+
+  /**
+   * NOT_FOUND. The project has no config of that kind and name. Metadata: project, kind, name.
+   * Register a version first, or look for the typing error.
+   *
+   * @generated from enum value: ERROR_REASON_CONFIG_NOT_FOUND = 26;
+   */
+  CONFIG_NOT_FOUND = 26,
+
+  /**
+   * NOT_FOUND. The config has no such version. Metadata: kind, name, version (a number, a digest, or
+   * both where no version has both). Register it first; where a pin names a number and a digest that
+   * belong to different versions, find out which one was meant.
+   *
+   * @generated from enum value: ERROR_REASON_CONFIG_VERSION_NOT_FOUND = 27;
+   */
+  CONFIG_VERSION_NOT_FOUND = 27,
+
+  /**
+   * NOT_FOUND. The config has no such label. Metadata: kind, name, label. Set it first.
+   *
+   * @generated from enum value: ERROR_REASON_CONFIG_LABEL_NOT_FOUND = 28;
+   */
+  CONFIG_LABEL_NOT_FOUND = 28,
+
+  /**
+   * ABORTED. The label is not where `expected_version` says: somebody else moved it.
+   * Metadata: kind, name, label, expected_version, current_version (0: no such label). Look at the
+   * version in between, decide again, retry.
+   *
+   * @generated from enum value: ERROR_REASON_LABEL_CONFLICT = 29;
+   */
+  LABEL_CONFLICT = 29,
+
+  /**
+   * NOT_FOUND. The project has no such artifact. Metadata: project, artifact (what was asked for).
+   * Look for the typing error, or list the run's artifacts.
+   *
+   * @generated from enum value: ERROR_REASON_ARTIFACT_NOT_FOUND = 22;
+   */
+  ARTIFACT_NOT_FOUND = 22,
+
+  /**
+   * INVALID_ARGUMENT. The bytes uploaded are not the ones the header announced. Metadata: what
+   * ("sha256" or "size"), expected, actual. Nothing was recorded; the bytes changed on the way or
+   * while they were read: upload again with the header that is true.
+   *
+   * @generated from enum value: ERROR_REASON_CONTENT_MISMATCH = 23;
+   */
+  CONTENT_MISMATCH = 23,
+
+  /**
+   * OUT_OF_RANGE. The range is not within the artifact. Metadata: artifact_id, offset, length, size.
+   * Ask for less.
+   *
+   * @generated from enum value: ERROR_REASON_RANGE_BEYOND_END = 24;
+   */
+  RANGE_BEYOND_END = 24,
+
+  /**
+   * FAILED_PRECONDITION. The artifact's bytes are kept elsewhere. Metadata: artifact_id, url. Read
+   * them there.
+   *
+   * @generated from enum value: ERROR_REASON_ARTIFACT_IS_LINK = 25;
+   */
+  ARTIFACT_IS_LINK = 25,
+
+  /**
+   * DEADLINE_EXCEEDED. What the search was to wait for is not searchable yet.
+   * Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer, or
+   * search without waiting for what there is.
+   *
+   * @generated from enum value: ERROR_REASON_SEARCH_BEHIND = 30;
+   */
+  SEARCH_BEHIND = 30,
 
   /**
    * INTERNAL. A defect of the service; its log has the details under the request's id.

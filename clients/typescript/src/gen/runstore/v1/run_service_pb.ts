@@ -16,6 +16,8 @@ import type { Payload } from "./payloads_pb.js";
 import { file_runstore_v1_payloads } from "./payloads_pb.js";
 import type { ConfigRef, ExternalRef, Run, RunStatus } from "./runs_pb.js";
 import { file_runstore_v1_runs } from "./runs_pb.js";
+import type { SearchEventsRequestSchema, SearchEventsResponseSchema } from "./search_pb.js";
+import { file_runstore_v1_search } from "./search_pb.js";
 import type { Snapshot, TaskWrite } from "./snapshots_pb.js";
 import { file_runstore_v1_snapshots } from "./snapshots_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -24,7 +26,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/run_service.proto.
  */
 export const file_runstore_v1_run_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ydW5zdG9yZS92MS9ydW5fc2VydmljZS5wcm90bxILcnVuc3RvcmUudjEikAMKDlNhdmVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRI3CgZsYWJlbHMYCiADKAsyJy5ydW5zdG9yZS52MS5TYXZlUnVuUmVxdWVzdC5MYWJlbHNFbnRyeRIrCgpjb21wbGV0aW9uGAsgASgLMhcucnVuc3RvcmUudjEuQ29tcGxldGlvbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqsBCgpDb21wbGV0aW9uEiUKB291dGNvbWUYASABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEiIKBmV2ZW50cxgCIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EiMKBm91dHB1dBgDIAEoCzITLnJ1bnN0b3JlLnYxLk91dHB1dBItCg5maW5hbF9zbmFwc2hvdBgEIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90IkYKD1NhdmVSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIjAKDUdldFJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkiLwoOR2V0UnVuUmVzcG9uc2USHQoDcnVuGAEgASgLMhAucnVuc3RvcmUudjEuUnVuItsCCglSdW5GaWx0ZXISKAoIc3RhdHVzZXMYASADKA4yFi5ydW5zdG9yZS52MS5SdW5TdGF0dXMSDAoEdGFncxgCIAMoCRIyCgZsYWJlbHMYAyADKAsyIi5ydW5zdG9yZS52MS5SdW5GaWx0ZXIuTGFiZWxzRW50cnkSNQoRY3JlYXRlZF9mcm9tX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE2NyZWF0ZWRfYmVmb3JlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3BsYW5faWQYBiABKAkSDQoFbW9kZWwYByABKAkSDAoEdG9vbBgIIAEoCRIVCg1wYXJlbnRfcnVuX2lkGAkgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEilwEKD0xpc3RSdW5zUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEiYKBmZpbHRlchgCIAEoCzIWLnJ1bnN0b3JlLnYxLlJ1bkZpbHRlchIkCgVvcmRlchgDIAEoDjIVLnJ1bnN0b3JlLnYxLlJ1bk9yZGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJIksKEExpc3RSdW5zUmVzcG9uc2USHgoEcnVucxgBIAMoCzIQLnJ1bnN0b3JlLnYxLlJ1bhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkisAEKEkFwcGVuZEV2ZW50UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIhCgVldmVudBgDIAEoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhkKDGV4cGVjdGVkX3NlcRgEIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgFIAEoA0gBiAEBQg8KDV9leHBlY3RlZF9zZXFCDwoNX3dyaXRlcl9lcG9jaCKJAQoTQXBwZW5kRXZlbnRSZXNwb25zZRILCgNzZXEYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYAyABKAwSFAoMZGVkdXBsaWNhdGVkGAQgASgIEhAKCGV2ZW50X2lkGAUgASgJIrIBChNBcHBlbmRFdmVudHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEiIKBmV2ZW50cxgDIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhkKDGV4cGVjdGVkX3NlcRgEIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgFIAEoA0gBiAEBQg8KDV9leHBlY3RlZF9zZXFCDwoNX3dyaXRlcl9lcG9jaCJeChRBcHBlbmRFdmVudHNSZXNwb25zZRIwCgZldmVudHMYASADKAsyIC5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlc3BvbnNlEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJjChhBcHBlbmRFdmVudFN0cmVhbVJlcXVlc3QSFgoOY29ycmVsYXRpb25faWQYASABKAkSLwoGYXBwZW5kGAIgASgLMh8ucnVuc3RvcmUudjEuQXBwZW5kRXZlbnRSZXF1ZXN0IpgBChlBcHBlbmRFdmVudFN0cmVhbVJlc3BvbnNlEhYKDmNvcnJlbGF0aW9uX2lkGAEgASgJEjQKCGFwcGVuZGVkGAIgASgLMiAucnVuc3RvcmUudjEuQXBwZW5kRXZlbnRSZXNwb25zZUgAEiMKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIICgZyZXN1bHQigwEKEUxpc3RFdmVudHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhAKCGZyb21fc2VxGAMgASgDEhEKCXBhZ2Vfc2l6ZRgEIAEoBRIoCgZmaWx0ZXIYBSABKAsyGC5ydW5zdG9yZS52MS5FdmVudEZpbHRlciJhChJMaXN0RXZlbnRzUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSFQoNbmV4dF9mcm9tX3NlcRgCIAEoAxIQCghsYXN0X3NlcRgDIAEoAyLPAQoTU3RyZWFtRXZlbnRzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghmcm9tX3NlcRgDIAEoAxIoCgZmaWx0ZXIYBCABKAsyGC5ydW5zdG9yZS52MS5FdmVudEZpbHRlchIOCgZmb2xsb3cYBSABKAgSFAoMd2FpdF9mb3JfcnVuGAYgASgIEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLSAQoUU3RyZWFtRXZlbnRzUmVzcG9uc2USKQoGZXZlbnRzGAEgASgLMhcucnVuc3RvcmUudjEuRXZlbnRCYXRjaEgAEioKCWNhdWdodF91cBgCIAEoCzIVLnJ1bnN0b3JlLnYxLkNhdWdodFVwSAASKwoJaGVhcnRiZWF0GAMgASgLMhYucnVuc3RvcmUudjEuSGVhcnRiZWF0SAASKwoKZW5kX29mX3J1bhgEIAEoCzIVLnJ1bnN0b3JlLnYxLkVuZE9mUnVuSABCCQoHbWVzc2FnZSIwCgpFdmVudEJhdGNoEiIKBmV2ZW50cxgBIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50IhwKCENhdWdodFVwEhAKCGxhc3Rfc2VxGAEgASgDIh0KCUhlYXJ0YmVhdBIQCghsYXN0X3NlcRgBIAEoAyJDCghFbmRPZlJ1bhIQCghsYXN0X3NlcRgBIAEoAxIlCgdvdXRjb21lGAIgASgOMhQucnVuc3RvcmUudjEuT3V0Y29tZSKbAgoSUHV0U25hcHNob3RSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEicKCHNuYXBzaG90GAMgASgLMhUucnVuc3RvcmUudjEuU25hcHNob3QSIgoGZXZlbnRzGAQgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSKwoLdGFza193cml0ZXMYBSADKAsyFi5ydW5zdG9yZS52MS5UYXNrV3JpdGUSGQoMZXhwZWN0ZWRfc2VxGAYgASgDSACIAQESGQoMd3JpdGVyX2Vwb2NoGAcgASgDSAGIAQESEgoKcmVxdWVzdF9pZBgIIAEoCUIPCg1fZXhwZWN0ZWRfc2VxQg8KDV93cml0ZXJfZXBvY2gipQEKE1B1dFNuYXBzaG90UmVzcG9uc2USEwoLc25hcHNob3RfaWQYASABKAkSCwoDc2VxGAIgASgDEhQKDGNvbnRlbnRfaGFzaBgDIAEoDBIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsYXN0X3NlcRgFIAEoAxIUCgxkZWR1cGxpY2F0ZWQYBiABKAgingEKFFB1dFRhc2tXcml0ZXNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRImCgZ3cml0ZXMYBCADKAsyFi5ydW5zdG9yZS52MS5UYXNrV3JpdGUSGQoMd3JpdGVyX2Vwb2NoGAUgASgDSACIAQFCDwoNX3dyaXRlcl9lcG9jaCItChVQdXRUYXNrV3JpdGVzUmVzcG9uc2USFAoMZGVkdXBsaWNhdGVkGAEgASgIIpgBChJHZXRTbmFwc2hvdFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEQoJbmFtZXNwYWNlGAMgASgJEhUKC3NuYXBzaG90X2lkGAQgASgJSAASGQoPcGxhbl92ZXJzaW9uX2lkGAUgASgJSAASEAoGYXRfc2VxGAYgASgDSABCCgoIc2VsZWN0b3IiawoTR2V0U25hcHNob3RSZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90EisKC3Rhc2tfd3JpdGVzGAIgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlIswBChRMaXN0U25hcHNob3RzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIWCgluYW1lc3BhY2UYAyABKAlIAIgBARIOCgZiZWZvcmUYBCABKAkSJgoIbWV0YWRhdGEYBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg0KBWxpbWl0GAYgASgFEhIKCnBhZ2VfdG9rZW4YByABKAkSEgoKd2l0aF9wYXJ0cxgIIAEoCEIMCgpfbmFtZXNwYWNlIloKFUxpc3RTbmFwc2hvdHNSZXNwb25zZRIoCglzbmFwc2hvdHMYASADKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifAoQUmVzdW1lUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCRINCgVhY3RvchgFIAEoCRIRCglwYWdlX3NpemUYBiABKAUiiQIKEVJlc3VtZVJ1blJlc3BvbnNlEh0KA3J1bhgBIAEoCzIQLnJ1bnN0b3JlLnYxLlJ1bhIUCgx3cml0ZXJfZXBvY2gYAiABKAMSJwoIc25hcHNob3QYAyABKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIYChBwZW5kaW5nX25vZGVfaWRzGAQgAygJEisKC3Rhc2tfd3JpdGVzGAUgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlEiIKBmV2ZW50cxgGIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhUKDW5leHRfZnJvbV9zZXEYByABKAMSFAoMZGVkdXBsaWNhdGVkGAggASgIIqwCChJDb21wbGV0ZVJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSJQoHb3V0Y29tZRgDIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUSIgoGZXZlbnRzGAQgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSIwoGb3V0cHV0GAUgASgLMhMucnVuc3RvcmUudjEuT3V0cHV0Ei0KDmZpbmFsX3NuYXBzaG90GAYgASgLMhUucnVuc3RvcmUudjEuU25hcHNob3QSGQoMZXhwZWN0ZWRfc2VxGAcgASgDSACIAQESGQoMd3JpdGVyX2Vwb2NoGAggASgDSAGIAQFCDwoNX2V4cGVjdGVkX3NlcUIPCg1fd3JpdGVyX2Vwb2NoIqQBChNDb21wbGV0ZVJ1blJlc3BvbnNlEiYKBnN0YXR1cxgBIAEoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxILCgNzZXEYAiABKAMSEAoIcmV2aXNpb24YAyABKAUSMAoMY29tcGxldGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxkZWR1cGxpY2F0ZWQYBSABKAgiRQoQR2V0T3V0cHV0UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBSI4ChFHZXRPdXRwdXRSZXNwb25zZRIjCgZvdXRwdXQYASABKAsyEy5ydW5zdG9yZS52MS5PdXRwdXQiWQoQVmVyaWZ5UnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghmcm9tX3NlcRgDIAEoAxISCgptYXhfZXZlbnRzGAQgASgFIioKCkNoYWluQnJlYWsSCwoDc2VxGAEgASgDEg8KB3Byb2JsZW0YAiABKAkipwEKEVZlcmlmeVJ1blJlc3BvbnNlEhAKCHZlcmlmaWVkGAEgASgIEhYKDmNoZWNrZWRfZXZlbnRzGAIgASgDEhAKCGxhc3Rfc2VxGAMgASgDEhEKCWxhc3RfaGFzaBgEIAEoDBIsCgtmaXJzdF9icmVhaxgFIAEoCzIXLnJ1bnN0b3JlLnYxLkNoYWluQnJlYWsSFQoNbmV4dF9mcm9tX3NlcRgGIAEoAypcCghSdW5PcmRlchIZChVSVU5fT1JERVJfVU5TUEVDSUZJRUQQABIaChZSVU5fT1JERVJfQ1JFQVRFRF9ERVNDEAESGQoVUlVOX09SREVSX0NSRUFURURfQVNDEAIynQoKClJ1blNlcnZpY2USRAoHU2F2ZVJ1bhIbLnJ1bnN0b3JlLnYxLlNhdmVSdW5SZXF1ZXN0GhwucnVuc3RvcmUudjEuU2F2ZVJ1blJlc3BvbnNlEkEKBkdldFJ1bhIaLnJ1bnN0b3JlLnYxLkdldFJ1blJlcXVlc3QaGy5ydW5zdG9yZS52MS5HZXRSdW5SZXNwb25zZRJHCghMaXN0UnVucxIcLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVxdWVzdBodLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVzcG9uc2USUAoLQXBwZW5kRXZlbnQSHy5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlcXVlc3QaIC5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlc3BvbnNlElMKDEFwcGVuZEV2ZW50cxIgLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50c1JlcXVlc3QaIS5ydW5zdG9yZS52MS5BcHBlbmRFdmVudHNSZXNwb25zZRJmChFBcHBlbmRFdmVudFN0cmVhbRIlLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVxdWVzdBomLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVzcG9uc2UoATABEk0KCkxpc3RFdmVudHMSHi5ydW5zdG9yZS52MS5MaXN0RXZlbnRzUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkxpc3RFdmVudHNSZXNwb25zZRJVCgxTdHJlYW1FdmVudHMSIC5ydW5zdG9yZS52MS5TdHJlYW1FdmVudHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuU3RyZWFtRXZlbnRzUmVzcG9uc2UwARJQCgtQdXRTbmFwc2hvdBIfLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVxdWVzdBogLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVzcG9uc2USVgoNUHV0VGFza1dyaXRlcxIhLnJ1bnN0b3JlLnYxLlB1dFRhc2tXcml0ZXNSZXF1ZXN0GiIucnVuc3RvcmUudjEuUHV0VGFza1dyaXRlc1Jlc3BvbnNlElAKC0dldFNuYXBzaG90Eh8ucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXF1ZXN0GiAucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXNwb25zZRJWCg1MaXN0U25hcHNob3RzEiEucnVuc3RvcmUudjEuTGlzdFNuYXBzaG90c1JlcXVlc3QaIi5ydW5zdG9yZS52MS5MaXN0U25hcHNob3RzUmVzcG9uc2USSgoJUmVzdW1lUnVuEh0ucnVuc3RvcmUudjEuUmVzdW1lUnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlJlc3VtZVJ1blJlc3BvbnNlElAKC0NvbXBsZXRlUnVuEh8ucnVuc3RvcmUudjEuQ29tcGxldGVSdW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuQ29tcGxldGVSdW5SZXNwb25zZRJKCglHZXRPdXRwdXQSHS5ydW5zdG9yZS52MS5HZXRPdXRwdXRSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuR2V0T3V0cHV0UmVzcG9uc2USSgoJVmVyaWZ5UnVuEh0ucnVuc3RvcmUudjEuVmVyaWZ5UnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlZlcmlmeVJ1blJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads, file_runstore_v1_runs, file_runstore_v1_snapshots]);
+  fileDesc("Ch1ydW5zdG9yZS92MS9ydW5fc2VydmljZS5wcm90bxILcnVuc3RvcmUudjEikAMKDlNhdmVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRI3CgZsYWJlbHMYCiADKAsyJy5ydW5zdG9yZS52MS5TYXZlUnVuUmVxdWVzdC5MYWJlbHNFbnRyeRIrCgpjb21wbGV0aW9uGAsgASgLMhcucnVuc3RvcmUudjEuQ29tcGxldGlvbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqsBCgpDb21wbGV0aW9uEiUKB291dGNvbWUYASABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEiIKBmV2ZW50cxgCIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EiMKBm91dHB1dBgDIAEoCzITLnJ1bnN0b3JlLnYxLk91dHB1dBItCg5maW5hbF9zbmFwc2hvdBgEIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90IkYKD1NhdmVSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIjAKDUdldFJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkiLwoOR2V0UnVuUmVzcG9uc2USHQoDcnVuGAEgASgLMhAucnVuc3RvcmUudjEuUnVuIoYDCglSdW5GaWx0ZXISKAoIc3RhdHVzZXMYASADKA4yFi5ydW5zdG9yZS52MS5SdW5TdGF0dXMSDAoEdGFncxgCIAMoCRIyCgZsYWJlbHMYAyADKAsyIi5ydW5zdG9yZS52MS5SdW5GaWx0ZXIuTGFiZWxzRW50cnkSNQoRY3JlYXRlZF9mcm9tX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE2NyZWF0ZWRfYmVmb3JlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3BsYW5faWQYBiABKAkSDQoFbW9kZWwYByABKAkSDAoEdG9vbBgIIAEoCRIVCg1wYXJlbnRfcnVuX2lkGAkgASgJEikKBmNvbmZpZxgKIAEoCzIZLnJ1bnN0b3JlLnYxLkNvbmZpZ0ZpbHRlchotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIksKDENvbmZpZ0ZpbHRlchIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHdmVyc2lvbhgDIAEoAxIOCgZkaWdlc3QYBCABKAkilwEKD0xpc3RSdW5zUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEiYKBmZpbHRlchgCIAEoCzIWLnJ1bnN0b3JlLnYxLlJ1bkZpbHRlchIkCgVvcmRlchgDIAEoDjIVLnJ1bnN0b3JlLnYxLlJ1bk9yZGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJIksKEExpc3RSdW5zUmVzcG9uc2USHgoEcnVucxgBIAMoCzIQLnJ1bnN0b3JlLnYxLlJ1bhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkisAEKEkFwcGVuZEV2ZW50UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIhCgVldmVudBgDIAEoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhkKDGV4cGVjdGVkX3NlcRgEIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgFIAEoA0gBiAEBQg8KDV9leHBlY3RlZF9zZXFCDwoNX3dyaXRlcl9lcG9jaCKJAQoTQXBwZW5kRXZlbnRSZXNwb25zZRILCgNzZXEYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYAyABKAwSFAoMZGVkdXBsaWNhdGVkGAQgASgIEhAKCGV2ZW50X2lkGAUgASgJIrIBChNBcHBlbmRFdmVudHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEiIKBmV2ZW50cxgDIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhkKDGV4cGVjdGVkX3NlcRgEIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgFIAEoA0gBiAEBQg8KDV9leHBlY3RlZF9zZXFCDwoNX3dyaXRlcl9lcG9jaCJeChRBcHBlbmRFdmVudHNSZXNwb25zZRIwCgZldmVudHMYASADKAsyIC5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlc3BvbnNlEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJjChhBcHBlbmRFdmVudFN0cmVhbVJlcXVlc3QSFgoOY29ycmVsYXRpb25faWQYASABKAkSLwoGYXBwZW5kGAIgASgLMh8ucnVuc3RvcmUudjEuQXBwZW5kRXZlbnRSZXF1ZXN0IpgBChlBcHBlbmRFdmVudFN0cmVhbVJlc3BvbnNlEhYKDmNvcnJlbGF0aW9uX2lkGAEgASgJEjQKCGFwcGVuZGVkGAIgASgLMiAucnVuc3RvcmUudjEuQXBwZW5kRXZlbnRSZXNwb25zZUgAEiMKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIICgZyZXN1bHQigwEKEUxpc3RFdmVudHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhAKCGZyb21fc2VxGAMgASgDEhEKCXBhZ2Vfc2l6ZRgEIAEoBRIoCgZmaWx0ZXIYBSABKAsyGC5ydW5zdG9yZS52MS5FdmVudEZpbHRlciJhChJMaXN0RXZlbnRzUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSFQoNbmV4dF9mcm9tX3NlcRgCIAEoAxIQCghsYXN0X3NlcRgDIAEoAyLPAQoTU3RyZWFtRXZlbnRzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghmcm9tX3NlcRgDIAEoAxIoCgZmaWx0ZXIYBCABKAsyGC5ydW5zdG9yZS52MS5FdmVudEZpbHRlchIOCgZmb2xsb3cYBSABKAgSFAoMd2FpdF9mb3JfcnVuGAYgASgIEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLSAQoUU3RyZWFtRXZlbnRzUmVzcG9uc2USKQoGZXZlbnRzGAEgASgLMhcucnVuc3RvcmUudjEuRXZlbnRCYXRjaEgAEioKCWNhdWdodF91cBgCIAEoCzIVLnJ1bnN0b3JlLnYxLkNhdWdodFVwSAASKwoJaGVhcnRiZWF0GAMgASgLMhYucnVuc3RvcmUudjEuSGVhcnRiZWF0SAASKwoKZW5kX29mX3J1bhgEIAEoCzIVLnJ1bnN0b3JlLnYxLkVuZE9mUnVuSABCCQoHbWVzc2FnZSIwCgpFdmVudEJhdGNoEiIKBmV2ZW50cxgBIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50IhwKCENhdWdodFVwEhAKCGxhc3Rfc2VxGAEgASgDIh0KCUhlYXJ0YmVhdBIQCghsYXN0X3NlcRgBIAEoAyJDCghFbmRPZlJ1bhIQCghsYXN0X3NlcRgBIAEoAxIlCgdvdXRjb21lGAIgASgOMhQucnVuc3RvcmUudjEuT3V0Y29tZSKbAgoSUHV0U25hcHNob3RSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEicKCHNuYXBzaG90GAMgASgLMhUucnVuc3RvcmUudjEuU25hcHNob3QSIgoGZXZlbnRzGAQgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSKwoLdGFza193cml0ZXMYBSADKAsyFi5ydW5zdG9yZS52MS5UYXNrV3JpdGUSGQoMZXhwZWN0ZWRfc2VxGAYgASgDSACIAQESGQoMd3JpdGVyX2Vwb2NoGAcgASgDSAGIAQESEgoKcmVxdWVzdF9pZBgIIAEoCUIPCg1fZXhwZWN0ZWRfc2VxQg8KDV93cml0ZXJfZXBvY2gipQEKE1B1dFNuYXBzaG90UmVzcG9uc2USEwoLc25hcHNob3RfaWQYASABKAkSCwoDc2VxGAIgASgDEhQKDGNvbnRlbnRfaGFzaBgDIAEoDBIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsYXN0X3NlcRgFIAEoAxIUCgxkZWR1cGxpY2F0ZWQYBiABKAgingEKFFB1dFRhc2tXcml0ZXNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRImCgZ3cml0ZXMYBCADKAsyFi5ydW5zdG9yZS52MS5UYXNrV3JpdGUSGQoMd3JpdGVyX2Vwb2NoGAUgASgDSACIAQFCDwoNX3dyaXRlcl9lcG9jaCItChVQdXRUYXNrV3JpdGVzUmVzcG9uc2USFAoMZGVkdXBsaWNhdGVkGAEgASgIIpgBChJHZXRTbmFwc2hvdFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEQoJbmFtZXNwYWNlGAMgASgJEhUKC3NuYXBzaG90X2lkGAQgASgJSAASGQoPcGxhbl92ZXJzaW9uX2lkGAUgASgJSAASEAoGYXRfc2VxGAYgASgDSABCCgoIc2VsZWN0b3IiawoTR2V0U25hcHNob3RSZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90EisKC3Rhc2tfd3JpdGVzGAIgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlIswBChRMaXN0U25hcHNob3RzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIWCgluYW1lc3BhY2UYAyABKAlIAIgBARIOCgZiZWZvcmUYBCABKAkSJgoIbWV0YWRhdGEYBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg0KBWxpbWl0GAYgASgFEhIKCnBhZ2VfdG9rZW4YByABKAkSEgoKd2l0aF9wYXJ0cxgIIAEoCEIMCgpfbmFtZXNwYWNlIloKFUxpc3RTbmFwc2hvdHNSZXNwb25zZRIoCglzbmFwc2hvdHMYASADKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifAoQUmVzdW1lUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCRINCgVhY3RvchgFIAEoCRIRCglwYWdlX3NpemUYBiABKAUiiQIKEVJlc3VtZVJ1blJlc3BvbnNlEh0KA3J1bhgBIAEoCzIQLnJ1bnN0b3JlLnYxLlJ1bhIUCgx3cml0ZXJfZXBvY2gYAiABKAMSJwoIc25hcHNob3QYAyABKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIYChBwZW5kaW5nX25vZGVfaWRzGAQgAygJEisKC3Rhc2tfd3JpdGVzGAUgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlEiIKBmV2ZW50cxgGIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhUKDW5leHRfZnJvbV9zZXEYByABKAMSFAoMZGVkdXBsaWNhdGVkGAggASgIIqwCChJDb21wbGV0ZVJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSJQoHb3V0Y29tZRgDIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUSIgoGZXZlbnRzGAQgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSIwoGb3V0cHV0GAUgASgLMhMucnVuc3RvcmUudjEuT3V0cHV0Ei0KDmZpbmFsX3NuYXBzaG90GAYgASgLMhUucnVuc3RvcmUudjEuU25hcHNob3QSGQoMZXhwZWN0ZWRfc2VxGAcgASgDSACIAQESGQoMd3JpdGVyX2Vwb2NoGAggASgDSAGIAQFCDwoNX2V4cGVjdGVkX3NlcUIPCg1fd3JpdGVyX2Vwb2NoIqQBChNDb21wbGV0ZVJ1blJlc3BvbnNlEiYKBnN0YXR1cxgBIAEoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxILCgNzZXEYAiABKAMSEAoIcmV2aXNpb24YAyABKAUSMAoMY29tcGxldGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxkZWR1cGxpY2F0ZWQYBSABKAgiRQoQR2V0T3V0cHV0UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBSI4ChFHZXRPdXRwdXRSZXNwb25zZRIjCgZvdXRwdXQYASABKAsyEy5ydW5zdG9yZS52MS5PdXRwdXQiWQoQVmVyaWZ5UnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghmcm9tX3NlcRgDIAEoAxISCgptYXhfZXZlbnRzGAQgASgFIioKCkNoYWluQnJlYWsSCwoDc2VxGAEgASgDEg8KB3Byb2JsZW0YAiABKAkipwEKEVZlcmlmeVJ1blJlc3BvbnNlEhAKCHZlcmlmaWVkGAEgASgIEhYKDmNoZWNrZWRfZXZlbnRzGAIgASgDEhAKCGxhc3Rfc2VxGAMgASgDEhEKCWxhc3RfaGFzaBgEIAEoDBIsCgtmaXJzdF9icmVhaxgFIAEoCzIXLnJ1bnN0b3JlLnYxLkNoYWluQnJlYWsSFQoNbmV4dF9mcm9tX3NlcRgGIAEoAypcCghSdW5PcmRlchIZChVSVU5fT1JERVJfVU5TUEVDSUZJRUQQABIaChZSVU5fT1JERVJfQ1JFQVRFRF9ERVNDEAESGQoVUlVOX09SREVSX0NSRUFURURfQVNDEAIy8goKClJ1blNlcnZpY2USRAoHU2F2ZVJ1bhIbLnJ1bnN0b3JlLnYxLlNhdmVSdW5SZXF1ZXN0GhwucnVuc3RvcmUudjEuU2F2ZVJ1blJlc3BvbnNlEkEKBkdldFJ1bhIaLnJ1bnN0b3JlLnYxLkdldFJ1blJlcXVlc3QaGy5ydW5zdG9yZS52MS5HZXRSdW5SZXNwb25zZRJHCghMaXN0UnVucxIcLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVxdWVzdBodLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVzcG9uc2USUAoLQXBwZW5kRXZlbnQSHy5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlcXVlc3QaIC5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlc3BvbnNlElMKDEFwcGVuZEV2ZW50cxIgLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50c1JlcXVlc3QaIS5ydW5zdG9yZS52MS5BcHBlbmRFdmVudHNSZXNwb25zZRJmChFBcHBlbmRFdmVudFN0cmVhbRIlLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVxdWVzdBomLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVzcG9uc2UoATABEk0KCkxpc3RFdmVudHMSHi5ydW5zdG9yZS52MS5MaXN0RXZlbnRzUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkxpc3RFdmVudHNSZXNwb25zZRJVCgxTdHJlYW1FdmVudHMSIC5ydW5zdG9yZS52MS5TdHJlYW1FdmVudHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuU3RyZWFtRXZlbnRzUmVzcG9uc2UwARJQCgtQdXRTbmFwc2hvdBIfLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVxdWVzdBogLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVzcG9uc2USVgoNUHV0VGFza1dyaXRlcxIhLnJ1bnN0b3JlLnYxLlB1dFRhc2tXcml0ZXNSZXF1ZXN0GiIucnVuc3RvcmUudjEuUHV0VGFza1dyaXRlc1Jlc3BvbnNlElAKC0dldFNuYXBzaG90Eh8ucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXF1ZXN0GiAucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXNwb25zZRJWCg1MaXN0U25hcHNob3RzEiEucnVuc3RvcmUudjEuTGlzdFNuYXBzaG90c1JlcXVlc3QaIi5ydW5zdG9yZS52MS5MaXN0U25hcHNob3RzUmVzcG9uc2USSgoJUmVzdW1lUnVuEh0ucnVuc3RvcmUudjEuUmVzdW1lUnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlJlc3VtZVJ1blJlc3BvbnNlElAKC0NvbXBsZXRlUnVuEh8ucnVuc3RvcmUudjEuQ29tcGxldGVSdW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuQ29tcGxldGVSdW5SZXNwb25zZRJKCglHZXRPdXRwdXQSHS5ydW5zdG9yZS52MS5HZXRPdXRwdXRSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuR2V0T3V0cHV0UmVzcG9uc2USUwoMU2VhcmNoRXZlbnRzEiAucnVuc3RvcmUudjEuU2VhcmNoRXZlbnRzUmVxdWVzdBohLnJ1bnN0b3JlLnYxLlNlYXJjaEV2ZW50c1Jlc3BvbnNlEkoKCVZlcmlmeVJ1bhIdLnJ1bnN0b3JlLnYxLlZlcmlmeVJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5WZXJpZnlSdW5SZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads, file_runstore_v1_runs, file_runstore_v1_search, file_runstore_v1_snapshots]);
 
 /**
  * SaveRunRequest is a run as it is known at birth; none of it can be changed later.
@@ -88,7 +90,7 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   externalRef?: ExternalRef | undefined;
 
   /**
-   * Versions the run is pinned to, kept as given.
+   * Versions the run is pinned to.
    * Bounds: 0..1000 items.
    *
    * @generated from field: repeated runstore.v1.ConfigRef config_refs = 8;
@@ -323,6 +325,13 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
    * @generated from field: string parent_run_id = 9;
    */
   parentRunId: string;
+
+  /**
+   * Pinned to a version of this config.
+   *
+   * @generated from field: runstore.v1.ConfigFilter config = 10;
+   */
+  config?: ConfigFilter | undefined;
 };
 
 /**
@@ -331,6 +340,52 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
  */
 export const RunFilterSchema: GenMessage<RunFilter> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 5);
+
+/**
+ * ConfigFilter selects runs by a pinned version; what is left out is not compared.
+ *
+ * @generated from message runstore.v1.ConfigFilter
+ */
+export type ConfigFilter = Message<"runstore.v1.ConfigFilter"> & {
+  /**
+   * What is pinned.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Its name within the kind.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * The version's number; 0 means any.
+   * Bounds: 0..9223372036854775807.
+   *
+   * @generated from field: int64 version = 3;
+   */
+  version: bigint;
+
+  /**
+   * The version's digest; empty means any.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string digest = 4;
+   */
+  digest: string;
+};
+
+/**
+ * Describes the message runstore.v1.ConfigFilter.
+ * Use `create(ConfigFilterSchema)` to create a new message.
+ */
+export const ConfigFilterSchema: GenMessage<ConfigFilter> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_run_service, 6);
 
 /**
  * ListRunsRequest selects a page of runs.
@@ -382,7 +437,7 @@ export type ListRunsRequest = Message<"runstore.v1.ListRunsRequest"> & {
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 6);
+  messageDesc(file_runstore_v1_run_service, 7);
 
 /**
  * ListRunsResponse is a page of runs.
@@ -410,7 +465,7 @@ export type ListRunsResponse = Message<"runstore.v1.ListRunsResponse"> & {
  * Use `create(ListRunsResponseSchema)` to create a new message.
  */
 export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 7);
+  messageDesc(file_runstore_v1_run_service, 8);
 
 /**
  * AppendEventRequest is one event for one run.
@@ -463,7 +518,7 @@ export type AppendEventRequest = Message<"runstore.v1.AppendEventRequest"> & {
  * Use `create(AppendEventRequestSchema)` to create a new message.
  */
 export const AppendEventRequestSchema: GenMessage<AppendEventRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 8);
+  messageDesc(file_runstore_v1_run_service, 9);
 
 /**
  * AppendEventResponse says where the event stands.
@@ -512,7 +567,7 @@ export type AppendEventResponse = Message<"runstore.v1.AppendEventResponse"> & {
  * Use `create(AppendEventResponseSchema)` to create a new message.
  */
 export const AppendEventResponseSchema: GenMessage<AppendEventResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 9);
+  messageDesc(file_runstore_v1_run_service, 10);
 
 /**
  * AppendEventsRequest is a batch of events for one run.
@@ -566,7 +621,7 @@ export type AppendEventsRequest = Message<"runstore.v1.AppendEventsRequest"> & {
  * Use `create(AppendEventsRequestSchema)` to create a new message.
  */
 export const AppendEventsRequestSchema: GenMessage<AppendEventsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 10);
+  messageDesc(file_runstore_v1_run_service, 11);
 
 /**
  * AppendEventsResponse says where each event stands.
@@ -594,7 +649,7 @@ export type AppendEventsResponse = Message<"runstore.v1.AppendEventsResponse"> &
  * Use `create(AppendEventsResponseSchema)` to create a new message.
  */
 export const AppendEventsResponseSchema: GenMessage<AppendEventsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 11);
+  messageDesc(file_runstore_v1_run_service, 12);
 
 /**
  * AppendEventStreamRequest is one append of the stream.
@@ -623,7 +678,7 @@ export type AppendEventStreamRequest = Message<"runstore.v1.AppendEventStreamReq
  * Use `create(AppendEventStreamRequestSchema)` to create a new message.
  */
 export const AppendEventStreamRequestSchema: GenMessage<AppendEventStreamRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 12);
+  messageDesc(file_runstore_v1_run_service, 13);
 
 /**
  * AppendEventStreamResponse answers one append of the stream.
@@ -667,7 +722,7 @@ export type AppendEventStreamResponse = Message<"runstore.v1.AppendEventStreamRe
  * Use `create(AppendEventStreamResponseSchema)` to create a new message.
  */
 export const AppendEventStreamResponseSchema: GenMessage<AppendEventStreamResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 13);
+  messageDesc(file_runstore_v1_run_service, 14);
 
 /**
  * ListEventsRequest selects a page of events.
@@ -721,7 +776,7 @@ export type ListEventsRequest = Message<"runstore.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 14);
+  messageDesc(file_runstore_v1_run_service, 15);
 
 /**
  * ListEventsResponse is a page of events.
@@ -756,7 +811,7 @@ export type ListEventsResponse = Message<"runstore.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 15);
+  messageDesc(file_runstore_v1_run_service, 16);
 
 /**
  * StreamEventsRequest says what to stream and from where.
@@ -825,7 +880,7 @@ export type StreamEventsRequest = Message<"runstore.v1.StreamEventsRequest"> & {
  * Use `create(StreamEventsRequestSchema)` to create a new message.
  */
 export const StreamEventsRequestSchema: GenMessage<StreamEventsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 16);
+  messageDesc(file_runstore_v1_run_service, 17);
 
 /**
  * StreamEventsResponse is one message of the stream. Marks travel in order with events: when one says
@@ -880,7 +935,7 @@ export type StreamEventsResponse = Message<"runstore.v1.StreamEventsResponse"> &
  * Use `create(StreamEventsResponseSchema)` to create a new message.
  */
 export const StreamEventsResponseSchema: GenMessage<StreamEventsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 17);
+  messageDesc(file_runstore_v1_run_service, 18);
 
 /**
  * An EventBatch is a piece of the stream.
@@ -901,7 +956,7 @@ export type EventBatch = Message<"runstore.v1.EventBatch"> & {
  * Use `create(EventBatchSchema)` to create a new message.
  */
 export const EventBatchSchema: GenMessage<EventBatch> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 18);
+  messageDesc(file_runstore_v1_run_service, 19);
 
 /**
  * CaughtUp marks the passage from reading back to live.
@@ -922,7 +977,7 @@ export type CaughtUp = Message<"runstore.v1.CaughtUp"> & {
  * Use `create(CaughtUpSchema)` to create a new message.
  */
 export const CaughtUpSchema: GenMessage<CaughtUp> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 19);
+  messageDesc(file_runstore_v1_run_service, 20);
 
 /**
  * Heartbeat marks progress in silence.
@@ -943,7 +998,7 @@ export type Heartbeat = Message<"runstore.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 20);
+  messageDesc(file_runstore_v1_run_service, 21);
 
 /**
  * EndOfRun marks the end of a completed run.
@@ -971,7 +1026,7 @@ export type EndOfRun = Message<"runstore.v1.EndOfRun"> & {
  * Use `create(EndOfRunSchema)` to create a new message.
  */
 export const EndOfRunSchema: GenMessage<EndOfRun> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 21);
+  messageDesc(file_runstore_v1_run_service, 22);
 
 /**
  * PutSnapshotRequest is one step of a run: its events, its task writes, and the state after it.
@@ -1048,7 +1103,7 @@ export type PutSnapshotRequest = Message<"runstore.v1.PutSnapshotRequest"> & {
  * Use `create(PutSnapshotRequestSchema)` to create a new message.
  */
 export const PutSnapshotRequestSchema: GenMessage<PutSnapshotRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 22);
+  messageDesc(file_runstore_v1_run_service, 23);
 
 /**
  * PutSnapshotResponse says what was stored.
@@ -1104,7 +1159,7 @@ export type PutSnapshotResponse = Message<"runstore.v1.PutSnapshotResponse"> & {
  * Use `create(PutSnapshotResponseSchema)` to create a new message.
  */
 export const PutSnapshotResponseSchema: GenMessage<PutSnapshotResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 23);
+  messageDesc(file_runstore_v1_run_service, 24);
 
 /**
  * PutTaskWritesRequest is a batch of task results.
@@ -1158,7 +1213,7 @@ export type PutTaskWritesRequest = Message<"runstore.v1.PutTaskWritesRequest"> &
  * Use `create(PutTaskWritesRequestSchema)` to create a new message.
  */
 export const PutTaskWritesRequestSchema: GenMessage<PutTaskWritesRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 24);
+  messageDesc(file_runstore_v1_run_service, 25);
 
 /**
  * PutTaskWritesResponse says that the results are kept.
@@ -1179,7 +1234,7 @@ export type PutTaskWritesResponse = Message<"runstore.v1.PutTaskWritesResponse">
  * Use `create(PutTaskWritesResponseSchema)` to create a new message.
  */
 export const PutTaskWritesResponseSchema: GenMessage<PutTaskWritesResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 25);
+  messageDesc(file_runstore_v1_run_service, 26);
 
 /**
  * GetSnapshotRequest chooses a snapshot.
@@ -1251,7 +1306,7 @@ export type GetSnapshotRequest = Message<"runstore.v1.GetSnapshotRequest"> & {
  * Use `create(GetSnapshotRequestSchema)` to create a new message.
  */
 export const GetSnapshotRequestSchema: GenMessage<GetSnapshotRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 26);
+  messageDesc(file_runstore_v1_run_service, 27);
 
 /**
  * GetSnapshotResponse is a snapshot in full.
@@ -1279,7 +1334,7 @@ export type GetSnapshotResponse = Message<"runstore.v1.GetSnapshotResponse"> & {
  * Use `create(GetSnapshotResponseSchema)` to create a new message.
  */
 export const GetSnapshotResponseSchema: GenMessage<GetSnapshotResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 27);
+  messageDesc(file_runstore_v1_run_service, 28);
 
 /**
  * ListSnapshotsRequest selects a page of snapshots.
@@ -1358,7 +1413,7 @@ export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> &
  * Use `create(ListSnapshotsRequestSchema)` to create a new message.
  */
 export const ListSnapshotsRequestSchema: GenMessage<ListSnapshotsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 28);
+  messageDesc(file_runstore_v1_run_service, 29);
 
 /**
  * ListSnapshotsResponse is a page of snapshots.
@@ -1386,7 +1441,7 @@ export type ListSnapshotsResponse = Message<"runstore.v1.ListSnapshotsResponse">
  * Use `create(ListSnapshotsResponseSchema)` to create a new message.
  */
 export const ListSnapshotsResponseSchema: GenMessage<ListSnapshotsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 29);
+  messageDesc(file_runstore_v1_run_service, 30);
 
 /**
  * ResumeRunRequest claims a run.
@@ -1448,7 +1503,7 @@ export type ResumeRunRequest = Message<"runstore.v1.ResumeRunRequest"> & {
  * Use `create(ResumeRunRequestSchema)` to create a new message.
  */
 export const ResumeRunRequestSchema: GenMessage<ResumeRunRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 30);
+  messageDesc(file_runstore_v1_run_service, 31);
 
 /**
  * ResumeRunResponse is what the new writer needs.
@@ -1519,7 +1574,7 @@ export type ResumeRunResponse = Message<"runstore.v1.ResumeRunResponse"> & {
  * Use `create(ResumeRunResponseSchema)` to create a new message.
  */
 export const ResumeRunResponseSchema: GenMessage<ResumeRunResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 31);
+  messageDesc(file_runstore_v1_run_service, 32);
 
 /**
  * CompleteRunRequest ends a run.
@@ -1595,7 +1650,7 @@ export type CompleteRunRequest = Message<"runstore.v1.CompleteRunRequest"> & {
  * Use `create(CompleteRunRequestSchema)` to create a new message.
  */
 export const CompleteRunRequestSchema: GenMessage<CompleteRunRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 32);
+  messageDesc(file_runstore_v1_run_service, 33);
 
 /**
  * CompleteRunResponse says how the run stands.
@@ -1644,7 +1699,7 @@ export type CompleteRunResponse = Message<"runstore.v1.CompleteRunResponse"> & {
  * Use `create(CompleteRunResponseSchema)` to create a new message.
  */
 export const CompleteRunResponseSchema: GenMessage<CompleteRunResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 33);
+  messageDesc(file_runstore_v1_run_service, 34);
 
 /**
  * GetOutputRequest chooses an output.
@@ -1682,7 +1737,7 @@ export type GetOutputRequest = Message<"runstore.v1.GetOutputRequest"> & {
  * Use `create(GetOutputRequestSchema)` to create a new message.
  */
 export const GetOutputRequestSchema: GenMessage<GetOutputRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 34);
+  messageDesc(file_runstore_v1_run_service, 35);
 
 /**
  * GetOutputResponse is the output.
@@ -1703,7 +1758,7 @@ export type GetOutputResponse = Message<"runstore.v1.GetOutputResponse"> & {
  * Use `create(GetOutputResponseSchema)` to create a new message.
  */
 export const GetOutputResponseSchema: GenMessage<GetOutputResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 35);
+  messageDesc(file_runstore_v1_run_service, 36);
 
 /**
  * VerifyRunRequest names a run to verify.
@@ -1750,7 +1805,7 @@ export type VerifyRunRequest = Message<"runstore.v1.VerifyRunRequest"> & {
  * Use `create(VerifyRunRequestSchema)` to create a new message.
  */
 export const VerifyRunRequestSchema: GenMessage<VerifyRunRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 36);
+  messageDesc(file_runstore_v1_run_service, 37);
 
 /**
  * ChainBreak is the first place where the stored run and its hashes disagree.
@@ -1778,7 +1833,7 @@ export type ChainBreak = Message<"runstore.v1.ChainBreak"> & {
  * Use `create(ChainBreakSchema)` to create a new message.
  */
 export const ChainBreakSchema: GenMessage<ChainBreak> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 37);
+  messageDesc(file_runstore_v1_run_service, 38);
 
 /**
  * VerifyRunResponse is the verdict.
@@ -1834,7 +1889,7 @@ export type VerifyRunResponse = Message<"runstore.v1.VerifyRunResponse"> & {
  * Use `create(VerifyRunResponseSchema)` to create a new message.
  */
 export const VerifyRunResponseSchema: GenMessage<VerifyRunResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 38);
+  messageDesc(file_runstore_v1_run_service, 39);
 
 /**
  * RunOrder is the order of ListRuns.
@@ -1894,7 +1949,10 @@ export const RunService: GenService<{
   /**
    * SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
    * same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-   * unknown parent is RUN_NOT_FOUND.
+   * unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
+   * request again returns the run with its first pins, wherever labels point since. One that cannot
+   * be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
+   * a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.RunService.SaveRun
    */
@@ -2064,6 +2122,18 @@ export const RunService: GenService<{
     methodKind: "unary";
     input: typeof GetOutputRequestSchema;
     output: typeof GetOutputResponseSchema;
+  },
+  /**
+   * SearchEvents finds events of the project by the words in their payloads. Events become searchable
+   * in the order of the feed, a moment after they are published; `min_position` and `after` wait for
+   * that, and answer SEARCH_BEHIND when it takes too long.
+   *
+   * @generated from rpc runstore.v1.RunService.SearchEvents
+   */
+  searchEvents: {
+    methodKind: "unary";
+    input: typeof SearchEventsRequestSchema;
+    output: typeof SearchEventsResponseSchema;
   },
   /**
    * VerifyRun recomputes the hash chain from the stored fields and says where it breaks first.

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/runs.proto.
  */
 export const file_runstore_v1_runs: GenFile = /*@__PURE__*/
-  fileDesc("ChZydW5zdG9yZS92MS9ydW5zLnByb3RvEgtydW5zdG9yZS52MSKMBQoDUnVuEg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRIsCgZsYWJlbHMYCiADKAsyHC5ydW5zdG9yZS52MS5SdW4uTGFiZWxzRW50cnkSJgoGc3RhdHVzGAsgASgOMhYucnVuc3RvcmUudjEuUnVuU3RhdHVzEhAKCGxhc3Rfc2VxGAwgASgDEhQKDHdyaXRlcl9lcG9jaBgNIAEoAxIhCgV1c2FnZRgOIAEoCzISLnJ1bnN0b3JlLnYxLlVzYWdlEi4KCmNyZWF0ZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoHb3V0Y29tZRgSIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUSEQoJbGFzdF9oYXNoGBMgASgMGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSwoLRXh0ZXJuYWxSZWYSDgoGc3lzdGVtGAEgASgJEgoKAmlkGAIgASgJEgsKA3VybBgDIAEoCRITCgtvd25zX3N0YXR1cxgEIAEoCCJICglDb25maWdSZWYSDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAMSDgoGZGlnZXN0GAQgASgJKroBCglSdW5TdGF0dXMSGgoWUlVOX1NUQVRVU19VTlNQRUNJRklFRBAAEhYKElJVTl9TVEFUVVNfUlVOTklORxABEhUKEVJVTl9TVEFUVVNfUEFVU0VEEAISGAoUUlVOX1NUQVRVU19TVUNDRUVERUQQAxIVChFSVU5fU1RBVFVTX0ZBSUxFRBAEEhgKFFJVTl9TVEFUVVNfQ0FOQ0VMTEVEEAUSFwoTUlVOX1NUQVRVU19FWFRFUk5BTBAGYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads]);
+  fileDesc("ChZydW5zdG9yZS92MS9ydW5zLnByb3RvEgtydW5zdG9yZS52MSKMBQoDUnVuEg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRIsCgZsYWJlbHMYCiADKAsyHC5ydW5zdG9yZS52MS5SdW4uTGFiZWxzRW50cnkSJgoGc3RhdHVzGAsgASgOMhYucnVuc3RvcmUudjEuUnVuU3RhdHVzEhAKCGxhc3Rfc2VxGAwgASgDEhQKDHdyaXRlcl9lcG9jaBgNIAEoAxIhCgV1c2FnZRgOIAEoCzISLnJ1bnN0b3JlLnYxLlVzYWdlEi4KCmNyZWF0ZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoHb3V0Y29tZRgSIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUSEQoJbGFzdF9oYXNoGBMgASgMGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSwoLRXh0ZXJuYWxSZWYSDgoGc3lzdGVtGAEgASgJEgoKAmlkGAIgASgJEgsKA3VybBgDIAEoCRITCgtvd25zX3N0YXR1cxgEIAEoCCJXCglDb25maWdSZWYSDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAMSDgoGZGlnZXN0GAQgASgJEg0KBWxhYmVsGAUgASgJKroBCglSdW5TdGF0dXMSGgoWUlVOX1NUQVRVU19VTlNQRUNJRklFRBAAEhYKElJVTl9TVEFUVVNfUlVOTklORxABEhUKEVJVTl9TVEFUVVNfUEFVU0VEEAISGAoUUlVOX1NUQVRVU19TVUNDRUVERUQQAxIVChFSVU5fU1RBVFVTX0ZBSUxFRBAEEhgKFFJVTl9TVEFUVVNfQ0FOQ0VMTEVEEAUSFwoTUlVOX1NUQVRVU19FWFRFUk5BTBAGYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads]);
 
 /**
  * A Run is one execution of a plan, identified by project and run_id.
@@ -215,6 +215,10 @@ export const ExternalRefSchema: GenMessage<ExternalRef> = /*@__PURE__*/
 /**
  * A ConfigRef pins one immutable version of a prompt, tool, agent or evaluator.
  *
+ * SaveRun takes a version by number, by digest, by both, or by a label, and resolves it against the
+ * project's configs; the run keeps number and digest. A reference with both that this project's
+ * configs do not know is kept as given: it pins a config that is kept elsewhere.
+ *
  * @generated from message runstore.v1.ConfigRef
  */
 export type ConfigRef = Message<"runstore.v1.ConfigRef"> & {
@@ -235,20 +239,30 @@ export type ConfigRef = Message<"runstore.v1.ConfigRef"> & {
   name: string;
 
   /**
-   * The version's number.
-   * Bounds: 1..9223372036854775807.
+   * The version's number. May be left out (0) where a digest or a label says which version.
+   * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 version = 3;
    */
   version: bigint;
 
   /**
-   * The version's content digest, for instance "sha256:4e0a...".
-   * Bounds: 1..200 characters.
+   * The version's content digest, for instance "sha256:4e0a...". May be left out where a number or a
+   * label says which version.
+   * Bounds: 0..200 characters.
    *
    * @generated from field: string digest = 4;
    */
   digest: string;
+
+  /**
+   * Pins the version this label points to when the run is saved; number and digest must be left out.
+   * Never returned.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string label = 5;
+   */
+  label: string;
 };
 
 /**

@@ -1,0 +1,186 @@
+"""What a step's result must be, and how results of different clients are made comparable.
+
+Pure functions over what the runners write; README.md defines the words.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from hashlib import sha256
+from typing import Any
+
+Json = dict[str, Any]
+
+MOST_INLINE_BYTES = 4096
+MOST_SHOWN = 300
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+# What only the server's clock makes; `occurred_at` is the caller's own.
+_TIMES = frozenset(
+    {"completed_at", "committed_at", "created_at", "published_at", "recorded_at", "updated_at"}
+)
+_HASHES = frozenset({"content_hash", "hash", "last_hash"})
+# Positions count the events of all projects of the database.
+_POSITIONS = frozenset({"indexed_position", "last_position", "next_position"})
+
+
+def cases(file: Json) -> dict[str, tuple[Json, Any]]:
+    """Each scenario by its name, once for each payload where it says so, with what is bound."""
+    found = {}
+    for scenario in file["scenarios"]:
+        bound = file["payloads"] if scenario.get("each") == "payloads" else {"": None}
+        for case, payload in bound.items():
+            name = f"{scenario['name']}: {case}" if case else scenario["name"]
+            found[name] = scenario, payload
+    return found
+
+
+def problems(scenario: Json, seen: list[Json], known: Json) -> list[str]:
+    """What is not as the scenario says; `known` are the values that references may name."""
+    if len(seen) != len(scenario["steps"]):
+        return [f"{len(seen)} of {len(scenario['steps'])} steps were done"]
+    found = []
+    for number, (step, done) in enumerate(zip(scenario["steps"], seen, strict=True), start=1):
+        if "as" in step:
+            known[step["as"]] = done.get("result")
+        found += [f"step {number} ({step['do']}): {each}" for each in _step(step, done, known)]
+    return found
+
+
+def _step(step: Json, done: Json, known: Json) -> list[str]:
+    wanted = "error" if "error" in step else "result"
+    if wanted not in done:
+        return [f"expected {'an error' if wanted == 'error' else 'a result'}, got {_short(done)}"]
+    if wanted == "result":
+        return _differences(step.get("expect", {}), done["result"], known, "result")
+    error = dict(done["error"])
+    expected = dict(step["error"])
+    if "fields" in expected:
+        error["fields"] = [each["field"] for each in error.get("violations", [])]
+    return _differences(expected, error, known, "error")
+
+
+def _differences(expected: Any, seen: Any, known: Json, path: str) -> list[str]:
+    if isinstance(expected, dict):
+        if "match" in expected:
+            return _unmatched(expected["match"], seen, path)
+        if "sameAs" in expected:
+            wanted = _shown(_referred(expected["sameAs"], known))
+            return [] if wanted == seen else [f"{path}: {_short(seen)} is not {_short(wanted)}"]
+        if "counts" in expected:
+            return _miscounted(expected, seen, path)
+        if not isinstance(seen, dict):
+            return [f"{path}: expected an object, got {_short(seen)}"]
+        return [
+            problem
+            for name, each in expected.items()
+            for problem in _differences(each, seen.get(name), known, f"{path}.{name}")
+        ]
+    if isinstance(expected, list):
+        if not isinstance(seen, list) or len(seen) != len(expected):
+            return [f"{path}: expected {len(expected)} items, got {_short(seen)}"]
+        return [
+            problem
+            for place, (want, got) in enumerate(zip(expected, seen, strict=True))
+            for problem in _differences(want, got, known, f"{path}[{place}]")
+        ]
+    if type(expected) is not type(seen) or expected != seen:
+        return [f"{path}: expected {_short(expected)}, got {_short(seen)}"]
+    return []
+
+
+def _unmatched(word: str, seen: Any, path: str) -> list[str]:
+    text = seen if isinstance(seen, str) else ""
+    is_right = {
+        "any": seen is not None,
+        "absent": seen is None,
+        "number": isinstance(seen, int) and not isinstance(seen, bool),
+        "hex64": bool(_HEX64.fullmatch(text)),
+        "time": bool(_TIME.fullmatch(text)),
+        "uuid": bool(_UUID.fullmatch(text)),
+    }[word]
+    return [] if is_right else [f"{path}: {_short(seen)} is not {word}"]
+
+
+def _miscounted(expected: Json, seen: Any, path: str) -> list[str]:
+    steps = expected["counts"].split(".")
+    found = []
+    for item in seen or []:
+        for step in steps:
+            item = item.get(step) if isinstance(item, dict) else None  # noqa: PLW2901 - walked down
+        if item is not None:
+            found.append(item)
+    wanted = list(range(expected["from"], expected["to"] + 1))
+    return [] if found == wanted else [f"{path}: {_short(found)} does not count {_short(wanted)}"]
+
+
+def _referred(reference: str, known: Json) -> Any:
+    name, *path = reference.removeprefix("$").split(".")
+    try:
+        found = known[name]
+        for part in path:
+            found = found[int(part)] if isinstance(found, list) else found[part]
+    except (IndexError, KeyError, TypeError):
+        return f"what {reference} stands for: it was not returned"
+    return found
+
+
+def _shown(value: Any) -> Any:
+    """A payload as it was spelled, as the runners show what they read back."""
+    if not isinstance(value, dict) or not ({"json", "base64"} & value.keys()):
+        return value
+    is_json = "json" in value
+    text = value.get("json")
+    if isinstance(text, dict):
+        text = "".join(piece * times for piece, times in text["repeat"])
+    data = text.encode() if is_json else base64.b64decode(value["base64"])
+    rest = {name: each for name, each in value.items() if name == "content_type"}
+    if len(data) <= MOST_INLINE_BYTES:
+        return rest | ({"json": text} if is_json else {"base64": value["base64"]})
+    digest = sha256(data).hexdigest()
+    return rest | {"is_json": is_json, "sha256": digest, "size": len(data)}
+
+
+def normalised(steps: list[Json], project: str) -> list[Json]:
+    """The results with a stable name for each value that the server, the clock or chance made.
+
+    Equal values have equal names, so that what was the same stays the same.
+    """
+    names: dict[str, str] = {}
+
+    def name(kind: str, value: str) -> str:
+        return names.setdefault(value, f"<{kind} {len(names) + 1}>")
+
+    def of(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {each: of(each, value[each]) for each in sorted(value)}
+        if isinstance(value, list):
+            return [of(key, each) for each in value]
+        if key in _POSITIONS:
+            return "<position>"
+        if key == "position":
+            return name("position", f"position {value}") if value else value
+        if key in _TIMES:
+            return "<time>"  # events of one batch share it, or do not
+        if key in _HASHES:
+            return name("hash", value)
+        if isinstance(value, str):
+            return _UUID.sub(
+                lambda found: name("id", found[0]), value.replace(project, "<project>")
+            )
+        return value
+
+    return [of("", step) for step in steps]
+
+
+def written(results: dict[str, list[Json]]) -> str:
+    return json.dumps(results, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

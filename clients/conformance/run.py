@@ -1,0 +1,240 @@
+"""Proves that the clients in Python, Go and TypeScript do the same: README.md.
+
+python clients/conformance/run.py [--client NAME ...] [--results FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jsonschema
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(HERE)]
+
+from checking import cases, normalised, problems, written  # noqa: E402 - found by the path above
+from database import provided_database  # noqa: E402
+from e2e.servers import ServerProcess  # noqa: E402
+from runstore_migrations import schema  # noqa: E402
+from runstore_storage.engine import connect  # noqa: E402
+
+SCENARIOS = HERE / "scenarios.json"
+GO = ROOT / "clients" / "go"
+TYPESCRIPT = ROOT / "clients" / "typescript"
+TIME_LIMIT_SECONDS = 300
+Results = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client under test: the programs it needs, how its runner is made and started."""
+
+    name: str
+    needs: tuple[str, ...]
+    make: tuple[tuple[str, ...], ...]
+    start: tuple[str, ...]
+    folder: Path
+
+
+CLIENTS = (
+    Client("python", (), (), (sys.executable, str(HERE / "python_runner.py")), ROOT),
+    Client(
+        "go",
+        ("go",),
+        (("go", "build", "-o", ".bin/conformance", "./cmd/conformance"),),
+        (str(GO / ".bin" / "conformance"),),
+        GO,
+    ),
+    Client(
+        "typescript",
+        ("node", "npm"),
+        (("npm", "run", "--silent", "conformance:build"),),
+        ("node", str(TYPESCRIPT / ".conformance" / "conformance" / "runner.js")),
+        TYPESCRIPT,
+    ),
+)
+
+
+@contextmanager
+def database() -> Iterator[dict[str, str]]:
+    """The settings of a server on a migrated schema, which goes afterwards."""
+    name = f"runstore_conformance_{os.getpid()}"
+    with provided_database() as url:
+        asyncio.run(schema.upgrade(url, name))
+        try:
+            yield {"RUNSTORE_DATABASE_URL": url, "RUNSTORE_DB_SCHEMA": name}
+        finally:
+            asyncio.run(_drop(url, name))
+
+
+async def _drop(url: str, name: str) -> None:
+    conn = await connect(url, schema=name, name="conformance")
+    await conn.execute(f"DROP SCHEMA {name} CASCADE")
+    await conn.close()
+
+
+@contextmanager
+def controlled(server: ServerProcess) -> Iterator[str]:
+    """The address at which a runner has the server restarted: POST /restart?signal=SIGKILL."""
+
+    class Control(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            [signal] = parse_qs(urlsplit(self.path).query)["signal"]
+            stop: dict[str, Callable[[], object]] = {
+                "SIGTERM": server.stop,
+                "SIGKILL": server.kill,
+            }
+            stop[signal]()
+            server.start()
+            server.wait_until_serving()
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the table is what is printed."""
+
+    control = ThreadingHTTPServer(("127.0.0.1", 0), Control)
+    thread = threading.Thread(target=control.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{control.server_port}"
+    finally:
+        control.shutdown()
+        thread.join()
+        control.server_close()
+
+
+def present(client: Client) -> bool:
+    """Whether its tools are installed; in CI they have to be."""
+    missing = [each for each in client.needs if not shutil.which(each)]
+    if not missing:
+        return True
+    said = f"{client.name}: {' and '.join(missing)} not on the PATH"
+    if os.environ.get("CI") == "true":
+        sys.exit(f"{said}; CI checks every client")
+    print(f"{said}: SKIPPED", file=sys.stderr)
+    return False
+
+
+def made(client: Client) -> Client:
+    for command in client.make:
+        subprocess.run(command, cwd=client.folder, check=True)
+    return client
+
+
+def run(client: Client, server: ServerProcess, control: str, project: str, file: Path) -> str:
+    """Let a runner write its results; return what went wrong with it as a whole."""
+    command = [
+        *client.start,
+        *("--target", server.target, "--control", control, "--project", project),
+        *("--scenarios", str(SCENARIOS), "--results", str(file)),
+    ]
+    try:
+        done = subprocess.run(command, cwd=client.folder, check=False, timeout=TIME_LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"did not end within {TIME_LIMIT_SECONDS} seconds"
+    return f"ended with {done.returncode}" if done.returncode else ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 when every client does what every scenario says, and all of them the same."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [each.name for each in CLIENTS]
+    parser.add_argument("--client", action="append", choices=names, help="only these")
+    parser.add_argument("--results", type=Path, help="keep the results in this folder")
+    given = parser.parse_args(arguments)
+    file = json.loads(SCENARIOS.read_text())
+    jsonschema.validate(file, json.loads((HERE / "scenarios.schema.json").read_text()))
+    clients = [each for each in CLIENTS if each.name in (given.client or names) and present(each)]
+    with ExitStack() as stack:
+        folder = given.results or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        for client in clients:
+            made(client)
+        settings = stack.enter_context(database())
+        log = folder / "server.log"
+        server = ServerProcess(log, settings | {"RUNSTORE_LOG_FORMAT": "json"})
+        server.start()
+        stack.callback(server.stop)
+        server.wait_until_serving()
+        control = stack.enter_context(controlled(server))
+        found: dict[str, dict[str, list[str]]] = {}
+        texts: dict[str, Results] = {}
+        for client in clients:
+            raw = folder / f"{client.name}.raw.json"
+            project = f"conformance/{client.name}"
+            broken = run(client, server, control, project, raw)
+            results: Results = {} if broken else json.loads(raw.read_text())
+            found[client.name], texts[client.name] = judged(file, results, project, broken)
+            (folder / f"{client.name}.json").write_text(written(texts[client.name]))
+    return report(file, found, texts)
+
+
+def judged(
+    file: dict[str, Any], results: Results, project: str, broken: str
+) -> tuple[dict[str, list[str]], Results]:
+    """What is wrong by scenario, and the results made comparable."""
+    found: dict[str, list[str]] = {}
+    comparable: Results = {}
+    for number, (name, (scenario, payload)) in enumerate(cases(file).items()):
+        own = f"{project}/{number}"
+        seen = results.get(name, [])
+        known = {"project": own, "payload": payload}
+        found[name] = [f"the runner {broken}"] if broken else problems(scenario, seen, known)
+        comparable[name] = normalised(seen, own)
+    return found, comparable
+
+
+def report(
+    file: dict[str, Any], found: dict[str, dict[str, list[str]]], texts: dict[str, Results]
+) -> int:
+    """Print the table, and what is wrong under it."""
+    names = list(cases(file))
+    width = max(len(name) for name in names)
+    print(f"{'scenario':{width}}  {'  '.join(f'{each:10}' for each in found)}  same")
+    wrong = []
+    for name in names:
+        shown = {client: "FAILED" if each[name] else "ok" for client, each in found.items()}
+        same = len({written({name: each[name]}) for each in texts.values()}) <= 1
+        row = "  ".join(f"{each:10}" for each in shown.values())
+        print(f"{name:{width}}  {row}  {'yes' if same else 'NO'}")
+        wrong += [f"{name}: {who}: {what}" for who in found for what in found[who][name]]
+        wrong += [] if same else [f"{name}: {line}" for line in unlike(name, texts)]
+    for line in wrong:
+        print(line)
+    print(f"{len(names)} scenarios, {len(found)} clients, {len(wrong)} problems")
+    return 1 if wrong or not found else 0
+
+
+def unlike(name: str, texts: dict[str, Results]) -> Iterator[str]:
+    """The first line in which the results of two clients differ."""
+    (first, one), *others = texts.items()
+    for other, two in others:
+        lines = [written({name: each[name]}).splitlines() for each in (one, two)]
+        for left, right in zip(*lines, strict=False):
+            if left != right:
+                yield f"{first} has {left.strip()[:200]}, {other} {right.strip()[:200]}"
+                break
+        else:
+            if len(lines[0]) != len(lines[1]):
+                yield f"{first} has more or fewer lines than {other}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,401 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/runstore/runstore/clients/go"
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+)
+
+const (
+	heartbeat   = time.Second
+	longestWait = 2 * time.Minute
+)
+
+// runner executes the steps of one scenario.
+type runner struct {
+	client  *runstore.Client
+	control string
+	watches map[string]*watch
+}
+
+// fields are a result that is put together here.
+type fields = map[string]any
+
+var operations = map[string]func(*runner, context.Context, *arguments) (any, error){
+	"save_run":        (*runner).saveRun,
+	"get_run":         func(r *runner, ctx context.Context, a *arguments) (any, error) { return r.run(a).Get(ctx) },
+	"list_runs":       (*runner).listRuns,
+	"append":          (*runner).append,
+	"append_many":     (*runner).appendMany,
+	"pipeline":        (*runner).pipeline,
+	"put_snapshot":    (*runner).putSnapshot,
+	"put_task_writes": (*runner).putTaskWrites,
+	"get_snapshot":    (*runner).getSnapshot,
+	"list_snapshots":  (*runner).listSnapshots,
+	"resume":          (*runner).resume,
+	"complete":        (*runner).complete,
+	"get_output": func(r *runner, ctx context.Context, a *arguments) (any, error) {
+		return r.run(a).GetOutputRevision(ctx, a.Revision)
+	},
+	"list_events": func(r *runner, ctx context.Context, a *arguments) (any, error) {
+		return r.run(a).ListEventPage(ctx, runstore.ListEventsOptions{
+			FromSeq: a.FromSeq, PageSize: a.PageSize, Filter: a.filter(),
+		})
+	},
+	"stream": (*runner).stream,
+	"verify": func(r *runner, ctx context.Context, a *arguments) (any, error) {
+		return r.run(a).Verify(ctx)
+	},
+	"watch":          (*runner).startWatch,
+	"watch_until":    (*runner).watchUntil,
+	"watch_end":      (*runner).watchEnd,
+	"restart_server": (*runner).restartServer,
+	"feed_read": func(r *runner, ctx context.Context, a *arguments) (any, error) {
+		return r.client.Feed().Read(ctx, runstore.ReadFeedOptions{
+			FromPosition: a.FromPosition, PageSize: a.PageSize, Filter: a.feedFilter(),
+		})
+	},
+	"feed_follow": (*runner).feedFollow,
+	"feed_commit": func(r *runner, ctx context.Context, a *arguments) (any, error) {
+		return r.client.Feed().Commit(ctx, a.Consumer, a.Position)
+	},
+	"feed_reset": func(r *runner, ctx context.Context, a *arguments) (any, error) {
+		return r.client.Feed().Reset(ctx, a.Consumer, a.Position)
+	},
+	"feed_consumer": func(r *runner, ctx context.Context, a *arguments) (any, error) {
+		return r.client.Feed().Consumer(ctx, a.Consumer)
+	},
+	"feed_consumers": func(r *runner, ctx context.Context, _ *arguments) (any, error) {
+		return listed("consumers", r.client.Feed().Consumers(ctx))
+	},
+	"search": (*runner).search,
+}
+
+// run is the handle that a step writes with.
+func (r *runner) run(a *arguments) *runstore.Run {
+	run := r.client.Run(a.RunID)
+	if a.WriterEpoch != nil {
+		run = run.WithWriterEpoch(*a.WriterEpoch)
+	}
+	if a.ExpectedSeq != nil {
+		run = run.WithExpectedSeq(*a.ExpectedSeq)
+	}
+	return run
+}
+
+func (r *runner) saveRun(ctx context.Context, a *arguments) (any, error) {
+	saved := runstore.NewRun{
+		RunID: a.RunID, Objective: a.Objective, PlanID: a.PlanID, Plan: a.Plan.Payload,
+		ParentRunID: a.ParentRunID, Tags: a.Tags, Labels: a.Labels,
+		ConfigRefs: mapped(a.ConfigRefs, func(ref configRef) runstore.ConfigRef {
+			return runstore.ConfigRef(ref)
+		}),
+	}
+	if a.ExternalRef != nil {
+		ref := runstore.ExternalRef(*a.ExternalRef)
+		saved.ExternalRef = &ref
+	}
+	if a.Completion != nil {
+		end := a.Completion.value()
+		saved.Completion = &end
+	}
+	run, err := r.client.SaveRun(ctx, saved)
+	if err != nil {
+		return nil, err
+	}
+	epoch, _ := run.WriterEpoch()
+	return fields{"run_id": run.ID(), "writer_epoch": epoch}, nil
+}
+
+func (r *runner) listRuns(ctx context.Context, a *arguments) (any, error) {
+	return listed("runs", r.client.ListRuns(ctx, runstore.RunsOptions{
+		Statuses: mapped(a.Statuses, func(name string) runstore.RunStatus {
+			return runstore.RunStatus(runstorev1.RunStatus_value["RUN_STATUS_"+name])
+		}),
+		Tags: a.Tags, Labels: a.Labels, PlanID: a.PlanID, Model: a.Model, Tool: a.Tool,
+		ParentRunID: a.ParentRunID, OldestFirst: a.OldestFirst,
+	}))
+}
+
+func (r *runner) append(ctx context.Context, a *arguments) (any, error) {
+	appended, err := r.run(a).Append(ctx, a.Event.value())
+	if err != nil {
+		return nil, err
+	}
+	return appended[0], nil
+}
+
+func (r *runner) appendMany(ctx context.Context, a *arguments) (any, error) {
+	appended, err := r.run(a).Append(ctx, a.batch()...)
+	return fields{"events": appended}, err
+}
+
+func (r *runner) pipeline(ctx context.Context, a *arguments) (any, error) {
+	appender := r.client.Appender(ctx, runstore.AppenderOptions{Window: a.Window})
+	var sent []*runstore.Pending
+	for _, each := range a.batch() {
+		pending, err := appender.Append(ctx, r.run(a), each)
+		if err != nil {
+			return nil, err
+		}
+		sent = append(sent, pending)
+	}
+	if err := appender.Close(); err != nil {
+		return nil, err
+	}
+	var appended []runstore.Appended
+	for _, pending := range sent {
+		answer, err := pending.Wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		appended = append(appended, answer)
+	}
+	return fields{"events": appended}, nil
+}
+
+func (r *runner) putSnapshot(ctx context.Context, a *arguments) (any, error) {
+	return r.run(a).PutSnapshot(ctx, a.Snapshot.value(),
+		runstore.WithEvents(a.batch()...),
+		runstore.WithTaskWrites(mapped(a.TaskWrites, taskWrite.value)...),
+	)
+}
+
+func (r *runner) putTaskWrites(ctx context.Context, a *arguments) (any, error) {
+	writes := mapped(a.Writes, taskWrite.value)
+	deduplicated, err := r.run(a).PutTaskWritesIn(ctx, a.namespace(), writes...)
+	return fields{"deduplicated": deduplicated}, err
+}
+
+func (a *arguments) namespace() string {
+	if a.Namespace == nil {
+		return ""
+	}
+	return *a.Namespace
+}
+
+func (r *runner) getSnapshot(ctx context.Context, a *arguments) (any, error) {
+	which := runstore.LatestSnapshot()
+	switch {
+	case a.SnapshotID != nil:
+		which = runstore.SnapshotByID(*a.SnapshotID)
+	case a.PlanVersionID != nil:
+		which = runstore.SnapshotOfPlan(*a.PlanVersionID)
+	case a.AtSeq != nil:
+		which = runstore.SnapshotAtSeq(*a.AtSeq)
+	}
+	return r.run(a).GetSnapshot(ctx, which.In(a.namespace()))
+}
+
+func (r *runner) listSnapshots(ctx context.Context, a *arguments) (any, error) {
+	return listed("snapshots", r.run(a).ListSnapshots(ctx, runstore.SnapshotsOptions{
+		Namespace: a.Namespace, Metadata: a.Metadata.Payload, WithParts: a.WithParts,
+	}))
+}
+
+func (r *runner) resume(ctx context.Context, a *arguments) (any, error) {
+	resumed, err := r.run(a).Resume(ctx, runstore.ResumeOptions{
+		Actor: a.Actor, Namespace: a.namespace(), RequestID: a.RequestID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	result, err := listed("events", resumed.Events(ctx))
+	if err != nil {
+		return nil, err
+	}
+	result["writer_epoch"] = resumed.WriterEpoch
+	result["deduplicated"] = resumed.Deduplicated
+	result["run"] = resumed.Info
+	result["pending_node_ids"] = resumed.PendingNodeIDs
+	result["task_writes"] = resumed.TaskWrites
+	if resumed.Snapshot != nil {
+		result["snapshot_id"] = resumed.Snapshot.SnapshotID
+	}
+	return result, nil
+}
+
+func (r *runner) complete(ctx context.Context, a *arguments) (any, error) {
+	end := completion{
+		Outcome: a.Outcome, Output: a.Output, Events: a.Events, FinalSnapshot: a.FinalSnapshot,
+	}
+	return r.run(a).Complete(ctx, end.value())
+}
+
+func (a *arguments) filter() runstore.EventFilter {
+	return runstore.EventFilter{Types: a.Types, NodeIDs: a.NodeIDs, Tags: a.Tags}
+}
+
+func (a *arguments) feedFilter() runstore.FeedFilter {
+	return runstore.FeedFilter{Types: a.Types, Tags: a.Tags, Labels: a.Labels}
+}
+
+func (r *runner) items(
+	ctx context.Context, a *arguments, follow bool,
+) iter.Seq2[runstore.StreamItem, error] {
+	return r.run(a).Stream(ctx, runstore.EventsOptions{
+		FromSeq: a.FromSeq, Follow: follow, Filter: a.filter(), Heartbeat: heartbeat,
+	})
+}
+
+// shown is what a runner keeps of a stream: the marks come when they come.
+func shown(item runstore.StreamItem) any {
+	switch item := item.(type) {
+	case *runstore.Event:
+		return fields{"event": item}
+	case runstore.EndOfRun:
+		return fields{"end_of_run": item}
+	}
+	return nil
+}
+
+func (r *runner) stream(ctx context.Context, a *arguments) (any, error) {
+	var items []any
+	for item, err := range r.items(ctx, a, a.Follow) {
+		if err != nil {
+			return nil, err
+		}
+		if kept := shown(item); kept != nil {
+			items = append(items, kept)
+		}
+	}
+	return fields{"items": items}, nil
+}
+
+// watch is a stream that is followed beside the steps.
+type watch struct {
+	mutex sync.Mutex
+	items []any
+	grown chan struct{}
+	ended chan error
+}
+
+func (r *runner) startWatch(ctx context.Context, a *arguments) (any, error) {
+	w := &watch{grown: make(chan struct{}, 1), ended: make(chan error, 1)}
+	if r.watches == nil {
+		r.watches = map[string]*watch{}
+	}
+	r.watches[a.Watch] = w
+	go func() { w.ended <- w.work(r.items(ctx, a, true)) }()
+	return fields{}, nil
+}
+
+func (w *watch) work(items iter.Seq2[runstore.StreamItem, error]) error {
+	for item, err := range items {
+		if err != nil {
+			return err
+		}
+		if kept := shown(item); kept != nil {
+			w.mutex.Lock()
+			w.items = append(w.items, kept)
+			w.mutex.Unlock()
+			select {
+			case w.grown <- struct{}{}:
+			default:
+			}
+		}
+	}
+	return nil
+}
+
+func (w *watch) count() int {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return len(w.items)
+}
+
+func (r *runner) watchUntil(_ context.Context, a *arguments) (any, error) {
+	w, limit := r.watches[a.Watch], time.After(longestWait)
+	for w.count() < a.Count {
+		select {
+		case <-w.grown:
+		case err := <-w.ended:
+			return nil, fmt.Errorf("the stream ended early: %w", err)
+		case <-limit:
+			return nil, fmt.Errorf("only %d items came", w.count())
+		}
+	}
+	return fields{}, nil
+}
+
+func (r *runner) watchEnd(_ context.Context, a *arguments) (any, error) {
+	w := r.watches[a.Watch]
+	select {
+	case err := <-w.ended:
+		return fields{"items": w.items}, err
+	case <-time.After(longestWait):
+		return nil, fmt.Errorf("the stream did not end after %d items", w.count())
+	}
+}
+
+func (r *runner) restartServer(_ context.Context, a *arguments) (any, error) {
+	answer, err := http.Post(r.control+"/restart?signal="+a.Signal, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= http.StatusBadRequest {
+		return nil, fmt.Errorf("the server was not restarted: %s", answer.Status)
+	}
+	return fields{}, nil
+}
+
+func (r *runner) feedFollow(ctx context.Context, a *arguments) (any, error) {
+	var entries []*runstore.FeedEntry
+	for entry, err := range r.client.Feed().Entries(ctx, runstore.FollowFeedOptions{
+		FromPosition: a.FromPosition, Consumer: a.Consumer, Filter: a.feedFilter(),
+		Heartbeat: heartbeat,
+	}) {
+		if err != nil {
+			return nil, err
+		}
+		if entries = append(entries, entry); len(entries) == a.Count {
+			break
+		}
+	}
+	return fields{"entries": entries}, nil
+}
+
+func (r *runner) search(ctx context.Context, a *arguments) (any, error) {
+	options := runstore.SearchOptions{
+		RunIDs: a.RunIDs, Types: a.Types, NodeIDs: a.NodeIDs, Tags: a.Tags, Model: a.Model,
+		Tool: a.Tool, NewestFirst: a.NewestFirst, WithEvents: a.WithEvents,
+		MinPosition: a.MinPosition, PageSize: a.PageSize,
+	}
+	if a.After != nil {
+		options.After = &runstore.EventPlace{RunID: a.After.RunID, Seq: a.After.Seq}
+	}
+	if a.WaitSeconds != nil {
+		options.Wait = time.Duration(*a.WaitSeconds * float64(time.Second))
+		options.NoWait = options.Wait == 0
+	}
+	var hits []any
+	for hit, err := range r.client.Search(ctx, a.Query, options) {
+		if err != nil {
+			return nil, err
+		}
+		hits = append(hits, fields{
+			"run_id": hit.RunID, "seq": hit.Seq, "snippet": hit.Snippet,
+			"marked": hit.Marked("[[", "]]"), "event": hit.Event,
+		})
+	}
+	return fields{"hits": hits}, nil
+}
+
+// listed are all items of an iterator under a name.
+func listed[Item any](name string, items iter.Seq2[Item, error]) (fields, error) {
+	found := []Item{}
+	for item, err := range items {
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, item)
+	}
+	return fields{name: found}, nil
+}

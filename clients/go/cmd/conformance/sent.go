@@ -1,0 +1,296 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/runstore/runstore/clients/go"
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+)
+
+// arguments are those of all operations; a name that is not among them is refused.
+type arguments struct {
+	RunID         string            `json:"run_id"`
+	WriterEpoch   *int64            `json:"writer_epoch"`
+	ExpectedSeq   *int64            `json:"expected_seq"`
+	Objective     string            `json:"objective"`
+	PlanID        string            `json:"plan_id"`
+	Plan          payload           `json:"plan"`
+	ParentRunID   string            `json:"parent_run_id"`
+	ExternalRef   *externalRef      `json:"external_ref"`
+	ConfigRefs    []configRef       `json:"config_refs"`
+	Tags          []string          `json:"tags"`
+	Labels        map[string]string `json:"labels"`
+	Completion    *completion       `json:"completion"`
+	Statuses      []string          `json:"statuses"`
+	Model         string            `json:"model"`
+	Tool          string            `json:"tool"`
+	OldestFirst   bool              `json:"oldest_first"`
+	Event         event             `json:"event"`
+	Events        []event           `json:"events"`
+	Times         int               `json:"times"`
+	Window        int               `json:"window"`
+	Snapshot      newSnapshot       `json:"snapshot"`
+	TaskWrites    []taskWrite       `json:"task_writes"`
+	Writes        []taskWrite       `json:"writes"`
+	Namespace     *string           `json:"namespace"`
+	SnapshotID    *string           `json:"snapshot_id"`
+	PlanVersionID *string           `json:"plan_version_id"`
+	AtSeq         *int64            `json:"at_seq"`
+	Metadata      payload           `json:"metadata"`
+	WithParts     bool              `json:"with_parts"`
+	Actor         string            `json:"actor"`
+	RequestID     string            `json:"request_id"`
+	Outcome       string            `json:"outcome"`
+	Output        output            `json:"output"`
+	FinalSnapshot *newSnapshot      `json:"final_snapshot"`
+	Revision      int32             `json:"revision"`
+	FromSeq       int64             `json:"from_seq"`
+	PageSize      int               `json:"page_size"`
+	Types         []string          `json:"types"`
+	NodeIDs       []string          `json:"node_ids"`
+	Follow        bool              `json:"follow"`
+	Watch         string            `json:"watch"`
+	Count         int               `json:"count"`
+	Signal        string            `json:"signal"`
+	FromPosition  int64             `json:"from_position"`
+	Position      int64             `json:"position"`
+	Consumer      string            `json:"consumer"`
+	Query         string            `json:"query"`
+	NewestFirst   bool              `json:"newest_first"`
+	WithEvents    bool              `json:"with_events"`
+	After         *place            `json:"after"`
+	MinPosition   int64             `json:"min_position"`
+	WaitSeconds   *float64          `json:"wait_seconds"`
+	RunIDs        []string          `json:"run_ids"`
+}
+
+type place struct {
+	RunID string `json:"run_id"`
+	Seq   int64  `json:"seq"`
+}
+
+type externalRef struct {
+	System     string `json:"system"`
+	ID         string `json:"id"`
+	URL        string `json:"url"`
+	OwnsStatus bool   `json:"owns_status"`
+}
+
+type configRef struct {
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Version int64  `json:"version,string"`
+	Digest  string `json:"digest"`
+	Label   string `json:"label"`
+}
+
+type event struct {
+	Type        string    `json:"type"`
+	Payload     payload   `json:"payload"`
+	EventID     string    `json:"event_id"`
+	NodeID      string    `json:"node_id"`
+	Actor       string    `json:"actor"`
+	Model       string    `json:"model"`
+	Tool        string    `json:"tool"`
+	Tags        []string  `json:"tags"`
+	Usage       *usage    `json:"usage"`
+	TraceParent string    `json:"trace_parent"`
+	OccurredAt  time.Time `json:"occurred_at"`
+}
+
+type usage struct {
+	InputTokens       int64 `json:"input_tokens"`
+	OutputTokens      int64 `json:"output_tokens"`
+	CachedInputTokens int64 `json:"cached_input_tokens"`
+	CostMicros        int64 `json:"cost_micros"`
+	DurationMicros    int64 `json:"duration_micros"`
+}
+
+type newSnapshot struct {
+	State            map[string]payload `json:"state"`
+	Nodes            []node             `json:"nodes"`
+	PendingNodeIDs   []string           `json:"pending_node_ids"`
+	PlanVersionID    string             `json:"plan_version_id"`
+	Reason           string             `json:"reason"`
+	Namespace        string             `json:"namespace"`
+	SnapshotID       string             `json:"snapshot_id"`
+	ParentSnapshotID string             `json:"parent_snapshot_id"`
+	Seq              int64              `json:"seq"`
+	Metadata         payload            `json:"metadata"`
+}
+
+type node struct {
+	NodeID       string   `json:"node_id"`
+	Kind         string   `json:"kind"`
+	Facets       []string `json:"facets"`
+	Status       string   `json:"status"`
+	InputSchema  payload  `json:"input_schema"`
+	OutputSchema payload  `json:"output_schema"`
+	Provenance   payload  `json:"provenance"`
+	State        payload  `json:"state"`
+}
+
+type taskWrite struct {
+	TaskID     string  `json:"task_id"`
+	Index      int32   `json:"index"`
+	Channel    string  `json:"channel"`
+	Payload    payload `json:"payload"`
+	SnapshotID string  `json:"snapshot_id"`
+}
+
+type output struct {
+	Payload       payload `json:"payload"`
+	SchemaHash    string  `json:"schema_hash"`
+	PlanVersionID string  `json:"plan_version_id"`
+	Provenance    payload `json:"provenance"`
+	Statistics    payload `json:"statistics"`
+}
+
+type completion struct {
+	Outcome       string       `json:"outcome"`
+	Output        output       `json:"output"`
+	Events        []event      `json:"events"`
+	FinalSnapshot *newSnapshot `json:"final_snapshot"`
+}
+
+// payload is a payload as the scenarios spell it.
+type payload struct{ runstore.Payload }
+
+func (p *payload) UnmarshalJSON(spelled []byte) error {
+	var given struct {
+		JSON        json.RawMessage `json:"json"`
+		Base64      *string         `json:"base64"`
+		SHA256      string          `json:"sha256"`
+		SHA256Of    *payload        `json:"sha256_of"`
+		ContentType string          `json:"content_type"`
+	}
+	if err := decode(spelled, &given); err != nil {
+		return err
+	}
+	switch {
+	case given.SHA256Of != nil:
+		p.Payload = runstore.Ref(given.SHA256Of.SHA256())
+	case given.SHA256 != "":
+		hash, err := hex.DecodeString(given.SHA256)
+		if err != nil {
+			return err
+		}
+		p.Payload = runstore.Ref([32]byte(hash))
+	case given.Base64 != nil:
+		data, err := base64.StdEncoding.DecodeString(*given.Base64)
+		if err != nil {
+			return err
+		}
+		p.Payload = runstore.Binary(data, given.ContentType)
+	default:
+		text, err := textOf(given.JSON)
+		if err != nil {
+			return err
+		}
+		p.Payload = runstore.JSON(text).WithContentType(given.ContentType)
+	}
+	return nil
+}
+
+// textOf is a text: as it is, or as pieces and how often each.
+func textOf(spelled json.RawMessage) (string, error) {
+	var text string
+	if json.Unmarshal(spelled, &text) == nil {
+		return text, nil
+	}
+	var pieces struct {
+		Repeat [][2]any `json:"repeat"`
+	}
+	if err := json.Unmarshal(spelled, &pieces); err != nil {
+		return "", err
+	}
+	var made strings.Builder
+	for _, piece := range pieces.Repeat {
+		made.WriteString(strings.Repeat(piece[0].(string), int(piece[1].(float64))))
+	}
+	return made.String(), nil
+}
+
+func mapped[From, To any](from []From, to func(From) To) []To {
+	made := make([]To, len(from))
+	for place, each := range from {
+		made[place] = to(each)
+	}
+	return made
+}
+
+func (e event) value() runstore.NewEvent {
+	made := runstore.NewEvent{
+		Type: e.Type, Payload: e.Payload.Payload, EventID: e.EventID, NodeID: e.NodeID,
+		Actor: e.Actor, Model: e.Model, Tool: e.Tool, Tags: e.Tags,
+		TraceParent: e.TraceParent, OccurredAt: e.OccurredAt,
+	}
+	if u := e.Usage; u != nil {
+		made.Usage = &runstore.Usage{
+			InputTokens: u.InputTokens, OutputTokens: u.OutputTokens,
+			CachedInputTokens: u.CachedInputTokens, CostMicros: u.CostMicros,
+			Duration: time.Duration(u.DurationMicros) * time.Microsecond,
+		}
+	}
+	return made
+}
+
+// batch are the events, all of them so many times.
+func (a *arguments) batch() []runstore.NewEvent {
+	var made []runstore.NewEvent
+	for range max(a.Times, 1) {
+		made = append(made, mapped(a.Events, event.value)...)
+	}
+	return made
+}
+
+func (s newSnapshot) value() runstore.NewSnapshot {
+	state := make(map[string]runstore.Payload, len(s.State))
+	for name, part := range s.State {
+		state[name] = part.Payload
+	}
+	return runstore.NewSnapshot{
+		State: state, Nodes: mapped(s.Nodes, node.value), PendingNodeIDs: s.PendingNodeIDs,
+		PlanVersionID: s.PlanVersionID, Namespace: s.Namespace, SnapshotID: s.SnapshotID,
+		Reason: runstore.SnapshotReason(
+			runstorev1.SnapshotReason_value["SNAPSHOT_REASON_"+s.Reason],
+		),
+		ParentSnapshotID: s.ParentSnapshotID, Seq: s.Seq, Metadata: s.Metadata.Payload,
+	}
+}
+
+func (n node) value() runstore.PlanNode {
+	return runstore.PlanNode{
+		NodeID: n.NodeID, Kind: n.Kind, Facets: n.Facets, Status: n.Status,
+		InputSchema: n.InputSchema.Payload, OutputSchema: n.OutputSchema.Payload,
+		Provenance: n.Provenance.Payload, State: n.State.Payload,
+	}
+}
+
+func (w taskWrite) value() runstore.TaskWrite {
+	return runstore.TaskWrite{
+		TaskID: w.TaskID, Index: w.Index, Channel: w.Channel, Payload: w.Payload.Payload,
+		SnapshotID: w.SnapshotID,
+	}
+}
+
+func (c completion) value() runstore.Completion {
+	made := runstore.Completion{
+		Outcome: runstore.Outcome(runstorev1.Outcome_value["OUTCOME_"+c.Outcome]),
+		Events:  mapped(c.Events, event.value),
+		Output: runstore.NewOutput{
+			Payload: c.Output.Payload.Payload, SchemaHash: c.Output.SchemaHash,
+			PlanVersionID: c.Output.PlanVersionID, Provenance: c.Output.Provenance.Payload,
+			Statistics: c.Output.Statistics.Payload,
+		},
+	}
+	if c.FinalSnapshot != nil {
+		final := c.FinalSnapshot.value()
+		made.FinalSnapshot = &final
+	}
+	return made
+}

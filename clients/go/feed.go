@@ -1,0 +1,271 @@
+package runstore
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Feed is the events of all runs of a project in the order of their publication.
+type Feed struct {
+	client  *Client
+	service runstorev1.FeedServiceClient
+}
+
+// FeedEntry is a published event with its place among the events of all runs.
+type FeedEntry struct {
+	// Position grows over all projects of the database, so a project's have gaps between them.
+	Position    int64
+	RunID       string
+	Event       *Event
+	PublishedAt time.Time
+}
+
+// FeedMark says that every selected entry up to Position was delivered; it may be committed.
+type FeedMark struct {
+	Position int64
+	// IsLive tells that the stream has just reached the feed's end; otherwise the mark is a sign of
+	// life.
+	IsLive bool
+}
+
+// FeedItem is what following the feed brings: a *[FeedEntry] or a [FeedMark].
+type FeedItem interface{ feedItem() }
+
+func (*FeedEntry) feedItem() {}
+func (FeedMark) feedItem()   {}
+
+// FeedFilter selects entries; conditions are joined by AND.
+type FeedFilter struct {
+	// Types selects events of any of them, Tags events with all of them.
+	Types []string
+	Tags  []string
+	// Labels selects events of runs that were saved with all of them.
+	Labels map[string]string
+}
+
+// ReadFeedOptions says which entries to read.
+type ReadFeedOptions struct {
+	// FromPosition is inclusive; 0 and 1 both mean the beginning.
+	FromPosition int64
+	Filter       FeedFilter
+	// PageSize is the most entries of the page; 0 leaves it to the server.
+	PageSize int
+}
+
+// FeedPage is a page of entries in order of position.
+type FeedPage struct {
+	Entries []*FeedEntry
+	// NextPosition is the FromPosition of the next page.
+	NextPosition int64
+	// LastPosition is the feed's last one; where NextPosition is greater the page reached the end.
+	LastPosition int64
+}
+
+// FollowFeedOptions says what to follow and from where.
+type FollowFeedOptions struct {
+	// FromPosition is inclusive; it may lie beyond the end. With Consumer it is left out.
+	FromPosition int64
+	// Consumer starts after what it has committed. Nothing is committed by following.
+	Consumer string
+	Filter   FeedFilter
+	// Heartbeat is the longest silence of a stream that is alive; 0 means 10 seconds. A stream that
+	// is silent three times as long is opened again.
+	Heartbeat time.Duration
+	// Patience is how long to go on failing, from the first failure after a message, before one is
+	// yielded; 0 means a minute.
+	Patience time.Duration
+}
+
+// Consumer is a named reader of the feed.
+type Consumer struct {
+	Name string
+	// Position is the last one it is done with.
+	Position int64
+	// LastPosition is the feed's last one, over all projects.
+	LastPosition int64
+	CreatedAt    time.Time
+	CommittedAt  time.Time
+}
+
+// Feed returns the project's feed.
+func (c *Client) Feed() *Feed {
+	return &Feed{client: c, service: runstorev1.NewFeedServiceClient(c.conn)}
+}
+
+// Read returns a page of entries; the next one begins at its NextPosition.
+func (f *Feed) Read(ctx context.Context, options ReadFeedOptions) (*FeedPage, error) {
+	response, err := send(ctx, f.client, f.service.ReadFeed, &runstorev1.ReadFeedRequest{
+		Project:      f.client.project,
+		FromPosition: options.FromPosition,
+		PageSize:     int32(options.PageSize),
+		Filter:       options.Filter.message(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &FeedPage{
+		Entries:      mapped(response.Entries, feedEntryOf),
+		NextPosition: response.NextPosition,
+		LastPosition: response.LastPosition,
+	}, nil
+}
+
+// Entries yields entries from a position on, or after what a consumer committed: each once and in
+// order, for ever, over lost connections and server restarts. A failure that does not pass, and the
+// end of ctx, is yielded once, as the last.
+func (f *Feed) Entries(
+	ctx context.Context, options FollowFeedOptions,
+) iter.Seq2[*FeedEntry, error] {
+	return func(yield func(*FeedEntry, error) bool) {
+		for item, err := range f.Follow(ctx, options) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if entry, ok := item.(*FeedEntry); ok && !yield(entry, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Follow is Entries with the marks between them, which say how far it got.
+func (f *Feed) Follow(ctx context.Context, options FollowFeedOptions) iter.Seq2[FeedItem, error] {
+	if options.Heartbeat == 0 {
+		options.Heartbeat = defaultHeartbeat
+	}
+	if options.Patience == 0 {
+		options.Patience = defaultPatience
+	}
+	return stream(ctx, f.client, options.Heartbeat, options.Patience,
+		func() follows[runstorev1.FollowFeedResponse, FeedItem] {
+			return &feedFollowing{feed: f, options: options, nextPosition: options.FromPosition}
+		})
+}
+
+// Commit notes that a consumer is done with every entry up to position.
+func (f *Feed) Commit(ctx context.Context, consumer string, position int64) (*Consumer, error) {
+	response, err := send(ctx, f.client, f.service.CommitPosition, &runstorev1.CommitPositionRequest{
+		Project: f.client.project, Consumer: consumer, Position: position,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return consumerOf(response.Consumer), nil
+}
+
+// Reset sets a consumer back or forth; 0 starts over.
+func (f *Feed) Reset(ctx context.Context, consumer string, position int64) (*Consumer, error) {
+	response, err := send(ctx, f.client, f.service.ResetConsumer, &runstorev1.ResetConsumerRequest{
+		Project: f.client.project, Consumer: consumer, Position: position,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return consumerOf(response.Consumer), nil
+}
+
+// Consumer returns one consumer; [*ConsumerNotFoundError] before its first commit.
+func (f *Feed) Consumer(ctx context.Context, name string) (*Consumer, error) {
+	response, err := send(ctx, f.client, f.service.GetConsumer, &runstorev1.GetConsumerRequest{
+		Project: f.client.project, Consumer: name,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return consumerOf(response.Consumer), nil
+}
+
+// Consumers yields the project's consumers by name. A failure is yielded once, as the last.
+func (f *Feed) Consumers(ctx context.Context) iter.Seq2[*Consumer, error] {
+	return pages(func(token string) ([]*Consumer, string, error) {
+		response, err := send(ctx, f.client, f.service.ListConsumers, &runstorev1.ListConsumersRequest{
+			Project: f.client.project, PageToken: token,
+		})
+		return mapped(response.GetConsumers(), consumerOf), response.GetNextPageToken(), err
+	})
+}
+
+// feedFollowing is where a stream of the feed stands. A consumer's committed position is asked for
+// until something was delivered: that counts from then on, committed or not.
+type feedFollowing struct {
+	feed         *Feed
+	options      FollowFeedOptions
+	nextPosition int64
+}
+
+func (f *feedFollowing) open(
+	ctx context.Context,
+) (grpc.ServerStreamingClient[runstorev1.FollowFeedResponse], error) {
+	request := &runstorev1.FollowFeedRequest{
+		Project:           f.feed.client.project,
+		FromPosition:      f.nextPosition,
+		Filter:            f.options.Filter.message(),
+		HeartbeatInterval: durationpb.New(f.options.Heartbeat),
+	}
+	if f.nextPosition == 0 {
+		request.Consumer = f.options.Consumer
+	}
+	return f.feed.service.FollowFeed(ctx, request)
+}
+
+func (f *feedFollowing) take(
+	message *runstorev1.FollowFeedResponse, yield func(FeedItem, error) bool,
+) (isWanted bool, err error) {
+	switch kind := message.Message.(type) {
+	case *runstorev1.FollowFeedResponse_Entries:
+		for _, entry := range kind.Entries.Entries {
+			if entry.Position < f.nextPosition {
+				continue
+			}
+			f.nextPosition = entry.Position + 1
+			if !yield(feedEntryOf(entry), nil) {
+				return false, nil
+			}
+		}
+	case *runstorev1.FollowFeedResponse_CaughtUp:
+		return yield(f.mark(kind.CaughtUp.Position, true), nil), nil
+	case *runstorev1.FollowFeedResponse_Heartbeat:
+		return yield(f.mark(kind.Heartbeat.Position, false), nil), nil
+	}
+	return true, nil
+}
+
+func (f *feedFollowing) mark(position int64, isLive bool) FeedMark {
+	f.nextPosition = max(f.nextPosition, position+1)
+	return FeedMark{Position: position, IsLive: isLive}
+}
+
+func (f *feedFollowing) hasEnded() bool { return false }
+
+func (f *feedFollowing) ended() error {
+	return protocolError("the server ended a stream of the feed, which has no end")
+}
+
+func (f FeedFilter) message() *runstorev1.FeedFilter {
+	return &runstorev1.FeedFilter{Types: f.Types, Tags: f.Tags, Labels: f.Labels}
+}
+
+func feedEntryOf(message *runstorev1.FeedEntry) *FeedEntry {
+	return &FeedEntry{
+		Position:    message.Position,
+		RunID:       message.RunId,
+		Event:       eventOf(message.Event),
+		PublishedAt: timeOf(message.PublishedAt),
+	}
+}
+
+func consumerOf(message *runstorev1.Consumer) *Consumer {
+	return &Consumer{
+		Name:         message.GetName(),
+		Position:     message.GetPosition(),
+		LastPosition: message.GetLastPosition(),
+		CreatedAt:    timeOf(message.GetCreatedAt()),
+		CommittedAt:  timeOf(message.GetCommittedAt()),
+	}
+}

@@ -1,0 +1,189 @@
+package runstore
+
+// UnavailableError says that no server answers, or that it went away; the client has retried.
+// StorageUnavailableError and ServerDrainingError are UnavailableErrors too.
+type UnavailableError struct{ *failure }
+
+// As lets the reasons that mean unavailable be taken as *UnavailableError.
+func (e *UnavailableError) As(target any) bool {
+	if unavailable, ok := target.(**UnavailableError); ok {
+		*unavailable = e
+		return true
+	}
+	return e.failure.As(target)
+}
+
+// StorageUnavailableError says that the server's database does not answer.
+type StorageUnavailableError struct{ *UnavailableError }
+
+// ServerDrainingError says that the server is going down.
+type ServerDrainingError struct{ *UnavailableError }
+
+// DeadlineExceededError says that the time for the call is over; whether a write happened is
+// unknown. errors.Is finds context.DeadlineExceeded.
+type DeadlineExceededError struct{ *failure }
+
+// ProtocolError says that the server broke its own contract.
+type ProtocolError struct{ *failure }
+
+// InvalidRequestError says that a field breaks its rule: see Violations.
+type InvalidRequestError struct{ *failure }
+
+// MalformedMessageError says that the bytes sent are not the message of the call.
+type MalformedMessageError struct{ *failure }
+
+// MessageTooLargeError says that the request is larger than the server takes.
+type MessageTooLargeError struct{ *failure }
+
+// LimitBytes is the most the server takes.
+func (e *MessageTooLargeError) LimitBytes() int64 { return e.number("limit_bytes") }
+
+// SizeBytes is the size of the request.
+func (e *MessageTooLargeError) SizeBytes() int64 { return e.number("size_bytes") }
+
+// RunNotFoundError says that the project has no such run.
+type RunNotFoundError struct{ *failure }
+
+// RunID is the run that was asked for.
+func (e *RunNotFoundError) RunID() string { return e.Metadata["run_id"] }
+
+// SnapshotNotFoundError says that the run has no such snapshot.
+type SnapshotNotFoundError struct{ *failure }
+
+// OutputNotFoundError says that the run has no such output revision, or none yet.
+type OutputNotFoundError struct{ *failure }
+
+// IdempotencyMismatchError says that an id was used before with other content. Nothing was written;
+// it is a defect in how the writer makes its ids.
+type IdempotencyMismatchError struct{ *failure }
+
+// ID is the id that was used before.
+func (e *IdempotencyMismatchError) ID() string { return e.Metadata["id"] }
+
+// SeqConflictError says that another writer was faster.
+type SeqConflictError struct{ *failure }
+
+// ExpectedSeq is what the writer took for the run's last seq.
+func (e *SeqConflictError) ExpectedSeq() int64 { return e.number("expected_seq") }
+
+// CurrentSeq is the run's last seq: read on from ExpectedSeq, decide again, retry.
+func (e *SeqConflictError) CurrentSeq() int64 { return e.number("current_seq") }
+
+// WriterFencedError says that a later resume claimed the run: stop writing.
+type WriterFencedError struct{ *failure }
+
+// WriterEpoch is the epoch the write was made with.
+func (e *WriterFencedError) WriterEpoch() int64 { return e.number("writer_epoch") }
+
+// CurrentEpoch is the epoch that owns the run now.
+func (e *WriterFencedError) CurrentEpoch() int64 { return e.number("current_epoch") }
+
+// WriterEpochUnknownError says that the run never issued the write's epoch.
+type WriterEpochUnknownError struct{ *failure }
+
+// RunCompletedError says that the run is complete and takes nothing but output revisions.
+type RunCompletedError struct{ *failure }
+
+// LastSeq is the seq of the terminal event.
+func (e *RunCompletedError) LastSeq() int64 { return e.number("last_seq") }
+
+// OutcomeConflictError says that the run was completed with another outcome, which stands.
+type OutcomeConflictError struct{ *failure }
+
+// OutcomeRequiredError says that the run was to be completed without an outcome.
+type OutcomeRequiredError struct{ *failure }
+
+// SnapshotAheadError says that the snapshot's seq is beyond the run's last event.
+type SnapshotAheadError struct{ *failure }
+
+// LastSeq is the run's last seq.
+func (e *SnapshotAheadError) LastSeq() int64 { return e.number("last_seq") }
+
+// ConsumerNotFoundError says that the project's feed has no such consumer: it has not committed yet.
+type ConsumerNotFoundError struct{ *failure }
+
+// PositionAheadError says that a position is beyond the feed's last one.
+type PositionAheadError struct{ *failure }
+
+// UnknownRefError says that a Ref names content the run never stored: send the part in full.
+type UnknownRefError struct{ *failure }
+
+// Ref is the hash, in hexadecimal digits.
+func (e *UnknownRefError) Ref() string { return e.Metadata["ref"] }
+
+// ConfigNotFoundError says that the project has no config of that kind and name.
+type ConfigNotFoundError struct{ *failure }
+
+// ConfigVersionNotFoundError says that the config has no such version.
+type ConfigVersionNotFoundError struct{ *failure }
+
+// ConfigLabelNotFoundError says that the config has no such label.
+type ConfigLabelNotFoundError struct{ *failure }
+
+// LabelConflictError says that somebody else moved the label.
+type LabelConflictError struct{ *failure }
+
+// CurrentVersion is the version the label points to; 0 where there is no such label.
+func (e *LabelConflictError) CurrentVersion() int64 { return e.number("current_version") }
+
+// ArtifactNotFoundError says that the project has no such artifact.
+type ArtifactNotFoundError struct{ *failure }
+
+// ContentMismatchError says that the bytes changed while they were uploaded.
+type ContentMismatchError struct{ *failure }
+
+// RangeBeyondEndError says that the artifact does not have the bytes asked for.
+type RangeBeyondEndError struct{ *failure }
+
+// ArtifactIsLinkError says that the artifact's bytes are kept elsewhere.
+type ArtifactIsLinkError struct{ *failure }
+
+// URL is where the bytes are.
+func (e *ArtifactIsLinkError) URL() string { return e.Metadata["url"] }
+
+// SearchBehindError says that what was to be waited for is not searchable yet.
+type SearchBehindError struct{ *failure }
+
+// IndexedPosition is the position up to which the feed is searchable.
+func (e *SearchBehindError) IndexedPosition() int64 { return e.number("indexed_position") }
+
+// OverloadedError says that more writes wait than the server holds; the client has retried.
+type OverloadedError struct{ *failure }
+
+// InternalError is a defect of the service; its log has the details under RequestID.
+type InternalError struct{ *failure }
+
+var byReason = map[string]func(*Error) error{
+	"INVALID_REQUEST":          func(e *Error) error { return &InvalidRequestError{e} },
+	"MALFORMED_MESSAGE":        func(e *Error) error { return &MalformedMessageError{e} },
+	"MESSAGE_TOO_LARGE":        func(e *Error) error { return &MessageTooLargeError{e} },
+	"RUN_NOT_FOUND":            func(e *Error) error { return &RunNotFoundError{e} },
+	"SNAPSHOT_NOT_FOUND":       func(e *Error) error { return &SnapshotNotFoundError{e} },
+	"OUTPUT_NOT_FOUND":         func(e *Error) error { return &OutputNotFoundError{e} },
+	"IDEMPOTENCY_MISMATCH":     func(e *Error) error { return &IdempotencyMismatchError{e} },
+	"SEQ_CONFLICT":             func(e *Error) error { return &SeqConflictError{e} },
+	"WRITER_FENCED":            func(e *Error) error { return &WriterFencedError{e} },
+	"WRITER_EPOCH_UNKNOWN":     func(e *Error) error { return &WriterEpochUnknownError{e} },
+	"RUN_COMPLETED":            func(e *Error) error { return &RunCompletedError{e} },
+	"OUTCOME_CONFLICT":         func(e *Error) error { return &OutcomeConflictError{e} },
+	"OUTCOME_REQUIRED":         func(e *Error) error { return &OutcomeRequiredError{e} },
+	"SNAPSHOT_AHEAD":           func(e *Error) error { return &SnapshotAheadError{e} },
+	"CONSUMER_NOT_FOUND":       func(e *Error) error { return &ConsumerNotFoundError{e} },
+	"POSITION_AHEAD":           func(e *Error) error { return &PositionAheadError{e} },
+	"UNKNOWN_REF":              func(e *Error) error { return &UnknownRefError{e} },
+	"CONFIG_NOT_FOUND":         func(e *Error) error { return &ConfigNotFoundError{e} },
+	"CONFIG_VERSION_NOT_FOUND": func(e *Error) error { return &ConfigVersionNotFoundError{e} },
+	"CONFIG_LABEL_NOT_FOUND":   func(e *Error) error { return &ConfigLabelNotFoundError{e} },
+	"LABEL_CONFLICT":           func(e *Error) error { return &LabelConflictError{e} },
+	"ARTIFACT_NOT_FOUND":       func(e *Error) error { return &ArtifactNotFoundError{e} },
+	"CONTENT_MISMATCH":         func(e *Error) error { return &ContentMismatchError{e} },
+	"RANGE_BEYOND_END":         func(e *Error) error { return &RangeBeyondEndError{e} },
+	"ARTIFACT_IS_LINK":         func(e *Error) error { return &ArtifactIsLinkError{e} },
+	"SEARCH_BEHIND":            func(e *Error) error { return &SearchBehindError{e} },
+	"OVERLOADED":               func(e *Error) error { return &OverloadedError{e} },
+	"STORAGE_UNAVAILABLE": func(e *Error) error {
+		return &StorageUnavailableError{&UnavailableError{e}}
+	},
+	"SERVER_DRAINING": func(e *Error) error { return &ServerDrainingError{&UnavailableError{e}} },
+	"INTERNAL":        func(e *Error) error { return &InternalError{e} },
+}

@@ -1,0 +1,138 @@
+package runstore
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// SearchOptions says among which events to search, and in which order; conditions are joined by AND.
+type SearchOptions struct {
+	// RunIDs, Types and NodeIDs select events of any of them, Tags events with all of them.
+	RunIDs  []string
+	Types   []string
+	NodeIDs []string
+	Tags    []string
+	Model   string
+	Tool    string
+	// RecordedFrom is inclusive, RecordedBefore exclusive.
+	RecordedFrom   time.Time
+	RecordedBefore time.Time
+	// NewestFirst yields all matches; otherwise the newest 1000 come best first.
+	NewestFirst bool
+	// WithEvents fetches the events themselves too.
+	WithEvents bool
+	// After is an event that has to be searchable before the search answers.
+	After *EventPlace
+	// MinPosition is a position of the feed that has to be searchable.
+	MinPosition int64
+	// Wait is how long to wait for them, at most 30 seconds and within the call's time; 0 leaves it
+	// to the server. When it is over: [*SearchBehindError].
+	Wait time.Duration
+	// NoWait looks only at what there is: Wait of zero seconds.
+	NoWait bool
+	// PageSize is how many hits are fetched at once; 0 leaves it to the server.
+	PageSize int
+}
+
+// EventPlace is a run and the seq an append was answered with.
+type EventPlace struct {
+	RunID string
+	Seq   int64
+}
+
+// SearchHit is an event that matched.
+type SearchHit struct {
+	RunID      string
+	Seq        int64
+	Position   int64
+	Rank       float32
+	RecordedAt time.Time
+	Snippet    string
+	Highlights []Highlight
+	// Event is nil where events were not asked for.
+	Event *Event
+}
+
+// Highlight is a range of a snippet, in characters (runes).
+type Highlight struct{ Start, Length int }
+
+// Marked is the snippet with markers around what matched.
+func (h *SearchHit) Marked(start, stop string) string {
+	snippet := []rune(h.Snippet)
+	var marked strings.Builder
+	done := 0
+	for _, each := range h.Highlights {
+		end := each.Start + each.Length
+		marked.WriteString(string(snippet[done:each.Start]))
+		marked.WriteString(start + string(snippet[each.Start:end]) + stop)
+		done = end
+	}
+	marked.WriteString(string(snippet[done:]))
+	return marked.String()
+}
+
+// Search yields the events that match, best first unless the options say otherwise. A query is
+// words, "a phrase" in quotes, a OR b, -word. A failure is yielded once, as the last.
+func (c *Client) Search(
+	ctx context.Context, query string, options SearchOptions,
+) iter.Seq2[*SearchHit, error] {
+	return pages(func(token string) ([]*SearchHit, string, error) {
+		response, err := send(ctx, c, c.service.SearchEvents, options.request(c.project, query, token))
+		return mapped(response.GetHits(), searchHitOf), response.GetNextPageToken(), err
+	})
+}
+
+func (o SearchOptions) request(project, query, token string) *runstorev1.SearchEventsRequest {
+	request := &runstorev1.SearchEventsRequest{
+		Project: project,
+		Query:   query,
+		Filter: &runstorev1.SearchFilter{
+			RunIds:             o.RunIDs,
+			Types:              o.Types,
+			NodeIds:            o.NodeIDs,
+			Model:              o.Model,
+			Tool:               o.Tool,
+			Tags:               o.Tags,
+			RecordedFromTime:   timestamp(o.RecordedFrom),
+			RecordedBeforeTime: timestamp(o.RecordedBefore),
+		},
+		Order:       runstorev1.SearchOrder_SEARCH_ORDER_RANK,
+		PageSize:    int32(o.PageSize),
+		PageToken:   token,
+		WithEvents:  o.WithEvents,
+		MinPosition: o.MinPosition,
+	}
+	if o.NewestFirst {
+		request.Order = runstorev1.SearchOrder_SEARCH_ORDER_NEWEST
+	}
+	if o.After != nil {
+		request.After = &runstorev1.EventPlace{RunId: o.After.RunID, Seq: o.After.Seq}
+	}
+	if o.Wait != 0 || o.NoWait {
+		request.Wait = durationpb.New(o.Wait)
+	}
+	return request
+}
+
+func searchHitOf(message *runstorev1.SearchHit) *SearchHit {
+	hit := &SearchHit{
+		RunID:      message.RunId,
+		Seq:        message.Seq,
+		Position:   message.Position,
+		Rank:       message.Rank,
+		RecordedAt: timeOf(message.RecordedAt),
+		Snippet:    message.Snippet,
+		Highlights: mapped(message.Highlights, func(each *runstorev1.SearchHighlight) Highlight {
+			return Highlight{Start: int(each.Start), Length: int(each.Length)}
+		}),
+	}
+	if message.Event != nil {
+		hit.Event = eventOf(message.Event)
+	}
+	return hit
+}

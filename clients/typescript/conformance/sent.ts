@@ -1,0 +1,101 @@
+/** What the scenarios spell out, as the client takes it. */
+
+import { Instant, Outcome, Payload, Ref, RunStatus, SnapshotReason } from "../src/index.js";
+
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+export type Fields = Record<string, Json>;
+
+// Names that callers make up: not to be spelled otherwise.
+const FREE = new Set(["labels", "state"]);
+const TIMES = new Set(["occurred_at"]);
+const SUMS = new Set(["usage", "config_refs"]);
+
+/** The arguments of a step in the client's spelling, payloads and times as its values. */
+export function sent(value: Json, key = ""): unknown {
+  if (Array.isArray(value)) {
+    return value.map((each) => sent(each, key));
+  }
+  if (typeof value === "object" && value !== null) {
+    return spelledPayload(value) ?? sentFields(value, key);
+  }
+  if (typeof value !== "string") {
+    return value;
+  }
+  switch (key) {
+    case "outcome":
+      return Outcome[value as keyof typeof Outcome];
+    case "reason":
+      return SnapshotReason[value as keyof typeof SnapshotReason];
+    case "statuses":
+      return RunStatus[value as keyof typeof RunStatus];
+    default:
+      return TIMES.has(key) ? Instant.parse(value) : value;
+  }
+}
+
+function sentFields(fields: Fields, key: string): Record<string, unknown> {
+  const isFree = FREE.has(key);
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, each]) => {
+      if (SUMS.has(key) && typeof each === "string" && /^-?\d+$/.test(each)) {
+        return [camel(name), BigInt(each)];
+      }
+      return [isFree ? name : camel(name), sent(each, isFree ? "" : name)];
+    }),
+  );
+}
+
+function spelledPayload(value: Fields): Payload | Ref | undefined {
+  const { json, base64, sha256, sha256_of: of, content_type: type = "" } = value;
+  if (of !== undefined) {
+    return (spelledPayload(of as Fields) as Payload).ref;
+  }
+  if (sha256 !== undefined) {
+    return new Ref(Uint8Array.from(Buffer.from(sha256 as string, "hex")));
+  }
+  if (json !== undefined) {
+    return Payload.json(text(json), type as string);
+  }
+  if (base64 !== undefined) {
+    return Payload.binary(Uint8Array.from(Buffer.from(base64 as string, "base64")), type as string);
+  }
+  return undefined;
+}
+
+/** A text: as it is, or as pieces and how often each. */
+function text(spelled: Json): string {
+  if (typeof spelled === "string") {
+    return spelled;
+  }
+  const { repeat } = spelled as { repeat: [string, number][] };
+  return repeat.map(([piece, times]) => piece.repeat(times)).join("");
+}
+
+function camel(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** The arguments with what "$name.path" stands for. */
+export function resolved(value: Json, known: Fields): Json {
+  if (typeof value === "string" && value.startsWith("$")) {
+    const [name = "", ...path] = value.slice(1).split(".");
+    return path.reduce<Json>((found, part) => step(found, part, value), step(known, name, value));
+  }
+  if (Array.isArray(value)) {
+    return value.map((each) => resolved(each, known));
+  }
+  if (typeof value === "object" && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value).map(([name, each]) => [name, resolved(each, known)]),
+    );
+  }
+  return value;
+}
+
+function step(found: Json, part: string, reference: string): Json {
+  const next = (found as Fields)[part];
+  if (next === undefined) {
+    throw new Error(`nothing is known of ${reference}`);
+  }
+  return next;
+}
