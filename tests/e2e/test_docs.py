@@ -77,6 +77,7 @@ def test_http_answers_what_is_shown(fresh_server: ServerProcess) -> None:
 def test_the_commands_of_a_terminal_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
     with runstore.Client(fresh_server.target, project="acme/search") as client:
         run = client.save_run("answer the question", run_id="run-1")
+        run.append("tool.called", {"query": "postgres"}, tool="search")
         run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
     with runstore.Client(fresh_server.target) as client:
         client.configs.register("prompt", "greeting", {"system": "Hi."}, labels=["production"])

@@ -95,8 +95,8 @@ async def test_a_fork_begins_with_the_history_and_goes_on_by_itself(
 
 
 async def test_no_event_is_copied(store: PostgresStore, key: RunKey) -> None:
-    for _ in range(20):
-        await ticks(store, key, *["a"] * 500)
+    for _ in range(100):
+        await ticks(store, key, *["a"] * 1000)
 
     fork = await forked(store, key)
 
@@ -106,9 +106,9 @@ async def test_no_event_is_copied(store: PostgresStore, key: RunKey) -> None:
             (fork.project, fork.run_id),
         )
         assert found.scalar_one() == 0
-    assert (await store.get_run(fork)).last_seq == 10_000
-    page = await store.read_events(fork, 9_999, limit=10)
-    assert [each.seq for each in page.events] == [9_999, 10_000]
+    assert (await store.get_run(fork)).last_seq == 100_000
+    page = await store.read_events(fork, 99_999, limit=10)
+    assert [each.seq for each in page.events] == [99_999, 100_000]
 
 
 async def test_a_fork_asked_for_again_is_the_same(store: PostgresStore, key: RunKey) -> None:
