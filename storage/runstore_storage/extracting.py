@@ -44,7 +44,7 @@ def text_of(payload: Payload | None) -> str:
     room = MAX_TEXT_BYTES
     for string in _strings(payload):
         kept = _LONG_WORDS.sub(" ", _BLOBS.sub(" ", string[:MAX_STRING]))
-        part = _cut(cleaned(kept), room)
+        part = _cut(cleaned(kept[:room]), room)
         if part:
             parts.append(part)
             room -= len(part.encode()) + len(PART_END)

@@ -23,6 +23,8 @@ from functools import cache
 
 # A longer word is a blob or a slip; nobody types it. Its UTF-8 fits into a lexeme.
 MAX_WORD = 255
+# As many as Unicode's stream-safe texts have; no language needs more than a few.
+MAX_MARKS = 30
 # Between parts of a text, so that no phrase reaches from one into the next.
 PART_END = "\n"
 
@@ -54,8 +56,13 @@ class Word:
 
 
 def cleaned(text: str) -> str:
-    """One part of a text, ready to be cut into words."""
-    return " ".join(_UNSAFE.sub(" ", unicodedata.normalize("NFKC", _UNSAFE.sub(" ", text))).split())
+    """One part of a text, ready to be cut into words.
+
+    Marks beyond the `MAX_MARKS` of one character are left out: putting them in order takes the
+    square of their number.
+    """
+    safe = _many_marks().sub(r"\1", _UNSAFE.sub(" ", text))
+    return " ".join(_UNSAFE.sub(" ", unicodedata.normalize("NFKC", safe)).split())
 
 
 def words_of(text: str) -> Iterator[Word]:
@@ -85,6 +92,13 @@ def _pattern() -> re.Pattern[str]:
     )
 
 
+@cache
+def _many_marks() -> re.Pattern[str]:
+    marks = _marks()
+    return re.compile(f"([{marks}]{{{MAX_MARKS}}})[{marks}]+")
+
+
+@cache
 def _marks() -> str:
     """The inside of a character class that holds Unicode's combining marks.
 

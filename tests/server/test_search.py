@@ -151,6 +151,7 @@ async def test_a_query_that_looks_for_nothing_is_refused(
         "or or a or or",
         "a " * 500,
         "字" * 1000,
+        "\ufdfa" * 1000,
         "%_ $1 :project",
     ],
 )

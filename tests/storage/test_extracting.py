@@ -293,7 +293,14 @@ def test_deep_nesting_is_no_trouble() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["data:" + "a" * 300_000, "data:a/b;" * 40_000, ("x" * 511 + " ") * 600, "data:a/b," * 40_000],
+    [
+        "a" + "\u0301\u0327" * 100_000,
+        "\ufdfa" * 200_000,
+        "data:" + "a" * 300_000,
+        "data:a/b;" * 40_000,
+        ("x" * 511 + " ") * 600,
+        "data:a/b," * 40_000,
+    ],
 )
 def test_no_string_takes_long(text: str) -> None:
     payload = Payload(json.dumps(text))
