@@ -41,6 +41,8 @@ PAGE_BYTES = 1 << 20
 SLICE_CHARACTERS = 8192
 ENTRY_CHARACTERS = 500
 LARGE_CHARACTERS = 1 << 16
+# An event loop that takes longer for a turn has other work.
+BUSY_SECONDS = 0.0002
 
 
 class PostgresSearch:
@@ -108,16 +110,24 @@ class PostgresSearch:
 async def _rows(entries: Sequence[FeedEntry]) -> list[Row]:
     """The rows of feed entries, a few at a time between what else the process has to do."""
     rows: list[Row] = []
-    done = 0
+    done, began = 0, time.monotonic()
     for entry in entries:
         payload = entry.recorded.event.payload
         size = len(payload.content) if payload else 0
         rows.append(await _apart(size, search_rows.row_of, entry))
         done += size + ENTRY_CHARACTERS
         if done > SLICE_CHARACTERS:
-            done = 0
-            await asyncio.sleep(0)
+            await _make_way(began)
+            done, began = 0, time.monotonic()
     return rows
+
+
+async def _make_way(began: float) -> None:
+    """Let others have their turn, and if there are any, as much time as passed since `began`."""
+    ended = time.monotonic()
+    await asyncio.sleep(0)
+    if time.monotonic() - ended > BUSY_SECONDS:
+        await asyncio.sleep(ended - began)
 
 
 async def _apart(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
