@@ -112,6 +112,7 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		"GetSnapshot": (*runstore.Run).GetSnapshot, "ListSnapshots": (*runstore.Run).ListSnapshots,
 		"ResumeRun": (*runstore.Run).Resume, "CompleteRun": (*runstore.Run).Complete,
 		"GetOutput": (*runstore.Run).GetOutput, "VerifyRun": (*runstore.Run).Verify,
+		"SearchEvents": (*runstore.Client).SearchEvents,
 	}
 	service := runstorev1.File_runstore_v1_run_service_proto.Services().ByName("RunService")
 	for place := range service.Methods().Len() {
