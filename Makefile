@@ -133,6 +133,10 @@ lock: $(READY) ## lock the newest versions of all dependencies
 bench: $(READY) ## measure beside baselines
 	@$(BIN)/python -m bench
 
+.PHONY: bench-queries
+bench-queries: $(READY) ## explain every documented query among a hundred thousand and a million events
+	@$(BIN)/python -m bench.queries
+
 typescript: $(READY) $(STUBS_READY) ## check the TypeScript client (needs Node 20.19 or newer)
 	@command -v npm > /dev/null || { echo "npm is not on the PATH: install Node 20.19 or newer" >&2; exit 1; }
 	cd clients/typescript && npm ci && npm run check

@@ -99,7 +99,8 @@ def no_leaked_connection(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "store" in request.fixturenames:
         pool = request.getfixturevalue("store")._engine.pool
-        assert pool.checkedout() <= 1, "more than the notifier holds a connection"
+        # The notifier and the two polls may be at work just now.
+        assert pool.checkedout() <= 3, "somebody holds a connection"
 
 
 @pytest.fixture

@@ -341,13 +341,14 @@ CREATE TABLE usage_counts (
             node_id text COLLATE "C" NOT NULL,
             model text COLLATE "C" NOT NULL,
             tool text COLLATE "C" NOT NULL,
+            facets bytea NOT NULL,
             events bigint NOT NULL,
             input_tokens bigint NOT NULL,
             output_tokens bigint NOT NULL,
             cached_input_tokens bigint NOT NULL,
             cost_micros bigint NOT NULL,
             duration_us bigint NOT NULL,
-            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, type, node_id, model, tool),
+            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, facets),
             CONSTRAINT ck_usage_counts_events CHECK (events >= 1)
         ) WITH (fillfactor = 80);
 
@@ -553,6 +554,110 @@ ALTER TABLE search_rows ALTER COLUMN tsv SET STATISTICS 0;
 ALTER TABLE search_rows ALTER COLUMN text SET STATISTICS 0;
 
 UPDATE schema_version SET version_num='0012' WHERE schema_version.version_num = '0011';
+
+-- Running upgrade 0012 -> 0013
+
+ALTER TABLE runs
+        ADD COLUMN IF NOT EXISTS fork_parent bigint,
+        ADD COLUMN IF NOT EXISTS fork_seq bigint,
+        ADD COLUMN IF NOT EXISTS lineage jsonb,
+        DROP CONSTRAINT IF EXISTS fk_runs_fork_parent,
+        DROP CONSTRAINT IF EXISTS ck_runs_fork,
+        ADD CONSTRAINT fk_runs_fork_parent
+            FOREIGN KEY (fork_parent) REFERENCES runs (run) NOT VALID,
+        ADD CONSTRAINT ck_runs_fork
+            CHECK (num_nonnulls(fork_parent, fork_seq, lineage) IN (0, 3)) NOT VALID;
+
+ALTER TABLE task_writes
+        ADD COLUMN IF NOT EXISTS seq bigint,
+        ADD COLUMN IF NOT EXISTS written_at timestamptz;
+
+COMMIT;
+
+ALTER TABLE runs VALIDATE CONSTRAINT fk_runs_fork_parent;
+
+ALTER TABLE runs VALIDATE CONSTRAINT ck_runs_fork;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_fork_parent;
+
+CREATE INDEX CONCURRENTLY ix_runs_fork_parent ON runs (fork_parent) WHERE fork_parent IS NOT NULL;
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0013' WHERE schema_version.version_num = '0012';
+
+-- Running upgrade 0013 -> 0014
+
+ALTER TABLE run_heads
+        ADD COLUMN project text COLLATE "C", ADD COLUMN updated_hour timestamptz;
+
+CREATE FUNCTION place_run_head() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.project IS NULL THEN
+            NEW.project := (SELECT project FROM runs WHERE run = NEW.run);
+        END IF;
+        NEW.updated_hour := date_trunc('hour', NEW.updated_at, 'UTC');
+        RETURN NEW;
+    END $$;
+
+CREATE TRIGGER tr_run_heads_place BEFORE INSERT ON run_heads FOR EACH ROW
+        EXECUTE FUNCTION place_run_head();
+
+CREATE TRIGGER tr_run_heads_move BEFORE UPDATE ON run_heads FOR EACH ROW
+        WHEN (NEW.updated_hour IS DISTINCT FROM date_trunc('hour', NEW.updated_at, 'UTC'))
+        EXECUTE FUNCTION place_run_head();
+
+UPDATE run_heads SET updated_at = updated_at;
+
+UPDATE schema_version SET version_num='0014' WHERE schema_version.version_num = '0013';
+
+-- Running upgrade 0014 -> 0015
+
+COMMIT;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_created;
+
+CREATE INDEX CONCURRENTLY ix_runs_created ON runs (project, created_at, run);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_external_ref;
+
+CREATE INDEX CONCURRENTLY ix_runs_external_ref ON runs USING gin (external_ref jsonb_path_ops) WHERE external_ref IS NOT NULL;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_runs_objective;
+
+CREATE INDEX CONCURRENTLY ix_runs_objective ON runs USING gin (to_tsvector('simple', "left"(objective, 10000)));
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_run_heads_updated;
+
+CREATE INDEX CONCURRENTLY ix_run_heads_updated ON run_heads (project, updated_hour);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_run_heads_completed;
+
+CREATE INDEX CONCURRENTLY ix_run_heads_completed ON run_heads (project, completed_at, run) WHERE completed_at IS NOT NULL;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_run_heads_status;
+
+CREATE INDEX CONCURRENTLY ix_run_heads_status ON run_heads (project, status, run);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_snapshots_created;
+
+CREATE INDEX CONCURRENTLY ix_snapshots_created ON snapshots (created_at, run);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_usage_counts_model;
+
+CREATE INDEX CONCURRENTLY ix_usage_counts_model ON usage_counts (model, run) WHERE model <> '';
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_usage_counts_tool;
+
+CREATE INDEX CONCURRENTLY ix_usage_counts_tool ON usage_counts (tool, run) WHERE tool <> '';
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_usage_counts_day;
+
+CREATE INDEX CONCURRENTLY ix_usage_counts_day ON usage_counts (day, run);
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0015' WHERE schema_version.version_num = '0014';
 
 COMMIT;
 

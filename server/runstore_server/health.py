@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from grpc_health.v1 import health, health_pb2
@@ -16,6 +17,22 @@ TIMEOUT_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
+class Servicer(health.aio.HealthServicer):
+    """Lists as well, which the package's own leaves out."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._names = names
+
+    async def List(self, _request: Any, context: Any) -> Any:  # noqa: N802 - the RPC's name
+        """Return the health of each name."""
+        asked = {name: health_pb2.HealthCheckRequest(service=name) for name in self._names}
+        statuses = {name: await self.Check(check, context) for name, check in asked.items()}
+        return health_pb2.HealthListResponse(  # type: ignore[attr-defined]  # stubs are older
+            statuses=statuses
+        )
+
+
 class Health:
     """Keeps the health of the server ("") and of each service what the database's is.
 
@@ -24,9 +41,9 @@ class Health:
     """
 
     def __init__(self, store: Store, services: tuple[str, ...]) -> None:
-        self.servicer = health.aio.HealthServicer()
-        self._store = store
         self._names = ("", *services)
+        self.servicer = Servicer((*self._names, health.SERVICE_NAME))
+        self._store = store
         self._is_serving: bool | None = None
         self._task: asyncio.Task[None] | None = None
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
+from google.protobuf import descriptor_pool, text_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 V1 = "grpc.reflection.v1.ServerReflection"
@@ -11,8 +15,9 @@ V1 = "grpc.reflection.v1.ServerReflection"
 def enable(services: tuple[str, ...], server: grpc.aio.Server) -> None:
     """Let clients such as grpcurl discover the services."""
     names = (*services, reflection.SERVICE_NAME, V1)
-    reflection.enable_server_reflection(names, server)
-    servicer = reflection.aio.ReflectionServicer(service_names=names)
+    pool: Any = Described()
+    reflection.enable_server_reflection(names, server, pool)
+    servicer = reflection.aio.ReflectionServicer(service_names=names, pool=pool)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
@@ -21,3 +26,52 @@ def enable(services: tuple[str, ...], server: grpc.aio.Server) -> None:
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(V1, {"ServerReflectionInfo": handler}),)
     )
+
+
+class Described:
+    """Python's pool of descriptors, with what it lacks for reflection.
+
+    That has no v1 of reflection itself, which tools ask for because it is listed, and does not find
+    a file by the name of a method.
+    """
+
+    def __init__(self) -> None:
+        self._pool: Any = descriptor_pool.Default()
+        self._v1 = descriptor_pool.DescriptorPool()
+        self._v1.Add(_v1_file())
+
+    def FindFileByName(self, name: str) -> Any:  # noqa: N802 - as the pool's
+        """Return the file, or raise KeyError."""
+        try:
+            return self._pool.FindFileByName(name)
+        except KeyError:
+            return self._v1.FindFileByName(name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> Any:  # noqa: N802 - as the pool's
+        """Return the file that defines the symbol, a method's too, or raise KeyError."""
+        for pool in (self._pool, self._v1):
+            for name in (symbol, *_service_of(pool, symbol)):
+                try:
+                    return pool.FindFileContainingSymbol(name)
+                except KeyError:
+                    continue
+        raise KeyError(symbol)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+
+def _service_of(pool: Any, symbol: str) -> tuple[str, ...]:
+    """The service whose method the symbol is."""
+    name, _, method = symbol.rpartition(".")
+    try:
+        return (name,) if method in pool.FindServiceByName(name).methods_by_name else ()
+    except KeyError:
+        return ()
+
+
+def _v1_file() -> FileDescriptorProto:
+    alpha = FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
+    text = text_format.MessageToString(alpha).replace("v1alpha", "v1")
+    return text_format.Parse(text, FileDescriptorProto())

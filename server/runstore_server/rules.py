@@ -78,6 +78,8 @@ LABELS = Entries(64, REQUIRED_ID, Text(0, 1000))
 COUNT = Whole(0, 10**15)
 SEQ = Whole(0, MAX_INT64)
 TOKEN = Text(0, 2500)
+DAY = Text(0, 10)
+MAX_DIMENSIONS = 3
 BATCH = Items(0, 1000)
 FULL_BATCH = Items(1, 1000)
 NODES = Items(0, 10_000)
@@ -171,7 +173,11 @@ RULES: dict[str, dict[str, Rule]] = {
         "model": ID,
         "tool": ID,
         "parent_run_id": ID,
+        "any_tags": TAGS,
+        "root_run_id": ID,
+        "objective": Text(0, 1000),
     },
+    "ExternalFilter": {"system": REQUIRED_ID, "id": Text(0, 1000)},
     "ConfigFilter": {
         "kind": REQUIRED_ID,
         "name": REQUIRED_ID,
@@ -264,6 +270,37 @@ RULES: dict[str, dict[str, Rule]] = {
         "query": Text(1, 1000),
         "page_size": Whole(0, 100),
         "page_token": TOKEN,
+        "min_position": SEQ,
+        "wait": Seconds(0, 30),
+    },
+    "ReplayRunRequest": OF_RUN | {"at_seq": SEQ, "namespace": ID, "page_size": Whole(0, 1000)},
+    "ForkRunRequest": OF_RUN
+    | {
+        "at_seq": SEQ,
+        "fork_run_id": ID,
+        "objective": Text(0, 100_000),
+        "config_refs": Items(0, 1000),
+        "tags": TAGS,
+        "labels": LABELS,
+    },
+    "StatisticsFilter": {
+        "run_ids": TAGS,
+        "plan_id": ID,
+        "labels": LABELS,
+        "tags": TAGS,
+        "types": TAGS,
+        "models": TAGS,
+        "tools": TAGS,
+        "node_ids": TAGS,
+        "from_day": DAY,
+        "to_day": DAY,
+    },
+    "GetStatisticsRequest": {
+        "project": ID,
+        "group_by": Items(0, MAX_DIMENSIONS),
+        "label_key": ID,
+        "page_size": Whole(0, 1000),
+        "page_token": Text(0, 10_000),
         "min_position": SEQ,
         "wait": Seconds(0, 30),
     },

@@ -8,18 +8,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import date
 from functools import cache
 from typing import Any, NoReturn
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from runstore.v1 import payloads_pb2
+from runstore.v1.statistics_pb2 import STATISTICS_DIMENSION_RUN
 from runstore_storage.records import OWN_EVENT_TYPES
 from runstore_storage.search_queries import parse
 
 from runstore_server.errors import InvalidRequest, Violation
 from runstore_server.json_texts import json_problem
-from runstore_server.rules import REQUIRED, RULES, Entries, Items, Rule, Seconds, Text, Whole
+from runstore_server.rules import (
+    MAX_DIMENSIONS,
+    REQUIRED,
+    RULES,
+    Entries,
+    Items,
+    Rule,
+    Seconds,
+    Text,
+    Whole,
+)
 
 MAX_VIOLATIONS = 50
 SHA256_BYTES = 32
@@ -303,6 +315,29 @@ def _search(message: Any, path: str, found: Found) -> None:
         _report(found, path + "query", problem)
 
 
+def _days(message: Any, path: str, found: Found) -> None:
+    for name in ("from_day", "to_day"):
+        if not _is_day(getattr(message, name)):
+            _report(found, path + name, "is not a day: YYYY-MM-DD")
+
+
+def _is_day(text: str) -> bool:
+    with suppress(ValueError):
+        return not text or date.fromisoformat(text).isoformat() == text
+    return False
+
+
+def _statistics(message: Any, path: str, found: Found) -> None:
+    if len(set(message.group_by)) < len(message.group_by):
+        _report(found, path + "group_by", "repeats a dimension")
+    if message.label_key and len(message.group_by) >= MAX_DIMENSIONS:
+        _report(found, path + "label_key", f"is one dimension more than {MAX_DIMENSIONS}")
+    if message.include_descendants and not message.filter.run_ids:
+        _report(found, path + "include_descendants", "needs filter.run_ids")
+    if message.roll_up_to_root and STATISTICS_DIMENSION_RUN not in message.group_by:
+        _report(found, path + "roll_up_to_root", "needs RUN in group_by")
+
+
 _EVENT_IDS = _unique("events", lambda event: event.event_id, "an event_id of the request")
 
 
@@ -334,6 +369,8 @@ _MEANINGS: dict[str, tuple[Check, ...]] = {
     "PutTaskWritesRequest": (_unique("writes", _write_key, "a task write of the request"),),
     "ListSnapshotsRequest": (_object("metadata"), _needs("before", "run_id")),
     "SearchEventsRequest": (_search,),
+    "StatisticsFilter": (_days,),
+    "GetStatisticsRequest": (_statistics,),
     "FollowFeedRequest": (_excludes("consumer", "from_position"),),
     "ArtifactHeader": (_object("metadata"), _described),
     "LinkArtifactRequest": (_object("metadata"), _described, _url),

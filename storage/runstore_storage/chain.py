@@ -12,7 +12,13 @@ hashed, so that no two kinds share a hash.
                     config_refs, tags, labels)
     config = SHA-256("config", kind, content_type, content)
 
-The first event's previous hash is the run's `birth`. A payload is the list (kind, content_type,
+The first event's previous hash is the run's `birth`. A fork's history begins with the other run's;
+the previous hash of the first event of its own is
+
+    fork  = SHA-256("fork", previous hash, birth)
+
+where the previous hash is what the other run's next event would have had. The birth of a fork ends
+with two more fields: the other run's run_id and seq. A payload is the list (kind, content_type,
 content), kind being "json" or "binary"; times and durations are microseconds (since 1970 UTC).
 """
 
@@ -28,6 +34,7 @@ from runstore_storage.records import (
     ConfigRef,
     Event,
     ExternalRef,
+    NewFork,
     NewRun,
     Output,
     Part,
@@ -74,6 +81,7 @@ def digest(*fields: Field) -> bytes:
 
 def birth_hash(new: NewRun) -> bytes:
     """Hash of what a run is at birth, its completion apart; its config refs are pins."""
+    base = new.fork_base
     return digest(
         "run",
         new.project,
@@ -86,6 +94,25 @@ def birth_hash(new: NewRun) -> bytes:
         canonical(*map(_config_ref, new.config_refs)),
         canonical(*new.tags),
         canonical(*_pairs(new.labels)),
+        *((base.run_id, base.seq) if base else ()),
+    )
+
+
+def fork_hash(previous: bytes, birth: bytes) -> bytes:
+    """What binds a fork to the history it begins with."""
+    return digest("fork", previous, birth)
+
+
+def fork_request_hash(fork: NewFork) -> bytes:
+    """Hash of a ForkRun request as it was given."""
+    return digest(
+        "fork_run",
+        fork.key.run_id,
+        fork.at_seq,
+        b"" if fork.objective is None else canonical(fork.objective),
+        canonical(*map(_config_ref, fork.config_refs)),
+        canonical(*fork.tags),
+        canonical(*_pairs(fork.labels)),
     )
 
 

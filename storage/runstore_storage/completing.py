@@ -129,7 +129,7 @@ async def _check_revision(
         final = prepared.snapshot.parts.snapshot
         final = replace(final, seq=final.seq or head.last_seq)
         chosen = SnapshotSelector(snapshot_id=final.snapshot_id)
-        there = await snapshot_rows.find(conn, head.run, final.namespace, chosen)
+        there = await snapshot_rows.find(conn, head, final.namespace, chosen)
         wanted = chain.snapshot_hash(final, prepared.snapshot.parts.hash_of)
         if there is None or there.content_hash != wanted:
             raise RunCompleted(run_id, head.last_seq)

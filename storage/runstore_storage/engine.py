@@ -25,6 +25,15 @@ _UNAVAILABLE_CLASSES = ("08", "57P", "53")
 _UNAVAILABLE_STATES = frozenset({"57014", "55P03", "25006", "25P03"})
 _ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
 
+# A plan made once for all values cannot know whether a filter selects much or nothing.
+_PLANNED_ANEW = "set_config('plan_cache_mode', 'force_custom_plan', true)"
+# What is looked up is mostly in memory, where one page costs what another does; and what an index
+# can find is never looked for by reading a table in full, however small the planner takes it for.
+_LOOKING_UP = text(
+    f"SELECT {_PLANNED_ANEW}, set_config('random_page_cost', '1.1', true),"
+    " set_config('enable_seqscan', 'off', true)"
+)
+_ADDING_UP = text(f"SELECT {_PLANNED_ANEW}, set_config('work_mem', '64MB', true)")
 _FINISHED_LATE = text("SET LOCAL synchronous_commit = off")
 
 
@@ -85,6 +94,32 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection whose statements each see what was committed when they began."""
     async with _translated(), engine.connect() as conn:
         yield await conn.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@asynccontextmanager
+async def consistent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction that reads, and sees throughout what was committed at its beginning."""
+    async with _translated(), engine.connect() as conn:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        await conn.execution_options(**options)
+        async with conn.begin():
+            yield conn
+
+
+@asynccontextmanager
+async def looking_up(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads a few rows by any filter, by the index that fits the values best."""
+    async with _translated(), engine.begin() as conn:
+        await conn.execute(_LOOKING_UP)
+        yield conn
+
+
+@asynccontextmanager
+async def adding_up(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads many rows to add them up."""
+    async with _translated(), engine.begin() as conn:
+        await conn.execute(_ADDING_UP)
+        yield conn
 
 
 @asynccontextmanager

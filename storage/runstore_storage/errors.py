@@ -13,6 +13,7 @@ StorageError
 ├── OutcomeRequired        completed without an outcome
 ├── SnapshotAhead          a snapshot beyond the last event
 ├── UnknownRef             a part the run never stored
+├── SeqAhead               a seq beyond the last event
 ├── ConsumerNotFound       no such consumer of the feed
 ├── PositionAhead          a position beyond the feed's last
 ├── ConfigNotFound         no such config in the project
@@ -24,6 +25,7 @@ StorageError
 ├── RangeBeyondEnd         bytes an artifact does not have
 ├── ArtifactIsLink         its bytes are elsewhere
 ├── SearchBehind           what is awaited is not searchable yet
+├── StatisticsBehind       what is awaited is not counted yet
 ├── Overloaded             too many writes wait
 └── StorageUnavailable     Postgres or the object store did not answer
 
@@ -140,6 +142,16 @@ class UnknownRef(StorageError):
         )
 
 
+class SeqAhead(StorageError):
+    def __init__(self, run_id: str, seq: int, last_seq: int) -> None:
+        super().__init__(
+            f"seq {seq} is ahead of run {run_id!r}, which is at {last_seq}",
+            run_id=run_id,
+            seq=seq,
+            last_seq=last_seq,
+        )
+
+
 class ConsumerNotFound(StorageError):
     def __init__(self, project: str, consumer: str) -> None:
         super().__init__(
@@ -246,6 +258,16 @@ class SearchBehind(StorageError):
             f"the feed is searchable up to position {indexed_position}, which is behind what the"
             " search was to wait for",
             indexed_position=indexed_position,
+            awaited_position=awaited_position,
+        )
+
+
+class StatisticsBehind(StorageError):
+    def __init__(self, counted_position: int, awaited_position: int) -> None:
+        super().__init__(
+            f"the feed is counted up to position {counted_position}, which is behind what the"
+            " statistics were to wait for",
+            counted_position=counted_position,
             awaited_position=awaited_position,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runstore_storage.records import EventFilter, EventPage
+from runstore_storage.records import EventFilter, EventPage, RecordedEvent
 from runstore_storage.sql import events
 from runstore_storage.sql.heads import Head
 
@@ -24,18 +24,20 @@ async def event_page(
     reads them without a gap.
     """
     first = max(from_seq, 1)
-    found, is_cut = (
-        await events.page(
+    found: list[RecordedEvent] = []
+    is_cut = False
+    for part in head.parts:
+        if is_cut or part.last_seq < max(first, part.first_seq):
+            continue
+        some, is_cut = await events.page(
             conn,
-            head.run,
-            from_seq=first,
-            to_seq=head.last_seq,
-            limit=limit,
+            part.run,
+            from_seq=max(first, part.first_seq),
+            to_seq=part.last_seq,
+            limit=limit - len(found),
             max_bytes=max_bytes,
             where=where,
         )
-        if first <= head.last_seq
-        else ([], False)
-    )
+        found += some
     next_from_seq = found[-1].seq + 1 if is_cut else max(first, head.last_seq + 1)
     return EventPage(tuple(found), next_from_seq, head.last_seq, head.is_completed, head.outcome)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -15,7 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runstore_storage import snapshots
 from runstore_storage.appender import Appender
 from runstore_storage.completing import complete, prepare_completion
-from runstore_storage.engine import connect, open_engine, reading, writing
+from runstore_storage.engine import (
+    connect,
+    consistent,
+    looking_up,
+    open_engine,
+    reading,
+    writing,
+)
 from runstore_storage.errors import (
     OutputNotFound,
     RunNotFound,
@@ -30,6 +38,7 @@ from runstore_storage.postgres_artifacts import PostgresArtifacts
 from runstore_storage.postgres_configs import PostgresConfigs
 from runstore_storage.postgres_feed import PostgresFeed
 from runstore_storage.postgres_search import PostgresSearch
+from runstore_storage.postgres_statistics import PostgresStatistics
 from runstore_storage.records import (
     Appended,
     CompletedRun,
@@ -38,14 +47,17 @@ from runstore_storage.records import (
     EventFilter,
     EventPage,
     Guard,
+    NewFork,
     NewRun,
     PutSnapshotAnswer,
+    ReplayedRun,
     ResumedRun,
     Run,
     RunFilter,
     RunKey,
     RunOrder,
     RunPage,
+    RunPlace,
     SavedRun,
     Snapshot,
     SnapshotPage,
@@ -57,9 +69,10 @@ from runstore_storage.records import (
     TaskWrite,
     Verification,
 )
+from runstore_storage.replaying import Replay, replay
 from runstore_storage.resuming import Resume, resume
 from runstore_storage.saving import RunSaver
-from runstore_storage.sql import heads, outputs, runs
+from runstore_storage.sql import heads, outputs, run_filters, runs
 from runstore_storage.sql import snapshots as snapshot_rows
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.snapshots import StoredRow
@@ -68,7 +81,7 @@ from runstore_storage.store import EVERY_EVENT, NO_GUARD
 from runstore_storage.tails import RunTail, Tails
 from runstore_storage.verifying import verify
 from runstore_storage.wakeups import Wakeups
-from runstore_storage.writing import lock_run, store
+from runstore_storage.writing import lock_run, new_id, store
 
 PAGE_BYTES = 1 << 20
 SNAPSHOT_PAGE_BYTES = 4 << 20
@@ -106,6 +119,7 @@ class PostgresStore:
             self._engine, self._wakeups, self._offloading, poll_interval=poll_interval
         )
         self.search = PostgresSearch(self._engine, self.feed)
+        self.statistics = PostgresStatistics(self._engine, self.feed.counted)
         self.configs = PostgresConfigs(self._engine)
         self._appender = Appender(
             self._engine, self._offloading, self._wakeups.announce, lanes=append_lanes
@@ -132,10 +146,7 @@ class PostgresStore:
 
     async def get_run(self, key: RunKey) -> Run:
         async with reading(self._engine) as conn:
-            run = await runs.get(conn, key)
-        if run is None:
-            raise RunNotFound(key)
-        return run
+            return await self._run(conn, key)
 
     async def list_runs(
         self,
@@ -144,15 +155,29 @@ class PostgresStore:
         order: RunOrder,
         *,
         limit: int,
-        after: int | None,
+        after: RunPlace | None,
         offset: int = 0,
     ) -> RunPage:
-        async with reading(self._engine) as conn:
+        async with looking_up(self._engine) as conn:
+            as_of = after.as_of if after else None
+            if after is None and order is RunOrder.UPDATED_ASC:
+                as_of = await runs.clock(conn)
+            fresh = await run_filters.uncounted(conn, project, where)
             found = await runs.page(
-                conn, project, where, order, limit=limit + 1, after=after, offset=offset
+                conn,
+                project,
+                where,
+                order,
+                limit=limit + 1,
+                after=after,
+                offset=offset,
+                fresh=fresh,
             )
         kept = found[:limit]
-        return RunPage(tuple(run for _, run in kept), kept[-1][0] if len(found) > limit else None)
+        more = len(found) > limit
+        return RunPage(
+            tuple(run for _, run in kept), _place(*kept[-1], order, as_of) if more else None
+        )
 
     async def append_events(
         self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
@@ -214,8 +239,7 @@ class PostgresStore:
     ) -> bool:
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
-            run = write.head.run
-            if await snapshots.put_task_writes(conn, run, key, namespace, writes):
+            if await snapshots.put_task_writes(conn, write, namespace, writes):
                 return True
             write.check(guard)  # what was put is undone with the transaction
             write.touch()
@@ -227,7 +251,7 @@ class PostgresStore:
     ) -> SnapshotWithWrites:
         async with reading(self._engine) as conn:
             head = await self._head(conn, key)
-            found, writes = await snapshots.read_whole(conn, head.run, namespace, selector)
+            found, writes = await snapshots.read_whole(conn, head, namespace, selector)
         if found is None:
             raise SnapshotNotFound(key.run_id, str(selector))
         return SnapshotWithWrites(found, writes)
@@ -236,13 +260,14 @@ class PostgresStore:
         self, query: SnapshotQuery, *, limit: int, after: SnapshotPosition | None
     ) -> SnapshotPage:
         terms = metadata_terms(query.metadata)
-        async with reading(self._engine) as conn:
+        async with looking_up(self._engine) as conn:
+            head = None
             if query.run_id:
                 head = await self._head(conn, RunKey(query.project, query.run_id))
                 if query.before and after is None:
-                    after = await snapshots.position(conn, head.run, query)
+                    after = await snapshots.position(conn, head, query)
             found = await snapshot_rows.page(
-                conn, query, metadata_terms=terms, limit=limit + 1, after=after
+                conn, query, metadata_terms=terms, limit=limit + 1, after=after, head=head
             )
             kept = _bounded(found[:limit]) if query.with_parts else found[:limit]
             if query.with_parts:
@@ -267,6 +292,27 @@ class PostgresStore:
         if write.new_events:
             self._wakeups.announce([key])
         return replace(resumed, events=await self._filled(resumed.events))
+
+    async def replay_run(
+        self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
+    ) -> ReplayedRun:
+        async with consistent(self._engine) as conn:
+            head = await self._head(conn, key)
+            run = await self._run(conn, key)
+            asked = Replay(at_seq, namespace, limit, PAGE_BYTES)
+            replayed = await replay(conn, run, head, asked)
+        return replace(replayed, events=await self._filled(replayed.events))
+
+    async def fork_run(self, fork: NewFork) -> SavedRun:
+        named = fork if fork.fork_run_id else replace(fork, fork_run_id=new_id())
+        return await self._to_the_end(self._fork_run(named))
+
+    async def _fork_run(self, fork: NewFork) -> SavedRun:
+        async with writing(self._engine) as conn:
+            saved = await self._saver.fork(conn, fork)
+        if not saved.deduplicated:
+            self._wakeups.announce([saved.run.key])
+        return saved
 
     async def complete_run(
         self, key: RunKey, completion: Completion, guard: Guard = NO_GUARD
@@ -298,12 +344,9 @@ class PostgresStore:
     async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
         async with reading(self._engine) as conn:
             head = await self._head(conn, key)
-            run = await runs.get(conn, key)
-            if run is None:
-                raise RunNotFound(key)
             return await verify(
                 conn,
-                run,
+                await self._run(conn, key),
                 head,
                 from_seq=from_seq,
                 max_events=max_events,
@@ -335,6 +378,12 @@ class PostgresStore:
         """The page with the payloads that are kept elsewhere."""
         return replace(page, events=await self._offloading.filled(page.events))
 
+    async def _run(self, conn: AsyncConnection, key: RunKey) -> Run:
+        run = await runs.get(conn, key)
+        if run is None:
+            raise RunNotFound(key)
+        return run
+
     async def _head(self, conn: AsyncConnection, key: RunKey) -> Head:
         head = await heads.find(conn, key)
         if head is None:
@@ -349,6 +398,16 @@ class PostgresStore:
     async def _last_seqs(self, keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
         async with reading(self._engine) as conn:
             return await heads.last_seqs(conn, keys)
+
+
+def _place(number: int, run: Run, order: RunOrder, as_of: datetime | None) -> RunPlace:
+    """Where a listing stands that has come to a run."""
+    if order in {RunOrder.UPDATED_DESC, RunOrder.UPDATED_ASC}:
+        return RunPlace(run.updated_at, number, as_of)
+    if order in {RunOrder.COMPLETED_DESC, RunOrder.COMPLETED_ASC}:
+        assert run.completed_at
+        return RunPlace(run.completed_at, number)
+    return RunPlace(run.created_at, number)
 
 
 def _bounded(rows: Sequence[StoredRow]) -> Sequence[StoredRow]:

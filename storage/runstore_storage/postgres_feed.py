@@ -54,6 +54,8 @@ class PostgresFeed:
         self._offloading = offloading
         self._wakeups = wakeups
         self._poll_interval = poll_interval
+        self.counted = Signal()
+        """Wakes when this process has counted usage."""
         self._polling = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
@@ -189,7 +191,8 @@ class PostgresFeed:
                 return None
             if reached := await usage_counts.add(conn, position):
                 await duties.advance(conn, USAGE_COUNTS, holder, reached)
-            return reached
+        self.counted.wake()
+        return reached
 
     async def forget_usage(self, holder: str) -> None:
         async with writing(self._engine) as conn:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from runstore_storage.awaiting import wait_done
 from runstore_storage.engine import reading, writing
-from runstore_storage.errors import RunNotFound, SearchBehind
+from runstore_storage.errors import SearchBehind
 from runstore_storage.feed_records import FeedEntry
 from runstore_storage.feed_store import EVERY_PROJECT, FeedStore
 from runstore_storage.search_queries import Term, parse
@@ -26,7 +26,7 @@ from runstore_storage.search_records import (
 from runstore_storage.search_windows import next_window
 from runstore_storage.signals import Signal
 from runstore_storage.snippets import snippet_of
-from runstore_storage.sql import duties, heads, outbox, search_rows
+from runstore_storage.sql import duties, search_rows
 from runstore_storage.sql.search_rows import Match, Matching, MatchText, Row
 
 P = ParamSpec("P")
@@ -41,8 +41,6 @@ PAGE_BYTES = 1 << 20
 SLICE_CHARACTERS = 8192
 ENTRY_CHARACTERS = 500
 LARGE_CHARACTERS = 1 << 16
-# How soon a search that waits learns of what another process indexed.
-WAIT_POLL_SECONDS = 0.05
 
 
 class PostgresSearch:
@@ -81,32 +79,9 @@ class PostgresSearch:
             return await duties.position_of(conn, SEARCH)
 
     async def wait_indexed(self, awaited: Awaited, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        wanted: int | None = None
-        while True:
-            mark = self._indexed.mark
-            async with reading(self._engine) as conn:
-                indexed = await duties.position_of(conn, SEARCH)
-                if wanted is None:
-                    wanted = await self._wanted(conn, awaited)
-            if wanted is not None and indexed >= wanted:
-                return
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise SearchBehind(indexed, awaited.position if wanted is None else wanted)
-            await self._indexed.wait(mark, min(left, WAIT_POLL_SECONDS))
-
-    async def _wanted(self, conn: AsyncConnection, awaited: Awaited) -> int | None:
-        """The position to wait for; None while an event that is awaited has none yet."""
-        if awaited.run is None:
-            return awaited.position
-        head = await heads.find(conn, awaited.run)
-        if head is None:
-            raise RunNotFound(awaited.run)
-        if awaited.seq > head.last_seq:
-            return None
-        last = await outbox.published_up_to(conn, head.run, awaited.seq)
-        return None if last is None else max(last, awaited.position)
+        await wait_done(
+            self._engine, SEARCH, awaited, seconds, advanced=self._indexed, behind=SearchBehind
+        )
 
     async def search_events(
         self, project: str, query: SearchQuery, *, limit: int, after: SearchPlace | None = None

@@ -46,6 +46,10 @@ class SnapshotReason(IntEnum):
 class RunOrder(IntEnum):
     CREATED_DESC = 1
     CREATED_ASC = 2
+    UPDATED_DESC = 3
+    UPDATED_ASC = 4
+    COMPLETED_DESC = 5
+    COMPLETED_ASC = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,14 @@ class ExternalRef:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkBase:
+    """Where a fork left another run: they have all up to `seq` in common."""
+
+    run_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigRef:
     """A pinned version. Before a run is saved, a number, a digest or a label may stand alone."""
 
@@ -263,6 +275,24 @@ class NewRun:
     tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     completion: Completion | None = None
+    fork_base: ForkBase | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFork:
+    """A fork as it is asked for. `at_seq` 0 means all of the other run but its end.
+
+    `objective` None and an empty `fork_run_id` are filled in; `config_refs` replace those of the
+    same kind and name.
+    """
+
+    key: RunKey
+    at_seq: int = 0
+    fork_run_id: str = ""
+    objective: str | None = None
+    config_refs: tuple[ConfigRef, ...] = ()
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +326,22 @@ class PinFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalFilter:
+    """Selects runs by what they are in another system; an empty id is not compared."""
+
+    system: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
+    """Selects runs; every condition that is set must hold.
+
+    `tags` must all be there, of `any_tags` one. `root_run_id` selects a run and whatever was
+    started below it. `text` is looked for in the objective's beginning. A run that has not ended
+    was completed at no time.
+    """
+
     statuses: tuple[RunStatus, ...] = ()
     tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -307,6 +352,14 @@ class RunFilter:
     tool: str = ""
     parent_run_id: str = ""
     config: PinFilter | None = None
+    any_tags: tuple[str, ...] = ()
+    root_run_id: str = ""
+    external: ExternalFilter | None = None
+    updated_from: datetime | None = None
+    updated_before: datetime | None = None
+    completed_from: datetime | None = None
+    completed_before: datetime | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +369,23 @@ class SavedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPlace:
+    """A place in a listing of runs, for `next_after` alone.
+
+    `as_of` is when the first page was read, where later updates are left out.
+    """
+
+    at: datetime
+    run: int
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunPage:
     """Runs in order; `next_after` continues the listing, None on the last page."""
 
     runs: tuple[Run, ...]
-    next_after: int | None
+    next_after: RunPlace | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +485,29 @@ class ResumedRun:
     task_writes: tuple[TaskWrite, ...]
     events: EventPage
     deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedConfig:
+    """A version a run is pinned to; the body is None where the store does not have it."""
+
+    ref: ConfigRef
+    body: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedRun:
+    """A run as it stood at a seq: the latest snapshot at or before it, and what came after that.
+
+    `events` are the first page of those behind the snapshot; none is beyond `at_seq`.
+    """
+
+    run: Run
+    at_seq: int
+    snapshot: StoredSnapshot | None
+    task_writes: tuple[TaskWrite, ...]
+    events: EventPage
+    configs: tuple[PinnedConfig, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ async def _read(
     run = await runs.get(conn, write.key)
     if run is None:
         raise RunNotFound(write.key)
-    snapshot, writes = await snapshots.read_whole(conn, head.run, asked.namespace, latest)
+    snapshot, writes = await snapshots.read_whole(conn, head, asked.namespace, latest)
     page = await event_page(
         conn,
         head,

@@ -9,15 +9,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from runstore_storage import chain
 from runstore_storage.completing import PreparedCompletion, complete, prepare_completion
 from runstore_storage.errors import IdempotencyMismatch, RunNotFound
+from runstore_storage.forking import fork_run, known_fork
 from runstore_storage.offloading import Offloading
 from runstore_storage.pinning import pin
-from runstore_storage.records import Guard, NewRun, Outcome, Run, RunKey, RunStatus, SavedRun, Usage
+from runstore_storage.records import (
+    Guard,
+    NewFork,
+    NewRun,
+    Outcome,
+    Run,
+    RunKey,
+    RunStatus,
+    SavedRun,
+    Usage,
+)
 from runstore_storage.sql import heads, partitions, runs
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.runs import Inserted
-from runstore_storage.writing import RunWrite, new_id, store
-
-FIRST_EPOCH = 1
+from runstore_storage.writing import FIRST_EPOCH, RunWrite, new_id, store
 
 
 class RunSaver:
@@ -55,6 +64,15 @@ class RunSaver:
             before = await runs.identity(conn, key)  # another writer was faster
         if before is None or before[1] != body_hash:
             raise IdempotencyMismatch("run", new.run_id)
+        return SavedRun(await _get(conn, key), deduplicated=True)
+
+    async def fork(self, conn: AsyncConnection, fork: NewFork) -> SavedRun:
+        """Create the fork, or return the one that is there."""
+        key = RunKey(fork.key.project, fork.fork_run_id)
+        while not await known_fork(conn, fork):
+            if head := await fork_run(conn, fork):
+                await self._ensure_partitions(conn, head.run)
+                return SavedRun(await _get(conn, key), deduplicated=False)
         return SavedRun(await _get(conn, key), deduplicated=True)
 
     async def _parent(self, conn: AsyncConnection, new: NewRun) -> int | None:

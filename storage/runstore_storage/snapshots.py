@@ -31,6 +31,7 @@ from runstore_storage.records import (
 from runstore_storage.sql import blobs, heads, snapshots, task_writes
 from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import array_literal
+from runstore_storage.sql.heads import Head
 from runstore_storage.sql.snapshots import StoredRow
 from runstore_storage.writing import RunWrite
 
@@ -97,6 +98,11 @@ async def put(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot
 async def _store_parts(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot) -> bytes:
     parts, run = prepared.parts, write.head.run
     stored = await blobs.find(conn, run, parts.hashes) if parts.hashes else {}
+    if write.head.lineage and parts.missing(stored):
+        # What the fork refers to and the other run stored becomes the fork's own.
+        sources = [each.run for each in write.head.lineage]
+        missing = parts.hashes - parts.payloads.keys() - stored.keys()
+        stored |= await blobs.copy(conn, sources, run, missing)
     if unknown := parts.missing(stored):
         raise UnknownRef(write.key.run_id, unknown)
     new = [blob for sha256, blob in prepared.compressed.items() if sha256 not in stored]
@@ -106,14 +112,14 @@ async def _store_parts(conn: AsyncConnection, write: RunWrite, prepared: Prepare
 
 
 async def put_task_writes(
-    conn: AsyncConnection, run: int, key: RunKey, namespace: str, writes: Sequence[TaskWrite]
+    conn: AsyncConnection, write: RunWrite, namespace: str, writes: Sequence[TaskWrite]
 ) -> bool:
     """Keep results of tasks; True when all were there. Their snapshots must exist."""
-    for snapshot_id in sorted({write.snapshot_id for write in writes} - {""}):
+    for snapshot_id in sorted({each.snapshot_id for each in writes} - {""}):
         chosen = SnapshotSelector(snapshot_id=snapshot_id)
-        if await snapshots.find(conn, run, namespace, chosen) is None:
-            raise SnapshotNotFound(key.run_id, snapshot_id)
-    return await task_writes.put(conn, run, namespace, writes)
+        if await snapshots.find(conn, write.head, namespace, chosen) is None:
+            raise SnapshotNotFound(write.key.run_id, snapshot_id)
+    return await task_writes.put(conn, write.head, write.now, namespace, writes)
 
 
 async def fill(conn: AsyncConnection, rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
@@ -144,19 +150,19 @@ def counted(rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
 
 
 async def read_whole(
-    conn: AsyncConnection, run: int, namespace: str, selector: SnapshotSelector
+    conn: AsyncConnection, head: Head, namespace: str, selector: SnapshotSelector
 ) -> tuple[StoredSnapshot | None, tuple[TaskWrite, ...]]:
     """The chosen snapshot in full, and the task writes since; since the beginning without one."""
-    row = await snapshots.find(conn, run, namespace, selector)
+    row = await snapshots.find(conn, head, namespace, selector)
     snapshot_id = row.snapshot.snapshot_id if row else ""
-    writes = await task_writes.since(conn, run, namespace, snapshot_id)
+    writes = await task_writes.since(conn, head, namespace, snapshot_id)
     return (await fill(conn, [row]))[0] if row else None, writes
 
 
-async def position(conn: AsyncConnection, run: int, query: SnapshotQuery) -> SnapshotPosition:
+async def position(conn: AsyncConnection, head: Head, query: SnapshotQuery) -> SnapshotPosition:
     """Where the snapshot named by `query.before` stands in the run's order."""
     chosen = SnapshotSelector(snapshot_id=query.before)
-    row = await snapshots.find(conn, run, query.namespace or "", chosen)
+    row = await snapshots.find(conn, head, query.namespace or "", chosen)
     if row is None:
         raise SnapshotNotFound(query.run_id, query.before)
     return place(row, query)

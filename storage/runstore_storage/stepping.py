@@ -110,7 +110,7 @@ async def put_step(
             each if each.snapshot_id else replace(each, snapshot_id=snapshot_id)
             for each in step.task_writes
         ]
-        await snapshots.put_task_writes(conn, run, write.key, namespace, writes)
+        await snapshots.put_task_writes(conn, write, namespace, writes)
     answer = PutSnapshotAnswer(
         snapshot_id=row.snapshot.snapshot_id,
         seq=row.snapshot.seq,

@@ -34,14 +34,17 @@ from runstore_storage.records import (
     EventFilter,
     EventPage,
     Guard,
+    NewFork,
     NewRun,
     PutSnapshotAnswer,
+    ReplayedRun,
     ResumedRun,
     Run,
     RunFilter,
     RunKey,
     RunOrder,
     RunPage,
+    RunPlace,
     SavedRun,
     Snapshot,
     SnapshotPage,
@@ -54,6 +57,7 @@ from runstore_storage.records import (
     Verification,
 )
 from runstore_storage.search_store import SearchStore
+from runstore_storage.statistics_store import StatisticsStore
 
 NO_GUARD = Guard()
 EVERY_EVENT = EventFilter()
@@ -98,6 +102,10 @@ class Store(Protocol):
     def search(self) -> SearchStore:
         """The same events by the words in them."""
 
+    @property
+    def statistics(self) -> StatisticsStore:
+        """The same events counted: what they used, by run, node, model, tool, type and day."""
+
     async def check(self) -> None:
         """Return when the database answers and takes writes; raise `StorageUnavailable` if not."""
 
@@ -119,10 +127,17 @@ class Store(Protocol):
         order: RunOrder,
         *,
         limit: int,
-        after: int | None,
+        after: RunPlace | None,
         offset: int = 0,
     ) -> RunPage:
         """Return up to `limit` runs without plans, from `RunPage.next_after` of the page before.
+
+        By completion, only runs that ended are listed. Pages that follow each other hold no run
+        twice, and every run that was selected all the while and that nothing moved: what is saved
+        or completed meanwhile may be left out, and by update what is updated meanwhile.
+
+        The models and tools of an event select its run at once, while at most `FRESH_RANGES` of
+        committed events wait to be counted; beyond that the newest of those and all counted ones.
 
         The first `offset` of them are passed over, at the cost of reading them; a run saved between
         two pages moves what an offset stands for, and moves nothing for `after`.
@@ -203,6 +218,22 @@ class Store(Protocol):
         read the run, the latest snapshot, its task writes and the first page of events after it.
 
         The same request_id again returns the same epoch. A completed run raises `RunCompleted`.
+        """
+
+    async def replay_run(
+        self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
+    ) -> ReplayedRun:
+        """Return in one consistent read the run as it stood at a seq, None being its last one: the
+        latest snapshot at or before it, the task writes made until then, the first page of the
+        events between, and the bodies of the pinned configs. A seq beyond the last event raises
+        `SeqAhead`.
+        """
+
+    async def fork_run(self, fork: NewFork) -> SavedRun:
+        """Create a run whose history up to a seq is another's, shared and not copied.
+
+        The same fork_run_id and content again returns the run as it stands. A seq beyond the other
+        run's last event raises `SeqAhead`, its terminal event `RunCompleted`.
         """
 
     async def complete_run(

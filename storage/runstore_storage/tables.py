@@ -70,6 +70,9 @@ runs = Table(
     _text("objective"),
     *_payload("plan"),
     Column("parent", BigInteger),
+    Column("fork_parent", BigInteger),
+    Column("fork_seq", BigInteger),
+    Column("lineage", JSONB),
     Column("external_ref", JSONB),
     Column("config_refs", JSONB, nullable=False, server_default="[]"),
     Column("tags", ARRAY(Text), nullable=False, server_default="{}"),
@@ -79,9 +82,16 @@ runs = Table(
     PrimaryKeyConstraint("run", name="pk_runs"),
     UniqueConstraint("project", "run_id", name="uq_runs_project_run_id"),
     ForeignKeyConstraint(["parent"], ["runs.run"], name="fk_runs_parent"),
+    ForeignKeyConstraint(["fork_parent"], ["runs.run"], name="fk_runs_fork_parent"),
+    CheckConstraint("num_nonnulls(fork_parent, fork_seq, lineage) IN (0, 3)", name="ck_runs_fork"),
     CheckConstraint("project <> '' AND run_id <> ''", name="ck_runs_identity"),
     Index("ix_runs_project", "project", "run"),
     Index("ix_runs_parent", "parent", postgresql_where=text("parent IS NOT NULL")),
+    Index(
+        "ix_runs_fork_parent",
+        "fork_parent",
+        postgresql_where=text("fork_parent IS NOT NULL"),
+    ),
     Index("ix_runs_plan", "project", "plan_id", "run", postgresql_where=text("plan_id <> ''")),
     Index("ix_runs_tags", "tags", postgresql_using="gin"),
     Index(
@@ -95,6 +105,19 @@ runs = Table(
         "config_refs",
         postgresql_using="gin",
         postgresql_ops={"config_refs": "jsonb_path_ops"},
+    ),
+    Index("ix_runs_created", "project", "created_at", "run"),
+    Index(
+        "ix_runs_external_ref",
+        "external_ref",
+        postgresql_using="gin",
+        postgresql_ops={"external_ref": "jsonb_path_ops"},
+        postgresql_where=text("external_ref IS NOT NULL"),
+    ),
+    Index(
+        "ix_runs_objective",
+        text("to_tsvector('simple', \"left\"(objective, 10000))"),
+        postgresql_using="gin",
     ),
 )
 
@@ -110,6 +133,9 @@ run_heads = Table(
     *_usage(nullable=False),
     _time("updated_at"),
     _time("completed_at", nullable=True),
+    # Filled by a trigger: the run's project, and the hour of updated_at.
+    Column("project", Text(collation="C")),
+    _time("updated_hour", nullable=True),
     PrimaryKeyConstraint("run", name="pk_run_heads"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_run_heads_run"),
     CheckConstraint("last_seq >= 0", name="ck_run_heads_last_seq"),
@@ -119,6 +145,15 @@ run_heads = Table(
         "completed_at IS NOT NULL OR (outcome = 0 AND status IN (1, 2, 6))",
         name="ck_run_heads_open",
     ),
+    Index("ix_run_heads_updated", "project", "updated_hour"),
+    Index(
+        "ix_run_heads_completed",
+        "project",
+        "completed_at",
+        "run",
+        postgresql_where=text("completed_at IS NOT NULL"),
+    ),
+    Index("ix_run_heads_status", "project", "status", "run"),
 )
 
 events = Table(
@@ -222,10 +257,14 @@ usage_counts = Table(
     _id("node_id"),
     _id("model"),
     _id("tool"),
+    Column("facets", LargeBinary, nullable=False),
     Column("events", BigInteger, nullable=False),
     *[Column(name, BigInteger, nullable=False) for name in USAGE],
-    PrimaryKeyConstraint("run", "day", "type", "node_id", "model", "tool", name="pk_usage_counts"),
+    PrimaryKeyConstraint("run", "day", "facets", name="pk_usage_counts"),
     CheckConstraint("events >= 1", name="ck_usage_counts_events"),
+    Index("ix_usage_counts_model", "model", "run", postgresql_where=text("model <> ''")),
+    Index("ix_usage_counts_tool", "tool", "run", postgresql_where=text("tool <> ''")),
+    Index("ix_usage_counts_day", "day", "run"),
 )
 
 search_rows = Table(
@@ -279,6 +318,7 @@ snapshots = Table(
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_snapshots_run"),
     CheckConstraint("seq >= 0", name="ck_snapshots_seq"),
     Index("ix_snapshots_latest", "run", "namespace", "seq", "snapshot_id"),
+    Index("ix_snapshots_created", "created_at", "run"),
     Index("ix_snapshots_metadata", "metadata_terms", postgresql_using="gin"),
 )
 
@@ -293,6 +333,8 @@ task_writes = Table(
     _text("channel"),
     *_payload("payload"),
     Column("body_hash", LargeBinary, nullable=False),
+    Column("seq", BigInteger),
+    _time("written_at", nullable=True),
     PrimaryKeyConstraint(
         "run", "namespace", "snapshot_id", "task_id", "index", name="pk_task_writes"
     ),

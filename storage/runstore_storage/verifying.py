@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage import chain
 from runstore_storage.offloading import Offloading, PayloadLost
+from runstore_storage.paging import event_page
 from runstore_storage.records import EventFilter, RecordedEvent, Run, Verification
-from runstore_storage.sql import events
+from runstore_storage.sql import events, runs
 from runstore_storage.sql.heads import Head
 
 PAGE_EVENTS = 1000
@@ -34,20 +37,23 @@ async def verify(
     last = min(head.last_seq, first + max_events - 1) if max_events else head.last_seq
     chain_end, checked = b"", 0
     try:
-        chain_end = await _start(conn, run, head, first)
+        births = await _births(conn, run, head)
+        chain_end = await _start(conn, head, births, first)
         while first + checked <= last:
-            page, _ = await events.page(
+            page = await event_page(
                 conn,
-                head.run,
-                from_seq=first + checked,
-                to_seq=last,
+                replace(head, last_seq=last),
+                first + checked,
                 limit=PAGE_EVENTS,
-                max_bytes=page_bytes,
                 where=EventFilter(),
+                max_bytes=page_bytes,
             )
-            for place, event in enumerate(page or [None], first + checked):
+            for place, event in enumerate(page.events or [None], first + checked):
+                chain_end = _entered(head, births, chain_end, place)
                 chain_end = _next(chain_end, place, await _whole(conn, event, offloading))
-            checked += len(page)
+            checked += len(page.events)
+        if last == head.last_seq:
+            chain_end = _entered(head, births, chain_end, last + 1)
         if last == head.last_seq and chain_end != head.last_hash:
             raise ChainBroken(last, "the last event is not the one the run's head names")
     except ChainBroken as found:
@@ -57,14 +63,34 @@ async def verify(
     )
 
 
-async def _start(conn: AsyncConnection, run: Run, head: Head, first: int) -> bytes:
-    """The hash before the first event to check."""
+async def _births(conn: AsyncConnection, run: Run, head: Head) -> dict[int, bytes]:
+    """The hash of each run's birth that the history goes through."""
+    ancestors = [each.run for each in head.lineage]
+    found = await runs.get_many(conn, ancestors) if ancestors else {}
+    births = {number: chain.birth_hash(each.born) for number, each in found.items()}
+    return births | {head.run: chain.birth_hash(run.born)}
+
+
+async def _start(conn: AsyncConnection, head: Head, births: dict[int, bytes], first: int) -> bytes:
+    """The hash before the first event to check, forks at that place not yet entered."""
     if first == 1:
-        return chain.birth_hash(run.born)
-    before = await events.hash_at(conn, head.run, first - 1) if first - 1 <= head.last_seq else None
+        return births[next(head.parts).run]
+    part = next((each for each in head.parts if each.first_seq < first <= each.last_seq + 1), None)
+    before = await events.hash_at(conn, part.run, first - 1) if part else None
     if before is None:
         raise ChainBroken(first - 1, "the event before the first one to check is missing")
     return before
+
+
+def _entered(head: Head, births: dict[int, bytes], previous: bytes, seq: int) -> bytes:
+    """The hash before event `seq`, bound to the forks that begin there."""
+    if not head.lineage:
+        return previous
+    _, *forks = head.parts
+    for part in forks:
+        if part.first_seq == seq:
+            previous = chain.fork_hash(previous, births[part.run])
+    return previous
 
 
 async def _whole(

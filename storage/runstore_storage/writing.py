@@ -24,6 +24,8 @@ from runstore_storage.sql.blobs import NewBlob, store_blobs
 from runstore_storage.sql.events import KnownEvent, NewEvent
 from runstore_storage.sql.heads import Head
 
+FIRST_EPOCH = 1
+
 Known = Mapping[tuple[int, str], KnownEvent]
 
 
@@ -151,8 +153,15 @@ async def find_known(
     conn: AsyncConnection, given: Iterable[tuple[RunWrite, Sequence[PreparedEvent]]]
 ) -> Known:
     """Which of the events are there already. Call it under the runs' locks."""
-    ids = {(write.head.run, each.event.event_id) for write, many in given for each in many}
-    return await events.find(conn, ids) if ids else {}
+    asked = [(write.head, each.event.event_id) for write, many in given for each in many]
+    ids = {(part.run, event_id) for head, event_id in asked for part in head.parts}
+    found = await events.find(conn, ids) if ids else {}
+    return {
+        (head.run, event_id): known
+        for head, event_id in asked
+        for part in head.parts
+        if (known := found.get((part.run, event_id))) and known.seq <= part.last_seq
+    }
 
 
 async def store(conn: AsyncConnection, writes: Iterable[RunWrite]) -> None:

@@ -207,6 +207,32 @@ async def test_runs_are_listed_over_pages(client: runstore.AsyncClient) -> None:
     assert [run.run_id async for run in client.list_runs(query)] == ["r0", "r2"]
 
 
+async def test_runs_are_listed_by_every_filter_and_order(client: runstore.AsyncClient) -> None:
+    ref = runstore.ExternalRef("jira", "X-1")
+    first = await client.save_run("red fox", run_id="r0", tags=["a"], external_ref=ref)
+    await client.save_run("blue", run_id="r1", tags=["b"], parent_run_id="r0")
+    await first.complete()
+    done = (await first.get()).completed_at
+    assert done
+    order = runstore.RunOrder
+    wanted: list[tuple[runstore.RunQuery, list[str]]] = [
+        (runstore.RunQuery(any_tags=["a", "b"]), ["r1", "r0"]),
+        (runstore.RunQuery(root_run_id="r0", order=order.CREATED_ASC), ["r0", "r1"]),
+        (runstore.RunQuery(external=runstore.ExternalFilter("jira", "X-1")), ["r0"]),
+        (runstore.RunQuery(objective="fox"), ["r0"]),
+        (runstore.RunQuery(completed_from=done), ["r0"]),
+        (runstore.RunQuery(completed_before=done), []),
+        (runstore.RunQuery(updated_from=done), ["r0"]),
+        (runstore.RunQuery(updated_before=done), ["r1"]),
+        (runstore.RunQuery(order=order.UPDATED_DESC), ["r0", "r1"]),
+        (runstore.RunQuery(order=order.UPDATED_ASC), ["r1", "r0"]),
+        (runstore.RunQuery(order=order.COMPLETED_DESC), ["r0"]),
+    ]
+
+    for query, found in wanted:
+        assert [run.run_id async for run in client.list_runs(query)] == found, query
+
+
 async def test_a_stream_survives_server_restarts_without_loss_or_repeat(
     settings, database_url, db_schema, project
 ) -> None:

@@ -25,3 +25,14 @@ def server(tmp_path: Path, environment: dict[str, str]) -> Iterator[ServerProces
     made.wait_until_serving()
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="module")
+def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """`runstore dev` in a new folder: nothing is recorded yet."""
+    folder = tmp_path_factory.mktemp("dev")
+    made = ServerProcess(folder / "server.log", {}, "dev", "--data-dir", str(folder / "data"))
+    made.start()
+    made.wait_until_serving()
+    yield made
+    made.stop()

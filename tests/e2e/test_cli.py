@@ -112,6 +112,36 @@ def test_events_are_found_and_the_index_is_rebuilt(
     assert json.loads(cli("runs", "search", "fox", "--json", *where)) == found
 
 
+def test_runs_are_listed_and_counted_by_what_was_asked(server: ServerProcess, project: str) -> None:
+    with runstore.Client(server.target, project=project) as client:
+        ref = runstore.ExternalRef("jira", "X-1")
+        run = client.save_run("find a fox", run_id="root", labels={"a": "b=c"}, external_ref=ref)
+        client.save_run("other", run_id="below", parent_run_id="root", tags=["t"])
+        run.append("tool.called", tool="look", model="[m]")
+        assert list(client.statistics(after=("root", 1), wait_seconds=30))
+    where = ("--target", server.target, "--project", project)
+
+    def ls(*asked: str) -> list[str]:
+        lines = cli("runs", "ls", "--json", *where, *asked).splitlines()
+        return [json.loads(line)["run_id"] for line in lines]
+
+    assert ls("--order", "created_asc") == ["root", "below"]
+    assert ls("--root", "root", "--any-tag", "t") == ["below"]
+    assert ls("--external", "jira:X-1", "--label", "a=b=c", "--objective", "fox") == ["root"]
+    assert ls("--model", "[m]", "--tool", "look", "--created-from", "2020-01-01") == ["root"]
+    assert ls("--updated-before", "2020-01-01T00:00:00+00:00") == []
+    assert ls("--config", "prompt/p@1", "--plan", "none", "--order", "completed_asc") == []
+    assert "is not KIND/NAME" in cli("runs", "ls", "--config", "x", *where, code=2)
+
+    counted = ("statistics", "show", *where, "--by", "model", "--by", "run")
+    row = json.loads(cli(*counted, "--by-label", "a", "--json"))
+    assert (row["model"], row["run_id"], row["label_value"]) == ("[m]", "root", "b=c")
+    assert (row["events"], row["tool_calls"], row["errors"]) == (1, 1, 0)
+    assert "[m]" in cli(*counted, "--from-day", "2020-01-01", "--run", "root", "--descendants")
+    assert "nothing counted" in cli(*counted, "--to-day", "2020-01-01")
+    assert "none of" in cli("statistics", "show", "--by", "odd", code=2)
+
+
 def test_what_is_not_there_is_said_in_a_line(server: ServerProcess, project: str) -> None:
     said = cli("runs", "show", "nobody", "--target", server.target, "--project", project, code=1)
 
@@ -270,3 +300,18 @@ def test_artifacts_are_put_listed_and_fetched(dev: ServerProcess, tmp_path: Path
     assert "out/report" in cli("artifacts", "ls", *at)
     assert "https://example.org/x" in cli("artifacts", "get", "run", "elsewhere", *at, code=1)
     assert "RUN_NOT_FOUND" in cli("artifacts", "put", "none", "a", str(file), *at, code=1)
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_help_tells_what_an_option_is_when_it_is_left_out(command: str) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-m", "runstore_server", command, "--help"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "Else $RUNSTORE_PORT, else 7411." in asked.stdout
+    assert "Else $RUNSTORE_HOST, else 127.0.0.1." in asked.stdout

@@ -24,7 +24,7 @@ FREE = {
 NOT_SENT = {
     *("Run", "Event.seq", "Output.revision", "Payload.json", "FeedEntry", "Consumer"),
     *("Config", "ConfigVersion", "ConfigLabel", "LabelMove", "Artifact"),
-    *("SearchHit", "SearchHighlight"),
+    *("SearchHit", "SearchHighlight", "ForkBase", "StatisticsRow"),
 }
 ANSWERS = re.compile(
     r".*Response$|(Feed)?(CaughtUp|Heartbeat)|EndOfRun|EventBatch|FeedBatch|ChainBreak"

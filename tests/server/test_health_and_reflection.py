@@ -27,6 +27,16 @@ async def test_health_is_told_for_the_server_and_each_service(server_address, se
     assert response.status == SERVING
 
 
+async def test_all_health_is_listed(server_address) -> None:
+    async with grpc.aio.insecure_channel(server_address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        listed = await stub.List(health_pb2.HealthListRequest())
+
+    assert {"", "runstore.v1.RunService", "grpc.health.v1.Health"} <= set(listed.statuses)
+    assert {each.status for each in listed.statuses.values()} == {SERVING}
+
+
 async def test_health_follows_the_database(settings, database_url, db_schema) -> None:
     store = make_store(database_url, db_schema)
     check, is_away = store.check, asyncio.Event()
@@ -74,3 +84,37 @@ async def test_the_services_are_discovered(server_address, version) -> None:
     names = {service.name for service in listed.list_services_response.service}
     assert {"runstore.v1.RunService", "grpc.health.v1.Health"} <= names
     assert described.file_descriptor_response.file_descriptor_proto
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "runstore.v1.RunService.GetRun",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
+        "grpc.reflection.v1.ServerReflectionRequest",
+    ],
+)
+async def test_what_is_listed_is_described(server_address, symbol) -> None:
+    answer = await described(server_address, symbol)
+
+    assert answer.file_descriptor_response.file_descriptor_proto
+
+
+async def test_what_is_unknown_is_told(server_address) -> None:
+    answer = await described(server_address, "runstore.v1.RunService.Unknown")
+
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+
+
+async def described(address: str, symbol: str) -> reflection_pb2.ServerReflectionResponse:
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = channel.stream_stream(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )()
+        await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol))
+        answer = await call.read()
+        await call.done_writing()
+    return answer

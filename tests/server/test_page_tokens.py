@@ -7,6 +7,7 @@ import pytest
 from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.snapshots_pb2 import Snapshot
+from runstore_server import page_tokens
 
 COUNT = 5
 
@@ -85,3 +86,10 @@ async def test_a_token_whose_place_was_changed_is_refused(stub, project) -> None
     for changed in (token[:-1] + b"x", token + b"\x00" + b"1", token.partition(b"\x00")[0], b"["):
         query.page_token = base64.urlsafe_b64encode(changed).decode()
         await refuse(stub.ListRuns(query))
+
+
+async def test_a_token_of_an_older_server_is_refused(stub, project) -> None:
+    request = rpc.ListRunsRequest(project=project, page_size=1)
+    request.page_token = page_tokens.issue(request, [7])
+
+    await refuse(stub.ListRuns(request))

@@ -37,6 +37,7 @@ from runstore.fields import (
     Completion,
     EventFields,
     FilterFields,
+    ForkFields,
     NewRunFields,
     OutputFields,
     RunRef,
@@ -47,6 +48,7 @@ from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff, Patience
 from runstore.search import SearchFields, SearchHit, search
+from runstore.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
 from runstore.values import (
     Appended,
     Claim,
@@ -56,6 +58,7 @@ from runstore.values import (
     NewEvent,
     Outcome,
     Output,
+    Replayed,
     RunInfo,
     RunQuery,
     Snapshot,
@@ -173,6 +176,22 @@ class AsyncClient:
             lambda token: search(self.project, query, fields, page_size, token)
         ):
             yield hit
+
+    async def statistics(
+        self,
+        by: Sequence[Dimension] = (),
+        *,
+        page_size: int = 100,
+        **fields: Unpack[StatisticsFields],
+    ) -> AsyncIterator[StatisticsRow]:
+        """Yield what events used, added up, a row for each value of what they are told apart by.
+
+        `by` is up to three of run, node, model, tool, type and day; without any there is one row.
+        """
+        async for row in self.pages(
+            lambda token: statistics(self.project, by, fields, page_size, token)
+        ):
+            yield row
 
     async def health(self, service: str = "") -> bool:
         """Whether the server says that it (or one service of it) serves; asked once.
@@ -425,6 +444,19 @@ class AsyncRun:
         async with aclosing(self._client.stream(query)) as items:
             async for item in items:
                 yield item
+
+    async def replay(
+        self, at_seq: int | None = None, *, namespace: str = "", page_size: int = 1000
+    ) -> Replayed:
+        """The run as it stood right after an event, the last one by default; nothing changes."""
+        return await self._client.send(calls.replay(self._ref, at_seq, namespace, page_size))
+
+    async def fork(
+        self, at_seq: int = 0, *, objective: str | None = None, **fields: Unpack[ForkFields]
+    ) -> AsyncRun:
+        """A new run that begins with this one's history up to `at_seq`, all of it for 0."""
+        info = await self._client.send(calls.fork(self._ref, at_seq, objective, fields))
+        return self._client.run(info.run_id, writer_epoch=FIRST_EPOCH)
 
     async def verify(
         self,

@@ -15,6 +15,7 @@ from runstore import wire
 from runstore.fields import (
     Completion,
     FilterFields,
+    ForkFields,
     NewRunFields,
     RunRef,
     SnapshotFields,
@@ -33,7 +34,9 @@ from runstore.values import (
     EventPage,
     NewEvent,
     Output,
+    Replayed,
     RunInfo,
+    RunOrder,
     RunQuery,
     Snapshot,
     SnapshotPut,
@@ -69,16 +72,7 @@ def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo
         )
         if ref
         else None,
-        config_refs=[
-            runs_pb2.ConfigRef(
-                kind=each.kind,
-                name=each.name,
-                version=each.version,
-                digest=each.digest,
-                label=each.label,
-            )
-            for each in fields.get("config_refs", ())
-        ],
+        config_refs=[wire.config_ref_message(each) for each in fields.get("config_refs", ())],
         tags=fields.get("tags", ()),
         labels=fields.get("labels", {}),
         completion=None if completion is None else _completion_message(completion),
@@ -94,28 +88,11 @@ def get_run(run: RunRef) -> Call[RunInfo]:
 def list_runs(
     project: str, query: RunQuery, page_size: int, page_token: str
 ) -> Call[tuple[list[RunInfo], str]]:
+    default = RunOrder.CREATED_ASC if query.oldest_first else RunOrder.CREATED_DESC
     request = rpc.ListRunsRequest(
         project=project,
-        filter=rpc.RunFilter(
-            statuses=[runs_pb2.RunStatus.ValueType(each) for each in query.statuses],
-            tags=query.tags,
-            labels=query.labels,
-            created_from_time=timestamp(query.created_from),
-            created_before_time=timestamp(query.created_before),
-            plan_id=query.plan_id,
-            model=query.model,
-            tool=query.tool,
-            parent_run_id=query.parent_run_id,
-            config=rpc.ConfigFilter(
-                kind=query.config.kind,
-                name=query.config.name,
-                version=query.config.version,
-                digest=query.config.digest,
-            )
-            if query.config
-            else None,
-        ),
-        order=rpc.RUN_ORDER_CREATED_ASC if query.oldest_first else rpc.RUN_ORDER_CREATED_DESC,
+        filter=_run_filter_message(query),
+        order=rpc.RunOrder.ValueType(query.order or default),
         page_size=page_size,
         page_token=page_token,
     )
@@ -143,6 +120,34 @@ def append(
         "AppendEvents",
         request,
         lambda response: [wire.appended_value(each) for each in response.events],
+    )
+
+
+def _run_filter_message(query: RunQuery) -> rpc.RunFilter:
+    config, external = query.config, query.external
+    return rpc.RunFilter(
+        statuses=[runs_pb2.RunStatus.ValueType(each) for each in query.statuses],
+        tags=query.tags,
+        any_tags=query.any_tags,
+        labels=query.labels,
+        created_from_time=timestamp(query.created_from),
+        created_before_time=timestamp(query.created_before),
+        updated_from_time=timestamp(query.updated_from),
+        updated_before_time=timestamp(query.updated_before),
+        completed_from_time=timestamp(query.completed_from),
+        completed_before_time=timestamp(query.completed_before),
+        plan_id=query.plan_id,
+        model=query.model,
+        tool=query.tool,
+        parent_run_id=query.parent_run_id,
+        root_run_id=query.root_run_id,
+        external=rpc.ExternalFilter(system=external.system, id=external.id) if external else None,
+        config=rpc.ConfigFilter(
+            kind=config.kind, name=config.name, version=config.version, digest=config.digest
+        )
+        if config
+        else None,
+        objective=query.objective,
     )
 
 
@@ -250,6 +255,31 @@ def resume(run: RunRef, namespace: str, actor: str, request_id: str) -> Call[Cla
         request_id=request_id or new_id(),
     )
     return Call("ResumeRun", request, wire.claim_value)
+
+
+def replay(run: RunRef, at_seq: int | None, namespace: str, page_size: int) -> Call[Replayed]:
+    request = rpc.ReplayRunRequest(
+        project=run.project,
+        run_id=run.run_id,
+        at_seq=at_seq,
+        namespace=namespace,
+        page_size=page_size,
+    )
+    return Call("ReplayRun", request, wire.replayed_value)
+
+
+def fork(run: RunRef, at_seq: int, objective: str | None, fields: ForkFields) -> Call[RunInfo]:
+    request = rpc.ForkRunRequest(
+        project=run.project,
+        run_id=run.run_id,
+        at_seq=at_seq,
+        fork_run_id=fields.get("run_id") or new_id(),
+        objective=objective,
+        config_refs=[wire.config_ref_message(each) for each in fields.get("config_refs", ())],
+        tags=fields.get("tags", ()),
+        labels=fields.get("labels", {}),
+    )
+    return Call("ForkRun", request, lambda response: wire.run_value(response.run))
 
 
 def complete(run: RunRef, completion: Completion, expected_seq: int | None) -> Call[Completed]:

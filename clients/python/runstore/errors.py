@@ -20,6 +20,7 @@ RunstoreError
 ├── OutcomeRequired
 ├── SnapshotAhead
 ├── UnknownRef               send the part in full
+├── SeqAhead                 the run has not come to this seq
 ├── ConsumerNotFound         it has not committed yet
 ├── PositionAhead            a position the feed has not reached
 ├── ConfigNotFound
@@ -31,6 +32,7 @@ RunstoreError
 ├── RangeBeyondEnd           bytes the artifact does not have
 ├── ArtifactIsLink           its bytes are elsewhere: see `url`
 ├── SearchBehind             what is awaited is not searchable yet
+├── StatisticsBehind         what is awaited is not counted yet
 ├── Overloaded               the client has retried
 ├── Internal                 a defect of the service
 └── ProtocolError            the server broke its own contract
@@ -171,6 +173,10 @@ class UnknownRef(RunstoreError):
     pass
 
 
+class SeqAhead(RunstoreError):
+    pass
+
+
 class ConsumerNotFound(RunstoreError):
     pass
 
@@ -224,6 +230,13 @@ class SearchBehind(RunstoreError):
         return self._number("indexed_position")
 
 
+class StatisticsBehind(RunstoreError):
+    @property
+    def counted_position(self) -> int:
+        """The position up to which the feed is counted."""
+        return self._number("counted_position")
+
+
 class Overloaded(RunstoreError):
     pass
 
@@ -253,6 +266,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "OUTCOME_REQUIRED": OutcomeRequired,
     "SNAPSHOT_AHEAD": SnapshotAhead,
     "UNKNOWN_REF": UnknownRef,
+    "SEQ_AHEAD": SeqAhead,
     "CONSUMER_NOT_FOUND": ConsumerNotFound,
     "POSITION_AHEAD": PositionAhead,
     "CONFIG_NOT_FOUND": ConfigNotFound,
@@ -264,6 +278,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "RANGE_BEYOND_END": RangeBeyondEnd,
     "ARTIFACT_IS_LINK": ArtifactIsLink,
     "SEARCH_BEHIND": SearchBehind,
+    "STATISTICS_BEHIND": StatisticsBehind,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

@@ -97,6 +97,15 @@ class Completion:
     final_snapshot: SnapshotFields | None = None
 
 
+class ForkFields(TypedDict, total=False):
+    """What is different in a fork; `config_refs` replace those of the same kind and name."""
+
+    run_id: str
+    config_refs: Sequence[ConfigRef]
+    tags: Sequence[str]
+    labels: Mapping[str, str]
+
+
 class NewRunFields(TypedDict, total=False):
     """What a run may be saved with; with `completion` it is stored as already finished."""
 

@@ -33,6 +33,7 @@ from runstore.fields import (
     Completion,
     EventFields,
     FilterFields,
+    ForkFields,
     NewRunFields,
     OutputFields,
     RunRef,
@@ -43,6 +44,7 @@ from runstore.following import Following, Follows, StreamFields, StreamQuery
 from runstore.payloads import Value
 from runstore.retry import Backoff, Patience
 from runstore.search import SearchFields, SearchHit, search
+from runstore.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
 from runstore.sync_artifacts import Artifacts
 from runstore.sync_configs import Configs
 from runstore.sync_feed import Feed
@@ -55,6 +57,7 @@ from runstore.values import (
     NewEvent,
     Outcome,
     Output,
+    Replayed,
     RunInfo,
     RunQuery,
     Snapshot,
@@ -170,6 +173,20 @@ class Client:
         """
         for hit in self.pages(lambda token: search(self.project, query, fields, page_size, token)):
             yield hit
+
+    def statistics(
+        self,
+        by: Sequence[Dimension] = (),
+        *,
+        page_size: int = 100,
+        **fields: Unpack[StatisticsFields],
+    ) -> Iterator[StatisticsRow]:
+        """Yield what events used, added up, a row for each value of what they are told apart by.
+
+        `by` is up to three of run, node, model, tool, type and day; without any there is one row.
+        """
+        for row in self.pages(lambda token: statistics(self.project, by, fields, page_size, token)):
+            yield row
 
     def health(self, service: str = "") -> bool:
         """Whether the server says that it (or one service of it) serves; asked once.
@@ -420,6 +437,19 @@ class Run:
         with closing(self._client.stream(query)) as items:
             for item in items:
                 yield item
+
+    def replay(
+        self, at_seq: int | None = None, *, namespace: str = "", page_size: int = 1000
+    ) -> Replayed:
+        """The run as it stood right after an event, the last one by default; nothing changes."""
+        return self._client.send(calls.replay(self._ref, at_seq, namespace, page_size))
+
+    def fork(
+        self, at_seq: int = 0, *, objective: str | None = None, **fields: Unpack[ForkFields]
+    ) -> Run:
+        """A new run that begins with this one's history up to `at_seq`, all of it for 0."""
+        info = self._client.send(calls.fork(self._ref, at_seq, objective, fields))
+        return self._client.run(info.run_id, writer_epoch=FIRST_EPOCH)
 
     def verify(
         self,

@@ -22,6 +22,17 @@ class RunStatus(IntEnum):
     EXTERNAL = 6
 
 
+class RunOrder(IntEnum):
+    """Orders of a listing. By completion, runs that have not ended are left out."""
+
+    CREATED_DESC = 1
+    CREATED_ASC = 2
+    UPDATED_DESC = 3
+    UPDATED_ASC = 4
+    COMPLETED_DESC = 5
+    COMPLETED_ASC = 6
+
+
 class Outcome(IntEnum):
     UNSPECIFIED = 0
     SUCCEEDED = 1
@@ -211,6 +222,22 @@ class ConfigFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkBase:
+    """Where a fork left another run: they have all up to `seq` in common."""
+
+    run_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalFilter:
+    """Runs that are this in another system; without an id, anything there."""
+
+    system: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """A run as it stands; lists leave `plan` out."""
 
@@ -233,6 +260,7 @@ class RunInfo:
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
+    fork_base: ForkBase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +324,34 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class PinnedConfig:
+    """A version a run is pinned to; the body is None where it is kept elsewhere."""
+
+    ref: ConfigRef
+    body: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A run as it stood at a seq; `events` go on at `next_from_seq`, up to `at_seq`."""
+
+    run: RunInfo
+    at_seq: int
+    snapshot: Snapshot | None
+    task_writes: tuple[TaskWrite, ...]
+    events: tuple[Event, ...]
+    next_from_seq: int
+    configs: tuple[PinnedConfig, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs to list; conditions are joined by AND."""
+    """Which runs to list, in which order; conditions are joined by AND.
+
+    `tags` must all be there, of `any_tags` one. `root_run_id` is a run and all below it.
+    `objective` are words of the objective, as in web search. `oldest_first` is the order
+    CREATED_ASC, and counts where no `order` is given.
+    """
 
     statuses: Sequence[RunStatus] = ()
     tags: Sequence[str] = ()
@@ -310,3 +364,12 @@ class RunQuery:
     parent_run_id: str = ""
     config: ConfigFilter | None = None
     oldest_first: bool = False
+    any_tags: Sequence[str] = ()
+    root_run_id: str = ""
+    external: ExternalFilter | None = None
+    updated_from: datetime | None = None
+    updated_before: datetime | None = None
+    completed_from: datetime | None = None
+    completed_before: datetime | None = None
+    objective: str = ""
+    order: RunOrder | None = None

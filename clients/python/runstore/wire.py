@@ -23,10 +23,13 @@ from runstore.values import (
     Event,
     EventPage,
     ExternalRef,
+    ForkBase,
     NewEvent,
     Outcome,
     Output,
+    PinnedConfig,
     PlanNode,
+    Replayed,
     RunInfo,
     RunStatus,
     Snapshot,
@@ -242,6 +245,33 @@ def run_value(message: runs_pb2.Run) -> RunInfo:
         created_at=time_of(message.created_at),
         updated_at=time_of(message.updated_at),
         completed_at=time_of(message.completed_at) if message.HasField("completed_at") else None,
+        fork_base=ForkBase(message.fork_base.run_id, message.fork_base.seq)
+        if message.HasField("fork_base")
+        else None,
+    )
+
+
+def config_ref_message(ref: ConfigRef) -> runs_pb2.ConfigRef:
+    return runs_pb2.ConfigRef(
+        kind=ref.kind, name=ref.name, version=ref.version, digest=ref.digest, label=ref.label
+    )
+
+
+def replayed_value(message: run_service_pb2.ReplayRunResponse) -> Replayed:
+    return Replayed(
+        run=run_value(message.run),
+        at_seq=message.at_seq,
+        snapshot=snapshot_value(message.snapshot) if message.HasField("snapshot") else None,
+        task_writes=tuple(task_write_value(each) for each in message.task_writes),
+        events=tuple(event_value(each) for each in message.events),
+        next_from_seq=message.next_from_seq,
+        configs=tuple(
+            PinnedConfig(
+                ConfigRef(each.ref.kind, each.ref.name, each.ref.version, each.ref.digest),
+                payload_value(each.body) if each.HasField("body") else None,
+            )
+            for each in message.configs
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """Create the usage counts that statistics are read from.
 
-They are derived from events and may be rebuilt at any time.
+They are derived from events and may be rebuilt at any time. Type, node, model and tool are in the
+key by a digest, `facets`: together they may be longer than an index takes.
 
 Locks: none that anybody waits for; the table is new. Rows touched: none.
 """
@@ -20,13 +21,14 @@ def upgrade() -> None:
             node_id text COLLATE "C" NOT NULL,
             model text COLLATE "C" NOT NULL,
             tool text COLLATE "C" NOT NULL,
+            facets bytea NOT NULL,
             events bigint NOT NULL,
             input_tokens bigint NOT NULL,
             output_tokens bigint NOT NULL,
             cached_input_tokens bigint NOT NULL,
             cost_micros bigint NOT NULL,
             duration_us bigint NOT NULL,
-            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, type, node_id, model, tool),
+            CONSTRAINT pk_usage_counts PRIMARY KEY (run, day, facets),
             CONSTRAINT ck_usage_counts_events CHECK (events >= 1)
         ) WITH (fillfactor = 80)
     """)

@@ -26,7 +26,7 @@ STDOUT = Path("-")
 @app.command()
 def ls(
     run_id: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="The run; without it the whole project.")
+        str, typer.Argument(metavar="RUN", help="The run; without it the whole project.")
     ] = "",
     target: Target = None,
     project: Project = "default",

@@ -17,6 +17,22 @@ Project = Annotated[str, typer.Option(help="The project.", envvar="RUNSTORE_PROJ
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="Only runs with this label; repeatable.", metavar="KEY=VALUE"),
+]
+
+
+def labels_of(given: list[str] | None) -> dict[str, str]:
+    """Labels given as KEY=VALUE."""
+    labels: dict[str, str] = {}
+    for each in given or ():
+        key, equals, value = each.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"{each!r} is not KEY=VALUE")
+        labels[key] = value
+    return labels
+
 
 @contextmanager
 def connected(target: str | None, project: str) -> Iterator[Client]:

@@ -11,10 +11,12 @@ from runstore_server.cli import (
     health,
     migrate,
     relay,
+    replays,
     runs,
     search,
     serve,
     sinks,
+    statistics,
 )
 
 app = typer.Typer(
@@ -29,11 +31,13 @@ app.command("dev")(serve.dev)
 app.command("serve")(serve.serve)
 app.command("health")(health.health)
 app.command("relay")(relay.relay)
+for command in (replays.replay, replays.diff, replays.fork):
+    runs.app.command()(command)
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(runs.app, name="runs")
 app.add_typer(configs.app, name="configs")
 app.add_typer(feed.app, name="feed")
-app.add_typer(relay.statistics, name="statistics")
+app.add_typer(statistics.app, name="statistics")
 app.add_typer(sinks.app, name="sinks")
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(search.app, name="search")

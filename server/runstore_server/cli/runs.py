@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from runstore import (
+    ConfigFilter,
+    ExternalFilter,
     Run,
+    RunOrder,
     RunQuery,
     RunStatus,
     SnapshotNotFound,
@@ -17,7 +21,31 @@ from runstore import (
 )
 
 from runstore_server.cli import shown, shown_hits
-from runstore_server.cli.connected import AsJson, Project, RunId, Target, connected
+from runstore_server.cli.connected import (
+    AsJson,
+    Labels,
+    Project,
+    RunId,
+    Target,
+    connected,
+    labels_of,
+)
+
+Order = Literal[
+    "created_desc",
+    "created_asc",
+    "updated_desc",
+    "updated_asc",
+    "completed_desc",
+    "completed_asc",
+]
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
+_From = Annotated[
+    datetime | None, typer.Option(metavar="TIME", formats=_FORMATS, help="At this time or later.")
+]
+_Before = Annotated[
+    datetime | None, typer.Option(metavar="TIME", formats=_FORMATS, help="Before this time.")
+]
 
 app = typer.Typer(help="Look at recorded runs.", no_args_is_help=True)
 
@@ -33,11 +61,56 @@ def ls(
         list[str] | None, typer.Option(help="Only this status, e.g. running; repeatable.")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only with this tag; repeatable.")] = None,
+    any_tag: Annotated[
+        list[str] | None, typer.Option(help="Only with one of these tags; repeatable.")
+    ] = None,
+    label: Labels = None,
+    plan: Annotated[str, typer.Option(help="Only of this plan.")] = "",
+    parent: Annotated[str, typer.Option(help="Only started by this run.")] = "",
+    root: Annotated[str, typer.Option(help="Only this run and all below it.")] = "",
+    external: Annotated[
+        str, typer.Option(help="Only of another system, SYSTEM or SYSTEM:ID.", metavar="REF")
+    ] = "",
+    config: Annotated[
+        str, typer.Option(help="Only pinned to KIND/NAME or KIND/NAME@VERSION.", metavar="REF")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Only with an event of this model.")] = "",
+    tool: Annotated[str, typer.Option(help="Only with an event of this tool.")] = "",
+    objective: Annotated[str, typer.Option(help="Only with these words in the objective.")] = "",
+    created_from: _From = None,
+    created_before: _Before = None,
+    updated_from: _From = None,
+    updated_before: _Before = None,
+    completed_from: _From = None,
+    completed_before: _Before = None,
+    order: Annotated[Order, typer.Option(help="By completion, only runs that ended.")] = (
+        "created_desc"
+    ),
     limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first."""
-    query = RunQuery(statuses=[_status(each) for each in status or ()], tags=tag or ())
+    """List runs, newest first unless asked otherwise."""
+    query = RunQuery(
+        statuses=[_status(each) for each in status or ()],
+        tags=tag or (),
+        any_tags=any_tag or (),
+        labels=labels_of(label),
+        plan_id=plan,
+        parent_run_id=parent,
+        root_run_id=root,
+        external=_external(external),
+        config=_config(config),
+        model=model,
+        tool=tool,
+        objective=objective,
+        created_from=_utc(created_from),
+        created_before=_utc(created_before),
+        updated_from=_utc(updated_from),
+        updated_before=_utc(updated_before),
+        completed_from=_utc(completed_from),
+        completed_before=_utc(completed_before),
+        order=RunOrder[order.upper()],
+    )
     with connected(target, project) as client:
         found = list(islice(client.list_runs(query), limit))
     shown.runs(found, as_json=as_json)
@@ -174,6 +247,26 @@ def _verify_with_bar(run: Run) -> Verification:
     ) as progress:
         task = progress.add_task("verify", total=total)
         return run.verify(lambda found: progress.update(task, completed=found.checked_events))
+
+
+def _external(ref: str) -> ExternalFilter | None:
+    system, _, id_ = ref.partition(":")
+    return ExternalFilter(system, id_) if ref else None
+
+
+def _config(ref: str) -> ConfigFilter | None:
+    if not ref:
+        return None
+    pinned, _, version = ref.partition("@")
+    kind, slash, name = pinned.partition("/")
+    if not (slash and name and (version or "0").isdecimal()):
+        raise typer.BadParameter(f"{ref!r} is not KIND/NAME or KIND/NAME@VERSION")
+    return ConfigFilter(kind, name, int(version or 0))
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    """The time; one without an offset is UTC's."""
+    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
 
 
 def _status(name: str) -> RunStatus:

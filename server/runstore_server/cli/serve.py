@@ -22,20 +22,38 @@ from runstore_server.cli.explained import explained, failed
 from runstore_server.cli.workers import supervise
 from runstore_server.settings import Settings
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")]
+
+def _says(setting: str, text: str) -> str:
+    """An option's help, with what counts where the option is left out."""
+    default = str(Settings.model_fields[setting].default)
+    return f"{text} Else $RUNSTORE_{setting.upper()}, else {default.lower()}."
+
+
+Host = Annotated[str | None, typer.Option(help=_says("host", "Address to listen on."))]
+Port = Annotated[
+    int | None, typer.Option(help=_says("port", "Port to listen on; 0 picks a free one."))
+]
 HttpPort = Annotated[
-    int | None, typer.Option(help="Port of the HTTP side; 0 picks a free one.", min=0, max=65535)
+    int | None,
+    typer.Option(
+        help=_says("http_port", "Port of the HTTP side; 0 picks a free one."), min=0, max=65535
+    ),
 ]
 Http = Annotated[
-    bool | None, typer.Option("--http/--no-http", help="Serve the read-only HTTP side too.")
+    bool | None,
+    typer.Option("--http/--no-http", help=_says("http", "Serve the read-only HTTP side too.")),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help=_says("data_dir", "Folder that keeps the data; made where it is missing.")),
+]
+Workers = Annotated[
+    int | None, typer.Option(help=_says("workers", "Server processes that share the port."))
 ]
 
 
 def dev(
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder that keeps the data; made where it is missing.")
-    ] = None,
+    data_dir: DataDir = None,
     host: Host = None,
     port: Port = None,
     disposable: Annotated[bool, typer.Option(hidden=True)] = False,
@@ -64,9 +82,7 @@ def serve(
     port: Port = None,
     http_port: HttpPort = None,
     http: Http = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Server processes that share the port.")
-    ] = None,
+    workers: Workers = None,
     reuse_port: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve from RUNSTORE_DATABASE_URL; without it, from an embedded Postgres as `dev` does.

@@ -66,10 +66,13 @@ def run(info: RunInfo, output: Output | None, *, as_json: bool) -> None:
         ("updated", time(info.updated_at)),
         ("completed", time(info.completed_at) if info.completed_at else "-"),
         ("tags", Text(", ".join(info.tags) or "-")),
+        ("fork of", Text(f"{info.fork_base.run_id} at {info.fork_base.seq}"))
+        if info.fork_base
+        else ("fork of", "-"),
         ("labels", Text(", ".join(f"{k}={v}" for k, v in info.labels.items()) or "-")),
     ]
     if output:
-        rows.append(("output", Text(f"revision {output.revision}: {_brief(output.payload)}")))
+        rows.append(("output", Text(f"revision {output.revision}: {brief(output.payload)}")))
     for name, value in rows:
         table.add_row(Text(name, style="dim"), value)
     console.print(table)
@@ -85,7 +88,7 @@ def event(event: Event, *, as_json: bool) -> None:
         (f"{event.recorded_at:%H:%M:%S.%f} "[:-4] + " ", "dim"),
         (f"{event.type:<20} ", "cyan"),
         (f"{where:<16} ", "green"),
-        _brief(event.payload),
+        brief(event.payload),
     )
     console.print(line, soft_wrap=True)
 
@@ -96,7 +99,7 @@ def resume_point(info: RunInfo, snapshot: Snapshot | None, *, as_json: bool) -> 
         "status": info.status.name,
         "last_seq": info.last_seq,
         "writer_epoch": info.writer_epoch,
-        "snapshot": _snapshot_json(snapshot) if snapshot else None,
+        "snapshot": snapshot_json(snapshot) if snapshot else None,
         "events_after_snapshot": info.last_seq - (snapshot.seq if snapshot else 0),
     }
     if as_json:
@@ -117,7 +120,7 @@ def run_json(info: RunInfo) -> dict[str, Any]:
         "run_id": info.run_id,
         "plan_id": info.plan_id,
         "objective": info.objective,
-        "plan": _payload_json(info.plan),
+        "plan": payload_json(info.plan),
         "parent_run_id": info.parent_run_id,
         "config_refs": [
             {"kind": ref.kind, "name": ref.name, "version": ref.version, "digest": ref.digest}
@@ -133,6 +136,9 @@ def run_json(info: RunInfo) -> dict[str, Any]:
         "created_at": info.created_at.isoformat(),
         "updated_at": info.updated_at.isoformat(),
         "completed_at": info.completed_at.isoformat() if info.completed_at else None,
+        "fork_base": {"run_id": info.fork_base.run_id, "seq": info.fork_base.seq}
+        if info.fork_base
+        else None,
     }
 
 
@@ -141,7 +147,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "seq": event.seq,
         "event_id": event.event_id,
         "type": event.type,
-        "payload": _payload_json(event.payload),
+        "payload": payload_json(event.payload),
         "node_id": event.node_id,
         "actor": event.actor,
         "model": event.model,
@@ -154,7 +160,7 @@ def event_json(event: Event) -> dict[str, Any]:
     }
 
 
-def _snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
+def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "snapshot_id": snapshot.snapshot_id,
         "namespace": snapshot.namespace,
@@ -173,13 +179,13 @@ def _output_json(output: Output) -> dict[str, Any]:
     return {
         "revision": output.revision,
         "outcome": output.outcome.name,
-        "payload": _payload_json(output.payload),
-        "statistics": _payload_json(output.statistics),
+        "payload": payload_json(output.payload),
+        "statistics": payload_json(output.statistics),
         "completed_at": output.completed_at.isoformat(),
     }
 
 
-def _payload_json(payload: Payload | None) -> dict[str, str] | None:
+def payload_json(payload: Payload | None) -> dict[str, str] | None:
     """The payload as it is: its JSON as a text, bytes as hex."""
     if payload is None:
         return None
@@ -198,7 +204,7 @@ def _usage_json(usage: Usage) -> dict[str, int | float]:
     }
 
 
-def _brief(payload: Payload | None) -> str:
+def brief(payload: Payload | None) -> str:
     if payload is None:
         return ""
     if isinstance(payload.content, bytes):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal, Protocol, get_args
 
 from runstore.v1 import outputs_pb2, run_service_pb2, runs_pb2
 from runstore_storage.records import (
     ConfigRef,
+    ExternalFilter,
     ExternalRef,
     Guard,
+    NewFork,
     NewRun,
     PinFilter,
     Run,
@@ -22,7 +26,16 @@ from runstore_server.convert.outputs import completion_of
 from runstore_server.convert.payloads import payload_message, payload_of
 from runstore_server.convert.times import time_of, timestamp
 
+TimeBound = Literal[
+    "created_from_time",
+    "created_before_time",
+    "updated_from_time",
+    "updated_before_time",
+    "completed_from_time",
+    "completed_before_time",
+]
 DEFAULT_PROJECT = "default"
+TIME_BOUNDS: tuple[TimeBound, ...] = get_args(TimeBound)
 
 
 class OfRun(Protocol):
@@ -70,18 +83,37 @@ def new_run_of(request: run_service_pb2.SaveRunRequest) -> NewRun:
         external_ref=ExternalRef(ref.system, ref.id, ref.url, ref.owns_status)
         if request.HasField("external_ref")
         else None,
-        config_refs=tuple(
-            ConfigRef(each.kind, each.name, each.version, each.digest, each.label)
-            for each in request.config_refs
-        ),
+        config_refs=config_refs_of(request.config_refs),
         tags=tuple(request.tags),
         labels=dict(request.labels),
         completion=completion_of(request.completion) if request.HasField("completion") else None,
     )
 
 
+def fork_of(request: run_service_pb2.ForkRunRequest) -> NewFork:
+    return NewFork(
+        key=key_of(request),
+        at_seq=request.at_seq,
+        fork_run_id=request.fork_run_id,
+        objective=request.objective if request.HasField("objective") else None,
+        config_refs=config_refs_of(request.config_refs),
+        tags=tuple(request.tags),
+        labels=dict(request.labels),
+    )
+
+
+def config_refs_of(messages: Iterable[runs_pb2.ConfigRef]) -> tuple[ConfigRef, ...]:
+    return tuple(
+        ConfigRef(each.kind, each.name, each.version, each.digest, each.label) for each in messages
+    )
+
+
+def config_ref_message(pin: ConfigRef) -> runs_pb2.ConfigRef:
+    return runs_pb2.ConfigRef(kind=pin.kind, name=pin.name, version=pin.version, digest=pin.digest)
+
+
 def run_message(run: Run) -> runs_pb2.Run:
-    born, ref = run.born, run.born.external_ref
+    born, ref, base = run.born, run.born.external_ref, run.born.fork_base
     return runs_pb2.Run(
         project=born.project,
         run_id=born.run_id,
@@ -94,12 +126,7 @@ def run_message(run: Run) -> runs_pb2.Run:
         )
         if ref
         else None,
-        config_refs=[
-            runs_pb2.ConfigRef(
-                kind=each.kind, name=each.name, version=each.version, digest=each.digest
-            )
-            for each in born.config_refs
-        ],
+        config_refs=[config_ref_message(each) for each in born.config_refs],
         tags=born.tags,
         labels=born.labels,
         status=runs_pb2.RunStatus.ValueType(run.status),
@@ -111,6 +138,7 @@ def run_message(run: Run) -> runs_pb2.Run:
         completed_at=timestamp(run.completed_at) if run.completed_at else None,
         outcome=outputs_pb2.Outcome.ValueType(run.outcome),
         last_hash=run.last_hash,
+        fork_base=runs_pb2.ForkBase(run_id=base.run_id, seq=base.seq) if base else None,
     )
 
 
@@ -118,17 +146,14 @@ def filter_of(message: run_service_pb2.RunFilter) -> RunFilter:
     return RunFilter(
         statuses=tuple(RunStatus(each) for each in message.statuses),
         tags=tuple(message.tags),
+        any_tags=tuple(message.any_tags),
         labels=dict(message.labels),
-        created_from=time_of(message.created_from_time)
-        if message.HasField("created_from_time")
-        else None,
-        created_before=time_of(message.created_before_time)
-        if message.HasField("created_before_time")
-        else None,
         plan_id=message.plan_id,
         model=message.model,
         tool=message.tool,
         parent_run_id=message.parent_run_id,
+        root_run_id=message.root_run_id,
+        text=message.objective,
         config=PinFilter(
             message.config.kind,
             message.config.name,
@@ -137,4 +162,17 @@ def filter_of(message: run_service_pb2.RunFilter) -> RunFilter:
         )
         if message.HasField("config")
         else None,
+        external=ExternalFilter(message.external.system, message.external.id)
+        if message.HasField("external")
+        else None,
+        **_times_of(message),
     )
+
+
+def _times_of(message: run_service_pb2.RunFilter) -> dict[str, datetime]:
+    """The bounds in time that are set; a field `<bound>_time` is the filter's `<bound>`."""
+    return {
+        name.removesuffix("_time"): time_of(getattr(message, name))
+        for name in TIME_BOUNDS
+        if message.HasField(name)
+    }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal, Protocol
+
+from google.protobuf import duration_pb2
 from runstore.v1 import search_pb2
 from runstore_storage.records import RunKey
 from runstore_storage.search_records import (
@@ -14,7 +17,26 @@ from runstore_storage.search_records import (
 
 from runstore_server.convert.events import event_message
 from runstore_server.convert.runs import project_of
-from runstore_server.convert.times import time_of, timestamp
+from runstore_server.convert.times import micros_of, time_of, timestamp
+
+DEFAULT_WAIT_SECONDS = 10.0
+# Left of the call's deadline when a wait ends, so that its answer arrives.
+ANSWER_SECONDS = 0.25
+
+
+class Awaiting(Protocol):
+    """A request that may wait until the feed is done with what it names."""
+
+    project: str
+    min_position: int
+
+    @property
+    def after(self) -> search_pb2.EventPlace: ...
+
+    @property
+    def wait(self) -> duration_pb2.Duration: ...
+
+    def HasField(self, field_name: Literal["after", "wait"], /) -> bool: ...  # noqa: N802 - protobuf's name
 
 
 def query_of(request: search_pb2.SearchEventsRequest) -> SearchQuery:
@@ -26,12 +48,18 @@ def query_of(request: search_pb2.SearchEventsRequest) -> SearchQuery:
     )
 
 
-def awaited_of(request: search_pb2.SearchEventsRequest) -> Awaited | None:
+def awaited_of(request: Awaiting) -> Awaited | None:
     """What the request waits for; None where it takes what there is."""
     if not request.HasField("after"):
         return Awaited(request.min_position) if request.min_position else None
     key = RunKey(project_of(request.project), request.after.run_id)
     return Awaited(request.min_position, key, request.after.seq)
+
+
+def wait_seconds(request: Awaiting, left: float | None) -> float:
+    """How long the request may wait: as it says, and not beyond its call's deadline."""
+    asked = micros_of(request.wait) / 1e6 if request.HasField("wait") else DEFAULT_WAIT_SECONDS
+    return asked if left is None else max(min(asked, left - ANSWER_SECONDS), 0.0)
 
 
 def hit_message(hit: SearchHit) -> search_pb2.SearchHit:

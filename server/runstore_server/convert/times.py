@@ -12,8 +12,12 @@ _MICROSECOND = timedelta(microseconds=1)
 _MICROS = 1_000_000
 
 
+def micros_since_epoch(at: datetime) -> int:
+    return (at - EPOCH) // _MICROSECOND
+
+
 def timestamp(at: datetime) -> timestamp_pb2.Timestamp:
-    seconds, micros = divmod((at - EPOCH) // _MICROSECOND, _MICROS)
+    seconds, micros = divmod(micros_since_epoch(at), _MICROS)
     return timestamp_pb2.Timestamp(seconds=seconds, nanos=micros * 1000)
 
 

@@ -22,6 +22,7 @@ from runstore_server.http.routing import Api
 from runstore_server.http.runs import Runs
 from runstore_server.http.snapshots import Snapshots
 from runstore_server.http.sse import LAST_EVENT_ID
+from runstore_server.http.statistics import Statistics
 from runstore_server.lifecycle import Lifecycle
 from runstore_server.metrics import Metrics
 from runstore_server.requests import REQUEST_ID_KEY
@@ -51,6 +52,7 @@ def http_app(
     Snapshots(api, store)
     Outputs(api, store)
     Feed(api, store.feed, lifecycle, metrics, settings.heartbeat_seconds)
+    Statistics(api, store.statistics)
     Operations(app, store.feed, health, lifecycle, metrics)
     return Exchanges(_with_cors(RawPaths(app), settings.http_cors_origins), lifecycle, metrics)
 

@@ -249,6 +249,32 @@ class VerificationAnswer(Described):
     next_from_seq: int | None = Field(description="Where to go on when `max_events` were checked.")
 
 
+class StatisticsRowModel(Described):
+    """What was counted of one group; what it is not grouped by is left out."""
+
+    run_id: str | None = None
+    node_id: str | None = None
+    model: str | None = None
+    tool: str | None = None
+    type: str | None = None
+    day: str | None = Field(default=None, description="YYYY-MM-DD, in UTC.")
+    label_value: str | None = None
+    events: int
+    errors: int = Field(description="Events whose type's last word is error or failed.")
+    tool_calls: int = Field(description="Events that name a tool and do not tell how a call ended.")
+    runs: int = Field(description="Runs that have any of the events.")
+    usage: UsageModel
+
+
+class StatisticsAnswer(Described):
+    """A page of groups."""
+
+    rows: list[StatisticsRowModel]
+    limit: int
+    next_page_token: str | None = Field(description="Asks for the next page; null on the last.")
+    counted_position: int = Field(description="Up to which everything of the feed is counted.")
+
+
 class ViolationModel(Described):
     """A parameter that breaks its rule."""
 

@@ -19,7 +19,7 @@ from runstore_storage.records import EventFilter, RunKey
 
 from runstore_server.convert.events import filter_of
 from runstore_server.convert.feed import feed_filter_of
-from runstore_server.convert.runs import key_of, project_of
+from runstore_server.convert.runs import TIME_BOUNDS, TimeBound, key_of, project_of
 from runstore_server.errors import InvalidRequest, Violation
 from runstore_server.rules import ID, MAX_INT64, TAGS, TOKEN
 from runstore_server.validation import refuse, validate
@@ -38,6 +38,9 @@ PageToken = Annotated[
 ]
 Namespace = Annotated[str | None, Query(max_length=ID.high, description="Namespace of snapshots.")]
 _Many = tuple[str, ...]
+_Id = Annotated[str, Query(max_length=ID.high)]
+_From = Annotated[str | None, Query(description="RFC 3339, inclusive.")]
+_Before = Annotated[str | None, Query(description="RFC 3339, exclusive.")]
 
 
 def checked(request: Message, names: Mapping[str, str]) -> None:
@@ -107,6 +110,51 @@ async def key(
 Key = Annotated[RunKey, Depends(key)]
 
 
+async def time_bounds(
+    created_from: _From = None,
+    created_before: _Before = None,
+    updated_from: _From = None,
+    updated_before: _Before = None,
+    completed_from: _From = None,
+    completed_before: _Before = None,
+) -> dict[TimeBound, Timestamp]:
+    """When runs were saved, last written and completed."""
+    given = {
+        "created_from": created_from,
+        "created_before": created_before,
+        "updated_from": updated_from,
+        "updated_before": updated_before,
+        "completed_from": completed_from,
+        "completed_before": completed_before,
+    }
+    return {
+        bound: at
+        for bound in TIME_BOUNDS
+        for name in (bound.removesuffix("_time"),)
+        if (at := _time(name, given[name])) is not None
+    }
+
+
+async def config_filter(
+    config_kind: _Id = "",
+    config_name: Annotated[
+        str, Query(max_length=ID.high, description="Pinned to a version of it; with config_kind.")
+    ] = "",
+    config_version: Annotated[int, Query(ge=0, le=MAX_INT64, description="0 means any.")] = 0,
+    config_digest: _Id = "",
+) -> rpc.ConfigFilter | None:
+    """What runs are pinned to."""
+    if not (config_kind or config_name or config_version or config_digest):
+        return None
+    return rpc.ConfigFilter(
+        kind=config_kind, name=config_name, version=config_version, digest=config_digest
+    )
+
+
+_Times = Annotated[dict[TimeBound, Timestamp] | None, Depends(time_bounds)]
+_Config = Annotated[rpc.ConfigFilter | None, Depends(config_filter)]
+
+
 async def run_filter(
     status: Annotated[
         _Many, Query(max_length=16, description="Any of these: `running` or `RUN_STATUS_RUNNING`.")
@@ -115,24 +163,47 @@ async def run_filter(
     label: Annotated[
         _Many, Query(max_length=TAGS.high, description="All of these `key=value`.")
     ] = (),
-    created_from: Annotated[str | None, Query(description="RFC 3339, inclusive.")] = None,
-    created_before: Annotated[str | None, Query(description="RFC 3339, exclusive.")] = None,
-    plan_id: Annotated[str, Query(max_length=ID.high)] = "",
+    any_tag: Annotated[
+        _Many, Query(max_length=TAGS.high, description="At least one of these.")
+    ] = (),
+    plan_id: _Id = "",
     model: Annotated[str, Query(max_length=ID.high, description="Used by an event.")] = "",
     tool: Annotated[str, Query(max_length=ID.high, description="Used by an event.")] = "",
-    parent_run_id: Annotated[str, Query(max_length=ID.high)] = "",
+    parent_run_id: _Id = "",
+    root_run_id: Annotated[
+        str, Query(max_length=ID.high, description="This run and all below it.")
+    ] = "",
+    external_system: Annotated[
+        str, Query(max_length=ID.high, description="Of an execution in this system.")
+    ] = "",
+    external_id: Annotated[
+        str, Query(max_length=1000, description="Of this execution there; needs external_system.")
+    ] = "",
+    objective: Annotated[
+        str, Query(max_length=1000, description="Words of the objective, as in web search.")
+    ] = "",
+    times: _Times = None,
+    config: _Config = None,
 ) -> rpc.RunFilter:
     """Which runs are listed."""
+    if external_id and not external_system:
+        refuse("external_id", "needs external_system")
     return rpc.RunFilter(
         statuses=[_status(name, place) for place, name in enumerate(status)],
         tags=tag,
-        labels=_labels(label),
-        created_from_time=_time("created_from", created_from),
-        created_before_time=_time("created_before", created_before),
+        any_tags=any_tag,
+        labels=labels_of(label),
         plan_id=plan_id,
         model=model,
         tool=tool,
         parent_run_id=parent_run_id,
+        root_run_id=root_run_id,
+        external=rpc.ExternalFilter(system=external_system, id=external_id)
+        if external_system
+        else None,
+        objective=objective,
+        config=config,
+        **(times or {}),
     )
 
 
@@ -175,7 +246,7 @@ async def feed_filter(
     ] = (),
 ) -> FeedFilter:
     """Which entries are selected."""
-    message = feed_pb2.FeedFilter(types=type_, tags=tag, labels=_labels(label))
+    message = feed_pb2.FeedFilter(types=type_, tags=tag, labels=labels_of(label))
     checked(message, {"types": "type", "tags": "tag", "labels": "label"})
     return feed_filter_of(message)
 
@@ -209,7 +280,8 @@ def _status(name: str, place: int) -> runs_pb2.RunStatus.ValueType:
     return runs_pb2.RunStatus.ValueType(number.number)
 
 
-def _labels(given: _Many) -> dict[str, str]:
+def labels_of(given: _Many) -> dict[str, str]:
+    """Labels given as `key=value`."""
     labels: dict[str, str] = {}
     for place, each in enumerate(given):
         name, equals, value = each.partition("=")

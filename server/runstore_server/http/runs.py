@@ -11,13 +11,14 @@ from runstore_storage.records import (
     Run,
     RunKey,
     RunOrder,
+    RunPlace,
     SnapshotQuery,
     StoredOutput,
     StoredSnapshot,
 )
 from runstore_storage.store import Store
 
-from runstore_server import page_tokens
+from runstore_server import run_tokens
 from runstore_server.convert.runs import filter_of
 from runstore_server.http.convert.runs import run_summary_value, run_value, verification_value
 from runstore_server.http.json_writer import JsonResponse
@@ -39,6 +40,15 @@ FIELDS = {
     "filter.model": "model",
     "filter.tool": "tool",
     "filter.parent_run_id": "parent_run_id",
+    "filter.any_tags": "any_tag",
+    "filter.root_run_id": "root_run_id",
+    "filter.external.system": "external_system",
+    "filter.external.id": "external_id",
+    "filter.config.kind": "config_kind",
+    "filter.config.name": "config_name",
+    "filter.config.version": "config_version",
+    "filter.config.digest": "config_digest",
+    "filter.objective": "objective",
 }
 
 
@@ -70,7 +80,15 @@ class Runs:
         ] = 0,
         page_token: PageToken = "",
         order: Annotated[
-            Literal["created_desc", "created_asc"], Query(description="By when runs were saved.")
+            Literal[
+                "created_desc",
+                "created_asc",
+                "updated_desc",
+                "updated_asc",
+                "completed_desc",
+                "completed_asc",
+            ],
+            Query(description="By completion, runs that have not ended are left out."),
         ] = "created_desc",
     ) -> JsonResponse:
         """Runs without their plans. Follow `next_page_token` with the same filters and order; it
@@ -135,16 +153,13 @@ class Runs:
         return page.snapshots[0] if page.snapshots else None
 
 
-def _after(request: rpc.ListRunsRequest, offset: int) -> int | None:
+def _after(request: rpc.ListRunsRequest, offset: int) -> RunPlace | None:
     if request.page_token and offset:
         refuse("offset", "must not be given with page_token, which says where the page begins")
     if offset > MAX_OFFSET:
         refuse("offset", f"must be 0..{MAX_OFFSET}; to go further follow next_page_token")
-    if not request.page_token:
-        return None
-    (run,) = page_tokens.read(request, request.page_token)
-    return int(run)
+    return run_tokens.read(request)
 
 
-def _token(request: rpc.ListRunsRequest, last: int | None) -> str | None:
-    return None if last is None else page_tokens.issue(request, [last])
+def _token(request: rpc.ListRunsRequest, last: RunPlace | None) -> str | None:
+    return None if last is None else run_tokens.issue(request, last)

@@ -8,12 +8,14 @@ from runstore_storage.store import Store
 from runstore_server.lifecycle import Lifecycle
 from runstore_server.services.events import Events
 from runstore_server.services.outputs import Outputs
+from runstore_server.services.replays import Replays
 from runstore_server.services.runs import Runs
 from runstore_server.services.search import Search
 from runstore_server.services.snapshots import Snapshots
+from runstore_server.services.statistics import Statistics
 
 
-class RunService(Runs, Events, Snapshots, Outputs, Search, RunServiceServicer):
+class RunService(Runs, Replays, Events, Snapshots, Outputs, Search, Statistics, RunServiceServicer):
     """Each RPC stands in the module of its noun."""
 
     def __init__(self, store: Store, lifecycle: Lifecycle, *, heartbeat_seconds: float) -> None:

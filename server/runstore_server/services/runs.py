@@ -9,7 +9,7 @@ from runstore.v1 import runs_pb2
 from runstore_storage.records import RunOrder
 from runstore_storage.store import Store
 
-from runstore_server import page_tokens
+from runstore_server import run_tokens
 from runstore_server.convert.events import event_message
 from runstore_server.convert.outputs import completion_of
 from runstore_server.convert.runs import (
@@ -49,13 +49,11 @@ class Runs:
             filter_of(request.filter),
             RunOrder(request.order) if request.order else RunOrder.CREATED_DESC,
             limit=request.page_size or DEFAULT_RUNS,
-            after=_after(request),
+            after=run_tokens.read(request),
         )
         return rpc.ListRunsResponse(
             runs=[run_message(run) for run in page.runs],
-            next_page_token=""
-            if page.next_after is None
-            else page_tokens.issue(request, [page.next_after]),
+            next_page_token=run_tokens.issue(request, page.next_after) if page.next_after else "",
         )
 
     async def ResumeRun(
@@ -113,10 +111,3 @@ class Runs:
             else None,
             next_from_seq=found.next_from_seq,
         )
-
-
-def _after(request: rpc.ListRunsRequest) -> int | None:
-    if not request.page_token:
-        return None
-    (run,) = page_tokens.read(request, request.page_token)
-    return int(run)

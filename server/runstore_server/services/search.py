@@ -10,14 +10,10 @@ from runstore_storage.store import Store
 
 from runstore_server import page_tokens
 from runstore_server.convert.runs import project_of
-from runstore_server.convert.search import awaited_of, hit_message, query_of
-from runstore_server.convert.times import micros_of
+from runstore_server.convert.search import awaited_of, hit_message, query_of, wait_seconds
 from runstore_server.validation import validate
 
 DEFAULT_HITS = 20
-DEFAULT_WAIT_SECONDS = 10.0
-# Left of the call's deadline when a wait ends, so that its answer arrives.
-ANSWER_SECONDS = 0.25
 
 
 class Search:
@@ -29,7 +25,8 @@ class Search:
         validate(request)
         after = _after(request)
         if awaited := awaited_of(request):
-            await self._store.search.wait_indexed(awaited, _wait_seconds(request, context))
+            seconds = wait_seconds(request, context.time_remaining())
+            await self._store.search.wait_indexed(awaited, seconds)
         page = await self._store.search.search_events(
             project_of(request.project),
             query_of(request),
@@ -41,13 +38,6 @@ class Search:
             next_page_token=_token(request, page.next_after) if page.next_after else "",
             indexed_position=page.indexed_position,
         )
-
-
-def _wait_seconds(request: rpc.SearchEventsRequest, context: Any) -> float:
-    """How long the request may wait: as it says, and not beyond its call's deadline."""
-    asked = micros_of(request.wait) / 1e6 if request.HasField("wait") else DEFAULT_WAIT_SECONDS
-    left = context.time_remaining()
-    return asked if left is None else max(min(asked, left - ANSWER_SECONDS), 0.0)
 
 
 def _token(request: rpc.SearchEventsRequest, place: SearchPlace) -> str:

@@ -24,6 +24,13 @@ _FIND = text(
     "SELECT sha256, blob, is_json, content_type FROM blobs"
     " WHERE run = :run AND sha256 = ANY(CAST(:hashes AS bytea[]))"
 )
+_COPY = text(
+    "INSERT INTO blobs (run, sha256, is_json, content_type, raw_bytes, data, location)"
+    " SELECT DISTINCT ON (sha256) CAST(:run AS bigint), sha256, is_json, content_type, raw_bytes,"
+    " data, location FROM blobs"
+    " WHERE run = ANY(CAST(:sources AS bigint[])) AND sha256 = ANY(CAST(:hashes AS bytea[]))"
+    " RETURNING sha256, blob, is_json, content_type"
+)
 _READ = text(
     "SELECT b.run, b.blob, b.data"
     " FROM unnest(CAST(:runs AS bigint[]), CAST(:blobs AS bigint[])) AS k(run, blob)"
@@ -69,6 +76,15 @@ class BlobRef:
 async def find(conn: AsyncConnection, run: int, hashes: Collection[bytes]) -> dict[bytes, BlobRef]:
     """The blobs of the run that are there, by hash."""
     found = await conn.execute(_FIND, {"run": run, "hashes": list(hashes)})
+    return {row[0]: BlobRef(*row[1:]) for row in found}
+
+
+async def copy(
+    conn: AsyncConnection, sources: Collection[int], run: int, hashes: Collection[bytes]
+) -> dict[bytes, BlobRef]:
+    """Give a run blobs of other runs, and return those that were there."""
+    values = {"sources": list(sources), "run": run, "hashes": list(hashes)}
+    found = await conn.execute(_COPY, values)
     return {row[0]: BlobRef(*row[1:]) for row in found}
 
 

@@ -53,6 +53,9 @@ _RANGES_OF_PROJECT = text(
     _RANGES.format(last_position=_LAST_POSITION, where="AND project = :project")
 )
 
+# OFFSET keeps each range a look-up by key: the planner takes a thousand of them for a reason to
+# read all events of a partition.
+#
 # As in a page of events, large payloads stay in TOAST until the outer query lets them through.
 _ENTRIES = """
     SELECT position, project, run_id, labels::text, published_at, {selected} FROM (
@@ -63,10 +66,12 @@ _ENTRIES = """
                 CAST(:last_seqs AS bigint[]), CAST(:befores AS bigint[]),
                 CAST(:published_ats AS timestamptz[])
             ) AS f(run, first_seq, last_seq, before, published_at)
-            JOIN runs r ON r.run = f.run {of_runs}
+            JOIN LATERAL (
+                SELECT * FROM runs r WHERE r.run = f.run {of_runs} OFFSET 0
+            ) AS r ON true
             JOIN LATERAL (
                 SELECT * FROM events
-                WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq {of_events}
+                WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq {of_events} OFFSET 0
             ) AS e ON true
             ORDER BY position LIMIT :limit
         ) AS page

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -26,6 +27,32 @@ COLUMNS = (
 )
 SELECTED = ", ".join(f"h.{name}" for name, _ in COLUMNS)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestor:
+    """A run whose history a fork begins with: what was put beside its events up to `last_seq` until
+    a time, and the events themselves.
+
+    A run that was forked within what it had from others has no event of its own in that history.
+    """
+
+    run: int
+    last_seq: int
+    until: datetime
+    has_events: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Events `first_seq`..`last_seq` of a history, and the run whose rows they are; maybe none."""
+
+    run: int
+    first_seq: int
+    last_seq: int
+
 
 @dataclass(slots=True)
 class Head:
@@ -40,6 +67,18 @@ class Head:
     usage: Usage
     updated_at: datetime
     completed_at: datetime | None
+    lineage: tuple[Ancestor, ...] = ()
+
+    @property
+    def parts(self) -> Iterator[Part]:
+        """The run's history, oldest part first; its own is the last."""
+        first = 1
+        for each in self.lineage:
+            if not each.has_events:
+                continue
+            yield Part(each.run, first, min(each.last_seq, self.last_seq))
+            first = each.last_seq + 1
+        yield Part(self.run, first, self.last_seq)
 
     @property
     def is_completed(self) -> bool:
@@ -47,13 +86,13 @@ class Head:
 
 
 _FIND = text(
-    f"SELECT {SELECTED} FROM runs r JOIN run_heads h USING (run)"
+    f"SELECT {SELECTED}, r.lineage::text FROM runs r JOIN run_heads h USING (run)"
     " WHERE r.project = :project AND r.run_id = :run_id"
 )
 
 # Locked in the order of `run`, so that two batches never wait for each other in a circle.
 _LOCK = text(
-    f"SELECT r.project, r.run_id, clock_timestamp(), {SELECTED}"
+    f"SELECT r.project, r.run_id, clock_timestamp(), {SELECTED}, r.lineage::text"
     " FROM unnest(CAST(:projects AS text[]), CAST(:run_ids AS text[])) AS k(project, run_id)"
     " JOIN runs r ON r.project = k.project AND r.run_id = k.run_id"
     " JOIN run_heads h ON h.run = r.run"
@@ -85,7 +124,7 @@ async def find(conn: AsyncConnection, key: RunKey) -> Head | None:
     """The head as committed, without a lock."""
     found = await conn.execute(_FIND, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
-    return head_of(row) if row else None
+    return _with_lineage(row) if row else None
 
 
 async def lock(
@@ -97,7 +136,7 @@ async def lock(
     """
     found = await conn.execute(_LOCK, _arrays(keys))
     rows = found.all()
-    heads = {RunKey(row[0], row[1]): head_of(row[3:]) for row in rows}
+    heads = {RunKey(row[0], row[1]): _with_lineage(row[3:]) for row in rows}
     return heads, rows[0][2] if rows else None
 
 
@@ -134,6 +173,26 @@ def head_of(row: Sequence[Any]) -> Head:
         updated_at=rest[5],
         completed_at=rest[6],
     )
+
+
+def lineage_json(lineage: Sequence[Ancestor]) -> str:
+    """A lineage as `runs` keeps it."""
+    return json.dumps(
+        [
+            [each.run, each.last_seq, (each.until - _EPOCH) // _MICROSECOND, each.has_events]
+            for each in lineage
+        ]
+    )
+
+
+def _with_lineage(row: Sequence[Any]) -> Head:
+    head = head_of(row)
+    if row[len(COLUMNS)]:
+        head.lineage = tuple(
+            Ancestor(run, last_seq, _EPOCH + timedelta(microseconds=until), has_events)
+            for run, last_seq, until, has_events in json.loads(row[len(COLUMNS)])
+        )
+    return head
 
 
 def _arrays(keys: Collection[RunKey]) -> dict[str, list[str]]:

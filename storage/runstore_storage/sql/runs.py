@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,88 +14,94 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runstore_storage.records import (
     ConfigRef,
     ExternalRef,
+    ForkBase,
     NewRun,
-    PinFilter,
     Run,
     RunFilter,
     RunKey,
     RunOrder,
+    RunPlace,
 )
-from runstore_storage.sql import heads
+from runstore_storage.sql import heads, run_filters
 from runstore_storage.sql.columns import payload_columns, payload_of
+from runstore_storage.sql.heads import Ancestor
 
 _INSERT = text("""
     INSERT INTO runs (project, run_id, plan_id, objective, plan_json, plan_binary, plan_type,
-                      parent, external_ref, config_refs, tags, labels, body_hash, created_at)
+                      parent, external_ref, config_refs, tags, labels, body_hash,
+                      fork_parent, fork_seq, lineage, created_at)
     VALUES (:project, :run_id, :plan_id, :objective, CAST(CAST(:plan_json AS text) AS json),
             :plan_binary, :plan_type, :parent, CAST(CAST(:external_ref AS text) AS jsonb),
             CAST(CAST(:config_refs AS text) AS jsonb), :tags,
-            CAST(CAST(:labels AS text) AS jsonb), :body_hash, clock_timestamp())
+            CAST(CAST(:labels AS text) AS jsonb), :body_hash,
+            :fork_parent, :fork_seq, CAST(CAST(:lineage AS text) AS jsonb), clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_runs_project_run_id DO NOTHING
     RETURNING run, created_at
 """)
 
 _BORN = (
     "r.project, r.run_id, r.plan_id, r.objective, {plan}, coalesce(p.run_id, ''),"
-    " r.external_ref::text, r.config_refs::text, r.tags, r.labels::text, r.created_at"
+    " r.external_ref::text, r.config_refs::text, r.tags, r.labels::text, r.created_at,"
+    " f.run_id, r.fork_seq"
 )
-_BORN_COLUMNS = 13
-_FROM = " FROM runs r JOIN run_heads h ON h.run = r.run LEFT JOIN runs p ON p.run = r.parent WHERE "
+_BORN_COLUMNS = 15
+_FROM = (
+    " FROM runs r JOIN run_heads h ON h.run = r.run LEFT JOIN runs p ON p.run = r.parent"
+    " LEFT JOIN runs f ON f.run = r.fork_parent WHERE "
+)
 _WITH_PLAN = _BORN.format(plan="r.plan_json::text, r.plan_binary, r.plan_type")
 _WITHOUT_PLAN = _BORN.format(plan="NULL, NULL, NULL")
 
 _GET = text(
     f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.project = :project AND r.run_id = :run_id"
 )
+_GET_MANY = text(f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.run = ANY(:runs)")
 _BODY_HASH = text("SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id")
-_HAS_EVENT = "EXISTS (SELECT FROM events e WHERE e.run = r.run AND e.{0} = :{0})"
 
 
-def _pin_json(pin: PinFilter) -> str:
-    """What `_HAS_PIN` compares with; `some` is contained in every list that holds such a pin."""
-    some = [each for each in (pin.kind, pin.name, pin.version, pin.digest) if each]
-    return json.dumps(
-        {
-            "kind": pin.kind,
-            "name": pin.name,
-            "version": pin.version,
-            "digest": pin.digest,
-            "some": [some],
-        }
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """How a listing is sorted, and which condition finds what lies behind a place of it."""
+
+    columns: tuple[str, ...]
+    places: tuple[str, ...]
+    is_ascending: bool
+    condition: str = ""
+
+    @property
+    def keys(self) -> str:
+        direction = "ASC" if self.is_ascending else "DESC"
+        return ", ".join(f"{column} {direction}" for column in self.columns)
+
+    @property
+    def behind(self) -> str:
+        compare = ">" if self.is_ascending else "<"
+        return f"({', '.join(self.columns)}) {compare} ({', '.join(self.places)})"
+
+
+def _orderings() -> dict[RunOrder, Ordering]:
+    at, run = "CAST(:after_at AS timestamptz)", "CAST(:after_run AS bigint)"
+    created = ("r.created_at", "r.run"), (at, run)
+    # The hour comes first because it alone is in an index: it stays as it is while appends move
+    # updated_at, so they remain HOT. Only the runs of an hour are sorted.
+    updated = (
+        ("h.updated_hour", "h.updated_at", "h.run"),
+        (run_filters.HOUR_OF.format(at), at, run),
     )
+    completed = ("h.completed_at", "h.run"), (at, run)
+    of_project = run_filters.HEADS_OF_PROJECT
+    ended = f"{of_project} AND h.completed_at IS NOT NULL"
+    return {
+        RunOrder.CREATED_DESC: Ordering(*created, False),
+        RunOrder.CREATED_ASC: Ordering(*created, True),
+        RunOrder.UPDATED_DESC: Ordering(*updated, False, of_project),
+        RunOrder.UPDATED_ASC: Ordering(*updated, True, of_project),
+        RunOrder.COMPLETED_DESC: Ordering(*completed, False, ended),
+        RunOrder.COMPLETED_ASC: Ordering(*completed, True, ended),
+    }
 
 
-# Containment finds candidates by the index, but takes arrays for sets: the path compares by place.
-_HAS_PIN = """
-    r.config_refs @> (CAST(CAST(:config AS text) AS jsonb) -> 'some')
-    AND jsonb_path_exists(
-        r.config_refs,
-        'strict $[*] ? (@[0] == $kind && @[1] == $name
-            && ($version == 0 || @[2] == $version) && ($digest == "" || @[3] == $digest))',
-        CAST(CAST(:config AS text) AS jsonb)
-    )
-"""
-
-# field of RunFilter -> (condition, how the parameter is made)
-_CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
-    "statuses": ("h.status = ANY(:statuses)", lambda many: [int(each) for each in many]),
-    "tags": ("r.tags @> :tags", list),
-    "labels": (
-        "r.labels @> CAST(CAST(:labels AS text) AS jsonb)",
-        lambda many: json.dumps({**many}),
-    ),
-    "created_from": ("r.created_at >= :created_from", lambda at: at),
-    "created_before": ("r.created_at < :created_before", lambda at: at),
-    "plan_id": ("r.plan_id = :plan_id", str),
-    "model": (_HAS_EVENT.format("model"), str),
-    "tool": (_HAS_EVENT.format("tool"), str),
-    "parent_run_id": (
-        "r.parent = (SELECT run FROM runs WHERE project = :project AND run_id = :parent_run_id)",
-        str,
-    ),
-    "config": (_HAS_PIN, _pin_json),
-}
-_ORDER = {RunOrder.CREATED_DESC: ("<", "DESC"), RunOrder.CREATED_ASC: (">", "ASC")}
+_ORDERINGS = _orderings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,13 @@ class Inserted:
 
 
 async def insert(
-    conn: AsyncConnection, new: NewRun, *, parent: int | None, body_hash: bytes
+    conn: AsyncConnection,
+    new: NewRun,
+    *,
+    parent: int | None,
+    body_hash: bytes,
+    fork_parent: int | None = None,
+    lineage: Sequence[Ancestor] = (),
 ) -> Inserted | None:
     """Create a run; None when the project has one of that id."""
     plan_json, plan_binary, plan_type = payload_columns(new.plan)
@@ -127,6 +139,9 @@ async def insert(
             "tags": list(new.tags),
             "labels": json.dumps(dict(new.labels)),
             "body_hash": body_hash,
+            "fork_parent": fork_parent,
+            "fork_seq": new.fork_base.seq if new.fork_base else None,
+            "lineage": heads.lineage_json(lineage) if lineage else None,
         },
     )
     row = found.one_or_none()
@@ -147,6 +162,12 @@ async def get(conn: AsyncConnection, key: RunKey) -> Run | None:
     return _run(row) if row else None
 
 
+async def get_many(conn: AsyncConnection, numbers: Collection[int]) -> dict[int, Run]:
+    """Runs with their plans, by number."""
+    found = await conn.execute(_GET_MANY, {"runs": list(numbers)})
+    return {row[_BORN_COLUMNS]: _run(row) for row in found}
+
+
 async def page(
     conn: AsyncConnection,
     project: str,
@@ -154,28 +175,34 @@ async def page(
     order: RunOrder,
     *,
     limit: int,
-    after: int | None,
+    after: RunPlace | None,
     offset: int,
+    fresh: Mapping[str, Sequence[int]],
 ) -> list[tuple[int, Run]]:
-    """Runs without plans beside their numbers, in order."""
-    compare, direction = _ORDER[order]
-    conditions = ["r.project = :project"]
-    values: dict[str, object] = {"project": project, "limit": limit, "offset": offset}
-    for name, (condition, parameter) in _CONDITIONS.items():
-        if asked := getattr(where, name):
-            conditions.append(condition)
-            values[name] = parameter(asked)
+    """Runs without plans beside their numbers, in order; `fresh` as of `run_filters`."""
+    conditions, values = run_filters.conditions(project, where, fresh)
+    ordering = _ORDERINGS[order]
+    conditions += [ordering.condition] if ordering.condition else []
     if after is not None:
-        conditions.append(f"r.run {compare} :after")
-        values["after"] = after
+        conditions.append(ordering.behind)
+        values |= {"after_at": after.at, "after_run": after.run}
+        if after.as_of is not None:
+            conditions.append("h.updated_at <= :as_of")
+            values["as_of"] = after.as_of
     found = await conn.execute(
         text(
             f"SELECT {_WITHOUT_PLAN}, {heads.SELECTED}{_FROM}{' AND '.join(conditions)}"
-            f" ORDER BY r.run {direction} LIMIT :limit OFFSET :offset"
+            f" ORDER BY {ordering.keys} LIMIT :limit OFFSET :offset"
         ),
-        values,
+        values | {"limit": limit, "offset": offset},
     )
     return [(row[_BORN_COLUMNS], _run(row)) for row in found]
+
+
+async def clock(conn: AsyncConnection) -> datetime:
+    """The database's time."""
+    now: datetime = (await conn.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return now
 
 
 def _run(row: Sequence[Any]) -> Run:
@@ -192,6 +219,7 @@ def _run(row: Sequence[Any]) -> Run:
             config_refs=tuple(ConfigRef(*each) for each in json.loads(row[9])),
             tags=tuple(row[10]),
             labels=json.loads(row[11]),
+            fork_base=ForkBase(row[13], row[14]) if row[13] else None,
         ),
         status=head.status,
         outcome=head.outcome,

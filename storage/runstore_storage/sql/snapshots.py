@@ -18,6 +18,7 @@ from runstore_storage.records import (
     SnapshotSelector,
 )
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
+from runstore_storage.sql.heads import Ancestor, Head
 
 _COLUMNS = (
     ("run", "bigint"),
@@ -50,17 +51,20 @@ _BY = {
     "at_seq": " AND s.seq <= :at_seq",
 }
 
-# What snapshots are ordered by, descending: (SQL, field of SnapshotPosition).
+_WITHIN = " AND s.seq <= :last_seq AND s.created_at <= :until"
+
+_SINCE_EPOCH = "timestamptz 'epoch' + CAST({} AS bigint) * interval '1 microsecond'"
+# What snapshots are ordered by, descending: (SQL, field of SnapshotPosition, its parameter).
 _RUN_ORDER = (
-    ("s.seq", "rank"),
-    ("s.snapshot_id", "snapshot_id"),
-    ("s.namespace", "namespace"),
+    ("s.seq", "rank", "{}"),
+    ("s.snapshot_id", "snapshot_id", "{}"),
+    ("s.namespace", "namespace", "{}"),
 )
 _PROJECT_ORDER = (
-    ("CAST(extract(epoch FROM s.created_at) * 1000000 AS bigint)", "rank"),
-    ("s.run", "run"),
-    ("s.snapshot_id", "snapshot_id"),
-    ("s.namespace", "namespace"),
+    ("s.created_at", "rank", _SINCE_EPOCH),
+    ("s.run", "run", "{}"),
+    ("s.snapshot_id", "snapshot_id", "{}"),
+    ("s.namespace", "namespace", "{}"),
 )
 
 
@@ -102,17 +106,35 @@ async def insert(
 
 
 async def find(
-    conn: AsyncConnection, run: int, namespace: str, selector: SnapshotSelector
+    conn: AsyncConnection, head: Head, namespace: str, selector: SnapshotSelector
 ) -> StoredRow | None:
-    """The chosen snapshot; the latest of those that fit."""
+    """The chosen snapshot of the run's history; the latest of those that fit."""
+    parts = [(head.run, None), *((each.run, each) for each in head.lineage)]
+    found = [
+        row for run, within in parts if (row := await _find(conn, run, namespace, selector, within))
+    ]
+    return max(found, key=lambda row: (row.snapshot.seq, row.snapshot.snapshot_id), default=None)
+
+
+async def _find(
+    conn: AsyncConnection,
+    run: int,
+    namespace: str,
+    selector: SnapshotSelector,
+    within: Ancestor | None,
+) -> StoredRow | None:
     asked = {name: value for name in _BY if (value := getattr(selector, name)) is not None}
+    bounds: dict[str, object] = (
+        {"last_seq": within.last_seq, "until": within.until} if within else {}
+    )
     found = await conn.execute(
         text(
             f"{_SELECT} s.run = :run AND s.namespace = :namespace"
             + "".join(_BY[name] for name in asked)
+            + (_WITHIN if within else "")
             + " ORDER BY s.seq DESC, s.snapshot_id DESC LIMIT 1"
         ),
-        {"run": run, "namespace": namespace, **asked},
+        {"run": run, "namespace": namespace, **asked, **bounds},
     )
     row = found.one_or_none()
     return _row(row) if row else None
@@ -125,14 +147,16 @@ async def page(
     metadata_terms: Sequence[str],
     limit: int,
     after: SnapshotPosition | None,
+    head: Head | None,
 ) -> list[StoredRow]:
-    """Snapshots of a run by seq, of a project by age, both descending."""
-    order = _RUN_ORDER if query.run_id else _PROJECT_ORDER
+    """Snapshots of a run's history by seq where its head is given, of a project by age; both
+    descending.
+    """
+    order = _RUN_ORDER if head else _PROJECT_ORDER
     conditions = ["r.project = :project"]
     values: dict[str, object] = {"project": query.project, "limit": limit}
-    if query.run_id:
-        conditions.append("r.run_id = :run_id")
-        values["run_id"] = query.run_id
+    if head:
+        conditions.append(_of_history(head, values))
     if query.namespace is not None:
         conditions.append("s.namespace = :namespace")
         values["namespace"] = query.namespace
@@ -140,18 +164,35 @@ async def page(
         conditions.append("s.metadata_terms @> :terms")
         values["terms"] = list(metadata_terms)
     if after is not None:
-        places = ", ".join(sql for sql, _ in order)
-        values_after = ", ".join(f":after_{name}" for _, name in order)
+        places = ", ".join(sql for sql, _, _ in order)
+        values_after = ", ".join(made.format(f":after_{name}") for _, name, made in order)
         conditions.append(f"({places}) < ({values_after})")
-        values |= {f"after_{name}": getattr(after, name) for _, name in order}
+        values |= {f"after_{name}": getattr(after, name) for _, name, _ in order}
     found = await conn.execute(
         text(
             f"{_SELECT}{' AND '.join(conditions)}"
-            f" ORDER BY {', '.join(sql + ' DESC' for sql, _ in order)} LIMIT :limit"
+            f" ORDER BY {', '.join(sql + ' DESC' for sql, _, _ in order)} LIMIT :limit"
         ),
         values,
     )
     return [_row(row) for row in found]
+
+
+def _of_history(head: Head, values: dict[str, object]) -> str:
+    """The condition that selects a run's history; its parameters go to `values`."""
+    values["run"] = head.run
+    places = ["s.run = :run"]
+    for number, each in enumerate(head.lineage):
+        values |= {
+            f"run_{number}": each.run,
+            f"last_seq_{number}": each.last_seq,
+            f"until_{number}": each.until,
+        }
+        places.append(
+            f"(s.run = :run_{number} AND s.seq <= :last_seq_{number}"
+            f" AND s.created_at <= :until_{number})"
+        )
+    return f"({' OR '.join(places)})"
 
 
 def _row(row: Sequence[Any]) -> StoredRow:

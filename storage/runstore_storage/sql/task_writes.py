@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,7 +12,9 @@ from runstore_storage import chain
 from runstore_storage.errors import IdempotencyMismatch
 from runstore_storage.records import TaskWrite
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
+from runstore_storage.sql.heads import Head
 
+_FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 _COLUMNS = (
     ("run", "bigint"),
     ("namespace", "text"),
@@ -23,12 +26,15 @@ _COLUMNS = (
     ("payload_binary", "bytea"),
     ("payload_type", "text"),
     ("body_hash", "bytea"),
+    ("seq", "bigint"),
+    ("written_at", "timestamptz"),
 )
 _PUT = text(
     insert_rows("task_writes", _COLUMNS)
     + " ON CONFLICT ON CONSTRAINT pk_task_writes DO UPDATE SET channel = excluded.channel,"
     " payload_json = excluded.payload_json, payload_binary = excluded.payload_binary,"
-    " payload_type = excluded.payload_type, body_hash = excluded.body_hash"
+    " payload_type = excluded.payload_type, body_hash = excluded.body_hash,"
+    " seq = excluded.seq, written_at = excluded.written_at"
 )
 _FIND = text(
     'SELECT w.snapshot_id, w.task_id, w."index", w.body_hash'
@@ -39,14 +45,23 @@ _FIND = text(
 )
 _LIST = text(
     'SELECT task_id, "index", snapshot_id, channel,'
-    " payload_json::text, payload_binary, payload_type FROM task_writes"
-    " WHERE run = :run AND namespace = :namespace AND snapshot_id = :snapshot_id"
-    ' ORDER BY task_id, "index"'
+    " payload_json::text, payload_binary, payload_type FROM ("
+    ' SELECT DISTINCT ON (task_id, "index") w.* FROM task_writes w'
+    " JOIN unnest(CAST(:runs AS bigint[]), CAST(:last_seqs AS bigint[]),"
+    " CAST(:untils AS timestamptz[])) WITH ORDINALITY AS part(run, last_seq, until, age)"
+    " ON w.run = part.run"
+    " WHERE w.namespace = :namespace AND w.snapshot_id = :snapshot_id"
+    " AND coalesce(w.seq, 0) <= least(part.last_seq, :at_seq)"
+    " AND (w.written_at IS NULL OR w.written_at <= part.until)"
+    ' ORDER BY task_id, "index", age DESC) AS newest ORDER BY task_id, "index"'
 )
 
 
-async def put(conn: AsyncConnection, run: int, namespace: str, writes: Sequence[TaskWrite]) -> bool:
+async def put(
+    conn: AsyncConnection, head: Head, at: datetime, namespace: str, writes: Sequence[TaskWrite]
+) -> bool:
     """Keep the writes; True when all were there already. Call it under the run's lock."""
+    run = head.run
     known = await _find(conn, run, namespace, writes)
     hashes = [chain.task_write_hash(write) for write in writes]
     new = []
@@ -66,6 +81,8 @@ async def put(conn: AsyncConnection, run: int, namespace: str, writes: Sequence[
                 write.channel,
                 *payload_columns(write.payload),
                 body_hash,
+                head.last_seq,
+                at,
             )
         )
     if new:
@@ -74,11 +91,19 @@ async def put(conn: AsyncConnection, run: int, namespace: str, writes: Sequence[
 
 
 async def since(
-    conn: AsyncConnection, run: int, namespace: str, snapshot_id: str
+    conn: AsyncConnection, head: Head, namespace: str, snapshot_id: str
 ) -> tuple[TaskWrite, ...]:
-    """The writes since a snapshot, by task_id and index."""
+    """The writes since a snapshot up to the head's last seq, by task_id and index."""
     found = await conn.execute(
-        _LIST, {"run": run, "namespace": namespace, "snapshot_id": snapshot_id}
+        _LIST,
+        {
+            "runs": [*(each.run for each in head.lineage), head.run],
+            "last_seqs": [*(each.last_seq for each in head.lineage), head.last_seq],
+            "untils": [*(each.until for each in head.lineage), _FOREVER],
+            "namespace": namespace,
+            "snapshot_id": snapshot_id,
+            "at_seq": head.last_seq,
+        },
     )
     return tuple(
         TaskWrite(row[0], row[1], row[2], row[3], payload_of(row[4], row[5], row[6]))

@@ -11,18 +11,24 @@ from runstore_storage.sql.columns import USAGE
 COUNTED_RANGES = 2000
 
 _KEY = "run, day, type, node_id, model, tool"
+# Which of them it is, in a few bytes: the first half of a SHA-256.
+_FACETS = (
+    "substr(sha256(convert_to("
+    "jsonb_build_array(e.type, e.node_id, e.model, e.tool)::text, 'UTF8')), 1, 16)"
+)
 _ADD = text(f"""
     WITH ranges AS (
         SELECT last_position, run, first_seq, last_seq FROM feed
         WHERE last_position > :position ORDER BY last_position LIMIT :limit
     ), counted AS (
-        INSERT INTO usage_counts AS u ({_KEY}, events, {", ".join(USAGE)})
+        INSERT INTO usage_counts AS u ({_KEY}, facets, events, {", ".join(USAGE)})
         SELECT e.run, (e.recorded_at AT TIME ZONE 'UTC')::date, e.type, e.node_id, e.model, e.tool,
-               count(*), {", ".join(f"coalesce(sum(e.{name}), 0)::bigint" for name in USAGE)}
+               {_FACETS}, count(*),
+               {", ".join(f"coalesce(sum(e.{name}), 0)::bigint" for name in USAGE)}
         FROM ranges f JOIN LATERAL (
             SELECT * FROM events WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq
         ) AS e ON true
-        GROUP BY 1, 2, 3, 4, 5, 6
+        GROUP BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,
             {", ".join(f"{name} = u.{name} + excluded.{name}" for name in USAGE)}
     )

@@ -72,6 +72,42 @@ async def test_every_filter_selects(http, five) -> None:
     assert await ids(http, created_from=third, tag="odd") == ["run3"]
 
 
+async def test_runs_are_found_by_what_they_belong_to_and_say(http, client, five) -> None:
+    ref = runstore.ExternalRef("jira", "X-1")
+    await client.save_run("the red fox", run_id="x", external_ref=ref)
+    done = (await http.get(f"{PATH}/run3")).json()["run"]["completed_at"]
+
+    assert await ids(http, any_tag=["odd", "none"]) == ["run3", "run1"]
+    assert await ids(http, root_run_id="run0") == ["run4", "run0"]
+    assert await ids(http, external_system="jira", external_id="X-1") == ["x"]
+    assert await ids(http, external_system="jira", external_id="X-2") == []
+    assert await ids(http, objective='"red fox" -blue') == ["x"]
+    assert await ids(http, completed_from=done) == ["run3"]
+    assert await ids(http, completed_before=done) == []
+    assert await ids(http, updated_before="2020-01-01T00:00:00Z") == []
+    assert len(await ids(http, updated_from="2020-01-01T00:00:00Z")) == 6
+    assert await ids(http, config_kind="prompt", config_name="none") == []
+    assert await ids(http, order="completed_desc") == ["run3"]
+    assert (await ids(http, order="updated_asc"))[-1] == "x"
+    assert (await ids(http, order="updated_desc"))[0] == "x"
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"external_id": "X"}, "external_id"),
+        ({"config_name": "n"}, "config_kind"),
+        ({"updated_from": "now"}, "updated_from"),
+        ({"objective": "x" * 1001}, "objective"),
+        ({"order": "by_chance"}, "order"),
+    ],
+)
+async def test_a_filter_that_means_nothing_is_named(http, asked, field) -> None:
+    answer = await http.get(PATH, params=asked)
+
+    assert [each["field"] for each in answer.json()["violations"]] == [field]
+
+
 async def test_offsets_and_tokens_page_through_the_same_list(http, five) -> None:
     first = (await http.get(PATH, params={"limit": 2, "offset": 1})).json()
     token = first["next_page_token"]

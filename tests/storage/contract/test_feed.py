@@ -381,6 +381,18 @@ async def test_usage_counts_equal_a_recount_and_can_be_rebuilt(
     assert len(first) > 4
 
 
+async def test_the_longest_names_are_counted_too(relayed: PostgresStore) -> None:
+    longest = "\U0001f600" * 200
+    event = Event(longest, node_id=longest, model=longest, tool=longest)
+    await relayed.append_events(await saved(relayed, "a"), [event, event, Event("x")])
+    await publish(relayed)
+    await relayed.feed.hold_duty(USAGE_COUNTS, ME)
+
+    assert await relayed.feed.count_usage(ME) == 3
+
+    assert await counted(relayed) == await recounted(relayed)
+
+
 async def test_dead_letters_are_kept_once_and_removed_once(own: PostgresStore) -> None:
     await own.feed.hold_duty(sink_duty("hook"), ME)
     letters = [DeadLetter("hook", 7, 3, "500"), DeadLetter("hook", 9, 1, "gone")]

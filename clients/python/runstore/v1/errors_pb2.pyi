@@ -142,6 +142,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer, or
     search without waiting for what there is.
     """
+    ERROR_REASON_SEQ_AHEAD: _ErrorReason.ValueType  # 32
+    """OUT_OF_RANGE. The run has no event of this seq yet. Metadata: run_id, seq, last_seq. Ask for an
+    earlier one.
+    """
+    ERROR_REASON_STATISTICS_BEHIND: _ErrorReason.ValueType  # 36
+    """DEADLINE_EXCEEDED. What the statistics were to wait for is not counted yet.
+    Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
+    ask without waiting for what is counted.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id.
     Metadata: request_id. Report it.
@@ -272,6 +281,15 @@ ERROR_REASON_SEARCH_BEHIND: ErrorReason.ValueType  # 30
 """DEADLINE_EXCEEDED. What the search was to wait for is not searchable yet.
 Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer, or
 search without waiting for what there is.
+"""
+ERROR_REASON_SEQ_AHEAD: ErrorReason.ValueType  # 32
+"""OUT_OF_RANGE. The run has no event of this seq yet. Metadata: run_id, seq, last_seq. Ask for an
+earlier one.
+"""
+ERROR_REASON_STATISTICS_BEHIND: ErrorReason.ValueType  # 36
+"""DEADLINE_EXCEEDED. What the statistics were to wait for is not counted yet.
+Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
+ask without waiting for what is counted.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id.

@@ -39,6 +39,16 @@ class _RunOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunOrder.Val
     """Newest first."""
     RUN_ORDER_CREATED_ASC: _RunOrder.ValueType  # 2
     """Oldest first."""
+    RUN_ORDER_UPDATED_DESC: _RunOrder.ValueType  # 3
+    """Latest update first. A run that is updated while pages are read may be on none of those that
+    follow: it is the first of a new listing.
+    """
+    RUN_ORDER_UPDATED_ASC: _RunOrder.ValueType  # 4
+    """Earliest update first. Runs updated after the first page was read are on none of the pages."""
+    RUN_ORDER_COMPLETED_DESC: _RunOrder.ValueType  # 5
+    """Latest completion first; runs that have not ended are left out."""
+    RUN_ORDER_COMPLETED_ASC: _RunOrder.ValueType  # 6
+    """Earliest completion first; runs that have not ended are left out."""
 
 class RunOrder(_RunOrder, metaclass=_RunOrderEnumTypeWrapper):
     """RunOrder is the order of ListRuns."""
@@ -49,6 +59,16 @@ RUN_ORDER_CREATED_DESC: RunOrder.ValueType  # 1
 """Newest first."""
 RUN_ORDER_CREATED_ASC: RunOrder.ValueType  # 2
 """Oldest first."""
+RUN_ORDER_UPDATED_DESC: RunOrder.ValueType  # 3
+"""Latest update first. A run that is updated while pages are read may be on none of those that
+follow: it is the first of a new listing.
+"""
+RUN_ORDER_UPDATED_ASC: RunOrder.ValueType  # 4
+"""Earliest update first. Runs updated after the first page was read are on none of the pages."""
+RUN_ORDER_COMPLETED_DESC: RunOrder.ValueType  # 5
+"""Latest completion first; runs that have not ended are left out."""
+RUN_ORDER_COMPLETED_ASC: RunOrder.ValueType  # 6
+"""Earliest completion first; runs that have not ended are left out."""
 Global___RunOrder: _TypeAlias = RunOrder  # noqa: Y015
 
 @_typing.final
@@ -322,21 +342,40 @@ class RunFilter(_message.Message):
     TOOL_FIELD_NUMBER: _builtins.int
     PARENT_RUN_ID_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    ANY_TAGS_FIELD_NUMBER: _builtins.int
+    ROOT_RUN_ID_FIELD_NUMBER: _builtins.int
+    EXTERNAL_FIELD_NUMBER: _builtins.int
+    UPDATED_FROM_TIME_FIELD_NUMBER: _builtins.int
+    UPDATED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
+    COMPLETED_FROM_TIME_FIELD_NUMBER: _builtins.int
+    COMPLETED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     """Of this plan.
     Bounds: 0..200 characters.
     """
     model: _builtins.str
-    """With an event of this model.
+    """With an event of this model. A run is found as soon as the event is committed, unless counting
+    lags by more than 10000 writes: then, for a while, events between may go unnoticed.
     Bounds: 0..200 characters.
     """
     tool: _builtins.str
-    """With an event of this tool.
+    """With an event of this tool; found as for `model`.
     Bounds: 0..200 characters.
     """
     parent_run_id: _builtins.str
     """Started by this run.
     Bounds: 0..200 characters.
+    """
+    root_run_id: _builtins.str
+    """This run, and all that were started below it: its children, and theirs.
+    Bounds: 0..200 characters.
+    """
+    objective: _builtins.str
+    """With these words in the first 10000 characters of the objective, as in web search: all of them;
+    "several words" in quotes next to each other; `a or b` either; -word not. Words are compared
+    whole, without regard to case and as they are written. A query of no words selects nothing.
+    Bounds: 0..1000 characters.
     """
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_runs_pb2.RunStatus.ValueType]:
@@ -368,6 +407,32 @@ class RunFilter(_message.Message):
     def config(self) -> Global___ConfigFilter:
         """Pinned to a version of this config."""
 
+    @_builtins.property
+    def any_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At least one of these tags.
+        Bounds: 0..64 items, each 1..200 characters.
+        """
+
+    @_builtins.property
+    def external(self) -> Global___ExternalFilter:
+        """The same execution in another system."""
+
+    @_builtins.property
+    def updated_from_time(self) -> _timestamp_pb2.Timestamp:
+        """Updated at or after this time."""
+
+    @_builtins.property
+    def updated_before_time(self) -> _timestamp_pb2.Timestamp:
+        """Updated before this time."""
+
+    @_builtins.property
+    def completed_from_time(self) -> _timestamp_pb2.Timestamp:
+        """Completed at or after this time; a run that has not ended was not."""
+
+    @_builtins.property
+    def completed_before_time(self) -> _timestamp_pb2.Timestamp:
+        """Completed before this time; a run that has not ended was not."""
+
     def __init__(
         self,
         *,
@@ -381,14 +446,52 @@ class RunFilter(_message.Message):
         tool: _builtins.str = ...,
         parent_run_id: _builtins.str = ...,
         config: Global___ConfigFilter | None = ...,
+        any_tags: _abc.Iterable[_builtins.str] | None = ...,
+        root_run_id: _builtins.str = ...,
+        external: Global___ExternalFilter | None = ...,
+        updated_from_time: _timestamp_pb2.Timestamp | None = ...,
+        updated_before_time: _timestamp_pb2.Timestamp | None = ...,
+        completed_from_time: _timestamp_pb2.Timestamp | None = ...,
+        completed_before_time: _timestamp_pb2.Timestamp | None = ...,
+        objective: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["completed_before_time", b"completed_before_time", "completed_from_time", b"completed_from_time", "config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time", "external", b"external", "updated_before_time", b"updated_before_time", "updated_from_time", b"updated_from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time", "labels", b"labels", "model", b"model", "parent_run_id", b"parent_run_id", "plan_id", b"plan_id", "statuses", b"statuses", "tags", b"tags", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_tags", b"any_tags", "completed_before_time", b"completed_before_time", "completed_from_time", b"completed_from_time", "config", b"config", "created_before_time", b"created_before_time", "created_from_time", b"created_from_time", "external", b"external", "labels", b"labels", "model", b"model", "objective", b"objective", "parent_run_id", b"parent_run_id", "plan_id", b"plan_id", "root_run_id", b"root_run_id", "statuses", b"statuses", "tags", b"tags", "tool", b"tool", "updated_before_time", b"updated_before_time", "updated_from_time", b"updated_from_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunFilter: _TypeAlias = RunFilter  # noqa: Y015
+
+@_typing.final
+class ExternalFilter(_message.Message):
+    """ExternalFilter selects runs by what they are in another system."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYSTEM_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    system: _builtins.str
+    """The other system's name.
+    Bounds: 1..200 characters.
+    """
+    id: _builtins.str
+    """The execution there; empty means any.
+    Bounds: 0..1000 characters.
+    """
+    def __init__(
+        self,
+        *,
+        system: _builtins.str = ...,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "system", b"system"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalFilter: _TypeAlias = ExternalFilter  # noqa: Y015
 
 @_typing.final
 class ConfigFilter(_message.Message):
@@ -1818,3 +1921,261 @@ class VerifyRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyRunResponse: _TypeAlias = VerifyRunResponse  # noqa: Y015
+
+@_typing.final
+class ReplayRunRequest(_message.Message):
+    """ReplayRunRequest names a moment of a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AT_SEQ_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters.
+    """
+    run_id: _builtins.str
+    """The run.
+    Bounds: 1..200 characters.
+    """
+    at_seq: _builtins.int
+    """The moment: right after this event; 0 is before the first one. Absent: after the last one.
+    Bounds: 0..9223372036854775807.
+    """
+    namespace: _builtins.str
+    """Namespace of the snapshot.
+    Bounds: 0..200 characters.
+    """
+    page_size: _builtins.int
+    """Events on the first page; 0 means 100.
+    Bounds: 0..1000.
+    """
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        at_seq: _builtins.int | None = ...,
+        namespace: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_seq", b"_at_seq", "at_seq", b"at_seq"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_seq", b"_at_seq", "at_seq", b"at_seq", "namespace", b"namespace", "page_size", b"page_size", "project", b"project", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__at_seq: _TypeAlias = _typing.Literal["at_seq"]  # noqa: Y015
+    _WhichOneofArgType__at_seq: _TypeAlias = _typing.Literal["_at_seq", b"_at_seq"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_seq) -> _WhichOneofReturnType__at_seq | None: ...
+
+Global___ReplayRunRequest: _TypeAlias = ReplayRunRequest  # noqa: Y015
+
+@_typing.final
+class ReplayRunResponse(_message.Message):
+    """ReplayRunResponse is a run as it stood."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    AT_SEQ_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    TASK_WRITES_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_FROM_SEQ_FIELD_NUMBER: _builtins.int
+    CONFIGS_FIELD_NUMBER: _builtins.int
+    at_seq: _builtins.int
+    """The moment that was replayed."""
+    next_from_seq: _builtins.int
+    """Where ListEvents continues, up to `at_seq`; 0 when `events` reached it."""
+    @_builtins.property
+    def run(self) -> _runs_pb2.Run:
+        """The run as it is now; what changes stands as it is, its pins as they ever were."""
+
+    @_builtins.property
+    def snapshot(self) -> _snapshots_pb2.Snapshot:
+        """The latest snapshot at or before it, in full; absent when there is none."""
+
+    @_builtins.property
+    def task_writes(self) -> _containers.RepeatedCompositeFieldContainer[_snapshots_pb2.TaskWrite]:
+        """Results of tasks since the snapshot, made until the moment."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
+        """The first events after the snapshot, none beyond `at_seq`."""
+
+    @_builtins.property
+    def configs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PinnedConfig]:
+        """The versions the run is pinned to, in the order of its references."""
+
+    def __init__(
+        self,
+        *,
+        run: _runs_pb2.Run | None = ...,
+        at_seq: _builtins.int = ...,
+        snapshot: _snapshots_pb2.Snapshot | None = ...,
+        task_writes: _abc.Iterable[_snapshots_pb2.TaskWrite] | None = ...,
+        events: _abc.Iterable[_events_pb2.Event] | None = ...,
+        next_from_seq: _builtins.int = ...,
+        configs: _abc.Iterable[Global___PinnedConfig] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_seq", b"at_seq", "configs", b"configs", "events", b"events", "next_from_seq", b"next_from_seq", "run", b"run", "snapshot", b"snapshot", "task_writes", b"task_writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayRunResponse: _TypeAlias = ReplayRunResponse  # noqa: Y015
+
+@_typing.final
+class PinnedConfig(_message.Message):
+    """PinnedConfig is a version a run is pinned to, and what it says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ref(self) -> _runs_pb2.ConfigRef:
+        """The pin."""
+
+    @_builtins.property
+    def body(self) -> _payloads_pb2.Payload:
+        """The version's body; absent when it is kept elsewhere."""
+
+    def __init__(
+        self,
+        *,
+        ref: _runs_pb2.ConfigRef | None = ...,
+        body: _payloads_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinnedConfig: _TypeAlias = PinnedConfig  # noqa: Y015
+
+@_typing.final
+class ForkRunRequest(_message.Message):
+    """ForkRunRequest says what to begin with, and what is different."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AT_SEQ_FIELD_NUMBER: _builtins.int
+    FORK_RUN_ID_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
+    CONFIG_REFS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters.
+    """
+    run_id: _builtins.str
+    """The run to fork.
+    Bounds: 1..200 characters.
+    """
+    at_seq: _builtins.int
+    """The last seq to have in common; 0 means all there is, without a terminal event.
+    Bounds: 0..9223372036854775807.
+    """
+    fork_run_id: _builtins.str
+    """The fork's id; the server makes a UUIDv7 when it is empty.
+    Bounds: 0..200 characters.
+    """
+    objective: _builtins.str
+    """What the fork is for; absent: as the other run.
+    Bounds: 0..100000 characters.
+    """
+    @_builtins.property
+    def config_refs(self) -> _containers.RepeatedCompositeFieldContainer[_runs_pb2.ConfigRef]:
+        """Configs to use instead of the other run's of the same kind and name, or besides.
+        Bounds: 0..1000 items.
+        """
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags of the fork; the other run's are not taken over.
+        Bounds: 0..64 items, each 1..200 characters.
+        """
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels of the fork; the other run's are not taken over.
+        Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
+        """
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        at_seq: _builtins.int = ...,
+        fork_run_id: _builtins.str = ...,
+        objective: _builtins.str | None = ...,
+        config_refs: _abc.Iterable[_runs_pb2.ConfigRef] | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_objective", b"_objective", "objective", b"objective"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_objective", b"_objective", "at_seq", b"at_seq", "config_refs", b"config_refs", "fork_run_id", b"fork_run_id", "labels", b"labels", "objective", b"objective", "project", b"project", "run_id", b"run_id", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__objective: _TypeAlias = _typing.Literal["objective"]  # noqa: Y015
+    _WhichOneofArgType__objective: _TypeAlias = _typing.Literal["_objective", b"_objective"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__objective) -> _WhichOneofReturnType__objective | None: ...
+
+Global___ForkRunRequest: _TypeAlias = ForkRunRequest  # noqa: Y015
+
+@_typing.final
+class ForkRunResponse(_message.Message):
+    """ForkRunResponse is the fork."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    DEDUPLICATED_FIELD_NUMBER: _builtins.int
+    deduplicated: _builtins.bool
+    """True when it was there already."""
+    @_builtins.property
+    def run(self) -> _runs_pb2.Run:
+        """The fork as it stands."""
+
+    def __init__(
+        self,
+        *,
+        run: _runs_pb2.Run | None = ...,
+        deduplicated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deduplicated", b"deduplicated", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkRunResponse: _TypeAlias = ForkRunResponse  # noqa: Y015

@@ -5,6 +5,7 @@ import warnings
 
 from runstore.v1 import run_service_pb2 as runstore_dot_v1_dot_run__service__pb2
 from runstore.v1 import search_pb2 as runstore_dot_v1_dot_search__pb2
+from runstore.v1 import statistics_pb2 as runstore_dot_v1_dot_statistics__pb2
 
 GRPC_GENERATED_VERSION = '1.64.3'
 GRPC_VERSION = grpc.__version__
@@ -121,6 +122,16 @@ class RunServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunResponse.FromString,
                 _registered_method=True)
+        self.ReplayRun = channel.unary_unary(
+                '/runstore.v1.RunService/ReplayRun',
+                request_serializer=runstore_dot_v1_dot_run__service__pb2.ReplayRunRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_run__service__pb2.ReplayRunResponse.FromString,
+                _registered_method=True)
+        self.ForkRun = channel.unary_unary(
+                '/runstore.v1.RunService/ForkRun',
+                request_serializer=runstore_dot_v1_dot_run__service__pb2.ForkRunRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_run__service__pb2.ForkRunResponse.FromString,
+                _registered_method=True)
         self.CompleteRun = channel.unary_unary(
                 '/runstore.v1.RunService/CompleteRun',
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.CompleteRunRequest.SerializeToString,
@@ -135,6 +146,11 @@ class RunServiceStub(object):
                 '/runstore.v1.RunService/SearchEvents',
                 request_serializer=runstore_dot_v1_dot_search__pb2.SearchEventsRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_search__pb2.SearchEventsResponse.FromString,
+                _registered_method=True)
+        self.GetStatistics = channel.unary_unary(
+                '/runstore.v1.RunService/GetStatistics',
+                request_serializer=runstore_dot_v1_dot_statistics__pb2.GetStatisticsRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_statistics__pb2.GetStatisticsResponse.FromString,
                 _registered_method=True)
         self.VerifyRun = channel.unary_unary(
                 '/runstore.v1.RunService/VerifyRun',
@@ -182,8 +198,8 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-        while pages are read appear at most once.
+        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+        at most one of the pages that follow each other, whatever is saved or updated meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -275,6 +291,27 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayRun(self, request, context):
+        """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+        before it, the task writes made until then, the events between, and the pinned configs with their
+        bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+        seen as last replaced. Beyond the last event: SEQ_AHEAD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkRun(self, request, context):
+        """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+        streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+        is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+        returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+        the terminal event: RUN_COMPLETED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CompleteRun(self, request, context):
         """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
         terminal event run.completed in one transaction. Repeated with the content of an earlier
@@ -298,6 +335,16 @@ class RunServiceServicer(object):
         """SearchEvents finds events of the project by the words in their payloads. Events become searchable
         in the order of the feed, a moment after they are published; `min_position` and `after` wait for
         that, and answer SEARCH_BEHIND when it takes too long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatistics(self, request, context):
+        """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+        and a label of the run. Events are counted in the order of the feed, a moment after they are
+        published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+        too long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -378,6 +425,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     request_deserializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunResponse.SerializeToString,
             ),
+            'ReplayRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayRun,
+                    request_deserializer=runstore_dot_v1_dot_run__service__pb2.ReplayRunRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_run__service__pb2.ReplayRunResponse.SerializeToString,
+            ),
+            'ForkRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkRun,
+                    request_deserializer=runstore_dot_v1_dot_run__service__pb2.ForkRunRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_run__service__pb2.ForkRunResponse.SerializeToString,
+            ),
             'CompleteRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CompleteRun,
                     request_deserializer=runstore_dot_v1_dot_run__service__pb2.CompleteRunRequest.FromString,
@@ -392,6 +449,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.SearchEvents,
                     request_deserializer=runstore_dot_v1_dot_search__pb2.SearchEventsRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_search__pb2.SearchEventsResponse.SerializeToString,
+            ),
+            'GetStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatistics,
+                    request_deserializer=runstore_dot_v1_dot_statistics__pb2.GetStatisticsRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_statistics__pb2.GetStatisticsResponse.SerializeToString,
             ),
             'VerifyRun': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyRun,
@@ -777,6 +839,60 @@ class RunService(object):
             _registered_method=True)
 
     @staticmethod
+    def ReplayRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/ReplayRun',
+            runstore_dot_v1_dot_run__service__pb2.ReplayRunRequest.SerializeToString,
+            runstore_dot_v1_dot_run__service__pb2.ReplayRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/ForkRun',
+            runstore_dot_v1_dot_run__service__pb2.ForkRunRequest.SerializeToString,
+            runstore_dot_v1_dot_run__service__pb2.ForkRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CompleteRun(request,
             target,
             options=(),
@@ -847,6 +963,33 @@ class RunService(object):
             '/runstore.v1.RunService/SearchEvents',
             runstore_dot_v1_dot_search__pb2.SearchEventsRequest.SerializeToString,
             runstore_dot_v1_dot_search__pb2.SearchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/GetStatistics',
+            runstore_dot_v1_dot_statistics__pb2.GetStatisticsRequest.SerializeToString,
+            runstore_dot_v1_dot_statistics__pb2.GetStatisticsResponse.FromString,
             options,
             channel_credentials,
             insecure,

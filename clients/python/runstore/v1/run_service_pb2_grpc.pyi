@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from runstore.v1 import run_service_pb2 as _run_service_pb2
 from runstore.v1 import search_pb2 as _search_pb2
+from runstore.v1 import statistics_pb2 as _statistics_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -61,8 +62,8 @@ class RunServiceStub:
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]
     """GetRun returns one run with its plan."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
-    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-    while pages are read appear at most once.
+    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+    at most one of the pages that follow each other, whatever is saved or updated meanwhile.
     """
     AppendEvent: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.AppendEventRequest, _run_service_pb2.AppendEventResponse]
     """AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
@@ -109,6 +110,19 @@ class RunServiceStub:
     """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
     what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
     """
+    ReplayRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]
+    """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+    before it, the task writes made until then, the events between, and the pinned configs with their
+    bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+    seen as last replaced. Beyond the last event: SEQ_AHEAD.
+    """
+    ForkRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ForkRunRequest, _run_service_pb2.ForkRunResponse]
+    """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+    streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+    is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+    returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+    the terminal event: RUN_COMPLETED.
+    """
     CompleteRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CompleteRunRequest, _run_service_pb2.CompleteRunResponse]
     """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
     terminal event run.completed in one transaction. Repeated with the content of an earlier
@@ -123,6 +137,12 @@ class RunServiceStub:
     """SearchEvents finds events of the project by the words in their payloads. Events become searchable
     in the order of the feed, a moment after they are published; `min_position` and `after` wait for
     that, and answer SEARCH_BEHIND when it takes too long.
+    """
+    GetStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.GetStatisticsRequest, _statistics_pb2.GetStatisticsResponse]
+    """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+    and a label of the run. Events are counted in the order of the feed, a moment after they are
+    published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+    too long.
     """
     VerifyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]
     """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
@@ -159,8 +179,8 @@ class RunServiceAsyncStub(RunServiceStub):
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """GetRun returns one run with its plan."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-    while pages are read appear at most once.
+    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+    at most one of the pages that follow each other, whatever is saved or updated meanwhile.
     """
     AppendEvent: _aio.UnaryUnaryMultiCallable[_run_service_pb2.AppendEventRequest, _run_service_pb2.AppendEventResponse]  # type: ignore[assignment]
     """AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
@@ -207,6 +227,19 @@ class RunServiceAsyncStub(RunServiceStub):
     """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
     what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
     """
+    ReplayRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]  # type: ignore[assignment]
+    """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+    before it, the task writes made until then, the events between, and the pinned configs with their
+    bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+    seen as last replaced. Beyond the last event: SEQ_AHEAD.
+    """
+    ForkRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ForkRunRequest, _run_service_pb2.ForkRunResponse]  # type: ignore[assignment]
+    """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+    streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+    is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+    returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+    the terminal event: RUN_COMPLETED.
+    """
     CompleteRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CompleteRunRequest, _run_service_pb2.CompleteRunResponse]  # type: ignore[assignment]
     """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
     terminal event run.completed in one transaction. Repeated with the content of an earlier
@@ -221,6 +254,12 @@ class RunServiceAsyncStub(RunServiceStub):
     """SearchEvents finds events of the project by the words in their payloads. Events become searchable
     in the order of the feed, a moment after they are published; `min_position` and `after` wait for
     that, and answer SEARCH_BEHIND when it takes too long.
+    """
+    GetStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.GetStatisticsRequest, _statistics_pb2.GetStatisticsResponse]  # type: ignore[assignment]
+    """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+    and a label of the run. Events are counted in the order of the feed, a moment after they are
+    published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+    too long.
     """
     VerifyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]  # type: ignore[assignment]
     """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
@@ -272,8 +311,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
-        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-        while pages are read appear at most once.
+        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+        at most one of the pages that follow each other, whatever is saved or updated meanwhile.
         """
 
     @_abc_1.abstractmethod
@@ -382,6 +421,31 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ReplayRun(
+        self,
+        request: _run_service_pb2.ReplayRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ReplayRunResponse, _abc.Awaitable[_run_service_pb2.ReplayRunResponse]]:
+        """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+        before it, the task writes made until then, the events between, and the pinned configs with their
+        bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+        seen as last replaced. Beyond the last event: SEQ_AHEAD.
+        """
+
+    @_abc_1.abstractmethod
+    def ForkRun(
+        self,
+        request: _run_service_pb2.ForkRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ForkRunResponse, _abc.Awaitable[_run_service_pb2.ForkRunResponse]]:
+        """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+        streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+        is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+        returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+        the terminal event: RUN_COMPLETED.
+        """
+
+    @_abc_1.abstractmethod
     def CompleteRun(
         self,
         request: _run_service_pb2.CompleteRunRequest,
@@ -412,6 +476,18 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """SearchEvents finds events of the project by the words in their payloads. Events become searchable
         in the order of the feed, a moment after they are published; `min_position` and `after` wait for
         that, and answer SEARCH_BEHIND when it takes too long.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStatistics(
+        self,
+        request: _statistics_pb2.GetStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statistics_pb2.GetStatisticsResponse, _abc.Awaitable[_statistics_pb2.GetStatisticsResponse]]:
+        """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+        and a label of the run. Events are counted in the order of the feed, a moment after they are
+        published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+        too long.
         """
 
     @_abc_1.abstractmethod

@@ -108,6 +108,7 @@ class Run(_message.Message):
     COMPLETED_AT_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     LAST_HASH_FIELD_NUMBER: _builtins.int
+    FORK_BASE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant, for instance "acme/search"."""
     run_id: _builtins.str
@@ -164,6 +165,12 @@ class Run(_message.Message):
     def completed_at(self) -> _timestamp_pb2.Timestamp:
         """When the run was first completed; unset while it is open."""
 
+    @_builtins.property
+    def fork_base(self) -> Global___ForkBase:
+        """Of a fork: where it left the other run. They have all events up to there in common; usage counts
+        the fork's own.
+        """
+
     def __init__(
         self,
         *,
@@ -186,10 +193,11 @@ class Run(_message.Message):
         completed_at: _timestamp_pb2.Timestamp | None = ...,
         outcome: _outputs_pb2.Outcome.ValueType = ...,
         last_hash: _builtins.bytes = ...,
+        fork_base: Global___ForkBase | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "external_ref", b"external_ref", "plan", b"plan", "updated_at", b"updated_at", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "external_ref", b"external_ref", "fork_base", b"fork_base", "plan", b"plan", "updated_at", b"updated_at", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "config_refs", b"config_refs", "created_at", b"created_at", "external_ref", b"external_ref", "labels", b"labels", "last_hash", b"last_hash", "last_seq", b"last_seq", "objective", b"objective", "outcome", b"outcome", "parent_run_id", b"parent_run_id", "plan", b"plan", "plan_id", b"plan_id", "project", b"project", "run_id", b"run_id", "status", b"status", "tags", b"tags", "updated_at", b"updated_at", "usage", b"usage", "writer_epoch", b"writer_epoch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "config_refs", b"config_refs", "created_at", b"created_at", "external_ref", b"external_ref", "fork_base", b"fork_base", "labels", b"labels", "last_hash", b"last_hash", "last_seq", b"last_seq", "objective", b"objective", "outcome", b"outcome", "parent_run_id", b"parent_run_id", "plan", b"plan", "plan_id", b"plan_id", "project", b"project", "run_id", b"run_id", "status", b"status", "tags", b"tags", "updated_at", b"updated_at", "usage", b"usage", "writer_epoch", b"writer_epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -289,3 +297,29 @@ class ConfigRef(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConfigRef: _TypeAlias = ConfigRef  # noqa: Y015
+
+@_typing.final
+class ForkBase(_message.Message):
+    """ForkBase is where a fork left another run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The other run."""
+    seq: _builtins.int
+    """The last seq they have in common."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkBase: _TypeAlias = ForkBase  # noqa: Y015

@@ -1,0 +1,37 @@
+"""Page tokens of listings of runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.records import RunPlace
+
+from runstore_server import page_tokens
+from runstore_server.convert.times import EPOCH, micros_since_epoch
+from runstore_server.validation import refuse
+
+MIN_NAMES = 2
+
+
+def issue(request: rpc.ListRunsRequest, place: RunPlace) -> str:
+    """A token for the page that begins after `place`."""
+    names: list[int | str] = [micros_since_epoch(place.at), place.run]
+    if place.as_of is not None:
+        names.append(micros_since_epoch(place.as_of))
+    return page_tokens.issue(request, names)
+
+
+def read(request: rpc.ListRunsRequest) -> RunPlace | None:
+    """The place of the request's token; None where it has none."""
+    if not request.page_token:
+        return None
+    names = page_tokens.read(request, request.page_token)
+    if len(names) < MIN_NAMES:
+        refuse("page_token", "was issued by an older server; begin again")
+    at, run, *as_of = names
+    return RunPlace(_time(at), int(run), _time(as_of[0]) if as_of else None)
+
+
+def _time(micros: str) -> datetime:
+    return EPOCH + timedelta(microseconds=int(micros))

@@ -1,0 +1,172 @@
+"""Which runs a listing selects: conditions on runs r and their heads h."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.records import ExternalFilter, PinFilter, RunFilter
+
+# Characters of an objective that are searched, so that no objective is too much for an index.
+SEARCHED_CHARACTERS = 10_000
+# Ranges of events, committed and not counted yet, that a listing by model or tool looks into.
+FRESH_RANGES = 10_000
+
+_FROM = "CAST(:updated_from AS timestamptz)"
+_BEFORE = "CAST(:updated_before AS timestamptz)"
+HOUR_OF = "date_trunc('hour', {}, 'UTC')"
+OBJECTIVE = f"to_tsvector('simple', \"left\"(r.objective, {SEARCHED_CHARACTERS}))"
+
+_TREE = """
+    r.run IN (
+        WITH RECURSIVE tree AS (
+            SELECT run FROM runs WHERE project = :project AND run_id = :root_run_id
+            UNION ALL SELECT child.run FROM runs child JOIN tree ON child.parent = tree.run
+        ) SELECT run FROM tree
+    )
+"""
+
+# Containment finds candidates by the index, but takes arrays for sets: the path compares by place.
+_HAS_PIN = """
+    r.config_refs @> (CAST(CAST(:config AS text) AS jsonb) -> 'some')
+    AND jsonb_path_exists(
+        r.config_refs,
+        'strict $[*] ? (@[0] == $kind && @[1] == $name
+            && ($version == 0 || @[2] == $version) && ($digest == "" || @[3] == $digest))',
+        CAST(CAST(:config AS text) AS jsonb)
+    )
+"""
+_IS_EXTERNAL = """
+    r.external_ref @> (CAST(CAST(:external AS text) AS jsonb) -> 'some')
+    AND r.external_ref -> 0 = CAST(CAST(:external AS text) AS jsonb) -> 'system'
+    AND (CAST(CAST(:external AS text) AS jsonb) -> 'id' = '""'
+         OR r.external_ref -> 1 = CAST(CAST(:external AS text) AS jsonb) -> 'id')
+"""
+
+# The uncounted ranges are few: what is committed is counted within a second.
+_FRESH = """
+    SELECT DISTINCT e.run FROM (
+        (SELECT run, first_seq, last_seq FROM outbox ORDER BY id DESC LIMIT :ranges)
+        UNION ALL
+        (SELECT run, first_seq, last_seq FROM feed
+         WHERE project = :project AND last_position > coalesce(
+             (SELECT position FROM duties WHERE name = 'usage counts'), 0)
+         ORDER BY last_position DESC LIMIT :ranges)
+    ) AS waiting JOIN LATERAL (
+        SELECT run FROM events WHERE run = waiting.run
+            AND seq BETWEEN waiting.first_seq AND waiting.last_seq AND {name} = :value LIMIT 1
+    ) AS e ON true
+"""
+_USES = """
+    (EXISTS (SELECT FROM usage_counts u WHERE u.{0} = :{0} AND u.run = r.run){1})
+"""
+
+
+def _pin_json(pin: PinFilter) -> str:
+    """What `_HAS_PIN` compares with; `some` is contained in every list that holds such a pin."""
+    some = [each for each in (pin.kind, pin.name, pin.version, pin.digest) if each]
+    return json.dumps(
+        {
+            "kind": pin.kind,
+            "name": pin.name,
+            "version": pin.version,
+            "digest": pin.digest,
+            "some": [some],
+        }
+    )
+
+
+def _external_json(ref: ExternalFilter) -> str:
+    """What `_IS_EXTERNAL` compares with."""
+    some = [each for each in (ref.system, ref.id) if each]
+    return json.dumps({"system": ref.system, "id": ref.id, "some": some})
+
+
+def _same(value: Any) -> object:
+    return value
+
+
+# field of RunFilter -> (condition, how the parameter is made)
+_CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "statuses": ("h.status = ANY(:statuses)", lambda many: [int(each) for each in many]),
+    "tags": ("r.tags @> :tags", list),
+    "any_tags": ("r.tags && :any_tags", list),
+    "labels": (
+        "r.labels @> CAST(CAST(:labels AS text) AS jsonb)",
+        lambda many: json.dumps({**many}),
+    ),
+    "created_from": ("r.created_at >= :created_from", _same),
+    "created_before": ("r.created_at < :created_before", _same),
+    "updated_from": (
+        f"h.updated_at >= {_FROM} AND h.updated_hour >= {HOUR_OF.format(_FROM)}",
+        _same,
+    ),
+    "updated_before": (
+        f"h.updated_at < {_BEFORE} AND h.updated_hour <= {HOUR_OF.format(_BEFORE)}",
+        _same,
+    ),
+    "completed_from": ("h.completed_at >= :completed_from", _same),
+    "completed_before": ("h.completed_at < :completed_before", _same),
+    "plan_id": ("r.plan_id = :plan_id", str),
+    "parent_run_id": (
+        "r.parent = (SELECT run FROM runs WHERE project = :project AND run_id = :parent_run_id)",
+        str,
+    ),
+    "root_run_id": (_TREE, str),
+    "config": (_HAS_PIN, _pin_json),
+    "external": (_IS_EXTERNAL, _external_json),
+    "text": (f"{OBJECTIVE} @@ websearch_to_tsquery('simple', :text)", str),
+}
+_USED = ("model", "tool")
+# The same again of heads, for what their indexes find. Said of other filters too, it would have the
+# planner read the heads of the whole project.
+HEADS_OF_PROJECT = "h.project = :project"
+_OF_HEADS = (
+    "statuses",
+    "updated_from",
+    "updated_before",
+    "completed_from",
+    "completed_before",
+)
+
+
+def conditions(
+    project: str, where: RunFilter, fresh: Mapping[str, Sequence[int]]
+) -> tuple[list[str], dict[str, object]]:
+    """Conditions and their parameters; `fresh` is what `uncounted` found."""
+    wanted = ["r.project = :project"]
+    values: dict[str, object] = {"project": project}
+    for name, (condition, parameter) in _CONDITIONS.items():
+        if asked := getattr(where, name):
+            wanted.append(condition)
+            values[name] = parameter(asked)
+    if any(getattr(where, name) for name in _OF_HEADS):
+        wanted.append(HEADS_OF_PROJECT)
+    for name in _USED:
+        if asked := getattr(where, name):
+            also = f" OR r.run = ANY(:fresh_{name})" if fresh.get(name) else ""
+            wanted.append(_USES.format(name, also))
+            values[name] = asked
+            if also:
+                values[f"fresh_{name}"] = list(fresh[name])
+    return wanted, values
+
+
+async def uncounted(
+    conn: AsyncConnection, project: str, where: RunFilter
+) -> dict[str, Sequence[int]]:
+    """Runs with events of the model or tool asked for that no usage count knows yet.
+
+    Read it before the listing: what is counted in between is then found twice and not missed.
+    """
+    found: dict[str, Sequence[int]] = {}
+    for name in _USED:
+        if asked := getattr(where, name):
+            values = {"project": project, "ranges": FRESH_RANGES, "value": asked}
+            rows = await conn.execute(text(_FRESH.format(name=name)), values)
+            found[name] = rows.scalars().all()
+    return found

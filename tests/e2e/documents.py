@@ -1,0 +1,132 @@
+"""Commands that a document shows, with the output it promises.
+
+A command is a block of `sh`; a block of `json` or `text` right after it is its output, of which
+`exit=N` in the block's first line says how the command exits (0 unless it says so). In an output
+
+- `…` in a string or a line stands for anything, also for a whole JSON value;
+- a line `…` stands for any lines, a JSON member `"…": "…"` for any members, a last item `"…"` for
+  any items.
+
+JSON is compared by value, text word by word.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ANY = "…"
+_BLOCKS = re.compile(
+    r"^```sh\n(?P<command>.*?)^```$(?:\n+^```(?P<kind>json|text)(?: exit=(?P<code>\d+))?\n"
+    r"(?P<output>.*?)^```$)?",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A command and what it is to answer; `kind` is empty where no output is shown."""
+
+    line: int
+    command: str
+    kind: str
+    code: int
+    output: str
+
+
+def examples(document: Path) -> list[Example]:
+    """The examples in order."""
+    text = document.read_text()
+    return [
+        Example(
+            line=text.count("\n", 0, found.start("command")) + 1,
+            command=found["command"],
+            kind=found["kind"] or "",
+            code=int(found["code"] or 0),
+            output=found["output"] or "",
+        )
+        for found in _BLOCKS.finditer(text)
+    ]
+
+
+def consoles(document: Path) -> list[tuple[str, str]]:
+    """The commands that blocks of `console` show after `$ `, each with its output."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE)
+    return [(first[2:], output) for first, _, output in (each.partition("\n") for each in blocks)]
+
+
+def is_text(wanted: str, got: str) -> bool:
+    """True when a text is as shown, save what `…` stands for."""
+    return bool(_text_pattern(wanted).fullmatch(_words(got)))
+
+
+def difference(example: Example, code: int, output: str) -> str:
+    """What is not as the document says; empty where all is."""
+    if code != example.code:
+        return f"exits with {code}, not {example.code}"
+    if example.kind == "json":
+        return _json_difference(_values(example.output), _values(output), "$")
+    if example.kind == "text" and not is_text(example.output, output):
+        return "the text differs"
+    return ""
+
+
+def _values(text: str) -> list[Any]:
+    """The JSON values that follow each other in a text."""
+    decoder, values, rest = json.JSONDecoder(), [], text.strip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        values.append(value)
+        rest = rest[end:].lstrip()
+    return values
+
+
+def _json_difference(wanted: Any, got: Any, where: str) -> str:
+    if isinstance(wanted, dict) and isinstance(got, dict):
+        return _object_difference(wanted, got, where)
+    if isinstance(wanted, list) and isinstance(got, list):
+        return _list_difference(wanted, got, where)
+    if isinstance(wanted, str) and ANY in wanted and not isinstance(got, dict | list):
+        return "" if _pattern(wanted).fullmatch(str(got)) else f"{where} is {got!r}"
+    if type(wanted) is not type(got) or wanted != got:
+        return f"{where} is {got!r}, not {wanted!r}"
+    return ""
+
+
+def _object_difference(wanted: dict[str, Any], got: dict[str, Any], where: str) -> str:
+    missing, more = wanted.keys() - got.keys() - {ANY}, got.keys() - wanted.keys()
+    if missing or (more and ANY not in wanted):
+        return f"{where} lacks {sorted(missing)} and has {sorted(more)} more"
+    both = (
+        _json_difference(wanted[key], got[key], f"{where}.{key}") for key in got if key in wanted
+    )
+    return next(filter(None, both), "")
+
+
+def _list_difference(wanted: list[Any], got: list[Any], where: str) -> str:
+    if wanted[-1:] == [ANY] and len(got) != len(wanted):
+        wanted, got = wanted[:-1], got[: len(wanted) - 1]
+    if len(wanted) != len(got):
+        return f"{where} has {len(got)} items, not {len(wanted)}"
+    pairs = enumerate(zip(wanted, got, strict=True))
+    found = (_json_difference(*pair, f"{where}[{index}]") for index, pair in pairs)
+    return next(filter(None, found), "")
+
+
+def _text_pattern(text: str) -> re.Pattern[str]:
+    lines = _words(text).splitlines()
+    parts = [r"(?:.*\n)*" if line == ANY else _pattern(line).pattern + "\n" for line in lines]
+    return re.compile("".join(parts))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, text.split(ANY))))
+
+
+def _words(text: str) -> str:
+    """The words of each line that has any."""
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line)

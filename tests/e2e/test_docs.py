@@ -1,0 +1,190 @@
+"""What README.md and the pages of docs/ show works."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import runstore
+from e2e.documents import consoles, examples, is_text
+from e2e.servers import ServerProcess
+
+ROOT = Path(__file__).parents[2]
+CHANGING = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|\b[0-9a-zA-Z]{4}(?=…)")
+FOLLOWING = "text/event-stream"
+EXAMPLE = """
+import asyncio
+from pathlib import Path
+
+import runstore
+
+
+async def example(client, run):
+{shown}
+
+
+async def main():
+    async with runstore.connect("{target}", project="acme/search") as client:
+        await example(client, await client.save_run("try it"))
+
+
+asyncio.run(main())
+"""
+USERS_CODE = """
+import runstore
+
+
+class my_orchestrator:
+    @staticmethod
+    async def step(run):
+        nodes = [runstore.PlanNode("search"), runstore.PlanNode("write")]
+        await run.snapshot(nodes=nodes, pending_node_ids=["write"])
+
+
+def my_command(_, target, __, project):
+    with runstore.Client(target, project=project) as client:
+        client.save_run("mine", run_id="run-1")
+
+
+"""
+
+
+def test_http_answers_what_is_shown(fresh_server: ServerProcess) -> None:
+    shown = consoles(ROOT / "docs" / "http.md")
+    with runstore.Client(fresh_server.target) as client:
+        _save(client, "run-0")
+        run = _save(client, "run-1")
+        run.append("tick", {"a": 1})
+        run.snapshot(state={"x": 1}, nodes=[runstore.PlanNode("n")], pending_node_ids=["n"])
+
+        wrong = [_wrong(fresh_server, *each) for each in shown if "status=running" in each[0]]
+        wrong += [_follow(fresh_server, run, *each) for each in shown if FOLLOWING in each[0]]
+        wrong += [
+            _wrong(fresh_server, *each)
+            for each in shown
+            if "status=running" not in each[0] and FOLLOWING not in each[0]
+        ]
+
+    assert len(wrong) == len(shown) > 5
+    assert not any(wrong), "\n\n".join(filter(None, wrong))
+
+
+def test_the_commands_of_a_terminal_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    with runstore.Client(fresh_server.target, project="acme/search") as client:
+        run = client.save_run("answer the question", run_id="run-1")
+        run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
+    with runstore.Client(fresh_server.target) as client:
+        client.configs.register("prompt", "greeting", {"system": "Hi."}, labels=["production"])
+    (tmp_path / "greeting.json").write_text('{"system": "Be kind."}')
+    pages = [ROOT / "README.md", ROOT / "docs" / "configs.md", ROOT / "docs" / "search.md"]
+
+    commands = [
+        line
+        for page in pages
+        for example in examples(page)
+        for line in example.command.splitlines()
+        if re.match(r"runstore (?!migrate|serve|search|feed tail|runs diff)", line)
+    ]
+    wrong = [said for line in commands if (said := _failed(line, fresh_server, tmp_path))]
+
+    assert len(commands) > 9
+    assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", ["configs.md", "artifacts.md", "search.md"])
+def test_the_python_of_a_page_works(page: str, fresh_server: ServerProcess, tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-")
+    with runstore.Client(fresh_server.target, project="acme/search") as client:
+        client.save_run("answer the question", run_id="run-1")
+    example = EXAMPLE.format(shown=textwrap.indent(shown, "    "), target=fresh_server.target)
+    (tmp_path / "example.py").write_text(example)
+
+    done = _run(sys.executable, "example.py", server=fresh_server, folder=tmp_path)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_testing_examples_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "testing.md").read_text()
+    plugins, tests, alone = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "conftest.py").write_text(plugins)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
+    (tmp_path / "test_mine.py").write_text(USERS_CODE + tests)
+    (tmp_path / "alone.py").write_text(alone)
+
+    tested = _run(sys.executable, "-m", "pytest", "-q", server=fresh_server, folder=tmp_path)
+    ran = _run(sys.executable, "alone.py", server=fresh_server, folder=tmp_path)
+
+    assert "2 passed" in tested.stdout, tested.stdout
+    assert ran.returncode == 0, ran.stdout
+
+
+def _save(client: runstore.Client, run_id: str) -> runstore.Run:
+    return client.save_run(
+        "answer the question", run_id=run_id, plan={"x": 1}, tags=["t"], labels={"team": "search"}
+    )
+
+
+def _failed(line: str, server: ServerProcess, folder: Path) -> str:
+    done = _run("bash", "-c", line, server=server, folder=folder)
+    return f"{line} exits with {done.returncode}\n{done.stdout}" if done.returncode else ""
+
+
+def _run(*command: str, server: ServerProcess, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user of that server does."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={"PATH": path, "HOME": str(folder), "RUNSTORE_TARGET": server.target},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def _wrong(server: ServerProcess, command: str, output: str) -> str:
+    """What an HTTP command answers where that is not what is shown."""
+    done = subprocess.run(
+        ["bash", "-c", _here(server, command)],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return _otherwise(command, output, done.stdout)
+
+
+def _follow(server: ServerProcess, run: runstore.Run, command: str, output: str) -> str:
+    """The same for a stream; the run is completed when the stream is live."""
+    stream = subprocess.Popen(
+        ["bash", "-c", "exec " + _here(server, command)], stdout=subprocess.PIPE, text=True
+    )
+    assert stream.stdout
+    got = ""
+    for line in stream.stdout:
+        got += line
+        if line == "event: caught_up\n":
+            run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
+    stream.stdout.close()
+    stream.wait(30)
+    comments = re.compile(r"^: .*\n", re.MULTILINE)  # a heartbeat comes when it is silent for long
+    return _otherwise(command, comments.sub("", output), comments.sub("", got))
+
+
+def _here(server: ServerProcess, command: str) -> str:
+    return re.sub(r"(?<!/)localhost:7412", server.http_target, command)
+
+
+def _otherwise(command: str, output: str, got: str) -> str:
+    wanted = re.sub(r" *… *", "…", CHANGING.sub("…", output))
+    return "" if is_text(wanted, got) else f"{command}\n{wanted}\nis\n{got}"
