@@ -143,12 +143,12 @@ func TestASearchFindsWhatAnAppendWasAnsweredWith(t *testing.T) {
 
 	var seqs []int64
 	options := runstore.SearchOptions{After: after, NewestFirst: true, WithEvents: true, PageSize: 1}
-	for hit, err := range client.Search(t.Context(), "fox", options) {
+	for hit, err := range client.SearchEvents(t.Context(), "fox", options) {
 		require(t, err)
 		seqs = append(seqs, hit.Seq)
 		equal(t, "with its event", hit.Event.Seq, hit.Seq)
 	}
-	for hit, err := range client.Search(t.Context(), "sleeps", runstore.SearchOptions{}) {
+	for hit, err := range client.SearchEvents(t.Context(), "sleeps", runstore.SearchOptions{}) {
 		require(t, err)
 		equal(t, "marked", strings.Contains(hit.Marked("[[", "]]"), "😀 [[sleeps]]"), true)
 		equal(t, "without its event", hit.Event, nil)
@@ -156,7 +156,7 @@ func TestASearchFindsWhatAnAppendWasAnsweredWith(t *testing.T) {
 
 	equal(t, "newest first", slices.Equal(seqs, []int64{2, 1}), true)
 	var behind *runstore.SearchBehindError
-	for _, err := range client.Search(t.Context(), "fox", runstore.SearchOptions{
+	for _, err := range client.SearchEvents(t.Context(), "fox", runstore.SearchOptions{
 		MinPosition: 1 << 60, NoWait: true,
 	}) {
 		equal(t, "behind", errors.As(err, &behind), true)

@@ -147,6 +147,18 @@ type SearchBehindError struct{ *failure }
 // IndexedPosition is the position up to which the feed is searchable.
 func (e *SearchBehindError) IndexedPosition() int64 { return e.number("indexed_position") }
 
+// SeqAheadError says that the run has not come to this seq.
+type SeqAheadError struct{ *failure }
+
+// LastSeq is the run's last seq.
+func (e *SeqAheadError) LastSeq() int64 { return e.number("last_seq") }
+
+// StatisticsBehindError says that what was to be waited for is not counted yet.
+type StatisticsBehindError struct{ *failure }
+
+// CountedPosition is the position up to which the feed is counted.
+func (e *StatisticsBehindError) CountedPosition() int64 { return e.number("counted_position") }
+
 // OverloadedError says that more writes wait than the server holds; the client has retried.
 type OverloadedError struct{ *failure }
 
@@ -180,6 +192,8 @@ var byReason = map[string]func(*Error) error{
 	"RANGE_BEYOND_END":         func(e *Error) error { return &RangeBeyondEndError{e} },
 	"ARTIFACT_IS_LINK":         func(e *Error) error { return &ArtifactIsLinkError{e} },
 	"SEARCH_BEHIND":            func(e *Error) error { return &SearchBehindError{e} },
+	"SEQ_AHEAD":                func(e *Error) error { return &SeqAheadError{e} },
+	"STATISTICS_BEHIND":        func(e *Error) error { return &StatisticsBehindError{e} },
 	"OVERLOADED":               func(e *Error) error { return &OverloadedError{e} },
 	"STORAGE_UNAVAILABLE": func(e *Error) error {
 		return &StorageUnavailableError{&UnavailableError{e}}

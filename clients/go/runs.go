@@ -76,6 +76,12 @@ type NewRun struct {
 	Completion *Completion
 }
 
+// ForkBase is where a fork left another run: they have all events up to Seq in common.
+type ForkBase struct {
+	RunID string
+	Seq   int64
+}
+
 // RunInfo is a run as it stands.
 type RunInfo struct {
 	Project   string
@@ -100,6 +106,8 @@ type RunInfo struct {
 	UpdatedAt time.Time
 	// CompletedAt is zero while the run is open.
 	CompletedAt time.Time
+	// ForkBase is nil for a run that is no fork.
+	ForkBase *ForkBase
 }
 
 // RunsOptions says which runs to list; conditions are joined by AND.
@@ -284,6 +292,9 @@ func runInfoOf(message *runstorev1.Run) *RunInfo {
 	}
 	if usage := usageOf(message.GetUsage()); usage != nil {
 		info.Usage = *usage
+	}
+	if base := message.GetForkBase(); base != nil {
+		info.ForkBase = &ForkBase{RunID: base.RunId, Seq: base.Seq}
 	}
 	if ref := message.GetExternalRef(); ref != nil {
 		info.ExternalRef = &ExternalRef{

@@ -76,9 +76,9 @@ func (h *SearchHit) Marked(start, stop string) string {
 	return marked.String()
 }
 
-// Search yields the events that match, best first unless the options say otherwise. A query is
+// SearchEvents yields the events that match, best first unless the options say otherwise. A query is
 // words, "a phrase" in quotes, a OR b, -word. A failure is yielded once, as the last.
-func (c *Client) Search(
+func (c *Client) SearchEvents(
 	ctx context.Context, query string, options SearchOptions,
 ) iter.Seq2[*SearchHit, error] {
 	return pages(func(token string) ([]*SearchHit, string, error) {

@@ -119,6 +119,13 @@ const (
 	// Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer, or
 	// search without waiting for what there is.
 	ErrorReason_ERROR_REASON_SEARCH_BEHIND ErrorReason = 30
+	// OUT_OF_RANGE. The run has no event of this seq yet. Metadata: run_id, seq, last_seq. Ask for an
+	// earlier one.
+	ErrorReason_ERROR_REASON_SEQ_AHEAD ErrorReason = 32
+	// DEADLINE_EXCEEDED. What the statistics were to wait for is not counted yet.
+	// Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
+	// ask without waiting for what is counted.
+	ErrorReason_ERROR_REASON_STATISTICS_BEHIND ErrorReason = 36
 	// INTERNAL. A defect of the service; its log has the details under the request's id.
 	// Metadata: request_id. Report it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
@@ -157,6 +164,8 @@ var (
 		24: "ERROR_REASON_RANGE_BEYOND_END",
 		25: "ERROR_REASON_ARTIFACT_IS_LINK",
 		30: "ERROR_REASON_SEARCH_BEHIND",
+		32: "ERROR_REASON_SEQ_AHEAD",
+		36: "ERROR_REASON_STATISTICS_BEHIND",
 		18: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -190,6 +199,8 @@ var (
 		"ERROR_REASON_RANGE_BEYOND_END":         24,
 		"ERROR_REASON_ARTIFACT_IS_LINK":         25,
 		"ERROR_REASON_SEARCH_BEHIND":            30,
+		"ERROR_REASON_SEQ_AHEAD":                32,
+		"ERROR_REASON_STATISTICS_BEHIND":        36,
 		"ERROR_REASON_INTERNAL":                 18,
 	}
 )
@@ -225,7 +236,7 @@ var File_runstore_v1_errors_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xbb\b\n" +
+	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xfb\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\"\n" +
@@ -257,7 +268,9 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x1dERROR_REASON_CONTENT_MISMATCH\x10\x17\x12!\n" +
 	"\x1dERROR_REASON_RANGE_BEYOND_END\x10\x18\x12!\n" +
 	"\x1dERROR_REASON_ARTIFACT_IS_LINK\x10\x19\x12\x1e\n" +
-	"\x1aERROR_REASON_SEARCH_BEHIND\x10\x1e\x12\x19\n" +
+	"\x1aERROR_REASON_SEARCH_BEHIND\x10\x1e\x12\x1a\n" +
+	"\x16ERROR_REASON_SEQ_AHEAD\x10 \x12\"\n" +
+	"\x1eERROR_REASON_STATISTICS_BEHIND\x10$\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12b\x06proto3"
 
 var (

@@ -34,6 +34,15 @@ const (
 	RunOrder_RUN_ORDER_CREATED_DESC RunOrder = 1
 	// Oldest first.
 	RunOrder_RUN_ORDER_CREATED_ASC RunOrder = 2
+	// Latest update first. A run that is updated while pages are read may be on none of those that
+	// follow: it is the first of a new listing.
+	RunOrder_RUN_ORDER_UPDATED_DESC RunOrder = 3
+	// Earliest update first. Runs updated after the first page was read are on none of the pages.
+	RunOrder_RUN_ORDER_UPDATED_ASC RunOrder = 4
+	// Latest completion first; runs that have not ended are left out.
+	RunOrder_RUN_ORDER_COMPLETED_DESC RunOrder = 5
+	// Earliest completion first; runs that have not ended are left out.
+	RunOrder_RUN_ORDER_COMPLETED_ASC RunOrder = 6
 )
 
 // Enum value maps for RunOrder.
@@ -42,11 +51,19 @@ var (
 		0: "RUN_ORDER_UNSPECIFIED",
 		1: "RUN_ORDER_CREATED_DESC",
 		2: "RUN_ORDER_CREATED_ASC",
+		3: "RUN_ORDER_UPDATED_DESC",
+		4: "RUN_ORDER_UPDATED_ASC",
+		5: "RUN_ORDER_COMPLETED_DESC",
+		6: "RUN_ORDER_COMPLETED_ASC",
 	}
 	RunOrder_value = map[string]int32{
-		"RUN_ORDER_UNSPECIFIED":  0,
-		"RUN_ORDER_CREATED_DESC": 1,
-		"RUN_ORDER_CREATED_ASC":  2,
+		"RUN_ORDER_UNSPECIFIED":    0,
+		"RUN_ORDER_CREATED_DESC":   1,
+		"RUN_ORDER_CREATED_ASC":    2,
+		"RUN_ORDER_UPDATED_DESC":   3,
+		"RUN_ORDER_UPDATED_ASC":    4,
+		"RUN_ORDER_COMPLETED_DESC": 5,
+		"RUN_ORDER_COMPLETED_ASC":  6,
 	}
 )
 
@@ -473,17 +490,39 @@ type RunFilter struct {
 	// Of this plan.
 	// Bounds: 0..200 characters.
 	PlanId string `protobuf:"bytes,6,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
-	// With an event of this model.
+	// With an event of this model. A run is found as soon as the event is committed, unless counting
+	// lags by more than 10000 writes: then, for a while, events between may go unnoticed.
 	// Bounds: 0..200 characters.
 	Model string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
-	// With an event of this tool.
+	// With an event of this tool; found as for `model`.
 	// Bounds: 0..200 characters.
 	Tool string `protobuf:"bytes,8,opt,name=tool,proto3" json:"tool,omitempty"`
 	// Started by this run.
 	// Bounds: 0..200 characters.
 	ParentRunId string `protobuf:"bytes,9,opt,name=parent_run_id,json=parentRunId,proto3" json:"parent_run_id,omitempty"`
 	// Pinned to a version of this config.
-	Config        *ConfigFilter `protobuf:"bytes,10,opt,name=config,proto3" json:"config,omitempty"`
+	Config *ConfigFilter `protobuf:"bytes,10,opt,name=config,proto3" json:"config,omitempty"`
+	// At least one of these tags.
+	// Bounds: 0..64 items, each 1..200 characters.
+	AnyTags []string `protobuf:"bytes,11,rep,name=any_tags,json=anyTags,proto3" json:"any_tags,omitempty"`
+	// This run, and all that were started below it: its children, and theirs.
+	// Bounds: 0..200 characters.
+	RootRunId string `protobuf:"bytes,12,opt,name=root_run_id,json=rootRunId,proto3" json:"root_run_id,omitempty"`
+	// The same execution in another system.
+	External *ExternalFilter `protobuf:"bytes,13,opt,name=external,proto3" json:"external,omitempty"`
+	// Updated at or after this time.
+	UpdatedFromTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=updated_from_time,json=updatedFromTime,proto3" json:"updated_from_time,omitempty"`
+	// Updated before this time.
+	UpdatedBeforeTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=updated_before_time,json=updatedBeforeTime,proto3" json:"updated_before_time,omitempty"`
+	// Completed at or after this time; a run that has not ended was not.
+	CompletedFromTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=completed_from_time,json=completedFromTime,proto3" json:"completed_from_time,omitempty"`
+	// Completed before this time; a run that has not ended was not.
+	CompletedBeforeTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=completed_before_time,json=completedBeforeTime,proto3" json:"completed_before_time,omitempty"`
+	// With these words in the first 10000 characters of the objective, as in web search: all of them;
+	// "several words" in quotes next to each other; `a or b` either; -word not. Words are compared
+	// whole, without regard to case and as they are written. A query of no words selects nothing.
+	// Bounds: 0..1000 characters.
+	Objective     string `protobuf:"bytes,18,opt,name=objective,proto3" json:"objective,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -588,6 +627,119 @@ func (x *RunFilter) GetConfig() *ConfigFilter {
 	return nil
 }
 
+func (x *RunFilter) GetAnyTags() []string {
+	if x != nil {
+		return x.AnyTags
+	}
+	return nil
+}
+
+func (x *RunFilter) GetRootRunId() string {
+	if x != nil {
+		return x.RootRunId
+	}
+	return ""
+}
+
+func (x *RunFilter) GetExternal() *ExternalFilter {
+	if x != nil {
+		return x.External
+	}
+	return nil
+}
+
+func (x *RunFilter) GetUpdatedFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedFromTime
+	}
+	return nil
+}
+
+func (x *RunFilter) GetUpdatedBeforeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedBeforeTime
+	}
+	return nil
+}
+
+func (x *RunFilter) GetCompletedFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompletedFromTime
+	}
+	return nil
+}
+
+func (x *RunFilter) GetCompletedBeforeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompletedBeforeTime
+	}
+	return nil
+}
+
+func (x *RunFilter) GetObjective() string {
+	if x != nil {
+		return x.Objective
+	}
+	return ""
+}
+
+// ExternalFilter selects runs by what they are in another system.
+type ExternalFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other system's name.
+	// Bounds: 1..200 characters.
+	System string `protobuf:"bytes,1,opt,name=system,proto3" json:"system,omitempty"`
+	// The execution there; empty means any.
+	// Bounds: 0..1000 characters.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExternalFilter) Reset() {
+	*x = ExternalFilter{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExternalFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExternalFilter) ProtoMessage() {}
+
+func (x *ExternalFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExternalFilter.ProtoReflect.Descriptor instead.
+func (*ExternalFilter) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExternalFilter) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *ExternalFilter) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // ConfigFilter selects runs by a pinned version; what is left out is not compared.
 type ConfigFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -609,7 +761,7 @@ type ConfigFilter struct {
 
 func (x *ConfigFilter) Reset() {
 	*x = ConfigFilter{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[6]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +773,7 @@ func (x *ConfigFilter) String() string {
 func (*ConfigFilter) ProtoMessage() {}
 
 func (x *ConfigFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[6]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +786,7 @@ func (x *ConfigFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigFilter.ProtoReflect.Descriptor instead.
 func (*ConfigFilter) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{6}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConfigFilter) GetKind() string {
@@ -687,7 +839,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[7]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +851,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[7]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +864,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{7}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListRunsRequest) GetProject() string {
@@ -763,7 +915,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[8]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +927,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[8]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +940,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{8}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -828,7 +980,7 @@ type AppendEventRequest struct {
 
 func (x *AppendEventRequest) Reset() {
 	*x = AppendEventRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[9]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +992,7 @@ func (x *AppendEventRequest) String() string {
 func (*AppendEventRequest) ProtoMessage() {}
 
 func (x *AppendEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[9]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +1005,7 @@ func (x *AppendEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEventRequest.ProtoReflect.Descriptor instead.
 func (*AppendEventRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{9}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AppendEventRequest) GetProject() string {
@@ -910,7 +1062,7 @@ type AppendEventResponse struct {
 
 func (x *AppendEventResponse) Reset() {
 	*x = AppendEventResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[10]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1074,7 @@ func (x *AppendEventResponse) String() string {
 func (*AppendEventResponse) ProtoMessage() {}
 
 func (x *AppendEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[10]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1087,7 @@ func (x *AppendEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEventResponse.ProtoReflect.Descriptor instead.
 func (*AppendEventResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{10}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AppendEventResponse) GetSeq() int64 {
@@ -997,7 +1149,7 @@ type AppendEventsRequest struct {
 
 func (x *AppendEventsRequest) Reset() {
 	*x = AppendEventsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[11]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1161,7 @@ func (x *AppendEventsRequest) String() string {
 func (*AppendEventsRequest) ProtoMessage() {}
 
 func (x *AppendEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[11]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1174,7 @@ func (x *AppendEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEventsRequest.ProtoReflect.Descriptor instead.
 func (*AppendEventsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{11}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AppendEventsRequest) GetProject() string {
@@ -1073,7 +1225,7 @@ type AppendEventsResponse struct {
 
 func (x *AppendEventsResponse) Reset() {
 	*x = AppendEventsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[12]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1237,7 @@ func (x *AppendEventsResponse) String() string {
 func (*AppendEventsResponse) ProtoMessage() {}
 
 func (x *AppendEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[12]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1250,7 @@ func (x *AppendEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEventsResponse.ProtoReflect.Descriptor instead.
 func (*AppendEventsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{12}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppendEventsResponse) GetEvents() []*AppendEventResponse {
@@ -1129,7 +1281,7 @@ type AppendEventStreamRequest struct {
 
 func (x *AppendEventStreamRequest) Reset() {
 	*x = AppendEventStreamRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[13]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1293,7 @@ func (x *AppendEventStreamRequest) String() string {
 func (*AppendEventStreamRequest) ProtoMessage() {}
 
 func (x *AppendEventStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[13]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1306,7 @@ func (x *AppendEventStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEventStreamRequest.ProtoReflect.Descriptor instead.
 func (*AppendEventStreamRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{13}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AppendEventStreamRequest) GetCorrelationId() string {
@@ -1189,7 +1341,7 @@ type AppendEventStreamResponse struct {
 
 func (x *AppendEventStreamResponse) Reset() {
 	*x = AppendEventStreamResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[14]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1353,7 @@ func (x *AppendEventStreamResponse) String() string {
 func (*AppendEventStreamResponse) ProtoMessage() {}
 
 func (x *AppendEventStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[14]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1366,7 @@ func (x *AppendEventStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEventStreamResponse.ProtoReflect.Descriptor instead.
 func (*AppendEventStreamResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{14}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AppendEventStreamResponse) GetCorrelationId() string {
@@ -1291,7 +1443,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[15]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1455,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[15]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1468,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{15}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListEventsRequest) GetProject() string {
@@ -1369,7 +1521,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[16]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1533,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[16]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1546,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{16}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -1447,7 +1599,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[17]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1611,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[17]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1624,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{17}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StreamEventsRequest) GetProject() string {
@@ -1543,7 +1695,7 @@ type StreamEventsResponse struct {
 
 func (x *StreamEventsResponse) Reset() {
 	*x = StreamEventsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[18]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1707,7 @@ func (x *StreamEventsResponse) String() string {
 func (*StreamEventsResponse) ProtoMessage() {}
 
 func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[18]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1720,7 @@ func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsResponse.ProtoReflect.Descriptor instead.
 func (*StreamEventsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{18}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StreamEventsResponse) GetMessage() isStreamEventsResponse_Message {
@@ -1658,7 +1810,7 @@ type EventBatch struct {
 
 func (x *EventBatch) Reset() {
 	*x = EventBatch{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[19]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1670,7 +1822,7 @@ func (x *EventBatch) String() string {
 func (*EventBatch) ProtoMessage() {}
 
 func (x *EventBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[19]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1683,7 +1835,7 @@ func (x *EventBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
 func (*EventBatch) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{19}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EventBatch) GetEvents() []*Event {
@@ -1704,7 +1856,7 @@ type CaughtUp struct {
 
 func (x *CaughtUp) Reset() {
 	*x = CaughtUp{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[20]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +1868,7 @@ func (x *CaughtUp) String() string {
 func (*CaughtUp) ProtoMessage() {}
 
 func (x *CaughtUp) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[20]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +1881,7 @@ func (x *CaughtUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaughtUp.ProtoReflect.Descriptor instead.
 func (*CaughtUp) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{20}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CaughtUp) GetLastSeq() int64 {
@@ -1750,7 +1902,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[21]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1914,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[21]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1927,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{21}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Heartbeat) GetLastSeq() int64 {
@@ -1798,7 +1950,7 @@ type EndOfRun struct {
 
 func (x *EndOfRun) Reset() {
 	*x = EndOfRun{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[22]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +1962,7 @@ func (x *EndOfRun) String() string {
 func (*EndOfRun) ProtoMessage() {}
 
 func (x *EndOfRun) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[22]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +1975,7 @@ func (x *EndOfRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndOfRun.ProtoReflect.Descriptor instead.
 func (*EndOfRun) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{22}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EndOfRun) GetLastSeq() int64 {
@@ -1872,7 +2024,7 @@ type PutSnapshotRequest struct {
 
 func (x *PutSnapshotRequest) Reset() {
 	*x = PutSnapshotRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[23]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2036,7 @@ func (x *PutSnapshotRequest) String() string {
 func (*PutSnapshotRequest) ProtoMessage() {}
 
 func (x *PutSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[23]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2049,7 @@ func (x *PutSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*PutSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{23}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PutSnapshotRequest) GetProject() string {
@@ -1977,7 +2129,7 @@ type PutSnapshotResponse struct {
 
 func (x *PutSnapshotResponse) Reset() {
 	*x = PutSnapshotResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[24]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2141,7 @@ func (x *PutSnapshotResponse) String() string {
 func (*PutSnapshotResponse) ProtoMessage() {}
 
 func (x *PutSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[24]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2002,7 +2154,7 @@ func (x *PutSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*PutSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{24}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PutSnapshotResponse) GetSnapshotId() string {
@@ -2071,7 +2223,7 @@ type PutTaskWritesRequest struct {
 
 func (x *PutTaskWritesRequest) Reset() {
 	*x = PutTaskWritesRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[25]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2235,7 @@ func (x *PutTaskWritesRequest) String() string {
 func (*PutTaskWritesRequest) ProtoMessage() {}
 
 func (x *PutTaskWritesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[25]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2248,7 @@ func (x *PutTaskWritesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTaskWritesRequest.ProtoReflect.Descriptor instead.
 func (*PutTaskWritesRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{25}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PutTaskWritesRequest) GetProject() string {
@@ -2145,7 +2297,7 @@ type PutTaskWritesResponse struct {
 
 func (x *PutTaskWritesResponse) Reset() {
 	*x = PutTaskWritesResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[26]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2157,7 +2309,7 @@ func (x *PutTaskWritesResponse) String() string {
 func (*PutTaskWritesResponse) ProtoMessage() {}
 
 func (x *PutTaskWritesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[26]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2170,7 +2322,7 @@ func (x *PutTaskWritesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTaskWritesResponse.ProtoReflect.Descriptor instead.
 func (*PutTaskWritesResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{26}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PutTaskWritesResponse) GetDeduplicated() bool {
@@ -2206,7 +2358,7 @@ type GetSnapshotRequest struct {
 
 func (x *GetSnapshotRequest) Reset() {
 	*x = GetSnapshotRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[27]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2218,7 +2370,7 @@ func (x *GetSnapshotRequest) String() string {
 func (*GetSnapshotRequest) ProtoMessage() {}
 
 func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[27]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2231,7 +2383,7 @@ func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*GetSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetSnapshotRequest) GetProject() string {
@@ -2330,7 +2482,7 @@ type GetSnapshotResponse struct {
 
 func (x *GetSnapshotResponse) Reset() {
 	*x = GetSnapshotResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[28]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2342,7 +2494,7 @@ func (x *GetSnapshotResponse) String() string {
 func (*GetSnapshotResponse) ProtoMessage() {}
 
 func (x *GetSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[28]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2355,7 +2507,7 @@ func (x *GetSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*GetSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{28}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetSnapshotResponse) GetSnapshot() *Snapshot {
@@ -2406,7 +2558,7 @@ type ListSnapshotsRequest struct {
 
 func (x *ListSnapshotsRequest) Reset() {
 	*x = ListSnapshotsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[29]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +2570,7 @@ func (x *ListSnapshotsRequest) String() string {
 func (*ListSnapshotsRequest) ProtoMessage() {}
 
 func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[29]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +2583,7 @@ func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*ListSnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{29}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListSnapshotsRequest) GetProject() string {
@@ -2503,7 +2655,7 @@ type ListSnapshotsResponse struct {
 
 func (x *ListSnapshotsResponse) Reset() {
 	*x = ListSnapshotsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[30]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2667,7 @@ func (x *ListSnapshotsResponse) String() string {
 func (*ListSnapshotsResponse) ProtoMessage() {}
 
 func (x *ListSnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[30]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2680,7 @@ func (x *ListSnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*ListSnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{30}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListSnapshotsResponse) GetSnapshots() []*Snapshot {
@@ -2572,7 +2724,7 @@ type ResumeRunRequest struct {
 
 func (x *ResumeRunRequest) Reset() {
 	*x = ResumeRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[31]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2584,7 +2736,7 @@ func (x *ResumeRunRequest) String() string {
 func (*ResumeRunRequest) ProtoMessage() {}
 
 func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[31]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2597,7 +2749,7 @@ func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{31}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ResumeRunRequest) GetProject() string {
@@ -2668,7 +2820,7 @@ type ResumeRunResponse struct {
 
 func (x *ResumeRunResponse) Reset() {
 	*x = ResumeRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2680,7 +2832,7 @@ func (x *ResumeRunResponse) String() string {
 func (*ResumeRunResponse) ProtoMessage() {}
 
 func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2693,7 +2845,7 @@ func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunResponse.ProtoReflect.Descriptor instead.
 func (*ResumeRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{32}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ResumeRunResponse) GetRun() *Run {
@@ -2783,7 +2935,7 @@ type CompleteRunRequest struct {
 
 func (x *CompleteRunRequest) Reset() {
 	*x = CompleteRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +2947,7 @@ func (x *CompleteRunRequest) String() string {
 func (*CompleteRunRequest) ProtoMessage() {}
 
 func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +2960,7 @@ func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunRequest.ProtoReflect.Descriptor instead.
 func (*CompleteRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{33}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CompleteRunRequest) GetProject() string {
@@ -2886,7 +3038,7 @@ type CompleteRunResponse struct {
 
 func (x *CompleteRunResponse) Reset() {
 	*x = CompleteRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +3050,7 @@ func (x *CompleteRunResponse) String() string {
 func (*CompleteRunResponse) ProtoMessage() {}
 
 func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +3063,7 @@ func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunResponse.ProtoReflect.Descriptor instead.
 func (*CompleteRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{34}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CompleteRunResponse) GetStatus() RunStatus {
@@ -2967,7 +3119,7 @@ type GetOutputRequest struct {
 
 func (x *GetOutputRequest) Reset() {
 	*x = GetOutputRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2979,7 +3131,7 @@ func (x *GetOutputRequest) String() string {
 func (*GetOutputRequest) ProtoMessage() {}
 
 func (x *GetOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2992,7 +3144,7 @@ func (x *GetOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetOutputRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{35}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetOutputRequest) GetProject() string {
@@ -3027,7 +3179,7 @@ type GetOutputResponse struct {
 
 func (x *GetOutputResponse) Reset() {
 	*x = GetOutputResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3039,7 +3191,7 @@ func (x *GetOutputResponse) String() string {
 func (*GetOutputResponse) ProtoMessage() {}
 
 func (x *GetOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3052,7 +3204,7 @@ func (x *GetOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetOutputResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{36}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetOutputResponse) GetOutput() *Output {
@@ -3084,7 +3236,7 @@ type VerifyRunRequest struct {
 
 func (x *VerifyRunRequest) Reset() {
 	*x = VerifyRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3248,7 @@ func (x *VerifyRunRequest) String() string {
 func (*VerifyRunRequest) ProtoMessage() {}
 
 func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3261,7 @@ func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRunRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{37}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *VerifyRunRequest) GetProject() string {
@@ -3153,7 +3305,7 @@ type ChainBreak struct {
 
 func (x *ChainBreak) Reset() {
 	*x = ChainBreak{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3165,7 +3317,7 @@ func (x *ChainBreak) String() string {
 func (*ChainBreak) ProtoMessage() {}
 
 func (x *ChainBreak) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3178,7 +3330,7 @@ func (x *ChainBreak) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainBreak.ProtoReflect.Descriptor instead.
 func (*ChainBreak) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{38}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ChainBreak) GetSeq() int64 {
@@ -3216,7 +3368,7 @@ type VerifyRunResponse struct {
 
 func (x *VerifyRunResponse) Reset() {
 	*x = VerifyRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3228,7 +3380,7 @@ func (x *VerifyRunResponse) String() string {
 func (*VerifyRunResponse) ProtoMessage() {}
 
 func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3241,7 +3393,7 @@ func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRunResponse.ProtoReflect.Descriptor instead.
 func (*VerifyRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{39}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *VerifyRunResponse) GetVerified() bool {
@@ -3286,11 +3438,425 @@ func (x *VerifyRunResponse) GetNextFromSeq() int64 {
 	return 0
 }
 
+// ReplayRunRequest names a moment of a run.
+type ReplayRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The moment: right after this event; 0 is before the first one. Absent: after the last one.
+	// Bounds: 0..9223372036854775807.
+	AtSeq *int64 `protobuf:"varint,3,opt,name=at_seq,json=atSeq,proto3,oneof" json:"at_seq,omitempty"`
+	// Namespace of the snapshot.
+	// Bounds: 0..200 characters.
+	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Events on the first page; 0 means 100.
+	// Bounds: 0..1000.
+	PageSize      int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayRunRequest) Reset() {
+	*x = ReplayRunRequest{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayRunRequest) ProtoMessage() {}
+
+func (x *ReplayRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayRunRequest.ProtoReflect.Descriptor instead.
+func (*ReplayRunRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ReplayRunRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ReplayRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ReplayRunRequest) GetAtSeq() int64 {
+	if x != nil && x.AtSeq != nil {
+		return *x.AtSeq
+	}
+	return 0
+}
+
+func (x *ReplayRunRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ReplayRunRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+// ReplayRunResponse is a run as it stood.
+type ReplayRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run as it is now; what changes stands as it is, its pins as they ever were.
+	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// The moment that was replayed.
+	AtSeq int64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
+	// The latest snapshot at or before it, in full; absent when there is none.
+	Snapshot *Snapshot `protobuf:"bytes,3,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	// Results of tasks since the snapshot, made until the moment.
+	TaskWrites []*TaskWrite `protobuf:"bytes,4,rep,name=task_writes,json=taskWrites,proto3" json:"task_writes,omitempty"`
+	// The first events after the snapshot, none beyond `at_seq`.
+	Events []*Event `protobuf:"bytes,5,rep,name=events,proto3" json:"events,omitempty"`
+	// Where ListEvents continues, up to `at_seq`; 0 when `events` reached it.
+	NextFromSeq int64 `protobuf:"varint,6,opt,name=next_from_seq,json=nextFromSeq,proto3" json:"next_from_seq,omitempty"`
+	// The versions the run is pinned to, in the order of its references.
+	Configs       []*PinnedConfig `protobuf:"bytes,7,rep,name=configs,proto3" json:"configs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayRunResponse) Reset() {
+	*x = ReplayRunResponse{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayRunResponse) ProtoMessage() {}
+
+func (x *ReplayRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayRunResponse.ProtoReflect.Descriptor instead.
+func (*ReplayRunResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ReplayRunResponse) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *ReplayRunResponse) GetAtSeq() int64 {
+	if x != nil {
+		return x.AtSeq
+	}
+	return 0
+}
+
+func (x *ReplayRunResponse) GetSnapshot() *Snapshot {
+	if x != nil {
+		return x.Snapshot
+	}
+	return nil
+}
+
+func (x *ReplayRunResponse) GetTaskWrites() []*TaskWrite {
+	if x != nil {
+		return x.TaskWrites
+	}
+	return nil
+}
+
+func (x *ReplayRunResponse) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ReplayRunResponse) GetNextFromSeq() int64 {
+	if x != nil {
+		return x.NextFromSeq
+	}
+	return 0
+}
+
+func (x *ReplayRunResponse) GetConfigs() []*PinnedConfig {
+	if x != nil {
+		return x.Configs
+	}
+	return nil
+}
+
+// PinnedConfig is a version a run is pinned to, and what it says.
+type PinnedConfig struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pin.
+	Ref *ConfigRef `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	// The version's body; absent when it is kept elsewhere.
+	Body          *Payload `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinnedConfig) Reset() {
+	*x = PinnedConfig{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinnedConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinnedConfig) ProtoMessage() {}
+
+func (x *PinnedConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinnedConfig.ProtoReflect.Descriptor instead.
+func (*PinnedConfig) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *PinnedConfig) GetRef() *ConfigRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *PinnedConfig) GetBody() *Payload {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+// ForkRunRequest says what to begin with, and what is different.
+type ForkRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run to fork.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The last seq to have in common; 0 means all there is, without a terminal event.
+	// Bounds: 0..9223372036854775807.
+	AtSeq int64 `protobuf:"varint,3,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
+	// The fork's id; the server makes a UUIDv7 when it is empty.
+	// Bounds: 0..200 characters.
+	ForkRunId string `protobuf:"bytes,4,opt,name=fork_run_id,json=forkRunId,proto3" json:"fork_run_id,omitempty"`
+	// What the fork is for; absent: as the other run.
+	// Bounds: 0..100000 characters.
+	Objective *string `protobuf:"bytes,5,opt,name=objective,proto3,oneof" json:"objective,omitempty"`
+	// Configs to use instead of the other run's of the same kind and name, or besides.
+	// Bounds: 0..1000 items.
+	ConfigRefs []*ConfigRef `protobuf:"bytes,6,rep,name=config_refs,json=configRefs,proto3" json:"config_refs,omitempty"`
+	// Tags of the fork; the other run's are not taken over.
+	// Bounds: 0..64 items, each 1..200 characters.
+	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Labels of the fork; the other run's are not taken over.
+	// Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
+	Labels        map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkRunRequest) Reset() {
+	*x = ForkRunRequest{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkRunRequest) ProtoMessage() {}
+
+func (x *ForkRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkRunRequest.ProtoReflect.Descriptor instead.
+func (*ForkRunRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ForkRunRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ForkRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ForkRunRequest) GetAtSeq() int64 {
+	if x != nil {
+		return x.AtSeq
+	}
+	return 0
+}
+
+func (x *ForkRunRequest) GetForkRunId() string {
+	if x != nil {
+		return x.ForkRunId
+	}
+	return ""
+}
+
+func (x *ForkRunRequest) GetObjective() string {
+	if x != nil && x.Objective != nil {
+		return *x.Objective
+	}
+	return ""
+}
+
+func (x *ForkRunRequest) GetConfigRefs() []*ConfigRef {
+	if x != nil {
+		return x.ConfigRefs
+	}
+	return nil
+}
+
+func (x *ForkRunRequest) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *ForkRunRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+// ForkRunResponse is the fork.
+type ForkRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The fork as it stands.
+	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// True when it was there already.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkRunResponse) Reset() {
+	*x = ForkRunResponse{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkRunResponse) ProtoMessage() {}
+
+func (x *ForkRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkRunResponse.ProtoReflect.Descriptor instead.
+func (*ForkRunResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ForkRunResponse) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *ForkRunResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
 var File_runstore_v1_run_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1drunstore/v1/run_service.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\x1a\x16runstore/v1/runs.proto\x1a\x18runstore/v1/search.proto\x1a\x1brunstore/v1/snapshots.proto\"\x85\x04\n" +
+	"\x1drunstore/v1/run_service.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\x1a\x16runstore/v1/runs.proto\x1a\x18runstore/v1/search.proto\x1a\x1brunstore/v1/snapshots.proto\x1a\x1crunstore/v1/statistics.proto\"\x85\x04\n" +
 	"\x0eSaveRunRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x17\n" +
@@ -3323,7 +3889,7 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\"4\n" +
 	"\x0eGetRunResponse\x12\"\n" +
-	"\x03run\x18\x01 \x01(\v2\x10.runstore.v1.RunR\x03run\"\xf8\x03\n" +
+	"\x03run\x18\x01 \x01(\v2\x10.runstore.v1.RunR\x03run\"\xba\a\n" +
 	"\tRunFilter\x122\n" +
 	"\bstatuses\x18\x01 \x03(\x0e2\x16.runstore.v1.RunStatusR\bstatuses\x12\x12\n" +
 	"\x04tags\x18\x02 \x03(\tR\x04tags\x12:\n" +
@@ -3335,10 +3901,21 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\x04tool\x18\b \x01(\tR\x04tool\x12\"\n" +
 	"\rparent_run_id\x18\t \x01(\tR\vparentRunId\x121\n" +
 	"\x06config\x18\n" +
-	" \x01(\v2\x19.runstore.v1.ConfigFilterR\x06config\x1a9\n" +
+	" \x01(\v2\x19.runstore.v1.ConfigFilterR\x06config\x12\x19\n" +
+	"\bany_tags\x18\v \x03(\tR\aanyTags\x12\x1e\n" +
+	"\vroot_run_id\x18\f \x01(\tR\trootRunId\x127\n" +
+	"\bexternal\x18\r \x01(\v2\x1b.runstore.v1.ExternalFilterR\bexternal\x12F\n" +
+	"\x11updated_from_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x0fupdatedFromTime\x12J\n" +
+	"\x13updated_before_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x11updatedBeforeTime\x12J\n" +
+	"\x13completed_from_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x11completedFromTime\x12N\n" +
+	"\x15completed_before_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\x13completedBeforeTime\x12\x1c\n" +
+	"\tobjective\x18\x12 \x01(\tR\tobjective\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"8\n" +
+	"\x0eExternalFilter\x12\x16\n" +
+	"\x06system\x18\x01 \x01(\tR\x06system\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"h\n" +
 	"\fConfigFilter\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3543,12 +4120,52 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\tlast_hash\x18\x04 \x01(\fR\blastHash\x128\n" +
 	"\vfirst_break\x18\x05 \x01(\v2\x17.runstore.v1.ChainBreakR\n" +
 	"firstBreak\x12\"\n" +
-	"\rnext_from_seq\x18\x06 \x01(\x03R\vnextFromSeq*\\\n" +
+	"\rnext_from_seq\x18\x06 \x01(\x03R\vnextFromSeq\"\xa5\x01\n" +
+	"\x10ReplayRunRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1a\n" +
+	"\x06at_seq\x18\x03 \x01(\x03H\x00R\x05atSeq\x88\x01\x01\x12\x1c\n" +
+	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x1b\n" +
+	"\tpage_size\x18\x05 \x01(\x05R\bpageSizeB\t\n" +
+	"\a_at_seq\"\xbf\x02\n" +
+	"\x11ReplayRunResponse\x12\"\n" +
+	"\x03run\x18\x01 \x01(\v2\x10.runstore.v1.RunR\x03run\x12\x15\n" +
+	"\x06at_seq\x18\x02 \x01(\x03R\x05atSeq\x121\n" +
+	"\bsnapshot\x18\x03 \x01(\v2\x15.runstore.v1.SnapshotR\bsnapshot\x127\n" +
+	"\vtask_writes\x18\x04 \x03(\v2\x16.runstore.v1.TaskWriteR\n" +
+	"taskWrites\x12*\n" +
+	"\x06events\x18\x05 \x03(\v2\x12.runstore.v1.EventR\x06events\x12\"\n" +
+	"\rnext_from_seq\x18\x06 \x01(\x03R\vnextFromSeq\x123\n" +
+	"\aconfigs\x18\a \x03(\v2\x19.runstore.v1.PinnedConfigR\aconfigs\"b\n" +
+	"\fPinnedConfig\x12(\n" +
+	"\x03ref\x18\x01 \x01(\v2\x16.runstore.v1.ConfigRefR\x03ref\x12(\n" +
+	"\x04body\x18\x02 \x01(\v2\x14.runstore.v1.PayloadR\x04body\"\xf2\x02\n" +
+	"\x0eForkRunRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x15\n" +
+	"\x06at_seq\x18\x03 \x01(\x03R\x05atSeq\x12\x1e\n" +
+	"\vfork_run_id\x18\x04 \x01(\tR\tforkRunId\x12!\n" +
+	"\tobjective\x18\x05 \x01(\tH\x00R\tobjective\x88\x01\x01\x127\n" +
+	"\vconfig_refs\x18\x06 \x03(\v2\x16.runstore.v1.ConfigRefR\n" +
+	"configRefs\x12\x12\n" +
+	"\x04tags\x18\a \x03(\tR\x04tags\x12?\n" +
+	"\x06labels\x18\b \x03(\v2'.runstore.v1.ForkRunRequest.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\f\n" +
+	"\n" +
+	"_objective\"Y\n" +
+	"\x0fForkRunResponse\x12\"\n" +
+	"\x03run\x18\x01 \x01(\v2\x10.runstore.v1.RunR\x03run\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated*\xce\x01\n" +
 	"\bRunOrder\x12\x19\n" +
 	"\x15RUN_ORDER_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RUN_ORDER_CREATED_DESC\x10\x01\x12\x19\n" +
-	"\x15RUN_ORDER_CREATED_ASC\x10\x022\xf2\n" +
-	"\n" +
+	"\x15RUN_ORDER_CREATED_ASC\x10\x02\x12\x1a\n" +
+	"\x16RUN_ORDER_UPDATED_DESC\x10\x03\x12\x19\n" +
+	"\x15RUN_ORDER_UPDATED_ASC\x10\x04\x12\x1c\n" +
+	"\x18RUN_ORDER_COMPLETED_DESC\x10\x05\x12\x1b\n" +
+	"\x17RUN_ORDER_COMPLETED_ASC\x10\x062\xdc\f\n" +
 	"\n" +
 	"RunService\x12D\n" +
 	"\aSaveRun\x12\x1b.runstore.v1.SaveRunRequest\x1a\x1c.runstore.v1.SaveRunResponse\x12A\n" +
@@ -3564,10 +4181,13 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\rPutTaskWrites\x12!.runstore.v1.PutTaskWritesRequest\x1a\".runstore.v1.PutTaskWritesResponse\x12P\n" +
 	"\vGetSnapshot\x12\x1f.runstore.v1.GetSnapshotRequest\x1a .runstore.v1.GetSnapshotResponse\x12V\n" +
 	"\rListSnapshots\x12!.runstore.v1.ListSnapshotsRequest\x1a\".runstore.v1.ListSnapshotsResponse\x12J\n" +
-	"\tResumeRun\x12\x1d.runstore.v1.ResumeRunRequest\x1a\x1e.runstore.v1.ResumeRunResponse\x12P\n" +
+	"\tResumeRun\x12\x1d.runstore.v1.ResumeRunRequest\x1a\x1e.runstore.v1.ResumeRunResponse\x12J\n" +
+	"\tReplayRun\x12\x1d.runstore.v1.ReplayRunRequest\x1a\x1e.runstore.v1.ReplayRunResponse\x12D\n" +
+	"\aForkRun\x12\x1b.runstore.v1.ForkRunRequest\x1a\x1c.runstore.v1.ForkRunResponse\x12P\n" +
 	"\vCompleteRun\x12\x1f.runstore.v1.CompleteRunRequest\x1a .runstore.v1.CompleteRunResponse\x12J\n" +
 	"\tGetOutput\x12\x1d.runstore.v1.GetOutputRequest\x1a\x1e.runstore.v1.GetOutputResponse\x12S\n" +
-	"\fSearchEvents\x12 .runstore.v1.SearchEventsRequest\x1a!.runstore.v1.SearchEventsResponse\x12J\n" +
+	"\fSearchEvents\x12 .runstore.v1.SearchEventsRequest\x1a!.runstore.v1.SearchEventsResponse\x12V\n" +
+	"\rGetStatistics\x12!.runstore.v1.GetStatisticsRequest\x1a\".runstore.v1.GetStatisticsResponse\x12J\n" +
 	"\tVerifyRun\x12\x1d.runstore.v1.VerifyRunRequest\x1a\x1e.runstore.v1.VerifyRunResponseb\x06proto3"
 
 var (
@@ -3583,7 +4203,7 @@ func file_runstore_v1_run_service_proto_rawDescGZIP() []byte {
 }
 
 var file_runstore_v1_run_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_runstore_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_runstore_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_runstore_v1_run_service_proto_goTypes = []any{
 	(RunOrder)(0),                     // 0: runstore.v1.RunOrder
 	(*SaveRunRequest)(nil),            // 1: runstore.v1.SaveRunRequest
@@ -3592,156 +4212,186 @@ var file_runstore_v1_run_service_proto_goTypes = []any{
 	(*GetRunRequest)(nil),             // 4: runstore.v1.GetRunRequest
 	(*GetRunResponse)(nil),            // 5: runstore.v1.GetRunResponse
 	(*RunFilter)(nil),                 // 6: runstore.v1.RunFilter
-	(*ConfigFilter)(nil),              // 7: runstore.v1.ConfigFilter
-	(*ListRunsRequest)(nil),           // 8: runstore.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),          // 9: runstore.v1.ListRunsResponse
-	(*AppendEventRequest)(nil),        // 10: runstore.v1.AppendEventRequest
-	(*AppendEventResponse)(nil),       // 11: runstore.v1.AppendEventResponse
-	(*AppendEventsRequest)(nil),       // 12: runstore.v1.AppendEventsRequest
-	(*AppendEventsResponse)(nil),      // 13: runstore.v1.AppendEventsResponse
-	(*AppendEventStreamRequest)(nil),  // 14: runstore.v1.AppendEventStreamRequest
-	(*AppendEventStreamResponse)(nil), // 15: runstore.v1.AppendEventStreamResponse
-	(*ListEventsRequest)(nil),         // 16: runstore.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),        // 17: runstore.v1.ListEventsResponse
-	(*StreamEventsRequest)(nil),       // 18: runstore.v1.StreamEventsRequest
-	(*StreamEventsResponse)(nil),      // 19: runstore.v1.StreamEventsResponse
-	(*EventBatch)(nil),                // 20: runstore.v1.EventBatch
-	(*CaughtUp)(nil),                  // 21: runstore.v1.CaughtUp
-	(*Heartbeat)(nil),                 // 22: runstore.v1.Heartbeat
-	(*EndOfRun)(nil),                  // 23: runstore.v1.EndOfRun
-	(*PutSnapshotRequest)(nil),        // 24: runstore.v1.PutSnapshotRequest
-	(*PutSnapshotResponse)(nil),       // 25: runstore.v1.PutSnapshotResponse
-	(*PutTaskWritesRequest)(nil),      // 26: runstore.v1.PutTaskWritesRequest
-	(*PutTaskWritesResponse)(nil),     // 27: runstore.v1.PutTaskWritesResponse
-	(*GetSnapshotRequest)(nil),        // 28: runstore.v1.GetSnapshotRequest
-	(*GetSnapshotResponse)(nil),       // 29: runstore.v1.GetSnapshotResponse
-	(*ListSnapshotsRequest)(nil),      // 30: runstore.v1.ListSnapshotsRequest
-	(*ListSnapshotsResponse)(nil),     // 31: runstore.v1.ListSnapshotsResponse
-	(*ResumeRunRequest)(nil),          // 32: runstore.v1.ResumeRunRequest
-	(*ResumeRunResponse)(nil),         // 33: runstore.v1.ResumeRunResponse
-	(*CompleteRunRequest)(nil),        // 34: runstore.v1.CompleteRunRequest
-	(*CompleteRunResponse)(nil),       // 35: runstore.v1.CompleteRunResponse
-	(*GetOutputRequest)(nil),          // 36: runstore.v1.GetOutputRequest
-	(*GetOutputResponse)(nil),         // 37: runstore.v1.GetOutputResponse
-	(*VerifyRunRequest)(nil),          // 38: runstore.v1.VerifyRunRequest
-	(*ChainBreak)(nil),                // 39: runstore.v1.ChainBreak
-	(*VerifyRunResponse)(nil),         // 40: runstore.v1.VerifyRunResponse
-	nil,                               // 41: runstore.v1.SaveRunRequest.LabelsEntry
-	nil,                               // 42: runstore.v1.RunFilter.LabelsEntry
-	(*Payload)(nil),                   // 43: runstore.v1.Payload
-	(*ExternalRef)(nil),               // 44: runstore.v1.ExternalRef
-	(*ConfigRef)(nil),                 // 45: runstore.v1.ConfigRef
-	(Outcome)(0),                      // 46: runstore.v1.Outcome
-	(*Event)(nil),                     // 47: runstore.v1.Event
-	(*Output)(nil),                    // 48: runstore.v1.Output
-	(*Snapshot)(nil),                  // 49: runstore.v1.Snapshot
-	(*Run)(nil),                       // 50: runstore.v1.Run
-	(RunStatus)(0),                    // 51: runstore.v1.RunStatus
-	(*timestamppb.Timestamp)(nil),     // 52: google.protobuf.Timestamp
-	(*status.Status)(nil),             // 53: google.rpc.Status
-	(*EventFilter)(nil),               // 54: runstore.v1.EventFilter
-	(*durationpb.Duration)(nil),       // 55: google.protobuf.Duration
-	(*TaskWrite)(nil),                 // 56: runstore.v1.TaskWrite
-	(*SearchEventsRequest)(nil),       // 57: runstore.v1.SearchEventsRequest
-	(*SearchEventsResponse)(nil),      // 58: runstore.v1.SearchEventsResponse
+	(*ExternalFilter)(nil),            // 7: runstore.v1.ExternalFilter
+	(*ConfigFilter)(nil),              // 8: runstore.v1.ConfigFilter
+	(*ListRunsRequest)(nil),           // 9: runstore.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),          // 10: runstore.v1.ListRunsResponse
+	(*AppendEventRequest)(nil),        // 11: runstore.v1.AppendEventRequest
+	(*AppendEventResponse)(nil),       // 12: runstore.v1.AppendEventResponse
+	(*AppendEventsRequest)(nil),       // 13: runstore.v1.AppendEventsRequest
+	(*AppendEventsResponse)(nil),      // 14: runstore.v1.AppendEventsResponse
+	(*AppendEventStreamRequest)(nil),  // 15: runstore.v1.AppendEventStreamRequest
+	(*AppendEventStreamResponse)(nil), // 16: runstore.v1.AppendEventStreamResponse
+	(*ListEventsRequest)(nil),         // 17: runstore.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),        // 18: runstore.v1.ListEventsResponse
+	(*StreamEventsRequest)(nil),       // 19: runstore.v1.StreamEventsRequest
+	(*StreamEventsResponse)(nil),      // 20: runstore.v1.StreamEventsResponse
+	(*EventBatch)(nil),                // 21: runstore.v1.EventBatch
+	(*CaughtUp)(nil),                  // 22: runstore.v1.CaughtUp
+	(*Heartbeat)(nil),                 // 23: runstore.v1.Heartbeat
+	(*EndOfRun)(nil),                  // 24: runstore.v1.EndOfRun
+	(*PutSnapshotRequest)(nil),        // 25: runstore.v1.PutSnapshotRequest
+	(*PutSnapshotResponse)(nil),       // 26: runstore.v1.PutSnapshotResponse
+	(*PutTaskWritesRequest)(nil),      // 27: runstore.v1.PutTaskWritesRequest
+	(*PutTaskWritesResponse)(nil),     // 28: runstore.v1.PutTaskWritesResponse
+	(*GetSnapshotRequest)(nil),        // 29: runstore.v1.GetSnapshotRequest
+	(*GetSnapshotResponse)(nil),       // 30: runstore.v1.GetSnapshotResponse
+	(*ListSnapshotsRequest)(nil),      // 31: runstore.v1.ListSnapshotsRequest
+	(*ListSnapshotsResponse)(nil),     // 32: runstore.v1.ListSnapshotsResponse
+	(*ResumeRunRequest)(nil),          // 33: runstore.v1.ResumeRunRequest
+	(*ResumeRunResponse)(nil),         // 34: runstore.v1.ResumeRunResponse
+	(*CompleteRunRequest)(nil),        // 35: runstore.v1.CompleteRunRequest
+	(*CompleteRunResponse)(nil),       // 36: runstore.v1.CompleteRunResponse
+	(*GetOutputRequest)(nil),          // 37: runstore.v1.GetOutputRequest
+	(*GetOutputResponse)(nil),         // 38: runstore.v1.GetOutputResponse
+	(*VerifyRunRequest)(nil),          // 39: runstore.v1.VerifyRunRequest
+	(*ChainBreak)(nil),                // 40: runstore.v1.ChainBreak
+	(*VerifyRunResponse)(nil),         // 41: runstore.v1.VerifyRunResponse
+	(*ReplayRunRequest)(nil),          // 42: runstore.v1.ReplayRunRequest
+	(*ReplayRunResponse)(nil),         // 43: runstore.v1.ReplayRunResponse
+	(*PinnedConfig)(nil),              // 44: runstore.v1.PinnedConfig
+	(*ForkRunRequest)(nil),            // 45: runstore.v1.ForkRunRequest
+	(*ForkRunResponse)(nil),           // 46: runstore.v1.ForkRunResponse
+	nil,                               // 47: runstore.v1.SaveRunRequest.LabelsEntry
+	nil,                               // 48: runstore.v1.RunFilter.LabelsEntry
+	nil,                               // 49: runstore.v1.ForkRunRequest.LabelsEntry
+	(*Payload)(nil),                   // 50: runstore.v1.Payload
+	(*ExternalRef)(nil),               // 51: runstore.v1.ExternalRef
+	(*ConfigRef)(nil),                 // 52: runstore.v1.ConfigRef
+	(Outcome)(0),                      // 53: runstore.v1.Outcome
+	(*Event)(nil),                     // 54: runstore.v1.Event
+	(*Output)(nil),                    // 55: runstore.v1.Output
+	(*Snapshot)(nil),                  // 56: runstore.v1.Snapshot
+	(*Run)(nil),                       // 57: runstore.v1.Run
+	(RunStatus)(0),                    // 58: runstore.v1.RunStatus
+	(*timestamppb.Timestamp)(nil),     // 59: google.protobuf.Timestamp
+	(*status.Status)(nil),             // 60: google.rpc.Status
+	(*EventFilter)(nil),               // 61: runstore.v1.EventFilter
+	(*durationpb.Duration)(nil),       // 62: google.protobuf.Duration
+	(*TaskWrite)(nil),                 // 63: runstore.v1.TaskWrite
+	(*SearchEventsRequest)(nil),       // 64: runstore.v1.SearchEventsRequest
+	(*GetStatisticsRequest)(nil),      // 65: runstore.v1.GetStatisticsRequest
+	(*SearchEventsResponse)(nil),      // 66: runstore.v1.SearchEventsResponse
+	(*GetStatisticsResponse)(nil),     // 67: runstore.v1.GetStatisticsResponse
 }
 var file_runstore_v1_run_service_proto_depIdxs = []int32{
-	43, // 0: runstore.v1.SaveRunRequest.plan:type_name -> runstore.v1.Payload
-	44, // 1: runstore.v1.SaveRunRequest.external_ref:type_name -> runstore.v1.ExternalRef
-	45, // 2: runstore.v1.SaveRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
-	41, // 3: runstore.v1.SaveRunRequest.labels:type_name -> runstore.v1.SaveRunRequest.LabelsEntry
+	50, // 0: runstore.v1.SaveRunRequest.plan:type_name -> runstore.v1.Payload
+	51, // 1: runstore.v1.SaveRunRequest.external_ref:type_name -> runstore.v1.ExternalRef
+	52, // 2: runstore.v1.SaveRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
+	47, // 3: runstore.v1.SaveRunRequest.labels:type_name -> runstore.v1.SaveRunRequest.LabelsEntry
 	2,  // 4: runstore.v1.SaveRunRequest.completion:type_name -> runstore.v1.Completion
-	46, // 5: runstore.v1.Completion.outcome:type_name -> runstore.v1.Outcome
-	47, // 6: runstore.v1.Completion.events:type_name -> runstore.v1.Event
-	48, // 7: runstore.v1.Completion.output:type_name -> runstore.v1.Output
-	49, // 8: runstore.v1.Completion.final_snapshot:type_name -> runstore.v1.Snapshot
-	50, // 9: runstore.v1.SaveRunResponse.run:type_name -> runstore.v1.Run
-	50, // 10: runstore.v1.GetRunResponse.run:type_name -> runstore.v1.Run
-	51, // 11: runstore.v1.RunFilter.statuses:type_name -> runstore.v1.RunStatus
-	42, // 12: runstore.v1.RunFilter.labels:type_name -> runstore.v1.RunFilter.LabelsEntry
-	52, // 13: runstore.v1.RunFilter.created_from_time:type_name -> google.protobuf.Timestamp
-	52, // 14: runstore.v1.RunFilter.created_before_time:type_name -> google.protobuf.Timestamp
-	7,  // 15: runstore.v1.RunFilter.config:type_name -> runstore.v1.ConfigFilter
-	6,  // 16: runstore.v1.ListRunsRequest.filter:type_name -> runstore.v1.RunFilter
-	0,  // 17: runstore.v1.ListRunsRequest.order:type_name -> runstore.v1.RunOrder
-	50, // 18: runstore.v1.ListRunsResponse.runs:type_name -> runstore.v1.Run
-	47, // 19: runstore.v1.AppendEventRequest.event:type_name -> runstore.v1.Event
-	52, // 20: runstore.v1.AppendEventResponse.recorded_at:type_name -> google.protobuf.Timestamp
-	47, // 21: runstore.v1.AppendEventsRequest.events:type_name -> runstore.v1.Event
-	11, // 22: runstore.v1.AppendEventsResponse.events:type_name -> runstore.v1.AppendEventResponse
-	10, // 23: runstore.v1.AppendEventStreamRequest.append:type_name -> runstore.v1.AppendEventRequest
-	11, // 24: runstore.v1.AppendEventStreamResponse.appended:type_name -> runstore.v1.AppendEventResponse
-	53, // 25: runstore.v1.AppendEventStreamResponse.error:type_name -> google.rpc.Status
-	54, // 26: runstore.v1.ListEventsRequest.filter:type_name -> runstore.v1.EventFilter
-	47, // 27: runstore.v1.ListEventsResponse.events:type_name -> runstore.v1.Event
-	54, // 28: runstore.v1.StreamEventsRequest.filter:type_name -> runstore.v1.EventFilter
-	55, // 29: runstore.v1.StreamEventsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	20, // 30: runstore.v1.StreamEventsResponse.events:type_name -> runstore.v1.EventBatch
-	21, // 31: runstore.v1.StreamEventsResponse.caught_up:type_name -> runstore.v1.CaughtUp
-	22, // 32: runstore.v1.StreamEventsResponse.heartbeat:type_name -> runstore.v1.Heartbeat
-	23, // 33: runstore.v1.StreamEventsResponse.end_of_run:type_name -> runstore.v1.EndOfRun
-	47, // 34: runstore.v1.EventBatch.events:type_name -> runstore.v1.Event
-	46, // 35: runstore.v1.EndOfRun.outcome:type_name -> runstore.v1.Outcome
-	49, // 36: runstore.v1.PutSnapshotRequest.snapshot:type_name -> runstore.v1.Snapshot
-	47, // 37: runstore.v1.PutSnapshotRequest.events:type_name -> runstore.v1.Event
-	56, // 38: runstore.v1.PutSnapshotRequest.task_writes:type_name -> runstore.v1.TaskWrite
-	52, // 39: runstore.v1.PutSnapshotResponse.created_at:type_name -> google.protobuf.Timestamp
-	56, // 40: runstore.v1.PutTaskWritesRequest.writes:type_name -> runstore.v1.TaskWrite
-	49, // 41: runstore.v1.GetSnapshotResponse.snapshot:type_name -> runstore.v1.Snapshot
-	56, // 42: runstore.v1.GetSnapshotResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	43, // 43: runstore.v1.ListSnapshotsRequest.metadata:type_name -> runstore.v1.Payload
-	49, // 44: runstore.v1.ListSnapshotsResponse.snapshots:type_name -> runstore.v1.Snapshot
-	50, // 45: runstore.v1.ResumeRunResponse.run:type_name -> runstore.v1.Run
-	49, // 46: runstore.v1.ResumeRunResponse.snapshot:type_name -> runstore.v1.Snapshot
-	56, // 47: runstore.v1.ResumeRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	47, // 48: runstore.v1.ResumeRunResponse.events:type_name -> runstore.v1.Event
-	46, // 49: runstore.v1.CompleteRunRequest.outcome:type_name -> runstore.v1.Outcome
-	47, // 50: runstore.v1.CompleteRunRequest.events:type_name -> runstore.v1.Event
-	48, // 51: runstore.v1.CompleteRunRequest.output:type_name -> runstore.v1.Output
-	49, // 52: runstore.v1.CompleteRunRequest.final_snapshot:type_name -> runstore.v1.Snapshot
-	51, // 53: runstore.v1.CompleteRunResponse.status:type_name -> runstore.v1.RunStatus
-	52, // 54: runstore.v1.CompleteRunResponse.completed_at:type_name -> google.protobuf.Timestamp
-	48, // 55: runstore.v1.GetOutputResponse.output:type_name -> runstore.v1.Output
-	39, // 56: runstore.v1.VerifyRunResponse.first_break:type_name -> runstore.v1.ChainBreak
-	1,  // 57: runstore.v1.RunService.SaveRun:input_type -> runstore.v1.SaveRunRequest
-	4,  // 58: runstore.v1.RunService.GetRun:input_type -> runstore.v1.GetRunRequest
-	8,  // 59: runstore.v1.RunService.ListRuns:input_type -> runstore.v1.ListRunsRequest
-	10, // 60: runstore.v1.RunService.AppendEvent:input_type -> runstore.v1.AppendEventRequest
-	12, // 61: runstore.v1.RunService.AppendEvents:input_type -> runstore.v1.AppendEventsRequest
-	14, // 62: runstore.v1.RunService.AppendEventStream:input_type -> runstore.v1.AppendEventStreamRequest
-	16, // 63: runstore.v1.RunService.ListEvents:input_type -> runstore.v1.ListEventsRequest
-	18, // 64: runstore.v1.RunService.StreamEvents:input_type -> runstore.v1.StreamEventsRequest
-	24, // 65: runstore.v1.RunService.PutSnapshot:input_type -> runstore.v1.PutSnapshotRequest
-	26, // 66: runstore.v1.RunService.PutTaskWrites:input_type -> runstore.v1.PutTaskWritesRequest
-	28, // 67: runstore.v1.RunService.GetSnapshot:input_type -> runstore.v1.GetSnapshotRequest
-	30, // 68: runstore.v1.RunService.ListSnapshots:input_type -> runstore.v1.ListSnapshotsRequest
-	32, // 69: runstore.v1.RunService.ResumeRun:input_type -> runstore.v1.ResumeRunRequest
-	34, // 70: runstore.v1.RunService.CompleteRun:input_type -> runstore.v1.CompleteRunRequest
-	36, // 71: runstore.v1.RunService.GetOutput:input_type -> runstore.v1.GetOutputRequest
-	57, // 72: runstore.v1.RunService.SearchEvents:input_type -> runstore.v1.SearchEventsRequest
-	38, // 73: runstore.v1.RunService.VerifyRun:input_type -> runstore.v1.VerifyRunRequest
-	3,  // 74: runstore.v1.RunService.SaveRun:output_type -> runstore.v1.SaveRunResponse
-	5,  // 75: runstore.v1.RunService.GetRun:output_type -> runstore.v1.GetRunResponse
-	9,  // 76: runstore.v1.RunService.ListRuns:output_type -> runstore.v1.ListRunsResponse
-	11, // 77: runstore.v1.RunService.AppendEvent:output_type -> runstore.v1.AppendEventResponse
-	13, // 78: runstore.v1.RunService.AppendEvents:output_type -> runstore.v1.AppendEventsResponse
-	15, // 79: runstore.v1.RunService.AppendEventStream:output_type -> runstore.v1.AppendEventStreamResponse
-	17, // 80: runstore.v1.RunService.ListEvents:output_type -> runstore.v1.ListEventsResponse
-	19, // 81: runstore.v1.RunService.StreamEvents:output_type -> runstore.v1.StreamEventsResponse
-	25, // 82: runstore.v1.RunService.PutSnapshot:output_type -> runstore.v1.PutSnapshotResponse
-	27, // 83: runstore.v1.RunService.PutTaskWrites:output_type -> runstore.v1.PutTaskWritesResponse
-	29, // 84: runstore.v1.RunService.GetSnapshot:output_type -> runstore.v1.GetSnapshotResponse
-	31, // 85: runstore.v1.RunService.ListSnapshots:output_type -> runstore.v1.ListSnapshotsResponse
-	33, // 86: runstore.v1.RunService.ResumeRun:output_type -> runstore.v1.ResumeRunResponse
-	35, // 87: runstore.v1.RunService.CompleteRun:output_type -> runstore.v1.CompleteRunResponse
-	37, // 88: runstore.v1.RunService.GetOutput:output_type -> runstore.v1.GetOutputResponse
-	58, // 89: runstore.v1.RunService.SearchEvents:output_type -> runstore.v1.SearchEventsResponse
-	40, // 90: runstore.v1.RunService.VerifyRun:output_type -> runstore.v1.VerifyRunResponse
-	74, // [74:91] is the sub-list for method output_type
-	57, // [57:74] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	53, // 5: runstore.v1.Completion.outcome:type_name -> runstore.v1.Outcome
+	54, // 6: runstore.v1.Completion.events:type_name -> runstore.v1.Event
+	55, // 7: runstore.v1.Completion.output:type_name -> runstore.v1.Output
+	56, // 8: runstore.v1.Completion.final_snapshot:type_name -> runstore.v1.Snapshot
+	57, // 9: runstore.v1.SaveRunResponse.run:type_name -> runstore.v1.Run
+	57, // 10: runstore.v1.GetRunResponse.run:type_name -> runstore.v1.Run
+	58, // 11: runstore.v1.RunFilter.statuses:type_name -> runstore.v1.RunStatus
+	48, // 12: runstore.v1.RunFilter.labels:type_name -> runstore.v1.RunFilter.LabelsEntry
+	59, // 13: runstore.v1.RunFilter.created_from_time:type_name -> google.protobuf.Timestamp
+	59, // 14: runstore.v1.RunFilter.created_before_time:type_name -> google.protobuf.Timestamp
+	8,  // 15: runstore.v1.RunFilter.config:type_name -> runstore.v1.ConfigFilter
+	7,  // 16: runstore.v1.RunFilter.external:type_name -> runstore.v1.ExternalFilter
+	59, // 17: runstore.v1.RunFilter.updated_from_time:type_name -> google.protobuf.Timestamp
+	59, // 18: runstore.v1.RunFilter.updated_before_time:type_name -> google.protobuf.Timestamp
+	59, // 19: runstore.v1.RunFilter.completed_from_time:type_name -> google.protobuf.Timestamp
+	59, // 20: runstore.v1.RunFilter.completed_before_time:type_name -> google.protobuf.Timestamp
+	6,  // 21: runstore.v1.ListRunsRequest.filter:type_name -> runstore.v1.RunFilter
+	0,  // 22: runstore.v1.ListRunsRequest.order:type_name -> runstore.v1.RunOrder
+	57, // 23: runstore.v1.ListRunsResponse.runs:type_name -> runstore.v1.Run
+	54, // 24: runstore.v1.AppendEventRequest.event:type_name -> runstore.v1.Event
+	59, // 25: runstore.v1.AppendEventResponse.recorded_at:type_name -> google.protobuf.Timestamp
+	54, // 26: runstore.v1.AppendEventsRequest.events:type_name -> runstore.v1.Event
+	12, // 27: runstore.v1.AppendEventsResponse.events:type_name -> runstore.v1.AppendEventResponse
+	11, // 28: runstore.v1.AppendEventStreamRequest.append:type_name -> runstore.v1.AppendEventRequest
+	12, // 29: runstore.v1.AppendEventStreamResponse.appended:type_name -> runstore.v1.AppendEventResponse
+	60, // 30: runstore.v1.AppendEventStreamResponse.error:type_name -> google.rpc.Status
+	61, // 31: runstore.v1.ListEventsRequest.filter:type_name -> runstore.v1.EventFilter
+	54, // 32: runstore.v1.ListEventsResponse.events:type_name -> runstore.v1.Event
+	61, // 33: runstore.v1.StreamEventsRequest.filter:type_name -> runstore.v1.EventFilter
+	62, // 34: runstore.v1.StreamEventsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	21, // 35: runstore.v1.StreamEventsResponse.events:type_name -> runstore.v1.EventBatch
+	22, // 36: runstore.v1.StreamEventsResponse.caught_up:type_name -> runstore.v1.CaughtUp
+	23, // 37: runstore.v1.StreamEventsResponse.heartbeat:type_name -> runstore.v1.Heartbeat
+	24, // 38: runstore.v1.StreamEventsResponse.end_of_run:type_name -> runstore.v1.EndOfRun
+	54, // 39: runstore.v1.EventBatch.events:type_name -> runstore.v1.Event
+	53, // 40: runstore.v1.EndOfRun.outcome:type_name -> runstore.v1.Outcome
+	56, // 41: runstore.v1.PutSnapshotRequest.snapshot:type_name -> runstore.v1.Snapshot
+	54, // 42: runstore.v1.PutSnapshotRequest.events:type_name -> runstore.v1.Event
+	63, // 43: runstore.v1.PutSnapshotRequest.task_writes:type_name -> runstore.v1.TaskWrite
+	59, // 44: runstore.v1.PutSnapshotResponse.created_at:type_name -> google.protobuf.Timestamp
+	63, // 45: runstore.v1.PutTaskWritesRequest.writes:type_name -> runstore.v1.TaskWrite
+	56, // 46: runstore.v1.GetSnapshotResponse.snapshot:type_name -> runstore.v1.Snapshot
+	63, // 47: runstore.v1.GetSnapshotResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	50, // 48: runstore.v1.ListSnapshotsRequest.metadata:type_name -> runstore.v1.Payload
+	56, // 49: runstore.v1.ListSnapshotsResponse.snapshots:type_name -> runstore.v1.Snapshot
+	57, // 50: runstore.v1.ResumeRunResponse.run:type_name -> runstore.v1.Run
+	56, // 51: runstore.v1.ResumeRunResponse.snapshot:type_name -> runstore.v1.Snapshot
+	63, // 52: runstore.v1.ResumeRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	54, // 53: runstore.v1.ResumeRunResponse.events:type_name -> runstore.v1.Event
+	53, // 54: runstore.v1.CompleteRunRequest.outcome:type_name -> runstore.v1.Outcome
+	54, // 55: runstore.v1.CompleteRunRequest.events:type_name -> runstore.v1.Event
+	55, // 56: runstore.v1.CompleteRunRequest.output:type_name -> runstore.v1.Output
+	56, // 57: runstore.v1.CompleteRunRequest.final_snapshot:type_name -> runstore.v1.Snapshot
+	58, // 58: runstore.v1.CompleteRunResponse.status:type_name -> runstore.v1.RunStatus
+	59, // 59: runstore.v1.CompleteRunResponse.completed_at:type_name -> google.protobuf.Timestamp
+	55, // 60: runstore.v1.GetOutputResponse.output:type_name -> runstore.v1.Output
+	40, // 61: runstore.v1.VerifyRunResponse.first_break:type_name -> runstore.v1.ChainBreak
+	57, // 62: runstore.v1.ReplayRunResponse.run:type_name -> runstore.v1.Run
+	56, // 63: runstore.v1.ReplayRunResponse.snapshot:type_name -> runstore.v1.Snapshot
+	63, // 64: runstore.v1.ReplayRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	54, // 65: runstore.v1.ReplayRunResponse.events:type_name -> runstore.v1.Event
+	44, // 66: runstore.v1.ReplayRunResponse.configs:type_name -> runstore.v1.PinnedConfig
+	52, // 67: runstore.v1.PinnedConfig.ref:type_name -> runstore.v1.ConfigRef
+	50, // 68: runstore.v1.PinnedConfig.body:type_name -> runstore.v1.Payload
+	52, // 69: runstore.v1.ForkRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
+	49, // 70: runstore.v1.ForkRunRequest.labels:type_name -> runstore.v1.ForkRunRequest.LabelsEntry
+	57, // 71: runstore.v1.ForkRunResponse.run:type_name -> runstore.v1.Run
+	1,  // 72: runstore.v1.RunService.SaveRun:input_type -> runstore.v1.SaveRunRequest
+	4,  // 73: runstore.v1.RunService.GetRun:input_type -> runstore.v1.GetRunRequest
+	9,  // 74: runstore.v1.RunService.ListRuns:input_type -> runstore.v1.ListRunsRequest
+	11, // 75: runstore.v1.RunService.AppendEvent:input_type -> runstore.v1.AppendEventRequest
+	13, // 76: runstore.v1.RunService.AppendEvents:input_type -> runstore.v1.AppendEventsRequest
+	15, // 77: runstore.v1.RunService.AppendEventStream:input_type -> runstore.v1.AppendEventStreamRequest
+	17, // 78: runstore.v1.RunService.ListEvents:input_type -> runstore.v1.ListEventsRequest
+	19, // 79: runstore.v1.RunService.StreamEvents:input_type -> runstore.v1.StreamEventsRequest
+	25, // 80: runstore.v1.RunService.PutSnapshot:input_type -> runstore.v1.PutSnapshotRequest
+	27, // 81: runstore.v1.RunService.PutTaskWrites:input_type -> runstore.v1.PutTaskWritesRequest
+	29, // 82: runstore.v1.RunService.GetSnapshot:input_type -> runstore.v1.GetSnapshotRequest
+	31, // 83: runstore.v1.RunService.ListSnapshots:input_type -> runstore.v1.ListSnapshotsRequest
+	33, // 84: runstore.v1.RunService.ResumeRun:input_type -> runstore.v1.ResumeRunRequest
+	42, // 85: runstore.v1.RunService.ReplayRun:input_type -> runstore.v1.ReplayRunRequest
+	45, // 86: runstore.v1.RunService.ForkRun:input_type -> runstore.v1.ForkRunRequest
+	35, // 87: runstore.v1.RunService.CompleteRun:input_type -> runstore.v1.CompleteRunRequest
+	37, // 88: runstore.v1.RunService.GetOutput:input_type -> runstore.v1.GetOutputRequest
+	64, // 89: runstore.v1.RunService.SearchEvents:input_type -> runstore.v1.SearchEventsRequest
+	65, // 90: runstore.v1.RunService.GetStatistics:input_type -> runstore.v1.GetStatisticsRequest
+	39, // 91: runstore.v1.RunService.VerifyRun:input_type -> runstore.v1.VerifyRunRequest
+	3,  // 92: runstore.v1.RunService.SaveRun:output_type -> runstore.v1.SaveRunResponse
+	5,  // 93: runstore.v1.RunService.GetRun:output_type -> runstore.v1.GetRunResponse
+	10, // 94: runstore.v1.RunService.ListRuns:output_type -> runstore.v1.ListRunsResponse
+	12, // 95: runstore.v1.RunService.AppendEvent:output_type -> runstore.v1.AppendEventResponse
+	14, // 96: runstore.v1.RunService.AppendEvents:output_type -> runstore.v1.AppendEventsResponse
+	16, // 97: runstore.v1.RunService.AppendEventStream:output_type -> runstore.v1.AppendEventStreamResponse
+	18, // 98: runstore.v1.RunService.ListEvents:output_type -> runstore.v1.ListEventsResponse
+	20, // 99: runstore.v1.RunService.StreamEvents:output_type -> runstore.v1.StreamEventsResponse
+	26, // 100: runstore.v1.RunService.PutSnapshot:output_type -> runstore.v1.PutSnapshotResponse
+	28, // 101: runstore.v1.RunService.PutTaskWrites:output_type -> runstore.v1.PutTaskWritesResponse
+	30, // 102: runstore.v1.RunService.GetSnapshot:output_type -> runstore.v1.GetSnapshotResponse
+	32, // 103: runstore.v1.RunService.ListSnapshots:output_type -> runstore.v1.ListSnapshotsResponse
+	34, // 104: runstore.v1.RunService.ResumeRun:output_type -> runstore.v1.ResumeRunResponse
+	43, // 105: runstore.v1.RunService.ReplayRun:output_type -> runstore.v1.ReplayRunResponse
+	46, // 106: runstore.v1.RunService.ForkRun:output_type -> runstore.v1.ForkRunResponse
+	36, // 107: runstore.v1.RunService.CompleteRun:output_type -> runstore.v1.CompleteRunResponse
+	38, // 108: runstore.v1.RunService.GetOutput:output_type -> runstore.v1.GetOutputResponse
+	66, // 109: runstore.v1.RunService.SearchEvents:output_type -> runstore.v1.SearchEventsResponse
+	67, // 110: runstore.v1.RunService.GetStatistics:output_type -> runstore.v1.GetStatisticsResponse
+	41, // 111: runstore.v1.RunService.VerifyRun:output_type -> runstore.v1.VerifyRunResponse
+	92, // [92:112] is the sub-list for method output_type
+	72, // [72:92] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_run_service_proto_init() }
@@ -3755,34 +4405,37 @@ func file_runstore_v1_run_service_proto_init() {
 	file_runstore_v1_runs_proto_init()
 	file_runstore_v1_search_proto_init()
 	file_runstore_v1_snapshots_proto_init()
-	file_runstore_v1_run_service_proto_msgTypes[9].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[11].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[14].OneofWrappers = []any{
+	file_runstore_v1_statistics_proto_init()
+	file_runstore_v1_run_service_proto_msgTypes[10].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[12].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[15].OneofWrappers = []any{
 		(*AppendEventStreamResponse_Appended)(nil),
 		(*AppendEventStreamResponse_Error)(nil),
 	}
-	file_runstore_v1_run_service_proto_msgTypes[18].OneofWrappers = []any{
+	file_runstore_v1_run_service_proto_msgTypes[19].OneofWrappers = []any{
 		(*StreamEventsResponse_Events)(nil),
 		(*StreamEventsResponse_CaughtUp)(nil),
 		(*StreamEventsResponse_Heartbeat)(nil),
 		(*StreamEventsResponse_EndOfRun)(nil),
 	}
-	file_runstore_v1_run_service_proto_msgTypes[23].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[25].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[27].OneofWrappers = []any{
+	file_runstore_v1_run_service_proto_msgTypes[24].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[26].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[28].OneofWrappers = []any{
 		(*GetSnapshotRequest_SnapshotId)(nil),
 		(*GetSnapshotRequest_PlanVersionId)(nil),
 		(*GetSnapshotRequest_AtSeq)(nil),
 	}
-	file_runstore_v1_run_service_proto_msgTypes[29].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[33].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[30].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[34].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[41].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[44].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_run_service_proto_rawDesc), len(file_runstore_v1_run_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   42,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

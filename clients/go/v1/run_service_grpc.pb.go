@@ -32,9 +32,12 @@ const (
 	RunService_GetSnapshot_FullMethodName       = "/runstore.v1.RunService/GetSnapshot"
 	RunService_ListSnapshots_FullMethodName     = "/runstore.v1.RunService/ListSnapshots"
 	RunService_ResumeRun_FullMethodName         = "/runstore.v1.RunService/ResumeRun"
+	RunService_ReplayRun_FullMethodName         = "/runstore.v1.RunService/ReplayRun"
+	RunService_ForkRun_FullMethodName           = "/runstore.v1.RunService/ForkRun"
 	RunService_CompleteRun_FullMethodName       = "/runstore.v1.RunService/CompleteRun"
 	RunService_GetOutput_FullMethodName         = "/runstore.v1.RunService/GetOutput"
 	RunService_SearchEvents_FullMethodName      = "/runstore.v1.RunService/SearchEvents"
+	RunService_GetStatistics_FullMethodName     = "/runstore.v1.RunService/GetStatistics"
 	RunService_VerifyRun_FullMethodName         = "/runstore.v1.RunService/VerifyRun"
 )
 
@@ -68,8 +71,8 @@ type RunServiceClient interface {
 	SaveRun(ctx context.Context, in *SaveRunRequest, opts ...grpc.CallOption) (*SaveRunResponse, error)
 	// GetRun returns one run with its plan.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error)
-	// ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-	// while pages are read appear at most once.
+	// ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+	// at most one of the pages that follow each other, whatever is saved or updated meanwhile.
 	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
 	// writes OVERLOADED.
@@ -107,6 +110,17 @@ type RunServiceClient interface {
 	// ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
 	// what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
 	ResumeRun(ctx context.Context, in *ResumeRunRequest, opts ...grpc.CallOption) (*ResumeRunResponse, error)
+	// ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+	// before it, the task writes made until then, the events between, and the pinned configs with their
+	// bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+	// seen as last replaced. Beyond the last event: SEQ_AHEAD.
+	ReplayRun(ctx context.Context, in *ReplayRunRequest, opts ...grpc.CallOption) (*ReplayRunResponse, error)
+	// ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+	// streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+	// is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+	// returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+	// the terminal event: RUN_COMPLETED.
+	ForkRun(ctx context.Context, in *ForkRunRequest, opts ...grpc.CallOption) (*ForkRunResponse, error)
 	// CompleteRun writes the last events, the output, an optional final snapshot, the status and the
 	// terminal event run.completed in one transaction. Repeated with the content of an earlier
 	// revision it returns that revision; with other content and the same outcome it writes a new
@@ -120,6 +134,11 @@ type RunServiceClient interface {
 	// in the order of the feed, a moment after they are published; `min_position` and `after` wait for
 	// that, and answer SEARCH_BEHIND when it takes too long.
 	SearchEvents(ctx context.Context, in *SearchEventsRequest, opts ...grpc.CallOption) (*SearchEventsResponse, error)
+	// GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+	// and a label of the run. Events are counted in the order of the feed, a moment after they are
+	// published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+	// too long.
+	GetStatistics(ctx context.Context, in *GetStatisticsRequest, opts ...grpc.CallOption) (*GetStatisticsResponse, error)
 	// VerifyRun recomputes the hash chain from the stored fields and says where it breaks first.
 	VerifyRun(ctx context.Context, in *VerifyRunRequest, opts ...grpc.CallOption) (*VerifyRunResponse, error)
 }
@@ -274,6 +293,26 @@ func (c *runServiceClient) ResumeRun(ctx context.Context, in *ResumeRunRequest, 
 	return out, nil
 }
 
+func (c *runServiceClient) ReplayRun(ctx context.Context, in *ReplayRunRequest, opts ...grpc.CallOption) (*ReplayRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayRunResponse)
+	err := c.cc.Invoke(ctx, RunService_ReplayRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runServiceClient) ForkRun(ctx context.Context, in *ForkRunRequest, opts ...grpc.CallOption) (*ForkRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForkRunResponse)
+	err := c.cc.Invoke(ctx, RunService_ForkRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) CompleteRun(ctx context.Context, in *CompleteRunRequest, opts ...grpc.CallOption) (*CompleteRunResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CompleteRunResponse)
@@ -298,6 +337,16 @@ func (c *runServiceClient) SearchEvents(ctx context.Context, in *SearchEventsReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SearchEventsResponse)
 	err := c.cc.Invoke(ctx, RunService_SearchEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runServiceClient) GetStatistics(ctx context.Context, in *GetStatisticsRequest, opts ...grpc.CallOption) (*GetStatisticsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetStatisticsResponse)
+	err := c.cc.Invoke(ctx, RunService_GetStatistics_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -344,8 +393,8 @@ type RunServiceServer interface {
 	SaveRun(context.Context, *SaveRunRequest) (*SaveRunResponse, error)
 	// GetRun returns one run with its plan.
 	GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error)
-	// ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-	// while pages are read appear at most once.
+	// ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+	// at most one of the pages that follow each other, whatever is saved or updated meanwhile.
 	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
 	// writes OVERLOADED.
@@ -383,6 +432,17 @@ type RunServiceServer interface {
 	// ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
 	// what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
 	ResumeRun(context.Context, *ResumeRunRequest) (*ResumeRunResponse, error)
+	// ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+	// before it, the task writes made until then, the events between, and the pinned configs with their
+	// bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+	// seen as last replaced. Beyond the last event: SEQ_AHEAD.
+	ReplayRun(context.Context, *ReplayRunRequest) (*ReplayRunResponse, error)
+	// ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+	// streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+	// is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+	// returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+	// the terminal event: RUN_COMPLETED.
+	ForkRun(context.Context, *ForkRunRequest) (*ForkRunResponse, error)
 	// CompleteRun writes the last events, the output, an optional final snapshot, the status and the
 	// terminal event run.completed in one transaction. Repeated with the content of an earlier
 	// revision it returns that revision; with other content and the same outcome it writes a new
@@ -396,6 +456,11 @@ type RunServiceServer interface {
 	// in the order of the feed, a moment after they are published; `min_position` and `after` wait for
 	// that, and answer SEARCH_BEHIND when it takes too long.
 	SearchEvents(context.Context, *SearchEventsRequest) (*SearchEventsResponse, error)
+	// GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+	// and a label of the run. Events are counted in the order of the feed, a moment after they are
+	// published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+	// too long.
+	GetStatistics(context.Context, *GetStatisticsRequest) (*GetStatisticsResponse, error)
 	// VerifyRun recomputes the hash chain from the stored fields and says where it breaks first.
 	VerifyRun(context.Context, *VerifyRunRequest) (*VerifyRunResponse, error)
 	mustEmbedUnimplementedRunServiceServer()
@@ -447,6 +512,12 @@ func (UnimplementedRunServiceServer) ListSnapshots(context.Context, *ListSnapsho
 func (UnimplementedRunServiceServer) ResumeRun(context.Context, *ResumeRunRequest) (*ResumeRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResumeRun not implemented")
 }
+func (UnimplementedRunServiceServer) ReplayRun(context.Context, *ReplayRunRequest) (*ReplayRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplayRun not implemented")
+}
+func (UnimplementedRunServiceServer) ForkRun(context.Context, *ForkRunRequest) (*ForkRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ForkRun not implemented")
+}
 func (UnimplementedRunServiceServer) CompleteRun(context.Context, *CompleteRunRequest) (*CompleteRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CompleteRun not implemented")
 }
@@ -455,6 +526,9 @@ func (UnimplementedRunServiceServer) GetOutput(context.Context, *GetOutputReques
 }
 func (UnimplementedRunServiceServer) SearchEvents(context.Context, *SearchEventsRequest) (*SearchEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SearchEvents not implemented")
+}
+func (UnimplementedRunServiceServer) GetStatistics(context.Context, *GetStatisticsRequest) (*GetStatisticsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetStatistics not implemented")
 }
 func (UnimplementedRunServiceServer) VerifyRun(context.Context, *VerifyRunRequest) (*VerifyRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyRun not implemented")
@@ -696,6 +770,42 @@ func _RunService_ResumeRun_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_ReplayRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).ReplayRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_ReplayRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).ReplayRun(ctx, req.(*ReplayRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RunService_ForkRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForkRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).ForkRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_ForkRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).ForkRun(ctx, req.(*ForkRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_CompleteRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CompleteRunRequest)
 	if err := dec(in); err != nil {
@@ -746,6 +856,24 @@ func _RunService_SearchEvents_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(RunServiceServer).SearchEvents(ctx, req.(*SearchEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RunService_GetStatistics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetStatisticsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).GetStatistics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_GetStatistics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).GetStatistics(ctx, req.(*GetStatisticsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -820,6 +948,14 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _RunService_ResumeRun_Handler,
 		},
 		{
+			MethodName: "ReplayRun",
+			Handler:    _RunService_ReplayRun_Handler,
+		},
+		{
+			MethodName: "ForkRun",
+			Handler:    _RunService_ForkRun_Handler,
+		},
+		{
 			MethodName: "CompleteRun",
 			Handler:    _RunService_CompleteRun_Handler,
 		},
@@ -830,6 +966,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SearchEvents",
 			Handler:    _RunService_SearchEvents_Handler,
+		},
+		{
+			MethodName: "GetStatistics",
+			Handler:    _RunService_GetStatistics_Handler,
 		},
 		{
 			MethodName: "VerifyRun",

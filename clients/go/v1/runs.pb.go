@@ -131,7 +131,10 @@ type Run struct {
 	// How the run ended; unspecified while it is open.
 	Outcome Outcome `protobuf:"varint,18,opt,name=outcome,proto3,enum=runstore.v1.Outcome" json:"outcome,omitempty"`
 	// SHA-256 (32 bytes) of the last event; of the run's birth record while there is none.
-	LastHash      []byte `protobuf:"bytes,19,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
+	LastHash []byte `protobuf:"bytes,19,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
+	// Of a fork: where it left the other run. They have all events up to there in common; usage counts
+	// the fork's own.
+	ForkBase      *ForkBase `protobuf:"bytes,20,opt,name=fork_base,json=forkBase,proto3" json:"fork_base,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,6 +298,13 @@ func (x *Run) GetOutcome() Outcome {
 func (x *Run) GetLastHash() []byte {
 	if x != nil {
 		return x.LastHash
+	}
+	return nil
+}
+
+func (x *Run) GetForkBase() *ForkBase {
+	if x != nil {
+		return x.ForkBase
 	}
 	return nil
 }
@@ -468,11 +478,66 @@ func (x *ConfigRef) GetLabel() string {
 	return ""
 }
 
+// ForkBase is where a fork left another run.
+type ForkBase struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other run.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The last seq they have in common.
+	Seq           int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkBase) Reset() {
+	*x = ForkBase{}
+	mi := &file_runstore_v1_runs_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkBase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkBase) ProtoMessage() {}
+
+func (x *ForkBase) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_runs_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkBase.ProtoReflect.Descriptor instead.
+func (*ForkBase) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_runs_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ForkBase) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ForkBase) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
 var File_runstore_v1_runs_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_runs_proto_rawDesc = "" +
 	"\n" +
-	"\x16runstore/v1/runs.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\"\xd0\x06\n" +
+	"\x16runstore/v1/runs.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\"\x84\a\n" +
 	"\x03Run\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x17\n" +
@@ -496,7 +561,8 @@ const file_runstore_v1_runs_proto_rawDesc = "" +
 	"updated_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12=\n" +
 	"\fcompleted_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x12.\n" +
 	"\aoutcome\x18\x12 \x01(\x0e2\x14.runstore.v1.OutcomeR\aoutcome\x12\x1b\n" +
-	"\tlast_hash\x18\x13 \x01(\fR\blastHash\x1a9\n" +
+	"\tlast_hash\x18\x13 \x01(\fR\blastHash\x122\n" +
+	"\tfork_base\x18\x14 \x01(\v2\x15.runstore.v1.ForkBaseR\bforkBase\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +
@@ -511,7 +577,10 @@ const file_runstore_v1_runs_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x03R\aversion\x12\x16\n" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x14\n" +
-	"\x05label\x18\x05 \x01(\tR\x05label*\xba\x01\n" +
+	"\x05label\x18\x05 \x01(\tR\x05label\"3\n" +
+	"\bForkBase\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x03R\x03seq*\xba\x01\n" +
 	"\tRunStatus\x12\x1a\n" +
 	"\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12RUN_STATUS_RUNNING\x10\x01\x12\x15\n" +
@@ -534,34 +603,36 @@ func file_runstore_v1_runs_proto_rawDescGZIP() []byte {
 }
 
 var file_runstore_v1_runs_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_runstore_v1_runs_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_runstore_v1_runs_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_runstore_v1_runs_proto_goTypes = []any{
 	(RunStatus)(0),                // 0: runstore.v1.RunStatus
 	(*Run)(nil),                   // 1: runstore.v1.Run
 	(*ExternalRef)(nil),           // 2: runstore.v1.ExternalRef
 	(*ConfigRef)(nil),             // 3: runstore.v1.ConfigRef
-	nil,                           // 4: runstore.v1.Run.LabelsEntry
-	(*Payload)(nil),               // 5: runstore.v1.Payload
-	(*Usage)(nil),                 // 6: runstore.v1.Usage
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(Outcome)(0),                  // 8: runstore.v1.Outcome
+	(*ForkBase)(nil),              // 4: runstore.v1.ForkBase
+	nil,                           // 5: runstore.v1.Run.LabelsEntry
+	(*Payload)(nil),               // 6: runstore.v1.Payload
+	(*Usage)(nil),                 // 7: runstore.v1.Usage
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(Outcome)(0),                  // 9: runstore.v1.Outcome
 }
 var file_runstore_v1_runs_proto_depIdxs = []int32{
-	5,  // 0: runstore.v1.Run.plan:type_name -> runstore.v1.Payload
+	6,  // 0: runstore.v1.Run.plan:type_name -> runstore.v1.Payload
 	2,  // 1: runstore.v1.Run.external_ref:type_name -> runstore.v1.ExternalRef
 	3,  // 2: runstore.v1.Run.config_refs:type_name -> runstore.v1.ConfigRef
-	4,  // 3: runstore.v1.Run.labels:type_name -> runstore.v1.Run.LabelsEntry
+	5,  // 3: runstore.v1.Run.labels:type_name -> runstore.v1.Run.LabelsEntry
 	0,  // 4: runstore.v1.Run.status:type_name -> runstore.v1.RunStatus
-	6,  // 5: runstore.v1.Run.usage:type_name -> runstore.v1.Usage
-	7,  // 6: runstore.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	7,  // 7: runstore.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
-	7,  // 8: runstore.v1.Run.completed_at:type_name -> google.protobuf.Timestamp
-	8,  // 9: runstore.v1.Run.outcome:type_name -> runstore.v1.Outcome
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	7,  // 5: runstore.v1.Run.usage:type_name -> runstore.v1.Usage
+	8,  // 6: runstore.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	8,  // 7: runstore.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
+	8,  // 8: runstore.v1.Run.completed_at:type_name -> google.protobuf.Timestamp
+	9,  // 9: runstore.v1.Run.outcome:type_name -> runstore.v1.Outcome
+	4,  // 10: runstore.v1.Run.fork_base:type_name -> runstore.v1.ForkBase
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_runs_proto_init() }
@@ -578,7 +649,7 @@ func file_runstore_v1_runs_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_runs_proto_rawDesc), len(file_runstore_v1_runs_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

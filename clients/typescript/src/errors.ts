@@ -32,6 +32,8 @@
  *     ├── RangeBeyondEnd           bytes the artifact does not have
  *     ├── ArtifactIsLink           its bytes are elsewhere: see `url`
  *     ├── SearchBehind             what is awaited is not searchable yet
+ *     ├── SeqAhead                 the run has not come to this seq
+ *     ├── StatisticsBehind         what is awaited is not counted yet
  *     ├── Overloaded               the client has retried
  *     ├── Internal                 a defect of the service
  *     └── ProtocolError            the server broke its own contract
@@ -179,6 +181,15 @@ export class SearchBehind extends RunstoreError {
   }
 }
 
+export class SeqAhead extends RunstoreError {}
+
+export class StatisticsBehind extends RunstoreError {
+  /** The position up to which the feed is counted. */
+  get countedPosition(): number {
+    return this.number("counted_position");
+  }
+}
+
 export class Overloaded extends RunstoreError {}
 export class Internal extends RunstoreError {}
 
@@ -220,6 +231,8 @@ export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
   RANGE_BEYOND_END: RangeBeyondEnd,
   ARTIFACT_IS_LINK: ArtifactIsLink,
   SEARCH_BEHIND: SearchBehind,
+  SEQ_AHEAD: SeqAhead,
+  STATISTICS_BEHIND: StatisticsBehind,
   OVERLOADED: Overloaded,
   STORAGE_UNAVAILABLE: StorageUnavailable,
   SERVER_DRAINING: ServerDraining,

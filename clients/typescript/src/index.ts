@@ -51,6 +51,7 @@ export type {
   ConfigFilter,
   ConfigRef,
   ExternalRef,
+  ForkBase,
   NewConfigRef,
   NewRun,
   RunInfo,

@@ -76,6 +76,12 @@ export interface NewRun {
   readonly completion?: Completion;
 }
 
+/** Where a fork left another run: they have all events up to `seq` in common. */
+export interface ForkBase {
+  readonly runId: string;
+  readonly seq: number;
+}
+
 /** A run as it stands; lists leave `plan` out. */
 export interface RunInfo {
   readonly project: string;
@@ -97,6 +103,7 @@ export interface RunInfo {
   readonly createdAt: Instant;
   readonly updatedAt: Instant;
   readonly completedAt: Instant | undefined;
+  readonly forkBase: ForkBase | undefined;
 }
 
 /** Which runs to list; conditions are joined by AND. */
@@ -177,7 +184,7 @@ export function listRequest(
 }
 
 export function runValue(message: RunMessage): RunInfo {
-  const { externalRef: ref } = message;
+  const { externalRef: ref, forkBase: base } = message;
   return {
     project: message.project,
     runId: message.runId,
@@ -208,6 +215,7 @@ export function runValue(message: RunMessage): RunInfo {
     createdAt: instantOf(message.createdAt),
     updatedAt: instantOf(message.updatedAt),
     completedAt: optionalInstant(message.completedAt),
+    forkBase: base && { runId: base.runId, seq: safeNumber(base.seq) },
   };
 }
 

@@ -376,7 +376,7 @@ func (r *runner) search(ctx context.Context, a *arguments) (any, error) {
 		options.NoWait = options.Wait == 0
 	}
 	var hits []any
-	for hit, err := range r.client.Search(ctx, a.Query, options) {
+	for hit, err := range r.client.SearchEvents(ctx, a.Query, options) {
 		if err != nil {
 			return nil, err
 		}

@@ -20,13 +20,15 @@ import type { SearchEventsRequestSchema, SearchEventsResponseSchema } from "./se
 import { file_runstore_v1_search } from "./search_pb.js";
 import type { Snapshot, TaskWrite } from "./snapshots_pb.js";
 import { file_runstore_v1_snapshots } from "./snapshots_pb.js";
+import type { GetStatisticsRequestSchema, GetStatisticsResponseSchema } from "./statistics_pb.js";
+import { file_runstore_v1_statistics } from "./statistics_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file runstore/v1/run_service.proto.
  */
 export const file_runstore_v1_run_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ydW5zdG9yZS92MS9ydW5fc2VydmljZS5wcm90bxILcnVuc3RvcmUudjEikAMKDlNhdmVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRI3CgZsYWJlbHMYCiADKAsyJy5ydW5zdG9yZS52MS5TYXZlUnVuUmVxdWVzdC5MYWJlbHNFbnRyeRIrCgpjb21wbGV0aW9uGAsgASgLMhcucnVuc3RvcmUudjEuQ29tcGxldGlvbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqsBCgpDb21wbGV0aW9uEiUKB291dGNvbWUYASABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEiIKBmV2ZW50cxgCIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EiMKBm91dHB1dBgDIAEoCzITLnJ1bnN0b3JlLnYxLk91dHB1dBItCg5maW5hbF9zbmFwc2hvdBgEIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90IkYKD1NhdmVSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIjAKDUdldFJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkiLwoOR2V0UnVuUmVzcG9uc2USHQoDcnVuGAEgASgLMhAucnVuc3RvcmUudjEuUnVuIoYDCglSdW5GaWx0ZXISKAoIc3RhdHVzZXMYASADKA4yFi5ydW5zdG9yZS52MS5SdW5TdGF0dXMSDAoEdGFncxgCIAMoCRIyCgZsYWJlbHMYAyADKAsyIi5ydW5zdG9yZS52MS5SdW5GaWx0ZXIuTGFiZWxzRW50cnkSNQoRY3JlYXRlZF9mcm9tX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE2NyZWF0ZWRfYmVmb3JlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3BsYW5faWQYBiABKAkSDQoFbW9kZWwYByABKAkSDAoEdG9vbBgIIAEoCRIVCg1wYXJlbnRfcnVuX2lkGAkgASgJEikKBmNvbmZpZxgKIAEoCzIZLnJ1bnN0b3JlLnYxLkNvbmZpZ0ZpbHRlchotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIksKDENvbmZpZ0ZpbHRlchIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHdmVyc2lvbhgDIAEoAxIOCgZkaWdlc3QYBCABKAkilwEKD0xpc3RSdW5zUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEiYKBmZpbHRlchgCIAEoCzIWLnJ1bnN0b3JlLnYxLlJ1bkZpbHRlchIkCgVvcmRlchgDIAEoDjIVLnJ1bnN0b3JlLnYxLlJ1bk9yZGVyEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJIksKEExpc3RSdW5zUmVzcG9uc2USHgoEcnVucxgBIAMoCzIQLnJ1bnN0b3JlLnYxLlJ1bhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkisAEKEkFwcGVuZEV2ZW50UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIhCgVldmVudBgDIAEoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhkKDGV4cGVjdGVkX3NlcRgEIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgFIAEoA0gBiAEBQg8KDV9leHBlY3RlZF9zZXFCDwoNX3dyaXRlcl9lcG9jaCKJAQoTQXBwZW5kRXZlbnRSZXNwb25zZRILCgNzZXEYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYAyABKAwSFAoMZGVkdXBsaWNhdGVkGAQgASgIEhAKCGV2ZW50X2lkGAUgASgJIrIBChNBcHBlbmRFdmVudHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEiIKBmV2ZW50cxgDIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhkKDGV4cGVjdGVkX3NlcRgEIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgFIAEoA0gBiAEBQg8KDV9leHBlY3RlZF9zZXFCDwoNX3dyaXRlcl9lcG9jaCJeChRBcHBlbmRFdmVudHNSZXNwb25zZRIwCgZldmVudHMYASADKAsyIC5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlc3BvbnNlEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJjChhBcHBlbmRFdmVudFN0cmVhbVJlcXVlc3QSFgoOY29ycmVsYXRpb25faWQYASABKAkSLwoGYXBwZW5kGAIgASgLMh8ucnVuc3RvcmUudjEuQXBwZW5kRXZlbnRSZXF1ZXN0IpgBChlBcHBlbmRFdmVudFN0cmVhbVJlc3BvbnNlEhYKDmNvcnJlbGF0aW9uX2lkGAEgASgJEjQKCGFwcGVuZGVkGAIgASgLMiAucnVuc3RvcmUudjEuQXBwZW5kRXZlbnRSZXNwb25zZUgAEiMKBWVycm9yGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIICgZyZXN1bHQigwEKEUxpc3RFdmVudHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhAKCGZyb21fc2VxGAMgASgDEhEKCXBhZ2Vfc2l6ZRgEIAEoBRIoCgZmaWx0ZXIYBSABKAsyGC5ydW5zdG9yZS52MS5FdmVudEZpbHRlciJhChJMaXN0RXZlbnRzUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSFQoNbmV4dF9mcm9tX3NlcRgCIAEoAxIQCghsYXN0X3NlcRgDIAEoAyLPAQoTU3RyZWFtRXZlbnRzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghmcm9tX3NlcRgDIAEoAxIoCgZmaWx0ZXIYBCABKAsyGC5ydW5zdG9yZS52MS5FdmVudEZpbHRlchIOCgZmb2xsb3cYBSABKAgSFAoMd2FpdF9mb3JfcnVuGAYgASgIEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLSAQoUU3RyZWFtRXZlbnRzUmVzcG9uc2USKQoGZXZlbnRzGAEgASgLMhcucnVuc3RvcmUudjEuRXZlbnRCYXRjaEgAEioKCWNhdWdodF91cBgCIAEoCzIVLnJ1bnN0b3JlLnYxLkNhdWdodFVwSAASKwoJaGVhcnRiZWF0GAMgASgLMhYucnVuc3RvcmUudjEuSGVhcnRiZWF0SAASKwoKZW5kX29mX3J1bhgEIAEoCzIVLnJ1bnN0b3JlLnYxLkVuZE9mUnVuSABCCQoHbWVzc2FnZSIwCgpFdmVudEJhdGNoEiIKBmV2ZW50cxgBIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50IhwKCENhdWdodFVwEhAKCGxhc3Rfc2VxGAEgASgDIh0KCUhlYXJ0YmVhdBIQCghsYXN0X3NlcRgBIAEoAyJDCghFbmRPZlJ1bhIQCghsYXN0X3NlcRgBIAEoAxIlCgdvdXRjb21lGAIgASgOMhQucnVuc3RvcmUudjEuT3V0Y29tZSKbAgoSUHV0U25hcHNob3RSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEicKCHNuYXBzaG90GAMgASgLMhUucnVuc3RvcmUudjEuU25hcHNob3QSIgoGZXZlbnRzGAQgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSKwoLdGFza193cml0ZXMYBSADKAsyFi5ydW5zdG9yZS52MS5UYXNrV3JpdGUSGQoMZXhwZWN0ZWRfc2VxGAYgASgDSACIAQESGQoMd3JpdGVyX2Vwb2NoGAcgASgDSAGIAQESEgoKcmVxdWVzdF9pZBgIIAEoCUIPCg1fZXhwZWN0ZWRfc2VxQg8KDV93cml0ZXJfZXBvY2gipQEKE1B1dFNuYXBzaG90UmVzcG9uc2USEwoLc25hcHNob3RfaWQYASABKAkSCwoDc2VxGAIgASgDEhQKDGNvbnRlbnRfaGFzaBgDIAEoDBIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsYXN0X3NlcRgFIAEoAxIUCgxkZWR1cGxpY2F0ZWQYBiABKAgingEKFFB1dFRhc2tXcml0ZXNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRImCgZ3cml0ZXMYBCADKAsyFi5ydW5zdG9yZS52MS5UYXNrV3JpdGUSGQoMd3JpdGVyX2Vwb2NoGAUgASgDSACIAQFCDwoNX3dyaXRlcl9lcG9jaCItChVQdXRUYXNrV3JpdGVzUmVzcG9uc2USFAoMZGVkdXBsaWNhdGVkGAEgASgIIpgBChJHZXRTbmFwc2hvdFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEQoJbmFtZXNwYWNlGAMgASgJEhUKC3NuYXBzaG90X2lkGAQgASgJSAASGQoPcGxhbl92ZXJzaW9uX2lkGAUgASgJSAASEAoGYXRfc2VxGAYgASgDSABCCgoIc2VsZWN0b3IiawoTR2V0U25hcHNob3RSZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90EisKC3Rhc2tfd3JpdGVzGAIgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlIswBChRMaXN0U25hcHNob3RzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIWCgluYW1lc3BhY2UYAyABKAlIAIgBARIOCgZiZWZvcmUYBCABKAkSJgoIbWV0YWRhdGEYBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg0KBWxpbWl0GAYgASgFEhIKCnBhZ2VfdG9rZW4YByABKAkSEgoKd2l0aF9wYXJ0cxgIIAEoCEIMCgpfbmFtZXNwYWNlIloKFUxpc3RTbmFwc2hvdHNSZXNwb25zZRIoCglzbmFwc2hvdHMYASADKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifAoQUmVzdW1lUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCRINCgVhY3RvchgFIAEoCRIRCglwYWdlX3NpemUYBiABKAUiiQIKEVJlc3VtZVJ1blJlc3BvbnNlEh0KA3J1bhgBIAEoCzIQLnJ1bnN0b3JlLnYxLlJ1bhIUCgx3cml0ZXJfZXBvY2gYAiABKAMSJwoIc25hcHNob3QYAyABKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIYChBwZW5kaW5nX25vZGVfaWRzGAQgAygJEisKC3Rhc2tfd3JpdGVzGAUgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlEiIKBmV2ZW50cxgGIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhUKDW5leHRfZnJvbV9zZXEYByABKAMSFAoMZGVkdXBsaWNhdGVkGAggASgIIqwCChJDb21wbGV0ZVJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSJQoHb3V0Y29tZRgDIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUSIgoGZXZlbnRzGAQgAygLMhIucnVuc3RvcmUudjEuRXZlbnQSIwoGb3V0cHV0GAUgASgLMhMucnVuc3RvcmUudjEuT3V0cHV0Ei0KDmZpbmFsX3NuYXBzaG90GAYgASgLMhUucnVuc3RvcmUudjEuU25hcHNob3QSGQoMZXhwZWN0ZWRfc2VxGAcgASgDSACIAQESGQoMd3JpdGVyX2Vwb2NoGAggASgDSAGIAQFCDwoNX2V4cGVjdGVkX3NlcUIPCg1fd3JpdGVyX2Vwb2NoIqQBChNDb21wbGV0ZVJ1blJlc3BvbnNlEiYKBnN0YXR1cxgBIAEoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxILCgNzZXEYAiABKAMSEAoIcmV2aXNpb24YAyABKAUSMAoMY29tcGxldGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxkZWR1cGxpY2F0ZWQYBSABKAgiRQoQR2V0T3V0cHV0UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBSI4ChFHZXRPdXRwdXRSZXNwb25zZRIjCgZvdXRwdXQYASABKAsyEy5ydW5zdG9yZS52MS5PdXRwdXQiWQoQVmVyaWZ5UnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghmcm9tX3NlcRgDIAEoAxISCgptYXhfZXZlbnRzGAQgASgFIioKCkNoYWluQnJlYWsSCwoDc2VxGAEgASgDEg8KB3Byb2JsZW0YAiABKAkipwEKEVZlcmlmeVJ1blJlc3BvbnNlEhAKCHZlcmlmaWVkGAEgASgIEhYKDmNoZWNrZWRfZXZlbnRzGAIgASgDEhAKCGxhc3Rfc2VxGAMgASgDEhEKCWxhc3RfaGFzaBgEIAEoDBIsCgtmaXJzdF9icmVhaxgFIAEoCzIXLnJ1bnN0b3JlLnYxLkNoYWluQnJlYWsSFQoNbmV4dF9mcm9tX3NlcRgGIAEoAypcCghSdW5PcmRlchIZChVSVU5fT1JERVJfVU5TUEVDSUZJRUQQABIaChZSVU5fT1JERVJfQ1JFQVRFRF9ERVNDEAESGQoVUlVOX09SREVSX0NSRUFURURfQVNDEAIy8goKClJ1blNlcnZpY2USRAoHU2F2ZVJ1bhIbLnJ1bnN0b3JlLnYxLlNhdmVSdW5SZXF1ZXN0GhwucnVuc3RvcmUudjEuU2F2ZVJ1blJlc3BvbnNlEkEKBkdldFJ1bhIaLnJ1bnN0b3JlLnYxLkdldFJ1blJlcXVlc3QaGy5ydW5zdG9yZS52MS5HZXRSdW5SZXNwb25zZRJHCghMaXN0UnVucxIcLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVxdWVzdBodLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVzcG9uc2USUAoLQXBwZW5kRXZlbnQSHy5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlcXVlc3QaIC5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlc3BvbnNlElMKDEFwcGVuZEV2ZW50cxIgLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50c1JlcXVlc3QaIS5ydW5zdG9yZS52MS5BcHBlbmRFdmVudHNSZXNwb25zZRJmChFBcHBlbmRFdmVudFN0cmVhbRIlLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVxdWVzdBomLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVzcG9uc2UoATABEk0KCkxpc3RFdmVudHMSHi5ydW5zdG9yZS52MS5MaXN0RXZlbnRzUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkxpc3RFdmVudHNSZXNwb25zZRJVCgxTdHJlYW1FdmVudHMSIC5ydW5zdG9yZS52MS5TdHJlYW1FdmVudHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuU3RyZWFtRXZlbnRzUmVzcG9uc2UwARJQCgtQdXRTbmFwc2hvdBIfLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVxdWVzdBogLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVzcG9uc2USVgoNUHV0VGFza1dyaXRlcxIhLnJ1bnN0b3JlLnYxLlB1dFRhc2tXcml0ZXNSZXF1ZXN0GiIucnVuc3RvcmUudjEuUHV0VGFza1dyaXRlc1Jlc3BvbnNlElAKC0dldFNuYXBzaG90Eh8ucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXF1ZXN0GiAucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXNwb25zZRJWCg1MaXN0U25hcHNob3RzEiEucnVuc3RvcmUudjEuTGlzdFNuYXBzaG90c1JlcXVlc3QaIi5ydW5zdG9yZS52MS5MaXN0U25hcHNob3RzUmVzcG9uc2USSgoJUmVzdW1lUnVuEh0ucnVuc3RvcmUudjEuUmVzdW1lUnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlJlc3VtZVJ1blJlc3BvbnNlElAKC0NvbXBsZXRlUnVuEh8ucnVuc3RvcmUudjEuQ29tcGxldGVSdW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuQ29tcGxldGVSdW5SZXNwb25zZRJKCglHZXRPdXRwdXQSHS5ydW5zdG9yZS52MS5HZXRPdXRwdXRSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuR2V0T3V0cHV0UmVzcG9uc2USUwoMU2VhcmNoRXZlbnRzEiAucnVuc3RvcmUudjEuU2VhcmNoRXZlbnRzUmVxdWVzdBohLnJ1bnN0b3JlLnYxLlNlYXJjaEV2ZW50c1Jlc3BvbnNlEkoKCVZlcmlmeVJ1bhIdLnJ1bnN0b3JlLnYxLlZlcmlmeVJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5WZXJpZnlSdW5SZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads, file_runstore_v1_runs, file_runstore_v1_search, file_runstore_v1_snapshots]);
+  fileDesc("Ch1ydW5zdG9yZS92MS9ydW5fc2VydmljZS5wcm90bxILcnVuc3RvcmUudjEikAMKDlNhdmVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRI3CgZsYWJlbHMYCiADKAsyJy5ydW5zdG9yZS52MS5TYXZlUnVuUmVxdWVzdC5MYWJlbHNFbnRyeRIrCgpjb21wbGV0aW9uGAsgASgLMhcucnVuc3RvcmUudjEuQ29tcGxldGlvbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqsBCgpDb21wbGV0aW9uEiUKB291dGNvbWUYASABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEiIKBmV2ZW50cxgCIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EiMKBm91dHB1dBgDIAEoCzITLnJ1bnN0b3JlLnYxLk91dHB1dBItCg5maW5hbF9zbmFwc2hvdBgEIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90IkYKD1NhdmVSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIjAKDUdldFJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkiLwoOR2V0UnVuUmVzcG9uc2USHQoDcnVuGAEgASgLMhAucnVuc3RvcmUudjEuUnVuItMFCglSdW5GaWx0ZXISKAoIc3RhdHVzZXMYASADKA4yFi5ydW5zdG9yZS52MS5SdW5TdGF0dXMSDAoEdGFncxgCIAMoCRIyCgZsYWJlbHMYAyADKAsyIi5ydW5zdG9yZS52MS5SdW5GaWx0ZXIuTGFiZWxzRW50cnkSNQoRY3JlYXRlZF9mcm9tX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE2NyZWF0ZWRfYmVmb3JlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3BsYW5faWQYBiABKAkSDQoFbW9kZWwYByABKAkSDAoEdG9vbBgIIAEoCRIVCg1wYXJlbnRfcnVuX2lkGAkgASgJEikKBmNvbmZpZxgKIAEoCzIZLnJ1bnN0b3JlLnYxLkNvbmZpZ0ZpbHRlchIQCghhbnlfdGFncxgLIAMoCRITCgtyb290X3J1bl9pZBgMIAEoCRItCghleHRlcm5hbBgNIAEoCzIbLnJ1bnN0b3JlLnYxLkV4dGVybmFsRmlsdGVyEjUKEXVwZGF0ZWRfZnJvbV90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI3ChN1cGRhdGVkX2JlZm9yZV90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI3ChNjb21wbGV0ZWRfZnJvbV90aW1lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI5ChVjb21wbGV0ZWRfYmVmb3JlX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW9iamVjdGl2ZRgSIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIiwKDkV4dGVybmFsRmlsdGVyEg4KBnN5c3RlbRgBIAEoCRIKCgJpZBgCIAEoCSJLCgxDb25maWdGaWx0ZXISDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAMSDgoGZGlnZXN0GAQgASgJIpcBCg9MaXN0UnVuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRImCgZmaWx0ZXIYAiABKAsyFi5ydW5zdG9yZS52MS5SdW5GaWx0ZXISJAoFb3JkZXIYAyABKA4yFS5ydW5zdG9yZS52MS5SdW5PcmRlchIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJLChBMaXN0UnVuc1Jlc3BvbnNlEh4KBHJ1bnMYASADKAsyEC5ydW5zdG9yZS52MS5SdW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIrABChJBcHBlbmRFdmVudFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSIQoFZXZlbnQYAyABKAsyEi5ydW5zdG9yZS52MS5FdmVudBIZCgxleHBlY3RlZF9zZXEYBCABKANIAIgBARIZCgx3cml0ZXJfZXBvY2gYBSABKANIAYgBAUIPCg1fZXhwZWN0ZWRfc2VxQg8KDV93cml0ZXJfZXBvY2giiQEKE0FwcGVuZEV2ZW50UmVzcG9uc2USCwoDc2VxGAEgASgDEi8KC3JlY29yZGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAMgASgMEhQKDGRlZHVwbGljYXRlZBgEIAEoCBIQCghldmVudF9pZBgFIAEoCSKyAQoTQXBwZW5kRXZlbnRzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIiCgZldmVudHMYAyADKAsyEi5ydW5zdG9yZS52MS5FdmVudBIZCgxleHBlY3RlZF9zZXEYBCABKANIAIgBARIZCgx3cml0ZXJfZXBvY2gYBSABKANIAYgBAUIPCg1fZXhwZWN0ZWRfc2VxQg8KDV93cml0ZXJfZXBvY2giXgoUQXBwZW5kRXZlbnRzUmVzcG9uc2USMAoGZXZlbnRzGAEgAygLMiAucnVuc3RvcmUudjEuQXBwZW5kRXZlbnRSZXNwb25zZRIUCgxkZWR1cGxpY2F0ZWQYAiABKAgiYwoYQXBwZW5kRXZlbnRTdHJlYW1SZXF1ZXN0EhYKDmNvcnJlbGF0aW9uX2lkGAEgASgJEi8KBmFwcGVuZBgCIAEoCzIfLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50UmVxdWVzdCKYAQoZQXBwZW5kRXZlbnRTdHJlYW1SZXNwb25zZRIWCg5jb3JyZWxhdGlvbl9pZBgBIAEoCRI0CghhcHBlbmRlZBgCIAEoCzIgLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50UmVzcG9uc2VIABIjCgVlcnJvchgDIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCCAoGcmVzdWx0IoMBChFMaXN0RXZlbnRzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghmcm9tX3NlcRgDIAEoAxIRCglwYWdlX3NpemUYBCABKAUSKAoGZmlsdGVyGAUgASgLMhgucnVuc3RvcmUudjEuRXZlbnRGaWx0ZXIiYQoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhUKDW5leHRfZnJvbV9zZXEYAiABKAMSEAoIbGFzdF9zZXEYAyABKAMizwEKE1N0cmVhbUV2ZW50c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEAoIZnJvbV9zZXEYAyABKAMSKAoGZmlsdGVyGAQgASgLMhgucnVuc3RvcmUudjEuRXZlbnRGaWx0ZXISDgoGZm9sbG93GAUgASgIEhQKDHdhaXRfZm9yX3J1bhgGIAEoCBI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i0gEKFFN0cmVhbUV2ZW50c1Jlc3BvbnNlEikKBmV2ZW50cxgBIAEoCzIXLnJ1bnN0b3JlLnYxLkV2ZW50QmF0Y2hIABIqCgljYXVnaHRfdXAYAiABKAsyFS5ydW5zdG9yZS52MS5DYXVnaHRVcEgAEisKCWhlYXJ0YmVhdBgDIAEoCzIWLnJ1bnN0b3JlLnYxLkhlYXJ0YmVhdEgAEisKCmVuZF9vZl9ydW4YBCABKAsyFS5ydW5zdG9yZS52MS5FbmRPZlJ1bkgAQgkKB21lc3NhZ2UiMAoKRXZlbnRCYXRjaBIiCgZldmVudHMYASADKAsyEi5ydW5zdG9yZS52MS5FdmVudCIcCghDYXVnaHRVcBIQCghsYXN0X3NlcRgBIAEoAyIdCglIZWFydGJlYXQSEAoIbGFzdF9zZXEYASABKAMiQwoIRW5kT2ZSdW4SEAoIbGFzdF9zZXEYASABKAMSJQoHb3V0Y29tZRgCIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUimwIKElB1dFNuYXBzaG90UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRInCghzbmFwc2hvdBgDIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90EiIKBmV2ZW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EisKC3Rhc2tfd3JpdGVzGAUgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlEhkKDGV4cGVjdGVkX3NlcRgGIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgHIAEoA0gBiAEBEhIKCnJlcXVlc3RfaWQYCCABKAlCDwoNX2V4cGVjdGVkX3NlcUIPCg1fd3JpdGVyX2Vwb2NoIqUBChNQdXRTbmFwc2hvdFJlc3BvbnNlEhMKC3NuYXBzaG90X2lkGAEgASgJEgsKA3NlcRgCIAEoAxIUCgxjb250ZW50X2hhc2gYAyABKAwSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbGFzdF9zZXEYBSABKAMSFAoMZGVkdXBsaWNhdGVkGAYgASgIIp4BChRQdXRUYXNrV3JpdGVzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSJgoGd3JpdGVzGAQgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlEhkKDHdyaXRlcl9lcG9jaBgFIAEoA0gAiAEBQg8KDV93cml0ZXJfZXBvY2giLQoVUHV0VGFza1dyaXRlc1Jlc3BvbnNlEhQKDGRlZHVwbGljYXRlZBgBIAEoCCKYAQoSR2V0U25hcHNob3RSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIVCgtzbmFwc2hvdF9pZBgEIAEoCUgAEhkKD3BsYW5fdmVyc2lvbl9pZBgFIAEoCUgAEhAKBmF0X3NlcRgGIAEoA0gAQgoKCHNlbGVjdG9yImsKE0dldFNuYXBzaG90UmVzcG9uc2USJwoIc25hcHNob3QYASABKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIrCgt0YXNrX3dyaXRlcxgCIAMoCzIWLnJ1bnN0b3JlLnYxLlRhc2tXcml0ZSLMAQoUTGlzdFNuYXBzaG90c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSFgoJbmFtZXNwYWNlGAMgASgJSACIAQESDgoGYmVmb3JlGAQgASgJEiYKCG1ldGFkYXRhGAUgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBINCgVsaW1pdBgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJEhIKCndpdGhfcGFydHMYCCABKAhCDAoKX25hbWVzcGFjZSJaChVMaXN0U25hcHNob3RzUmVzcG9uc2USKAoJc25hcHNob3RzGAEgAygLMhUucnVuc3RvcmUudjEuU25hcHNob3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInwKEFJlc3VtZVJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEQoJbmFtZXNwYWNlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSDQoFYWN0b3IYBSABKAkSEQoJcGFnZV9zaXplGAYgASgFIokCChFSZXN1bWVSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMd3JpdGVyX2Vwb2NoGAIgASgDEicKCHNuYXBzaG90GAMgASgLMhUucnVuc3RvcmUudjEuU25hcHNob3QSGAoQcGVuZGluZ19ub2RlX2lkcxgEIAMoCRIrCgt0YXNrX3dyaXRlcxgFIAMoCzIWLnJ1bnN0b3JlLnYxLlRhc2tXcml0ZRIiCgZldmVudHMYBiADKAsyEi5ydW5zdG9yZS52MS5FdmVudBIVCg1uZXh0X2Zyb21fc2VxGAcgASgDEhQKDGRlZHVwbGljYXRlZBgIIAEoCCKsAgoSQ29tcGxldGVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEiUKB291dGNvbWUYAyABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEiIKBmV2ZW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EiMKBm91dHB1dBgFIAEoCzITLnJ1bnN0b3JlLnYxLk91dHB1dBItCg5maW5hbF9zbmFwc2hvdBgGIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90EhkKDGV4cGVjdGVkX3NlcRgHIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgIIAEoA0gBiAEBQg8KDV9leHBlY3RlZF9zZXFCDwoNX3dyaXRlcl9lcG9jaCKkAQoTQ29tcGxldGVSdW5SZXNwb25zZRImCgZzdGF0dXMYASABKA4yFi5ydW5zdG9yZS52MS5SdW5TdGF0dXMSCwoDc2VxGAIgASgDEhAKCHJldmlzaW9uGAMgASgFEjAKDGNvbXBsZXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMZGVkdXBsaWNhdGVkGAUgASgIIkUKEEdldE91dHB1dFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEAoIcmV2aXNpb24YAyABKAUiOAoRR2V0T3V0cHV0UmVzcG9uc2USIwoGb3V0cHV0GAEgASgLMhMucnVuc3RvcmUudjEuT3V0cHV0IlkKEFZlcmlmeVJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEAoIZnJvbV9zZXEYAyABKAMSEgoKbWF4X2V2ZW50cxgEIAEoBSIqCgpDaGFpbkJyZWFrEgsKA3NlcRgBIAEoAxIPCgdwcm9ibGVtGAIgASgJIqcBChFWZXJpZnlSdW5SZXNwb25zZRIQCgh2ZXJpZmllZBgBIAEoCBIWCg5jaGVja2VkX2V2ZW50cxgCIAEoAxIQCghsYXN0X3NlcRgDIAEoAxIRCglsYXN0X2hhc2gYBCABKAwSLAoLZmlyc3RfYnJlYWsYBSABKAsyFy5ydW5zdG9yZS52MS5DaGFpbkJyZWFrEhUKDW5leHRfZnJvbV9zZXEYBiABKAMieQoQUmVwbGF5UnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRITCgZhdF9zZXEYAyABKANIAIgBARIRCgluYW1lc3BhY2UYBCABKAkSEQoJcGFnZV9zaXplGAUgASgFQgkKB19hdF9zZXEi/wEKEVJlcGxheVJ1blJlc3BvbnNlEh0KA3J1bhgBIAEoCzIQLnJ1bnN0b3JlLnYxLlJ1bhIOCgZhdF9zZXEYAiABKAMSJwoIc25hcHNob3QYAyABKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIrCgt0YXNrX3dyaXRlcxgEIAMoCzIWLnJ1bnN0b3JlLnYxLlRhc2tXcml0ZRIiCgZldmVudHMYBSADKAsyEi5ydW5zdG9yZS52MS5FdmVudBIVCg1uZXh0X2Zyb21fc2VxGAYgASgDEioKB2NvbmZpZ3MYByADKAsyGS5ydW5zdG9yZS52MS5QaW5uZWRDb25maWciVwoMUGlubmVkQ29uZmlnEiMKA3JlZhgBIAEoCzIWLnJ1bnN0b3JlLnYxLkNvbmZpZ1JlZhIiCgRib2R5GAIgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZCKfAgoORm9ya1J1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSDgoGYXRfc2VxGAMgASgDEhMKC2ZvcmtfcnVuX2lkGAQgASgJEhYKCW9iamVjdGl2ZRgFIAEoCUgAiAEBEisKC2NvbmZpZ19yZWZzGAYgAygLMhYucnVuc3RvcmUudjEuQ29uZmlnUmVmEgwKBHRhZ3MYByADKAkSNwoGbGFiZWxzGAggAygLMicucnVuc3RvcmUudjEuRm9ya1J1blJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfb2JqZWN0aXZlIkYKD0ZvcmtSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIKs4BCghSdW5PcmRlchIZChVSVU5fT1JERVJfVU5TUEVDSUZJRUQQABIaChZSVU5fT1JERVJfQ1JFQVRFRF9ERVNDEAESGQoVUlVOX09SREVSX0NSRUFURURfQVNDEAISGgoWUlVOX09SREVSX1VQREFURURfREVTQxADEhkKFVJVTl9PUkRFUl9VUERBVEVEX0FTQxAEEhwKGFJVTl9PUkRFUl9DT01QTEVURURfREVTQxAFEhsKF1JVTl9PUkRFUl9DT01QTEVURURfQVNDEAYy3AwKClJ1blNlcnZpY2USRAoHU2F2ZVJ1bhIbLnJ1bnN0b3JlLnYxLlNhdmVSdW5SZXF1ZXN0GhwucnVuc3RvcmUudjEuU2F2ZVJ1blJlc3BvbnNlEkEKBkdldFJ1bhIaLnJ1bnN0b3JlLnYxLkdldFJ1blJlcXVlc3QaGy5ydW5zdG9yZS52MS5HZXRSdW5SZXNwb25zZRJHCghMaXN0UnVucxIcLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVxdWVzdBodLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVzcG9uc2USUAoLQXBwZW5kRXZlbnQSHy5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlcXVlc3QaIC5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlc3BvbnNlElMKDEFwcGVuZEV2ZW50cxIgLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50c1JlcXVlc3QaIS5ydW5zdG9yZS52MS5BcHBlbmRFdmVudHNSZXNwb25zZRJmChFBcHBlbmRFdmVudFN0cmVhbRIlLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVxdWVzdBomLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVzcG9uc2UoATABEk0KCkxpc3RFdmVudHMSHi5ydW5zdG9yZS52MS5MaXN0RXZlbnRzUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkxpc3RFdmVudHNSZXNwb25zZRJVCgxTdHJlYW1FdmVudHMSIC5ydW5zdG9yZS52MS5TdHJlYW1FdmVudHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuU3RyZWFtRXZlbnRzUmVzcG9uc2UwARJQCgtQdXRTbmFwc2hvdBIfLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVxdWVzdBogLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVzcG9uc2USVgoNUHV0VGFza1dyaXRlcxIhLnJ1bnN0b3JlLnYxLlB1dFRhc2tXcml0ZXNSZXF1ZXN0GiIucnVuc3RvcmUudjEuUHV0VGFza1dyaXRlc1Jlc3BvbnNlElAKC0dldFNuYXBzaG90Eh8ucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXF1ZXN0GiAucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXNwb25zZRJWCg1MaXN0U25hcHNob3RzEiEucnVuc3RvcmUudjEuTGlzdFNuYXBzaG90c1JlcXVlc3QaIi5ydW5zdG9yZS52MS5MaXN0U25hcHNob3RzUmVzcG9uc2USSgoJUmVzdW1lUnVuEh0ucnVuc3RvcmUudjEuUmVzdW1lUnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlJlc3VtZVJ1blJlc3BvbnNlEkoKCVJlcGxheVJ1bhIdLnJ1bnN0b3JlLnYxLlJlcGxheVJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5SZXBsYXlSdW5SZXNwb25zZRJECgdGb3JrUnVuEhsucnVuc3RvcmUudjEuRm9ya1J1blJlcXVlc3QaHC5ydW5zdG9yZS52MS5Gb3JrUnVuUmVzcG9uc2USUAoLQ29tcGxldGVSdW4SHy5ydW5zdG9yZS52MS5Db21wbGV0ZVJ1blJlcXVlc3QaIC5ydW5zdG9yZS52MS5Db21wbGV0ZVJ1blJlc3BvbnNlEkoKCUdldE91dHB1dBIdLnJ1bnN0b3JlLnYxLkdldE91dHB1dFJlcXVlc3QaHi5ydW5zdG9yZS52MS5HZXRPdXRwdXRSZXNwb25zZRJTCgxTZWFyY2hFdmVudHMSIC5ydW5zdG9yZS52MS5TZWFyY2hFdmVudHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuU2VhcmNoRXZlbnRzUmVzcG9uc2USVgoNR2V0U3RhdGlzdGljcxIhLnJ1bnN0b3JlLnYxLkdldFN0YXRpc3RpY3NSZXF1ZXN0GiIucnVuc3RvcmUudjEuR2V0U3RhdGlzdGljc1Jlc3BvbnNlEkoKCVZlcmlmeVJ1bhIdLnJ1bnN0b3JlLnYxLlZlcmlmeVJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5WZXJpZnlSdW5SZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads, file_runstore_v1_runs, file_runstore_v1_search, file_runstore_v1_snapshots, file_runstore_v1_statistics]);
 
 /**
  * SaveRunRequest is a run as it is known at birth; none of it can be changed later.
@@ -303,7 +305,8 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   planId: string;
 
   /**
-   * With an event of this model.
+   * With an event of this model. A run is found as soon as the event is committed, unless counting
+   * lags by more than 10000 writes: then, for a while, events between may go unnoticed.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string model = 7;
@@ -311,7 +314,7 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   model: string;
 
   /**
-   * With an event of this tool.
+   * With an event of this tool; found as for `model`.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string tool = 8;
@@ -332,6 +335,67 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
    * @generated from field: runstore.v1.ConfigFilter config = 10;
    */
   config?: ConfigFilter | undefined;
+
+  /**
+   * At least one of these tags.
+   * Bounds: 0..64 items, each 1..200 characters.
+   *
+   * @generated from field: repeated string any_tags = 11;
+   */
+  anyTags: string[];
+
+  /**
+   * This run, and all that were started below it: its children, and theirs.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string root_run_id = 12;
+   */
+  rootRunId: string;
+
+  /**
+   * The same execution in another system.
+   *
+   * @generated from field: runstore.v1.ExternalFilter external = 13;
+   */
+  external?: ExternalFilter | undefined;
+
+  /**
+   * Updated at or after this time.
+   *
+   * @generated from field: google.protobuf.Timestamp updated_from_time = 14;
+   */
+  updatedFromTime?: Timestamp | undefined;
+
+  /**
+   * Updated before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp updated_before_time = 15;
+   */
+  updatedBeforeTime?: Timestamp | undefined;
+
+  /**
+   * Completed at or after this time; a run that has not ended was not.
+   *
+   * @generated from field: google.protobuf.Timestamp completed_from_time = 16;
+   */
+  completedFromTime?: Timestamp | undefined;
+
+  /**
+   * Completed before this time; a run that has not ended was not.
+   *
+   * @generated from field: google.protobuf.Timestamp completed_before_time = 17;
+   */
+  completedBeforeTime?: Timestamp | undefined;
+
+  /**
+   * With these words in the first 10000 characters of the objective, as in web search: all of them;
+   * "several words" in quotes next to each other; `a or b` either; -word not. Words are compared
+   * whole, without regard to case and as they are written. A query of no words selects nothing.
+   * Bounds: 0..1000 characters.
+   *
+   * @generated from field: string objective = 18;
+   */
+  objective: string;
 };
 
 /**
@@ -340,6 +404,36 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
  */
 export const RunFilterSchema: GenMessage<RunFilter> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 5);
+
+/**
+ * ExternalFilter selects runs by what they are in another system.
+ *
+ * @generated from message runstore.v1.ExternalFilter
+ */
+export type ExternalFilter = Message<"runstore.v1.ExternalFilter"> & {
+  /**
+   * The other system's name.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string system = 1;
+   */
+  system: string;
+
+  /**
+   * The execution there; empty means any.
+   * Bounds: 0..1000 characters.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message runstore.v1.ExternalFilter.
+ * Use `create(ExternalFilterSchema)` to create a new message.
+ */
+export const ExternalFilterSchema: GenMessage<ExternalFilter> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_run_service, 6);
 
 /**
  * ConfigFilter selects runs by a pinned version; what is left out is not compared.
@@ -385,7 +479,7 @@ export type ConfigFilter = Message<"runstore.v1.ConfigFilter"> & {
  * Use `create(ConfigFilterSchema)` to create a new message.
  */
 export const ConfigFilterSchema: GenMessage<ConfigFilter> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 6);
+  messageDesc(file_runstore_v1_run_service, 7);
 
 /**
  * ListRunsRequest selects a page of runs.
@@ -437,7 +531,7 @@ export type ListRunsRequest = Message<"runstore.v1.ListRunsRequest"> & {
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 7);
+  messageDesc(file_runstore_v1_run_service, 8);
 
 /**
  * ListRunsResponse is a page of runs.
@@ -465,7 +559,7 @@ export type ListRunsResponse = Message<"runstore.v1.ListRunsResponse"> & {
  * Use `create(ListRunsResponseSchema)` to create a new message.
  */
 export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 8);
+  messageDesc(file_runstore_v1_run_service, 9);
 
 /**
  * AppendEventRequest is one event for one run.
@@ -518,7 +612,7 @@ export type AppendEventRequest = Message<"runstore.v1.AppendEventRequest"> & {
  * Use `create(AppendEventRequestSchema)` to create a new message.
  */
 export const AppendEventRequestSchema: GenMessage<AppendEventRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 9);
+  messageDesc(file_runstore_v1_run_service, 10);
 
 /**
  * AppendEventResponse says where the event stands.
@@ -567,7 +661,7 @@ export type AppendEventResponse = Message<"runstore.v1.AppendEventResponse"> & {
  * Use `create(AppendEventResponseSchema)` to create a new message.
  */
 export const AppendEventResponseSchema: GenMessage<AppendEventResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 10);
+  messageDesc(file_runstore_v1_run_service, 11);
 
 /**
  * AppendEventsRequest is a batch of events for one run.
@@ -621,7 +715,7 @@ export type AppendEventsRequest = Message<"runstore.v1.AppendEventsRequest"> & {
  * Use `create(AppendEventsRequestSchema)` to create a new message.
  */
 export const AppendEventsRequestSchema: GenMessage<AppendEventsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 11);
+  messageDesc(file_runstore_v1_run_service, 12);
 
 /**
  * AppendEventsResponse says where each event stands.
@@ -649,7 +743,7 @@ export type AppendEventsResponse = Message<"runstore.v1.AppendEventsResponse"> &
  * Use `create(AppendEventsResponseSchema)` to create a new message.
  */
 export const AppendEventsResponseSchema: GenMessage<AppendEventsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 12);
+  messageDesc(file_runstore_v1_run_service, 13);
 
 /**
  * AppendEventStreamRequest is one append of the stream.
@@ -678,7 +772,7 @@ export type AppendEventStreamRequest = Message<"runstore.v1.AppendEventStreamReq
  * Use `create(AppendEventStreamRequestSchema)` to create a new message.
  */
 export const AppendEventStreamRequestSchema: GenMessage<AppendEventStreamRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 13);
+  messageDesc(file_runstore_v1_run_service, 14);
 
 /**
  * AppendEventStreamResponse answers one append of the stream.
@@ -722,7 +816,7 @@ export type AppendEventStreamResponse = Message<"runstore.v1.AppendEventStreamRe
  * Use `create(AppendEventStreamResponseSchema)` to create a new message.
  */
 export const AppendEventStreamResponseSchema: GenMessage<AppendEventStreamResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 14);
+  messageDesc(file_runstore_v1_run_service, 15);
 
 /**
  * ListEventsRequest selects a page of events.
@@ -776,7 +870,7 @@ export type ListEventsRequest = Message<"runstore.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 15);
+  messageDesc(file_runstore_v1_run_service, 16);
 
 /**
  * ListEventsResponse is a page of events.
@@ -811,7 +905,7 @@ export type ListEventsResponse = Message<"runstore.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 16);
+  messageDesc(file_runstore_v1_run_service, 17);
 
 /**
  * StreamEventsRequest says what to stream and from where.
@@ -880,7 +974,7 @@ export type StreamEventsRequest = Message<"runstore.v1.StreamEventsRequest"> & {
  * Use `create(StreamEventsRequestSchema)` to create a new message.
  */
 export const StreamEventsRequestSchema: GenMessage<StreamEventsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 17);
+  messageDesc(file_runstore_v1_run_service, 18);
 
 /**
  * StreamEventsResponse is one message of the stream. Marks travel in order with events: when one says
@@ -935,7 +1029,7 @@ export type StreamEventsResponse = Message<"runstore.v1.StreamEventsResponse"> &
  * Use `create(StreamEventsResponseSchema)` to create a new message.
  */
 export const StreamEventsResponseSchema: GenMessage<StreamEventsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 18);
+  messageDesc(file_runstore_v1_run_service, 19);
 
 /**
  * An EventBatch is a piece of the stream.
@@ -956,7 +1050,7 @@ export type EventBatch = Message<"runstore.v1.EventBatch"> & {
  * Use `create(EventBatchSchema)` to create a new message.
  */
 export const EventBatchSchema: GenMessage<EventBatch> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 19);
+  messageDesc(file_runstore_v1_run_service, 20);
 
 /**
  * CaughtUp marks the passage from reading back to live.
@@ -977,7 +1071,7 @@ export type CaughtUp = Message<"runstore.v1.CaughtUp"> & {
  * Use `create(CaughtUpSchema)` to create a new message.
  */
 export const CaughtUpSchema: GenMessage<CaughtUp> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 20);
+  messageDesc(file_runstore_v1_run_service, 21);
 
 /**
  * Heartbeat marks progress in silence.
@@ -998,7 +1092,7 @@ export type Heartbeat = Message<"runstore.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 21);
+  messageDesc(file_runstore_v1_run_service, 22);
 
 /**
  * EndOfRun marks the end of a completed run.
@@ -1026,7 +1120,7 @@ export type EndOfRun = Message<"runstore.v1.EndOfRun"> & {
  * Use `create(EndOfRunSchema)` to create a new message.
  */
 export const EndOfRunSchema: GenMessage<EndOfRun> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 22);
+  messageDesc(file_runstore_v1_run_service, 23);
 
 /**
  * PutSnapshotRequest is one step of a run: its events, its task writes, and the state after it.
@@ -1103,7 +1197,7 @@ export type PutSnapshotRequest = Message<"runstore.v1.PutSnapshotRequest"> & {
  * Use `create(PutSnapshotRequestSchema)` to create a new message.
  */
 export const PutSnapshotRequestSchema: GenMessage<PutSnapshotRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 23);
+  messageDesc(file_runstore_v1_run_service, 24);
 
 /**
  * PutSnapshotResponse says what was stored.
@@ -1159,7 +1253,7 @@ export type PutSnapshotResponse = Message<"runstore.v1.PutSnapshotResponse"> & {
  * Use `create(PutSnapshotResponseSchema)` to create a new message.
  */
 export const PutSnapshotResponseSchema: GenMessage<PutSnapshotResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 24);
+  messageDesc(file_runstore_v1_run_service, 25);
 
 /**
  * PutTaskWritesRequest is a batch of task results.
@@ -1213,7 +1307,7 @@ export type PutTaskWritesRequest = Message<"runstore.v1.PutTaskWritesRequest"> &
  * Use `create(PutTaskWritesRequestSchema)` to create a new message.
  */
 export const PutTaskWritesRequestSchema: GenMessage<PutTaskWritesRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 25);
+  messageDesc(file_runstore_v1_run_service, 26);
 
 /**
  * PutTaskWritesResponse says that the results are kept.
@@ -1234,7 +1328,7 @@ export type PutTaskWritesResponse = Message<"runstore.v1.PutTaskWritesResponse">
  * Use `create(PutTaskWritesResponseSchema)` to create a new message.
  */
 export const PutTaskWritesResponseSchema: GenMessage<PutTaskWritesResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 26);
+  messageDesc(file_runstore_v1_run_service, 27);
 
 /**
  * GetSnapshotRequest chooses a snapshot.
@@ -1306,7 +1400,7 @@ export type GetSnapshotRequest = Message<"runstore.v1.GetSnapshotRequest"> & {
  * Use `create(GetSnapshotRequestSchema)` to create a new message.
  */
 export const GetSnapshotRequestSchema: GenMessage<GetSnapshotRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 27);
+  messageDesc(file_runstore_v1_run_service, 28);
 
 /**
  * GetSnapshotResponse is a snapshot in full.
@@ -1334,7 +1428,7 @@ export type GetSnapshotResponse = Message<"runstore.v1.GetSnapshotResponse"> & {
  * Use `create(GetSnapshotResponseSchema)` to create a new message.
  */
 export const GetSnapshotResponseSchema: GenMessage<GetSnapshotResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 28);
+  messageDesc(file_runstore_v1_run_service, 29);
 
 /**
  * ListSnapshotsRequest selects a page of snapshots.
@@ -1413,7 +1507,7 @@ export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> &
  * Use `create(ListSnapshotsRequestSchema)` to create a new message.
  */
 export const ListSnapshotsRequestSchema: GenMessage<ListSnapshotsRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 29);
+  messageDesc(file_runstore_v1_run_service, 30);
 
 /**
  * ListSnapshotsResponse is a page of snapshots.
@@ -1441,7 +1535,7 @@ export type ListSnapshotsResponse = Message<"runstore.v1.ListSnapshotsResponse">
  * Use `create(ListSnapshotsResponseSchema)` to create a new message.
  */
 export const ListSnapshotsResponseSchema: GenMessage<ListSnapshotsResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 30);
+  messageDesc(file_runstore_v1_run_service, 31);
 
 /**
  * ResumeRunRequest claims a run.
@@ -1503,7 +1597,7 @@ export type ResumeRunRequest = Message<"runstore.v1.ResumeRunRequest"> & {
  * Use `create(ResumeRunRequestSchema)` to create a new message.
  */
 export const ResumeRunRequestSchema: GenMessage<ResumeRunRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 31);
+  messageDesc(file_runstore_v1_run_service, 32);
 
 /**
  * ResumeRunResponse is what the new writer needs.
@@ -1574,7 +1668,7 @@ export type ResumeRunResponse = Message<"runstore.v1.ResumeRunResponse"> & {
  * Use `create(ResumeRunResponseSchema)` to create a new message.
  */
 export const ResumeRunResponseSchema: GenMessage<ResumeRunResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 32);
+  messageDesc(file_runstore_v1_run_service, 33);
 
 /**
  * CompleteRunRequest ends a run.
@@ -1650,7 +1744,7 @@ export type CompleteRunRequest = Message<"runstore.v1.CompleteRunRequest"> & {
  * Use `create(CompleteRunRequestSchema)` to create a new message.
  */
 export const CompleteRunRequestSchema: GenMessage<CompleteRunRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 33);
+  messageDesc(file_runstore_v1_run_service, 34);
 
 /**
  * CompleteRunResponse says how the run stands.
@@ -1699,7 +1793,7 @@ export type CompleteRunResponse = Message<"runstore.v1.CompleteRunResponse"> & {
  * Use `create(CompleteRunResponseSchema)` to create a new message.
  */
 export const CompleteRunResponseSchema: GenMessage<CompleteRunResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 34);
+  messageDesc(file_runstore_v1_run_service, 35);
 
 /**
  * GetOutputRequest chooses an output.
@@ -1737,7 +1831,7 @@ export type GetOutputRequest = Message<"runstore.v1.GetOutputRequest"> & {
  * Use `create(GetOutputRequestSchema)` to create a new message.
  */
 export const GetOutputRequestSchema: GenMessage<GetOutputRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 35);
+  messageDesc(file_runstore_v1_run_service, 36);
 
 /**
  * GetOutputResponse is the output.
@@ -1758,7 +1852,7 @@ export type GetOutputResponse = Message<"runstore.v1.GetOutputResponse"> & {
  * Use `create(GetOutputResponseSchema)` to create a new message.
  */
 export const GetOutputResponseSchema: GenMessage<GetOutputResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 36);
+  messageDesc(file_runstore_v1_run_service, 37);
 
 /**
  * VerifyRunRequest names a run to verify.
@@ -1805,7 +1899,7 @@ export type VerifyRunRequest = Message<"runstore.v1.VerifyRunRequest"> & {
  * Use `create(VerifyRunRequestSchema)` to create a new message.
  */
 export const VerifyRunRequestSchema: GenMessage<VerifyRunRequest> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 37);
+  messageDesc(file_runstore_v1_run_service, 38);
 
 /**
  * ChainBreak is the first place where the stored run and its hashes disagree.
@@ -1833,7 +1927,7 @@ export type ChainBreak = Message<"runstore.v1.ChainBreak"> & {
  * Use `create(ChainBreakSchema)` to create a new message.
  */
 export const ChainBreakSchema: GenMessage<ChainBreak> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 38);
+  messageDesc(file_runstore_v1_run_service, 39);
 
 /**
  * VerifyRunResponse is the verdict.
@@ -1889,7 +1983,258 @@ export type VerifyRunResponse = Message<"runstore.v1.VerifyRunResponse"> & {
  * Use `create(VerifyRunResponseSchema)` to create a new message.
  */
 export const VerifyRunResponseSchema: GenMessage<VerifyRunResponse> = /*@__PURE__*/
-  messageDesc(file_runstore_v1_run_service, 39);
+  messageDesc(file_runstore_v1_run_service, 40);
+
+/**
+ * ReplayRunRequest names a moment of a run.
+ *
+ * @generated from message runstore.v1.ReplayRunRequest
+ */
+export type ReplayRunRequest = Message<"runstore.v1.ReplayRunRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The run.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * The moment: right after this event; 0 is before the first one. Absent: after the last one.
+   * Bounds: 0..9223372036854775807.
+   *
+   * @generated from field: optional int64 at_seq = 3;
+   */
+  atSeq?: bigint | undefined;
+
+  /**
+   * Namespace of the snapshot.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string namespace = 4;
+   */
+  namespace: string;
+
+  /**
+   * Events on the first page; 0 means 100.
+   * Bounds: 0..1000.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message runstore.v1.ReplayRunRequest.
+ * Use `create(ReplayRunRequestSchema)` to create a new message.
+ */
+export const ReplayRunRequestSchema: GenMessage<ReplayRunRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_run_service, 41);
+
+/**
+ * ReplayRunResponse is a run as it stood.
+ *
+ * @generated from message runstore.v1.ReplayRunResponse
+ */
+export type ReplayRunResponse = Message<"runstore.v1.ReplayRunResponse"> & {
+  /**
+   * The run as it is now; what changes stands as it is, its pins as they ever were.
+   *
+   * @generated from field: runstore.v1.Run run = 1;
+   */
+  run?: Run | undefined;
+
+  /**
+   * The moment that was replayed.
+   *
+   * @generated from field: int64 at_seq = 2;
+   */
+  atSeq: bigint;
+
+  /**
+   * The latest snapshot at or before it, in full; absent when there is none.
+   *
+   * @generated from field: runstore.v1.Snapshot snapshot = 3;
+   */
+  snapshot?: Snapshot | undefined;
+
+  /**
+   * Results of tasks since the snapshot, made until the moment.
+   *
+   * @generated from field: repeated runstore.v1.TaskWrite task_writes = 4;
+   */
+  taskWrites: TaskWrite[];
+
+  /**
+   * The first events after the snapshot, none beyond `at_seq`.
+   *
+   * @generated from field: repeated runstore.v1.Event events = 5;
+   */
+  events: Event[];
+
+  /**
+   * Where ListEvents continues, up to `at_seq`; 0 when `events` reached it.
+   *
+   * @generated from field: int64 next_from_seq = 6;
+   */
+  nextFromSeq: bigint;
+
+  /**
+   * The versions the run is pinned to, in the order of its references.
+   *
+   * @generated from field: repeated runstore.v1.PinnedConfig configs = 7;
+   */
+  configs: PinnedConfig[];
+};
+
+/**
+ * Describes the message runstore.v1.ReplayRunResponse.
+ * Use `create(ReplayRunResponseSchema)` to create a new message.
+ */
+export const ReplayRunResponseSchema: GenMessage<ReplayRunResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_run_service, 42);
+
+/**
+ * PinnedConfig is a version a run is pinned to, and what it says.
+ *
+ * @generated from message runstore.v1.PinnedConfig
+ */
+export type PinnedConfig = Message<"runstore.v1.PinnedConfig"> & {
+  /**
+   * The pin.
+   *
+   * @generated from field: runstore.v1.ConfigRef ref = 1;
+   */
+  ref?: ConfigRef | undefined;
+
+  /**
+   * The version's body; absent when it is kept elsewhere.
+   *
+   * @generated from field: runstore.v1.Payload body = 2;
+   */
+  body?: Payload | undefined;
+};
+
+/**
+ * Describes the message runstore.v1.PinnedConfig.
+ * Use `create(PinnedConfigSchema)` to create a new message.
+ */
+export const PinnedConfigSchema: GenMessage<PinnedConfig> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_run_service, 43);
+
+/**
+ * ForkRunRequest says what to begin with, and what is different.
+ *
+ * @generated from message runstore.v1.ForkRunRequest
+ */
+export type ForkRunRequest = Message<"runstore.v1.ForkRunRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The run to fork.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * The last seq to have in common; 0 means all there is, without a terminal event.
+   * Bounds: 0..9223372036854775807.
+   *
+   * @generated from field: int64 at_seq = 3;
+   */
+  atSeq: bigint;
+
+  /**
+   * The fork's id; the server makes a UUIDv7 when it is empty.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string fork_run_id = 4;
+   */
+  forkRunId: string;
+
+  /**
+   * What the fork is for; absent: as the other run.
+   * Bounds: 0..100000 characters.
+   *
+   * @generated from field: optional string objective = 5;
+   */
+  objective?: string | undefined;
+
+  /**
+   * Configs to use instead of the other run's of the same kind and name, or besides.
+   * Bounds: 0..1000 items.
+   *
+   * @generated from field: repeated runstore.v1.ConfigRef config_refs = 6;
+   */
+  configRefs: ConfigRef[];
+
+  /**
+   * Tags of the fork; the other run's are not taken over.
+   * Bounds: 0..64 items, each 1..200 characters.
+   *
+   * @generated from field: repeated string tags = 7;
+   */
+  tags: string[];
+
+  /**
+   * Labels of the fork; the other run's are not taken over.
+   * Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
+   *
+   * @generated from field: map<string, string> labels = 8;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message runstore.v1.ForkRunRequest.
+ * Use `create(ForkRunRequestSchema)` to create a new message.
+ */
+export const ForkRunRequestSchema: GenMessage<ForkRunRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_run_service, 44);
+
+/**
+ * ForkRunResponse is the fork.
+ *
+ * @generated from message runstore.v1.ForkRunResponse
+ */
+export type ForkRunResponse = Message<"runstore.v1.ForkRunResponse"> & {
+  /**
+   * The fork as it stands.
+   *
+   * @generated from field: runstore.v1.Run run = 1;
+   */
+  run?: Run | undefined;
+
+  /**
+   * True when it was there already.
+   *
+   * @generated from field: bool deduplicated = 2;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.ForkRunResponse.
+ * Use `create(ForkRunResponseSchema)` to create a new message.
+ */
+export const ForkRunResponseSchema: GenMessage<ForkRunResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_run_service, 45);
 
 /**
  * RunOrder is the order of ListRuns.
@@ -1917,6 +2262,35 @@ export enum RunOrder {
    * @generated from enum value: RUN_ORDER_CREATED_ASC = 2;
    */
   CREATED_ASC = 2,
+
+  /**
+   * Latest update first. A run that is updated while pages are read may be on none of those that
+   * follow: it is the first of a new listing.
+   *
+   * @generated from enum value: RUN_ORDER_UPDATED_DESC = 3;
+   */
+  UPDATED_DESC = 3,
+
+  /**
+   * Earliest update first. Runs updated after the first page was read are on none of the pages.
+   *
+   * @generated from enum value: RUN_ORDER_UPDATED_ASC = 4;
+   */
+  UPDATED_ASC = 4,
+
+  /**
+   * Latest completion first; runs that have not ended are left out.
+   *
+   * @generated from enum value: RUN_ORDER_COMPLETED_DESC = 5;
+   */
+  COMPLETED_DESC = 5,
+
+  /**
+   * Earliest completion first; runs that have not ended are left out.
+   *
+   * @generated from enum value: RUN_ORDER_COMPLETED_ASC = 6;
+   */
+  COMPLETED_ASC = 6,
 }
 
 /**
@@ -1972,8 +2346,8 @@ export const RunService: GenService<{
     output: typeof GetRunResponseSchema;
   },
   /**
-   * ListRuns returns summaries of the project's runs, newest first unless asked otherwise. Runs saved
-   * while pages are read appear at most once.
+   * ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
+   * at most one of the pages that follow each other, whatever is saved or updated meanwhile.
    *
    * @generated from rpc runstore.v1.RunService.ListRuns
    */
@@ -2099,6 +2473,33 @@ export const RunService: GenService<{
     output: typeof ResumeRunResponseSchema;
   },
   /**
+   * ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
+   * before it, the task writes made until then, the events between, and the pinned configs with their
+   * bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
+   * seen as last replaced. Beyond the last event: SEQ_AHEAD.
+   *
+   * @generated from rpc runstore.v1.RunService.ReplayRun
+   */
+  replayRun: {
+    methodKind: "unary";
+    input: typeof ReplayRunRequestSchema;
+    output: typeof ReplayRunResponseSchema;
+  },
+  /**
+   * ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
+   * streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
+   * is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
+   * returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
+   * the terminal event: RUN_COMPLETED.
+   *
+   * @generated from rpc runstore.v1.RunService.ForkRun
+   */
+  forkRun: {
+    methodKind: "unary";
+    input: typeof ForkRunRequestSchema;
+    output: typeof ForkRunResponseSchema;
+  },
+  /**
    * CompleteRun writes the last events, the output, an optional final snapshot, the status and the
    * terminal event run.completed in one transaction. Repeated with the content of an earlier
    * revision it returns that revision; with other content and the same outcome it writes a new
@@ -2134,6 +2535,19 @@ export const RunService: GenService<{
     methodKind: "unary";
     input: typeof SearchEventsRequestSchema;
     output: typeof SearchEventsResponseSchema;
+  },
+  /**
+   * GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
+   * and a label of the run. Events are counted in the order of the feed, a moment after they are
+   * published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
+   * too long.
+   *
+   * @generated from rpc runstore.v1.RunService.GetStatistics
+   */
+  getStatistics: {
+    methodKind: "unary";
+    input: typeof GetStatisticsRequestSchema;
+    output: typeof GetStatisticsResponseSchema;
   },
   /**
    * VerifyRun recomputes the hash chain from the stored fields and says where it breaks first.

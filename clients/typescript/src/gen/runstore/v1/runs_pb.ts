@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/runs.proto.
  */
 export const file_runstore_v1_runs: GenFile = /*@__PURE__*/
-  fileDesc("ChZydW5zdG9yZS92MS9ydW5zLnByb3RvEgtydW5zdG9yZS52MSKMBQoDUnVuEg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRIsCgZsYWJlbHMYCiADKAsyHC5ydW5zdG9yZS52MS5SdW4uTGFiZWxzRW50cnkSJgoGc3RhdHVzGAsgASgOMhYucnVuc3RvcmUudjEuUnVuU3RhdHVzEhAKCGxhc3Rfc2VxGAwgASgDEhQKDHdyaXRlcl9lcG9jaBgNIAEoAxIhCgV1c2FnZRgOIAEoCzISLnJ1bnN0b3JlLnYxLlVzYWdlEi4KCmNyZWF0ZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoHb3V0Y29tZRgSIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUSEQoJbGFzdF9oYXNoGBMgASgMGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSwoLRXh0ZXJuYWxSZWYSDgoGc3lzdGVtGAEgASgJEgoKAmlkGAIgASgJEgsKA3VybBgDIAEoCRITCgtvd25zX3N0YXR1cxgEIAEoCCJXCglDb25maWdSZWYSDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAMSDgoGZGlnZXN0GAQgASgJEg0KBWxhYmVsGAUgASgJKroBCglSdW5TdGF0dXMSGgoWUlVOX1NUQVRVU19VTlNQRUNJRklFRBAAEhYKElJVTl9TVEFUVVNfUlVOTklORxABEhUKEVJVTl9TVEFUVVNfUEFVU0VEEAISGAoUUlVOX1NUQVRVU19TVUNDRUVERUQQAxIVChFSVU5fU1RBVFVTX0ZBSUxFRBAEEhgKFFJVTl9TVEFUVVNfQ0FOQ0VMTEVEEAUSFwoTUlVOX1NUQVRVU19FWFRFUk5BTBAGYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads]);
+  fileDesc("ChZydW5zdG9yZS92MS9ydW5zLnByb3RvEgtydW5zdG9yZS52MSK2BQoDUnVuEg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRIsCgZsYWJlbHMYCiADKAsyHC5ydW5zdG9yZS52MS5SdW4uTGFiZWxzRW50cnkSJgoGc3RhdHVzGAsgASgOMhYucnVuc3RvcmUudjEuUnVuU3RhdHVzEhAKCGxhc3Rfc2VxGAwgASgDEhQKDHdyaXRlcl9lcG9jaBgNIAEoAxIhCgV1c2FnZRgOIAEoCzISLnJ1bnN0b3JlLnYxLlVzYWdlEi4KCmNyZWF0ZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoHb3V0Y29tZRgSIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUSEQoJbGFzdF9oYXNoGBMgASgMEigKCWZvcmtfYmFzZRgUIAEoCzIVLnJ1bnN0b3JlLnYxLkZvcmtCYXNlGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSwoLRXh0ZXJuYWxSZWYSDgoGc3lzdGVtGAEgASgJEgoKAmlkGAIgASgJEgsKA3VybBgDIAEoCRITCgtvd25zX3N0YXR1cxgEIAEoCCJXCglDb25maWdSZWYSDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAMSDgoGZGlnZXN0GAQgASgJEg0KBWxhYmVsGAUgASgJIicKCEZvcmtCYXNlEg4KBnJ1bl9pZBgBIAEoCRILCgNzZXEYAiABKAMqugEKCVJ1blN0YXR1cxIaChZSVU5fU1RBVFVTX1VOU1BFQ0lGSUVEEAASFgoSUlVOX1NUQVRVU19SVU5OSU5HEAESFQoRUlVOX1NUQVRVU19QQVVTRUQQAhIYChRSVU5fU1RBVFVTX1NVQ0NFRURFRBADEhUKEVJVTl9TVEFUVVNfRkFJTEVEEAQSGAoUUlVOX1NUQVRVU19DQU5DRUxMRUQQBRIXChNSVU5fU1RBVFVTX0VYVEVSTkFMEAZiBnByb3RvMw", [file_google_protobuf_timestamp, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads]);
 
 /**
  * A Run is one execution of a plan, identified by project and run_id.
@@ -158,6 +158,14 @@ export type Run = Message<"runstore.v1.Run"> & {
    * @generated from field: bytes last_hash = 19;
    */
   lastHash: Uint8Array;
+
+  /**
+   * Of a fork: where it left the other run. They have all events up to there in common; usage counts
+   * the fork's own.
+   *
+   * @generated from field: runstore.v1.ForkBase fork_base = 20;
+   */
+  forkBase?: ForkBase | undefined;
 };
 
 /**
@@ -271,6 +279,34 @@ export type ConfigRef = Message<"runstore.v1.ConfigRef"> & {
  */
 export const ConfigRefSchema: GenMessage<ConfigRef> = /*@__PURE__*/
   messageDesc(file_runstore_v1_runs, 2);
+
+/**
+ * ForkBase is where a fork left another run.
+ *
+ * @generated from message runstore.v1.ForkBase
+ */
+export type ForkBase = Message<"runstore.v1.ForkBase"> & {
+  /**
+   * The other run.
+   *
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * The last seq they have in common.
+   *
+   * @generated from field: int64 seq = 2;
+   */
+  seq: bigint;
+};
+
+/**
+ * Describes the message runstore.v1.ForkBase.
+ * Use `create(ForkBaseSchema)` to create a new message.
+ */
+export const ForkBaseSchema: GenMessage<ForkBase> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_runs, 3);
 
 /**
  * RunStatus is where a run stands.
