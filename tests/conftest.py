@@ -80,17 +80,22 @@ async def store(database_url: str, db_schema: str) -> AsyncIterator[PostgresStor
 
 
 @pytest.fixture
-async def own(database_url: str) -> AsyncIterator[PostgresStore]:
-    """A store on a schema of its own: its feed holds what the test wrote, and nobody relays."""
+async def own_schema(database_url: str) -> AsyncIterator[str]:
+    """A migrated schema of one test alone."""
     name = f"runstore_own_{uuid4().hex[:8]}"
     await schema.upgrade(database_url, name)
-    opened = make_store(database_url, name, poll_interval=0.2)
-    yield opened
-    await opened.close()
+    yield name
     conn = await connect(database_url, schema=name, name="test")
     await conn.execute(f"DROP SCHEMA {name} CASCADE")
     await conn.close()
-    shutil.rmtree(objects_folder(name), ignore_errors=True)
+
+
+@pytest.fixture
+async def own(database_url: str, own_schema: str) -> AsyncIterator[PostgresStore]:
+    """A store on a schema of its own: its feed holds what the test wrote, and nobody relays."""
+    opened = make_store(database_url, own_schema, poll_interval=0.2)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,9 @@ from runstore_server.app import App
 from runstore_server.listening import CannotBind
 from runstore_storage.engine import connect
 
-HOLD = "SELECT 1 FROM run_heads JOIN runs USING (run) WHERE runs.project = $1 FOR UPDATE OF run_heads"
+HOLD = (
+    "SELECT 1 FROM run_heads JOIN runs USING (run) WHERE runs.project = $1 FOR UPDATE OF run_heads"
+)
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 

@@ -17,9 +17,15 @@ PAYLOADS = [
 
 @pytest.mark.parametrize("place", ["postgres", "objects"])
 async def test_every_way_to_read_brings_the_same_bytes(
-    settings: Settings, database_url: str, project: str, tmp_path: Path, place: str
+    settings: Settings,
+    database_url: str,
+    own_schema: str,
+    project: str,
+    tmp_path: Path,
+    place: str,
 ) -> None:
-    kept = {"payload_inline_bytes": 1024, "large_payloads": place}
+    # Servers of one schema must have one object store.
+    kept = {"payload_inline_bytes": 1024, "large_payloads": place, "db_schema": own_schema}
     configured = settings.model_copy(update={"objects_url": tmp_path.as_uri(), **kept})
     server = App(configured, open_store(configured, database_url))
     async with runstore.connect(await server.start(), project=project) as client:
