@@ -10,6 +10,7 @@ import runstore
 from runstore import Client, NewEvent, SearchHit
 from runstore.v1 import search_pb2 as rpc
 from runstore_server.cli.search import rebuild_index
+from runstore_server.convert.search import wait_seconds
 from runstore_storage.feed_records import RELAY
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.records import Event, NewRun, Payload
@@ -177,10 +178,14 @@ async def test_waiting_too_long_says_how_far_it_is(
     assert await collected(client.search("fox", min_position=reached))
 
 
-async def test_a_wait_ends_before_the_call_does(server_address: str, project: str) -> None:
-    async with runstore.connect(server_address, project=project, timeout=3) as client:
-        with pytest.raises(runstore.SearchBehind):
-            await collected(client.search("fox", min_position=1 << 60, wait_seconds=30))
+@pytest.mark.parametrize(
+    ("left", "seconds"), [(None, 30), (60.0, 30), (3.0, 2.75), (0.1, 0), (-1.0, 0)]
+)
+def test_a_wait_ends_before_the_call_does(left: float | None, seconds: float) -> None:
+    request = rpc.SearchEventsRequest()
+    request.wait.FromSeconds(30)
+
+    assert wait_seconds(request, left) == pytest.approx(seconds)
 
 
 async def test_a_search_is_bounded(stub: object) -> None:
