@@ -9,7 +9,7 @@ import pytest
 import runstore
 from runstore import Client, NewEvent, SearchHit
 from runstore.v1 import search_pb2 as rpc
-from runstore_server.cli.search import rebuild_index
+from runstore_server.cli.rebuilding import rebuild
 from runstore_server.convert.search import wait_seconds
 from runstore_storage.feed_records import RELAY
 from runstore_storage.postgres import PostgresStore
@@ -222,7 +222,13 @@ async def test_rebuilding_finds_the_same_and_shows_progress(own: PostgresStore) 
     expected = await _texts(own)
     seen: list[tuple[int, int]] = []
 
-    total = await rebuild_index(own, lambda done, of: seen.append((done, of)))
+    total = await rebuild(
+        own,
+        SEARCH,
+        own.search.forget_text,
+        own.search.index_text,
+        lambda done, of: seen.append((done, of)),
+    )
 
     assert (total, seen[0]) == (3, (0, 3))
     assert await _texts(own) == expected

@@ -7,15 +7,12 @@ from itertools import islice
 from typing import Annotated, get_args
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from runstore import Dimension, StatisticsFields
-from runstore_storage.feed_store import EVERY_PROJECT
-from runstore_storage.store import Store
+from runstore_storage.feed_records import USAGE_COUNTS
 
 from runstore_server.cli import shown_statistics
 from runstore_server.cli.connected import AsJson, Labels, Project, Target, connected, labels_of
-from runstore_server.cli.opened import run_with_store
-from runstore_server.settings import Settings
+from runstore_server.cli.rebuilding import rebuild_with_bar
 
 app = typer.Typer(help="Add up what events used.", no_args_is_help=True)
 
@@ -88,14 +85,11 @@ def rebuild() -> None:
 
     Servers may go on meanwhile; statistics are incomplete until it is done.
     """
-    with Progress(
+    counted = rebuild_with_bar(
         "counting entries of the feed",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        transient=True,
-    ) as progress:
-        counted = run_with_store(Settings(), lambda store: _rebuild(store, progress))
+        USAGE_COUNTS,
+        lambda store: (store.feed.forget_usage, store.feed.count_usage),
+    )
     typer.echo(f"counted {counted} entries")
 
 
@@ -113,15 +107,3 @@ def _days(from_day: date | None, to_day: date | None) -> StatisticsFields:
     if to_day:
         fields["to_day"] = to_day
     return fields
-
-
-async def _rebuild(store: Store, progress: Progress) -> int:
-    holder = "runstore statistics rebuild"
-    await store.feed.forget_usage(holder)
-    last = (await store.feed.read_feed(EVERY_PROJECT, 1, limit=1)).last_position
-    task, counted = progress.add_task("", total=last), 0
-    while position := await store.feed.count_usage(holder):
-        await store.feed.hold_duty("usage counts", holder)
-        counted = position
-        progress.update(task, completed=position, total=max(last, position))
-    return counted

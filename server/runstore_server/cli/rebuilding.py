@@ -1,0 +1,65 @@
+"""Making again what is derived from the feed, beside the servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from runstore_storage.feed_records import RELAY
+from runstore_storage.store import Store
+
+from runstore_server.cli.opened import run_with_store
+from runstore_server.duties import Step
+from runstore_server.settings import Settings
+
+POLL_SECONDS = 0.5
+
+Forget = Callable[[str], Awaitable[None]]
+OnProgress = Callable[[int, int], None]
+
+
+def rebuild_with_bar(title: str, duty: str, parts: Callable[[Store], tuple[Forget, Step]]) -> int:
+    """Rebuild on the database of the settings, behind a progress bar; see `rebuild`."""
+    with Progress(
+        title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+    ) as progress:
+        task = progress.add_task("", total=None)
+
+        def on_progress(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        return run_with_store(
+            Settings(), lambda store: rebuild(store, duty, *parts(store), on_progress)
+        )
+
+
+async def rebuild(
+    store: Store, duty: str, forget: Forget, step: Step, on_progress: OnProgress
+) -> int:
+    """Start over, and return the feed's position at that time when all up to it is done.
+
+    While another process has taken the duty it does the work, and this one looks on.
+    """
+    holder = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+    total, done = await _position(store, RELAY), 0
+    await forget(holder)
+    try:
+        while done < total:
+            on_progress(done, total)
+            if await store.feed.hold_duty(duty, holder) is None:
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                await step(holder)
+            done = await _position(store, duty)
+    finally:
+        await store.feed.release_duty(duty, holder)
+    return total
+
+
+async def _position(store: Store, duty: str) -> int:
+    """How far a duty is done."""
+    return {each.name: each.position for each in await store.feed.list_duties()}.get(duty, 0)
