@@ -174,12 +174,12 @@ async def index_live(store: PostgresStore) -> float:
         pass
     indexed = await store.search.indexed_position()
     began = time.monotonic()
-    while reached := await store.search.index_text(ME):
+    while await store.search.index_text(ME):
         await store.feed.hold_duty(SEARCH, ME)
-        last = reached
     for duty in (RELAY, SEARCH):
         await store.feed.release_duty(duty, ME)
-    return (last - indexed) / (time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return (await store.search.indexed_position() - indexed) / seconds
 
 
 async def explain(store: PostgresStore) -> str:

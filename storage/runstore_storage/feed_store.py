@@ -95,7 +95,7 @@ class FeedStore(Protocol):
         """Return up to `limit` consumers by name from behind `after` on; True when more follow."""
 
     async def count_usage(self, holder: str) -> int | None:
-        """Add the next entries to the usage counts; the new position, 0 when there was none.
+        """Add the next entries to the usage counts; how far it got, 0 when there was none.
 
         None without the duty `usage counts`.
         """

@@ -189,10 +189,12 @@ class PostgresFeed:
             position = await duties.fence(conn, USAGE_COUNTS, holder)
             if position is None:
                 return None
-            if reached := await usage_counts.add(conn, position):
-                await duties.advance(conn, USAGE_COUNTS, holder, reached)
+            reached = await usage_counts.add(conn, position)
+            if not reached:
+                return 0
+            await duties.advance(conn, USAGE_COUNTS, holder, reached)
         self.counted.wake()
-        return reached
+        return reached - position
 
     async def forget_usage(self, holder: str) -> None:
         async with writing(self._engine) as conn:

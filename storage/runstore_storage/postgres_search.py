@@ -70,7 +70,7 @@ class PostgresSearch:
                 await search_rows.insert(conn, rows)
             await duties.advance(conn, SEARCH, holder, reached)
         self._indexed.wake()
-        return reached
+        return reached - position
 
     async def forget_text(self, holder: str) -> None:
         async with writing(self._engine) as conn:

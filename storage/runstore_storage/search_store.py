@@ -18,7 +18,7 @@ class SearchStore(Protocol):
     """What can be found, and how it comes to be."""
 
     async def index_text(self, holder: str) -> int | None:
-        """Make the next entries of the feed searchable; the new position, 0 when there was none.
+        """Make the next entries of the feed searchable; how far it got, 0 when there was none.
 
         None without the duty `search`. No payload makes it fail.
         """
