@@ -11,14 +11,16 @@ from runstore.v1.errors_pb2 import ErrorReason
 class Failed(grpc.RpcError):
     """A failed call, as gRPC raises it."""
 
-    def __init__(self, code: grpc.StatusCode, details: bytes | None = None) -> None:
-        self._code, self._details = code, details
+    def __init__(
+        self, code: grpc.StatusCode, details: bytes | None = None, said: str = "words"
+    ) -> None:
+        self._code, self._details, self._said = code, details, said
 
     def code(self) -> grpc.StatusCode:
         return self._code
 
     def details(self) -> str:
-        return "words"
+        return self._said
 
     def trailing_metadata(self) -> list[tuple[str, bytes]]:
         return [(DETAILS_KEY, self._details)] if self._details is not None else []
@@ -64,3 +66,9 @@ def test_without_details_the_code_decides(details: bytes | None) -> None:
         (grpc.StatusCode.INTERNAL, runstore.RunstoreError),
     ]:
         assert type(from_rpc(Failed(code, details))) is kind
+
+
+def test_a_connection_that_breaks_under_a_request_is_no_defect_of_the_server() -> None:
+    broken = Failed(grpc.StatusCode.INTERNAL, None, said="Internal error from Core")
+
+    assert type(from_rpc(broken)) is runstore.Unavailable

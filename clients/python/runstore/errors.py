@@ -291,6 +291,8 @@ _BY_CODE: dict[grpc.StatusCode, type[RunstoreError]] = {
     grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
+# What grpc.aio makes of a connection that breaks under a request's messages; no server sends it.
+_BROKEN_SEND = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -301,8 +303,10 @@ def from_rpc(error: grpc.RpcError) -> RunstoreError:
         if name == DETAILS_KEY:
             with suppress(DecodeError):  # not ours; the code still says what happened
                 return from_status(status_pb2.Status.FromString(value))
-    code = error.code()
-    return _BY_CODE.get(code, RunstoreError)(Failure(code, error.details() or code.name))
+    code, said = error.code(), error.details()
+    if (code, said) == _BROKEN_SEND:
+        return broken_stream("the connection broke while the request was sent")
+    return _BY_CODE.get(code, RunstoreError)(Failure(code, said or code.name))
 
 
 def from_status(status: status_pb2.Status) -> RunstoreError:

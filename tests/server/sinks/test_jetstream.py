@@ -352,7 +352,7 @@ async def test_a_lost_connection_fails_what_waits_at_once(open_jetstream, nats_s
 async def test_a_server_killed_in_the_middle_loses_doubles_and_disorders_nothing(
     open_jetstream, nats_server, seconds_down: float
 ) -> None:
-    entries = interleaved(20, 100)
+    entries = interleaved(20, 300)
     failures: list[Undelivered] = []
     failed = asyncio.Event()
 
@@ -368,15 +368,15 @@ async def test_a_server_killed_in_the_middle_loses_doubles_and_disorders_nothing
         await _seen(nats_server, 150)
         failed.clear()
         nats_server.kill()
+        assert not delivering.done(), f"everything was delivered before kill {kill}"
         await failed.wait()
         await asyncio.sleep(seconds_down)
         nats_server.start()
-        assert not delivering.done(), f"everything was delivered before kill {kill}"
     await delivering
 
     assert any(failure.is_attempted for failure in failures)
     assert seqs_by_run(await stored(nats_server)) == {
-        f"run-{run}": list(range(1, 101)) for run in range(20)
+        f"run-{run}": list(range(1, 301)) for run in range(20)
     }
 
 
