@@ -14,7 +14,7 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore_storage.sql.events import _INSERT as INSERT_EVENTS
-from runstore_storage.sql.events import _NEW_COLUMNS as COLUMNS
+from runstore_storage.sql.events import NEW_COLUMNS as COLUMNS
 
 PAYLOAD = Payload(json='{"text":"' + "x" * 389 + '"}')
 IN_FLIGHT = 32

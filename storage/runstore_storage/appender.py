@@ -14,13 +14,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runstore_storage.engine import is_rolled_back, writing
 from runstore_storage.errors import Overloaded, RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.offloading import Offloading
+from runstore_storage.optimistic import Optimistic
 from runstore_storage.records import Appended, Event, Guard, RunKey
-from runstore_storage.writing import PreparedEvent, find_known, lock_runs, prepare, store
+from runstore_storage.writing import (
+    PreparedEvent,
+    RunWrite,
+    find_known,
+    lock_runs,
+    prepare,
+    store,
+)
 
 MAX_BATCH_EVENTS = 1000
 MAX_BATCH_BYTES = 8 << 20
@@ -56,6 +65,7 @@ class Appender:
     def __init__(
         self,
         engine: AsyncEngine,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
         offloading: Offloading,
         wake: Callable[[Collection[RunKey]], None],
         *,
@@ -65,7 +75,7 @@ class Appender:
         self._offloading = offloading
         self._packing: dict[RunKey, asyncio.Future[None]] = {}
         self._wake = wake
-        self._lanes = [_Lane(self._commit) for _ in range(lanes)]
+        self._lanes = [_Lane(self._commit, Optimistic(connect)) for _ in range(lanes)]
 
     async def append(
         self, key: RunKey, events: Sequence[Event], guard: Guard
@@ -115,35 +125,55 @@ class Appender:
         """Commit what waits, then stop."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
 
-    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+    async def _commit(self, batch: Sequence[_Waiting], optimistic: Optimistic) -> None:
         try:
-            answers = await self._attempt(batch)
+            stored = await optimistic.append(batch)
+        except StorageUnavailable as error:
+            for each in batch:
+                each.settle(error)
+            return
+        for append, answer in stored.items():
+            append.settle(answer)
+        if stored:
+            self._wake({append.key for append in stored})
+        rest = [each for each in batch if each not in stored] if stored else batch
+        if rest:
+            await self._commit_under_locks(rest, optimistic)
+
+    async def _commit_under_locks(self, batch: Sequence[_Waiting], optimistic: Optimistic) -> None:
+        try:
+            answers = await self._attempt(batch, optimistic)
         except StorageUnavailable as error:
             answers = [error] * len(batch)
         except Exception as error:
             if len(batch) > 1:
                 # One append that Postgres cannot take must not fail its neighbours.
                 for each in batch:
-                    await self._commit([each])
+                    await self._commit_under_locks([each], optimistic)
             else:
                 batch[0].settle(error)
             return
         for waiting, answer in zip(batch, answers, strict=True):
             waiting.settle(answer)
 
-    async def _attempt(self, batch: Sequence[_Waiting]) -> Sequence[Answer]:
+    async def _attempt(self, batch: Sequence[_Waiting], optimistic: Optimistic) -> Sequence[Answer]:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                answers = await self._transaction(batch)
+                answers, runs = await self._transaction(batch)
             except Exception as error:
                 if attempt == MAX_ATTEMPTS or not is_rolled_back(error):
                     raise
             else:
                 self._wake({each.key for each in batch})
+                if runs:
+                    # The record of a run may be ahead of the database's clock; never behind.
+                    optimistic.remember(runs, min(run.now for run in runs))
                 return answers
         raise AssertionError("the last attempt returns or raises")
 
-    async def _transaction(self, batch: Sequence[_Waiting]) -> Sequence[Answer]:
+    async def _transaction(
+        self, batch: Sequence[_Waiting]
+    ) -> tuple[Sequence[Answer], Collection[RunWrite]]:
         async with writing(self._engine) as conn:
             runs = await lock_runs(conn, (each.key for each in batch))
             known = await find_known(
@@ -161,14 +191,19 @@ class Appender:
             grown = [run for run in runs.values() if run.new_events]
             if grown:
                 await store(conn, grown)
-        return answers
+        return answers, runs.values()
 
 
 class _Lane:
     """A queue and the task that commits it batch by batch."""
 
-    def __init__(self, commit: Callable[[Sequence[_Waiting]], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        commit: Callable[[Sequence[_Waiting], Optimistic], Awaitable[None]],
+        optimistic: Optimistic,
+    ) -> None:
         self._commit = commit
+        self._optimistic = optimistic
         self._queue: deque[_Waiting] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
@@ -189,11 +224,12 @@ class _Lane:
         self._is_closing = True
         self._changed.set()
         await self._task
+        await self._optimistic.close()
 
     async def _run(self) -> None:
         while self._queue or not self._is_closing:
             if self._queue:
-                await self._commit(self._take())
+                await self._commit(self._take(), self._optimistic)
             else:
                 self._changed.clear()
                 await self._changed.wait()

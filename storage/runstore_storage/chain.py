@@ -49,6 +49,7 @@ from runstore_storage.records import (
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LENGTH = struct.Struct(">Q").pack
+_EMPTY = _LENGTH(0)
 
 Field = str | bytes | int
 
@@ -60,18 +61,16 @@ def microseconds(at: datetime) -> int:
 
 def canonical(*fields: Field) -> bytes:
     """The fields' canonical text."""
-    out = bytearray()
+    out: list[bytes] = []
     for value in fields:
-        data = (
-            value
-            if isinstance(value, bytes)
-            else value.encode()
-            if isinstance(value, str)
-            else b"%d" % value
-        )
-        out += _LENGTH(len(data))
-        out += data
-    return bytes(out)
+        if isinstance(value, str):
+            data = value.encode()
+        elif isinstance(value, bytes):
+            data = value
+        else:
+            data = b"%d" % value
+        out += (_LENGTH(len(data)), data) if data else (_EMPTY,)
+    return b"".join(out)
 
 
 def digest(*fields: Field) -> bytes:

@@ -27,13 +27,17 @@ MAX_STRING = 4 * MAX_TEXT_BYTES
 MAX_VALUES = 100_000
 MAX_DEPTH = 600
 
+# A shorter string has neither a blob in base64 nor a word that is left out.
+SHORTEST_BLOB = 512
+_DATA_URL = "data:"
+
 # Every repetition is bounded or begins at one place only: no string takes more than linear time.
 _BLOBS = re.compile(
-    r"\bdata:[\w.+-]{1,80}/[\w.+-]{1,80}(?:;[\w.+=-]{1,80}){0,5},[^\s\"'<>)]*"
-    r"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{512,}",
+    rf"\b{_DATA_URL}[\w.+-]{{1,80}}/[\w.+-]{{1,80}}(?:;[\w.+=-]{{1,80}}){{0,5}},[^\s\"'<>)]*"
+    rf"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{{{SHORTEST_BLOB},}}",
     re.ASCII,
 )
-_LONG_WORDS = re.compile(f"(?<![^\\W{UNSPACED}])[^\\W{UNSPACED}]{{512,}}")
+_LONG_WORDS = re.compile(f"(?<![^\\W{UNSPACED}])[^\\W{UNSPACED}]{{{SHORTEST_BLOB},}}")
 
 
 def text_of(payload: Payload | None) -> str:
@@ -43,14 +47,19 @@ def text_of(payload: Payload | None) -> str:
     parts: list[str] = []
     room = MAX_TEXT_BYTES
     for string in _strings(payload):
-        kept = _LONG_WORDS.sub(" ", _BLOBS.sub(" ", string[:MAX_STRING]))
-        part = _cut(cleaned(kept[:room]), room)
+        part = _cut(cleaned(_without_blobs(string[:MAX_STRING])[:room]), room)
         if part:
             parts.append(part)
             room -= len(part.encode()) + len(PART_END)
         if room <= 0:
             break
     return PART_END.join(parts)
+
+
+def _without_blobs(string: str) -> str:
+    if len(string) < SHORTEST_BLOB and _DATA_URL not in string:
+        return string
+    return _LONG_WORDS.sub(" ", _BLOBS.sub(" ", string))
 
 
 def _strings(payload: Payload) -> Iterator[str]:

@@ -109,7 +109,6 @@ class PostgresStore:
         self._engine = open_engine(url, schema=schema, pool_size=pool_size)
         self._tails = Tails(self._read_for_tail, self._last_seqs, poll_interval=poll_interval)
         self._wakeups = Wakeups(
-            self._engine,
             partial(connect, url, schema=schema, name="runstore wake-ups"),
             self._tails,
             schema=schema,
@@ -122,7 +121,11 @@ class PostgresStore:
         self.statistics = PostgresStatistics(self._engine, self.feed.counted)
         self.configs = PostgresConfigs(self._engine)
         self._appender = Appender(
-            self._engine, self._offloading, self._wakeups.announce, lanes=append_lanes
+            self._engine,
+            partial(connect, url, schema=schema, name="runstore appends"),
+            self._offloading,
+            self._wakeups.announce,
+            lanes=append_lanes,
         )
         self._saver = RunSaver(self._engine, self._offloading)
         self._in_flight: set[asyncio.Task[object]] = set()

@@ -11,17 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from uuid import uuid4
 
 import asyncpg
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from runstore_storage.engine import is_unavailable, reading
-from runstore_storage.errors import StorageUnavailable
+from runstore_storage.engine import is_unavailable
 from runstore_storage.records import RunKey
 from runstore_storage.signals import Signal
 from runstore_storage.tails import Tails, digest
@@ -29,9 +26,11 @@ from runstore_storage.tails import Tails, digest
 # NOTIFY takes fewer than 8000 bytes; a digest and its comma are 17.
 DIGESTS_PER_NOTIFY = 400
 RECONNECT_SECONDS = 1.0
+# Under load what grew meanwhile shares one NOTIFY: it costs Postgres as much as a small commit.
+SEND_PAUSE = 0.005
 FEED = "feed"  # no digest looks like this
 
-_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+_NOTIFY = "SELECT pg_notify($1, $2)"
 _log = logging.getLogger(__name__)
 
 
@@ -40,14 +39,13 @@ class Wakeups:
 
     def __init__(
         self,
-        engine: AsyncEngine,
         connect: Callable[[], Awaitable[asyncpg.Connection]],
         tails: Tails,
         *,
         schema: str,
     ) -> None:
-        self._engine = engine
         self._connect = connect
+        self._conn: asyncpg.Connection | None = None
         self._tails = tails
         self._channel = "runstore_" + blake2b(schema.encode(), digest_size=8).hexdigest()
         self._me = f"{os.getpid()}-{uuid4().hex[:8]}"
@@ -83,15 +81,20 @@ class Wakeups:
             self._has_pending.clear()
             words, self._pending = sorted(self._pending), set()
             try:
-                async with reading(self._engine) as conn:
-                    for start in range(0, len(words), DIGESTS_PER_NOTIFY):
-                        some = ",".join(words[start : start + DIGESTS_PER_NOTIFY])
-                        payload = {"channel": self._channel, "payload": f"{self._me}:{some}"}
-                        await conn.execute(_NOTIFY, payload)
-            except StorageUnavailable:
-                _log.warning("other processes are not woken while the database is away")
-            except Exception:
-                _log.exception("other processes were not woken")
+                await self._notify(words)
+            except Exception as error:
+                if is_unavailable(error):
+                    _log.warning("other processes are not woken while the database is away")
+                else:
+                    _log.exception("other processes were not woken")
+            await asyncio.sleep(SEND_PAUSE)
+
+    async def _notify(self, words: Sequence[str]) -> None:
+        for start in range(0, len(words), DIGESTS_PER_NOTIFY):
+            if self._conn is None:
+                raise asyncpg.InterfaceError("not connected")
+            some = ",".join(words[start : start + DIGESTS_PER_NOTIFY])
+            await self._conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
 
     async def _listen(self) -> None:
         while True:
@@ -110,11 +113,13 @@ class Wakeups:
         conn.add_termination_listener(lambda _: closed.set())
         try:
             await conn.add_listener(self._channel, self._heard)
+            self._conn = conn
             self._tails.wake_all()
             self.committed.wake()
             self.published.wake()
             await closed.wait()
         finally:
+            self._conn = None
             with suppress(Exception):
                 await conn.close(timeout=1)
 

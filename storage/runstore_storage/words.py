@@ -38,6 +38,7 @@ UNSPACED = (
 _SYMBOLS = "\u2190-\u2bff\U0001f000-\U0001faff"
 _MARKS_AND_OTHERS = range(0x300, 0x20000)
 _VARIANT_SELECTORS = range(0xFE00, 0xFE10)
+_ASCII = re.compile(f"[a-z0-9]+|{PART_END}")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\s]+")
 
 
@@ -61,6 +62,8 @@ def cleaned(text: str) -> str:
     Marks beyond the `MAX_MARKS` of one character are left out: putting them in order takes the
     square of their number.
     """
+    if text.isascii():  # is in NFKC form, and has no marks
+        return " ".join(_UNSAFE.sub(" ", text).split())
     safe = _many_marks().sub(r"\1", _UNSAFE.sub(" ", text))
     return " ".join(_UNSAFE.sub(" ", unicodedata.normalize("NFKC", safe)).split())
 
@@ -79,6 +82,16 @@ def words_of(text: str) -> Iterator[Word]:
             place += end - start - 1
         elif kind != "part" and end - start <= MAX_WORD:
             yield Word(text[start:end].casefold(), place, start, end)
+
+
+def places_of(text: str) -> Iterator[tuple[str, int]]:
+    """What each word of a cleaned text is compared by, and its place: `words_of` in brief."""
+    if not text.isascii():
+        yield from ((word.key, word.place) for word in words_of(text))
+        return
+    for place, key in enumerate(_ASCII.findall(text.lower()), 1):
+        if key != PART_END and len(key) <= MAX_WORD:
+            yield key, place
 
 
 @cache

@@ -77,22 +77,41 @@ def insert_rows(table: str, columns: Sequence[tuple[str, str]]) -> str:
     `columns` are (name, type). Types that arrays cannot carry travel as text and are cast per row.
     """
     names = ", ".join(f'"{name}"' for name, _ in columns)
+    values, rows = _rows(columns, [f":{name}" for name, _ in columns])
+    return f"INSERT INTO {table} ({names}) SELECT {values} FROM {rows}"
+
+
+def new_rows(columns: Sequence[tuple[str, str]], *, first: int) -> tuple[str, str]:
+    """What `insert_rows` selects and from where, for a driver that numbers its parameters.
+
+    The columns' arrays are the parameters from the `first` on; the rows are called `new`.
+    """
+    return _rows(columns, [f"${number}" for number in range(first, first + len(columns))])
+
+
+def _rows(columns: Sequence[tuple[str, str]], parameters: Sequence[str]) -> tuple[str, str]:
+    names = ", ".join(f'"{name}"' for name, _ in columns)
     values = ", ".join(
         f'CAST(new."{name}" AS {type_})' if _travels_as(type_) != type_ else f'new."{name}"'
         for name, type_ in columns
     )
-    arrays = ", ".join(f"CAST(:{name} AS {_travels_as(type_)}[])" for name, type_ in columns)
-    return f"INSERT INTO {table} ({names}) SELECT {values} FROM unnest({arrays}) AS new({names})"
+    sent = ", ".join(
+        f"CAST({parameter} AS {_travels_as(type_)}[])"
+        for parameter, (_, type_) in zip(parameters, columns, strict=True)
+    )
+    return values, f"unnest({sent}) AS new({names})"
 
 
 def by_column(
     columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]]
 ) -> dict[str, list[object]]:
     """The parameters of `insert_rows`."""
-    return {
-        name: list(values)
-        for (name, _), values in zip(columns, zip(*rows, strict=True), strict=True)
-    }
+    return {name: values for (name, _), values in zip(columns, arrays(rows), strict=True)}
+
+
+def arrays(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    """Rows as the arrays of their columns."""
+    return [list(values) for values in zip(*rows, strict=True)]
 
 
 def _travels_as(type_: str) -> str:

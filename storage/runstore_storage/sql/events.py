@@ -24,7 +24,7 @@ from runstore_storage.sql.columns import (
     usage_columns,
 )
 
-_NEW_COLUMNS = (
+NEW_COLUMNS = (
     ("run", "bigint"),
     ("seq", "bigint"),
     ("event_id", "text"),
@@ -47,7 +47,7 @@ _NEW_COLUMNS = (
     ("body_hash", "bytea"),
     ("hash", "bytea"),
 )
-_INSERT = text(insert_rows("events", _NEW_COLUMNS))
+_INSERT = text(insert_rows("events", NEW_COLUMNS))
 
 SELECTED = (
     "seq, recorded_at, hash, type, event_id, payload_json::text, payload_binary, payload_type,"
@@ -102,7 +102,33 @@ async def insert(
     conn: AsyncConnection, new: Sequence[NewEvent], blobs: Mapping[tuple[int, bytes], int]
 ) -> None:
     """Insert events of any runs with one statement; `blobs` are the numbers of theirs."""
-    await conn.execute(_INSERT, by_column(_NEW_COLUMNS, [_row(each, blobs) for each in new]))
+    await conn.execute(_INSERT, by_column(NEW_COLUMNS, [new_row(each, blobs) for each in new]))
+
+
+def new_row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[object, ...]:
+    """The values of `NEW_COLUMNS`; `blobs` are the numbers of the events' blobs."""
+    recorded, event = new.recorded, new.recorded.event
+    return (
+        new.run,
+        recorded.seq,
+        event.event_id,
+        event.type,
+        event.node_id,
+        event.actor,
+        event.model,
+        event.tool,
+        array_literal(event.tags) if event.tags else "{}",
+        *(away_columns(event.payload) if new.blob else payload_columns(event.payload)),
+        len(event.payload.data) if event.payload else 0,
+        blobs[new.run, new.blob.sha256] if new.blob else None,
+        *usage_columns(event.usage),
+        event.trace_parent,
+        event.occurred_at,
+        recorded.recorded_at,
+        new.is_terminal,
+        new.body_hash,
+        recorded.hash,
+    )
 
 
 async def find(
@@ -188,29 +214,4 @@ def conditions(where: EventFilter) -> tuple[str, dict[str, list[str]]]:
     return (
         "".join(f" AND {sql}" for sql, _ in asked.values()),
         {name: values for name, (_, values) in asked.items()},
-    )
-
-
-def _row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[object, ...]:
-    recorded, event = new.recorded, new.recorded.event
-    return (
-        new.run,
-        recorded.seq,
-        event.event_id,
-        event.type,
-        event.node_id,
-        event.actor,
-        event.model,
-        event.tool,
-        array_literal(event.tags) if event.tags else "{}",
-        *(away_columns(event.payload) if new.blob else payload_columns(event.payload)),
-        len(event.payload.data) if event.payload else 0,
-        blobs[new.run, new.blob.sha256] if new.blob else None,
-        *usage_columns(event.usage),
-        event.trace_parent,
-        event.occurred_at,
-        recorded.recorded_at,
-        new.is_terminal,
-        new.body_hash,
-        recorded.hash,
     )

@@ -24,7 +24,7 @@ from runstore_storage.search_records import SearchFilter
 from runstore_storage.search_windows import Window, block_lexemes
 from runstore_storage.sql import events
 from runstore_storage.sql.columns import by_column
-from runstore_storage.words import words_of
+from runstore_storage.words import places_of
 
 # What a tsvector holds: greater places, and more of a word, it has no room for.
 MAX_PLACE = 16_383
@@ -235,10 +235,10 @@ def _filter_lexemes(entry: FeedEntry) -> Iterator[str]:
 def _word_lexemes(searchable: str) -> Iterator[str]:
     """The words with their places, as far as a tsvector holds them."""
     places: dict[str, list[str]] = {}
-    for word in words_of(searchable):
-        of_word = places.setdefault(word.key, [])
-        if word.place <= MAX_PLACE and len(of_word) < MAX_PLACES_OF_WORD:
-            of_word.append(str(word.place))
+    for key, place in places_of(searchable):
+        of_word = places.setdefault(key, [])
+        if place <= MAX_PLACE and len(of_word) < MAX_PLACES_OF_WORD:
+            of_word.append(str(place))
     for key, of_word in places.items():
         yield f"{quoted(key)}:{','.join(of_word)}" if of_word else quoted(key)
 
