@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,14 +28,15 @@ from runstore_server.requests import (
 
 OURS = "/runstore."
 DETAILS_KEY = "grpc-status-details-bin"
-# What a call's end is worth in the log; a client's fault is "info".
+# What a call's end is worth in the log; a client's fault is INFO.
 LEVELS = {
-    grpc.StatusCode.OK: "debug",
-    grpc.StatusCode.CANCELLED: "debug",
-    grpc.StatusCode.INTERNAL: "error",
+    grpc.StatusCode.OK: logging.DEBUG,
+    grpc.StatusCode.CANCELLED: logging.DEBUG,
+    grpc.StatusCode.INTERNAL: logging.ERROR,
 }
 
 _log = structlog.get_logger(__name__)
+_threshold = logging.getLogger(__name__)
 
 
 class Calls(ServerInterceptor):
@@ -46,6 +48,7 @@ class Calls(ServerInterceptor):
         self._lifecycle = lifecycle
         self._metrics = metrics or Metrics()
         self._max_request_bytes = max_request_bytes
+        self._handlers: dict[str, Any] = {}
 
     async def intercept_service(
         self,
@@ -53,15 +56,17 @@ class Calls(ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(OURS):
+        method = handler_call_details.method
+        if handler is None or not method.startswith(OURS):
             return handler
-        name = handler_call_details.method.rpartition("/")[2]
-        make, wrapped = self._wrapped(handler, name)
-        return make(
-            wrapped,
-            request_deserializer=reader(handler.request_deserializer, self._max_request_bytes),
-            response_serializer=handler.response_serializer,
-        )
+        if method not in self._handlers:
+            make, wrapped = self._wrapped(handler, method.rpartition("/")[2])
+            self._handlers[method] = make(
+                wrapped,
+                request_deserializer=reader(handler.request_deserializer, self._max_request_bytes),
+                response_serializer=handler.response_serializer,
+            )
+        return self._handlers[method]
 
     def _wrapped(self, handler: Any, name: str) -> tuple[Any, Any]:
         if handler.request_streaming and not handler.response_streaming:
@@ -133,9 +138,10 @@ class Calls(ServerInterceptor):
             await self._abort(context, known, current)
         finally:
             self._metrics.call_ended(name, code)
-            elapsed = round((time.monotonic() - began) * 1000, 2)
-            level = LEVELS.get(code, "info")
-            getattr(_log, level)("call", code=code.name, milliseconds=elapsed)
+            level = LEVELS.get(code, logging.INFO)
+            if _threshold.isEnabledFor(level):  # asked first: it is told of every call
+                elapsed = round((time.monotonic() - began) * 1000, 2)
+                _log.log(level, "call", code=code.name, milliseconds=elapsed)
 
     async def _abort(self, context: Any, error: Exception, current: str) -> None:
         status = status_of(error, current)

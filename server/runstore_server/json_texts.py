@@ -16,15 +16,21 @@ SMALL_TEXT = 1 << 16
 
 def json_problem(text: str) -> str:
     """What keeps the text from being JSON (RFC 8259) that the store takes; empty when nothing."""
-    with _no_collection(len(text) > SMALL_TEXT):
-        try:
-            value = _JSON.decode(text)
-        except RecursionError:
-            return f"nests deeper than {MAX_JSON_DEPTH} levels"
-        except ValueError as error:
-            return f"is not JSON: {error}"
-        if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_too_deep(value):
-            return f"nests deeper than {MAX_JSON_DEPTH} levels"
+    if len(text) <= SMALL_TEXT:
+        return _problem(text)
+    with _no_collection():
+        return _problem(text)
+
+
+def _problem(text: str) -> str:
+    try:
+        value = _JSON.decode(text)
+    except RecursionError:
+        return f"nests deeper than {MAX_JSON_DEPTH} levels"
+    except ValueError as error:
+        return f"is not JSON: {error}"
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_too_deep(value):
+        return f"nests deeper than {MAX_JSON_DEPTH} levels"
     return ""
 
 
@@ -43,9 +49,9 @@ def _is_too_deep(value: Any) -> bool:
 
 
 @contextmanager
-def _no_collection(is_wanted: bool) -> Iterator[None]:
+def _no_collection() -> Iterator[None]:
     """Leave garbage alone for a while; parsing makes none that is cyclic."""
-    if not (is_wanted and gc.isenabled()):
+    if not gc.isenabled():
         yield
         return
     gc.disable()

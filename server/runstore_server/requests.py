@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
+import uuid_utils
 from google.protobuf.message import DecodeError, Message
 
 from runstore_server.errors import MalformedMessage, MessageTooLarge, RequestError
@@ -70,4 +70,4 @@ def id_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
     for name, value in metadata:
         if name == REQUEST_ID_KEY and isinstance(value, str) and _is_usable(value):
             return value
-    return str(uuid4())
+    return str(uuid_utils.uuid4())

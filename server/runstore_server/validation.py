@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import date
 from functools import cache
+from operator import attrgetter
 from typing import Any, NoReturn
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -103,10 +104,14 @@ def _field_check(field: FieldDescriptor, rule: Rule | None, is_required: bool) -
 
 
 def _text(name: str, rule: Text, has_presence: bool) -> Check:
+    value_of, low, high = attrgetter(name), rule.low, rule.high
+
     def check(message: Any, path: str, found: Found) -> None:
-        if has_presence and not message.HasField(name):
+        value = value_of(message)
+        if low <= len(value) <= high and "\0" not in value:
             return
-        _check_text(getattr(message, name), rule, path + name, found)
+        if not has_presence or message.HasField(name):
+            _check_text(value, rule, path + name, found)
 
     return check
 
@@ -119,10 +124,12 @@ def _check_text(value: str, rule: Text, path: str, found: Found) -> None:
 
 
 def _whole(name: str, rule: Whole) -> Check:
+    value_of, low, high = attrgetter(name), rule.low, rule.high
+
     def check(message: Any, path: str, found: Found) -> None:
-        value = getattr(message, name)
+        value = value_of(message)
         # 0 is also what an absent field reads as; where it may not be 0 the rule says so.
-        if not rule.low <= value <= rule.high:
+        if not low <= value <= high:
             _report(found, path + name, f"must be {rule}, is {value}")
 
     return check
@@ -152,9 +159,12 @@ def _message(name: str, rule: Seconds | None, is_required: bool) -> Check:
 def _items(field: FieldDescriptor, rule: Items | None) -> Check | None:
     name, each = field.name, rule.each if rule else None
     numbers = frozenset(field.enum_type.values_by_number) - {0} if field.enum_type else None
+    is_needed = rule is not None and rule.low > 0
 
     def check(message: Any, path: str, found: Found) -> None:
         items = getattr(message, name)
+        if not items and not is_needed:
+            return
         if rule and not rule.low <= len(items) <= rule.high:
             _report(
                 found, path + name, f"must have {rule.low}..{rule.high} items, has {len(items)}"

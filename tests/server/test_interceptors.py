@@ -1,6 +1,7 @@
 """What stands around every RPC, shown on a small service of the tests' own."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -73,6 +74,11 @@ def service() -> grpc.GenericRpcHandler:
             "BothStream": grpc.stream_stream_rpc_method_handler(both_stream, **codec),
         },
     )
+
+
+@pytest.fixture(autouse=True)
+def _every_line_is_wanted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "runstore_server")
 
 
 @pytest.fixture

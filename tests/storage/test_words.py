@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from runstore_storage.search_queries import parse
 from runstore_storage.search_windows import BLOCK_BITS, block_lexemes, next_window
 from runstore_storage.snippets import SNIPPET_CHARACTERS, snippet_of
-from runstore_storage.words import MAX_WORD, cleaned, words_of
+from runstore_storage.words import MAX_WORD, cleaned, places_of, words_of
 
 MAX_LEXEME_BYTES = 2046
 
@@ -32,6 +32,18 @@ MAX_LEXEME_BYTES = 2046
 )
 def test_a_text_is_cut_into_words(text: str, keys: list[str]) -> None:
     assert [word.key for word in words_of(cleaned(text))] == keys
+
+
+ASCII = st.text(st.characters(max_codepoint=127), max_size=400)
+
+
+@given(ASCII)
+def test_plain_texts_are_cleaned_and_cut_as_all_are(text: str) -> None:
+    part = cleaned(text)
+
+    assert cleaned(f"{text} é") == f"{part} é".strip()
+    for whole in (part, f"{part}\n{part}", f"{part} {'x' * (MAX_WORD + 1)} end"):
+        assert list(places_of(whole)) == [(word.key, word.place) for word in words_of(whole)]
 
 
 def test_words_of_different_parts_are_no_neighbours() -> None:
