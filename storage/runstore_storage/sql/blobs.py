@@ -45,7 +45,6 @@ _PLACES = text(
 # Whoever knows the name of a payload's blob may have referred to it in a snapshot.
 _DELETE = text(
     "DELETE FROM blobs b WHERE b.run = :run AND b.blob = ANY(CAST(:blobs AS bigint[]))"
-    " AND b.location IS NULL"
     " AND NOT EXISTS (SELECT FROM events e WHERE e.run = :run AND e.payload_blob = b.blob)"
     " AND NOT EXISTS (SELECT FROM outputs o WHERE o.run = :run AND o.payload_blob = b.blob)"
     " RETURNING octet_length(b.data)"

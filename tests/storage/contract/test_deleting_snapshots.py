@@ -392,21 +392,24 @@ async def test_the_last_of_deletions_that_wait_together_frees_what_they_shared(
     assert await blob_sizes(store, key) == {}
 
 
+async def put_as(
+    store: PostgresStore, key: RunKey, request_id: str, snapshot_id: str, part: str
+) -> None:
+    """Put a snapshot under a name of the request's own, which frees the id when it is deleted."""
+    snapshot = Snapshot(snapshot_id=snapshot_id, state={"part0": Payload(part)})
+    await store.put_snapshot(key, snapshot, request_id=request_id)
+
+
 async def test_a_snapshot_put_again_while_its_deletion_waits_is_judged_by_its_new_parts(
     store: PostgresStore, key: RunKey
 ) -> None:
-    await store.put_snapshot(
-        key, Snapshot(snapshot_id="s", state={"x": Payload("1")}), request_id="first"
-    )
+    await put_as(store, key, "first", "s", "1")
+    await put(store, key, "other", "2")
 
     async with locked(store, key):
         first = asyncio.create_task(store.delete_snapshots(key, "", ["s"]))
         await queued(store, 1)
-        putting = asyncio.create_task(
-            store.put_snapshot(
-                key, Snapshot(snapshot_id="s", state={"x": Payload("2")}), request_id="second"
-            )
-        )
+        putting = asyncio.create_task(put_as(store, key, "second", "s", "2"))
         await queued(store, 2)
         second = asyncio.create_task(store.delete_snapshots(key, "", ["s"]))
         await queued(store, 3)
@@ -414,7 +417,34 @@ async def test_a_snapshot_put_again_while_its_deletion_waits_is_judged_by_its_ne
     await putting
 
     assert [each.snapshots for each in results] == [1, 1]
-    assert await blob_sizes(store, key) == {}
+    assert (await blob_sizes(store, key)).keys() == hashed("2")
+    assert await ids(store, key) == ["other"]
+
+
+async def test_a_snapshot_put_again_is_another_even_while_the_clock_stands_still(
+    store: PostgresStore, key: RunKey
+) -> None:
+    async with store._engine.begin() as conn:
+        await conn.exec_driver_sql(
+            "UPDATE run_heads h SET updated_at = now() + interval '1 hour' FROM runs r"
+            " WHERE r.run = h.run AND r.project = $1",
+            (key.project,),
+        )
+    await put_as(store, key, "first", "s", "1")
+    await put(store, key, "other", "2")
+
+    async with locked(store, key):
+        deleting = asyncio.create_task(store.delete_snapshots(key, "", ["s"]))
+        await queued(store, 1)
+        putting = asyncio.create_task(put_as(store, key, "second", "s", "2"))
+        await queued(store, 2)
+        last = asyncio.create_task(store.delete_snapshots(key, "", ["other"]))
+        await queued(store, 3)
+    await asyncio.gather(deleting, putting)
+
+    assert await last == DeletedSnapshots(1, 0, 0)
+    found = await store.get_snapshot(key, "", LATEST)
+    assert found.snapshot.snapshot.state == {"part0": Payload("2")}
 
 
 async def test_a_fork_made_while_a_deletion_waits_keeps_the_snapshot(
