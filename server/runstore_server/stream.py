@@ -10,7 +10,7 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.records import EventPage
 from runstore_storage.store import Store
 
-from runstore_server.convert.events import event_message, filter_of
+from runstore_server.convert.events import filter_of, set_event
 from runstore_server.convert.runs import key_of
 from runstore_server.convert.times import heartbeat_seconds
 from runstore_server.following import Following, Mark, follow
@@ -39,8 +39,11 @@ async def deliver(
 
 
 def _batch(page: EventPage) -> rpc.StreamEventsResponse:
-    events = [event_message(event) for event in page.events]
-    return rpc.StreamEventsResponse(events=rpc.EventBatch(events=events))
+    message = rpc.StreamEventsResponse()
+    batch = message.events.events
+    for event in page.events:
+        set_event(batch.add(), event)
+    return message
 
 
 def _caught_up(page: EventPage) -> rpc.StreamEventsResponse:

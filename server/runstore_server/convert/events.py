@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from runstore.v1 import events_pb2, run_service_pb2
 from runstore_storage.records import Appended, Event, EventFilter, RecordedEvent, Usage
 
-from runstore_server.convert.payloads import payload_message, payload_of
-from runstore_server.convert.times import duration, micros_of, time_of, timestamp
+from runstore_server.convert.payloads import payload_of, set_payload
+from runstore_server.convert.times import duration, micros_of, set_time, time_of
+
+_OPTIONAL_TEXTS = ("node_id", "actor", "model", "tool", "trace_parent")
 
 
 def event_of(message: events_pb2.Event) -> Event:
@@ -32,23 +34,30 @@ def events_of(messages: Iterable[events_pb2.Event]) -> tuple[Event, ...]:
 
 
 def event_message(recorded: RecordedEvent) -> events_pb2.Event:
+    message = events_pb2.Event()
+    set_event(message, recorded)
+    return message
+
+
+def set_event(message: events_pb2.Event, recorded: RecordedEvent) -> None:
+    """Fill an empty message; setting what is there takes a third of constructing all of it."""
     event = recorded.event
-    return events_pb2.Event(
-        event_id=event.event_id,
-        type=event.type,
-        payload=payload_message(event.payload) if event.payload else None,
-        node_id=event.node_id,
-        actor=event.actor,
-        model=event.model,
-        tool=event.tool,
-        tags=event.tags,
-        usage=usage_message(event.usage) if event.usage else None,
-        trace_parent=event.trace_parent,
-        occurred_at=timestamp(event.occurred_at) if event.occurred_at else None,
-        seq=recorded.seq,
-        recorded_at=timestamp(recorded.recorded_at),
-        hash=recorded.hash,
-    )
+    message.event_id = event.event_id
+    message.type = event.type
+    if event.payload:
+        set_payload(message.payload, event.payload)
+    for name in _OPTIONAL_TEXTS:
+        if value := getattr(event, name):
+            setattr(message, name, value)
+    if event.tags:
+        message.tags.extend(event.tags)
+    if event.usage:
+        message.usage.CopyFrom(usage_message(event.usage))
+    if event.occurred_at:
+        set_time(message.occurred_at, event.occurred_at)
+    message.seq = recorded.seq
+    set_time(message.recorded_at, recorded.recorded_at)
+    message.hash = recorded.hash
 
 
 def usage_of(message: events_pb2.Usage) -> Usage:
@@ -76,10 +85,15 @@ def filter_of(message: events_pb2.EventFilter) -> EventFilter:
 
 
 def appended_message(appended: Appended) -> run_service_pb2.AppendEventResponse:
-    return run_service_pb2.AppendEventResponse(
-        seq=appended.seq,
-        recorded_at=timestamp(appended.recorded_at),
-        hash=appended.hash,
-        deduplicated=appended.deduplicated,
-        event_id=appended.event_id,
-    )
+    message = run_service_pb2.AppendEventResponse()
+    set_appended(message, appended)
+    return message
+
+
+def set_appended(message: run_service_pb2.AppendEventResponse, appended: Appended) -> None:
+    """Fill an empty message."""
+    message.seq = appended.seq
+    set_time(message.recorded_at, appended.recorded_at)
+    message.hash = appended.hash
+    message.deduplicated = appended.deduplicated
+    message.event_id = appended.event_id

@@ -18,8 +18,17 @@ def part_of(message: PayloadMessage) -> Part:
 
 
 def payload_message(payload: Part) -> PayloadMessage:
+    message = PayloadMessage()
+    set_payload(message, payload)
+    return message
+
+
+def set_payload(message: PayloadMessage, payload: Part) -> None:
     if isinstance(payload, Ref):
-        return PayloadMessage(ref=payload.sha256)
+        message.ref = payload.sha256
+        return
     if isinstance(payload.content, str):
-        return PayloadMessage(json=payload.content, content_type=payload.content_type)
-    return PayloadMessage(binary=payload.content, content_type=payload.content_type)
+        message.json = payload.content
+    else:
+        message.binary = payload.content
+    message.content_type = payload.content_type

@@ -10,6 +10,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MICROS = 1_000_000
+_DAY_SECONDS = 86_400
 
 
 def micros_since_epoch(at: datetime) -> int:
@@ -17,8 +18,15 @@ def micros_since_epoch(at: datetime) -> int:
 
 
 def timestamp(at: datetime) -> timestamp_pb2.Timestamp:
-    seconds, micros = divmod(micros_since_epoch(at), _MICROS)
-    return timestamp_pb2.Timestamp(seconds=seconds, nanos=micros * 1000)
+    message = timestamp_pb2.Timestamp()
+    set_time(message, at)
+    return message
+
+
+def set_time(message: timestamp_pb2.Timestamp, at: datetime) -> None:
+    since = at - EPOCH
+    message.seconds = since.days * _DAY_SECONDS + since.seconds
+    message.nanos = since.microseconds * 1000
 
 
 def time_of(message: timestamp_pb2.Timestamp) -> datetime:

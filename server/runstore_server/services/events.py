@@ -14,6 +14,7 @@ from runstore_server.convert.events import (
     event_of,
     events_of,
     filter_of,
+    set_appended,
 )
 from runstore_server.convert.runs import guard_of, key_of
 from runstore_server.lifecycle import Lifecycle
@@ -43,10 +44,12 @@ class Events:
         appended = await self._store.append_events(
             key_of(request), events_of(request.events), guard_of(request)
         )
-        return rpc.AppendEventsResponse(
-            events=[appended_message(each) for each in appended],
-            deduplicated=all(each.deduplicated for each in appended),
+        response = rpc.AppendEventsResponse(
+            deduplicated=all(each.deduplicated for each in appended)
         )
+        for each in appended:
+            set_appended(response.events.add(), each)
+        return response
 
     async def AppendEventStream(
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest], _context: Any

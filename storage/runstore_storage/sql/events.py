@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from runstore_storage.sql.columns import (
     payload_of,
     usage_columns,
 )
+from runstore_storage.sql.driver import fetch
 
 NEW_COLUMNS = (
     ("run", "bigint"),
@@ -55,6 +56,7 @@ SELECTED = (
     + ", ".join(USAGE)
     + ", run, payload_blob"
 )
+_PAYLOAD_BYTES = 15 - len(SELECTED.split(", "))
 
 # Large payloads stay in TOAST until the outer query lets them through, so a page reads what it
 # returns and no more.
@@ -155,8 +157,9 @@ async def page(
     The page ends with the event whose payload reaches `max_bytes`.
     """
     wanted, values = conditions(where)
-    found = await conn.execute(
-        text(_PAGE.format(selected=SELECTED, where=wanted)),
+    rows = await fetch(
+        conn,
+        _PAGE.format(selected=SELECTED, where=wanted),
         {
             "run": run,
             "from_seq": from_seq,
@@ -166,9 +169,13 @@ async def page(
             **values,
         },
     )
-    rows = found.all()
-    is_cut = len(rows) == limit or sum(row.payload_bytes for row in rows) >= max_bytes
+    is_cut = len(rows) == limit or payload_bytes(rows) >= max_bytes
     return [recorded_event(row) for row in rows], is_cut
+
+
+def payload_bytes(rows: Iterable[Sequence[Any]]) -> int:
+    """What the payloads of rows that end in the order of `SELECTED` take."""
+    return sum(row[_PAYLOAD_BYTES] for row in rows)
 
 
 async def hash_at(conn: AsyncConnection, run: int, seq: int) -> bytes | None:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runstore_storage.feed_records import FeedEntry, FeedFilter
 from runstore_storage.records import EventFilter
 from runstore_storage.sql import events
+from runstore_storage.sql.driver import fetch
 
 # Ranges turned into entries by one transaction, and looked at by one page.
 PUBLISHED_RANGES = 2000
@@ -132,15 +133,12 @@ async def entries(
 ) -> tuple[list[FeedEntry], bool]:
     """The selected entries of some ranges, and whether they were cut before the ranges' end."""
     of_events, values = events.conditions(EventFilter(types=where.types, tags=where.tags))
-    found = await conn.execute(
-        text(
-            _ENTRIES.format(
-                selected=events.SELECTED,
-                of_events=of_events,
-                of_runs="AND r.labels @> CAST(CAST(:labels AS text) AS jsonb)"
-                if where.labels
-                else "",
-            )
+    rows = await fetch(
+        conn,
+        _ENTRIES.format(
+            selected=events.SELECTED,
+            of_events=of_events,
+            of_runs="AND r.labels @> CAST(CAST(:labels AS text) AS jsonb)" if where.labels else "",
         ),
         {
             "runs": [each.run for each in of],
@@ -154,8 +152,7 @@ async def entries(
             **values,
         },
     )
-    rows = found.all()
-    is_cut = len(rows) == limit or sum(row.payload_bytes for row in rows) >= max_bytes
+    is_cut = len(rows) == limit or events.payload_bytes(rows) >= max_bytes
     return [_entry(row) for row in rows], is_cut
 
 
