@@ -39,11 +39,13 @@ type Replayed struct {
 	TaskWrites []TaskWrite
 	// Configs are in the order of the run's references.
 	Configs []PinnedConfig
+	// FirstEvents are those of the first page after the snapshot; Events yields all.
+	FirstEvents []*Event
+	// NextFromSeq is where ListEvents continues, up to AtSeq; 0 when FirstEvents reached it.
+	NextFromSeq int64
 
-	run         *Run
-	events      []*Event
-	nextFromSeq int64
-	pageSize    int
+	run      *Run
+	pageSize int
 }
 
 // Replay returns the run as it stood right after an event; it changes nothing.
@@ -67,9 +69,9 @@ func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, err
 		Snapshot:    snapshotOf(response.Snapshot),
 		TaskWrites:  mapped(response.TaskWrites, taskWriteOf),
 		Configs:     mapped(response.Configs, pinnedConfigOf),
+		FirstEvents: mapped(response.Events, eventOf),
+		NextFromSeq: response.NextFromSeq,
 		run:         r,
-		events:      mapped(response.Events, eventOf),
-		nextFromSeq: response.NextFromSeq,
 		pageSize:    options.PageSize,
 	}, nil
 }
@@ -78,15 +80,15 @@ func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, err
 // last.
 func (r *Replayed) Events(ctx context.Context) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
-		for _, event := range r.events {
+		for _, event := range r.FirstEvents {
 			if !yield(event, nil) {
 				return
 			}
 		}
-		if r.nextFromSeq == 0 {
+		if r.NextFromSeq == 0 {
 			return
 		}
-		rest := ListEventsOptions{FromSeq: r.nextFromSeq, PageSize: r.pageSize}
+		rest := ListEventsOptions{FromSeq: r.NextFromSeq, PageSize: r.pageSize}
 		for event, err := range r.run.ListEvents(ctx, rest) {
 			if err == nil && event.Seq > r.AtSeq {
 				return

@@ -2,6 +2,7 @@ package runstore_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -41,6 +42,7 @@ func TestAReplayShowsARunAsItStood(t *testing.T) {
 	equal(t, "pins", len(then.Configs), 1)
 	equal(t, "body", then.Configs[0].Body.Text(), `"Be kind."`)
 	equal(t, "digest", then.Configs[0].Ref.Digest, prompt.Digest)
+	equal(t, "first events", fmt.Sprint(seqs(then.FirstEvents), then.NextFromSeq), "[3 4] 5")
 	for range 2 { // it begins anew
 		got := seqs(collect(t, then.Events(t.Context())))
 		if !reflect.DeepEqual(got, []int64{3, 4, 5, 6}) {
