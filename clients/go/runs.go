@@ -168,7 +168,7 @@ func (r *Run) WithWriterEpoch(epoch int64) *Run {
 	return &derived
 }
 
-// WithExpectedSeq returns a handle whose Append, PutSnapshot and Complete fail as
+// WithExpectedSeq returns a handle whose Append, PutSnapshot, Complete and Resume fail as
 // [*SeqConflictError] unless seq is the run's last seq before the write; 0 means that the run has no
 // event yet.
 func (r *Run) WithExpectedSeq(seq int64) *Run {
