@@ -148,7 +148,7 @@ func codeName(code codes.Code) string {
 
 // snake spells a name of Go's as the contracts do.
 func snake(name string) string {
-	for _, initials := range []string{"ID", "URL"} {
+	for _, initials := range []string{"ID", "URL", "SHA"} {
 		name = strings.ReplaceAll(name, initials, initials[:1]+strings.ToLower(initials[1:]))
 	}
 	var made strings.Builder
