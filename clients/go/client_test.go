@@ -11,7 +11,9 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -25,6 +27,15 @@ func TestAHealthyServerSaysSo(t *testing.T) {
 	if !errors.As(err, &unavailable) {
 		t.Fatalf("got %v", err)
 	}
+}
+
+func TestAServiceOfAHealthyServerSaysSo(t *testing.T) {
+	isServing, err := dial(t).HealthyService(t.Context(), "runstore.v1.RunService")
+	_, unknown := dial(t).HealthyService(t.Context(), "none")
+
+	require(t, err)
+	equal(t, "is serving", isServing, true)
+	equal(t, "code", status.Code(unknown), codes.NotFound)
 }
 
 func TestTheTargetComesFromTheEnvironment(t *testing.T) {
