@@ -478,6 +478,15 @@ class SnapshotPosition:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletedSnapshots:
+    """How much was deleted; `freed_bytes` are those of parts, as they were stored."""
+
+    snapshots: int
+    task_writes: int
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResumedRun:
     run: Run
     writer_epoch: int
