@@ -119,6 +119,14 @@ class Runner:
         a = payloads(a)
         return {"snapshots": [each async for each in self.run(a).list_snapshots(**a)]}
 
+    async def delete_snapshots(self, a: Json) -> Any:
+        deleted = await self.run(a).delete_snapshots(**a)
+        return {
+            "deleted_snapshots": deleted.snapshots,
+            "deleted_task_writes": deleted.task_writes,
+            "freed_bytes": deleted.freed_bytes,
+        }
+
     async def resume(self, a: Json) -> Any:
         resumed = await self._client.resume(**a)
         return {
