@@ -133,7 +133,9 @@ func seenError(err error, told *runstore.Error) any {
 	put(made, "type", strings.TrimSuffix(name, "Error"))
 	put(made, "code", codeName(told.Code))
 	put(made, "reason", told.Reason)
-	put(made, "metadata", seen(told.Metadata))
+	if len(told.Metadata) > 0 { // its keys are the contract's: one without a value is kept
+		made["metadata"] = told.Metadata
+	}
 	put(made, "violations", seen(told.Violations))
 	return made
 }
