@@ -81,11 +81,11 @@ func TestAnUploadIsOfWhatIsLeftOfTheData(t *testing.T) {
 	equal(t, "empty", *empty.Artifact.Size, 0)
 }
 
-func TestUploadingTheSameAgainSendsNothing(t *testing.T) {
+func TestUploadingTheSameAgainEndsEarly(t *testing.T) {
 	way := cutting(t, upwards)
 	client := dialTo(t, way.target)
 	run := savedRun(t, client)
-	data := noise(8 * mib)
+	data := noise(64 * mib)
 	artifact := uploaded(t, run, client, "a", data)
 	before := way.up.Load()
 
@@ -96,7 +96,9 @@ func TestUploadingTheSameAgainSendsNothing(t *testing.T) {
 	require(t, err)
 	equal(t, "deduplicated", put.Deduplicated, true)
 	equal(t, "artifact", put.Artifact.ArtifactID, artifact.ArtifactID)
-	if sent := way.up.Load() - before; sent > 4*mib {
+	// The server reads nothing behind the header: what is sent until its answer comes is bounded by
+	// flow control and by what the connections hold, not by time.
+	if sent := way.up.Load() - before; sent > 32*mib {
 		t.Fatalf("%d bytes were sent for nothing", sent)
 	}
 }
