@@ -157,10 +157,18 @@ func (c *Client) Close() error {
 
 // Healthy asks the server once whether it serves; it fails where no server answers.
 func (c *Client) Healthy(ctx context.Context) (bool, error) {
+	return c.HealthyService(ctx, "")
+}
+
+// HealthyService is Healthy of one service by its full name, such as "runstore.v1.RunService". One
+// that the server does not have is an [*Error] of the code NotFound.
+func (c *Client) HealthyService(ctx context.Context, service string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	health := grpc_health_v1.NewHealthClient(c.conn)
-	answer, err := health.Check(c.outgoing(ctx), &grpc_health_v1.HealthCheckRequest{})
+	answer, err := health.Check(c.outgoing(ctx), &grpc_health_v1.HealthCheckRequest{
+		Service: service,
+	})
 	if err != nil {
 		return false, c.errorOf(ctx, err)
 	}

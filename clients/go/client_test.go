@@ -11,7 +11,10 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 func TestAHealthyServerSaysSo(t *testing.T) {
@@ -24,6 +27,15 @@ func TestAHealthyServerSaysSo(t *testing.T) {
 	if !errors.As(err, &unavailable) {
 		t.Fatalf("got %v", err)
 	}
+}
+
+func TestAServiceOfAHealthyServerSaysSo(t *testing.T) {
+	isServing, err := dial(t).HealthyService(t.Context(), "runstore.v1.RunService")
+	_, unknown := dial(t).HealthyService(t.Context(), "none")
+
+	require(t, err)
+	equal(t, "is serving", isServing, true)
+	equal(t, "code", status.Code(unknown), codes.NotFound)
 }
 
 func TestTheTargetComesFromTheEnvironment(t *testing.T) {
@@ -110,17 +122,43 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		"ListEvents": (*runstore.Run).ListEvents, "StreamEvents": (*runstore.Run).Events,
 		"PutSnapshot": (*runstore.Run).PutSnapshot, "PutTaskWrites": (*runstore.Run).PutTaskWrites,
 		"GetSnapshot": (*runstore.Run).GetSnapshot, "ListSnapshots": (*runstore.Run).ListSnapshots,
-		"ResumeRun": (*runstore.Run).Resume, "CompleteRun": (*runstore.Run).Complete,
+		"DeleteSnapshots": (*runstore.Run).DeleteSnapshots,
+		"ResumeRun":       (*runstore.Run).Resume, "CompleteRun": (*runstore.Run).Complete,
 		"GetOutput": (*runstore.Run).GetOutput, "VerifyRun": (*runstore.Run).Verify,
-		"SearchEvents": (*runstore.Client).SearchEvents,
+		"ReplayRun": (*runstore.Run).Replay, "ForkRun": (*runstore.Run).Fork,
+		"SearchEvents":  (*runstore.Client).SearchEvents,
+		"GetStatistics": (*runstore.Client).GetStatistics,
+
+		"ReadFeed": (*runstore.Feed).Read, "FollowFeed": (*runstore.Feed).Follow,
+		"CommitPosition": (*runstore.Feed).Commit, "ResetConsumer": (*runstore.Feed).Reset,
+		"GetConsumer": (*runstore.Feed).Consumer, "ListConsumers": (*runstore.Feed).Consumers,
+
+		"RegisterVersion": (*runstore.Configs).Register, "GetVersion": (*runstore.Configs).Get,
+		"ListVersions": (*runstore.Configs).Versions, "ListConfigs": (*runstore.Configs).List,
+		"SetLabel": (*runstore.Configs).SetLabel, "RemoveLabel": (*runstore.Configs).RemoveLabel,
+		"ListLabelMoves": (*runstore.Configs).LabelMoves,
+
+		"UploadArtifact": (*runstore.Artifacts).Upload,
+		"LinkArtifact":   (*runstore.Artifacts).Link, "GetArtifact": (*runstore.Artifacts).Get,
+		"DownloadArtifact": (*runstore.Artifacts).Download,
+		"ListArtifacts":    (*runstore.Artifacts).List,
 	}
-	// So far only Python's client has these.
-	pending := map[string]bool{"ReplayRun": true, "ForkRun": true, "GetStatistics": true}
-	service := runstorev1.File_runstore_v1_run_service_proto.Services().ByName("RunService")
-	for place := range service.Methods().Len() {
-		name := string(service.Methods().Get(place).Name())
-		if methods[name] == nil && !pending[name] {
-			t.Errorf("the client has no %s", name)
+	for _, file := range []protoreflect.FileDescriptor{
+		runstorev1.File_runstore_v1_run_service_proto,
+		runstorev1.File_runstore_v1_feed_service_proto,
+		runstorev1.File_runstore_v1_config_service_proto,
+		runstorev1.File_runstore_v1_artifact_service_proto,
+	} {
+		calls := file.Services().Get(0).Methods()
+		for place := range calls.Len() {
+			name := string(calls.Get(place).Name())
+			if methods[name] == nil {
+				t.Errorf("the client has no %s", name)
+			}
+			delete(methods, name)
 		}
+	}
+	if len(methods) > 0 {
+		t.Errorf("the contract has none of %v", methods)
 	}
 }

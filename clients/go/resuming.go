@@ -39,17 +39,19 @@ type Resumed struct {
 	nextFromSeq int64
 }
 
-// Resume claims the run: earlier writers are fenced from now on.
+// Resume claims the run: earlier writers are fenced from now on. With [Run.WithExpectedSeq] it claims
+// only where that is still the run's last seq, and otherwise fails as [*SeqConflictError].
 func (r *Run) Resume(ctx context.Context, options ResumeOptions) (*Resumed, error) {
 	if options.RequestID == "" {
 		options.RequestID = newID()
 	}
 	response, err := send(ctx, r.client, r.client.service.ResumeRun, &runstorev1.ResumeRunRequest{
-		Project:   r.client.project,
-		RunId:     r.id,
-		Namespace: options.Namespace,
-		RequestId: options.RequestID,
-		Actor:     options.Actor,
+		Project:     r.client.project,
+		RunId:       r.id,
+		Namespace:   options.Namespace,
+		RequestId:   options.RequestID,
+		Actor:       options.Actor,
+		ExpectedSeq: r.expectedSeq,
 	})
 	if err != nil {
 		return nil, err

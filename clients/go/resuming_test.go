@@ -93,3 +93,22 @@ func TestTheSameRequestClaimsTheSameEpoch(t *testing.T) {
 	equal(t, "epoch", again.WriterEpoch, one.WriterEpoch)
 	equal(t, "deduplicated", again.Deduplicated, true)
 }
+
+func TestARunIsClaimedOnlyWhereNobodyWroteSince(t *testing.T) {
+	run := withTicks(t, dial(t), 3)
+
+	_, late := run.WithExpectedSeq(2).Resume(t.Context(), runstore.ResumeOptions{})
+	resumed, err := run.WithExpectedSeq(3).Resume(t.Context(), runstore.ResumeOptions{})
+	require(t, err)
+	_, twice := run.WithExpectedSeq(3).Resume(t.Context(), runstore.ResumeOptions{})
+	_, written := resumed.Run.Append(t.Context(), ticks(3, 4)...)
+
+	for _, err := range []error{late, twice} {
+		var conflict *runstore.SeqConflictError
+		if !errors.As(err, &conflict) || conflict.CurrentSeq() < 3 {
+			t.Fatalf("got %v", err)
+		}
+	}
+	require(t, written) // the handle of the claim expects no seq
+	equal(t, "epoch", resumed.WriterEpoch, 2)
+}

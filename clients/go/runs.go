@@ -2,7 +2,6 @@ package runstore
 
 import (
 	"context"
-	"iter"
 	"strings"
 	"time"
 
@@ -50,14 +49,6 @@ type ConfigRef struct {
 	Digest  string
 	// Label pins the version it points to when the run is saved; it is never returned.
 	Label string
-}
-
-// ConfigFilter selects pins: of a config, where given of one version of it.
-type ConfigFilter struct {
-	Kind    string
-	Name    string
-	Version int64
-	Digest  string
 }
 
 // NewRun is a run as it is known at birth; none of it can be changed later.
@@ -110,27 +101,6 @@ type RunInfo struct {
 	ForkBase *ForkBase
 }
 
-// RunsOptions says which runs to list; conditions are joined by AND.
-type RunsOptions struct {
-	// Statuses selects runs of any of them, Tags and Labels runs with all of them.
-	Statuses []RunStatus
-	Tags     []string
-	Labels   map[string]string
-	// CreatedFrom is inclusive, CreatedBefore exclusive.
-	CreatedFrom   time.Time
-	CreatedBefore time.Time
-	PlanID        string
-	// Model and Tool select runs with an event of them.
-	Model       string
-	Tool        string
-	ParentRunID string
-	// Config selects runs that are pinned to it.
-	Config      *ConfigFilter
-	OldestFirst bool
-	// PageSize is how many runs are fetched at once; 0 means 100.
-	PageSize int
-}
-
 // Run is a handle on a run. It makes no call by itself and holds what its writes are checked
 // against.
 type Run struct {
@@ -179,46 +149,6 @@ func (c *Client) SaveRun(ctx context.Context, run NewRun) (*Run, error) {
 // Run returns a handle on a run, without a call. It writes unfenced; see [Run.WithWriterEpoch].
 func (c *Client) Run(runID string) *Run { return &Run{client: c, id: runID} }
 
-// ListRuns yields the project's runs, newest first unless the options say otherwise. A failure is
-// yielded once, as the last.
-func (c *Client) ListRuns(ctx context.Context, options RunsOptions) iter.Seq2[*RunInfo, error] {
-	order := runstorev1.RunOrder_RUN_ORDER_CREATED_DESC
-	if options.OldestFirst {
-		order = runstorev1.RunOrder_RUN_ORDER_CREATED_ASC
-	}
-	if options.PageSize == 0 {
-		options.PageSize = 100
-	}
-	filter := &runstorev1.RunFilter{
-		Statuses: mapped(options.Statuses, func(status RunStatus) runstorev1.RunStatus {
-			return runstorev1.RunStatus(status)
-		}),
-		Tags:              options.Tags,
-		Labels:            options.Labels,
-		CreatedFromTime:   timestamp(options.CreatedFrom),
-		CreatedBeforeTime: timestamp(options.CreatedBefore),
-		PlanId:            options.PlanID,
-		Model:             options.Model,
-		Tool:              options.Tool,
-		ParentRunId:       options.ParentRunID,
-	}
-	if config := options.Config; config != nil {
-		filter.Config = &runstorev1.ConfigFilter{
-			Kind: config.Kind, Name: config.Name, Version: config.Version, Digest: config.Digest,
-		}
-	}
-	return pages(func(token string) ([]*RunInfo, string, error) {
-		response, err := send(ctx, c, c.service.ListRuns, &runstorev1.ListRunsRequest{
-			Project:   c.project,
-			Filter:    filter,
-			Order:     order,
-			PageSize:  int32(options.PageSize),
-			PageToken: token,
-		})
-		return mapped(response.GetRuns(), runInfoOf), response.GetNextPageToken(), err
-	})
-}
-
 // ID returns the run's id.
 func (r *Run) ID() string { return r.id }
 
@@ -238,7 +168,7 @@ func (r *Run) WithWriterEpoch(epoch int64) *Run {
 	return &derived
 }
 
-// WithExpectedSeq returns a handle whose Append, PutSnapshot and Complete fail as
+// WithExpectedSeq returns a handle whose Append, PutSnapshot, Complete and Resume fail as
 // [*SeqConflictError] unless seq is the run's last seq before the write; 0 means that the run has no
 // event yet.
 func (r *Run) WithExpectedSeq(seq int64) *Run {

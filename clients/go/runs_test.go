@@ -131,6 +131,54 @@ func TestListRunsSelects(t *testing.T) {
 	}
 }
 
+func TestListRunsSelectsByWhatHappenedSince(t *testing.T) {
+	client := dial(t)
+	one, err := client.SaveRun(t.Context(), runstore.NewRun{
+		RunID: "one", Tags: []string{"t", "u"}, Objective: "find a red fish",
+		ExternalRef: &runstore.ExternalRef{System: "dbos", ID: "w-1"},
+	})
+	require(t, err)
+	two, err := client.SaveRun(t.Context(), runstore.NewRun{
+		RunID: "two", ParentRunID: "one", Objective: "find a blue fish",
+	})
+	require(t, err)
+	_, err = two.Complete(t.Context(), runstore.Completion{Outcome: runstore.OutcomeFailed})
+	require(t, err)
+	_, err = one.Complete(t.Context(), runstore.Completion{Outcome: runstore.OutcomeFailed})
+	require(t, err)
+	_, err = client.SaveRun(t.Context(), runstore.NewRun{RunID: "three"})
+	require(t, err)
+	last, err := one.Get(t.Context())
+	require(t, err)
+
+	for _, each := range []struct {
+		want    string
+		options runstore.RunsOptions
+	}{
+		{"[one]", runstore.RunsOptions{AnyTags: []string{"other", "u"}}},
+		{"[two one]", runstore.RunsOptions{RootRunID: "one"}},
+		{"[one]", runstore.RunsOptions{External: &runstore.ExternalFilter{System: "dbos"}}},
+		{"[]", runstore.RunsOptions{External: &runstore.ExternalFilter{System: "dbos", ID: "w-2"}}},
+		{"[two]", runstore.RunsOptions{Objective: "fish -red"}},
+		{"[three one]", runstore.RunsOptions{UpdatedFrom: last.UpdatedAt}},
+		{"[two]", runstore.RunsOptions{UpdatedBefore: last.UpdatedAt}},
+		{"[one]", runstore.RunsOptions{CompletedFrom: last.CompletedAt}},
+		{"[two]", runstore.RunsOptions{CompletedBefore: last.CompletedAt}},
+		{"[three two one]", runstore.RunsOptions{Order: runstore.NewestCreated}},
+		{"[one two three]", runstore.RunsOptions{Order: runstore.OldestCreated}},
+		{"[three one two]", runstore.RunsOptions{Order: runstore.NewestUpdated}},
+		{"[two one three]", runstore.RunsOptions{Order: runstore.OldestUpdated}},
+		{"[one two]", runstore.RunsOptions{Order: runstore.NewestCompleted}},
+		{"[two one]", runstore.RunsOptions{Order: runstore.OldestCompleted, OldestFirst: true}},
+	} {
+		var ids []string
+		for _, run := range collect(t, client.ListRuns(t.Context(), each.options)) {
+			ids = append(ids, run.RunID)
+		}
+		equal(t, fmt.Sprintf("%+v", each.options), fmt.Sprint(ids), each.want)
+	}
+}
+
 func TestAFailureOfAListIsYieldedOnce(t *testing.T) {
 	var failures int
 	for run, err := range dial(t).ListRuns(t.Context(), runstore.RunsOptions{PageSize: 101}) {
@@ -148,4 +196,5 @@ func TestWordsAreTheContracts(t *testing.T) {
 	equal(t, "status", fmt.Sprint(runstore.StatusPaused), "PAUSED")
 	equal(t, "outcome", fmt.Sprint(runstore.OutcomeCancelled), "CANCELLED")
 	equal(t, "reason", fmt.Sprint(runstore.ReasonReplan), "REPLAN")
+	equal(t, "order", fmt.Sprint(runstore.NewestUpdated), "UPDATED_DESC")
 }

@@ -30,12 +30,17 @@ func python() string {
 type database struct {
 	url     string
 	schema  string
+	objects string // the folder of artifacts' bytes
 	process *exec.Cmd
 	input   interface{ Close() error }
 }
 
 func startDatabase() (*database, error) {
-	d := &database{schema: fmt.Sprintf("runstore_go_test_%d", os.Getpid())}
+	objects, err := os.MkdirTemp("", "runstore-go-objects-")
+	if err != nil {
+		return nil, err
+	}
+	d := &database{schema: fmt.Sprintf("runstore_go_test_%d", os.Getpid()), objects: objects}
 	d.process = exec.Command(python(), "testdata/database.py", d.schema)
 	d.process.Stderr = os.Stderr
 	input, _ := d.process.StdinPipe()
@@ -53,7 +58,7 @@ func startDatabase() (*database, error) {
 }
 
 func (d *database) stop() error {
-	return errors.Join(d.input.Close(), d.process.Wait())
+	return errors.Join(d.input.Close(), d.process.Wait(), os.RemoveAll(d.objects))
 }
 
 // server is a server process on a port that stays the same, to be killed and started again.
@@ -84,6 +89,7 @@ func (s *server) start() error {
 	s.process.Env = append(os.Environ(),
 		"RUNSTORE_DATABASE_URL="+s.database.url,
 		"RUNSTORE_DB_SCHEMA="+s.database.schema,
+		"RUNSTORE_OBJECTS_URL=file://"+s.database.objects,
 		"RUNSTORE_LOG_FORMAT=json",
 		"RUNSTORE_DRAIN_SECONDS=5",
 		"RUNSTORE_HTTP=false", // its port would be the same for all

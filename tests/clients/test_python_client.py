@@ -87,6 +87,20 @@ async def test_a_snapshot_comes_back_with_its_parts(client: runstore.AsyncClient
     assert big.sha256 == sha256(big.data).digest()
 
 
+async def test_a_snapshot_put_again_under_its_id_is_the_one_that_is_there(
+    client: runstore.AsyncClient,
+) -> None:
+    run = await client.save_run()
+    first = await run.snapshot(snapshot_id="s", state={"memory": [1]})
+
+    again = await run.snapshot(snapshot_id="s", state={"memory": [1]})
+
+    assert again.deduplicated
+    assert again.content_hash == first.content_hash
+    with pytest.raises(runstore.IdempotencyMismatch):
+        await run.snapshot(snapshot_id="s", state={"memory": [2]})
+
+
 async def test_a_resume_fences_the_writer_before(client: runstore.AsyncClient) -> None:
     first = await client.save_run()
     await first.append("a")

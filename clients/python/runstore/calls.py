@@ -189,7 +189,8 @@ def put_snapshot(
         task_writes=[wire.task_write_message(write) for write in task_writes],
         expected_seq=expected_seq,
         writer_epoch=run.writer_epoch,
-        request_id=new_id(),
+        # A snapshot's own id recognises it also when another process puts it again.
+        request_id="" if fields.get("snapshot_id") else new_id(),
     )
     return Call("PutSnapshot", request, wire.snapshot_put_value)
 

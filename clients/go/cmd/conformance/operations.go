@@ -74,7 +74,23 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"feed_consumers": func(r *runner, ctx context.Context, _ *arguments) (any, error) {
 		return listed("consumers", r.client.Feed().Consumers(ctx))
 	},
-	"search": (*runner).search,
+	"search":              (*runner).search,
+	"delete_snapshots":    (*runner).deleteSnapshots,
+	"replay":              (*runner).replay,
+	"fork":                (*runner).fork,
+	"statistics":          (*runner).statistics,
+	"config_register":     (*runner).registerVersion,
+	"config_get":          (*runner).getVersion,
+	"config_versions":     (*runner).listVersions,
+	"config_list":         (*runner).listConfigs,
+	"config_set_label":    (*runner).setLabel,
+	"config_remove_label": (*runner).removeLabel,
+	"config_label_moves":  (*runner).listLabelMoves,
+	"artifact_upload":     (*runner).uploadArtifact,
+	"artifact_link":       (*runner).linkArtifact,
+	"artifact_get":        (*runner).getArtifact,
+	"artifact_download":   (*runner).downloadArtifact,
+	"artifact_list":       (*runner).listArtifacts,
 }
 
 // run is the handle that a step writes with.
@@ -91,11 +107,12 @@ func (r *runner) run(a *arguments) *runstore.Run {
 
 func (r *runner) saveRun(ctx context.Context, a *arguments) (any, error) {
 	saved := runstore.NewRun{
-		RunID: a.RunID, Objective: a.Objective, PlanID: a.PlanID, Plan: a.Plan.Payload,
-		ParentRunID: a.ParentRunID, Tags: a.Tags, Labels: a.Labels,
-		ConfigRefs: mapped(a.ConfigRefs, func(ref configRef) runstore.ConfigRef {
-			return runstore.ConfigRef(ref)
-		}),
+		RunID: a.RunID, PlanID: a.PlanID, Plan: a.Plan.Payload,
+		ParentRunID: a.ParentRunID, Tags: a.Tags, Labels: a.Labels.values,
+		ConfigRefs: mapped(a.ConfigRefs, configRef.value),
+	}
+	if a.Objective != nil {
+		saved.Objective = *a.Objective
 	}
 	if a.ExternalRef != nil {
 		ref := runstore.ExternalRef(*a.ExternalRef)
@@ -118,7 +135,7 @@ func (r *runner) listRuns(ctx context.Context, a *arguments) (any, error) {
 		Statuses: mapped(a.Statuses, func(name string) runstore.RunStatus {
 			return runstore.RunStatus(runstorev1.RunStatus_value["RUN_STATUS_"+name])
 		}),
-		Tags: a.Tags, Labels: a.Labels, PlanID: a.PlanID, Model: a.Model, Tool: a.Tool,
+		Tags: a.Tags, Labels: a.Labels.values, PlanID: a.PlanID, Model: a.Model, Tool: a.Tool,
 		ParentRunID: a.ParentRunID, OldestFirst: a.OldestFirst,
 	}))
 }
@@ -233,7 +250,7 @@ func (a *arguments) filter() runstore.EventFilter {
 }
 
 func (a *arguments) feedFilter() runstore.FeedFilter {
-	return runstore.FeedFilter{Types: a.Types, Tags: a.Tags, Labels: a.Labels}
+	return runstore.FeedFilter{Types: a.Types, Tags: a.Tags, Labels: a.Labels.values}
 }
 
 func (r *runner) items(
@@ -366,15 +383,9 @@ func (r *runner) search(ctx context.Context, a *arguments) (any, error) {
 	options := runstore.SearchOptions{
 		RunIDs: a.RunIDs, Types: a.Types, NodeIDs: a.NodeIDs, Tags: a.Tags, Model: a.Model,
 		Tool: a.Tool, NewestFirst: a.NewestFirst, WithEvents: a.WithEvents,
-		MinPosition: a.MinPosition, PageSize: a.PageSize,
+		MinPosition: a.MinPosition, PageSize: a.PageSize, After: a.after(),
 	}
-	if a.After != nil {
-		options.After = &runstore.EventPlace{RunID: a.After.RunID, Seq: a.After.Seq}
-	}
-	if a.WaitSeconds != nil {
-		options.Wait = time.Duration(*a.WaitSeconds * float64(time.Second))
-		options.NoWait = options.Wait == 0
-	}
+	options.Wait, options.NoWait = a.wait()
 	var hits []any
 	for hit, err := range r.client.SearchEvents(ctx, a.Query, options) {
 		if err != nil {

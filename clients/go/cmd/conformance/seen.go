@@ -133,7 +133,9 @@ func seenError(err error, told *runstore.Error) any {
 	put(made, "type", strings.TrimSuffix(name, "Error"))
 	put(made, "code", codeName(told.Code))
 	put(made, "reason", told.Reason)
-	put(made, "metadata", seen(told.Metadata))
+	if len(told.Metadata) > 0 { // its keys are the contract's: one without a value is kept
+		made["metadata"] = told.Metadata
+	}
 	put(made, "violations", seen(told.Violations))
 	return made
 }
@@ -148,7 +150,7 @@ func codeName(code codes.Code) string {
 
 // snake spells a name of Go's as the contracts do.
 func snake(name string) string {
-	for _, initials := range []string{"ID", "URL"} {
+	for _, initials := range []string{"ID", "URL", "SHA"} {
 		name = strings.ReplaceAll(name, initials, initials[:1]+strings.ToLower(initials[1:]))
 	}
 	var made strings.Builder

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,59 +14,118 @@ import (
 
 // arguments are those of all operations; a name that is not among them is refused.
 type arguments struct {
-	RunID         string            `json:"run_id"`
-	WriterEpoch   *int64            `json:"writer_epoch"`
-	ExpectedSeq   *int64            `json:"expected_seq"`
-	Objective     string            `json:"objective"`
-	PlanID        string            `json:"plan_id"`
-	Plan          payload           `json:"plan"`
-	ParentRunID   string            `json:"parent_run_id"`
-	ExternalRef   *externalRef      `json:"external_ref"`
-	ConfigRefs    []configRef       `json:"config_refs"`
-	Tags          []string          `json:"tags"`
-	Labels        map[string]string `json:"labels"`
-	Completion    *completion       `json:"completion"`
-	Statuses      []string          `json:"statuses"`
-	Model         string            `json:"model"`
-	Tool          string            `json:"tool"`
-	OldestFirst   bool              `json:"oldest_first"`
-	Event         event             `json:"event"`
-	Events        []event           `json:"events"`
-	Times         int               `json:"times"`
-	Window        int               `json:"window"`
-	Snapshot      newSnapshot       `json:"snapshot"`
-	TaskWrites    []taskWrite       `json:"task_writes"`
-	Writes        []taskWrite       `json:"writes"`
-	Namespace     *string           `json:"namespace"`
-	SnapshotID    *string           `json:"snapshot_id"`
-	PlanVersionID *string           `json:"plan_version_id"`
-	AtSeq         *int64            `json:"at_seq"`
-	Metadata      payload           `json:"metadata"`
-	WithParts     bool              `json:"with_parts"`
-	Actor         string            `json:"actor"`
-	RequestID     string            `json:"request_id"`
-	Outcome       string            `json:"outcome"`
-	Output        output            `json:"output"`
-	FinalSnapshot *newSnapshot      `json:"final_snapshot"`
-	Revision      int32             `json:"revision"`
-	FromSeq       int64             `json:"from_seq"`
-	PageSize      int               `json:"page_size"`
-	Types         []string          `json:"types"`
-	NodeIDs       []string          `json:"node_ids"`
-	Follow        bool              `json:"follow"`
-	Watch         string            `json:"watch"`
-	Count         int               `json:"count"`
-	Signal        string            `json:"signal"`
-	FromPosition  int64             `json:"from_position"`
-	Position      int64             `json:"position"`
-	Consumer      string            `json:"consumer"`
-	Query         string            `json:"query"`
-	NewestFirst   bool              `json:"newest_first"`
-	WithEvents    bool              `json:"with_events"`
-	After         *place            `json:"after"`
-	MinPosition   int64             `json:"min_position"`
-	WaitSeconds   *float64          `json:"wait_seconds"`
-	RunIDs        []string          `json:"run_ids"`
+	RunID         string       `json:"run_id"`
+	WriterEpoch   *int64       `json:"writer_epoch"`
+	ExpectedSeq   *int64       `json:"expected_seq"`
+	Objective     *string      `json:"objective"`
+	PlanID        string       `json:"plan_id"`
+	Plan          payload      `json:"plan"`
+	ParentRunID   string       `json:"parent_run_id"`
+	ExternalRef   *externalRef `json:"external_ref"`
+	ConfigRefs    []configRef  `json:"config_refs"`
+	Tags          []string     `json:"tags"`
+	Labels        labels       `json:"labels"`
+	Completion    *completion  `json:"completion"`
+	Statuses      []string     `json:"statuses"`
+	Model         string       `json:"model"`
+	Tool          string       `json:"tool"`
+	OldestFirst   bool         `json:"oldest_first"`
+	Event         event        `json:"event"`
+	Events        []event      `json:"events"`
+	Times         int          `json:"times"`
+	Window        int          `json:"window"`
+	Snapshot      newSnapshot  `json:"snapshot"`
+	TaskWrites    []taskWrite  `json:"task_writes"`
+	Writes        []taskWrite  `json:"writes"`
+	Namespace     *string      `json:"namespace"`
+	SnapshotID    *string      `json:"snapshot_id"`
+	PlanVersionID *string      `json:"plan_version_id"`
+	AtSeq         *int64       `json:"at_seq"`
+	Metadata      payload      `json:"metadata"`
+	WithParts     bool         `json:"with_parts"`
+	Actor         string       `json:"actor"`
+	RequestID     string       `json:"request_id"`
+	Outcome       string       `json:"outcome"`
+	Output        output       `json:"output"`
+	FinalSnapshot *newSnapshot `json:"final_snapshot"`
+	Revision      int32        `json:"revision"`
+	FromSeq       int64        `json:"from_seq"`
+	PageSize      int          `json:"page_size"`
+	Types         []string     `json:"types"`
+	NodeIDs       []string     `json:"node_ids"`
+	Follow        bool         `json:"follow"`
+	Watch         string       `json:"watch"`
+	Count         int          `json:"count"`
+	Signal        string       `json:"signal"`
+	FromPosition  int64        `json:"from_position"`
+	Position      int64        `json:"position"`
+	Consumer      string       `json:"consumer"`
+	Query         string       `json:"query"`
+	NewestFirst   bool         `json:"newest_first"`
+	WithEvents    bool         `json:"with_events"`
+	After         *place       `json:"after"`
+	MinPosition   int64        `json:"min_position"`
+	WaitSeconds   *float64     `json:"wait_seconds"`
+	RunIDs        []string     `json:"run_ids"`
+
+	SnapshotIDs        []string    `json:"snapshot_ids"`
+	ForkRunID          string      `json:"fork_run_id"`
+	GroupBy            []string    `json:"group_by"`
+	IncludeDescendants bool        `json:"include_descendants"`
+	RollUpToRoot       bool        `json:"roll_up_to_root"`
+	Models             []string    `json:"models"`
+	Tools              []string    `json:"tools"`
+	FromDay            string      `json:"from_day"`
+	ToDay              string      `json:"to_day"`
+	LabelKey           string      `json:"label_key"`
+	Kind               string      `json:"kind"`
+	Name               string      `json:"name"`
+	NamePrefix         string      `json:"name_prefix"`
+	Body               payload     `json:"body"`
+	Description        string      `json:"description"`
+	Label              string      `json:"label"`
+	Version            wholeNumber `json:"version"`
+	ExpectedVersion    *int64      `json:"expected_version"`
+	Digest             string      `json:"digest"`
+	ArtifactID         string      `json:"artifact_id"`
+	Data               payload     `json:"data"`
+	Type               string      `json:"type"`
+	ContentType        string      `json:"content_type"`
+	SHA256             hexadecimal `json:"sha256"`
+	Size               *int64      `json:"size"`
+	URL                string      `json:"url"`
+	Offset             int64       `json:"offset"`
+	Length             int64       `json:"length"`
+}
+
+// wholeNumber is an integer, which scenarios spell as a string where it may be beyond 2^53.
+type wholeNumber int64
+
+func (n *wholeNumber) UnmarshalJSON(spelled []byte) error {
+	number, err := strconv.ParseInt(strings.Trim(string(spelled), `"`), 10, 64)
+	*n = wholeNumber(number)
+	return err
+}
+
+// hexadecimal is bytes.
+type hexadecimal []byte
+
+func (h *hexadecimal) UnmarshalText(spelled []byte) (err error) {
+	*h, err = hex.DecodeString(string(spelled))
+	return err
+}
+
+// labels are those of a run, with values, or names for a version.
+type labels struct {
+	values map[string]string
+	names  []string
+}
+
+func (l *labels) UnmarshalJSON(spelled []byte) error {
+	if json.Unmarshal(spelled, &l.names) == nil {
+		return nil
+	}
+	return json.Unmarshal(spelled, &l.values)
 }
 
 type place struct {
@@ -81,11 +141,17 @@ type externalRef struct {
 }
 
 type configRef struct {
-	Kind    string `json:"kind"`
-	Name    string `json:"name"`
-	Version int64  `json:"version,string"`
-	Digest  string `json:"digest"`
-	Label   string `json:"label"`
+	Kind    string      `json:"kind"`
+	Name    string      `json:"name"`
+	Version wholeNumber `json:"version"`
+	Digest  string      `json:"digest"`
+	Label   string      `json:"label"`
+}
+
+func (c configRef) value() runstore.ConfigRef {
+	return runstore.ConfigRef{
+		Kind: c.Kind, Name: c.Name, Version: int64(c.Version), Digest: c.Digest, Label: c.Label,
+	}
 }
 
 type event struct {

@@ -1,0 +1,105 @@
+package runstore
+
+import (
+	"context"
+	"iter"
+
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+)
+
+const replayPage = 1000
+
+// ReplayOptions says which moment of a run to replay.
+type ReplayOptions struct {
+	// AtSeq is the moment: right after this event; 0 is before the first one, nil after the last
+	// one. Beyond the last one it is [*SeqAheadError].
+	AtSeq *int64
+	// Namespace is that of the snapshot.
+	Namespace string
+	// PageSize is how many events are fetched at once; 0 means 1000.
+	PageSize int
+}
+
+// PinnedConfig is a version a run is pinned to.
+type PinnedConfig struct {
+	Ref ConfigRef
+	// Body is the zero Payload where it is kept elsewhere.
+	Body Payload
+}
+
+// Replayed is a run as it stood at a moment.
+type Replayed struct {
+	// Info is the run as it is now; its pins are what they ever were.
+	Info *RunInfo
+	// AtSeq is the moment that was replayed.
+	AtSeq int64
+	// Snapshot is the latest one at or before the moment; nil when there is none.
+	Snapshot *Snapshot
+	// TaskWrites are those since the snapshot, made until the moment.
+	TaskWrites []TaskWrite
+	// Configs are in the order of the run's references.
+	Configs []PinnedConfig
+	// FirstEvents are those of the first page after the snapshot; Events yields all.
+	FirstEvents []*Event
+	// NextFromSeq is where ListEvents continues, up to AtSeq; 0 when FirstEvents reached it.
+	NextFromSeq int64
+
+	run      *Run
+	pageSize int
+}
+
+// Replay returns the run as it stood right after an event; it changes nothing.
+func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, error) {
+	if options.PageSize == 0 {
+		options.PageSize = replayPage
+	}
+	response, err := send(ctx, r.client, r.client.service.ReplayRun, &runstorev1.ReplayRunRequest{
+		Project:   r.client.project,
+		RunId:     r.id,
+		AtSeq:     options.AtSeq,
+		Namespace: options.Namespace,
+		PageSize:  int32(options.PageSize),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Replayed{
+		Info:        runInfoOf(response.Run),
+		AtSeq:       response.AtSeq,
+		Snapshot:    snapshotOf(response.Snapshot),
+		TaskWrites:  mapped(response.TaskWrites, taskWriteOf),
+		Configs:     mapped(response.Configs, pinnedConfigOf),
+		FirstEvents: mapped(response.Events, eventOf),
+		NextFromSeq: response.NextFromSeq,
+		run:         r,
+		pageSize:    options.PageSize,
+	}, nil
+}
+
+// Events yields the events after the snapshot up to the moment. A failure is yielded once, as the
+// last.
+func (r *Replayed) Events(ctx context.Context) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		for _, event := range r.FirstEvents {
+			if !yield(event, nil) {
+				return
+			}
+		}
+		if r.NextFromSeq == 0 {
+			return
+		}
+		rest := ListEventsOptions{FromSeq: r.NextFromSeq, PageSize: r.pageSize}
+		for event, err := range r.run.ListEvents(ctx, rest) {
+			if err == nil && event.Seq > r.AtSeq {
+				return
+			}
+			if !yield(event, err) {
+				return
+			}
+		}
+	}
+}
+
+func pinnedConfigOf(message *runstorev1.PinnedConfig) PinnedConfig {
+	return PinnedConfig{Ref: configRefOf(message.Ref), Body: payloadOf(message.Body)}
+}
