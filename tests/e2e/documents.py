@@ -52,6 +52,11 @@ def examples(document: Path) -> list[Example]:
     ]
 
 
+def blocks(document: Path) -> list[tuple[str, str]]:
+    """All fenced blocks in order: what stands behind the opening fence, and the text."""
+    return re.findall(r"^ *```(.*)\n((?:.*\n)*?) *```$", document.read_text(), re.MULTILINE)
+
+
 def consoles(document: Path) -> list[tuple[str, str]]:
     """The commands that blocks of `console` show after `$ `, each with its output."""
     blocks = re.findall(r"^```console\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE)
