@@ -17,7 +17,8 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 async def fetch(conn: AsyncConnection, sql: str, values: Mapping[str, object]) -> list[Any]:
     """The rows of a statement, to be read by place or name.
 
-    Its parameters are written as for `sqlalchemy.text`. Within a transaction something must have been executed before: SQLAlchemy begins it only then.
+    Its parameters are written as for `sqlalchemy.text`. Within a transaction something must have
+    been executed before: SQLAlchemy begins it only then.
     """
     raw = await conn.get_raw_connection()
     connection: asyncpg.Connection = raw.driver_connection  # type: ignore[assignment]  # of any driver
