@@ -17,6 +17,7 @@ export type {
   Event,
   EventFilter,
   EventPage,
+  ListEventsOptions,
   NewEvent,
   NewUsage,
   Usage,
@@ -36,35 +37,28 @@ export type { StreamItem, StreamOptions } from "./following.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
 export { SnapshotReason } from "./gen/runstore/v1/snapshots_pb.js";
+export type { ConfigFilter, RunQuery } from "./listing.js";
+export type { NewPlanNode, PlanNode } from "./nodes.js";
 export type { Int64 } from "./numbers.js";
 export type { Completed, Completion, Output } from "./outputs.js";
 export { Payload, Ref, type Value } from "./payloads.js";
-export type { Claim, Resumed } from "./resumed.js";
+export type { Claim, Resumed, ResumeOptions } from "./resumed.js";
+export type { Run, VerifyOptions } from "./run.js";
 export type {
-  ListEventsOptions,
-  ListSnapshotsOptions,
-  ResumeOptions,
-  Run,
-  VerifyOptions,
-} from "./run.js";
-export type {
-  ConfigFilter,
   ConfigRef,
   ExternalRef,
   ForkBase,
   NewConfigRef,
   NewRun,
   RunInfo,
-  RunQuery,
   RunRef,
   Verification,
 } from "./runs.js";
 export { marked, type Highlight, type SearchHit, type SearchQuery } from "./search.js";
 export type {
-  NewPlanNode,
+  ListSnapshotsOptions,
   NewSnapshot,
   NewTaskWrite,
-  PlanNode,
   Snapshot,
   SnapshotChoice,
   SnapshotPut,

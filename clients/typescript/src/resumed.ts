@@ -6,6 +6,16 @@ import { safeNumber } from "./numbers.js";
 import type { Run } from "./run.js";
 import type { RunInfo } from "./runs.js";
 import { snapshotValue, taskWriteValue, type Snapshot, type TaskWrite } from "./snapshots.js";
+import type { CallOptions } from "./transport.js";
+
+export interface ResumeOptions extends CallOptions {
+  /** The namespace whose latest snapshot is wanted. */
+  readonly namespace?: string;
+  /** Who resumes. */
+  readonly actor?: string;
+  /** Repeats a resume whose answer was lost; without one the client makes one. */
+  readonly requestId?: string;
+}
 
 /** What a resume returned: the claimed epoch and what the new writer needs. */
 export interface Claim {

@@ -1,5 +1,6 @@
 /** A run, and the epoch this writer holds. */
 
+import { present } from "./answers.js";
 import { Appender, RunAppender, type AppenderOptions } from "./appender.js";
 import {
   appendedValue,
@@ -10,12 +11,11 @@ import {
   writerFields,
   type Appended,
   type Event,
-  type EventFilter,
   type EventPage,
+  type ListEventsOptions,
   type NewEvent,
   type WriteOptions,
 } from "./events.js";
-import { ProtocolError } from "./errors.js";
 import type { StreamItem, StreamOptions } from "./following.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
 import { newId } from "./ids.js";
@@ -28,8 +28,7 @@ import {
   type Completion,
   type Output,
 } from "./outputs.js";
-import { payloadMessage, type Value } from "./payloads.js";
-import { claimValue, Resumed } from "./resumed.js";
+import { claimValue, Resumed, type ResumeOptions } from "./resumed.js";
 import {
   runValue,
   verificationValue,
@@ -41,8 +40,10 @@ import {
   choiceRequest,
   putRequest,
   putValue,
+  snapshotPages,
   snapshotValue,
   taskWriteMessage,
+  type ListSnapshotsOptions,
   type NewSnapshot,
   type NewTaskWrite,
   type Snapshot,
@@ -54,33 +55,6 @@ import { streamItems } from "./streams.js";
 import type { CallOptions, Connection } from "./transport.js";
 
 const VERIFY_SLICE = 10_000;
-
-export interface ResumeOptions extends CallOptions {
-  /** The namespace whose latest snapshot is wanted. */
-  readonly namespace?: string;
-  /** Who resumes. */
-  readonly actor?: string;
-  /** Repeats a resume whose answer was lost; without one the client makes one. */
-  readonly requestId?: string;
-}
-
-export interface ListEventsOptions extends EventFilter, CallOptions {
-  /** The first seq wanted, inclusive; 1 is the beginning. */
-  readonly fromSeq?: Int64;
-  /** Events on the page, 1 to 1000; 100. */
-  readonly pageSize?: number;
-}
-
-export interface ListSnapshotsOptions extends CallOptions {
-  /** Only this namespace; left out, all. */
-  readonly namespace?: string;
-  /** Only snapshots that stand before the one with this id. */
-  readonly before?: string;
-  /** A JSON object; only snapshots whose metadata has its members, with equal values. */
-  readonly metadata?: Value;
-  /** True to get nodes and state too. */
-  readonly withParts?: boolean;
-}
 
 export interface VerifyOptions extends CallOptions {
   /** Events checked in one call. */
@@ -250,37 +224,4 @@ export class Run implements RunRef {
   get #name(): { project: string; runId: string } {
     return { project: this.project, runId: this.runId };
   }
-}
-
-/** Yield the snapshots of a run, or of the project where the run's id is empty. */
-export async function* snapshotPages(
-  connection: Connection,
-  run: RunRef,
-  options: ListSnapshotsOptions,
-): AsyncGenerator<Snapshot, void, undefined> {
-  let pageToken = "";
-  do {
-    const request = {
-      project: run.project,
-      runId: run.runId,
-      ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
-      before: options.before ?? "",
-      metadata: payloadMessage(options.metadata),
-      withParts: options.withParts ?? false,
-      pageToken,
-    };
-    const page = await connection.send(RunService.method.listSnapshots, request, options);
-    for (const snapshot of page.snapshots) {
-      yield snapshotValue(snapshot);
-    }
-    pageToken = page.nextPageToken;
-  } while (pageToken);
-}
-
-/** What an answer always holds. */
-export function present<T>(part: T | undefined): T {
-  if (part === undefined) {
-    throw new ProtocolError("the server's answer lacks its content");
-  }
-  return part;
 }

@@ -4,18 +4,13 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { usageValue, type Usage } from "./events.js";
 import type { Outcome } from "./gen/runstore/v1/outputs_pb.js";
-import {
-  RunOrder,
-  type ListRunsRequestSchema,
-  type SaveRunRequestSchema,
-  type VerifyRunResponse,
-} from "./gen/runstore/v1/run_service_pb.js";
+import type { SaveRunRequestSchema, VerifyRunResponse } from "./gen/runstore/v1/run_service_pb.js";
 import type { Run as RunMessage, RunStatus } from "./gen/runstore/v1/runs_pb.js";
 import { newId } from "./ids.js";
 import { int64, safeNumber, type Int64 } from "./numbers.js";
 import { completionMessage, type Completion } from "./outputs.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
-import { instantOf, optionalInstant, timestamp, type Instant } from "./times.js";
+import { instantOf, optionalInstant, type Instant } from "./times.js";
 
 /** The writer epoch of a run that nobody resumed. */
 export const FIRST_EPOCH = 1;
@@ -51,14 +46,6 @@ export interface NewConfigRef {
   readonly digest?: string;
   /** Pins the version it points to when the run is saved. */
   readonly label?: string;
-}
-
-/** Which pins: of a config, where given of one version of it. */
-export interface ConfigFilter {
-  readonly kind: string;
-  readonly name: string;
-  readonly version?: Int64;
-  readonly digest?: string;
 }
 
 /** What a run may be saved with; with `completion` it is stored as already finished. */
@@ -106,24 +93,6 @@ export interface RunInfo {
   readonly forkBase: ForkBase | undefined;
 }
 
-/** Which runs to list; conditions are joined by AND. */
-export interface RunQuery {
-  readonly statuses?: readonly RunStatus[];
-  readonly tags?: readonly string[];
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly createdFrom?: Date | Instant;
-  readonly createdBefore?: Date | Instant;
-  readonly planId?: string;
-  readonly model?: string;
-  readonly tool?: string;
-  readonly parentRunId?: string;
-  /** Runs that are pinned to it. */
-  readonly config?: ConfigFilter;
-  readonly oldestFirst?: boolean;
-  /** Runs asked for at once, 1 to 100. */
-  readonly pageSize?: number;
-}
-
 /** What a check of the hash chain found; `problem` is empty when everything agrees. */
 export interface Verification {
   readonly verified: boolean;
@@ -155,31 +124,6 @@ export function saveRequest(
     tags: [...(run.tags ?? [])],
     labels: { ...run.labels },
     completion: run.completion && completionMessage(run.completion),
-  };
-}
-
-export function listRequest(
-  project: string,
-  query: RunQuery,
-  pageToken: string,
-): MessageInitShape<typeof ListRunsRequestSchema> {
-  return {
-    project,
-    filter: {
-      statuses: [...(query.statuses ?? [])],
-      tags: [...(query.tags ?? [])],
-      labels: { ...query.labels },
-      createdFromTime: timestamp(query.createdFrom),
-      createdBeforeTime: timestamp(query.createdBefore),
-      planId: query.planId ?? "",
-      model: query.model ?? "",
-      tool: query.tool ?? "",
-      parentRunId: query.parentRunId ?? "",
-      config: query.config && { ...query.config, version: int64(query.config.version ?? 0) },
-    },
-    order: query.oldestFirst ? RunOrder.CREATED_ASC : RunOrder.CREATED_DESC,
-    pageSize: query.pageSize ?? 100,
-    pageToken,
   };
 }
 
