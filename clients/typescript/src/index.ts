@@ -35,9 +35,10 @@ export type {
 } from "./feed.js";
 export type { StreamItem, StreamOptions } from "./following.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
+export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
 export { SnapshotReason } from "./gen/runstore/v1/snapshots_pb.js";
-export type { ConfigFilter, RunQuery } from "./listing.js";
+export type { ConfigFilter, ExternalFilter, RunQuery } from "./listing.js";
 export type { NewPlanNode, PlanNode } from "./nodes.js";
 export type { Int64 } from "./numbers.js";
 export type { Completed, Completion, Output } from "./outputs.js";

@@ -11,6 +11,7 @@ import {
   OutputNotFound,
   RunCompleted,
   RunNotFound,
+  RunOrder,
   RunStatus,
   SeqConflict,
   SnapshotReason,
@@ -74,6 +75,51 @@ test("runs are listed over pages, filtered and in order", async ({ client }) => 
   expect(even.map(({ runId }) => runId)).toEqual(["r0", "r2", "r4"]);
   expect(none).toEqual([]);
   expect(newest?.runId).toBe("r4");
+});
+
+test("runs are found by kin, time, objective and what they are elsewhere", async ({ client }) => {
+  const root = await client.saveRun({ runId: "root", objective: "write about cats", tags: ["a"] });
+  await client.saveRun({
+    runId: "child",
+    parentRunId: "root",
+    objective: "read about dogs",
+    tags: ["b"],
+    externalRef: { system: "temporal", id: "wf", ownsStatus: false },
+  });
+  await client.saveRun({ runId: "grandchild", parentRunId: "child", tags: ["c"] });
+  await client.saveRun({ runId: "stranger" });
+  await root.complete();
+  const completed = (await root.get()).completedAt ?? Instant.now();
+  const after = Instant.ofEpochMicros(completed.epochMicros + 1n);
+
+  const found: Record<string, string[]> = {};
+  for (const [name, query] of Object.entries({
+    root: { rootRunId: "root", oldestFirst: true },
+    anyTags: { anyTags: ["a", "c"], order: RunOrder.CREATED_ASC },
+    external: { external: { system: "temporal" } },
+    otherExecution: { external: { system: "temporal", id: "other" } },
+    objective: { objective: "about -cats" },
+    completed: { completedFrom: completed, completedBefore: after },
+    completedLater: { completedFrom: after },
+    updated: { updatedFrom: completed, updatedBefore: after },
+    updatedLast: { order: RunOrder.UPDATED_DESC },
+    byCompletion: { order: RunOrder.COMPLETED_DESC, oldestFirst: true },
+  })) {
+    found[name] = (await collect(client.listRuns(query))).map(({ runId }) => runId);
+  }
+
+  expect(found).toEqual({
+    root: ["root", "child", "grandchild"],
+    anyTags: ["root", "grandchild"],
+    external: ["child"],
+    otherExecution: [],
+    objective: ["child"],
+    completed: ["root"],
+    completedLater: [],
+    updated: ["root"],
+    updatedLast: ["root", "stranger", "grandchild", "child"],
+    byCompletion: ["root"],
+  });
 });
 
 test("a resume fences the writer before", async ({ client }) => {
