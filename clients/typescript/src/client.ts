@@ -2,6 +2,7 @@
 
 import { pages, present } from "./answers.js";
 import { Appender, type AppenderOptions } from "./appender.js";
+import { Configs } from "./configs.js";
 import { Feed } from "./feed.js";
 import { Health, HealthCheckResponse_ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
@@ -95,6 +96,11 @@ export class Client {
       (token) => this.#connection.send(searchEvents, request(token), options),
       (page) => page.hits.map(hitValue),
     );
+  }
+
+  /** Versions of prompts, tools, agents and evaluators, which runs are pinned to. */
+  get configs(): Configs {
+    return new Configs(this.#connection, this.project);
   }
 
   /** The events of all runs in one order. */

@@ -11,6 +11,7 @@
 export type { Appender, AppenderOptions, PipelinedOptions, RunAppender } from "./appender.js";
 export type { Sent } from "./appending.js";
 export { Client, connect } from "./client.js";
+export type { Configs, ListConfigsOptions, MoveLabelOptions, RegisterOptions } from "./configs.js";
 export * from "./errors.js";
 export type {
   Appended,
@@ -68,3 +69,12 @@ export type {
 } from "./snapshots.js";
 export { Instant } from "./times.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport.js";
+export {
+  configDigest,
+  type Config,
+  type ConfigLabel,
+  type ConfigVersion,
+  type LabelMove,
+  type RegisteredVersion,
+  type VersionChoice,
+} from "./versions.js";
