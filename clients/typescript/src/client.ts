@@ -13,6 +13,13 @@ import { Run } from "./run.js";
 import { FIRST_EPOCH, runValue, saveRequest, type NewRun, type RunInfo } from "./runs.js";
 import { searchRequest, hitValue, type SearchHit, type SearchQuery } from "./search.js";
 import { snapshotPages, type ListSnapshotsOptions, type Snapshot } from "./snapshots.js";
+import {
+  rowValue,
+  statisticsRequest,
+  type Dimension,
+  type StatisticsQuery,
+  type StatisticsRow,
+} from "./statistics.js";
 import { Connection, type CallOptions, type ConnectOptions } from "./transport.js";
 
 const DEFAULT_PROJECT = "default";
@@ -95,6 +102,23 @@ export class Client {
     return pages(
       (token) => this.#connection.send(searchEvents, request(token), options),
       (page) => page.hits.map(hitValue),
+    );
+  }
+
+  /**
+   * Yield what events used, added up, a row for each value of what they are told apart by.
+   *
+   * `by` is up to three things; without any there is one row.
+   */
+  statistics(
+    by: readonly Dimension[] = [],
+    options: StatisticsQuery = {},
+  ): AsyncGenerator<StatisticsRow, void, undefined> {
+    const { getStatistics } = RunService.method;
+    const request = (token: string) => statisticsRequest(this.project, by, options, token);
+    return pages(
+      (token) => this.#connection.send(getStatistics, request(token), options),
+      (page) => page.rows.map(rowValue),
     );
   }
 

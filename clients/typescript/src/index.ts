@@ -67,6 +67,7 @@ export type {
   Step,
   TaskWrite,
 } from "./snapshots.js";
+export type { Dimension, StatisticsQuery, StatisticsRow } from "./statistics.js";
 export { Instant } from "./times.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport.js";
 export {
