@@ -44,6 +44,7 @@ export type { NewPlanNode, PlanNode } from "./nodes.js";
 export type { Int64 } from "./numbers.js";
 export type { Completed, Completion, Output } from "./outputs.js";
 export { Payload, Ref, type Value } from "./payloads.js";
+export type { PinnedConfig, Replayed, ReplayOptions } from "./replayed.js";
 export type { Claim, Resumed, ResumeOptions } from "./resumed.js";
 export type { Run, VerifyOptions } from "./run.js";
 export type {
@@ -51,6 +52,7 @@ export type {
   ExternalRef,
   ForkBase,
   NewConfigRef,
+  NewFork,
   NewRun,
   RunInfo,
   RunRef,

@@ -19,7 +19,7 @@ import {
 import type { StreamItem, StreamOptions } from "./following.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
 import { newId } from "./ids.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
+import { int64, optionalInt64, safeNumber, type Int64 } from "./numbers.js";
 import {
   completedValue,
   completionMessage,
@@ -28,10 +28,14 @@ import {
   type Completion,
   type Output,
 } from "./outputs.js";
+import { Replayed, type ReplayOptions } from "./replayed.js";
 import { claimValue, Resumed, type ResumeOptions } from "./resumed.js";
 import {
+  FIRST_EPOCH,
+  forkRequest,
   runValue,
   verificationValue,
+  type NewFork,
   type RunInfo,
   type RunRef,
   type Verification,
@@ -202,6 +206,27 @@ export class Run implements RunRef {
   /** As `events`, with the marks between them. */
   stream(options: StreamOptions = {}): AsyncGenerator<StreamItem, void, undefined> {
     return streamItems(this.#connection, this, options);
+  }
+
+  /** The run as it stood right after an event, the last one by default; nothing changes. */
+  async replay(options: ReplayOptions = {}): Promise<Replayed> {
+    const atSeq = optionalInt64(options.atSeq);
+    const request = {
+      ...this.#name,
+      ...(atSeq === undefined ? {} : { atSeq }),
+      namespace: options.namespace ?? "",
+      pageSize: options.pageSize ?? 1000,
+    };
+    const answer = await this.#connection.send(RunService.method.replayRun, request, options);
+    return new Replayed(this, runValue(present(answer.run)), answer);
+  }
+
+  /** A new run that begins with this one's history up to a seq; its handle writes with its epoch. */
+  async fork(fork: NewFork = {}, options: CallOptions = {}): Promise<Run> {
+    const request = forkRequest(this, fork);
+    const answer = await this.#connection.send(RunService.method.forkRun, request, options);
+    const { runId } = present(answer.run);
+    return new Run(this.#connection, { ...this.#name, runId, writerEpoch: FIRST_EPOCH });
   }
 
   /** Check the hash chain slice by slice; the last slice's findings, all events counted. */

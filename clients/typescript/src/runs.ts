@@ -2,10 +2,19 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
+import { present } from "./answers.js";
 import { usageValue, type Usage } from "./events.js";
 import type { Outcome } from "./gen/runstore/v1/outputs_pb.js";
-import type { SaveRunRequestSchema, VerifyRunResponse } from "./gen/runstore/v1/run_service_pb.js";
-import type { Run as RunMessage, RunStatus } from "./gen/runstore/v1/runs_pb.js";
+import type {
+  ForkRunRequestSchema,
+  SaveRunRequestSchema,
+  VerifyRunResponse,
+} from "./gen/runstore/v1/run_service_pb.js";
+import type {
+  ConfigRef as ConfigRefMessage,
+  Run as RunMessage,
+  RunStatus,
+} from "./gen/runstore/v1/runs_pb.js";
 import { newId } from "./ids.js";
 import { int64, safeNumber, type Int64 } from "./numbers.js";
 import { completionMessage, type Completion } from "./outputs.js";
@@ -63,6 +72,20 @@ export interface NewRun {
   readonly completion?: Completion;
 }
 
+/** What is different in a fork; tags and labels are not taken over. */
+export interface NewFork {
+  /** The last seq to have in common; left out, all there is without a terminal event. */
+  readonly atSeq?: Int64;
+  /** Identity within the project; without one the client makes a UUIDv7. */
+  readonly runId?: string;
+  /** Left out, the other run's. */
+  readonly objective?: string;
+  /** Replace those of the same kind and name. */
+  readonly configRefs?: readonly NewConfigRef[];
+  readonly tags?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
 /** Where a fork left another run: they have all events up to `seq` in common. */
 export interface ForkBase {
   readonly runId: string;
@@ -117,14 +140,32 @@ export function saveRequest(
     plan: payloadMessage(run.plan),
     parentRunId: run.parentRunId ?? "",
     externalRef: run.externalRef,
-    configRefs: (run.configRefs ?? []).map((ref) => ({
-      ...ref,
-      version: int64(ref.version ?? 0),
-    })),
+    configRefs: (run.configRefs ?? []).map(configRefMessage),
     tags: [...(run.tags ?? [])],
     labels: { ...run.labels },
     completion: run.completion && completionMessage(run.completion),
   };
+}
+
+/** The request that forks a run, with an id that makes it safe to send again. */
+export function forkRequest(
+  run: RunRef,
+  fork: NewFork,
+): MessageInitShape<typeof ForkRunRequestSchema> {
+  return {
+    project: run.project,
+    runId: run.runId,
+    atSeq: int64(fork.atSeq ?? 0),
+    forkRunId: fork.runId || newId(),
+    ...(fork.objective === undefined ? {} : { objective: fork.objective }),
+    configRefs: (fork.configRefs ?? []).map(configRefMessage),
+    tags: [...(fork.tags ?? [])],
+    labels: { ...fork.labels },
+  };
+}
+
+function configRefMessage(ref: NewConfigRef) {
+  return { ...ref, version: int64(ref.version ?? 0) };
 }
 
 export function runValue(message: RunMessage): RunInfo {
@@ -142,12 +183,7 @@ export function runValue(message: RunMessage): RunInfo {
       url: ref.url,
       ownsStatus: ref.ownsStatus,
     },
-    configRefs: message.configRefs.map(({ kind, name, version, digest }) => ({
-      kind,
-      name,
-      version,
-      digest,
-    })),
+    configRefs: message.configRefs.map(configRefValue),
     tags: message.tags,
     labels: message.labels,
     status: message.status,
@@ -161,6 +197,12 @@ export function runValue(message: RunMessage): RunInfo {
     completedAt: optionalInstant(message.completedAt),
     forkBase: base && { runId: base.runId, seq: safeNumber(base.seq) },
   };
+}
+
+/** A reference as it stands in an answer: a pin by number and digest. */
+export function configRefValue(message: ConfigRefMessage | undefined): ConfigRef {
+  const { kind, name, version, digest } = present(message);
+  return { kind, name, version, digest };
 }
 
 export function verificationValue(message: VerifyRunResponse): Verification {
