@@ -2,6 +2,7 @@
 
 import { pages, present } from "./answers.js";
 import { Appender, type AppenderOptions } from "./appender.js";
+import { Artifacts } from "./artifacts.js";
 import { Configs } from "./configs.js";
 import { Feed } from "./feed.js";
 import { Health, HealthCheckResponse_ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
@@ -125,6 +126,11 @@ export class Client {
   /** Versions of prompts, tools, agents and evaluators, which runs are pinned to. */
   get configs(): Configs {
     return new Configs(this.#connection, this.project);
+  }
+
+  /** Named results of runs, their bytes in an object store. */
+  get artifacts(): Artifacts {
+    return new Artifacts(this.#connection, this.project);
   }
 
   /** The events of all runs in one order. */

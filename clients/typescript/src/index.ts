@@ -10,8 +10,17 @@
 
 export type { Appender, AppenderOptions, PipelinedOptions, RunAppender } from "./appender.js";
 export type { Sent } from "./appending.js";
+export type {
+  Artifact,
+  ArtifactDescription,
+  ArtifactFilter,
+  ArtifactPut,
+  Artifacts,
+  UploadOptions,
+} from "./artifacts.js";
 export { Client, connect } from "./client.js";
 export type { Configs, ListConfigsOptions, MoveLabelOptions, RegisterOptions } from "./configs.js";
+export type { ArtifactChoice, DownloadOptions } from "./downloads.js";
 export * from "./errors.js";
 export type {
   Appended,
@@ -72,6 +81,7 @@ export type {
 export type { Dimension, StatisticsQuery, StatisticsRow } from "./statistics.js";
 export { Instant } from "./times.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport.js";
+export type { Data } from "./uploads.js";
 export {
   configDigest,
   type Config,
