@@ -18,14 +18,24 @@ MOST_SHOWN = 300
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 # What only the server's clock makes; `occurred_at` is the caller's own.
 _TIMES = frozenset(
-    {"completed_at", "committed_at", "created_at", "published_at", "recorded_at", "updated_at"}
+    {
+        "completed_at",
+        "committed_at",
+        "created_at",
+        "day",
+        "moved_at",
+        "published_at",
+        "recorded_at",
+        "updated_at",
+    }
 )
 _HASHES = frozenset({"content_hash", "hash", "last_hash"})
 # Positions count the events of all projects of the database.
-_POSITIONS = frozenset({"indexed_position", "last_position", "next_position"})
+_POSITIONS = frozenset({"counted_position", "indexed_position", "last_position", "next_position"})
 
 
 def cases(file: Json) -> dict[str, tuple[Json, Any]]:
@@ -98,6 +108,7 @@ def _unmatched(word: str, seen: Any, path: str) -> list[str]:
     is_right = {
         "any": seen is not None,
         "absent": seen is None,
+        "day": bool(_DAY.fullmatch(text)),
         "number": isinstance(seen, int) and not isinstance(seen, bool),
         "hex64": bool(_HEX64.fullmatch(text)),
         "time": bool(_TIME.fullmatch(text)),

@@ -169,7 +169,11 @@ def main(arguments: Sequence[str]) -> int:
             made(client)
         settings = stack.enter_context(database())
         log = folder / "server.log"
-        server = ServerProcess(log, settings | {"RUNSTORE_LOG_FORMAT": "json"})
+        settings |= {
+            "RUNSTORE_LOG_FORMAT": "json",
+            "RUNSTORE_OBJECTS_URL": (folder.resolve() / "objects").as_uri(),
+        }
+        server = ServerProcess(log, settings)
         server.start()
         stack.callback(server.stop)
         server.wait_until_serving()

@@ -111,6 +111,15 @@ type UnknownRefError struct{ *failure }
 // Ref is the hash, in hexadecimal digits.
 func (e *UnknownRefError) Ref() string { return e.Metadata["ref"] }
 
+// SnapshotInUseError says that a fork has the snapshot in its history: nothing was deleted.
+type SnapshotInUseError struct{ *failure }
+
+// SnapshotID is the snapshot.
+func (e *SnapshotInUseError) SnapshotID() string { return e.Metadata["snapshot_id"] }
+
+// ForkRunID is a fork that has it.
+func (e *SnapshotInUseError) ForkRunID() string { return e.Metadata["fork_run_id"] }
+
 // ConfigNotFoundError says that the project has no config of that kind and name.
 type ConfigNotFoundError struct{ *failure }
 
@@ -183,6 +192,7 @@ var byReason = map[string]func(*Error) error{
 	"CONSUMER_NOT_FOUND":       func(e *Error) error { return &ConsumerNotFoundError{e} },
 	"POSITION_AHEAD":           func(e *Error) error { return &PositionAheadError{e} },
 	"UNKNOWN_REF":              func(e *Error) error { return &UnknownRefError{e} },
+	"SNAPSHOT_IN_USE":          func(e *Error) error { return &SnapshotInUseError{e} },
 	"CONFIG_NOT_FOUND":         func(e *Error) error { return &ConfigNotFoundError{e} },
 	"CONFIG_VERSION_NOT_FOUND": func(e *Error) error { return &ConfigVersionNotFoundError{e} },
 	"CONFIG_LABEL_NOT_FOUND":   func(e *Error) error { return &ConfigLabelNotFoundError{e} },

@@ -138,7 +138,10 @@ func (r *Run) PutSnapshot(
 		TaskWrites:  mapped(s.taskWrites, e.taskWrite),
 		ExpectedSeq: r.expectedSeq,
 		WriterEpoch: r.writerEpoch,
-		RequestId:   newID(),
+	}
+	// A snapshot's own id recognises it also when another process puts it again.
+	if snapshot.SnapshotID == "" {
+		request.RequestId = newID()
 	}
 	if e.err != nil {
 		return nil, e.err

@@ -659,5 +659,11 @@ BEGIN;
 
 UPDATE schema_version SET version_num='0015' WHERE schema_version.version_num = '0014';
 
+-- Running upgrade 0015 -> 0016
+
+CREATE INDEX IF NOT EXISTS ix_events_payload_blob ON ONLY events (run, payload_blob) WHERE payload_blob IS NOT NULL;
+
+UPDATE schema_version SET version_num='0016' WHERE schema_version.version_num = '0015';
+
 COMMIT;
 

@@ -90,6 +90,7 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.OutcomeRequired: (StatusCode.INVALID_ARGUMENT, "OUTCOME_REQUIRED"),
     storage.SnapshotAhead: (StatusCode.OUT_OF_RANGE, "SNAPSHOT_AHEAD"),
     storage.UnknownRef: (StatusCode.FAILED_PRECONDITION, "UNKNOWN_REF"),
+    storage.SnapshotInUse: (StatusCode.FAILED_PRECONDITION, "SNAPSHOT_IN_USE"),
     storage.SeqAhead: (StatusCode.OUT_OF_RANGE, "SEQ_AHEAD"),
     storage.ConsumerNotFound: (StatusCode.NOT_FOUND, "CONSUMER_NOT_FOUND"),
     storage.PositionAhead: (StatusCode.OUT_OF_RANGE, "POSITION_AHEAD"),

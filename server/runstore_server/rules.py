@@ -13,13 +13,18 @@ MAX_INT32 = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Length of a string in Unicode characters; NUL is never allowed."""
+    """Length of a string in Unicode characters, and of its UTF-8 where that is bounded too.
+
+    NUL is never allowed.
+    """
 
     low: int
     high: int
+    most_bytes: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.low}..{self.high} characters"
+        most = f", at most {self.most_bytes} bytes" if self.most_bytes else ""
+        return f"{self.low}..{self.high} characters{most}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,9 @@ Rule = Text | Items | Entries | Whole | Seconds
 
 ID = Text(0, 200)
 REQUIRED_ID = Text(1, 200)
+# Nested graphs' names are long; more bytes than this would not fit the key of a task write, which
+# is an index row of Postgres.
+NAMESPACE = Text(0, 400, most_bytes=1000)
 TAGS = Items(0, 64, REQUIRED_ID)
 LABELS = Entries(64, REQUIRED_ID, Text(0, 1000))
 COUNT = Whole(0, 10**15)
@@ -140,7 +148,7 @@ RULES: dict[str, dict[str, Rule]] = {
     },
     "Snapshot": {
         "run_id": ID,
-        "namespace": ID,
+        "namespace": NAMESPACE,
         "snapshot_id": ID,
         "parent_snapshot_id": ID,
         "seq": SEQ,
@@ -204,10 +212,13 @@ RULES: dict[str, dict[str, Rule]] = {
     "PutSnapshotRequest": OF_RUN
     | GUARDED
     | {"events": BATCH, "task_writes": BATCH, "request_id": ID},
-    "PutTaskWritesRequest": OF_RUN | {"namespace": ID, "writes": FULL_BATCH, "writer_epoch": SEQ},
+    "PutTaskWritesRequest": OF_RUN
+    | {"namespace": NAMESPACE, "writes": FULL_BATCH, "writer_epoch": SEQ},
+    "DeleteSnapshotsRequest": OF_RUN
+    | {"namespace": NAMESPACE, "snapshot_ids": Items(1, 1000, REQUIRED_ID), "writer_epoch": SEQ},
     "GetSnapshotRequest": OF_RUN
     | {
-        "namespace": ID,
+        "namespace": NAMESPACE,
         "snapshot_id": REQUIRED_ID,
         "plan_version_id": REQUIRED_ID,
         "at_seq": SEQ,
@@ -215,13 +226,19 @@ RULES: dict[str, dict[str, Rule]] = {
     "ListSnapshotsRequest": {
         "project": ID,
         "run_id": ID,
-        "namespace": ID,
+        "namespace": NAMESPACE,
         "before": ID,
         "limit": Whole(0, 100),
         "page_token": TOKEN,
     },
     "ResumeRunRequest": OF_RUN
-    | {"namespace": ID, "request_id": ID, "actor": ID, "page_size": Whole(0, 1000)},
+    | {
+        "namespace": NAMESPACE,
+        "request_id": ID,
+        "actor": ID,
+        "page_size": Whole(0, 1000),
+        "expected_seq": SEQ,
+    },
     "CompleteRunRequest": OF_RUN | GUARDED | {"events": BATCH},
     "GetOutputRequest": OF_RUN | {"revision": Whole(0, MAX_INT32)},
     "FeedFilter": {"types": TAGS, "tags": TAGS, "labels": LABELS},
@@ -273,7 +290,8 @@ RULES: dict[str, dict[str, Rule]] = {
         "min_position": SEQ,
         "wait": Seconds(0, 30),
     },
-    "ReplayRunRequest": OF_RUN | {"at_seq": SEQ, "namespace": ID, "page_size": Whole(0, 1000)},
+    "ReplayRunRequest": OF_RUN
+    | {"at_seq": SEQ, "namespace": NAMESPACE, "page_size": Whole(0, 1000)},
     "ForkRunRequest": OF_RUN
     | {
         "at_seq": SEQ,

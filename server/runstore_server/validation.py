@@ -114,6 +114,8 @@ def _text(name: str, rule: Text, has_presence: bool) -> Check:
 def _check_text(value: str, rule: Text, path: str, found: Found) -> None:
     if not rule.low <= len(value) <= rule.high:
         _report(found, path, f"must have {rule}, has {len(value)}")
+    elif rule.most_bytes is not None and (size := len(value.encode())) > rule.most_bytes:
+        _report(found, path, f"must have {rule}, has {size} bytes")
     elif "\0" in value:
         _report(found, path, "must not hold the character NUL")
 

@@ -110,8 +110,13 @@ async def consistent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 async def looking_up(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A transaction that reads a few rows by any filter, by the index that fits the values best."""
     async with _translated(), engine.begin() as conn:
-        await conn.execute(_LOOKING_UP)
+        await look_up(conn)
         yield conn
+
+
+async def look_up(conn: AsyncConnection) -> None:
+    """Have what this transaction reads planned as `looking_up` says."""
+    await conn.execute(_LOOKING_UP)
 
 
 @asynccontextmanager

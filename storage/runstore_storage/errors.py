@@ -13,6 +13,7 @@ StorageError
 ├── OutcomeRequired        completed without an outcome
 ├── SnapshotAhead          a snapshot beyond the last event
 ├── UnknownRef             a part the run never stored
+├── SnapshotInUse          a fork has the snapshot in its history
 ├── SeqAhead               a seq beyond the last event
 ├── ConsumerNotFound       no such consumer of the feed
 ├── PositionAhead          a position beyond the feed's last
@@ -139,6 +140,18 @@ class UnknownRef(StorageError):
     def __init__(self, run_id: str, sha256: bytes) -> None:
         super().__init__(
             f"run {run_id!r} never stored content {sha256.hex()}", run_id=run_id, ref=sha256.hex()
+        )
+
+
+class SnapshotInUse(StorageError):
+    def __init__(self, run_id: str, namespace: str, snapshot_id: str, fork_run_id: str) -> None:
+        super().__init__(
+            f"snapshot {snapshot_id!r} of run {run_id!r} is in the history of its fork"
+            f" {fork_run_id!r}",
+            run_id=run_id,
+            namespace=namespace,
+            snapshot_id=snapshot_id,
+            fork_run_id=fork_run_id,
         )
 
 

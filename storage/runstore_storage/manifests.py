@@ -8,7 +8,7 @@ digits of that number.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -52,7 +52,7 @@ class Parts:
         """The hash of a part that is neither sent nor stored."""
         return next((each for each in self.hashes - self.payloads.keys() - stored.keys()), None)
 
-    def compress(self, stored: Mapping[bytes, BlobRef]) -> list[NewBlob]:
+    def compress(self, stored: Collection[bytes]) -> list[NewBlob]:
         """Blobs of the parts that are not stored yet."""
         compressor = zstandard.ZstdCompressor()
         return [

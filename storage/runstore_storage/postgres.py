@@ -13,12 +13,14 @@ from typing import TypeVar
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runstore_storage import snapshots
+from runstore_storage import deleting_snapshots, snapshots
 from runstore_storage.appender import Appender
 from runstore_storage.completing import complete, prepare_completion
+from runstore_storage.deleting_snapshots import Deletion, read_references
 from runstore_storage.engine import (
     connect,
     consistent,
+    look_up,
     looking_up,
     open_engine,
     reading,
@@ -43,6 +45,7 @@ from runstore_storage.records import (
     Appended,
     CompletedRun,
     Completion,
+    DeletedSnapshots,
     Event,
     EventFilter,
     EventPage,
@@ -246,10 +249,27 @@ class PostgresStore:
             await store(conn, [write])
             return False
 
+    async def delete_snapshots(
+        self,
+        key: RunKey,
+        namespace: str,
+        snapshot_ids: Collection[str],
+        *,
+        writer_epoch: int | None = None,
+    ) -> DeletedSnapshots:
+        deletion = Deletion(namespace, tuple(snapshot_ids), writer_epoch)
+        return await self._to_the_end(self._delete_snapshots(key, deletion))
+
+    async def _delete_snapshots(self, key: RunKey, deletion: Deletion) -> DeletedSnapshots:
+        references = await read_references(self._engine, key, deletion)
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, key)
+            return await deleting_snapshots.delete(conn, write, deletion, references)
+
     async def get_snapshot(
         self, key: RunKey, namespace: str, selector: SnapshotSelector
     ) -> SnapshotWithWrites:
-        async with reading(self._engine) as conn:
+        async with consistent(self._engine) as conn:
             head = await self._head(conn, key)
             found, writes = await snapshots.read_whole(conn, head, namespace, selector)
         if found is None:
@@ -260,7 +280,8 @@ class PostgresStore:
         self, query: SnapshotQuery, *, limit: int, after: SnapshotPosition | None
     ) -> SnapshotPage:
         terms = metadata_terms(query.metadata)
-        async with looking_up(self._engine) as conn:
+        async with consistent(self._engine) as conn:
+            await look_up(conn)
             head = None
             if query.run_id:
                 head = await self._head(conn, RunKey(query.project, query.run_id))
@@ -280,9 +301,16 @@ class PostgresStore:
         return SnapshotPage(tuple(full), snapshots.place(kept[-1], query) if more else None)
 
     async def resume_run(
-        self, key: RunKey, *, namespace: str, request_id: str, actor: str, limit: int
+        self,
+        key: RunKey,
+        *,
+        namespace: str,
+        request_id: str,
+        actor: str,
+        limit: int,
+        expected_seq: int | None = None,
     ) -> ResumedRun:
-        asked = Resume(namespace, request_id, actor, limit, PAGE_BYTES)
+        asked = Resume(namespace, request_id, actor, limit, PAGE_BYTES, expected_seq)
         return await self._to_the_end(self._resume_run(key, asked))
 
     async def _resume_run(self, key: RunKey, asked: Resume) -> ResumedRun:

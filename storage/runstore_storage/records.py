@@ -435,6 +435,14 @@ class SnapshotSelector:
     plan_version_id: str | None = None
     at_seq: int | None = None
 
+    def __str__(self) -> str:
+        """What is chosen, for whom it is not found: `run 'x' has no snapshot ...`."""
+        if self.snapshot_id is not None:
+            return self.snapshot_id
+        if self.plan_version_id is not None:
+            return f"of plan version {self.plan_version_id}"
+        return "yet" if self.at_seq is None else f"at or before seq {self.at_seq}"
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotWithWrites:
@@ -475,6 +483,15 @@ class SnapshotPosition:
     run: int
     namespace: str
     snapshot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedSnapshots:
+    """How much was deleted; `freed_bytes` are those of parts, as they were stored."""
+
+    snapshots: int
+    task_writes: int
+    freed_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class Resume:
     actor: str
     limit: int
     page_bytes: int
+    expected_seq: int | None = None
 
     @property
     def body_hash(self) -> bytes:
@@ -51,6 +52,7 @@ async def resume(conn: AsyncConnection, write: RunWrite, asked: Resume) -> Resum
 
 async def _claim(conn: AsyncConnection, write: RunWrite, asked: Resume) -> int:
     write.check_open()
+    write.check_seq(asked.expected_seq)
     head = write.head
     head.writer_epoch += 1
     if head.status is not RunStatus.EXTERNAL:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import IntegrityError
@@ -57,11 +57,14 @@ async def prepare_snapshot(
     async with reading(engine) as conn:
         head = await heads.find(conn, key)
         stored = await blobs.find(conn, head.run, parts.hashes) if head else {}
-    if parts.size > THREAD_BYTES:
-        new = await asyncio.to_thread(parts.compress, stored)
-    else:
-        new = parts.compress(stored)
+    new = await _compressed(parts, stored)
     return PreparedSnapshot(parts, {blob.sha256: blob for blob in new})
+
+
+async def _compressed(parts: Parts, stored: Collection[bytes]) -> list[NewBlob]:
+    if parts.size > THREAD_BYTES:
+        return await asyncio.to_thread(parts.compress, stored)
+    return parts.compress(stored)
 
 
 async def put(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot) -> StoredRow:
@@ -106,6 +109,9 @@ async def _store_parts(conn: AsyncConnection, write: RunWrite, prepared: Prepare
     if unknown := parts.missing(stored):
         raise UnknownRef(write.key.run_id, unknown)
     new = [blob for sha256, blob in prepared.compressed.items() if sha256 not in stored]
+    if parts.payloads.keys() - stored.keys() - prepared.compressed.keys():
+        # Parts that were stored when the snapshot was prepared have been deleted since.
+        new += await _compressed(parts, stored.keys() | prepared.compressed.keys())
     if new:
         stored |= await blobs.insert(conn, run, new)
     return parts.manifest(stored)

@@ -19,7 +19,7 @@ Rules that hold for every method:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from runstore_storage.records import (
     Appended,
     CompletedRun,
     Completion,
+    DeletedSnapshots,
     Event,
     EventFilter,
     EventPage,
@@ -211,13 +212,37 @@ class Store(Protocol):
         descending. With parts, a page ends early where they pass the store's page size.
         """
 
+    async def delete_snapshots(
+        self,
+        key: RunKey,
+        namespace: str,
+        snapshot_ids: Collection[str],
+        *,
+        writer_epoch: int | None = None,
+    ) -> DeletedSnapshots:
+        """Delete snapshots of the run itself with their task writes, and the parts that no other
+        snapshot of the run refers to; return how much that was.
+
+        Unknown ids are ignored. A snapshot that a fork has in its history raises `SnapshotInUse`,
+        and nothing is deleted. A completed run's snapshots may be deleted too. Events, outputs and
+        first answers to requests stay.
+        """
+
     async def resume_run(
-        self, key: RunKey, *, namespace: str, request_id: str, actor: str, limit: int
+        self,
+        key: RunKey,
+        *,
+        namespace: str,
+        request_id: str,
+        actor: str,
+        limit: int,
+        expected_seq: int | None = None,
     ) -> ResumedRun:
         """Claim a new epoch, set the run running, append run.resumed, and return in one consistent
         read the run, the latest snapshot, its task writes and the first page of events after it.
 
-        The same request_id again returns the same epoch. A completed run raises `RunCompleted`.
+        The same request_id again returns the same epoch. A completed run raises `RunCompleted`, an
+        `expected_seq` that is not the last seq `SeqConflict`.
         """
 
     async def replay_run(

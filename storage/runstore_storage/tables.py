@@ -183,6 +183,12 @@ events = Table(
     CheckConstraint("seq >= 1", name="ck_events_seq"),
     CheckConstraint("octet_length(hash) = 32", name="ck_events_hash"),
     Index("uq_events_terminal", "run", unique=True, postgresql_where=text("is_terminal")),
+    Index(
+        "ix_events_payload_blob",
+        "run",
+        "payload_blob",
+        postgresql_where=text("payload_blob IS NOT NULL"),
+    ),
     postgresql_partition_by="RANGE (run)",
 )
 

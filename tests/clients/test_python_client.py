@@ -87,6 +87,20 @@ async def test_a_snapshot_comes_back_with_its_parts(client: runstore.AsyncClient
     assert big.sha256 == sha256(big.data).digest()
 
 
+async def test_a_snapshot_put_again_under_its_id_is_the_one_that_is_there(
+    client: runstore.AsyncClient,
+) -> None:
+    run = await client.save_run()
+    first = await run.snapshot(snapshot_id="s", state={"memory": [1]})
+
+    again = await run.snapshot(snapshot_id="s", state={"memory": [1]})
+
+    assert again.deduplicated
+    assert again.content_hash == first.content_hash
+    with pytest.raises(runstore.IdempotencyMismatch):
+        await run.snapshot(snapshot_id="s", state={"memory": [2]})
+
+
 async def test_a_resume_fences_the_writer_before(client: runstore.AsyncClient) -> None:
     first = await client.save_run()
     await first.append("a")
@@ -98,6 +112,48 @@ async def test_a_resume_fences_the_writer_before(client: runstore.AsyncClient) -
 
     assert caught.value.current_epoch == 2
     assert [event.type async for event in resumed.events()] == ["a", "run.resumed"]
+
+
+async def test_a_resume_takes_no_run_that_another_wrote_to_since(
+    client: runstore.AsyncClient,
+) -> None:
+    run = await client.save_run()
+    seen = (await run.append("a")).seq
+    await run.append("b")
+
+    with pytest.raises(runstore.SeqConflict) as caught:
+        await client.resume(run.run_id, expected_seq=seen)
+
+    assert caught.value.current_seq == 2
+    await run.append("c")  # nobody fenced the writer
+    resumed = await client.resume(run.run_id, expected_seq=3)
+    assert resumed.run.writer_epoch == 2
+
+
+async def test_snapshots_that_nobody_needs_are_deleted(client: runstore.AsyncClient) -> None:
+    run = await client.save_run()
+    await run.append("a")
+    for number in range(3):
+        await run.snapshot(snapshot_id=f"s{number}", namespace="graph", state={"x": number})
+    await run.put_task_writes([runstore.TaskWrite("t", 0, 1, snapshot_id="s1")], namespace="graph")
+    fork = await run.fork()
+    await run.snapshot(snapshot_id="s3", namespace="graph", state={"x": "new"})
+
+    with pytest.raises(runstore.SnapshotInUse) as caught:
+        await run.delete_snapshots(["s1", "s3"], namespace="graph")
+    assert caught.value.fork_run_id == fork.run_id
+    assert caught.value.metadata["snapshot_id"] == "s1"
+
+    deleted = await run.delete_snapshots(["s3", "none"], namespace="graph")
+    again = await run.delete_snapshots(["s3", "none"], namespace="graph")
+
+    assert (deleted.snapshots, deleted.task_writes, deleted.freed_bytes > 0) == (1, 0, True)
+    assert again == runstore.SnapshotsDeleted(0, 0, 0)
+    left = [each.snapshot_id async for each in run.list_snapshots(namespace="graph")]
+    assert left == ["s2", "s1", "s0"]
+    await client.resume(run.run_id)
+    with pytest.raises(runstore.WriterFenced):
+        await run.delete_snapshots(["s0"], namespace="graph")
 
 
 async def test_saving_a_resumed_run_again_does_not_take_the_writers_epoch(
@@ -354,8 +410,9 @@ async def test_the_synchronous_client_does_the_same(server_address, project) -> 
         with runstore.Client(server_address, project=project) as client:
             run = client.save_run("sync")
             run.append("a", {"n": 1})
-            run.snapshot(state={"x": 1})
-            resumed = client.resume(run.run_id)
+            run.snapshot(state={"x": 1}, snapshot_id="s")
+            assert run.delete_snapshots(["s"]).snapshots == 1
+            resumed = client.resume(run.run_id, expected_seq=1)
             resumed.run.complete(payload={"ok": True})
             types = [event.type for event in run.events(follow=True)]
             output = run.output().payload

@@ -115,6 +115,27 @@ async def test_processes_that_migrate_at_once_do_it_once(database_url: str, empt
     assert await schema.current(database_url, empty) == schema.head()
 
 
+async def test_partitions_made_before_their_index_get_it(database_url: str, empty: str) -> None:
+    await schema.upgrade(database_url, empty, "0015")
+    store = make_store(database_url, empty)
+    await store.save_run(NewRun("p", "run"))
+    await store.close()
+
+    await schema.upgrade(database_url, empty)
+
+    conn = await connect(database_url, schema=empty, name="test")
+    rows = await conn.fetch(
+        "SELECT c.relname, x.indisvalid FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid"
+        " WHERE c.relnamespace = to_regnamespace($1) AND c.relname LIKE '%payload_blob%'",
+        empty,
+    )
+    await conn.close()
+    assert {row[0]: row[1] for row in rows} == {
+        "ix_events_payload_blob": True,
+        "ix_events_0_payload_blob": True,
+    }
+
+
 async def test_check_names_the_command_that_mends_an_older_schema(
     database_url: str, empty: str
 ) -> None:

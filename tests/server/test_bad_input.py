@@ -162,6 +162,38 @@ BAD = {
         rpc.PutTaskWritesRequest(run_id="run", writes=[TaskWrite(task_id="t", index=-1001)]),
         "writes[0].index",
     ),
+    "namespace of too many characters": (
+        "PutTaskWrites",
+        rpc.PutTaskWritesRequest(
+            run_id="run", namespace="n" * 401, writes=[TaskWrite(task_id="t")]
+        ),
+        "namespace",
+    ),
+    "namespace of too many bytes": (
+        "GetSnapshot",
+        rpc.GetSnapshotRequest(run_id="run", namespace="漢" * 334),
+        "namespace",
+    ),
+    "no snapshot to delete": (
+        "DeleteSnapshots",
+        rpc.DeleteSnapshotsRequest(run_id="run"),
+        "snapshot_ids",
+    ),
+    "too many snapshots to delete": (
+        "DeleteSnapshots",
+        rpc.DeleteSnapshotsRequest(run_id="run", snapshot_ids=["s"] * 1001),
+        "snapshot_ids",
+    ),
+    "a snapshot to delete without a name": (
+        "DeleteSnapshots",
+        rpc.DeleteSnapshotsRequest(run_id="run", snapshot_ids=["s", ""]),
+        "snapshot_ids[1]",
+    ),
+    "negative expected_seq of a resume": (
+        "ResumeRun",
+        rpc.ResumeRunRequest(run_id="run", expected_seq=-1),
+        "expected_seq",
+    ),
     "unknown outcome": (
         "CompleteRun",
         rpc.CompleteRunRequest(run_id="run", outcome=9),

@@ -10,7 +10,7 @@ from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
-from runstore.v1.snapshots_pb2 import Snapshot
+from runstore.v1.snapshots_pb2 import Snapshot, TaskWrite
 from runstore_server.json_texts import MAX_JSON_DEPTH
 from runstore_server.rules import RULES, Entries, Items, Seconds, Text, Whole
 from runstore_server.validation import MAX_TIMESTAMP, MIN_TIMESTAMP, NANOS
@@ -30,6 +30,7 @@ CALLS = [
     "PutTaskWrites",
     "GetSnapshot",
     "ListSnapshots",
+    "DeleteSnapshots",
     "ResumeRun",
     "VerifyRun",
     "CompleteRun",
@@ -51,7 +52,8 @@ def filled(message: Message, *, high: bool) -> Message:
         if field.name in LEFT_OUT | OF_THE_RUN:
             continue
         if isinstance(rule, Text):
-            setattr(message, field.name, wide(rule.high if high else rule.low))
+            widest = min(rule.high, (rule.most_bytes or 4 * rule.high) // 4)
+            setattr(message, field.name, wide(widest if high else rule.low))
         elif isinstance(rule, Whole):
             setattr(message, field.name, rule.high if high else rule.low)
         elif isinstance(rule, Seconds):
@@ -102,6 +104,8 @@ def request_of(method: str, names: dict[str, str], *, high: bool) -> Message:
         request.ClearField("completion")
         for ref in request.config_refs:  # what no config of the project contradicts
             ref.label, ref.version, ref.digest = "", ref.version or 1, ref.digest or "d"
+    if method == "DeleteSnapshots":
+        request.snapshot_ids[:] = request.snapshot_ids or ["s"]
     if method == "CompleteRun":
         request.outcome = 1
     for write in getattr(request, "writes", ()) or getattr(request, "task_writes", ()):
@@ -137,6 +141,36 @@ async def test_every_request_is_served_at_its_bounds(stub, project, high) -> Non
         for event in message.events.events
     ]
     assert len(events) == 6  # one each by five RPCs, and the terminal one
+
+
+@pytest.mark.parametrize("namespace", ["n" * 400, wide(250)], ids=["longest", "widest"])
+async def test_snapshots_of_a_nested_graph_are_listed_page_by_page_and_deleted(
+    stub, project, namespace
+) -> None:
+    of_run = {"project": project + wide(182), "run_id": wide(200)}
+    await stub.SaveRun(rpc.SaveRunRequest(**of_run))
+    names = [wide(200) for _ in range(3)]
+    for name in names:
+        snapshot = Snapshot(namespace=namespace, snapshot_id=name)
+        await stub.PutSnapshot(rpc.PutSnapshotRequest(**of_run, snapshot=snapshot))
+        write = TaskWrite(snapshot_id=name, task_id=wide(200))
+        writes = {"namespace": namespace, "writes": [write]}
+        await stub.PutTaskWrites(rpc.PutTaskWritesRequest(**of_run, **writes))
+
+    asked = rpc.ListSnapshotsRequest(**of_run, namespace=namespace, limit=1)
+    listed = []
+    while True:
+        page = await stub.ListSnapshots(asked)
+        listed += [each.snapshot_id for each in page.snapshots]
+        asked.page_token = page.next_page_token
+        if not asked.page_token:
+            break
+    deleted = await stub.DeleteSnapshots(
+        rpc.DeleteSnapshotsRequest(**of_run, namespace=namespace, snapshot_ids=names)
+    )
+
+    assert listed == sorted(names, reverse=True)
+    assert (deleted.deleted_snapshots, deleted.deleted_task_writes) == (3, 3)
 
 
 async def test_seqs_at_the_bound_are_beyond_every_end(stub, project) -> None:

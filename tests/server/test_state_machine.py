@@ -70,9 +70,12 @@ class ModelRun:
             raise Refused("IDEMPOTENCY_MISMATCH")
         return [ids[event_id] for event_id, _ in events]
 
-    def guard(self, epoch: int | None, expected: int | None) -> None:
+    def check_epoch(self, epoch: int | None) -> None:
         if epoch is not None and epoch != self.epoch:
             raise Refused("WRITER_FENCED" if epoch < self.epoch else "WRITER_EPOCH_UNKNOWN")
+
+    def guard(self, epoch: int | None, expected: int | None) -> None:
+        self.check_epoch(epoch)
         if self.is_completed:
             raise Refused("RUN_COMPLETED")
         if expected is not None and expected != len(self.events):
@@ -132,11 +135,23 @@ class ModelRun:
         self.writes[write] = text
         return False
 
-    def resume(self, request_id: str) -> int:
+    def delete(self, snapshot_ids: list[str], epoch: int | None) -> tuple[int, int]:
+        self.check_epoch(epoch)
+        gone = self.snapshots.keys() & snapshot_ids
+        writes = [write for write in self.writes if write[0] in gone]
+        for name in gone:
+            del self.snapshots[name]
+        for write in writes:
+            del self.writes[write]
+        return len(gone), len(writes)
+
+    def resume(self, request_id: str, expected: int | None) -> int:
         if request_id in self.resumes:
             return self.resumes[request_id]
         if self.is_completed:
             raise Refused("RUN_COMPLETED")
+        if expected is not None and expected != len(self.events):
+            raise Refused("SEQ_CONFLICT")
         self.epoch += 1
         self.status = "RUNNING"
         self.events.append(("", "run.resumed"))
@@ -148,8 +163,7 @@ class ModelRun:
     ) -> tuple[int, bool]:
         if (outcome, text) in self.outputs:
             return self.outputs.index((outcome, text)) + 1, True
-        if epoch is not None and epoch != self.epoch:
-            raise Refused("WRITER_FENCED" if epoch < self.epoch else "WRITER_EPOCH_UNKNOWN")
+        self.check_epoch(epoch)
         if self.is_completed and outcome != self.outputs[0][0]:
             raise Refused("OUTCOME_CONFLICT")
         if expected is not None and expected != len(self.events):
@@ -329,12 +343,31 @@ class Histories(RuleBasedStateMachine):
             lambda answer: answer.deduplicated,
         )
 
-    @rule(run_id=st.sampled_from(RUNS), request_id=st.sampled_from(["r1", "r2", "r3"]))
-    def resume(self, run_id: str, request_id: str) -> None:
+    @rule(
+        run_id=st.sampled_from(RUNS),
+        snapshot_ids=st.lists(st.sampled_from(["s1", "s2", "s3", "none"]), min_size=1),
+        epoch=EPOCH_OFFSETS,
+    )
+    def delete_snapshots(self, run_id: str, snapshot_ids: list[str], epoch: int | None) -> None:
+        guards = self.guards(run_id, epoch, None)
         self.both(
-            lambda: self.models[run_id].resume(request_id),
+            lambda: self.models[run_id].delete(snapshot_ids, guards.get("writer_epoch")),
+            "DeleteSnapshots",
+            rpc.DeleteSnapshotsRequest(run_id=run_id, snapshot_ids=snapshot_ids, **guards),
+            lambda answer: (answer.deleted_snapshots, answer.deleted_task_writes),
+        )
+
+    @rule(
+        run_id=st.sampled_from(RUNS),
+        request_id=st.sampled_from(["r1", "r2", "r3"]),
+        expected=SEQ_OFFSETS,
+    )
+    def resume(self, run_id: str, request_id: str, expected: int | None) -> None:
+        guards = self.guards(run_id, None, expected)
+        self.both(
+            lambda: self.models[run_id].resume(request_id, guards.get("expected_seq")),
             "ResumeRun",
-            rpc.ResumeRunRequest(run_id=run_id, request_id=request_id),
+            rpc.ResumeRunRequest(run_id=run_id, request_id=request_id, **guards),
             lambda answer: answer.writer_epoch,
         )
 

@@ -126,6 +126,10 @@ const (
 	// Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
 	// ask without waiting for what is counted.
 	ErrorReason_ERROR_REASON_STATISTICS_BEHIND ErrorReason = 36
+	// FAILED_PRECONDITION. A fork has the snapshot in its history. Metadata: run_id, namespace,
+	// snapshot_id, fork_run_id (one of the forks that have it). Nothing was deleted; leave that
+	// snapshot out.
+	ErrorReason_ERROR_REASON_SNAPSHOT_IN_USE ErrorReason = 37
 	// INTERNAL. A defect of the service; its log has the details under the request's id.
 	// Metadata: request_id. Report it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
@@ -166,6 +170,7 @@ var (
 		30: "ERROR_REASON_SEARCH_BEHIND",
 		32: "ERROR_REASON_SEQ_AHEAD",
 		36: "ERROR_REASON_STATISTICS_BEHIND",
+		37: "ERROR_REASON_SNAPSHOT_IN_USE",
 		18: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -201,6 +206,7 @@ var (
 		"ERROR_REASON_SEARCH_BEHIND":            30,
 		"ERROR_REASON_SEQ_AHEAD":                32,
 		"ERROR_REASON_STATISTICS_BEHIND":        36,
+		"ERROR_REASON_SNAPSHOT_IN_USE":          37,
 		"ERROR_REASON_INTERNAL":                 18,
 	}
 )
@@ -236,7 +242,7 @@ var File_runstore_v1_errors_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xfb\b\n" +
+	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\x9d\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\"\n" +
@@ -270,7 +276,8 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x1dERROR_REASON_ARTIFACT_IS_LINK\x10\x19\x12\x1e\n" +
 	"\x1aERROR_REASON_SEARCH_BEHIND\x10\x1e\x12\x1a\n" +
 	"\x16ERROR_REASON_SEQ_AHEAD\x10 \x12\"\n" +
-	"\x1eERROR_REASON_STATISTICS_BEHIND\x10$\x12\x19\n" +
+	"\x1eERROR_REASON_STATISTICS_BEHIND\x10$\x12 \n" +
+	"\x1cERROR_REASON_SNAPSHOT_IN_USE\x10%\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12b\x06proto3"
 
 var (

@@ -2209,7 +2209,7 @@ type PutTaskWritesRequest struct {
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// The namespace of the snapshots named by the writes.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// The results; their (snapshot_id, task_id, index) differ.
 	// Bounds: 1..1000 items.
@@ -2342,7 +2342,7 @@ type GetSnapshotRequest struct {
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// The namespace.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Which one; none of them means the latest.
 	//
@@ -2534,7 +2534,7 @@ type ListSnapshotsRequest struct {
 	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// Only this namespace; unset means all.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace *string `protobuf:"bytes,3,opt,name=namespace,proto3,oneof" json:"namespace,omitempty"`
 	// Only snapshots that stand before this one in the run's order; needs `run_id`, and looks the id
 	// up in the namespace asked for. Unknown: SNAPSHOT_NOT_FOUND.
@@ -2697,6 +2697,158 @@ func (x *ListSnapshotsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// DeleteSnapshotsRequest names snapshots that are needed no more.
+type DeleteSnapshotsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The namespace of the snapshots.
+	// Bounds: 0..400 characters, at most 1000 bytes.
+	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The snapshots. Those a fork has from the run it was forked from are not its own: their ids are
+	// unknown here.
+	// Bounds: 1..1000 items, each 1..200 characters.
+	SnapshotIds []string `protobuf:"bytes,4,rep,name=snapshot_ids,json=snapshotIds,proto3" json:"snapshot_ids,omitempty"`
+	// The writer's epoch.
+	// Bounds: 0..9223372036854775807.
+	WriterEpoch   *int64 `protobuf:"varint,5,opt,name=writer_epoch,json=writerEpoch,proto3,oneof" json:"writer_epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSnapshotsRequest) Reset() {
+	*x = DeleteSnapshotsRequest{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSnapshotsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSnapshotsRequest) ProtoMessage() {}
+
+func (x *DeleteSnapshotsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSnapshotsRequest.ProtoReflect.Descriptor instead.
+func (*DeleteSnapshotsRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *DeleteSnapshotsRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *DeleteSnapshotsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *DeleteSnapshotsRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *DeleteSnapshotsRequest) GetSnapshotIds() []string {
+	if x != nil {
+		return x.SnapshotIds
+	}
+	return nil
+}
+
+func (x *DeleteSnapshotsRequest) GetWriterEpoch() int64 {
+	if x != nil && x.WriterEpoch != nil {
+		return *x.WriterEpoch
+	}
+	return 0
+}
+
+// DeleteSnapshotsResponse says what this request removed; after a retry that may be nothing.
+type DeleteSnapshotsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Snapshots that were there.
+	DeletedSnapshots int64 `protobuf:"varint,1,opt,name=deleted_snapshots,json=deletedSnapshots,proto3" json:"deleted_snapshots,omitempty"`
+	// Their task writes.
+	DeletedTaskWrites int64 `protobuf:"varint,2,opt,name=deleted_task_writes,json=deletedTaskWrites,proto3" json:"deleted_task_writes,omitempty"`
+	// Bytes, as they were stored, of parts that no snapshot of the run refers to any more.
+	FreedBytes    int64 `protobuf:"varint,3,opt,name=freed_bytes,json=freedBytes,proto3" json:"freed_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSnapshotsResponse) Reset() {
+	*x = DeleteSnapshotsResponse{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSnapshotsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSnapshotsResponse) ProtoMessage() {}
+
+func (x *DeleteSnapshotsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSnapshotsResponse.ProtoReflect.Descriptor instead.
+func (*DeleteSnapshotsResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *DeleteSnapshotsResponse) GetDeletedSnapshots() int64 {
+	if x != nil {
+		return x.DeletedSnapshots
+	}
+	return 0
+}
+
+func (x *DeleteSnapshotsResponse) GetDeletedTaskWrites() int64 {
+	if x != nil {
+		return x.DeletedTaskWrites
+	}
+	return 0
+}
+
+func (x *DeleteSnapshotsResponse) GetFreedBytes() int64 {
+	if x != nil {
+		return x.FreedBytes
+	}
+	return 0
+}
+
 // ResumeRunRequest claims a run.
 type ResumeRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2707,7 +2859,7 @@ type ResumeRunRequest struct {
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// The namespace whose latest snapshot is wanted.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Makes a retry safe: the same request_id returns the same epoch. Unique within the run.
 	// Bounds: 0..200 characters.
@@ -2717,14 +2869,17 @@ type ResumeRunRequest struct {
 	Actor string `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`
 	// Events returned at once; 0 means 100.
 	// Bounds: 0..1000.
-	PageSize      int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The last seq the caller has seen.
+	// Bounds: 0..9223372036854775807.
+	ExpectedSeq   *int64 `protobuf:"varint,7,opt,name=expected_seq,json=expectedSeq,proto3,oneof" json:"expected_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResumeRunRequest) Reset() {
 	*x = ResumeRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +2891,7 @@ func (x *ResumeRunRequest) String() string {
 func (*ResumeRunRequest) ProtoMessage() {}
 
 func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +2904,7 @@ func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{32}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ResumeRunRequest) GetProject() string {
@@ -2794,6 +2949,13 @@ func (x *ResumeRunRequest) GetPageSize() int32 {
 	return 0
 }
 
+func (x *ResumeRunRequest) GetExpectedSeq() int64 {
+	if x != nil && x.ExpectedSeq != nil {
+		return *x.ExpectedSeq
+	}
+	return 0
+}
+
 // ResumeRunResponse is what the new writer needs.
 type ResumeRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2820,7 +2982,7 @@ type ResumeRunResponse struct {
 
 func (x *ResumeRunResponse) Reset() {
 	*x = ResumeRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +2994,7 @@ func (x *ResumeRunResponse) String() string {
 func (*ResumeRunResponse) ProtoMessage() {}
 
 func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +3007,7 @@ func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunResponse.ProtoReflect.Descriptor instead.
 func (*ResumeRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{33}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResumeRunResponse) GetRun() *Run {
@@ -2935,7 +3097,7 @@ type CompleteRunRequest struct {
 
 func (x *CompleteRunRequest) Reset() {
 	*x = CompleteRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2947,7 +3109,7 @@ func (x *CompleteRunRequest) String() string {
 func (*CompleteRunRequest) ProtoMessage() {}
 
 func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2960,7 +3122,7 @@ func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunRequest.ProtoReflect.Descriptor instead.
 func (*CompleteRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{34}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CompleteRunRequest) GetProject() string {
@@ -3038,7 +3200,7 @@ type CompleteRunResponse struct {
 
 func (x *CompleteRunResponse) Reset() {
 	*x = CompleteRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3050,7 +3212,7 @@ func (x *CompleteRunResponse) String() string {
 func (*CompleteRunResponse) ProtoMessage() {}
 
 func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3063,7 +3225,7 @@ func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunResponse.ProtoReflect.Descriptor instead.
 func (*CompleteRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{35}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CompleteRunResponse) GetStatus() RunStatus {
@@ -3119,7 +3281,7 @@ type GetOutputRequest struct {
 
 func (x *GetOutputRequest) Reset() {
 	*x = GetOutputRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3131,7 +3293,7 @@ func (x *GetOutputRequest) String() string {
 func (*GetOutputRequest) ProtoMessage() {}
 
 func (x *GetOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3144,7 +3306,7 @@ func (x *GetOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetOutputRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{36}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetOutputRequest) GetProject() string {
@@ -3179,7 +3341,7 @@ type GetOutputResponse struct {
 
 func (x *GetOutputResponse) Reset() {
 	*x = GetOutputResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3191,7 +3353,7 @@ func (x *GetOutputResponse) String() string {
 func (*GetOutputResponse) ProtoMessage() {}
 
 func (x *GetOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3204,7 +3366,7 @@ func (x *GetOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetOutputResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{37}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetOutputResponse) GetOutput() *Output {
@@ -3236,7 +3398,7 @@ type VerifyRunRequest struct {
 
 func (x *VerifyRunRequest) Reset() {
 	*x = VerifyRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3248,7 +3410,7 @@ func (x *VerifyRunRequest) String() string {
 func (*VerifyRunRequest) ProtoMessage() {}
 
 func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3261,7 +3423,7 @@ func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRunRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{38}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *VerifyRunRequest) GetProject() string {
@@ -3305,7 +3467,7 @@ type ChainBreak struct {
 
 func (x *ChainBreak) Reset() {
 	*x = ChainBreak{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3317,7 +3479,7 @@ func (x *ChainBreak) String() string {
 func (*ChainBreak) ProtoMessage() {}
 
 func (x *ChainBreak) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3492,7 @@ func (x *ChainBreak) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainBreak.ProtoReflect.Descriptor instead.
 func (*ChainBreak) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{39}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ChainBreak) GetSeq() int64 {
@@ -3368,7 +3530,7 @@ type VerifyRunResponse struct {
 
 func (x *VerifyRunResponse) Reset() {
 	*x = VerifyRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3380,7 +3542,7 @@ func (x *VerifyRunResponse) String() string {
 func (*VerifyRunResponse) ProtoMessage() {}
 
 func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3393,7 +3555,7 @@ func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRunResponse.ProtoReflect.Descriptor instead.
 func (*VerifyRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{40}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *VerifyRunResponse) GetVerified() bool {
@@ -3451,7 +3613,7 @@ type ReplayRunRequest struct {
 	// Bounds: 0..9223372036854775807.
 	AtSeq *int64 `protobuf:"varint,3,opt,name=at_seq,json=atSeq,proto3,oneof" json:"at_seq,omitempty"`
 	// Namespace of the snapshot.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Events on the first page; 0 means 100.
 	// Bounds: 0..1000.
@@ -3462,7 +3624,7 @@ type ReplayRunRequest struct {
 
 func (x *ReplayRunRequest) Reset() {
 	*x = ReplayRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3474,7 +3636,7 @@ func (x *ReplayRunRequest) String() string {
 func (*ReplayRunRequest) ProtoMessage() {}
 
 func (x *ReplayRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3487,7 +3649,7 @@ func (x *ReplayRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRunRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{41}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReplayRunRequest) GetProject() string {
@@ -3548,7 +3710,7 @@ type ReplayRunResponse struct {
 
 func (x *ReplayRunResponse) Reset() {
 	*x = ReplayRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3560,7 +3722,7 @@ func (x *ReplayRunResponse) String() string {
 func (*ReplayRunResponse) ProtoMessage() {}
 
 func (x *ReplayRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3573,7 +3735,7 @@ func (x *ReplayRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRunResponse.ProtoReflect.Descriptor instead.
 func (*ReplayRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{42}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReplayRunResponse) GetRun() *Run {
@@ -3638,7 +3800,7 @@ type PinnedConfig struct {
 
 func (x *PinnedConfig) Reset() {
 	*x = PinnedConfig{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3650,7 +3812,7 @@ func (x *PinnedConfig) String() string {
 func (*PinnedConfig) ProtoMessage() {}
 
 func (x *PinnedConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3663,7 +3825,7 @@ func (x *PinnedConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedConfig.ProtoReflect.Descriptor instead.
 func (*PinnedConfig) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{43}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PinnedConfig) GetRef() *ConfigRef {
@@ -3713,7 +3875,7 @@ type ForkRunRequest struct {
 
 func (x *ForkRunRequest) Reset() {
 	*x = ForkRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3725,7 +3887,7 @@ func (x *ForkRunRequest) String() string {
 func (*ForkRunRequest) ProtoMessage() {}
 
 func (x *ForkRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3738,7 +3900,7 @@ func (x *ForkRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRunRequest.ProtoReflect.Descriptor instead.
 func (*ForkRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{44}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ForkRunRequest) GetProject() string {
@@ -3810,7 +3972,7 @@ type ForkRunResponse struct {
 
 func (x *ForkRunResponse) Reset() {
 	*x = ForkRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3822,7 +3984,7 @@ func (x *ForkRunResponse) String() string {
 func (*ForkRunResponse) ProtoMessage() {}
 
 func (x *ForkRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3835,7 +3997,7 @@ func (x *ForkRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRunResponse.ProtoReflect.Descriptor instead.
 func (*ForkRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{45}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ForkRunResponse) GetRun() *Run {
@@ -4061,7 +4223,19 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"_namespace\"t\n" +
 	"\x15ListSnapshotsResponse\x123\n" +
 	"\tsnapshots\x18\x01 \x03(\v2\x15.runstore.v1.SnapshotR\tsnapshots\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb3\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc3\x01\n" +
+	"\x16DeleteSnapshotsRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12!\n" +
+	"\fsnapshot_ids\x18\x04 \x03(\tR\vsnapshotIds\x12&\n" +
+	"\fwriter_epoch\x18\x05 \x01(\x03H\x00R\vwriterEpoch\x88\x01\x01B\x0f\n" +
+	"\r_writer_epoch\"\x97\x01\n" +
+	"\x17DeleteSnapshotsResponse\x12+\n" +
+	"\x11deleted_snapshots\x18\x01 \x01(\x03R\x10deletedSnapshots\x12.\n" +
+	"\x13deleted_task_writes\x18\x02 \x01(\x03R\x11deletedTaskWrites\x12\x1f\n" +
+	"\vfreed_bytes\x18\x03 \x01(\x03R\n" +
+	"freedBytes\"\xec\x01\n" +
 	"\x10ResumeRunRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1c\n" +
@@ -4069,7 +4243,9 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12\x14\n" +
 	"\x05actor\x18\x05 \x01(\tR\x05actor\x12\x1b\n" +
-	"\tpage_size\x18\x06 \x01(\x05R\bpageSize\"\xe4\x02\n" +
+	"\tpage_size\x18\x06 \x01(\x05R\bpageSize\x12&\n" +
+	"\fexpected_seq\x18\a \x01(\x03H\x00R\vexpectedSeq\x88\x01\x01B\x0f\n" +
+	"\r_expected_seq\"\xe4\x02\n" +
 	"\x11ResumeRunResponse\x12\"\n" +
 	"\x03run\x18\x01 \x01(\v2\x10.runstore.v1.RunR\x03run\x12!\n" +
 	"\fwriter_epoch\x18\x02 \x01(\x03R\vwriterEpoch\x121\n" +
@@ -4165,7 +4341,7 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\x16RUN_ORDER_UPDATED_DESC\x10\x03\x12\x19\n" +
 	"\x15RUN_ORDER_UPDATED_ASC\x10\x04\x12\x1c\n" +
 	"\x18RUN_ORDER_COMPLETED_DESC\x10\x05\x12\x1b\n" +
-	"\x17RUN_ORDER_COMPLETED_ASC\x10\x062\xdc\f\n" +
+	"\x17RUN_ORDER_COMPLETED_ASC\x10\x062\xba\r\n" +
 	"\n" +
 	"RunService\x12D\n" +
 	"\aSaveRun\x12\x1b.runstore.v1.SaveRunRequest\x1a\x1c.runstore.v1.SaveRunResponse\x12A\n" +
@@ -4180,7 +4356,8 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\vPutSnapshot\x12\x1f.runstore.v1.PutSnapshotRequest\x1a .runstore.v1.PutSnapshotResponse\x12V\n" +
 	"\rPutTaskWrites\x12!.runstore.v1.PutTaskWritesRequest\x1a\".runstore.v1.PutTaskWritesResponse\x12P\n" +
 	"\vGetSnapshot\x12\x1f.runstore.v1.GetSnapshotRequest\x1a .runstore.v1.GetSnapshotResponse\x12V\n" +
-	"\rListSnapshots\x12!.runstore.v1.ListSnapshotsRequest\x1a\".runstore.v1.ListSnapshotsResponse\x12J\n" +
+	"\rListSnapshots\x12!.runstore.v1.ListSnapshotsRequest\x1a\".runstore.v1.ListSnapshotsResponse\x12\\\n" +
+	"\x0fDeleteSnapshots\x12#.runstore.v1.DeleteSnapshotsRequest\x1a$.runstore.v1.DeleteSnapshotsResponse\x12J\n" +
 	"\tResumeRun\x12\x1d.runstore.v1.ResumeRunRequest\x1a\x1e.runstore.v1.ResumeRunResponse\x12J\n" +
 	"\tReplayRun\x12\x1d.runstore.v1.ReplayRunRequest\x1a\x1e.runstore.v1.ReplayRunResponse\x12D\n" +
 	"\aForkRun\x12\x1b.runstore.v1.ForkRunRequest\x1a\x1c.runstore.v1.ForkRunResponse\x12P\n" +
@@ -4203,7 +4380,7 @@ func file_runstore_v1_run_service_proto_rawDescGZIP() []byte {
 }
 
 var file_runstore_v1_run_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_runstore_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_runstore_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_runstore_v1_run_service_proto_goTypes = []any{
 	(RunOrder)(0),                     // 0: runstore.v1.RunOrder
 	(*SaveRunRequest)(nil),            // 1: runstore.v1.SaveRunRequest
@@ -4238,115 +4415,117 @@ var file_runstore_v1_run_service_proto_goTypes = []any{
 	(*GetSnapshotResponse)(nil),       // 30: runstore.v1.GetSnapshotResponse
 	(*ListSnapshotsRequest)(nil),      // 31: runstore.v1.ListSnapshotsRequest
 	(*ListSnapshotsResponse)(nil),     // 32: runstore.v1.ListSnapshotsResponse
-	(*ResumeRunRequest)(nil),          // 33: runstore.v1.ResumeRunRequest
-	(*ResumeRunResponse)(nil),         // 34: runstore.v1.ResumeRunResponse
-	(*CompleteRunRequest)(nil),        // 35: runstore.v1.CompleteRunRequest
-	(*CompleteRunResponse)(nil),       // 36: runstore.v1.CompleteRunResponse
-	(*GetOutputRequest)(nil),          // 37: runstore.v1.GetOutputRequest
-	(*GetOutputResponse)(nil),         // 38: runstore.v1.GetOutputResponse
-	(*VerifyRunRequest)(nil),          // 39: runstore.v1.VerifyRunRequest
-	(*ChainBreak)(nil),                // 40: runstore.v1.ChainBreak
-	(*VerifyRunResponse)(nil),         // 41: runstore.v1.VerifyRunResponse
-	(*ReplayRunRequest)(nil),          // 42: runstore.v1.ReplayRunRequest
-	(*ReplayRunResponse)(nil),         // 43: runstore.v1.ReplayRunResponse
-	(*PinnedConfig)(nil),              // 44: runstore.v1.PinnedConfig
-	(*ForkRunRequest)(nil),            // 45: runstore.v1.ForkRunRequest
-	(*ForkRunResponse)(nil),           // 46: runstore.v1.ForkRunResponse
-	nil,                               // 47: runstore.v1.SaveRunRequest.LabelsEntry
-	nil,                               // 48: runstore.v1.RunFilter.LabelsEntry
-	nil,                               // 49: runstore.v1.ForkRunRequest.LabelsEntry
-	(*Payload)(nil),                   // 50: runstore.v1.Payload
-	(*ExternalRef)(nil),               // 51: runstore.v1.ExternalRef
-	(*ConfigRef)(nil),                 // 52: runstore.v1.ConfigRef
-	(Outcome)(0),                      // 53: runstore.v1.Outcome
-	(*Event)(nil),                     // 54: runstore.v1.Event
-	(*Output)(nil),                    // 55: runstore.v1.Output
-	(*Snapshot)(nil),                  // 56: runstore.v1.Snapshot
-	(*Run)(nil),                       // 57: runstore.v1.Run
-	(RunStatus)(0),                    // 58: runstore.v1.RunStatus
-	(*timestamppb.Timestamp)(nil),     // 59: google.protobuf.Timestamp
-	(*status.Status)(nil),             // 60: google.rpc.Status
-	(*EventFilter)(nil),               // 61: runstore.v1.EventFilter
-	(*durationpb.Duration)(nil),       // 62: google.protobuf.Duration
-	(*TaskWrite)(nil),                 // 63: runstore.v1.TaskWrite
-	(*SearchEventsRequest)(nil),       // 64: runstore.v1.SearchEventsRequest
-	(*GetStatisticsRequest)(nil),      // 65: runstore.v1.GetStatisticsRequest
-	(*SearchEventsResponse)(nil),      // 66: runstore.v1.SearchEventsResponse
-	(*GetStatisticsResponse)(nil),     // 67: runstore.v1.GetStatisticsResponse
+	(*DeleteSnapshotsRequest)(nil),    // 33: runstore.v1.DeleteSnapshotsRequest
+	(*DeleteSnapshotsResponse)(nil),   // 34: runstore.v1.DeleteSnapshotsResponse
+	(*ResumeRunRequest)(nil),          // 35: runstore.v1.ResumeRunRequest
+	(*ResumeRunResponse)(nil),         // 36: runstore.v1.ResumeRunResponse
+	(*CompleteRunRequest)(nil),        // 37: runstore.v1.CompleteRunRequest
+	(*CompleteRunResponse)(nil),       // 38: runstore.v1.CompleteRunResponse
+	(*GetOutputRequest)(nil),          // 39: runstore.v1.GetOutputRequest
+	(*GetOutputResponse)(nil),         // 40: runstore.v1.GetOutputResponse
+	(*VerifyRunRequest)(nil),          // 41: runstore.v1.VerifyRunRequest
+	(*ChainBreak)(nil),                // 42: runstore.v1.ChainBreak
+	(*VerifyRunResponse)(nil),         // 43: runstore.v1.VerifyRunResponse
+	(*ReplayRunRequest)(nil),          // 44: runstore.v1.ReplayRunRequest
+	(*ReplayRunResponse)(nil),         // 45: runstore.v1.ReplayRunResponse
+	(*PinnedConfig)(nil),              // 46: runstore.v1.PinnedConfig
+	(*ForkRunRequest)(nil),            // 47: runstore.v1.ForkRunRequest
+	(*ForkRunResponse)(nil),           // 48: runstore.v1.ForkRunResponse
+	nil,                               // 49: runstore.v1.SaveRunRequest.LabelsEntry
+	nil,                               // 50: runstore.v1.RunFilter.LabelsEntry
+	nil,                               // 51: runstore.v1.ForkRunRequest.LabelsEntry
+	(*Payload)(nil),                   // 52: runstore.v1.Payload
+	(*ExternalRef)(nil),               // 53: runstore.v1.ExternalRef
+	(*ConfigRef)(nil),                 // 54: runstore.v1.ConfigRef
+	(Outcome)(0),                      // 55: runstore.v1.Outcome
+	(*Event)(nil),                     // 56: runstore.v1.Event
+	(*Output)(nil),                    // 57: runstore.v1.Output
+	(*Snapshot)(nil),                  // 58: runstore.v1.Snapshot
+	(*Run)(nil),                       // 59: runstore.v1.Run
+	(RunStatus)(0),                    // 60: runstore.v1.RunStatus
+	(*timestamppb.Timestamp)(nil),     // 61: google.protobuf.Timestamp
+	(*status.Status)(nil),             // 62: google.rpc.Status
+	(*EventFilter)(nil),               // 63: runstore.v1.EventFilter
+	(*durationpb.Duration)(nil),       // 64: google.protobuf.Duration
+	(*TaskWrite)(nil),                 // 65: runstore.v1.TaskWrite
+	(*SearchEventsRequest)(nil),       // 66: runstore.v1.SearchEventsRequest
+	(*GetStatisticsRequest)(nil),      // 67: runstore.v1.GetStatisticsRequest
+	(*SearchEventsResponse)(nil),      // 68: runstore.v1.SearchEventsResponse
+	(*GetStatisticsResponse)(nil),     // 69: runstore.v1.GetStatisticsResponse
 }
 var file_runstore_v1_run_service_proto_depIdxs = []int32{
-	50, // 0: runstore.v1.SaveRunRequest.plan:type_name -> runstore.v1.Payload
-	51, // 1: runstore.v1.SaveRunRequest.external_ref:type_name -> runstore.v1.ExternalRef
-	52, // 2: runstore.v1.SaveRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
-	47, // 3: runstore.v1.SaveRunRequest.labels:type_name -> runstore.v1.SaveRunRequest.LabelsEntry
+	52, // 0: runstore.v1.SaveRunRequest.plan:type_name -> runstore.v1.Payload
+	53, // 1: runstore.v1.SaveRunRequest.external_ref:type_name -> runstore.v1.ExternalRef
+	54, // 2: runstore.v1.SaveRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
+	49, // 3: runstore.v1.SaveRunRequest.labels:type_name -> runstore.v1.SaveRunRequest.LabelsEntry
 	2,  // 4: runstore.v1.SaveRunRequest.completion:type_name -> runstore.v1.Completion
-	53, // 5: runstore.v1.Completion.outcome:type_name -> runstore.v1.Outcome
-	54, // 6: runstore.v1.Completion.events:type_name -> runstore.v1.Event
-	55, // 7: runstore.v1.Completion.output:type_name -> runstore.v1.Output
-	56, // 8: runstore.v1.Completion.final_snapshot:type_name -> runstore.v1.Snapshot
-	57, // 9: runstore.v1.SaveRunResponse.run:type_name -> runstore.v1.Run
-	57, // 10: runstore.v1.GetRunResponse.run:type_name -> runstore.v1.Run
-	58, // 11: runstore.v1.RunFilter.statuses:type_name -> runstore.v1.RunStatus
-	48, // 12: runstore.v1.RunFilter.labels:type_name -> runstore.v1.RunFilter.LabelsEntry
-	59, // 13: runstore.v1.RunFilter.created_from_time:type_name -> google.protobuf.Timestamp
-	59, // 14: runstore.v1.RunFilter.created_before_time:type_name -> google.protobuf.Timestamp
+	55, // 5: runstore.v1.Completion.outcome:type_name -> runstore.v1.Outcome
+	56, // 6: runstore.v1.Completion.events:type_name -> runstore.v1.Event
+	57, // 7: runstore.v1.Completion.output:type_name -> runstore.v1.Output
+	58, // 8: runstore.v1.Completion.final_snapshot:type_name -> runstore.v1.Snapshot
+	59, // 9: runstore.v1.SaveRunResponse.run:type_name -> runstore.v1.Run
+	59, // 10: runstore.v1.GetRunResponse.run:type_name -> runstore.v1.Run
+	60, // 11: runstore.v1.RunFilter.statuses:type_name -> runstore.v1.RunStatus
+	50, // 12: runstore.v1.RunFilter.labels:type_name -> runstore.v1.RunFilter.LabelsEntry
+	61, // 13: runstore.v1.RunFilter.created_from_time:type_name -> google.protobuf.Timestamp
+	61, // 14: runstore.v1.RunFilter.created_before_time:type_name -> google.protobuf.Timestamp
 	8,  // 15: runstore.v1.RunFilter.config:type_name -> runstore.v1.ConfigFilter
 	7,  // 16: runstore.v1.RunFilter.external:type_name -> runstore.v1.ExternalFilter
-	59, // 17: runstore.v1.RunFilter.updated_from_time:type_name -> google.protobuf.Timestamp
-	59, // 18: runstore.v1.RunFilter.updated_before_time:type_name -> google.protobuf.Timestamp
-	59, // 19: runstore.v1.RunFilter.completed_from_time:type_name -> google.protobuf.Timestamp
-	59, // 20: runstore.v1.RunFilter.completed_before_time:type_name -> google.protobuf.Timestamp
+	61, // 17: runstore.v1.RunFilter.updated_from_time:type_name -> google.protobuf.Timestamp
+	61, // 18: runstore.v1.RunFilter.updated_before_time:type_name -> google.protobuf.Timestamp
+	61, // 19: runstore.v1.RunFilter.completed_from_time:type_name -> google.protobuf.Timestamp
+	61, // 20: runstore.v1.RunFilter.completed_before_time:type_name -> google.protobuf.Timestamp
 	6,  // 21: runstore.v1.ListRunsRequest.filter:type_name -> runstore.v1.RunFilter
 	0,  // 22: runstore.v1.ListRunsRequest.order:type_name -> runstore.v1.RunOrder
-	57, // 23: runstore.v1.ListRunsResponse.runs:type_name -> runstore.v1.Run
-	54, // 24: runstore.v1.AppendEventRequest.event:type_name -> runstore.v1.Event
-	59, // 25: runstore.v1.AppendEventResponse.recorded_at:type_name -> google.protobuf.Timestamp
-	54, // 26: runstore.v1.AppendEventsRequest.events:type_name -> runstore.v1.Event
+	59, // 23: runstore.v1.ListRunsResponse.runs:type_name -> runstore.v1.Run
+	56, // 24: runstore.v1.AppendEventRequest.event:type_name -> runstore.v1.Event
+	61, // 25: runstore.v1.AppendEventResponse.recorded_at:type_name -> google.protobuf.Timestamp
+	56, // 26: runstore.v1.AppendEventsRequest.events:type_name -> runstore.v1.Event
 	12, // 27: runstore.v1.AppendEventsResponse.events:type_name -> runstore.v1.AppendEventResponse
 	11, // 28: runstore.v1.AppendEventStreamRequest.append:type_name -> runstore.v1.AppendEventRequest
 	12, // 29: runstore.v1.AppendEventStreamResponse.appended:type_name -> runstore.v1.AppendEventResponse
-	60, // 30: runstore.v1.AppendEventStreamResponse.error:type_name -> google.rpc.Status
-	61, // 31: runstore.v1.ListEventsRequest.filter:type_name -> runstore.v1.EventFilter
-	54, // 32: runstore.v1.ListEventsResponse.events:type_name -> runstore.v1.Event
-	61, // 33: runstore.v1.StreamEventsRequest.filter:type_name -> runstore.v1.EventFilter
-	62, // 34: runstore.v1.StreamEventsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	62, // 30: runstore.v1.AppendEventStreamResponse.error:type_name -> google.rpc.Status
+	63, // 31: runstore.v1.ListEventsRequest.filter:type_name -> runstore.v1.EventFilter
+	56, // 32: runstore.v1.ListEventsResponse.events:type_name -> runstore.v1.Event
+	63, // 33: runstore.v1.StreamEventsRequest.filter:type_name -> runstore.v1.EventFilter
+	64, // 34: runstore.v1.StreamEventsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
 	21, // 35: runstore.v1.StreamEventsResponse.events:type_name -> runstore.v1.EventBatch
 	22, // 36: runstore.v1.StreamEventsResponse.caught_up:type_name -> runstore.v1.CaughtUp
 	23, // 37: runstore.v1.StreamEventsResponse.heartbeat:type_name -> runstore.v1.Heartbeat
 	24, // 38: runstore.v1.StreamEventsResponse.end_of_run:type_name -> runstore.v1.EndOfRun
-	54, // 39: runstore.v1.EventBatch.events:type_name -> runstore.v1.Event
-	53, // 40: runstore.v1.EndOfRun.outcome:type_name -> runstore.v1.Outcome
-	56, // 41: runstore.v1.PutSnapshotRequest.snapshot:type_name -> runstore.v1.Snapshot
-	54, // 42: runstore.v1.PutSnapshotRequest.events:type_name -> runstore.v1.Event
-	63, // 43: runstore.v1.PutSnapshotRequest.task_writes:type_name -> runstore.v1.TaskWrite
-	59, // 44: runstore.v1.PutSnapshotResponse.created_at:type_name -> google.protobuf.Timestamp
-	63, // 45: runstore.v1.PutTaskWritesRequest.writes:type_name -> runstore.v1.TaskWrite
-	56, // 46: runstore.v1.GetSnapshotResponse.snapshot:type_name -> runstore.v1.Snapshot
-	63, // 47: runstore.v1.GetSnapshotResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	50, // 48: runstore.v1.ListSnapshotsRequest.metadata:type_name -> runstore.v1.Payload
-	56, // 49: runstore.v1.ListSnapshotsResponse.snapshots:type_name -> runstore.v1.Snapshot
-	57, // 50: runstore.v1.ResumeRunResponse.run:type_name -> runstore.v1.Run
-	56, // 51: runstore.v1.ResumeRunResponse.snapshot:type_name -> runstore.v1.Snapshot
-	63, // 52: runstore.v1.ResumeRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	54, // 53: runstore.v1.ResumeRunResponse.events:type_name -> runstore.v1.Event
-	53, // 54: runstore.v1.CompleteRunRequest.outcome:type_name -> runstore.v1.Outcome
-	54, // 55: runstore.v1.CompleteRunRequest.events:type_name -> runstore.v1.Event
-	55, // 56: runstore.v1.CompleteRunRequest.output:type_name -> runstore.v1.Output
-	56, // 57: runstore.v1.CompleteRunRequest.final_snapshot:type_name -> runstore.v1.Snapshot
-	58, // 58: runstore.v1.CompleteRunResponse.status:type_name -> runstore.v1.RunStatus
-	59, // 59: runstore.v1.CompleteRunResponse.completed_at:type_name -> google.protobuf.Timestamp
-	55, // 60: runstore.v1.GetOutputResponse.output:type_name -> runstore.v1.Output
-	40, // 61: runstore.v1.VerifyRunResponse.first_break:type_name -> runstore.v1.ChainBreak
-	57, // 62: runstore.v1.ReplayRunResponse.run:type_name -> runstore.v1.Run
-	56, // 63: runstore.v1.ReplayRunResponse.snapshot:type_name -> runstore.v1.Snapshot
-	63, // 64: runstore.v1.ReplayRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	54, // 65: runstore.v1.ReplayRunResponse.events:type_name -> runstore.v1.Event
-	44, // 66: runstore.v1.ReplayRunResponse.configs:type_name -> runstore.v1.PinnedConfig
-	52, // 67: runstore.v1.PinnedConfig.ref:type_name -> runstore.v1.ConfigRef
-	50, // 68: runstore.v1.PinnedConfig.body:type_name -> runstore.v1.Payload
-	52, // 69: runstore.v1.ForkRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
-	49, // 70: runstore.v1.ForkRunRequest.labels:type_name -> runstore.v1.ForkRunRequest.LabelsEntry
-	57, // 71: runstore.v1.ForkRunResponse.run:type_name -> runstore.v1.Run
+	56, // 39: runstore.v1.EventBatch.events:type_name -> runstore.v1.Event
+	55, // 40: runstore.v1.EndOfRun.outcome:type_name -> runstore.v1.Outcome
+	58, // 41: runstore.v1.PutSnapshotRequest.snapshot:type_name -> runstore.v1.Snapshot
+	56, // 42: runstore.v1.PutSnapshotRequest.events:type_name -> runstore.v1.Event
+	65, // 43: runstore.v1.PutSnapshotRequest.task_writes:type_name -> runstore.v1.TaskWrite
+	61, // 44: runstore.v1.PutSnapshotResponse.created_at:type_name -> google.protobuf.Timestamp
+	65, // 45: runstore.v1.PutTaskWritesRequest.writes:type_name -> runstore.v1.TaskWrite
+	58, // 46: runstore.v1.GetSnapshotResponse.snapshot:type_name -> runstore.v1.Snapshot
+	65, // 47: runstore.v1.GetSnapshotResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	52, // 48: runstore.v1.ListSnapshotsRequest.metadata:type_name -> runstore.v1.Payload
+	58, // 49: runstore.v1.ListSnapshotsResponse.snapshots:type_name -> runstore.v1.Snapshot
+	59, // 50: runstore.v1.ResumeRunResponse.run:type_name -> runstore.v1.Run
+	58, // 51: runstore.v1.ResumeRunResponse.snapshot:type_name -> runstore.v1.Snapshot
+	65, // 52: runstore.v1.ResumeRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	56, // 53: runstore.v1.ResumeRunResponse.events:type_name -> runstore.v1.Event
+	55, // 54: runstore.v1.CompleteRunRequest.outcome:type_name -> runstore.v1.Outcome
+	56, // 55: runstore.v1.CompleteRunRequest.events:type_name -> runstore.v1.Event
+	57, // 56: runstore.v1.CompleteRunRequest.output:type_name -> runstore.v1.Output
+	58, // 57: runstore.v1.CompleteRunRequest.final_snapshot:type_name -> runstore.v1.Snapshot
+	60, // 58: runstore.v1.CompleteRunResponse.status:type_name -> runstore.v1.RunStatus
+	61, // 59: runstore.v1.CompleteRunResponse.completed_at:type_name -> google.protobuf.Timestamp
+	57, // 60: runstore.v1.GetOutputResponse.output:type_name -> runstore.v1.Output
+	42, // 61: runstore.v1.VerifyRunResponse.first_break:type_name -> runstore.v1.ChainBreak
+	59, // 62: runstore.v1.ReplayRunResponse.run:type_name -> runstore.v1.Run
+	58, // 63: runstore.v1.ReplayRunResponse.snapshot:type_name -> runstore.v1.Snapshot
+	65, // 64: runstore.v1.ReplayRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	56, // 65: runstore.v1.ReplayRunResponse.events:type_name -> runstore.v1.Event
+	46, // 66: runstore.v1.ReplayRunResponse.configs:type_name -> runstore.v1.PinnedConfig
+	54, // 67: runstore.v1.PinnedConfig.ref:type_name -> runstore.v1.ConfigRef
+	52, // 68: runstore.v1.PinnedConfig.body:type_name -> runstore.v1.Payload
+	54, // 69: runstore.v1.ForkRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
+	51, // 70: runstore.v1.ForkRunRequest.labels:type_name -> runstore.v1.ForkRunRequest.LabelsEntry
+	59, // 71: runstore.v1.ForkRunResponse.run:type_name -> runstore.v1.Run
 	1,  // 72: runstore.v1.RunService.SaveRun:input_type -> runstore.v1.SaveRunRequest
 	4,  // 73: runstore.v1.RunService.GetRun:input_type -> runstore.v1.GetRunRequest
 	9,  // 74: runstore.v1.RunService.ListRuns:input_type -> runstore.v1.ListRunsRequest
@@ -4359,36 +4538,38 @@ var file_runstore_v1_run_service_proto_depIdxs = []int32{
 	27, // 81: runstore.v1.RunService.PutTaskWrites:input_type -> runstore.v1.PutTaskWritesRequest
 	29, // 82: runstore.v1.RunService.GetSnapshot:input_type -> runstore.v1.GetSnapshotRequest
 	31, // 83: runstore.v1.RunService.ListSnapshots:input_type -> runstore.v1.ListSnapshotsRequest
-	33, // 84: runstore.v1.RunService.ResumeRun:input_type -> runstore.v1.ResumeRunRequest
-	42, // 85: runstore.v1.RunService.ReplayRun:input_type -> runstore.v1.ReplayRunRequest
-	45, // 86: runstore.v1.RunService.ForkRun:input_type -> runstore.v1.ForkRunRequest
-	35, // 87: runstore.v1.RunService.CompleteRun:input_type -> runstore.v1.CompleteRunRequest
-	37, // 88: runstore.v1.RunService.GetOutput:input_type -> runstore.v1.GetOutputRequest
-	64, // 89: runstore.v1.RunService.SearchEvents:input_type -> runstore.v1.SearchEventsRequest
-	65, // 90: runstore.v1.RunService.GetStatistics:input_type -> runstore.v1.GetStatisticsRequest
-	39, // 91: runstore.v1.RunService.VerifyRun:input_type -> runstore.v1.VerifyRunRequest
-	3,  // 92: runstore.v1.RunService.SaveRun:output_type -> runstore.v1.SaveRunResponse
-	5,  // 93: runstore.v1.RunService.GetRun:output_type -> runstore.v1.GetRunResponse
-	10, // 94: runstore.v1.RunService.ListRuns:output_type -> runstore.v1.ListRunsResponse
-	12, // 95: runstore.v1.RunService.AppendEvent:output_type -> runstore.v1.AppendEventResponse
-	14, // 96: runstore.v1.RunService.AppendEvents:output_type -> runstore.v1.AppendEventsResponse
-	16, // 97: runstore.v1.RunService.AppendEventStream:output_type -> runstore.v1.AppendEventStreamResponse
-	18, // 98: runstore.v1.RunService.ListEvents:output_type -> runstore.v1.ListEventsResponse
-	20, // 99: runstore.v1.RunService.StreamEvents:output_type -> runstore.v1.StreamEventsResponse
-	26, // 100: runstore.v1.RunService.PutSnapshot:output_type -> runstore.v1.PutSnapshotResponse
-	28, // 101: runstore.v1.RunService.PutTaskWrites:output_type -> runstore.v1.PutTaskWritesResponse
-	30, // 102: runstore.v1.RunService.GetSnapshot:output_type -> runstore.v1.GetSnapshotResponse
-	32, // 103: runstore.v1.RunService.ListSnapshots:output_type -> runstore.v1.ListSnapshotsResponse
-	34, // 104: runstore.v1.RunService.ResumeRun:output_type -> runstore.v1.ResumeRunResponse
-	43, // 105: runstore.v1.RunService.ReplayRun:output_type -> runstore.v1.ReplayRunResponse
-	46, // 106: runstore.v1.RunService.ForkRun:output_type -> runstore.v1.ForkRunResponse
-	36, // 107: runstore.v1.RunService.CompleteRun:output_type -> runstore.v1.CompleteRunResponse
-	38, // 108: runstore.v1.RunService.GetOutput:output_type -> runstore.v1.GetOutputResponse
-	66, // 109: runstore.v1.RunService.SearchEvents:output_type -> runstore.v1.SearchEventsResponse
-	67, // 110: runstore.v1.RunService.GetStatistics:output_type -> runstore.v1.GetStatisticsResponse
-	41, // 111: runstore.v1.RunService.VerifyRun:output_type -> runstore.v1.VerifyRunResponse
-	92, // [92:112] is the sub-list for method output_type
-	72, // [72:92] is the sub-list for method input_type
+	33, // 84: runstore.v1.RunService.DeleteSnapshots:input_type -> runstore.v1.DeleteSnapshotsRequest
+	35, // 85: runstore.v1.RunService.ResumeRun:input_type -> runstore.v1.ResumeRunRequest
+	44, // 86: runstore.v1.RunService.ReplayRun:input_type -> runstore.v1.ReplayRunRequest
+	47, // 87: runstore.v1.RunService.ForkRun:input_type -> runstore.v1.ForkRunRequest
+	37, // 88: runstore.v1.RunService.CompleteRun:input_type -> runstore.v1.CompleteRunRequest
+	39, // 89: runstore.v1.RunService.GetOutput:input_type -> runstore.v1.GetOutputRequest
+	66, // 90: runstore.v1.RunService.SearchEvents:input_type -> runstore.v1.SearchEventsRequest
+	67, // 91: runstore.v1.RunService.GetStatistics:input_type -> runstore.v1.GetStatisticsRequest
+	41, // 92: runstore.v1.RunService.VerifyRun:input_type -> runstore.v1.VerifyRunRequest
+	3,  // 93: runstore.v1.RunService.SaveRun:output_type -> runstore.v1.SaveRunResponse
+	5,  // 94: runstore.v1.RunService.GetRun:output_type -> runstore.v1.GetRunResponse
+	10, // 95: runstore.v1.RunService.ListRuns:output_type -> runstore.v1.ListRunsResponse
+	12, // 96: runstore.v1.RunService.AppendEvent:output_type -> runstore.v1.AppendEventResponse
+	14, // 97: runstore.v1.RunService.AppendEvents:output_type -> runstore.v1.AppendEventsResponse
+	16, // 98: runstore.v1.RunService.AppendEventStream:output_type -> runstore.v1.AppendEventStreamResponse
+	18, // 99: runstore.v1.RunService.ListEvents:output_type -> runstore.v1.ListEventsResponse
+	20, // 100: runstore.v1.RunService.StreamEvents:output_type -> runstore.v1.StreamEventsResponse
+	26, // 101: runstore.v1.RunService.PutSnapshot:output_type -> runstore.v1.PutSnapshotResponse
+	28, // 102: runstore.v1.RunService.PutTaskWrites:output_type -> runstore.v1.PutTaskWritesResponse
+	30, // 103: runstore.v1.RunService.GetSnapshot:output_type -> runstore.v1.GetSnapshotResponse
+	32, // 104: runstore.v1.RunService.ListSnapshots:output_type -> runstore.v1.ListSnapshotsResponse
+	34, // 105: runstore.v1.RunService.DeleteSnapshots:output_type -> runstore.v1.DeleteSnapshotsResponse
+	36, // 106: runstore.v1.RunService.ResumeRun:output_type -> runstore.v1.ResumeRunResponse
+	45, // 107: runstore.v1.RunService.ReplayRun:output_type -> runstore.v1.ReplayRunResponse
+	48, // 108: runstore.v1.RunService.ForkRun:output_type -> runstore.v1.ForkRunResponse
+	38, // 109: runstore.v1.RunService.CompleteRun:output_type -> runstore.v1.CompleteRunResponse
+	40, // 110: runstore.v1.RunService.GetOutput:output_type -> runstore.v1.GetOutputResponse
+	68, // 111: runstore.v1.RunService.SearchEvents:output_type -> runstore.v1.SearchEventsResponse
+	69, // 112: runstore.v1.RunService.GetStatistics:output_type -> runstore.v1.GetStatisticsResponse
+	43, // 113: runstore.v1.RunService.VerifyRun:output_type -> runstore.v1.VerifyRunResponse
+	93, // [93:114] is the sub-list for method output_type
+	72, // [72:93] is the sub-list for method input_type
 	72, // [72:72] is the sub-list for extension type_name
 	72, // [72:72] is the sub-list for extension extendee
 	0,  // [0:72] is the sub-list for field type_name
@@ -4426,16 +4607,18 @@ func file_runstore_v1_run_service_proto_init() {
 		(*GetSnapshotRequest_AtSeq)(nil),
 	}
 	file_runstore_v1_run_service_proto_msgTypes[30].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[32].OneofWrappers = []any{}
 	file_runstore_v1_run_service_proto_msgTypes[34].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[41].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[44].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[36].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[43].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[46].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_run_service_proto_rawDesc), len(file_runstore_v1_run_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

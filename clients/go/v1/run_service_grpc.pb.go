@@ -31,6 +31,7 @@ const (
 	RunService_PutTaskWrites_FullMethodName     = "/runstore.v1.RunService/PutTaskWrites"
 	RunService_GetSnapshot_FullMethodName       = "/runstore.v1.RunService/GetSnapshot"
 	RunService_ListSnapshots_FullMethodName     = "/runstore.v1.RunService/ListSnapshots"
+	RunService_DeleteSnapshots_FullMethodName   = "/runstore.v1.RunService/DeleteSnapshots"
 	RunService_ResumeRun_FullMethodName         = "/runstore.v1.RunService/ResumeRun"
 	RunService_ReplayRun_FullMethodName         = "/runstore.v1.RunService/ReplayRun"
 	RunService_ForkRun_FullMethodName           = "/runstore.v1.RunService/ForkRun"
@@ -107,8 +108,20 @@ type RunServiceClient interface {
 	// ListSnapshots returns the snapshots of a run (greatest seq first, then greatest snapshot_id) or
 	// of a whole project (newest first).
 	ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*ListSnapshotsResponse, error)
+	// DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
+	// parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
+	// ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
+	// SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+	//
+	// Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
+	// the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
+	// that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
+	// nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+	// repeated after its snapshot was deleted returns its first answer and stores nothing.
+	DeleteSnapshots(ctx context.Context, in *DeleteSnapshotsRequest, opts ...grpc.CallOption) (*DeleteSnapshotsResponse, error)
 	// ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-	// what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
+	// what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
+	// `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
 	ResumeRun(ctx context.Context, in *ResumeRunRequest, opts ...grpc.CallOption) (*ResumeRunResponse, error)
 	// ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
 	// before it, the task writes made until then, the events between, and the pinned configs with their
@@ -283,6 +296,16 @@ func (c *runServiceClient) ListSnapshots(ctx context.Context, in *ListSnapshotsR
 	return out, nil
 }
 
+func (c *runServiceClient) DeleteSnapshots(ctx context.Context, in *DeleteSnapshotsRequest, opts ...grpc.CallOption) (*DeleteSnapshotsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteSnapshotsResponse)
+	err := c.cc.Invoke(ctx, RunService_DeleteSnapshots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) ResumeRun(ctx context.Context, in *ResumeRunRequest, opts ...grpc.CallOption) (*ResumeRunResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResumeRunResponse)
@@ -429,8 +452,20 @@ type RunServiceServer interface {
 	// ListSnapshots returns the snapshots of a run (greatest seq first, then greatest snapshot_id) or
 	// of a whole project (newest first).
 	ListSnapshots(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error)
+	// DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
+	// parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
+	// ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
+	// SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+	//
+	// Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
+	// the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
+	// that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
+	// nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+	// repeated after its snapshot was deleted returns its first answer and stores nothing.
+	DeleteSnapshots(context.Context, *DeleteSnapshotsRequest) (*DeleteSnapshotsResponse, error)
 	// ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-	// what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
+	// what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
+	// `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
 	ResumeRun(context.Context, *ResumeRunRequest) (*ResumeRunResponse, error)
 	// ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
 	// before it, the task writes made until then, the events between, and the pinned configs with their
@@ -508,6 +543,9 @@ func (UnimplementedRunServiceServer) GetSnapshot(context.Context, *GetSnapshotRe
 }
 func (UnimplementedRunServiceServer) ListSnapshots(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSnapshots not implemented")
+}
+func (UnimplementedRunServiceServer) DeleteSnapshots(context.Context, *DeleteSnapshotsRequest) (*DeleteSnapshotsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteSnapshots not implemented")
 }
 func (UnimplementedRunServiceServer) ResumeRun(context.Context, *ResumeRunRequest) (*ResumeRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResumeRun not implemented")
@@ -752,6 +790,24 @@ func _RunService_ListSnapshots_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_DeleteSnapshots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteSnapshotsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).DeleteSnapshots(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_DeleteSnapshots_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).DeleteSnapshots(ctx, req.(*DeleteSnapshotsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_ResumeRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResumeRunRequest)
 	if err := dec(in); err != nil {
@@ -942,6 +998,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSnapshots",
 			Handler:    _RunService_ListSnapshots_Handler,
+		},
+		{
+			MethodName: "DeleteSnapshots",
+			Handler:    _RunService_DeleteSnapshots_Handler,
 		},
 		{
 			MethodName: "ResumeRun",

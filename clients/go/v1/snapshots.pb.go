@@ -209,13 +209,14 @@ type Snapshot struct {
 	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// Separates snapshots of nested graphs within one run; empty is the main one.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Identity within run and namespace, chosen by the writer, or a UUIDv7 made by the server. Ids
 	// that sort by age keep "latest" meaningful among snapshots of one seq.
 	// Bounds: 0..200 characters.
 	SnapshotId string `protobuf:"bytes,3,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
-	// The snapshot this one follows; empty for the first.
+	// The snapshot this one follows; empty for the first. It names nothing where that snapshot was
+	// never stored, or deleted.
 	// Bounds: 0..200 characters.
 	ParentSnapshotId string `protobuf:"bytes,4,opt,name=parent_snapshot_id,json=parentSnapshotId,proto3" json:"parent_snapshot_id,omitempty"`
 	// The last event this state includes. 0 in a request means the run's last event, those of the

@@ -63,6 +63,7 @@ from runstore.values import (
     RunQuery,
     Snapshot,
     SnapshotPut,
+    SnapshotsDeleted,
     StreamItem,
     TaskWrite,
     Verification,
@@ -142,11 +143,21 @@ class AsyncClient:
         return AsyncRun(self, RunRef(self.project, run_id, writer_epoch))
 
     async def resume(
-        self, run_id: str, *, namespace: str = "", actor: str = "", request_id: str = ""
+        self,
+        run_id: str,
+        *,
+        namespace: str = "",
+        actor: str = "",
+        request_id: str = "",
+        expected_seq: int | None = None,
     ) -> AsyncResumed:
-        """Claim the run: earlier writers are fenced from now on."""
+        """Claim the run: earlier writers are fenced from now on.
+
+        With `expected_seq` only where that is still the run's last seq; otherwise raise
+        `SeqConflict`, and nothing is claimed.
+        """
         ref = RunRef(self.project, run_id)
-        claim = await self.send(calls.resume(ref, namespace, actor, request_id))
+        claim = await self.send(calls.resume(ref, namespace, actor, request_id, expected_seq))
         return AsyncResumed(self.run(run_id, writer_epoch=claim.writer_epoch), claim)
 
     async def list_runs(self, query: RunQuery = RunQuery()) -> AsyncIterator[RunInfo]:  # noqa: B008 - frozen
@@ -398,6 +409,16 @@ class AsyncRun:
             lambda token: calls.list_snapshots(self._ref, namespace, metadata, with_parts, token)
         ):
             yield snapshot
+
+    async def delete_snapshots(
+        self, snapshot_ids: Sequence[str], *, namespace: str = ""
+    ) -> SnapshotsDeleted:
+        """Delete 1..1000 snapshots with their task writes, and the parts only they had.
+
+        Ids that are not there are ignored. Raise `SnapshotInUse`, with nothing deleted, where a
+        fork has one of them in its history.
+        """
+        return await self._client.send(calls.delete_snapshots(self._ref, snapshot_ids, namespace))
 
     async def complete(
         self,

@@ -40,6 +40,7 @@ from runstore.values import (
     RunQuery,
     Snapshot,
     SnapshotPut,
+    SnapshotsDeleted,
     TaskWrite,
     Verification,
 )
@@ -188,7 +189,8 @@ def put_snapshot(
         task_writes=[wire.task_write_message(write) for write in task_writes],
         expected_seq=expected_seq,
         writer_epoch=run.writer_epoch,
-        request_id=new_id(),
+        # A snapshot's own id recognises it also when another process puts it again.
+        request_id="" if fields.get("snapshot_id") else new_id(),
     )
     return Call("PutSnapshot", request, wire.snapshot_put_value)
 
@@ -246,13 +248,29 @@ def list_snapshots(
     )
 
 
-def resume(run: RunRef, namespace: str, actor: str, request_id: str) -> Call[Claim]:
+def delete_snapshots(
+    run: RunRef, snapshot_ids: Sequence[str], namespace: str
+) -> Call[SnapshotsDeleted]:
+    request = rpc.DeleteSnapshotsRequest(
+        project=run.project,
+        run_id=run.run_id,
+        namespace=namespace,
+        snapshot_ids=snapshot_ids,
+        writer_epoch=run.writer_epoch,
+    )
+    return Call("DeleteSnapshots", request, wire.snapshots_deleted_value)
+
+
+def resume(
+    run: RunRef, namespace: str, actor: str, request_id: str, expected_seq: int | None
+) -> Call[Claim]:
     request = rpc.ResumeRunRequest(
         project=run.project,
         run_id=run.run_id,
         namespace=namespace,
         actor=actor,
         request_id=request_id or new_id(),
+        expected_seq=expected_seq,
     )
     return Call("ResumeRun", request, wire.claim_value)
 

@@ -20,6 +20,7 @@ RunstoreError
 ├── OutcomeRequired
 ├── SnapshotAhead
 ├── UnknownRef               send the part in full
+├── SnapshotInUse            a fork has it in its history: see `fork_run_id`
 ├── SeqAhead                 the run has not come to this seq
 ├── ConsumerNotFound         it has not committed yet
 ├── PositionAhead            a position the feed has not reached
@@ -173,6 +174,13 @@ class UnknownRef(RunstoreError):
     pass
 
 
+class SnapshotInUse(RunstoreError):
+    @property
+    def fork_run_id(self) -> str:
+        """A fork that has the snapshot in its history."""
+        return self.metadata.get("fork_run_id", "")
+
+
 class SeqAhead(RunstoreError):
     pass
 
@@ -266,6 +274,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "OUTCOME_REQUIRED": OutcomeRequired,
     "SNAPSHOT_AHEAD": SnapshotAhead,
     "UNKNOWN_REF": UnknownRef,
+    "SNAPSHOT_IN_USE": SnapshotInUse,
     "SEQ_AHEAD": SeqAhead,
     "CONSUMER_NOT_FOUND": ConsumerNotFound,
     "POSITION_AHEAD": PositionAhead,

@@ -188,6 +188,15 @@ class SnapshotPut:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotsDeleted:
+    """What one call removed; `freed_bytes` are those of parts, as they were stored."""
+
+    snapshots: int
+    task_writes: int
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExternalRef:
     """The same execution in another system; one that owns the status makes the run EXTERNAL."""
 

@@ -35,6 +35,7 @@ from runstore.values import (
     Snapshot,
     SnapshotPut,
     SnapshotReason,
+    SnapshotsDeleted,
     TaskWrite,
     Usage,
     Verification,
@@ -215,6 +216,16 @@ def snapshot_put_value(message: run_service_pb2.PutSnapshotResponse) -> Snapshot
         created_at=time_of(message.created_at),
         last_seq=message.last_seq,
         deduplicated=message.deduplicated,
+    )
+
+
+def snapshots_deleted_value(
+    message: run_service_pb2.DeleteSnapshotsResponse,
+) -> SnapshotsDeleted:
+    return SnapshotsDeleted(
+        snapshots=message.deleted_snapshots,
+        task_writes=message.deleted_task_writes,
+        freed_bytes=message.freed_bytes,
     )
 
 

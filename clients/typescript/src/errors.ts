@@ -23,6 +23,7 @@
  *     ├── ConsumerNotFound         it has not committed yet
  *     ├── PositionAhead            a position the feed has not reached
  *     ├── UnknownRef               send the part in full
+ *     ├── SnapshotInUse            a fork has it in its history: see `forkRunId`
  *     ├── ConfigNotFound
  *     ├── ConfigVersionNotFound
  *     ├── ConfigLabelNotFound
@@ -152,6 +153,14 @@ export class SnapshotAhead extends RunstoreError {}
 export class ConsumerNotFound extends RunstoreError {}
 export class PositionAhead extends RunstoreError {}
 export class UnknownRef extends RunstoreError {}
+
+export class SnapshotInUse extends RunstoreError {
+  /** A fork that has the snapshot in its history. */
+  get forkRunId(): string {
+    return this.metadata["fork_run_id"] ?? "";
+  }
+}
+
 export class ConfigNotFound extends RunstoreError {}
 export class ConfigVersionNotFound extends RunstoreError {}
 export class ConfigLabelNotFound extends RunstoreError {}
@@ -222,6 +231,7 @@ export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
   CONSUMER_NOT_FOUND: ConsumerNotFound,
   POSITION_AHEAD: PositionAhead,
   UNKNOWN_REF: UnknownRef,
+  SNAPSHOT_IN_USE: SnapshotInUse,
   CONFIG_NOT_FOUND: ConfigNotFound,
   CONFIG_VERSION_NOT_FOUND: ConfigVersionNotFound,
   CONFIG_LABEL_NOT_FOUND: ConfigLabelNotFound,

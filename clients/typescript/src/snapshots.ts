@@ -132,7 +132,8 @@ export function putRequest(
     snapshot: snapshotMessage(snapshot),
     events: (step.events ?? []).map(eventMessage),
     taskWrites: (step.taskWrites ?? []).map(taskWriteMessage),
-    requestId: newId(),
+    // A snapshot's own id recognises it also when another process puts it again.
+    requestId: snapshot.snapshotId ? "" : newId(),
     ...writerFields(run, step.expectedSeq),
   };
 }

@@ -66,6 +66,7 @@ class Runs:
             request_id=request.request_id,
             actor=request.actor,
             limit=request.page_size or DEFAULT_EVENTS,
+            expected_seq=request.expected_seq if request.HasField("expected_seq") else None,
         )
         stored = resumed.snapshot
         return rpc.ResumeRunResponse(

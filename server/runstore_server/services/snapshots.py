@@ -62,6 +62,22 @@ class Snapshots:
         )
         return rpc.PutTaskWritesResponse(deduplicated=known)
 
+    async def DeleteSnapshots(
+        self, request: rpc.DeleteSnapshotsRequest, _context: Any
+    ) -> rpc.DeleteSnapshotsResponse:
+        validate(request)
+        deleted = await self._store.delete_snapshots(
+            key_of(request),
+            request.namespace,
+            request.snapshot_ids,
+            writer_epoch=request.writer_epoch if request.HasField("writer_epoch") else None,
+        )
+        return rpc.DeleteSnapshotsResponse(
+            deleted_snapshots=deleted.snapshots,
+            deleted_task_writes=deleted.task_writes,
+            freed_bytes=deleted.freed_bytes,
+        )
+
     async def GetSnapshot(
         self, request: rpc.GetSnapshotRequest, _context: Any
     ) -> rpc.GetSnapshotResponse:

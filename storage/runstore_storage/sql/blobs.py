@@ -42,6 +42,13 @@ _PLACES = text(
     " FROM unnest(CAST(:runs AS bigint[]), CAST(:blobs AS bigint[])) AS k(run, blob)"
     " JOIN blobs b ON b.run = k.run AND b.blob = k.blob"
 )
+# Whoever knows the name of a payload's blob may have referred to it in a snapshot.
+_DELETE = text(
+    "DELETE FROM blobs b WHERE b.run = :run AND b.blob = ANY(CAST(:blobs AS bigint[]))"
+    " AND NOT EXISTS (SELECT FROM events e WHERE e.run = :run AND e.payload_blob = b.blob)"
+    " AND NOT EXISTS (SELECT FROM outputs o WHERE o.run = :run AND o.payload_blob = b.blob)"
+    " RETURNING octet_length(b.data)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,14 @@ async def insert(conn: AsyncConnection, run: int, new: Sequence[NewBlob]) -> dic
     ]
     found = await conn.execute(_INSERT, by_column(_COLUMNS, rows))
     return {row[0]: BlobRef(*row[1:]) for row in found}
+
+
+async def delete(conn: AsyncConnection, run: int, numbers: Collection[int]) -> int:
+    """Delete blobs of the run that no event and no output is kept in; their bytes together."""
+    if not numbers:
+        return 0
+    found = await conn.execute(_DELETE, {"run": run, "blobs": list(numbers)})
+    return sum(found.scalars())
 
 
 async def read(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -66,6 +66,36 @@ _PROJECT_ORDER = (
     ("s.snapshot_id", "snapshot_id", "{}"),
     ("s.namespace", "namespace", "{}"),
 )
+
+
+# What a fork sees of a run is in its lineage, and a fork of that fork sees no more of it.
+_IN_FORK = text(
+    "SELECT s.snapshot_id, f.run_id FROM runs f"
+    " CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part"
+    " JOIN snapshots s ON s.run = :run AND s.namespace = :namespace"
+    " AND s.snapshot_id = ANY(CAST(:ids AS text[])) AND s.seq <= CAST(part->>1 AS bigint)"
+    f" AND s.created_at <= {_SINCE_EPOCH.format('part->>2')}"
+    " WHERE f.fork_parent = :run AND CAST(part->>0 AS bigint) = :run LIMIT 1"
+)
+_OF_IDS = " WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(CAST(:ids AS text[]))"
+_DELETE = text(f"DELETE FROM snapshots{_OF_IDS} RETURNING snapshot_id, manifest")
+_MANIFESTS_BY_ID = text(f"SELECT manifest FROM snapshots{_OF_IDS}")
+_ROW_IDS = text("SELECT namespace, snapshot_id, created_at FROM snapshots WHERE run = :run")
+_MANIFESTS = text(
+    "SELECT s.namespace, s.snapshot_id, s.created_at, s.manifest"
+    " FROM unnest(CAST(:namespaces AS text[]), CAST(:ids AS text[]),"
+    " CAST(:times AS timestamptz[])) AS k(namespace, snapshot_id, created_at)"
+    " JOIN snapshots s ON s.run = :run AND s.namespace = k.namespace"
+    " AND s.snapshot_id = k.snapshot_id AND s.created_at = k.created_at"
+)
+
+
+class RowId(NamedTuple):
+    """A row of one run: an id that is put again after a deletion is another row."""
+
+    namespace: str
+    snapshot_id: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +206,56 @@ async def page(
         values,
     )
     return [_row(row) for row in found]
+
+
+async def find_in_fork(
+    conn: AsyncConnection, run: int, namespace: str, snapshot_ids: Collection[str]
+) -> tuple[str, str] | None:
+    """One of the snapshots that a fork has in its history, and the fork's run_id."""
+    found = await conn.execute(_IN_FORK, _ids(run, namespace, snapshot_ids))
+    row = found.one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def delete(
+    conn: AsyncConnection, run: int, namespace: str, snapshot_ids: Collection[str]
+) -> Mapping[str, bytes]:
+    """Delete the snapshots of the run that are there; their manifests by id."""
+    found = await conn.execute(_DELETE, _ids(run, namespace, snapshot_ids))
+    return {row[0]: row[1] for row in found}
+
+
+async def manifests_by_id(
+    conn: AsyncConnection, run: int, namespace: str, snapshot_ids: Collection[str]
+) -> list[bytes]:
+    """The manifests of those snapshots of the run that are there."""
+    found = await conn.execute(_MANIFESTS_BY_ID, _ids(run, namespace, snapshot_ids))
+    return [row[0] for row in found]
+
+
+async def row_ids(conn: AsyncConnection, run: int) -> list[RowId]:
+    """All snapshots of the run itself, of any namespace."""
+    return [RowId(*row) for row in await conn.execute(_ROW_IDS, {"run": run})]
+
+
+async def manifests(
+    conn: AsyncConnection, run: int, rows: Sequence[RowId]
+) -> list[tuple[RowId, bytes]]:
+    """The manifests of the rows that are still there."""
+    found = await conn.execute(
+        _MANIFESTS,
+        {
+            "run": run,
+            "namespaces": [row.namespace for row in rows],
+            "ids": [row.snapshot_id for row in rows],
+            "times": [row.created_at for row in rows],
+        },
+    )
+    return [(RowId(*row[:3]), row[3]) for row in found]
+
+
+def _ids(run: int, namespace: str, snapshot_ids: Collection[str]) -> dict[str, object]:
+    return {"run": run, "namespace": namespace, "ids": list(snapshot_ids)}
 
 
 def _of_history(head: Head, values: dict[str, object]) -> str:

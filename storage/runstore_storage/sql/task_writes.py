@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import text
@@ -54,6 +54,11 @@ _LIST = text(
     " AND coalesce(w.seq, 0) <= least(part.last_seq, :at_seq)"
     " AND (w.written_at IS NULL OR w.written_at <= part.until)"
     ' ORDER BY task_id, "index", age DESC) AS newest ORDER BY task_id, "index"'
+)
+
+_DELETE = text(
+    "DELETE FROM task_writes WHERE run = :run AND namespace = :namespace"
+    " AND snapshot_id = ANY(CAST(:ids AS text[]))"
 )
 
 
@@ -109,6 +114,14 @@ async def since(
         TaskWrite(row[0], row[1], row[2], row[3], payload_of(row[4], row[5], row[6]))
         for row in found
     )
+
+
+async def delete(
+    conn: AsyncConnection, run: int, namespace: str, snapshot_ids: Collection[str]
+) -> int:
+    """Delete the run's own writes since the snapshots; how many there were."""
+    values = {"run": run, "namespace": namespace, "ids": list(snapshot_ids)}
+    return (await conn.execute(_DELETE, values)).rowcount
 
 
 async def _find(

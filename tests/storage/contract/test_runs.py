@@ -1,9 +1,15 @@
 """Store.save_run, get_run, list_runs and resume_run keep what their docstrings say."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
-from runstore_storage.errors import IdempotencyMismatch, RunCompleted, RunNotFound
+from runstore_storage.errors import (
+    IdempotencyMismatch,
+    RunCompleted,
+    RunNotFound,
+    SeqConflict,
+)
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.records import (
     Completion,
@@ -24,9 +30,16 @@ from runstore_storage.records import (
 )
 
 
-async def resume(store: PostgresStore, key: RunKey, request_id: str = "") -> ResumedRun:
+async def resume(
+    store: PostgresStore, key: RunKey, request_id: str = "", expected_seq: int | None = None
+) -> ResumedRun:
     return await store.resume_run(
-        key, namespace="", request_id=request_id, actor="second", limit=100
+        key,
+        namespace="",
+        request_id=request_id,
+        actor="second",
+        limit=100,
+        expected_seq=expected_seq,
     )
 
 
@@ -194,6 +207,46 @@ async def test_a_repeated_resume_returns_its_epoch_after_others_came(
 
     assert (again.writer_epoch, again.run.writer_epoch, again.deduplicated) == (2, 3, True)
     assert again.run.last_seq == 2
+
+
+async def test_a_run_that_another_wrote_to_since_is_not_claimed(
+    store: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    await store.append_events(key, [Event("a"), Event("b")])
+
+    for seen in (0, 1, 3):
+        with pytest.raises(SeqConflict) as refused:
+            await resume(store, key, "r1", expected_seq=seen)
+        assert refused.value.details["current_seq"] == "2"
+
+    run = await store.get_run(key)
+    assert (run.last_seq, run.writer_epoch) == (2, 1)
+    assert (await resume(store, key, "r1", expected_seq=2)).writer_epoch == 2
+
+
+async def test_a_repeated_resume_is_known_before_its_expected_seq_is_judged(
+    store: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    await resume(store, key, "r1", expected_seq=0)
+    await store.append_events(key, [Event("a")])
+
+    again = await resume(store, key, "r1", expected_seq=0)
+
+    assert (again.writer_epoch, again.run.last_seq, again.deduplicated) == (2, 2, True)
+
+
+async def test_of_racing_resumes_that_saw_the_same_seq_one_claims(
+    store: PostgresStore, project: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    claims = await asyncio.gather(
+        *(resume(store, key, f"r{n}", expected_seq=0) for n in range(8)), return_exceptions=True
+    )
+
+    assert sorted(type(each).__name__ for each in claims) == ["ResumedRun"] + ["SeqConflict"] * 7
+    assert (await store.get_run(key)).writer_epoch == 2
 
 
 async def test_a_completed_run_is_not_resumed(store: PostgresStore, project: str) -> None:

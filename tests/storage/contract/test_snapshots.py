@@ -206,13 +206,14 @@ async def test_snapshots_are_chosen_by_id_plan_version_seq_or_age(
     assert await chosen(SnapshotSelector(snapshot_id="s1")) == "s1"
     assert await chosen(SnapshotSelector(plan_version_id="v0")) == "s2"
     assert await chosen(SnapshotSelector(at_seq=1)) == "s1"
-    for missing in (
-        SnapshotSelector(at_seq=0),
-        SnapshotSelector(snapshot_id="s9"),
-        SnapshotSelector(plan_version_id="v9"),
+    for missing, said in (
+        (SnapshotSelector(at_seq=0), "at or before seq 0"),
+        (SnapshotSelector(snapshot_id="s9"), "s9"),
+        (SnapshotSelector(plan_version_id="v9"), "of plan version v9"),
     ):
-        with pytest.raises(SnapshotNotFound):
+        with pytest.raises(SnapshotNotFound) as caught:
             await chosen(missing)
+        assert caught.value.details["snapshot"] == said
 
 
 async def test_lists_go_from_the_latest_on_and_are_filtered_by_metadata(

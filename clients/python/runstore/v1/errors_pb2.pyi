@@ -151,6 +151,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
     ask without waiting for what is counted.
     """
+    ERROR_REASON_SNAPSHOT_IN_USE: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION. A fork has the snapshot in its history. Metadata: run_id, namespace,
+    snapshot_id, fork_run_id (one of the forks that have it). Nothing was deleted; leave that
+    snapshot out.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id.
     Metadata: request_id. Report it.
@@ -290,6 +295,11 @@ ERROR_REASON_STATISTICS_BEHIND: ErrorReason.ValueType  # 36
 """DEADLINE_EXCEEDED. What the statistics were to wait for is not counted yet.
 Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
 ask without waiting for what is counted.
+"""
+ERROR_REASON_SNAPSHOT_IN_USE: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION. A fork has the snapshot in its history. Metadata: run_id, namespace,
+snapshot_id, fork_run_id (one of the forks that have it). Nothing was deleted; leave that
+snapshot out.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id.

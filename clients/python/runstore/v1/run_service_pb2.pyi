@@ -1281,7 +1281,7 @@ class PutTaskWritesRequest(_message.Message):
     """
     namespace: _builtins.str
     """The namespace of the snapshots named by the writes.
-    Bounds: 0..200 characters.
+    Bounds: 0..400 characters, at most 1000 bytes.
     """
     writer_epoch: _builtins.int
     """The writer's epoch.
@@ -1356,7 +1356,7 @@ class GetSnapshotRequest(_message.Message):
     """
     namespace: _builtins.str
     """The namespace.
-    Bounds: 0..200 characters.
+    Bounds: 0..400 characters, at most 1000 bytes.
     """
     snapshot_id: _builtins.str
     """The one with this id.
@@ -1444,7 +1444,7 @@ class ListSnapshotsRequest(_message.Message):
     """
     namespace: _builtins.str
     """Only this namespace; unset means all.
-    Bounds: 0..200 characters.
+    Bounds: 0..400 characters, at most 1000 bytes.
     """
     before: _builtins.str
     """Only snapshots that stand before this one in the run's order; needs `run_id`, and looks the id
@@ -1519,6 +1519,89 @@ class ListSnapshotsResponse(_message.Message):
 Global___ListSnapshotsResponse: _TypeAlias = ListSnapshotsResponse  # noqa: Y015
 
 @_typing.final
+class DeleteSnapshotsRequest(_message.Message):
+    """DeleteSnapshotsRequest names snapshots that are needed no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_IDS_FIELD_NUMBER: _builtins.int
+    WRITER_EPOCH_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters.
+    """
+    run_id: _builtins.str
+    """The run.
+    Bounds: 1..200 characters.
+    """
+    namespace: _builtins.str
+    """The namespace of the snapshots.
+    Bounds: 0..400 characters, at most 1000 bytes.
+    """
+    writer_epoch: _builtins.int
+    """The writer's epoch.
+    Bounds: 0..9223372036854775807.
+    """
+    @_builtins.property
+    def snapshot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The snapshots. Those a fork has from the run it was forked from are not its own: their ids are
+        unknown here.
+        Bounds: 1..1000 items, each 1..200 characters.
+        """
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        snapshot_ids: _abc.Iterable[_builtins.str] | None = ...,
+        writer_epoch: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_writer_epoch", b"_writer_epoch", "writer_epoch", b"writer_epoch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_writer_epoch", b"_writer_epoch", "namespace", b"namespace", "project", b"project", "run_id", b"run_id", "snapshot_ids", b"snapshot_ids", "writer_epoch", b"writer_epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__writer_epoch: _TypeAlias = _typing.Literal["writer_epoch"]  # noqa: Y015
+    _WhichOneofArgType__writer_epoch: _TypeAlias = _typing.Literal["_writer_epoch", b"_writer_epoch"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__writer_epoch) -> _WhichOneofReturnType__writer_epoch | None: ...
+
+Global___DeleteSnapshotsRequest: _TypeAlias = DeleteSnapshotsRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSnapshotsResponse(_message.Message):
+    """DeleteSnapshotsResponse says what this request removed; after a retry that may be nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    DELETED_TASK_WRITES_FIELD_NUMBER: _builtins.int
+    FREED_BYTES_FIELD_NUMBER: _builtins.int
+    deleted_snapshots: _builtins.int
+    """Snapshots that were there."""
+    deleted_task_writes: _builtins.int
+    """Their task writes."""
+    freed_bytes: _builtins.int
+    """Bytes, as they were stored, of parts that no snapshot of the run refers to any more."""
+    def __init__(
+        self,
+        *,
+        deleted_snapshots: _builtins.int = ...,
+        deleted_task_writes: _builtins.int = ...,
+        freed_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_snapshots", b"deleted_snapshots", "deleted_task_writes", b"deleted_task_writes", "freed_bytes", b"freed_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSnapshotsResponse: _TypeAlias = DeleteSnapshotsResponse  # noqa: Y015
+
+@_typing.final
 class ResumeRunRequest(_message.Message):
     """ResumeRunRequest claims a run."""
 
@@ -1530,6 +1613,7 @@ class ResumeRunRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    EXPECTED_SEQ_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters.
@@ -1540,7 +1624,7 @@ class ResumeRunRequest(_message.Message):
     """
     namespace: _builtins.str
     """The namespace whose latest snapshot is wanted.
-    Bounds: 0..200 characters.
+    Bounds: 0..400 characters, at most 1000 bytes.
     """
     request_id: _builtins.str
     """Makes a retry safe: the same request_id returns the same epoch. Unique within the run.
@@ -1554,6 +1638,10 @@ class ResumeRunRequest(_message.Message):
     """Events returned at once; 0 means 100.
     Bounds: 0..1000.
     """
+    expected_seq: _builtins.int
+    """The last seq the caller has seen.
+    Bounds: 0..9223372036854775807.
+    """
     def __init__(
         self,
         *,
@@ -1563,12 +1651,15 @@ class ResumeRunRequest(_message.Message):
         request_id: _builtins.str = ...,
         actor: _builtins.str = ...,
         page_size: _builtins.int = ...,
+        expected_seq: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_seq", b"_expected_seq", "expected_seq", b"expected_seq"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "page_size", b"page_size", "project", b"project", "request_id", b"request_id", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_seq", b"_expected_seq", "actor", b"actor", "expected_seq", b"expected_seq", "namespace", b"namespace", "page_size", b"page_size", "project", b"project", "request_id", b"request_id", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_seq: _TypeAlias = _typing.Literal["expected_seq"]  # noqa: Y015
+    _WhichOneofArgType__expected_seq: _TypeAlias = _typing.Literal["_expected_seq", b"_expected_seq"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_seq) -> _WhichOneofReturnType__expected_seq | None: ...
 
 Global___ResumeRunRequest: _TypeAlias = ResumeRunRequest  # noqa: Y015
 
@@ -1947,7 +2038,7 @@ class ReplayRunRequest(_message.Message):
     """
     namespace: _builtins.str
     """Namespace of the snapshot.
-    Bounds: 0..200 characters.
+    Bounds: 0..400 characters, at most 1000 bytes.
     """
     page_size: _builtins.int
     """Events on the first page; 0 means 100.

@@ -117,6 +117,11 @@ class RunServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.ListSnapshotsRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_run__service__pb2.ListSnapshotsResponse.FromString,
                 _registered_method=True)
+        self.DeleteSnapshots = channel.unary_unary(
+                '/runstore.v1.RunService/DeleteSnapshots',
+                request_serializer=runstore_dot_v1_dot_run__service__pb2.DeleteSnapshotsRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_run__service__pb2.DeleteSnapshotsResponse.FromString,
+                _registered_method=True)
         self.ResumeRun = channel.unary_unary(
                 '/runstore.v1.RunService/ResumeRun',
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.ResumeRunRequest.SerializeToString,
@@ -283,9 +288,26 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteSnapshots(self, request, context):
+        """DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
+        parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
+        ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
+        SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+
+        Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
+        the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
+        that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
+        nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+        repeated after its snapshot was deleted returns its first answer and stores nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResumeRun(self, request, context):
         """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-        what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
+        what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
+        `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -419,6 +441,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ListSnapshots,
                     request_deserializer=runstore_dot_v1_dot_run__service__pb2.ListSnapshotsRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_run__service__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
+            'DeleteSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSnapshots,
+                    request_deserializer=runstore_dot_v1_dot_run__service__pb2.DeleteSnapshotsRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_run__service__pb2.DeleteSnapshotsResponse.SerializeToString,
             ),
             'ResumeRun': grpc.unary_unary_rpc_method_handler(
                     servicer.ResumeRun,
@@ -801,6 +828,33 @@ class RunService(object):
             '/runstore.v1.RunService/ListSnapshots',
             runstore_dot_v1_dot_run__service__pb2.ListSnapshotsRequest.SerializeToString,
             runstore_dot_v1_dot_run__service__pb2.ListSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/DeleteSnapshots',
+            runstore_dot_v1_dot_run__service__pb2.DeleteSnapshotsRequest.SerializeToString,
+            runstore_dot_v1_dot_run__service__pb2.DeleteSnapshotsResponse.FromString,
             options,
             channel_credentials,
             insecure,

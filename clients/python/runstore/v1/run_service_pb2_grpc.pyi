@@ -106,9 +106,22 @@ class RunServiceStub:
     """ListSnapshots returns the snapshots of a run (greatest seq first, then greatest snapshot_id) or
     of a whole project (newest first).
     """
+    DeleteSnapshots: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DeleteSnapshotsRequest, _run_service_pb2.DeleteSnapshotsResponse]
+    """DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
+    parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
+    ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
+    SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+
+    Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
+    the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
+    that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
+    nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+    repeated after its snapshot was deleted returns its first answer and stores nothing.
+    """
     ResumeRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ResumeRunRequest, _run_service_pb2.ResumeRunResponse]
     """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-    what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
+    what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
+    `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
     """
     ReplayRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]
     """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
@@ -223,9 +236,22 @@ class RunServiceAsyncStub(RunServiceStub):
     """ListSnapshots returns the snapshots of a run (greatest seq first, then greatest snapshot_id) or
     of a whole project (newest first).
     """
+    DeleteSnapshots: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DeleteSnapshotsRequest, _run_service_pb2.DeleteSnapshotsResponse]  # type: ignore[assignment]
+    """DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
+    parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
+    ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
+    SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+
+    Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
+    the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
+    that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
+    nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+    repeated after its snapshot was deleted returns its first answer and stores nothing.
+    """
     ResumeRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ResumeRunRequest, _run_service_pb2.ResumeRunResponse]  # type: ignore[assignment]
     """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-    what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
+    what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
+    `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
     """
     ReplayRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]  # type: ignore[assignment]
     """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
@@ -411,13 +437,32 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def DeleteSnapshots(
+        self,
+        request: _run_service_pb2.DeleteSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.DeleteSnapshotsResponse, _abc.Awaitable[_run_service_pb2.DeleteSnapshotsResponse]]:
+        """DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
+        parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
+        ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
+        SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+
+        Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
+        the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
+        that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
+        nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+        repeated after its snapshot was deleted returns its first answer and stores nothing.
+        """
+
+    @_abc_1.abstractmethod
     def ResumeRun(
         self,
         request: _run_service_pb2.ResumeRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ResumeRunResponse, _abc.Awaitable[_run_service_pb2.ResumeRunResponse]]:
         """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-        what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED.
+        what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
+        `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
         """
 
     @_abc_1.abstractmethod

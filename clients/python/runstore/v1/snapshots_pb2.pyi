@@ -177,7 +177,7 @@ class Snapshot(_message.Message):
     """
     namespace: _builtins.str
     """Separates snapshots of nested graphs within one run; empty is the main one.
-    Bounds: 0..200 characters.
+    Bounds: 0..400 characters, at most 1000 bytes.
     """
     snapshot_id: _builtins.str
     """Identity within run and namespace, chosen by the writer, or a UUIDv7 made by the server. Ids
@@ -185,7 +185,8 @@ class Snapshot(_message.Message):
     Bounds: 0..200 characters.
     """
     parent_snapshot_id: _builtins.str
-    """The snapshot this one follows; empty for the first.
+    """The snapshot this one follows; empty for the first. It names nothing where that snapshot was
+    never stored, or deleted.
     Bounds: 0..200 characters.
     """
     seq: _builtins.int

@@ -107,7 +107,7 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
 
   /**
    * Separates snapshots of nested graphs within one run; empty is the main one.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..400 characters, at most 1000 bytes.
    *
    * @generated from field: string namespace = 2;
    */
@@ -123,7 +123,8 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   snapshotId: string;
 
   /**
-   * The snapshot this one follows; empty for the first.
+   * The snapshot this one follows; empty for the first. It names nothing where that snapshot was
+   * never stored, or deleted.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string parent_snapshot_id = 4;

@@ -1,0 +1,130 @@
+"""What the scenarios spell as the Python client takes it; README.md defines the words."""
+
+from __future__ import annotations
+
+import base64
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import runstore
+from runstore import Payload, Ref
+
+PAYLOADS = ("plan", "payload", "provenance", "statistics", "metadata", "body")
+NODE_PAYLOADS = ("input_schema", "output_schema", "provenance", "state")
+Json = dict[str, Any]
+
+
+def bytes_of(spelled: Any) -> str:
+    """A text: as it is, or as pieces and how often each."""
+    if isinstance(spelled, str):
+        return spelled
+    return "".join(piece * times for piece, times in spelled["repeat"])
+
+
+def payload(spelled: Json) -> Payload | Ref:
+    if "sha256_of" in spelled:
+        found = payload(spelled["sha256_of"])
+        assert isinstance(found, Payload)
+        return Ref(found.sha256)
+    if "sha256" in spelled:
+        return Ref(bytes.fromhex(spelled["sha256"]))
+    kind = spelled.get("content_type", "")
+    if "json" in spelled:
+        return Payload(bytes_of(spelled["json"]), kind)
+    return Payload(base64.b64decode(spelled["base64"]), kind)
+
+
+def payloads(fields: Json, names: tuple[str, ...] = PAYLOADS) -> Json:
+    return {name: payload(each) if name in names else each for name, each in fields.items()}
+
+
+def time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def event(fields: Json) -> runstore.NewEvent:
+    made = payloads(fields)
+    if "usage" in made:
+        usage = {name: int(value) for name, value in made["usage"].items()}
+        spent = timedelta(microseconds=usage.pop("duration_micros", 0))
+        made["usage"] = runstore.Usage(**usage, duration=spent)
+    if "occurred_at" in made:
+        made["occurred_at"] = time(made["occurred_at"])
+    return runstore.NewEvent(**made)
+
+
+def events(arguments: Json) -> list[runstore.NewEvent]:
+    return [event(each) for each in arguments.pop("events", []) * arguments.pop("times", 1)]
+
+
+def snapshot(fields: Json) -> Json:
+    made = payloads(fields)
+    if "reason" in made:
+        made["reason"] = runstore.SnapshotReason[made["reason"]]
+    if "state" in made:
+        made["state"] = {name: payload(part) for name, part in made["state"].items()}
+    if "nodes" in made:
+        made["nodes"] = [
+            runstore.PlanNode(**payloads(node, NODE_PAYLOADS)) for node in made["nodes"]
+        ]
+    return made
+
+
+def writes(fields: list[Json]) -> list[runstore.TaskWrite]:
+    return [runstore.TaskWrite(**payloads(each)) for each in fields]
+
+
+def output(fields: Json) -> Json:
+    made = payloads(fields)
+    return {"payload": made.pop("payload", None), **made}
+
+
+def config_refs(fields: Json) -> list[runstore.ConfigRef]:
+    return [
+        runstore.ConfigRef(**{**each, "version": int(each.get("version", 0))})
+        for each in fields.get("config_refs", [])
+    ]
+
+
+def artifact(fields: Json) -> Json:
+    made = payloads(fields)
+    if "sha256" in made:
+        made["sha256"] = bytes.fromhex(made["sha256"])
+    return made
+
+
+def counted(fields: Json) -> Json:
+    """What statistics are asked for."""
+    made = dict(fields)
+    for name in ("from_day", "to_day"):
+        if name in made:
+            made[name] = date.fromisoformat(made[name])
+    return place(made)
+
+
+def place(fields: Json) -> Json:
+    """`after` as the client takes it."""
+    if "after" in fields:
+        fields["after"] = (fields["after"]["run_id"], fields["after"]["seq"])
+    return fields
+
+
+def completion(fields: Json) -> runstore.Completion:
+    made = output(fields.get("output", {}))
+    final = fields.get("final_snapshot")
+    return runstore.Completion(
+        runstore.Outcome[fields.get("outcome", "UNSPECIFIED")],
+        made.pop("payload"),
+        made,  # type: ignore[arg-type]  # what the scenarios say
+        [event(each) for each in fields.get("events", [])],
+        snapshot(final) if final else None,  # type: ignore[arg-type]  # what the scenarios say
+    )
+
+
+def query(fields: Json) -> runstore.RunQuery:
+    made = dict(fields)
+    if "statuses" in made:
+        made["statuses"] = [runstore.RunStatus[each] for each in made["statuses"]]
+    if "config" in made:
+        made["config"] = runstore.ConfigFilter(**made["config"])
+    return runstore.RunQuery(**made)
