@@ -75,6 +75,7 @@ export type {
   Snapshot,
   SnapshotChoice,
   SnapshotPut,
+  SnapshotsDeleted,
   Step,
   TaskWrite,
 } from "./snapshots.js";

@@ -42,6 +42,7 @@ import {
 } from "./runs.js";
 import {
   choiceRequest,
+  deletedValue,
   putRequest,
   putValue,
   snapshotPages,
@@ -53,6 +54,7 @@ import {
   type Snapshot,
   type SnapshotChoice,
   type SnapshotPut,
+  type SnapshotsDeleted,
   type Step,
 } from "./snapshots.js";
 import { streamItems } from "./streams.js";
@@ -144,6 +146,26 @@ export class Run implements RunRef {
     return snapshotPages(this.#connection, this, options);
   }
 
+  /**
+   * Delete 1..1000 snapshots with their task writes, and the parts only they had.
+   *
+   * Ids that are not there are ignored. Where a fork has one of them in its history it rejects with
+   * `SnapshotInUse`, and nothing is deleted.
+   */
+  async deleteSnapshots(
+    snapshotIds: readonly string[],
+    options: CallOptions & { readonly namespace?: string } = {},
+  ): Promise<SnapshotsDeleted> {
+    const request = {
+      ...this.#name,
+      namespace: options.namespace ?? "",
+      snapshotIds: [...snapshotIds],
+      writerEpoch: writerFields(this, undefined).writerEpoch,
+    };
+    const { deleteSnapshots } = RunService.method;
+    return deletedValue(await this.#connection.send(deleteSnapshots, request, options));
+  }
+
   /** Claim the run: earlier writers, this handle among them, are fenced from now on. */
   async resume(options: ResumeOptions = {}): Promise<Resumed> {
     const request = {
@@ -151,6 +173,7 @@ export class Run implements RunRef {
       namespace: options.namespace ?? "",
       actor: options.actor ?? "",
       requestId: options.requestId || newId(),
+      expectedSeq: writerFields(this, options.expectedSeq).expectedSeq,
     };
     const answer = await this.#connection.send(RunService.method.resumeRun, request, options);
     const claim = claimValue(answer, runValue(present(answer.run)));

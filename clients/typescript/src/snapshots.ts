@@ -6,6 +6,7 @@ import { pages } from "./answers.js";
 import { eventMessage, writerFields, type NewEvent, type WriteOptions } from "./events.js";
 import {
   RunService,
+  type DeleteSnapshotsResponse,
   type GetSnapshotRequestSchema,
   type ListSnapshotsRequestSchema,
   type PutSnapshotRequestSchema,
@@ -98,6 +99,13 @@ export interface SnapshotPut {
   readonly createdAt: Instant;
   readonly lastSeq: number;
   readonly deduplicated: boolean;
+}
+
+/** What one call removed; `freedBytes` are those of parts, as they were stored. */
+export interface SnapshotsDeleted {
+  readonly snapshots: number;
+  readonly taskWrites: number;
+  readonly freedBytes: number;
 }
 
 /** Which snapshot to get: by at most one of id, plan version and seq; else the latest. */
@@ -236,6 +244,14 @@ export function putValue(message: PutSnapshotResponse): SnapshotPut {
     createdAt: instantOf(message.createdAt),
     lastSeq: safeNumber(message.lastSeq),
     deduplicated: message.deduplicated,
+  };
+}
+
+export function deletedValue(message: DeleteSnapshotsResponse): SnapshotsDeleted {
+  return {
+    snapshots: safeNumber(message.deletedSnapshots),
+    taskWrites: safeNumber(message.deletedTaskWrites),
+    freedBytes: safeNumber(message.freedBytes),
   };
 }
 

@@ -146,6 +146,18 @@ test("a resume repeated with its request id claims nothing new", async ({ client
   expect([first.deduplicated, again.deduplicated]).toEqual([false, true]);
 });
 
+test("a resume that did not see the last event claims nothing", async ({ client }) => {
+  const run = await client.saveRun();
+  await run.append({ type: "a" });
+
+  const late = client.resume(run.runId, { expectedSeq: 0 });
+
+  await expect(late).rejects.toThrow(SeqConflict);
+  await expect(late).rejects.toMatchObject({ expectedSeq: 0, currentSeq: 1 });
+  await run.append({ type: "b" });
+  expect((await client.resume(run.runId, { expectedSeq: 2 })).writerEpoch).toBe(2);
+});
+
 test("a resume hands over snapshot, pending nodes, task writes and all events", async ({
   client,
 }) => {
