@@ -37,7 +37,7 @@ export interface Artifact {
   readonly type: string;
   readonly contentType: string;
   /** Undefined where a link was made without. */
-  readonly size: number | undefined;
+  readonly size: bigint | undefined;
   /** Empty where a link was made without. */
   readonly sha256: Uint8Array;
   readonly url: string;
@@ -214,7 +214,7 @@ function artifactValue(message: ArtifactMessage): Artifact {
     version: safeNumber(message.version),
     type: message.type,
     contentType: message.contentType,
-    size: message.size === undefined ? undefined : safeNumber(message.size),
+    size: message.size,
     sha256: message.sha256,
     url: message.url,
     metadata: optionalPayload(message.metadata),

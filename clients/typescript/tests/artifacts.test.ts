@@ -65,7 +65,12 @@ test("bytes, files and chunks go up and come down", async ({ client }) => {
     const { metadata, ...rest } = artifact;
     expect(deduplicated).toBe(false);
     expect(metadata?.json()).toEqual({ n });
-    expect(rest).toMatchObject({ runId, version: 1, size: data.length, sha256: sha256(data) });
+    expect(rest).toMatchObject({
+      runId,
+      version: 1,
+      size: BigInt(data.length),
+      sha256: sha256(data),
+    });
     expect(rest).toMatchObject({ type: "blob", contentType: "x/y", actor: "ann", url: "" });
     expect(await client.artifacts.get({ runId, name: `n${n}` })).toEqual(artifact);
     const { artifactId } = artifact;
@@ -79,7 +84,7 @@ test("nothing is an artifact too", async ({ client }) => {
 
   const { artifact } = await client.artifacts.upload(runId, "none", new Uint8Array());
 
-  expect(artifact).toMatchObject({ size: 0, sha256: sha256(new Uint8Array()) });
+  expect(artifact).toMatchObject({ size: 0n, sha256: sha256(new Uint8Array()) });
   expect(await client.artifacts.read({ runId, name: "none" })).toEqual(new Uint8Array());
 });
 
@@ -253,13 +258,13 @@ test("links are recorded and not followed", async ({ client }) => {
 
   const { artifact, deduplicated } = await client.artifacts.link(runId, "corpus", url, {
     type: "dataset",
-    size: 5,
+    size: 2n ** 53n + 1n,
     sha256: new Uint8Array(32),
   });
   const bare = await client.artifacts.link(runId, "bare", url);
 
   expect(deduplicated).toBe(false);
-  expect(artifact).toMatchObject({ url, type: "dataset", size: 5, version: 1 });
+  expect(artifact).toMatchObject({ url, type: "dataset", size: 2n ** 53n + 1n, version: 1 });
   expect(bare.artifact).toMatchObject({ size: undefined, sha256: new Uint8Array() });
   expect((await client.artifacts.link(runId, "bare", url)).deduplicated).toBe(true);
   const reading = client.artifacts.read({ runId, name: "corpus" });
@@ -322,7 +327,7 @@ test(
       }
     }
 
-    expect(artifact).toMatchObject({ version: 1, size: data.length, sha256: sha256(data) });
+    expect(artifact).toMatchObject({ version: 1, size: BigInt(data.length), sha256: sha256(data) });
     expect(same(Buffer.concat(chunks), data)).toBe(true);
     await server.stop();
   },

@@ -148,7 +148,7 @@ test.for(["drop", "cut"] as const)(
 
     const { artifact } = await upload(script, data);
 
-    expect(artifact.size).toBe(data.length);
+    expect(artifact.size).toBe(BigInt(data.length));
     expect(script.uploads).toEqual([1 << 20, 1 << 20, 3 << 20]);
   },
 );
@@ -216,7 +216,7 @@ test("an upload over a connection that died is sent over another", async ({ scri
 
   proxy.freeze();
 
-  expect((await uploading).artifact.size).toBe(DATA.length);
+  expect((await uploading).artifact.size).toBe(BigInt(DATA.length));
   expect(proxy.connections).toBe(2);
   proxy.stop();
 });
