@@ -7,25 +7,32 @@ import {
   Outcome,
   type Client,
   type Completion,
+  type Dimension,
   type FeedEntry,
   type FollowFeedOptions,
   type Int64,
   type ListEventsOptions,
   type ListSnapshotsOptions,
   type NewEvent,
+  type NewFork,
   type NewRun,
   type NewSnapshot,
   type NewTaskWrite,
   type ReadFeedOptions,
+  type ReplayOptions,
   type ResumeOptions,
   type RunQuery,
   type SearchQuery,
   type SnapshotChoice,
+  type StatisticsQuery,
   type StreamItem,
   type StreamOptions,
   type VerifyOptions,
 } from "../src/index.js";
+import { artifactSteps } from "./artifacts.js";
+import { configSteps } from "./configs.js";
 import { shownItem } from "./seen.js";
+import { all, type Steps } from "./steps.js";
 
 const FOLLOW = { heartbeatMs: 1000 };
 const LONGEST_WAIT_MS = 120_000;
@@ -71,23 +78,25 @@ class Watch {
 export class Operations {
   readonly #client: Client;
   readonly #control: string;
+  readonly #others: Steps;
   readonly #watches = new Map<string, Watch>();
 
   constructor(client: Client, control: string) {
     this.#client = client;
+    this.#others = { ...configSteps(client), ...artifactSteps(client) };
     this.#control = control;
   }
 
   /** Do what the step says; the arguments have the forms that the README gives them. */
   run(name: string, args: object): unknown {
-    const operation = this.#operations[name];
+    const operation = this.#operations[name] ?? this.#others[name];
     if (!operation) {
       throw new Error(`no operation is called ${name}`);
     }
     return operation(args as never);
   }
 
-  readonly #operations: Record<string, ((args: never) => unknown) | undefined> = {
+  readonly #operations: Steps = {
     save_run: async ({ completion: end, ...run }: NewRun) => {
       const finished = end && { completion: completion(end) };
       const { runId, writerEpoch } = await this.#client.saveRun({ ...run, ...finished });
@@ -123,6 +132,18 @@ export class Operations {
     list_snapshots: async (args: Written & ListSnapshotsOptions) => ({
       snapshots: await all(this.#run(args).listSnapshots(args)),
     }),
+    delete_snapshots: async (
+      args: Written & { snapshotIds: readonly string[]; namespace?: string },
+    ) => {
+      const deleted = await this.#run(args).deleteSnapshots(args.snapshotIds, {
+        namespace: args.namespace ?? "",
+      });
+      return {
+        deletedSnapshots: deleted.snapshots,
+        deletedTaskWrites: deleted.taskWrites,
+        freedBytes: deleted.freedBytes,
+      };
+    },
     resume: async ({ runId, ...options }: Written & ResumeOptions) => {
       const resumed = await this.#client.resume(runId, options);
       const { writerEpoch, deduplicated, info, pendingNodeIds, taskWrites, snapshot } = resumed;
@@ -181,13 +202,27 @@ export class Operations {
       this.#client.feed.reset(args.consumer, args.position),
     feed_consumer: (args: { consumer: string }) => this.#client.feed.consumer(args.consumer),
     feed_consumers: async () => ({ consumers: await all(this.#client.feed.consumers()) }),
-    search: async ({
-      query,
-      waitSeconds,
-      ...options
-    }: SearchQuery & { query: string; waitSeconds?: number }) => {
-      const wait = waitSeconds === undefined ? {} : { waitMs: waitSeconds * 1000 };
-      const hits = await all(this.#client.search(query, { ...options, ...wait }));
+    replay: async (args: Written & ReplayOptions) => {
+      const { info, firstEvents, snapshot, ...rest } = await this.#run(args).replay(args);
+      // They stand beside the snapshot.
+      return {
+        ...{ ...rest, run: info, events: firstEvents },
+        snapshot: snapshot && { ...snapshot, taskWrites: [] },
+      };
+    },
+    fork: async ({ forkRunId = "", ...args }: Written & NewFork & { forkRunId?: string }) => {
+      const fork = await this.#run(args).fork({ ...args, runId: forkRunId });
+      return { runId: fork.runId, writerEpoch: fork.writerEpoch };
+    },
+    statistics: async ({
+      groupBy = [],
+      ...query
+    }: StatisticsQuery & { groupBy?: string[] } & Waiting) => {
+      const by = groupBy.map((each) => each.toLowerCase() as Dimension);
+      return { rows: await all(this.#client.statistics(by, { ...query, ...waiting(query) })) };
+    },
+    search: async ({ query, ...options }: SearchQuery & { query: string } & Waiting) => {
+      const hits = await all(this.#client.search(query, { ...options, ...waiting(options) }));
       return {
         hits: hits.map((hit) => ({
           runId: hit.runId,
@@ -232,18 +267,18 @@ function completion({
   };
 }
 
+interface Waiting {
+  readonly waitSeconds?: number;
+}
+
+function waiting({ waitSeconds }: Waiting) {
+  return waitSeconds === undefined ? {} : { waitMs: waitSeconds * 1000 };
+}
+
 function guard({ expectedSeq }: Written) {
   return { expectedSeq };
 }
 
 function events({ events: batch = [], times = 1 }: Batch): NewEvent[] {
   return Array.from({ length: times }, () => batch).flat();
-}
-
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const collected: T[] = [];
-  for await (const item of items) {
-    collected.push(item);
-  }
-  return collected;
 }

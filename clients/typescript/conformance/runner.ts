@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { connect, RunstoreError } from "../src/index.js";
 import { Operations } from "./operations.js";
 import { seen, seenError } from "./seen.js";
-import { resolved, sent, type Fields, type Json } from "./sent.js";
+import { parsed, resolved, sentArguments, type Fields, type Json } from "./sent.js";
 
 interface Step {
   readonly do: string;
@@ -44,7 +44,7 @@ function given(name: keyof typeof values): string {
 
 async function execute(operations: Operations, step: Step, known: Fields): Promise<Fields> {
   try {
-    const fields = sent(resolved(step.args ?? {}, known)) as Record<string, unknown>;
+    const fields = sentArguments(resolved(step.args ?? {}, known) as Fields);
     const result = seen(await operations.run(step.do, fields));
     if (step.as) {
       known[step.as] = result;
@@ -58,7 +58,7 @@ async function execute(operations: Operations, step: Step, known: Fields): Promi
   }
 }
 
-const file = JSON.parse(readFileSync(given("scenarios"), "utf8")) as File;
+const file = parsed(readFileSync(given("scenarios"), "utf8")) as File;
 const results: Record<string, Json> = {};
 for (const scenario of file.scenarios) {
   const cases: Fields = scenario.each ? file.payloads : { "": null };

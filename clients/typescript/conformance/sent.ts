@@ -10,8 +10,22 @@ const FREE = new Set(["labels", "state"]);
 const TIMES = new Set(["occurred_at"]);
 const SUMS = new Set(["usage", "config_refs"]);
 
+/** JSON whose integers beyond a double stand as texts, digit for digit. */
+export function parsed(text: string): unknown {
+  const tokens = /("(?:[^"\\]|\\.)*")|-?\d{16,}(?![\d.eE])/g;
+  return JSON.parse(
+    text.replace(tokens, (token: string, string: string | undefined) =>
+      string === undefined && !Number.isSafeInteger(Number(token)) ? `"${token}"` : token,
+    ),
+  );
+}
+
 /** The arguments of a step in the client's spelling, payloads and times as its values. */
-export function sent(value: Json, key = ""): unknown {
+export function sentArguments(fields: Fields): Record<string, unknown> {
+  return sentFields(fields, "");
+}
+
+function sent(value: Json, key = ""): unknown {
   if (Array.isArray(value)) {
     return value.map((each) => sent(each, key));
   }
@@ -37,7 +51,7 @@ function sentFields(fields: Fields, key: string): Record<string, unknown> {
   const isFree = FREE.has(key);
   return Object.fromEntries(
     Object.entries(fields).map(([name, each]) => {
-      if (SUMS.has(key) && typeof each === "string" && /^-?\d+$/.test(each)) {
+      if ((SUMS.has(key) || name === "size") && typeof each === "string" && /^-?\d+$/.test(each)) {
         return [camel(name), BigInt(each)];
       }
       return [isFree ? name : camel(name), sent(each, isFree ? "" : name)];

@@ -1,29 +1,26 @@
 /** The client: calls of one project. */
 
+import { pages, present } from "./answers.js";
 import { Appender, type AppenderOptions } from "./appender.js";
+import { Artifacts } from "./artifacts.js";
+import { Configs } from "./configs.js";
 import { Feed } from "./feed.js";
 import { Health, HealthCheckResponse_ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
+import { listRequest, type RunQuery } from "./listing.js";
 import type { Int64 } from "./numbers.js";
-import type { Resumed } from "./resumed.js";
-import {
-  present,
-  Run,
-  snapshotPages,
-  type ListSnapshotsOptions,
-  type ResumeOptions,
-} from "./run.js";
-import {
-  FIRST_EPOCH,
-  listRequest,
-  runValue,
-  saveRequest,
-  type NewRun,
-  type RunInfo,
-  type RunQuery,
-} from "./runs.js";
+import type { Resumed, ResumeOptions } from "./resumed.js";
+import { Run } from "./run.js";
+import { FIRST_EPOCH, runValue, saveRequest, type NewRun, type RunInfo } from "./runs.js";
 import { searchRequest, hitValue, type SearchHit, type SearchQuery } from "./search.js";
-import type { Snapshot } from "./snapshots.js";
+import { snapshotPages, type ListSnapshotsOptions, type Snapshot } from "./snapshots.js";
+import {
+  rowValue,
+  statisticsRequest,
+  type Dimension,
+  type StatisticsQuery,
+  type StatisticsRow,
+} from "./statistics.js";
 import { Connection, type CallOptions, type ConnectOptions } from "./transport.js";
 
 const DEFAULT_PROJECT = "default";
@@ -85,38 +82,55 @@ export class Client {
   }
 
   /** Yield the project's runs, newest first unless the query says otherwise. */
-  async *listRuns(
+  listRuns(
     query: RunQuery = {},
     options: CallOptions = {},
   ): AsyncGenerator<RunInfo, void, undefined> {
-    let pageToken = "";
-    do {
-      const request = listRequest(this.project, query, pageToken);
-      const page = await this.#connection.send(RunService.method.listRuns, request, options);
-      for (const run of page.runs) {
-        yield runValue(run);
-      }
-      pageToken = page.nextPageToken;
-    } while (pageToken);
+    const { listRuns } = RunService.method;
+    return pages(
+      (token) => this.#connection.send(listRuns, listRequest(this.project, query, token), options),
+      (page) => page.runs.map(runValue),
+    );
   }
 
   /**
    * Yield the events that match, best first unless asked otherwise. By rank these are the best of
    * the newest 1000 matches. A query is words, "a phrase" in quotes, `a OR b`, `-word`.
    */
-  async *search(
-    query: string,
-    options: SearchQuery = {},
-  ): AsyncGenerator<SearchHit, void, undefined> {
-    let pageToken = "";
-    do {
-      const request = searchRequest(this.project, query, options, pageToken);
-      const page = await this.#connection.send(RunService.method.searchEvents, request, options);
-      for (const hit of page.hits) {
-        yield hitValue(hit);
-      }
-      pageToken = page.nextPageToken;
-    } while (pageToken);
+  search(query: string, options: SearchQuery = {}): AsyncGenerator<SearchHit, void, undefined> {
+    const { searchEvents } = RunService.method;
+    const request = (token: string) => searchRequest(this.project, query, options, token);
+    return pages(
+      (token) => this.#connection.send(searchEvents, request(token), options),
+      (page) => page.hits.map(hitValue),
+    );
+  }
+
+  /**
+   * Yield what events used, added up, a row for each value of what they are told apart by.
+   *
+   * `by` is up to three things; without any there is one row.
+   */
+  statistics(
+    by: readonly Dimension[] = [],
+    options: StatisticsQuery = {},
+  ): AsyncGenerator<StatisticsRow, void, undefined> {
+    const { getStatistics } = RunService.method;
+    const request = (token: string) => statisticsRequest(this.project, by, options, token);
+    return pages(
+      (token) => this.#connection.send(getStatistics, request(token), options),
+      (page) => page.rows.map(rowValue),
+    );
+  }
+
+  /** Versions of prompts, tools, agents and evaluators, which runs are pinned to. */
+  get configs(): Configs {
+    return new Configs(this.#connection, this.project);
+  }
+
+  /** Named results of runs, their bytes in an object store. */
+  get artifacts(): Artifacts {
+    return new Artifacts(this.#connection, this.project);
   }
 
   /** The events of all runs in one order. */

@@ -80,6 +80,13 @@ export interface Appended {
   readonly eventId: string;
 }
 
+export interface ListEventsOptions extends EventFilter, CallOptions {
+  /** The first seq wanted, inclusive; 1 is the beginning. */
+  readonly fromSeq?: Int64;
+  /** Events on the page, 1 to 1000; 100. */
+  readonly pageSize?: number;
+}
+
 /** A page of events; `nextFromSeq` is 0 when the page reached the run's end. */
 export interface EventPage {
   readonly events: readonly Event[];

@@ -33,8 +33,14 @@ const BY_CODE: Partial<Record<StatusCode, ErrorClass>> = {
 };
 
 // What the transport makes of a connection that broke: a reset, a destroyed session, a response
-// that ends without its status.
-const BROKEN = new Set([Code.Aborted, Code.Canceled, Code.Internal, Code.Unavailable]);
+// that ends without its status, a message of which only a part came.
+const BROKEN = new Set([
+  Code.Aborted,
+  Code.Canceled,
+  Code.Internal,
+  Code.InvalidArgument,
+  Code.Unavailable,
+]);
 
 interface Packed {
   readonly type: string;

@@ -2,6 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
+import { pages, present } from "./answers.js";
 import { ProtocolError } from "./errors.js";
 import { eventValue, type Event } from "./events.js";
 import { MISSED_HEARTBEATS } from "./following.js";
@@ -16,7 +17,6 @@ import {
 } from "./gen/runstore/v1/feed_service_pb.js";
 import { int64, safeNumber, type Int64 } from "./numbers.js";
 import { Patience, type Backoff } from "./retry.js";
-import { present } from "./run.js";
 import { follow } from "./streams.js";
 import { duration, instantOf, type Instant } from "./times.js";
 import type { CallOptions, Connection } from "./transport.js";
@@ -151,15 +151,13 @@ export class Feed {
   }
 
   /** Yield the project's consumers by name. */
-  async *consumers(options: CallOptions = {}): AsyncGenerator<Consumer, void, undefined> {
-    let pageToken = "";
-    do {
-      const request = { project: this.#project, pageToken };
-      const method = FeedService.method.listConsumers;
-      const page = await this.#connection.send(method, request, options);
-      yield* page.consumers.map(consumerValue);
-      pageToken = page.nextPageToken;
-    } while (pageToken);
+  consumers(options: CallOptions = {}): AsyncGenerator<Consumer, void, undefined> {
+    const { listConsumers } = FeedService.method;
+    const project = this.#project;
+    return pages(
+      (pageToken) => this.#connection.send(listConsumers, { project, pageToken }, options),
+      (page) => page.consumers.map(consumerValue),
+    );
   }
 }
 

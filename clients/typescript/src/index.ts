@@ -10,13 +10,24 @@
 
 export type { Appender, AppenderOptions, PipelinedOptions, RunAppender } from "./appender.js";
 export type { Sent } from "./appending.js";
+export type {
+  Artifact,
+  ArtifactDescription,
+  ArtifactFilter,
+  ArtifactPut,
+  Artifacts,
+  UploadOptions,
+} from "./artifacts.js";
 export { Client, connect } from "./client.js";
+export type { Configs, ListConfigsOptions, MoveLabelOptions, RegisterOptions } from "./configs.js";
+export type { ArtifactChoice, DownloadOptions } from "./downloads.js";
 export * from "./errors.js";
 export type {
   Appended,
   Event,
   EventFilter,
   EventPage,
+  ListEventsOptions,
   NewEvent,
   NewUsage,
   Usage,
@@ -34,42 +45,50 @@ export type {
 } from "./feed.js";
 export type { StreamItem, StreamOptions } from "./following.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
+export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
 export { SnapshotReason } from "./gen/runstore/v1/snapshots_pb.js";
+export type { ConfigFilter, ExternalFilter, RunQuery } from "./listing.js";
+export type { NewPlanNode, PlanNode } from "./nodes.js";
 export type { Int64 } from "./numbers.js";
 export type { Completed, Completion, Output } from "./outputs.js";
 export { Payload, Ref, type Value } from "./payloads.js";
-export type { Claim, Resumed } from "./resumed.js";
+export type { PinnedConfig, Replayed, ReplayOptions } from "./replayed.js";
+export type { Claim, Resumed, ResumeOptions } from "./resumed.js";
+export type { Run, VerifyOptions } from "./run.js";
 export type {
-  ListEventsOptions,
-  ListSnapshotsOptions,
-  ResumeOptions,
-  Run,
-  VerifyOptions,
-} from "./run.js";
-export type {
-  ConfigFilter,
   ConfigRef,
   ExternalRef,
   ForkBase,
   NewConfigRef,
+  NewFork,
   NewRun,
   RunInfo,
-  RunQuery,
   RunRef,
   Verification,
 } from "./runs.js";
 export { marked, type Highlight, type SearchHit, type SearchQuery } from "./search.js";
 export type {
-  NewPlanNode,
+  ListSnapshotsOptions,
   NewSnapshot,
   NewTaskWrite,
-  PlanNode,
   Snapshot,
   SnapshotChoice,
   SnapshotPut,
+  SnapshotsDeleted,
   Step,
   TaskWrite,
 } from "./snapshots.js";
+export type { Dimension, StatisticsQuery, StatisticsRow } from "./statistics.js";
 export { Instant } from "./times.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport.js";
+export type { Data } from "./uploads.js";
+export {
+  configDigest,
+  type Config,
+  type ConfigLabel,
+  type ConfigVersion,
+  type LabelMove,
+  type RegisteredVersion,
+  type VersionChoice,
+} from "./versions.js";

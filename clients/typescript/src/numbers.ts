@@ -3,7 +3,7 @@
  *
  * What counts within a run (seqs, epochs, events checked) is a `number`, refused beyond
  * `Number.MAX_SAFE_INTEGER` instead of being rounded; what is summed up (tokens, cost, time) and
- * what callers number themselves (config versions) is a `bigint`. Arguments may be either.
+ * what callers number themselves (config versions, sizes of what they link) is a `bigint`. Arguments may be either.
  */
 export type Int64 = number | bigint;
 

@@ -2,10 +2,22 @@
 
 import { eventValue, type Event } from "./events.js";
 import type { ResumeRunResponse } from "./gen/runstore/v1/run_service_pb.js";
-import { safeNumber } from "./numbers.js";
+import { safeNumber, type Int64 } from "./numbers.js";
 import type { Run } from "./run.js";
 import type { RunInfo } from "./runs.js";
 import { snapshotValue, taskWriteValue, type Snapshot, type TaskWrite } from "./snapshots.js";
+import type { CallOptions } from "./transport.js";
+
+export interface ResumeOptions extends CallOptions {
+  /** The namespace whose latest snapshot is wanted. */
+  readonly namespace?: string;
+  /** Who resumes. */
+  readonly actor?: string;
+  /** Repeats a resume whose answer was lost; without one the client makes one. */
+  readonly requestId?: string;
+  /** What the run's last seq has to be, else it rejects with `SeqConflict` and claims nothing. */
+  readonly expectedSeq?: Int64 | undefined;
+}
 
 /** What a resume returned: the claimed epoch and what the new writer needs. */
 export interface Claim {

@@ -1,5 +1,6 @@
 /** A run, and the epoch this writer holds. */
 
+import { present } from "./answers.js";
 import { Appender, RunAppender, type AppenderOptions } from "./appender.js";
 import {
   appendedValue,
@@ -10,16 +11,15 @@ import {
   writerFields,
   type Appended,
   type Event,
-  type EventFilter,
   type EventPage,
+  type ListEventsOptions,
   type NewEvent,
   type WriteOptions,
 } from "./events.js";
-import { ProtocolError } from "./errors.js";
 import type { StreamItem, StreamOptions } from "./following.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
 import { newId } from "./ids.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
+import { int64, optionalInt64, safeNumber, type Int64 } from "./numbers.js";
 import {
   completedValue,
   completionMessage,
@@ -28,59 +28,39 @@ import {
   type Completion,
   type Output,
 } from "./outputs.js";
-import { payloadMessage, type Value } from "./payloads.js";
-import { claimValue, Resumed } from "./resumed.js";
+import { Replayed, type ReplayOptions } from "./replayed.js";
+import { claimValue, Resumed, type ResumeOptions } from "./resumed.js";
 import {
+  FIRST_EPOCH,
+  forkRequest,
   runValue,
   verificationValue,
+  type NewFork,
   type RunInfo,
   type RunRef,
   type Verification,
 } from "./runs.js";
 import {
   choiceRequest,
+  deletedValue,
   putRequest,
   putValue,
+  snapshotPages,
   snapshotValue,
   taskWriteMessage,
+  type ListSnapshotsOptions,
   type NewSnapshot,
   type NewTaskWrite,
   type Snapshot,
   type SnapshotChoice,
   type SnapshotPut,
+  type SnapshotsDeleted,
   type Step,
 } from "./snapshots.js";
 import { streamItems } from "./streams.js";
 import type { CallOptions, Connection } from "./transport.js";
 
 const VERIFY_SLICE = 10_000;
-
-export interface ResumeOptions extends CallOptions {
-  /** The namespace whose latest snapshot is wanted. */
-  readonly namespace?: string;
-  /** Who resumes. */
-  readonly actor?: string;
-  /** Repeats a resume whose answer was lost; without one the client makes one. */
-  readonly requestId?: string;
-}
-
-export interface ListEventsOptions extends EventFilter, CallOptions {
-  /** The first seq wanted, inclusive; 1 is the beginning. */
-  readonly fromSeq?: Int64;
-  /** Events on the page, 1 to 1000; 100. */
-  readonly pageSize?: number;
-}
-
-export interface ListSnapshotsOptions extends CallOptions {
-  /** Only this namespace; left out, all. */
-  readonly namespace?: string;
-  /** Only snapshots that stand before the one with this id. */
-  readonly before?: string;
-  /** A JSON object; only snapshots whose metadata has its members, with equal values. */
-  readonly metadata?: Value;
-  /** True to get nodes and state too. */
-  readonly withParts?: boolean;
-}
 
 export interface VerifyOptions extends CallOptions {
   /** Events checked in one call. */
@@ -166,6 +146,26 @@ export class Run implements RunRef {
     return snapshotPages(this.#connection, this, options);
   }
 
+  /**
+   * Delete 1..1000 snapshots with their task writes, and the parts only they had.
+   *
+   * Ids that are not there are ignored. Where a fork has one of them in its history it rejects with
+   * `SnapshotInUse`, and nothing is deleted.
+   */
+  async deleteSnapshots(
+    snapshotIds: readonly string[],
+    options: CallOptions & { readonly namespace?: string } = {},
+  ): Promise<SnapshotsDeleted> {
+    const request = {
+      ...this.#name,
+      namespace: options.namespace ?? "",
+      snapshotIds: [...snapshotIds],
+      writerEpoch: writerFields(this, undefined).writerEpoch,
+    };
+    const { deleteSnapshots } = RunService.method;
+    return deletedValue(await this.#connection.send(deleteSnapshots, request, options));
+  }
+
   /** Claim the run: earlier writers, this handle among them, are fenced from now on. */
   async resume(options: ResumeOptions = {}): Promise<Resumed> {
     const request = {
@@ -173,6 +173,7 @@ export class Run implements RunRef {
       namespace: options.namespace ?? "",
       actor: options.actor ?? "",
       requestId: options.requestId || newId(),
+      expectedSeq: writerFields(this, options.expectedSeq).expectedSeq,
     };
     const answer = await this.#connection.send(RunService.method.resumeRun, request, options);
     const claim = claimValue(answer, runValue(present(answer.run)));
@@ -230,6 +231,27 @@ export class Run implements RunRef {
     return streamItems(this.#connection, this, options);
   }
 
+  /** The run as it stood right after an event, the last one by default; nothing changes. */
+  async replay(options: ReplayOptions = {}): Promise<Replayed> {
+    const atSeq = optionalInt64(options.atSeq);
+    const request = {
+      ...this.#name,
+      ...(atSeq === undefined ? {} : { atSeq }),
+      namespace: options.namespace ?? "",
+      pageSize: options.pageSize ?? 1000,
+    };
+    const answer = await this.#connection.send(RunService.method.replayRun, request, options);
+    return new Replayed(this, runValue(present(answer.run)), answer);
+  }
+
+  /** A new run that begins with this one's history up to a seq; its handle writes with its epoch. */
+  async fork(fork: NewFork = {}, options: CallOptions = {}): Promise<Run> {
+    const request = forkRequest(this, fork);
+    const answer = await this.#connection.send(RunService.method.forkRun, request, options);
+    const { runId } = present(answer.run);
+    return new Run(this.#connection, { ...this.#name, runId, writerEpoch: FIRST_EPOCH });
+  }
+
   /** Check the hash chain slice by slice; the last slice's findings, all events counted. */
   async verify(options: VerifyOptions = {}): Promise<Verification> {
     const { sliceSize = VERIFY_SLICE, onProgress } = options;
@@ -250,37 +272,4 @@ export class Run implements RunRef {
   get #name(): { project: string; runId: string } {
     return { project: this.project, runId: this.runId };
   }
-}
-
-/** Yield the snapshots of a run, or of the project where the run's id is empty. */
-export async function* snapshotPages(
-  connection: Connection,
-  run: RunRef,
-  options: ListSnapshotsOptions,
-): AsyncGenerator<Snapshot, void, undefined> {
-  let pageToken = "";
-  do {
-    const request = {
-      project: run.project,
-      runId: run.runId,
-      ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
-      before: options.before ?? "",
-      metadata: payloadMessage(options.metadata),
-      withParts: options.withParts ?? false,
-      pageToken,
-    };
-    const page = await connection.send(RunService.method.listSnapshots, request, options);
-    for (const snapshot of page.snapshots) {
-      yield snapshotValue(snapshot);
-    }
-    pageToken = page.nextPageToken;
-  } while (pageToken);
-}
-
-/** What an answer always holds. */
-export function present<T>(part: T | undefined): T {
-  if (part === undefined) {
-    throw new ProtocolError("the server's answer lacks its content");
-  }
-  return part;
 }

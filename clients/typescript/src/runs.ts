@@ -2,20 +2,24 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
+import { present } from "./answers.js";
 import { usageValue, type Usage } from "./events.js";
 import type { Outcome } from "./gen/runstore/v1/outputs_pb.js";
-import {
-  RunOrder,
-  type ListRunsRequestSchema,
-  type SaveRunRequestSchema,
-  type VerifyRunResponse,
+import type {
+  ForkRunRequestSchema,
+  SaveRunRequestSchema,
+  VerifyRunResponse,
 } from "./gen/runstore/v1/run_service_pb.js";
-import type { Run as RunMessage, RunStatus } from "./gen/runstore/v1/runs_pb.js";
+import type {
+  ConfigRef as ConfigRefMessage,
+  Run as RunMessage,
+  RunStatus,
+} from "./gen/runstore/v1/runs_pb.js";
 import { newId } from "./ids.js";
 import { int64, safeNumber, type Int64 } from "./numbers.js";
 import { completionMessage, type Completion } from "./outputs.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
-import { instantOf, optionalInstant, timestamp, type Instant } from "./times.js";
+import { instantOf, optionalInstant, type Instant } from "./times.js";
 
 /** The writer epoch of a run that nobody resumed. */
 export const FIRST_EPOCH = 1;
@@ -53,14 +57,6 @@ export interface NewConfigRef {
   readonly label?: string;
 }
 
-/** Which pins: of a config, where given of one version of it. */
-export interface ConfigFilter {
-  readonly kind: string;
-  readonly name: string;
-  readonly version?: Int64;
-  readonly digest?: string;
-}
-
 /** What a run may be saved with; with `completion` it is stored as already finished. */
 export interface NewRun {
   /** Identity within the project; without one the client makes a UUIDv7. */
@@ -74,6 +70,20 @@ export interface NewRun {
   readonly tags?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly completion?: Completion;
+}
+
+/** What is different in a fork; tags and labels are not taken over. */
+export interface NewFork {
+  /** The last seq to have in common; left out, all there is without a terminal event. */
+  readonly atSeq?: Int64;
+  /** Identity within the project; without one the client makes a UUIDv7. */
+  readonly runId?: string;
+  /** Left out, the other run's. */
+  readonly objective?: string;
+  /** Replace those of the same kind and name. */
+  readonly configRefs?: readonly NewConfigRef[];
+  readonly tags?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Where a fork left another run: they have all events up to `seq` in common. */
@@ -106,24 +116,6 @@ export interface RunInfo {
   readonly forkBase: ForkBase | undefined;
 }
 
-/** Which runs to list; conditions are joined by AND. */
-export interface RunQuery {
-  readonly statuses?: readonly RunStatus[];
-  readonly tags?: readonly string[];
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly createdFrom?: Date | Instant;
-  readonly createdBefore?: Date | Instant;
-  readonly planId?: string;
-  readonly model?: string;
-  readonly tool?: string;
-  readonly parentRunId?: string;
-  /** Runs that are pinned to it. */
-  readonly config?: ConfigFilter;
-  readonly oldestFirst?: boolean;
-  /** Runs asked for at once, 1 to 100. */
-  readonly pageSize?: number;
-}
-
 /** What a check of the hash chain found; `problem` is empty when everything agrees. */
 export interface Verification {
   readonly verified: boolean;
@@ -148,39 +140,32 @@ export function saveRequest(
     plan: payloadMessage(run.plan),
     parentRunId: run.parentRunId ?? "",
     externalRef: run.externalRef,
-    configRefs: (run.configRefs ?? []).map((ref) => ({
-      ...ref,
-      version: int64(ref.version ?? 0),
-    })),
+    configRefs: (run.configRefs ?? []).map(configRefMessage),
     tags: [...(run.tags ?? [])],
     labels: { ...run.labels },
     completion: run.completion && completionMessage(run.completion),
   };
 }
 
-export function listRequest(
-  project: string,
-  query: RunQuery,
-  pageToken: string,
-): MessageInitShape<typeof ListRunsRequestSchema> {
+/** The request that forks a run, with an id that makes it safe to send again. */
+export function forkRequest(
+  run: RunRef,
+  fork: NewFork,
+): MessageInitShape<typeof ForkRunRequestSchema> {
   return {
-    project,
-    filter: {
-      statuses: [...(query.statuses ?? [])],
-      tags: [...(query.tags ?? [])],
-      labels: { ...query.labels },
-      createdFromTime: timestamp(query.createdFrom),
-      createdBeforeTime: timestamp(query.createdBefore),
-      planId: query.planId ?? "",
-      model: query.model ?? "",
-      tool: query.tool ?? "",
-      parentRunId: query.parentRunId ?? "",
-      config: query.config && { ...query.config, version: int64(query.config.version ?? 0) },
-    },
-    order: query.oldestFirst ? RunOrder.CREATED_ASC : RunOrder.CREATED_DESC,
-    pageSize: query.pageSize ?? 100,
-    pageToken,
+    project: run.project,
+    runId: run.runId,
+    atSeq: int64(fork.atSeq ?? 0),
+    forkRunId: fork.runId || newId(),
+    ...(fork.objective === undefined ? {} : { objective: fork.objective }),
+    configRefs: (fork.configRefs ?? []).map(configRefMessage),
+    tags: [...(fork.tags ?? [])],
+    labels: { ...fork.labels },
   };
+}
+
+function configRefMessage(ref: NewConfigRef) {
+  return { ...ref, version: int64(ref.version ?? 0) };
 }
 
 export function runValue(message: RunMessage): RunInfo {
@@ -198,12 +183,7 @@ export function runValue(message: RunMessage): RunInfo {
       url: ref.url,
       ownsStatus: ref.ownsStatus,
     },
-    configRefs: message.configRefs.map(({ kind, name, version, digest }) => ({
-      kind,
-      name,
-      version,
-      digest,
-    })),
+    configRefs: message.configRefs.map(configRefValue),
     tags: message.tags,
     labels: message.labels,
     status: message.status,
@@ -217,6 +197,12 @@ export function runValue(message: RunMessage): RunInfo {
     completedAt: optionalInstant(message.completedAt),
     forkBase: base && { runId: base.runId, seq: safeNumber(base.seq) },
   };
+}
+
+/** A reference as it stands in an answer: a pin by number and digest. */
+export function configRefValue(message: ConfigRefMessage | undefined): ConfigRef {
+  const { kind, name, version, digest } = present(message);
+  return { kind, name, version, digest };
 }
 
 export function verificationValue(message: VerifyRunResponse): Verification {

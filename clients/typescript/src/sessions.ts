@@ -7,7 +7,7 @@ import { Http2SessionManager } from "@connectrpc/connect-node";
 type Ping = (callback: (error: Error | null, duration: number, data: Buffer) => void) => boolean;
 
 /**
- * Sessions whose PING never throws.
+ * Sessions whose PING never throws, and whose end never does.
  *
  * The manager's timer may fire when a session was destroyed and its cleanup has not run yet. Node's
  * `ping` throws then, out of the timer, and ends the process (connectrpc/connect-es#1795).
@@ -46,4 +46,7 @@ function guard(session: ClientHttp2Session): void {
     return false;
   };
   session.ping = guarded as ClientHttp2Session["ping"];
+  // Why a session broke is told to each of its calls. The manager stops listening when it gives the
+  // session up, and a session that breaks a moment before tells it with nobody listening.
+  session.on("error", () => undefined);
 }

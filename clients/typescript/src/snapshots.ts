@@ -2,20 +2,24 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
+import { pages } from "./answers.js";
 import { eventMessage, writerFields, type NewEvent, type WriteOptions } from "./events.js";
-import type {
-  GetSnapshotRequestSchema,
-  PutSnapshotRequestSchema,
-  PutSnapshotResponse,
+import {
+  RunService,
+  type DeleteSnapshotsResponse,
+  type GetSnapshotRequestSchema,
+  type ListSnapshotsRequestSchema,
+  type PutSnapshotRequestSchema,
+  type PutSnapshotResponse,
 } from "./gen/runstore/v1/run_service_pb.js";
 import {
   SnapshotReason,
-  type PlanNode as PlanNodeMessage,
   type Snapshot as SnapshotMessage,
   type SnapshotSchema,
   type TaskWrite as TaskWriteMessage,
 } from "./gen/runstore/v1/snapshots_pb.js";
 import { newId } from "./ids.js";
+import { nodeMessage, nodeValue, type NewPlanNode, type PlanNode } from "./nodes.js";
 import { int64, safeNumber, type Int64 } from "./numbers.js";
 import {
   optionalPayload,
@@ -26,31 +30,7 @@ import {
 } from "./payloads.js";
 import type { RunRef } from "./runs.js";
 import { instantOf, type Instant } from "./times.js";
-import type { CallOptions } from "./transport.js";
-
-/** A plan node to be put in a snapshot; its payloads may be any `Value` or a `Ref`. */
-export interface NewPlanNode {
-  readonly nodeId: string;
-  readonly kind?: string;
-  readonly facets?: readonly string[];
-  readonly status?: string;
-  readonly inputSchema?: Value;
-  readonly outputSchema?: Value;
-  readonly provenance?: Value;
-  readonly state?: Value;
-}
-
-/** A plan node as it was stored. */
-export interface PlanNode {
-  readonly nodeId: string;
-  readonly kind: string;
-  readonly facets: readonly string[];
-  readonly status: string;
-  readonly inputSchema: Payload | undefined;
-  readonly outputSchema: Payload | undefined;
-  readonly provenance: Payload | undefined;
-  readonly state: Payload | undefined;
-}
+import type { CallOptions, Connection } from "./transport.js";
 
 /** A task's finished result since a snapshot. */
 export interface NewTaskWrite {
@@ -121,6 +101,13 @@ export interface SnapshotPut {
   readonly deduplicated: boolean;
 }
 
+/** What one call removed; `freedBytes` are those of parts, as they were stored. */
+export interface SnapshotsDeleted {
+  readonly snapshots: number;
+  readonly taskWrites: number;
+  readonly freedBytes: number;
+}
+
 /** Which snapshot to get: by at most one of id, plan version and seq; else the latest. */
 export interface SnapshotChoice extends CallOptions {
   readonly snapshotId?: string;
@@ -128,6 +115,17 @@ export interface SnapshotChoice extends CallOptions {
   /** The latest at or before this seq. */
   readonly atSeq?: Int64;
   readonly namespace?: string;
+}
+
+export interface ListSnapshotsOptions extends CallOptions {
+  /** Only this namespace; left out, all. */
+  readonly namespace?: string;
+  /** Only snapshots that stand before the one with this id. */
+  readonly before?: string;
+  /** A JSON object; only snapshots whose metadata has its members, with equal values. */
+  readonly metadata?: Value;
+  /** True to get nodes and state too. */
+  readonly withParts?: boolean;
 }
 
 /** The request that puts a snapshot, with an id that makes it safe to send again. */
@@ -163,6 +161,35 @@ export function choiceRequest(
   }
   const [selector = { case: undefined }] = selectors;
   return { project: run.project, runId: run.runId, namespace, selector };
+}
+
+/** Yield the snapshots of a run, or of the project where the run's id is empty. */
+export function snapshotPages(
+  connection: Connection,
+  run: RunRef,
+  options: ListSnapshotsOptions,
+): AsyncGenerator<Snapshot, void, undefined> {
+  const { listSnapshots } = RunService.method;
+  return pages(
+    (token) => connection.send(listSnapshots, listRequest(run, options, token), options),
+    (page) => page.snapshots.map((each) => snapshotValue(each)),
+  );
+}
+
+function listRequest(
+  run: RunRef,
+  options: ListSnapshotsOptions,
+  pageToken: string,
+): MessageInitShape<typeof ListSnapshotsRequestSchema> {
+  return {
+    project: run.project,
+    runId: run.runId,
+    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+    before: options.before ?? "",
+    metadata: payloadMessage(options.metadata),
+    withParts: options.withParts ?? false,
+    pageToken,
+  };
 }
 
 export function snapshotMessage(snapshot: NewSnapshot): MessageInitShape<typeof SnapshotSchema> {
@@ -220,6 +247,14 @@ export function putValue(message: PutSnapshotResponse): SnapshotPut {
   };
 }
 
+export function deletedValue(message: DeleteSnapshotsResponse): SnapshotsDeleted {
+  return {
+    snapshots: safeNumber(message.deletedSnapshots),
+    taskWrites: safeNumber(message.deletedTaskWrites),
+    freedBytes: safeNumber(message.freedBytes),
+  };
+}
+
 export function taskWriteMessage(write: NewTaskWrite) {
   return {
     snapshotId: write.snapshotId ?? "",
@@ -237,31 +272,5 @@ export function taskWriteValue(message: TaskWriteMessage): TaskWrite {
     payload: optionalPayload(message.payload),
     channel: message.channel,
     snapshotId: message.snapshotId,
-  };
-}
-
-function nodeMessage(node: NewPlanNode) {
-  return {
-    nodeId: node.nodeId,
-    kind: node.kind ?? "",
-    facets: [...(node.facets ?? [])],
-    status: node.status ?? "",
-    inputSchema: payloadMessage(node.inputSchema),
-    outputSchema: payloadMessage(node.outputSchema),
-    provenance: payloadMessage(node.provenance),
-    state: payloadMessage(node.state),
-  };
-}
-
-function nodeValue(message: PlanNodeMessage): PlanNode {
-  return {
-    nodeId: message.nodeId,
-    kind: message.kind,
-    facets: message.facets,
-    status: message.status,
-    inputSchema: optionalPayload(message.inputSchema),
-    outputSchema: optionalPayload(message.outputSchema),
-    provenance: optionalPayload(message.provenance),
-    state: optionalPayload(message.state),
   };
 }

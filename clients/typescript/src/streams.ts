@@ -3,15 +3,17 @@
 import {
   create,
   type DescMessage,
+  type DescMethodClientStreaming,
   type DescMethodServerStreaming,
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
 
+import { present } from "./answers.js";
 import { silence } from "./failures.js";
 import { Following, type StreamItem, type StreamOptions } from "./following.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
-import { pause } from "./retry.js";
+import { pause, type Patience } from "./retry.js";
 import type { RunRef } from "./runs.js";
 import { checkText } from "./texts.js";
 import type { Connection } from "./transport.js";
@@ -65,6 +67,110 @@ export async function* follow<I extends DescMessage, O extends DescMessage, Item
         throw error;
       }
       await pause(delay, signal, connection.closing);
+    }
+  }
+}
+
+/**
+ * Send a stream of requests, and again from the beginning while `patience` lasts; without one it is
+ * sent once. The answer may come before all requests were sent: the rest is not asked for then.
+ */
+export async function sendStream<I extends DescMessage, O extends DescMessage>(
+  connection: Connection,
+  method: DescMethodClientStreaming<I, O>,
+  requests: () => AsyncGenerator<MessageInitShape<I>, void, undefined>,
+  patience: Patience | undefined,
+  signal: AbortSignal | undefined,
+): Promise<MessageShape<O>> {
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      return await exchange(connection, method, requests(), signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      const delay = patience?.delay(error);
+      if (delay === undefined || connection.isClosed) {
+        throw error;
+      }
+      await pause(delay, signal, connection.closing);
+    }
+  }
+}
+
+/** Send a stream of requests once. What the requests throw is thrown on, and ends the call. */
+async function exchange<I extends DescMessage, O extends DescMessage>(
+  connection: Connection,
+  method: DescMethodClientStreaming<I, O>,
+  requests: AsyncGenerator<MessageInitShape<I>, void, undefined>,
+  signal: AbortSignal | undefined,
+): Promise<MessageShape<O>> {
+  const ending = new AbortController();
+  const source = new Source(requests, method.input);
+  const end = () => {
+    ending.abort();
+  };
+  signal?.addEventListener("abort", end);
+  try {
+    let answer: MessageShape<O> | undefined;
+    for await (const message of connection.streamAlone(method, source.messages(), ending.signal)) {
+      answer = message;
+    }
+    return present(answer);
+  } catch (error) {
+    throw source.failure ?? error;
+  } finally {
+    end();
+    signal?.removeEventListener("abort", end);
+    await source.close();
+  }
+}
+
+/** The requests of a call, which may end before they do. */
+class Source<I extends DescMessage> {
+  /** What the requests threw. */
+  failure: unknown;
+  #isAsked = false;
+
+  constructor(
+    private readonly requests: AsyncGenerator<MessageInitShape<I>, void, undefined>,
+    private readonly schema: I,
+  ) {}
+
+  async *messages(): AsyncGenerator<MessageShape<I>> {
+    for (;;) {
+      const request = await this.#next();
+      if (request === undefined) {
+        return;
+      }
+      yield request;
+    }
+  }
+
+  /** Nobody asks for more. A source that is being waited for ends when it has answered. */
+  async close(): Promise<void> {
+    const closed = this.requests.return();
+    if (this.#isAsked) {
+      closed.catch(() => undefined); // the call is over: nobody waits for what comes now
+    } else {
+      await closed;
+    }
+  }
+
+  async #next(): Promise<MessageShape<I> | undefined> {
+    this.#isAsked = true;
+    try {
+      const { value, done } = await this.requests.next();
+      if (done) {
+        return undefined;
+      }
+      const request = create(this.schema, value);
+      checkText(request);
+      return request;
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    } finally {
+      this.#isAsked = false;
     }
   }
 }

@@ -6,8 +6,7 @@ import type { SecureClientSessionOptions } from "node:http2";
 import {
   create,
   type DescMessage,
-  type DescMethodServerStreaming,
-  type DescMethodBiDiStreaming,
+  type DescMethodStreaming,
   type DescMethodUnary,
   type MessageInitShape,
   type MessageShape,
@@ -64,6 +63,9 @@ export class Connection {
   readonly backoff = new Backoff();
   readonly timeoutMs: number;
   readonly #closing = new AbortController();
+  readonly #newSessions: () => Sessions;
+  readonly #newTransport: (sessions: Sessions) => Transport;
+  readonly #alone = new Set<Sessions>();
   readonly #sessions: Sessions;
   readonly #transport: Transport;
   readonly #metadata: Readonly<Record<string, string>>;
@@ -80,8 +82,10 @@ export class Connection {
       pingTimeoutMs: keepalive.timeoutMs,
       pingIdleConnection: false,
     };
-    this.#sessions = new Sessions(baseUrl, pings, tls === true ? {} : tls || {});
-    this.#transport = createGrpcTransport({ baseUrl, sessionManager: this.#sessions });
+    this.#newSessions = () => new Sessions(baseUrl, pings, tls === true ? {} : tls || {});
+    this.#newTransport = (sessionManager) => createGrpcTransport({ baseUrl, sessionManager });
+    this.#sessions = this.#newSessions();
+    this.#transport = this.#newTransport(this.#sessions);
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#metadata = options.metadata ?? {};
   }
@@ -101,7 +105,9 @@ export class Connection {
     if (this.#calls === 0) {
       this.#sessions.leave();
     } else {
-      this.#sessions.abort(new ConnectError("the client was closed", Code.Canceled));
+      for (const sessions of [this.#sessions, ...this.#alone]) {
+        sessions.abort(new ConnectError("the client was closed", Code.Canceled));
+      }
     }
   }
 
@@ -150,17 +156,39 @@ export class Connection {
     }
   }
 
-  /** Open a stream once, and yield what it brings until `signal` is aborted. */
-  async *stream<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodServerStreaming<I, O> | DescMethodBiDiStreaming<I, O>,
+  /**
+   * As `stream`, over a connection that ends with it.
+   *
+   * What a server that answered early has not taken would count against the memory of a shared
+   * connection for ever (Node does not take it off), until that one refuses every call.
+   */
+  async *streamAlone<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
     requests: AsyncIterable<MessageInitShape<I>>,
     signal: AbortSignal,
+  ): AsyncGenerator<MessageShape<O>> {
+    const sessions = this.#newSessions();
+    this.#alone.add(sessions);
+    try {
+      yield* this.stream(method, requests, signal, this.#newTransport(sessions));
+    } finally {
+      this.#alone.delete(sessions);
+      sessions.abort(new ConnectError("the call is over", Code.Canceled));
+    }
+  }
+
+  /** Open a stream once, and yield what it brings until `signal` is aborted. */
+  async *stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    requests: AsyncIterable<MessageInitShape<I>>,
+    signal: AbortSignal,
+    transport = this.#transport,
   ): AsyncGenerator<MessageShape<O>> {
     this.#checkOpen();
     this.#calls += 1;
     try {
       const metadata = this.#metadata;
-      const answer = await this.#transport.stream(method, signal, undefined, metadata, requests);
+      const answer = await transport.stream(method, signal, undefined, metadata, requests);
       yield* answer.message;
     } catch (error) {
       throw fromTransport(error);

@@ -109,7 +109,7 @@ describe("without details", () => {
     expect((fromTransport(told(code)) as Error).constructor).toBe(kind);
   });
 
-  test.each([Code.Aborted, Code.Canceled, Code.Internal, Code.Unavailable])(
+  test.each([Code.Aborted, Code.Canceled, Code.Internal, Code.InvalidArgument, Code.Unavailable])(
     "the transport's own code %i means that the connection broke",
     (code) => {
       const error = fromTransport(new ConnectError("words", code));

@@ -36,18 +36,28 @@ describe("restarts", { timeout: 240_000 }, () => {
     patient,
   }) => {
     const run = await patient.saveRun();
-    const watching = collect(run.events({ follow: true, heartbeatMs: 1000 }));
-    for (let batch = 0; batch < 100; batch += 1) {
+    const seen: number[] = [];
+    const watching = (async () => {
+      for await (const { seq } of run.events({ follow: true, heartbeatMs: 1000 })) {
+        seen.push(seq);
+      }
+    })();
+    const signals = [...SIGNALS];
+    for (let batch = 1; batch <= 100; batch += 1) {
       await run.appendMany(ticks(100));
-      if (batch % 25 === 20 && batch < 80) {
-        await server.restart(SIGNALS[(batch - 20) / 25] ?? "SIGKILL");
+      const signal = batch % 25 === 0 ? signals.shift() : undefined;
+      if (signal) {
+        // The stream is in the middle of the run, so that it is this one that breaks.
+        await expect.poll(() => seen.length, { timeout: 60_000 }).toBe(batch * 100);
+        await server.restart(signal);
       }
     }
     await run.complete();
 
-    const seen = await watching;
+    await watching;
 
-    expect(seen.map(({ seq }) => seq)).toEqual(upTo(10_001));
+    expect(signals).toEqual([]);
+    expect(seen).toEqual(upTo(10_001));
     expect((await run.verify()).verified).toBe(true);
   });
 

@@ -11,6 +11,7 @@ import {
   OutputNotFound,
   RunCompleted,
   RunNotFound,
+  RunOrder,
   RunStatus,
   SeqConflict,
   SnapshotReason,
@@ -76,6 +77,51 @@ test("runs are listed over pages, filtered and in order", async ({ client }) => 
   expect(newest?.runId).toBe("r4");
 });
 
+test("runs are found by kin, time, objective and what they are elsewhere", async ({ client }) => {
+  const root = await client.saveRun({ runId: "root", objective: "write about cats", tags: ["a"] });
+  await client.saveRun({
+    runId: "child",
+    parentRunId: "root",
+    objective: "read about dogs",
+    tags: ["b"],
+    externalRef: { system: "temporal", id: "wf", ownsStatus: false },
+  });
+  await client.saveRun({ runId: "grandchild", parentRunId: "child", tags: ["c"] });
+  await client.saveRun({ runId: "stranger" });
+  await root.complete();
+  const completed = (await root.get()).completedAt ?? Instant.now();
+  const after = Instant.ofEpochMicros(completed.epochMicros + 1n);
+
+  const found: Record<string, string[]> = {};
+  for (const [name, query] of Object.entries({
+    root: { rootRunId: "root", oldestFirst: true },
+    anyTags: { anyTags: ["a", "c"], order: RunOrder.CREATED_ASC },
+    external: { external: { system: "temporal" } },
+    otherExecution: { external: { system: "temporal", id: "other" } },
+    objective: { objective: "about -cats" },
+    completed: { completedFrom: completed, completedBefore: after },
+    completedLater: { completedFrom: after },
+    updated: { updatedFrom: completed, updatedBefore: after },
+    updatedLast: { order: RunOrder.UPDATED_DESC },
+    byCompletion: { order: RunOrder.COMPLETED_DESC, oldestFirst: true },
+  })) {
+    found[name] = (await collect(client.listRuns(query))).map(({ runId }) => runId);
+  }
+
+  expect(found).toEqual({
+    root: ["root", "child", "grandchild"],
+    anyTags: ["root", "grandchild"],
+    external: ["child"],
+    otherExecution: [],
+    objective: ["child"],
+    completed: ["root"],
+    completedLater: [],
+    updated: ["root"],
+    updatedLast: ["root", "stranger", "grandchild", "child"],
+    byCompletion: ["root"],
+  });
+});
+
 test("a resume fences the writer before", async ({ client }) => {
   const first = await client.saveRun();
   await first.append({ type: "a" });
@@ -98,6 +144,18 @@ test("a resume repeated with its request id claims nothing new", async ({ client
 
   expect([first.writerEpoch, again.writerEpoch]).toEqual([2, 2]);
   expect([first.deduplicated, again.deduplicated]).toEqual([false, true]);
+});
+
+test("a resume that did not see the last event claims nothing", async ({ client }) => {
+  const run = await client.saveRun();
+  await run.append({ type: "a" });
+
+  const late = client.resume(run.runId, { expectedSeq: 0 });
+
+  await expect(late).rejects.toThrow(SeqConflict);
+  await expect(late).rejects.toMatchObject({ expectedSeq: 0, currentSeq: 1 });
+  await run.append({ type: "b" });
+  expect((await client.resume(run.runId, { expectedSeq: 2 })).writerEpoch).toBe(2);
 });
 
 test("a resume hands over snapshot, pending nodes, task writes and all events", async ({

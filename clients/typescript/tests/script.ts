@@ -1,5 +1,6 @@
 /** A server that follows a script, for what a real one does only when things go wrong. */
 
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import * as http2 from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
@@ -9,6 +10,13 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
+import {
+  ArtifactService,
+  DownloadArtifactResponseSchema,
+  type DownloadArtifactRequest,
+  type UploadArtifactRequest,
+} from "../src/gen/runstore/v1/artifact_service_pb.js";
+import { ConfigService } from "../src/gen/runstore/v1/config_service_pb.js";
 import { Outcome } from "../src/gen/runstore/v1/outputs_pb.js";
 import {
   AppendEventStreamResponseSchema,
@@ -19,7 +27,11 @@ import {
 } from "../src/gen/runstore/v1/run_service_pb.js";
 
 export type Message = MessageInitShape<typeof StreamEventsResponseSchema>;
+export type Downloaded = MessageInitShape<typeof DownloadArtifactResponseSchema>;
 type Appended = MessageInitShape<typeof AppendEventStreamResponseSchema>;
+
+/** A download that depends on what was asked for. */
+type Answer = (request: DownloadArtifactRequest) => (Downloaded | Mishap)[];
 
 /** In a script: drop the call as UNAVAILABLE; destroy the connection; wait for ever. */
 export type Mishap = "drop" | "cut" | "hang";
@@ -39,6 +51,14 @@ export class Script {
   failures: (ConnectError | Mishap)[] = [];
   /** The single appends that came. */
   readonly appended: AppendEventRequest[] = [];
+  /** What each download brings, one after the other. */
+  downloads: ((Downloaded | Mishap)[] | Answer)[] = [];
+  /** What each download was asked for. */
+  readonly wanted: DownloadArtifactRequest[] = [];
+  /** The bytes that each upload brought before it failed or was answered. */
+  readonly uploads: number[] = [];
+  /** How uploads fail after their first chunk, one after the other; then they succeed. */
+  uploadFailures: (ConnectError | Mishap)[] = [];
   /** The codes with which clients took leave. */
   readonly farewells: number[] = [];
   target = "";
@@ -48,7 +68,7 @@ export class Script {
     connectNodeAdapter({
       connect: false,
       grpcWeb: false,
-      routes: (router) =>
+      routes: (router) => {
         router.service(RunService, {
           saveRun: async (request, context) => {
             await this.#name(request.runId, context);
@@ -65,7 +85,30 @@ export class Script {
           appendEvent: (request, context) => this.#append(request, context),
           appendEventStream: (requests, context) => this.#appendStream(requests, context),
           streamEvents: (request, context) => this.#stream(request.fromSeq, context),
-        }),
+          forkRun: async (request, context) => {
+            await this.#name(request.forkRunId, context);
+            return { run: { runId: request.forkRunId } };
+          },
+        });
+        router.service(ConfigService, {
+          registerVersion: async (request, context) => {
+            await this.#name(request.requestId, context);
+            return {};
+          },
+          setLabel: async (request, context) => {
+            await this.#name(request.requestId, context);
+            return { move: {} };
+          },
+          removeLabel: async (request, context) => {
+            await this.#name(request.requestId, context);
+            return { move: {} };
+          },
+        });
+        router.service(ArtifactService, {
+          uploadArtifact: (requests, context) => this.#upload(requests, context),
+          downloadArtifact: (request, context) => this.#download(request, context),
+        });
+      },
     }),
   );
 
@@ -114,6 +157,32 @@ export class Script {
     const failure = this.failures.shift();
     if (failure !== undefined) {
       await this.#fail(failure, context);
+    }
+  }
+
+  async #upload(requests: AsyncIterable<UploadArtifactRequest>, context: HandlerContext) {
+    const place = this.uploads.push(0) - 1;
+    const failure = this.uploadFailures.shift();
+    for await (const { message } of requests) {
+      if (message.case === "chunk") {
+        this.uploads[place] = (this.uploads[place] ?? 0) + message.value.length;
+        if (failure !== undefined) {
+          await this.#fail(failure, context);
+        }
+      }
+    }
+    return { artifact: { artifactId: "a", size: BigInt(this.uploads[place] ?? 0) } };
+  }
+
+  async *#download(request: DownloadArtifactRequest, context: HandlerContext) {
+    this.wanted.push(request);
+    const answer = this.downloads[this.wanted.length - 1] ?? [];
+    for (const message of typeof answer === "function" ? answer(request) : answer) {
+      if (typeof message === "string") {
+        await this.#fail(message, context);
+      } else {
+        yield create(DownloadArtifactResponseSchema, message);
+      }
     }
   }
 
@@ -176,6 +245,17 @@ export function endOfRun(lastSeq: number): Message {
   return {
     message: { case: "endOfRun", value: { lastSeq: BigInt(lastSeq), outcome: Outcome.SUCCEEDED } },
   };
+}
+
+/** The first message of a download of these bytes. */
+export function described(bytes: Uint8Array, artifactId = "a"): Downloaded {
+  const sha256 = createHash("sha256").update(bytes).digest();
+  const value = { artifactId, size: BigInt(bytes.length), sha256: Uint8Array.from(sha256) };
+  return { message: { case: "artifact", value } };
+}
+
+export function chunk(value: Uint8Array): Downloaded {
+  return { message: { case: "chunk", value } };
 }
 
 /** A refusal as the server makes it. */

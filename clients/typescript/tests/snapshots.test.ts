@@ -4,11 +4,14 @@ import { expect } from "vitest";
 
 import {
   IdempotencyMismatch,
+  InvalidRequest,
   Payload,
   RunStatus,
   SnapshotAhead,
+  SnapshotInUse,
   SnapshotNotFound,
   SnapshotReason,
+  WriterFenced,
 } from "../src/index.js";
 import { collect, test } from "./fixtures.js";
 
@@ -119,4 +122,41 @@ test("task writes are kept once, those below 0 are replaced", async ({ client })
     [-1, "2"],
     [0, '{"n":1}'],
   ]);
+});
+
+test("deleted snapshots are gone with their task writes and parts", async ({ client }) => {
+  const run = await client.saveRun();
+  for (const snapshotId of ["a", "b"]) {
+    await run.putSnapshot({ snapshotId, state: { own: snapshotId.repeat(100), same: 1 } });
+    await run.putTaskWrites([{ taskId: "t", snapshotId, payload: 1 }]);
+  }
+  await run.putSnapshot({ snapshotId: "a", namespace: "other" });
+
+  const deleted = await run.deleteSnapshots(["a", "nobody"]);
+  const again = await run.deleteSnapshots(["a"]);
+
+  expect(deleted).toMatchObject({ snapshots: 1, taskWrites: 1 });
+  expect(deleted.freedBytes).toBeGreaterThan(0);
+  expect(again).toEqual({ snapshots: 0, taskWrites: 0, freedBytes: 0 });
+  await expect(run.getSnapshot({ snapshotId: "a" })).rejects.toThrow(SnapshotNotFound);
+  expect((await run.getSnapshot({ snapshotId: "b" })).taskWrites).toHaveLength(1);
+  expect(await run.deleteSnapshots(["a"], { namespace: "other" })).toMatchObject({ snapshots: 1 });
+});
+
+test("a snapshot that a fork needs, or that belongs to a later writer, stays", async ({
+  client,
+}) => {
+  const run = await client.saveRun();
+  await run.append({ type: "tick" });
+  await run.putSnapshot({ snapshotId: "a" });
+  const { runId } = await run.fork();
+
+  const needed = run.deleteSnapshots(["a"]);
+
+  await expect(needed).rejects.toThrow(SnapshotInUse);
+  await expect(needed).rejects.toMatchObject({ forkRunId: runId });
+  await client.resume(run.runId);
+  await expect(run.deleteSnapshots(["nobody"])).rejects.toThrow(WriterFenced);
+  await expect(client.run(run.runId).deleteSnapshots([])).rejects.toThrow(InvalidRequest);
+  expect((await run.getSnapshot()).snapshotId).toBe("a");
 });

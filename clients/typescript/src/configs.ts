@@ -1,0 +1,170 @@
+/** Configs: versions of prompts, tools, agents and evaluators, and the labels that move. */
+
+import { pages, present } from "./answers.js";
+import { ConfigService } from "./gen/runstore/v1/config_service_pb.js";
+import { newId } from "./ids.js";
+import { int64, optionalInt64, type Int64 } from "./numbers.js";
+import { payloadMessage, type Value } from "./payloads.js";
+import type { CallOptions, Connection } from "./transport.js";
+import {
+  configValue,
+  moveValue,
+  registeredValue,
+  selectorOf,
+  versionValue,
+  type Config,
+  type ConfigVersion,
+  type LabelMove,
+  type RegisteredVersion,
+  type VersionChoice,
+} from "./versions.js";
+
+const PAGE_SIZE = 100;
+
+/** What may stand beside a version's body. */
+export interface RegisterOptions extends CallOptions {
+  readonly description?: string;
+  /** A JSON object. */
+  readonly metadata?: Value;
+  /** Moved to the version in the same transaction. */
+  readonly labels?: readonly string[];
+  /** Who registers it and moves the labels. */
+  readonly actor?: string;
+  /** Repeats a call whose answer was lost; without one the client makes one. */
+  readonly requestId?: string;
+}
+
+export interface ListConfigsOptions extends CallOptions {
+  /** Only of this kind. */
+  readonly kind?: string;
+  /** Only names that begin so. */
+  readonly namePrefix?: string;
+}
+
+export interface MoveLabelOptions extends CallOptions {
+  /** Where the label must be now, else it rejects with `LabelConflict`; 0 is nowhere. */
+  readonly expectedVersion?: Int64;
+  /** Who moves it. */
+  readonly actor?: string;
+  /** Repeats a call whose answer was lost; without one the client makes one. */
+  readonly requestId?: string;
+}
+
+/** A project's configs. Made by `Client.configs`. */
+export class Configs {
+  readonly #connection: Connection;
+  readonly #project: string;
+
+  /** @internal */
+  constructor(connection: Connection, project: string) {
+    this.#connection = connection;
+    this.#project = project;
+  }
+
+  /** Store a body as the next version; one registered before is the version it was then. */
+  async register(
+    kind: string,
+    name: string,
+    body: Value,
+    options: RegisterOptions = {},
+  ): Promise<RegisteredVersion> {
+    const request = {
+      ...this.#named(kind, name),
+      body: payloadMessage(body),
+      description: options.description ?? "",
+      metadata: payloadMessage(options.metadata),
+      labels: [...(options.labels ?? [])],
+      actor: options.actor ?? "",
+      requestId: options.requestId || newId(),
+    };
+    const { registerVersion } = ConfigService.method;
+    return registeredValue(await this.#connection.send(registerVersion, request, options));
+  }
+
+  /** A version with its body: by number, digest or label, else the latest. */
+  async get(kind: string, name: string, choice: VersionChoice = {}): Promise<ConfigVersion> {
+    const request = { ...this.#named(kind, name), selector: selectorOf(choice) };
+    const answer = await this.#connection.send(ConfigService.method.getVersion, request, choice);
+    return versionValue(present(answer.version));
+  }
+
+  /** Yield the versions of a config without bodies, newest first. */
+  versions(
+    kind: string,
+    name: string,
+    options: CallOptions = {},
+  ): AsyncGenerator<ConfigVersion, void, undefined> {
+    const request = { ...this.#named(kind, name), pageSize: PAGE_SIZE };
+    const { listVersions } = ConfigService.method;
+    return pages(
+      (pageToken) => this.#connection.send(listVersions, { ...request, pageToken }, options),
+      (page) => page.versions.map(versionValue),
+    );
+  }
+
+  /** Yield the project's configs by kind and name. */
+  list(options: ListConfigsOptions = {}): AsyncGenerator<Config, void, undefined> {
+    const { kind = "", namePrefix = "" } = options;
+    const request = { project: this.#project, kind, namePrefix, pageSize: PAGE_SIZE };
+    const { listConfigs } = ConfigService.method;
+    return pages(
+      (pageToken) => this.#connection.send(listConfigs, { ...request, pageToken }, options),
+      (page) => page.configs.map(configValue),
+    );
+  }
+
+  /** Point a label to a version; no run that is saved changes by it. */
+  async setLabel(
+    kind: string,
+    name: string,
+    label: string,
+    version: Int64,
+    options: MoveLabelOptions = {},
+  ): Promise<LabelMove> {
+    const request = { ...this.#moved(kind, name, label, options), version: int64(version) };
+    const answer = await this.#connection.send(ConfigService.method.setLabel, request, options);
+    return moveValue(present(answer.move));
+  }
+
+  /** Remove a label; its history stays. */
+  async removeLabel(
+    kind: string,
+    name: string,
+    label: string,
+    options: MoveLabelOptions = {},
+  ): Promise<LabelMove> {
+    const request = this.#moved(kind, name, label, options);
+    const answer = await this.#connection.send(ConfigService.method.removeLabel, request, options);
+    return moveValue(present(answer.move));
+  }
+
+  /** Yield who moved a label (or any) when, from where to where, newest first. */
+  labelMoves(
+    kind: string,
+    name: string,
+    options: CallOptions & { readonly label?: string } = {},
+  ): AsyncGenerator<LabelMove, void, undefined> {
+    const { label = "" } = options;
+    const request = { ...this.#named(kind, name), label, pageSize: PAGE_SIZE };
+    const { listLabelMoves } = ConfigService.method;
+    return pages(
+      (pageToken) => this.#connection.send(listLabelMoves, { ...request, pageToken }, options),
+      (page) => page.moves.map(moveValue),
+    );
+  }
+
+  #named(kind: string, name: string) {
+    return { project: this.#project, kind, name };
+  }
+
+  #moved(kind: string, name: string, label: string, options: MoveLabelOptions) {
+    const expectedVersion = optionalInt64(options.expectedVersion);
+    return {
+      ...this.#named(kind, name),
+      label,
+      ...(expectedVersion === undefined ? {} : { expectedVersion }),
+      actor: options.actor ?? "",
+      requestId: options.requestId || newId(),
+    };
+  }
+}

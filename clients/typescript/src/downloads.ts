@@ -1,0 +1,141 @@
+/** A download as the client keeps it whole: what to ask for, what to make of the answers. */
+
+import { createHash, type Hash } from "node:crypto";
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { ProtocolError } from "./errors.js";
+import type {
+  DownloadArtifactRequestSchema,
+  DownloadArtifactResponse,
+} from "./gen/runstore/v1/artifact_service_pb.js";
+import type { Artifact as ArtifactMessage } from "./gen/runstore/v1/artifacts_pb.js";
+import { int64, type Int64 } from "./numbers.js";
+import { Patience, type Backoff } from "./retry.js";
+
+export const PATIENCE_MS = 60_000;
+const SILENCE_MS = 60_000;
+
+/** Which artifact: by its id, or by run, name and version (the newest without). */
+export interface ArtifactChoice {
+  readonly artifactId?: string;
+  readonly runId?: string;
+  readonly name?: string;
+  readonly version?: Int64;
+}
+
+/** Which bytes of it are wanted. */
+export interface DownloadOptions extends ArtifactChoice {
+  /** The first byte wanted; 0. */
+  readonly offset?: Int64;
+  /** How many bytes; 0 means up to the end. */
+  readonly length?: Int64;
+  /** How long to go on failing, from the first failure after a message, before one is raised. */
+  readonly patienceMs?: number;
+  /** Gives the download up; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The request's fields that name an artifact. */
+export function choiceFields(choice: ArtifactChoice) {
+  return {
+    artifactId: choice.artifactId ?? "",
+    runId: choice.runId ?? "",
+    name: choice.name ?? "",
+    version: int64(choice.version ?? 0),
+  };
+}
+
+/**
+ * Where a download stands; see `Follows`.
+ *
+ * It goes on behind the bytes received, and checks the SHA-256 of a whole artifact.
+ */
+export class ArtifactReading {
+  readonly silenceMs = SILENCE_MS;
+  readonly #project: string;
+  readonly #patience: Patience;
+  #which: ReturnType<typeof choiceFields>;
+  #offset: bigint;
+  #length: bigint;
+  #sha256: Uint8Array | undefined;
+  #hash: Hash | undefined;
+  #isOver = false;
+
+  constructor(project: string, options: DownloadOptions, backoff: Backoff) {
+    this.#project = project;
+    this.#which = choiceFields(options);
+    this.#offset = int64(options.offset ?? 0);
+    this.#length = int64(options.length ?? 0);
+    this.#hash = this.#offset || this.#length ? undefined : createHash("sha256");
+    this.#patience = new Patience(options.patienceMs ?? PATIENCE_MS, backoff);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** What to ask for now: all bytes not delivered yet. */
+  request(): MessageInitShape<typeof DownloadArtifactRequestSchema> {
+    return {
+      project: this.#project,
+      ...this.#which,
+      offset: this.#offset,
+      length: this.#length,
+    };
+  }
+
+  *take({ message }: DownloadArtifactResponse): Generator<Uint8Array> {
+    this.#patience.renew();
+    switch (message.case) {
+      case "artifact":
+        this.#begin(message.value);
+        break;
+      case "chunk":
+        yield this.#went(message.value);
+        break;
+      case undefined: // a kind of message that is newer than this client
+    }
+  }
+
+  /** How long to wait before the stream is opened again; undefined when it is given up. */
+  retryDelay(error: unknown): number | undefined {
+    return this.#patience.delay(error);
+  }
+
+  ended(): void {
+    if (!this.#isOver) {
+      throw new ProtocolError(`the server ended a download ${this.#length} bytes early`);
+    }
+  }
+
+  #begin(artifact: ArtifactMessage): void {
+    if (this.#sha256) {
+      return; // the stream was opened again
+    }
+    this.#sha256 = artifact.sha256;
+    this.#length ||= (artifact.size ?? 0n) - this.#offset;
+    // A newer version must not go on where this one broke off.
+    this.#which = choiceFields({ artifactId: artifact.artifactId });
+    this.#check();
+  }
+
+  #went(chunk: Uint8Array): Uint8Array {
+    const count = BigInt(chunk.length);
+    if (!this.#sha256 || count > this.#length) {
+      throw new ProtocolError("the server sent bytes that were not asked for");
+    }
+    this.#offset += count;
+    this.#length -= count;
+    this.#hash?.update(chunk);
+    this.#check();
+    return chunk;
+  }
+
+  #check(): void {
+    this.#isOver = this.#length === 0n;
+    if (this.#isOver && this.#hash && !this.#hash.digest().equals(this.#sha256 ?? Buffer.of())) {
+      throw new ProtocolError("the bytes received are not the artifact's");
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/** Listing: which runs, in which order. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { RunOrder, type ListRunsRequestSchema } from "./gen/runstore/v1/run_service_pb.js";
+import type { RunStatus } from "./gen/runstore/v1/runs_pb.js";
+import { int64, type Int64 } from "./numbers.js";
+import { timestamp, type Instant } from "./times.js";
+
+/** Which pins: of a config, where given of one version of it. */
+export interface ConfigFilter {
+  readonly kind: string;
+  readonly name: string;
+  readonly version?: Int64;
+  readonly digest?: string;
+}
+
+/** Runs that are this in another system; without an id, anything there. */
+export interface ExternalFilter {
+  readonly system: string;
+  readonly id?: string;
+}
+
+/** Which runs to list; conditions are joined by AND. */
+export interface RunQuery {
+  readonly statuses?: readonly RunStatus[];
+  /** All of them. */
+  readonly tags?: readonly string[];
+  /** At least one of them. */
+  readonly anyTags?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly createdFrom?: Date | Instant;
+  readonly createdBefore?: Date | Instant;
+  readonly updatedFrom?: Date | Instant;
+  readonly updatedBefore?: Date | Instant;
+  readonly completedFrom?: Date | Instant;
+  readonly completedBefore?: Date | Instant;
+  readonly planId?: string;
+  readonly model?: string;
+  readonly tool?: string;
+  readonly parentRunId?: string;
+  /** This run and all below it. */
+  readonly rootRunId?: string;
+  readonly external?: ExternalFilter;
+  /** Runs that are pinned to it. */
+  readonly config?: ConfigFilter;
+  /** Words of the objective, as in web search. */
+  readonly objective?: string;
+  /** CREATED_DESC, newest first, unless said otherwise. */
+  readonly order?: RunOrder;
+  /** The order CREATED_ASC; counts where no `order` is given. */
+  readonly oldestFirst?: boolean;
+  /** Runs asked for at once, 1 to 100. */
+  readonly pageSize?: number;
+}
+
+export function listRequest(
+  project: string,
+  query: RunQuery,
+  pageToken: string,
+): MessageInitShape<typeof ListRunsRequestSchema> {
+  return {
+    project,
+    filter: {
+      statuses: [...(query.statuses ?? [])],
+      tags: [...(query.tags ?? [])],
+      anyTags: [...(query.anyTags ?? [])],
+      labels: { ...query.labels },
+      createdFromTime: timestamp(query.createdFrom),
+      createdBeforeTime: timestamp(query.createdBefore),
+      updatedFromTime: timestamp(query.updatedFrom),
+      updatedBeforeTime: timestamp(query.updatedBefore),
+      completedFromTime: timestamp(query.completedFrom),
+      completedBeforeTime: timestamp(query.completedBefore),
+      planId: query.planId ?? "",
+      model: query.model ?? "",
+      tool: query.tool ?? "",
+      parentRunId: query.parentRunId ?? "",
+      rootRunId: query.rootRunId ?? "",
+      external: query.external && { ...query.external },
+      objective: query.objective ?? "",
+      config: query.config && { ...query.config, version: int64(query.config.version ?? 0) },
+    },
+    order: query.order ?? (query.oldestFirst ? RunOrder.CREATED_ASC : RunOrder.CREATED_DESC),
+    pageSize: query.pageSize ?? 100,
+    pageToken,
+  };
+}

@@ -1,0 +1,54 @@
+/** Plan nodes: what a snapshot keeps of each step of a plan. */
+
+import type { PlanNode as PlanNodeMessage } from "./gen/runstore/v1/snapshots_pb.js";
+import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
+
+/** A plan node to be put in a snapshot; its payloads may be any `Value` or a `Ref`. */
+export interface NewPlanNode {
+  readonly nodeId: string;
+  readonly kind?: string;
+  readonly facets?: readonly string[];
+  readonly status?: string;
+  readonly inputSchema?: Value;
+  readonly outputSchema?: Value;
+  readonly provenance?: Value;
+  readonly state?: Value;
+}
+
+/** A plan node as it was stored. */
+export interface PlanNode {
+  readonly nodeId: string;
+  readonly kind: string;
+  readonly facets: readonly string[];
+  readonly status: string;
+  readonly inputSchema: Payload | undefined;
+  readonly outputSchema: Payload | undefined;
+  readonly provenance: Payload | undefined;
+  readonly state: Payload | undefined;
+}
+
+export function nodeMessage(node: NewPlanNode) {
+  return {
+    nodeId: node.nodeId,
+    kind: node.kind ?? "",
+    facets: [...(node.facets ?? [])],
+    status: node.status ?? "",
+    inputSchema: payloadMessage(node.inputSchema),
+    outputSchema: payloadMessage(node.outputSchema),
+    provenance: payloadMessage(node.provenance),
+    state: payloadMessage(node.state),
+  };
+}
+
+export function nodeValue(message: PlanNodeMessage): PlanNode {
+  return {
+    nodeId: message.nodeId,
+    kind: message.kind,
+    facets: message.facets,
+    status: message.status,
+    inputSchema: optionalPayload(message.inputSchema),
+    outputSchema: optionalPayload(message.outputSchema),
+    provenance: optionalPayload(message.provenance),
+    state: optionalPayload(message.state),
+  };
+}

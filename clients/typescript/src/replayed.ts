@@ -1,0 +1,68 @@
+/** A run as it stood at a seq. */
+
+import { eventValue, type Event } from "./events.js";
+import type { ReplayRunResponse } from "./gen/runstore/v1/run_service_pb.js";
+import { safeNumber, type Int64 } from "./numbers.js";
+import { optionalPayload, type Payload } from "./payloads.js";
+import type { Run } from "./run.js";
+import { configRefValue, type ConfigRef, type RunInfo } from "./runs.js";
+import { snapshotValue, taskWriteValue, type Snapshot, type TaskWrite } from "./snapshots.js";
+import type { CallOptions } from "./transport.js";
+
+export interface ReplayOptions extends CallOptions {
+  /** The moment: right after this event, 0 is before the first; left out, after the last. */
+  readonly atSeq?: Int64;
+  /** The namespace whose snapshot is wanted. */
+  readonly namespace?: string;
+  /** Events that come with the answer, 1 to 1000; 1000. */
+  readonly pageSize?: number;
+}
+
+/** A version a run is pinned to; the body is undefined where it is kept elsewhere. */
+export interface PinnedConfig {
+  readonly ref: ConfigRef;
+  readonly body: Payload | undefined;
+}
+
+/** A run as it stood right after `atSeq`; `info` is the run as it is now. */
+export class Replayed {
+  readonly info: RunInfo;
+  readonly atSeq: number;
+  /** The latest at or before `atSeq`. */
+  readonly snapshot: Snapshot | undefined;
+  /** Results since the snapshot, made until `atSeq`. */
+  readonly taskWrites: readonly TaskWrite[];
+  /** The first events after the snapshot; `nextFromSeq` is where the rest begins, or 0. */
+  readonly firstEvents: readonly Event[];
+  readonly nextFromSeq: number;
+  /** In the order of the run's references. */
+  readonly configs: readonly PinnedConfig[];
+  readonly #run: Run;
+
+  /** @internal */
+  constructor(run: Run, info: RunInfo, message: ReplayRunResponse) {
+    this.#run = run;
+    this.info = info;
+    this.atSeq = safeNumber(message.atSeq);
+    this.snapshot = message.snapshot && snapshotValue(message.snapshot, message.taskWrites);
+    this.taskWrites = message.taskWrites.map(taskWriteValue);
+    this.firstEvents = message.events.map(eventValue);
+    this.nextFromSeq = safeNumber(message.nextFromSeq);
+    this.configs = message.configs.map(({ ref, body }) => ({
+      ref: configRefValue(ref),
+      body: optionalPayload(body),
+    }));
+  }
+
+  /** Yield all events after the snapshot, up to `atSeq`. */
+  async *events(): AsyncGenerator<Event, void, undefined> {
+    yield* this.firstEvents;
+    let fromSeq = this.nextFromSeq;
+    while (fromSeq && fromSeq <= this.atSeq) {
+      const pageSize = Math.min(1000, this.atSeq - fromSeq + 1);
+      const page = await this.#run.listEvents({ fromSeq, pageSize });
+      yield* page.events;
+      fromSeq = page.nextFromSeq;
+    }
+  }
+}

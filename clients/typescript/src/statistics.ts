@@ -1,0 +1,134 @@
+/** Statistics: what may be asked, and what was counted. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { usageValue, type Usage } from "./events.js";
+import {
+  StatisticsDimension,
+  type GetStatisticsRequestSchema,
+  type StatisticsRow as StatisticsRowMessage,
+} from "./gen/runstore/v1/statistics_pb.js";
+import { int64, safeNumber, type Int64 } from "./numbers.js";
+import { duration } from "./times.js";
+import type { CallOptions } from "./transport.js";
+
+/** What counts are told apart by. */
+export type Dimension = "run" | "node" | "model" | "tool" | "type" | "day";
+
+/** What statistics may be asked for beside what tells them apart; conditions are joined by AND. */
+export interface StatisticsQuery extends CallOptions {
+  /** Any of these runs. */
+  readonly runIds?: readonly string[];
+  /** Whether to count all runs below those of `runIds` too. */
+  readonly includeDescendants?: boolean;
+  readonly planId?: string;
+  /** Runs with all of the labels and tags. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly tags?: readonly string[];
+  /** Events of any of the types, models, tools and nodes. */
+  readonly types?: readonly string[];
+  readonly models?: readonly string[];
+  readonly tools?: readonly string[];
+  readonly nodeIds?: readonly string[];
+  /** Recorded on this day or later, "YYYY-MM-DD" in UTC. */
+  readonly fromDay?: string;
+  /** Recorded on this day or earlier. */
+  readonly toDay?: string;
+  /** Tells apart by the value of this label of the run too. */
+  readonly labelKey?: string;
+  /** Whether each run counts as its topmost ancestor; needs "run". */
+  readonly rollUpToRoot?: boolean;
+  /** An event that has to be counted before the answer. */
+  readonly after?: { readonly runId: string; readonly seq: Int64 };
+  /** A position of the feed that has to be counted. */
+  readonly minPosition?: Int64;
+  /** How long to wait for them, at most 30 seconds; then it rejects with `StatisticsBehind`. */
+  readonly waitMs?: number;
+  /** Rows asked for at once, 1 to 1000; 100. */
+  readonly pageSize?: number;
+}
+
+/** What was counted of one group. What it is not grouped by is empty. */
+export interface StatisticsRow {
+  readonly runId: string;
+  readonly nodeId: string;
+  readonly model: string;
+  readonly tool: string;
+  readonly type: string;
+  /** "YYYY-MM-DD", in UTC. */
+  readonly day: string;
+  readonly labelValue: string;
+  readonly events: number;
+  /** Events of a type whose last word is error or failed. */
+  readonly errors: number;
+  /** Events that name a tool and do not tell how a call ended. */
+  readonly toolCalls: number;
+  /** Runs that have any of the events. */
+  readonly runs: number;
+  readonly usage: Usage;
+}
+
+const DIMENSIONS: Readonly<Record<Dimension, StatisticsDimension>> = {
+  run: StatisticsDimension.RUN,
+  node: StatisticsDimension.NODE,
+  model: StatisticsDimension.MODEL,
+  tool: StatisticsDimension.TOOL,
+  type: StatisticsDimension.TYPE,
+  day: StatisticsDimension.DAY,
+};
+
+export function statisticsRequest(
+  project: string,
+  by: readonly Dimension[],
+  query: StatisticsQuery,
+  pageToken: string,
+): MessageInitShape<typeof GetStatisticsRequestSchema> {
+  return {
+    project,
+    filter: {
+      runIds: [...(query.runIds ?? [])],
+      planId: query.planId ?? "",
+      labels: { ...query.labels },
+      tags: [...(query.tags ?? [])],
+      types: [...(query.types ?? [])],
+      models: [...(query.models ?? [])],
+      tools: [...(query.tools ?? [])],
+      nodeIds: [...(query.nodeIds ?? [])],
+      fromDay: query.fromDay ?? "",
+      toDay: query.toDay ?? "",
+    },
+    groupBy: by.map(dimension),
+    labelKey: query.labelKey ?? "",
+    includeDescendants: query.includeDescendants ?? false,
+    rollUpToRoot: query.rollUpToRoot ?? false,
+    pageSize: query.pageSize ?? 100,
+    pageToken,
+    minPosition: int64(query.minPosition ?? 0),
+    after: query.after && { runId: query.after.runId, seq: int64(query.after.seq) },
+    wait: query.waitMs === undefined ? undefined : duration(Math.round(query.waitMs * 1000)),
+  };
+}
+
+export function rowValue(message: StatisticsRowMessage): StatisticsRow {
+  return {
+    runId: message.runId,
+    nodeId: message.nodeId,
+    model: message.model,
+    tool: message.tool,
+    type: message.type,
+    day: message.day,
+    labelValue: message.labelValue,
+    events: safeNumber(message.events),
+    errors: safeNumber(message.errors),
+    toolCalls: safeNumber(message.toolCalls),
+    runs: safeNumber(message.runs),
+    usage: usageValue(message.usage),
+  };
+}
+
+function dimension(name: Dimension): StatisticsDimension {
+  if (!Object.hasOwn(DIMENSIONS, name)) {
+    throw new TypeError(`statistics are not told apart by ${name}`);
+  }
+  return DIMENSIONS[name];
+}

@@ -1,0 +1,153 @@
+/** Versions of configs, and the labels that point to them. */
+
+import { createHash } from "node:crypto";
+
+import { present } from "./answers.js";
+import type { RegisterVersionResponse } from "./gen/runstore/v1/config_service_pb.js";
+import type {
+  Config as ConfigMessage,
+  ConfigVersion as ConfigVersionMessage,
+  LabelMove as LabelMoveMessage,
+} from "./gen/runstore/v1/configs_pb.js";
+import { int64, safeNumber, type Int64 } from "./numbers.js";
+import { optionalPayload, payloadOf, type Payload, type Value } from "./payloads.js";
+import { instantOf, optionalInstant, type Instant } from "./times.js";
+import type { CallOptions } from "./transport.js";
+
+/** Which version: by at most one of number, digest and label; else the latest. */
+export interface VersionChoice extends CallOptions {
+  readonly version?: Int64;
+  readonly digest?: string;
+  readonly label?: string;
+}
+
+/** Which version a body is; `deduplicated` when it was one before. */
+export interface RegisteredVersion {
+  readonly version: bigint;
+  readonly digest: string;
+  readonly createdAt: Instant;
+  readonly deduplicated: boolean;
+}
+
+/** An immutable version, and the labels that point to it now; lists leave `body` out. */
+export interface ConfigVersion {
+  readonly kind: string;
+  readonly name: string;
+  readonly version: bigint;
+  readonly digest: string;
+  readonly body: Payload | undefined;
+  readonly bodyBytes: number;
+  readonly description: string;
+  readonly metadata: Payload | undefined;
+  readonly labels: readonly string[];
+  readonly actor: string;
+  readonly createdAt: Instant;
+}
+
+/** A name for a version that can be moved to another. */
+export interface ConfigLabel {
+  readonly label: string;
+  readonly version: bigint;
+  readonly actor: string;
+  readonly movedAt: Instant;
+}
+
+/** All versions of one name: the latest without its body, and every label. */
+export interface Config {
+  readonly kind: string;
+  readonly name: string;
+  readonly latest: ConfigVersion;
+  readonly labels: readonly ConfigLabel[];
+  readonly createdAt: Instant;
+}
+
+/**
+ * A label went from one version to another; 0 stands for no label.
+ *
+ * The two are equal where nothing had to be moved; `movedAt` is undefined where there was no label
+ * to remove.
+ */
+export interface LabelMove {
+  readonly label: string;
+  readonly fromVersion: bigint;
+  readonly toVersion: bigint;
+  readonly actor: string;
+  readonly movedAt: Instant | undefined;
+}
+
+/** The digest a version of this body has, for whoever checks a pin without the server. */
+export function configDigest(body: Value): string {
+  const payload = payloadOf(body);
+  const hash = createHash("sha256");
+  const kind = payload.isJson ? "json" : "binary";
+  for (const field of ["config", kind, payload.contentType, payload.bytes]) {
+    const bytes = Buffer.from(field);
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64BE(BigInt(bytes.length));
+    hash.update(length).update(bytes);
+  }
+  return `sha256:${hash.digest("hex")}`;
+}
+
+export function selectorOf({ version, digest, label }: VersionChoice) {
+  const selectors = [
+    version !== undefined && ({ case: "version", value: int64(version) } as const),
+    digest !== undefined && ({ case: "digest", value: digest } as const),
+    label !== undefined && ({ case: "label", value: label } as const),
+  ].filter((each) => each !== false);
+  if (selectors.length > 1) {
+    throw new TypeError("choose a version by one of version, digest and label");
+  }
+  const [selector = { case: undefined }] = selectors;
+  return selector;
+}
+
+export function registeredValue(message: RegisterVersionResponse): RegisteredVersion {
+  return {
+    version: message.version,
+    digest: message.digest,
+    createdAt: instantOf(message.createdAt),
+    deduplicated: message.deduplicated,
+  };
+}
+
+export function versionValue(message: ConfigVersionMessage): ConfigVersion {
+  return {
+    kind: message.kind,
+    name: message.name,
+    version: message.version,
+    digest: message.digest,
+    body: optionalPayload(message.body),
+    bodyBytes: safeNumber(message.bodyBytes),
+    description: message.description,
+    metadata: optionalPayload(message.metadata),
+    labels: message.labels,
+    actor: message.actor,
+    createdAt: instantOf(message.createdAt),
+  };
+}
+
+export function configValue(message: ConfigMessage): Config {
+  return {
+    kind: message.kind,
+    name: message.name,
+    latest: versionValue(present(message.latest)),
+    labels: message.labels.map(({ label, version, actor, movedAt }) => ({
+      label,
+      version,
+      actor,
+      movedAt: instantOf(movedAt),
+    })),
+    createdAt: instantOf(message.createdAt),
+  };
+}
+
+export function moveValue(message: LabelMoveMessage): LabelMove {
+  return {
+    label: message.label,
+    fromVersion: message.fromVersion,
+    toVersion: message.toVersion,
+    actor: message.actor,
+    movedAt: optionalInstant(message.movedAt),
+  };
+}
