@@ -27,7 +27,7 @@ from runstore_storage.embedded import EmbeddedPostgres
 
 from bench import machine, table
 from bench.figure import say
-from bench.figures import FIGURES, MEASURES
+from bench.figures import MEASURES, figure_of
 from bench.load import generators
 from bench.setting import Options, Setting
 
@@ -60,7 +60,7 @@ async def run(
                 failures[name] = f"{type(error).__name__}: {error}"
                 say(f"FAILED {failures[name]}")
                 continue
-            records += [each.record(FIGURES[each.key]) for each in taken]
+            records += [each.record(figure_of(each.key, options)) for each in taken]
             say(f"took {time.monotonic() - began:.0f} s")
     return {
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
-from bench import appends, streams
+from bench import appends, costs, memory, resumes, searches, snapshots, statements, streams
 from bench.figure import Figure, Taken, at_least, at_most
-from bench.setting import Setting
+from bench.peers import etcd
+from bench.setting import Options, Setting
 
 FIGURES = {
     "append": Figure("AppendEvent, 32 in flight", "/s", "bare echo", at_least(0.5)),
@@ -25,8 +27,47 @@ FIGURES = {
         "append to delivery, p50", "ms", "AppendEvent, one in flight, p50", at_most(2)
     ),
     "delivery-crowd": Figure("the same, p99, 1,000 streams open", "ms", target=at_most(25)),
+    "snapshot-time": Figure(
+        "PutSnapshot, unchanged parts by hash", "ms", "LangGraph, a channel a part", at_most(0.2)
+    ),
+    "snapshot-bytes": Figure(
+        "the same, stored a step", "bytes", "LangGraph, a channel a part", at_most(0.1)
+    ),
+    "snapshot-whole-time": Figure(
+        "PutSnapshot, whole state", "ms", "LangGraph, state in one channel", at_most(0.2)
+    ),
+    "snapshot-whole-bytes": Figure(
+        "the same, stored a step", "bytes", "LangGraph, state in one channel", at_most(0.1)
+    ),
+    "resume": Figure("ResumeRun, 100,000 events", "ms", "asyncpg, one indexed row", at_most(3)),
+    "resume-rpc": Figure("the same", "ms", "GetRun", at_most(3)),
+    "replay-rpc": Figure("ReplayRun of it, which writes nothing", "ms", "GetRun"),
+    "search": Figure("search, p95 of the slowest query", "ms", target=at_most(50)),
+    "memory": Figure("server's growth by 1,000 streams, 100 never read", "MB", target=at_most(100)),
     "workers": Figure("AppendEvent, --workers 2", "/s", "--workers 1"),
+    "etcd": Figure("AppendEvent, 32 in flight", "/s", "etcd, Put of the same size", at_least(1)),
+    "cost-server": Figure("server's CPU, an append", "ms", "bare echo's"),
+    "cost-postgres": Figure("Postgres's CPU, an append", "ms"),
+    "cost-generator": Figure("load generator's CPU, an append", "ms"),
+    "cost-wal": Figure("WAL, an append", "bytes"),
+    "disk-append": Figure("disk, an event that came alone", "bytes"),
+    "disk-append-search": Figure("its search index", "bytes"),
+    "disk-batch": Figure("disk, an event of a hundred at once", "bytes"),
+    "disk-batch-search": Figure("its search index", "bytes"),
+    "statements": Figure("statements an append, 32 in flight", ""),
+    "statements-alone": Figure("statements an append, one in flight", ""),
 }
+_READS = Figure("p95 of the slowest read at {size:,} events", "ms", "", at_most(1.5))
+
+
+def figure_of(key: str, options: Options) -> Figure:
+    """The line of a figure; those of sizes are made for the sizes that were asked for."""
+    name, _, size = key.rpartition("-")
+    if name != "reads":
+        return FIGURES[key]
+    title = _READS.title.format(size=int(size))
+    return replace(_READS, title=title, baseline=f"the same at {min(options.sizes):,}")
+
 
 MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "append": appends.unary,
@@ -37,5 +78,15 @@ MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "backfill": streams.backfill,
     "delivery": streams.delivery,
     "delivery-crowd": streams.crowd,
+    "snapshot": snapshots.by_reference,
+    "snapshot-whole": snapshots.whole,
+    "resume": resumes.resume,
+    "reads": resumes.growth,
+    "search": searches.slowest,
+    "memory": memory.streams,
+    "etcd": etcd.puts,
+    "cost": costs.unary,
+    "disk": costs.disk,
+    "statements": statements.counted,
     "workers": appends.workers,
 }
