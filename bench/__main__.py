@@ -1,4 +1,4 @@
-"""Measure, print one table, write bench/results/latest.json.
+"""Measure, print one table, write it to bench/results/.
 
     python -m bench [--only NAME] [--rounds N] [--seconds S] [--events N] [--sizes N,N] ...
 
@@ -71,13 +71,14 @@ async def run(
     }
 
 
-def write(results: dict[str, Any]) -> Path:
-    """Keep the results beside earlier ones, and as the latest."""
+def write(results: dict[str, Any], *, is_whole: bool) -> Path:
+    """Keep the results beside earlier ones; those of every figure are also the latest."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(results, indent=1) + "\n"
     path = RESULTS / f"{results['taken_at'].replace(':', '').removesuffix('+0000')}.json"
     path.write_text(text)
-    (RESULTS / "latest.json").write_text(text)
+    if is_whole:
+        (RESULTS / "latest.json").write_text(text)
     return path
 
 
@@ -119,7 +120,7 @@ def main() -> None:
         postgres = stack.enter_context(EmbeddedPostgres(Path(folder) / "postgres"))
         results = uvloop.run(run(wanted, options, postgres, Path(folder)))
     Console(width=max(Console().width, table.WIDTH)).print(table.of(results["figures"]))
-    print(f"written to {write(results)}")
+    print(f"written to {write(results, is_whole=not given.only)}")
     if results["failures"]:
         sys.exit("not measured: " + ", ".join(results["failures"]))
 

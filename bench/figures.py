@@ -13,7 +13,7 @@ from bench.setting import Options, Setting
 FIGURES = {
     "append": Figure("AppendEvent, 32 in flight", "/s", "bare echo", at_least(0.5)),
     "append-relay": Figure(
-        "the same without relay, which runs beside", "/s", "bare echo", at_least(0.5)
+        "the same, relay in a process of its own", "/s", "bare echo", at_least(0.5)
     ),
     "append-stream": Figure("AppendEventStream, 8 streams", "/s", "bare echo", at_least(0.6)),
     "append-batch": Figure(
@@ -26,22 +26,22 @@ FIGURES = {
     "delivery": Figure(
         "append to delivery, p50", "ms", "AppendEvent, one in flight, p50", at_most(2)
     ),
-    "delivery-crowd": Figure("the same, p99, 1,000 streams open", "ms", target=at_most(25)),
+    "delivery-crowd": Figure("append to delivery, p99, 1,000 streams", "ms", target=at_most(25)),
     "snapshot-time": Figure(
         "PutSnapshot, unchanged parts by hash", "ms", "LangGraph, a channel a part", at_most(0.2)
     ),
     "snapshot-bytes": Figure(
-        "the same, stored a step", "bytes", "LangGraph, a channel a part", at_most(0.1)
+        "the same step, on disk", "bytes", "LangGraph, a channel a part", at_most(0.1)
     ),
     "snapshot-whole-time": Figure(
         "PutSnapshot, whole state", "ms", "LangGraph, state in one channel", at_most(0.2)
     ),
     "snapshot-whole-bytes": Figure(
-        "the same, stored a step", "bytes", "LangGraph, state in one channel", at_most(0.1)
+        "the same step, on disk", "bytes", "LangGraph, state in one channel", at_most(0.1)
     ),
     "resume": Figure("ResumeRun, 100,000 events", "ms", "asyncpg, one indexed row", at_most(3)),
-    "resume-rpc": Figure("the same", "ms", "GetRun", at_most(3)),
-    "replay-rpc": Figure("ReplayRun of it, which writes nothing", "ms", "GetRun"),
+    "resume-rpc": Figure("ResumeRun, 100,000 events", "ms", "GetRun", at_most(3)),
+    "replay-rpc": Figure("ReplayRun, 100,000 events", "ms", "GetRun"),
     "search": Figure("search, p95 of the slowest query", "ms", target=at_most(50)),
     "memory": Figure("server's growth by 1,000 streams, 100 never read", "MB", target=at_most(100)),
     "workers": Figure("AppendEvent, --workers 2", "/s", "--workers 1"),
@@ -51,9 +51,9 @@ FIGURES = {
     "cost-generator": Figure("load generator's CPU, an append", "ms"),
     "cost-wal": Figure("WAL, an append", "bytes"),
     "disk-append": Figure("disk, an event that came alone", "bytes"),
-    "disk-append-search": Figure("its search index", "bytes"),
+    "disk-append-search": Figure("its search index, alone", "bytes"),
     "disk-batch": Figure("disk, an event of a hundred at once", "bytes"),
-    "disk-batch-search": Figure("its search index", "bytes"),
+    "disk-batch-search": Figure("its search index, a hundred", "bytes"),
     "statements": Figure("statements an append, 32 in flight", ""),
     "statements-alone": Figure("statements an append, one in flight", ""),
 }
