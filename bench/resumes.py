@@ -12,12 +12,18 @@ from bench.setting import Setting
 EVENTS = 100_000
 # Between the snapshot and the end.
 AFTER_SNAPSHOT = 20
+
 READS = ("resume", "replay", "snapshot", "events_from_middle", "events_at_end", "run")
+
+
+def schema_of(events: int) -> str:
+    """Where the run of so many events is, alone."""
+    return f"events_{events}"
 
 
 async def resume(setting: Setting) -> list[Taken]:
     """Beside one row read by the same call path, and beside one read from Postgres directly."""
-    schema = f"events_{EVENTS}"
+    schema = schema_of(EVENTS)
 
     async def timed(read: str) -> float:
         return median(await times(setting, server, run_id, EVENTS, read))
@@ -48,8 +54,8 @@ async def growth(setting: Setting) -> list[Taken]:
     taken = []
     for size in larger:
         async with (
-            setting.server(f"events_{small}") as first,
-            setting.server(f"events_{size}") as second,
+            setting.server(schema_of(small)) as first,
+            setting.server(schema_of(size)) as second,
         ):
             found = await _compared(setting, (first, small), (second, size))
         # The slowest against its small self stands for all; the others are in the notes.
@@ -67,7 +73,7 @@ async def _compared(
 ) -> dict[str, tuple[list[float], list[float]]]:
     """p95 of each read at the large size and at the small."""
     runs = {
-        size: await resumable(setting, server, f"events_{size}", size)
+        size: await resumable(setting, server, schema_of(size), size)
         for server, size in (small, large)
     }
 
@@ -95,6 +101,7 @@ async def times(
         answer = await setting.generators.one(
             "reads:resumes", **asked, after_snapshot=AFTER_SNAPSHOT
         )
+        await setting.settled(schema_of(events))
     else:
         answer = await setting.generators.one("reads:read", **asked, last_seq=events, read=read)
     found: list[float] = answer["times"]

@@ -38,10 +38,12 @@ async def delivery(setting: Setting) -> list[Taken]:
 
     async def delivered() -> float:
         answer = await one("streams:delivery", address=ours.address, run_id=runs[0], calls=calls)
+        await setting.settled()
         return median(answer["times"])
 
     async def appended() -> float:
         answer = await one("appends:latency", address=ours.address, runs=runs[1:], calls=calls)
+        await setting.settled()
         return median(answer["times"])
 
     async with setting.server() as ours:
