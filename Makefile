@@ -11,11 +11,14 @@ STUBS_VENV := .venv-stubs
 STUBS_READY := $(STUBS_VENV)/.ready
 CHART_VENV := .venv-chart
 CHART_READY := $(CHART_VENV)/.ready
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+BENCH ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check format lint types imports protos stubs schema lock bench
+.PHONY: help setup demo test check format lint types imports protos stubs schema lock bench soak
 .PHONY: nats stubs-go go typescript
 
 help: ## list the targets
@@ -37,6 +40,12 @@ $(STUBS_READY): protos/requirements-stubs.lock
 $(CHART_READY): deploy/helm/requirements-chart.lock
 	$(PYTHON) -m venv $(CHART_VENV)
 	$(CHART_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(BENCH_READY): requirements-bench.lock pyproject.toml
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY) ## watch an orchestrator crash, resume and finish
@@ -127,11 +136,17 @@ lock: $(READY) ## lock the newest versions of all dependencies
 		--python-version 3.11 --output-file protos/requirements-stubs.lock protos/requirements-stubs.in
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 --output-file deploy/helm/requirements-chart.lock deploy/helm/requirements-chart.in
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--extra embedded --group bench \
+		--output-file requirements-bench.lock pyproject.toml
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--constraint requirements-dev.lock --output-file requirements-build.lock -
 
-bench: $(READY) ## measure beside baselines
-	@$(BIN)/python -m bench
+bench: $(BENCH_READY) ## measure beside baselines and peers: make bench BENCH="--only append"
+	@$(BENCH_VENV)/bin/python -m bench $(BENCH)
+
+soak: $(BENCH_READY) ## half an hour of mixed work at half load: make soak BENCH="--minutes 5"
+	@$(BENCH_VENV)/bin/python -m bench.soak $(BENCH)
 
 .PHONY: bench-queries
 bench-queries: $(READY) ## explain every documented query among a hundred thousand and a million events

@@ -1,177 +1,129 @@
-"""Run all figures, print one table, write bench/results/latest.json."""
+"""Measure, print one table, write it to bench/results/.
+
+    python -m bench [--only NAME] [--rounds N] [--seconds S] [--events N] [--sizes N,N] ...
+
+Every figure is measured in turns with its baseline, after a warm-up. `--list` names the figures.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import asyncpg
-import grpc
+import psutil
 import uvloop
 from rich.console import Console
-from rich.table import Table
-from runstore.v1 import run_service_pb2 as rpc
-from runstore.v1.run_service_pb2_grpc import RunServiceStub
-from runstore_migrations import schema
 from runstore_storage.embedded import EmbeddedPostgres
-from runstore_storage.engine import connect
 
-from bench import figures
+from bench import machine, table
+from bench.figure import say
+from bench.figures import MEASURES, figure_of
+from bench.load import generators
+from bench.setting import Options, Setting
 
-ROUNDS = 5
-TABLE_WIDTH = 140
-RESULTS = Path(__file__).parent / "results" / "latest.json"
-
-Round = Callable[[], Awaitable[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the table: medians over the rounds, and their spread in per cent."""
-
-    name: str
-    unit: str
-    value: float
-    spread: float
-    baseline_name: str
-    baseline: float
-    baseline_spread: float
-
-    @property
-    def ratio(self) -> float:
-        return self.value / self.baseline
+RESULTS = Path(__file__).parent / "results"
 
 
 @asynccontextmanager
-async def server(*arguments: str) -> AsyncIterator[RunServiceStub]:
-    """A stub of a server in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.serve", *arguments), stdout=subprocess.PIPE
-    )
-    assert process.stdout
-    address = (await process.stdout.readline()).decode().strip()
-    options = [("grpc.max_receive_message_length", -1)]
-    async with grpc.aio.insecure_channel(address, options=options) as channel:
-        yield RunServiceStub(channel)
-    process.terminate()
-    await process.wait()
-
-
-async def measure(name: str, unit: str, ours: Round, baseline_name: str, theirs: Round) -> Figure:
-    """Alternate ours and the baseline, after one round of each to warm up."""
-    values: list[float] = []
-    others: list[float] = []
-    for number in range(ROUNDS + 1):
-        value, other = await ours(), await theirs()
-        if number:
-            values.append(value)
-            others.append(other)
-    print(f"  {name}: {median(values):.1f} {unit}", file=sys.stderr)
-    return Figure(
-        *(name, unit, median(values), _spread(values)),
-        *(baseline_name, median(others), _spread(others)),
-    )
-
-
-def _spread(values: list[float]) -> float:
-    return 100 * (max(values) - min(values)) / median(values)
-
-
-async def run(url: str) -> list[Figure]:
-    async with AsyncExitStack() as stack:
-        ours = await stack.enter_async_context(server("runstore", url))
-        echo = await stack.enter_async_context(server("echo"))
-        pool = await stack.enter_async_context(
-            asyncpg.create_pool(
-                connect=lambda *_, **__: connect(url, schema="runstore", name="bench"),
-                min_size=4,
-                max_size=4,
-            )
-        )
-        names = [await figures.new_run(ours) for _ in range(figures.IN_FLIGHT)]
-        bare = [await figures.new_run(ours) for _ in range(4)]
-        long = await figures.new_run(ours)
-        for _ in range(figures.BACKFILL_EVENTS // 1000):
-            events = [figures.event() for _ in range(1000)]
-            await ours.AppendEvents(rpc.AppendEventsRequest(**long, events=events))
-        numbers = {
-            row["run_id"]: row["run"] for row in await pool.fetch("SELECT run, run_id FROM runs")
-        }
-        bare_numbers = [numbers[each["run_id"]] for each in bare]
-        return [
-            await measure(
-                *("AppendEvent, 32 in flight", "/s"),
-                lambda: figures.appends_per_second(ours, names),
-                "bare echo",
-                lambda: figures.appends_per_second(echo, names),
-            ),
-            await measure(
-                *("AppendEventStream, 8 streams", "/s"),
-                lambda: figures.streamed_appends_per_second(ours, names),
-                "bare echo",
-                lambda: figures.streamed_appends_per_second(echo, names),
-            ),
-            await measure(
-                *("AppendEvents of 100", "events/s"),
-                lambda: figures.batched_events_per_second(ours, names),
-                "asyncpg multi-row insert",
-                lambda: figures.inserted_events_per_second(pool, bare_numbers),
-            ),
-            await measure(
-                *("AppendEvent, one in flight", "ms"),
-                lambda: figures.append_milliseconds(ours, names),
-                "bare echo",
-                lambda: figures.append_milliseconds(echo, names),
-            ),
-            await measure(
-                *("StreamEvents backfill", "events/s"),
-                lambda: figures.backfill_per_second(ours, long),
-                "asyncpg pages",
-                lambda: figures.raw_pages_per_second(pool, numbers[long["run_id"]]),
-            ),
-            await measure(
-                *("append to delivery", "ms"),
-                lambda: figures.delivery_milliseconds(ours, names),
-                "AppendEvent, one in flight",
-                lambda: figures.append_milliseconds(ours, names),
-            ),
-        ]
-
-
-def show(found: list[Figure]) -> None:
-    table = Table("figure", "median", "spread", "baseline", "median", "spread", "ratio", box=None)
-    for each in found:
-        table.add_row(
-            each.name,
-            f"{each.value:,.1f} {each.unit}",
-            f"{each.spread:.0f} %",
-            each.baseline_name,
-            f"{each.baseline:,.1f} {each.unit}",
-            f"{each.baseline_spread:.0f} %",
-            f"{each.ratio:.2f}",
-        )
-    Console(width=max(Console().width, TABLE_WIDTH)).print(table)
-
-
-async def main() -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix="runstore-bench-") as folder,
-        EmbeddedPostgres(Path(folder)) as postgres,
+async def set_up(options: Options, postgres: EmbeddedPostgres, folder: Path) -> AsyncIterator[Any]:
+    async with (
+        generators() as load,
+        asyncpg.create_pool(postgres.url, min_size=1, max_size=2) as database,
     ):
-        await schema.upgrade(postgres.url, "runstore")
-        found = await run(postgres.url)
-    show(found)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(each) | {"ratio": each.ratio} for each in found]))
+        process = psutil.Process(postgres.pid)
+        yield Setting(options, postgres.url, process, folder, load, database)
+
+
+async def run(
+    wanted: list[str], options: Options, postgres: EmbeddedPostgres, folder: Path
+) -> dict[str, Any]:
+    """Measure; the results as they are written down."""
+    records, failures = [], {}
+    async with set_up(options, postgres, folder) as setting:
+        described = await machine.description(setting.database, folder)
+        for number, name in enumerate(wanted, 1):
+            began = time.monotonic()
+            say(f"{number}/{len(wanted)} {name}")
+            try:
+                taken = await MEASURES[name](setting)
+            except Exception as error:
+                failures[name] = f"{type(error).__name__}: {error}"
+                say(f"FAILED {failures[name]}")
+                continue
+            records += [each.record(figure_of(each.key, options)) for each in taken]
+            say(f"took {time.monotonic() - began:.0f} s")
+    return {
+        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": described,
+        "options": asdict(options),
+        "figures": records,
+        "failures": failures,
+    }
+
+
+def write(results: dict[str, Any], *, is_whole: bool) -> Path:
+    """Keep the results beside earlier ones; those of every figure are also the latest."""
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(results, indent=1) + "\n"
+    path = RESULTS / f"{results['taken_at'].replace(':', '').removesuffix('+0000')}.json"
+    path.write_text(text)
+    if is_whole:
+        (RESULTS / "latest.json").write_text(text)
+    return path
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
+
+
+def arguments() -> argparse.Namespace:
+    default = Options()
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", action="append", metavar="NAME", help="repeatable")
+    parser.add_argument("--list", action="store_true", help="name the figures")
+    parser.add_argument("--rounds", type=int, default=default.rounds)
+    parser.add_argument("--seconds", type=float, default=default.seconds, help="of a round")
+    parser.add_argument("--calls", type=int, default=default.calls, help="of a round of latencies")
+    parser.add_argument("--events", type=int, default=default.events, help="of long runs")
+    parser.add_argument("--sizes", type=_sizes, default=default.sizes, help="of growing runs")
+    parser.add_argument("--data-dir", type=Path, help="where the Postgres is made; else in TMPDIR")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    if given.list:
+        print("\n".join(MEASURES))
+        return
+    wanted = given.only or list(MEASURES)
+    if unknown := set(wanted) - set(MEASURES):
+        raise SystemExit(f"no such figure: {', '.join(sorted(unknown))}; see --list")
+    options = Options(given.rounds, given.seconds, given.events, given.sizes, given.calls)
+    with ExitStack() as stack:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="runstore-bench-", dir=given.data_dir)
+        )
+        postgres = stack.enter_context(EmbeddedPostgres(Path(folder) / "postgres"))
+        results = uvloop.run(run(wanted, options, postgres, Path(folder)))
+    Console(width=max(Console().width, table.WIDTH)).print(table.of(results["figures"]))
+    print(f"written to {write(results, is_whole=not given.only)}")
+    if results["failures"]:
+        sys.exit("not measured: " + ", ".join(results["failures"]))
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    main()

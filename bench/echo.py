@@ -1,4 +1,7 @@
-"""The bare baseline: the same messages over gRPC, and nothing behind them."""
+"""The bare baseline: the same messages over gRPC, and nothing behind them.
+
+python -m bench.echo
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import uvloop
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.run_service_pb2_grpc import RunServiceServicer, add_RunServiceServicer_to_server
 
@@ -14,21 +18,31 @@ class Echo(RunServiceServicer):
     async def AppendEvent(  # noqa: N802 - the RPC's name
         self, request: rpc.AppendEventRequest, _context: Any
     ) -> rpc.AppendEventResponse:
-        return rpc.AppendEventResponse(seq=1, hash=b"x" * 32, event_id=request.event.event_id)
+        return _answer(request)
 
     async def AppendEventStream(  # noqa: N802 - the RPC's name
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest], _context: Any
     ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
         async for request in requests:
             yield rpc.AppendEventStreamResponse(
-                correlation_id=request.correlation_id,
-                appended=rpc.AppendEventResponse(seq=1, hash=b"x" * 32),
+                correlation_id=request.correlation_id, appended=_answer(request.append)
             )
 
 
-async def serve() -> tuple[grpc.aio.Server, str]:
+def _answer(request: rpc.AppendEventRequest) -> rpc.AppendEventResponse:
+    answer = rpc.AppendEventResponse(seq=1, hash=b"x" * 32, event_id=request.event.event_id)
+    answer.recorded_at.GetCurrentTime()
+    return answer
+
+
+async def main() -> None:
     server = grpc.aio.server()
     add_RunServiceServicer_to_server(Echo(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    return server, f"127.0.0.1:{port}"
+    print(f"runstore echo serves 127.0.0.1:{port}", flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -14,21 +14,22 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from statistics import median
 
-import grpc
 import httpx
 import uvloop
-from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_migrations import schema
 from runstore_storage.embedded import EmbeddedPostgres
 
-from bench import figures
+from bench.jobs import appends
 
 ROUNDS = 5
+SECONDS = 2.0
+IN_FLIGHT = 32
 
 
 @asynccontextmanager
@@ -48,8 +49,8 @@ async def webhook() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **environment: str) -> AsyncIterator[tuple[RunServiceStub, str]]:
-    """A server over a database of its own; its stub and its HTTP address."""
+async def serving(folder: Path, **environment: str) -> AsyncIterator[tuple[str, str]]:
+    """A server over a database of its own: its addresses."""
     with EmbeddedPostgres(folder) as postgres:
         await schema.upgrade(postgres.url, "runstore")
         process = await asyncio.create_subprocess_exec(
@@ -60,8 +61,7 @@ async def serving(folder: Path, **environment: str) -> AsyncIterator[tuple[RunSe
         )
         assert process.stdout
         lines = [(await process.stdout.readline()).decode().split()[-1] for _ in range(2)]
-        async with grpc.aio.insecure_channel(lines[0]) as channel:
-            yield RunServiceStub(channel), lines[1].removeprefix("http://")
+        yield lines[0], lines[1].removeprefix("http://")
         process.terminate()
         await process.wait()
 
@@ -86,17 +86,18 @@ async def main() -> None:
             "url": await stack.enter_async_context(webhook()),
         }
         off, _ = await stack.enter_async_context(serving(root / "off", RUNSTORE_RELAY="false"))
-        on, address = await stack.enter_async_context(
+        on, http = await stack.enter_async_context(
             serving(root / "on", RUNSTORE_SINKS=json.dumps([sink]))
         )
-        follower = asyncio.create_task(follow(address))
-        names = {stub: [await figures.new_run(stub) for _ in range(32)] for stub in (off, on)}
-        rates: dict[RunServiceStub, list[float]] = {off: [], on: []}
+        follower = asyncio.create_task(follow(http))
+        runs = {each: (await appends.new_runs(each, IN_FLIGHT))["runs"] for each in (off, on)}
+        rates: dict[str, list[float]] = {off: [], on: []}
         for number in range(ROUNDS + 1):
-            for stub, seen in rates.items():
-                rate = await figures.appends_per_second(stub, names[stub])
+            for address, seen in rates.items():
+                began = time.perf_counter()
+                answer = await appends.unary(address, runs[address], IN_FLIGHT, SECONDS)
                 if number:  # the first round warms up
-                    seen.append(rate)
+                    seen.append(answer["count"] / (time.perf_counter() - began))
         follower.cancel()
     without, with_all = median(rates[off]), median(rates[on])
     print(f"AppendEvent, 32 in flight, without the feed     {without:8.0f}/s")

@@ -1,183 +1,92 @@
-"""What is measured. Each function returns one round's value."""
+"""The table: every figure that is measured, its baseline and what is wanted of it."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
-from statistics import median
-from typing import Any
-from uuid import uuid4
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
-import asyncpg
-from runstore.v1 import run_service_pb2 as rpc
-from runstore.v1.events_pb2 import Event
-from runstore.v1.payloads_pb2 import Payload
-from runstore_storage.sql.events import _INSERT as INSERT_EVENTS
-from runstore_storage.sql.events import NEW_COLUMNS as COLUMNS
+from bench import appends, costs, memory, resumes, searches, snapshots, statements, streams
+from bench.figure import Figure, Taken, at_least, at_most
+from bench.peers import etcd
+from bench.setting import Options, Setting
 
-PAYLOAD = Payload(json='{"text":"' + "x" * 389 + '"}')
-IN_FLIGHT = 32
-STREAMS = 8
-SECONDS = 2.0
-BATCH = 100
-BACKFILL_EVENTS = 50_000
-DELIVERIES = 300
-
-
-def event() -> Event:
-    return Event(event_id=str(uuid4()), type="tool.called", payload=PAYLOAD, tool="search")
-
-
-async def new_run(stub: Any) -> dict[str, str]:
-    names = {"project": "bench", "run_id": str(uuid4())}
-    await stub.SaveRun(rpc.SaveRunRequest(**names))
-    return names
-
-
-async def appends_per_second(stub: Any, names: list[dict[str, str]]) -> float:
-    """AppendEvent, unary, 32 in flight over 32 runs."""
-    stop_at = time.perf_counter() + SECONDS
-
-    async def write(number: int) -> int:
-        count = 0
-        while time.perf_counter() < stop_at:
-            await stub.AppendEvent(
-                rpc.AppendEventRequest(**names[number % len(names)], event=event())
-            )
-            count += 1
-        return count
-
-    began = time.perf_counter()
-    counts = await asyncio.gather(*(write(number) for number in range(IN_FLIGHT)))
-    return sum(counts) / (time.perf_counter() - began)
-
-
-async def append_milliseconds(stub: Any, names: list[dict[str, str]]) -> float:
-    """AppendEvent, one in flight: the median time of a call."""
-    times = []
-    for _ in range(200):
-        began = time.perf_counter()
-        await stub.AppendEvent(rpc.AppendEventRequest(**names[0], event=event()))
-        times.append((time.perf_counter() - began) * 1000)
-    return median(times)
+FIGURES = {
+    "append": Figure("AppendEvent, 32 in flight", "/s", "bare echo", at_least(0.5)),
+    "append-relay": Figure(
+        "the same, relay in a process of its own", "/s", "bare echo", at_least(0.5)
+    ),
+    "append-stream": Figure("AppendEventStream, 8 streams", "/s", "bare echo", at_least(0.6)),
+    "append-batch": Figure(
+        "AppendEvents of 100", "events/s", "asyncpg, multi-row insert", at_least(0.7)
+    ),
+    "append-latency": Figure(
+        "AppendEvent, one in flight", "ms", "bare echo + one transaction", at_most(1.5)
+    ),
+    "backfill": Figure("StreamEvents, backfill", "events/s", "asyncpg, pages", at_least(0.3)),
+    "delivery": Figure(
+        "append to delivery, p50", "ms", "AppendEvent, one in flight, p50", at_most(2)
+    ),
+    "delivery-crowd": Figure("append to delivery, p99, 1,000 streams", "ms", target=at_most(25)),
+    "snapshot-time": Figure(
+        "PutSnapshot, unchanged parts by hash", "ms", "LangGraph, a channel a part", at_most(0.2)
+    ),
+    "snapshot-bytes": Figure(
+        "the same step, on disk", "bytes", "LangGraph, a channel a part", at_most(0.1)
+    ),
+    "snapshot-whole-time": Figure(
+        "PutSnapshot, whole state", "ms", "LangGraph, state in one channel", at_most(0.2)
+    ),
+    "snapshot-whole-bytes": Figure(
+        "the same step, on disk", "bytes", "LangGraph, state in one channel", at_most(0.1)
+    ),
+    "resume": Figure("ResumeRun, 100,000 events", "ms", "asyncpg, one indexed row", at_most(3)),
+    "resume-rpc": Figure("ResumeRun, 100,000 events", "ms", "GetRun", at_most(3)),
+    "replay-rpc": Figure("ReplayRun, 100,000 events", "ms", "GetRun"),
+    "search": Figure("search, p95 of the slowest query", "ms", target=at_most(50)),
+    "memory": Figure("server's growth by 1,000 streams, 100 never read", "MB", target=at_most(100)),
+    "workers": Figure("AppendEvent, --workers 2", "/s", "--workers 1"),
+    "etcd": Figure("AppendEvent, 32 in flight", "/s", "etcd, Put of the same size", at_least(1)),
+    "cost-server": Figure("server's CPU, an append", "ms", "bare echo's"),
+    "cost-postgres": Figure("Postgres's CPU, an append", "ms"),
+    "cost-generator": Figure("load generator's CPU, an append", "ms"),
+    "cost-wal": Figure("WAL, an append", "bytes"),
+    "disk-append": Figure("disk, an event that came alone", "bytes"),
+    "disk-append-search": Figure("its search index, alone", "bytes"),
+    "disk-batch": Figure("disk, an event of a hundred at once", "bytes"),
+    "disk-batch-search": Figure("its search index, a hundred", "bytes"),
+    "statements": Figure("statements an append, 32 in flight", ""),
+    "statements-alone": Figure("statements an append, one in flight", ""),
+}
+_READS = Figure("p95 of the slowest read at {size:,} events", "ms", "", at_most(1.5))
 
 
-async def streamed_appends_per_second(stub: Any, names: list[dict[str, str]]) -> float:
-    """AppendEventStream, 8 streams, each with up to 256 in flight."""
-
-    async def stream(number: int) -> int:
-        window, stop_at = asyncio.Semaphore(256), time.perf_counter() + SECONDS
-
-        async def requests() -> AsyncIterator[rpc.AppendEventStreamRequest]:
-            while time.perf_counter() < stop_at:
-                await window.acquire()
-                append = rpc.AppendEventRequest(**names[number % len(names)], event=event())
-                yield rpc.AppendEventStreamRequest(append=append)
-
-        count = 0
-        async for _ in stub.AppendEventStream(requests()):
-            window.release()
-            count += 1
-        return count
-
-    began = time.perf_counter()
-    counts = await asyncio.gather(*(stream(number) for number in range(STREAMS)))
-    return sum(counts) / (time.perf_counter() - began)
+def figure_of(key: str, options: Options) -> Figure:
+    """The line of a figure; those of sizes are made for the sizes that were asked for."""
+    name, _, size = key.rpartition("-")
+    if name != "reads":
+        return FIGURES[key]
+    title = _READS.title.format(size=int(size))
+    return replace(_READS, title=title, baseline=f"the same at {min(options.sizes):,}")
 
 
-async def batched_events_per_second(stub: Any, names: list[dict[str, str]]) -> float:
-    """AppendEvents of 100, 4 in flight."""
-    stop_at = time.perf_counter() + SECONDS
-
-    async def write(number: int) -> int:
-        count = 0
-        while time.perf_counter() < stop_at:
-            events = [event() for _ in range(BATCH)]
-            await stub.AppendEvents(rpc.AppendEventsRequest(**names[number], events=events))
-            count += BATCH
-        return count
-
-    began = time.perf_counter()
-    counts = await asyncio.gather(*(write(number) for number in range(4)))
-    return sum(counts) / (time.perf_counter() - began)
-
-
-async def inserted_events_per_second(pool: asyncpg.Pool, numbers: list[int]) -> float:
-    """The same rows into the same table by asyncpg, 100 a transaction, 4 in flight."""
-    stop_at = time.perf_counter() + SECONDS
-    sql = str(INSERT_EVENTS)
-    for place, (name, _) in enumerate(COLUMNS, 1):
-        sql = sql.replace(f":{name} ", f"${place} ")
-
-    async def write(run: int) -> int:
-        async with pool.acquire() as conn:
-            statement = await conn.prepare(sql)
-            seq = await conn.fetchval(
-                "SELECT coalesce(max(seq), 0) FROM events WHERE run = $1", run
-            )
-            count = 0
-            while time.perf_counter() < stop_at:
-                async with conn.transaction():
-                    now = await conn.fetchval(
-                        "SELECT clock_timestamp() FROM run_heads WHERE run = $1 FOR UPDATE", run
-                    )
-                    rows = [_row(run, seq + place, now) for place in range(1, BATCH + 1)]
-                    await statement.fetch(*map(list, zip(*rows, strict=True)))
-                seq += BATCH
-                count += BATCH
-            return count
-
-    began = time.perf_counter()
-    counts = await asyncio.gather(*(write(run) for run in numbers[:4]))
-    return sum(counts) / (time.perf_counter() - began)
-
-
-def _row(run: int, seq: int, now: object) -> tuple[object, ...]:
-    usage = (None,) * 5
-    return (
-        *(run, seq, str(uuid4()), "tool.called", "", "", "", "search", "{}"),
-        *(PAYLOAD.json, None, "", len(PAYLOAD.json), *usage, "", None, now),
-        *(False, b"x" * 32, b"x" * 32),
-    )
-
-
-async def backfill_per_second(stub: Any, names: dict[str, str]) -> float:
-    """StreamEvents over a long run, from its first event to its end."""
-    began, count = time.perf_counter(), 0
-    async for message in stub.StreamEvents(rpc.StreamEventsRequest(**names)):
-        count += len(message.events.events)
-    assert count == BACKFILL_EVENTS
-    return count / (time.perf_counter() - began)
-
-
-async def raw_pages_per_second(pool: asyncpg.Pool, run: int) -> float:
-    """The same rows read by asyncpg in pages of 256."""
-    began, count, seq = time.perf_counter(), 0, 0
-    async with pool.acquire() as conn:
-        while rows := await conn.fetch(
-            "SELECT * FROM events WHERE run = $1 AND seq > $2 ORDER BY seq LIMIT 256", run, seq
-        ):
-            count, seq = count + len(rows), rows[-1]["seq"]
-    assert count == BACKFILL_EVENTS
-    return count / (time.perf_counter() - began)
-
-
-async def delivery_milliseconds(stub: Any, _names: list[dict[str, str]]) -> float:
-    """From sending an append to its arrival on a live stream: the median."""
-    names = await new_run(stub)
-    call = stub.StreamEvents(rpc.StreamEventsRequest(**names, follow=True))
-    assert (await call.read()).HasField("caught_up")
-    times = []
-    for _ in range(DELIVERIES):
-        began = time.perf_counter()
-        appending = asyncio.create_task(_append(stub, names))
-        await call.read()
-        times.append((time.perf_counter() - began) * 1000)
-        await appending
-    call.cancel()
-    return median(times)
-
-
-async def _append(stub: Any, names: dict[str, str]) -> None:
-    await stub.AppendEvent(rpc.AppendEventRequest(**names, event=event()))
+MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
+    "append": appends.unary,
+    "append-relay": appends.beside_relay,
+    "append-stream": appends.streams,
+    "append-batch": appends.batches,
+    "append-latency": appends.latency,
+    "backfill": streams.backfill,
+    "delivery": streams.delivery,
+    "delivery-crowd": streams.crowd,
+    "snapshot": snapshots.by_reference,
+    "snapshot-whole": snapshots.whole,
+    "resume": resumes.resume,
+    "reads": resumes.growth,
+    "search": searches.slowest,
+    "memory": memory.streams,
+    "etcd": etcd.puts,
+    "cost": costs.unary,
+    "disk": costs.disk,
+    "statements": statements.counted,
+    "workers": appends.workers,
+}

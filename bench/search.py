@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import quantiles
@@ -35,6 +36,8 @@ from runstore_storage.search_records import SEARCH, SearchFilter, SearchOrder, S
 from runstore_storage.search_windows import next_window
 from runstore_storage.sql import search_rows
 from sqlalchemy import text
+
+from bench.store import opened
 
 VOCABULARY = 50_000
 WORDS = 60
@@ -149,8 +152,19 @@ def cpu_seconds() -> float:
     return used
 
 
-async def measure(store: PostgresStore) -> Table:
-    table = Table("query", "hits", "p50 ms", "p95 ms", "max ms", "cpu ms", box=None)
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How a query was answered; times in milliseconds."""
+
+    hits: int
+    p50: float
+    p95: float
+    max: float
+    cpu: float
+
+
+async def measure(store: PostgresStore) -> dict[str, Measured]:
+    found = {}
     for name, (project, query) in QUERIES.items():
         times, cpu = [], cpu_seconds()
         for _ in range(ROUNDS):
@@ -158,8 +172,15 @@ async def measure(store: PostgresStore) -> Table:
             page = await store.search.search_events(project, query, limit=20)
             times.append((time.perf_counter() - began) * 1000)
         cuts, cpu = quantiles(times, n=20), (cpu_seconds() - cpu) * 1000 / ROUNDS
-        figures = (cuts[9], cuts[18], max(times), cpu)
-        table.add_row(name, str(len(page.hits)), *(f"{each:.1f}" for each in figures))
+        found[name] = Measured(len(page.hits), cuts[9], cuts[18], max(times), cpu)
+    return found
+
+
+def shown(found: dict[str, Measured]) -> Table:
+    table = Table("query", "hits", "p50 ms", "p95 ms", "max ms", "cpu ms", box=None)
+    for name, each in found.items():
+        times = (each.p50, each.p95, each.max, each.cpu)
+        table.add_row(name, str(each.hits), *(f"{time:.1f}" for time in times))
     return table
 
 
@@ -208,15 +229,15 @@ async def explain(store: PostgresStore) -> str:
 
 async def run(url: str, events: int) -> None:
     await schema.upgrade(url, "runstore")
-    store = PostgresStore(url, schema="runstore", pool_size=4, append_lanes=1, poll_interval=2)
+    store = opened(url)
     try:
         if not await store.search.indexed_position():
             await fill(store, events)
         console = Console(width=120)
-        console.print(await measure(store))
+        console.print(shown(await measure(store)))
         print(await explain(store))
         print(f"indexing: {await index_live(store):,.0f} events/s")
-        console.print(await measure(store))
+        console.print(shown(await measure(store)))
     finally:
         await store.close()
 

@@ -1,0 +1,1 @@
+"""Others who do the like, installed as their users install them."""
