@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ from runstore_storage.engine import is_rolled_back, writing
 from runstore_storage.errors import Overloaded, RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.offloading import Offloading
 from runstore_storage.optimistic import Optimistic
-from runstore_storage.records import Appended, Event, Guard, RunKey
+from runstore_storage.records import Appended, Event, Guard, RecordedEvent, RunKey
 from runstore_storage.writing import (
     PreparedEvent,
     RunWrite,
@@ -60,21 +60,21 @@ class _Waiting:
 
 
 class Appender:
-    """Commits appends in groups; `wake` hears which runs grew, after their commit."""
+    """Commits appends in groups; `grew` hears by what events runs grew, after their commit."""
 
     def __init__(
         self,
         engine: AsyncEngine,
         connect: Callable[[], Awaitable[asyncpg.Connection]],
         offloading: Offloading,
-        wake: Callable[[Collection[RunKey]], None],
+        grew: Callable[[Mapping[RunKey, Sequence[RecordedEvent]]], None],
         *,
         lanes: int,
     ) -> None:
         self._engine = engine
         self._offloading = offloading
         self._packing: dict[RunKey, asyncio.Future[None]] = {}
-        self._wake = wake
+        self._grew = grew
         self._lanes = [_Lane(self._commit, Optimistic(connect)) for _ in range(lanes)]
 
     async def append(
@@ -132,11 +132,10 @@ class Appender:
             for each in batch:
                 each.settle(error)
             return
-        for append, answer in stored.items():
+        for append, answer in stored.answers.items():
             append.settle(answer)
-        if stored:
-            self._wake({append.key for append in stored})
-        rest = [each for each in batch if each not in stored] if stored else batch
+        self._announce(stored.grown)
+        rest = [each for each in batch if each not in stored.answers] if stored.answers else batch
         if rest:
             await self._commit_under_locks(rest, optimistic)
 
@@ -164,12 +163,16 @@ class Appender:
                 if attempt == MAX_ATTEMPTS or not is_rolled_back(error):
                     raise
             else:
-                self._wake({each.key for each in batch})
+                self._announce([run for run in runs if run.new_events])
                 if runs:
                     # The record of a run may be ahead of the database's clock; never behind.
                     optimistic.remember(runs, min(run.now for run in runs))
                 return answers
         raise AssertionError("the last attempt returns or raises")
+
+    def _announce(self, grown: Sequence[RunWrite]) -> None:
+        if grown:
+            self._grew({run.key: [each.recorded for each in run.new_events] for run in grown})
 
     async def _transaction(
         self, batch: Sequence[_Waiting]

@@ -46,6 +46,14 @@ class _Attempt(Generic[A]):
     answers: Mapping[A, tuple[Appended, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[A]):
+    """Answers to the appends that were stored, and the runs that grew by them."""
+
+    answers: Mapping[A, tuple[Appended, ...]]
+    grown: Sequence[RunWrite]
+
+
 class Optimistic:
     """The heads that one lane remembers, and its connection. One call at a time."""
 
@@ -70,28 +78,30 @@ class Optimistic:
         if len(self._heads) > MAX_REMEMBERED:
             del self._heads[next(iter(self._heads))]
 
-    async def append(self, batch: Sequence[A]) -> dict[A, tuple[Appended, ...]]:
-        """The answers to those appends that could be stored.
+    async def append(self, batch: Sequence[A]) -> Stored[A]:
+        """Store the appends that can be.
 
         Raise `StorageUnavailable` when Postgres is away; then it may have stored them.
         """
         attempts = list(self._attempts(batch))
         if not attempts:
-            return {}
+            return Stored({}, ())
         try:
             conn = await self._connection()
             moved, now = await appends.append(conn, [each.move for each in attempts])
         except ValueError:  # a value that the driver cannot send
-            return {}
+            return Stored({}, ())
         except Exception as error:
             if is_unavailable(error):
                 raise StorageUnavailable from error
             if isinstance(error, asyncpg.PostgresError):  # nothing was stored
-                return {}
+                return Stored({}, ())
             raise
         stored = [each for each in attempts if each.move.head.run in moved]
-        self.remember((each.write for each in stored), now)
-        return {append: answer for each in stored for append, answer in each.answers.items()}
+        writes = [each.write for each in stored]
+        self.remember(writes, now)
+        answers = {append: answer for each in stored for append, answer in each.answers.items()}
+        return Stored(answers, writes)
 
     async def close(self) -> None:
         """Close the connection."""

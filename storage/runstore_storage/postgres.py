@@ -127,7 +127,7 @@ class PostgresStore:
             self._engine,
             partial(connect, url, schema=schema, name="runstore appends"),
             self._offloading,
-            self._wakeups.announce,
+            self._wakeups.announce_appended,
             lanes=append_lanes,
         )
         self._saver = RunSaver(self._engine, self._offloading)

@@ -1,9 +1,9 @@
 """The growing ends of runs, as the streams of this process see them.
 
 A `RunTail` exists while streams have it open. It keeps a window of the newest events, so that live
-streams of one run cost one read for all of them; a stream that is further behind reads its own
-pages. Nothing is queued for a stream: each asks for what it needs next, so a slow one holds one
-page and no more.
+streams of one run cost one read for all of them, and none for what this process commits itself; a
+stream that is further behind reads its own pages. Nothing is queued for a stream: each asks for
+what it needs next, so a slow one holds one page and no more.
 
 Wake-ups are hints. A slow poll compares every open tail with its row, so a lost wake-up delays a
 stream by one interval and loses nothing.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -63,6 +63,22 @@ class RunTail:
     def wake(self) -> None:
         """Note that the run may have changed."""
         self._is_stale = True
+        self._grown.wake()
+
+    def push(self, new: Sequence[RecordedEvent]) -> None:
+        """Note what this process has just committed; what does not follow at once is read again."""
+        end = self._end
+        if (
+            end is None
+            or self._is_stale
+            or self._refreshing is not None
+            or not new[0].seq - 1 == self._window_end == end.last_seq
+        ):
+            self.wake()
+            return
+        for event in new:
+            self._push(event)
+        self._end = replace(end, last_seq=self._window_end)
         self._grown.wake()
 
     @property
@@ -191,6 +207,11 @@ class Tails:
         for key in keys:
             if tail := self._open.get(key):
                 tail.wake()
+
+    def push(self, key: RunKey, new: Sequence[RecordedEvent]) -> None:
+        """Wake the tail of a run that grew by events of this process."""
+        if tail := self._open.get(key):
+            tail.push(new)
 
     def wake_digests(self, digests: Collection[str]) -> None:
         """Wake the tails of runs that grew in another process."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from uuid import uuid4
@@ -19,7 +19,7 @@ from uuid import uuid4
 import asyncpg
 
 from runstore_storage.engine import is_unavailable
-from runstore_storage.records import RunKey
+from runstore_storage.records import RecordedEvent, RunKey
 from runstore_storage.signals import Signal
 from runstore_storage.tails import Tails, digest
 
@@ -58,6 +58,15 @@ class Wakeups:
     def announce(self, keys: Collection[RunKey]) -> None:
         """Wake this process's tails at once and the other processes soon."""
         self._tails.wake(keys)
+        self._tell_others(keys)
+
+    def announce_appended(self, new: Mapping[RunKey, Sequence[RecordedEvent]]) -> None:
+        """As `announce`, with what was appended: this process's tails need not read it."""
+        for key, events in new.items():
+            self._tails.push(key, events)
+        self._tell_others(new)
+
+    def _tell_others(self, keys: Collection[RunKey]) -> None:
         self.committed.wake()
         self._tell(map(digest, keys))
 

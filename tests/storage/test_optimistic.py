@@ -55,7 +55,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     async def counted(self: Optimistic, batch: Sequence[Append]) -> object:
         stored = await plain(self, batch)
-        found.append(len(stored))
+        found.append(len(stored.answers))
         return stored
 
     monkeypatch.setattr(Optimistic, "append", counted)

@@ -1,6 +1,7 @@
 """Live tails: wake-ups within and between processes, and the poll that makes lost ones good."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from conftest import make_store
@@ -72,28 +73,54 @@ async def test_the_poll_finds_what_no_wake_up_told(
         await deaf.close()
 
 
-async def test_streams_of_a_run_share_its_reads(store: PostgresStore, project: str) -> None:
-    key = (await store.save_run(NewRun(project, "run"))).run.key
-    reads = 0
+@pytest.fixture
+async def reads(store: PostgresStore) -> AsyncIterator[list[int]]:
+    """The first seqs that tails asked the database for."""
+    found: list[int] = []
     read_events = store._tails._read_events
 
-    async def counted(*arguments: object) -> object:
-        nonlocal reads
-        reads += 1
-        return await read_events(*arguments)
+    async def counted(key: RunKey, from_seq: int, limit: int, where: EventFilter) -> EventPage:
+        found.append(from_seq)
+        return await read_events(key, from_seq, limit, where)
 
     store._tails._read_events = counted
-    try:
-        async with store.open_tail(key) as tail:
-            await tail.read(1, limit=1, where=EVERYTHING)
-            readers = [asyncio.create_task(drain(tail, 1, 10)) for _ in range(100)]
-            await asyncio.sleep(0)
-            await store.append_events(key, [Event("tick") for _ in range(10)])
+    yield found
+    store._tails._read_events = read_events
 
-            assert await asyncio.gather(*readers) == [list(range(1, 11))] * 100
-    finally:
-        store._tails._read_events = read_events
-    assert reads < 10
+
+async def test_streams_of_a_run_share_its_reads(
+    store: PostgresStore, other: PostgresStore, project: str, reads: list[int]
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    async with store.open_tail(key) as tail:
+        await tail.read(1, limit=1, where=EVERYTHING)
+        readers = [asyncio.create_task(drain(tail, 1, 10)) for _ in range(100)]
+        await asyncio.sleep(0)
+        await other.append_events(key, [Event("tick") for _ in range(10)])
+
+        assert await asyncio.gather(*readers) == [list(range(1, 11))] * 100
+    assert len(reads) < 10
+
+
+async def test_what_is_committed_here_need_not_be_read(
+    store: PostgresStore, other: PostgresStore, project: str, reads: list[int]
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    async with store.open_tail(key) as tail:
+        await tail.read(1, limit=1, where=EVERYTHING)
+        reads.clear()
+        for _ in range(20):
+            await store.append_events(key, [Event("tick"), Event("tock")])
+            await tail.read(41, limit=1, where=EVERYTHING)
+        alone = list(reads)
+        await other.append_events(key, [Event("theirs")])
+        await store.append_events(key, [Event("ours")])
+
+        assert await drain(tail, 1, 42) == list(range(1, 43))
+        page = await tail.read(1, limit=100, where=EVERYTHING)
+    assert alone == []
+    assert page.events == (await store.read_events(key, 1, limit=100)).events
+    assert page.last_seq == 42
 
 
 async def test_a_tail_holds_a_bounded_window_and_still_reads_everything(
