@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from runstore_storage.records import EventFilter, EventPage, RunKey
@@ -70,7 +70,10 @@ async def follow(
             page = await tail.read(from_seq, limit=BATCH_EVENTS, where=wanted.where)
             from_seq = page.next_from_seq
             if page.events:
-                yield Item(Mark.EVENTS, page)
+                # Given away: a client that is slow to read costs its message, not the page too.
+                given = [Item(Mark.EVENTS, page)]
+                page = replace(page, events=())
+                yield given.pop()
                 sent_at = time.monotonic()
             lifecycle.check()
             if not page.reaches_end:

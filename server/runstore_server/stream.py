@@ -35,7 +35,9 @@ async def deliver(
     )
     async with aclosing(follow(store, lifecycle, wanted)) as items:
         async for item in items:
-            yield _MESSAGES[item.mark](item.page)
+            message = _MESSAGES[item.mark](item.page)
+            del item  # not held while the client reads
+            yield message
 
 
 def _batch(page: EventPage) -> rpc.StreamEventsResponse:
