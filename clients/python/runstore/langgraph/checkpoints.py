@@ -64,7 +64,7 @@ class Draft:
 
 def typed_payload(typed: Typed) -> Payload:
     """What a serializer wrote, as a payload that says which type it has."""
-    return Payload(typed[1], _CONTENT_TYPE + typed[0])
+    return Payload(bytes(typed[1]), _CONTENT_TYPE + typed[0])
 
 
 def typed_of(payload: Payload) -> Typed:
@@ -118,15 +118,16 @@ def is_json(value: object) -> bool:
     return True
 
 
-def _same(one: object, other: object) -> bool:
-    """Equal with equal types: 1 is neither 1.0 nor True, a list is no tuple."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return one == other
+def _same(text: object, value: object) -> bool:
+    """Whether JSON kept the value: 1 is neither 1.0 nor True, while a tuple may become a list.
+
+    The serializer makes lists of tuples as well.
+    """
+    if isinstance(text, dict) and isinstance(value, dict):
+        return text.keys() == value.keys() and all(_same(text[key], value[key]) for key in text)
+    if isinstance(text, list) and isinstance(value, list | tuple):
+        return len(text) == len(value) and all(map(_same, text, value))
+    return type(text) is type(value) and text == value
 
 
 def is_checkpoint(snapshot: Snapshot) -> bool:

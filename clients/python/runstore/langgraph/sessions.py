@@ -51,7 +51,10 @@ class Mark(NamedTuple):
 
 
 class Latest(NamedTuple):
-    """The latest checkpoint of a namespace, put or read; an empty id where there is none."""
+    """The latest checkpoint of a namespace; an empty id where there is none.
+
+    `is_read` where the namespace was read and not only written to: who reads knows what to follow.
+    """
 
     checkpoint_id: str
     parent: str
@@ -140,7 +143,9 @@ class Session:
         """The checkpoint is stored, and with it the writes that waited for it."""
         self.own.put(at, parent)
         self.refused.discard(at)
-        self.latest.put(at.namespace, Latest(at.checkpoint_id, parent, is_read=False))
+        known = self.latest.get(at.namespace)
+        is_read = known is not None and known.is_read
+        self.latest.put(at.namespace, Latest(at.checkpoint_id, parent, is_read))
         self.seen_seq = max(self.seen_seq, last_seq)
         # Ids ascend: what waits for an earlier checkpoint waits for one that is never put, as a
         # Command does that begins a thread.
