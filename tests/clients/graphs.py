@@ -30,7 +30,7 @@ def chain(saver: RunstoreSaver, *nodes: Node, state: type = Said) -> Graph:
     builder = StateGraph(state)
     names = [node.__name__ for node in nodes]
     for name, node in zip(names, nodes, strict=True):
-        builder.add_node(name, node)
+        builder.add_node(name, node, input_schema=state)
     for before, after in zip([START, *names], [*names, END], strict=True):
         builder.add_edge(before, after)
     return builder.compile(checkpointer=saver)

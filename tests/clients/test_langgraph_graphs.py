@@ -14,6 +14,7 @@ from clients.graphs import Graph, Said, ask, chain, echo, say, thread
 from clients.test_langgraph import config_of, stored
 from e2e.servers import ServerProcess
 from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send
 from runstore.langgraph import RunstoreSaver
@@ -153,12 +154,13 @@ def lambda_node(inner: Graph) -> Any:
 
 
 def test_a_thread_may_begin_with_a_command(saver: RunstoreSaver) -> None:
-    graph = chain(saver, say("one"), say("two"))
+    begin = Command(update={"words": ["start"]}, goto="two")
+    graphs = [chain(each, say("one"), say("two")) for each in (saver, InMemorySaver())]
 
-    graph.invoke(Command(update={"words": ["start"]}, goto="two"), thread())
+    here, there = (graph.invoke(begin, thread()) for graph in graphs)
 
-    words = stored(saver, thread()).checkpoint["channel_values"]["words"]
-    assert words == ["start", "two"]
+    assert here == there
+    assert stored(saver, thread()).checkpoint["channel_values"]["words"] == here["words"]
     session = saver._halves._memory.sessions.find("thread")
     assert session
     assert not session.held
