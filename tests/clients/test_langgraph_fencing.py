@@ -14,7 +14,7 @@ import runstore
 from clients.graphs import chain, echo, say, thread
 from clients.test_langgraph import NewSaver, config_of, put, stored
 from e2e.servers import ServerProcess
-from runstore.langgraph import RunstoreSaver, ThreadTakenOver
+from runstore.langgraph import RunstoreSaver, ThreadTakenOver, sessions
 
 OTHER_PROCESS = """
 import sys
@@ -78,7 +78,7 @@ def test_who_is_overtaken_in_the_middle_is_refused_and_may_go_on_after_reading(
     assert_no_fork(mine)
 
 
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize("durability", ["sync", "exit"])
 def test_another_process_that_overtakes_fences_this_one(
     durability: str, saver: RunstoreSaver, served: ServerProcess, project: str
 ) -> None:
@@ -101,10 +101,99 @@ def test_a_first_write_after_another_savers_is_refused(new_saver: NewSaver) -> N
     assert slow.get_tuple(config_of()) is None
     put(fast, {"a": 1})
 
-    with pytest.raises(ThreadTakenOver, match="was claimed since seq 0"):
+    with pytest.raises(ThreadTakenOver, match=r"run\.resumed was written at seq 1"):
         put(slow, {"a": 2})
 
     assert len(history(fast)) == 1
+
+
+def test_who_read_while_another_saver_held_the_thread_cannot_overtake_it(
+    new_saver: NewSaver,
+) -> None:
+    holder, late = new_saver(), new_saver()
+    base = put(holder, {"a": 1})
+    stored(late, config_of())
+    latest = put(holder, {"a": 2}, base)  # under the epoch that `late` has seen
+
+    with pytest.raises(ThreadTakenOver, match=r"langgraph\.checkpoint was written at seq 3"):
+        put(late, {"a": 3}, base)
+    with pytest.raises(ThreadTakenOver):
+        late.put_writes(base, [("c", 1)], "task")
+
+    put(holder, {"a": 4}, latest)
+    assert_no_fork(holder)
+
+
+def test_reading_another_namespace_does_not_make_an_old_read_new(new_saver: NewSaver) -> None:
+    holder, late = new_saver(), new_saver()
+    base = put(holder, {"a": 1})
+    stored(late, config_of())
+    put(holder, {"a": 2}, base)
+    assert late.get_tuple(config_of(namespace="sub:1")) is None
+
+    with pytest.raises(ThreadTakenOver):
+        put(late, {"a": 3}, base)
+
+    assert_no_fork(holder)
+
+
+def test_a_read_that_comes_late_takes_back_nothing(saver: RunstoreSaver) -> None:
+    first = put(saver, {"a": 1})
+    stored(saver, config_of())
+    run = saver._halves.sync().threads.find_run("thread")
+    second = put(saver, {"a": 2}, first)
+
+    session, counts = saver._halves._memory.sessions.read("thread", run)
+    session.read_latest("", first["configurable"]["checkpoint_id"], "", run.last_seq)
+    session.read_latest("sub:1", "sub", "", run.last_seq)
+
+    assert counts
+    assert session.latest.get("").checkpoint_id == second["configurable"]["checkpoint_id"]
+    assert session.latest.get("sub:1").checkpoint_id == "sub"
+
+
+def test_writes_that_wait_for_their_checkpoint_come_with_it(
+    saver: RunstoreSaver, new_saver: NewSaver, served: ServerProcess, project: str
+) -> None:
+    first = put(new_saver(), {"a": 1})
+    stored(saver, config_of())
+    coming = config_of(checkpoint_id="z")
+    saver.put_writes(coming, [("c", "one"), ("c", "two")], "task")
+    saver.put_writes(coming, [("c", "late")], "task")
+    with runstore.Client(served.target, project=project) as client:
+        client.run("thread").append("person.noted")
+    stored(saver, config_of())
+    assert saver.get_tuple(coming) is None
+
+    put(saver, {"a": 2}, first, checkpoint_id="z")
+
+    saver.put_writes(coming, [("c", "three")], "another")
+    assert stored(saver, coming).pending_writes == [
+        ("another", "c", "three"),
+        ("task", "c", "one"),
+        ("task", "c", "two"),
+    ]
+
+
+def test_writes_to_a_checkpoint_that_is_there_are_stored_at_once(
+    saver: RunstoreSaver, new_saver: NewSaver
+) -> None:
+    first = put(new_saver(), {"a": 1})
+    assert saver.get_tuple(config_of(namespace="sub:1")) is None
+
+    saver.put_writes(first, [("c", 1)], "task")
+
+    assert stored(new_saver(), first).pending_writes == [("task", "c", 1)]
+
+
+def test_more_writes_than_can_wait_are_refused(
+    saver: RunstoreSaver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MAX_HELD_WRITES", 3)
+    saver.get_tuple(config_of())
+
+    with pytest.raises(ValueError, match="more than 3 writes wait"):
+        saver.put_writes(config_of(checkpoint_id="z"), [("c", n) for n in range(4)], "task")
 
 
 def test_events_of_others_do_not_keep_a_saver_from_going_on(
@@ -182,7 +271,7 @@ def test_a_deleted_thread_is_taken_from_who_works_on_it_and_may_be_used_again(
     graph = chain(mine, say("one", lambda: admin.delete_thread("thread")), say("two"))
 
     with pytest.raises(ThreadTakenOver):
-        graph.invoke({"words": ["gone"]}, thread())
+        graph.invoke({"words": ["gone"]}, thread(), durability="sync")
 
     assert mine.get_tuple(config_of()) is None
     assert echo(mine).invoke({"words": ["new"]}, thread())["words"] == ["new", "echo"]

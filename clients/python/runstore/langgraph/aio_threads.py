@@ -61,12 +61,13 @@ class AsyncThreads:
         if latest is not None and not is_checkpoint(latest):
             latest = await self._latest_checkpoint(place)
         async with self._memory.turns.of(place.thread_id):
-            session, is_news = self._memory.sessions.read(place.thread_id, run)
-            if is_news and latest is not None:
-                parent = latest.parent_snapshot_id
-                session.read_latest(place.namespace, latest.snapshot_id, parent)
-            elif is_news:
-                session.read_latest(place.namespace, "", "")
+            session, counts = self._memory.sessions.read(place.thread_id, run)
+            if counts:
+                id_, parent = (
+                    (latest.snapshot_id, latest.parent_snapshot_id) if latest else ("", "")
+                )
+                seq = run.last_seq if run else 0
+                session.read_latest(place.namespace, id_, parent, seq)
         return latest
 
     async def _view(self, place: Place) -> tuple[RunInfo | None, Snapshot | None]:
@@ -88,8 +89,8 @@ class AsyncThreads:
         run = await self.find_run(place.thread_id)
         found = await self.find(place) if run else None
         async with self._memory.turns.of(place.thread_id):
-            session, _ = self._memory.sessions.read(place.thread_id, run)
-            if found:
+            session, counts = self._memory.sessions.read(place.thread_id, run)
+            if found and counts:
                 session.read_chosen(place.mark, found.parent_snapshot_id)
         return found
 
@@ -177,7 +178,7 @@ class AsyncThreads:
         writes = await transport.aside(writes_of, asked)
         async with self._memory.turns.of(place.thread_id):
             session = await self.session(place.thread_id)
-            if not session.knows(place.mark):
+            if not session.knows(place.mark) and await self.find(place) is None:
                 session.hold(place.mark, writes)
                 return
             run = await self.claim(session)
@@ -225,14 +226,24 @@ class AsyncThreads:
                     calls.claim(self.ref(thread_id), session.seen_seq)
                 )
             except SeqConflict as error:
-                run = await self._client.send(client_calls.get_run(self.ref(thread_id)))
-                if run.writer_epoch != session.seen_epoch:
-                    why = f"epoch {run.writer_epoch} was claimed since seq {session.seen_seq}"
-                    raise taken_over(thread_id, why) from error
-                session.seen_seq = run.last_seq  # events that nobody claimed the run for
+                session.seen_seq = await self._seq_without_writers(session, error)
             else:
                 session.claimed(claimed.epoch, claimed.last_seq)
         return self.ref(thread_id, session.epoch)
+
+    async def _seq_without_writers(self, session: Session, error: SeqConflict) -> int:
+        """The run's last seq where what came since it was read is no saver's; else refuse."""
+        ref, from_seq = self.ref(session.thread_id), session.seen_seq + 1
+        while True:
+            call = client_calls.list_events(ref, from_seq, 1, {"types": calls.WRITERS_EVENTS})
+            page = await self._client.send(call)
+            if page.events:
+                found = page.events[0]
+                why = f"{found.type} was written at seq {found.seq}, after it was read"
+                raise taken_over(session.thread_id, why) from error
+            if not page.next_from_seq:
+                return page.last_seq
+            from_seq = page.next_from_seq
 
     def fenced(self, run: RunRef, error: RunstoreError) -> RunstoreError:
         """What a refused write is to its caller."""

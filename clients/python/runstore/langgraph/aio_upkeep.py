@@ -46,7 +46,6 @@ class AsyncUpkeep:
                 self._memory.sessions.drop(thread_id)
                 return
             session, _ = self._memory.sessions.read(thread_id, run)
-            session.forget_checkpoints("the thread was deleted")
             ref = await self._take(session)
             for namespace, ids in (await self._all(thread_id)).items():
                 await self._delete(ref, namespace, ids)
@@ -58,6 +57,7 @@ class AsyncUpkeep:
             claimed = await self._client.send(calls.claim(ref, None))
         except RunCompleted:
             return ref
+        session.start_again(claimed.epoch, claimed.last_seq, "the thread was deleted")
         session.claimed(claimed.epoch, claimed.last_seq)
         return self._threads.ref(session.thread_id, claimed.epoch)
 

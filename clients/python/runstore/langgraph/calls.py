@@ -18,6 +18,8 @@ from runstore.v1 import snapshots_pb2
 from runstore.values import NewEvent, RunInfo, Snapshot, SnapshotPut, SnapshotReason, TaskWrite
 
 EVENT_TYPE = "langgraph.checkpoint"
+# Events that tell of a writer; others may append what they like.
+WRITERS_EVENTS = (EVENT_TYPE, "run.resumed")
 ACTOR = "langgraph"
 TAG = "langgraph"
 PAGE = 100

@@ -53,11 +53,13 @@ class Mark(NamedTuple):
 class Latest(NamedTuple):
     """The latest checkpoint of a namespace; an empty id where there is none.
 
-    `is_read` where the namespace was read and not only written to: who reads knows what to follow.
+    `seq` is the run's last one when this was learnt. `is_read` where the namespace was read and not
+    only written to: who reads knows what to follow.
     """
 
     checkpoint_id: str
     parent: str
+    seq: int
     is_read: bool
 
 
@@ -67,12 +69,17 @@ def _remembered() -> Bounded[Mark, str]:
 
 @dataclass(slots=True)
 class Session:
-    """A saver's view of one thread; `epoch` is None until it claims the run."""
+    """A saver's view of one thread; `epoch` is None until it claims the run.
+
+    Until then all of it was read at one seq, `seen_seq`, which the claim expects. Afterwards nobody
+    else can write, so what is read from `base_seq` on adds up.
+    """
 
     thread_id: str
     exists: bool
     seen_seq: int
     seen_epoch: int
+    base_seq: int
     epoch: int | None = None
     latest: Bounded[str, Latest] = field(default_factory=lambda: Bounded(MAX_REMEMBERED))
     own: Bounded[Mark, str] = field(default_factory=_remembered)
@@ -83,7 +90,7 @@ class Session:
     def claimed(self, epoch: int, last_seq: int) -> None:
         """The run is this saver's."""
         self.epoch = self.seen_epoch = epoch
-        self.seen_seq = last_seq
+        self.base_seq, self.seen_seq = self.seen_seq, last_seq
         self.exists = True
 
     def check_put(self, at: Mark, parent: str, source: str) -> None:
@@ -145,7 +152,7 @@ class Session:
         self.refused.discard(at)
         known = self.latest.get(at.namespace)
         is_read = known is not None and known.is_read
-        self.latest.put(at.namespace, Latest(at.checkpoint_id, parent, is_read))
+        self.latest.put(at.namespace, Latest(at.checkpoint_id, parent, last_seq, is_read))
         self.seen_seq = max(self.seen_seq, last_seq)
         # Ids ascend: what waits for an earlier checkpoint waits for one that is never put, as a
         # Command does that begins a thread.
@@ -158,17 +165,24 @@ class Session:
         self.refused.put(at, why)
         self.held.pop(at, None)
 
-    def forget_checkpoints(self, why: str) -> None:
-        """All checkpoints known so far are gone, or belong to another writer."""
+    def start_again(self, epoch: int, last_seq: int, why: str) -> None:
+        """What was known is out of date; begin with what is read now.
+
+        Writes that wait for their checkpoint go on waiting: whether it comes is decided by its put.
+        """
         latest = (Mark(name, each.checkpoint_id) for name, each in self.latest.items())
-        for mark in (*latest, *dict(self.own.items()), *dict(self.chosen.items()), *self.held):
+        for mark in (*latest, *dict(self.own.items()), *dict(self.chosen.items())):
             self.refused.put(mark, why)
         self.latest, self.own, self.chosen = Bounded(MAX_REMEMBERED), _remembered(), _remembered()
-        self.held.clear()
+        self.epoch, self.seen_epoch = None, epoch
+        self.base_seq = self.seen_seq = last_seq
 
-    def read_latest(self, namespace: str, checkpoint_id: str, parent: str) -> None:
-        """The namespace's latest checkpoint was read; an empty id: there is none."""
-        self.latest.put(namespace, Latest(checkpoint_id, parent, is_read=True))
+    def read_latest(self, namespace: str, checkpoint_id: str, parent: str, seq: int) -> None:
+        """The namespace's latest checkpoint at a seq was read; an empty id: there was none."""
+        known = self.latest.get(namespace)
+        if known is None or known.seq <= seq:
+            self.latest.put(namespace, Latest(checkpoint_id, parent, seq, is_read=True))
+            self.refused.discard(Mark(namespace, checkpoint_id))
 
     def read_chosen(self, at: Mark, parent: str) -> None:
         """A checkpoint was read by its id: a new branch may start there."""
@@ -192,21 +206,22 @@ class Sessions:
             self._sessions.discard(thread_id)
 
     def read(self, thread_id: str, run: RunInfo | None) -> tuple[Session, bool]:
-        """The session after the run was read, None where there is none; whether the read is news.
+        """The session after the run was read, None where there is none; whether the read counts.
 
-        Where another writer claimed the run since, what was known of it is no longer so.
+        It starts again where another writer claimed the run since, or may have written to it.
         """
         last_seq, epoch = (run.last_seq, run.writer_epoch) if run else (0, FIRST_EPOCH)
         with self._guard:
             session = self._sessions.get(thread_id)
             if session is None:
-                session = Session(thread_id, run is not None, last_seq, epoch)
+                session = Session(thread_id, run is not None, last_seq, epoch, last_seq)
                 self._sessions.put(thread_id, session)
                 return session, True
         if epoch > session.seen_epoch:
-            session.forget_checkpoints("another writer claimed the thread since")
-            session.epoch, session.seen_epoch, session.seen_seq = None, epoch, last_seq
-        elif last_seq < session.seen_seq:
+            session.start_again(epoch, last_seq, "another writer claimed the thread since")
+        elif session.epoch is None and last_seq > session.seen_seq:
+            session.start_again(epoch, last_seq, "the thread was written to since it was read")
+        elif last_seq < session.base_seq:
             return session, False
         session.exists = session.exists or run is not None
         session.seen_seq = max(session.seen_seq, last_seq)
