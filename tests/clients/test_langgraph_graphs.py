@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 import runstore
 from clients.graphs import Graph, Said, ask, chain, echo, say, thread
-from clients.test_langgraph import config_of, stored
+from clients.test_langgraph import NewSaver, config_of, stored
 from e2e.servers import ServerProcess
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
@@ -49,14 +49,19 @@ def test_a_person_answers_in_the_middle(how: str, durability: str, saver: Runsto
 @pytest.mark.parametrize("durability", DURABILITIES)
 @pytest.mark.parametrize("how", ["sync", "async"])
 def test_what_finished_beside_a_failure_is_not_done_again(
-    how: str, durability: str, saver: RunstoreSaver
+    how: str, durability: str, saver: RunstoreSaver, new_saver: NewSaver
 ) -> None:
     done: list[str] = []
-    broken = [True]
+    broken = [new_saver()]
 
     def work(given: Said) -> Said:
         (word,) = given["words"]
         done.append(word)
+        # Without a durability of tasks they are stored when the graph fails, as far as they came.
+        while word == "7" and broken and durability != "exit":
+            found = broken[0].get_tuple(config_of())
+            if found and len(found.pending_writes or ()) >= 9:
+                raise ConnectionError(word)
         if word == "7" and broken:
             raise ConnectionError(word)
         return {"words": [word]}
@@ -68,15 +73,13 @@ def test_what_finished_beside_a_failure_is_not_done_again(
     graph = builder.compile(checkpointer=saver)
     with pytest.raises(ConnectionError):
         call(graph, {"words": []}, thread(), how, durability=durability)
-    finished = {each for each in done if each != "7"}
     broken.clear()
 
     said = call(graph, None, thread(), how, durability=durability)
 
     assert said["words"] == [str(number) for number in range(10)]
-    if durability == "sync":
-        assert sorted(done) == sorted([*finished, *(set("0123456789") - finished), "7"])
-    assert done.count("0") == 1
+    if durability != "exit":
+        assert sorted(done) == sorted("01234567789")
 
 
 def test_time_travel_starts_a_branch_and_keeps_the_first(saver: RunstoreSaver) -> None:
