@@ -15,6 +15,7 @@ from clients.graphs import chain, echo, say, thread
 from clients.test_langgraph import NewSaver, config_of, put, stored
 from e2e.servers import ServerProcess
 from runstore.langgraph import RunstoreSaver, ThreadTakenOver, sessions
+from runstore.langgraph.turns import Turns
 
 OTHER_PROCESS = """
 import sys
@@ -296,3 +297,42 @@ async def test_many_tasks_and_threads_may_use_one_saver(
 
         assert [each["words"] for each in said] == [["a", "echo"]] * 20 + [["s", "echo"]] * 20
         assert not saver._halves._memory.turns._waiting
+
+
+async def test_a_synchronous_call_that_would_stop_its_own_loop_says_so(
+    saver: RunstoreSaver,
+) -> None:
+    put(saver, {"a": 1})
+    turns = saver._halves._memory.turns
+
+    async with turns.of("thread"):
+        with pytest.raises(RuntimeError, match="await the asynchronous method"):
+            saver.get_tuple(config_of())
+    assert stored(saver, config_of())
+    assert not turns._waiting
+
+
+async def test_who_stops_waiting_leaves_the_line(saver: RunstoreSaver) -> None:
+    turns = saver._halves._memory.turns
+    order: list[str] = []
+
+    async def take(name: str) -> None:
+        async with turns.of("thread"):
+            order.append(name)
+
+    async with turns.of("thread"):
+        waiting = [asyncio.create_task(take(name)) for name in "abc"]
+        in_thread = asyncio.create_task(asyncio.to_thread(_take, turns, order))
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        await asyncio.sleep(0)
+
+    await asyncio.wait([*waiting, in_thread])
+    assert [each for each in order if each != "thread"] == ["a", "c"]
+    assert "thread" in order
+    assert not turns._waiting
+
+
+def _take(turns: Turns, order: list[str]) -> None:
+    with turns.of("thread"):
+        order.append("thread")

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore import calls as client_calls
@@ -16,7 +17,7 @@ from runstore.langgraph import calls
 from runstore.langgraph.checkpoints import CHANNEL_PREFIX, is_same
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import batches
-from runstore.langgraph.places import Place
+from runstore.langgraph.places import Place, place_of
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.sync_listing import Listings
 from runstore.langgraph.sync_threads import Threads
@@ -98,16 +99,21 @@ class Upkeep:
     def _needed(self, latest: Place, serde: SerializerProtocol) -> set[str]:
         """The checkpoint, and those before it that values of its delta channels are made from."""
         kept = {latest.checkpoint_id}
-        found = self._threads.find(latest)
-        wanted = delta_channels(found.metadata) if found else set()
-        while found and wanted:
-            kept.add(found.snapshot_id)
-            place = latest.at(found.snapshot_id)
-            loaded = transport.aside(load, Stored(serde, place, found))
-            wanted -= loaded.checkpoint["channel_values"].keys()
-            parent = found.parent_snapshot_id
-            found = self._threads.find(latest.at(parent)) if wanted and parent else None
+        found, wanted = self._loaded(latest, serde), set[str]()
+        if found:
+            wanted = delta_channels(found.metadata)
+        while found and (wanted := wanted - found.checkpoint["channel_values"].keys()):
+            parent = found.parent_config
+            found = self._loaded(place_of(parent), serde) if parent else None
+            if found:
+                kept.add(found.checkpoint["id"])
         return kept
+
+    def _loaded(self, place: Place, serde: SerializerProtocol) -> CheckpointTuple | None:
+        found = self._threads.find(place)
+        if found is None:
+            return None
+        return transport.aside(load, Stored(serde, place, found))
 
     def copy_thread(self, source: str, target: str) -> None:
         """Put every checkpoint of a thread, with its writes, into another one, oldest first."""

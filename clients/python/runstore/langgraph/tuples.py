@@ -26,9 +26,6 @@ from runstore.langgraph.places import Place
 from runstore.payloads import Payload, payload_of
 from runstore.values import Snapshot
 
-# In a checkpoint's metadata: delta channels that were written or aged since their last snapshot.
-DELTA_COUNTERS = "counters_since_delta_snapshot"
-
 
 class Stored(NamedTuple):
     """A snapshot with its task writes, its place as asked for, and what loads its values.
@@ -98,10 +95,9 @@ class Listing(NamedTuple):
         return not self.before or snapshot.snapshot_id < self.before
 
 
-def delta_channels(metadata: Payload | None) -> set[str]:
+def delta_channels(metadata: CheckpointMetadata) -> set[str]:
     """Channels whose value has to be put together from writes of checkpoints before."""
-    found = metadata.value().get(DELTA_COUNTERS) if metadata else None
-    return set(found or ())
+    return set(metadata.get("counters_since_delta_snapshot") or ())
 
 
 class History:

@@ -62,6 +62,13 @@ class Turn:
 
     def __enter__(self) -> None:
         ticket = self._turns.ask(self._name)
+        if not ticket.done() and _is_in_loop():
+            # Whoever has the turn may be a task of this loop, which could never end.
+            self._turns.withdraw(self._name, ticket)
+            raise RuntimeError(
+                f"a synchronous call would keep the event loop waiting for thread {self._name!r},"
+                " which is being written: await the asynchronous method, or call from a thread"
+            )
         try:
             ticket.result()
         except BaseException:
@@ -93,3 +100,11 @@ class Turn:
         trace: TracebackType | None,
     ) -> None:
         self._turns.pass_on(self._name)
+
+
+def _is_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
