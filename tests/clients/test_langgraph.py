@@ -90,7 +90,7 @@ def put(
     checkpoint = empty_checkpoint() | {
         "id": checkpoint_id or str(uuid6()),
         "channel_values": values,
-        "channel_versions": dict.fromkeys(values, "1") | {name: str(uuid6()) for name in names},
+        "channel_versions": {name: repr(value)[:40] for name, value in values.items()},
     }
     versions = {name: checkpoint["channel_versions"][name] for name in names}
     given = metadata or {"source": "loop", "step": 1}
@@ -122,7 +122,7 @@ def test_a_channel_that_did_not_change_is_neither_sent_nor_stored_again(
     for step in range(5):
         config = put(saver, {"large": text, "n": step}, config, new=("n",))
 
-    assert max(sent[1:]) < 2_000
+    assert max(sent) < 2_000
     other = new_saver()
     assert stored(other, config_of()).checkpoint["channel_values"] == {"large": text, "n": 4}
     with runstore.Client(served.target, project=project) as client:
