@@ -135,6 +135,27 @@ def test_a_replayed_subgraph_goes_on_from_what_it_was_then(saver: RunstoreSaver)
     assert said["words"] == ["start", "start", "in", "other", "way"]
 
 
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_subgraph_with_a_memory_is_replayed_from_what_it_knew_then(
+    how: str, saver: RunstoreSaver
+) -> None:
+    said = []
+    for each in (saver, InMemorySaver()):
+        inner = chain(each, say("in"))
+        inner.checkpointer = True
+        builder = StateGraph(Said)
+        builder.add_node("sub", inner)
+        builder.add_edge(START, "sub")
+        graph = builder.compile(checkpointer=each)
+        for turn in range(3):
+            call(graph, {"words": [str(turn)]}, thread(), how)
+        past = [each for each in graph.get_state_history(thread()) if each.next == ("sub",)]
+        said.append(call(graph, None, past[1].config, how)["words"])
+        said.append(graph.get_state(thread(checkpoint_ns="sub")).values["words"])
+
+    assert said[:2] == said[2:]
+
+
 def test_a_synchronous_subgraph_in_an_asynchronous_graph_shares_the_claim(
     saver: RunstoreSaver,
 ) -> None:
