@@ -51,6 +51,14 @@ def place_of(config: RunnableConfig) -> Place:
     )
 
 
+def stated_place_of(config: RunnableConfig) -> Place:
+    """The checkpoint a config names; raise ValueError where it names none."""
+    place = place_of(config)
+    if not place.checkpoint_id:
+        raise ValueError("writes need the checkpoint they follow: configurable.checkpoint_id")
+    return place
+
+
 def configurable(config: RunnableConfig) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], config.get("configurable") or {})
 

@@ -27,13 +27,12 @@ from runstore.langgraph.pending import Writing
 from runstore.langgraph.places import (
     Place,
     checkpoint_id_of,
-    configurable,
-    namespace_of,
     place_of,
+    stated_place_of,
     thread_of,
 )
 from runstore.langgraph.sessions import MAX_SESSIONS
-from runstore.langgraph.tuples import Listing, filter_of
+from runstore.langgraph.tuples import listing_of
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import DeltaChannelHistory
@@ -126,7 +125,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         """Yield checkpoints, newest first; without a config those of all threads of the project."""
-        asked = _listing(config, filter, before)
+        asked = listing_of(config, filter, before)
         yield from self._halves.sync().listings.tuples(asked, limit, self.serde)
 
     async def alist(
@@ -138,7 +137,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> AsyncGenerator[CheckpointTuple]:
         """As `list`."""
-        asked = _listing(config, filter, before)
+        asked = listing_of(config, filter, before)
         async with aclosing(self._halves.aio().listings.tuples(asked, limit, self.serde)) as found:
             async for each in found:
                 yield each
@@ -211,7 +210,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         interrupts) the last. Writes that come before their checkpoint is put are stored with it.
         """
         asked = Writing(self.serde, writes, task_id, task_path)
-        self._halves.sync().threads.put_writes(_stated(config), asked)
+        self._halves.sync().threads.put_writes(stated_place_of(config), asked)
 
     async def aput_writes(
         self,
@@ -222,7 +221,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
     ) -> None:
         """As `put_writes`."""
         asked = Writing(self.serde, writes, task_id, task_path)
-        await self._halves.aio().threads.put_writes(_stated(config), asked)
+        await self._halves.aio().threads.put_writes(stated_place_of(config), asked)
 
     def get_next_version(
         self,
@@ -284,29 +283,6 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
                 await upkeep.delete_thread(thread_id)
             else:
                 await upkeep.keep_latest(thread_id, self.serde)
-
-
-def _stated(config: RunnableConfig) -> Place:
-    place = place_of(config)
-    if not place.checkpoint_id:
-        raise ValueError("writes need the checkpoint they follow: configurable.checkpoint_id")
-    return place
-
-
-def _listing(
-    config: RunnableConfig | None,
-    wanted: Mapping[str, Any] | None,
-    before: RunnableConfig | None,
-) -> Listing:
-    fields = configurable(config) if config else {}
-    namespace = fields.get("checkpoint_ns")
-    return Listing(
-        thread_id=thread_of(fields.get("thread_id")) if config else "",
-        namespace=None if namespace is None else namespace_of(namespace),
-        checkpoint_id=checkpoint_id_of(fields),
-        before=checkpoint_id_of(configurable(before)) if before else "",
-        where=filter_of(wanted),
-    )
 
 
 def _pruned(thread_ids: Sequence[str], strategy: str) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
@@ -22,7 +23,13 @@ from runstore.langgraph.checkpoints import (
     metadata_of,
 )
 from runstore.langgraph.pending import pending_writes, revised
-from runstore.langgraph.places import Place
+from runstore.langgraph.places import (
+    Place,
+    checkpoint_id_of,
+    configurable,
+    namespace_of,
+    thread_of,
+)
 from runstore.payloads import Payload, payload_of
 from runstore.values import Snapshot
 
@@ -93,6 +100,23 @@ class Listing(NamedTuple):
         if not is_checkpoint(snapshot) or self.checkpoint_id not in {"", snapshot.snapshot_id}:
             return False
         return not self.before or snapshot.snapshot_id < self.before
+
+
+def listing_of(
+    config: RunnableConfig | None,
+    wanted: Mapping[str, Any] | None,
+    before: RunnableConfig | None,
+) -> Listing:
+    """What `list` was asked; raise ValueError where a config names what the store cannot have."""
+    fields = configurable(config) if config else {}
+    namespace = fields.get("checkpoint_ns")
+    return Listing(
+        thread_id=thread_of(fields.get("thread_id")) if config else "",
+        namespace=None if namespace is None else namespace_of(namespace),
+        checkpoint_id=checkpoint_id_of(fields),
+        before=checkpoint_id_of(configurable(before)) if before else "",
+        where=filter_of(wanted),
+    )
 
 
 def delta_channels(metadata: CheckpointMetadata) -> set[str]:
