@@ -1,6 +1,6 @@
 """Write the synchronous client from the asynchronous one; with --check only say if it is fresh.
 
-Every runstore/aio*.py that `FILES` names becomes runstore/sync*.py.
+Every aio*.py below runstore/ that `FILES` names becomes sync*.py beside it.
 """
 
 import subprocess
@@ -13,6 +13,9 @@ FILES = {
     "aio_configs.py": "sync_configs.py",
     "aio_artifacts.py": "sync_artifacts.py",
     "aio_feed.py": "sync_feed.py",
+    "langgraph/aio_threads.py": "langgraph/sync_threads.py",
+    "langgraph/aio_listing.py": "langgraph/sync_listing.py",
+    "langgraph/aio_upkeep.py": "langgraph/sync_upkeep.py",
 }
 WORDS = (
     ('"""The asynchronous client."""', '"""The synchronous client. Generated from aio.py."""'),
@@ -20,6 +23,12 @@ WORDS = (
     ('"""The feed, asynchronously."""', '"""The feed. Generated from aio_feed.py."""'),
     ('"""Configs, asynchronously."""', '"""Configs. Generated from aio_configs.py."""'),
     ('"""Artifacts, asynchronously."""', '"""Artifacts. Generated from aio_artifacts.py."""'),
+    ("A saver's threads, asynchronously.", "A saver's threads. Generated from aio_threads.py."),
+    ("Listing checkpoints, asynchronously.", "Listing checkpoints. Generated from aio_listing.py."),
+    (
+        "Deleting, pruning and copying threads, asynchronously.",
+        "Deleting, pruning and copying threads. Generated from aio_upkeep.py.",
+    ),
     ("async with aclosing(", "with closing("),
     ("import aclosing", "import closing"),
     ("async def __aenter__", "def __enter__"),
@@ -34,7 +43,11 @@ WORDS = (
     ("AsyncFeed", "Feed"),
     ("AsyncConfigs", "Configs"),
     ("AsyncArtifacts", "Artifacts"),
+    ("AsyncThreads", "Threads"),
+    ("AsyncListings", "Listings"),
+    ("AsyncUpkeep", "Upkeep"),
     ("runstore.aio", "runstore.sync"),
+    ("langgraph.aio_", "langgraph.sync_"),
     ("aio_transport", "sync_transport"),
     ("asyncio.sleep", "time.sleep"),
     ("import asyncio\n", ""),

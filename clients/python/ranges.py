@@ -3,7 +3,8 @@
     python clients/python/ranges.py
 
 builds the wheel, installs it in two clean environments, and runs ranges_smoke.py in both against
-one server. A warning there is an error.
+one server; then the same with the extra langgraph and ranges_langgraph.py. A warning there is an
+error.
 """
 
 import subprocess
@@ -20,6 +21,7 @@ ROOT = FOLDER.parents[1]
 LOWEST = "lowest"
 ENDS = (LOWEST, "highest")
 PACKAGES = ("grpcio", "grpcio-status", "protobuf", "googleapis-common-protos")
+SAVER = "langgraph-checkpoint"
 
 
 def main() -> None:
@@ -46,16 +48,26 @@ def main() -> None:
             _say(f"{end}: {' '.join(_installed(python))}")
             if end == LOWEST and (above := _floors() - set(_installed(python))):
                 raise SystemExit(f"cannot be installed: {', '.join(sorted(above))}")
+            _run("uv", "pip", "install", "--quiet", "--python", python, *_with_saver(wheel, end))
+            _run(python, "-I", "-W", "error", str(FOLDER / "ranges_langgraph.py"), server)
+            _say(f"{end}: {' '.join(_installed(python, SAVER, *PACKAGES))}")
 
 
-def _installed(python: str) -> list[str]:
+def _installed(python: str, *packages: str) -> list[str]:
     listed = _run("uv", "pip", "freeze", "--quiet", "--python", python).splitlines()
-    return [line for line in listed if line.partition("==")[0] in PACKAGES]
+    return [line for line in listed if line.partition("==")[0] in (packages or PACKAGES)]
 
 
-def _floors() -> set[str]:
+def _with_saver(wheel: Path, end: str) -> list[str]:
+    """The extra beside what is installed; only its own floor counts, as nobody has LangChain's."""
+    wanted = f"runstore[langgraph] @ {wheel.as_uri()}"
+    return [wanted, *_floors("langgraph")] if end == LOWEST else [wanted]
+
+
+def _floors(extra: str = "") -> set[str]:
     """What pyproject.toml says is the oldest: a floor that nobody can have is a lie."""
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["optional-dependencies"][extra] if extra else project["dependencies"]
     return {one.partition(",")[0].replace(">=", "==") for one in wanted}
 
 

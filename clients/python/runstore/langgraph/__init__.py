@@ -1,0 +1,14 @@
+"""A checkpoint saver for LangGraph: `pip install 'runstore[langgraph]'`.
+
+    with RunstoreSaver("localhost:7411", project="acme/search") as saver:
+        graph = builder.compile(checkpointer=saver)
+        graph.invoke(inputs, {"configurable": {"thread_id": "thread-1"}})
+
+A thread is a run, a checkpoint a snapshot, a pending write a task write. `async with` and the
+asynchronous methods do the same for `ainvoke`.
+"""
+
+from runstore.langgraph.saver import RunstoreSaver
+from runstore.langgraph.sessions import ThreadTakenOver
+
+__all__ = ["RunstoreSaver", "ThreadTakenOver"]

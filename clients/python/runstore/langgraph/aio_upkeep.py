@@ -1,0 +1,156 @@
+"""Deleting, pruning and copying threads, asynchronously."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from runstore import aio_transport as transport
+from runstore import calls as client_calls
+from runstore.aio import AsyncClient
+from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
+from runstore.fields import RunRef
+from runstore.langgraph import calls
+from runstore.langgraph.aio_listing import AsyncListings
+from runstore.langgraph.aio_threads import AsyncThreads
+from runstore.langgraph.checkpoints import CHANNEL_PREFIX, is_same
+from runstore.langgraph.memory import Memory
+from runstore.langgraph.pending import batches
+from runstore.langgraph.places import Place, place_of
+from runstore.langgraph.sessions import Session, taken_over
+from runstore.langgraph.tuples import Stored, delta_channels, load
+from runstore.payloads import Payload, Ref, payload_of
+from runstore.values import Snapshot
+
+MAX_DELETED = 1000
+RUN_ID = "run_id"
+
+ByNamespace = dict[str, list[str]]
+
+
+class AsyncUpkeep:
+    def __init__(self, client: AsyncClient, memory: Memory, threads: AsyncThreads) -> None:
+        self._client = client
+        self._memory = memory
+        self._threads = threads
+        self._listings = AsyncListings(client, threads)
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """Delete all checkpoints of a thread; who works on it is fenced. The run stays."""
+        async with self._memory.turns.of(thread_id):
+            run = await self._threads.find_run(thread_id)
+            if run is None:
+                self._memory.sessions.drop(thread_id)
+                return
+            session, _ = self._memory.sessions.read(thread_id, run)
+            ref = await self._take(session)
+            for namespace, ids in (await self._all(thread_id)).items():
+                await self._delete(ref, namespace, ids)
+
+    async def _take(self, session: Session) -> RunRef:
+        """Claim the run whoever has it; without an epoch where it is over."""
+        ref = RunRef(self._client.project, session.thread_id)
+        try:
+            claimed = await self._client.send(calls.claim(ref, None))
+        except RunCompleted:
+            return ref
+        session.start_again(claimed.epoch, claimed.last_seq, "the thread was deleted")
+        session.claimed(claimed.epoch, claimed.last_seq)
+        return self._threads.ref(session.thread_id, claimed.epoch)
+
+    async def _all(self, thread_id: str) -> ByNamespace:
+        found: ByNamespace = defaultdict(list)
+        async with aclosing(self._listings.snapshots(thread_id)) as snapshots:
+            async for snapshot in snapshots:
+                found[snapshot.namespace].append(snapshot.snapshot_id)
+        return found
+
+    async def _delete(self, ref: RunRef, namespace: str, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), MAX_DELETED):
+            some = ids[start : start + MAX_DELETED]
+            try:
+                await self._client.send(client_calls.delete_snapshots(ref, some, namespace))
+            except WriterFenced as error:
+                raise taken_over(ref.run_id, str(error)) from error
+
+    async def delete_for_runs(self, run_ids: Iterable[str]) -> None:
+        """Delete the checkpoints whose metadata names one of the runs, in all threads."""
+        for run_id in run_ids:
+            found: dict[tuple[str, str], list[str]] = defaultdict(list)
+            where = payload_of({RUN_ID: str(run_id)})
+            async with aclosing(self._listings.snapshots("", None, where)) as snapshots:
+                async for snapshot in snapshots:
+                    found[snapshot.run_id, snapshot.namespace].append(snapshot.snapshot_id)
+            for (thread_id, namespace), ids in found.items():
+                await self._delete(self._threads.ref(thread_id), namespace, ids)
+
+    async def keep_latest(self, thread_id: str, serde: SerializerProtocol) -> None:
+        """Delete all but the latest checkpoint of each namespace, and what that one needs."""
+        found = await self._all(thread_id)
+        for namespace, ids in found.items():
+            kept = await self._needed(Place(thread_id, namespace, ids[0]), serde)
+            rest = [each for each in ids if each not in kept]
+            await self._delete(self._threads.ref(thread_id), namespace, rest)
+
+    async def _needed(self, latest: Place, serde: SerializerProtocol) -> set[str]:
+        """The checkpoint, and those before it that values of its delta channels are made from."""
+        kept = {latest.checkpoint_id}
+        found, wanted = await self._loaded(latest, serde), set[str]()
+        if found:
+            wanted = delta_channels(found.metadata)
+        while found and (wanted := wanted - found.checkpoint["channel_values"].keys()):
+            parent = found.parent_config
+            found = await self._loaded(place_of(parent), serde) if parent else None
+            if found:
+                kept.add(found.checkpoint["id"])
+        return kept
+
+    async def _loaded(self, place: Place, serde: SerializerProtocol) -> CheckpointTuple | None:
+        found = await self._threads.find(place)
+        if found is None:
+            return None
+        return await transport.aside(load, Stored(serde, place, found))
+
+    async def copy_thread(self, source: str, target: str) -> None:
+        """Put every checkpoint of a thread, with its writes, into another one, oldest first."""
+        async with aclosing(self._listings.snapshots(source)) as snapshots:
+            found = [(each.namespace, each.snapshot_id) async for each in snapshots]
+        if not found or source == target:
+            return
+        async with self._memory.turns.of(target):
+            run = await self._threads.find_run(target)
+            session, _ = self._memory.sessions.read(target, run)
+            ref = await self._threads.claim(session)
+            sent: set[bytes] = set()
+            for namespace, checkpoint_id in reversed(found):
+                stored = await self._threads.find(Place(source, namespace, checkpoint_id))
+                if stored:
+                    place = Place(target, namespace, checkpoint_id)
+                    await self._copy(session, ref, place, stored, sent)
+
+    async def _copy(
+        self, session: Session, ref: RunRef, place: Place, stored: Snapshot, sent: set[bytes]
+    ) -> None:
+        state: dict[str, Payload | Ref] = {}
+        for name, part in stored.state.items():
+            sha256 = part.sha256
+            is_there = sha256 in sent and name.startswith(CHANNEL_PREFIX)
+            state[name] = Ref(sha256) if is_there else part
+            sent.add(sha256)
+        parent, writes = stored.parent_snapshot_id, stored.task_writes
+        put = calls.Put(place, parent, state, stored.metadata, writes)
+        try:
+            last_seq = await self._threads.store(ref, put)
+        except IdempotencyMismatch:
+            # A copy that was broken off is continued by copying again.
+            there = await self._threads.find(place)
+            if there is None or not is_same(there, stored):
+                raise
+            for batch in batches(writes):
+                await self._threads.put_batch(ref, place, batch)
+            last_seq = session.seen_seq
+        session.put_done(place.mark, parent, last_seq)

@@ -1,0 +1,71 @@
+"""Listing checkpoints. Generated from aio_listing.py."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from runstore import sync_transport as transport
+from runstore.errors import RunNotFound
+from runstore.fields import RunRef
+from runstore.langgraph import calls
+from runstore.langgraph.checkpoints import is_checkpoint
+from runstore.langgraph.places import Place
+from runstore.langgraph.sync_threads import Threads
+from runstore.langgraph.tuples import Listing, Stored, load
+from runstore.payloads import Payload
+from runstore.sync import Client
+from runstore.values import Snapshot
+
+
+class Listings:
+    def __init__(self, client: Client, threads: Threads) -> None:
+        self._client = client
+        self._threads = threads
+
+    def tuples(
+        self, asked: Listing, limit: int | None, serde: SerializerProtocol
+    ) -> Generator[CheckpointTuple]:
+        """Yield checkpoints, newest first."""
+        left = limit
+        with closing(self._places(asked)) as places:
+            for place in places:
+                if left is not None and left <= 0:
+                    return
+                # Where a run is replayed, its subgraphs go on from what this finds.
+                find = self._threads.choose if asked.before else self._threads.find
+                snapshot = find(place)
+                if snapshot is None:
+                    continue
+                found = transport.aside(load, Stored(serde, place, snapshot))
+                if asked.where.takes(found.metadata):
+                    left = None if left is None else left - 1
+                    yield found
+
+    def _places(self, asked: Listing) -> Generator[Place]:
+        where = asked.where.metadata
+        with closing(self.snapshots(asked.thread_id, asked.namespace, where)) as found:
+            for snapshot in found:
+                if asked.takes(snapshot):
+                    thread_id = asked.thread_id or snapshot.run_id
+                    yield Place(thread_id, snapshot.namespace, snapshot.snapshot_id)
+
+    def snapshots(
+        self, thread_id: str, namespace: str | None = None, metadata: Payload | None = None
+    ) -> Generator[Snapshot]:
+        """Yield checkpoints' snapshots without their parts, newest first."""
+        ref = RunRef(self._client.project, thread_id)
+        token = ""
+        while True:
+            call = calls.list_snapshots(ref, namespace, metadata, calls.PAGE, token)
+            try:
+                page, token = self._client.send(call)
+            except RunNotFound:
+                return
+            for snapshot in filter(is_checkpoint, page):
+                yield snapshot
+            if not token:
+                return

@@ -1,0 +1,155 @@
+"""What is read: snapshots as checkpoint tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    CheckpointMetadata,
+    CheckpointTuple,
+    PendingWrite,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from runstore.langgraph.checkpoints import (
+    KnownPart,
+    Version,
+    checkpoint_of,
+    is_checkpoint,
+    is_json,
+    known_parts,
+    metadata_of,
+)
+from runstore.langgraph.pending import pending_writes, revised
+from runstore.langgraph.places import (
+    Place,
+    checkpoint_id_of,
+    configurable,
+    namespace_of,
+    thread_of,
+)
+from runstore.payloads import Payload, payload_of
+from runstore.values import Snapshot
+
+
+class Stored(NamedTuple):
+    """A snapshot with its task writes, its place as asked for, and what loads its values.
+
+    A fork's snapshots may be stored in the run it was forked from; their thread is the fork.
+    """
+
+    serde: SerializerProtocol
+    place: Place
+    snapshot: Snapshot
+
+    @property
+    def parent(self) -> Place | None:
+        parent = self.snapshot.parent_snapshot_id
+        return self.place.at(parent) if parent else None
+
+
+def load(stored: Stored) -> CheckpointTuple:
+    """Deserialize a checkpoint with its pending writes."""
+    serde, place, snapshot = stored
+    again = revised(serde, snapshot.task_writes)
+    checkpoint, metadata = again or (checkpoint_of(serde, snapshot), metadata_of(serde, snapshot))
+    return CheckpointTuple(
+        config=place.config(),
+        checkpoint=checkpoint,
+        metadata=metadata,
+        parent_config=stored.parent.config() if stored.parent else None,
+        pending_writes=pending_writes(serde, snapshot.task_writes),
+    )
+
+
+def load_and_hash(stored: Stored) -> tuple[CheckpointTuple, dict[tuple[str, Version], KnownPart]]:
+    """As `load`, with the parts that need not be sent again."""
+    return load(stored), known_parts(stored.serde, stored.snapshot)
+
+
+class Filter(NamedTuple):
+    """Which metadata to list: what the server compares, and what only Python can."""
+
+    metadata: Payload | None
+    rest: Mapping[str, Any]
+
+    def takes(self, metadata: CheckpointMetadata) -> bool:
+        found: Mapping[str, Any] = {**metadata}
+        return all(found.get(name) == value for name, value in self.rest.items())
+
+
+def filter_of(wanted: Mapping[str, Any] | None) -> Filter:
+    members = {name: value for name, value in (wanted or {}).items() if is_json(value)}
+    rest = {name: value for name, value in (wanted or {}).items() if name not in members}
+    return Filter(payload_of(members) if members else None, rest)
+
+
+class Listing(NamedTuple):
+    """Which checkpoints: of a thread or, for "", of all; of a namespace or, for None, of all."""
+
+    thread_id: str
+    namespace: str | None
+    checkpoint_id: str
+    before: str
+    where: Filter
+
+    def takes(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot, its parts left out, may be one of them."""
+        if not is_checkpoint(snapshot) or self.checkpoint_id not in {"", snapshot.snapshot_id}:
+            return False
+        return not self.before or snapshot.snapshot_id < self.before
+
+
+def listing_of(
+    config: RunnableConfig | None,
+    wanted: Mapping[str, Any] | None,
+    before: RunnableConfig | None,
+) -> Listing:
+    """What `list` was asked; raise ValueError where a config names what the store cannot have."""
+    fields = configurable(config) if config else {}
+    namespace = fields.get("checkpoint_ns")
+    return Listing(
+        thread_id=thread_of(fields.get("thread_id")) if config else "",
+        namespace=None if namespace is None else namespace_of(namespace),
+        checkpoint_id=checkpoint_id_of(fields),
+        before=checkpoint_id_of(configurable(before)) if before else "",
+        where=filter_of(wanted),
+    )
+
+
+def delta_channels(metadata: CheckpointMetadata) -> set[str]:
+    """Channels whose value has to be put together from writes of checkpoints before."""
+    return set(metadata.get("counters_since_delta_snapshot") or ())
+
+
+class History:
+    """Writes of channels since their last stored value, collected from child to parent."""
+
+    def __init__(self, channels: Sequence[str]) -> None:
+        self._writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
+        self._seeds: dict[str, Any] = {}
+        self._missing = set(channels)
+
+    @property
+    def is_complete(self) -> bool:
+        return not self._missing
+
+    def add(self, ancestor: CheckpointTuple) -> None:
+        """Take what the next ancestor has of channels that still lack their seed."""
+        for write in reversed(ancestor.pending_writes or ()):
+            if write[1] in self._missing:
+                self._writes[write[1]].append(write)
+        values = ancestor.checkpoint["channel_values"]
+        for channel in self._missing & values.keys():
+            self._seeds[channel] = values[channel]
+        self._missing -= values.keys()
+
+    def result(self) -> dict[str, Any]:
+        """For each channel its writes, oldest first, and the seed where there is one."""
+        return {
+            channel: {"writes": writes[::-1]}
+            | ({"seed": self._seeds[channel]} if channel in self._seeds else {})
+            for channel, writes in self._writes.items()
+        }
