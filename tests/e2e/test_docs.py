@@ -154,13 +154,27 @@ def test_statistics_are_read_by_the_curl_that_is_shown(fresh_server: ServerProce
     assert "rows" in json.loads(done.stdout)
 
 
-def test_the_extra_that_is_installed_is_one_of_the_package() -> None:
-    (shown,) = (each.command for each in examples(ROOT / "docs" / "testing.md"))
+@pytest.mark.parametrize("page", ["testing", "langgraph"])
+def test_the_extra_that_is_installed_is_one_of_the_package(page: str) -> None:
+    (shown,) = (each.command for each in examples(ROOT / "docs" / f"{page}.md"))
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     name, extra = re.fullmatch(r"pip install '(\w+)\[(\w+)\]'\n", shown).groups()
 
     assert name == package["name"]
     assert extra in package["optional-dependencies"]
+
+
+def test_the_measures_shown_can_be_asked_for() -> None:
+    page, makefile = ROOT / "docs" / "performance.md", (ROOT / "Makefile").read_text()
+    ((_, shown),) = (block for block in blocks(page) if block[0] == "sh")
+    commands = re.findall(r"^make (\w+)(?: +BENCH=\"([^\"]+)\")?", shown, re.MULTILINE)
+
+    assert len(commands) == len(shown.splitlines())
+    for target, options in commands:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+        module = ROOT / "bench" / ("soak.py" if target == "soak" else "__main__.py")
+        for option in re.findall(r"--\w+", options):
+            assert f'"{option}"' in module.read_text(), f"{target} has no {option}"
 
 
 def test_the_testing_examples_work(fresh_server: ServerProcess, tmp_path: Path) -> None:

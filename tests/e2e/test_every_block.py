@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[2]
 ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
+LANGGRAPH = "tests/e2e/test_langgraph.py"
 SCENARIOS = "tests/clients/test_conformance.py"
-GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/readme.test.ts"
+GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples.test.ts"
 
 # By document and language: how many blocks there are (ANY_NUMBER where the test takes them all as
 # they come), and the tests that execute them.
@@ -44,7 +45,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(SCENARIOS, "test_the_commands_that_are_shown_are_there")],
     ),
     ("clients/go/README.md", "go"): (1, [(GO, "TestTheQuickStartDoesWhatItSays")]),
-    ("clients/typescript/README.md", "ts"): (ANY_NUMBER, [(TYPESCRIPT, "readme.matchAll")]),
+    ("clients/typescript/README.md", "ts"): (ANY_NUMBER, [(TYPESCRIPT, "examples")]),
     ("deploy/helm/runstore/README.md", "sh"): (
         1,
         [(DEPLOY, "test_the_installation_shown_renders")],
@@ -59,7 +60,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
             (DEPLOY, "test_the_installation_shown_renders"),
         ],
     ),
-    ("docs/go.md", "go"): (ANY_NUMBER, [(GO, "TestTheGuidesExamplesRun")]),
+    ("docs/go.md", "go"): (ANY_NUMBER, [(GO, "TestTheGuidesExamplesDoWhatTheySay")]),
     ("docs/grpcurl.md", "sh"): (
         ANY_NUMBER,
         [
@@ -77,6 +78,19 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ),
     ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),
     ("docs/http.md", "js"): (1, [(DOCS, "test_a_page_in_a_browser_reads_a_run_to_its_end")]),
+    ("docs/langgraph.md", "python"): (
+        ANY_NUMBER,
+        [(LANGGRAPH, "test_the_python_of_the_page_says_what_is_shown")],
+    ),
+    ("docs/langgraph.md", "text"): (
+        ANY_NUMBER,
+        [(LANGGRAPH, "test_the_python_of_the_page_says_what_is_shown")],
+    ),
+    ("docs/langgraph.md", "sh"): (
+        1,
+        [(DOCS, "test_the_extra_that_is_installed_is_one_of_the_package")],
+    ),
+    ("docs/performance.md", "sh"): (1, [(DOCS, "test_the_measures_shown_can_be_asked_for")]),
     ("docs/search.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
     ("docs/search.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
     ("docs/sinks.md", "console"): (1, [(SINKS, "test_the_commands_shown_are_understood")]),
@@ -111,6 +125,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
             (DOCS, "test_statistics_are_read_by_the_curl_that_is_shown"),
         ],
     ),
+    ("docs/typescript.md", "ts"): (ANY_NUMBER, [(TYPESCRIPT, "examples")]),
     ("docs/testing.md", "python"): (3, [(DOCS, "test_the_testing_examples_work")]),
     ("docs/testing.md", "sh"): (
         1,
