@@ -1,6 +1,6 @@
 /** A way to a server that can go dead without ending, as a lost network does. */
 
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
 export class Proxy {
@@ -8,6 +8,8 @@ export class Proxy {
   target = "";
   readonly #sockets: Socket[] = [];
   readonly #server = createServer();
+  readonly #traffic = new EventEmitter();
+  #passed = 0;
 
   static async started(target: string): Promise<Proxy> {
     const proxy = new Proxy();
@@ -17,6 +19,10 @@ export class Proxy {
       proxy.connections += 1;
       proxy.#sockets.push(near, far);
       near.pipe(far).pipe(near);
+      near.on("data", ({ length }: Buffer) => {
+        proxy.#passed += length;
+        proxy.#traffic.emit("passed");
+      });
       for (const socket of [near, far]) {
         socket.on("error", () => undefined);
       }
@@ -25,6 +31,13 @@ export class Proxy {
     await once(proxy.#server, "listening");
     proxy.target = `127.0.0.1:${(proxy.#server.address() as AddressInfo).port}`;
     return proxy;
+  }
+
+  /** Wait until so many bytes were on their way to the server. */
+  async untilPassed(bytes: number): Promise<void> {
+    while (this.#passed < bytes) {
+      await once(this.#traffic, "passed");
+    }
   }
 
   /** Nothing passes any more over the connections there are; new ones are fine. */
