@@ -1,11 +1,15 @@
 """The judge of the conformance suite notices what is wrong."""
 
 import json
+import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
+from e2e.documents import blocks
 
 FOLDER = Path(__file__).parents[2] / "clients" / "conformance"
 sys.path.insert(0, str(FOLDER))
@@ -102,3 +106,56 @@ def test_what_was_the_same_has_the_same_name() -> None:
     assert same == normalised(steps(OTHER, OTHER), "p/0")
     assert same != normalised(steps(HASH, OTHER), "p/0")
     assert same[0]["result"]["project"] == "<project>"
+
+
+def shown(language: str) -> str:
+    (found,) = (text for each, text in blocks(FOLDER / "README.md") if each == language)
+    return found
+
+
+def test_the_scenario_that_is_shown_is_one_of_the_file() -> None:
+    file = json.loads((FOLDER / "scenarios.json").read_text())
+    (scenario,) = [
+        each for each in file["scenarios"] if each["name"] == json.loads(shown("json"))["name"]
+    ]
+
+    steps = json.loads(shown("json"))["steps"]
+
+    jsonschema.validate(
+        {"payloads": {}, "scenarios": [json.loads(shown("json"))]},
+        json.loads((FOLDER / "scenarios.schema.json").read_text()),
+    )
+    assert [each["do"] for each in steps] == [each["do"] for each in scenario["steps"]][
+        : len(steps)
+    ]
+
+
+def test_the_commands_that_are_shown_are_there() -> None:
+    makefile = (FOLDER.parents[1] / "Makefile").read_text()
+    for line in shown("sh").splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "make":
+            assert f"\n{arguments[0]}:" in makefile
+            continue
+        options = [each for each in arguments if each.startswith("--")]
+        asked = subprocess.run(
+            [sys.executable, FOLDER.parents[1] / arguments[0], "--help"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+        assert all(each in asked.stdout for each in options), line
+
+
+def test_every_step_is_described_and_executed() -> None:
+    schema = json.loads((FOLDER / "scenarios.schema.json").read_text())
+    known = schema["$defs"]["step"]["properties"]["do"]["enum"]
+    rows = re.findall(r"^\| (\w+(?:, \w+)*) \|", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    described = {name for row in rows for name in row.split(", ")} - {"do", "part", "expected"}
+    file = json.loads((FOLDER / "scenarios.json").read_text())
+    executed = {step["do"] for each in file["scenarios"] for step in each["steps"]}
+
+    assert described == set(known)
+    assert executed == set(known)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from e2e.servers import ServerProcess
+
+GRPCURL = Path(__file__).parents[1] / "tools" / "install-grpcurl"
 
 
 @pytest.fixture
@@ -36,3 +41,16 @@ def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPro
     made.wait_until_serving()
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def tools() -> str:
+    """A PATH with grpcurl and with buf."""
+    done = subprocess.run([GRPCURL], capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode:
+        reason = f"no grpcurl: {done.stderr.strip() or GRPCURL}"
+        if os.environ.get("CI") or os.environ.get("TEST_REQUIRE_GRPCURL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folders = (Path(done.stdout.strip()).parent, Path(sys.executable).parent, os.environ["PATH"])
+    return os.pathsep.join(map(str, folders))

@@ -52,6 +52,11 @@ def examples(document: Path) -> list[Example]:
     ]
 
 
+def blocks(document: Path) -> list[tuple[str, str]]:
+    """All fenced blocks in order: what stands behind the opening fence, and the text."""
+    return re.findall(r"^ *```(.*)\n((?:.*\n)*?) *```$", document.read_text(), re.MULTILINE)
+
+
 def consoles(document: Path) -> list[tuple[str, str]]:
     """The commands that blocks of `console` show after `$ `, each with its output."""
     blocks = re.findall(r"^```console\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE)
@@ -68,20 +73,20 @@ def difference(example: Example, code: int, output: str) -> str:
     if code != example.code:
         return f"exits with {code}, not {example.code}"
     if example.kind == "json":
-        return _json_difference(_values(example.output), _values(output), "$")
+        return _json_difference(values(example.output), values(output), "$")
     if example.kind == "text" and not is_text(example.output, output):
         return "the text differs"
     return ""
 
 
-def _values(text: str) -> list[Any]:
+def values(text: str) -> list[Any]:
     """The JSON values that follow each other in a text."""
-    decoder, values, rest = json.JSONDecoder(), [], text.strip()
+    decoder, found, rest = json.JSONDecoder(), [], text.strip()
     while rest:
         value, end = decoder.raw_decode(rest)
-        values.append(value)
+        found.append(value)
         rest = rest[end:].lstrip()
-    return values
+    return found
 
 
 def _json_difference(wanted: Any, got: Any, where: str) -> str:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -92,6 +93,22 @@ def test_runs_are_shown_to_people_and_programs(server: ServerProcess, project: s
     assert "tool.called" in cli("runs", "tail", "run", *where)
     assert "2 events agree" in cli("runs", "verify", "run", *where)
     assert "next" in cli("runs", "resume-point", "run", *where)
+    assert point["is_complete"] is True
+    assert "the run is complete" in cli("runs", "resume-point", "run", *where)
+    with runstore.Client(server.target, project=project) as client:
+        client.save_run(run_id="open")
+    assert json.loads(cli("runs", "resume-point", "open", "--json", *where))["is_complete"] is False
+    assert "complete" not in cli("runs", "resume-point", "open", *where)
+
+
+def test_it_says_its_release() -> None:
+    assert cli("--version") == f"runstore {version('runstore')}\n"
+
+
+def test_where_no_server_answers_a_line_says_so() -> None:
+    said = cli("runs", "ls", "--target", "localhost:1", code=1)
+
+    assert said == "no server answers at localhost:1; choose another with --target\n"
 
 
 def test_events_are_found_and_the_index_is_rebuilt(

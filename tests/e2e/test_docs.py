@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 import runstore
-from e2e.documents import consoles, examples, is_text
+from e2e.documents import blocks, consoles, examples, is_text
 from e2e.servers import ServerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -82,14 +85,18 @@ def test_the_commands_of_a_terminal_work(fresh_server: ServerProcess, tmp_path: 
     with runstore.Client(fresh_server.target) as client:
         client.configs.register("prompt", "greeting", {"system": "Hi."}, labels=["production"])
     (tmp_path / "greeting.json").write_text('{"system": "Be kind."}')
-    pages = [ROOT / "README.md", ROOT / "docs" / "configs.md", ROOT / "docs" / "search.md"]
+    docs = ROOT / "docs"
+    pages = [
+        ROOT / "README.md",
+        *(docs / f"{name}.md" for name in ("configs", "search", "statistics")),
+    ]
 
     commands = [
         line
         for page in pages
         for example in examples(page)
         for line in example.command.splitlines()
-        if re.match(r"runstore (?!migrate|serve|search|feed tail|runs diff)", line)
+        if re.match(r"runstore (?!migrate|serve|feed tail|runs diff)", line)
     ]
     wrong = [said for line in commands if (said := _failed(line, fresh_server, tmp_path))]
 
@@ -97,7 +104,7 @@ def test_the_commands_of_a_terminal_work(fresh_server: ServerProcess, tmp_path: 
     assert not wrong, "\n\n".join(wrong)
 
 
-@pytest.mark.parametrize("page", ["configs.md", "artifacts.md", "search.md"])
+@pytest.mark.parametrize("page", ["configs.md", "artifacts.md", "search.md", "statistics.md"])
 def test_the_python_of_a_page_works(page: str, fresh_server: ServerProcess, tmp_path: Path) -> None:
     (shown,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
     (tmp_path / "report.pdf").write_bytes(b"%PDF-")
@@ -109,6 +116,51 @@ def test_the_python_of_a_page_works(page: str, fresh_server: ServerProcess, tmp_
     done = _run(sys.executable, "example.py", server=fresh_server, folder=tmp_path)
 
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_page_in_a_browser_reads_a_run_to_its_end(fresh_server: ServerProcess) -> None:
+    (shown,) = (text for language, text in blocks(ROOT / "docs" / "http.md") if language == "js")
+    with runstore.Client(fresh_server.target, project="acme/search") as client:
+        run = client.save_run("answer the question", run_id="run-1")
+        run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
+        events = [f"{event.seq} {event.type}" for event in run.events()]
+    page = "const show = (event) => console.log(event.seq, event.type);\n"
+    page += shown.replace('("/api', f'("{fresh_server.http_target}/api')
+
+    done = subprocess.run(
+        ["node", "--experimental-eventsource", "--no-warnings", "-e", page],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout.splitlines() == events, done.stderr
+
+
+def test_statistics_are_read_by_the_curl_that_is_shown(fresh_server: ServerProcess) -> None:
+    page = examples(ROOT / "docs" / "statistics.md")
+    (line,) = (line for each in page for line in each.command.splitlines() if line[:4] == "curl")
+
+    done = subprocess.run(
+        ["bash", "-c", _here(fresh_server, line)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "rows" in json.loads(done.stdout)
+
+
+def test_the_extra_that_is_installed_is_one_of_the_package() -> None:
+    (shown,) = (each.command for each in examples(ROOT / "docs" / "testing.md"))
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    name, extra = re.fullmatch(r"pip install '(\w+)\[(\w+)\]'\n", shown).groups()
+
+    assert name == package["name"]
+    assert extra in package["optional-dependencies"]
 
 
 def test_the_testing_examples_work(fresh_server: ServerProcess, tmp_path: Path) -> None:

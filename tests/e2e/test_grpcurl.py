@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,19 +19,6 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "grpcurl.md"
 INSTALL = ROOT / "tests" / "tools" / "install-grpcurl"
 PATIENT = 600
-
-
-@pytest.fixture(scope="module")
-def tools() -> str:
-    """A PATH with grpcurl and with buf."""
-    done = subprocess.run([INSTALL], capture_output=True, text=True, timeout=PATIENT, check=False)
-    if done.returncode:
-        reason = f"no grpcurl: {done.stderr.strip() or INSTALL}"
-        if os.environ.get("CI") or os.environ.get("TEST_REQUIRE_GRPCURL"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folders = (Path(done.stdout.strip()).parent, Path(sys.executable).parent, os.environ["PATH"])
-    return os.pathsep.join(map(str, folders))
 
 
 @pytest.mark.timeout(PATIENT)

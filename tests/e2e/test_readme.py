@@ -1,10 +1,15 @@
 """What the README shows works."""
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import runstore
+from e2e.documents import blocks
 from e2e.servers import ServerProcess
 
 README = Path(__file__).parents[2] / "README.md"
@@ -47,3 +52,94 @@ def test_every_make_target_and_command_it_names_exists() -> None:
             check=False,
         )
         assert asked.returncode == 0, command
+
+
+def shown(holding: str) -> str:
+    """The one block of a shell with that text in it."""
+    (found,) = (text for language, text in blocks(README) if language == "sh" and holding in text)
+    return found
+
+
+def run(command: str, path: str, server: ServerProcess) -> subprocess.CompletedProcess[str]:
+    """Run a command in a shell as a user of that server does."""
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        env={**os.environ, "PATH": path, "RUNSTORE_TARGET": server.target},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def path() -> str:
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+
+
+def test_the_calls_by_grpcurl_save_append_and_stream(
+    tools: str, fresh_server: ServerProcess
+) -> None:
+    command = shown("grpcurl").replace("localhost:7411", fresh_server.target)
+
+    done = run(command, tools, fresh_server)
+
+    assert done.returncode == 0, done.stderr
+    assert '"objective": "try it"' in done.stdout
+    assert done.stdout.count('"type": "tool.called"') == 1
+    assert done.stdout.count(r'"{\"query\": 1.0}"') == 1
+
+
+def test_in_production_the_schema_is_brought_up_and_the_server_serves(
+    path: str, server: ServerProcess, environment: dict[str, str], tmp_path: Path
+) -> None:
+    export, migrate, serve = shown("migrate up").splitlines()
+    assert export.startswith("export RUNSTORE_DATABASE_URL=postgresql://")
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+
+    migrated = run(f"{settings} {migrate}", path, server)
+    production = ServerProcess(tmp_path / "production.log", environment, *shlex.split(serve)[1:])
+    production.start()
+    production.wait_until_serving()
+    with runstore.Client(production.target, project="readme") as client:
+        is_serving = client.health()
+
+    assert migrated.returncode == 0, migrated.stderr
+    assert is_serving
+    assert production.stop() == 0
+
+
+def test_what_two_moments_of_a_run_differ_in_is_told(
+    path: str, fresh_server: ServerProcess
+) -> None:
+    (command,) = (line for line in shown("runs diff").splitlines() if "runs diff" in line)
+    with runstore.Client(fresh_server.target, project="acme/search") as client:
+        made = client.save_run("answer the question", run_id="run-1")
+        made.snapshot(events=[runstore.NewEvent("first")], state={"draft": 1})
+        made.snapshot(events=[runstore.NewEvent("second")], state={"draft": 2})
+
+    done = run(command, path, fresh_server)
+
+    assert done.returncode == 1, done.stderr
+    assert "draft" in done.stdout
+
+
+@pytest.mark.parametrize("line", [0, 1])
+def test_the_feed_is_followed_as_shown(line: int, path: str, fresh_server: ServerProcess) -> None:
+    command = shown("feed tail").splitlines()[line]
+    command = command.replace("localhost:7412", fresh_server.http_target)
+    with runstore.Client(fresh_server.target, project="acme/search") as client:
+        client.save_run(f"followed by line {line}").append(f"followed-{line}")
+
+    following = subprocess.Popen(
+        ["bash", "-c", f"exec {command}"],
+        env={**os.environ, "PATH": path, "RUNSTORE_TARGET": fresh_server.target},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert following.stdout
+        assert any(f"followed-{line}" in each for each in following.stdout)
+    finally:
+        following.kill()
+        following.communicate()

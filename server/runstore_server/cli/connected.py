@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from runstore import Client, ConfigNotFound, RunNotFound, RunstoreError
+from runstore import Client, ConfigNotFound, RunNotFound, RunstoreError, Unavailable
+from runstore.channels import target_of
 
 Target = Annotated[
     str | None,
@@ -42,6 +43,11 @@ def connected(target: str | None, project: str) -> Iterator[Client]:
             yield client
     except (ConfigNotFound, RunNotFound) as error:
         typer.secho(f"{error} (project {project!r}; choose another with --project)", err=True)
+        raise typer.Exit(1) from error
+    except Unavailable as error:
+        # A server that answers says a reason; without one there was nobody to.
+        nobody = f"no server answers at {target_of(target)}; choose another with --target"
+        typer.secho(str(error) if error.reason else nobody, err=True, fg=typer.colors.RED)
         raise typer.Exit(1) from error
     except RunstoreError as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)

@@ -97,6 +97,7 @@ def resume_point(info: RunInfo, snapshot: Snapshot | None, *, as_json: bool) -> 
     point: dict[str, Any] = {
         "run_id": info.run_id,
         "status": info.status.name,
+        "is_complete": info.completed_at is not None,
         "last_seq": info.last_seq,
         "writer_epoch": info.writer_epoch,
         "snapshot": snapshot_json(snapshot) if snapshot else None,
@@ -105,8 +106,10 @@ def resume_point(info: RunInfo, snapshot: Snapshot | None, *, as_json: bool) -> 
     if as_json:
         typer.echo(json.dumps(point))
         return
+    if point["is_complete"]:
+        console.print(Text("the run is complete: there is nothing to resume", style="green"))
     table = Table.grid(padding=(0, 2))
-    flat = {name: value for name, value in point.items() if name != "snapshot"}
+    flat = {name: value for name, value in point.items() if name not in ("snapshot", "is_complete")}
     for name, value in (flat | (point["snapshot"] or {"snapshot": "none yet"})).items():
         shown = ", ".join(value) if isinstance(value, list) else str(value)
         table.add_row(Text(name.replace("_", " "), style="dim"), Text(shown or "-"))

@@ -1,0 +1,162 @@
+"""Every fenced block of every document is executed by a test, or says that it is none to execute.
+
+A block that is added to a document has to be added to the table, with the test that executes it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from e2e.documents import blocks
+
+ROOT = Path(__file__).parents[2]
+ANY_NUMBER = None
+README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
+SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
+SCENARIOS = "tests/clients/test_conformance.py"
+GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/readme.test.ts"
+
+# By document and language: how many blocks there are (ANY_NUMBER where the test takes them all as
+# they come), and the tests that execute them.
+EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
+    ("README.md", "python"): (1, [(README, "test_the_first_call_from_python_does_what_it_says")]),
+    ("README.md", "sh"): (
+        7,
+        [
+            (README, "test_every_make_target_and_command_it_names_exists"),
+            (README, "test_in_production_the_schema_is_brought_up_and_the_server_serves"),
+            (README, "test_the_calls_by_grpcurl_save_append_and_stream"),
+            (README, "test_what_two_moments_of_a_run_differ_in_is_told"),
+            (README, "test_the_feed_is_followed_as_shown"),
+            (DOCS, "test_the_commands_of_a_terminal_work"),
+        ],
+    ),
+    ("clients/conformance/README.md", "json"): (
+        1,
+        [(SCENARIOS, "test_the_scenario_that_is_shown_is_one_of_the_file")],
+    ),
+    ("clients/conformance/README.md", "sh"): (
+        1,
+        [(SCENARIOS, "test_the_commands_that_are_shown_are_there")],
+    ),
+    ("clients/go/README.md", "go"): (1, [(GO, "TestTheQuickStartDoesWhatItSays")]),
+    ("clients/typescript/README.md", "ts"): (ANY_NUMBER, [(TYPESCRIPT, "readme.matchAll")]),
+    ("deploy/helm/runstore/README.md", "sh"): (
+        1,
+        [(DEPLOY, "test_the_installation_shown_renders")],
+    ),
+    ("docs/artifacts.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
+    ("docs/configs.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
+    ("docs/configs.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
+    ("docs/deploy.md", "sh"): (
+        2,
+        [
+            (DEPLOY, "test_it_is_run_with_settings_ports_and_commands_that_it_has"),
+            (DEPLOY, "test_the_installation_shown_renders"),
+        ],
+    ),
+    ("docs/go.md", "go"): (ANY_NUMBER, [(GO, "TestTheGuidesExamplesRun")]),
+    ("docs/grpcurl.md", "sh"): (
+        ANY_NUMBER,
+        [
+            ("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows"),
+            ("tests/e2e/test_buf_curl.py", "test_every_rpc_answers_buf_what_it_answers_grpcurl"),
+        ],
+    ),
+    ("docs/grpcurl.md", "json"): (
+        ANY_NUMBER,
+        [("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows")],
+    ),
+    ("docs/grpcurl.md", "yaml"): (
+        1,
+        [(DEPLOY, "test_the_probes_shown_are_those_of_the_chart")],
+    ),
+    ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),
+    ("docs/http.md", "js"): (1, [(DOCS, "test_a_page_in_a_browser_reads_a_run_to_its_end")]),
+    ("docs/search.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
+    ("docs/search.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
+    ("docs/sinks.md", "console"): (1, [(SINKS, "test_the_commands_shown_are_understood")]),
+    ("docs/sinks.md", "js"): (
+        1,
+        [(SINKS, "test_the_javascript_shown_tells_genuine_requests_from_others")],
+    ),
+    ("docs/sinks.md", "json"): (
+        2,
+        [
+            (SINKS, "test_the_configuration_shown_is_taken"),
+            (SINKS, "test_the_event_shown_is_json"),
+        ],
+    ),
+    ("docs/sinks.md", "properties"): (
+        1,
+        [(SINKS, "test_the_publication_shown_has_the_tables_that_debezium_is_to_read")],
+    ),
+    ("docs/sinks.md", "python"): (
+        1,
+        [(SINKS, "test_the_python_shown_tells_genuine_requests_from_others")],
+    ),
+    ("docs/sinks.md", "sql"): (
+        1,
+        [(SINKS, "test_the_publication_shown_has_the_tables_that_debezium_is_to_read")],
+    ),
+    ("docs/statistics.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
+    ("docs/statistics.md", "sh"): (
+        1,
+        [
+            (DOCS, "test_the_commands_of_a_terminal_work"),
+            (DOCS, "test_statistics_are_read_by_the_curl_that_is_shown"),
+        ],
+    ),
+    ("docs/testing.md", "python"): (3, [(DOCS, "test_the_testing_examples_work")]),
+    ("docs/testing.md", "sh"): (
+        1,
+        [(DOCS, "test_the_extra_that_is_installed_is_one_of_the_package")],
+    ),
+}
+# Blocks that nobody can execute: a drawing, outputs (which are compared where a command is before
+# them), and the packages' own installation, which CI does with the same words.
+NOT_EXECUTED = {
+    ("ARCHITECTURE.md", ""),
+    ("docs/grpcurl.md", "text"),
+    ("clients/go/README.md", "sh"),
+    ("clients/typescript/README.md", "sh"),
+    ("docs/typescript.md", "sh"),
+}
+
+
+def found() -> Counter[tuple[str, str]]:
+    """How many blocks of each language each document has."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return Counter(
+        (name, language.partition(" ")[0])
+        for name in listed.stdout.splitlines()
+        for language, _ in blocks(ROOT / name)
+    )
+
+
+def test_every_block_is_executed_or_said_to_be_none() -> None:
+    shown = found()
+
+    unknown = shown.keys() - EXECUTED.keys() - NOT_EXECUTED
+    gone = (EXECUTED.keys() | NOT_EXECUTED) - shown.keys()
+    more = {
+        place: shown[place]
+        for place, (count, _) in EXECUTED.items()
+        if count is not ANY_NUMBER and shown[place] != count
+    }
+
+    assert not unknown, "nobody executes these"
+    assert not gone, "no document has these any more"
+    assert not more, "the number of blocks is another: are all of them executed?"
+
+
+@pytest.mark.parametrize("place", EXECUTED, ids=" ".join)
+def test_the_tests_that_are_named_are_there(place: tuple[str, str]) -> None:
+    for file, test in EXECUTED[place][1]:
+        assert re.search(rf"\b{test}\(", (ROOT / file).read_text()), f"{file} has no {test}"
