@@ -8,6 +8,7 @@ export class Proxy {
   target = "";
   readonly #sockets: Socket[] = [];
   readonly #server = createServer();
+  readonly #frozen = new Set<Socket>();
   readonly #traffic = new EventEmitter();
   #passed = 0;
 
@@ -23,8 +24,16 @@ export class Proxy {
         proxy.#passed += length;
         proxy.#traffic.emit("passed");
       });
-      for (const socket of [near, far]) {
+      for (const [socket, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
         socket.on("error", () => undefined);
+        socket.on("close", () => {
+          if (!proxy.#frozen.has(socket)) {
+            other.destroy();
+          }
+        });
       }
     });
     proxy.#server.listen(0, "127.0.0.1");
@@ -43,6 +52,7 @@ export class Proxy {
   /** Nothing passes any more over the connections there are; new ones are fine. */
   freeze(): void {
     for (const socket of this.#sockets) {
+      this.#frozen.add(socket);
       socket.unpipe();
       socket.pause();
     }
