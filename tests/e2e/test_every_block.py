@@ -18,7 +18,7 @@ ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
 SCENARIOS = "tests/clients/test_conformance.py"
-GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/readme.test.ts"
+GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples.test.ts"
 
 # By document and language: how many blocks there are (ANY_NUMBER where the test takes them all as
 # they come), and the tests that execute them.
@@ -44,7 +44,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(SCENARIOS, "test_the_commands_that_are_shown_are_there")],
     ),
     ("clients/go/README.md", "go"): (1, [(GO, "TestTheQuickStartDoesWhatItSays")]),
-    ("clients/typescript/README.md", "ts"): (ANY_NUMBER, [(TYPESCRIPT, "readme.matchAll")]),
+    ("clients/typescript/README.md", "ts"): (ANY_NUMBER, [(TYPESCRIPT, "text.matchAll")]),
     ("deploy/helm/runstore/README.md", "sh"): (
         1,
         [(DEPLOY, "test_the_installation_shown_renders")],
@@ -116,6 +116,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         1,
         [(DOCS, "test_the_extra_that_is_installed_is_one_of_the_package")],
     ),
+    ("docs/typescript.md", "ts"): (ANY_NUMBER, [(TYPESCRIPT, "text.matchAll")]),
 }
 # Blocks that nobody can execute: a drawing, outputs (which are compared where a command is before
 # them), and the packages' own installation, which CI does with the same words.
