@@ -19,6 +19,7 @@ import {
   type Data,
 } from "../src/index.js";
 import { collect, test } from "./fixtures.js";
+import { Proxy } from "./proxy.js";
 import { ServerProcess } from "./servers.js";
 
 const MIB = 1 << 20;
@@ -311,12 +312,13 @@ test(
   { timeout: 240_000 },
   async ({ project }) => {
     const server = await ServerProcess.started(inject("settings"));
-    using client = connect(server.target, { project, timeoutMs: 60_000 });
+    const proxy = await Proxy.started(server.target);
+    using client = connect(proxy.target, { project, timeoutMs: 60_000 });
     const { runId } = await client.saveRun();
     const data = bytesOf(64 * MIB);
 
     const uploading = client.artifacts.upload(runId, "a", data);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await proxy.untilPassed(8 * MIB);
     await server.restart("SIGKILL");
     const { artifact } = await uploading;
     const chunks: Uint8Array[] = [];
@@ -329,6 +331,7 @@ test(
 
     expect(artifact).toMatchObject({ version: 1, size: BigInt(data.length), sha256: sha256(data) });
     expect(same(Buffer.concat(chunks), data)).toBe(true);
+    proxy.stop();
     await server.stop();
   },
 );
