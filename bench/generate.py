@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 
-from runstore_storage.engine import reading, writing
+from runstore_storage.engine import Database, reading, writing
 from runstore_storage.feed_records import RELAY, USAGE_COUNTS
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.records import NewRun, Snapshot
@@ -19,7 +19,6 @@ from runstore_storage.sql import partitions
 from runstore_storage.sql.columns import USAGE
 from runstore_storage.sql.usage_counts import _FACETS, _KEY
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 LARGE, SMALL = "large", "small"
 EVENTS_PER_RUN = 54
@@ -189,7 +188,7 @@ async def fill(store: PostgresStore, events: int) -> None:
     print(f"filled {events:,} events in {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
-async def execute(engine: AsyncEngine, statement: str, **values: object) -> None:
+async def execute(engine: Database, statement: str, **values: object) -> None:
     async with writing(engine) as conn:
         await conn.execute(text("SET LOCAL statement_timeout = 0"))
         await conn.execute(text("SET LOCAL synchronous_commit = off"))
@@ -197,7 +196,7 @@ async def execute(engine: AsyncEngine, statement: str, **values: object) -> None
         await conn.execute(text(statement), values)
 
 
-async def vacuum(engine: AsyncEngine) -> None:
+async def vacuum(engine: Database) -> None:
     """What autovacuum would have done long ago."""
     async with reading(engine) as conn:
         await conn.execute(text("SET statement_timeout = 0"))

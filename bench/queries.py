@@ -23,10 +23,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 from runstore_migrations import schema
+from runstore_storage.connection import Connection, Rows, sent
 from runstore_storage.embedded import EmbeddedPostgres
 from runstore_storage.engine import reading
 from runstore_storage.postgres import PostgresStore
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from bench.documented_queries import QUERIES, Query
 from bench.generate import fill
@@ -49,22 +50,25 @@ Statement = tuple[str, tuple[object, ...]]
 
 
 @contextmanager
-def captured(store: PostgresStore) -> Iterator[list[Statement]]:
-    """The statements the store sends meanwhile."""
-    sent: list[Statement] = []
+def captured() -> Iterator[list[Statement]]:
+    """The statements that are sent meanwhile."""
+    found: list[Statement] = []
 
-    def note(_conn: Any, _cursor: Any, sql: str, values: Any, *_: object) -> None:
-        sent.append((sql, tuple(values)))
+    plain = Connection.execute
 
-    event.listen(store._engine.sync_engine, "before_cursor_execute", note)
+    async def noted(self: Connection, statement: Any, values: Any = None) -> Rows:
+        found.append(sent(statement, values))
+        return await plain(self, statement, values)
+
+    Connection.execute = noted  # type: ignore[method-assign]  # for as long as this lasts
     try:
-        yield sent
+        yield found
     finally:
-        event.remove(store._engine.sync_engine, "before_cursor_execute", note)
+        Connection.execute = plain  # type: ignore[method-assign]
 
 
 async def measure(store: PostgresStore, query: Query, large: set[str], plans: bool) -> Measured:
-    with captured(store) as sent:
+    with captured() as asked:
         await query.ask(store)
     times = []
     for _ in range(ROUNDS):
@@ -74,9 +78,9 @@ async def measure(store: PostgresStore, query: Query, large: set[str], plans: bo
     cuts = quantiles(times, n=20)
     measured = Measured(cuts[9], cuts[18], 0)
     async with reading(store._engine) as conn:
-        driver: Any = (await conn.get_raw_connection()).driver_connection
+        driver = conn.driver
         async with driver.transaction():
-            for sql, values in sent:
+            for sql, values in asked:
                 plan = await explained(driver, sql, values, plans=plans)
                 measured.buffers += plan.get("Shared Hit Blocks", 0)
                 measured.buffers += plan.get("Shared Read Blocks", 0)

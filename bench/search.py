@@ -122,8 +122,7 @@ async def fill(store: PostgresStore, events: int) -> None:
     async with writing(store._engine) as conn:
         await conn.execute(text("SET LOCAL statement_timeout = 0"))
         await conn.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))
-        driver = (await conn.get_raw_connection()).driver_connection
-        assert driver is not None
+        driver = conn.driver
         await driver.execute(
             "CREATE INDEX ix_search_rows_tsv ON search_rows USING gin (tsv)"
             " WITH (gin_pending_list_limit = 1024)",

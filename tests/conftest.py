@@ -103,9 +103,9 @@ def no_leaked_connection(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that leaves a connection checked out fails."""
     yield
     if "store" in request.fixturenames:
-        pool = request.getfixturevalue("store")._engine.pool
+        database = request.getfixturevalue("store")._engine
         # The notifier and the two polls may be at work just now.
-        assert pool.checkedout() <= 3, "somebody holds a connection"
+        assert database.lent <= 3, "somebody holds a connection"
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from runstore_storage.engine import open_engine, quoted, reading
+from runstore_storage.engine import connect, quoted, translated
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 VERSION_TABLE = "schema_version"
 SCHEMA_SQL = Path(__file__).with_name("schema.sql")
@@ -62,7 +63,7 @@ def versions() -> list[str]:
 
 async def current(url: str, schema: str) -> str | None:
     """The database's version; None where runstore has never been."""
-    async with _engine(url, schema) as engine, reading(engine) as conn:
+    async with translated(), open_engine(url, schema) as engine, _at_once(engine) as conn:
         return await conn.run_sync(_current)
 
 
@@ -97,7 +98,11 @@ async def _migrate(url: str, schema: str, run: Callable[[Config], None]) -> None
         config.attributes["connection"] = connection
         run(config)
 
-    async with _engine(url, schema) as engine, _alone(engine, schema), engine.connect() as conn:
+    async with (
+        open_engine(url, schema) as engine,
+        _alone(engine, schema),
+        engine.connect() as conn,
+    ):
         await conn.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"))
         await conn.commit()
         await conn.run_sync(migrate)
@@ -110,7 +115,7 @@ async def _alone(engine: AsyncEngine, schema: str) -> AsyncIterator[None]:
     It is asked for again and again instead of waited for: a waiting statement would hold up the
     concurrent index builds of the process that has the lock.
     """
-    async with reading(engine) as conn:
+    async with translated(), _at_once(engine) as conn:
         while not (await conn.execute(_TRY_LOCK, {"schema": schema})).scalar_one():  # noqa: ASYNC110 - the other side is a database
             await asyncio.sleep(RETRY_SECONDS)
         try:
@@ -120,12 +125,24 @@ async def _alone(engine: AsyncEngine, schema: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _engine(url: str, schema: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(url, schema=schema, pool_size=2)
+async def open_engine(url: str, schema: str) -> AsyncIterator[AsyncEngine]:
+    """SQLAlchemy's engine, which Alembic needs, over connections set up as the store's."""
+
+    async def opened() -> asyncpg.Connection:
+        return await connect(url, schema=schema, name="runstore migrations")
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=opened, pool_size=2)
     try:
         yield engine
     finally:
         await engine.dispose()
+
+
+@asynccontextmanager
+async def _at_once(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection whose statements are transactions of their own."""
+    async with engine.connect() as conn:
+        yield await conn.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _current(connection: Connection) -> str | None:

@@ -15,9 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from runstore_storage.engine import is_rolled_back, writing
+from runstore_storage.engine import Database, is_rolled_back, writing
 from runstore_storage.errors import Overloaded, RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.offloading import Offloading
 from runstore_storage.optimistic import Optimistic
@@ -64,7 +63,7 @@ class Appender:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        engine: Database,
         connect: Callable[[], Awaitable[asyncpg.Connection]],
         offloading: Offloading,
         grew: Callable[[Mapping[RunKey, Sequence[RecordedEvent]]], None],

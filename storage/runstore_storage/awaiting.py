@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-from runstore_storage.engine import reading
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database, reading
 from runstore_storage.errors import RunNotFound, StorageError
 from runstore_storage.search_records import Awaited
 from runstore_storage.signals import Signal
@@ -18,7 +17,7 @@ WAIT_POLL_SECONDS = 0.05
 
 
 async def wait_done(
-    engine: AsyncEngine,
+    engine: Database,
     duty: str,
     awaited: Awaited,
     seconds: float,
@@ -46,7 +45,7 @@ async def wait_done(
         await advanced.wait(mark, min(left, WAIT_POLL_SECONDS))
 
 
-async def _wanted(conn: AsyncConnection, awaited: Awaited) -> int | None:
+async def _wanted(conn: Connection, awaited: Awaited) -> int | None:
     """The position to wait for; None while an event that is awaited has none yet."""
     if awaited.run is None:
         return awaited.position

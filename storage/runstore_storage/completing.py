@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
 from runstore_storage import chain, snapshots
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database
 from runstore_storage.errors import OutcomeConflict, OutcomeRequired, RunCompleted
 from runstore_storage.offloading import Offloading
 from runstore_storage.records import (
@@ -49,7 +49,7 @@ class PreparedCompletion:
 
 
 async def prepare_completion(
-    engine: AsyncEngine, offloading: Offloading, key: RunKey, completion: Completion
+    engine: Database, offloading: Offloading, key: RunKey, completion: Completion
 ) -> PreparedCompletion:
     body_hash = chain.completion_hash(completion)
     final = completion.final_snapshot
@@ -65,7 +65,7 @@ async def prepare_completion(
 
 
 async def complete(
-    conn: AsyncConnection, write: RunWrite, prepared: PreparedCompletion, guard: Guard
+    conn: Connection, write: RunWrite, prepared: PreparedCompletion, guard: Guard
 ) -> CompletedRun:
     """Repeat the first answer, end the run, or add a revision to an ended one."""
     run, head = write.head.run, write.head
@@ -103,7 +103,7 @@ async def complete(
 
 
 async def _end(
-    conn: AsyncConnection, write: RunWrite, prepared: PreparedCompletion, revision: int
+    conn: Connection, write: RunWrite, prepared: PreparedCompletion, revision: int
 ) -> None:
     head, outcome = write.head, prepared.completion.outcome
     fact = Payload(json.dumps({"outcome": outcome.name, "output_revision": revision}))
@@ -117,7 +117,7 @@ async def _end(
 
 
 async def _check_revision(
-    conn: AsyncConnection, write: RunWrite, prepared: PreparedCompletion, *, is_repeated: bool
+    conn: Connection, write: RunWrite, prepared: PreparedCompletion, *, is_repeated: bool
 ) -> None:
     """An ended run takes another output, but no other outcome, event or snapshot."""
     run_id, head = write.key.run_id, write.head

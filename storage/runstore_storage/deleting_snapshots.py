@@ -13,9 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-from runstore_storage.engine import reading
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database, reading
 from runstore_storage.errors import SnapshotInUse
 from runstore_storage.manifests import Manifest
 from runstore_storage.records import DeletedSnapshots, RunKey
@@ -47,7 +46,7 @@ class References:
     asked: frozenset[int] = frozenset()
     found: dict[RowId, frozenset[int]] = field(default_factory=dict)
 
-    async def read(self, conn: AsyncConnection, run: int) -> set[int]:
+    async def read(self, conn: Connection, run: int) -> set[int]:
         """Read the manifests not read yet; the blobs that some snapshot of the run refers to."""
         present = await snapshots.row_ids(conn, run)
         unread = [row for row in present if row not in self.found]
@@ -61,7 +60,7 @@ class References:
         return {blob for row in present for blob in self.found.get(row, ())}
 
 
-async def read_references(engine: AsyncEngine, key: RunKey, deletion: Deletion) -> References:
+async def read_references(engine: Database, key: RunKey, deletion: Deletion) -> References:
     """What the run's snapshots refer to of the parts of those that are to go, without a lock."""
     async with reading(engine) as conn:
         head = await heads.find(conn, key)
@@ -77,7 +76,7 @@ async def read_references(engine: AsyncEngine, key: RunKey, deletion: Deletion) 
 
 
 async def delete(
-    conn: AsyncConnection, write: RunWrite, deletion: Deletion, references: References
+    conn: Connection, write: RunWrite, deletion: Deletion, references: References
 ) -> DeletedSnapshots:
     """Delete the snapshots that are there, their task writes and the parts nobody needs then."""
     run, namespace = write.head.run, deletion.namespace

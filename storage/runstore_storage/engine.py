@@ -6,19 +6,25 @@ TLS) works, and its search_path is the one schema the store lives in.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import asyncpg
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import DBAPIError
 
+from runstore_storage.connection import Connection, Row
 from runstore_storage.errors import StorageUnavailable
 
 STATEMENT_SECONDS = 30
 LOCK_SECONDS = 10
+CLOSE_SECONDS = 1
+# Statements that a connection keeps planned; the store has about two hundred.
+KEPT_STATEMENTS = 256
+
+IsolationLevel = Literal["read_committed", "repeatable_read"]
 
 # Connection failures, shutdowns, time-outs, too many clients, a standby: worth another try later.
 _UNAVAILABLE_CLASSES = ("08", "57P", "53")
@@ -43,6 +49,8 @@ async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
         url,
         timeout=10,
         command_timeout=STATEMENT_SECONDS + 5,
+        statement_cache_size=KEPT_STATEMENTS,
+        record_class=Row,
         server_settings={
             "application_name": name,
             "search_path": quoted(schema),
@@ -56,20 +64,53 @@ async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
     )
 
 
-def open_engine(url: str, *, schema: str, pool_size: int) -> AsyncEngine:
-    """A pool of such connections; none is opened yet."""
+class Database:
+    """A pool of such connections; none is opened before it is needed."""
 
-    async def creator() -> asyncpg.Connection:
-        return await connect(url, schema=schema, name="runstore")
+    def __init__(self, url: str, *, schema: str, pool_size: int) -> None:
+        async def opened(*_: object, **__: object) -> asyncpg.Connection:
+            return await connect(url, schema=schema, name="runstore")
 
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=creator,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=LOCK_SECONDS,
-        hide_parameters=True,  # payloads do not belong in logs
-    )
+        self._pool = asyncpg.create_pool(
+            connect=opened, reset=_as_it_is, min_size=0, max_size=pool_size
+        )
+        self._opening = asyncio.Lock()
+
+    @property
+    def lent(self) -> int:
+        """How many connections somebody has."""
+        return self._pool.get_size() - self._pool.get_idle_size()
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """A connection whose statements are transactions of their own."""
+        async with self._opening:
+            await self._pool  # opened by the first that comes
+        async with self._pool.acquire(timeout=LOCK_SECONDS) as driver:
+            yield Connection(driver)
+
+    @asynccontextmanager
+    async def begin(
+        self, *, isolation: IsolationLevel = "read_committed", readonly: bool = False
+    ) -> AsyncIterator[Connection]:
+        """One transaction, committed at the end, undone when it fails."""
+        async with (
+            self.connect() as conn,
+            conn.driver.transaction(isolation=isolation, readonly=readonly),
+        ):
+            yield conn
+
+    async def dispose(self) -> None:
+        """Close every connection; those that somebody still has a second later are cut."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+
+async def _as_it_is(_: asyncpg.Connection) -> None:
+    """Lend a connection on as it is: whatever is set on one is set for a transaction."""
 
 
 def quoted(identifier: str) -> str:
@@ -78,57 +119,55 @@ def quoted(identifier: str) -> str:
 
 
 @asynccontextmanager
-async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def writing(engine: Database) -> AsyncIterator[Connection]:
     """One transaction, committed at the end; raise `StorageUnavailable` when Postgres is away."""
-    async with _translated(), engine.begin() as conn:
+    async with translated(), engine.begin() as conn:
         yield conn
 
 
-async def finished_late(conn: AsyncConnection) -> None:
+async def finished_late(conn: Connection) -> None:
     """Commit this transaction without waiting for the disk; a crash of Postgres may undo it."""
     await conn.execute(_FINISHED_LATE)
 
 
 @asynccontextmanager
-async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def reading(engine: Database) -> AsyncIterator[Connection]:
     """A connection whose statements each see what was committed when they began."""
-    async with _translated(), engine.connect() as conn:
-        yield await conn.execution_options(isolation_level="AUTOCOMMIT")
+    async with translated(), engine.connect() as conn:
+        yield conn
 
 
 @asynccontextmanager
-async def consistent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def consistent(engine: Database) -> AsyncIterator[Connection]:
     """One transaction that reads, and sees throughout what was committed at its beginning."""
-    async with _translated(), engine.connect() as conn:
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        await conn.execution_options(**options)
-        async with conn.begin():
-            yield conn
+    async with translated(), engine.begin(isolation="repeatable_read", readonly=True) as conn:
+        yield conn
 
 
 @asynccontextmanager
-async def looking_up(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def looking_up(engine: Database) -> AsyncIterator[Connection]:
     """A transaction that reads a few rows by any filter, by the index that fits the values best."""
-    async with _translated(), engine.begin() as conn:
+    async with translated(), engine.begin() as conn:
         await look_up(conn)
         yield conn
 
 
-async def look_up(conn: AsyncConnection) -> None:
+async def look_up(conn: Connection) -> None:
     """Have what this transaction reads planned as `looking_up` says."""
     await conn.execute(_LOOKING_UP)
 
 
 @asynccontextmanager
-async def adding_up(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def adding_up(engine: Database) -> AsyncIterator[Connection]:
     """A transaction that reads many rows to add them up."""
-    async with _translated(), engine.begin() as conn:
+    async with translated(), engine.begin() as conn:
         await conn.execute(_ADDING_UP)
         yield conn
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
+    """Raise `StorageUnavailable` for what says that Postgres is away."""
     try:
         yield
     except Exception as error:
@@ -139,9 +178,7 @@ async def _translated() -> AsyncIterator[None]:
 
 def is_unavailable(error: BaseException) -> bool:
     """True when Postgres could not be reached or gave up, and a later try may succeed."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError):
-        return True
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError):
         return True
     state = sqlstate(error)
     return state in _UNAVAILABLE_STATES or state.startswith(_UNAVAILABLE_CLASSES)
@@ -158,7 +195,6 @@ def sqlstate(error: BaseException) -> str:
     return str(getattr(cause, "sqlstate", None) or "")
 
 
-def violated(error: IntegrityError) -> str:
+def violated(error: asyncpg.IntegrityConstraintViolationError) -> str:
     """The name of the constraint that an error broke."""
-    cause = error.orig.__cause__ if error.orig else None
-    return str(getattr(cause, "constraint_name", None) or "")
+    return str(error.constraint_name or "")

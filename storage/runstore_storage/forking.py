@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from runstore_storage import chain
+from runstore_storage.connection import Connection
 from runstore_storage.errors import IdempotencyMismatch, RunCompleted, RunNotFound, SeqAhead
 from runstore_storage.pinning import pin
 from runstore_storage.records import (
@@ -34,7 +33,7 @@ from runstore_storage.writing import FIRST_EPOCH, RunWrite, lock_run
 _MICROSECOND = timedelta(microseconds=1)
 
 
-async def known_fork(conn: AsyncConnection, fork: NewFork) -> bool:
+async def known_fork(conn: Connection, fork: NewFork) -> bool:
     """Whether the fork is there already; raise `IdempotencyMismatch` where its id is another's."""
     before = await runs.identity(conn, RunKey(fork.key.project, fork.fork_run_id))
     if before and before[1] != chain.fork_request_hash(fork):
@@ -42,7 +41,7 @@ async def known_fork(conn: AsyncConnection, fork: NewFork) -> bool:
     return before is not None
 
 
-async def fork_run(conn: AsyncConnection, fork: NewFork) -> Head | None:
+async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
     """Create the fork and return its head; None when another writer made that id meanwhile."""
     write = await lock_run(conn, fork.key)
     source = await runs.get(conn, fork.key)
@@ -81,7 +80,7 @@ async def fork_run(conn: AsyncConnection, fork: NewFork) -> Head | None:
     return head
 
 
-async def link_at(conn: AsyncConnection, head: Head, seq: int) -> bytes:
+async def link_at(conn: Connection, head: Head, seq: int) -> bytes:
     """The hash that binds the history up to `seq`, as an event behind it would be bound."""
     if seq == head.last_seq:
         return head.last_hash
@@ -119,7 +118,7 @@ def _lineage(write: RunWrite, at_seq: int) -> tuple[Ancestor, ...]:
     return tuple(lineage)
 
 
-async def _born(conn: AsyncConnection, source: Run, fork: NewFork, at_seq: int) -> NewRun:
+async def _born(conn: Connection, source: Run, fork: NewFork, at_seq: int) -> NewRun:
     given = await pin(conn, fork.key.project, fork.config_refs)
     return replace(
         source.born,

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import zstandard
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from runstore_storage.engine import reading
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database, reading
 from runstore_storage.objects import ObjectMissing, Objects
 from runstore_storage.records import Event, Payload, RecordedEvent, RunKey
 from runstore_storage.sql import blobs
@@ -46,7 +46,7 @@ class LargePayloads:
 class Offloading:
     """Moves large payloads out and back."""
 
-    def __init__(self, engine: AsyncEngine, objects: Objects, rules: LargePayloads) -> None:
+    def __init__(self, engine: Database, objects: Objects, rules: LargePayloads) -> None:
         self._engine = engine
         self._objects = objects
         self._rules = rules
@@ -90,7 +90,7 @@ class Offloading:
         )
 
     async def filled(
-        self, recorded: Sequence[RecordedEvent], conn: AsyncConnection | None = None
+        self, recorded: Sequence[RecordedEvent], conn: Connection | None = None
     ) -> tuple[RecordedEvent, ...]:
         """The events with their payloads, wherever those are; read over `conn` where given."""
         wanted = {
@@ -108,7 +108,7 @@ class Offloading:
         return payload.filled((await self._contents([payload.place]))[payload.place])
 
     async def _contents(
-        self, wanted: Collection[Place], conn: AsyncConnection | None = None
+        self, wanted: Collection[Place], conn: Connection | None = None
     ) -> dict[Place, bytes]:
         async with nullcontext(conn) if conn else reading(self._engine) as used:
             found = await blobs.find_places(used, wanted)

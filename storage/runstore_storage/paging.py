@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from runstore_storage.connection import Connection
 from runstore_storage.records import EventFilter, EventPage, RecordedEvent
 from runstore_storage.sql import events
 from runstore_storage.sql.heads import Head
 
 
 async def event_page(
-    conn: AsyncConnection,
+    conn: Connection,
     head: Head,
     from_seq: int,
     *,

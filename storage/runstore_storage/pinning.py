@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from runstore_storage.config_records import ConfigKey
+from runstore_storage.connection import Connection
 from runstore_storage.errors import ConfigLabelNotFound, ConfigNotFound, ConfigVersionNotFound
 from runstore_storage.records import ConfigRef
 from runstore_storage.sql import pins
 from runstore_storage.sql.pins import Known
 
 
-async def pin(
-    conn: AsyncConnection, project: str, refs: Sequence[ConfigRef]
-) -> tuple[ConfigRef, ...]:
+async def pin(conn: Connection, project: str, refs: Sequence[ConfigRef]) -> tuple[ConfigRef, ...]:
     """Each reference as number and digest, in order.
 
     One by number, digest or label alone must be registered in the project: otherwise

@@ -11,18 +11,18 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage import deleting_snapshots, snapshots
 from runstore_storage.appender import Appender
 from runstore_storage.completing import complete, prepare_completion
+from runstore_storage.connection import Connection
 from runstore_storage.deleting_snapshots import Deletion, read_references
 from runstore_storage.engine import (
+    Database,
     connect,
     consistent,
     look_up,
     looking_up,
-    open_engine,
     reading,
     writing,
 )
@@ -109,7 +109,7 @@ class PostgresStore:
         large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
     ) -> None:
         objects = Objects(objects_url)
-        self._engine = open_engine(url, schema=schema, pool_size=pool_size)
+        self._engine = Database(url, schema=schema, pool_size=pool_size)
         self._tails = Tails(self._read_for_tail, self._last_seqs, poll_interval=poll_interval)
         self._wakeups = Wakeups(
             partial(connect, url, schema=schema, name="runstore wake-ups"),
@@ -409,13 +409,13 @@ class PostgresStore:
         """The page with the payloads that are kept elsewhere."""
         return replace(page, events=await self._offloading.filled(page.events))
 
-    async def _run(self, conn: AsyncConnection, key: RunKey) -> Run:
+    async def _run(self, conn: Connection, key: RunKey) -> Run:
         run = await runs.get(conn, key)
         if run is None:
             raise RunNotFound(key)
         return run
 
-    async def _head(self, conn: AsyncConnection, key: RunKey) -> Head:
+    async def _head(self, conn: Connection, key: RunKey) -> Head:
         head = await heads.find(conn, key)
         if head is None:
             raise RunNotFound(key)

@@ -6,8 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import Protocol, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
 from runstore_storage.artifact_records import (
     Announced,
     Artifact,
@@ -17,8 +15,9 @@ from runstore_storage.artifact_records import (
     OpenedArtifact,
     RecordedArtifact,
 )
+from runstore_storage.connection import Connection
 from runstore_storage.contents import StoredContent, put_content
-from runstore_storage.engine import reading, writing
+from runstore_storage.engine import Database, reading, writing
 from runstore_storage.errors import (
     ArtifactIsLink,
     ArtifactNotFound,
@@ -47,7 +46,7 @@ class ToTheEnd(Protocol):
 class PostgresArtifacts:
     """Made by `PostgresStore`, whose connections it shares."""
 
-    def __init__(self, engine: AsyncEngine, objects: Objects, to_the_end: ToTheEnd) -> None:
+    def __init__(self, engine: Database, objects: Objects, to_the_end: ToTheEnd) -> None:
         self._engine = engine
         self._objects = objects
         self._to_the_end = to_the_end
@@ -152,7 +151,7 @@ class PostgresArtifacts:
             _log.warning("an object that nothing names stays behind: %s", location)
 
 
-async def _run(conn: AsyncConnection, key: RunKey) -> int:
+async def _run(conn: Connection, key: RunKey) -> int:
     head = await heads.find(conn, key)
     if head is None:
         raise RunNotFound(key)

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 
 import zstandard
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from runstore_storage import chain
 from runstore_storage.config_records import (
@@ -21,7 +20,8 @@ from runstore_storage.config_records import (
     RegisteredVersion,
     VersionSelector,
 )
-from runstore_storage.engine import reading, writing
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database, reading, writing
 from runstore_storage.errors import (
     ConfigLabelNotFound,
     ConfigNotFound,
@@ -39,7 +39,7 @@ from runstore_storage.sql.configs import StoredBody
 class PostgresConfigs:
     """Made by `PostgresStore`, whose connections it shares."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Database) -> None:
         self._engine = engine
 
     async def register_version(self, new: NewVersion) -> RegisteredVersion:
@@ -101,7 +101,7 @@ class PostgresConfigs:
         return tuple(move for _, move in kept), kept[-1][0] if len(found) > limit else None
 
 
-async def _locked_or_made(conn: AsyncConnection, key: ConfigKey) -> int:
+async def _locked_or_made(conn: Connection, key: ConfigKey) -> int:
     config = await configs.lock(conn, key)
     if config is None:
         await configs.create(conn, key)
@@ -110,7 +110,7 @@ async def _locked_or_made(conn: AsyncConnection, key: ConfigKey) -> int:
     return config
 
 
-async def _found(conn: AsyncConnection, key: ConfigKey) -> int:
+async def _found(conn: Connection, key: ConfigKey) -> int:
     config = await configs.find(conn, key)
     if config is None:
         raise ConfigNotFound(key)
@@ -118,7 +118,7 @@ async def _found(conn: AsyncConnection, key: ConfigKey) -> int:
 
 
 async def _change_label(
-    conn: AsyncConnection, config: int, key: ConfigKey, change: LabelChange
+    conn: Connection, config: int, key: ConfigKey, change: LabelChange
 ) -> LabelAnswer:
     """Move a label of a locked config."""
     before = await config_labels.find_move(conn, config, change) if change.request_id else None

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from runstore_storage.engine import finished_late, reading, writing
+from runstore_storage.engine import Database, finished_late, reading, writing
 from runstore_storage.errors import ConsumerNotFound, PositionAhead, StorageUnavailable
 from runstore_storage.feed_records import (
     RELAY,
@@ -44,7 +42,7 @@ class PostgresFeed:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        engine: Database,
         wakeups: Wakeups,
         offloading: Offloading,
         *,

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
 from runstore_storage.awaiting import wait_done
-from runstore_storage.engine import reading, writing
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database, reading, writing
 from runstore_storage.errors import SearchBehind
 from runstore_storage.feed_records import FeedEntry
 from runstore_storage.feed_store import EVERY_PROJECT, FeedStore
@@ -52,7 +51,7 @@ OTHERS_SHARE = 4
 class PostgresSearch:
     """Made by `PostgresStore`, whose connections and feed it shares."""
 
-    def __init__(self, engine: AsyncEngine, feed: FeedStore) -> None:
+    def __init__(self, engine: Database, feed: FeedStore) -> None:
         self._engine = engine
         self._feed = feed
         self._indexed = Signal()
@@ -145,7 +144,7 @@ async def _apart(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwa
 
 
 async def _in_order(
-    conn: AsyncConnection,
+    conn: Connection,
     of: Matching,
     order: SearchOrder,
     as_of: int,
@@ -162,7 +161,7 @@ async def _in_order(
     return ranked[:limit]
 
 
-async def _newest(conn: AsyncConnection, of: Matching, *, below: int, wanted: int) -> list[Match]:
+async def _newest(conn: Connection, of: Matching, *, below: int, wanted: int) -> list[Match]:
     """The newest matches below a position, looked for in one window after the other."""
     found: list[Match] = []
     start = below

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from runstore_storage.awaiting import wait_done
-from runstore_storage.engine import adding_up
+from runstore_storage.engine import Database, adding_up
 from runstore_storage.errors import StatisticsBehind
 from runstore_storage.feed_records import USAGE_COUNTS
 from runstore_storage.search_records import Awaited
@@ -17,7 +15,7 @@ from runstore_storage.statistics_records import StatisticsPage, StatisticsQuery
 class PostgresStatistics:
     """Made by `PostgresStore`, whose connections it shares; `counted` wakes when counts moved."""
 
-    def __init__(self, engine: AsyncEngine, counted: Signal) -> None:
+    def __init__(self, engine: Database, counted: Signal) -> None:
         self._engine = engine
         self._counted = counted
 

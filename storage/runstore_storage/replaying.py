@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import zstandard
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage import snapshots
 from runstore_storage.config_records import ConfigKey, VersionSelector
+from runstore_storage.connection import Connection
 from runstore_storage.errors import SeqAhead
 from runstore_storage.paging import event_page
 from runstore_storage.records import (
@@ -36,7 +36,7 @@ class Replay:
     page_bytes: int
 
 
-async def replay(conn: AsyncConnection, run: Run, head: Head, asked: Replay) -> ReplayedRun:
+async def replay(conn: Connection, run: Run, head: Head, asked: Replay) -> ReplayedRun:
     """Read the state at the seq; raise `SeqAhead` where the run has not come to it."""
     at_seq = head.last_seq if asked.at_seq is None else asked.at_seq
     if at_seq > head.last_seq:
@@ -57,12 +57,12 @@ async def replay(conn: AsyncConnection, run: Run, head: Head, asked: Replay) -> 
 
 
 async def _pinned(
-    conn: AsyncConnection, project: str, refs: Sequence[ConfigRef]
+    conn: Connection, project: str, refs: Sequence[ConfigRef]
 ) -> tuple[PinnedConfig, ...]:
     return tuple([PinnedConfig(ref, await _body(conn, project, ref)) for ref in refs])
 
 
-async def _body(conn: AsyncConnection, project: str, ref: ConfigRef) -> Payload | None:
+async def _body(conn: Connection, project: str, ref: ConfigRef) -> Payload | None:
     config = await configs.find(conn, ConfigKey(project, ref.kind, ref.name))
     selector = VersionSelector(digest=ref.digest)
     found = await configs.get(conn, config, selector) if config else None

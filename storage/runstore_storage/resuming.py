@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from runstore_storage import chain, snapshots
+from runstore_storage.connection import Connection
 from runstore_storage.errors import RunNotFound
 from runstore_storage.paging import event_page
 from runstore_storage.records import (
@@ -39,7 +38,7 @@ class Resume:
         return chain.request_hash("resume", self.namespace.encode(), self.actor.encode())
 
 
-async def resume(conn: AsyncConnection, write: RunWrite, asked: Resume) -> ResumedRun:
+async def resume(conn: Connection, write: RunWrite, asked: Resume) -> ResumedRun:
     """Claim the next epoch, or repeat an earlier claim; then read what the writer needs."""
     name = f"resume:{asked.request_id}" if asked.request_id else ""
     before = await requests.find(conn, write.head.run, name, asked.body_hash) if name else None
@@ -50,7 +49,7 @@ async def resume(conn: AsyncConnection, write: RunWrite, asked: Resume) -> Resum
     return await _read(conn, write, asked, epoch, deduplicated=before is not None)
 
 
-async def _claim(conn: AsyncConnection, write: RunWrite, asked: Resume) -> int:
+async def _claim(conn: Connection, write: RunWrite, asked: Resume) -> int:
     write.check_open()
     write.check_seq(asked.expected_seq)
     head = write.head
@@ -64,7 +63,7 @@ async def _claim(conn: AsyncConnection, write: RunWrite, asked: Resume) -> int:
 
 
 async def _read(
-    conn: AsyncConnection, write: RunWrite, asked: Resume, epoch: int, *, deduplicated: bool
+    conn: Connection, write: RunWrite, asked: Resume, epoch: int, *, deduplicated: bool
 ) -> ResumedRun:
     latest = SnapshotSelector()
     head = write.head

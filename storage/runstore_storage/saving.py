@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
 from runstore_storage import chain
 from runstore_storage.completing import PreparedCompletion, complete, prepare_completion
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database
 from runstore_storage.errors import IdempotencyMismatch, RunNotFound
 from runstore_storage.forking import fork_run, known_fork
 from runstore_storage.offloading import Offloading
@@ -32,7 +32,7 @@ from runstore_storage.writing import FIRST_EPOCH, RunWrite, new_id, store
 class RunSaver:
     """Saves runs and sees to it that their partitions exist."""
 
-    def __init__(self, engine: AsyncEngine, offloading: Offloading) -> None:
+    def __init__(self, engine: Database, offloading: Offloading) -> None:
         self._engine = engine
         self._offloading = offloading
         self._partitions: set[int] = set()
@@ -48,7 +48,7 @@ class RunSaver:
         )
 
     async def save(
-        self, conn: AsyncConnection, new: NewRun, completion: PreparedCompletion | None
+        self, conn: Connection, new: NewRun, completion: PreparedCompletion | None
     ) -> SavedRun:
         """Create the run with its head and its completion, or return the one that is there."""
         key, body_hash = RunKey(new.project, new.run_id), chain.save_hash(new)
@@ -66,7 +66,7 @@ class RunSaver:
             raise IdempotencyMismatch("run", new.run_id)
         return SavedRun(await _get(conn, key), deduplicated=True)
 
-    async def fork(self, conn: AsyncConnection, fork: NewFork) -> SavedRun:
+    async def fork(self, conn: Connection, fork: NewFork) -> SavedRun:
         """Create the fork, or return the one that is there."""
         key = RunKey(fork.key.project, fork.fork_run_id)
         while not await known_fork(conn, fork):
@@ -75,7 +75,7 @@ class RunSaver:
                 return SavedRun(await _get(conn, key), deduplicated=False)
         return SavedRun(await _get(conn, key), deduplicated=True)
 
-    async def _parent(self, conn: AsyncConnection, new: NewRun) -> int | None:
+    async def _parent(self, conn: Connection, new: NewRun) -> int | None:
         if not new.parent_run_id:
             return None
         key = RunKey(new.project, new.parent_run_id)
@@ -86,7 +86,7 @@ class RunSaver:
 
     async def _begin(
         self,
-        conn: AsyncConnection,
+        conn: Connection,
         key: RunKey,
         new: NewRun,
         inserted: Inserted,
@@ -111,7 +111,7 @@ class RunSaver:
             await complete(conn, write, completion, Guard())
             await store(conn, [write])
 
-    async def _ensure_partitions(self, conn: AsyncConnection, run: int) -> None:
+    async def _ensure_partitions(self, conn: Connection, run: int) -> None:
         """Make the run's partition, and the next one when half of this one's runs are saved."""
         for each in (run, run + partitions.RUNS_PER_PARTITION // 2):
             low = partitions.lower_bound(each)
@@ -120,7 +120,7 @@ class RunSaver:
                 self._partitions.add(low)
 
 
-async def _get(conn: AsyncConnection, key: RunKey) -> Run:
+async def _get(conn: Connection, key: RunKey) -> Run:
     run = await runs.get(conn, key)
     if run is None:
         raise RunNotFound(key)

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+import asyncpg
 
 from runstore_storage import chain
-from runstore_storage.engine import reading, violated
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database, reading, violated
 from runstore_storage.errors import IdempotencyMismatch, SnapshotAhead, SnapshotNotFound, UnknownRef
 from runstore_storage.manifests import (
     Manifest,
@@ -47,9 +47,7 @@ class PreparedSnapshot:
     compressed: dict[bytes, NewBlob]
 
 
-async def prepare_snapshot(
-    engine: AsyncEngine, key: RunKey, snapshot: Snapshot
-) -> PreparedSnapshot:
+async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) -> PreparedSnapshot:
     """Hash the parts and compress those the run has not stored."""
     parts = Parts(snapshot)
     if not parts.payloads:
@@ -67,7 +65,7 @@ async def _compressed(parts: Parts, stored: Collection[bytes]) -> list[NewBlob]:
     return parts.compress(stored)
 
 
-async def put(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot) -> StoredRow:
+async def put(conn: Connection, write: RunWrite, prepared: PreparedSnapshot) -> StoredRow:
     """Store the snapshot at its seq, or at the run's last event for 0."""
     snapshot = prepared.parts.snapshot
     run, last_seq = write.head.run, write.head.last_seq
@@ -90,7 +88,7 @@ async def put(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot
             metadata_terms=array_literal(metadata_terms(snapshot.metadata)),
             pending_node_ids=array_literal(snapshot.pending_node_ids),
         )
-    except IntegrityError as error:
+    except asyncpg.IntegrityConstraintViolationError as error:
         if violated(error) == "pk_snapshots":
             raise IdempotencyMismatch("snapshot", snapshot.snapshot_id) from error
         raise
@@ -98,7 +96,7 @@ async def put(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot
     return row
 
 
-async def _store_parts(conn: AsyncConnection, write: RunWrite, prepared: PreparedSnapshot) -> bytes:
+async def _store_parts(conn: Connection, write: RunWrite, prepared: PreparedSnapshot) -> bytes:
     parts, run = prepared.parts, write.head.run
     stored = await blobs.find(conn, run, parts.hashes) if parts.hashes else {}
     if write.head.lineage and parts.missing(stored):
@@ -118,7 +116,7 @@ async def _store_parts(conn: AsyncConnection, write: RunWrite, prepared: Prepare
 
 
 async def put_task_writes(
-    conn: AsyncConnection, write: RunWrite, namespace: str, writes: Sequence[TaskWrite]
+    conn: Connection, write: RunWrite, namespace: str, writes: Sequence[TaskWrite]
 ) -> bool:
     """Keep results of tasks; True when all were there. Their snapshots must exist."""
     for snapshot_id in sorted({each.snapshot_id for each in writes} - {""}):
@@ -128,7 +126,7 @@ async def put_task_writes(
     return await task_writes.put(conn, write.head, write.now, namespace, writes)
 
 
-async def fill(conn: AsyncConnection, rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
+async def fill(conn: Connection, rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
     """The snapshots of rows with all their parts."""
     found = [(row, Manifest(row.manifest)) for row in rows]
     wanted = unique_blobs((row.run, manifest) for row, manifest in found)
@@ -156,7 +154,7 @@ def counted(rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
 
 
 async def read_whole(
-    conn: AsyncConnection, head: Head, namespace: str, selector: SnapshotSelector
+    conn: Connection, head: Head, namespace: str, selector: SnapshotSelector
 ) -> tuple[StoredSnapshot | None, tuple[TaskWrite, ...]]:
     """The chosen snapshot in full, and the task writes since; since the beginning without one."""
     row = await snapshots.find(conn, head, namespace, selector)
@@ -165,7 +163,7 @@ async def read_whole(
     return (await fill(conn, [row]))[0] if row else None, writes
 
 
-async def position(conn: AsyncConnection, head: Head, query: SnapshotQuery) -> SnapshotPosition:
+async def position(conn: Connection, head: Head, query: SnapshotQuery) -> SnapshotPosition:
     """Where the snapshot named by `query.before` stands in the run's order."""
     chosen = SnapshotSelector(snapshot_id=query.before)
     row = await snapshots.find(conn, head, query.namespace or "", chosen)

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
 from runstore_storage import chain, snapshots
+from runstore_storage.connection import Connection
+from runstore_storage.engine import Database
 from runstore_storage.offloading import Offloading
 from runstore_storage.records import (
     RUN_PAUSED,
@@ -54,9 +54,7 @@ class Step:
             return f"snapshot:{self.snapshot.namespace}/{self.snapshot.snapshot_id}"
         return ""
 
-    async def prepare(
-        self, engine: AsyncEngine, offloading: Offloading, key: RunKey
-    ) -> PreparedStep:
+    async def prepare(self, engine: Database, offloading: Offloading, key: RunKey) -> PreparedStep:
         """Hash and compress what can be before any lock is taken."""
         named = self.snapshot
         if not named.snapshot_id:
@@ -87,9 +85,7 @@ class PreparedStep:
     snapshot: PreparedSnapshot
 
 
-async def put_step(
-    conn: AsyncConnection, write: RunWrite, prepared: PreparedStep
-) -> PutSnapshotAnswer:
+async def put_step(conn: Connection, write: RunWrite, prepared: PreparedStep) -> PutSnapshotAnswer:
     """Repeat the first answer, refuse the step, or store it whole."""
     step, run = prepared.step, write.head.run
     if step.name:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from runstore_storage import chain
+from runstore_storage.connection import Connection
 from runstore_storage.offloading import Offloading, PayloadLost
 from runstore_storage.paging import event_page
 from runstore_storage.records import EventFilter, RecordedEvent, Run, Verification
@@ -23,7 +22,7 @@ class ChainBroken(Exception):
 
 
 async def verify(
-    conn: AsyncConnection,
+    conn: Connection,
     run: Run,
     head: Head,
     *,
@@ -63,7 +62,7 @@ async def verify(
     )
 
 
-async def _births(conn: AsyncConnection, run: Run, head: Head) -> dict[int, bytes]:
+async def _births(conn: Connection, run: Run, head: Head) -> dict[int, bytes]:
     """The hash of each run's birth that the history goes through."""
     ancestors = [each.run for each in head.lineage]
     found = await runs.get_many(conn, ancestors) if ancestors else {}
@@ -71,7 +70,7 @@ async def _births(conn: AsyncConnection, run: Run, head: Head) -> dict[int, byte
     return births | {head.run: chain.birth_hash(run.born)}
 
 
-async def _start(conn: AsyncConnection, head: Head, births: dict[int, bytes], first: int) -> bytes:
+async def _start(conn: Connection, head: Head, births: dict[int, bytes], first: int) -> bytes:
     """The hash before the first event to check, forks at that place not yet entered."""
     if first == 1:
         return births[next(head.parts).run]
@@ -94,7 +93,7 @@ def _entered(head: Head, births: dict[int, bytes], previous: bytes, seq: int) ->
 
 
 async def _whole(
-    conn: AsyncConnection, event: RecordedEvent | None, offloading: Offloading
+    conn: Connection, event: RecordedEvent | None, offloading: Offloading
 ) -> RecordedEvent | None:
     """The event with its payload."""
     try:

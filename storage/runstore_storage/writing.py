@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import uuid_utils
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage import chain
+from runstore_storage.connection import Connection
 from runstore_storage.errors import (
     IdempotencyMismatch,
     RunCompleted,
@@ -135,13 +135,13 @@ class RunWrite:
         return self._known.get(event_id) or known.get((self.head.run, event_id))
 
 
-async def lock_runs(conn: AsyncConnection, keys: Iterable[RunKey]) -> dict[RunKey, RunWrite]:
+async def lock_runs(conn: Connection, keys: Iterable[RunKey]) -> dict[RunKey, RunWrite]:
     """Lock the runs that exist, each until the transaction ends."""
     locked, now = await heads.lock(conn, set(keys))
     return {key: RunWrite(key, head, now) for key, head in locked.items() if now}
 
 
-async def lock_run(conn: AsyncConnection, key: RunKey) -> RunWrite:
+async def lock_run(conn: Connection, key: RunKey) -> RunWrite:
     """Lock one run until the transaction ends."""
     found = await lock_runs(conn, [key])
     if key not in found:
@@ -150,7 +150,7 @@ async def lock_run(conn: AsyncConnection, key: RunKey) -> RunWrite:
 
 
 async def find_known(
-    conn: AsyncConnection, given: Iterable[tuple[RunWrite, Sequence[PreparedEvent]]]
+    conn: Connection, given: Iterable[tuple[RunWrite, Sequence[PreparedEvent]]]
 ) -> Known:
     """Which of the events are there already. Call it under the runs' locks."""
     asked = [(write.head, each.event.event_id) for write, many in given for each in many]
@@ -164,7 +164,7 @@ async def find_known(
     }
 
 
-async def store(conn: AsyncConnection, writes: Iterable[RunWrite]) -> None:
+async def store(conn: Connection, writes: Iterable[RunWrite]) -> None:
     """Insert what the writes recorded and update their heads."""
     changed = list(writes)
     appended = [write for write in changed if write.new_events]

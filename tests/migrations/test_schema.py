@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from conftest import make_store
 from runstore_migrations import schema
-from runstore_storage.engine import connect, open_engine, reading
+from runstore_storage.engine import connect
 from runstore_storage.records import Completion, Event, NewRun, Outcome, RunKey
 from runstore_storage.tables import metadata
 from sqlalchemy import Connection
@@ -87,17 +87,13 @@ async def test_head_is_what_the_tables_say(database_url: str, db_schema: str) ->
         )
         return list(compare_metadata(context, metadata))
 
-    engine = open_engine(database_url, schema=db_schema, pool_size=1)
-    try:
-        async with reading(engine) as conn:
-            assert await conn.run_sync(differences) == []
-            assert await conn.run_sync(_constraints) == {
-                str(constraint.name)
-                for table in metadata.tables.values()
-                for constraint in table.constraints
-            }
-    finally:
-        await engine.dispose()
+    async with schema.open_engine(database_url, db_schema) as engine, engine.connect() as conn:
+        assert await conn.run_sync(differences) == []
+        assert await conn.run_sync(_constraints) == {
+            str(constraint.name)
+            for table in metadata.tables.values()
+            for constraint in table.constraints
+        }
 
 
 def _constraints(connection: Connection) -> set[str]:

@@ -240,7 +240,6 @@ async def test_rebuilding_finds_the_same_and_shows_progress(own: PostgresStore) 
 
 async def _texts(store: PostgresStore) -> list[tuple[object, ...]]:
     async with store._engine.connect() as conn:
-        driver = (await conn.get_raw_connection()).driver_connection
-        assert driver is not None
+        driver = conn.driver
         found = await driver.fetch("SELECT run, seq, position, text, tsv FROM search_rows")
         return [tuple(row) for row in found]

@@ -120,12 +120,12 @@ async def test_the_first_runs_of_many_processes_share_one_new_partition(
     database_url: str, own: PostgresStore
 ) -> None:
     async with own._engine.connect() as conn:
-        name = (await conn.exec_driver_sql("SELECT current_schema()")).scalar_one()
+        name = (await conn.execute("SELECT current_schema()")).scalar_one()
     stores = [make_store(database_url, name) for _ in range(6)]
     try:
         for store in stores:  # connected, and sure that there is no partition yet
             async with store._engine.connect() as conn:
-                await conn.exec_driver_sql("SELECT to_regclass('events_0')")
+                await conn.execute("SELECT to_regclass('events_0')")
         saved = await asyncio.gather(
             *(
                 store.save_run(NewRun("p", f"{place}-{number}"))

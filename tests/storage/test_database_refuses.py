@@ -28,7 +28,7 @@ async def run(store: PostgresStore, project: str) -> int:
     stored = Announced(sha256(b"").digest(), 0)
     await store.artifacts.upload_artifact(NewArtifact(key, "a"), stored, _nothing())
     async with store._engine.connect() as conn:
-        found = await conn.exec_driver_sql("SELECT run FROM runs WHERE project = $1", (project,))
+        found = await conn.execute("SELECT run FROM runs WHERE project = :p1", {"p1": project})
         return int(found.scalar_one())
 
 
@@ -69,8 +69,8 @@ async def config(store: PostgresStore, project: str) -> int:
     key = ConfigKey(project, "prompt", "greeting")
     await store.configs.register_version(NewVersion(key, Payload('"hello"'), labels=("live",)))
     async with store._engine.connect() as conn:
-        found = await conn.exec_driver_sql(
-            "SELECT config FROM configs WHERE project = $1", (project,)
+        found = await conn.execute(
+            "SELECT config FROM configs WHERE project = :p1", {"p1": project}
         )
         return int(found.scalar_one())
 

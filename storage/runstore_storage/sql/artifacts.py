@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage.artifact_records import Artifact, ArtifactFilter, ArtifactRef, NewArtifact
+from runstore_storage.connection import Connection
 from runstore_storage.records import RunKey
 from runstore_storage.sql.columns import payload_columns, payload_of
 
@@ -37,9 +37,7 @@ _BY_NAME = text(
 _LATEST = text(_SELECT.format(more="") + " WHERE a.run = :run AND a.name = :name" + _NEWEST)
 
 
-async def insert(
-    conn: AsyncConnection, run: int, artifact: Artifact, *, object_: int | None
-) -> None:
+async def insert(conn: Connection, run: int, artifact: Artifact, *, object_: int | None) -> None:
     """Record a version; `object_` is the number of the object that holds its bytes."""
     new = artifact.new
     json, binary, type_ = payload_columns(new.metadata)
@@ -64,13 +62,13 @@ async def insert(
     await conn.execute(_INSERT, values)
 
 
-async def latest(conn: AsyncConnection, run: int, name: str) -> Artifact | None:
+async def latest(conn: Connection, run: int, name: str) -> Artifact | None:
     """The newest version of a name."""
     row = (await conn.execute(_LATEST, {"run": run, "name": name})).one_or_none()
     return _artifact(row) if row else None
 
 
-async def find(conn: AsyncConnection, ref: ArtifactRef) -> tuple[Artifact, str] | None:
+async def find(conn: Connection, ref: ArtifactRef) -> tuple[Artifact, str] | None:
     """An artifact, and where its bytes lie in the object store; "" for a link."""
     if ref.artifact_id:
         values: dict[str, object] = {"project": ref.project, "artifact_id": ref.artifact_id}
@@ -88,7 +86,7 @@ async def find(conn: AsyncConnection, ref: ArtifactRef) -> tuple[Artifact, str] 
 
 
 async def page(
-    conn: AsyncConnection,
+    conn: Connection,
     project: str,
     run: int | None,
     where: ArtifactFilter,

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.sql.columns import by_column, insert_rows
 
 _COLUMNS = (
@@ -80,14 +80,14 @@ class BlobRef:
     content_type: str
 
 
-async def find(conn: AsyncConnection, run: int, hashes: Collection[bytes]) -> dict[bytes, BlobRef]:
+async def find(conn: Connection, run: int, hashes: Collection[bytes]) -> dict[bytes, BlobRef]:
     """The blobs of the run that are there, by hash."""
     found = await conn.execute(_FIND, {"run": run, "hashes": list(hashes)})
     return {row[0]: BlobRef(*row[1:]) for row in found}
 
 
 async def copy(
-    conn: AsyncConnection, sources: Collection[int], run: int, hashes: Collection[bytes]
+    conn: Connection, sources: Collection[int], run: int, hashes: Collection[bytes]
 ) -> dict[bytes, BlobRef]:
     """Give a run blobs of other runs, and return those that were there."""
     values = {"sources": list(sources), "run": run, "hashes": list(hashes)}
@@ -95,7 +95,7 @@ async def copy(
     return {row[0]: BlobRef(*row[1:]) for row in found}
 
 
-async def insert(conn: AsyncConnection, run: int, new: Sequence[NewBlob]) -> dict[bytes, BlobRef]:
+async def insert(conn: Connection, run: int, new: Sequence[NewBlob]) -> dict[bytes, BlobRef]:
     """Insert blobs that are not there."""
     rows = [
         (
@@ -113,7 +113,7 @@ async def insert(conn: AsyncConnection, run: int, new: Sequence[NewBlob]) -> dic
     return {row[0]: BlobRef(*row[1:]) for row in found}
 
 
-async def delete(conn: AsyncConnection, run: int, numbers: Collection[int]) -> int:
+async def delete(conn: Connection, run: int, numbers: Collection[int]) -> int:
     """Delete blobs of the run that no event and no output is kept in; their bytes together."""
     if not numbers:
         return 0
@@ -122,7 +122,7 @@ async def delete(conn: AsyncConnection, run: int, numbers: Collection[int]) -> i
 
 
 async def read(
-    conn: AsyncConnection, wanted: Collection[tuple[int, int]]
+    conn: Connection, wanted: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], bytes]:
     """The data of (run, blob) pairs."""
     runs, blobs = zip(*wanted, strict=True)
@@ -131,7 +131,7 @@ async def read(
 
 
 async def find_places(
-    conn: AsyncConnection, wanted: Collection[tuple[int, int]]
+    conn: Connection, wanted: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], StoredBlob]:
     """The data of (run, blob) pairs, or where it is."""
     runs, blobs = zip(*wanted, strict=True)
@@ -140,7 +140,7 @@ async def find_places(
 
 
 async def store_blobs(
-    conn: AsyncConnection, new: Iterable[tuple[int, NewBlob]]
+    conn: Connection, new: Iterable[tuple[int, NewBlob]]
 ) -> dict[tuple[int, bytes], int]:
     """Insert blobs their runs do not have, under the runs' locks; all their numbers."""
     by_run: dict[int, dict[bytes, NewBlob]] = {}

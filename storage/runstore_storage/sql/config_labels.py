@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage.config_records import ConfigLabel, LabelChange, LabelMove
+from runstore_storage.connection import Connection
 
 _GET = text(
     "SELECT label, version, actor, moved_at FROM config_labels"
@@ -37,14 +37,14 @@ _PAGE = text(
 )
 
 
-async def get(conn: AsyncConnection, config: int, label: str) -> ConfigLabel | None:
+async def get(conn: Connection, config: int, label: str) -> ConfigLabel | None:
     """Where a label points."""
     row = (await conn.execute(_GET, {"config": config, "label": label})).one_or_none()
     return ConfigLabel(*row) if row else None
 
 
 async def move(
-    conn: AsyncConnection, config: int, change: LabelChange, *, from_version: int
+    conn: Connection, config: int, change: LabelChange, *, from_version: int
 ) -> LabelMove:
     """Point the label elsewhere, or remove it, and record that."""
     recorded = await conn.execute(
@@ -68,7 +68,7 @@ async def move(
     return made
 
 
-async def find_move(conn: AsyncConnection, config: int, change: LabelChange) -> LabelMove | None:
+async def find_move(conn: Connection, config: int, change: LabelChange) -> LabelMove | None:
     """The move that a request made before."""
     values = {"config": config, "label": change.label, "request_id": change.request_id}
     row = (await conn.execute(_FIND_MOVE, values)).one_or_none()
@@ -76,7 +76,7 @@ async def find_move(conn: AsyncConnection, config: int, change: LabelChange) -> 
 
 
 async def page(
-    conn: AsyncConnection, config: int, label: str, *, limit: int, before: int | None
+    conn: Connection, config: int, label: str, *, limit: int, before: int | None
 ) -> list[tuple[int, LabelMove]]:
     """Moves beside their numbers, newest first."""
     values = {"config": config, "label": label, "limit": limit, "before": before}

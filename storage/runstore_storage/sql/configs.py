@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage.config_records import (
     Config,
@@ -18,6 +17,7 @@ from runstore_storage.config_records import (
     NewVersion,
     VersionSelector,
 )
+from runstore_storage.connection import Connection
 from runstore_storage.sql.columns import payload_columns, payload_of
 
 _KEYED = "project = :project AND kind = :kind AND name = :name"
@@ -91,30 +91,30 @@ class StoredBody:
     data: bytes
 
 
-async def find(conn: AsyncConnection, key: ConfigKey) -> int | None:
+async def find(conn: Connection, key: ConfigKey) -> int | None:
     """The config's number."""
-    return (await conn.execute(_FIND, _keyed(key))).scalar_one_or_none()
+    number: int | None = (await conn.execute(_FIND, _keyed(key))).scalar_one_or_none()
+    return number
 
 
-async def lock(conn: AsyncConnection, key: ConfigKey) -> int | None:
+async def lock(conn: Connection, key: ConfigKey) -> int | None:
     """The config's number; whoever else locks it waits for this transaction."""
-    return (await conn.execute(_LOCK, _keyed(key))).scalar_one_or_none()
+    number: int | None = (await conn.execute(_LOCK, _keyed(key))).scalar_one_or_none()
+    return number
 
 
-async def create(conn: AsyncConnection, key: ConfigKey) -> None:
+async def create(conn: Connection, key: ConfigKey) -> None:
     """Make the config where it is not there yet."""
     await conn.execute(_CREATE, _keyed(key))
 
 
-async def find_digest(
-    conn: AsyncConnection, config: int, digest: str
-) -> tuple[int, datetime] | None:
+async def find_digest(conn: Connection, config: int, digest: str) -> tuple[int, datetime] | None:
     """Number and time of the version with this content."""
     row = (await conn.execute(_FIND_DIGEST, {"config": config, "digest": digest})).one_or_none()
     return (row[0], row[1]) if row else None
 
 
-async def has_version(conn: AsyncConnection, config: int, version: int) -> bool:
+async def has_version(conn: Connection, config: int, version: int) -> bool:
     """Whether the config has a version of this number."""
     return bool(
         (await conn.execute(_HAS_VERSION, {"config": config, "version": version})).scalar_one()
@@ -122,7 +122,7 @@ async def has_version(conn: AsyncConnection, config: int, version: int) -> bool:
 
 
 async def insert(
-    conn: AsyncConnection, config: int, new: NewVersion, body: StoredBody
+    conn: Connection, config: int, new: NewVersion, body: StoredBody
 ) -> tuple[int, datetime]:
     """Add the next version of a locked config; its number and time."""
     metadata_json, metadata_binary, metadata_type = payload_columns(new.metadata)
@@ -147,17 +147,17 @@ async def insert(
 
 
 async def get(
-    conn: AsyncConnection, config: int, selector: VersionSelector
+    conn: Connection, config: int, selector: VersionSelector
 ) -> tuple[ConfigVersion, bool, str, bytes] | None:
     """The version without its body; then whether that is JSON, its media type, its stored bytes."""
     condition, chosen = _choice(selector)
     statement = text(f"SELECT {_SELECTED}, v.data{_OF_CONFIG} AND {condition}")
-    row = (await conn.execute(statement, {"config": config} | chosen)).one_or_none()
+    row = (await conn.execute(statement, {"config": config, **chosen})).one_or_none()
     return (_version(row), row[4], row[5], row[_SELECTED_COLUMNS]) if row else None
 
 
 async def page(
-    conn: AsyncConnection, config: int, *, limit: int, before: int | None
+    conn: Connection, config: int, *, limit: int, before: int | None
 ) -> tuple[ConfigVersion, ...]:
     """Versions without bodies, newest first."""
     values = {"config": config, "limit": limit, "before": before}
@@ -165,7 +165,7 @@ async def page(
 
 
 async def page_of_configs(
-    conn: AsyncConnection,
+    conn: Connection,
     project: str,
     *,
     kind: str,

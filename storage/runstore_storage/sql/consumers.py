@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.feed_records import Consumer
 
 _RETURNED = (
@@ -26,22 +26,20 @@ _PAGE = text(
 
 
 async def commit(
-    conn: AsyncConnection, project: str, name: str, position: int, *, may_go_back: bool
+    conn: Connection, project: str, name: str, position: int, *, may_go_back: bool
 ) -> None:
     """Set a consumer's position, or leave a greater one as it is."""
     values = {"project": project, "name": name, "position": position, "may_go_back": may_go_back}
     await conn.execute(_COMMIT, values)
 
 
-async def get(conn: AsyncConnection, project: str, name: str) -> Consumer | None:
+async def get(conn: Connection, project: str, name: str) -> Consumer | None:
     """One consumer."""
     row = (await conn.execute(_GET, {"project": project, "name": name})).one_or_none()
     return Consumer(*row) if row else None
 
 
-async def page(
-    conn: AsyncConnection, project: str, *, limit: int, after: str
-) -> tuple[Consumer, ...]:
+async def page(conn: Connection, project: str, *, limit: int, after: str) -> tuple[Consumer, ...]:
     """Consumers by name."""
     values = {"project": project, "limit": limit, "after": after}
     return tuple(Consumer(*row) for row in await conn.execute(_PAGE, values))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.feed_records import DeadLetter
 
 _INSERT = text("""
@@ -23,7 +23,7 @@ _PAGE = text(
 _REMOVE = text("DELETE FROM dead_letters WHERE id = :id RETURNING id")
 
 
-async def insert(conn: AsyncConnection, sink: str, letters: Sequence[DeadLetter]) -> None:
+async def insert(conn: Connection, sink: str, letters: Sequence[DeadLetter]) -> None:
     """Keep letters of one sink."""
     values = {
         "sink": sink,
@@ -34,14 +34,12 @@ async def insert(conn: AsyncConnection, sink: str, letters: Sequence[DeadLetter]
     await conn.execute(_INSERT, values)
 
 
-async def page(
-    conn: AsyncConnection, sink: str, *, limit: int, after: int
-) -> tuple[DeadLetter, ...]:
+async def page(conn: Connection, sink: str, *, limit: int, after: int) -> tuple[DeadLetter, ...]:
     """Letters of a sink in the order in which they were given up."""
     values = {"sink": sink, "limit": limit, "after": after}
     return tuple(DeadLetter(*row) for row in await conn.execute(_PAGE, values))
 
 
-async def remove(conn: AsyncConnection, letter_id: int) -> bool:
+async def remove(conn: Connection, letter_id: int) -> bool:
     """Forget a letter; False when it is gone already."""
     return (await conn.execute(_REMOVE, {"id": letter_id})).one_or_none() is not None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.feed_records import Duty
 
 # The longest a duty stays with a holder that died.
@@ -40,7 +40,7 @@ _LIST = text(
 )
 
 
-async def take(conn: AsyncConnection, name: str, holder: str) -> int | None:
+async def take(conn: Connection, name: str, holder: str) -> int | None:
     """Take or renew a duty; its position, or None while another has it."""
     values = {"name": name, "holder": holder}
     position: int | None = (await conn.execute(_TAKE, values)).scalar_one_or_none()
@@ -49,36 +49,36 @@ async def take(conn: AsyncConnection, name: str, holder: str) -> int | None:
     return position
 
 
-async def fence(conn: AsyncConnection, name: str, holder: str) -> int | None:
+async def fence(conn: Connection, name: str, holder: str) -> int | None:
     """Keep the duty from changing hands until the transaction ends; None when it has."""
     found = await conn.execute(_FENCE, {"name": name, "holder": holder})
     position: int | None = found.scalar_one_or_none()
     return position
 
 
-async def advance(conn: AsyncConnection, name: str, holder: str, position: int) -> int | None:
+async def advance(conn: Connection, name: str, holder: str, position: int) -> int | None:
     """Set how far the duty is done; None when the holder has lost it."""
     found = await conn.execute(_ADVANCE, {"name": name, "holder": holder, "position": position})
     advanced: int | None = found.scalar_one_or_none()
     return advanced
 
 
-async def release(conn: AsyncConnection, name: str, holder: str) -> None:
+async def release(conn: Connection, name: str, holder: str) -> None:
     """Let the next that asks have the duty."""
     await conn.execute(_RELEASE, {"name": name, "holder": holder})
 
 
-async def restart(conn: AsyncConnection, name: str, holder: str) -> None:
+async def restart(conn: Connection, name: str, holder: str) -> None:
     """Take the duty from whoever has it, back at position 0."""
     await take(conn, name, holder)
     await conn.execute(_RESTART, {"name": name, "holder": holder})
 
 
-async def position_of(conn: AsyncConnection, name: str) -> int:
+async def position_of(conn: Connection, name: str) -> int:
     """How far a duty is done; 0 where nobody ever took it."""
     return (await conn.execute(_POSITION, {"name": name})).scalar_one() or 0
 
 
-async def every(conn: AsyncConnection) -> tuple[Duty, ...]:
+async def every(conn: Connection) -> tuple[Duty, ...]:
     """All duties by name; one whose time is over has no holder."""
     return tuple(Duty(*row) for row in await conn.execute(_LIST))

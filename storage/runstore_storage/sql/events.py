@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.records import Event, EventFilter, RecordedEvent, Usage
 from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import (
@@ -23,7 +23,6 @@ from runstore_storage.sql.columns import (
     payload_of,
     usage_columns,
 )
-from runstore_storage.sql.driver import fetch
 
 NEW_COLUMNS = (
     ("run", "bigint"),
@@ -101,7 +100,7 @@ class KnownEvent:
 
 
 async def insert(
-    conn: AsyncConnection, new: Sequence[NewEvent], blobs: Mapping[tuple[int, bytes], int]
+    conn: Connection, new: Sequence[NewEvent], blobs: Mapping[tuple[int, bytes], int]
 ) -> None:
     """Insert events of any runs with one statement; `blobs` are the numbers of theirs."""
     await conn.execute(_INSERT, by_column(NEW_COLUMNS, [new_row(each, blobs) for each in new]))
@@ -134,7 +133,7 @@ def new_row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[obje
 
 
 async def find(
-    conn: AsyncConnection, ids: Collection[tuple[int, str]]
+    conn: Connection, ids: Collection[tuple[int, str]]
 ) -> dict[tuple[int, str], KnownEvent]:
     """The events, among (run, event_id) pairs, that are there."""
     runs, event_ids = zip(*ids, strict=True)
@@ -143,7 +142,7 @@ async def find(
 
 
 async def page(
-    conn: AsyncConnection,
+    conn: Connection,
     run: int,
     *,
     from_seq: int,
@@ -157,8 +156,7 @@ async def page(
     The page ends with the event whose payload reaches `max_bytes`.
     """
     wanted, values = conditions(where)
-    rows = await fetch(
-        conn,
+    rows = await conn.execute(
         _PAGE.format(selected=SELECTED, where=wanted),
         {
             "run": run,
@@ -178,7 +176,7 @@ def payload_bytes(rows: Iterable[Sequence[Any]]) -> int:
     return sum(row[_PAYLOAD_BYTES] for row in rows)
 
 
-async def hash_at(conn: AsyncConnection, run: int, seq: int) -> bytes | None:
+async def hash_at(conn: Connection, run: int, seq: int) -> bytes | None:
     """The hash of one event."""
     found = await conn.execute(_HASH_AT, {"run": run, "seq": seq})
     row = found.one_or_none()

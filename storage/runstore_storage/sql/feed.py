@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.feed_records import FeedEntry, FeedFilter
 from runstore_storage.records import EventFilter
 from runstore_storage.sql import events
-from runstore_storage.sql.driver import fetch
 
 # Ranges turned into entries by one transaction, and looked at by one page.
 PUBLISHED_RANGES = 2000
@@ -97,7 +96,7 @@ class FeedRange:
         return self.last_position - self.last_seq
 
 
-async def publish(conn: AsyncConnection, position: int) -> int | None:
+async def publish(conn: Connection, position: int) -> int | None:
     """Move the oldest rows of the outbox behind `position`; the new last one, None when empty.
 
     The caller fences the relay's duty and read `position` under it.
@@ -107,15 +106,13 @@ async def publish(conn: AsyncConnection, position: int) -> int | None:
     return moved
 
 
-async def last_position(conn: AsyncConnection) -> int:
+async def last_position(conn: Connection) -> int:
     """The newest entry's position."""
     position: int = (await conn.execute(text(f"SELECT {_LAST_POSITION}"))).scalar_one()
     return position
 
 
-async def ranges(
-    conn: AsyncConnection, project: str, from_position: int
-) -> tuple[list[FeedRange], int]:
+async def ranges(conn: Connection, project: str, from_position: int) -> tuple[list[FeedRange], int]:
     """The next ranges of a project, or of all for "", and the feed's last position."""
     values = {"project": project, "from_position": from_position, "limit": PAGE_RANGES}
     statement = _RANGES_OF_PROJECT if project else _RANGES_OF_ALL
@@ -124,7 +121,7 @@ async def ranges(
 
 
 async def entries(
-    conn: AsyncConnection,
+    conn: Connection,
     of: Sequence[FeedRange],
     where: FeedFilter,
     *,
@@ -133,8 +130,7 @@ async def entries(
 ) -> tuple[list[FeedEntry], bool]:
     """The selected entries of some ranges, and whether they were cut before the ranges' end."""
     of_events, values = events.conditions(EventFilter(types=where.types, tags=where.tags))
-    rows = await fetch(
-        conn,
+    rows = await conn.execute(
         _ENTRIES.format(
             selected=events.SELECTED,
             of_events=of_events,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.records import Outcome, RunKey, RunStatus, Usage
 from runstore_storage.sql.columns import USAGE, by_column, usage_columns
 
@@ -120,7 +120,7 @@ _MOVED = text(
 )
 
 
-async def find(conn: AsyncConnection, key: RunKey) -> Head | None:
+async def find(conn: Connection, key: RunKey) -> Head | None:
     """The head as committed, without a lock."""
     found = await conn.execute(_FIND, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
@@ -128,7 +128,7 @@ async def find(conn: AsyncConnection, key: RunKey) -> Head | None:
 
 
 async def lock(
-    conn: AsyncConnection, keys: Collection[RunKey]
+    conn: Connection, keys: Collection[RunKey]
 ) -> tuple[dict[RunKey, Head], datetime | None]:
     """Lock the heads of the runs that exist, and read the database's clock.
 
@@ -140,20 +140,18 @@ async def lock(
     return heads, rows[0][2] if rows else None
 
 
-async def update(conn: AsyncConnection, heads: Sequence[Head]) -> None:
+async def update(conn: Connection, heads: Sequence[Head]) -> None:
     """Store changed heads."""
     await conn.execute(_UPDATE, by_column(COLUMNS, [_row(head) for head in heads]))
 
 
-async def insert(conn: AsyncConnection, head: Head) -> None:
+async def insert(conn: Connection, head: Head) -> None:
     """Store the head of a new run."""
     names = (name for name, _ in COLUMNS)
     await conn.execute(_INSERT, dict(zip(names, _row(head), strict=True)))
 
 
-async def last_seqs(
-    conn: AsyncConnection, keys: Collection[RunKey]
-) -> dict[RunKey, tuple[int, bool]]:
+async def last_seqs(conn: Connection, keys: Collection[RunKey]) -> dict[RunKey, tuple[int, bool]]:
     """The last seq of each run that exists, and whether it is completed."""
     found = await conn.execute(_MOVED, _arrays(keys))
     return {RunKey(row[0], row[1]): (row[2], row[3]) for row in found}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.connection import Connection
 
 _FIND = text(
     "SELECT object, size, location FROM objects WHERE project = :project AND sha256 = :sha256"
@@ -27,7 +28,7 @@ class StoredObject:
     location: str
 
 
-async def find(conn: AsyncConnection, project: str, sha256: bytes) -> StoredObject | None:
+async def find(conn: Connection, project: str, sha256: bytes) -> StoredObject | None:
     """The object that holds this content."""
     found = await conn.execute(_FIND, {"project": project, "sha256": sha256})
     row = found.one_or_none()
@@ -35,7 +36,7 @@ async def find(conn: AsyncConnection, project: str, sha256: bytes) -> StoredObje
 
 
 async def ensure(
-    conn: AsyncConnection, project: str, *, sha256: bytes, size: int, location: str
+    conn: Connection, project: str, *, sha256: bytes, size: int, location: str
 ) -> StoredObject:
     """Record an object, or return the one that holds this content already."""
     values = {"project": project, "sha256": sha256, "size": size, "location": location}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.feed_records import Lag
 from runstore_storage.sql.columns import by_column, insert_rows
 
@@ -28,28 +28,28 @@ _LAG = text("""
 """)
 
 
-async def insert(conn: AsyncConnection, ranges: Sequence[tuple[int, int, int]]) -> None:
+async def insert(conn: Connection, ranges: Sequence[tuple[int, int, int]]) -> None:
     """Note ranges (run, first_seq, last_seq) for publication."""
     await conn.execute(_INSERT, by_column(_COLUMNS, ranges))
 
 
-async def last_id(conn: AsyncConnection) -> int:
+async def last_id(conn: Connection) -> int:
     """The newest row's id, 0 when there is none."""
     return (await conn.execute(_LAST_ID)).scalar_one() or 0
 
 
-async def holds_up_to(conn: AsyncConnection, row_id: int) -> bool:
+async def holds_up_to(conn: Connection, row_id: int) -> bool:
     """True while a row with that id or a smaller one waits."""
     return bool((await conn.execute(_HOLDS_UP_TO, {"id": row_id})).scalar_one())
 
 
-async def lag(conn: AsyncConnection) -> Lag:
+async def lag(conn: Connection) -> Lag:
     """Events that wait, and for how long the oldest has."""
     events, seconds = (await conn.execute(_LAG)).one()
     return Lag(events, max(seconds, 0.0))
 
 
-async def published_up_to(conn: AsyncConnection, run: int, seq: int) -> int | None:
+async def published_up_to(conn: Connection, run: int, seq: int) -> int | None:
     """The feed's last position, where the run's events up to a recorded seq are all in it."""
     found = await conn.execute(_PUBLISHED_UP_TO, {"run": run, "seq": seq})
     position: int | None = found.scalar_one_or_none()

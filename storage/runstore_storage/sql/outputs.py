@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.records import Outcome, Output, StoredOutput, Usage
 from runstore_storage.sql.columns import (
     USAGE,
@@ -55,7 +55,7 @@ _LATEST = text("SELECT coalesce(max(revision), 0) FROM outputs WHERE run = :run"
 
 
 async def insert(
-    conn: AsyncConnection,
+    conn: Connection,
     run: int,
     stored: StoredOutput,
     *,
@@ -81,20 +81,20 @@ async def insert(
     await conn.execute(_INSERT, by_column(_COLUMNS, [row]))
 
 
-async def find(conn: AsyncConnection, run: int, body_hash: bytes) -> tuple[int, datetime] | None:
+async def find(conn: Connection, run: int, body_hash: bytes) -> tuple[int, datetime] | None:
     """The revision that holds this content, and when it was written."""
     found = await conn.execute(_FIND, {"run": run, "body_hash": body_hash})
     row = found.one_or_none()
     return (row[0], row[1]) if row else None
 
 
-async def latest_revision(conn: AsyncConnection, run: int) -> int:
+async def latest_revision(conn: Connection, run: int) -> int:
     """The greatest revision; 0 without one."""
     found = await conn.execute(_LATEST, {"run": run})
     return int(found.scalar_one())
 
 
-async def get(conn: AsyncConnection, run: int, revision: int) -> StoredOutput | None:
+async def get(conn: Connection, run: int, revision: int) -> StoredOutput | None:
     """A revision, the latest for 0."""
     found = await conn.execute(_GET, {"run": run, "revision": revision})
     row = found.one_or_none()

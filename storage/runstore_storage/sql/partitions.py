@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runstore_storage.connection import Connection
 
 RUNS_PER_PARTITION = 100_000
 
@@ -24,7 +25,7 @@ def lower_bound(run: int) -> int:
     return run - run % RUNS_PER_PARTITION
 
 
-async def ensure(conn: AsyncConnection, run: int) -> bool:
+async def ensure(conn: Connection, run: int) -> bool:
     """Make the partition that holds `run` if it is missing; True when it was there.
 
     The table is built apart and then attached, which does not stop writers of other partitions:
@@ -47,7 +48,7 @@ async def ensure(conn: AsyncConnection, run: int) -> bool:
     return False
 
 
-async def _exists(conn: AsyncConnection, low: int) -> bool:
+async def _exists(conn: Connection, low: int) -> bool:
     found = await conn.execute(_EXISTS, {"name": _name(low)})
     return bool(found.scalar_one())
 

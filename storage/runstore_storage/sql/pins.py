@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.records import ConfigRef
 
 # Each reference is looked up by number (its own, or its label's) and by digest.
@@ -36,7 +36,7 @@ class Known:
     version_of_digest: int
 
 
-async def find(conn: AsyncConnection, project: str, refs: Sequence[ConfigRef]) -> list[Known]:
+async def find(conn: Connection, project: str, refs: Sequence[ConfigRef]) -> list[Known]:
     """What is known about each reference, in order; as of one moment."""
     found = await conn.execute(
         _FIND,

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.errors import IdempotencyMismatch
 
 Answer = Mapping[str, str | int]
@@ -21,7 +21,7 @@ _INSERT = text(
 )
 
 
-async def find(conn: AsyncConnection, run: int, request_id: str, body_hash: bytes) -> Answer | None:
+async def find(conn: Connection, run: int, request_id: str, body_hash: bytes) -> Answer | None:
     """The first answer to this request, or None; raise `IdempotencyMismatch` for another body."""
     found = await conn.execute(_FIND, {"run": run, "request_id": request_id})
     row = found.one_or_none()
@@ -34,7 +34,7 @@ async def find(conn: AsyncConnection, run: int, request_id: str, body_hash: byte
 
 
 async def insert(
-    conn: AsyncConnection, run: int, request_id: str, body_hash: bytes, answer: Answer
+    conn: Connection, run: int, request_id: str, body_hash: bytes, answer: Answer
 ) -> None:
     """Remember the first answer."""
     await conn.execute(

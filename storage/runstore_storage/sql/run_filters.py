@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.records import ExternalFilter, PinFilter, RunFilter
 
 # Characters of an objective that are searched, so that no objective is too much for an index.
@@ -156,9 +156,7 @@ def conditions(
     return wanted, values
 
 
-async def uncounted(
-    conn: AsyncConnection, project: str, where: RunFilter
-) -> dict[str, Sequence[int]]:
+async def uncounted(conn: Connection, project: str, where: RunFilter) -> dict[str, Sequence[int]]:
     """Runs with events of the model or tool asked for that no usage count knows yet.
 
     Read it before the listing: what is counted in between is then found twice and not missed.

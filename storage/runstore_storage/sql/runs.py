@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.records import (
     ConfigRef,
     ExternalRef,
@@ -111,7 +111,7 @@ class Inserted:
 
 
 async def insert(
-    conn: AsyncConnection,
+    conn: Connection,
     new: NewRun,
     *,
     parent: int | None,
@@ -148,28 +148,28 @@ async def insert(
     return Inserted(row[0], row[1]) if row else None
 
 
-async def identity(conn: AsyncConnection, key: RunKey) -> tuple[int, bytes] | None:
+async def identity(conn: Connection, key: RunKey) -> tuple[int, bytes] | None:
     """The run's number and the hash of the request that saved it."""
     found = await conn.execute(_BODY_HASH, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
     return (row[0], row[1]) if row else None
 
 
-async def get(conn: AsyncConnection, key: RunKey) -> Run | None:
+async def get(conn: Connection, key: RunKey) -> Run | None:
     """The run with its plan."""
     found = await conn.execute(_GET, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
     return _run(row) if row else None
 
 
-async def get_many(conn: AsyncConnection, numbers: Collection[int]) -> dict[int, Run]:
+async def get_many(conn: Connection, numbers: Collection[int]) -> dict[int, Run]:
     """Runs with their plans, by number."""
     found = await conn.execute(_GET_MANY, {"runs": list(numbers)})
     return {row[_BORN_COLUMNS]: _run(row) for row in found}
 
 
 async def page(
-    conn: AsyncConnection,
+    conn: Connection,
     project: str,
     where: RunFilter,
     order: RunOrder,
@@ -199,7 +199,7 @@ async def page(
     return [(row[_BORN_COLUMNS], _run(row)) for row in found]
 
 
-async def clock(conn: AsyncConnection) -> datetime:
+async def clock(conn: Connection) -> datetime:
     """The database's time."""
     now: datetime = (await conn.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return now

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.extracting import text_of
 from runstore_storage.feed_records import FeedEntry
 from runstore_storage.records import RecordedEvent
@@ -146,7 +146,7 @@ def matching(project: str, where: SearchFilter, query: ParsedQuery) -> Matching:
     return Matching(conditions, query.tsquery, where.recorded_from, where.recorded_before)
 
 
-async def insert(conn: AsyncConnection, rows: Sequence[Row]) -> None:
+async def insert(conn: Connection, rows: Sequence[Row]) -> None:
     """Insert rows; those of runs that are gone are left out."""
     values = [
         (row.project, row.run_id, row.seq, row.position, row.recorded_at, row.text, row.tsv)
@@ -155,13 +155,13 @@ async def insert(conn: AsyncConnection, rows: Sequence[Row]) -> None:
     await conn.execute(_INSERT, by_column(_COLUMNS, values))
 
 
-async def forget(conn: AsyncConnection) -> None:
+async def forget(conn: Connection) -> None:
     """Remove every row, and what the index keeps of removed ones."""
     await conn.execute(text("TRUNCATE search_rows"))
 
 
 async def matches(
-    conn: AsyncConnection, of: Matching, window: Window, *, below: int, limit: int
+    conn: Connection, of: Matching, window: Window, *, below: int, limit: int
 ) -> list[Match]:
     """The newest matches of a window below a position, newest first."""
     conditions = (*of.conditions, either(window.lexemes))
@@ -178,14 +178,14 @@ async def matches(
     return [Match(*row) for row in found]
 
 
-async def payload_sizes(conn: AsyncConnection, of: Sequence[Match]) -> list[int]:
+async def payload_sizes(conn: Connection, of: Sequence[Match]) -> list[int]:
     """The bytes of each match's payload."""
     found = await conn.execute(_SIZES, _keys(of))
     return [size or 0 for (size,) in found]
 
 
 async def texts(
-    conn: AsyncConnection, project: str, of: Sequence[Match], *, with_events: bool
+    conn: Connection, project: str, of: Sequence[Match], *, with_events: bool
 ) -> list[MatchText]:
     """What the hits of some matches show; those whose run is gone are left out."""
     found = await conn.execute(

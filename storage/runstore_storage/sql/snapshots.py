@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.records import (
     Snapshot,
     SnapshotPosition,
@@ -112,7 +112,7 @@ class StoredRow:
 
 
 async def insert(
-    conn: AsyncConnection, row: StoredRow, *, metadata_terms: str, pending_node_ids: str
+    conn: Connection, row: StoredRow, *, metadata_terms: str, pending_node_ids: str
 ) -> None:
     """Store a snapshot; the two arrays come as array literals."""
     snapshot = row.snapshot
@@ -136,7 +136,7 @@ async def insert(
 
 
 async def find(
-    conn: AsyncConnection, head: Head, namespace: str, selector: SnapshotSelector
+    conn: Connection, head: Head, namespace: str, selector: SnapshotSelector
 ) -> StoredRow | None:
     """The chosen snapshot of the run's history; the latest of those that fit."""
     parts = [(head.run, None), *((each.run, each) for each in head.lineage)]
@@ -147,7 +147,7 @@ async def find(
 
 
 async def _find(
-    conn: AsyncConnection,
+    conn: Connection,
     run: int,
     namespace: str,
     selector: SnapshotSelector,
@@ -171,7 +171,7 @@ async def _find(
 
 
 async def page(
-    conn: AsyncConnection,
+    conn: Connection,
     query: SnapshotQuery,
     *,
     metadata_terms: Sequence[str],
@@ -209,7 +209,7 @@ async def page(
 
 
 async def find_in_fork(
-    conn: AsyncConnection, run: int, namespace: str, snapshot_ids: Collection[str]
+    conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]
 ) -> tuple[str, str] | None:
     """One of the snapshots that a fork has in its history, and the fork's run_id."""
     found = await conn.execute(_IN_FORK, _ids(run, namespace, snapshot_ids))
@@ -218,7 +218,7 @@ async def find_in_fork(
 
 
 async def delete(
-    conn: AsyncConnection, run: int, namespace: str, snapshot_ids: Collection[str]
+    conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]
 ) -> Mapping[str, bytes]:
     """Delete the snapshots of the run that are there; their manifests by id."""
     found = await conn.execute(_DELETE, _ids(run, namespace, snapshot_ids))
@@ -226,21 +226,19 @@ async def delete(
 
 
 async def manifests_by_id(
-    conn: AsyncConnection, run: int, namespace: str, snapshot_ids: Collection[str]
+    conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]
 ) -> list[bytes]:
     """The manifests of those snapshots of the run that are there."""
     found = await conn.execute(_MANIFESTS_BY_ID, _ids(run, namespace, snapshot_ids))
     return [row[0] for row in found]
 
 
-async def row_ids(conn: AsyncConnection, run: int) -> list[RowId]:
+async def row_ids(conn: Connection, run: int) -> list[RowId]:
     """All snapshots of the run itself, of any namespace."""
     return [RowId(*row) for row in await conn.execute(_ROW_IDS, {"run": run})]
 
 
-async def manifests(
-    conn: AsyncConnection, run: int, rows: Sequence[RowId]
-) -> list[tuple[RowId, bytes]]:
+async def manifests(conn: Connection, run: int, rows: Sequence[RowId]) -> list[tuple[RowId, bytes]]:
     """The manifests of the rows that are still there."""
     found = await conn.execute(
         _MANIFESTS,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.records import Usage
 from runstore_storage.sql.columns import USAGE
 from runstore_storage.statistics_records import (
@@ -107,7 +107,7 @@ _PAGE_BY_RUN = """
 
 
 async def page(
-    conn: AsyncConnection,
+    conn: Connection,
     project: str,
     query: StatisticsQuery,
     *,

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runstore_storage import chain
+from runstore_storage.connection import Connection
 from runstore_storage.errors import IdempotencyMismatch
 from runstore_storage.records import TaskWrite
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
@@ -57,13 +57,13 @@ _LIST = text(
 )
 
 _DELETE = text(
-    "DELETE FROM task_writes WHERE run = :run AND namespace = :namespace"
-    " AND snapshot_id = ANY(CAST(:ids AS text[]))"
+    "WITH gone AS (DELETE FROM task_writes WHERE run = :run AND namespace = :namespace"
+    " AND snapshot_id = ANY(CAST(:ids AS text[])) RETURNING 1) SELECT count(*) FROM gone"
 )
 
 
 async def put(
-    conn: AsyncConnection, head: Head, at: datetime, namespace: str, writes: Sequence[TaskWrite]
+    conn: Connection, head: Head, at: datetime, namespace: str, writes: Sequence[TaskWrite]
 ) -> bool:
     """Keep the writes; True when all were there already. Call it under the run's lock."""
     run = head.run
@@ -96,7 +96,7 @@ async def put(
 
 
 async def since(
-    conn: AsyncConnection, head: Head, namespace: str, snapshot_id: str
+    conn: Connection, head: Head, namespace: str, snapshot_id: str
 ) -> tuple[TaskWrite, ...]:
     """The writes since a snapshot up to the head's last seq, by task_id and index."""
     found = await conn.execute(
@@ -116,16 +116,15 @@ async def since(
     )
 
 
-async def delete(
-    conn: AsyncConnection, run: int, namespace: str, snapshot_ids: Collection[str]
-) -> int:
+async def delete(conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]) -> int:
     """Delete the run's own writes since the snapshots; how many there were."""
     values = {"run": run, "namespace": namespace, "ids": list(snapshot_ids)}
-    return (await conn.execute(_DELETE, values)).rowcount
+    deleted: int = (await conn.execute(_DELETE, values)).scalar_one()
+    return deleted
 
 
 async def _find(
-    conn: AsyncConnection, run: int, namespace: str, writes: Sequence[TaskWrite]
+    conn: Connection, run: int, namespace: str, writes: Sequence[TaskWrite]
 ) -> dict[tuple[str, str, int], bytes]:
     found = await conn.execute(
         _FIND,

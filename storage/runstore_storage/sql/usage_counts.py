@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runstore_storage.connection import Connection
 from runstore_storage.sql.columns import USAGE
 
 # Ranges of the feed that one transaction counts.
@@ -36,12 +36,12 @@ _ADD = text(f"""
 """)
 
 
-async def add(conn: AsyncConnection, position: int) -> int:
+async def add(conn: Connection, position: int) -> int:
     """Count the ranges behind `position`; the last one's position, 0 when there is none."""
     found = await conn.execute(_ADD, {"position": position, "limit": COUNTED_RANGES})
     return found.scalar_one() or 0
 
 
-async def forget(conn: AsyncConnection) -> None:
+async def forget(conn: Connection) -> None:
     """Remove every count."""
     await conn.execute(text("DELETE FROM usage_counts"))

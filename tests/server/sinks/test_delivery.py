@@ -188,7 +188,7 @@ async def test_dead_letters_are_listed_and_replayed_by_command(
         await own.append_events(key, [Event("x"), Event("y")])
         await settled(relay)
     async with own._engine.connect() as conn:
-        name = (await conn.exec_driver_sql("SELECT current_schema()")).scalar_one()
+        name = (await conn.execute("SELECT current_schema()")).scalar_one()
     environment = {
         "RUNSTORE_DATABASE_URL": database_url,
         "RUNSTORE_DB_SCHEMA": name,

@@ -78,10 +78,10 @@ async def ids(store: PostgresStore, key: RunKey, namespace: str | None = None) -
 async def blob_sizes(store: PostgresStore, key: RunKey) -> dict[bytes, int]:
     """The bytes of the parts the run keeps, by hash."""
     async with store._engine.connect() as conn:
-        found = await conn.exec_driver_sql(
+        found = await conn.execute(
             "SELECT sha256, octet_length(data) FROM blobs JOIN runs USING (run)"
-            " WHERE project = $1 AND run_id = $2",
-            (key.project, key.run_id),
+            " WHERE project = :p1 AND run_id = :p2",
+            {"p1": key.project, "p2": key.run_id},
         )
         return {row[0]: row[1] for row in found}
 
@@ -301,11 +301,11 @@ async def test_a_payload_that_a_snapshot_refers_to_by_its_name_is_kept(
 @asynccontextmanager
 async def locked(store: PostgresStore, key: RunKey) -> AsyncIterator[None]:
     """Hold the run's lock, so that its writers queue behind it in the order they come."""
-    async with store._engine.connect() as conn, conn.begin():
-        await conn.exec_driver_sql(
+    async with store._engine.begin() as conn:
+        await conn.execute(
             "SELECT FROM run_heads h JOIN runs r USING (run)"
-            " WHERE r.project = $1 AND r.run_id = $2 FOR UPDATE OF h",
-            (key.project, key.run_id),
+            " WHERE r.project = :p1 AND r.run_id = :p2 FOR UPDATE OF h",
+            {"p1": key.project, "p2": key.run_id},
         )
         yield
 
@@ -314,7 +314,7 @@ async def queued(store: PostgresStore, writers: int) -> None:
     """Wait until so many writers wait for the lock."""
     async with store._engine.connect() as conn, asyncio.timeout(20):
         while True:
-            found = await conn.exec_driver_sql(
+            found = await conn.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
                 " AND query LIKE '%FOR NO KEY UPDATE OF h%'"
             )
@@ -425,10 +425,10 @@ async def test_a_snapshot_put_again_is_another_even_while_the_clock_stands_still
     store: PostgresStore, key: RunKey
 ) -> None:
     async with store._engine.begin() as conn:
-        await conn.exec_driver_sql(
+        await conn.execute(
             "UPDATE run_heads h SET updated_at = now() + interval '1 hour' FROM runs r"
-            " WHERE r.run = h.run AND r.project = $1",
-            (key.project,),
+            " WHERE r.run = h.run AND r.project = :p1",
+            {"p1": key.project},
         )
     await put_as(store, key, "first", "s", "1")
     await put(store, key, "other", "2")

@@ -257,10 +257,10 @@ async def test_every_event_is_noted_once_for_publication(own: PostgresStore) -> 
     await own.complete_run(key, Completion(Outcome.SUCCEEDED, events=(Event("d"),)))
 
     async with own._engine.connect() as conn:
-        found = await conn.exec_driver_sql(
+        found = await conn.execute(
             "SELECT first_seq, last_seq FROM outbox JOIN runs USING (run)"
-            " WHERE project = $1 ORDER BY id",
-            (key.project,),
+            " WHERE project = :p1 ORDER BY id",
+            {"p1": key.project},
         )
         assert [tuple(row) for row in found] == [(1, 2), (3, 4), (5, 5), (6, 7)]
 

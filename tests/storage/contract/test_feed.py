@@ -36,8 +36,7 @@ async def saved(store: PostgresStore, run_id: str, *, project: str = "p", **born
 async def raw(store: PostgresStore, sql: str) -> list[tuple[object, ...]]:
     """What a statement beside the store finds."""
     async with store._engine.connect() as conn:
-        driver = (await conn.get_raw_connection()).driver_connection
-        assert driver is not None
+        driver = conn.driver
         return [tuple(row) for row in await driver.fetch(sql)]
 
 

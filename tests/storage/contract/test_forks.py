@@ -101,9 +101,10 @@ async def test_no_event_is_copied(store: PostgresStore, key: RunKey) -> None:
     fork = await forked(store, key)
 
     async with store._engine.connect() as conn:
-        found = await conn.exec_driver_sql(
-            "SELECT count(*) FROM events JOIN runs USING (run) WHERE project = $1 AND run_id = $2",
-            (fork.project, fork.run_id),
+        found = await conn.execute(
+            "SELECT count(*) FROM events JOIN runs USING (run)"
+            " WHERE project = :p1 AND run_id = :p2",
+            {"p1": fork.project, "p2": fork.run_id},
         )
         assert found.scalar_one() == 0
     assert (await store.get_run(fork)).last_seq == 100_000
@@ -191,8 +192,8 @@ async def test_a_change_in_the_shared_history_breaks_every_fork(own: PostgresSto
     fork = await forked(own, key, 2)
     await ticks(own, fork, "c")
     async with own._engine.begin() as conn:
-        await conn.exec_driver_sql("ALTER TABLE events DISABLE TRIGGER USER")
-        await conn.exec_driver_sql("UPDATE events SET type = 'changed' WHERE seq = 1")
+        await conn.execute("ALTER TABLE events DISABLE TRIGGER USER")
+        await conn.execute("UPDATE events SET type = 'changed' WHERE seq = 1")
 
     found = await own.verify_run(fork, from_seq=1, max_events=0)
 
@@ -324,13 +325,11 @@ async def test_a_run_with_forks_cannot_be_deleted(own: PostgresStore) -> None:
     await forked(own, key)
 
     async with own._engine.begin() as conn:
-        raw = (await conn.get_raw_connection()).driver_connection
-        assert raw
+        raw = conn.driver
         await raw.execute("ALTER TABLE runs DISABLE TRIGGER USER")
         await raw.execute("DELETE FROM run_heads WHERE run = 1")
         with pytest.raises(asyncpg.ForeignKeyViolationError, match="fk_runs_fork_parent"):
             await raw.execute("DELETE FROM runs WHERE run = 1")
-        await conn.rollback()
 
 
 @dataclass

@@ -55,7 +55,7 @@ async def offloading(
 ) -> AsyncIterator[PostgresStore]:
     """A store of its own schema that moves out what is large."""
     async with own._engine.connect() as conn:
-        name = (await conn.exec_driver_sql("SELECT current_schema()")).scalar_one()
+        name = (await conn.execute("SELECT current_schema()")).scalar_one()
     large = LargePayloads(INLINE, to_objects=request.param == "objects")
     store = make_store(database_url, name, large_payloads=large)
     yield store
@@ -69,7 +69,7 @@ async def run(offloading: PostgresStore) -> RunKey:
 
 async def rows(store: PostgresStore, sql: str) -> list[tuple[Any, ...]]:
     async with store._engine.connect() as conn:
-        return [tuple(row) for row in await conn.exec_driver_sql(sql)]
+        return [tuple(row) for row in await conn.execute(sql)]
 
 
 def payloads(recorded: Any) -> list[Payload | None]:
@@ -218,14 +218,14 @@ async def test_a_lost_or_changed_blob_is_found(offloading: PostgresStore, run: R
 
 async def rows_changed(store: PostgresStore, sql: str) -> None:
     async with store._engine.begin() as conn:
-        await conn.exec_driver_sql(sql)
+        await conn.execute(sql)
 
 
 async def test_an_object_store_that_is_away_stops_large_payloads_alone(
     own: PostgresStore, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with own._engine.connect() as conn:
-        name = (await conn.exec_driver_sql("SELECT current_schema()")).scalar_one()
+        name = (await conn.execute("SELECT current_schema()")).scalar_one()
     store = make_store(database_url, name, large_payloads=LargePayloads(INLINE, to_objects=True))
     key = (await store.save_run(NewRun("p", "run"))).run.key
 

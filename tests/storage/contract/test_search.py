@@ -69,8 +69,7 @@ async def all_pages(store: PostgresStore, query: SearchQuery, limit: int) -> lis
 
 async def rows(store: PostgresStore) -> list[tuple[object, ...]]:
     async with store._engine.connect() as conn:
-        driver = (await conn.get_raw_connection()).driver_connection
-        assert driver is not None
+        driver = conn.driver
         return [
             tuple(row)
             for row in await driver.fetch(

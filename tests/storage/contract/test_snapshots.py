@@ -42,9 +42,9 @@ async def key(store: PostgresStore, project: str) -> RunKey:
 
 async def count(store: PostgresStore, table: str, key: RunKey) -> int:
     async with store._engine.connect() as conn:
-        found = await conn.exec_driver_sql(
-            f"SELECT count(*) FROM {table} JOIN runs USING (run) WHERE project = $1",
-            (key.project,),
+        found = await conn.execute(
+            f"SELECT count(*) FROM {table} JOIN runs USING (run) WHERE project = :p1",
+            {"p1": key.project},
         )
         return int(found.scalar_one())
 

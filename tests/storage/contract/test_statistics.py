@@ -220,8 +220,8 @@ async def test_counts_equal_a_recount_of_random_histories_also_after_a_rebuild(
 async def spread(store: PostgresStore, known: list[Known]) -> list[Known]:
     """Let a third of the events each be of yesterday and of the day before."""
     async with store._engine.begin() as conn:
-        await conn.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        await conn.exec_driver_sql(
+        await conn.execute("SET LOCAL session_replication_role = replica")
+        await conn.execute(
             "UPDATE events SET recorded_at = recorded_at - (seq % 3) * interval '1 day'"
         )
     await store.feed.forget_usage(ME)
@@ -262,8 +262,8 @@ async def test_sums_too_great_for_a_number_end_at_the_greatest(relayed: Postgres
     await relayed.append_events(key, [Event("x")])
     await count(relayed)
     async with relayed._engine.begin() as conn:
-        await conn.exec_driver_sql(f"UPDATE usage_counts SET cost_micros = {2**63 - 1}")
-        await conn.exec_driver_sql(
+        await conn.execute(f"UPDATE usage_counts SET cost_micros = {2**63 - 1}")
+        await conn.execute(
             "INSERT INTO usage_counts SELECT run, day + 1, type, node_id, model, tool, facets,"
             " events, input_tokens, output_tokens, cached_input_tokens, cost_micros, duration_us"
             " FROM usage_counts"
