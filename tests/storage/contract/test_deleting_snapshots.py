@@ -320,7 +320,6 @@ async def queued(store: PostgresStore, writers: int) -> None:
             )
             if found.scalar_one() >= writers:
                 return
-            await conn.rollback()
 
 
 async def test_a_part_put_by_reference_while_a_deletion_waits_is_kept(
