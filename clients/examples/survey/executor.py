@@ -180,7 +180,9 @@ async def main(arguments: Sequence[str] | None = None) -> int:
         say(f"claimed the run with epoch {resumed.run.writer_epoch}")
         try:
             await Executor(resumed).execute()
-        except runstore.WriterFenced as error:
+        # A successor that was faster has stored this one's next result already: what is known is
+        # judged before who may write.
+        except (runstore.WriterFenced, runstore.IdempotencyMismatch) as error:
             say(f"refused: {error}")
             return FENCED_EXIT_CODE
     return 0
