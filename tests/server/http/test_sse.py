@@ -366,7 +366,7 @@ async def test_a_draining_server_sends_its_readers_away(own_server) -> None:
 
 async def test_a_failure_in_the_middle_is_a_message_and_the_end(own_server) -> None:
     async with own_server() as own:
-        run = await own.client.save_run(run_id="run")
+        await own.client.save_run(run_id="run")
 
         async def failing(*_: object, **__: object) -> None:
             raise StorageUnavailable
@@ -374,7 +374,7 @@ async def test_a_failure_in_the_middle_is_a_message_and_the_end(own_server) -> N
         async with opened(own.http, EVENTS) as stream:
             await stream.until("caught_up")
             own.store._tails._open[next(iter(own.store._tails._open))]._read_events = failing
-            await run.append_many(ticks(1))
+            own.store.wake_all()  # as a commit of another process does
             (problem,) = await stream.rest()
 
     assert problem.type == "problem"
