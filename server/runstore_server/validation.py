@@ -40,6 +40,8 @@ MAX_ARTIFACT_METADATA = 64 << 10
 # Years 1 to 9999, which google.protobuf.Timestamp is defined for.
 MIN_TIMESTAMP, MAX_TIMESTAMP = -62_135_596_800, 253_402_300_799
 NANOS = 1_000_000_000
+# Bytes of one character.
+MAX_UTF8 = 4
 
 Found = list[Violation]
 Check = Callable[[Any, str, Found], None]
@@ -104,11 +106,13 @@ def _field_check(field: FieldDescriptor, rule: Rule | None, is_required: bool) -
 
 
 def _text(name: str, rule: Text, has_presence: bool) -> Check:
-    value_of, low, high = attrgetter(name), rule.low, rule.high
+    value_of, low, surely = attrgetter(name), rule.low, rule.high
+    if rule.most_bytes is not None:
+        surely = min(surely, rule.most_bytes // MAX_UTF8)
 
     def check(message: Any, path: str, found: Found) -> None:
         value = value_of(message)
-        if low <= len(value) <= high and "\0" not in value:
+        if low <= len(value) <= surely and "\0" not in value:
             return
         if not has_presence or message.HasField(name):
             _check_text(value, rule, path + name, found)
