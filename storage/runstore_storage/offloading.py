@@ -132,9 +132,10 @@ class Offloading:
 def _packed(data: bytes) -> tuple[bytes, bytes]:
     """The blob's name and its bytes.
 
-    The name is not a snapshot part's of the same content: such a part is always in the table.
+    No snapshot part has such a name, nor can refer to it: theirs are 32 bytes, and always in the
+    table.
     """
-    return sha256(b"payload\0" + data).digest(), zstandard.ZstdCompressor().compress(data)
+    return b"payload:" + sha256(data).digest(), zstandard.ZstdCompressor().compress(data)
 
 
 def _unpacked(packed: bytes) -> bytes:

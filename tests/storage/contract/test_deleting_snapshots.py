@@ -284,7 +284,7 @@ async def test_a_payload_that_a_snapshot_refers_to_by_its_name_is_kept(
         key = (await store.save_run(NewRun(project, "run"))).run.key
         payload = Payload(f'"{"x" * 2000}"')
         await store.append_events(key, [Event("large", payload=payload)])
-        await put(store, key, "s1", Ref(sha256(b"payload\0" + payload.data).digest()))
+        await put(store, key, "s1", Ref(b"payload:" + sha256(payload.data).digest()))
         output = Payload(f'"{"y" * 2000}"')
         await store.complete_run(key, Completion(Outcome.SUCCEEDED, output=Output(output)))
 

@@ -28,6 +28,7 @@ from runstore_storage.records import (
     Payload,
     RunKey,
     Snapshot,
+    SnapshotSelector,
 )
 from runstore_storage.store import EVERY_EVENT
 
@@ -162,6 +163,22 @@ async def test_outputs_and_steps_come_back(offloading: PostgresStore, run: RunKe
     repeated = Completion(Outcome.SUCCEEDED, output=Output(LARGE_TEXT, provenance=SMALL))
     again = await offloading.complete_run(run, repeated)
     assert (again.deduplicated, again.revision) == (True, 1)
+
+
+async def test_a_payload_shares_nothing_with_a_part_however_its_bytes_are_chosen(
+    offloading: PostgresStore, run: RunKey
+) -> None:
+    data = LARGE_BYTES.data
+    parts = [data, b"payload\0" + data, b"payload:" + data]
+    state = {f"{place}": Payload(part) for place, part in enumerate(parts)}
+
+    await offloading.put_snapshot(run, Snapshot(snapshot_id="s", state=state))
+    await offloading.append_events(run, [Event("x", payload=LARGE_BYTES)])
+
+    page = await offloading.read_events(run, 1, limit=10)
+    assert payloads(page.events) == [LARGE_BYTES]
+    found = await offloading.get_snapshot(run, "", SnapshotSelector())
+    assert found.snapshot.snapshot.state == state
 
 
 async def test_refusals_are_the_same_and_leave_no_row(
