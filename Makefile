@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test check format lint types imports protos stubs schema lock bench soak
-.PHONY: nats stubs-go go typescript
+.PHONY: nats go typescript
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -93,12 +93,14 @@ fresh: $(READY) $(STUBS_READY)
 	$(BIN)/python clients/python/generate_sync.py --check
 	$(BIN)/python -m runstore_migrations check-schema-sql
 
-stubs: $(READY) $(STUBS_READY) ## regenerate what is generated from the contracts
+# Go's and TypeScript's stubs need Go and Node; where those are missing they are skipped, loudly.
+stubs: $(READY) $(STUBS_READY) ## regenerate what is generated from the contracts, in every language
 	$(STUBS_VENV)/bin/python protos/generate.py generate
 	$(BIN)/python clients/python/generate_sync.py
-
-stubs-go: $(STUBS_READY) ## regenerate Go's stubs (needs Go)
-	$(STUBS_VENV)/bin/python protos/generate.py generate-go
+	@if command -v go > /dev/null; then $(STUBS_VENV)/bin/python protos/generate.py generate-go; \
+	else echo "go is not on the PATH: Go's stubs SKIPPED" >&2; fi
+	@if command -v npm > /dev/null; then cd clients/typescript && npm ci --silent && npm run generate; \
+	else echo "npm is not on the PATH: TypeScript's stubs SKIPPED" >&2; fi
 
 go: $(READY) $(STUBS_READY) ## everything that guards the Go client (needs Go)
 	$(STUBS_VENV)/bin/python protos/generate.py fresh-go

@@ -94,7 +94,7 @@ def fresh() -> str | None:
 
 
 def fresh_go() -> str | None:
-    return _differences(generate_go, GO_STUBS, Path(), "*.pb.go", "stubs-go")
+    return _differences(generate_go, GO_STUBS, Path(), "*.pb.go", "stubs")
 
 
 def _differences(
@@ -140,7 +140,7 @@ def fresh_typescript() -> str | None:
         }
         _, differing, missing = filecmp.cmpfiles(made, committed, map(str, names), shallow=False)
     stale = sorted(differing + missing)
-    return f"stale stubs, run npm run generate: {', '.join(stale)}" if stale else None
+    return f"stale stubs, run make stubs: {', '.join(stale)}" if stale else None
 
 
 def lint() -> str | None:
