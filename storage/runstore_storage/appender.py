@@ -8,6 +8,7 @@ append on its own: a refusal fails that append and no other.
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -19,7 +20,7 @@ import asyncpg
 from runstore_storage.engine import Database, is_rolled_back, writing
 from runstore_storage.errors import Overloaded, RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.offloading import Offloading
-from runstore_storage.optimistic import Optimistic
+from runstore_storage.optimistic import Optimistic, Stored
 from runstore_storage.records import Appended, Event, Guard, RecordedEvent, RunKey
 from runstore_storage.writing import (
     PreparedEvent,
@@ -36,6 +37,8 @@ MAX_WAITING_APPENDS = 20_000
 MAX_WAITING_BYTES = 256 << 20
 MAX_ATTEMPTS = 5
 RETRY_AFTER_SECONDS = 0.2
+
+_log = logging.getLogger(__name__)
 
 Answer = tuple[Appended, ...] | StorageError
 
@@ -131,6 +134,10 @@ class Appender:
             for each in batch:
                 each.settle(error)
             return
+        except Exception:
+            # Whatever it is, the lane goes on: what was stored is recognised by its ids.
+            _log.exception("appends are decided under locks")
+            stored = Stored({}, ())
         for append, answer in stored.answers.items():
             append.settle(answer)
         self._announce(stored.grown)

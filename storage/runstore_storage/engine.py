@@ -178,7 +178,9 @@ async def translated() -> AsyncIterator[None]:
 
 def is_unavailable(error: BaseException) -> bool:
     """True when Postgres could not be reached or gave up, and a later try may succeed."""
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError):
+    # The driver's own complaint is that a backend said farewell and its connection is yet to close.
+    lost = OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
+    if isinstance(error, lost):
         return True
     state = sqlstate(error)
     return state in _UNAVAILABLE_STATES or state.startswith(_UNAVAILABLE_CLASSES)

@@ -93,6 +93,7 @@ class Optimistic:
             return Stored({}, ())
         except Exception as error:
             if is_unavailable(error):
+                self._hang_up()
                 raise StorageUnavailable from error
             if isinstance(error, asyncpg.PostgresError):  # nothing was stored
                 return Stored({}, ())
@@ -102,6 +103,12 @@ class Optimistic:
         self.remember(writes, now)
         answers = {append: answer for each in stored for append, answer in each.answers.items()}
         return Stored(answers, writes)
+
+    def _hang_up(self) -> None:
+        """Never use the connection again: nobody knows what state it is in."""
+        if self._conn:
+            self._conn.terminate()
+            self._conn = None
 
     async def close(self) -> None:
         """Close the connection."""

@@ -274,6 +274,42 @@ async def test_a_connection_cut_in_the_middle_is_told_and_nothing_is_doubled(
     assert (again.seq, again.deduplicated) == (3, True)
 
 
+async def test_a_defect_costs_a_look_and_not_the_lane(
+    store: PostgresStore, key: RunKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError
+
+    await append(store, key, "before")
+    with monkeypatch.context() as patched:
+        patched.setattr(optimistic.appends, "append", broken)
+        assert await asyncio.wait_for(append(store, key, "meanwhile"), 10) == 3
+
+    assert await append(store, key, "after") == 4
+    assert await ids(store, key) == ["first", "before", "meanwhile", "after"]
+
+
+async def test_a_backend_that_says_farewell_is_a_database_that_is_away(
+    store: PostgresStore, key: RunKey, database_url: str, db_schema: str
+) -> None:
+    conn = await connect(database_url, schema=db_schema, name="test")
+    for number in range(20):
+        await conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'runstore appends'"
+        )
+        # At once: before the driver has seen the connection close, while it does, or after.
+        for _ in range(number % 4):
+            await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(append(store, key, f"{number}"), 10)
+        except StorageUnavailable:
+            await asyncio.wait_for(append(store, key, f"{number}"), 10)
+    await conn.close()
+
+    assert await ids(store, key) == ["first", *map(str, range(20))]
+
+
 async def test_few_heads_are_kept(
     own: PostgresStore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
