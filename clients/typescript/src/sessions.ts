@@ -1,6 +1,6 @@
 /** The HTTP/2 sessions of a connection. */
 
-import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
+import { constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 
 import { Http2SessionManager } from "@connectrpc/connect-node";
 
@@ -25,6 +25,7 @@ export class Sessions extends Http2SessionManager {
       session.once("close", () => this.#live.delete(session));
       guard(session);
     }
+    keepWhatIsCutOpen(stream);
     return stream;
   }
 
@@ -34,6 +35,24 @@ export class Sessions extends Http2SessionManager {
       session.close();
     }
   }
+}
+
+/**
+ * Let a stream that is reset before its end be reset, and not ended first.
+ *
+ * Node ends a stream before it resets it. A server that reads the end before the reset takes an
+ * upload that was cut for a complete one.
+ */
+function keepWhatIsCutOpen(stream: ClientHttp2Stream): void {
+  const close = stream.close.bind(stream);
+  stream.close = (code, callback) => {
+    if (code !== constants.NGHTTP2_NO_ERROR && !stream.writableEnded) {
+      stream._final = (done) => {
+        done();
+      };
+    }
+    close(code, callback);
+  };
 }
 
 function guard(session: ClientHttp2Session): void {
