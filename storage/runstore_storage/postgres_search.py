@@ -43,9 +43,6 @@ ENTRY_CHARACTERS = 500
 LARGE_CHARACTERS = 1 << 16
 # An event loop that takes longer for a turn has other work.
 BUSY_SECONDS = 0.0002
-# How much more than cutting words into rows it then does. What is not searchable yet waits; calls
-# should not. A process of its own (`runstore relay`) is not busy and takes no such pauses.
-OTHERS_SHARE = 4
 
 
 class PostgresSearch:
@@ -126,11 +123,11 @@ async def _rows(entries: Sequence[FeedEntry]) -> list[Row]:
 
 
 async def _make_way(began: float) -> None:
-    """Let others have their turn, and if there are any, most of the time since `began` and on."""
+    """Let others have their turn, and if there are any, as much time as passed since `began`."""
     ended = time.monotonic()
     await asyncio.sleep(0)
     if time.monotonic() - ended > BUSY_SECONDS:
-        await asyncio.sleep(OTHERS_SHARE * (ended - began))
+        await asyncio.sleep(ended - began)
 
 
 async def _apart(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
