@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ from hashlib import sha256
 from runstore_storage.artifact_records import Announced
 from runstore_storage.errors import ContentMismatch
 from runstore_storage.objects import PART_BYTES, Objects
+from runstore_storage.threads import aside
 from runstore_storage.writing import new_id
-
-# Work on more bytes than this leaves the event loop's thread.
-THREAD_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +54,7 @@ class Measured:
             self.size += len(chunk)
             if self._announced.size is not None and self.size > self._announced.size:
                 raise ContentMismatch("size", self._announced.size, f"{self.size} or more")
-            if len(chunk) > THREAD_BYTES:
-                await asyncio.to_thread(self._digest.update, chunk)
-            else:
-                self._digest.update(chunk)
+            await aside(len(chunk), self._digest.update, chunk)
             yield chunk
         self._check()
 

@@ -8,8 +8,7 @@ of a row holds for as long as the row is there.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -20,11 +19,10 @@ from runstore_storage.manifests import Manifest
 from runstore_storage.records import DeletedSnapshots, RunKey
 from runstore_storage.sql import blobs, heads, snapshots, task_writes
 from runstore_storage.sql.snapshots import RowId
+from runstore_storage.threads import aside
 from runstore_storage.writing import RunWrite
 
 MANIFESTS_AT_ONCE = 200
-# Work on more bytes than this leaves the event loop's thread.
-THREAD_BYTES = 256 << 10
 
 _MICROSECOND = timedelta(microseconds=1)
 _NOTHING = DeletedSnapshots(0, 0, 0)
@@ -108,8 +106,4 @@ async def _blobs(manifests: Sequence[bytes]) -> list[set[int]]:
     def named() -> list[set[int]]:
         return [Manifest(each).blobs for each in manifests]
 
-    return await asyncio.to_thread(named) if _size(manifests) > THREAD_BYTES else named()
-
-
-def _size(manifests: Iterable[bytes]) -> int:
-    return sum(map(len, manifests))
+    return await aside(sum(map(len, manifests)), named)

@@ -22,10 +22,9 @@ from runstore_storage.records import Event, Payload, RecordedEvent, RunKey
 from runstore_storage.sql import blobs
 from runstore_storage.sql.blobs import NewBlob, StoredBlob
 from runstore_storage.sql.columns import Away
+from runstore_storage.threads import aside
 from runstore_storage.writing import PreparedEvent
 
-# Work on more bytes than this leaves the event loop's thread.
-THREAD_BYTES = 256 << 10
 DEFAULT_INLINE_BYTES = 1 << 20
 
 Place = tuple[int, int]
@@ -122,9 +121,7 @@ class Offloading:
             if packed is None:
                 pieces = self._objects.read_all(stored.location or "")
                 packed = b"".join([piece async for piece in pieces])
-            if len(packed) > THREAD_BYTES or stored.raw_bytes > THREAD_BYTES:
-                return await asyncio.to_thread(_unpacked, packed)
-            return _unpacked(packed)
+            return await aside(max(len(packed), stored.raw_bytes), _unpacked, packed)
         except (ObjectMissing, zstandard.ZstdError) as error:
             raise PayloadLost(stored.location) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import zstandard
@@ -31,9 +30,9 @@ from runstore_storage.errors import (
 )
 from runstore_storage.manifests import decompress
 from runstore_storage.records import Payload
-from runstore_storage.snapshots import THREAD_BYTES
 from runstore_storage.sql import config_labels, configs
 from runstore_storage.sql.configs import StoredBody
+from runstore_storage.threads import aside
 
 
 class PostgresConfigs:
@@ -149,8 +148,8 @@ async def _compressed(body: Payload) -> StoredBody:
         packed = zstandard.ZstdCompressor().compress(data)
         return StoredBody(chain.config_digest(body), len(data), packed)
 
-    return await asyncio.to_thread(work) if len(data) > THREAD_BYTES else work()
+    return await aside(len(data), work)
 
 
 async def _decompressed(data: bytes, size: int) -> bytes:
-    return await asyncio.to_thread(decompress, data) if size > THREAD_BYTES else decompress(data)
+    return await aside(size, decompress, data)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Sequence
 
 from runstore_storage.awaiting import wait_done
 from runstore_storage.connection import Connection
@@ -28,9 +27,7 @@ from runstore_storage.signals import Signal
 from runstore_storage.snippets import snippet_of
 from runstore_storage.sql import duties, search_rows
 from runstore_storage.sql.search_rows import Match, Matching, MatchText, Row
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from runstore_storage.threads import aside
 
 # Entries made searchable by one transaction.
 INDEXED_ENTRIES = 500
@@ -100,7 +97,8 @@ class PostgresSearch:
             if query.with_events:
                 kept = _bounded(kept, await search_rows.payload_sizes(conn, kept))
             texts = await search_rows.texts(conn, project, kept, with_events=query.with_events)
-        hits = await _apart(sum(len(each.text) for each in texts), _hits, kept, texts, parsed.terms)
+        size = sum(len(each.text) for each in texts)
+        hits = await aside(size, _hits, kept, texts, parsed.terms, most=LARGE_CHARACTERS)
         next_after = None
         if len(found) > len(kept):
             next_after = SearchPlace(as_of, kept[-1].rank, kept[-1].position)
@@ -114,7 +112,7 @@ async def _rows(entries: Sequence[FeedEntry]) -> list[Row]:
     for entry in entries:
         payload = entry.recorded.event.payload
         size = len(payload.content) if payload else 0
-        rows.append(await _apart(size, search_rows.row_of, entry))
+        rows.append(await aside(size, search_rows.row_of, entry, most=LARGE_CHARACTERS))
         done += size + ENTRY_CHARACTERS
         if done > SLICE_CHARACTERS:
             await _make_way(began)
@@ -128,16 +126,6 @@ async def _make_way(began: float) -> None:
     await asyncio.sleep(0)
     if time.monotonic() - ended > BUSY_SECONDS:
         await asyncio.sleep(ended - began)
-
-
-async def _apart(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do the work, in a thread of its own where its size would hold up others.
-
-    Only there: beside a busy thread each step of the event loop waits for its turn.
-    """
-    if size <= LARGE_CHARACTERS:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
 
 
 async def _in_order(

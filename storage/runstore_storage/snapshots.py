@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,10 +32,8 @@ from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import array_literal
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.snapshots import StoredRow
+from runstore_storage.threads import aside
 from runstore_storage.writing import RunWrite
-
-# Work on more bytes than this leaves the event loop's thread.
-THREAD_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +57,7 @@ async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) ->
 
 
 async def _compressed(parts: Parts, stored: Collection[bytes]) -> list[NewBlob]:
-    if parts.size > THREAD_BYTES:
-        return await asyncio.to_thread(parts.compress, stored)
-    return parts.compress(stored)
+    return await aside(parts.size, parts.compress, stored)
 
 
 async def put(conn: Connection, write: RunWrite, prepared: PreparedSnapshot) -> StoredRow:
@@ -140,7 +135,7 @@ async def fill(conn: Connection, rows: Iterable[StoredRow]) -> list[StoredSnapsh
             for row, manifest in found
         ]
 
-    return await asyncio.to_thread(build) if size > THREAD_BYTES else build()
+    return await aside(size, build)
 
 
 def stored(row: StoredRow, snapshot: Snapshot | None = None) -> StoredSnapshot:
