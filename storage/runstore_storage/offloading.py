@@ -17,6 +17,7 @@ import zstandard
 
 from runstore_storage.connection import Connection
 from runstore_storage.engine import Database, reading
+from runstore_storage.manifests import decompress
 from runstore_storage.objects import ObjectMissing, Objects
 from runstore_storage.records import Event, Payload, RecordedEvent, RunKey
 from runstore_storage.sql import blobs
@@ -121,7 +122,7 @@ class Offloading:
             if packed is None:
                 pieces = self._objects.read_all(stored.location or "")
                 packed = b"".join([piece async for piece in pieces])
-            return await aside(max(len(packed), stored.raw_bytes), _unpacked, packed)
+            return await aside(max(len(packed), stored.raw_bytes), decompress, packed)
         except (ObjectMissing, zstandard.ZstdError) as error:
             raise PayloadLost(stored.location) from error
 
@@ -133,10 +134,6 @@ def _packed(data: bytes) -> tuple[bytes, bytes]:
     table.
     """
     return b"payload:" + sha256(data).digest(), zstandard.ZstdCompressor().compress(data)
-
-
-def _unpacked(packed: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(packed)
 
 
 def _event(event: Event, contents: dict[Place, bytes]) -> Event:

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import zstandard
-
 from runstore_storage import snapshots
 from runstore_storage.config_records import ConfigKey, VersionSelector
 from runstore_storage.connection import Connection
 from runstore_storage.errors import SeqAhead
+from runstore_storage.manifests import decompress
 from runstore_storage.paging import event_page
 from runstore_storage.records import (
     ConfigRef,
@@ -69,5 +68,5 @@ async def _body(conn: Connection, project: str, ref: ConfigRef) -> Payload | Non
     if found is None:
         return None
     _, is_json, content_type, data = found
-    content = await asyncio.to_thread(zstandard.ZstdDecompressor().decompress, data)
+    content = await asyncio.to_thread(decompress, data)
     return Payload(content.decode() if is_json else content, content_type)
