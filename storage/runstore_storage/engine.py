@@ -74,7 +74,6 @@ class Database:
         self._pool = asyncpg.create_pool(
             connect=opened, reset=_as_it_is, min_size=0, max_size=pool_size
         )
-        self._opening = asyncio.Lock()
 
     @property
     def lent(self) -> int:
@@ -84,8 +83,7 @@ class Database:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
         """A connection whose statements are transactions of their own."""
-        async with self._opening:
-            await self._pool  # opened by the first that comes
+        await self._pool  # opened by the first that comes; that opens no connection yet
         async with self._pool.acquire(timeout=LOCK_SECONDS) as driver:
             yield Connection(driver)
 

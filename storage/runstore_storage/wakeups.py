@@ -89,22 +89,21 @@ class Wakeups:
             await self._has_pending.wait()
             self._has_pending.clear()
             words, self._pending = sorted(self._pending), set()
-            conn = self._conn
             try:
-                await self._notify(conn, words)
+                await self._notify(words)
             except Exception as error:
-                if is_unavailable(error) or conn is None or conn.is_closed():
+                if is_unavailable(error):
                     _log.warning("other processes are not woken while the database is away")
                 else:
                     _log.exception("other processes were not woken")
             await asyncio.sleep(SEND_PAUSE)
 
-    async def _notify(self, conn: asyncpg.Connection | None, words: Sequence[str]) -> None:
-        if conn is None:
-            raise asyncpg.InterfaceError("not connected")
+    async def _notify(self, words: Sequence[str]) -> None:
         for start in range(0, len(words), DIGESTS_PER_NOTIFY):
+            if self._conn is None:
+                raise asyncpg.InterfaceError("not connected")
             some = ",".join(words[start : start + DIGESTS_PER_NOTIFY])
-            await conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
+            await self._conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
 
     async def _listen(self) -> None:
         while True:
