@@ -13,14 +13,13 @@ import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import asyncpg
 
 from runstore_storage.engine import Database, is_rolled_back, writing
 from runstore_storage.errors import Overloaded, RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.offloading import Offloading
-from runstore_storage.optimistic import Optimistic, Stored
+from runstore_storage.optimistic import NOTHING_STORED, Append, Optimistic
 from runstore_storage.records import Appended, Event, Guard, RecordedEvent, RunKey
 from runstore_storage.writing import (
     PreparedEvent,
@@ -41,24 +40,6 @@ RETRY_AFTER_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 Answer = tuple[Appended, ...] | StorageError
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    key: RunKey
-    events: tuple[PreparedEvent, ...]
-    guard: Guard
-    bytes: int
-    answered: asyncio.Future[tuple[Appended, ...]] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def settle(self, answer: tuple[Appended, ...] | BaseException) -> None:
-        if isinstance(answer, BaseException):
-            self.answered.set_exception(answer)
-            self.answered.exception()  # seen, also when the caller is gone
-        else:
-            self.answered.set_result(answer)
 
 
 class Appender:
@@ -91,11 +72,11 @@ class Appender:
             waiting = self._queued(key, prepared, guard)
         return await asyncio.shield(waiting.answered)
 
-    def _queued(self, key: RunKey, prepared: tuple[PreparedEvent, ...], guard: Guard) -> _Waiting:
+    def _queued(self, key: RunKey, prepared: tuple[PreparedEvent, ...], guard: Guard) -> Append:
         size = sum(
             len(each.payload.data) for each in (one.event for one in prepared) if each.payload
         )
-        waiting = _Waiting(key, prepared, guard, size)
+        waiting = Append(key, prepared, guard, size)
         lane = zlib.crc32(f"{key.project}\0{key.run_id}".encode()) % len(self._lanes)
         self._lanes[lane].put(waiting)
         return waiting
@@ -127,7 +108,7 @@ class Appender:
         """Commit what waits, then stop."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
 
-    async def _commit(self, batch: Sequence[_Waiting], optimistic: Optimistic) -> None:
+    async def _commit(self, batch: Sequence[Append], optimistic: Optimistic) -> None:
         try:
             stored = await optimistic.append(batch)
         except StorageUnavailable as error:
@@ -137,15 +118,15 @@ class Appender:
         except Exception:
             # Whatever it is, the lane goes on: what was stored is recognised by its ids.
             _log.exception("appends are decided under locks")
-            stored = Stored({}, ())
+            stored = NOTHING_STORED
         for append, answer in stored.answers.items():
             append.settle(answer)
         self._announce(stored.grown)
-        rest = [each for each in batch if each not in stored.answers] if stored.answers else batch
+        rest = [each for each in batch if each not in stored.answers]
         if rest:
             await self._commit_under_locks(rest, optimistic)
 
-    async def _commit_under_locks(self, batch: Sequence[_Waiting], optimistic: Optimistic) -> None:
+    async def _commit_under_locks(self, batch: Sequence[Append], optimistic: Optimistic) -> None:
         try:
             answers = await self._attempt(batch, optimistic)
         except StorageUnavailable as error:
@@ -161,7 +142,7 @@ class Appender:
         for waiting, answer in zip(batch, answers, strict=True):
             waiting.settle(answer)
 
-    async def _attempt(self, batch: Sequence[_Waiting], optimistic: Optimistic) -> Sequence[Answer]:
+    async def _attempt(self, batch: Sequence[Append], optimistic: Optimistic) -> Sequence[Answer]:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 answers, runs = await self._transaction(batch)
@@ -181,7 +162,7 @@ class Appender:
             self._grew({run.key: [each.recorded for each in run.new_events] for run in grown})
 
     async def _transaction(
-        self, batch: Sequence[_Waiting]
+        self, batch: Sequence[Append]
     ) -> tuple[Sequence[Answer], Collection[RunWrite]]:
         async with writing(self._engine) as conn:
             runs = await lock_runs(conn, (each.key for each in batch))
@@ -208,18 +189,18 @@ class _Lane:
 
     def __init__(
         self,
-        commit: Callable[[Sequence[_Waiting], Optimistic], Awaitable[None]],
+        commit: Callable[[Sequence[Append], Optimistic], Awaitable[None]],
         optimistic: Optimistic,
     ) -> None:
         self._commit = commit
         self._optimistic = optimistic
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Append] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
         self._is_closing = False
         self._task = asyncio.create_task(self._run())
 
-    def put(self, waiting: _Waiting) -> None:
+    def put(self, waiting: Append) -> None:
         if self._is_closing:
             raise StorageUnavailable
         is_full = len(self._queue) >= MAX_WAITING_APPENDS
@@ -243,8 +224,8 @@ class _Lane:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _take(self) -> Sequence[_Waiting]:
-        batch: list[_Waiting] = []
+    def _take(self) -> Sequence[Append]:
+        batch: list[Append] = []
         events = size = 0
         while self._queue and events < MAX_BATCH_EVENTS and size < MAX_BATCH_BYTES:
             waiting = self._queue.popleft()

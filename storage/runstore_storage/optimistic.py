@@ -8,12 +8,12 @@ is there already, a run that is not remembered - is left to the caller, which lo
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Generic, Protocol, TypeVar
 
 import asyncpg
 
@@ -28,30 +28,43 @@ from runstore_storage.writing import PreparedEvent, RunWrite
 MAX_REMEMBERED = 10_000
 
 
-class Append(Hashable, Protocol):
-    """Events that one call appends to a run."""
+@dataclass(slots=True, eq=False)
+class Append:
+    """Events that one call appends to a run, and its answer once there is one."""
 
     key: RunKey
     events: tuple[PreparedEvent, ...]
     guard: Guard
+    bytes: int
+    answered: asyncio.Future[tuple[Appended, ...]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
-
-A = TypeVar("A", bound=Append)
+    def settle(self, answer: tuple[Appended, ...] | BaseException) -> None:
+        """Answer the call, or fail it."""
+        if isinstance(answer, BaseException):
+            self.answered.set_exception(answer)
+            self.answered.exception()  # seen, also when the caller is gone
+        else:
+            self.answered.set_result(answer)
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt(Generic[A]):
-    move: Move
-    write: RunWrite
-    answers: Mapping[A, tuple[Appended, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Stored(Generic[A]):
+class Stored:
     """Answers to the appends that were stored, and the runs that grew by them."""
 
-    answers: Mapping[A, tuple[Appended, ...]]
+    answers: Mapping[Append, tuple[Appended, ...]]
     grown: Sequence[RunWrite]
+
+
+NOTHING_STORED = Stored({}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    move: Move
+    write: RunWrite
+    answers: Mapping[Append, tuple[Appended, ...]]
 
 
 class Optimistic:
@@ -78,25 +91,25 @@ class Optimistic:
         if len(self._heads) > MAX_REMEMBERED:
             del self._heads[next(iter(self._heads))]
 
-    async def append(self, batch: Sequence[A]) -> Stored[A]:
+    async def append(self, batch: Sequence[Append]) -> Stored:
         """Store the appends that can be.
 
         Raise `StorageUnavailable` when Postgres is away; then it may have stored them.
         """
         attempts = list(self._attempts(batch))
         if not attempts:
-            return Stored({}, ())
+            return NOTHING_STORED
         try:
             conn = await self._connection()
             moved, now = await appends.append(conn, [each.move for each in attempts])
         except ValueError:  # a value that the driver cannot send
-            return Stored({}, ())
+            return NOTHING_STORED
         except Exception as error:
             if is_unavailable(error):
                 self._hang_up()
                 raise StorageUnavailable from error
             if isinstance(error, asyncpg.PostgresError):  # nothing was stored
-                return Stored({}, ())
+                return NOTHING_STORED
             raise
         stored = [each for each in attempts if each.move.head.run in moved]
         writes = [each.write for each in stored]
@@ -116,8 +129,8 @@ class Optimistic:
             with suppress(Exception):
                 await self._conn.close(timeout=1)
 
-    def _attempts(self, batch: Sequence[A]) -> Iterable[_Attempt[A]]:
-        by_run: dict[RunKey, list[A]] = {}
+    def _attempts(self, batch: Sequence[Append]) -> Iterable[_Attempt]:
+        by_run: dict[RunKey, list[Append]] = {}
         for each in batch:
             by_run.setdefault(each.key, []).append(each)
         now = self._clock + timedelta(seconds=time.monotonic() - self._read_at)
@@ -134,7 +147,7 @@ class Optimistic:
         return self._conn
 
 
-def _attempted(key: RunKey, head: Head, given: Sequence[A], now: datetime) -> _Attempt[A] | None:
+def _attempted(key: RunKey, head: Head, given: Sequence[Append], now: datetime) -> _Attempt | None:
     was_seq, was_hash = head.last_seq, head.last_hash
     write = RunWrite(key, head, now)
     try:

@@ -64,20 +64,18 @@ async def append(
         if name not in _COMMON
         and not (name in _EMPTY and values.count(_EMPTY[name]) == len(values))
     }
-    has_usage = any(each.recorded.event.usage for move in moves for each in move.new)
-    found = await conn.fetchrow(
-        _statement(tuple(kept), has_usage=has_usage),
-        *arrays([_row(move, has_usage=has_usage) for move in in_order]),
-        *kept.values(),
-    )
+    heads = arrays([_row(move) for move in in_order])
+    if USAGE[0] not in kept:  # no event has any, so the totals stay
+        heads = heads[: len(_HEADS)]
+    found = await conn.fetchrow(_statement(tuple(kept)), *heads, *kept.values())
     assert found
     return frozenset(found[0]), found[1]
 
 
 @lru_cache(maxsize=256)
-def _statement(names: tuple[str, ...], *, has_usage: bool) -> str:
+def _statement(names: tuple[str, ...]) -> str:
     """The statement that sets these columns of the events."""
-    usage = _USAGE if has_usage else ()
+    usage = [column for column in _USAGE if column[0] in names]
     _, heads = new_rows((*_HEADS, *usage), first=1)
     columns = [column for column in events.NEW_COLUMNS if column[0] in names]
     values, rows = new_rows(columns, first=len(_HEADS) + len(usage) + 1)
@@ -103,7 +101,7 @@ def _statement(names: tuple[str, ...], *, has_usage: bool) -> str:
     """
 
 
-def _row(move: Move, *, has_usage: bool) -> tuple[object, ...]:
+def _row(move: Move) -> tuple[object, ...]:
     head = move.head
     return (
         head.run,
@@ -113,5 +111,5 @@ def _row(move: Move, *, has_usage: bool) -> tuple[object, ...]:
         head.last_seq,
         head.last_hash,
         head.updated_at,
-        *(usage_columns(head.usage) if has_usage else ()),
+        *usage_columns(head.usage),
     )
