@@ -30,6 +30,11 @@ Step = Callable[[str], Awaitable[int | None]]
 the duty was lost."""
 
 
+def new_holder() -> str:
+    """A name under which nobody else holds a duty; it tells the machine and the process."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+
+
 class Worker:
     """Does one duty whenever this process has it."""
 
@@ -52,7 +57,7 @@ class Worker:
         self._wakes = wakes
         self._poll_seconds = poll_seconds
         self._pause_seconds = pause_seconds
-        self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+        self._holder = new_holder()
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -65,6 +70,9 @@ class Worker:
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running
+        await self._release()
+
+    async def _release(self) -> None:
         with suppress(StorageUnavailable):  # its time will be over soon
             await self._feed.release_duty(self.name, self._holder)
 
@@ -77,6 +85,7 @@ class Worker:
                 _log.warning("waiting for the database", duty=self.name)
             except Exception:
                 _log.exception("a duty failed and is tried again", duty=self.name)
+                await self._release()  # another process may do better
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _lead(self) -> None:

@@ -83,6 +83,27 @@ async def test_a_step_that_fails_is_tried_again(
     assert worker.is_leading
 
 
+async def test_a_duty_that_fails_here_is_left_to_others(
+    workers: list[tuple[Worker, Work]], store: PostgresStore, duty: str
+) -> None:
+    tried = asyncio.Event()
+
+    async def fails(_: str) -> int | None:
+        tried.set()
+        raise RuntimeError("a defect")
+
+    failing = Worker(store.feed, duty, fails, Signal(), poll_seconds=0.05)
+    failing.start()
+    await asyncio.wait_for(tried.wait(), 20)
+    second, work = workers[0]
+    second.start()
+
+    await work.one_more()
+    await failing.stop()
+
+    assert second.is_leading
+
+
 async def test_a_worker_that_lost_its_duty_stops_working(
     workers: list[tuple[Worker, Work]], store: PostgresStore, duty: str
 ) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from runstore_storage.feed_records import RELAY
 from runstore_storage.store import Store
 
 from runstore_server.cli.opened import run_with_store
-from runstore_server.duties import Step
+from runstore_server.duties import Step, new_holder
 from runstore_server.settings import Settings
 
 POLL_SECONDS = 0.5
@@ -44,7 +41,7 @@ async def rebuild(
 
     While another process has taken the duty it does the work, and this one looks on.
     """
-    holder = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+    holder = new_holder()
     total, done = await _position(store, RELAY), 0
     await forget(holder)
     try:
