@@ -20,7 +20,10 @@ def sink_duty(sink: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """A published event with its place in the feed; `labels` are its run's."""
+    """A published event with its place in the feed; `labels` are its run's.
+
+    Where `is_payload_lost` the event comes without the payload it had.
+    """
 
     position: int
     project: str
@@ -28,6 +31,7 @@ class FeedEntry:
     labels: Mapping[str, str]
     published_at: datetime
     recorded: RecordedEvent
+    is_payload_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

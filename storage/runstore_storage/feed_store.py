@@ -70,11 +70,13 @@ class FeedStore(Protocol):
         *,
         limit: int,
         where: FeedFilter = EVERY_ENTRY,
+        without_lost: bool = False,
     ) -> FeedPage:
         """Return up to `limit` selected entries from `from_position` (inclusive) on.
 
         `EVERY_PROJECT` reads all projects. A page ends early where its payloads pass the store's
-        page size or the filter has looked at many entries; it may then be empty.
+        page size or the filter has looked at many entries; it may then be empty. `without_lost`
+        returns an event whose payload is gone from where it was kept without it; else that raises.
         """
 
     async def commit_position(self, project: str, name: str, position: int) -> Consumer:
@@ -112,7 +114,7 @@ class FeedStore(Protocol):
         """Return up to `limit` letters with ids above `after`, in order."""
 
     async def read_entry(self, position: int) -> FeedEntry | None:
-        """Return one entry of any project."""
+        """Return one entry of any project, without its payload where that is lost."""
 
     async def remove_dead_letter(self, letter_id: int) -> bool:
         """Remove a letter that was delivered after all; False when it is gone already."""

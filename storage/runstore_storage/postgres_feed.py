@@ -23,7 +23,7 @@ from runstore_storage.feed_records import (
     sink_duty,
 )
 from runstore_storage.feed_store import EVERY_ENTRY, EVERY_PROJECT
-from runstore_storage.offloading import Offloading
+from runstore_storage.offloading import Offloading, PayloadLost
 from runstore_storage.signals import Signal
 from runstore_storage.sql import consumers, dead_letters, duties, feed, outbox, usage_counts
 from runstore_storage.sql.columns import Away
@@ -118,6 +118,7 @@ class PostgresFeed:
         *,
         limit: int,
         where: FeedFilter = EVERY_ENTRY,
+        without_lost: bool = False,
     ) -> FeedPage:
         first = max(from_position, 1)
         async with reading(self._engine) as conn:
@@ -135,20 +136,38 @@ class PostgresFeed:
             next_position = chosen[-1].last_position + 1
         else:
             next_position = max(first, last_position + 1)
-        return FeedPage(await self._filled(entries), next_position, last_position)
+        whole = await self._filled(entries, without_lost=without_lost)
+        return FeedPage(whole, next_position, last_position)
 
-    async def _filled(self, entries: Sequence[FeedEntry]) -> tuple[FeedEntry, ...]:
+    async def _filled(
+        self, entries: Sequence[FeedEntry], *, without_lost: bool
+    ) -> tuple[FeedEntry, ...]:
         """The entries with the payloads that are kept elsewhere."""
         if not any(isinstance(entry.recorded.event.payload, Away) for entry in entries):
             return tuple(entries)
-        whole = await self._offloading.filled([entry.recorded for entry in entries])
+        try:
+            whole = await self._offloading.filled([entry.recorded for entry in entries])
+        except PayloadLost:
+            if not without_lost:
+                raise
+            return tuple([await self._filled_or_lost(entry) for entry in entries])
         return tuple(
             replace(entry, recorded=recorded)
             for entry, recorded in zip(entries, whole, strict=True)
         )
 
+    async def _filled_or_lost(self, entry: FeedEntry) -> FeedEntry:
+        try:
+            (recorded,) = await self._offloading.filled([entry.recorded])
+        except PayloadLost as error:
+            _log.error("the payload at position %d is lost", entry.position, exc_info=error)
+            event = replace(entry.recorded.event, payload=None)
+            recorded = replace(entry.recorded, event=event)
+            return replace(entry, recorded=recorded, is_payload_lost=True)
+        return replace(entry, recorded=recorded)
+
     async def read_entry(self, position: int) -> FeedEntry | None:
-        page = await self.read_feed(EVERY_PROJECT, position, limit=1)
+        page = await self.read_feed(EVERY_PROJECT, position, limit=1, without_lost=True)
         found = next(iter(page.entries), None)
         return found if found and found.position == position else None
 

@@ -53,7 +53,9 @@ class PostgresSearch:
     async def index_text(self, holder: str) -> int | None:
         async with reading(self._engine) as conn:
             position = await duties.position_of(conn, SEARCH)
-        page = await self._feed.read_feed(EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES)
+        page = await self._feed.read_feed(
+            EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES, without_lost=True
+        )
         reached = page.next_position - 1  # beyond the last entry where a run is gone
         rows = await _rows(page.entries)
         async with writing(self._engine) as conn:

@@ -18,6 +18,7 @@ from runstore_server.cli.connected import AsJson
 from runstore_server.cli.explained import failed
 from runstore_server.cli.opened import run_with_store
 from runstore_server.settings import Settings
+from runstore_server.sinks.delivery import PAYLOAD_LOST
 from runstore_server.sinks.opening import open_sink
 from runstore_server.sinks.sink import Sink
 
@@ -130,6 +131,8 @@ async def _replay(feed: FeedStore, sink: Sink, letter_id: int | None) -> int:
         entry = await feed.read_entry(letter.position)
         if entry is None:
             raise failed(f"position {letter.position} is no longer in the feed")
+        if entry.is_payload_lost:
+            raise failed(f"delivered {delivered}; letter {letter.id}: {PAYLOAD_LOST}")
         (outcome,) = await sink.deliver([entry])
         if outcome:
             raise failed(f"delivered {delivered}; letter {letter.id} failed again: {outcome}")

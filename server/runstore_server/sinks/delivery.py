@@ -17,6 +17,7 @@ from runstore_server.sinks.sink import Sink, Undelivered
 
 BATCH_ENTRIES = 256
 MAX_ERROR_CHARACTERS = 1000
+PAYLOAD_LOST = "the payload is lost"
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class Delivery:
             where=FeedFilter(
                 self._settings.types, self._settings.tags, dict(self._settings.labels)
             ),
+            without_lost=True,
         )
         reached = page.next_position - 1
         if reached > position and not await self._deliver(page, holder):
@@ -55,7 +57,11 @@ class Delivery:
 
     async def _deliver(self, page: FeedPage, holder: str) -> bool:
         """Deliver every entry or bury it; False when the duty was lost on the way."""
-        pending, tries = page.entries, dict[int, int]()
+        lost = [each for each in page.entries if each.is_payload_lost]
+        if lost and await self._feed.bury(holder, [self._lost(each) for each in lost]) is None:
+            return False
+        pending = tuple(each for each in page.entries if not each.is_payload_lost)
+        tries: dict[int, int] = {}
         while True:
             outcomes = await self._sink.deliver(pending) if pending else []
             wait = self._count(pending, outcomes, tries)
@@ -74,6 +80,10 @@ class Delivery:
             if not pending:
                 return True
             await asyncio.sleep(wait)
+
+    def _lost(self, entry: FeedEntry) -> DeadLetter:
+        """What cannot be sent as it was, and is not sent otherwise."""
+        return DeadLetter(self._sink.name, entry.position, 0, PAYLOAD_LOST)
 
     def _count(
         self,

@@ -10,13 +10,15 @@ from contextlib import asynccontextmanager
 
 import nats
 import pytest
+from conftest import make_store
 from e2e.test_cli import cli
 from nats_server import NatsServer
 from receiver import Receiver, Request, answer
 from runstore_server.relay import Relay
 from runstore_server.settings import Settings
+from runstore_storage.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Event, NewRun, RunKey
+from runstore_storage.records import Event, NewRun, Payload, RunKey
 
 
 @asynccontextmanager
@@ -176,6 +178,27 @@ async def test_nats_stopped_and_started_in_the_middle_gets_every_event_once(
         mine = [json.loads(message.data) for message in arrived]
         seqs = [int(each["data"]["seq"]) for each in mine if each["subject"] == key.run_id]
         assert seqs == list(range(1, 41))
+
+
+async def test_an_event_whose_payload_is_lost_becomes_a_dead_letter(
+    own: PostgresStore, receiver: Receiver, database_url: str
+) -> None:
+    async with own._engine.connect() as conn:
+        name = (await conn.execute("SELECT current_schema()")).scalar_one()
+    store = make_store(database_url, name, large_payloads=LargePayloads(100))
+    key = await saved(store, "run")
+    large = Payload(json.dumps("x" * 1000))
+    await store.append_events(key, [Event("a", payload=large), Event("b")])
+    async with store._engine.begin() as conn:
+        await conn.execute("DELETE FROM blobs")
+
+    async with relaying(store, **webhook(receiver)) as relay:
+        await settled(relay)
+        letters = await store.feed.list_dead_letters("out", limit=9, after=0)
+    await store.close()
+
+    assert places(receiver) == [("run", 2)]
+    assert [(each.position, each.error) for each in letters] == [(1, "the payload is lost")]
 
 
 @pytest.mark.parametrize("chosen", ["--all", "--id"])

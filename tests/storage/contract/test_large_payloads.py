@@ -30,6 +30,7 @@ from runstore_storage.records import (
     Snapshot,
     SnapshotSelector,
 )
+from runstore_storage.search_records import SEARCH, SearchFilter, SearchOrder, SearchQuery
 from runstore_storage.store import EVERY_EVENT
 
 INLINE = 2000
@@ -231,6 +232,38 @@ async def test_a_lost_or_changed_blob_is_found(offloading: PostgresStore, run: R
     found = await offloading.verify_run(run, from_seq=1, max_events=0)
 
     assert (found.problem != "", found.problem_seq) == (True, 1)
+
+
+async def test_search_goes_on_behind_a_lost_payload(offloading: PostgresStore, run: RunKey) -> None:
+    await offloading.append_events(run, [EVENTS[0], Event("b", payload=Payload('"needle"'))])
+    for duty in (RELAY, SEARCH):
+        await offloading.feed.hold_duty(duty, "me")
+    await offloading.feed.publish("me")
+    await rows_changed(offloading, "DELETE FROM blobs")
+
+    assert await offloading.search.index_text("me") == 2
+
+    query = SearchQuery("needle", SearchFilter(), SearchOrder.NEWEST)
+    (hit,) = (await offloading.search.search_events(run.project, query, limit=9)).hits
+    assert hit.seq == 2
+
+
+async def test_a_lost_payload_is_told_to_whom_it_was_promised(
+    offloading: PostgresStore, run: RunKey
+) -> None:
+    await offloading.append_events(run, EVENTS[:2])
+    await offloading.feed.hold_duty(RELAY, "me")
+    await offloading.feed.publish("me")
+    await rows_changed(offloading, "DELETE FROM blobs")
+
+    with pytest.raises(PayloadLost):
+        await offloading.feed.read_feed("p", 1, limit=10)
+    page = await offloading.feed.read_feed("p", 1, limit=10, without_lost=True)
+
+    assert [(each.is_payload_lost, each.recorded.event) for each in page.entries] == [
+        (True, replace(EVENTS[0], event_id=page.entries[0].recorded.event.event_id, payload=None)),
+        (False, replace(EVENTS[1], event_id=page.entries[1].recorded.event.event_id)),
+    ]
 
 
 async def rows_changed(store: PostgresStore, sql: str) -> None:
