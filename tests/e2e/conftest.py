@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import objects_folder
 from e2e.servers import ServerProcess
 
 GRPCURL = Path(__file__).parents[1] / "tools" / "install-grpcurl"
@@ -19,6 +20,7 @@ def environment(database_url: str, db_schema: str) -> dict[str, str]:
     return {
         "RUNSTORE_DATABASE_URL": database_url,
         "RUNSTORE_DB_SCHEMA": db_schema,
+        "RUNSTORE_OBJECTS_URL": objects_folder(db_schema).as_uri(),
         "RUNSTORE_LOG_FORMAT": "json",
     }
 
