@@ -90,15 +90,21 @@ def _same(value: Any) -> object:
     return value
 
 
-# field of RunFilter -> (condition, how the parameter is made)
-_CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
-    "statuses": ("h.status = ANY(:statuses)", lambda many: [int(each) for each in many]),
+# field of a filter -> (condition, how the parameter is made)
+Conditions = Mapping[str, tuple[str, Callable[[Any], object]]]
+
+OF_RUNS: Conditions = {
     "tags": ("r.tags @> :tags", list),
-    "any_tags": ("r.tags && :any_tags", list),
     "labels": (
         "r.labels @> CAST(CAST(:labels AS text) AS jsonb)",
         lambda many: json.dumps({**many}),
     ),
+    "plan_id": ("r.plan_id = :plan_id", str),
+}
+_CONDITIONS: Conditions = {
+    **OF_RUNS,
+    "statuses": ("h.status = ANY(:statuses)", lambda many: [int(each) for each in many]),
+    "any_tags": ("r.tags && :any_tags", list),
     "created_from": ("r.created_at >= :created_from", _same),
     "created_before": ("r.created_at < :created_before", _same),
     "updated_from": (
@@ -111,7 +117,6 @@ _CONDITIONS: dict[str, tuple[str, Callable[[Any], object]]] = {
     ),
     "completed_from": ("h.completed_at >= :completed_from", _same),
     "completed_before": ("h.completed_at < :completed_before", _same),
-    "plan_id": ("r.plan_id = :plan_id", str),
     "parent_run_id": (
         "r.parent = (SELECT run FROM runs WHERE project = :project AND run_id = :parent_run_id)",
         str,
@@ -138,12 +143,8 @@ def conditions(
     project: str, where: RunFilter, fresh: Mapping[str, Sequence[int]]
 ) -> tuple[list[str], dict[str, object]]:
     """Conditions and their parameters; `fresh` is what `uncounted` found."""
-    wanted = ["r.project = :project"]
     values: dict[str, object] = {"project": project}
-    for name, (condition, parameter) in _CONDITIONS.items():
-        if asked := getattr(where, name):
-            wanted.append(condition)
-            values[name] = parameter(asked)
+    wanted = ["r.project = :project", *asked_of(_CONDITIONS, where, values)]
     if any(getattr(where, name) for name in _OF_HEADS):
         wanted.append(HEADS_OF_PROJECT)
     for name in _USED:
@@ -154,6 +155,16 @@ def conditions(
             if also:
                 values[f"fresh_{name}"] = list(fresh[name])
     return wanted, values
+
+
+def asked_of(known: Conditions, where: object, values: dict[str, object]) -> list[str]:
+    """The conditions whose field of `where` asks for something; adds their parameters to values."""
+    wanted = []
+    for name, (condition, parameter) in known.items():
+        if asked := getattr(where, name):
+            wanted.append(condition)
+            values[name] = parameter(asked)
+    return wanted
 
 
 async def uncounted(conn: Connection, project: str, where: RunFilter) -> dict[str, Sequence[int]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -11,6 +10,7 @@ from sqlalchemy import text
 from runstore_storage.connection import Connection
 from runstore_storage.records import Usage
 from runstore_storage.sql.columns import USAGE
+from runstore_storage.sql.run_filters import OF_RUNS, Conditions, asked_of
 from runstore_storage.statistics_records import (
     ANSWER_WORDS,
     ERROR_WORDS,
@@ -49,15 +49,7 @@ _TREE = """
         ) SELECT run FROM tree
     )
 """
-_OF_RUNS: dict[str, tuple[str, Callable[[Any], object]]] = {
-    "plan_id": ("r.plan_id = :plan_id", str),
-    "labels": (
-        "r.labels @> CAST(CAST(:labels AS text) AS jsonb)",
-        lambda many: json.dumps({**many}),
-    ),
-    "tags": ("r.tags @> :tags", list),
-}
-_OF_COUNTS: dict[str, tuple[str, Callable[[Any], object]]] = {
+_OF_COUNTS: Conditions = {
     "types": ("u.type = ANY(:types)", list),
     "models": ("u.model = ANY(:models)", list),
     "tools": ("u.tool = ANY(:tools)", list),
@@ -137,7 +129,7 @@ def _added_up(
 ) -> str:
     """The statement that adds up everything selected."""
     names = [f"k{place}" for place in range(len(order))]
-    of_counts = _conditions(_OF_COUNTS, query.where, values)
+    of_counts = asked_of(_OF_COUNTS, query.where, values)
     template = _ROLLED_UP if query.roll_up and Dimension.RUN in order else _CHOSEN
     return _PAGE.format(
         keys="".join(f"{name}, " for name in names),
@@ -163,7 +155,7 @@ def _by_run(
         chosen=_CHOSEN.format(of_runs=_of_runs(query.where, values)),
         other_columns=_columns(order, first=1),
         run_sums=_run_sums(),
-        and_counts="".join(f" AND {each}" for each in _conditions(_OF_COUNTS, query.where, values)),
+        and_counts="".join(f" AND {each}" for each in asked_of(_OF_COUNTS, query.where, values)),
         other_groups=f"GROUP BY {others}" if others else "",
         from_run="WHERE c.run_id >= :after0" if goes_on else "",
         behind=_behind(names) if goes_on else "",
@@ -189,24 +181,11 @@ def _behind(names: Sequence[str]) -> str:
 
 
 def _of_runs(where: StatisticsFilter, values: dict[str, object]) -> str:
-    conditions = ["r.project = :project", *_conditions(_OF_RUNS, where, values)]
+    conditions = ["r.project = :project", *asked_of(OF_RUNS, where, values)]
     if where.run_ids:
         conditions.append(_TREE if where.with_descendants else "r.run_id = ANY(:run_ids)")
         values["run_ids"] = list(where.run_ids)
     return " AND ".join(conditions)
-
-
-def _conditions(
-    known: dict[str, tuple[str, Callable[[Any], object]]],
-    where: StatisticsFilter,
-    values: dict[str, object],
-) -> list[str]:
-    wanted = []
-    for name, (condition, parameter) in known.items():
-        if asked := getattr(where, name):
-            wanted.append(condition)
-            values[name] = parameter(asked)
-    return wanted
 
 
 def _row(row: Sequence[Any], places: Sequence[int]) -> StatisticsRow:
