@@ -6,9 +6,20 @@ A rule's text is what stands behind "Bounds:" in the field's comment; a test pro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 MAX_INT64 = 2**63 - 1
 MAX_INT32 = 2**31 - 1
+
+RunOrderName = Literal[
+    "created_desc",
+    "created_asc",
+    "updated_desc",
+    "updated_asc",
+    "completed_desc",
+    "completed_asc",
+]
+"""The orders of ListRuns where they are spelled: by HTTP and on the command line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -30,15 +30,8 @@ from runstore_server.cli.connected import (
     connected,
     labels_of,
 )
+from runstore_server.rules import RunOrderName
 
-Order = Literal[
-    "created_desc",
-    "created_asc",
-    "updated_desc",
-    "updated_asc",
-    "completed_desc",
-    "completed_asc",
-]
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 _From = Annotated[
     datetime | None, typer.Option(metavar="TIME", formats=_FORMATS, help="At this time or later.")
@@ -83,7 +76,7 @@ def ls(
     updated_before: _Before = None,
     completed_from: _From = None,
     completed_before: _Before = None,
-    order: Annotated[Order, typer.Option(help="By completion, only runs that ended.")] = (
+    order: Annotated[RunOrderName, typer.Option(help="By completion, only runs that ended.")] = (
         "created_desc"
     ),
     limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 20,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Query
 from runstore.v1 import run_service_pb2 as rpc
@@ -25,7 +25,7 @@ from runstore_server.http.json_writer import JsonResponse
 from runstore_server.http.models import RunAnswer, RunList, VerificationAnswer
 from runstore_server.http.parameters import Key, PageToken, Project, RunFilter, checked
 from runstore_server.http.routing import RUN, Api
-from runstore_server.rules import MAX_INT64
+from runstore_server.rules import MAX_INT64, RunOrderName
 from runstore_server.validation import refuse
 
 DEFAULT_RUNS = 20
@@ -80,14 +80,7 @@ class Runs:
         ] = 0,
         page_token: PageToken = "",
         order: Annotated[
-            Literal[
-                "created_desc",
-                "created_asc",
-                "updated_desc",
-                "updated_asc",
-                "completed_desc",
-                "completed_asc",
-            ],
+            RunOrderName,
             Query(description="By completion, runs that have not ended are left out."),
         ] = "created_desc",
     ) -> JsonResponse:
