@@ -24,6 +24,7 @@ from runstore.fields import (
     snapshot_message,
 )
 from runstore.ids import new_id
+from runstore.payloads import Payload
 from runstore.times import timestamp
 from runstore.v1 import outputs_pb2, runs_pb2
 from runstore.v1 import run_service_pb2 as rpc
@@ -226,9 +227,10 @@ def get_snapshot(
 def list_snapshots(
     run: RunRef,
     namespace: str | None,
-    metadata: Mapping[str, Any] | None,
+    metadata: Mapping[str, Any] | Payload | None,
     with_parts: bool,
     page_token: str,
+    limit: int = 0,
 ) -> Call[tuple[list[Snapshot], str]]:
     request = rpc.ListSnapshotsRequest(
         project=run.project,
@@ -236,6 +238,7 @@ def list_snapshots(
         namespace=namespace,
         metadata=wire.payload_message(metadata),
         with_parts=with_parts,
+        limit=limit,
         page_token=page_token,
     )
     return Call(

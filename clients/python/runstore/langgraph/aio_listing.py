@@ -9,16 +9,18 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore import aio_transport as transport
+from runstore import calls
 from runstore.aio import AsyncClient
 from runstore.errors import RunNotFound
 from runstore.fields import RunRef
-from runstore.langgraph import calls
 from runstore.langgraph.aio_threads import AsyncThreads
 from runstore.langgraph.checkpoints import is_checkpoint
 from runstore.langgraph.places import Place
 from runstore.langgraph.tuples import Listing, Stored, load
 from runstore.payloads import Payload
 from runstore.values import Snapshot
+
+PAGE = 100
 
 
 class AsyncListings:
@@ -60,7 +62,9 @@ class AsyncListings:
         ref = RunRef(self._client.project, thread_id)
         token = ""
         while True:
-            call = calls.list_snapshots(ref, namespace, metadata, calls.PAGE, token)
+            call = calls.list_snapshots(
+                ref, namespace, metadata, with_parts=False, page_token=token, limit=PAGE
+            )
             try:
                 page, token = await self._client.send(call)
             except RunNotFound:

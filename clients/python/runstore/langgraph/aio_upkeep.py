@@ -33,11 +33,17 @@ ByNamespace = dict[str, list[str]]
 
 
 class AsyncUpkeep:
-    def __init__(self, client: AsyncClient, memory: Memory, threads: AsyncThreads) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        memory: Memory,
+        threads: AsyncThreads,
+        listings: AsyncListings,
+    ) -> None:
         self._client = client
         self._memory = memory
         self._threads = threads
-        self._listings = AsyncListings(client, threads)
+        self._listings = listings
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete all checkpoints of a thread; who works on it is fenced. The run stays."""

@@ -14,7 +14,6 @@ from runstore.langgraph.checkpoints import FORMAT, Draft, State
 from runstore.langgraph.places import Place
 from runstore.payloads import Payload
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.v1 import snapshots_pb2
 from runstore.values import NewEvent, RunInfo, Snapshot, SnapshotPut, SnapshotReason, TaskWrite
 
 EVENT_TYPE = "langgraph.checkpoint"
@@ -22,7 +21,6 @@ EVENT_TYPE = "langgraph.checkpoint"
 WRITERS_EVENTS = (EVENT_TYPE, "run.resumed")
 ACTOR = "langgraph"
 TAG = "langgraph"
-PAGE = 100
 # No graph has this namespace: a claim then brings no snapshot along.
 _NO_NAMESPACE = "runstore.none"
 
@@ -125,23 +123,3 @@ def _told(asked: Put) -> NewEvent:
 def latest(run: RunRef, namespace: str) -> Call[Snapshot]:
     """The latest checkpoint of a namespace, whatever snapshots other clients put after it."""
     return calls.get_snapshot(run, namespace, None, FORMAT, None)
-
-
-def list_snapshots(
-    run: RunRef, namespace: str | None, metadata: Payload | None, limit: int, page_token: str
-) -> Call[tuple[list[Snapshot], str]]:
-    """A page of snapshots without their parts; of the whole project where the run has no id."""
-    request = rpc.ListSnapshotsRequest(
-        project=run.project,
-        run_id=run.run_id,
-        namespace=namespace,
-        metadata=wire.payload_message(metadata),
-        limit=limit,
-        page_token=page_token,
-    )
-    return Call("ListSnapshots", request, _page)
-
-
-def _page(response: rpc.ListSnapshotsResponse) -> tuple[list[Snapshot], str]:
-    found: Sequence[snapshots_pb2.Snapshot] = response.snapshots
-    return [wire.snapshot_value(each) for each in found], response.next_page_token

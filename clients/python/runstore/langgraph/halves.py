@@ -67,7 +67,7 @@ class Halves:
                 client = Client(self._target, **self._connection)
                 threads = Threads(client, self._memory)
                 listings = Listings(client, threads)
-                upkeep = Upkeep(client, self._memory, threads)
+                upkeep = Upkeep(client, self._memory, threads, listings)
                 self._sync = SyncHalf(client, threads, listings, upkeep)
             return self._sync
 
@@ -81,7 +81,7 @@ class Halves:
                 client = AsyncClient(self._target, **self._connection)
                 threads = AsyncThreads(client, self._memory)
                 listings = AsyncListings(client, threads)
-                upkeep = AsyncUpkeep(client, self._memory, threads)
+                upkeep = AsyncUpkeep(client, self._memory, threads, listings)
                 self._aio[loop] = AsyncHalf(client, threads, listings, upkeep)
             return self._aio[loop]
 

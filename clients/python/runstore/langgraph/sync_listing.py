@@ -8,10 +8,10 @@ from contextlib import closing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from runstore import calls
 from runstore import sync_transport as transport
 from runstore.errors import RunNotFound
 from runstore.fields import RunRef
-from runstore.langgraph import calls
 from runstore.langgraph.checkpoints import is_checkpoint
 from runstore.langgraph.places import Place
 from runstore.langgraph.sync_threads import Threads
@@ -19,6 +19,8 @@ from runstore.langgraph.tuples import Listing, Stored, load
 from runstore.payloads import Payload
 from runstore.sync import Client
 from runstore.values import Snapshot
+
+PAGE = 100
 
 
 class Listings:
@@ -60,7 +62,9 @@ class Listings:
         ref = RunRef(self._client.project, thread_id)
         token = ""
         while True:
-            call = calls.list_snapshots(ref, namespace, metadata, calls.PAGE, token)
+            call = calls.list_snapshots(
+                ref, namespace, metadata, with_parts=False, page_token=token, limit=PAGE
+            )
             try:
                 page, token = self._client.send(call)
             except RunNotFound:

@@ -33,11 +33,17 @@ ByNamespace = dict[str, list[str]]
 
 
 class Upkeep:
-    def __init__(self, client: Client, memory: Memory, threads: Threads) -> None:
+    def __init__(
+        self,
+        client: Client,
+        memory: Memory,
+        threads: Threads,
+        listings: Listings,
+    ) -> None:
         self._client = client
         self._memory = memory
         self._threads = threads
-        self._listings = Listings(client, threads)
+        self._listings = listings
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete all checkpoints of a thread; who works on it is fenced. The run stays."""
