@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from statistics import median
 from typing import Any
@@ -40,47 +42,43 @@ def unary_rate(setting: Setting, server: Server, runs: list[str], connections: i
     return setting.generators.rate("appends:unary", asked)
 
 
+def stream_rate(setting: Setting, server: Server, runs: list[str]) -> Any:
+    """Awaits to events a second that AppendEventStreams append, one to a run."""
+    asked = setting.split(address=server.address, runs=runs)
+    for each in asked:
+        each |= {"count": len(each["runs"]), "seconds": setting.options.seconds}
+    return setting.generators.rate("appends:streams", asked)
+
+
 async def unary(setting: Setting) -> list[Taken]:
-    settling = Settling(setting)
-    async with setting.server() as ours, setting.echo() as echo:
-        runs = await setting.new_runs(ours, IN_FLIGHT)
-        values, baseline = await alternate(
-            setting.options.rounds,
-            lambda: settling.after(unary_rate(setting, ours, runs)),
-            lambda: unary_rate(setting, echo, runs),
-        )
-    return [Taken("append", values, baseline, settling.notes)]
+    return await _beside_echo(setting, "append", setting.server(), unary_rate, IN_FLIGHT)
 
 
 async def beside_relay(setting: Setting) -> list[Taken]:
-    settling = Settling(setting)
-    async with setting.server_and_relay() as ours, setting.echo() as echo:
-        runs = await setting.new_runs(ours, IN_FLIGHT)
-        values, baseline = await alternate(
-            setting.options.rounds,
-            lambda: settling.after(unary_rate(setting, ours, runs)),
-            lambda: unary_rate(setting, echo, runs),
-        )
-    return [Taken("append-relay", values, baseline, settling.notes)]
+    ours = setting.server_and_relay()
+    return await _beside_echo(setting, "append-relay", ours, unary_rate, IN_FLIGHT)
 
 
 async def streams(setting: Setting) -> list[Taken]:
+    return await _beside_echo(setting, "append-stream", setting.server(), stream_rate, STREAMS)
+
+
+async def _beside_echo(
+    setting: Setting,
+    figure: str,
+    server: AbstractAsyncContextManager[Server],
+    rate: Callable[[Setting, Server, list[str]], Any],
+    count: int,
+) -> list[Taken]:
     settling = Settling(setting)
-
-    def rate(server: Server, runs: list[str]) -> Any:
-        asked = setting.split(address=server.address, runs=runs)
-        for each in asked:
-            each |= {"count": len(each["runs"]), "seconds": setting.options.seconds}
-        return setting.generators.rate("appends:streams", asked)
-
-    async with setting.server() as ours, setting.echo() as echo:
-        runs = await setting.new_runs(ours, STREAMS)
+    async with server as ours, setting.echo() as echo:
+        runs = await setting.new_runs(ours, count)
         values, baseline = await alternate(
             setting.options.rounds,
-            lambda: settling.after(rate(ours, runs)),
-            lambda: rate(echo, runs),
+            lambda: settling.after(rate(setting, ours, runs)),
+            lambda: rate(setting, echo, runs),
         )
-    return [Taken("append-stream", values, baseline, settling.notes)]
+    return [Taken(figure, values, baseline, settling.notes)]
 
 
 async def batches(setting: Setting) -> list[Taken]:
