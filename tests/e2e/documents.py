@@ -13,7 +13,9 @@ JSON is compared by value, text word by word.
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,19 @@ def examples(document: Path) -> list[Example]:
         )
         for found in _BLOCKS.finditer(text)
     ]
+
+
+def run(example: Example, target: str, path: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command by bash, in the folder, with `target` where it names the server."""
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example.command.replace("localhost:7411", target)],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def blocks(document: Path) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from e2e.documents import ANY, Example, difference, examples, values
+from e2e.documents import ANY, Example, difference, examples, run, values
 from e2e.servers import ServerProcess
 from google.protobuf import descriptor_pool, json_format, message_factory
 from google.rpc import error_details_pb2  # noqa: F401 - its messages stand in answers
@@ -58,21 +58,7 @@ def test_every_rpc_answers_buf_what_it_answers_grpcurl(
 def _wrong(example: Example, server: ServerProcess, folder: Path) -> str:
     """What buf answers otherwise than the page shows of grpcurl."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    done = subprocess.run(
-        [
-            "bash",
-            "-euo",
-            "pipefail",
-            "-c",
-            example.command.replace("localhost:7411", server.target),
-        ],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run(example, server.target, path, folder)
     found = _difference(example, done)
     where = f"{DOCUMENT.relative_to(ROOT)}:{example.line}"
     return f"{where}: {found}\n{example.command}{done.stdout}{done.stderr}" if found else ""

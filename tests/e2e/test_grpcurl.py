@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-from e2e.documents import Example, difference, examples
+from e2e.documents import Example, difference, examples, run
 from e2e.servers import ServerProcess
 from google.protobuf import descriptor_pool
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
@@ -56,22 +54,8 @@ def _rpcs() -> list[str]:
 
 def _wrong(example: Example, server: ServerProcess, path: str, folder: Path) -> str:
     """What a command does otherwise than the document says, with all that it printed."""
-    done = subprocess.run(
-        [
-            "bash",
-            "-euo",
-            "pipefail",
-            "-c",
-            example.command.replace("localhost:7411", server.target),
-        ],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    found = difference(example, done.returncode, done.stdout)
+    done = run(example, server.target, path, folder)
+    printed = done.stdout + done.stderr
+    found = difference(example, done.returncode, printed)
     where = f"{DOCUMENT.relative_to(ROOT)}:{example.line}"
-    return f"{where}: {found}\n{example.command}{done.stdout}" if found else ""
+    return f"{where}: {found}\n{example.command}{printed}" if found else ""
