@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from runstore_storage.engine import Database, finished_late, reading, writing
+from runstore_storage.engine import Database, finished_late, reading, translated, writing
 from runstore_storage.errors import ConsumerNotFound, PositionAhead, StorageUnavailable
 from runstore_storage.feed_records import (
-    RELAY,
     USAGE_COUNTS,
     Consumer,
     DeadLetter,
@@ -87,15 +86,11 @@ class PostgresFeed:
             return await duties.every(conn)
 
     async def publish(self, holder: str) -> int | None:
-        async with writing(self._engine) as conn:
-            before = await duties.fence(conn, RELAY, holder)
-            if before is None:
-                return None
-            after = await feed.publish(conn, before)
-        if after is None:
-            return 0
-        self._wakeups.announce_published()
-        return after - before
+        async with translated(), self._engine.connect() as conn:
+            published = await feed.publish(conn, holder)
+        if published:
+            self._wakeups.announce_published()
+        return published
 
     async def lag(self) -> Lag:
         async with reading(self._engine) as conn:

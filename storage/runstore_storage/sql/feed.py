@@ -23,20 +23,27 @@ from runstore_storage.sql import events
 PUBLISHED_RANGES = 2000
 PAGE_RANGES = 1000
 
+# The duty's row is locked first: whoever takes the duty over does it before this or after it, and
+# the position is read as the one before left it.
 _PUBLISH = text("""
-    WITH taken AS (
-        DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT :limit)
+    WITH held AS MATERIALIZED (
+        SELECT position FROM duties WHERE name = 'relay' AND holder = :holder FOR UPDATE
+    ), taken AS (
+        DELETE FROM outbox
+        WHERE EXISTS (SELECT FROM held) AND id IN (SELECT id FROM outbox ORDER BY id LIMIT :limit)
         RETURNING id, run, first_seq, last_seq
     ), placed AS (
         INSERT INTO feed (last_position, run, first_seq, last_seq, project, published_at)
-        SELECT :position + sum(t.last_seq - t.first_seq + 1) OVER (ORDER BY t.id),
+        SELECT h.position + sum(t.last_seq - t.first_seq + 1) OVER (ORDER BY t.id),
                t.run, t.first_seq, t.last_seq, r.project, clock_timestamp()
-        FROM taken t JOIN runs r ON r.run = t.run
+        FROM held h CROSS JOIN taken t JOIN runs r ON r.run = t.run
         RETURNING last_position
+    ), moved AS (
+        UPDATE duties SET position = (SELECT max(last_position) FROM placed)
+        WHERE name = 'relay' AND EXISTS (SELECT FROM placed)
+        RETURNING position
     )
-    UPDATE duties SET position = (SELECT max(last_position) FROM placed)
-    WHERE name = 'relay' AND EXISTS (SELECT FROM placed)
-    RETURNING position
+    SELECT coalesce((SELECT position FROM moved), h.position) - h.position FROM held h
 """)
 
 _LAST_POSITION = "(SELECT position FROM duties WHERE name = 'relay')"
@@ -96,12 +103,12 @@ class FeedRange:
         return self.last_position - self.last_seq
 
 
-async def publish(conn: Connection, position: int) -> int | None:
-    """Move the oldest rows of the outbox behind `position`; the new last one, None when empty.
+async def publish(conn: Connection, holder: str) -> int | None:
+    """Move the oldest rows of the outbox to the feed's end, in one statement.
 
-    The caller fences the relay's duty and read `position` under it.
+    How many events they are, 0 when the outbox is empty; None when the holder has lost the duty.
     """
-    found = await conn.execute(_PUBLISH, {"position": position, "limit": PUBLISHED_RANGES})
+    found = await conn.execute(_PUBLISH, {"holder": holder, "limit": PUBLISHED_RANGES})
     moved: int | None = found.scalar_one_or_none()
     return moved
 
