@@ -34,6 +34,11 @@ MAX_BATCH_EVENTS = 1000
 MAX_BATCH_BYTES = 8 << 20
 MAX_WAITING_APPENDS = 20_000
 MAX_WAITING_BYTES = 256 << 20
+# A commit costs as much as several appends: up to so many that may come at once are waited for, and
+# no longer than so.
+LINGER_APPENDS = 32
+LINGER_SECONDS = 0.002
+FEW_APPENDS = 3
 MAX_ATTEMPTS = 5
 RETRY_AFTER_SECONDS = 0.2
 
@@ -197,6 +202,8 @@ class _Lane:
         self._queue: deque[Append] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
+        self._wanted = 1
+        """Appends that wake the lane."""
         self._is_closing = False
         self._task = asyncio.create_task(self._run())
 
@@ -208,7 +215,8 @@ class _Lane:
             raise Overloaded(RETRY_AFTER_SECONDS)
         self._queue.append(waiting)
         self._bytes += waiting.bytes
-        self._changed.set()
+        if len(self._queue) >= self._wanted:
+            self._changed.set()
 
     async def close(self) -> None:
         self._is_closing = True
@@ -218,11 +226,23 @@ class _Lane:
 
     async def _run(self) -> None:
         while self._queue or not self._is_closing:
-            if self._queue:
-                await self._commit(self._take(), self._optimistic)
-            else:
+            if not self._queue:
                 self._changed.clear()
                 await self._changed.wait()
+                continue
+            batch = self._take()
+            await self._commit(batch, self._optimistic)
+            await self._linger(len(batch))
+
+    async def _linger(self, answered: int) -> None:
+        """Where many append at a time, let those just answered share the next commit."""
+        self._wanted = min(len(self._queue) + answered, LINGER_APPENDS)
+        if FEW_APPENDS < self._wanted > len(self._queue) and not self._is_closing:
+            self._changed.clear()
+            timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._changed.set)
+            await self._changed.wait()
+            timer.cancel()
+        self._wanted = 1
 
     def _take(self) -> Sequence[Append]:
         batch: list[Append] = []
