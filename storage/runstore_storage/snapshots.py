@@ -27,7 +27,7 @@ from runstore_storage.records import (
     StoredSnapshot,
     TaskWrite,
 )
-from runstore_storage.sql import blobs, heads, snapshots, task_writes
+from runstore_storage.sql import blobs, snapshots, task_writes
 from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import array_literal
 from runstore_storage.sql.heads import Head
@@ -41,19 +41,17 @@ class PreparedSnapshot:
     """A snapshot whose parts are hashed and, where new, compressed before any lock is taken."""
 
     parts: Parts
-    compressed: dict[bytes, NewBlob]
+    compressed: Sequence[NewBlob]
 
 
 async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) -> PreparedSnapshot:
     """Hash the parts and compress those the run has not stored."""
     parts = Parts(snapshot)
     if not parts.payloads:
-        return PreparedSnapshot(parts, {})
+        return PreparedSnapshot(parts, ())
     async with reading(engine) as conn:
-        head = await heads.find(conn, key)
-        stored = await blobs.find(conn, head.run, parts.hashes) if head else {}
-    new = await _compressed(parts, stored)
-    return PreparedSnapshot(parts, {blob.sha256: blob for blob in new})
+        stored = await blobs.find_by_key(conn, key, parts.payloads.keys())
+    return PreparedSnapshot(parts, await _compressed(parts, stored))
 
 
 async def _compressed(parts: Parts, stored: Collection[bytes]) -> list[NewBlob]:
@@ -93,7 +91,7 @@ async def put(conn: Connection, write: RunWrite, prepared: PreparedSnapshot) -> 
 
 async def _store_parts(conn: Connection, write: RunWrite, prepared: PreparedSnapshot) -> bytes:
     parts, run = prepared.parts, write.head.run
-    stored = await blobs.find(conn, run, parts.hashes) if parts.hashes else {}
+    stored = await blobs.ensure(conn, run, parts.hashes, prepared.compressed)
     if write.head.lineage and parts.missing(stored):
         # What the fork refers to and the other run stored becomes the fork's own.
         sources = [each.run for each in write.head.lineage]
@@ -101,12 +99,9 @@ async def _store_parts(conn: Connection, write: RunWrite, prepared: PreparedSnap
         stored |= await blobs.copy(conn, sources, run, missing)
     if unknown := parts.missing(stored):
         raise UnknownRef(write.key.run_id, unknown)
-    new = [blob for sha256, blob in prepared.compressed.items() if sha256 not in stored]
-    if parts.payloads.keys() - stored.keys() - prepared.compressed.keys():
+    if parts.payloads.keys() - stored.keys():
         # Parts that were stored when the snapshot was prepared have been deleted since.
-        new += await _compressed(parts, stored.keys() | prepared.compressed.keys())
-    if new:
-        stored |= await blobs.insert(conn, run, new)
+        stored |= await blobs.ensure(conn, run, (), await _compressed(parts, stored.keys()))
     return parts.manifest(stored)
 
 

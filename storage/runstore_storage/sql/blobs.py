@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 
 from runstore_storage.connection import Connection
+from runstore_storage.records import RunKey
 from runstore_storage.sql.columns import by_column, insert_rows
 
 _COLUMNS = (
@@ -19,17 +21,27 @@ _COLUMNS = (
     ("data", "bytea"),
     ("location", "text"),
 )
-_INSERT = text(insert_rows("blobs", _COLUMNS) + " RETURNING sha256, blob, is_json, content_type")
+_REF = "sha256, blob, is_json, content_type"
 _FIND = text(
-    "SELECT sha256, blob, is_json, content_type FROM blobs"
-    " WHERE run = :run AND sha256 = ANY(CAST(:hashes AS bytea[]))"
+    f"SELECT {_REF} FROM blobs WHERE run = :run AND sha256 = ANY(CAST(:hashes AS bytea[]))"
+)
+_FIND_BY_KEY = text(
+    f"SELECT {_REF} FROM runs r JOIN blobs b USING (run)"
+    " WHERE r.project = :project AND r.run_id = :run_id"
+    " AND b.sha256 = ANY(CAST(:hashes AS bytea[]))"
+)
+_ENSURE = text(
+    f"WITH added AS ({insert_rows('blobs', _COLUMNS)}"
+    f" ON CONFLICT ON CONSTRAINT uq_blobs_sha256 DO NOTHING RETURNING {_REF})"
+    f" SELECT {_REF} FROM added UNION ALL SELECT {_REF} FROM blobs"
+    " WHERE run = :of_run AND sha256 = ANY(CAST(:hashes AS bytea[]))"
 )
 _COPY = text(
     "INSERT INTO blobs (run, sha256, is_json, content_type, raw_bytes, data, location)"
     " SELECT DISTINCT ON (sha256) CAST(:run AS bigint), sha256, is_json, content_type, raw_bytes,"
     " data, location FROM blobs"
     " WHERE run = ANY(CAST(:sources AS bigint[])) AND sha256 = ANY(CAST(:hashes AS bytea[]))"
-    " RETURNING sha256, blob, is_json, content_type"
+    f" RETURNING {_REF}"
 )
 _READ = text(
     "SELECT b.run, b.blob, b.data"
@@ -82,8 +94,15 @@ class BlobRef:
 
 async def find(conn: Connection, run: int, hashes: Collection[bytes]) -> dict[bytes, BlobRef]:
     """The blobs of the run that are there, by hash."""
-    found = await conn.execute(_FIND, {"run": run, "hashes": list(hashes)})
-    return {row[0]: BlobRef(*row[1:]) for row in found}
+    return _refs(await conn.execute(_FIND, {"run": run, "hashes": list(hashes)}))
+
+
+async def find_by_key(
+    conn: Connection, key: RunKey, hashes: Collection[bytes]
+) -> dict[bytes, BlobRef]:
+    """The blobs of a run that are there, by hash; none where there is no run."""
+    values = {"project": key.project, "run_id": key.run_id, "hashes": list(hashes)}
+    return _refs(await conn.execute(_FIND_BY_KEY, values))
 
 
 async def copy(
@@ -91,12 +110,16 @@ async def copy(
 ) -> dict[bytes, BlobRef]:
     """Give a run blobs of other runs, and return those that were there."""
     values = {"sources": list(sources), "run": run, "hashes": list(hashes)}
-    found = await conn.execute(_COPY, values)
-    return {row[0]: BlobRef(*row[1:]) for row in found}
+    return _refs(await conn.execute(_COPY, values))
 
 
-async def insert(conn: Connection, run: int, new: Sequence[NewBlob]) -> dict[bytes, BlobRef]:
-    """Insert blobs that are not there."""
+async def ensure(
+    conn: Connection, run: int, hashes: Collection[bytes], new: Iterable[NewBlob]
+) -> dict[bytes, BlobRef]:
+    """Insert those of the new blobs that are not there, under the run's lock.
+
+    They and the blobs of the run with one of the hashes, by hash.
+    """
     rows = [
         (
             run,
@@ -109,8 +132,14 @@ async def insert(conn: Connection, run: int, new: Sequence[NewBlob]) -> dict[byt
         )
         for each in new
     ]
-    found = await conn.execute(_INSERT, by_column(_COLUMNS, rows))
-    return {row[0]: BlobRef(*row[1:]) for row in found}
+    if not rows:
+        return await find(conn, run, hashes) if hashes else {}
+    values = {"of_run": run, "hashes": list(hashes), **by_column(_COLUMNS, rows)}
+    return _refs(await conn.execute(_ENSURE, values))
+
+
+def _refs(rows: Iterable[Sequence[Any]]) -> dict[bytes, BlobRef]:
+    return {row[0]: BlobRef(*row[1:]) for row in rows}
 
 
 async def delete(conn: Connection, run: int, numbers: Collection[int]) -> int:
@@ -148,9 +177,6 @@ async def store_blobs(
         by_run.setdefault(run, {})[blob.sha256] = blob
     numbers: dict[tuple[int, bytes], int] = {}
     for run, wanted in by_run.items():
-        there = await find(conn, run, wanted)
-        missing = [blob for name, blob in wanted.items() if name not in there]
-        if missing:
-            there |= await insert(conn, run, missing)
+        there = await ensure(conn, run, wanted.keys(), wanted.values())
         numbers |= {(run, name): ref.blob for name, ref in there.items()}
     return numbers
