@@ -1,0 +1,85 @@
+"""A lane commits what waits together, and waits itself only where many append at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import pytest
+from runstore_storage import appender
+from runstore_storage.appender import _Lane
+from runstore_storage.optimistic import Append, Optimistic
+from runstore_storage.records import RunKey
+from runstore_storage.store import NO_GUARD
+
+APPENDS = 40
+
+
+class Commits:
+    """Answers at once; how many appends each commit had."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    async def __call__(self, batch: Sequence[Append], _: Optimistic) -> None:
+        self.sizes.append(len(batch))
+        for each in batch:
+            each.settle(())
+
+
+async def never() -> asyncpg.Connection:
+    raise AssertionError("nothing is stored here")
+
+
+async def append_all(lane: _Lane, writers: int) -> None:
+    """Each writer appends again a little after its answer, none of them when another does.
+
+    They do not end together either.
+    """
+
+    async def write(number: int) -> None:
+        for _ in range(APPENDS - number):
+            append = Append(RunKey("p", str(number)), (), NO_GUARD, 0)
+            lane.put(append)
+            await append.answered
+            await asyncio.sleep(number * 0.0001)
+
+    await asyncio.gather(*(write(number) for number in range(writers)))
+
+
+async def test_writers_that_come_back_soon_share_a_commit() -> None:
+    commits = Commits()
+    lane = _Lane(commits, Optimistic(never))
+
+    await append_all(lane, 12)
+    await lane.close()
+
+    assert sum(commits.sizes) == sum(APPENDS - number for number in range(12))
+    assert len(commits.sizes) < 2 * APPENDS
+
+
+@pytest.mark.parametrize("writers", [1, 3])
+async def test_few_writers_wait_for_nobody(writers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appender, "LINGER_SECONDS", 3600)
+    commits = Commits()
+    lane = _Lane(commits, Optimistic(never))
+
+    await asyncio.wait_for(append_all(lane, writers), 60)
+    await lane.close()
+
+    assert sum(commits.sizes) == sum(APPENDS - number for number in range(writers))
+
+
+async def test_a_lane_that_waits_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appender, "LINGER_SECONDS", 3600)
+    lane = _Lane(Commits(), Optimistic(never))
+    appends = [Append(RunKey("p", str(n)), (), NO_GUARD, 0) for n in range(9)]
+    for each in appends[:8]:
+        lane.put(each)
+    await asyncio.gather(*(each.answered for each in appends[:8]))
+    lane.put(appends[8])  # one of eight came back
+
+    await asyncio.wait_for(lane.close(), 60)
+
+    assert appends[8].answered.done()
