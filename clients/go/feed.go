@@ -1,6 +1,7 @@
 package runstore
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"time"
@@ -121,27 +122,13 @@ func (f *Feed) Read(ctx context.Context, options ReadFeedOptions) (*FeedPage, er
 func (f *Feed) Entries(
 	ctx context.Context, options FollowFeedOptions,
 ) iter.Seq2[*FeedEntry, error] {
-	return func(yield func(*FeedEntry, error) bool) {
-		for item, err := range f.Follow(ctx, options) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if entry, ok := item.(*FeedEntry); ok && !yield(entry, nil) {
-				return
-			}
-		}
-	}
+	return only[*FeedEntry](f.Follow(ctx, options))
 }
 
 // Follow is Entries with the marks between them, which say how far it got.
 func (f *Feed) Follow(ctx context.Context, options FollowFeedOptions) iter.Seq2[FeedItem, error] {
-	if options.Heartbeat == 0 {
-		options.Heartbeat = defaultHeartbeat
-	}
-	if options.Patience == 0 {
-		options.Patience = defaultPatience
-	}
+	options.Heartbeat = cmp.Or(options.Heartbeat, defaultHeartbeat)
+	options.Patience = cmp.Or(options.Patience, defaultPatience)
 	return stream(ctx, f.client, options.Heartbeat, options.Patience,
 		func() follows[runstorev1.FollowFeedResponse, FeedItem] {
 			return &feedFollowing{feed: f, options: options, nextPosition: options.FromPosition}

@@ -1,6 +1,7 @@
 package runstore
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"time"
@@ -54,13 +55,15 @@ func (EndOfRun) streamItem()  {}
 // It ends at the run's current end, or with Follow after its terminal event. A failure that does not
 // pass, and the end of ctx, is yielded once, as the last. The default timeout does not count here.
 func (r *Run) Events(ctx context.Context, options EventsOptions) iter.Seq2[*Event, error] {
-	return func(yield func(*Event, error) bool) {
-		for item, err := range r.Stream(ctx, options) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if event, ok := item.(*Event); ok && !yield(event, nil) {
+	return only[*Event](r.Stream(ctx, options))
+}
+
+// only is the items of one kind, and the error that ends them.
+func only[Kind, Item any](items iter.Seq2[Item, error]) iter.Seq2[Kind, error] {
+	return func(yield func(Kind, error) bool) {
+		for item, err := range items {
+			found, isKind := any(item).(Kind)
+			if (err != nil || isKind) && !yield(found, err) {
 				return
 			}
 		}
@@ -69,12 +72,8 @@ func (r *Run) Events(ctx context.Context, options EventsOptions) iter.Seq2[*Even
 
 // Stream is Events with the marks between them.
 func (r *Run) Stream(ctx context.Context, options EventsOptions) iter.Seq2[StreamItem, error] {
-	if options.Heartbeat == 0 {
-		options.Heartbeat = defaultHeartbeat
-	}
-	if options.Patience == 0 {
-		options.Patience = defaultPatience
-	}
+	options.Heartbeat = cmp.Or(options.Heartbeat, defaultHeartbeat)
+	options.Patience = cmp.Or(options.Patience, defaultPatience)
 	return stream(ctx, r.client, options.Heartbeat, options.Patience,
 		func() follows[runstorev1.StreamEventsResponse, StreamItem] {
 			return &following{run: r, options: options, nextSeq: max(options.FromSeq, 1)}

@@ -106,17 +106,28 @@ func (o SearchOptions) request(project, query, token string) *runstorev1.SearchE
 		PageToken:   token,
 		WithEvents:  o.WithEvents,
 		MinPosition: o.MinPosition,
+		After:       o.After.message(),
+		Wait:        waiting(o.Wait, o.NoWait),
 	}
 	if o.NewestFirst {
 		request.Order = runstorev1.SearchOrder_SEARCH_ORDER_NEWEST
 	}
-	if o.After != nil {
-		request.After = &runstorev1.EventPlace{RunId: o.After.RunID, Seq: o.After.Seq}
-	}
-	if o.Wait != 0 || o.NoWait {
-		request.Wait = durationpb.New(o.Wait)
-	}
 	return request
+}
+
+func (p *EventPlace) message() *runstorev1.EventPlace {
+	if p == nil {
+		return nil
+	}
+	return &runstorev1.EventPlace{RunId: p.RunID, Seq: p.Seq}
+}
+
+// waiting is how long to wait; nil leaves it to the server.
+func waiting(wait time.Duration, noWait bool) *durationpb.Duration {
+	if wait == 0 && !noWait {
+		return nil
+	}
+	return durationpb.New(wait)
 }
 
 func searchHitOf(message *runstorev1.SearchHit) *SearchHit {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Dimension is what counts are told apart by.
@@ -100,7 +99,7 @@ func (c *Client) GetStatistics(
 }
 
 func (o StatisticsOptions) request(project, token string) *runstorev1.GetStatisticsRequest {
-	request := &runstorev1.GetStatisticsRequest{
+	return &runstorev1.GetStatisticsRequest{
 		Project: project,
 		Filter: &runstorev1.StatisticsFilter{
 			RunIds:  o.RunIDs,
@@ -123,14 +122,9 @@ func (o StatisticsOptions) request(project, token string) *runstorev1.GetStatist
 		PageSize:           int32(o.PageSize),
 		PageToken:          token,
 		MinPosition:        o.MinPosition,
+		After:              o.After.message(),
+		Wait:               waiting(o.Wait, o.NoWait),
 	}
-	if o.After != nil {
-		request.After = &runstorev1.EventPlace{RunId: o.After.RunID, Seq: o.After.Seq}
-	}
-	if o.Wait != 0 || o.NoWait {
-		request.Wait = durationpb.New(o.Wait)
-	}
-	return request
 }
 
 func statisticsRowOf(message *runstorev1.StatisticsRow) *StatisticsRow {
