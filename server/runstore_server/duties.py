@@ -85,7 +85,8 @@ class Worker:
                 _log.warning("waiting for the database", duty=self.name)
             except Exception:
                 _log.exception("a duty failed and is tried again", duty=self.name)
-                await self._release()  # another process may do better
+                with suppress(Exception):  # what is wrong has just been told
+                    await self._release()  # another process may do better
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _lead(self) -> None:
