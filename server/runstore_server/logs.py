@@ -6,6 +6,7 @@ import logging
 import sys
 
 import structlog
+from grpc._cython.cygrpc import ExecuteBatchError
 
 from runstore_server.settings import Settings
 
@@ -47,3 +48,13 @@ def configure(settings: Settings) -> None:
     root.setLevel(logging.WARNING)
     for name in ("runstore_server", "runstore_storage"):
         logging.getLogger(name).setLevel(settings.log_level.upper())
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_of_a_fault)
+
+
+def _tells_of_a_fault(record: logging.LogRecord) -> bool:
+    """Whether gRPC reports more than that a client left before it was answered.
+
+    It tells so as an error, with the trace of its own internals (grpc/grpc#32551).
+    """
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not issubclass(kind, ExecuteBatchError)
