@@ -6,7 +6,6 @@ import logging
 import sys
 
 import structlog
-from grpc._cython.cygrpc import ExecuteBatchError
 
 from runstore_server.settings import Settings
 
@@ -57,4 +56,4 @@ def _tells_of_a_fault(record: logging.LogRecord) -> bool:
     It tells so as an error, with the trace of its own internals (grpc/grpc#32551).
     """
     kind = record.exc_info[0] if record.exc_info else None
-    return kind is None or not issubclass(kind, ExecuteBatchError)
+    return kind is None or kind.__name__ != "ExecuteBatchError"
