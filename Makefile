@@ -92,6 +92,7 @@ fresh: $(READY) $(STUBS_READY)
 	$(STUBS_VENV)/bin/python protos/generate.py fresh
 	$(BIN)/python clients/python/generate_sync.py --check
 	$(BIN)/python -m runstore_migrations check-schema-sql
+	$(BIN)/python -m bench.report --check
 
 # Go's and TypeScript's stubs need Go and Node; where those are missing they are skipped, loudly.
 stubs: $(READY) $(STUBS_READY) ## regenerate what is generated from the contracts, in every language
