@@ -16,6 +16,7 @@ _FACETS = (
     "substr(sha256(convert_to("
     "jsonb_build_array(e.type, e.node_id, e.model, e.tool)::text, 'UTF8')), 1, 16)"
 )
+# OFFSET keeps each range a look-up by key: of a long run the planner would read all events.
 _ADD = text(f"""
     WITH ranges AS (
         SELECT last_position, run, first_seq, last_seq FROM feed
@@ -27,6 +28,7 @@ _ADD = text(f"""
                {", ".join(f"coalesce(sum(e.{name}), 0)::bigint" for name in USAGE)}
         FROM ranges f JOIN LATERAL (
             SELECT * FROM events WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq
+            OFFSET 0
         ) AS e ON true
         GROUP BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,

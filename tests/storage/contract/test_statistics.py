@@ -1,10 +1,12 @@
 """Store.statistics: counts equal a recount from events, whatever is selected and told apart."""
 
+import json
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from runstore_storage.errors import RunNotFound, StatisticsBehind
@@ -12,6 +14,7 @@ from runstore_storage.feed_records import RELAY, USAGE_COUNTS
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.records import Event, NewRun, RunKey, Usage
 from runstore_storage.search_records import Awaited
+from runstore_storage.sql import usage_counts
 from runstore_storage.statistics_records import (
     Dimension,
     StatisticsFilter,
@@ -290,3 +293,27 @@ async def test_a_writer_waits_until_its_event_is_counted(relayed: PostgresStore)
 
     await relayed.statistics.wait_counted(Awaited(1, key, 1), 5)
     assert behind.value.details == {"counted_position": "0", "awaited_position": "0"}
+
+
+async def test_counting_an_event_of_a_long_run_reads_no_other(relayed: PostgresStore) -> None:
+    key = (await relayed.save_run(NewRun("p", "long"))).run.key
+    for _ in range(20):
+        await relayed.append_events(key, [Event("x")] * 1000)
+    await count(relayed)
+    await relayed.append_events(key, [Event("y")])
+    await relayed.feed.publish(ME)
+
+    async with relayed._engine.connect() as conn:
+        await conn.execute("ANALYZE events")
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {usage_counts._ADD.text}"
+        (found,) = await conn.execute(explain, {"position": 20_000, "limit": 2000})
+
+    assert max(rows_of(json.loads(found[0])[0]["Plan"])) < 100
+
+
+def rows_of(plan: dict[str, Any]) -> Iterator[float]:
+    """How many rows each node of a plan went through."""
+    filtered = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Join Filter", 0)
+    yield (plan["Actual Rows"] + filtered) * plan["Actual Loops"]
+    for each in plan.get("Plans", ()):
+        yield from rows_of(each)
