@@ -13,7 +13,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,10 @@ def merged(paths: Sequence[Path]) -> Results:
             continue
         if results["failures"]:
             raise SystemExit(f"{path} is not whole: {results['failures']}")
-        kept |= {name: results[name] for name in ("taken_at", "options")}
+        kept["options"] = results["options"]
+        source = {"taken_at": results["taken_at"], "commit": results["machine"]["commit"]}
         for each in results["figures"]:
-            kept["figures"][each["key"]] = {
+            kept["figures"][each["key"]] = source | {
                 name: value for name, value in each.items() if name not in LEFT_OUT
             }
     return kept
@@ -71,7 +72,7 @@ def _machine(kept: Results) -> str:
     postgres = ", ".join(f"`{name} = {value}`" for name, value in machine["postgres"].items())
     return "\n".join(
         [
-            f"- Measured {kept['taken_at']} at commit `{machine['commit']}`.",
+            *_sources(kept),
             f"- {machine['cores']} cores ({machine['cpu']}),"
             f" {machine['memory_bytes'] / (1 << 30):.0f} GiB, {machine['file_system']};"
             f" {machine['system']}; Python {machine['python']}.",
@@ -80,6 +81,18 @@ def _machine(kept: Results) -> str:
             f" long runs have {options['events']:,} events.",
         ]
     )
+
+
+def _sources(kept: Results) -> Iterator[str]:
+    """When and at which commit: most figures first, then those that were measured by themselves."""
+    sources: dict[tuple[str, str], list[str]] = {}
+    for each in kept["figures"].values():
+        sources.setdefault((each["taken_at"], each["commit"]), []).append(each["figure"])
+    most = max(sources, key=lambda source: len(sources[source]))
+    yield f"- Measured {most[0]} at commit `{most[1]}`."
+    for source, figures in sources.items():
+        if source != most:
+            yield f"- Measured {source[0]} at commit `{source[1]}`: {', '.join(figures)}."
 
 
 def _carried(kept: Results) -> str:
