@@ -243,7 +243,7 @@ def test_the_demonstration_runs_to_its_end() -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "refused: " in done.stdout
+    assert "refused: WRITER_FENCED" in done.stdout
     assert "none done twice" in done.stdout
 
 

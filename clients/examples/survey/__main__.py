@@ -114,9 +114,12 @@ async def survey(client: runstore.AsyncClient, target: str) -> Watcher:
     title("a third one claims the run; the second wakes up (SIGCONT) and is refused")
     third = await start_executor(target)
     await watcher.until("run.resumed", 3)
+    # Held, so that the second finds its epoch gone before it finds the third's next result.
+    third.send_signal(signal.SIGSTOP)
     second.send_signal(signal.SIGCONT)
     code = await second.wait()
     assert code == FENCED_EXIT_CODE, f"the frozen executor ended with {code}"
+    third.send_signal(signal.SIGCONT)
 
     await watcher.until("run.paused")
     title("the run waits for a person")
