@@ -72,6 +72,15 @@ def objects_folder(db_schema: str) -> Path:
     return Path(tempfile.gettempdir()) / db_schema
 
 
+def server_environment(database_url: str, db_schema: str) -> dict[str, str]:
+    """Tells a server process of a schema and of its objects, which its duties have to read."""
+    return {
+        "RUNSTORE_DATABASE_URL": database_url,
+        "RUNSTORE_DB_SCHEMA": db_schema,
+        "RUNSTORE_OBJECTS_URL": objects_folder(db_schema).as_uri(),
+    }
+
+
 @pytest_asyncio.fixture(scope="session")
 async def store(database_url: str, db_schema: str) -> AsyncIterator[PostgresStore]:
     opened = make_store(database_url, db_schema)

@@ -9,7 +9,7 @@ import grpc
 import pytest
 import pytest_asyncio
 from clients.script import Script
-from conftest import objects_folder
+from conftest import server_environment
 from e2e.servers import ServerProcess
 from runstore.langgraph import RunstoreSaver
 from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
@@ -31,11 +31,7 @@ def served(
     database_url: str, db_schema: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
     """A server that synchronous calls can wait for."""
-    environment = {
-        "RUNSTORE_DATABASE_URL": database_url,
-        "RUNSTORE_DB_SCHEMA": db_schema,
-        "RUNSTORE_OBJECTS_URL": objects_folder(db_schema).as_uri(),
-    }
+    environment = server_environment(database_url, db_schema)
     made = ServerProcess(tmp_path_factory.mktemp("served") / "server.log", environment)
     made.start()
     made.wait_until_serving()

@@ -12,6 +12,7 @@ import pytest
 import runstore
 from clients.graphs import Graph, Said, ask, chain, echo, say, thread
 from clients.test_langgraph import NewSaver, config_of, stored
+from conftest import server_environment
 from e2e.servers import ServerProcess
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
@@ -244,7 +245,7 @@ def test_progress_can_be_followed_as_events(
 
 @pytest.fixture
 def restartable(tmp_path: Path, database_url: str, db_schema: str) -> Iterator[ServerProcess]:
-    environment = {"RUNSTORE_DATABASE_URL": database_url, "RUNSTORE_DB_SCHEMA": db_schema}
+    environment = server_environment(database_url, db_schema)
     made = ServerProcess(tmp_path / "server.log", environment)
     made.start()
     made.wait_until_serving()

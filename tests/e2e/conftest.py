@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import objects_folder
+from conftest import server_environment
 from e2e.servers import ServerProcess
 
 GRPCURL = Path(__file__).parents[1] / "tools" / "install-grpcurl"
@@ -17,12 +17,7 @@ GRPCURL = Path(__file__).parents[1] / "tools" / "install-grpcurl"
 
 @pytest.fixture
 def environment(database_url: str, db_schema: str) -> dict[str, str]:
-    return {
-        "RUNSTORE_DATABASE_URL": database_url,
-        "RUNSTORE_DB_SCHEMA": db_schema,
-        "RUNSTORE_OBJECTS_URL": objects_folder(db_schema).as_uri(),
-        "RUNSTORE_LOG_FORMAT": "json",
-    }
+    return server_environment(database_url, db_schema) | {"RUNSTORE_LOG_FORMAT": "json"}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import runstore
+from conftest import server_environment
 from e2e.servers import ServerProcess
 from e2e.test_cli import cli
 from runstore_migrations import schema
@@ -23,11 +24,7 @@ async def environment(database_url: str) -> AsyncIterator[dict[str, str]]:
     """A schema of its own, so that the feed holds what the test wrote."""
     name = f"runstore_relay_{uuid4().hex[:8]}"
     await schema.upgrade(database_url, name)
-    yield {
-        "RUNSTORE_DATABASE_URL": database_url,
-        "RUNSTORE_DB_SCHEMA": name,
-        "RUNSTORE_LOG_FORMAT": "json",
-    }
+    yield server_environment(database_url, name) | {"RUNSTORE_LOG_FORMAT": "json"}
     conn = await connect(database_url, schema=name, name="test")
     await conn.execute(f"DROP SCHEMA {name} CASCADE")
     await conn.close()

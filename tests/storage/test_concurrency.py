@@ -117,11 +117,9 @@ async def test_runs_saved_at_once_under_one_id_are_one_run(
 
 
 async def test_the_first_runs_of_many_processes_share_one_new_partition(
-    database_url: str, own: PostgresStore
+    database_url: str, own_schema: str
 ) -> None:
-    async with own._engine.connect() as conn:
-        name = (await conn.execute("SELECT current_schema()")).scalar_one()
-    stores = [make_store(database_url, name) for _ in range(6)]
+    stores = [make_store(database_url, own_schema) for _ in range(6)]
     try:
         for store in stores:  # connected, and sure that there is no partition yet
             async with store._engine.connect() as conn:

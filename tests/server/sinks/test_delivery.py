@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import nats
 import pytest
-from conftest import make_store
+from conftest import make_store, server_environment
 from e2e.test_cli import cli
 from nats_server import NatsServer
 from receiver import Receiver, Request, answer
@@ -181,11 +181,9 @@ async def test_nats_stopped_and_started_in_the_middle_gets_every_event_once(
 
 
 async def test_an_event_whose_payload_is_lost_becomes_a_dead_letter(
-    own: PostgresStore, receiver: Receiver, database_url: str
+    own_schema: str, receiver: Receiver, database_url: str
 ) -> None:
-    async with own._engine.connect() as conn:
-        name = (await conn.execute("SELECT current_schema()")).scalar_one()
-    store = make_store(database_url, name, large_payloads=LargePayloads(100))
+    store = make_store(database_url, own_schema, large_payloads=LargePayloads(100))
     key = await saved(store, "run")
     large = Payload(json.dumps("x" * 1000))
     await store.append_events(key, [Event("a", payload=large), Event("b")])
@@ -203,18 +201,14 @@ async def test_an_event_whose_payload_is_lost_becomes_a_dead_letter(
 
 @pytest.mark.parametrize("chosen", ["--all", "--id"])
 async def test_dead_letters_are_listed_and_replayed_by_command(
-    own: PostgresStore, receiver: Receiver, database_url: str, chosen: str
+    own: PostgresStore, own_schema: str, receiver: Receiver, database_url: str, chosen: str
 ) -> None:
     receiver.reply = lambda request: answer(422)
     key = await saved(own, "run")
     async with relaying(own, **webhook(receiver, max_attempts=1)) as relay:
         await own.append_events(key, [Event("x"), Event("y")])
         await settled(relay)
-    async with own._engine.connect() as conn:
-        name = (await conn.execute("SELECT current_schema()")).scalar_one()
-    environment = {
-        "RUNSTORE_DATABASE_URL": database_url,
-        "RUNSTORE_DB_SCHEMA": name,
+    environment = server_environment(database_url, own_schema) | {
         "RUNSTORE_SINKS": json.dumps([{"name": "out", **webhook(receiver)}]),
     }
 

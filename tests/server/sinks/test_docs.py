@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import server_environment
 from pydantic import TypeAdapter
 from runstore_server.sinks.settings import SinkSettings
 from runstore_server.sinks.signing import signature_headers, signing_key
@@ -78,8 +79,7 @@ def test_the_commands_shown_are_understood(database_url: str, db_schema: str) ->
     billing = {"kind": "webhook", "name": "billing", "url": "http://127.0.0.1:9/"}
     environment = {
         **os.environ,
-        "RUNSTORE_DATABASE_URL": database_url,
-        "RUNSTORE_DB_SCHEMA": db_schema,
+        **server_environment(database_url, db_schema),
         "RUNSTORE_SINKS": json.dumps([billing]),
     }
     lines = [line.removeprefix("$ ") for line in block("console", "sinks ls").splitlines()]

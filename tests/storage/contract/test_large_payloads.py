@@ -53,13 +53,11 @@ LARGE_EVENTS = 5
 
 @pytest.fixture(params=["postgres", "objects"])
 async def offloading(
-    request: pytest.FixtureRequest, own: PostgresStore, database_url: str
+    request: pytest.FixtureRequest, own_schema: str, database_url: str
 ) -> AsyncIterator[PostgresStore]:
     """A store of its own schema that moves out what is large."""
-    async with own._engine.connect() as conn:
-        name = (await conn.execute("SELECT current_schema()")).scalar_one()
     large = LargePayloads(INLINE, to_objects=request.param == "objects")
-    store = make_store(database_url, name, large_payloads=large)
+    store = make_store(database_url, own_schema, large_payloads=large)
     yield store
     await store.close()
 
@@ -272,11 +270,11 @@ async def rows_changed(store: PostgresStore, sql: str) -> None:
 
 
 async def test_an_object_store_that_is_away_stops_large_payloads_alone(
-    own: PostgresStore, database_url: str, monkeypatch: pytest.MonkeyPatch
+    own_schema: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with own._engine.connect() as conn:
-        name = (await conn.execute("SELECT current_schema()")).scalar_one()
-    store = make_store(database_url, name, large_payloads=LargePayloads(INLINE, to_objects=True))
+    store = make_store(
+        database_url, own_schema, large_payloads=LargePayloads(INLINE, to_objects=True)
+    )
     key = (await store.save_run(NewRun("p", "run"))).run.key
 
     async def away(*_: object, **__: object) -> None:
@@ -290,7 +288,7 @@ async def test_an_object_store_that_is_away_stops_large_payloads_alone(
     await store.append_events(key, EVENTS)
     await store.close()
 
-    assert _packed_files(objects_folder(name)) == 3
+    assert _packed_files(objects_folder(own_schema)) == 3
 
 
 def _packed_files(folder: Path) -> int:
