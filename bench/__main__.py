@@ -23,7 +23,7 @@ import asyncpg
 import psutil
 import uvloop
 from rich.console import Console
-from runstore_storage.embedded import EmbeddedPostgres
+from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from bench import machine, table
 from bench.figure import say

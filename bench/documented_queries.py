@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from runstore_storage.artifact_records import ArtifactFilter
-from runstore_storage.feed_records import FeedFilter
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.artifacts import ArtifactFilter
+from runstore_storage.contract.feed import FeedFilter
+from runstore_storage.contract.runs import (
     EventFilter,
     ExternalFilter,
     PinFilter,
@@ -20,12 +19,9 @@ from runstore_storage.records import (
     SnapshotQuery,
     SnapshotSelector,
 )
-from runstore_storage.search_records import SearchFilter, SearchOrder, SearchQuery
-from runstore_storage.statistics_records import (
-    Dimension,
-    StatisticsFilter,
-    StatisticsQuery,
-)
+from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQuery
+from runstore_storage.contract.statistics import Dimension, StatisticsFilter, StatisticsQuery
+from runstore_storage.postgres import PostgresStore
 
 from bench.generate import LARGE, SMALL
 

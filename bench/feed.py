@@ -23,7 +23,7 @@ from statistics import median
 import httpx
 import uvloop
 from runstore_migrations import schema
-from runstore_storage.embedded import EmbeddedPostgres
+from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from bench.jobs import appends
 

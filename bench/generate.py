@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 import time
 
-from runstore_storage.engine import Database, reading, writing
-from runstore_storage.feed_records import RELAY, USAGE_COUNTS
+from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
+from runstore_storage.contract.runs import NewRun, Snapshot
+from runstore_storage.contract.search import SEARCH
+from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import NewRun, Snapshot
-from runstore_storage.search_records import SEARCH
 from runstore_storage.sql import partitions
 from runstore_storage.sql.columns import USAGE
 from runstore_storage.sql.usage_counts import _FACETS, _KEY

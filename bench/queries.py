@@ -23,9 +23,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 from runstore_migrations import schema
-from runstore_storage.connection import Connection, Rows, sent
-from runstore_storage.embedded import EmbeddedPostgres
-from runstore_storage.engine import reading
+from runstore_storage.database.connection import Connection, Rows, sent
+from runstore_storage.database.engine import reading
+from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.postgres import PostgresStore
 from sqlalchemy import text
 

@@ -26,14 +26,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from runstore_migrations import schema
-from runstore_storage.embedded import EmbeddedPostgres
-from runstore_storage.engine import reading, writing
-from runstore_storage.feed_records import RELAY, FeedEntry
+from runstore_storage.contract.feed import RELAY, FeedEntry
+from runstore_storage.contract.runs import Event, NewRun, Payload, RecordedEvent
+from runstore_storage.contract.search import SEARCH, SearchFilter, SearchOrder, SearchQuery
+from runstore_storage.database.engine import reading, writing
+from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Event, NewRun, Payload, RecordedEvent
-from runstore_storage.search_queries import either, parse
-from runstore_storage.search_records import SEARCH, SearchFilter, SearchOrder, SearchQuery
-from runstore_storage.search_windows import next_window
+from runstore_storage.search.queries import either, parse
+from runstore_storage.search.windows import next_window
 from runstore_storage.sql import search_rows
 from sqlalchemy import text
 

@@ -24,7 +24,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from runstore_storage.embedded import EmbeddedPostgres
+from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from bench import machine, plot, verdict
 from bench.__main__ import RESULTS, set_up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 from runstore_migrations import schema as schemas
-from runstore_storage.embedded import EmbeddedPostgres
+from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from bench import servers
 from bench.appends import IN_FLIGHT

@@ -4,7 +4,7 @@
 """
 
 from alembic import context
-from runstore_storage.tables import metadata
+from runstore_storage.sql.tables import metadata
 
 LOCK_TIMEOUT = "10s"
 VERSION_TABLE = "schema_version"

@@ -9,9 +9,9 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
-from runstore_storage.offloading import LargePayloads
+from runstore_storage.contract.store import Store
+from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.store import Store
 
 from runstore_server import reflection
 from runstore_server.health import Health

@@ -16,9 +16,9 @@ from contextlib import suppress
 from uuid import uuid4
 
 import structlog
-from runstore_storage.errors import StorageUnavailable
-from runstore_storage.feed_store import FeedStore
-from runstore_storage.signals import Signal
+from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.contract.feed_store import FeedStore
+from runstore_storage.database.signals import Signal
 
 RENEW_SECONDS = 1.0
 RETRY_SECONDS = 1.0

@@ -13,7 +13,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
-from runstore_storage import errors as storage
+from runstore_storage.contract import errors as storage
 
 from runstore_server.convert.times import duration
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from runstore_storage.feed_records import FeedEntry, FeedFilter
-from runstore_storage.feed_store import FeedStore
+from runstore_storage.contract.feed import FeedEntry, FeedFilter
+from runstore_storage.contract.feed_store import FeedStore
 
 from runstore_server.lifecycle import Lifecycle
 

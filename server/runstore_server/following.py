@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from runstore_storage.records import EventFilter, EventPage, RunKey
-from runstore_storage.store import EVERY_EVENT, Store
+from runstore_storage.contract.runs import EventFilter, EventPage, RunKey
+from runstore_storage.contract.store import EVERY_EVENT, Store
 
 from runstore_server.lifecycle import Lifecycle
 from runstore_server.rules import MAX_INT64

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 from grpc_health.v1 import health, health_pb2
-from runstore_storage.errors import StorageUnavailable
-from runstore_storage.store import Store
+from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.contract.store import Store
 
 INTERVAL_SECONDS = 1.0
 TIMEOUT_SECONDS = 5.0

@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.feed_records import Duty, Lag
+from runstore_storage.contract.feed import Duty, Lag
 
 from runstore_server.duties import Worker
 

@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from runstore_storage.errors import StorageUnavailable
-from runstore_storage.feed_records import RELAY, USAGE_COUNTS
-from runstore_storage.search_records import SEARCH
-from runstore_storage.store import Store
+from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
+from runstore_storage.contract.search import SEARCH
+from runstore_storage.contract.store import Store
 
 from runstore_server.duties import Worker
 from runstore_server.sinks.delivery import SinkWorkers

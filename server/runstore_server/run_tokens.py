@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.records import RunPlace
+from runstore_storage.contract.runs import RunPlace
 
 from runstore_server import page_tokens
 from runstore_server.convert.times import EPOCH, micros_since_epoch

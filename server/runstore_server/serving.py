@@ -16,7 +16,7 @@ from runstore.v1.artifact_service_pb2_grpc import add_ArtifactServiceServicer_to
 from runstore.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
-from runstore_storage.store import Store
+from runstore_storage.contract.store import Store
 
 from runstore_server.lifecycle import Lifecycle
 from runstore_server.services.artifacts import ArtifactService

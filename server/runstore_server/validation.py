@@ -17,8 +17,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from runstore.v1 import payloads_pb2
 from runstore.v1.statistics_pb2 import STATISTICS_DIMENSION_RUN
-from runstore_storage.records import OWN_EVENT_TYPES
-from runstore_storage.search_queries import parse
+from runstore_storage.contract.runs import OWN_EVENT_TYPES
+from runstore_storage.search.queries import parse
 
 from runstore_server.errors import InvalidRequest, Violation
 from runstore_server.json_texts import json_problem

@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     ConfigRef,
     Event,

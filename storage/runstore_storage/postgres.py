@@ -12,36 +12,15 @@ from typing import TypeVar
 
 from sqlalchemy import text
 
-from runstore_storage import deleting_snapshots, snapshots
-from runstore_storage.appender import Appender
-from runstore_storage.completing import complete, prepare_completion
-from runstore_storage.connection import Connection
-from runstore_storage.deleting_snapshots import Deletion, read_references
-from runstore_storage.engine import (
-    Database,
-    connect,
-    consistent,
-    look_up,
-    looking_up,
-    reading,
-    writing,
-)
-from runstore_storage.errors import (
+from runstore_storage.artifacts.postgres import PostgresArtifacts
+from runstore_storage.configs.postgres import PostgresConfigs
+from runstore_storage.contract.errors import (
     OutputNotFound,
     RunNotFound,
     SnapshotNotFound,
     StorageUnavailable,
 )
-from runstore_storage.manifests import metadata_terms
-from runstore_storage.objects import Objects
-from runstore_storage.offloading import LargePayloads, Offloading
-from runstore_storage.paging import event_page
-from runstore_storage.postgres_artifacts import PostgresArtifacts
-from runstore_storage.postgres_configs import PostgresConfigs
-from runstore_storage.postgres_feed import PostgresFeed
-from runstore_storage.postgres_search import PostgresSearch
-from runstore_storage.postgres_statistics import PostgresStatistics
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Appended,
     CompletedRun,
     Completion,
@@ -72,19 +51,41 @@ from runstore_storage.records import (
     TaskWrite,
     Verification,
 )
-from runstore_storage.replaying import Replay, replay
-from runstore_storage.resuming import Resume, resume
-from runstore_storage.saving import RunSaver
+from runstore_storage.contract.store import EVERY_EVENT, NO_GUARD
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import (
+    Database,
+    connect,
+    consistent,
+    look_up,
+    looking_up,
+    reading,
+    writing,
+)
+from runstore_storage.feed.postgres import PostgresFeed
+from runstore_storage.payloads.objects import Objects
+from runstore_storage.payloads.offloading import LargePayloads, Offloading
+from runstore_storage.reading.paging import event_page
+from runstore_storage.reading.replaying import Replay, replay
+from runstore_storage.reading.tails import RunTail, Tails
+from runstore_storage.reading.verifying import verify
+from runstore_storage.reading.wakeups import Wakeups
+from runstore_storage.run_write import lock_run, new_id, store
+from runstore_storage.search.postgres import PostgresSearch
+from runstore_storage.snapshots import deleting as deleting_snapshots
+from runstore_storage.snapshots import storing as snapshots
+from runstore_storage.snapshots.deleting import Deletion, read_references
+from runstore_storage.snapshots.manifests import metadata_terms
+from runstore_storage.snapshots.putting import Step, put_step
 from runstore_storage.sql import heads, outputs, run_filters, runs
 from runstore_storage.sql import snapshots as snapshot_rows
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.snapshots import StoredRow
-from runstore_storage.stepping import Step, put_step
-from runstore_storage.store import EVERY_EVENT, NO_GUARD
-from runstore_storage.tails import RunTail, Tails
-from runstore_storage.verifying import verify
-from runstore_storage.wakeups import Wakeups
-from runstore_storage.writing import lock_run, new_id, store
+from runstore_storage.statistics.postgres import PostgresStatistics
+from runstore_storage.writing.appender import Appender
+from runstore_storage.writing.completing import complete, prepare_completion
+from runstore_storage.writing.resuming import Resume, resume
+from runstore_storage.writing.saving import RunSaver
 
 PAGE_BYTES = 1 << 20
 SNAPSHOT_PAGE_BYTES = 4 << 20

@@ -10,9 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from conftest import make_store
 from runstore_migrations import schema
-from runstore_storage.engine import connect
-from runstore_storage.records import Completion, Event, NewRun, Outcome, RunKey
-from runstore_storage.tables import metadata
+from runstore_storage.contract.runs import Completion, Event, NewRun, Outcome, RunKey
+from runstore_storage.database.engine import connect
+from runstore_storage.sql.tables import metadata
 from sqlalchemy import Connection
 
 

@@ -20,7 +20,7 @@ from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from runstore_server.app import App, open_store
 from runstore_server.settings import Settings
-from runstore_storage.artifact_records import ArtifactFilter
+from runstore_storage.contract.artifacts import ArtifactFilter
 from runstore_storage.postgres import PostgresStore
 
 MIB = 1 << 20

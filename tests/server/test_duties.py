@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 from runstore_server.duties import Worker
-from runstore_storage.errors import StorageUnavailable
+from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.database.signals import Signal
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.signals import Signal
 
 
 class Work:

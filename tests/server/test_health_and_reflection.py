@@ -8,7 +8,7 @@ from conftest import make_store
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from runstore_server.app import App
-from runstore_storage.errors import StorageUnavailable
+from runstore_storage.contract.errors import StorageUnavailable
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -13,7 +13,7 @@ from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.interceptors import Calls
 from runstore_server.lifecycle import Lifecycle
-from runstore_storage.errors import SeqConflict
+from runstore_storage.contract.errors import SeqConflict
 from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
 

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 from conftest import make_store
-from runstore_storage.errors import SeqConflict
+from runstore_storage.contract.errors import SeqConflict
+from runstore_storage.contract.runs import Event, Guard, NewRun, RunKey
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Event, Guard, NewRun, RunKey
 
 WRITERS = 32
 EACH = 25

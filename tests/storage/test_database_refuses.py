@@ -5,11 +5,11 @@ from hashlib import sha256
 
 import asyncpg
 import pytest
-from runstore_storage.artifact_records import Announced, NewArtifact
-from runstore_storage.config_records import ConfigKey, NewVersion
-from runstore_storage.engine import connect
+from runstore_storage.contract.artifacts import Announced, NewArtifact
+from runstore_storage.contract.configs import ConfigKey, NewVersion
+from runstore_storage.contract.runs import Completion, Event, NewRun, Outcome, Payload, Snapshot
+from runstore_storage.database.engine import connect
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Completion, Event, NewRun, Outcome, Payload, Snapshot
 from runstore_storage.sql.partitions import RUNS_PER_PARTITION
 
 

@@ -14,8 +14,8 @@ import asyncpg
 import psutil
 import pytest
 from database import data_folder
-from runstore_storage import embedded
-from runstore_storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from runstore_storage.embedded import postgres as embedded
+from runstore_storage.embedded.postgres import EmbeddedPostgres, EmbeddedPostgresError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import asyncpg
 import pytest
-from runstore_storage import appender
-from runstore_storage.appender import _Lane
-from runstore_storage.optimistic import Append, Optimistic
-from runstore_storage.records import RunKey
-from runstore_storage.store import NO_GUARD
+from runstore_storage.contract.runs import RunKey
+from runstore_storage.contract.store import NO_GUARD
+from runstore_storage.writing import appender
+from runstore_storage.writing.appender import _Lane
+from runstore_storage.writing.optimistic import Append, Optimistic
 
 APPENDS = 40
 

@@ -5,18 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from conftest import make_store
-from runstore_storage import optimistic
-from runstore_storage.engine import connect
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
     SeqConflict,
     StorageUnavailable,
     WriterFenced,
 )
-from runstore_storage.optimistic import Append, Optimistic
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     Event,
     Guard,
@@ -28,7 +24,11 @@ from runstore_storage.records import (
     RunKey,
     Usage,
 )
-from runstore_storage.store import NO_GUARD
+from runstore_storage.contract.store import NO_GUARD
+from runstore_storage.database.engine import connect
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.writing import optimistic
+from runstore_storage.writing.optimistic import Append, Optimistic
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from conftest import make_store
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     Event,
     EventFilter,
@@ -15,7 +14,8 @@ from runstore_storage.records import (
     Outcome,
     RunKey,
 )
-from runstore_storage.tails import WINDOW_EVENTS, RunTail
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.reading.tails import WINDOW_EVENTS, RunTail
 
 EVERYTHING = EventFilter()
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from runstore_storage.engine import connect
+from runstore_storage.contract.runs import Event, NewRun, Payload, RunKey, Usage
+from runstore_storage.database.engine import connect
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Event, NewRun, Payload, RunKey, Usage
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runstore_storage.search_queries import parse
-from runstore_storage.search_windows import BLOCK_BITS, block_lexemes, next_window
-from runstore_storage.snippets import SNIPPET_CHARACTERS, snippet_of
-from runstore_storage.words import MAX_WORD, cleaned, places_of, words_of
+from runstore_storage.search.queries import parse
+from runstore_storage.search.snippets import SNIPPET_CHARACTERS, snippet_of
+from runstore_storage.search.windows import BLOCK_BITS, block_lexemes, next_window
+from runstore_storage.search.words import MAX_WORD, cleaned, places_of, words_of
 
 MAX_LEXEME_BYTES = 2046
 

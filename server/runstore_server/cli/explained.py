@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import typer
 from alembic.util import CommandError
 from runstore_migrations import schema
-from runstore_storage.embedded import EmbeddedPostgresError
-from runstore_storage.errors import StorageUnavailable
-from runstore_storage.objects import UnusableObjectsUrl
+from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.embedded.postgres import EmbeddedPostgresError
+from runstore_storage.payloads.objects import UnusableObjectsUrl
 
 from runstore_server.listening import CannotBind
 from runstore_server.settings import Settings

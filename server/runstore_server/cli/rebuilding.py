@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-from runstore_storage.feed_records import RELAY
-from runstore_storage.store import Store
+from runstore_storage.contract.feed import RELAY
+from runstore_storage.contract.store import Store
 
 from runstore_server.cli.opened import run_with_store
 from runstore_server.duties import Step, new_holder

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 import uvloop
 from runstore_migrations import schema
-from runstore_storage.embedded import EmbeddedPostgres
+from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from runstore_server import logs
 from runstore_server.app import App, open_store

@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 
 import typer
 from runstore import Dimension, StatisticsFields
-from runstore_storage.feed_records import USAGE_COUNTS
+from runstore_storage.contract.feed import USAGE_COUNTS
 
 from runstore_server.cli import shown_statistics
 from runstore_server.cli.connected import AsJson, Labels, Project, Target, connected, labels_of

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.v1 import artifacts_pb2
-from runstore_storage.artifact_records import (
+from runstore_storage.contract.artifacts import (
     Announced,
     Artifact,
     ArtifactFilter,

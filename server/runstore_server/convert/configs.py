@@ -6,7 +6,7 @@ from typing import Protocol
 
 from runstore.v1 import config_service_pb2 as rpc
 from runstore.v1 import configs_pb2
-from runstore_storage.config_records import (
+from runstore_storage.contract.configs import (
     Config,
     ConfigKey,
     ConfigLabel,

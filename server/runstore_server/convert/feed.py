@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runstore.v1 import feed_pb2
-from runstore_storage.feed_records import Consumer, FeedEntry, FeedFilter
+from runstore_storage.contract.feed import Consumer, FeedEntry, FeedFilter
 
 from runstore_server.convert.events import event_message
 from runstore_server.convert.times import timestamp

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol, get_args
 
 from runstore.v1 import outputs_pb2, run_service_pb2, runs_pb2
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     ConfigRef,
     ExternalFilter,
     ExternalRef,

@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 
 from google.protobuf import duration_pb2
 from runstore.v1 import search_pb2
-from runstore_storage.records import RunKey
-from runstore_storage.search_records import (
+from runstore_storage.contract.runs import RunKey
+from runstore_storage.contract.search import (
     Awaited,
     SearchFilter,
     SearchHit,

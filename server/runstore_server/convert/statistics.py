@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from runstore.v1 import statistics_pb2
-from runstore_storage.statistics_records import (
+from runstore_storage.contract.statistics import (
     Dimension,
     StatisticsFilter,
     StatisticsQuery,

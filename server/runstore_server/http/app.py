@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from runstore_storage.store import Store
+from runstore_storage.contract.store import Store
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runstore_storage.records import EventPage, RecordedEvent
+from runstore_storage.contract.runs import EventPage, RecordedEvent
 
 from runstore_server.following import Item, Mark
 from runstore_server.http import sse

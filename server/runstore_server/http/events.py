@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Header, Query
-from runstore_storage.records import EventFilter, RunKey
-from runstore_storage.store import Store
+from runstore_storage.contract.runs import EventFilter, RunKey
+from runstore_storage.contract.store import Store
 from starlette.responses import Response
 
 from runstore_server.following import Following, follow

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from fastapi import FastAPI
-from runstore_storage.errors import StorageUnavailable
-from runstore_storage.feed_store import FeedStore
+from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.contract.feed_store import FeedStore
 from starlette.responses import HTMLResponse, Response
 
 from runstore_server.health import Health

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query
-from runstore_storage.store import Store
+from runstore_storage.contract.store import Store
 
 from runstore_server.http.convert.outputs import output_value
 from runstore_server.http.json_writer import JsonResponse

@@ -10,7 +10,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from grpc import StatusCode
-from runstore_storage.errors import StorageError, StorageUnavailable
+from runstore_storage.contract.errors import StorageError, StorageUnavailable
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Query
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.errors import OutputNotFound
-from runstore_storage.records import (
+from runstore_storage.contract.errors import OutputNotFound
+from runstore_storage.contract.runs import (
     Run,
     RunKey,
     RunOrder,
@@ -16,7 +16,7 @@ from runstore_storage.records import (
     StoredOutput,
     StoredSnapshot,
 )
-from runstore_storage.store import Store
+from runstore_storage.contract.store import Store
 
 from runstore_server import run_tokens
 from runstore_server.convert.runs import filter_of

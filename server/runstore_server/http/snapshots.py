@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import Path, Query
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.errors import SnapshotNotFound
-from runstore_storage.records import RunKey, SnapshotPosition, SnapshotQuery, SnapshotSelector
-from runstore_storage.store import Store
+from runstore_storage.contract.errors import SnapshotNotFound
+from runstore_storage.contract.runs import RunKey, SnapshotPosition, SnapshotQuery, SnapshotSelector
+from runstore_storage.contract.store import Store
 
 from runstore_server import page_tokens
 from runstore_server.http.convert.snapshots import snapshot_value, summary_value

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.store import Store
+from runstore_storage.contract.store import Store
 
 from runstore_server.convert.events import (
     appended_message,

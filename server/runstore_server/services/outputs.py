@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.store import Store
+from runstore_storage.contract.store import Store
 
 from runstore_server.convert.outputs import output_message
 from runstore_server.convert.runs import key_of

@@ -6,8 +6,8 @@ from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1 import runs_pb2
-from runstore_storage.records import RunOrder
-from runstore_storage.store import Store
+from runstore_storage.contract.runs import RunOrder
+from runstore_storage.contract.store import Store
 
 from runstore_server import run_tokens
 from runstore_server.convert.events import event_message

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import search_pb2 as rpc
-from runstore_storage.search_records import SearchPlace
-from runstore_storage.store import Store
+from runstore_storage.contract.search import SearchPlace
+from runstore_storage.contract.store import Store
 
 from runstore_server import page_tokens
 from runstore_server.convert.runs import project_of

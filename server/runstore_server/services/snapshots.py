@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.records import SnapshotPosition, SnapshotQuery
-from runstore_storage.store import Store
+from runstore_storage.contract.runs import SnapshotPosition, SnapshotQuery
+from runstore_storage.contract.store import Store
 
 from runstore_server import page_tokens
 from runstore_server.convert.events import events_of

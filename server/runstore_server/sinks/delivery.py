@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from runstore_storage.feed_records import DeadLetter, FeedEntry, FeedFilter, FeedPage, sink_duty
-from runstore_storage.feed_store import EVERY_PROJECT, FeedStore
+from runstore_storage.contract.feed import DeadLetter, FeedEntry, FeedFilter, FeedPage, sink_duty
+from runstore_storage.contract.feed_store import EVERY_PROJECT, FeedStore
 
 from runstore_server.duties import Worker
 from runstore_server.sinks.backoff import Backoff

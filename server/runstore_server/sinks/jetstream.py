@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from nats.js.api import Header
-from runstore_storage.feed_records import FeedEntry
+from runstore_storage.contract.feed import FeedEntry
 
 from runstore_server.sinks.cloud_events import CONTENT_TYPE, cloud_event, event_key
 from runstore_server.sinks.lanes import deliver_in_lanes

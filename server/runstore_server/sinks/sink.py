@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from runstore_storage.feed_records import FeedEntry
+from runstore_storage.contract.feed import FeedEntry
 
 
 class Undelivered(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from runstore_storage.feed_records import FeedEntry
+from runstore_storage.contract.feed import FeedEntry
 
 # A server reads subject and reply subject in one line of at most 4096 bytes.
 MAX_SUBJECT_BYTES = 3800

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import httpx
-from runstore_storage.feed_records import FeedEntry
+from runstore_storage.contract.feed import FeedEntry
 
 from runstore_server.sinks.backoff import retry_after_seconds
 from runstore_server.sinks.cloud_events import CONTENT_TYPE, cloud_event, event_key

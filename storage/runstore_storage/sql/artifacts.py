@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.artifact_records import Artifact, ArtifactFilter, ArtifactRef, NewArtifact
-from runstore_storage.connection import Connection
-from runstore_storage.records import RunKey
+from runstore_storage.contract.artifacts import Artifact, ArtifactFilter, ArtifactRef, NewArtifact
+from runstore_storage.contract.runs import RunKey
+from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import payload_columns, payload_of
 
 _INSERT = text("""

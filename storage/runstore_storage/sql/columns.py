@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runstore_storage.records import Payload, Usage
+from runstore_storage.contract.runs import Payload, Usage
 
 USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from runstore_storage.config_records import ConfigLabel, LabelChange, LabelMove
-from runstore_storage.connection import Connection
+from runstore_storage.contract.configs import ConfigLabel, LabelChange, LabelMove
+from runstore_storage.database.connection import Connection
 
 _GET = text(
     "SELECT label, version, actor, moved_at FROM config_labels"

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.config_records import (
+from runstore_storage.contract.configs import (
     Config,
     ConfigKey,
     ConfigLabel,
@@ -17,7 +17,7 @@ from runstore_storage.config_records import (
     NewVersion,
     VersionSelector,
 )
-from runstore_storage.connection import Connection
+from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import payload_columns, payload_of
 
 _KEYED = "project = :project AND kind = :kind AND name = :name"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.feed_records import Consumer
+from runstore_storage.contract.feed import Consumer
+from runstore_storage.database.connection import Connection
 
 _RETURNED = (
     "name, position, (SELECT position FROM duties WHERE name = 'relay'), created_at, committed_at"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.feed_records import DeadLetter
+from runstore_storage.contract.feed import DeadLetter
+from runstore_storage.database.connection import Connection
 
 _INSERT = text("""
     INSERT INTO dead_letters (sink, position, attempts, error, failed_at)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.feed_records import Duty
+from runstore_storage.contract.feed import Duty
+from runstore_storage.database.connection import Connection
 
 # The longest a duty stays with a holder that died.
 LEASE_SECONDS = 4

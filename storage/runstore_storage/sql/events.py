@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.records import Event, EventFilter, RecordedEvent, Usage
+from runstore_storage.contract.runs import Event, EventFilter, RecordedEvent, Usage
+from runstore_storage.database.connection import Connection
 from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import (
     USAGE,

@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.feed_records import FeedEntry, FeedFilter
-from runstore_storage.records import EventFilter
+from runstore_storage.contract.feed import FeedEntry, FeedFilter
+from runstore_storage.contract.runs import EventFilter
+from runstore_storage.database.connection import Connection
 from runstore_storage.sql import events
 
 # Ranges turned into entries by one transaction, and looked at by one page.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
+from runstore_storage.database.connection import Connection
 
 _FIND = text(
     "SELECT object, size, location FROM objects WHERE project = :project AND sha256 = :sha256"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.feed_records import Lag
+from runstore_storage.contract.feed import Lag
+from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import by_column, insert_rows
 
 _COLUMNS = (("run", "bigint"), ("first_seq", "bigint"), ("last_seq", "bigint"))

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.records import Outcome, Output, StoredOutput, Usage
+from runstore_storage.contract.runs import Outcome, Output, StoredOutput, Usage
+from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import (
     USAGE,
     away_columns,

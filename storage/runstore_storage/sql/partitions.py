@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
+from runstore_storage.database.connection import Connection
 
 RUNS_PER_PARTITION = 100_000
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.records import ConfigRef
+from runstore_storage.contract.runs import ConfigRef
+from runstore_storage.database.connection import Connection
 
 # Each reference is looked up by number (its own, or its label's) and by digest.
 _FIND = text("""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.errors import IdempotencyMismatch
+from runstore_storage.contract.errors import IdempotencyMismatch
+from runstore_storage.database.connection import Connection
 
 Answer = Mapping[str, str | int]
 

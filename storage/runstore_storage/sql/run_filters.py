@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.records import ExternalFilter, PinFilter, RunFilter
+from runstore_storage.contract.runs import ExternalFilter, PinFilter, RunFilter
+from runstore_storage.database.connection import Connection
 
 # Characters of an objective that are searched, so that no objective is too much for an index.
 SEARCHED_CHARACTERS = 10_000

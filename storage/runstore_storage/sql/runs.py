@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     ConfigRef,
     ExternalRef,
     ForkBase,
@@ -22,6 +21,7 @@ from runstore_storage.records import (
     RunOrder,
     RunPlace,
 )
+from runstore_storage.database.connection import Connection
 from runstore_storage.sql import heads, run_filters
 from runstore_storage.sql.columns import payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor

@@ -15,16 +15,16 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.extracting import text_of
-from runstore_storage.feed_records import FeedEntry
-from runstore_storage.records import RecordedEvent
-from runstore_storage.search_queries import ParsedQuery, either, quoted
-from runstore_storage.search_records import SearchFilter
-from runstore_storage.search_windows import Window, block_lexemes
+from runstore_storage.contract.feed import FeedEntry
+from runstore_storage.contract.runs import RecordedEvent
+from runstore_storage.contract.search import SearchFilter
+from runstore_storage.database.connection import Connection
+from runstore_storage.search.extracting import text_of
+from runstore_storage.search.queries import ParsedQuery, either, quoted
+from runstore_storage.search.windows import Window, block_lexemes
+from runstore_storage.search.words import places_of
 from runstore_storage.sql import events
 from runstore_storage.sql.columns import by_column
-from runstore_storage.words import places_of
 
 # What a tsvector holds: greater places, and more of a word, it has no room for.
 MAX_PLACE = 16_383

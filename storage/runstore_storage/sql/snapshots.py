@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Snapshot,
     SnapshotPosition,
     SnapshotQuery,
     SnapshotReason,
     SnapshotSelector,
 )
+from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor, Head
 

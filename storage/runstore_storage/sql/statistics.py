@@ -7,11 +7,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.connection import Connection
-from runstore_storage.records import Usage
-from runstore_storage.sql.columns import USAGE
-from runstore_storage.sql.run_filters import OF_RUNS, Conditions, asked_of
-from runstore_storage.statistics_records import (
+from runstore_storage.contract.runs import Usage
+from runstore_storage.contract.statistics import (
     ANSWER_WORDS,
     ERROR_WORDS,
     Dimension,
@@ -19,6 +16,9 @@ from runstore_storage.statistics_records import (
     StatisticsQuery,
     StatisticsRow,
 )
+from runstore_storage.database.connection import Connection
+from runstore_storage.sql.columns import USAGE
+from runstore_storage.sql.run_filters import OF_RUNS, Conditions, asked_of
 
 _LAST_WORD = "split_part(u.type, '.', -1)"
 _SUMS = {

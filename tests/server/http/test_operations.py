@@ -10,7 +10,7 @@ import runstore
 from conftest import make_store
 from runstore_server.app import App
 from runstore_server.listening import CannotBind
-from runstore_storage.errors import StorageUnavailable
+from runstore_storage.contract.errors import StorageUnavailable
 
 
 async def test_a_server_is_alive_and_ready(http) -> None:

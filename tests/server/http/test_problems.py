@@ -7,7 +7,7 @@ from grpc import StatusCode
 from runstore_server.errors import STATUS
 from runstore_server.http import models
 from runstore_server.http.problems import HTTP_STATUS
-from runstore_storage.errors import StorageUnavailable
+from runstore_storage.contract.errors import StorageUnavailable
 from structlog.testing import capture_logs
 
 SECRET = "password=hunter2"  # what a driver's message may hold

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import runstore
-from runstore_storage.errors import StorageUnavailable
+from runstore_storage.contract.errors import StorageUnavailable
 from sse_client import AS_STREAM, Message, Parser, opened, shown
 
 EVENTS = "/api/v1/runs/run/events"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from runstore_server.sinks.backoff import Backoff
 from runstore_server.sinks.sink import Sink, Undelivered
-from runstore_storage.feed_records import FeedEntry
+from runstore_storage.contract.feed import FeedEntry
 
 BATCH = 100
 

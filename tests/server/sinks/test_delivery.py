@@ -16,9 +16,9 @@ from nats_server import NatsServer
 from receiver import Receiver, Request, answer
 from runstore_server.relay import Relay
 from runstore_server.settings import Settings
-from runstore_storage.offloading import LargePayloads
+from runstore_storage.contract.runs import Event, NewRun, Payload, RunKey
+from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Event, NewRun, Payload, RunKey
 
 
 @asynccontextmanager

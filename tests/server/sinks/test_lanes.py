@@ -8,7 +8,7 @@ import pytest
 from entries import entry, interleaved
 from runstore_server.sinks.lanes import deliver_in_lanes
 from runstore_server.sinks.sink import Undelivered
-from runstore_storage.feed_records import FeedEntry
+from runstore_storage.contract.feed import FeedEntry
 
 
 async def test_outcomes_stand_in_the_order_of_the_entries() -> None:

@@ -11,8 +11,9 @@ import obstore
 import psutil
 import pytest
 from object_stores import S3Server, fresh_url, s3_server
-from runstore_storage import objects as objects_module
-from runstore_storage.artifact_records import (
+from runstore_storage.artifacts.contents import key_of
+from runstore_storage.artifacts.postgres import PostgresArtifacts
+from runstore_storage.contract.artifacts import (
     Announced,
     Artifact,
     ArtifactFilter,
@@ -20,8 +21,7 @@ from runstore_storage.artifact_records import (
     NewArtifact,
     RecordedArtifact,
 )
-from runstore_storage.contents import key_of
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     ArtifactIsLink,
     ArtifactNotFound,
     ContentMismatch,
@@ -29,10 +29,10 @@ from runstore_storage.errors import (
     RunNotFound,
     StorageUnavailable,
 )
-from runstore_storage.objects import PART_BYTES, Objects, UnusableObjectsUrl
+from runstore_storage.contract.runs import Completion, NewRun, Outcome, Payload, RunKey
+from runstore_storage.payloads import objects as objects_module
+from runstore_storage.payloads.objects import PART_BYTES, Objects, UnusableObjectsUrl
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.postgres_artifacts import PostgresArtifacts
-from runstore_storage.records import Completion, NewRun, Outcome, Payload, RunKey
 
 MIB = 1 << 20
 LARGE = 2 * PART_BYTES + 12_345

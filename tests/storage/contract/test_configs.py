@@ -5,7 +5,7 @@ import hashlib
 import struct
 
 import pytest
-from runstore_storage.config_records import (
+from runstore_storage.contract.configs import (
     NO_VERSION,
     Config,
     ConfigKey,
@@ -14,15 +14,15 @@ from runstore_storage.config_records import (
     NewVersion,
     VersionSelector,
 )
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     ConfigLabelNotFound,
     ConfigNotFound,
     ConfigVersionNotFound,
     IdempotencyMismatch,
     LabelConflict,
 )
+from runstore_storage.contract.runs import Payload
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Payload
 
 WRITERS = 32
 BODIES = [

@@ -13,7 +13,7 @@ import pytest
 from conftest import make_store
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunNotFound,
     SnapshotInUse,
@@ -22,9 +22,7 @@ from runstore_storage.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore_storage.offloading import LargePayloads
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     DeletedSnapshots,
     Event,
@@ -40,6 +38,8 @@ from runstore_storage.records import (
     SnapshotSelector,
     TaskWrite,
 )
+from runstore_storage.payloads.offloading import LargePayloads
+from runstore_storage.postgres import PostgresStore
 
 NOTHING = DeletedSnapshots(0, 0, 0)
 LATEST = SnapshotSelector()

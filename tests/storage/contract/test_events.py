@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
     RunNotFound,
@@ -12,8 +12,7 @@ from runstore_storage.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore_storage.postgres import PAGE_BYTES, PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     Event,
     EventFilter,
@@ -26,6 +25,7 @@ from runstore_storage.records import (
     SnapshotReason,
     Usage,
 )
+from runstore_storage.postgres import PAGE_BYTES, PostgresStore
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import asyncpg
 import pytest
-from runstore_storage.errors import ConsumerNotFound, PositionAhead
-from runstore_storage.feed_records import (
+from runstore_storage.contract.errors import ConsumerNotFound, PositionAhead
+from runstore_storage.contract.feed import (
     RELAY,
     USAGE_COUNTS,
     DeadLetter,
@@ -14,10 +14,10 @@ from runstore_storage.feed_records import (
     FeedFilter,
     sink_duty,
 )
-from runstore_storage.feed_store import EVERY_ENTRY, EVERY_PROJECT
+from runstore_storage.contract.feed_store import EVERY_ENTRY, EVERY_PROJECT
+from runstore_storage.contract.runs import Event, NewRun, Payload, RunKey, Usage
+from runstore_storage.feed.postgres import SCANNED_EVENTS, PostgresFeed
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.postgres_feed import SCANNED_EVENTS, PostgresFeed
-from runstore_storage.records import Event, NewRun, Payload, RunKey, Usage
 from runstore_storage.sql import feed as feed_rows
 
 ME, OTHER = "me", "other"
@@ -170,7 +170,7 @@ async def test_a_filter_selects_by_type_tags_and_labels(
 async def test_a_filter_that_matches_nothing_still_gets_on(
     relayed: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runstore_storage.postgres_feed.SCANNED_EVENTS", 5)
+    monkeypatch.setattr("runstore_storage.feed.postgres.SCANNED_EVENTS", 5)
     assert SCANNED_EVENTS > 5
     key = await saved(relayed, "a")
     for _ in range(6):

@@ -10,16 +10,15 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from runstore_storage.config_records import ConfigKey, LabelChange, NewVersion
-from runstore_storage.errors import (
+from runstore_storage.contract.configs import ConfigKey, LabelChange, NewVersion
+from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
     RunNotFound,
     SeqAhead,
     SnapshotNotFound,
 )
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     ConfigRef,
     Event,
@@ -37,7 +36,8 @@ from runstore_storage.records import (
     SnapshotSelector,
     TaskWrite,
 )
-from runstore_storage.store import EVERY_EVENT
+from runstore_storage.contract.store import EVERY_EVENT
+from runstore_storage.postgres import PostgresStore
 
 
 @pytest.fixture

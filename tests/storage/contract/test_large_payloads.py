@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 from conftest import make_store, objects_folder
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
     SeqConflict,
     StorageUnavailable,
 )
-from runstore_storage.feed_records import RELAY
-from runstore_storage.objects import Objects
-from runstore_storage.offloading import LargePayloads, PayloadLost
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.feed import RELAY
+from runstore_storage.contract.runs import (
     Completion,
     Event,
     Guard,
@@ -30,8 +27,11 @@ from runstore_storage.records import (
     Snapshot,
     SnapshotSelector,
 )
-from runstore_storage.search_records import SEARCH, SearchFilter, SearchOrder, SearchQuery
-from runstore_storage.store import EVERY_EVENT
+from runstore_storage.contract.search import SEARCH, SearchFilter, SearchOrder, SearchQuery
+from runstore_storage.contract.store import EVERY_EVENT
+from runstore_storage.payloads.objects import Objects
+from runstore_storage.payloads.offloading import LargePayloads, PayloadLost
+from runstore_storage.postgres import PostgresStore
 
 INLINE = 2000
 LARGE_TEXT = Payload('{"b": 1.0, "a": "\\u0000\u00e4", "b": [' + "1," * 2000 + "2]}", "x/json")

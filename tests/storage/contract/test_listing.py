@@ -4,9 +4,8 @@ import random
 from datetime import datetime, timedelta
 
 import pytest
-from runstore_storage.feed_records import RELAY, USAGE_COUNTS
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
+from runstore_storage.contract.runs import (
     Completion,
     Event,
     ExternalFilter,
@@ -20,6 +19,7 @@ from runstore_storage.records import (
     RunPlace,
     RunStatus,
 )
+from runstore_storage.postgres import PostgresStore
 
 
 async def listed(

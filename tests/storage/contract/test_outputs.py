@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     OutcomeConflict,
     OutcomeRequired,
     OutputNotFound,
@@ -12,8 +12,7 @@ from runstore_storage.errors import (
     UnknownRef,
     WriterFenced,
 )
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     Event,
     Guard,
@@ -28,6 +27,7 @@ from runstore_storage.records import (
     SnapshotSelector,
     Usage,
 )
+from runstore_storage.postgres import PostgresStore
 
 
 @pytest.fixture

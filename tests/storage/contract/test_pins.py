@@ -2,16 +2,15 @@
 
 import pytest
 from runstore_storage import chain
-from runstore_storage.config_records import ConfigKey, LabelChange, NewVersion
-from runstore_storage.errors import (
+from runstore_storage.contract.configs import ConfigKey, LabelChange, NewVersion
+from runstore_storage.contract.errors import (
     ConfigLabelNotFound,
     ConfigNotFound,
     ConfigVersionNotFound,
     IdempotencyMismatch,
     RunNotFound,
 )
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     ConfigRef,
     NewRun,
     Payload,
@@ -20,6 +19,7 @@ from runstore_storage.records import (
     RunKey,
     RunOrder,
 )
+from runstore_storage.postgres import PostgresStore
 
 # What the first release made of the request in the test of this name.
 SAVED_BEFORE = "b4f2d6b117fb3e22676feb8b2e08805e86b4ad0a77ff73f64e73cf74bdb13327"

@@ -4,14 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
     RunNotFound,
     SeqConflict,
 )
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     ConfigRef,
     Event,
@@ -28,6 +27,7 @@ from runstore_storage.records import (
     Snapshot,
     TaskWrite,
 )
+from runstore_storage.postgres import PostgresStore
 
 
 async def resume(

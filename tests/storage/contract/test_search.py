@@ -7,12 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runstore_storage import postgres_search, search_windows
-from runstore_storage.errors import RunNotFound, SearchBehind
-from runstore_storage.feed_records import RELAY
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Event, NewRun, Payload, RunKey
-from runstore_storage.search_records import (
+from runstore_storage.contract.errors import RunNotFound, SearchBehind
+from runstore_storage.contract.feed import RELAY
+from runstore_storage.contract.runs import Event, NewRun, Payload, RunKey
+from runstore_storage.contract.search import (
     SEARCH,
     Awaited,
     SearchFilter,
@@ -21,6 +19,9 @@ from runstore_storage.search_records import (
     SearchPlace,
     SearchQuery,
 )
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.search import postgres as postgres_search
+from runstore_storage.search import windows as search_windows
 
 ME, OTHER = "me", "other"
 NEWEST = SearchOrder.NEWEST

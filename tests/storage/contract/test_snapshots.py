@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 import pytest
-from runstore_storage.errors import (
+from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
     SeqConflict,
@@ -12,9 +12,7 @@ from runstore_storage.errors import (
     UnknownRef,
     WriterFenced,
 )
-from runstore_storage.manifests import metadata_terms
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import (
+from runstore_storage.contract.runs import (
     Completion,
     Event,
     Guard,
@@ -31,6 +29,8 @@ from runstore_storage.records import (
     SnapshotSelector,
     TaskWrite,
 )
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.snapshots.manifests import metadata_terms
 
 LATEST = SnapshotSelector()
 

@@ -9,19 +9,19 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from runstore_storage.errors import RunNotFound, StatisticsBehind
-from runstore_storage.feed_records import RELAY, USAGE_COUNTS
-from runstore_storage.postgres import PostgresStore
-from runstore_storage.records import Event, NewRun, RunKey, Usage
-from runstore_storage.search_records import Awaited
-from runstore_storage.sql import usage_counts
-from runstore_storage.statistics_records import (
+from runstore_storage.contract.errors import RunNotFound, StatisticsBehind
+from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
+from runstore_storage.contract.runs import Event, NewRun, RunKey, Usage
+from runstore_storage.contract.search import Awaited
+from runstore_storage.contract.statistics import (
     Dimension,
     StatisticsFilter,
     StatisticsPage,
     StatisticsQuery,
     StatisticsRow,
 )
+from runstore_storage.postgres import PostgresStore
+from runstore_storage.sql import usage_counts
 
 ME = "me"
 TYPES = ("tool.called", "tool.returned", "tool.failed", "model.error", "failed", "errors", "a.b.x")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runstore_storage.records import Outcome, StoredOutput
+from runstore_storage.contract.runs import Outcome, StoredOutput
 
 from runstore_server.http.convert.events import usage_value
 from runstore_server.http.convert.payloads import payload_value

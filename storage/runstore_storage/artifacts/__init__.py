@@ -1,0 +1,1 @@
+"""Named results of runs, whose bytes are in an object store."""

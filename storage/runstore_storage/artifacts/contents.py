@@ -1,0 +1,104 @@
+"""Bytes on their way into the object store: hashed and measured while they pass."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from hashlib import sha256
+
+from runstore_storage.contract.artifacts import Announced
+from runstore_storage.contract.errors import ContentMismatch
+from runstore_storage.database.threads import aside
+from runstore_storage.payloads.objects import PART_BYTES, Objects
+from runstore_storage.run_write import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """Content that is in the object store."""
+
+    sha256: bytes
+    size: int
+    location: str
+
+
+class Measured:
+    """A source of bytes that knows what passed, and fails where it is not what was announced."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], announced: Announced) -> None:
+        self.size = 0
+        self._chunks = chunks
+        self._announced = announced
+        self._digest = sha256()
+
+    @property
+    def sha256(self) -> bytes:
+        return self._digest.digest()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._passed()
+
+    async def head(self, limit: int) -> tuple[list[bytes], bool]:
+        """The first chunks, until they pass `limit` bytes; True when they are all."""
+        taken: list[bytes] = []
+        async with aclosing(self._passed()) as passed:
+            async for chunk in passed:
+                taken.append(chunk)
+                if self.size > limit:
+                    return taken, False
+        return taken, True
+
+    async def _passed(self) -> AsyncGenerator[bytes]:
+        async for chunk in self._chunks:
+            self.size += len(chunk)
+            if self._announced.size is not None and self.size > self._announced.size:
+                raise ContentMismatch("size", self._announced.size, f"{self.size} or more")
+            await aside(len(chunk), self._digest.update, chunk)
+            yield chunk
+        self._check()
+
+    def _check(self) -> None:
+        announced = self._announced
+        if announced.size not in {None, self.size}:
+            raise ContentMismatch("size", announced.size, self.size)
+        if announced.sha256 not in {b"", self.sha256}:
+            raise ContentMismatch("sha256", announced.sha256.hex(), self.sha256.hex())
+
+
+async def put_content(
+    objects: Objects,
+    project: str,
+    announced: Announced,
+    chunks: AsyncIterator[bytes],
+    *,
+    location: str = "",
+) -> StoredContent:
+    """Put all of the chunks, at `location` where one is given.
+
+    Content whose SHA-256 is known before the first byte is put lies under it, so that putting it
+    twice leaves one object; other content lies under a key of its own.
+    """
+    measured = Measured(chunks, announced)
+    first, is_all = await measured.head(PART_BYTES)
+    if is_all:
+        place = location or key_of(project, measured.sha256)
+        await objects.put(place, b"".join(first))
+    else:
+        place = location or key_of(project, announced.sha256)
+        await objects.put(place, _joined(first, measured), size=announced.size)
+    return StoredContent(measured.sha256, measured.size, place)
+
+
+def key_of(project: str, sha256_: bytes) -> str:
+    """Where content lies: by its SHA-256, or under a new key where that is not known."""
+    name = f"sha256/{sha256_.hex()}" if sha256_ else f"uploads/{new_id()}"
+    # A project may be named with more than a folder's name can hold.
+    return f"{sha256(project.encode()).hexdigest()[:32]}/{name}"
+
+
+async def _joined(first: list[bytes], rest: Measured) -> AsyncIterator[bytes]:
+    while first:
+        yield first.pop(0)
+    async for chunk in rest:
+        yield chunk

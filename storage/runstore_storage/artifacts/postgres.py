@@ -1,0 +1,158 @@
+"""Artifacts on Postgres and an object store. The contract is `ArtifactStore`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from typing import Protocol, TypeVar
+
+from runstore_storage.artifacts.contents import StoredContent, put_content
+from runstore_storage.contract.artifacts import (
+    Announced,
+    Artifact,
+    ArtifactFilter,
+    ArtifactRef,
+    NewArtifact,
+    OpenedArtifact,
+    RecordedArtifact,
+)
+from runstore_storage.contract.errors import (
+    ArtifactIsLink,
+    ArtifactNotFound,
+    ContentMismatch,
+    RangeBeyondEnd,
+    RunNotFound,
+    StorageUnavailable,
+)
+from runstore_storage.contract.runs import RunKey
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.payloads.objects import Objects
+from runstore_storage.run_write import lock_run, new_id
+from runstore_storage.sql import artifacts, heads
+from runstore_storage.sql import objects as object_rows
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class ToTheEnd(Protocol):
+    """Runs a write that its caller's cancellation does not cut in the middle."""
+
+    def __call__(self, write: Coroutine[object, object, T], /) -> Awaitable[T]: ...
+
+
+class PostgresArtifacts:
+    """Made by `PostgresStore`, whose connections it shares."""
+
+    def __init__(self, engine: Database, objects: Objects, to_the_end: ToTheEnd) -> None:
+        self._engine = engine
+        self._objects = objects
+        self._to_the_end = to_the_end
+
+    async def upload_artifact(
+        self, new: NewArtifact, announced: Announced, chunks: AsyncIterator[bytes]
+    ) -> RecordedArtifact:
+        content = await self._content(new.key, announced, chunks)
+        place, recorded = await self._to_the_end(self._record_content(new, content))
+        if place != content.location:
+            await self._remove(content.location)
+        return recorded
+
+    async def link_artifact(
+        self, new: NewArtifact, url: str, announced: Announced
+    ) -> RecordedArtifact:
+        return await self._to_the_end(self._record_link(new, url, announced))
+
+    async def get_artifact(self, ref: ArtifactRef) -> Artifact:
+        return (await self._find(ref))[0]
+
+    async def open_artifact(self, ref: ArtifactRef, *, offset: int, length: int) -> OpenedArtifact:
+        artifact, location = await self._find(ref)
+        if artifact.url:
+            raise ArtifactIsLink(artifact.artifact_id, artifact.url)
+        size = artifact.size or 0
+        if offset > size or length > size - offset:
+            raise RangeBeyondEnd(artifact.artifact_id, offset, length, size)
+        return OpenedArtifact(
+            artifact, self._objects.read(location, offset, length or size - offset)
+        )
+
+    async def list_artifacts(
+        self, project: str, where: ArtifactFilter, *, limit: int, after: str
+    ) -> tuple[tuple[Artifact, ...], bool]:
+        async with reading(self._engine) as conn:
+            run = await _run(conn, RunKey(project, where.run_id)) if where.run_id else None
+            found = await artifacts.page(conn, project, run, where, limit=limit + 1, after=after)
+        return found[:limit], len(found) > limit
+
+    async def _content(
+        self, key: RunKey, announced: Announced, chunks: AsyncIterator[bytes]
+    ) -> StoredContent:
+        """The content that was announced, put where the object store does not have it."""
+        async with reading(self._engine) as conn:
+            await _run(conn, key)
+            known = await object_rows.find(conn, key.project, announced.sha256)
+        if known and announced.size not in {None, known.size}:
+            raise ContentMismatch("size", announced.size, known.size)
+        if known and await self._objects.exists(known.location):
+            return StoredContent(announced.sha256, known.size, known.location)
+        location = known.location if known else ""
+        return await put_content(self._objects, key.project, announced, chunks, location=location)
+
+    async def _record_content(
+        self, new: NewArtifact, content: StoredContent
+    ) -> tuple[str, RecordedArtifact]:
+        """Record content under a name; with it, where the project keeps this content."""
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, new.key)
+            there = await object_rows.ensure(
+                conn,
+                new.key.project,
+                sha256=content.sha256,
+                size=content.size,
+                location=content.location,
+            )
+            newest = await artifacts.latest(conn, write.head.run, new.name)
+            if newest and not newest.url and newest.sha256 == content.sha256:
+                return there.location, RecordedArtifact(newest, deduplicated=True)
+            version = newest.version + 1 if newest else 1
+            artifact = Artifact(new_id(), new, version, "", content.sha256, content.size, write.now)
+            await artifacts.insert(conn, write.head.run, artifact, object_=there.object)
+        return there.location, RecordedArtifact(artifact, deduplicated=False)
+
+    async def _record_link(
+        self, new: NewArtifact, url: str, announced: Announced
+    ) -> RecordedArtifact:
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, new.key)
+            newest = await artifacts.latest(conn, write.head.run, new.name)
+            wanted = (url, announced.sha256, announced.size)
+            if newest and (newest.url, newest.sha256, newest.size) == wanted:
+                return RecordedArtifact(newest, deduplicated=True)
+            version = newest.version + 1 if newest else 1
+            artifact = Artifact(new_id(), new, version, *wanted, write.now)
+            await artifacts.insert(conn, write.head.run, artifact, object_=None)
+        return RecordedArtifact(artifact, deduplicated=False)
+
+    async def _find(self, ref: ArtifactRef) -> tuple[Artifact, str]:
+        async with reading(self._engine) as conn:
+            found = await artifacts.find(conn, ref)
+        if found is None:
+            raise ArtifactNotFound(ref.project, str(ref))
+        return found
+
+    async def _remove(self, location: str) -> None:
+        """Give back bytes that another upload of the same content made superfluous."""
+        try:
+            await self._objects.delete(location)
+        except StorageUnavailable:
+            _log.warning("an object that nothing names stays behind: %s", location)
+
+
+async def _run(conn: Connection, key: RunKey) -> int:
+    head = await heads.find(conn, key)
+    if head is None:
+        raise RunNotFound(key)
+    return head.run

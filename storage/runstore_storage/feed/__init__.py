@@ -1,0 +1,1 @@
+"""The order in which committed events are published, and the work done along it."""

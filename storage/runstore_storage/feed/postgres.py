@@ -1,0 +1,262 @@
+"""The feed on Postgres. The contract is `FeedStore`; each method here is its transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from runstore_storage.contract.errors import ConsumerNotFound, PositionAhead, StorageUnavailable
+from runstore_storage.contract.feed import (
+    USAGE_COUNTS,
+    Consumer,
+    DeadLetter,
+    Duty,
+    FeedEntry,
+    FeedFilter,
+    FeedPage,
+    Lag,
+    sink_duty,
+)
+from runstore_storage.contract.feed_store import EVERY_ENTRY, EVERY_PROJECT
+from runstore_storage.database.engine import Database, finished_late, reading, translated, writing
+from runstore_storage.database.signals import Signal
+from runstore_storage.payloads.offloading import Offloading, PayloadLost
+from runstore_storage.reading.wakeups import Wakeups
+from runstore_storage.sql import consumers, dead_letters, duties, feed, outbox, usage_counts
+from runstore_storage.sql.columns import Away
+from runstore_storage.sql.feed import FeedRange
+
+PAGE_BYTES = 1 << 20
+# Events that a page with a filter looks at before it reports how far it got.
+SCANNED_EVENTS = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+class PostgresFeed:
+    """Made by `PostgresStore`, whose connections and wake-ups it shares."""
+
+    def __init__(
+        self,
+        engine: Database,
+        wakeups: Wakeups,
+        offloading: Offloading,
+        *,
+        poll_interval: float,
+    ) -> None:
+        self._engine = engine
+        self._offloading = offloading
+        self._wakeups = wakeups
+        self._poll_interval = poll_interval
+        self.counted = Signal()
+        """Wakes when this process has counted usage."""
+        self._polling = asyncio.create_task(self._poll())
+
+    async def close(self) -> None:
+        self._polling.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._polling
+
+    @property
+    def committed(self) -> Signal:
+        return self._wakeups.committed
+
+    @property
+    def published(self) -> Signal:
+        return self._wakeups.published
+
+    async def hold_duty(self, name: str, holder: str) -> int | None:
+        async with writing(self._engine) as conn:
+            await finished_late(conn)
+            return await duties.take(conn, name, holder)
+
+    async def advance_duty(self, name: str, holder: str, position: int) -> int | None:
+        async with writing(self._engine) as conn:
+            return await duties.advance(conn, name, holder, position)
+
+    async def release_duty(self, name: str, holder: str) -> None:
+        async with writing(self._engine) as conn:
+            await duties.release(conn, name, holder)
+
+    async def list_duties(self) -> tuple[Duty, ...]:
+        async with reading(self._engine) as conn:
+            return await duties.every(conn)
+
+    async def publish(self, holder: str) -> int | None:
+        async with translated(), self._engine.connect() as conn:
+            published = await feed.publish(conn, holder)
+        if published:
+            self._wakeups.announce_published()
+        return published
+
+    async def lag(self) -> Lag:
+        async with reading(self._engine) as conn:
+            return await outbox.lag(conn)
+
+    async def drain(self) -> None:
+        async with reading(self._engine) as conn:
+            newest = await outbox.last_id(conn)
+        while True:
+            mark = self.published.mark
+            async with reading(self._engine) as conn:
+                if not await outbox.holds_up_to(conn, newest):
+                    return
+            await self.published.wait(mark, self._poll_interval)
+
+    async def read_feed(
+        self,
+        project: str,
+        from_position: int,
+        *,
+        limit: int,
+        where: FeedFilter = EVERY_ENTRY,
+        without_lost: bool = False,
+    ) -> FeedPage:
+        first = max(from_position, 1)
+        async with reading(self._engine) as conn:
+            found, last_position = await feed.ranges(conn, project, first)
+            budget = limit if where == EVERY_ENTRY else SCANNED_EVENTS
+            chosen = _clipped(found, first, budget)
+            entries, is_cut = (
+                await feed.entries(conn, chosen, where, limit=limit, max_bytes=PAGE_BYTES)
+                if chosen
+                else ([], False)
+            )
+        if is_cut:
+            next_position = entries[-1].position + 1
+        elif len(found) == feed.PAGE_RANGES or (found and chosen[-1] != found[-1]):
+            next_position = chosen[-1].last_position + 1
+        else:
+            next_position = max(first, last_position + 1)
+        whole = await self._filled(entries, without_lost=without_lost)
+        return FeedPage(whole, next_position, last_position)
+
+    async def _filled(
+        self, entries: Sequence[FeedEntry], *, without_lost: bool
+    ) -> tuple[FeedEntry, ...]:
+        """The entries with the payloads that are kept elsewhere."""
+        if not any(isinstance(entry.recorded.event.payload, Away) for entry in entries):
+            return tuple(entries)
+        try:
+            whole = await self._offloading.filled([entry.recorded for entry in entries])
+        except PayloadLost:
+            if not without_lost:
+                raise
+            return tuple([await self._filled_or_lost(entry) for entry in entries])
+        return tuple(
+            replace(entry, recorded=recorded)
+            for entry, recorded in zip(entries, whole, strict=True)
+        )
+
+    async def _filled_or_lost(self, entry: FeedEntry) -> FeedEntry:
+        try:
+            (recorded,) = await self._offloading.filled([entry.recorded])
+        except PayloadLost as error:
+            _log.error("the payload at position %d is lost", entry.position, exc_info=error)
+            event = replace(entry.recorded.event, payload=None)
+            recorded = replace(entry.recorded, event=event)
+            return replace(entry, recorded=recorded, is_payload_lost=True)
+        return replace(entry, recorded=recorded)
+
+    async def read_entry(self, position: int) -> FeedEntry | None:
+        page = await self.read_feed(EVERY_PROJECT, position, limit=1, without_lost=True)
+        found = next(iter(page.entries), None)
+        return found if found and found.position == position else None
+
+    async def commit_position(self, project: str, name: str, position: int) -> Consumer:
+        return await self._set_position(project, name, position, may_go_back=False)
+
+    async def reset_consumer(self, project: str, name: str, position: int) -> Consumer:
+        return await self._set_position(project, name, position, may_go_back=True)
+
+    async def _set_position(
+        self, project: str, name: str, position: int, *, may_go_back: bool
+    ) -> Consumer:
+        async with writing(self._engine) as conn:
+            last_position = await feed.last_position(conn)
+            if position > last_position:
+                raise PositionAhead(position, last_position)
+            await consumers.commit(conn, project, name, position, may_go_back=may_go_back)
+        return await self.get_consumer(project, name)
+
+    async def get_consumer(self, project: str, name: str) -> Consumer:
+        async with reading(self._engine) as conn:
+            found = await consumers.get(conn, project, name)
+        if found is None:
+            raise ConsumerNotFound(project, name)
+        return found
+
+    async def list_consumers(
+        self, project: str, *, limit: int, after: str
+    ) -> tuple[tuple[Consumer, ...], bool]:
+        async with reading(self._engine) as conn:
+            found = await consumers.page(conn, project, limit=limit + 1, after=after)
+        return found[:limit], len(found) > limit
+
+    async def count_usage(self, holder: str) -> int | None:
+        async with writing(self._engine) as conn:
+            position = await duties.fence(conn, USAGE_COUNTS, holder)
+            if position is None:
+                return None
+            reached = await usage_counts.add(conn, position)
+            if not reached:
+                return 0
+            await duties.advance(conn, USAGE_COUNTS, holder, reached)
+        self.counted.wake()
+        return reached - position
+
+    async def forget_usage(self, holder: str) -> None:
+        async with writing(self._engine) as conn:
+            await duties.restart(conn, USAGE_COUNTS, holder)
+            await usage_counts.forget(conn)
+
+    async def bury(self, holder: str, letters: Sequence[DeadLetter]) -> int | None:
+        sink = letters[0].sink
+        async with writing(self._engine) as conn:
+            position = await duties.fence(conn, sink_duty(sink), holder)
+            if position is not None:
+                await dead_letters.insert(conn, sink, letters)
+            return position
+
+    async def list_dead_letters(
+        self, sink: str, *, limit: int, after: int
+    ) -> tuple[DeadLetter, ...]:
+        async with reading(self._engine) as conn:
+            return await dead_letters.page(conn, sink, limit=limit, after=after)
+
+    async def remove_dead_letter(self, letter_id: int) -> bool:
+        async with writing(self._engine) as conn:
+            return await dead_letters.remove(conn, letter_id)
+
+    async def _poll(self) -> None:
+        """Make lost wake-ups good: compare the feed's end with where it was."""
+        seen = 0
+        while True:
+            await asyncio.sleep(self._poll_interval)
+            try:
+                async with reading(self._engine) as conn:
+                    last_position = await feed.last_position(conn)
+            except StorageUnavailable:
+                _log.warning("the feed cannot be polled while the database is away")
+                continue
+            except Exception:
+                _log.exception("the feed cannot be polled")
+                continue
+            if last_position != seen:
+                seen = last_position
+                self.published.wake()
+
+
+def _clipped(found: Sequence[FeedRange], first: int, budget: int) -> list[FeedRange]:
+    """The ranges from position `first` on, up to and including the one that fills the budget."""
+    chosen: list[FeedRange] = []
+    for each in found:
+        clipped = replace(each, first_seq=max(each.first_seq, first - each.before))
+        chosen.append(clipped)
+        budget -= clipped.last_seq - clipped.first_seq + 1
+        if budget <= 0:
+            break
+    return chosen

@@ -1,0 +1,1 @@
+"""Payloads too large for a row, and where objects are kept."""

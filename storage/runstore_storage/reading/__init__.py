@@ -1,0 +1,1 @@
+"""Runs read back: by page, from their tail, at a seq, and verified."""

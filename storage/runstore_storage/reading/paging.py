@@ -1,0 +1,42 @@
+"""A page of a run's events, read up to where its head stood."""
+
+from __future__ import annotations
+
+from runstore_storage.contract.runs import EventFilter, EventPage, RecordedEvent
+from runstore_storage.database.connection import Connection
+from runstore_storage.sql import events
+from runstore_storage.sql.heads import Head
+
+
+async def event_page(
+    conn: Connection,
+    head: Head,
+    from_seq: int,
+    *,
+    limit: int,
+    where: EventFilter,
+    max_bytes: int,
+) -> EventPage:
+    """Selected events from `from_seq` on.
+
+    Events up to the head's last seq were committed with it or before, so whoever has read the head
+    reads them without a gap.
+    """
+    first = max(from_seq, 1)
+    found: list[RecordedEvent] = []
+    is_cut = False
+    for part in head.parts:
+        if is_cut or part.last_seq < max(first, part.first_seq):
+            continue
+        some, is_cut = await events.page(
+            conn,
+            part.run,
+            from_seq=max(first, part.first_seq),
+            to_seq=part.last_seq,
+            limit=limit - len(found),
+            max_bytes=max_bytes,
+            where=where,
+        )
+        found += some
+    next_from_seq = found[-1].seq + 1 if is_cut else max(first, head.last_seq + 1)
+    return EventPage(tuple(found), next_from_seq, head.last_seq, head.is_completed, head.outcome)

@@ -1,0 +1,72 @@
+"""A run as it stood at a seq, put together inside one consistent read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from runstore_storage.contract.configs import ConfigKey, VersionSelector
+from runstore_storage.contract.errors import SeqAhead
+from runstore_storage.contract.runs import (
+    ConfigRef,
+    EventFilter,
+    Payload,
+    PinnedConfig,
+    ReplayedRun,
+    Run,
+    SnapshotSelector,
+)
+from runstore_storage.database.connection import Connection
+from runstore_storage.reading.paging import event_page
+from runstore_storage.snapshots import storing as snapshots
+from runstore_storage.snapshots.manifests import decompress
+from runstore_storage.sql import configs
+from runstore_storage.sql.heads import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What ReplayRun was asked; `at_seq` None is the run's last event."""
+
+    at_seq: int | None
+    namespace: str
+    limit: int
+    page_bytes: int
+
+
+async def replay(conn: Connection, run: Run, head: Head, asked: Replay) -> ReplayedRun:
+    """Read the state at the seq; raise `SeqAhead` where the run has not come to it."""
+    at_seq = head.last_seq if asked.at_seq is None else asked.at_seq
+    if at_seq > head.last_seq:
+        raise SeqAhead(run.key.run_id, at_seq, head.last_seq)
+    then = replace(head, last_seq=at_seq)
+    selector = SnapshotSelector(at_seq=at_seq)
+    snapshot, writes = await snapshots.read_whole(conn, then, asked.namespace, selector)
+    page = await event_page(
+        conn,
+        then,
+        (snapshot.snapshot.seq if snapshot else 0) + 1,
+        limit=asked.limit,
+        where=EventFilter(),
+        max_bytes=asked.page_bytes,
+    )
+    pins = await _pinned(conn, run.key.project, run.born.config_refs)
+    return ReplayedRun(run, at_seq, snapshot, writes, page, pins)
+
+
+async def _pinned(
+    conn: Connection, project: str, refs: Sequence[ConfigRef]
+) -> tuple[PinnedConfig, ...]:
+    return tuple([PinnedConfig(ref, await _body(conn, project, ref)) for ref in refs])
+
+
+async def _body(conn: Connection, project: str, ref: ConfigRef) -> Payload | None:
+    config = await configs.find(conn, ConfigKey(project, ref.kind, ref.name))
+    selector = VersionSelector(digest=ref.digest)
+    found = await configs.get(conn, config, selector) if config else None
+    if found is None:
+        return None
+    _, is_json, content_type, data = found
+    content = await asyncio.to_thread(decompress, data)
+    return Payload(content.decode() if is_json else content, content_type)

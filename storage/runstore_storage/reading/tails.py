@@ -1,0 +1,243 @@
+"""The growing ends of runs, as the streams of this process see them.
+
+A `RunTail` exists while streams have it open. It keeps a window of the newest events, so that live
+streams of one run cost one read for all of them, and none for what this process commits itself; a
+stream that is further behind reads its own pages. Nothing is queued for a stream: each asks for
+what it needs next, so a slow one holds one page and no more.
+
+Wake-ups are hints. A slow poll compares every open tail with its row, so a lost wake-up delays a
+stream by one interval and loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from hashlib import blake2b
+
+from runstore_storage.contract.errors import RunNotFound, StorageUnavailable
+from runstore_storage.contract.runs import EventFilter, EventPage, Outcome, RecordedEvent, RunKey
+from runstore_storage.contract.store import EVERY_EVENT
+from runstore_storage.database.signals import Signal
+
+WINDOW_EVENTS = 1024
+WINDOW_BYTES = 1 << 20
+EMPTY_PAGE = EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED)
+
+ReadEvents = Callable[[RunKey, int, int, EventFilter], Awaitable[EventPage]]
+LastSeqs = Callable[[Collection[RunKey]], Awaitable[Mapping[RunKey, tuple[int, bool]]]]
+
+_log = logging.getLogger(__name__)
+
+
+def digest(key: RunKey) -> str:
+    """The run's short name in wake-ups between processes. Two runs that share one wake together."""
+    return blake2b(f"{key.project}\0{key.run_id}".encode(), digest_size=8).hexdigest()
+
+
+class RunTail:
+    """One run's newest events and how far it has grown."""
+
+    def __init__(self, key: RunKey, read_events: ReadEvents) -> None:
+        self.key = key
+        self.users = 0
+        self._grown = Signal()
+        self._read_events = read_events
+        self._is_stale = True
+        self._refreshing: asyncio.Task[None] | None = None
+        self._window: deque[RecordedEvent] = deque()
+        self._window_bytes = 0
+        self._window_end = 0
+        self._end: EventPage | None = None
+
+    def wake(self) -> None:
+        """Note that the run may have changed."""
+        self._is_stale = True
+        self._grown.wake()
+
+    def push(self, new: Sequence[RecordedEvent]) -> None:
+        """Note what this process has just committed; what does not follow at once is read again."""
+        end = self._end
+        if (
+            end is None
+            or self._is_stale
+            or self._refreshing is not None
+            or not new[0].seq - 1 == self._window_end == end.last_seq
+        ):
+            self.wake()
+            return
+        for event in new:
+            self._push(event)
+        self._end = replace(end, last_seq=self._window_end)
+        self._grown.wake()
+
+    @property
+    def mark(self) -> int:
+        return self._grown.mark
+
+    async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - see the contract
+        return await self._grown.wait(mark, timeout)
+
+    async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
+        from_seq = max(from_seq, 1)
+        end = await self._current(from_seq)
+        if end is None:
+            return replace(EMPTY_PAGE, next_from_seq=from_seq)
+        if from_seq >= self._window_start:
+            return self._from_window(end, from_seq, limit, where)
+        return await self._read_events(self.key, from_seq, limit, where)
+
+    def differs_from(self, last_seq: int, *, is_completed: bool) -> bool:
+        """True when the run has grown beyond what this tail has read."""
+        end = self._end
+        return end is None or (end.last_seq, end.is_completed) != (last_seq, is_completed)
+
+    async def _current(self, from_seq: int) -> EventPage | None:
+        """The run's end, read again where it may have moved; None while there is no run."""
+        while (
+            self._is_stale
+            # What is being read is newer than the mark the reader took: without it the reader would
+            # wait for a wake-up that has been.
+            or (self._refreshing is not None and not self._refreshing.done())
+            or (self._end and self._window_end < from_seq <= self._end.last_seq)
+        ):
+            # Done, but its callback still to run: awaiting that would not give the loop a turn to
+            # run it, and go round here for ever.
+            if self._refreshing is None or self._refreshing.done():
+                self._refreshing = asyncio.create_task(self._refresh())
+                self._refreshing.add_done_callback(self._refreshed)
+            await asyncio.shield(self._refreshing)
+        return self._end
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        if self._refreshing is task:
+            self._refreshing = None
+        if not task.cancelled() and task.exception():
+            self._is_stale = True
+
+    async def _refresh(self) -> None:
+        self._is_stale = False  # before reading: a wake-up while it reads counts
+        try:
+            if self._end is None:
+                # The past is read by those who want it; the window begins at the end.
+                far = await self._read_events(self.key, 1 << 62, 1, EVERY_EVENT)
+                self._window_end = far.last_seq
+                self._end = far
+                return
+            page = await self._read_events(
+                self.key, self._window_end + 1, WINDOW_EVENTS, EVERY_EVENT
+            )
+        except RunNotFound:
+            self._end = None
+            return
+        self._end = replace(page, events=())
+        for event in page.events:
+            self._push(event)
+
+    def _push(self, event: RecordedEvent) -> None:
+        self._window.append(event)
+        self._window_end = event.seq
+        self._window_bytes += _size(event)
+        while len(self._window) > WINDOW_EVENTS or (
+            self._window_bytes > WINDOW_BYTES and len(self._window) > 1
+        ):
+            self._window_bytes -= _size(self._window.popleft())
+
+    @property
+    def _window_start(self) -> int:
+        return self._window[0].seq if self._window else self._window_end + 1
+
+    def _from_window(
+        self, end: EventPage, from_seq: int, limit: int, where: EventFilter
+    ) -> EventPage:
+        first = self._window[0].seq if self._window else from_seq
+        chosen: list[RecordedEvent] = []
+        next_from_seq = from_seq
+        for place in range(from_seq - first, len(self._window)):
+            recorded = self._window[place]
+            if len(chosen) == limit:
+                break
+            if where.matches(recorded.event):
+                chosen.append(recorded)
+            next_from_seq = recorded.seq + 1
+        return replace(end, events=tuple(chosen), next_from_seq=next_from_seq)
+
+
+class Tails:
+    """The open tails of this process."""
+
+    def __init__(
+        self, read_events: ReadEvents, last_seqs: LastSeqs, *, poll_interval: float
+    ) -> None:
+        self._read_events = read_events
+        self._last_seqs = last_seqs
+        self._poll_interval = poll_interval
+        self._open: dict[RunKey, RunTail] = {}
+        self._by_digest: dict[str, RunKey] = {}
+        self._polling = asyncio.create_task(self._poll())
+
+    @asynccontextmanager
+    async def open(self, key: RunKey) -> AsyncIterator[RunTail]:
+        """Share the run's tail for as long as the context lasts."""
+        tail = self._open.get(key)
+        if tail is None:
+            tail = self._open[key] = RunTail(key, self._read_events)
+            self._by_digest[digest(key)] = key
+        tail.users += 1
+        try:
+            yield tail
+        finally:
+            tail.users -= 1
+            if not tail.users:
+                del self._open[key]
+                self._by_digest.pop(digest(key), None)
+
+    def wake(self, keys: Collection[RunKey]) -> None:
+        """Wake the tails of runs that grew."""
+        for key in keys:
+            if tail := self._open.get(key):
+                tail.wake()
+
+    def push(self, key: RunKey, new: Sequence[RecordedEvent]) -> None:
+        """Wake the tail of a run that grew by events of this process."""
+        if tail := self._open.get(key):
+            tail.push(new)
+
+    def wake_digests(self, digests: Collection[str]) -> None:
+        """Wake the tails of runs that grew in another process."""
+        self.wake([self._by_digest[each] for each in digests if each in self._by_digest])
+
+    def wake_all(self) -> None:
+        """Wake every tail: wake-ups may have been missed."""
+        self.wake(list(self._open))
+
+    async def close(self) -> None:
+        self._polling.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._polling
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_interval)
+            try:
+                await self._compare()
+            except StorageUnavailable:
+                _log.warning("tails cannot be compared while the database is away")
+            except Exception:
+                _log.exception("tails cannot be compared")
+
+    async def _compare(self) -> None:
+        if not self._open:
+            return
+        for key, (last_seq, is_completed) in (await self._last_seqs(list(self._open))).items():
+            tail = self._open.get(key)
+            if tail and tail.differs_from(last_seq, is_completed=is_completed):
+                tail.wake()
+
+
+def _size(event: RecordedEvent) -> int:
+    return len(event.event.payload.content) if event.event.payload else 0

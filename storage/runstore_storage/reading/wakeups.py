@@ -1,0 +1,145 @@
+"""Wake-ups between processes: one coalesced NOTIFY after commits, one LISTEN per process.
+
+What is told: which runs grew, by their digests, and that the feed did.
+
+NOTIFY inside the write transaction would serialise commits, so it is sent after them on its own,
+and runs that grew while one is under way share the next. Losing one is harmless: tails poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from uuid import uuid4
+
+import asyncpg
+
+from runstore_storage.contract.runs import RecordedEvent, RunKey
+from runstore_storage.database.engine import is_unavailable
+from runstore_storage.database.signals import Signal
+from runstore_storage.reading.tails import Tails, digest
+
+# NOTIFY takes fewer than 8000 bytes; a digest and its comma are 17.
+DIGESTS_PER_NOTIFY = 400
+RECONNECT_SECONDS = 1.0
+# Under load what grew meanwhile shares one NOTIFY: it costs Postgres as much as a small commit.
+SEND_PAUSE = 0.005
+FEED = "feed"  # no digest looks like this
+
+_NOTIFY = "SELECT pg_notify($1, $2)"
+_log = logging.getLogger(__name__)
+
+
+class Wakeups:
+    """Tells other processes which runs grew here, and this one's tails which grew there."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        tails: Tails,
+        *,
+        schema: str,
+    ) -> None:
+        self._connect = connect
+        self._conn: asyncpg.Connection | None = None
+        self._tails = tails
+        self._channel = "runstore_" + blake2b(schema.encode(), digest_size=8).hexdigest()
+        self._me = f"{os.getpid()}-{uuid4().hex[:8]}"
+        self.committed = Signal()
+        self.published = Signal()
+        self._pending: set[str] = set()
+        self._has_pending = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._listen())]
+
+    def announce(self, keys: Collection[RunKey]) -> None:
+        """Wake this process's tails at once and the other processes soon."""
+        self._tails.wake(keys)
+        self._tell_others(keys)
+
+    def announce_appended(self, new: Mapping[RunKey, Sequence[RecordedEvent]]) -> None:
+        """As `announce`, with what was appended: this process's tails need not read it."""
+        for key, events in new.items():
+            self._tails.push(key, events)
+        self._tell_others(new)
+
+    def _tell_others(self, keys: Collection[RunKey]) -> None:
+        self.committed.wake()
+        self._tell(map(digest, keys))
+
+    def announce_published(self) -> None:
+        """Wake those who follow the feed, here at once and elsewhere soon."""
+        self.published.wake()
+        self._tell([FEED])
+
+    def _tell(self, words: Iterable[str]) -> None:
+        self._pending.update(words)
+        self._has_pending.set()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _send(self) -> None:
+        while True:
+            await self._has_pending.wait()
+            self._has_pending.clear()
+            words, self._pending = sorted(self._pending), set()
+            try:
+                await self._notify(words)
+            except Exception as error:
+                if is_unavailable(error):
+                    _log.warning("other processes are not woken while the database is away")
+                else:
+                    _log.exception("other processes were not woken")
+            await asyncio.sleep(SEND_PAUSE)
+
+    async def _notify(self, words: Sequence[str]) -> None:
+        for start in range(0, len(words), DIGESTS_PER_NOTIFY):
+            if self._conn is None:
+                raise asyncpg.InterfaceError("not connected")
+            some = ",".join(words[start : start + DIGESTS_PER_NOTIFY])
+            await self._conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._listen_until_closed()
+            except Exception as error:
+                if is_unavailable(error):
+                    _log.warning("not listening for wake-ups while the database is away")
+                else:
+                    _log.exception("not listening for wake-ups")
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen_until_closed(self) -> None:
+        conn = await self._connect()
+        closed = asyncio.Event()
+        conn.add_termination_listener(lambda _: closed.set())
+        try:
+            await conn.add_listener(self._channel, self._heard)
+            self._conn = conn
+            self._tails.wake_all()
+            self.committed.wake()
+            self.published.wake()
+            await closed.wait()
+        finally:
+            self._conn = None
+            with suppress(Exception):
+                await conn.close(timeout=1)
+
+    def _heard(self, _conn: object, _pid: int, _channel: str, payload: object) -> None:
+        sender, _, told = str(payload).partition(":")
+        if sender == self._me:
+            return
+        words = set(told.split(","))
+        if FEED in words:
+            words.remove(FEED)
+            self.published.wake()
+        if words:
+            self.committed.wake()
+            self._tails.wake_digests(words)

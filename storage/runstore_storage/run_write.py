@@ -1,0 +1,181 @@
+"""One run inside a write transaction: decided in memory under its row lock, then stored at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import uuid_utils
+
+from runstore_storage import chain
+from runstore_storage.contract.errors import (
+    IdempotencyMismatch,
+    RunCompleted,
+    RunNotFound,
+    SeqConflict,
+    WriterEpochUnknown,
+    WriterFenced,
+)
+from runstore_storage.contract.runs import Appended, Event, Guard, RecordedEvent, RunKey
+from runstore_storage.database.connection import Connection
+from runstore_storage.sql import events, heads, outbox
+from runstore_storage.sql.blobs import NewBlob, store_blobs
+from runstore_storage.sql.events import KnownEvent, NewEvent
+from runstore_storage.sql.heads import Head
+
+FIRST_EPOCH = 1
+
+Known = Mapping[tuple[int, str], KnownEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedEvent:
+    """An event with its id and hash settled, before any lock is taken."""
+
+    event: Event
+    body_hash: bytes
+    blob: NewBlob | None = None
+    """What its payload is kept as, where that is large."""
+
+
+def new_id() -> str:
+    """A UUIDv7: unique, and sorted by age."""
+    return str(uuid_utils.uuid7())
+
+
+def prepare(given: Iterable[Event]) -> tuple[PreparedEvent, ...]:
+    """Give ids to events that lack one, and hash them."""
+    named = (each if each.event_id else replace(each, event_id=new_id()) for each in given)
+    return tuple(PreparedEvent(event, chain.event_hash(event)) for event in named)
+
+
+class RunWrite:
+    """A locked run and what this transaction adds to it."""
+
+    __slots__ = ("_known", "_new", "head", "key", "now")
+
+    def __init__(self, key: RunKey, head: Head, now: datetime) -> None:
+        self.key = key
+        self.head = head
+        # The database's clock may step back; the run's record never does.
+        self.now = max(now, head.updated_at)
+        self._new: list[NewEvent] = []
+        self._known: dict[str, KnownEvent] = {}
+
+    def append(
+        self, given: Sequence[PreparedEvent], guard: Guard, known: Known
+    ) -> tuple[Appended, ...]:
+        """Decide an append: repeat its first answer, refuse it, or give it its seqs."""
+        repeated = self.repeated(given, known)
+        if repeated:
+            return repeated
+        self.check(guard)
+        return tuple(self.record(each) for each in given)
+
+    def repeated(self, given: Sequence[PreparedEvent], known: Known) -> tuple[Appended, ...]:
+        """The first answer, where the events are there already; empty where none is."""
+        before = [self._find(each.event.event_id, known) for each in given]
+        if not any(before):
+            return ()
+        for each, old in zip(given, before, strict=True):
+            if old is None or old.body_hash != each.body_hash:
+                raise IdempotencyMismatch("event", each.event.event_id)
+        return tuple(
+            Appended(each.event.event_id, old.seq, old.recorded_at, old.hash, deduplicated=True)
+            for each, old in zip(given, before, strict=True)
+            if old
+        )
+
+    def check(self, guard: Guard) -> None:
+        """Refuse a write that is fenced, late or lost a race."""
+        self.check_epoch(guard.writer_epoch)
+        self.check_open()
+        self.check_seq(guard.expected_seq)
+
+    def check_epoch(self, writer_epoch: int | None) -> None:
+        current = self.head.writer_epoch
+        if writer_epoch is not None and writer_epoch < current:
+            raise WriterFenced(self.key.run_id, writer_epoch, current)
+        if writer_epoch is not None and writer_epoch > current:
+            raise WriterEpochUnknown(self.key.run_id, writer_epoch, current)
+
+    def check_open(self) -> None:
+        if self.head.is_completed:
+            raise RunCompleted(self.key.run_id, self.head.last_seq)
+
+    def check_seq(self, expected_seq: int | None) -> None:
+        if expected_seq is not None and expected_seq != self.head.last_seq:
+            raise SeqConflict(self.key.run_id, expected_seq, self.head.last_seq)
+
+    def record(self, prepared: PreparedEvent, *, is_terminal: bool = False) -> Appended:
+        """Give an event the next seq and the next link of the chain."""
+        event, head = prepared.event, self.head
+        seq = head.last_seq + 1
+        link = chain.link_hash(head.last_hash, seq, self.now, prepared.body_hash)
+        recorded = RecordedEvent(seq, self.now, link, event)
+        self._new.append(
+            NewEvent(head.run, recorded, prepared.body_hash, is_terminal, prepared.blob)
+        )
+        self._known[event.event_id] = KnownEvent(seq, self.now, link, prepared.body_hash)
+        head.last_seq, head.last_hash, head.updated_at = seq, link, self.now
+        if event.usage:
+            head.usage += event.usage
+        return Appended(event.event_id, seq, self.now, link, deduplicated=False)
+
+    def touch(self) -> None:
+        """Note that something beside the events was written."""
+        self.head.updated_at = self.now
+
+    @property
+    def new_events(self) -> Sequence[NewEvent]:
+        return self._new
+
+    def _find(self, event_id: str, known: Known) -> KnownEvent | None:
+        return self._known.get(event_id) or known.get((self.head.run, event_id))
+
+
+async def lock_runs(conn: Connection, keys: Iterable[RunKey]) -> dict[RunKey, RunWrite]:
+    """Lock the runs that exist, each until the transaction ends."""
+    locked, now = await heads.lock(conn, set(keys))
+    return {key: RunWrite(key, head, now) for key, head in locked.items() if now}
+
+
+async def lock_run(conn: Connection, key: RunKey) -> RunWrite:
+    """Lock one run until the transaction ends."""
+    found = await lock_runs(conn, [key])
+    if key not in found:
+        raise RunNotFound(key)
+    return found[key]
+
+
+async def find_known(
+    conn: Connection, given: Iterable[tuple[RunWrite, Sequence[PreparedEvent]]]
+) -> Known:
+    """Which of the events are there already. Call it under the runs' locks."""
+    asked = [(write.head, each.event.event_id) for write, many in given for each in many]
+    ids = {(part.run, event_id) for head, event_id in asked for part in head.parts}
+    found = await events.find(conn, ids) if ids else {}
+    return {
+        (head.run, event_id): known
+        for head, event_id in asked
+        for part in head.parts
+        if (known := found.get((part.run, event_id))) and known.seq <= part.last_seq
+    }
+
+
+async def store(conn: Connection, writes: Iterable[RunWrite]) -> None:
+    """Insert what the writes recorded and update their heads."""
+    changed = list(writes)
+    appended = [write for write in changed if write.new_events]
+    if appended:
+        new = [each for write in appended for each in write.new_events]
+        numbers = await store_blobs(conn, [(each.run, each.blob) for each in new if each.blob])
+        await events.insert(conn, new, numbers)
+        await outbox.insert(conn, [_range(write) for write in appended])
+    await heads.update(conn, [write.head for write in changed])
+
+
+def _range(write: RunWrite) -> tuple[int, int, int]:
+    first, last = write.new_events[0], write.new_events[-1]
+    return write.head.run, first.recorded.seq, last.recorded.seq

@@ -1,0 +1,1 @@
+"""Events found by the words in them."""

@@ -1,0 +1,192 @@
+"""The search on Postgres. The contract is `SearchStore`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from runstore_storage.contract.errors import SearchBehind
+from runstore_storage.contract.feed import FeedEntry
+from runstore_storage.contract.feed_store import EVERY_PROJECT, FeedStore
+from runstore_storage.contract.search import (
+    SEARCH,
+    Awaited,
+    SearchHit,
+    SearchOrder,
+    SearchPage,
+    SearchPlace,
+    SearchQuery,
+)
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.database.signals import Signal
+from runstore_storage.database.threads import aside
+from runstore_storage.feed.awaiting import wait_done
+from runstore_storage.search.queries import Term, parse
+from runstore_storage.search.snippets import snippet_of
+from runstore_storage.search.windows import next_window
+from runstore_storage.sql import duties, search_rows
+from runstore_storage.sql.search_rows import Match, Matching, MatchText, Row
+
+# Entries made searchable by one transaction.
+INDEXED_ENTRIES = 500
+# By rank, so many of the newest matches are ranked: its cost does not grow with the store.
+RANKED_MATCHES = 1000
+PAGE_BYTES = 1 << 20
+# What is cut into words in one go, about a millisecond; each entry counts for some at least.
+SLICE_CHARACTERS = 8192
+ENTRY_CHARACTERS = 500
+LARGE_CHARACTERS = 1 << 16
+# An event loop that takes longer for a turn has other work.
+BUSY_SECONDS = 0.0002
+
+
+class PostgresSearch:
+    """Made by `PostgresStore`, whose connections and feed it shares."""
+
+    def __init__(self, engine: Database, feed: FeedStore) -> None:
+        self._engine = engine
+        self._feed = feed
+        self._indexed = Signal()
+
+    async def index_text(self, holder: str) -> int | None:
+        async with reading(self._engine) as conn:
+            position = await duties.position_of(conn, SEARCH)
+        page = await self._feed.read_feed(
+            EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES, without_lost=True
+        )
+        reached = page.next_position - 1  # beyond the last entry where a run is gone
+        rows = await _rows(page.entries)
+        async with writing(self._engine) as conn:
+            held = await duties.fence(conn, SEARCH, holder)
+            if held is None:
+                return None
+            if held != position or reached == position:
+                return 0
+            if rows:
+                await search_rows.insert(conn, rows)
+            await duties.advance(conn, SEARCH, holder, reached)
+        self._indexed.wake()
+        return reached - position
+
+    async def forget_text(self, holder: str) -> None:
+        async with writing(self._engine) as conn:
+            await duties.restart(conn, SEARCH, holder)
+            await search_rows.forget(conn)
+
+    async def indexed_position(self) -> int:
+        async with reading(self._engine) as conn:
+            return await duties.position_of(conn, SEARCH)
+
+    async def wait_indexed(self, awaited: Awaited, seconds: float) -> None:
+        await wait_done(
+            self._engine, SEARCH, awaited, seconds, advanced=self._indexed, behind=SearchBehind
+        )
+
+    async def search_events(
+        self, project: str, query: SearchQuery, *, limit: int, after: SearchPlace | None = None
+    ) -> SearchPage:
+        parsed = parse(query.text)
+        if parsed.problem:
+            return SearchPage((), None, await self.indexed_position())
+        matching = search_rows.matching(project, query.where, parsed)
+        async with reading(self._engine) as conn:
+            indexed = await duties.position_of(conn, SEARCH)
+            as_of = min(after.as_of, indexed) if after else indexed
+            found = await _in_order(conn, matching, query.order, as_of, after, limit + 1)
+            kept: Sequence[Match] = found[:limit]
+            if query.with_events:
+                kept = _bounded(kept, await search_rows.payload_sizes(conn, kept))
+            texts = await search_rows.texts(conn, project, kept, with_events=query.with_events)
+        size = sum(len(each.text) for each in texts)
+        hits = await aside(size, _hits, kept, texts, parsed.terms, most=LARGE_CHARACTERS)
+        next_after = None
+        if len(found) > len(kept):
+            next_after = SearchPlace(as_of, kept[-1].rank, kept[-1].position)
+        return SearchPage(hits, next_after, indexed)
+
+
+async def _rows(entries: Sequence[FeedEntry]) -> list[Row]:
+    """The rows of feed entries, a few at a time between what else the process has to do."""
+    rows: list[Row] = []
+    done, began = 0, time.monotonic()
+    for entry in entries:
+        payload = entry.recorded.event.payload
+        size = len(payload.content) if payload else 0
+        rows.append(await aside(size, search_rows.row_of, entry, most=LARGE_CHARACTERS))
+        done += size + ENTRY_CHARACTERS
+        if done > SLICE_CHARACTERS:
+            await _make_way(began)
+            done, began = 0, time.monotonic()
+    return rows
+
+
+async def _make_way(began: float) -> None:
+    """Let others have their turn, and if there are any, as much time as passed since `began`."""
+    ended = time.monotonic()
+    await asyncio.sleep(0)
+    if time.monotonic() - ended > BUSY_SECONDS:
+        await asyncio.sleep(ended - began)
+
+
+async def _in_order(
+    conn: Connection,
+    of: Matching,
+    order: SearchOrder,
+    as_of: int,
+    after: SearchPlace | None,
+    limit: int,
+) -> list[Match]:
+    """Up to `limit` matches behind a place."""
+    if order is SearchOrder.NEWEST:
+        return await _newest(conn, of, below=after.position if after else as_of + 1, wanted=limit)
+    ranked = await _newest(conn, of, below=as_of + 1, wanted=RANKED_MATCHES)
+    ranked.sort(key=_place, reverse=True)
+    if after:
+        ranked = [match for match in ranked if _place(match) < (after.rank, after.position)]
+    return ranked[:limit]
+
+
+async def _newest(conn: Connection, of: Matching, *, below: int, wanted: int) -> list[Match]:
+    """The newest matches below a position, looked for in one window after the other."""
+    found: list[Match] = []
+    start = below
+    while start > 1 and len(found) < wanted:
+        left = wanted - len(found)
+        window = next_window(start, scanned=below - start, found=len(found), wanted=left)
+        found += await search_rows.matches(conn, of, window, below=start, limit=left)
+        start = window.start
+    return found
+
+
+def _place(match: Match) -> tuple[float, int]:
+    return match.rank, match.position
+
+
+def _bounded(found: Sequence[Match], sizes: Sequence[int]) -> Sequence[Match]:
+    """As many matches as their payloads allow on one page, at least one."""
+    size = 0
+    for place, each in enumerate(sizes):
+        size += each
+        if place and size > PAGE_BYTES:
+            return found[:place]
+    return found
+
+
+def _hits(
+    found: Sequence[Match], texts: Sequence[MatchText], terms: Sequence[Term]
+) -> tuple[SearchHit, ...]:
+    return tuple(
+        SearchHit(
+            each.run_id,
+            match.seq,
+            match.position,
+            match.rank,
+            each.recorded_at,
+            snippet_of(each.text, terms),
+            each.recorded,
+        )
+        for each in texts
+        for match in (found[each.place - 1],)
+    )

@@ -1,0 +1,1 @@
+"""Snapshots: what is stored of them, and how they are put, read and deleted."""

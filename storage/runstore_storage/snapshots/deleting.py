@@ -1,0 +1,109 @@
+"""Deleting snapshots of a run, and the parts that only they referred to.
+
+Whether a part is still referred to, only the manifests of the run's other snapshots say. They are
+read before the run is locked; under its lock only those are read that were put since. A row never
+changes, and one that is put after a deletion has a later time than any before it, so what was read
+of a row holds for as long as the row is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from runstore_storage.contract.errors import SnapshotInUse
+from runstore_storage.contract.runs import DeletedSnapshots, RunKey
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import Database, reading
+from runstore_storage.database.threads import aside
+from runstore_storage.run_write import RunWrite
+from runstore_storage.snapshots.manifests import Manifest
+from runstore_storage.sql import blobs, heads, snapshots, task_writes
+from runstore_storage.sql.snapshots import RowId
+
+MANIFESTS_AT_ONCE = 200
+
+_MICROSECOND = timedelta(microseconds=1)
+_NOTHING = DeletedSnapshots(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What DeleteSnapshots was asked."""
+
+    namespace: str
+    snapshot_ids: tuple[str, ...]
+    writer_epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Which of some blobs the snapshots of a run refer to, by row."""
+
+    asked: frozenset[int] = frozenset()
+    found: dict[RowId, frozenset[int]] = field(default_factory=dict)
+
+    async def read(self, conn: Connection, run: int) -> set[int]:
+        """Read the manifests not read yet; the blobs that some snapshot of the run refers to."""
+        present = await snapshots.row_ids(conn, run)
+        unread = [row for row in present if row not in self.found]
+        for start in range(0, len(unread), MANIFESTS_AT_ONCE):
+            manifests = await snapshots.manifests(
+                conn, run, unread[start : start + MANIFESTS_AT_ONCE]
+            )
+            wanted = [stored for _, stored in manifests]
+            for (row, _), named in zip(manifests, await _blobs(wanted), strict=True):
+                self.found[row] = self.asked & named
+        return {blob for row in present for blob in self.found.get(row, ())}
+
+
+async def read_references(engine: Database, key: RunKey, deletion: Deletion) -> References:
+    """What the run's snapshots refer to of the parts of those that are to go, without a lock."""
+    async with reading(engine) as conn:
+        head = await heads.find(conn, key)
+        if head is None:
+            return References()
+        chosen = await snapshots.manifests_by_id(
+            conn, head.run, deletion.namespace, deletion.snapshot_ids
+        )
+        references = References(await _all_blobs(chosen))
+        if references.asked:
+            await references.read(conn, head.run)
+        return references
+
+
+async def delete(
+    conn: Connection, write: RunWrite, deletion: Deletion, references: References
+) -> DeletedSnapshots:
+    """Delete the snapshots that are there, their task writes and the parts nobody needs then."""
+    run, namespace = write.head.run, deletion.namespace
+    write.check_epoch(deletion.writer_epoch)
+    in_use = await snapshots.find_in_fork(conn, run, namespace, deletion.snapshot_ids)
+    if in_use:
+        raise SnapshotInUse(write.key.run_id, namespace, *in_use)
+    deleted = await snapshots.delete(conn, run, namespace, deletion.snapshot_ids)
+    if not deleted:
+        return _NOTHING
+    asked = await _all_blobs(deleted.values())
+    if not asked <= references.asked:
+        references = References(asked)
+    freed = await blobs.delete(conn, run, asked - await references.read(conn, run))
+    writes = await task_writes.delete(conn, run, namespace, deleted)
+    # A snapshot put from now on is later than what was read of the rows that are gone.
+    write.head.updated_at = write.now + _MICROSECOND
+    await heads.update(conn, [write.head])
+    return DeletedSnapshots(len(deleted), writes, freed)
+
+
+async def _all_blobs(manifests: Collection[bytes]) -> frozenset[int]:
+    return frozenset().union(*await _blobs(list(manifests)))
+
+
+async def _blobs(manifests: Sequence[bytes]) -> list[set[int]]:
+    """The blobs each manifest names."""
+
+    def named() -> list[set[int]]:
+        return [Manifest(each).blobs for each in manifests]
+
+    return await aside(sum(map(len, manifests)), named)

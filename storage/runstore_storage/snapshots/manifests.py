@@ -1,0 +1,204 @@
+"""Snapshots as they are stored: a manifest that names its parts, and the parts as blobs.
+
+A part is stored once a run by the SHA-256 of its content, compressed with zstd. The manifest is a
+zstd-compressed JSON text that refers to blobs by number, so a part that did not change costs the
+digits of that number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+import zstandard
+
+from runstore_storage import chain
+from runstore_storage.contract.runs import Part, Payload, PlanNode, Ref, Snapshot
+from runstore_storage.sql.blobs import BlobRef, NewBlob
+
+NODE_PARTS = ("input_schema", "output_schema", "provenance", "state")
+
+# A part of the manifest: a blob's number, or (number, is_json, content_type) where it is not plain
+# JSON. A part that is absent is null.
+Entry = int | tuple[int, bool, str] | None
+
+
+class Parts:
+    """The parts of one snapshot, each hashed once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._hashes = {id(part): chain.part_hash(part) for part in parts_of(snapshot)}
+        self.payloads = {
+            self.hash_of(part): part for part in parts_of(snapshot) if isinstance(part, Payload)
+        }
+
+    def hash_of(self, part: Part) -> bytes:
+        return self._hashes[id(part)]
+
+    @property
+    def hashes(self) -> set[bytes]:
+        return set(self._hashes.values())
+
+    @property
+    def size(self) -> int:
+        """Size of the parts that were sent in full."""
+        return sum(len(payload.data) for payload in self.payloads.values())
+
+    def missing(self, stored: Mapping[bytes, BlobRef]) -> bytes | None:
+        """The hash of a part that is neither sent nor stored."""
+        return next((each for each in self.hashes - self.payloads.keys() - stored.keys()), None)
+
+    def compress(self, stored: Collection[bytes]) -> list[NewBlob]:
+        """Blobs of the parts that are not stored yet."""
+        compressor = zstandard.ZstdCompressor()
+        return [
+            NewBlob(
+                sha256,
+                isinstance(payload.content, str),
+                payload.content_type,
+                len(payload.data),
+                compressor.compress(payload.data),
+            )
+            for sha256, payload in self.payloads.items()
+            if sha256 not in stored
+        ]
+
+    def manifest(self, stored: Mapping[bytes, BlobRef]) -> bytes:
+        """The manifest, every part being stored."""
+
+        def entry(part: Part | None) -> Entry:
+            if part is None:
+                return None
+            blob = stored[self.hash_of(part)]
+            if isinstance(part, Ref):
+                kind = blob.is_json, blob.content_type
+            else:
+                kind = isinstance(part.content, str), part.content_type
+            return blob.blob if kind == (True, "") else (blob.blob, *kind)
+
+        snapshot = self.snapshot
+        body = {
+            "nodes": [
+                [node.node_id, node.kind, node.facets, node.status]
+                + [entry(getattr(node, name)) for name in NODE_PARTS]
+                for node in snapshot.nodes
+            ],
+            "state": {name: entry(snapshot.state[name]) for name in sorted(snapshot.state)},
+        }
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return zstandard.ZstdCompressor().compress(text.encode())
+
+
+class Manifest:
+    """A stored manifest, read back."""
+
+    def __init__(self, stored: bytes) -> None:
+        self._body: dict[str, Any] = json.loads(zstandard.ZstdDecompressor().decompress(stored))
+
+    @property
+    def node_count(self) -> int:
+        return len(self._body["nodes"])
+
+    @property
+    def blobs(self) -> set[int]:
+        """Numbers of the blobs that make the snapshot whole."""
+        return {_number(entry) for entry in self._entries() if entry is not None}
+
+    def fill(self, snapshot: Snapshot, data: Mapping[int, bytes]) -> Snapshot:
+        """The snapshot with its parts, given each blob's decompressed data."""
+
+        def part(entry: Any) -> Part | None:
+            if entry is None:
+                return None
+            is_json, content_type = entry[1:] if isinstance(entry, list) else (True, "")
+            content = data[_number(entry)]
+            return Payload(content.decode() if is_json else content, content_type)
+
+        nodes = tuple(
+            PlanNode(node_id, kind, tuple(facets), status, *map(part, entries))
+            for node_id, kind, facets, status, *entries in self._body["nodes"]
+        )
+        state = {name: part(entry) for name, entry in self._body["state"].items()}
+        return replace(
+            snapshot, nodes=nodes, state={name: got for name, got in state.items() if got}
+        )
+
+    def _entries(self) -> Iterator[Any]:
+        for node in self._body["nodes"]:
+            yield from node[-len(NODE_PARTS) :]
+        yield from self._body["state"].values()
+
+
+def parts_of(snapshot: Snapshot) -> Iterator[Part]:
+    """Every part of a snapshot."""
+    for node in snapshot.nodes:
+        yield from (part for name in NODE_PARTS if (part := getattr(node, name)) is not None)
+    yield from snapshot.state.values()
+
+
+def decompress(data: bytes) -> bytes:
+    """A blob's content."""
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
+def metadata_terms(metadata: Payload | None) -> list[str]:
+    """One term for each top-level member of a JSON object; equal members have equal terms.
+
+    Numbers are equal by value, objects whatever the order of their members.
+    """
+    if metadata is None or not isinstance(metadata.content, str):
+        return []
+    members: dict[str, Any] = json.loads(
+        metadata.content, parse_int=_number_text, parse_float=_number_text
+    )
+    return sorted(_term(name, value) for name, value in members.items())
+
+
+class _Number:
+    """A JSON number in its one canonical spelling."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def tagged(self) -> list[int | str]:
+        """Told apart from a string of the same text: no other value is written with a bare 0."""
+        return [0, self.text]
+
+
+def _number_text(spelling: str) -> _Number:
+    """The number's digits and exponent without redundant zeros, whatever its size."""
+    mantissa, _, exponent = spelling.lower().partition("e")
+    sign = "-" if mantissa.startswith("-") else ""
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    digits = (whole + fraction).lstrip("0")
+    stripped = digits.rstrip("0")
+    if not stripped:
+        return _Number("0")
+    power = _exponent(exponent) - len(fraction) + len(digits) - len(stripped)
+    return _Number(f"{sign}{stripped}e{power}")
+
+
+def _exponent(spelling: str) -> int:
+    # Beyond this the exact power does not tell numbers apart that anybody compares.
+    digits = spelling.lstrip("+-").lstrip("0")[:18] or "0"
+    return -int(digits) if spelling.startswith("-") else int(digits)
+
+
+def _term(name: str, value: object) -> str:
+    text = json.dumps([name, value], sort_keys=True, separators=(",", ":"), default=_Number.tagged)
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _number(entry: int | list[Any]) -> int:
+    return int(entry[0]) if isinstance(entry, list) else entry
+
+
+def unique_blobs(manifests: Iterable[tuple[int, Manifest]]) -> set[tuple[int, int]]:
+    """The (run, blob) pairs that several manifests need."""
+    return {(run, blob) for run, manifest in manifests for blob in manifest.blobs}

@@ -1,0 +1,1 @@
+"""What events used, added up."""

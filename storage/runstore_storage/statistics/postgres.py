@@ -1,0 +1,44 @@
+"""Statistics on Postgres. The contract is `StatisticsStore`."""
+
+from __future__ import annotations
+
+from runstore_storage.contract.errors import StatisticsBehind
+from runstore_storage.contract.feed import USAGE_COUNTS
+from runstore_storage.contract.search import Awaited
+from runstore_storage.contract.statistics import StatisticsPage, StatisticsQuery
+from runstore_storage.database.engine import Database, adding_up
+from runstore_storage.database.signals import Signal
+from runstore_storage.feed.awaiting import wait_done
+from runstore_storage.sql import duties, statistics
+
+
+class PostgresStatistics:
+    """Made by `PostgresStore`, whose connections it shares; `counted` wakes when counts moved."""
+
+    def __init__(self, engine: Database, counted: Signal) -> None:
+        self._engine = engine
+        self._counted = counted
+
+    async def wait_counted(self, awaited: Awaited, seconds: float) -> None:
+        await wait_done(
+            self._engine,
+            USAGE_COUNTS,
+            awaited,
+            seconds,
+            advanced=self._counted,
+            behind=StatisticsBehind,
+        )
+
+    async def get_statistics(
+        self,
+        project: str,
+        query: StatisticsQuery,
+        *,
+        limit: int,
+        after: tuple[str, ...] | None = None,
+    ) -> StatisticsPage:
+        async with adding_up(self._engine) as conn:
+            counted = await duties.position_of(conn, USAGE_COUNTS)
+            found = await statistics.page(conn, project, query, limit=limit + 1, after=after)
+        kept = tuple(found[:limit])
+        return StatisticsPage(kept, kept[-1].keys if len(found) > limit else None, counted)

@@ -1,0 +1,1 @@
+"""Runs written: saved, appended to, resumed, forked, completed."""

@@ -1,0 +1,136 @@
+"""Ending a run inside its write transaction, and revising the output of an ended one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from runstore_storage import chain
+from runstore_storage.contract.errors import OutcomeConflict, OutcomeRequired, RunCompleted
+from runstore_storage.contract.runs import (
+    RUN_COMPLETED,
+    CompletedRun,
+    Completion,
+    Event,
+    Guard,
+    Outcome,
+    Payload,
+    RunKey,
+    RunStatus,
+    SnapshotSelector,
+    StoredOutput,
+)
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import Database
+from runstore_storage.payloads.offloading import Offloading
+from runstore_storage.run_write import PreparedEvent, RunWrite, find_known, new_id, prepare
+from runstore_storage.snapshots import storing as snapshots
+from runstore_storage.snapshots.storing import PreparedSnapshot, prepare_snapshot
+from runstore_storage.sql import outputs
+from runstore_storage.sql import snapshots as snapshot_rows
+from runstore_storage.sql.blobs import NewBlob, store_blobs
+
+_STATUS = {
+    Outcome.SUCCEEDED: RunStatus.SUCCEEDED,
+    Outcome.FAILED: RunStatus.FAILED,
+    Outcome.CANCELLED: RunStatus.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCompletion:
+    """A completion hashed and compressed before any lock is taken."""
+
+    completion: Completion
+    body_hash: bytes
+    events: tuple[PreparedEvent, ...]
+    snapshot: PreparedSnapshot | None
+    blob: NewBlob | None
+    """What the output's payload is kept as, where that is large."""
+
+
+async def prepare_completion(
+    engine: Database, offloading: Offloading, key: RunKey, completion: Completion
+) -> PreparedCompletion:
+    body_hash = chain.completion_hash(completion)
+    final = completion.final_snapshot
+    if final and not final.snapshot_id:
+        final = replace(final, snapshot_id=new_id())
+    return PreparedCompletion(
+        completion,
+        body_hash,
+        await offloading.pack_events(key, prepare(completion.events)),
+        await prepare_snapshot(engine, key, final) if final else None,
+        await offloading.pack(key, completion.output.payload),
+    )
+
+
+async def complete(
+    conn: Connection, write: RunWrite, prepared: PreparedCompletion, guard: Guard
+) -> CompletedRun:
+    """Repeat the first answer, end the run, or add a revision to an ended one."""
+    run, head = write.head.run, write.head
+    before = await outputs.find(conn, run, prepared.body_hash)
+    if before:
+        revision, completed_at = before
+        return CompletedRun(head.status, head.last_seq, revision, completed_at, deduplicated=True)
+    outcome = prepared.completion.outcome
+    write.check_epoch(guard.writer_epoch)
+    known = await find_known(conn, [(write, prepared.events)])
+    repeated = write.repeated(prepared.events, known)
+    if head.is_completed:
+        await _check_revision(conn, write, prepared, is_repeated=bool(repeated))
+    elif outcome is Outcome.UNSPECIFIED and head.status is not RunStatus.EXTERNAL:
+        raise OutcomeRequired(write.key.run_id)
+    write.check_seq(guard.expected_seq)
+    revision = await outputs.latest_revision(conn, run) + 1
+    if not head.is_completed:
+        if not repeated:
+            for event in prepared.events:
+                write.record(event)
+        await _end(conn, write, prepared, revision)
+    stored = StoredOutput(prepared.completion.output, head.usage, outcome, revision, write.now)
+    blob = prepared.blob
+    numbers = await store_blobs(conn, [(run, blob)] if blob else [])
+    await outputs.insert(
+        conn,
+        run,
+        stored,
+        body_hash=prepared.body_hash,
+        blob=numbers[run, blob.sha256] if blob else None,
+    )
+    write.touch()
+    return CompletedRun(head.status, head.last_seq, revision, write.now, deduplicated=False)
+
+
+async def _end(
+    conn: Connection, write: RunWrite, prepared: PreparedCompletion, revision: int
+) -> None:
+    head, outcome = write.head, prepared.completion.outcome
+    fact = Payload(json.dumps({"outcome": outcome.name, "output_revision": revision}))
+    terminal = Event(type=RUN_COMPLETED, payload=fact)
+    write.record(prepare([terminal])[0], is_terminal=True)
+    if prepared.snapshot:
+        await snapshots.put(conn, write, prepared.snapshot)
+    head.outcome, head.completed_at = outcome, write.now
+    if head.status is not RunStatus.EXTERNAL:
+        head.status = _STATUS[outcome]
+
+
+async def _check_revision(
+    conn: Connection, write: RunWrite, prepared: PreparedCompletion, *, is_repeated: bool
+) -> None:
+    """An ended run takes another output, but no other outcome, event or snapshot."""
+    run_id, head = write.key.run_id, write.head
+    if prepared.completion.outcome is not head.outcome:
+        raise OutcomeConflict(run_id, head.outcome)
+    if prepared.events and not is_repeated:
+        raise RunCompleted(run_id, head.last_seq)
+    if prepared.snapshot:
+        final = prepared.snapshot.parts.snapshot
+        final = replace(final, seq=final.seq or head.last_seq)
+        chosen = SnapshotSelector(snapshot_id=final.snapshot_id)
+        there = await snapshot_rows.find(conn, head, final.namespace, chosen)
+        wanted = chain.snapshot_hash(final, prepared.snapshot.parts.hash_of)
+        if there is None or there.content_hash != wanted:
+            raise RunCompleted(run_id, head.last_seq)

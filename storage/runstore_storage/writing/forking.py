@@ -1,0 +1,143 @@
+"""Making a run that begins with the history of another, inside its write transaction.
+
+Nothing of the history is copied: events up to the fork's base, and snapshots and task writes put
+until then, are read from the other run. A task write that the other run replaces later is no longer
+seen by the fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from runstore_storage import chain
+from runstore_storage.configs.pinning import pin
+from runstore_storage.contract.errors import (
+    IdempotencyMismatch,
+    RunCompleted,
+    RunNotFound,
+    SeqAhead,
+)
+from runstore_storage.contract.runs import (
+    ConfigRef,
+    ForkBase,
+    NewFork,
+    NewRun,
+    Outcome,
+    Run,
+    RunKey,
+    RunStatus,
+    Usage,
+)
+from runstore_storage.database.connection import Connection
+from runstore_storage.run_write import FIRST_EPOCH, RunWrite, lock_run
+from runstore_storage.sql import events, heads, runs
+from runstore_storage.sql.heads import Ancestor, Head
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+async def known_fork(conn: Connection, fork: NewFork) -> bool:
+    """Whether the fork is there already; raise `IdempotencyMismatch` where its id is another's."""
+    before = await runs.identity(conn, RunKey(fork.key.project, fork.fork_run_id))
+    if before and before[1] != chain.fork_request_hash(fork):
+        raise IdempotencyMismatch("run", fork.fork_run_id)
+    return before is not None
+
+
+async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
+    """Create the fork and return its head; None when another writer made that id meanwhile."""
+    write = await lock_run(conn, fork.key)
+    source = await runs.get(conn, fork.key)
+    if source is None:
+        raise RunNotFound(fork.key)
+    at_seq = _at_seq(write, fork)
+    lineage = _lineage(write, at_seq)
+    new = await _born(conn, source, fork, at_seq)
+    inserted = await runs.insert(
+        conn,
+        new,
+        parent=None,
+        body_hash=chain.fork_request_hash(fork),
+        fork_parent=write.head.run,
+        lineage=lineage,
+    )
+    if inserted is None:
+        return None
+    # What is put beside the other run's events from now on is later than all the fork sees of it.
+    write.head.updated_at = write.now + _MICROSECOND
+    await heads.update(conn, [write.head])
+    previous = await link_at(conn, write.head, at_seq)
+    head = Head(
+        run=inserted.run,
+        last_seq=at_seq,
+        last_hash=chain.fork_hash(previous, chain.birth_hash(new)),
+        status=RunStatus.RUNNING,
+        outcome=Outcome.UNSPECIFIED,
+        writer_epoch=FIRST_EPOCH,
+        usage=Usage(),
+        updated_at=inserted.created_at,
+        completed_at=None,
+        lineage=lineage,
+    )
+    await heads.insert(conn, head)
+    return head
+
+
+async def link_at(conn: Connection, head: Head, seq: int) -> bytes:
+    """The hash that binds the history up to `seq`, as an event behind it would be bound."""
+    if seq == head.last_seq:
+        return head.last_hash
+    parts = [part for part in head.parts if part.first_seq <= seq + 1]
+    births = await runs.get_many(conn, [part.run for part in parts])
+    link = b""
+    for number, part in enumerate(parts):
+        birth = chain.birth_hash(births[part.run].born)
+        link = chain.fork_hash(link, birth) if number else birth
+        last = min(part.last_seq, seq)
+        if last >= part.first_seq:
+            link = await events.hash_at(conn, part.run, last) or b""
+    return link
+
+
+def _at_seq(write: RunWrite, fork: NewFork) -> int:
+    """Where the fork begins; never behind the end of a completed run."""
+    head = write.head
+    if fork.at_seq > head.last_seq:
+        raise SeqAhead(fork.key.run_id, fork.at_seq, head.last_seq)
+    last = head.last_seq - 1 if head.is_completed else head.last_seq
+    if fork.at_seq > last:
+        raise RunCompleted(fork.key.run_id, head.last_seq)
+    return fork.at_seq or last
+
+
+def _lineage(write: RunWrite, at_seq: int) -> tuple[Ancestor, ...]:
+    """The history up to `at_seq`: what the other run itself begins with, and the other run."""
+    head, first_seq, lineage = write.head, 1, []
+    for each in (*head.lineage, Ancestor(head.run, head.last_seq, write.now)):
+        has_events = each.has_events and first_seq <= at_seq + 1
+        lineage.append(Ancestor(each.run, min(each.last_seq, at_seq), each.until, has_events))
+        if each.has_events:
+            first_seq = each.last_seq + 1
+    return tuple(lineage)
+
+
+async def _born(conn: Connection, source: Run, fork: NewFork, at_seq: int) -> NewRun:
+    given = await pin(conn, fork.key.project, fork.config_refs)
+    return replace(
+        source.born,
+        run_id=fork.fork_run_id,
+        objective=source.born.objective if fork.objective is None else fork.objective,
+        config_refs=_replaced(source.born.config_refs, given),
+        tags=fork.tags,
+        labels=fork.labels,
+        parent_run_id="",
+        external_ref=None,
+        fork_base=ForkBase(fork.key.run_id, at_seq),
+    )
+
+
+def _replaced(pins: Sequence[ConfigRef], given: Sequence[ConfigRef]) -> tuple[ConfigRef, ...]:
+    names = {(each.kind, each.name) for each in given}
+    return (*(each for each in pins if (each.kind, each.name) not in names), *given)

@@ -1,0 +1,159 @@
+"""Appends without a look at the database first: decided on remembered heads, in one round trip.
+
+A process that appended to a run knows how it left the run's head. The next append is decided on
+that, and stored by a statement which takes effect only where the head is still so: where another
+process wrote meanwhile nothing happens. What is not plainly accepted - a refusal, an event id that
+is there already, a run that is not remembered - is left to the caller, which looks under locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from runstore_storage.contract.errors import StorageError, StorageUnavailable
+from runstore_storage.contract.runs import Appended, Guard, RunKey
+from runstore_storage.database.engine import is_unavailable
+from runstore_storage.run_write import PreparedEvent, RunWrite
+from runstore_storage.sql import appends
+from runstore_storage.sql.appends import Move
+from runstore_storage.sql.heads import Head
+
+MAX_REMEMBERED = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class Append:
+    """Events that one call appends to a run, and its answer once there is one."""
+
+    key: RunKey
+    events: tuple[PreparedEvent, ...]
+    guard: Guard
+    bytes: int
+    answered: asyncio.Future[tuple[Appended, ...]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def settle(self, answer: tuple[Appended, ...] | BaseException) -> None:
+        """Answer the call, or fail it."""
+        if isinstance(answer, BaseException):
+            self.answered.set_exception(answer)
+            self.answered.exception()  # seen, also when the caller is gone
+        else:
+            self.answered.set_result(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Answers to the appends that were stored, and the runs that grew by them."""
+
+    answers: Mapping[Append, tuple[Appended, ...]]
+    grown: Sequence[RunWrite]
+
+
+NOTHING_STORED = Stored({}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    move: Move
+    write: RunWrite
+    answers: Mapping[Append, tuple[Appended, ...]]
+
+
+class Optimistic:
+    """The heads that one lane remembers, and its connection. One call at a time."""
+
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+        self._connect = connect
+        self._conn: asyncpg.Connection | None = None
+        self._heads: dict[RunKey, Head] = {}
+        self._clock = datetime.min.replace(tzinfo=UTC)
+        self._read_at = 0.0
+
+    def remember(self, committed: Iterable[RunWrite], now: datetime) -> None:
+        """Note heads as they were committed, and the database's clock as it was just read."""
+        self._clock, self._read_at = now, time.monotonic()
+        for write in committed:
+            self._remember(write.key, write.head)
+
+    def _remember(self, key: RunKey, head: Head) -> None:
+        self._heads.pop(key, None)
+        # Ids of a fork's events may be in the histories it begins with: that needs a look.
+        if not head.is_completed and not head.lineage:
+            self._heads[key] = head
+        if len(self._heads) > MAX_REMEMBERED:
+            del self._heads[next(iter(self._heads))]
+
+    async def append(self, batch: Sequence[Append]) -> Stored:
+        """Store the appends that can be.
+
+        Raise `StorageUnavailable` when Postgres is away; then it may have stored them.
+        """
+        attempts = list(self._attempts(batch))
+        if not attempts:
+            return NOTHING_STORED
+        try:
+            conn = await self._connection()
+            moved, now = await appends.append(conn, [each.move for each in attempts])
+        except ValueError:  # a value that the driver cannot send
+            return NOTHING_STORED
+        except Exception as error:
+            if is_unavailable(error):
+                self._hang_up()
+                raise StorageUnavailable from error
+            if isinstance(error, asyncpg.PostgresError):  # nothing was stored
+                return NOTHING_STORED
+            raise
+        stored = [each for each in attempts if each.move.head.run in moved]
+        writes = [each.write for each in stored]
+        self.remember(writes, now)
+        answers = {append: answer for each in stored for append, answer in each.answers.items()}
+        return Stored(answers, writes)
+
+    def _hang_up(self) -> None:
+        """Never use the connection again: nobody knows what state it is in."""
+        if self._conn:
+            self._conn.terminate()
+            self._conn = None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._conn:
+            with suppress(Exception):
+                await self._conn.close(timeout=1)
+
+    def _attempts(self, batch: Sequence[Append]) -> Iterable[_Attempt]:
+        by_run: dict[RunKey, list[Append]] = {}
+        for each in batch:
+            by_run.setdefault(each.key, []).append(each)
+        now = self._clock + timedelta(seconds=time.monotonic() - self._read_at)
+        for key, given in by_run.items():
+            head = self._heads.pop(key, None)
+            if head and not any(event.blob for each in given for event in each.events):
+                attempt = _attempted(key, head, given, now)
+                if attempt:
+                    yield attempt
+
+    async def _connection(self) -> asyncpg.Connection:
+        if self._conn is None or self._conn.is_closed():
+            self._conn = await self._connect()
+        return self._conn
+
+
+def _attempted(key: RunKey, head: Head, given: Sequence[Append], now: datetime) -> _Attempt | None:
+    was_seq, was_hash = head.last_seq, head.last_hash
+    write = RunWrite(key, head, now)
+    try:
+        answers = {each: write.append(each.events, each.guard, {}) for each in given}
+    except StorageError:
+        return None
+    if not write.new_events:
+        return None
+    return _Attempt(Move(was_seq, was_hash, head, write.new_events), write, answers)

@@ -1,0 +1,83 @@
+"""Claiming a run for a new writer inside its write transaction."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from runstore_storage import chain
+from runstore_storage.contract.errors import RunNotFound
+from runstore_storage.contract.runs import (
+    RUN_RESUMED,
+    Event,
+    EventFilter,
+    Payload,
+    ResumedRun,
+    RunStatus,
+    SnapshotSelector,
+)
+from runstore_storage.database.connection import Connection
+from runstore_storage.reading.paging import event_page
+from runstore_storage.run_write import RunWrite, prepare, store
+from runstore_storage.snapshots import storing as snapshots
+from runstore_storage.sql import requests, runs
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """What ResumeRun was asked."""
+
+    namespace: str
+    request_id: str
+    actor: str
+    limit: int
+    page_bytes: int
+    expected_seq: int | None = None
+
+    @property
+    def body_hash(self) -> bytes:
+        return chain.request_hash("resume", self.namespace.encode(), self.actor.encode())
+
+
+async def resume(conn: Connection, write: RunWrite, asked: Resume) -> ResumedRun:
+    """Claim the next epoch, or repeat an earlier claim; then read what the writer needs."""
+    name = f"resume:{asked.request_id}" if asked.request_id else ""
+    before = await requests.find(conn, write.head.run, name, asked.body_hash) if name else None
+    epoch = int(before["writer_epoch"]) if before else await _claim(conn, write, asked)
+    if before is None and name:
+        answer = {"writer_epoch": epoch}
+        await requests.insert(conn, write.head.run, name, asked.body_hash, answer)
+    return await _read(conn, write, asked, epoch, deduplicated=before is not None)
+
+
+async def _claim(conn: Connection, write: RunWrite, asked: Resume) -> int:
+    write.check_open()
+    write.check_seq(asked.expected_seq)
+    head = write.head
+    head.writer_epoch += 1
+    if head.status is not RunStatus.EXTERNAL:
+        head.status = RunStatus.RUNNING
+    fact = Payload(json.dumps({"writer_epoch": head.writer_epoch}))
+    write.record(prepare([Event(type=RUN_RESUMED, payload=fact, actor=asked.actor)])[0])
+    await store(conn, [write])
+    return head.writer_epoch
+
+
+async def _read(
+    conn: Connection, write: RunWrite, asked: Resume, epoch: int, *, deduplicated: bool
+) -> ResumedRun:
+    latest = SnapshotSelector()
+    head = write.head
+    run = await runs.get(conn, write.key)
+    if run is None:
+        raise RunNotFound(write.key)
+    snapshot, writes = await snapshots.read_whole(conn, head, asked.namespace, latest)
+    page = await event_page(
+        conn,
+        head,
+        (snapshot.snapshot.seq if snapshot else 0) + 1,
+        limit=asked.limit,
+        where=EventFilter(),
+        max_bytes=asked.page_bytes,
+    )
+    return ResumedRun(run, epoch, snapshot, writes, page, deduplicated)

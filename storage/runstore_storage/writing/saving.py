@@ -1,0 +1,127 @@
+"""Creating a run inside its write transaction, or recognising it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runstore_storage import chain
+from runstore_storage.configs.pinning import pin
+from runstore_storage.contract.errors import IdempotencyMismatch, RunNotFound
+from runstore_storage.contract.runs import (
+    Guard,
+    NewFork,
+    NewRun,
+    Outcome,
+    Run,
+    RunKey,
+    RunStatus,
+    SavedRun,
+    Usage,
+)
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import Database
+from runstore_storage.payloads.offloading import Offloading
+from runstore_storage.run_write import FIRST_EPOCH, RunWrite, new_id, store
+from runstore_storage.sql import heads, partitions, runs
+from runstore_storage.sql.heads import Head
+from runstore_storage.sql.runs import Inserted
+from runstore_storage.writing.completing import PreparedCompletion, complete, prepare_completion
+from runstore_storage.writing.forking import fork_run, known_fork
+
+
+class RunSaver:
+    """Saves runs and sees to it that their partitions exist."""
+
+    def __init__(self, engine: Database, offloading: Offloading) -> None:
+        self._engine = engine
+        self._offloading = offloading
+        self._partitions: set[int] = set()
+
+    async def prepare(self, new: NewRun) -> tuple[NewRun, PreparedCompletion | None]:
+        """Settle the id, and hash and compress the completion."""
+        named = new if new.run_id else replace(new, run_id=new_id())
+        if named.completion is None:
+            return named, None
+        key = RunKey(named.project, named.run_id)
+        return named, await prepare_completion(
+            self._engine, self._offloading, key, named.completion
+        )
+
+    async def save(
+        self, conn: Connection, new: NewRun, completion: PreparedCompletion | None
+    ) -> SavedRun:
+        """Create the run with its head and its completion, or return the one that is there."""
+        key, body_hash = RunKey(new.project, new.run_id), chain.save_hash(new)
+        before = await runs.identity(conn, key)
+        if before is None:
+            parent = await self._parent(conn, new)
+            # Recognised by the request as given, and born with what its labels point to now.
+            pinned = replace(new, config_refs=await pin(conn, new.project, new.config_refs))
+            inserted = await runs.insert(conn, pinned, parent=parent, body_hash=body_hash)
+            if inserted:
+                await self._begin(conn, key, pinned, inserted, completion)
+                return SavedRun(await _get(conn, key), deduplicated=False)
+            before = await runs.identity(conn, key)  # another writer was faster
+        if before is None or before[1] != body_hash:
+            raise IdempotencyMismatch("run", new.run_id)
+        return SavedRun(await _get(conn, key), deduplicated=True)
+
+    async def fork(self, conn: Connection, fork: NewFork) -> SavedRun:
+        """Create the fork, or return the one that is there."""
+        key = RunKey(fork.key.project, fork.fork_run_id)
+        while not await known_fork(conn, fork):
+            if head := await fork_run(conn, fork):
+                await self._ensure_partitions(conn, head.run)
+                return SavedRun(await _get(conn, key), deduplicated=False)
+        return SavedRun(await _get(conn, key), deduplicated=True)
+
+    async def _parent(self, conn: Connection, new: NewRun) -> int | None:
+        if not new.parent_run_id:
+            return None
+        key = RunKey(new.project, new.parent_run_id)
+        found = await runs.identity(conn, key)
+        if found is None:
+            raise RunNotFound(key)
+        return found[0]
+
+    async def _begin(
+        self,
+        conn: Connection,
+        key: RunKey,
+        new: NewRun,
+        inserted: Inserted,
+        completion: PreparedCompletion | None,
+    ) -> None:
+        await self._ensure_partitions(conn, inserted.run)
+        is_external = new.external_ref is not None and new.external_ref.owns_status
+        head = Head(
+            run=inserted.run,
+            last_seq=0,
+            last_hash=chain.birth_hash(new),
+            status=RunStatus.EXTERNAL if is_external else RunStatus.RUNNING,
+            outcome=Outcome.UNSPECIFIED,
+            writer_epoch=FIRST_EPOCH,
+            usage=Usage(),
+            updated_at=inserted.created_at,
+            completed_at=None,
+        )
+        await heads.insert(conn, head)
+        if completion:
+            write = RunWrite(key, head, inserted.created_at)
+            await complete(conn, write, completion, Guard())
+            await store(conn, [write])
+
+    async def _ensure_partitions(self, conn: Connection, run: int) -> None:
+        """Make the run's partition, and the next one when half of this one's runs are saved."""
+        for each in (run, run + partitions.RUNS_PER_PARTITION // 2):
+            low = partitions.lower_bound(each)
+            # One made here may yet be rolled back; only one that was there is remembered.
+            if low not in self._partitions and await partitions.ensure(conn, each):
+                self._partitions.add(low)
+
+
+async def _get(conn: Connection, key: RunKey) -> Run:
+    run = await runs.get(conn, key)
+    if run is None:
+        raise RunNotFound(key)
+    return run
