@@ -13,14 +13,14 @@ from runstore_storage.contract.store import Store
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
-from runstore_server import reflection
-from runstore_server.health import Health
-from runstore_server.interceptors import Calls
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.listening import CannotBind
-from runstore_server.metrics import Metrics
-from runstore_server.relay import Relay
-from runstore_server.serving import SERVICES, add_services
+from runstore_server.edge import reflection
+from runstore_server.edge.health import Health
+from runstore_server.edge.interceptors import Calls
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.listening import CannotBind
+from runstore_server.edge.metrics import Metrics
+from runstore_server.relay.relay import Relay
+from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from e2e.servers import ServerProcess
 from google.protobuf import descriptor_pool, json_format, message_factory
 from google.rpc import error_details_pb2  # noqa: F401 - its messages stand in answers
 from grpc_reflection.v1alpha.reflection import SERVICE_NAME as ALPHA
-from runstore_server.reflection import V1 as REFLECTION
+from runstore_server.edge.reflection import V1 as REFLECTION
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "grpcurl.md"

@@ -11,7 +11,7 @@ from e2e.servers import ServerProcess
 from google.protobuf import descriptor_pool
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from runstore_server.app import SERVICES
-from runstore_server.reflection import V1 as REFLECTION
+from runstore_server.edge.reflection import V1 as REFLECTION
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "grpcurl.md"

@@ -12,8 +12,8 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.pipeline import WINDOW, Pipeline
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.streams.pipeline import WINDOW, Pipeline
 
 METHOD = "/runstore.v1.RunService/AppendEventStream"
 

@@ -14,7 +14,7 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
-from runstore_server.listening import CannotBind
+from runstore_server.edge.listening import CannotBind
 from runstore_storage.database.engine import connect
 
 HOLD = (

@@ -4,7 +4,7 @@ import inspect
 
 import runstore
 from runstore.v1.errors_pb2 import ErrorReason
-from runstore_server import errors as server
+from runstore_server.edge import errors as server
 from runstore_storage.contract import errors as storage
 
 PREFIX = "ERROR_REASON_"

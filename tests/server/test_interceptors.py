@@ -11,8 +11,8 @@ import pytest
 from google.protobuf.message import Message
 from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_server.interceptors import Calls
-from runstore_server.lifecycle import Lifecycle
+from runstore_server.edge.interceptors import Calls
+from runstore_server.edge.lifecycle import Lifecycle
 from runstore_storage.contract.errors import SeqConflict
 from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs

@@ -7,7 +7,7 @@ import pytest
 from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.snapshots_pb2 import Snapshot
-from runstore_server import page_tokens
+from runstore_server.pages import page_tokens
 
 COUNT = 5
 

@@ -6,9 +6,9 @@ import pytest
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
-from runstore_server.errors import InvalidRequest, status_of
-from runstore_server.json_texts import MAX_JSON_DEPTH, json_problem
-from runstore_server.validation import MAX_VIOLATIONS, validate
+from runstore_server.edge.errors import InvalidRequest, status_of
+from runstore_server.validation.json_texts import MAX_JSON_DEPTH, json_problem
+from runstore_server.validation.requests import MAX_VIOLATIONS, validate
 
 TOO_DEEP = f"nests deeper than {MAX_JSON_DEPTH} levels"
 

@@ -12,7 +12,7 @@ from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.embedded.postgres import EmbeddedPostgresError
 from runstore_storage.payloads.objects import UnusableObjectsUrl
 
-from runstore_server.listening import CannotBind
+from runstore_server.edge.listening import CannotBind
 from runstore_server.settings import Settings
 
 # What says in its own words what is wrong.

@@ -30,7 +30,7 @@ from runstore_server.cli.connected import (
     connected,
     labels_of,
 )
-from runstore_server.rules import RunOrderName
+from runstore_server.validation.rules import RunOrderName
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 _From = Annotated[

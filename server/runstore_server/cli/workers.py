@@ -13,7 +13,7 @@ from types import FrameType
 import structlog
 
 from runstore_server import logs
-from runstore_server.listening import bound
+from runstore_server.edge.listening import bound
 from runstore_server.settings import Settings
 
 # A worker that dies at once is not started again in a tight circle.

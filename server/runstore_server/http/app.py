@@ -9,7 +9,10 @@ from runstore_storage.contract.store import Store
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from runstore_server.health import Health
+from runstore_server.edge.health import Health
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.requests import REQUEST_ID_KEY
 from runstore_server.http import problems
 from runstore_server.http.events import Events
 from runstore_server.http.exchanges import Exchanges
@@ -23,9 +26,6 @@ from runstore_server.http.runs import Runs
 from runstore_server.http.snapshots import Snapshots
 from runstore_server.http.sse import LAST_EVENT_ID
 from runstore_server.http.statistics import Statistics
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.metrics import Metrics
-from runstore_server.requests import REQUEST_ID_KEY
 from runstore_server.settings import Settings
 
 DESCRIPTION = (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from runstore_storage.contract.runs import EventPage, RecordedEvent
 
-from runstore_server.following import Item, Mark
 from runstore_server.http import sse
 from runstore_server.http.convert.events import event_value
 from runstore_server.http.convert.outputs import outcome_name
 from runstore_server.http.convert.payloads import line_safe_payload_value
+from runstore_server.streams.following import Item, Mark
 
 
 class RunEncoder:

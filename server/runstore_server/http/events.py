@@ -9,7 +9,8 @@ from runstore_storage.contract.runs import EventFilter, RunKey
 from runstore_storage.contract.store import Store
 from starlette.responses import Response
 
-from runstore_server.following import Following, follow
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.metrics import Metrics
 from runstore_server.http import sse
 from runstore_server.http.convert.events import event_value
 from runstore_server.http.event_stream import RunEncoder
@@ -18,10 +19,9 @@ from runstore_server.http.models import EventList
 from runstore_server.http.parameters import Events as Selected
 from runstore_server.http.parameters import FirstSeq, Key
 from runstore_server.http.routing import RUN, Api
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.metrics import Metrics
-from runstore_server.rules import MAX_INT64
-from runstore_server.validation import refuse
+from runstore_server.streams.following import Following, follow
+from runstore_server.validation.requests import refuse
+from runstore_server.validation.rules import MAX_INT64
 
 DEFAULT_EVENTS = 100
 MAX_EVENTS = 1000

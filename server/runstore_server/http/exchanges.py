@@ -9,10 +9,10 @@ from http import HTTPStatus
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.requests import REQUEST_ID_KEY, id_of, request_id
 from runstore_server.http.problems import problem
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.metrics import Metrics
-from runstore_server.requests import REQUEST_ID_KEY, id_of, request_id
 
 # Methods are the client's choice; the numbers' labels are not.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -9,7 +9,8 @@ from runstore_storage.contract.feed import FeedEntry, FeedFilter
 from runstore_storage.contract.feed_store import FeedStore
 from starlette.responses import Response
 
-from runstore_server.feed_stream import FeedItem, Live, Silence, follow
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.metrics import Metrics
 from runstore_server.http import sse
 from runstore_server.http.convert.events import event_value
 from runstore_server.http.convert.payloads import line_safe_payload_value
@@ -18,8 +19,7 @@ from runstore_server.http.json_writer import JsonResponse, JsonValue
 from runstore_server.http.models import EntryList
 from runstore_server.http.parameters import Entries, FirstPosition, Project
 from runstore_server.http.routing import Api
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.metrics import Metrics
+from runstore_server.streams.feed import FeedItem, Live, Silence, follow
 
 DEFAULT_ENTRIES = 100
 MAX_ENTRIES = 1000

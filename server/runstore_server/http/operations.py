@@ -9,12 +9,12 @@ from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.feed_store import FeedStore
 from starlette.responses import HTMLResponse, Response
 
-from runstore_server.health import Health
+from runstore_server.edge.health import Health
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.metrics import CONTENT_TYPE, Metrics
 from runstore_server.http.description import description
 from runstore_server.http.docs_page import docs_page
 from runstore_server.http.json_writer import NO_STORE, JsonResponse
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.metrics import CONTENT_TYPE, Metrics
 
 
 class Operations:

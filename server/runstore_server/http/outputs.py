@@ -12,7 +12,7 @@ from runstore_server.http.json_writer import JsonResponse
 from runstore_server.http.models import OutputAnswer
 from runstore_server.http.parameters import Key
 from runstore_server.http.routing import RUN, Api
-from runstore_server.rules import MAX_INT32
+from runstore_server.validation.rules import MAX_INT32
 
 
 class Outputs:

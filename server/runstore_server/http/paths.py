@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runstore_server.errors import InvalidRequest, Violation
+from runstore_server.edge.errors import InvalidRequest, Violation
 from runstore_server.http.problems import problem
 
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runstore_server.errors import (
+from runstore_server.edge.errors import (
     STATUS,
     Internal,
     InvalidRequest,
@@ -23,8 +23,8 @@ from runstore_server.errors import (
     Violation,
     is_known,
 )
+from runstore_server.edge.requests import request_id
 from runstore_server.http.json_writer import NO_STORE, JsonValue, written
-from runstore_server.requests import request_id
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:runstore:reason:"

@@ -9,9 +9,9 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.http.models import Problem
 from runstore_server.http.problems import MEDIA_TYPE
-from runstore_server.lifecycle import Lifecycle
 
 PREFIX = "/api/v1"
 RUN = "/runs/{run_id:segment}"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from runstore_server.listening import bound
+from runstore_server.edge.listening import bound
 
 # Request line and headers together: 64 filters of 200 characters each fit, percent-encoded.
 MAX_HEAD_BYTES = 256 << 10

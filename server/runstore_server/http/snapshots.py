@@ -10,13 +10,13 @@ from runstore_storage.contract.errors import SnapshotNotFound
 from runstore_storage.contract.runs import RunKey, SnapshotPosition, SnapshotQuery, SnapshotSelector
 from runstore_storage.contract.store import Store
 
-from runstore_server import page_tokens
 from runstore_server.http.convert.snapshots import snapshot_value, summary_value
 from runstore_server.http.json_writer import JsonResponse
 from runstore_server.http.models import SnapshotAnswer, SnapshotList
 from runstore_server.http.parameters import Key, Namespace, PageToken, checked
 from runstore_server.http.routing import RUN, Api
-from runstore_server.rules import ID
+from runstore_server.pages import page_tokens
+from runstore_server.validation.rules import ID
 
 DEFAULT_SNAPSHOTS = 20
 MAX_SNAPSHOTS = 100

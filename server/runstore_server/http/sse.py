@@ -22,12 +22,12 @@ from typing import Generic, Protocol, TypeVar
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
-from runstore_server.errors import ServerDraining
+from runstore_server.edge.errors import ServerDraining
+from runstore_server.edge.metrics import Metrics
 from runstore_server.http.json_writer import NO_STORE, JsonValue, written
 from runstore_server.http.problems import problem_value
-from runstore_server.metrics import Metrics
-from runstore_server.rules import MAX_INT64
-from runstore_server.validation import refuse
+from runstore_server.validation.requests import refuse
+from runstore_server.validation.rules import MAX_INT64
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)

@@ -12,7 +12,6 @@ from runstore.v1 import statistics_pb2 as rpc
 from runstore_storage.contract.statistics import StatisticsQuery, StatisticsRow
 from runstore_storage.contract.statistics_store import StatisticsStore
 
-from runstore_server import page_tokens
 from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import keys_of, query_of
 from runstore_server.http.convert.events import usage_value
@@ -20,9 +19,10 @@ from runstore_server.http.json_writer import JsonResponse, JsonValue
 from runstore_server.http.models import StatisticsAnswer
 from runstore_server.http.parameters import Project, checked, labels_of
 from runstore_server.http.routing import Api
-from runstore_server.rules import ID, MAX_INT64, RULES, TAGS, Text
+from runstore_server.pages import page_tokens
 from runstore_server.services.statistics import DEFAULT_ROWS
-from runstore_server.validation import refuse
+from runstore_server.validation.requests import refuse
+from runstore_server.validation.rules import ID, MAX_INT64, RULES, TAGS, Text
 
 MAX_ROWS = 1000
 FIELDS = {

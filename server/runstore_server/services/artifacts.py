@@ -10,7 +10,6 @@ from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceServicer
 from runstore_storage.contract.artifact_store import ArtifactStore
 
-from runstore_server import page_tokens
 from runstore_server.convert.artifacts import (
     announced_of,
     artifact_message,
@@ -19,7 +18,8 @@ from runstore_server.convert.artifacts import (
     ref_of,
 )
 from runstore_server.convert.runs import project_of
-from runstore_server.validation import refuse, validate
+from runstore_server.pages import page_tokens
+from runstore_server.validation.requests import refuse, validate
 
 DEFAULT_PAGE = 20
 # Well below the 4 MiB that gRPC clients take unless they ask for more.

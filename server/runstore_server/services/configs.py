@@ -10,7 +10,6 @@ from runstore.v1.config_service_pb2_grpc import ConfigServiceServicer
 from runstore_storage.contract.config_store import ConfigStore
 from runstore_storage.contract.configs import NO_VERSION, LabelChange
 
-from runstore_server import page_tokens
 from runstore_server.convert.configs import (
     config_key_of,
     config_message,
@@ -21,7 +20,8 @@ from runstore_server.convert.configs import (
 )
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import timestamp
-from runstore_server.validation import validate
+from runstore_server.pages import page_tokens
+from runstore_server.validation.requests import validate
 
 DEFAULT_PAGE = 20
 

@@ -17,10 +17,10 @@ from runstore_server.convert.events import (
     set_appended,
 )
 from runstore_server.convert.runs import guard_of, key_of
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.pipeline import Pipeline
-from runstore_server.stream import deliver
-from runstore_server.validation import validate
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.streams.events import deliver
+from runstore_server.streams.pipeline import Pipeline
+from runstore_server.validation.requests import validate
 
 DEFAULT_EVENTS = 100
 

@@ -10,13 +10,13 @@ from runstore.v1.feed_service_pb2_grpc import FeedServiceServicer
 from runstore_storage.contract.errors import ConsumerNotFound
 from runstore_storage.contract.feed_store import FeedStore
 
-from runstore_server import page_tokens
 from runstore_server.convert.feed import consumer_message, entry_message, feed_filter_of
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import heartbeat_seconds
-from runstore_server.feed_stream import FeedItem, Live, Silence, follow
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.validation import validate
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.pages import page_tokens
+from runstore_server.streams.feed import FeedItem, Live, Silence, follow
+from runstore_server.validation.requests import validate
 
 DEFAULT_PAGE = 100
 

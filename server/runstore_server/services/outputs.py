@@ -9,7 +9,7 @@ from runstore_storage.contract.store import Store
 
 from runstore_server.convert.outputs import output_message
 from runstore_server.convert.runs import key_of
-from runstore_server.validation import validate
+from runstore_server.validation.requests import validate
 
 
 class Outputs:

@@ -11,7 +11,7 @@ from runstore_server.convert.events import event_message
 from runstore_server.convert.payloads import payload_message
 from runstore_server.convert.runs import config_ref_message, fork_of, key_of, run_message
 from runstore_server.convert.snapshots import snapshot_message, task_write_message
-from runstore_server.validation import validate
+from runstore_server.validation.requests import validate
 
 DEFAULT_EVENTS = 100
 

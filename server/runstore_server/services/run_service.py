@@ -5,7 +5,7 @@ from __future__ import annotations
 from runstore.v1.run_service_pb2_grpc import RunServiceServicer
 from runstore_storage.contract.store import Store
 
-from runstore_server.lifecycle import Lifecycle
+from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.services.events import Events
 from runstore_server.services.outputs import Outputs
 from runstore_server.services.replays import Replays

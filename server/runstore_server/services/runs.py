@@ -9,7 +9,6 @@ from runstore.v1 import runs_pb2
 from runstore_storage.contract.runs import RunOrder
 from runstore_storage.contract.store import Store
 
-from runstore_server import run_tokens
 from runstore_server.convert.events import event_message
 from runstore_server.convert.outputs import completion_of
 from runstore_server.convert.runs import (
@@ -22,7 +21,8 @@ from runstore_server.convert.runs import (
 )
 from runstore_server.convert.snapshots import snapshot_message, task_write_message
 from runstore_server.convert.times import timestamp
-from runstore_server.validation import validate
+from runstore_server.pages import run_tokens
+from runstore_server.validation.requests import validate
 
 DEFAULT_RUNS = 20
 DEFAULT_EVENTS = 100

@@ -8,10 +8,10 @@ from runstore.v1 import search_pb2 as rpc
 from runstore_storage.contract.search import SearchPlace
 from runstore_storage.contract.store import Store
 
-from runstore_server import page_tokens
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.search import awaited_of, hit_message, query_of, wait_seconds
-from runstore_server.validation import validate
+from runstore_server.pages import page_tokens
+from runstore_server.validation.requests import validate
 
 DEFAULT_HITS = 20
 

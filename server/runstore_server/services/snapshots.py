@@ -8,7 +8,6 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.runs import SnapshotPosition, SnapshotQuery
 from runstore_storage.contract.store import Store
 
-from runstore_server import page_tokens
 from runstore_server.convert.events import events_of
 from runstore_server.convert.payloads import payload_of
 from runstore_server.convert.runs import guard_of, key_of, project_of
@@ -20,7 +19,8 @@ from runstore_server.convert.snapshots import (
     task_write_of,
 )
 from runstore_server.convert.times import timestamp
-from runstore_server.validation import validate
+from runstore_server.pages import page_tokens
+from runstore_server.validation.requests import validate
 
 DEFAULT_SNAPSHOTS = 20
 

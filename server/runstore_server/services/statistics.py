@@ -7,11 +7,11 @@ from typing import Any
 from runstore.v1 import statistics_pb2 as rpc
 from runstore_storage.contract.store import Store
 
-from runstore_server import page_tokens
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import query_of, row_message
-from runstore_server.validation import validate
+from runstore_server.pages import page_tokens
+from runstore_server.validation.requests import validate
 
 DEFAULT_ROWS = 100
 

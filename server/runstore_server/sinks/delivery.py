@@ -9,7 +9,7 @@ import structlog
 from runstore_storage.contract.feed import DeadLetter, FeedEntry, FeedFilter, FeedPage, sink_duty
 from runstore_storage.contract.feed_store import EVERY_PROJECT, FeedStore
 
-from runstore_server.duties import Worker
+from runstore_server.relay.duties import Worker
 from runstore_server.sinks.backoff import Backoff
 from runstore_server.sinks.opening import open_sink
 from runstore_server.sinks.settings import SinkSettings

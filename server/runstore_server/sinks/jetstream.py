@@ -16,8 +16,8 @@ from nats.js.api import Header
 from runstore_storage.contract.feed import FeedEntry
 
 from runstore_server.sinks.cloud_events import CONTENT_TYPE, cloud_event, event_key
-from runstore_server.sinks.lanes import deliver_in_lanes
 from runstore_server.sinks.nats_link import LinkFailed, NatsLink
+from runstore_server.sinks.run_queues import deliver_in_lanes
 from runstore_server.sinks.settings import NatsSinkSettings
 from runstore_server.sinks.sink import Undelivered
 from runstore_server.sinks.subjects import MAX_SUBJECT_BYTES, subject_of

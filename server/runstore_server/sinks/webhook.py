@@ -18,7 +18,7 @@ from runstore_storage.contract.feed import FeedEntry
 
 from runstore_server.sinks.backoff import retry_after_seconds
 from runstore_server.sinks.cloud_events import CONTENT_TYPE, cloud_event, event_key
-from runstore_server.sinks.lanes import deliver_in_lanes
+from runstore_server.sinks.run_queues import deliver_in_lanes
 from runstore_server.sinks.settings import WebhookSinkSettings
 from runstore_server.sinks.signing import signature_headers, signing_key
 from runstore_server.sinks.sink import Undelivered

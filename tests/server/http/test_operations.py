@@ -9,7 +9,7 @@ import pytest
 import runstore
 from conftest import make_store
 from runstore_server.app import App
-from runstore_server.listening import CannotBind
+from runstore_server.edge.listening import CannotBind
 from runstore_storage.contract.errors import StorageUnavailable
 
 

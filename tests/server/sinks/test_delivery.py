@@ -14,7 +14,7 @@ from conftest import make_store, server_environment
 from e2e.test_cli import cli
 from nats_server import NatsServer
 from receiver import Receiver, Request, answer
-from runstore_server.relay import Relay
+from runstore_server.relay.relay import Relay
 from runstore_server.settings import Settings
 from runstore_storage.contract.runs import Event, NewRun, Payload, RunKey
 from runstore_storage.payloads.offloading import LargePayloads

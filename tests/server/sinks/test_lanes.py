@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from entries import entry, interleaved
-from runstore_server.sinks.lanes import deliver_in_lanes
+from runstore_server.sinks.run_queues import deliver_in_lanes
 from runstore_server.sinks.sink import Undelivered
 from runstore_storage.contract.feed import FeedEntry
 

@@ -9,10 +9,10 @@ import structlog
 from google.rpc import status_pb2
 from runstore.v1 import run_service_pb2 as rpc
 
-from runstore_server.errors import Internal, is_known, status_of
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.requests import Unreadable, request_id
-from runstore_server.validation import validate
+from runstore_server.edge.errors import Internal, is_known, status_of
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.requests import Unreadable, request_id
+from runstore_server.validation.requests import validate
 
 WINDOW = 1024
 

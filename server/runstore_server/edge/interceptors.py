@@ -13,10 +13,10 @@ import grpc
 import structlog
 from grpc.aio import AbortError, ServerInterceptor
 
-from runstore_server.errors import Internal, code_of, is_known, status_of
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.metrics import Metrics
-from runstore_server.requests import (
+from runstore_server.edge.errors import Internal, code_of, is_known, status_of
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.requests import (
     REQUEST_ID_KEY,
     RequestsCut,
     Unreadable,

@@ -13,8 +13,8 @@ from runstore_storage.contract.store import Store
 from runstore_server.convert.events import filter_of, set_event
 from runstore_server.convert.runs import key_of
 from runstore_server.convert.times import heartbeat_seconds
-from runstore_server.following import Following, Mark, follow
-from runstore_server.lifecycle import Lifecycle
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.streams.following import Following, Mark, follow
 
 
 async def deliver(

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from google.protobuf.message import Message
 
-from runstore_server.validation import refuse
+from runstore_server.validation.requests import refuse
 
 # What may change from page to page.
 _FREE_FIELDS = ("page_token", "page_size", "limit", "min_position", "after", "wait")

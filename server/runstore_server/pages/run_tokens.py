@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.runs import RunPlace
 
-from runstore_server import page_tokens
 from runstore_server.convert.times import EPOCH, micros_since_epoch
-from runstore_server.validation import refuse
+from runstore_server.pages import page_tokens
+from runstore_server.validation.requests import refuse
 
 MIN_NAMES = 2
 

@@ -10,7 +10,7 @@ from typing import Any
 import uuid_utils
 from google.protobuf.message import DecodeError, Message
 
-from runstore_server.errors import MalformedMessage, MessageTooLarge, RequestError
+from runstore_server.edge.errors import MalformedMessage, MessageTooLarge, RequestError
 
 REQUEST_ID_KEY = "x-request-id"
 MAX_REQUEST_ID = 200

@@ -18,7 +18,7 @@ from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from runstore_storage.contract.store import Store
 
-from runstore_server.lifecycle import Lifecycle
+from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.services.artifacts import ArtifactService
 from runstore_server.services.configs import ConfigService
 from runstore_server.services.feed import FeedService

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from runstore_storage.contract.feed import FeedEntry, FeedFilter
 from runstore_storage.contract.feed_store import FeedStore
 
-from runstore_server.lifecycle import Lifecycle
+from runstore_server.edge.lifecycle import Lifecycle
 
 BATCH_ENTRIES = 256
 

@@ -14,7 +14,7 @@ from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
 from runstore_storage.contract.search import SEARCH
 from runstore_storage.contract.store import Store
 
-from runstore_server.duties import Worker
+from runstore_server.relay.duties import Worker
 from runstore_server.sinks.delivery import SinkWorkers
 from runstore_server.sinks.settings import SinkSettings
 

@@ -20,9 +20,9 @@ from runstore.v1.statistics_pb2 import STATISTICS_DIMENSION_RUN
 from runstore_storage.contract.runs import OWN_EVENT_TYPES
 from runstore_storage.search.queries import parse
 
-from runstore_server.errors import InvalidRequest, Violation
-from runstore_server.json_texts import json_problem
-from runstore_server.rules import (
+from runstore_server.edge.errors import InvalidRequest, Violation
+from runstore_server.validation.json_texts import json_problem
+from runstore_server.validation.rules import (
     MAX_DIMENSIONS,
     REQUIRED,
     RULES,

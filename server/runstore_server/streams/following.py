@@ -14,8 +14,8 @@ from enum import Enum, auto
 from runstore_storage.contract.runs import EventFilter, EventPage, RunKey
 from runstore_storage.contract.store import EVERY_EVENT, Store
 
-from runstore_server.lifecycle import Lifecycle
-from runstore_server.rules import MAX_INT64
+from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.validation.rules import MAX_INT64
 
 BATCH_EVENTS = 256
 

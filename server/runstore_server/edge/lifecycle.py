@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from runstore_server.errors import ServerDraining
+from runstore_server.edge.errors import ServerDraining
 
 
 class Lifecycle:

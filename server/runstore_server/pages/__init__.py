@@ -1,0 +1,1 @@
+"""Page tokens: opaque to clients, bound to the query they continue."""

@@ -1,0 +1,1 @@
+"""Work on the feed that one process at a time does: publishing, counting, indexing, sinks."""

@@ -1,0 +1,1 @@
+"""What is followed or pipelined: the loops behind streaming calls of both transports."""
