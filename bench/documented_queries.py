@@ -7,19 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from runstore_storage.contract.artifacts import ArtifactFilter
+from runstore_storage.contract.events import EventFilter
 from runstore_storage.contract.feed import FeedFilter
-from runstore_storage.contract.runs import (
-    EventFilter,
-    ExternalFilter,
-    PinFilter,
-    RunFilter,
-    RunKey,
-    RunOrder,
-    RunStatus,
-    SnapshotQuery,
-    SnapshotSelector,
-)
+from runstore_storage.contract.heads import RunKey, RunStatus
+from runstore_storage.contract.runs import ExternalFilter, PinFilter, RunFilter, RunOrder
 from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQuery
+from runstore_storage.contract.snapshots import SnapshotQuery, SnapshotSelector
 from runstore_storage.contract.statistics import Dimension, StatisticsFilter, StatisticsQuery
 from runstore_storage.postgres import PostgresStore
 

@@ -11,8 +11,9 @@ import sys
 import time
 
 from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
-from runstore_storage.contract.runs import NewRun, Snapshot
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.search import SEARCH
+from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import partitions

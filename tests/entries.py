@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from runstore_storage.contract.events import Event, RecordedEvent
 from runstore_storage.contract.feed import FeedEntry
-from runstore_storage.contract.runs import Event, RecordedEvent
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 

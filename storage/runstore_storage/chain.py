@@ -29,22 +29,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from runstore_storage.contract.runs import (
-    Completion,
-    ConfigRef,
-    Event,
-    ExternalRef,
-    NewFork,
-    NewRun,
-    Output,
-    Part,
-    Payload,
-    PlanNode,
-    Ref,
-    Snapshot,
-    TaskWrite,
-    Usage,
-)
+from runstore_storage.contract.configs import ConfigRef
+from runstore_storage.contract.events import Event, Usage
+from runstore_storage.contract.outputs import Completion, Output
+from runstore_storage.contract.payloads import Part, Payload, Ref
+from runstore_storage.contract.runs import ExternalRef, NewFork, NewRun
+from runstore_storage.contract.snapshots import PlanNode, Snapshot, TaskWrite
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

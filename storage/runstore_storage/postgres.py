@@ -20,38 +20,33 @@ from runstore_storage.contract.errors import (
     SnapshotNotFound,
     StorageUnavailable,
 )
+from runstore_storage.contract.events import EVERY_EVENT, Appended, Event, EventFilter, EventPage
+from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
+from runstore_storage.contract.outputs import CompletedRun, Completion, StoredOutput
 from runstore_storage.contract.runs import (
-    Appended,
-    CompletedRun,
-    Completion,
-    DeletedSnapshots,
-    Event,
-    EventFilter,
-    EventPage,
-    Guard,
     NewFork,
     NewRun,
-    PutSnapshotAnswer,
     ReplayedRun,
     ResumedRun,
     Run,
     RunFilter,
-    RunKey,
     RunOrder,
     RunPage,
     RunPlace,
     SavedRun,
+    Verification,
+)
+from runstore_storage.contract.snapshots import (
+    DeletedSnapshots,
+    PutSnapshotAnswer,
     Snapshot,
     SnapshotPage,
     SnapshotPosition,
     SnapshotQuery,
     SnapshotSelector,
     SnapshotWithWrites,
-    StoredOutput,
     TaskWrite,
-    Verification,
 )
-from runstore_storage.contract.store import EVERY_EVENT, NO_GUARD
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import (
     Database,

@@ -17,7 +17,8 @@ from runstore_storage.contract.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore_storage.contract.runs import Appended, Event, Guard, RecordedEvent, RunKey
+from runstore_storage.contract.events import Appended, Event, RecordedEvent
+from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql import events, heads, outbox
 from runstore_storage.sql.blobs import NewBlob, store_blobs

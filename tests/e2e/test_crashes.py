@@ -15,7 +15,8 @@ from database import data_folder
 from e2e.load import Load, under_load
 from e2e.servers import ServerProcess
 from runstore_migrations import schema
-from runstore_storage.contract.runs import Event, NewRun
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 SERVER_KILLS = 20

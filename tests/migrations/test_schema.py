@@ -10,7 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from conftest import make_store
 from runstore_migrations import schema
-from runstore_storage.contract.runs import Completion, Event, NewRun, Outcome, RunKey
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import Outcome, RunKey
+from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.engine import connect
 from runstore_storage.sql.tables import metadata
 from sqlalchemy import Connection

@@ -9,7 +9,8 @@ from runstore.v1.events_pb2 import Event as EventMessage
 from runstore_server.convert.events import event_message, event_of
 from runstore_server.convert.payloads import part_of, payload_message
 from runstore_server.convert.times import duration, micros_of, time_of, timestamp
-from runstore_storage.contract.runs import Event, Payload, RecordedEvent, Ref, Usage
+from runstore_storage.contract.events import Event, RecordedEvent, Usage
+from runstore_storage.contract.payloads import Payload, Ref
 
 TIMES = st.datetimes(timezones=st.just(UTC))
 COUNTS = st.integers(0, 10**15)

@@ -27,7 +27,7 @@ from runstore.v1.outputs_pb2 import Output
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.runs_pb2 import RunStatus
 from runstore.v1.snapshots_pb2 import Snapshot, TaskWrite
-from runstore_storage.contract.runs import Outcome
+from runstore_storage.contract.heads import Outcome
 
 RUNS = ("a", "b", "c")
 IDS = st.sampled_from([f"e{number}" for number in range(6)])

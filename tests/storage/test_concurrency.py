@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 from conftest import make_store
 from runstore_storage.contract.errors import SeqConflict
-from runstore_storage.contract.runs import Event, Guard, NewRun, RunKey
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import Guard, RunKey
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.postgres import PostgresStore
 
 WRITERS = 32

@@ -7,7 +7,12 @@ import asyncpg
 import pytest
 from runstore_storage.contract.artifacts import Announced, NewArtifact
 from runstore_storage.contract.configs import ConfigKey, NewVersion
-from runstore_storage.contract.runs import Completion, Event, NewRun, Outcome, Payload, Snapshot
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import Outcome
+from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.engine import connect
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql.partitions import RUNS_PER_PARTITION

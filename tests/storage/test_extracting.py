@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from runstore_storage.contract.runs import Payload
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.search.extracting import MAX_TEXT_BYTES, text_of
 
 BLOB = base64.b64encode(bytes(range(256)) * 20).decode()

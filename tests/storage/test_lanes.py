@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import asyncpg
 import pytest
-from runstore_storage.contract.runs import RunKey
-from runstore_storage.contract.store import NO_GUARD
+from runstore_storage.contract.heads import NO_GUARD, RunKey
 from runstore_storage.writing import appender
 from runstore_storage.writing.appender import _Lane
 from runstore_storage.writing.optimistic import Append, Optimistic

@@ -12,19 +12,11 @@ from runstore_storage.contract.errors import (
     StorageUnavailable,
     WriterFenced,
 )
-from runstore_storage.contract.runs import (
-    Completion,
-    Event,
-    Guard,
-    NewFork,
-    NewRun,
-    Outcome,
-    Output,
-    Payload,
-    RunKey,
-    Usage,
-)
-from runstore_storage.contract.store import NO_GUARD
+from runstore_storage.contract.events import Event, Usage
+from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey
+from runstore_storage.contract.outputs import Completion, Output
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewFork, NewRun
 from runstore_storage.database.engine import connect
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.writing import optimistic

@@ -5,15 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from conftest import make_store
-from runstore_storage.contract.runs import (
-    Completion,
-    Event,
-    EventFilter,
-    EventPage,
-    NewRun,
-    Outcome,
-    RunKey,
-)
+from runstore_storage.contract.events import Event, EventFilter, EventPage
+from runstore_storage.contract.heads import Outcome, RunKey
+from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.reading.tails import WINDOW_EVENTS, RunTail
 

@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from runstore_storage.contract.runs import Event, NewRun, Payload, RunKey, Usage
+from runstore_storage.contract.events import Event, Usage
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.engine import connect
 from runstore_storage.postgres import PostgresStore
 

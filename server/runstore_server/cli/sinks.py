@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 from rich.text import Text
-from runstore_storage.contract.feed import DeadLetter, sink_duty
-from runstore_storage.contract.feed_store import EVERY_PROJECT, FeedStore
+from runstore_storage.contract.feed import EVERY_PROJECT, DeadLetter, FeedStore, sink_duty
 
 from runstore_server.cli import shown
 from runstore_server.cli.connected import AsJson

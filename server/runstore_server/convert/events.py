@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runstore.v1 import events_pb2, run_service_pb2
-from runstore_storage.contract.runs import Appended, Event, EventFilter, RecordedEvent, Usage
+from runstore_storage.contract.events import Appended, Event, EventFilter, RecordedEvent, Usage
 
 from runstore_server.convert.payloads import payload_of, set_payload
 from runstore_server.convert.times import duration, micros_of, set_time, time_of

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from runstore.v1 import outputs_pb2, run_service_pb2
-from runstore_storage.contract.runs import Completion, Outcome, Output, SnapshotReason, StoredOutput
+from runstore_storage.contract.heads import Outcome
+from runstore_storage.contract.outputs import Completion, Output, StoredOutput
+from runstore_storage.contract.snapshots import SnapshotReason
 
 from runstore_server.convert.events import events_of, usage_message
 from runstore_server.convert.payloads import payload_message, payload_of

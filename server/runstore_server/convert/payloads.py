@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runstore.v1.payloads_pb2 import Payload as PayloadMessage
-from runstore_storage.contract.runs import Part, Payload, Ref
+from runstore_storage.contract.payloads import Part, Payload, Ref
 
 
 def payload_of(message: PayloadMessage) -> Payload:

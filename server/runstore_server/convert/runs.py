@@ -7,18 +7,16 @@ from datetime import datetime
 from typing import Literal, Protocol, get_args
 
 from runstore.v1 import outputs_pb2, run_service_pb2, runs_pb2
+from runstore_storage.contract.configs import ConfigRef
+from runstore_storage.contract.heads import Guard, RunKey, RunStatus
 from runstore_storage.contract.runs import (
-    ConfigRef,
     ExternalFilter,
     ExternalRef,
-    Guard,
     NewFork,
     NewRun,
     PinFilter,
     Run,
     RunFilter,
-    RunKey,
-    RunStatus,
 )
 
 from runstore_server.convert.events import usage_message

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from google.protobuf import duration_pb2
 from runstore.v1 import search_pb2
-from runstore_storage.contract.runs import RunKey
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.search import (
     Awaited,
     SearchFilter,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from runstore.v1 import run_service_pb2, snapshots_pb2
-from runstore_storage.contract.runs import (
+from runstore_storage.contract.snapshots import (
     PlanNode,
     Snapshot,
     SnapshotReason,

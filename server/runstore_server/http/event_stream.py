@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runstore_storage.contract.runs import EventPage, RecordedEvent
+from runstore_storage.contract.events import EventPage, RecordedEvent
 
 from runstore_server.http import sse
 from runstore_server.http.convert.events import event_value

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Header, Query
-from runstore_storage.contract.runs import EventFilter, RunKey
+from runstore_storage.contract.events import EventFilter
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.store import Store
 from starlette.responses import Response
 

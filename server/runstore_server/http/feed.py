@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Header, Query
-from runstore_storage.contract.feed import FeedEntry, FeedFilter
-from runstore_storage.contract.feed_store import FeedStore
+from runstore_storage.contract.feed import FeedEntry, FeedFilter, FeedStore
 from starlette.responses import Response
 
 from runstore_server.edge.lifecycle import Lifecycle

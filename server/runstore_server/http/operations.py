@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from fastapi import FastAPI
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.feed_store import FeedStore
+from runstore_storage.contract.feed import FeedStore
 from starlette.responses import HTMLResponse, Response
 
 from runstore_server.edge.health import Health

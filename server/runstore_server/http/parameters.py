@@ -14,8 +14,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from runstore.v1 import events_pb2, feed_pb2, runs_pb2
 from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.contract.events import EventFilter
 from runstore_storage.contract.feed import FeedFilter
-from runstore_storage.contract.runs import EventFilter, RunKey
+from runstore_storage.contract.heads import RunKey
 
 from runstore_server.convert.events import filter_of
 from runstore_server.convert.feed import feed_filter_of

@@ -7,15 +7,10 @@ from typing import Annotated
 from fastapi import Query
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.errors import OutputNotFound
-from runstore_storage.contract.runs import (
-    Run,
-    RunKey,
-    RunOrder,
-    RunPlace,
-    SnapshotQuery,
-    StoredOutput,
-    StoredSnapshot,
-)
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.outputs import StoredOutput
+from runstore_storage.contract.runs import Run, RunOrder, RunPlace
+from runstore_storage.contract.snapshots import SnapshotQuery, StoredSnapshot
 from runstore_storage.contract.store import Store
 
 from runstore_server.convert.runs import filter_of

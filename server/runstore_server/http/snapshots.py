@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import Path, Query
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.errors import SnapshotNotFound
-from runstore_storage.contract.runs import RunKey, SnapshotPosition, SnapshotQuery, SnapshotSelector
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.snapshots import SnapshotPosition, SnapshotQuery, SnapshotSelector
 from runstore_storage.contract.store import Store
 
 from runstore_server.http.convert.snapshots import snapshot_value, summary_value

@@ -9,8 +9,7 @@ from fastapi import Depends, Query
 from google.protobuf.duration_pb2 import Duration
 from runstore.v1 import search_pb2
 from runstore.v1 import statistics_pb2 as rpc
-from runstore_storage.contract.statistics import StatisticsQuery, StatisticsRow
-from runstore_storage.contract.statistics_store import StatisticsStore
+from runstore_storage.contract.statistics import StatisticsQuery, StatisticsRow, StatisticsStore
 
 from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import keys_of, query_of

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import structlog
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.feed_store import FeedStore
+from runstore_storage.contract.feed import FeedStore
 from runstore_storage.database.signals import Signal
 
 RENEW_SECONDS = 1.0

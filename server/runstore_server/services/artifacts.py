@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceServicer
-from runstore_storage.contract.artifact_store import ArtifactStore
+from runstore_storage.contract.artifacts import ArtifactStore
 
 from runstore_server.convert.artifacts import (
     announced_of,

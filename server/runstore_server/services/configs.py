@@ -7,8 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 from runstore.v1 import config_service_pb2 as rpc
 from runstore.v1.config_service_pb2_grpc import ConfigServiceServicer
-from runstore_storage.contract.config_store import ConfigStore
-from runstore_storage.contract.configs import NO_VERSION, LabelChange
+from runstore_storage.contract.configs import NO_VERSION, ConfigStore, LabelChange
 
 from runstore_server.convert.configs import (
     config_key_of,

@@ -8,7 +8,7 @@ from typing import Any
 from runstore.v1 import feed_service_pb2 as rpc
 from runstore.v1.feed_service_pb2_grpc import FeedServiceServicer
 from runstore_storage.contract.errors import ConsumerNotFound
-from runstore_storage.contract.feed_store import FeedStore
+from runstore_storage.contract.feed import FeedStore
 
 from runstore_server.convert.feed import consumer_message, entry_message, feed_filter_of
 from runstore_server.convert.runs import project_of

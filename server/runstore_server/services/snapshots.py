@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.runs import SnapshotPosition, SnapshotQuery
+from runstore_storage.contract.snapshots import SnapshotPosition, SnapshotQuery
 from runstore_storage.contract.store import Store
 
 from runstore_server.convert.events import events_of

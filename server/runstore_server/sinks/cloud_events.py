@@ -31,8 +31,9 @@ from urllib.parse import quote
 
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.feed import FeedEntry
-from runstore_storage.contract.runs import Event, Payload, Usage
+from runstore_storage.contract.payloads import Payload
 
 CONTENT_TYPE = "application/cloudevents+json"
 TYPE_PREFIX = "dev.runstore.event."

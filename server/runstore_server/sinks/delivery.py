@@ -6,8 +6,15 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from runstore_storage.contract.feed import DeadLetter, FeedEntry, FeedFilter, FeedPage, sink_duty
-from runstore_storage.contract.feed_store import EVERY_PROJECT, FeedStore
+from runstore_storage.contract.feed import (
+    EVERY_PROJECT,
+    DeadLetter,
+    FeedEntry,
+    FeedFilter,
+    FeedPage,
+    FeedStore,
+    sink_duty,
+)
 
 from runstore_server.relay.duties import Worker
 from runstore_server.sinks.backoff import Backoff

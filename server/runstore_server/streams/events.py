@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from runstore.v1 import outputs_pb2
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.runs import EventPage
+from runstore_storage.contract.events import EventPage
 from runstore_storage.contract.store import Store
 
 from runstore_server.convert.events import filter_of, set_event

@@ -9,8 +9,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from runstore_storage.contract.feed import FeedEntry, FeedFilter
-from runstore_storage.contract.feed_store import FeedStore
+from runstore_storage.contract.feed import FeedEntry, FeedFilter, FeedStore
 
 from runstore_server.edge.lifecycle import Lifecycle
 

@@ -11,8 +11,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from runstore_storage.contract.runs import EventFilter, EventPage, RunKey
-from runstore_storage.contract.store import EVERY_EVENT, Store
+from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.store import Store
 
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.validation.rules import MAX_INT64

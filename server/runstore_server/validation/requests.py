@@ -17,7 +17,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from runstore.v1 import payloads_pb2
 from runstore.v1.statistics_pb2 import STATISTICS_DIMENSION_RUN
-from runstore_storage.contract.runs import OWN_EVENT_TYPES
+from runstore_storage.contract.events import OWN_EVENT_TYPES
 from runstore_storage.search.queries import parse
 
 from runstore_server.edge.errors import InvalidRequest, Violation

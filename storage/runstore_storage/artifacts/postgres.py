@@ -24,7 +24,7 @@ from runstore_storage.contract.errors import (
     RunNotFound,
     StorageUnavailable,
 )
-from runstore_storage.contract.runs import RunKey
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.payloads.objects import Objects

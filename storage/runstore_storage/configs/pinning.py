@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runstore_storage.contract.configs import ConfigKey
+from runstore_storage.contract.configs import ConfigKey, ConfigRef
 from runstore_storage.contract.errors import (
     ConfigLabelNotFound,
     ConfigNotFound,
     ConfigVersionNotFound,
 )
-from runstore_storage.contract.runs import ConfigRef
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql import pins
 from runstore_storage.sql.pins import Known

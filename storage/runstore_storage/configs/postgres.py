@@ -26,7 +26,7 @@ from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     LabelConflict,
 )
-from runstore_storage.contract.runs import Payload
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.threads import aside

@@ -36,7 +36,7 @@ StorageError
 from __future__ import annotations
 
 from runstore_storage.contract.configs import ConfigKey
-from runstore_storage.contract.runs import Outcome, RunKey
+from runstore_storage.contract.heads import Outcome, RunKey
 
 
 class StorageError(Exception):

@@ -1,12 +1,25 @@
-"""Values of the feed that cross the store's boundary. All are frozen; times are UTC-aware."""
+"""The feed's contract: how committed events are published in one order, and read from there.
+
+Positions are 1, 2, 3 ... over all projects, assigned by whoever holds the duty `relay`, one holder
+at a time. Entries of a run have the order of its seqs. A position that is visible means that every
+smaller one is.
+
+A duty belongs to one holder for a few seconds at a time. A holder that does not renew it loses it
+to the next that asks, and from then on each of its writes under that duty is refused by returning
+None, so two holders never do the same work twice in the store.
+
+The rules of `Store` hold here too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
-from runstore_storage.contract.runs import RecordedEvent
+from runstore_storage.contract.events import RecordedEvent
+from runstore_storage.database.signals import Signal
 
 # Duties of the store's own; the others belong to sinks.
 RELAY = "relay"
@@ -101,3 +114,96 @@ class DeadLetter:
     error: str
     failed_at: datetime | None = None
     id: int = 0
+
+
+EVERY_ENTRY = FeedFilter()
+EVERY_PROJECT = ""
+
+
+class FeedStore(Protocol):
+    """The order in which events are published, and who has come how far in it."""
+
+    @property
+    def committed(self) -> Signal:
+        """Wakes when events may have been committed anywhere."""
+
+    @property
+    def published(self) -> Signal:
+        """Wakes when entries may have been published anywhere."""
+
+    async def hold_duty(self, name: str, holder: str) -> int | None:
+        """Take or renew a duty; its position, or None while another has it."""
+
+    async def advance_duty(self, name: str, holder: str, position: int) -> int | None:
+        """Note that a duty is done up to `position`; None when the holder has lost it."""
+
+    async def release_duty(self, name: str, holder: str) -> None:
+        """Give a duty up, so that another can take it at once."""
+
+    async def list_duties(self) -> tuple[Duty, ...]:
+        """Every duty ever taken, by name."""
+
+    async def publish(self, holder: str) -> int | None:
+        """Give the oldest committed events their positions; how many, None without the duty."""
+
+    async def lag(self) -> Lag:
+        """What was committed and not yet published."""
+
+    async def drain(self) -> None:
+        """Return when everything committed before the call is published, by whoever relays."""
+
+    async def read_feed(
+        self,
+        project: str,
+        from_position: int,
+        *,
+        limit: int,
+        where: FeedFilter = EVERY_ENTRY,
+        without_lost: bool = False,
+    ) -> FeedPage:
+        """Return up to `limit` selected entries from `from_position` (inclusive) on.
+
+        `EVERY_PROJECT` reads all projects. A page ends early where its payloads pass the store's
+        page size or the filter has looked at many entries; it may then be empty. `without_lost`
+        returns an event whose payload is gone from where it was kept without it; else that raises.
+        """
+
+    async def commit_position(self, project: str, name: str, position: int) -> Consumer:
+        """Move a consumer forward; it is made where there is none, and never moves back.
+
+        A position beyond the feed's last raises `PositionAhead`.
+        """
+
+    async def reset_consumer(self, project: str, name: str, position: int) -> Consumer:
+        """Move a consumer anywhere; otherwise as `commit_position`."""
+
+    async def get_consumer(self, project: str, name: str) -> Consumer:
+        """Return a consumer, or raise `ConsumerNotFound`."""
+
+    async def list_consumers(
+        self, project: str, *, limit: int, after: str
+    ) -> tuple[tuple[Consumer, ...], bool]:
+        """Return up to `limit` consumers by name from behind `after` on; True when more follow."""
+
+    async def count_usage(self, holder: str) -> int | None:
+        """Add the next entries to the usage counts; how far it got, 0 when there was none.
+
+        None without the duty `usage counts`.
+        """
+
+    async def forget_usage(self, holder: str) -> None:
+        """Empty the usage counts, set their duty back to the beginning and take it."""
+
+    async def bury(self, holder: str, letters: Sequence[DeadLetter]) -> int | None:
+        """Keep what a sink gave up; letters that are there already stay. None without its duty."""
+
+    async def list_dead_letters(
+        self, sink: str, *, limit: int, after: int
+    ) -> tuple[DeadLetter, ...]:
+        """Return up to `limit` letters with ids above `after`, in order."""
+
+    async def read_entry(self, position: int) -> FeedEntry | None:
+        """Return one entry of any project, without its payload where that is lost."""
+
+    async def remove_dead_letter(self, letter_id: int) -> bool:
+        """Remove a letter that was delivered after all; False when it is gone already."""

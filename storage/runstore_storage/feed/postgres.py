@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from runstore_storage.contract.errors import ConsumerNotFound, PositionAhead, StorageUnavailable
 from runstore_storage.contract.feed import (
+    EVERY_ENTRY,
+    EVERY_PROJECT,
     USAGE_COUNTS,
     Consumer,
     DeadLetter,
@@ -20,7 +22,6 @@ from runstore_storage.contract.feed import (
     Lag,
     sink_duty,
 )
-from runstore_storage.contract.feed_store import EVERY_ENTRY, EVERY_PROJECT
 from runstore_storage.database.engine import Database, finished_late, reading, translated, writing
 from runstore_storage.database.signals import Signal
 from runstore_storage.payloads.offloading import Offloading, PayloadLost

@@ -15,7 +15,9 @@ from hashlib import sha256
 
 import zstandard
 
-from runstore_storage.contract.runs import Event, Payload, RecordedEvent, RunKey
+from runstore_storage.contract.events import Event, RecordedEvent
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import aside

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runstore_storage.contract.runs import EventFilter, EventPage, RecordedEvent
+from runstore_storage.contract.events import EventFilter, EventPage, RecordedEvent
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql import events
 from runstore_storage.sql.heads import Head

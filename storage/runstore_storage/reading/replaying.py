@@ -6,17 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from runstore_storage.contract.configs import ConfigKey, VersionSelector
+from runstore_storage.contract.configs import ConfigKey, ConfigRef, PinnedConfig, VersionSelector
 from runstore_storage.contract.errors import SeqAhead
-from runstore_storage.contract.runs import (
-    ConfigRef,
-    EventFilter,
-    Payload,
-    PinnedConfig,
-    ReplayedRun,
-    Run,
-    SnapshotSelector,
-)
+from runstore_storage.contract.events import EventFilter
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import ReplayedRun, Run
+from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
 from runstore_storage.reading.paging import event_page
 from runstore_storage.snapshots import storing as snapshots

@@ -20,8 +20,8 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from runstore_storage.contract.errors import RunNotFound, StorageUnavailable
-from runstore_storage.contract.runs import EventFilter, EventPage, Outcome, RecordedEvent, RunKey
-from runstore_storage.contract.store import EVERY_EVENT
+from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage, RecordedEvent
+from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.database.signals import Signal
 
 WINDOW_EVENTS = 1024

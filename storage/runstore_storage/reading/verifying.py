@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runstore_storage import chain
-from runstore_storage.contract.runs import EventFilter, RecordedEvent, Run, Verification
+from runstore_storage.contract.events import EventFilter, RecordedEvent
+from runstore_storage.contract.runs import Run, Verification
 from runstore_storage.database.connection import Connection
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
 from runstore_storage.reading.paging import event_page

@@ -18,7 +18,8 @@ from uuid import uuid4
 
 import asyncpg
 
-from runstore_storage.contract.runs import RecordedEvent, RunKey
+from runstore_storage.contract.events import RecordedEvent
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.engine import is_unavailable
 from runstore_storage.database.signals import Signal
 from runstore_storage.reading.tails import Tails, digest

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from runstore_storage.contract.runs import Payload
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.search.shapes import MAY_BE_JSON, members
 from runstore_storage.search.words import PART_END, UNSPACED, cleaned
 

@@ -7,8 +7,7 @@ import time
 from collections.abc import Sequence
 
 from runstore_storage.contract.errors import SearchBehind
-from runstore_storage.contract.feed import FeedEntry
-from runstore_storage.contract.feed_store import EVERY_PROJECT, FeedStore
+from runstore_storage.contract.feed import EVERY_PROJECT, FeedEntry, FeedStore
 from runstore_storage.contract.search import (
     SEARCH,
     Awaited,

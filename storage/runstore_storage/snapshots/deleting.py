@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from runstore_storage.contract.errors import SnapshotInUse
-from runstore_storage.contract.runs import DeletedSnapshots, RunKey
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.snapshots import DeletedSnapshots
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import aside

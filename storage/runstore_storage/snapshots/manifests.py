@@ -16,7 +16,8 @@ from typing import Any
 import zstandard
 
 from runstore_storage import chain
-from runstore_storage.contract.runs import Part, Payload, PlanNode, Ref, Snapshot
+from runstore_storage.contract.payloads import Part, Payload, Ref
+from runstore_storage.contract.snapshots import PlanNode, Snapshot
 from runstore_storage.sql.blobs import BlobRef, NewBlob
 
 NODE_PARTS = ("input_schema", "output_schema", "provenance", "state")

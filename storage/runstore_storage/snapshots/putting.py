@@ -7,15 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runstore_storage import chain
-from runstore_storage.contract.runs import (
-    RUN_PAUSED,
-    RUN_REPLANNED,
-    Event,
-    Guard,
-    Payload,
+from runstore_storage.contract.events import RUN_PAUSED, RUN_REPLANNED, Event
+from runstore_storage.contract.heads import Guard, RunKey, RunStatus
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.snapshots import (
     PutSnapshotAnswer,
-    RunKey,
-    RunStatus,
     Snapshot,
     SnapshotReason,
     TaskWrite,

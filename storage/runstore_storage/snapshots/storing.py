@@ -14,8 +14,8 @@ from runstore_storage.contract.errors import (
     SnapshotNotFound,
     UnknownRef,
 )
-from runstore_storage.contract.runs import (
-    RunKey,
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.snapshots import (
     Snapshot,
     SnapshotPosition,
     SnapshotQuery,

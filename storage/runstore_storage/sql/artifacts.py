@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 
 from runstore_storage.contract.artifacts import Artifact, ArtifactFilter, ArtifactRef, NewArtifact
-from runstore_storage.contract.runs import RunKey
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import payload_columns, payload_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.contract.runs import RunKey
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import by_column, insert_rows
 

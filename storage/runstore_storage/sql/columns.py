@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runstore_storage.contract.runs import Payload, Usage
+from runstore_storage.contract.events import Usage
+from runstore_storage.contract.payloads import Payload
 
 USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
 

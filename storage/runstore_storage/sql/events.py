@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.contract.runs import Event, EventFilter, RecordedEvent, Usage
+from runstore_storage.contract.events import Event, EventFilter, RecordedEvent, Usage
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import (

@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import text
 
+from runstore_storage.contract.events import EventFilter
 from runstore_storage.contract.feed import FeedEntry, FeedFilter
-from runstore_storage.contract.runs import EventFilter
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql import events
 

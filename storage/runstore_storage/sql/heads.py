@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.contract.runs import Outcome, RunKey, RunStatus, Usage
+from runstore_storage.contract.events import Usage
+from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import USAGE, by_column, usage_columns
 

@@ -6,7 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from runstore_storage.contract.runs import Outcome, Output, StoredOutput, Usage
+from runstore_storage.contract.events import Usage
+from runstore_storage.contract.heads import Outcome
+from runstore_storage.contract.outputs import Output, StoredOutput
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import (
     USAGE,

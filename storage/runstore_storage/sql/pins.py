@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from runstore_storage.contract.runs import ConfigRef
+from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.database.connection import Connection
 
 # Each reference is looked up by number (its own, or its label's) and by digest.

@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import text
 
+from runstore_storage.contract.configs import ConfigRef
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import (
-    ConfigRef,
     ExternalRef,
     ForkBase,
     NewRun,
     Run,
     RunFilter,
-    RunKey,
     RunOrder,
     RunPlace,
 )

@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import text
 
+from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.feed import FeedEntry
-from runstore_storage.contract.runs import RecordedEvent
 from runstore_storage.contract.search import SearchFilter
 from runstore_storage.database.connection import Connection
 from runstore_storage.search.extracting import text_of

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
-from runstore_storage.contract.runs import (
+from runstore_storage.contract.snapshots import (
     Snapshot,
     SnapshotPosition,
     SnapshotQuery,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from runstore_storage.contract.runs import Usage
+from runstore_storage.contract.events import Usage
 from runstore_storage.contract.statistics import (
     ANSWER_WORDS,
     ERROR_WORDS,

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from runstore_storage import chain
 from runstore_storage.contract.errors import IdempotencyMismatch
-from runstore_storage.contract.runs import TaskWrite
+from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
 from runstore_storage.sql.heads import Head

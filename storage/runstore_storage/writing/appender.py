@@ -22,7 +22,8 @@ from runstore_storage.contract.errors import (
     StorageError,
     StorageUnavailable,
 )
-from runstore_storage.contract.runs import Appended, Event, Guard, RecordedEvent, RunKey
+from runstore_storage.contract.events import Appended, Event, RecordedEvent
+from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.database.engine import Database, is_rolled_back, writing
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import (

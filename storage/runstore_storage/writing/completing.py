@@ -7,19 +7,11 @@ from dataclasses import dataclass, replace
 
 from runstore_storage import chain
 from runstore_storage.contract.errors import OutcomeConflict, OutcomeRequired, RunCompleted
-from runstore_storage.contract.runs import (
-    RUN_COMPLETED,
-    CompletedRun,
-    Completion,
-    Event,
-    Guard,
-    Outcome,
-    Payload,
-    RunKey,
-    RunStatus,
-    SnapshotSelector,
-    StoredOutput,
-)
+from runstore_storage.contract.events import RUN_COMPLETED, Event
+from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
+from runstore_storage.contract.outputs import CompletedRun, Completion, StoredOutput
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
 from runstore_storage.payloads.offloading import Offloading

@@ -13,23 +13,16 @@ from datetime import timedelta
 
 from runstore_storage import chain
 from runstore_storage.configs.pinning import pin
+from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
     RunNotFound,
     SeqAhead,
 )
-from runstore_storage.contract.runs import (
-    ConfigRef,
-    ForkBase,
-    NewFork,
-    NewRun,
-    Outcome,
-    Run,
-    RunKey,
-    RunStatus,
-    Usage,
-)
+from runstore_storage.contract.events import Usage
+from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
+from runstore_storage.contract.runs import ForkBase, NewFork, NewRun, Run
 from runstore_storage.database.connection import Connection
 from runstore_storage.run_write import FIRST_EPOCH, RunWrite, lock_run
 from runstore_storage.sql import events, heads, runs

@@ -18,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
-from runstore_storage.contract.runs import Appended, Guard, RunKey
+from runstore_storage.contract.events import Appended
+from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.database.engine import is_unavailable
 from runstore_storage.run_write import PreparedEvent, RunWrite
 from runstore_storage.sql import appends

@@ -7,15 +7,11 @@ from dataclasses import dataclass
 
 from runstore_storage import chain
 from runstore_storage.contract.errors import RunNotFound
-from runstore_storage.contract.runs import (
-    RUN_RESUMED,
-    Event,
-    EventFilter,
-    Payload,
-    ResumedRun,
-    RunStatus,
-    SnapshotSelector,
-)
+from runstore_storage.contract.events import RUN_RESUMED, Event, EventFilter
+from runstore_storage.contract.heads import RunStatus
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import ResumedRun
+from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
 from runstore_storage.reading.paging import event_page
 from runstore_storage.run_write import RunWrite, prepare, store

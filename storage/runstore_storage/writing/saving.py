@@ -7,17 +7,9 @@ from dataclasses import replace
 from runstore_storage import chain
 from runstore_storage.configs.pinning import pin
 from runstore_storage.contract.errors import IdempotencyMismatch, RunNotFound
-from runstore_storage.contract.runs import (
-    Guard,
-    NewFork,
-    NewRun,
-    Outcome,
-    Run,
-    RunKey,
-    RunStatus,
-    SavedRun,
-    Usage,
-)
+from runstore_storage.contract.events import Usage
+from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
+from runstore_storage.contract.runs import NewFork, NewRun, Run, SavedRun
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
 from runstore_storage.payloads.offloading import Offloading

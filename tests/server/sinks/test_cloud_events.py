@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runstore_server.convert.payloads import payload_of
 from runstore_server.sinks.cloud_events import cloud_event
-from runstore_storage.contract.runs import Event, Payload, Usage
+from runstore_storage.contract.events import Event, Usage
+from runstore_storage.contract.payloads import Payload
 from server.test_payload_bytes import CORPUS
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)

@@ -16,7 +16,10 @@ from nats_server import NatsServer
 from receiver import Receiver, Request, answer
 from runstore_server.relay.relay import Relay
 from runstore_server.settings import Settings
-from runstore_storage.contract.runs import Event, NewRun, Payload, RunKey
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 

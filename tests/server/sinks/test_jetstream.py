@@ -24,7 +24,8 @@ from runstore_server.sinks.nats_link import ANSWER_SECONDS, CLOSE_SECONDS, CONNE
 from runstore_server.sinks.settings import NatsSinkSettings
 from runstore_server.sinks.sink import Undelivered
 from runstore_server.sinks.subjects import subject_of
-from runstore_storage.contract.runs import Event, Payload
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.payloads import Payload
 from server.sinks.retrying import deliver_until_taken
 
 Open = Callable[..., JetStreamSink]

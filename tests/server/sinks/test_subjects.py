@@ -7,7 +7,7 @@ from entries import entry
 from hypothesis import given
 from hypothesis import strategies as st
 from runstore_server.sinks.subjects import covers, subject_of, text_of, token_of
-from runstore_storage.contract.runs import Event
+from runstore_storage.contract.events import Event
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 

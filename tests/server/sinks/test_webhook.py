@@ -22,8 +22,9 @@ from receiver import CLOSE, Receiver, Request, answer
 from runstore_server.sinks.settings import WebhookSinkSettings
 from runstore_server.sinks.sink import Undelivered
 from runstore_server.sinks.webhook import WebhookSink
+from runstore_storage.contract.events import Event
 from runstore_storage.contract.feed import FeedEntry
-from runstore_storage.contract.runs import Event, Payload
+from runstore_storage.contract.payloads import Payload
 from server.sinks.retrying import deliver_until_taken
 
 Open = Callable[..., WebhookSink]

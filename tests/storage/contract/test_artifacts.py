@@ -29,7 +29,10 @@ from runstore_storage.contract.errors import (
     RunNotFound,
     StorageUnavailable,
 )
-from runstore_storage.contract.runs import Completion, NewRun, Outcome, Payload, RunKey
+from runstore_storage.contract.heads import Outcome, RunKey
+from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.payloads import objects as objects_module
 from runstore_storage.payloads.objects import PART_BYTES, Objects, UnusableObjectsUrl
 from runstore_storage.postgres import PostgresStore

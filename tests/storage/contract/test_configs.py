@@ -21,7 +21,7 @@ from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     LabelConflict,
 )
-from runstore_storage.contract.runs import Payload
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.postgres import PostgresStore
 
 WRITERS = 32

@@ -22,17 +22,13 @@ from runstore_storage.contract.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore_storage.contract.runs import (
-    Completion,
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import Outcome, RunKey
+from runstore_storage.contract.outputs import Completion, Output
+from runstore_storage.contract.payloads import Payload, Ref
+from runstore_storage.contract.runs import NewFork, NewRun
+from runstore_storage.contract.snapshots import (
     DeletedSnapshots,
-    Event,
-    NewFork,
-    NewRun,
-    Outcome,
-    Output,
-    Payload,
-    Ref,
-    RunKey,
     Snapshot,
     SnapshotQuery,
     SnapshotSelector,

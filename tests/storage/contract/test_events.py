@@ -12,19 +12,12 @@ from runstore_storage.contract.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore_storage.contract.runs import (
-    Completion,
-    Event,
-    EventFilter,
-    Guard,
-    NewRun,
-    Outcome,
-    Payload,
-    RunKey,
-    Snapshot,
-    SnapshotReason,
-    Usage,
-)
+from runstore_storage.contract.events import Event, EventFilter, Usage
+from runstore_storage.contract.heads import Guard, Outcome, RunKey
+from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.snapshots import Snapshot, SnapshotReason
 from runstore_storage.postgres import PAGE_BYTES, PostgresStore
 
 

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 from runstore_storage.contract.errors import ConsumerNotFound, PositionAhead
+from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.feed import (
+    EVERY_ENTRY,
+    EVERY_PROJECT,
     RELAY,
     USAGE_COUNTS,
     DeadLetter,
@@ -14,8 +17,9 @@ from runstore_storage.contract.feed import (
     FeedFilter,
     sink_duty,
 )
-from runstore_storage.contract.feed_store import EVERY_ENTRY, EVERY_PROJECT
-from runstore_storage.contract.runs import Event, NewRun, Payload, RunKey, Usage
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.feed.postgres import SCANNED_EVENTS, PostgresFeed
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import feed as feed_rows

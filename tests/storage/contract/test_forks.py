@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from runstore_storage.contract.configs import ConfigKey, LabelChange, NewVersion
+from runstore_storage.contract.configs import ConfigKey, ConfigRef, LabelChange, NewVersion
 from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
@@ -18,25 +18,12 @@ from runstore_storage.contract.errors import (
     SeqAhead,
     SnapshotNotFound,
 )
-from runstore_storage.contract.runs import (
-    Completion,
-    ConfigRef,
-    Event,
-    Guard,
-    NewFork,
-    NewRun,
-    Outcome,
-    Payload,
-    Ref,
-    ReplayedRun,
-    RunKey,
-    RunStatus,
-    Snapshot,
-    SnapshotQuery,
-    SnapshotSelector,
-    TaskWrite,
-)
-from runstore_storage.contract.store import EVERY_EVENT
+from runstore_storage.contract.events import EVERY_EVENT, Event
+from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
+from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.payloads import Payload, Ref
+from runstore_storage.contract.runs import NewFork, NewRun, ReplayedRun
+from runstore_storage.contract.snapshots import Snapshot, SnapshotQuery, SnapshotSelector, TaskWrite
 from runstore_storage.postgres import PostgresStore
 
 

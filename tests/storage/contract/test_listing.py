@@ -4,20 +4,18 @@ import random
 from datetime import datetime, timedelta
 
 import pytest
+from runstore_storage.contract.events import Event
 from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
+from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
+from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.runs import (
-    Completion,
-    Event,
     ExternalFilter,
     ExternalRef,
     NewRun,
-    Outcome,
     RunFilter,
-    RunKey,
     RunOrder,
     RunPage,
     RunPlace,
-    RunStatus,
 )
 from runstore_storage.postgres import PostgresStore
 

@@ -12,21 +12,12 @@ from runstore_storage.contract.errors import (
     UnknownRef,
     WriterFenced,
 )
-from runstore_storage.contract.runs import (
-    Completion,
-    Event,
-    Guard,
-    NewRun,
-    Outcome,
-    Output,
-    Payload,
-    Ref,
-    RunKey,
-    RunStatus,
-    Snapshot,
-    SnapshotSelector,
-    Usage,
-)
+from runstore_storage.contract.events import Event, Usage
+from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
+from runstore_storage.contract.outputs import Completion, Output
+from runstore_storage.contract.payloads import Payload, Ref
+from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.snapshots import Snapshot, SnapshotSelector
 from runstore_storage.postgres import PostgresStore
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from runstore_storage import chain
-from runstore_storage.contract.configs import ConfigKey, LabelChange, NewVersion
+from runstore_storage.contract.configs import ConfigKey, ConfigRef, LabelChange, NewVersion
 from runstore_storage.contract.errors import (
     ConfigLabelNotFound,
     ConfigNotFound,
@@ -10,15 +10,9 @@ from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunNotFound,
 )
-from runstore_storage.contract.runs import (
-    ConfigRef,
-    NewRun,
-    Payload,
-    PinFilter,
-    RunFilter,
-    RunKey,
-    RunOrder,
-)
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewRun, PinFilter, RunFilter, RunOrder
 from runstore_storage.postgres import PostgresStore
 
 # What the first release made of the request in the test of this name.

@@ -4,29 +4,19 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
     RunNotFound,
     SeqConflict,
 )
-from runstore_storage.contract.runs import (
-    Completion,
-    ConfigRef,
-    Event,
-    ExternalRef,
-    NewRun,
-    Outcome,
-    Output,
-    Payload,
-    ResumedRun,
-    RunFilter,
-    RunKey,
-    RunOrder,
-    RunStatus,
-    Snapshot,
-    TaskWrite,
-)
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
+from runstore_storage.contract.outputs import Completion, Output
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import ExternalRef, NewRun, ResumedRun, RunFilter, RunOrder
+from runstore_storage.contract.snapshots import Snapshot, TaskWrite
 from runstore_storage.postgres import PostgresStore
 
 

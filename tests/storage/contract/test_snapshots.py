@@ -12,17 +12,13 @@ from runstore_storage.contract.errors import (
     UnknownRef,
     WriterFenced,
 )
-from runstore_storage.contract.runs import (
-    Completion,
-    Event,
-    Guard,
-    NewRun,
-    Outcome,
-    Payload,
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
+from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.payloads import Payload, Ref
+from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.snapshots import (
     PlanNode,
-    Ref,
-    RunKey,
-    RunStatus,
     Snapshot,
     SnapshotQuery,
     SnapshotReason,

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from runstore_storage.contract.errors import RunNotFound, StatisticsBehind
+from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
-from runstore_storage.contract.runs import Event, NewRun, RunKey, Usage
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.search import Awaited
 from runstore_storage.contract.statistics import (
     Dimension,

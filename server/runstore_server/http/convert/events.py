@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runstore_storage.contract.runs import Part, RecordedEvent, Usage
+from runstore_storage.contract.events import RecordedEvent, Usage
+from runstore_storage.contract.payloads import Part
 
 from runstore_server.http.convert.payloads import payload_value
 from runstore_server.http.convert.times import time_text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runstore_storage.contract.runs import Outcome, StoredOutput
+from runstore_storage.contract.heads import Outcome
+from runstore_storage.contract.outputs import StoredOutput
 
 from runstore_server.http.convert.events import usage_value
 from runstore_server.http.convert.payloads import payload_value

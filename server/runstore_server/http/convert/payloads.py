@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from runstore_storage.contract.runs import Part, Ref
+from runstore_storage.contract.payloads import Part, Ref
 
 from runstore_server.http.json_writer import JsonValue, RawJson
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from runstore_storage.contract.runs import Run, StoredOutput, StoredSnapshot, Verification
+from runstore_storage.contract.outputs import StoredOutput
+from runstore_storage.contract.runs import Run, Verification
+from runstore_storage.contract.snapshots import StoredSnapshot
 
 from runstore_server.http.convert.events import usage_value
 from runstore_server.http.convert.outputs import outcome_name, output_value, success_of

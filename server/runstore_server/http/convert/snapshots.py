@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from runstore_storage.contract.runs import PlanNode, SnapshotWithWrites, StoredSnapshot, TaskWrite
+from runstore_storage.contract.snapshots import (
+    PlanNode,
+    SnapshotWithWrites,
+    StoredSnapshot,
+    TaskWrite,
+)
 
 from runstore_server.http.convert.payloads import payload_value
 from runstore_server.http.convert.times import time_text

@@ -1,0 +1,162 @@
+"""Events: the facts of a run, and the methods that append and read them.
+
+Times are UTC-aware and kept to the microsecond; hashes are 32 bytes of SHA-256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey
+from runstore_storage.contract.payloads import Payload
+
+# Events the store writes by itself; nobody else may use their types.
+RUN_COMPLETED = "run.completed"
+RUN_PAUSED = "run.paused"
+RUN_REPLANNED = "run.replanned"
+RUN_RESUMED = "run.resumed"
+OWN_EVENT_TYPES = frozenset({RUN_COMPLETED, RUN_PAUSED, RUN_REPLANNED, RUN_RESUMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an event cost, or the sum over several."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cost_micros: int = 0
+    duration_us: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_input_tokens + other.cached_input_tokens,
+            self.cost_micros + other.cost_micros,
+            self.duration_us + other.duration_us,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact as its writer states it. An empty `event_id` is filled in by the store."""
+
+    type: str
+    event_id: str = ""
+    payload: Payload | None = None
+    node_id: str = ""
+    actor: str = ""
+    model: str = ""
+    tool: str = ""
+    tags: tuple[str, ...] = ()
+    usage: Usage | None = None
+    trace_parent: str = ""
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """A fact with its place in the run."""
+
+    seq: int
+    recorded_at: datetime
+    hash: bytes
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Selects events: any of the types, any of the nodes, all of the tags; empty selects all."""
+
+    types: tuple[str, ...] = ()
+    node_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def matches(self, event: Event) -> bool:
+        return (
+            (not self.types or event.type in self.types)
+            and (not self.node_ids or event.node_id in self.node_ids)
+            and all(tag in event.tags for tag in self.tags)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    event_id: str
+    seq: int
+    recorded_at: datetime
+    hash: bytes
+    deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events in order of seq, and how far reading got.
+
+    Every selected event below `next_from_seq` that is not below the page's `from_seq` is on it.
+    `last_seq` and `outcome` are the run's when the page was read; `is_completed` says that no event
+    will follow `last_seq`.
+    """
+
+    events: tuple[RecordedEvent, ...]
+    next_from_seq: int
+    last_seq: int
+    is_completed: bool
+    outcome: Outcome
+
+    @property
+    def reaches_end(self) -> bool:
+        return self.next_from_seq > self.last_seq
+
+
+EVERY_EVENT = EventFilter()
+
+
+class Tail(Protocol):
+    """The growing end of one run, as the streams of one process see it together."""
+
+    async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
+        """Return what `Store.read_events` returns, from memory where the tail holds it.
+
+        A run that does not exist yet reads as an empty page with `last_seq` 0.
+        """
+
+    @property
+    def mark(self) -> int:
+        """Changes whenever the run may have changed. Take it before reading."""
+
+    async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on silence
+        """Wait until the run may have changed since `mark`; False when `timeout` seconds passed.
+
+        A change committed anywhere ends the wait within the store's poll interval at the latest.
+        """
+
+
+class EventStore(Protocol):
+    """Events of runs."""
+
+    async def append_events(
+        self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
+    ) -> tuple[Appended, ...]:
+        """Append events with consecutive seqs, all or none; one answer an event, in order.
+
+        More waiting writes than the store holds raise `Overloaded`. Cancelling the caller does not
+        take the events back.
+        """
+
+    async def read_events(
+        self, key: RunKey, from_seq: int, *, limit: int, where: EventFilter = EVERY_EVENT
+    ) -> EventPage:
+        """Return up to `limit` selected events from `from_seq` (inclusive) on.
+
+        A page ends early where its payloads pass the store's page size, but holds at least one
+        event where one is selected.
+        """
+
+    def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[Tail]:
+        """Join the run's tail for as long as the context lasts; the run need not exist."""
