@@ -32,7 +32,7 @@ from hashlib import sha256
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.outputs import Completion, Output
-from runstore_storage.contract.payloads import Part, Payload, Ref
+from runstore_storage.contract.payloads import Payload, Ref, SnapshotPart
 from runstore_storage.contract.runs import ExternalRef, NewFork, NewRun
 from runstore_storage.contract.snapshots import PlanNode, Snapshot, TaskWrite
 
@@ -135,7 +135,9 @@ def link_hash(previous: bytes, seq: int, recorded_at: datetime, body: bytes) -> 
     return digest("link", previous, seq, microseconds(recorded_at), body)
 
 
-def snapshot_hash(snapshot: Snapshot, hash_of: Callable[[Part], bytes] | None = None) -> bytes:
+def snapshot_hash(
+    snapshot: Snapshot, hash_of: Callable[[SnapshotPart], bytes] | None = None
+) -> bytes:
     """Hash of a snapshot; its parts count by the SHA-256 of their content alone.
 
     `hash_of` stands in for `part_hash` where the hashes are known already.
@@ -198,7 +200,7 @@ def config_digest(body: Payload) -> str:
     return f"sha256:{digest('config', kind, body.content_type, body.data).hex()}"
 
 
-def part_hash(part: Part) -> bytes:
+def part_hash(part: SnapshotPart) -> bytes:
     """SHA-256 of a part's content."""
     return part.sha256 if isinstance(part, Ref) else sha256(part.data).digest()
 
@@ -236,7 +238,7 @@ def _pairs(labels: Mapping[str, str]) -> Iterable[bytes]:
     return (canonical(name, value) for name, value in sorted(labels.items()))
 
 
-def _node(node: PlanNode, hashed: Callable[[Part], bytes]) -> bytes:
+def _node(node: PlanNode, hashed: Callable[[SnapshotPart], bytes]) -> bytes:
     parts = (node.input_schema, node.output_schema, node.provenance, node.state)
     return canonical(
         node.node_id,

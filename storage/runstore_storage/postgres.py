@@ -29,10 +29,10 @@ from runstore_storage.contract.runs import (
     ReplayedRun,
     ResumedRun,
     Run,
+    RunCursor,
     RunFilter,
     RunOrder,
     RunPage,
-    RunPlace,
     SavedRun,
     Verification,
 )
@@ -40,8 +40,8 @@ from runstore_storage.contract.snapshots import (
     DeletedSnapshots,
     PutSnapshotAnswer,
     Snapshot,
+    SnapshotCursor,
     SnapshotPage,
-    SnapshotPosition,
     SnapshotQuery,
     SnapshotSelector,
     SnapshotWithWrites,
@@ -128,7 +128,7 @@ class PostgresStore:
         )
         self._saver = RunSaver(self._engine, self._offloading)
         self._in_flight: set[asyncio.Task[object]] = set()
-        self.artifacts = PostgresArtifacts(self._engine, objects, self._to_the_end)
+        self.artifacts = PostgresArtifacts(self._engine, objects, self._finish_despite_cancellation)
 
     async def check(self) -> None:
         async with reading(self._engine) as conn:
@@ -136,7 +136,7 @@ class PostgresStore:
                 raise StorageUnavailable
 
     async def save_run(self, new: NewRun) -> SavedRun:
-        return await self._to_the_end(self._save_run(new))
+        return await self._finish_despite_cancellation(self._save_run(new))
 
     async def _save_run(self, new: NewRun) -> SavedRun:
         named, completion = await self._saver.prepare(new)
@@ -157,7 +157,7 @@ class PostgresStore:
         order: RunOrder,
         *,
         limit: int,
-        after: RunPlace | None,
+        after: RunCursor | None,
         offset: int = 0,
     ) -> RunPage:
         async with looking_up(self._engine) as conn:
@@ -214,7 +214,7 @@ class PostgresStore:
         request_id: str = "",
     ) -> PutSnapshotAnswer:
         step = Step(snapshot, tuple(events), tuple(task_writes), guard, request_id)
-        return await self._to_the_end(self._put_snapshot(key, step))
+        return await self._finish_despite_cancellation(self._put_snapshot(key, step))
 
     async def _put_snapshot(self, key: RunKey, step: Step) -> PutSnapshotAnswer:
         prepared = await step.prepare(self._engine, self._offloading, key)
@@ -234,7 +234,9 @@ class PostgresStore:
         writer_epoch: int | None = None,
     ) -> bool:
         guard = Guard(writer_epoch=writer_epoch)
-        return await self._to_the_end(self._put_task_writes(key, namespace, writes, guard))
+        return await self._finish_despite_cancellation(
+            self._put_task_writes(key, namespace, writes, guard)
+        )
 
     async def _put_task_writes(
         self, key: RunKey, namespace: str, writes: Sequence[TaskWrite], guard: Guard
@@ -257,7 +259,7 @@ class PostgresStore:
         writer_epoch: int | None = None,
     ) -> DeletedSnapshots:
         deletion = Deletion(namespace, tuple(snapshot_ids), writer_epoch)
-        return await self._to_the_end(self._delete_snapshots(key, deletion))
+        return await self._finish_despite_cancellation(self._delete_snapshots(key, deletion))
 
     async def _delete_snapshots(self, key: RunKey, deletion: Deletion) -> DeletedSnapshots:
         references = await read_references(self._engine, key, deletion)
@@ -276,7 +278,7 @@ class PostgresStore:
         return SnapshotWithWrites(found, writes)
 
     async def list_snapshots(
-        self, query: SnapshotQuery, *, limit: int, after: SnapshotPosition | None
+        self, query: SnapshotQuery, *, limit: int, after: SnapshotCursor | None
     ) -> SnapshotPage:
         terms = metadata_terms(query.metadata)
         async with consistent(self._engine) as conn:
@@ -310,7 +312,7 @@ class PostgresStore:
         expected_seq: int | None = None,
     ) -> ResumedRun:
         asked = Resume(namespace, request_id, actor, limit, PAGE_BYTES, expected_seq)
-        return await self._to_the_end(self._resume_run(key, asked))
+        return await self._finish_despite_cancellation(self._resume_run(key, asked))
 
     async def _resume_run(self, key: RunKey, asked: Resume) -> ResumedRun:
         async with writing(self._engine) as conn:
@@ -332,7 +334,7 @@ class PostgresStore:
 
     async def fork_run(self, fork: NewFork) -> SavedRun:
         named = fork if fork.fork_run_id else replace(fork, fork_run_id=new_id())
-        return await self._to_the_end(self._fork_run(named))
+        return await self._finish_despite_cancellation(self._fork_run(named))
 
     async def _fork_run(self, fork: NewFork) -> SavedRun:
         async with writing(self._engine) as conn:
@@ -344,7 +346,7 @@ class PostgresStore:
     async def complete_run(
         self, key: RunKey, completion: Completion, guard: Guard = NO_GUARD
     ) -> CompletedRun:
-        return await self._to_the_end(self._complete_run(key, completion, guard))
+        return await self._finish_despite_cancellation(self._complete_run(key, completion, guard))
 
     async def _complete_run(
         self, key: RunKey, completion: Completion, guard: Guard
@@ -389,7 +391,7 @@ class PostgresStore:
         await self._tails.close()
         await self._engine.dispose()
 
-    async def _to_the_end(self, write: Coroutine[object, object, T]) -> T:
+    async def _finish_despite_cancellation(self, write: Coroutine[object, object, T]) -> T:
         """Run a write that its caller's cancellation does not cut in the middle."""
         task = asyncio.create_task(write)
         self._in_flight.add(task)
@@ -427,14 +429,14 @@ class PostgresStore:
             return await heads.last_seqs(conn, keys)
 
 
-def _place(number: int, run: Run, order: RunOrder, as_of: datetime | None) -> RunPlace:
+def _place(number: int, run: Run, order: RunOrder, as_of: datetime | None) -> RunCursor:
     """Where a listing stands that has come to a run."""
     if order in {RunOrder.UPDATED_DESC, RunOrder.UPDATED_ASC}:
-        return RunPlace(run.updated_at, number, as_of)
+        return RunCursor(run.updated_at, number, as_of)
     if order in {RunOrder.COMPLETED_DESC, RunOrder.COMPLETED_ASC}:
         assert run.completed_at
-        return RunPlace(run.completed_at, number)
-    return RunPlace(run.created_at, number)
+        return RunCursor(run.completed_at, number)
+    return RunCursor(run.created_at, number)
 
 
 def _bounded(rows: Sequence[StoredRow]) -> Sequence[StoredRow]:

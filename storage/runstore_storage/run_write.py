@@ -27,7 +27,7 @@ from runstore_storage.sql.heads import Head
 
 FIRST_EPOCH = 1
 
-Known = Mapping[tuple[int, str], KnownEvent]
+KnownEvents = Mapping[tuple[int, str], KnownEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class RunWrite:
         self._known: dict[str, KnownEvent] = {}
 
     def append(
-        self, given: Sequence[PreparedEvent], guard: Guard, known: Known
+        self, given: Sequence[PreparedEvent], guard: Guard, known: KnownEvents
     ) -> tuple[Appended, ...]:
         """Decide an append: repeat its first answer, refuse it, or give it its seqs."""
         repeated = self.repeated(given, known)
@@ -74,7 +74,7 @@ class RunWrite:
         self.check(guard)
         return tuple(self.record(each) for each in given)
 
-    def repeated(self, given: Sequence[PreparedEvent], known: Known) -> tuple[Appended, ...]:
+    def repeated(self, given: Sequence[PreparedEvent], known: KnownEvents) -> tuple[Appended, ...]:
         """The first answer, where the events are there already; empty where none is."""
         before = [self._find(each.event.event_id, known) for each in given]
         if not any(before):
@@ -132,7 +132,7 @@ class RunWrite:
     def new_events(self) -> Sequence[NewEvent]:
         return self._new
 
-    def _find(self, event_id: str, known: Known) -> KnownEvent | None:
+    def _find(self, event_id: str, known: KnownEvents) -> KnownEvent | None:
         return self._known.get(event_id) or known.get((self.head.run, event_id))
 
 
@@ -152,16 +152,16 @@ async def lock_run(conn: Connection, key: RunKey) -> RunWrite:
 
 async def find_known(
     conn: Connection, given: Iterable[tuple[RunWrite, Sequence[PreparedEvent]]]
-) -> Known:
+) -> KnownEvents:
     """Which of the events are there already. Call it under the runs' locks."""
     asked = [(write.head, each.event.event_id) for write, many in given for each in many]
-    ids = {(part.run, event_id) for head, event_id in asked for part in head.parts}
+    ids = {(segment.run, event_id) for head, event_id in asked for segment in head.segments}
     found = await events.find(conn, ids) if ids else {}
     return {
         (head.run, event_id): known
         for head, event_id in asked
-        for part in head.parts
-        if (known := found.get((part.run, event_id))) and known.seq <= part.last_seq
+        for segment in head.segments
+        if (known := found.get((segment.run, event_id))) and known.seq <= segment.last_seq
     }
 
 

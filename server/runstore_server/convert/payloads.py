@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runstore.v1.payloads_pb2 import Payload as PayloadMessage
-from runstore_storage.contract.payloads import Part, Payload, Ref
+from runstore_storage.contract.payloads import Payload, Ref, SnapshotPart
 
 
 def payload_of(message: PayloadMessage) -> Payload:
@@ -11,19 +11,19 @@ def payload_of(message: PayloadMessage) -> Payload:
     return Payload(content, message.content_type)
 
 
-def part_of(message: PayloadMessage) -> Part:
+def part_of(message: PayloadMessage) -> SnapshotPart:
     if message.WhichOneof("content") == "ref":
         return Ref(message.ref)
     return payload_of(message)
 
 
-def payload_message(payload: Part) -> PayloadMessage:
+def payload_message(payload: SnapshotPart) -> PayloadMessage:
     message = PayloadMessage()
     set_payload(message, payload)
     return message
 
 
-def set_payload(message: PayloadMessage, payload: Part) -> None:
+def set_payload(message: PayloadMessage, payload: SnapshotPart) -> None:
     if isinstance(payload, Ref):
         message.ref = payload.sha256
         return

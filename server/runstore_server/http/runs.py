@@ -9,7 +9,7 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.errors import OutputNotFound
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.outputs import StoredOutput
-from runstore_storage.contract.runs import Run, RunOrder, RunPlace
+from runstore_storage.contract.runs import Run, RunCursor, RunOrder
 from runstore_storage.contract.snapshots import SnapshotQuery, StoredSnapshot
 from runstore_storage.contract.store import Store
 
@@ -141,7 +141,7 @@ class Runs:
         return page.snapshots[0] if page.snapshots else None
 
 
-def _after(request: rpc.ListRunsRequest, offset: int) -> RunPlace | None:
+def _after(request: rpc.ListRunsRequest, offset: int) -> RunCursor | None:
     if request.page_token and offset:
         refuse("offset", "must not be given with page_token, which says where the page begins")
     if offset > MAX_OFFSET:
@@ -149,5 +149,5 @@ def _after(request: rpc.ListRunsRequest, offset: int) -> RunPlace | None:
     return run_tokens.read(request)
 
 
-def _token(request: rpc.ListRunsRequest, last: RunPlace | None) -> str | None:
+def _token(request: rpc.ListRunsRequest, last: RunCursor | None) -> str | None:
     return None if last is None else run_tokens.issue(request, last)

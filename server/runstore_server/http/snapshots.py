@@ -8,7 +8,7 @@ from fastapi import Path, Query
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.errors import SnapshotNotFound
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.contract.snapshots import SnapshotPosition, SnapshotQuery, SnapshotSelector
+from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery, SnapshotSelector
 from runstore_storage.contract.store import Store
 
 from runstore_server.http.convert.snapshots import snapshot_value, summary_value
@@ -100,14 +100,14 @@ def _request(key: RunKey, snapshot_id: str, namespace: str | None) -> rpc.GetSna
     )
 
 
-def _after(request: rpc.ListSnapshotsRequest) -> SnapshotPosition | None:
+def _after(request: rpc.ListSnapshotsRequest) -> SnapshotCursor | None:
     if not request.page_token:
         return None
     rank, run, namespace, snapshot_id = page_tokens.read(request, request.page_token)
-    return SnapshotPosition(int(rank), int(run), namespace, snapshot_id)
+    return SnapshotCursor(int(rank), int(run), namespace, snapshot_id)
 
 
-def _token(request: rpc.ListSnapshotsRequest, last: SnapshotPosition | None) -> str | None:
+def _token(request: rpc.ListSnapshotsRequest, last: SnapshotCursor | None) -> str | None:
     if last is None:
         return None
     return page_tokens.issue(request, [last.rank, last.run, last.namespace, last.snapshot_id])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.runs import RunPlace
+from runstore_storage.contract.runs import RunCursor
 
 from runstore_server.convert.times import EPOCH, micros_since_epoch
 from runstore_server.pages import page_tokens
@@ -14,7 +14,7 @@ from runstore_server.validation.requests import refuse
 MIN_NAMES = 2
 
 
-def issue(request: rpc.ListRunsRequest, place: RunPlace) -> str:
+def issue(request: rpc.ListRunsRequest, place: RunCursor) -> str:
     """A token for the page that begins after `place`."""
     names: list[int | str] = [micros_since_epoch(place.at), place.run]
     if place.as_of is not None:
@@ -22,7 +22,7 @@ def issue(request: rpc.ListRunsRequest, place: RunPlace) -> str:
     return page_tokens.issue(request, names)
 
 
-def read(request: rpc.ListRunsRequest) -> RunPlace | None:
+def read(request: rpc.ListRunsRequest) -> RunCursor | None:
     """The place of the request's token; None where it has none."""
     if not request.page_token:
         return None
@@ -30,7 +30,7 @@ def read(request: rpc.ListRunsRequest) -> RunPlace | None:
     if len(names) < MIN_NAMES:
         refuse("page_token", "was issued by an older server; begin again")
     at, run, *as_of = names
-    return RunPlace(_time(at), int(run), _time(as_of[0]) if as_of else None)
+    return RunCursor(_time(at), int(run), _time(as_of[0]) if as_of else None)
 
 
 def _time(micros: str) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import search_pb2 as rpc
-from runstore_storage.contract.search import SearchPlace
+from runstore_storage.contract.search import SearchCursor
 from runstore_storage.contract.store import Store
 
 from runstore_server.convert.runs import project_of
@@ -40,12 +40,12 @@ class Search:
         )
 
 
-def _token(request: rpc.SearchEventsRequest, place: SearchPlace) -> str:
+def _token(request: rpc.SearchEventsRequest, place: SearchCursor) -> str:
     return page_tokens.issue(request, [place.as_of, repr(place.rank), place.position])
 
 
-def _after(request: rpc.SearchEventsRequest) -> SearchPlace | None:
+def _after(request: rpc.SearchEventsRequest) -> SearchCursor | None:
     if not request.page_token:
         return None
     as_of, rank, position = page_tokens.read(request, request.page_token)
-    return SearchPlace(int(as_of), float(rank), int(position))
+    return SearchCursor(int(as_of), float(rank), int(position))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.snapshots import SnapshotPosition, SnapshotQuery
+from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery
 from runstore_storage.contract.store import Store
 
 from runstore_server.convert.events import events_of
@@ -116,8 +116,8 @@ class Snapshots:
         )
 
 
-def _after(request: rpc.ListSnapshotsRequest) -> SnapshotPosition | None:
+def _after(request: rpc.ListSnapshotsRequest) -> SnapshotCursor | None:
     if not request.page_token:
         return None
     rank, run, namespace, snapshot_id = page_tokens.read(request, request.page_token)
-    return SnapshotPosition(int(rank), int(run), namespace, snapshot_id)
+    return SnapshotCursor(int(rank), int(run), namespace, snapshot_id)

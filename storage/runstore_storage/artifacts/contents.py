@@ -9,8 +9,8 @@ from hashlib import sha256
 
 from runstore_storage.contract.artifacts import Announced
 from runstore_storage.contract.errors import ContentMismatch
-from runstore_storage.database.threads import aside
-from runstore_storage.payloads.objects import PART_BYTES, Objects
+from runstore_storage.database.threads import run_in_thread_if_large
+from runstore_storage.payloads.objects import UPLOAD_CHUNK_BYTES, Objects
 from runstore_storage.run_write import new_id
 
 
@@ -54,7 +54,7 @@ class Measured:
             self.size += len(chunk)
             if self._announced.size is not None and self.size > self._announced.size:
                 raise ContentMismatch("size", self._announced.size, f"{self.size} or more")
-            await aside(len(chunk), self._digest.update, chunk)
+            await run_in_thread_if_large(len(chunk), self._digest.update, chunk)
             yield chunk
         self._check()
 
@@ -80,7 +80,7 @@ async def put_content(
     twice leaves one object; other content lies under a key of its own.
     """
     measured = Measured(chunks, announced)
-    first, is_all = await measured.head(PART_BYTES)
+    first, is_all = await measured.head(UPLOAD_CHUNK_BYTES)
     if is_all:
         place = location or key_of(project, measured.sha256)
         await objects.put(place, b"".join(first))

@@ -49,13 +49,15 @@ class PostgresArtifacts:
     def __init__(self, engine: Database, objects: Objects, to_the_end: ToTheEnd) -> None:
         self._engine = engine
         self._objects = objects
-        self._to_the_end = to_the_end
+        self._finish_despite_cancellation = to_the_end
 
     async def upload_artifact(
         self, new: NewArtifact, announced: Announced, chunks: AsyncIterator[bytes]
     ) -> RecordedArtifact:
         content = await self._content(new.key, announced, chunks)
-        place, recorded = await self._to_the_end(self._record_content(new, content))
+        place, recorded = await self._finish_despite_cancellation(
+            self._record_content(new, content)
+        )
         if place != content.location:
             await self._remove(content.location)
         return recorded
@@ -63,7 +65,7 @@ class PostgresArtifacts:
     async def link_artifact(
         self, new: NewArtifact, url: str, announced: Announced
     ) -> RecordedArtifact:
-        return await self._to_the_end(self._record_link(new, url, announced))
+        return await self._finish_despite_cancellation(self._record_link(new, url, announced))
 
     async def get_artifact(self, ref: ArtifactRef) -> Artifact:
         return (await self._find(ref))[0]

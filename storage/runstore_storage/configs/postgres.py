@@ -29,7 +29,7 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
-from runstore_storage.database.threads import aside
+from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.snapshots.manifests import decompress
 from runstore_storage.sql import config_labels, configs
 from runstore_storage.sql.configs import StoredBody
@@ -148,8 +148,8 @@ async def _compressed(body: Payload) -> StoredBody:
         packed = zstandard.ZstdCompressor().compress(data)
         return StoredBody(chain.config_digest(body), len(data), packed)
 
-    return await aside(len(data), work)
+    return await run_in_thread_if_large(len(data), work)
 
 
 async def _decompressed(data: bytes, size: int) -> bytes:
-    return await aside(size, decompress, data)
+    return await run_in_thread_if_large(size, decompress, data)

@@ -25,4 +25,4 @@ class Ref:
     sha256: bytes
 
 
-Part = Payload | Ref
+SnapshotPart = Payload | Ref

@@ -150,7 +150,7 @@ class SavedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class RunPlace:
+class RunCursor:
     """A place in a listing of runs, for `next_after` alone.
 
     `as_of` is when the first page was read, where later updates are left out.
@@ -166,7 +166,7 @@ class RunPage:
     """Runs in order; `next_after` continues the listing, None on the last page."""
 
     runs: tuple[Run, ...]
-    next_after: RunPlace | None
+    next_after: RunCursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class RunStore(Protocol):
         order: RunOrder,
         *,
         limit: int,
-        after: RunPlace | None,
+        after: RunCursor | None,
         offset: int = 0,
     ) -> RunPage:
         """Return up to `limit` runs without plans, from `RunPage.next_after` of the page before.

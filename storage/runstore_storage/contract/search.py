@@ -81,7 +81,7 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchPlace:
+class SearchCursor:
     """Where a page ended: of what was searchable up to `as_of`, behind this rank and position."""
 
     as_of: int
@@ -98,7 +98,7 @@ class SearchPage:
     """
 
     hits: tuple[SearchHit, ...]
-    next_after: SearchPlace | None
+    next_after: SearchCursor | None
     indexed_position: int
 
 
@@ -125,7 +125,7 @@ class SearchStore(Protocol):
         """
 
     async def search_events(
-        self, project: str, query: SearchQuery, *, limit: int, after: SearchPlace | None = None
+        self, project: str, query: SearchQuery, *, limit: int, after: SearchCursor | None = None
     ) -> SearchPage:
         """Return up to `limit` events of the project that match, from behind `after` on.
 

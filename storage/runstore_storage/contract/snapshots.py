@@ -10,7 +10,7 @@ from typing import Protocol
 
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
-from runstore_storage.contract.payloads import Part, Payload
+from runstore_storage.contract.payloads import Payload, SnapshotPart
 
 
 class SnapshotReason(IntEnum):
@@ -27,10 +27,10 @@ class PlanNode:
     kind: str = ""
     facets: tuple[str, ...] = ()
     status: str = ""
-    input_schema: Part | None = None
-    output_schema: Part | None = None
-    provenance: Part | None = None
-    state: Part | None = None
+    input_schema: SnapshotPart | None = None
+    output_schema: SnapshotPart | None = None
+    provenance: SnapshotPart | None = None
+    state: SnapshotPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Snapshot:
     reason: SnapshotReason = SnapshotReason.CHECKPOINT
     nodes: tuple[PlanNode, ...] = ()
     pending_node_ids: tuple[str, ...] = ()
-    state: Mapping[str, Part] = field(default_factory=dict)
+    state: Mapping[str, SnapshotPart] = field(default_factory=dict)
     metadata: Payload | None = None
 
 
@@ -127,11 +127,11 @@ class SnapshotPage:
     """Snapshots in order; `next_after` continues the listing, None on the last page."""
 
     snapshots: tuple[StoredSnapshot, ...]
-    next_after: SnapshotPosition | None
+    next_after: SnapshotCursor | None
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotPosition:
+class SnapshotCursor:
     """A place in a listing of snapshots, for `next_after` alone."""
 
     rank: int
@@ -190,7 +190,7 @@ class SnapshotStore(Protocol):
         """Return the chosen snapshot in full with its task writes, or raise `SnapshotNotFound`."""
 
     async def list_snapshots(
-        self, query: SnapshotQuery, *, limit: int, after: SnapshotPosition | None
+        self, query: SnapshotQuery, *, limit: int, after: SnapshotCursor | None
     ) -> SnapshotPage:
         """Return up to `limit` snapshots: of a run by seq and id, of a project by age; both
         descending. With parts, a page ends early where they pass the store's page size.

@@ -13,7 +13,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-async def aside(size: int, work: Callable[[*Ts], T], *args: *Ts, most: int = THREAD_BYTES) -> T:
+async def run_in_thread_if_large(
+    size: int, work: Callable[[*Ts], T], *args: *Ts, most: int = THREAD_BYTES
+) -> T:
     """Do the work, in a thread of its own where its size is above `most` and would hold up others.
 
     Only there: beside a busy thread each step of the event loop waits for its turn.

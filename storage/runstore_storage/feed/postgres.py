@@ -27,7 +27,7 @@ from runstore_storage.database.signals import Signal
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
 from runstore_storage.reading.wakeups import Wakeups
 from runstore_storage.sql import consumers, dead_letters, duties, feed, outbox, usage_counts
-from runstore_storage.sql.columns import Away
+from runstore_storage.sql.columns import OffloadedPayload
 from runstore_storage.sql.feed import FeedRange
 
 PAGE_BYTES = 1 << 20
@@ -139,7 +139,7 @@ class PostgresFeed:
         self, entries: Sequence[FeedEntry], *, without_lost: bool
     ) -> tuple[FeedEntry, ...]:
         """The entries with the payloads that are kept elsewhere."""
-        if not any(isinstance(entry.recorded.event.payload, Away) for entry in entries):
+        if not any(isinstance(entry.recorded.event.payload, OffloadedPayload) for entry in entries):
             return tuple(entries)
         try:
             whole = await self._offloading.filled([entry.recorded for entry in entries])

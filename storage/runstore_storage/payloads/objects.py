@@ -23,10 +23,10 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from runstore_storage.contract.errors import StorageUnavailable
 
 READ_BYTES = 4 << 20
-PART_BYTES = 8 << 20
+UPLOAD_CHUNK_BYTES = 8 << 20
 # Parts of one upload under way at once, beside the one that is filled.
 PARALLEL_PARTS = 2
-MAX_PARTS = 10_000
+MAX_UPLOAD_CHUNKS = 10_000
 SCHEMES = ("file", "s3", "gs", "az")
 
 # Long enough for a hiccup, short enough for a caller that waits for a clear answer.
@@ -74,7 +74,7 @@ class Objects:
                     self._store,
                     key,
                     given,
-                    chunk_size=max(PART_BYTES, -(-(size or 0) // MAX_PARTS)),
+                    chunk_size=max(UPLOAD_CHUNK_BYTES, -(-(size or 0) // MAX_UPLOAD_CHUNKS)),
                     max_concurrency=PARALLEL_PARTS,
                 )
             )

@@ -20,13 +20,13 @@ from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
-from runstore_storage.database.threads import aside
+from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.payloads.objects import ObjectMissing, Objects
 from runstore_storage.run_write import PreparedEvent
 from runstore_storage.snapshots.manifests import decompress
 from runstore_storage.sql import blobs
 from runstore_storage.sql.blobs import NewBlob, StoredBlob
-from runstore_storage.sql.columns import Away
+from runstore_storage.sql.columns import OffloadedPayload
 
 DEFAULT_INLINE_BYTES = 1 << 20
 
@@ -96,7 +96,9 @@ class Offloading:
     ) -> tuple[RecordedEvent, ...]:
         """The events with their payloads, wherever those are; read over `conn` where given."""
         wanted = {
-            payload.place for each in recorded if isinstance(payload := each.event.payload, Away)
+            payload.place
+            for each in recorded
+            if isinstance(payload := each.event.payload, OffloadedPayload)
         }
         if not wanted:
             return tuple(recorded)
@@ -105,7 +107,7 @@ class Offloading:
 
     async def unpack(self, payload: Payload | None) -> Payload | None:
         """One payload, wherever it is."""
-        if not isinstance(payload, Away):
+        if not isinstance(payload, OffloadedPayload):
             return payload
         return payload.filled((await self._contents([payload.place]))[payload.place])
 
@@ -124,7 +126,9 @@ class Offloading:
             if packed is None:
                 pieces = self._objects.read_all(stored.location or "")
                 packed = b"".join([piece async for piece in pieces])
-            return await aside(max(len(packed), stored.raw_bytes), decompress, packed)
+            return await run_in_thread_if_large(
+                max(len(packed), stored.raw_bytes), decompress, packed
+            )
         except (ObjectMissing, zstandard.ZstdError) as error:
             raise PayloadLost(stored.location) from error
 
@@ -140,6 +144,6 @@ def _packed(data: bytes) -> tuple[bytes, bytes]:
 
 def _event(event: Event, contents: dict[Place, bytes]) -> Event:
     payload = event.payload
-    if not isinstance(payload, Away):
+    if not isinstance(payload, OffloadedPayload):
         return event
     return replace(event, payload=payload.filled(contents[payload.place]))

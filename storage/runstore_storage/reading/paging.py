@@ -25,14 +25,14 @@ async def event_page(
     first = max(from_seq, 1)
     found: list[RecordedEvent] = []
     is_cut = False
-    for part in head.parts:
-        if is_cut or part.last_seq < max(first, part.first_seq):
+    for segment in head.segments:
+        if is_cut or segment.last_seq < max(first, segment.first_seq):
             continue
         some, is_cut = await events.page(
             conn,
-            part.run,
-            from_seq=max(first, part.first_seq),
-            to_seq=part.last_seq,
+            segment.run,
+            from_seq=max(first, segment.first_seq),
+            to_seq=segment.last_seq,
             limit=limit - len(found),
             max_bytes=max_bytes,
             where=where,

@@ -74,9 +74,11 @@ async def _births(conn: Connection, run: Run, head: Head) -> dict[int, bytes]:
 async def _start(conn: Connection, head: Head, births: dict[int, bytes], first: int) -> bytes:
     """The hash before the first event to check, forks at that place not yet entered."""
     if first == 1:
-        return births[next(head.parts).run]
-    part = next((each for each in head.parts if each.first_seq < first <= each.last_seq + 1), None)
-    before = await events.hash_at(conn, part.run, first - 1) if part else None
+        return births[next(head.segments).run]
+    segment = next(
+        (each for each in head.segments if each.first_seq < first <= each.last_seq + 1), None
+    )
+    before = await events.hash_at(conn, segment.run, first - 1) if segment else None
     if before is None:
         raise ChainBroken(first - 1, "the event before the first one to check is missing")
     return before
@@ -86,10 +88,10 @@ def _entered(head: Head, births: dict[int, bytes], previous: bytes, seq: int) ->
     """The hash before event `seq`, bound to the forks that begin there."""
     if not head.lineage:
         return previous
-    _, *forks = head.parts
-    for part in forks:
-        if part.first_seq == seq:
-            previous = chain.fork_hash(previous, births[part.run])
+    _, *forks = head.segments
+    for segment in forks:
+        if segment.first_seq == seq:
+            previous = chain.fork_hash(previous, births[segment.run])
     return previous
 
 

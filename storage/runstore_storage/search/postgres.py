@@ -11,16 +11,16 @@ from runstore_storage.contract.feed import EVERY_PROJECT, FeedEntry, FeedStore
 from runstore_storage.contract.search import (
     SEARCH,
     Awaited,
+    SearchCursor,
     SearchHit,
     SearchOrder,
     SearchPage,
-    SearchPlace,
     SearchQuery,
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.signals import Signal
-from runstore_storage.database.threads import aside
+from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.feed.awaiting import wait_done
 from runstore_storage.search.queries import Term, parse
 from runstore_storage.search.snippets import snippet_of
@@ -84,7 +84,7 @@ class PostgresSearch:
         )
 
     async def search_events(
-        self, project: str, query: SearchQuery, *, limit: int, after: SearchPlace | None = None
+        self, project: str, query: SearchQuery, *, limit: int, after: SearchCursor | None = None
     ) -> SearchPage:
         parsed = parse(query.text)
         if parsed.problem:
@@ -99,10 +99,12 @@ class PostgresSearch:
                 kept = _bounded(kept, await search_rows.payload_sizes(conn, kept))
             texts = await search_rows.texts(conn, project, kept, with_events=query.with_events)
         size = sum(len(each.text) for each in texts)
-        hits = await aside(size, _hits, kept, texts, parsed.terms, most=LARGE_CHARACTERS)
+        hits = await run_in_thread_if_large(
+            size, _hits, kept, texts, parsed.terms, most=LARGE_CHARACTERS
+        )
         next_after = None
         if len(found) > len(kept):
-            next_after = SearchPlace(as_of, kept[-1].rank, kept[-1].position)
+            next_after = SearchCursor(as_of, kept[-1].rank, kept[-1].position)
         return SearchPage(hits, next_after, indexed)
 
 
@@ -113,7 +115,9 @@ async def _rows(entries: Sequence[FeedEntry]) -> list[Row]:
     for entry in entries:
         payload = entry.recorded.event.payload
         size = len(payload.content) if payload else 0
-        rows.append(await aside(size, search_rows.row_of, entry, most=LARGE_CHARACTERS))
+        rows.append(
+            await run_in_thread_if_large(size, search_rows.row_of, entry, most=LARGE_CHARACTERS)
+        )
         done += size + ENTRY_CHARACTERS
         if done > SLICE_CHARACTERS:
             await _make_way(began)
@@ -134,7 +138,7 @@ async def _in_order(
     of: Matching,
     order: SearchOrder,
     as_of: int,
-    after: SearchPlace | None,
+    after: SearchCursor | None,
     limit: int,
 ) -> list[Match]:
     """Up to `limit` matches behind a place."""

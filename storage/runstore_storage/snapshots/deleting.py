@@ -17,7 +17,7 @@ from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import DeletedSnapshots
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
-from runstore_storage.database.threads import aside
+from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.run_write import RunWrite
 from runstore_storage.snapshots.manifests import Manifest
 from runstore_storage.sql import blobs, heads, snapshots, task_writes
@@ -107,4 +107,4 @@ async def _blobs(manifests: Sequence[bytes]) -> list[set[int]]:
     def named() -> list[set[int]]:
         return [Manifest(each).blobs for each in manifests]
 
-    return await aside(sum(map(len, manifests)), named)
+    return await run_in_thread_if_large(sum(map(len, manifests)), named)

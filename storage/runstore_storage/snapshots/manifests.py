@@ -16,7 +16,7 @@ from typing import Any
 import zstandard
 
 from runstore_storage import chain
-from runstore_storage.contract.payloads import Part, Payload, Ref
+from runstore_storage.contract.payloads import Payload, Ref, SnapshotPart
 from runstore_storage.contract.snapshots import PlanNode, Snapshot
 from runstore_storage.sql.blobs import BlobRef, NewBlob
 
@@ -37,7 +37,7 @@ class Parts:
             self.hash_of(part): part for part in parts_of(snapshot) if isinstance(part, Payload)
         }
 
-    def hash_of(self, part: Part) -> bytes:
+    def hash_of(self, part: SnapshotPart) -> bytes:
         return self._hashes[id(part)]
 
     @property
@@ -71,7 +71,7 @@ class Parts:
     def manifest(self, stored: Mapping[bytes, BlobRef]) -> bytes:
         """The manifest, every part being stored."""
 
-        def entry(part: Part | None) -> Entry:
+        def entry(part: SnapshotPart | None) -> Entry:
             if part is None:
                 return None
             blob = stored[self.hash_of(part)]
@@ -112,7 +112,7 @@ class Manifest:
     def fill(self, snapshot: Snapshot, data: Mapping[int, bytes]) -> Snapshot:
         """The snapshot with its parts, given each blob's decompressed data."""
 
-        def part(entry: Any) -> Part | None:
+        def part(entry: Any) -> SnapshotPart | None:
             if entry is None:
                 return None
             is_json, content_type = entry[1:] if isinstance(entry, list) else (True, "")
@@ -134,7 +134,7 @@ class Manifest:
         yield from self._body["state"].values()
 
 
-def parts_of(snapshot: Snapshot) -> Iterator[Part]:
+def parts_of(snapshot: Snapshot) -> Iterator[SnapshotPart]:
     """Every part of a snapshot."""
     for node in snapshot.nodes:
         yield from (part for name in NODE_PARTS if (part := getattr(node, name)) is not None)

@@ -17,7 +17,7 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import (
     Snapshot,
-    SnapshotPosition,
+    SnapshotCursor,
     SnapshotQuery,
     SnapshotSelector,
     StoredSnapshot,
@@ -25,7 +25,7 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, violated
-from runstore_storage.database.threads import aside
+from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.run_write import RunWrite
 from runstore_storage.snapshots.manifests import (
     Manifest,
@@ -60,7 +60,7 @@ async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) ->
 
 
 async def _compressed(parts: Parts, stored: Collection[bytes]) -> list[NewBlob]:
-    return await aside(parts.size, parts.compress, stored)
+    return await run_in_thread_if_large(parts.size, parts.compress, stored)
 
 
 async def put(conn: Connection, write: RunWrite, prepared: PreparedSnapshot) -> StoredRow:
@@ -135,7 +135,7 @@ async def fill(conn: Connection, rows: Iterable[StoredRow]) -> list[StoredSnapsh
             for row, manifest in found
         ]
 
-    return await aside(size, build)
+    return await run_in_thread_if_large(size, build)
 
 
 def stored(row: StoredRow, snapshot: Snapshot | None = None) -> StoredSnapshot:
@@ -158,7 +158,7 @@ async def read_whole(
     return (await fill(conn, [row]))[0] if row else None, writes
 
 
-async def position(conn: Connection, head: Head, query: SnapshotQuery) -> SnapshotPosition:
+async def position(conn: Connection, head: Head, query: SnapshotQuery) -> SnapshotCursor:
     """Where the snapshot named by `query.before` stands in the run's order."""
     chosen = SnapshotSelector(snapshot_id=query.before)
     row = await snapshots.find(conn, head, query.namespace or "", chosen)
@@ -167,7 +167,7 @@ async def position(conn: Connection, head: Head, query: SnapshotQuery) -> Snapsh
     return place(row, query)
 
 
-def place(row: StoredRow, query: SnapshotQuery) -> SnapshotPosition:
+def place(row: StoredRow, query: SnapshotQuery) -> SnapshotCursor:
     """Where a row stands in the listing it is part of."""
     rank = row.snapshot.seq if query.run_id else chain.microseconds(row.created_at)
-    return SnapshotPosition(rank, row.run, row.snapshot.namespace, row.snapshot.snapshot_id)
+    return SnapshotCursor(rank, row.run, row.snapshot.namespace, row.snapshot.snapshot_id)

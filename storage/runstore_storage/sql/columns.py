@@ -15,7 +15,7 @@ UsageColumns = tuple[int | None, int | None, int | None, int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Away(Payload):
+class OffloadedPayload(Payload):
     """Stands for a payload kept as a blob until it is put back; empty, of the payload's kind."""
 
     place: tuple[int, int] = (0, 0)
@@ -48,9 +48,11 @@ def away_columns(payload: Payload | None) -> PayloadColumns:
     return None, None if isinstance(payload.content, str) else b"", payload.content_type
 
 
-def away_of(run: int, blob: int, binary: bytes | None, content_type: str | None) -> Away:
+def away_of(
+    run: int, blob: int, binary: bytes | None, content_type: str | None
+) -> OffloadedPayload:
     """What stands for a payload kept as a blob."""
-    return Away("" if binary is None else b"", content_type or "", (run, blob))
+    return OffloadedPayload("" if binary is None else b"", content_type or "", (run, blob))
 
 
 def usage_columns(usage: Usage | None) -> UsageColumns:

@@ -47,7 +47,7 @@ class Ancestor:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Segment:
     """Events `first_seq`..`last_seq` of a history, and the run whose rows they are; maybe none."""
 
     run: int
@@ -71,15 +71,15 @@ class Head:
     lineage: tuple[Ancestor, ...] = ()
 
     @property
-    def parts(self) -> Iterator[Part]:
-        """The run's history, oldest part first; its own is the last."""
+    def segments(self) -> Iterator[Segment]:
+        """The run's history, oldest segment first; its own is the last."""
         first = 1
         for each in self.lineage:
             if not each.has_events:
                 continue
-            yield Part(each.run, first, min(each.last_seq, self.last_seq))
+            yield Segment(each.run, first, min(each.last_seq, self.last_seq))
             first = each.last_seq + 1
-        yield Part(self.run, first, self.last_seq)
+        yield Segment(self.run, first, self.last_seq)
 
     @property
     def is_completed(self) -> bool:

@@ -17,9 +17,9 @@ from runstore_storage.contract.runs import (
     ForkBase,
     NewRun,
     Run,
+    RunCursor,
     RunFilter,
     RunOrder,
-    RunPlace,
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql import heads, run_filters
@@ -175,7 +175,7 @@ async def page(
     order: RunOrder,
     *,
     limit: int,
-    after: RunPlace | None,
+    after: RunCursor | None,
     offset: int,
     fresh: Mapping[str, Sequence[int]],
 ) -> list[tuple[int, Run]]:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from runstore_storage.contract.snapshots import (
     Snapshot,
-    SnapshotPosition,
+    SnapshotCursor,
     SnapshotQuery,
     SnapshotReason,
     SnapshotSelector,
@@ -54,7 +54,7 @@ _BY = {
 _WITHIN = " AND s.seq <= :last_seq AND s.created_at <= :until"
 
 _SINCE_EPOCH = "timestamptz 'epoch' + CAST({} AS bigint) * interval '1 microsecond'"
-# What snapshots are ordered by, descending: (SQL, field of SnapshotPosition, its parameter).
+# What snapshots are ordered by, descending: (SQL, field of SnapshotCursor, its parameter).
 _RUN_ORDER = (
     ("s.seq", "rank", "{}"),
     ("s.snapshot_id", "snapshot_id", "{}"),
@@ -176,7 +176,7 @@ async def page(
     *,
     metadata_terms: Sequence[str],
     limit: int,
-    after: SnapshotPosition | None,
+    after: SnapshotCursor | None,
     head: Head | None,
 ) -> list[StoredRow]:
     """Snapshots of a run's history by seq where its head is given, of a project by age; both

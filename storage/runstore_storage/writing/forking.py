@@ -82,15 +82,15 @@ async def link_at(conn: Connection, head: Head, seq: int) -> bytes:
     """The hash that binds the history up to `seq`, as an event behind it would be bound."""
     if seq == head.last_seq:
         return head.last_hash
-    parts = [part for part in head.parts if part.first_seq <= seq + 1]
-    births = await runs.get_many(conn, [part.run for part in parts])
+    segments = [segment for segment in head.segments if segment.first_seq <= seq + 1]
+    births = await runs.get_many(conn, [segment.run for segment in segments])
     link = b""
-    for number, part in enumerate(parts):
-        birth = chain.birth_hash(births[part.run].born)
+    for number, segment in enumerate(segments):
+        birth = chain.birth_hash(births[segment.run].born)
         link = chain.fork_hash(link, birth) if number else birth
-        last = min(part.last_seq, seq)
-        if last >= part.first_seq:
-            link = await events.hash_at(conn, part.run, last) or b""
+        last = min(segment.last_seq, seq)
+        if last >= segment.first_seq:
+            link = await events.hash_at(conn, segment.run, last) or b""
     return link
 
 

@@ -34,11 +34,11 @@ from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.payloads import objects as objects_module
-from runstore_storage.payloads.objects import PART_BYTES, Objects, UnusableObjectsUrl
+from runstore_storage.payloads.objects import UPLOAD_CHUNK_BYTES, Objects, UnusableObjectsUrl
 from runstore_storage.postgres import PostgresStore
 
 MIB = 1 << 20
-LARGE = 2 * PART_BYTES + 12_345
+LARGE = 2 * UPLOAD_CHUNK_BYTES + 12_345
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
 
 @pytest.fixture
 def artifacts(store: PostgresStore, objects: Objects) -> PostgresArtifacts:
-    return PostgresArtifacts(store._engine, objects, store._to_the_end)
+    return PostgresArtifacts(store._engine, objects, store._finish_despite_cancellation)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def bytes_of(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
-@pytest.mark.parametrize("size", [0, 1, PART_BYTES, PART_BYTES + 1, LARGE])
+@pytest.mark.parametrize("size", [0, 1, UPLOAD_CHUNK_BYTES, UPLOAD_CHUNK_BYTES + 1, LARGE])
 @pytest.mark.parametrize("is_announced", [True, False])
 async def test_bytes_come_back_as_they_were(
     artifacts: PostgresArtifacts, run: RunKey, objects: Objects, size: int, is_announced: bool
@@ -267,7 +267,7 @@ async def test_chunks_that_fail_anywhere_leave_nothing(
             yield chunk
         raise ConnectionResetError("cut")
 
-    for after in (0, 1, PART_BYTES, PART_BYTES + 1, LARGE):
+    for after in (0, 1, UPLOAD_CHUNK_BYTES, UPLOAD_CHUNK_BYTES + 1, LARGE):
         for known in (Announced(), announced(bytes_of(LARGE))):
             with pytest.raises(ConnectionResetError, match="cut"):
                 await artifacts.upload_artifact(NewArtifact(run, "a"), known, failing(after))
@@ -288,7 +288,7 @@ async def test_an_upload_cancelled_anywhere_leaves_nothing_that_is_seen(
         reached.set()
         await asyncio.Event().wait()
 
-    for after in [0, PART_BYTES + 1, LARGE, *(chance.randrange(LARGE) for _ in range(5))]:
+    for after in [0, UPLOAD_CHUNK_BYTES + 1, LARGE, *(chance.randrange(LARGE) for _ in range(5))]:
         reached = asyncio.Event()
         uploading = asyncio.create_task(
             artifacts.upload_artifact(NewArtifact(run, "a"), Announced(), stuck(after))
@@ -460,7 +460,9 @@ async def test_an_object_store_that_stops_in_the_middle_fails_clearly(
     store: PostgresStore, run: RunKey
 ) -> None:
     with s3_server() as own:
-        artifacts = PostgresArtifacts(store._engine, Objects(fresh_url()), store._to_the_end)
+        artifacts = PostgresArtifacts(
+            store._engine, Objects(fresh_url()), store._finish_despite_cancellation
+        )
         stored = (await put(artifacts, run, "before", bytes_of(LARGE))).artifact
 
         async def stopping() -> AsyncIterator[bytes]:

@@ -12,10 +12,10 @@ from runstore_storage.contract.runs import (
     ExternalFilter,
     ExternalRef,
     NewRun,
+    RunCursor,
     RunFilter,
     RunOrder,
     RunPage,
-    RunPlace,
 )
 from runstore_storage.postgres import PostgresStore
 
@@ -28,7 +28,7 @@ async def listed(
     limit: int = 2,
 ) -> list[str]:
     found: list[str] = []
-    after: RunPlace | None = None
+    after: RunCursor | None = None
     while True:
         page = await store.list_runs(project, where, order, limit=limit, after=after)
         found += names(page)
@@ -183,7 +183,7 @@ async def test_no_run_is_listed_twice_while_others_write(
         await store.complete_run(key, Completion(Outcome.SUCCEEDED))
     still = set(await listed(store, project, order=order))
     found: list[str] = []
-    after: RunPlace | None = None
+    after: RunCursor | None = None
     while True:
         page = await store.list_runs(project, RunFilter(), order, limit=3, after=after)
         found += names(page)

@@ -16,10 +16,10 @@ from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.search import (
     SEARCH,
     Awaited,
+    SearchCursor,
     SearchFilter,
     SearchHit,
     SearchOrder,
-    SearchPlace,
     SearchQuery,
 )
 from runstore_storage.postgres import PostgresStore
@@ -61,7 +61,7 @@ async def found(
 
 async def all_pages(store: PostgresStore, query: SearchQuery, limit: int) -> list[SearchHit]:
     hits: list[SearchHit] = []
-    after: SearchPlace | None = None
+    after: SearchCursor | None = None
     while True:
         page = await store.search.search_events("p", query, limit=limit, after=after)
         hits.extend(page.hits)
@@ -262,7 +262,7 @@ async def test_pages_do_not_move_while_events_come(
     still = [hit.seq for hit in await all_pages(indexing, query, 100)]
 
     hits: list[int] = []
-    after: SearchPlace | None = None
+    after: SearchCursor | None = None
     while True:
         page = await indexing.search.search_events("p", query, limit=3, after=after)
         hits += [hit.seq for hit in page.hits]

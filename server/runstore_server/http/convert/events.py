@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runstore_storage.contract.events import RecordedEvent, Usage
-from runstore_storage.contract.payloads import Part
+from runstore_storage.contract.payloads import SnapshotPart
 
 from runstore_server.http.convert.payloads import payload_value
 from runstore_server.http.convert.times import time_text
@@ -13,7 +13,7 @@ from runstore_server.http.json_writer import JsonValue
 
 
 def event_value(
-    recorded: RecordedEvent, payload: Callable[[Part | None], JsonValue] = payload_value
+    recorded: RecordedEvent, payload: Callable[[SnapshotPart | None], JsonValue] = payload_value
 ) -> dict[str, JsonValue]:
     event = recorded.event
     return {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from runstore_storage.contract.payloads import Part, Ref
+from runstore_storage.contract.payloads import Ref, SnapshotPart
 
 from runstore_server.http.json_writer import JsonValue, RawJson
 
 
-def payload_value(payload: Part | None) -> JsonValue:
+def payload_value(payload: SnapshotPart | None) -> JsonValue:
     """`json` holds the text that is stored, spliced in unread; other bytes are in `base64`."""
     if payload is None:
         return None
@@ -20,7 +20,7 @@ def payload_value(payload: Part | None) -> JsonValue:
     return {"base64": b64encode(payload.content).decode(), "content_type": payload.content_type}
 
 
-def line_safe_payload_value(payload: Part | None) -> JsonValue:
+def line_safe_payload_value(payload: SnapshotPart | None) -> JsonValue:
     """The payload for Server-Sent Events, which keep LF and change CR.
 
     In JSON a bare CR can only be white space between values. A text that has one is given with
