@@ -8,7 +8,7 @@ import grpc
 import pytest
 import runstore
 from clients.script import Script, batch, caught_up, end_of_run, heartbeat
-from runstore.sync_transport import messages
+from runstore.sync.transport import messages
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values import Event, StreamItem
 

@@ -8,10 +8,10 @@
 call may raise what `runstore.errors` lists.
 """
 
-from runstore.aio import AsyncClient, AsyncResumed, AsyncRun, connect
-from runstore.aio_artifacts import AsyncArtifacts
-from runstore.aio_configs import AsyncConfigs
-from runstore.aio_feed import AsyncFeed
+from runstore.aio.artifacts import AsyncArtifacts
+from runstore.aio.client import AsyncClient, AsyncResumed, AsyncRun, connect
+from runstore.aio.configs import AsyncConfigs
+from runstore.aio.feed import AsyncFeed
 from runstore.artifacts import (
     Artifact,
     ArtifactFields,
@@ -92,10 +92,10 @@ from runstore.following import StreamFields
 from runstore.payloads import Payload, Ref, payload_of
 from runstore.search import SearchFields, SearchHit
 from runstore.statistics import Dimension, StatisticsFields, StatisticsRow
-from runstore.sync import Client, Resumed, Run
-from runstore.sync_artifacts import Artifacts
-from runstore.sync_configs import Configs
-from runstore.sync_feed import Feed
+from runstore.sync.artifacts import Artifacts
+from runstore.sync.client import Client, Resumed, Run
+from runstore.sync.configs import Configs
+from runstore.sync.feed import Feed
 from runstore.values import (
     Appended,
     CaughtUp,

@@ -12,16 +12,16 @@ from typing import NamedTuple, TypedDict, Unpack
 
 import grpc
 
-from runstore.aio import AsyncClient
+from runstore.aio.client import AsyncClient
 from runstore.channels import Metadata
-from runstore.langgraph.aio_listing import AsyncListings
-from runstore.langgraph.aio_threads import AsyncThreads
-from runstore.langgraph.aio_upkeep import AsyncUpkeep
+from runstore.langgraph.aio.listing import AsyncListings
+from runstore.langgraph.aio.threads import AsyncThreads
+from runstore.langgraph.aio.upkeep import AsyncUpkeep
 from runstore.langgraph.memory import Memory
-from runstore.langgraph.sync_listing import Listings
-from runstore.langgraph.sync_threads import Threads
-from runstore.langgraph.sync_upkeep import Upkeep
-from runstore.sync import Client
+from runstore.langgraph.sync.listing import Listings
+from runstore.langgraph.sync.threads import Threads
+from runstore.langgraph.sync.upkeep import Upkeep
+from runstore.sync.client import Client
 
 
 class Connection(TypedDict):

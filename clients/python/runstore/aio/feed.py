@@ -1,4 +1,4 @@
-"""The feed, asynchronously."""
+"""The feed of an asynchronous client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runstore.feed import (
 from runstore.retry import Backoff
 
 if TYPE_CHECKING:
-    from runstore.aio import AsyncClient
+    from runstore.aio.client import AsyncClient
 
 
 class AsyncFeed:

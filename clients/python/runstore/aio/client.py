@@ -1,10 +1,11 @@
-"""The synchronous client. Generated from aio.py."""
+"""The asynchronous client."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -14,7 +15,10 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore import calls
-from runstore import sync_transport as transport
+from runstore.aio import transport
+from runstore.aio.artifacts import AsyncArtifacts
+from runstore.aio.configs import AsyncConfigs
+from runstore.aio.feed import AsyncFeed
 from runstore.appending import DEFAULT_WINDOW
 from runstore.calls import Call
 from runstore.channels import (
@@ -45,9 +49,6 @@ from runstore.payloads import Value
 from runstore.retry import Backoff, Patience
 from runstore.search import SearchFields, SearchHit, search
 from runstore.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
-from runstore.sync_artifacts import Artifacts
-from runstore.sync_configs import Configs
-from runstore.sync_feed import Feed
 from runstore.values import (
     Appended,
     Claim,
@@ -78,19 +79,19 @@ def connect(
     timeout: float = DEFAULT_TIMEOUT,
     credentials: grpc.ChannelCredentials | None = None,
     metadata: Metadata = (),
-) -> Client:
+) -> AsyncClient:
     """A client of the server at `target` ("host:port"; else $RUNSTORE_TARGET, else this machine).
 
     `timeout` is the whole time a call may take, retries included, in seconds. Use it as
-    `with connect() as client:`; nothing is sent before the first call.
+    `async with connect() as client:`; nothing is sent before the first call.
     """
-    return Client(
+    return AsyncClient(
         target, project=project, timeout=timeout, credentials=credentials, metadata=metadata
     )
 
 
-class Client:
-    """Calls of one project. Safe to share between threads."""
+class AsyncClient:
+    """Calls of one project. Safe to share between tasks of one event loop."""
 
     def __init__(
         self,
@@ -112,36 +113,36 @@ class Client:
             HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
         self._is_closed = True
-        self._channel.close()
+        await self._channel.close()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        await self.close()
 
-    def save_run(self, objective: str = "", **fields: Unpack[NewRunFields]) -> Run:
+    async def save_run(self, objective: str = "", **fields: Unpack[NewRunFields]) -> AsyncRun:
         """Save a run and return its handle, which writes with the run's first epoch.
 
         Saving the same run_id and content again returns the same run. A run that was resumed since
         belongs to whoever resumed it: the handle's writes are then `WriterFenced`.
         """
-        info = self.send(calls.save_run(self.project, objective, fields))
+        info = await self.send(calls.save_run(self.project, objective, fields))
         return self.run(info.run_id, writer_epoch=FIRST_EPOCH)
 
-    def run(self, run_id: str, *, writer_epoch: int | None = None) -> Run:
+    def run(self, run_id: str, *, writer_epoch: int | None = None) -> AsyncRun:
         """A handle on a run, without a call. Without an epoch it writes unfenced."""
-        return Run(self, RunRef(self.project, run_id, writer_epoch))
+        return AsyncRun(self, RunRef(self.project, run_id, writer_epoch))
 
-    def resume(
+    async def resume(
         self,
         run_id: str,
         *,
@@ -149,82 +150,88 @@ class Client:
         actor: str = "",
         request_id: str = "",
         expected_seq: int | None = None,
-    ) -> Resumed:
+    ) -> AsyncResumed:
         """Claim the run: earlier writers are fenced from now on.
 
         With `expected_seq` only where that is still the run's last seq; otherwise raise
         `SeqConflict`, and nothing is claimed.
         """
         ref = RunRef(self.project, run_id)
-        claim = self.send(calls.resume(ref, namespace, actor, request_id, expected_seq))
-        return Resumed(self.run(run_id, writer_epoch=claim.writer_epoch), claim)
+        claim = await self.send(calls.resume(ref, namespace, actor, request_id, expected_seq))
+        return AsyncResumed(self.run(run_id, writer_epoch=claim.writer_epoch), claim)
 
-    def list_runs(self, query: RunQuery = RunQuery()) -> Iterator[RunInfo]:  # noqa: B008 - frozen
+    async def list_runs(self, query: RunQuery = RunQuery()) -> AsyncIterator[RunInfo]:  # noqa: B008 - frozen
         """Yield the project's runs, newest first unless the query says otherwise."""
-        for run in self.pages(lambda token: calls.list_runs(self.project, query, 100, token)):
+        async for run in self.pages(lambda token: calls.list_runs(self.project, query, 100, token)):
             yield run
 
-    def list_snapshots(
+    async def list_snapshots(
         self, *, metadata: Mapping[str, Any] | None = None, with_parts: bool = False
-    ) -> Iterator[Snapshot]:
+    ) -> AsyncIterator[Snapshot]:
         """Yield the project's snapshots, newest first."""
         everything = RunRef(self.project, "")
-        for snapshot in self.pages(
+        async for snapshot in self.pages(
             lambda token: calls.list_snapshots(everything, None, metadata, with_parts, token)
         ):
             yield snapshot
 
-    def search(
+    async def search(
         self, query: str, *, page_size: int = 20, **fields: Unpack[SearchFields]
-    ) -> Iterator[SearchHit]:
+    ) -> AsyncIterator[SearchHit]:
         """Yield the events that match, best first unless asked otherwise.
 
         By rank these are the best of the newest 1000 matches. A query is words, "a phrase" in
         quotes, `a OR b`, `-word`.
         """
-        for hit in self.pages(lambda token: search(self.project, query, fields, page_size, token)):
+        async for hit in self.pages(
+            lambda token: search(self.project, query, fields, page_size, token)
+        ):
             yield hit
 
-    def statistics(
+    async def statistics(
         self,
         by: Sequence[Dimension] = (),
         *,
         page_size: int = 100,
         **fields: Unpack[StatisticsFields],
-    ) -> Iterator[StatisticsRow]:
+    ) -> AsyncIterator[StatisticsRow]:
         """Yield what events used, added up, a row for each value of what they are told apart by.
 
         `by` is up to three of run, node, model, tool, type and day; without any there is one row.
         """
-        for row in self.pages(lambda token: statistics(self.project, by, fields, page_size, token)):
+        async for row in self.pages(
+            lambda token: statistics(self.project, by, fields, page_size, token)
+        ):
             yield row
 
-    def health(self, service: str = "") -> bool:
+    async def health(self, service: str = "") -> bool:
         """Whether the server says that it (or one service of it) serves; asked once.
 
         Raise `Unavailable` where no server answers.
         """
         question = StringValue(value=service)
         try:
-            answer = self._check_health(question, timeout=self._timeout, metadata=self._metadata)
+            answer = await self._check_health(
+                question, timeout=self._timeout, metadata=self._metadata
+            )
         except grpc.RpcError as error:
             raise from_rpc(error) from None
         return bool(answer.value == SERVING)
 
     @property
-    def feed(self) -> Feed:
+    def feed(self) -> AsyncFeed:
         """The events of all runs in one order."""
-        return Feed(self, self.project, self._backoff)
+        return AsyncFeed(self, self.project, self._backoff)
 
     @property
-    def configs(self) -> Configs:
+    def configs(self) -> AsyncConfigs:
         """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
-        return Configs(self, self.project)
+        return AsyncConfigs(self, self.project)
 
     @property
-    def artifacts(self) -> Artifacts:
+    def artifacts(self) -> AsyncArtifacts:
         """Named results of runs, their bytes in an object store."""
-        return Artifacts(self, self.project, self._backoff)
+        return AsyncArtifacts(self, self.project, self._backoff)
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
         """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
@@ -232,7 +239,7 @@ class Client:
             self._stubs.run_service, self._metadata, self._timeout, self._backoff, window
         )
 
-    def send(self, call: Call[T]) -> T:
+    async def send(self, call: Call[T]) -> T:
         """Send one call, again where that is safe and may help, until the timeout."""
         deadline, attempt = time.monotonic() + self._timeout, 0
         method = self._stubs.method(call.service, call.method)
@@ -240,61 +247,61 @@ class Client:
             attempt += 1
             left = max(deadline - time.monotonic(), 0.001)
             try:
-                response = method(call.request, timeout=left, metadata=self._metadata)
+                response = await method(call.request, timeout=left, metadata=self._metadata)
             except grpc.RpcError as error:
                 failure = from_rpc(error)
                 delay = self._backoff.delay(attempt, failure)
                 if delay is None or self._is_closed or time.monotonic() + delay > deadline:
                     raise failure from None
-                time.sleep(delay)
+                await asyncio.sleep(delay)
             else:
                 return call.answer(response)
 
-    def send_stream(
+    async def send_stream(
         self,
         call: Call[T],
-        requests: Callable[[], Generator[Message]],
+        requests: Callable[[], AsyncGenerator[Message]],
         patience: Patience | None,
     ) -> T:
         """Send one call of many requests; from the beginning again while `patience` lasts."""
         method = self._stubs.method(call.service, call.method)
         while True:
             try:
-                response = transport.send_all(method, requests(), self._metadata)
+                response = await transport.send_all(method, requests(), self._metadata)
             except grpc.RpcError as error:
                 failure = from_rpc(error)
                 delay = patience.delay(failure) if patience else None
                 if delay is None or self._is_closed:
                     raise failure from None
-                time.sleep(delay)
+                await asyncio.sleep(delay)
             else:
                 return call.answer(response)
 
-    def stream(self, query: StreamQuery) -> Generator[StreamItem]:
+    async def stream(self, query: StreamQuery) -> AsyncGenerator[StreamItem]:
         """Yield events and marks of a run."""
-        with closing(self.follow(Following(query, self._backoff))) as items:
-            for item in items:
+        async with aclosing(self.follow(Following(query, self._backoff))) as items:
+            async for item in items:
                 yield item
 
-    def follow(self, following: Follows[T]) -> Generator[T]:
+    async def follow(self, following: Follows[T]) -> AsyncGenerator[T]:
         """Yield what a stream brings; one that breaks or falls silent is opened again."""
         while not following.is_over:
             try:
-                with closing(self._receive(following)) as items:
-                    for item in items:
+                async with aclosing(self._receive(following)) as items:
+                    async for item in items:
                         yield item
             except RunstoreError as error:
                 delay = following.retry_delay(error)
                 if delay is None or self._is_closed:
                     raise
-                time.sleep(delay)
+                await asyncio.sleep(delay)
 
-    def _receive(self, following: Follows[T]) -> Generator[T]:
+    async def _receive(self, following: Follows[T]) -> AsyncGenerator[T]:
         method = self._stubs.method(following.service, following.method)
         call = method(following.request(), metadata=self._metadata)
         try:
-            with closing(transport.messages(call, following.silence_seconds)) as messages:
-                for message in messages:
+            async with aclosing(transport.messages(call, following.silence_seconds)) as messages:
+                async for message in messages:
                     for item in following.take(message):
                         yield item
             following.ended()
@@ -303,21 +310,21 @@ class Client:
         finally:
             call.cancel()
 
-    def pages(self, page: Callable[[str], Call[tuple[list[T], str]]]) -> Iterator[T]:
+    async def pages(self, page: Callable[[str], Call[tuple[list[T], str]]]) -> AsyncIterator[T]:
         """Yield what a listing holds, page by page."""
         token = ""
         while True:
-            items, token = self.send(page(token))
+            items, token = await self.send(page(token))
             for item in items:
                 yield item
             if not token:
                 return
 
 
-class Run:
+class AsyncRun:
     """A run, and the epoch this writer holds."""
 
-    def __init__(self, client: Client, ref: RunRef) -> None:
+    def __init__(self, client: AsyncClient, ref: RunRef) -> None:
         self._client = client
         self._ref = ref
 
@@ -338,11 +345,11 @@ class Run:
     def writer_epoch(self) -> int | None:
         return self._ref.writer_epoch
 
-    def get(self) -> RunInfo:
+    async def get(self) -> RunInfo:
         """The run as it stands."""
-        return self._client.send(calls.get_run(self._ref))
+        return await self._client.send(calls.get_run(self._ref))
 
-    def append(
+    async def append(
         self,
         event: str | NewEvent,
         payload: Value = None,
@@ -352,15 +359,15 @@ class Run:
     ) -> Appended:
         """Append one event: a `NewEvent`, or a type with its payload and further fields of one."""
         new = event_of(event, payload, fields)
-        return self._client.send(calls.append_one(self._ref, new, expected_seq))
+        return await self._client.send(calls.append_one(self._ref, new, expected_seq))
 
-    def append_many(
+    async def append_many(
         self, events: Sequence[NewEvent], *, expected_seq: int | None = None
     ) -> list[Appended]:
         """Append 1..1000 events, all or none."""
-        return self._client.send(calls.append(self._ref, events, expected_seq))
+        return await self._client.send(calls.append(self._ref, events, expected_seq))
 
-    def snapshot(
+    async def snapshot(
         self,
         *,
         events: Sequence[NewEvent] = (),
@@ -369,15 +376,15 @@ class Run:
         **fields: Unpack[SnapshotFields],
     ) -> SnapshotPut:
         """Store a snapshot, with the step's events and task writes before it: all or none."""
-        return self._client.send(
+        return await self._client.send(
             calls.put_snapshot(self._ref, fields, events, task_writes, expected_seq)
         )
 
-    def put_task_writes(self, writes: Sequence[TaskWrite], *, namespace: str = "") -> bool:
+    async def put_task_writes(self, writes: Sequence[TaskWrite], *, namespace: str = "") -> bool:
         """Keep results of tasks since a snapshot; True when all were there already."""
-        return self._client.send(calls.put_task_writes(self._ref, writes, namespace))
+        return await self._client.send(calls.put_task_writes(self._ref, writes, namespace))
 
-    def get_snapshot(
+    async def get_snapshot(
         self,
         snapshot_id: str | None = None,
         *,
@@ -386,24 +393,24 @@ class Run:
         namespace: str = "",
     ) -> Snapshot:
         """One snapshot in full; the latest where nothing else is asked."""
-        return self._client.send(
+        return await self._client.send(
             calls.get_snapshot(self._ref, namespace, snapshot_id, plan_version_id, at_seq)
         )
 
-    def list_snapshots(
+    async def list_snapshots(
         self,
         *,
         namespace: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         with_parts: bool = False,
-    ) -> Iterator[Snapshot]:
+    ) -> AsyncIterator[Snapshot]:
         """Yield the run's snapshots, greatest seq first."""
-        for snapshot in self._client.pages(
+        async for snapshot in self._client.pages(
             lambda token: calls.list_snapshots(self._ref, namespace, metadata, with_parts, token)
         ):
             yield snapshot
 
-    def delete_snapshots(
+    async def delete_snapshots(
         self, snapshot_ids: Sequence[str], *, namespace: str = ""
     ) -> SnapshotsDeleted:
         """Delete 1..1000 snapshots with their task writes, and the parts only they had.
@@ -411,9 +418,9 @@ class Run:
         Ids that are not there are ignored. Raise `SnapshotInUse`, with nothing deleted, where a
         fork has one of them in its history.
         """
-        return self._client.send(calls.delete_snapshots(self._ref, snapshot_ids, namespace))
+        return await self._client.send(calls.delete_snapshots(self._ref, snapshot_ids, namespace))
 
-    def complete(
+    async def complete(
         self,
         outcome: Outcome = Outcome.SUCCEEDED,
         payload: Value = None,
@@ -425,54 +432,54 @@ class Run:
     ) -> Completed:
         """End the run, or revise the output of an ended one."""
         completion = Completion(outcome, payload, fields, events, final_snapshot)
-        return self._client.send(calls.complete(self._ref, completion, expected_seq))
+        return await self._client.send(calls.complete(self._ref, completion, expected_seq))
 
-    def output(self, revision: int = 0) -> Output:
+    async def output(self, revision: int = 0) -> Output:
         """An output revision, the latest for 0."""
-        return self._client.send(calls.get_output(self._ref, revision))
+        return await self._client.send(calls.get_output(self._ref, revision))
 
-    def list_events(
+    async def list_events(
         self, from_seq: int = 1, *, page_size: int = 100, **where: Unpack[FilterFields]
     ) -> EventPage:
         """A page of events in order of seq; the next one begins at its `next_from_seq`."""
-        return self._client.send(calls.list_events(self._ref, from_seq, page_size, where))
+        return await self._client.send(calls.list_events(self._ref, from_seq, page_size, where))
 
-    def events(
+    async def events(
         self, from_seq: int = 1, *, follow: bool = False, **fields: Unpack[StreamFields]
-    ) -> Generator[Event]:
+    ) -> AsyncGenerator[Event]:
         """Yield events from `from_seq` on, each once and in order.
 
         With `follow` it goes on until the run's end, over lost connections and server restarts.
         `fields` are those of `StreamQuery`: types, node_ids, tags, wait_for_run.
         """
-        with closing(self.stream(from_seq, follow=follow, **fields)) as items:
-            for item in items:
+        async with aclosing(self.stream(from_seq, follow=follow, **fields)) as items:
+            async for item in items:
                 if isinstance(item, Event):
                     yield item
 
-    def stream(
+    async def stream(
         self, from_seq: int = 1, *, follow: bool = True, **fields: Unpack[StreamFields]
-    ) -> Generator[StreamItem]:
+    ) -> AsyncGenerator[StreamItem]:
         """As `events`, with the marks between them."""
         query = StreamQuery(self._ref.project, self.run_id, from_seq, follow, **fields)
-        with closing(self._client.stream(query)) as items:
-            for item in items:
+        async with aclosing(self._client.stream(query)) as items:
+            async for item in items:
                 yield item
 
-    def replay(
+    async def replay(
         self, at_seq: int | None = None, *, namespace: str = "", page_size: int = 1000
     ) -> Replayed:
         """The run as it stood right after an event, the last one by default; nothing changes."""
-        return self._client.send(calls.replay(self._ref, at_seq, namespace, page_size))
+        return await self._client.send(calls.replay(self._ref, at_seq, namespace, page_size))
 
-    def fork(
+    async def fork(
         self, at_seq: int = 0, *, objective: str | None = None, **fields: Unpack[ForkFields]
-    ) -> Run:
+    ) -> AsyncRun:
         """A new run that begins with this one's history up to `at_seq`, all of it for 0."""
-        info = self._client.send(calls.fork(self._ref, at_seq, objective, fields))
+        info = await self._client.send(calls.fork(self._ref, at_seq, objective, fields))
         return self._client.run(info.run_id, writer_epoch=FIRST_EPOCH)
 
-    def verify(
+    async def verify(
         self,
         on_progress: Callable[[Verification], None] | None = None,
         *,
@@ -481,7 +488,7 @@ class Run:
         """Check the hash chain slice by slice; the last slice's findings, all events counted."""
         checked, from_seq = 0, 1
         while True:
-            found = self._client.send(calls.verify(self._ref, from_seq, slice_size))
+            found = await self._client.send(calls.verify(self._ref, from_seq, slice_size))
             checked, from_seq = checked + found.checked_events, found.next_from_seq
             found = calls.counted(found, checked)
             if on_progress:
@@ -491,10 +498,10 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
+class AsyncResumed:
     """A claimed run: the handle that holds the new epoch, and what the claim returned."""
 
-    run: Run
+    run: AsyncRun
     claim: Claim
 
     @property
@@ -509,13 +516,13 @@ class Resumed:
     def task_writes(self) -> tuple[TaskWrite, ...]:
         return self.claim.task_writes
 
-    def events(self) -> Iterator[Event]:
+    async def events(self) -> AsyncIterator[Event]:
         """Yield all events after the snapshot, run.resumed included."""
         for event in self.claim.events:
             yield event
         from_seq = self.claim.next_from_seq
         while from_seq:
-            page = self.run.list_events(from_seq, page_size=1000)
+            page = await self.run.list_events(from_seq, page_size=1000)
             for event in page.events:
                 yield event
             from_seq = page.next_from_seq

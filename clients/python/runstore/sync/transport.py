@@ -1,4 +1,4 @@
-"""What synchronous gRPC does in its own way; `aio_transport` is its twin."""
+"""What synchronous gRPC does in its own way; `aio.transport` is its twin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from runstore.artifacts import Data, pieces
 from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence
-from runstore.sync_appender import Appender
+from runstore.sync.appender import Appender
 
 __all__ = ["Appender", "aside", "chunks", "messages", "open_channel", "send_all"]
 

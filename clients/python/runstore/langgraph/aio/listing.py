@@ -1,4 +1,4 @@
-"""Listing checkpoints, asynchronously."""
+"""Listing checkpoints."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import aclosing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import aio_transport as transport
 from runstore import calls
-from runstore.aio import AsyncClient
+from runstore.aio import transport
+from runstore.aio.client import AsyncClient
 from runstore.errors import RunNotFound
 from runstore.fields import RunRef
-from runstore.langgraph.aio_threads import AsyncThreads
+from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.checkpoints import is_checkpoint
 from runstore.langgraph.places import Place
 from runstore.langgraph.tuples import Listing, Stored, load

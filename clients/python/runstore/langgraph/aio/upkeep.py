@@ -1,4 +1,4 @@
-"""Deleting, pruning and copying threads, asynchronously."""
+"""Deleting, pruning and copying threads."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import aclosing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import aio_transport as transport
 from runstore import calls as client_calls
-from runstore.aio import AsyncClient
+from runstore.aio import transport
+from runstore.aio.client import AsyncClient
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
 from runstore.fields import RunRef
 from runstore.langgraph import calls
-from runstore.langgraph.aio_listing import AsyncListings
-from runstore.langgraph.aio_threads import AsyncThreads
+from runstore.langgraph.aio.listing import AsyncListings
+from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.checkpoints import CHANNEL_PREFIX, is_same
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import batches

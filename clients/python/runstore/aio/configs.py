@@ -1,8 +1,8 @@
-"""Configs. Generated from aio_configs.py."""
+"""Configs of an asynchronous client."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Unpack
 
 from runstore import config_calls
@@ -17,41 +17,45 @@ from runstore.configs import (
 from runstore.payloads import Value
 
 if TYPE_CHECKING:
-    from runstore.sync import Client
+    from runstore.aio.client import AsyncClient
 
 
-class Configs:
+class AsyncConfigs:
     """A project's versions of prompts, tools, agents and evaluators, and their labels."""
 
-    def __init__(self, client: Client, project: str) -> None:
+    def __init__(self, client: AsyncClient, project: str) -> None:
         self._client = client
         self._project = project
 
-    def register(
+    async def register(
         self, kind: str, name: str, body: Value, **fields: Unpack[RegisterFields]
     ) -> RegisteredVersion:
         """Store a body as the next version; one registered before is the version it was then."""
-        return self._client.send(config_calls.register(self._project, kind, name, body, fields))
+        return await self._client.send(
+            config_calls.register(self._project, kind, name, body, fields)
+        )
 
-    def get(self, kind: str, name: str, **selector: Unpack[Selector]) -> ConfigVersion:
+    async def get(self, kind: str, name: str, **selector: Unpack[Selector]) -> ConfigVersion:
         """A version with its body: by number, digest or label, else the latest."""
-        return self._client.send(config_calls.get_version(self._project, kind, name, selector))
+        return await self._client.send(
+            config_calls.get_version(self._project, kind, name, selector)
+        )
 
-    def versions(self, kind: str, name: str) -> Iterator[ConfigVersion]:
+    async def versions(self, kind: str, name: str) -> AsyncIterator[ConfigVersion]:
         """Yield the versions of a config without bodies, newest first."""
-        for version in self._client.pages(
+        async for version in self._client.pages(
             lambda token: config_calls.list_versions(self._project, kind, name, token)
         ):
             yield version
 
-    def list(self, kind: str = "", *, name_prefix: str = "") -> Iterator[Config]:
+    async def list(self, kind: str = "", *, name_prefix: str = "") -> AsyncIterator[Config]:
         """Yield the project's configs by kind and name."""
-        for config in self._client.pages(
+        async for config in self._client.pages(
             lambda token: config_calls.list_configs(self._project, kind, name_prefix, token)
         ):
             yield config
 
-    def set_label(
+    async def set_label(
         self,
         kind: str,
         name: str,
@@ -65,13 +69,13 @@ class Configs:
 
         `LabelConflict` where the label is not at `expected_version` (0: nowhere).
         """
-        return self._client.send(
+        return await self._client.send(
             config_calls.set_label(
                 self._project, kind, name, label, version, expected_version, actor
             )
         )
 
-    def remove_label(
+    async def remove_label(
         self,
         kind: str,
         name: str,
@@ -81,13 +85,13 @@ class Configs:
         actor: str = "",
     ) -> LabelMove:
         """Remove a label; its history stays. Otherwise as `set_label`."""
-        return self._client.send(
+        return await self._client.send(
             config_calls.remove_label(self._project, kind, name, label, expected_version, actor)
         )
 
-    def label_moves(self, kind: str, name: str, label: str = "") -> Iterator[LabelMove]:
+    async def label_moves(self, kind: str, name: str, label: str = "") -> AsyncIterator[LabelMove]:
         """Yield who moved a label (or any) when, from where to where, newest first."""
-        for move in self._client.pages(
+        async for move in self._client.pages(
             lambda token: config_calls.list_label_moves(self._project, kind, name, label, token)
         ):
             yield move

@@ -1,4 +1,5 @@
-"""The feed. Generated from aio_feed.py."""
+# Generated from aio/feed.py; see generate_sync.py.
+"""The feed of a synchronous client."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from runstore.feed import (
 from runstore.retry import Backoff
 
 if TYPE_CHECKING:
-    from runstore.sync import Client
+    from runstore.sync.client import Client
 
 
 class Feed:

@@ -1,4 +1,4 @@
-"""Artifacts, asynchronously."""
+"""Artifacts of an asynchronous client."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from google.protobuf.message import Message
 
-from runstore import aio_transport as transport
 from runstore import artifact_calls
+from runstore.aio import transport
 from runstore.artifacts import (
     PATIENCE_SECONDS,
     Artifact,
@@ -26,7 +26,7 @@ from runstore.retry import Backoff, Patience
 from runstore.v1 import artifact_service_pb2 as rpc
 
 if TYPE_CHECKING:
-    from runstore.aio import AsyncClient
+    from runstore.aio.client import AsyncClient
 
 
 class AsyncArtifacts:

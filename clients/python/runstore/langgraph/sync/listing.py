@@ -1,4 +1,5 @@
-"""Listing checkpoints. Generated from aio_listing.py."""
+# Generated from langgraph/aio/listing.py; see generate_sync.py.
+"""Listing checkpoints."""
 
 from __future__ import annotations
 
@@ -9,15 +10,15 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore import calls
-from runstore import sync_transport as transport
 from runstore.errors import RunNotFound
 from runstore.fields import RunRef
 from runstore.langgraph.checkpoints import is_checkpoint
 from runstore.langgraph.places import Place
-from runstore.langgraph.sync_threads import Threads
+from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.tuples import Listing, Stored, load
 from runstore.payloads import Payload
-from runstore.sync import Client
+from runstore.sync import transport
+from runstore.sync.client import Client
 from runstore.values import Snapshot
 
 PAGE = 100

@@ -1,4 +1,5 @@
-"""Artifacts. Generated from aio_artifacts.py."""
+# Generated from aio/artifacts.py; see generate_sync.py.
+"""Artifacts of a synchronous client."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Unpack
 from google.protobuf.message import Message
 
 from runstore import artifact_calls
-from runstore import sync_transport as transport
 from runstore.artifacts import (
     PATIENCE_SECONDS,
     Artifact,
@@ -23,10 +23,11 @@ from runstore.artifacts import (
     measured,
 )
 from runstore.retry import Backoff, Patience
+from runstore.sync import transport
 from runstore.v1 import artifact_service_pb2 as rpc
 
 if TYPE_CHECKING:
-    from runstore.sync import Client
+    from runstore.sync.client import Client
 
 
 class Artifacts:

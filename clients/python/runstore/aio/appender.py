@@ -1,4 +1,4 @@
-"""The asynchronous appender; `sync_appender` is its twin."""
+"""The asynchronous appender; `sync.appender` is its twin."""
 
 from __future__ import annotations
 

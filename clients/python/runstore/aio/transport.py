@@ -1,4 +1,4 @@
-"""What asynchronous gRPC does in its own way; `sync_transport` is its twin."""
+"""What asynchronous gRPC does in its own way; `sync.transport` is its twin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from runstore.aio_appender import Appender
+from runstore.aio.appender import Appender
 from runstore.artifacts import Data, pieces
 from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence

@@ -1,4 +1,5 @@
-"""A saver's threads, asynchronously."""
+# Generated from langgraph/aio/threads.py; see generate_sync.py.
+"""A saver's threads."""
 
 from __future__ import annotations
 
@@ -10,9 +11,7 @@ from typing import Any
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import aio_transport as transport
 from runstore import calls as client_calls
-from runstore.aio import AsyncClient
 from runstore.errors import (
     IdempotencyMismatch,
     RunNotFound,
@@ -31,13 +30,15 @@ from runstore.langgraph.pending import Writing, batches, missing, revision_of, w
 from runstore.langgraph.places import Place
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import History, Stored, load, load_and_hash
+from runstore.sync import transport
+from runstore.sync.client import Client
 from runstore.values import RunInfo, Snapshot, TaskWrite
 
 
-class AsyncThreads:
+class Threads:
     """Reads and writes checkpoints of threads; one thread's writes take turns."""
 
-    def __init__(self, client: AsyncClient, memory: Memory) -> None:
+    def __init__(self, client: Client, memory: Memory) -> None:
         self._client = client
         self._memory = memory
 
@@ -45,22 +46,22 @@ class AsyncThreads:
         """The thread's run."""
         return RunRef(self._client.project, thread_id, epoch)
 
-    async def get(self, place: Place, serde: SerializerProtocol) -> CheckpointTuple | None:
+    def get(self, place: Place, serde: SerializerProtocol) -> CheckpointTuple | None:
         """The checkpoint at a place; what was seen there allows writes after it."""
         find = self.choose if place.checkpoint_id else self._latest
-        snapshot = await find(place)
+        snapshot = find(place)
         if snapshot is None:
             return None
         stored = Stored(serde, place.at(snapshot.snapshot_id), snapshot)
-        found, parts = await transport.aside(load_and_hash, stored)
+        found, parts = transport.aside(load_and_hash, stored)
         self._memory.parts.learn(place.thread_id, place.namespace, parts)
         return found
 
-    async def _latest(self, place: Place) -> Snapshot | None:
-        run, latest = await self._view(place)
+    def _latest(self, place: Place) -> Snapshot | None:
+        run, latest = self._view(place)
         if latest is not None and not is_checkpoint(latest):
-            latest = await self._latest_checkpoint(place)
-        async with self._memory.turns.of(place.thread_id):
+            latest = self._latest_checkpoint(place)
+        with self._memory.turns.of(place.thread_id):
             session, counts = self._memory.sessions.read(place.thread_id, run)
             if counts:
                 id_, parent = (
@@ -70,74 +71,74 @@ class AsyncThreads:
                 session.read_latest(place.namespace, id_, parent, seq)
         return latest
 
-    async def _view(self, place: Place) -> tuple[RunInfo | None, Snapshot | None]:
+    def _view(self, place: Place) -> tuple[RunInfo | None, Snapshot | None]:
         try:
-            return await self._client.send(calls.view(self.ref(place.thread_id), place.namespace))
+            return self._client.send(calls.view(self.ref(place.thread_id), place.namespace))
         except RunNotFound:
             return None, None
 
-    async def _latest_checkpoint(self, place: Place) -> Snapshot | None:
+    def _latest_checkpoint(self, place: Place) -> Snapshot | None:
         """The latest that a saver put, where another client put a snapshot after it."""
         ref = self.ref(place.thread_id)
         try:
-            return await self._client.send(calls.latest(ref, place.namespace))
+            return self._client.send(calls.latest(ref, place.namespace))
         except SnapshotNotFound:
             return None
 
-    async def choose(self, place: Place) -> Snapshot | None:
+    def choose(self, place: Place) -> Snapshot | None:
         # The run first: what is written in between makes the claim that follows fail.
-        run = await self.find_run(place.thread_id)
-        found = await self.find(place) if run else None
-        async with self._memory.turns.of(place.thread_id):
+        run = self.find_run(place.thread_id)
+        found = self.find(place) if run else None
+        with self._memory.turns.of(place.thread_id):
             session, counts = self._memory.sessions.read(place.thread_id, run)
             if found and counts:
                 session.read_chosen(place.mark, found.parent_snapshot_id)
         return found
 
-    async def find_run(self, thread_id: str) -> RunInfo | None:
+    def find_run(self, thread_id: str) -> RunInfo | None:
         """The thread's run as it stands, None where there is none."""
         try:
-            return await self._client.send(client_calls.get_run(self.ref(thread_id)))
+            return self._client.send(client_calls.get_run(self.ref(thread_id)))
         except RunNotFound:
             return None
 
-    async def find(self, place: Place) -> Snapshot | None:
+    def find(self, place: Place) -> Snapshot | None:
         """The snapshot of a checkpoint, None where there is none."""
         ref, namespace = self.ref(place.thread_id), place.namespace
         call = client_calls.get_snapshot(ref, namespace, place.checkpoint_id, None, None)
         try:
-            found = await self._client.send(call)
+            found = self._client.send(call)
         except (RunNotFound, SnapshotNotFound):
             return None
         return found if is_checkpoint(found) else None
 
-    async def put(self, place: Place, parent: str, asked: Drafting) -> None:
+    def put(self, place: Place, parent: str, asked: Drafting) -> None:
         """Store a checkpoint; raise `ThreadTakenOver` where another writer came in between."""
         metadata = asked.metadata
-        async with self._memory.turns.of(place.thread_id):
-            session = await self.session(place.thread_id)
+        with self._memory.turns.of(place.thread_id):
+            session = self.session(place.thread_id)
             session.check_put(place.mark, parent, str(metadata.get("source", "")))
             try:
-                last_seq = await self._put(session, place, parent, asked)
+                last_seq = self._put(session, place, parent, asked)
             except BaseException:
                 session.refuse(place.mark, "putting its checkpoint failed")
                 raise
             session.put_done(place.mark, parent, last_seq)
 
-    async def _put(self, session: Session, place: Place, parent: str, asked: Drafting) -> int:
-        run = await self.claim(session)
+    def _put(self, session: Session, place: Place, parent: str, asked: Drafting) -> int:
+        run = self.claim(session)
         parts, versions = self._memory.parts, asked.checkpoint["channel_versions"]
         known = parts.of(place.thread_id, place.namespace, versions)
-        drafted = await transport.aside(draft, asked._replace(known=known))
+        drafted = transport.aside(draft, asked._replace(known=known))
         waiting = list(session.held.get(place.mark, {}).values())
         try:
             try:
-                last_seq = await self.store(run, calls.put_of(place, parent, drafted, waiting))
+                last_seq = self.store(run, calls.put_of(place, parent, drafted, waiting))
             except UnknownRef:
-                drafted = await transport.aside(draft, asked)
-                last_seq = await self.store(run, calls.put_of(place, parent, drafted, waiting))
+                drafted = transport.aside(draft, asked)
+                last_seq = self.store(run, calls.put_of(place, parent, drafted, waiting))
         except IdempotencyMismatch:
-            await self._revise(run, place, asked, waiting)
+            self._revise(run, place, asked, waiting)
             return session.seen_seq
         parts.learn(
             place.thread_id,
@@ -150,50 +151,50 @@ class AsyncThreads:
         )
         return last_seq
 
-    async def store(self, run: RunRef, put: calls.Put) -> int:
+    def store(self, run: RunRef, put: calls.Put) -> int:
         """Store a checkpoint and its writes; the run's last seq after it."""
         first, *more = [*batches(put.writes)] or [[]]
         try:
-            answer = await self._client.send(calls.put(run, put.with_writes(first)))
+            answer = self._client.send(calls.put(run, put.with_writes(first)))
         except (WriterFenced, WriterEpochUnknown) as error:
             raise self.fenced(run, error) from error
         for batch in more:
-            await self.put_batch(run, put.place, batch)
+            self.put_batch(run, put.place, batch)
         return answer.last_seq
 
-    async def _revise(
+    def _revise(
         self, run: RunRef, place: Place, asked: Drafting, waiting: Sequence[TaskWrite]
     ) -> None:
         """Put a checkpoint that is there: nothing where it is the same, else beside the first."""
-        stored = await self.find(place)
-        drafted = await transport.aside(draft, asked)
+        stored = self.find(place)
+        drafted = transport.aside(draft, asked)
         revisions = (
             [] if stored and drafted.is_stored_as(stored) else [*revision_of(asked).values()]
         )
         for batch in batches([*waiting, *revisions]):
-            await self.put_batch(run, place, batch)
+            self.put_batch(run, place, batch)
 
-    async def put_writes(self, place: Place, asked: Writing) -> None:
+    def put_writes(self, place: Place, asked: Writing) -> None:
         """Store results of a task, at once or with their checkpoint where that is on its way."""
-        writes = await transport.aside(writes_of, asked)
-        async with self._memory.turns.of(place.thread_id):
-            session = await self.session(place.thread_id)
-            if not session.knows(place.mark) and await self.find(place) is None:
+        writes = transport.aside(writes_of, asked)
+        with self._memory.turns.of(place.thread_id):
+            session = self.session(place.thread_id)
+            if not session.knows(place.mark) and self.find(place) is None:
                 session.hold(place.mark, writes)
                 return
-            run = await self.claim(session)
+            run = self.claim(session)
         for batch in batches(writes.values()):
-            await self.put_batch(run, place, batch)
+            self.put_batch(run, place, batch)
 
-    async def put_batch(self, run: RunRef, place: Place, batch: Sequence[TaskWrite]) -> None:
+    def put_batch(self, run: RunRef, place: Place, batch: Sequence[TaskWrite]) -> None:
         """Put writes of a stored checkpoint; those from index 0 upward that are there stay."""
         wanted = [replace(write, snapshot_id=place.checkpoint_id) for write in batch]
         while wanted:
             try:
                 call = client_calls.put_task_writes(run, wanted, place.namespace)
-                await self._client.send(call)
+                self._client.send(call)
             except IdempotencyMismatch:
-                stored = await self.find(place)
+                stored = self.find(place)
                 left = missing(wanted, stored.task_writes if stored else ())
                 if len(left) == len(wanted):
                     raise
@@ -203,40 +204,38 @@ class AsyncThreads:
             else:
                 return
 
-    async def session(self, thread_id: str) -> Session:
+    def session(self, thread_id: str) -> Session:
         """The session of a thread that was read, or that does not exist yet."""
         session = self._memory.sessions.find(thread_id)
         if session is None:
-            if await self.find_run(thread_id):
+            if self.find_run(thread_id):
                 raise taken_over(thread_id, "it exists, and this saver has not read it lately")
             session, _ = self._memory.sessions.read(thread_id, None)
         return session
 
-    async def claim(self, session: Session) -> RunRef:
+    def claim(self, session: Session) -> RunRef:
         """The run with the epoch this saver holds; claimed where nobody wrote since it was read."""
         thread_id = session.thread_id
         if not session.exists:
             # A mismatch: somebody saved it meanwhile, as a run that has more to say of itself.
             with suppress(IdempotencyMismatch):
-                await self._client.send(calls.save_run(self._client.project, thread_id))
+                self._client.send(calls.save_run(self._client.project, thread_id))
             session.exists = True
         while session.epoch is None:
             try:
-                claimed = await self._client.send(
-                    calls.claim(self.ref(thread_id), session.seen_seq)
-                )
+                claimed = self._client.send(calls.claim(self.ref(thread_id), session.seen_seq))
             except SeqConflict as error:
-                session.seen_seq = await self._seq_without_writers(session, error)
+                session.seen_seq = self._seq_without_writers(session, error)
             else:
                 session.claimed(claimed.epoch, claimed.last_seq)
         return self.ref(thread_id, session.epoch)
 
-    async def _seq_without_writers(self, session: Session, error: SeqConflict) -> int:
+    def _seq_without_writers(self, session: Session, error: SeqConflict) -> int:
         """The run's last seq where what came since it was read is no saver's; else refuse."""
         ref, from_seq = self.ref(session.thread_id), session.seen_seq + 1
         while True:
             call = client_calls.list_events(ref, from_seq, 1, {"types": calls.WRITERS_EVENTS})
-            page = await self._client.send(call)
+            page = self._client.send(call)
             if page.events:
                 found = page.events[0]
                 why = f"{found.type} was written at seq {found.seq}, after it was read"
@@ -252,18 +251,18 @@ class AsyncThreads:
             return error
         return taken_over(run.run_id, str(error))
 
-    async def history(
+    def history(
         self, place: Place, channels: Sequence[str], serde: SerializerProtocol
     ) -> Mapping[str, Any]:
         """Writes of channels before a checkpoint, back to where each has a stored value."""
         history = History(channels)
-        target = await self.find(place) if place.checkpoint_id else await self._latest(place)
+        target = self.find(place) if place.checkpoint_id else self._latest(place)
         parent = target.parent_snapshot_id if target else ""
         while parent and not history.is_complete:
             ancestor = place.at(parent)
-            found = await self.find(ancestor)
+            found = self.find(ancestor)
             if found is None:
                 break
-            history.add(await transport.aside(load, Stored(serde, ancestor, found)))
+            history.add(transport.aside(load, Stored(serde, ancestor, found)))
             parent = found.parent_snapshot_id
         return history.result()

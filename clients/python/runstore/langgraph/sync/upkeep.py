@@ -1,4 +1,5 @@
-"""Deleting, pruning and copying threads. Generated from aio_upkeep.py."""
+# Generated from langgraph/aio/upkeep.py; see generate_sync.py.
+"""Deleting, pruning and copying threads."""
 
 from __future__ import annotations
 
@@ -10,7 +11,6 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore import calls as client_calls
-from runstore import sync_transport as transport
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
 from runstore.fields import RunRef
 from runstore.langgraph import calls
@@ -19,11 +19,12 @@ from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import batches
 from runstore.langgraph.places import Place, place_of
 from runstore.langgraph.sessions import Session, taken_over
-from runstore.langgraph.sync_listing import Listings
-from runstore.langgraph.sync_threads import Threads
+from runstore.langgraph.sync.listing import Listings
+from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.tuples import Stored, delta_channels, load
 from runstore.payloads import Payload, Ref, payload_of
-from runstore.sync import Client
+from runstore.sync import transport
+from runstore.sync.client import Client
 from runstore.values import Snapshot
 
 MAX_DELETED = 1000

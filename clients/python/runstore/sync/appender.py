@@ -1,4 +1,4 @@
-"""The synchronous appender; `aio_appender` is its twin."""
+"""The synchronous appender; `aio.appender` is its twin."""
 
 from __future__ import annotations
 

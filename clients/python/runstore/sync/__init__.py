@@ -1,0 +1,17 @@
+# Generated from aio/__init__.py; see generate_sync.py.
+"""The synchronous client."""
+
+from runstore.sync.artifacts import Artifacts
+from runstore.sync.client import Client, Resumed, Run, connect
+from runstore.sync.configs import Configs
+from runstore.sync.feed import Feed
+
+__all__ = [
+    "Artifacts",
+    "Client",
+    "Configs",
+    "Feed",
+    "Resumed",
+    "Run",
+    "connect",
+]
