@@ -5,9 +5,9 @@ from __future__ import annotations
 from runstore_storage.contract.events import EventPage, RecordedEvent
 
 from runstore_server.http import sse
-from runstore_server.http.convert.events import event_value
-from runstore_server.http.convert.outputs import outcome_name
-from runstore_server.http.convert.payloads import line_safe_payload_value
+from runstore_server.json.events import event_value
+from runstore_server.json.outputs import outcome_name
+from runstore_server.json.payloads import line_safe_payload_value
 from runstore_server.streams.following import Item, Mark
 
 

@@ -13,13 +13,13 @@ from starlette.responses import Response
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
 from runstore_server.http import sse
-from runstore_server.http.convert.events import event_value
 from runstore_server.http.event_stream import RunEncoder
-from runstore_server.http.json_writer import JsonResponse
 from runstore_server.http.models import EventList
 from runstore_server.http.parameters import Events as Selected
 from runstore_server.http.parameters import FirstSeq, Key
 from runstore_server.http.routing import RUN, Api
+from runstore_server.json.events import event_value
+from runstore_server.json.writing import JsonResponse
 from runstore_server.streams.following import Following, follow
 from runstore_server.validation.requests import refuse
 from runstore_server.validation.rules import MAX_INT64

@@ -11,13 +11,13 @@ from starlette.responses import Response
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
 from runstore_server.http import sse
-from runstore_server.http.convert.events import event_value
-from runstore_server.http.convert.payloads import line_safe_payload_value
-from runstore_server.http.convert.times import time_text
-from runstore_server.http.json_writer import JsonResponse, JsonValue
 from runstore_server.http.models import EntryList
 from runstore_server.http.parameters import Entries, FirstPosition, Project
 from runstore_server.http.routing import Api
+from runstore_server.json.events import event_value
+from runstore_server.json.payloads import line_safe_payload_value
+from runstore_server.json.times import time_text
+from runstore_server.json.writing import JsonResponse, JsonValue
 from runstore_server.streams.feed import FeedItem, Live, Silence, follow
 
 DEFAULT_ENTRIES = 100

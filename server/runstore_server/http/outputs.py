@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import Query
 from runstore_storage.contract.store import Store
 
-from runstore_server.http.convert.outputs import output_value
-from runstore_server.http.json_writer import JsonResponse
 from runstore_server.http.models import OutputAnswer
 from runstore_server.http.parameters import Key
 from runstore_server.http.routing import RUN, Api
+from runstore_server.json.outputs import output_value
+from runstore_server.json.writing import JsonResponse
 from runstore_server.validation.rules import MAX_INT32
 
 

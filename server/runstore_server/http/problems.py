@@ -24,7 +24,7 @@ from runstore_server.edge.errors import (
     is_known,
 )
 from runstore_server.edge.requests import request_id
-from runstore_server.http.json_writer import NO_STORE, JsonValue, written
+from runstore_server.json.writing import NO_STORE, JsonValue, written
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:runstore:reason:"

@@ -14,11 +14,11 @@ from runstore_storage.contract.snapshots import SnapshotQuery, StoredSnapshot
 from runstore_storage.contract.store import Store
 
 from runstore_server.convert.runs import filter_of
-from runstore_server.http.convert.runs import run_summary_value, run_value, verification_value
-from runstore_server.http.json_writer import JsonResponse
 from runstore_server.http.models import RunAnswer, RunList, VerificationAnswer
 from runstore_server.http.parameters import Key, PageToken, Project, RunFilter, checked
 from runstore_server.http.routing import RUN, Api
+from runstore_server.json.runs import run_summary_value, run_value, verification_value
+from runstore_server.json.writing import JsonResponse
 from runstore_server.pages import run_tokens
 from runstore_server.validation.requests import refuse
 from runstore_server.validation.rules import MAX_INT64, RunOrderName

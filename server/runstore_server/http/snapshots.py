@@ -11,11 +11,11 @@ from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery, SnapshotSelector
 from runstore_storage.contract.store import Store
 
-from runstore_server.http.convert.snapshots import snapshot_value, summary_value
-from runstore_server.http.json_writer import JsonResponse
 from runstore_server.http.models import SnapshotAnswer, SnapshotList
 from runstore_server.http.parameters import Key, Namespace, PageToken, checked
 from runstore_server.http.routing import RUN, Api
+from runstore_server.json.snapshots import snapshot_value, summary_value
+from runstore_server.json.writing import JsonResponse
 from runstore_server.pages import page_tokens
 from runstore_server.validation.rules import ID
 

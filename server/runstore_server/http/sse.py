@@ -24,8 +24,8 @@ from starlette.types import Send
 
 from runstore_server.edge.errors import ServerDraining
 from runstore_server.edge.metrics import Metrics
-from runstore_server.http.json_writer import NO_STORE, JsonValue, written
 from runstore_server.http.problems import problem_value
+from runstore_server.json.writing import NO_STORE, JsonValue, written
 from runstore_server.validation.requests import refuse
 from runstore_server.validation.rules import MAX_INT64
 

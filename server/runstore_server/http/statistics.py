@@ -13,11 +13,11 @@ from runstore_storage.contract.statistics import StatisticsQuery, StatisticsRow,
 
 from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import keys_of, query_of
-from runstore_server.http.convert.events import usage_value
-from runstore_server.http.json_writer import JsonResponse, JsonValue
 from runstore_server.http.models import StatisticsAnswer
 from runstore_server.http.parameters import Project, checked, labels_of
 from runstore_server.http.routing import Api
+from runstore_server.json.events import usage_value
+from runstore_server.json.writing import JsonResponse, JsonValue
 from runstore_server.pages import page_tokens
 from runstore_server.services.statistics import DEFAULT_ROWS
 from runstore_server.validation.requests import refuse

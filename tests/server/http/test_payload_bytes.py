@@ -10,7 +10,7 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.outputs_pb2 import OUTCOME_SUCCEEDED, Output
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.snapshots_pb2 import PlanNode, Snapshot, TaskWrite
-from runstore_server.http.json_writer import RawJson, written
+from runstore_server.json.writing import RawJson, written
 from server.test_payload_bytes import CORPUS
 from sse_client import opened
 

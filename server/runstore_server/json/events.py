@@ -7,9 +7,9 @@ from collections.abc import Callable
 from runstore_storage.contract.events import RecordedEvent, Usage
 from runstore_storage.contract.payloads import SnapshotPart
 
-from runstore_server.http.convert.payloads import payload_value
-from runstore_server.http.convert.times import time_text
-from runstore_server.http.json_writer import JsonValue
+from runstore_server.json.payloads import payload_value
+from runstore_server.json.times import time_text
+from runstore_server.json.writing import JsonValue
 
 
 def event_value(

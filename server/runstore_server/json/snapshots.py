@@ -9,9 +9,9 @@ from runstore_storage.contract.snapshots import (
     TaskWrite,
 )
 
-from runstore_server.http.convert.payloads import payload_value
-from runstore_server.http.convert.times import time_text
-from runstore_server.http.json_writer import JsonValue
+from runstore_server.json.payloads import payload_value
+from runstore_server.json.times import time_text
+from runstore_server.json.writing import JsonValue
 
 
 def summary_value(stored: StoredSnapshot) -> dict[str, JsonValue]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from runstore_storage.contract.heads import Outcome
 from runstore_storage.contract.outputs import StoredOutput
 
-from runstore_server.http.convert.events import usage_value
-from runstore_server.http.convert.payloads import payload_value
-from runstore_server.http.convert.times import time_text
-from runstore_server.http.json_writer import JsonValue
+from runstore_server.json.events import usage_value
+from runstore_server.json.payloads import payload_value
+from runstore_server.json.times import time_text
+from runstore_server.json.writing import JsonValue
 
 _SUCCESS = {Outcome.SUCCEEDED: True, Outcome.FAILED: False, Outcome.CANCELLED: False}
 

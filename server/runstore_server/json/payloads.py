@@ -6,7 +6,7 @@ from base64 import b64encode
 
 from runstore_storage.contract.payloads import Ref, SnapshotPart
 
-from runstore_server.http.json_writer import JsonValue, RawJson
+from runstore_server.json.writing import JsonValue, RawJson
 
 
 def payload_value(payload: SnapshotPart | None) -> JsonValue:

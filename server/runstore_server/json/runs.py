@@ -6,12 +6,12 @@ from runstore_storage.contract.outputs import StoredOutput
 from runstore_storage.contract.runs import Run, Verification
 from runstore_storage.contract.snapshots import StoredSnapshot
 
-from runstore_server.http.convert.events import usage_value
-from runstore_server.http.convert.outputs import outcome_name, output_value, success_of
-from runstore_server.http.convert.payloads import payload_value
-from runstore_server.http.convert.snapshots import summary_value
-from runstore_server.http.convert.times import time_text
-from runstore_server.http.json_writer import JsonValue
+from runstore_server.json.events import usage_value
+from runstore_server.json.outputs import outcome_name, output_value, success_of
+from runstore_server.json.payloads import payload_value
+from runstore_server.json.snapshots import summary_value
+from runstore_server.json.times import time_text
+from runstore_server.json.writing import JsonValue
 
 
 def run_summary_value(run: Run) -> dict[str, JsonValue]:
