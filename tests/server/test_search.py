@@ -9,7 +9,7 @@ import pytest
 import runstore
 from runstore import Client, NewEvent, SearchHit
 from runstore.v1 import search_pb2 as rpc
-from runstore_server.cli.rebuilding import rebuild
+from runstore_server.cli.rebuild import rebuild
 from runstore_server.convert.search import wait_seconds
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.feed import RELAY

@@ -14,8 +14,8 @@ from rich.table import Column, Table
 from rich.text import Text
 from runstore import Artifact, Client
 
-from runstore_server.cli.connected import AsJson, Project, RunId, Target, connected
-from runstore_server.cli.shown import console
+from runstore_server.cli.connection import AsJson, Project, RunId, Target, connected
+from runstore_server.cli.tables.runs import console
 
 app = typer.Typer(help="Results of runs that are kept as bytes.", no_args_is_help=True)
 

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 from runstore import Payload, Selector
 
-from runstore_server.cli import shown_configs
-from runstore_server.cli.connected import AsJson, Project, Target, connected
+from runstore_server.cli.connection import AsJson, Project, Target, connected
+from runstore_server.cli.tables import configs as shown_configs
 
 JSON_TYPE = "application/json"
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 from runstore import Consumer, FeedEntry
 
-from runstore_server.cli import shown
-from runstore_server.cli.connected import AsJson, Project, Target, connected
+from runstore_server.cli.connection import AsJson, Project, Target, connected
+from runstore_server.cli.tables import runs as shown
 
 app = typer.Typer(
     help="Look at the events of all runs of a project in the order of their publication.",

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 from runstore_migrations import schema
 
-from runstore_server.cli.explained import database_url, explained
+from runstore_server.cli.failures import database_url, explained
 from runstore_server.settings import Settings
 
 app = typer.Typer(

@@ -9,7 +9,7 @@ import typer
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server import logs
-from runstore_server.cli.opened import run_with_store
+from runstore_server.cli.database import run_with_store
 from runstore_server.relay.relay import Relay
 from runstore_server.settings import Settings
 

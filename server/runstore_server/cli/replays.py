@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 from runstore import Client, ConfigRef, Event, Replayed, Snapshot, TaskWrite
 
-from runstore_server.cli import shown
-from runstore_server.cli.connected import AsJson, Project, RunId, Target, connected
+from runstore_server.cli.connection import AsJson, Project, RunId, Target, connected
 from runstore_server.cli.differences import Difference, differences
+from runstore_server.cli.tables import runs as shown
 
 At = Annotated[
     int | None, typer.Option("--at", help="Right after this seq; the last one by default.", min=0)

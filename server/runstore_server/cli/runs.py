@@ -20,8 +20,7 @@ from runstore import (
     Verification,
 )
 
-from runstore_server.cli import shown, shown_hits
-from runstore_server.cli.connected import (
+from runstore_server.cli.connection import (
     AsJson,
     Labels,
     Project,
@@ -30,6 +29,8 @@ from runstore_server.cli.connected import (
     connected,
     labels_of,
 )
+from runstore_server.cli.tables import runs as shown
+from runstore_server.cli.tables import search as shown_hits
 from runstore_server.validation.rules import RunOrderName
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]

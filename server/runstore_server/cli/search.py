@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from runstore_storage.contract.search import SEARCH
 
-from runstore_server.cli.rebuilding import rebuild_with_bar
+from runstore_server.cli.rebuild import rebuild_with_bar
 
 app = typer.Typer(help="Look after what searches look through.", no_args_is_help=True)
 

@@ -19,7 +19,7 @@ from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from runstore_server import logs
 from runstore_server.app import App, open_store
-from runstore_server.cli.explained import explained, failed
+from runstore_server.cli.failures import explained, failed
 from runstore_server.cli.workers import supervise
 from runstore_server.settings import Settings
 

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 from runstore_storage.contract.feed import EVERY_PROJECT, DeadLetter, FeedStore, sink_duty
 
-from runstore_server.cli import shown
-from runstore_server.cli.connected import AsJson
-from runstore_server.cli.explained import failed
-from runstore_server.cli.opened import run_with_store
+from runstore_server.cli.connection import AsJson
+from runstore_server.cli.database import run_with_store
+from runstore_server.cli.failures import failed
+from runstore_server.cli.tables import runs as shown
 from runstore_server.settings import Settings
 from runstore_server.sinks.delivery import PAYLOAD_LOST
 from runstore_server.sinks.opening import open_sink

@@ -10,9 +10,9 @@ import typer
 from runstore import Dimension, StatisticsFields
 from runstore_storage.contract.feed import USAGE_COUNTS
 
-from runstore_server.cli import shown_statistics
-from runstore_server.cli.connected import AsJson, Labels, Project, Target, connected, labels_of
-from runstore_server.cli.rebuilding import rebuild_with_bar
+from runstore_server.cli.connection import AsJson, Labels, Project, Target, connected, labels_of
+from runstore_server.cli.rebuild import rebuild_with_bar
+from runstore_server.cli.tables import statistics as shown_statistics
 
 app = typer.Typer(help="Add up what events used.", no_args_is_help=True)
 

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 from runstore import Dimension, StatisticsRow
 
-from runstore_server.cli.shown import console
+from runstore_server.cli.tables.runs import console
 
 _FIGURES = ("events", "errors", "tool calls", "runs", "in", "cached", "out", "cost", "time")
 

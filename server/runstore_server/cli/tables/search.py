@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 from runstore import SearchHit
 
-from runstore_server.cli.shown import console
+from runstore_server.cli.tables.runs import console
 
 _MATCHED = "bold yellow"
 

@@ -11,7 +11,7 @@ from runstore_migrations import schema
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server.app import open_store
-from runstore_server.cli.explained import database_url, explained
+from runstore_server.cli.failures import database_url, explained
 from runstore_server.settings import Settings
 
 T = TypeVar("T")

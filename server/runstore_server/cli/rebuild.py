@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.store import Store
 
-from runstore_server.cli.opened import run_with_store
+from runstore_server.cli.database import run_with_store
 from runstore_server.relay.duties import Step, new_holder
 from runstore_server.settings import Settings
 

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 from runstore import Config, ConfigVersion, LabelMove, Payload, RegisteredVersion
 
-from runstore_server.cli.shown import console, time
+from runstore_server.cli.tables.runs import console, time
 
 SHORT_DIGEST = len("sha256:") + 12
 
