@@ -21,7 +21,7 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.signals import Signal
 from runstore_storage.database.threads import run_in_thread_if_large
-from runstore_storage.feed.awaiting import wait_done
+from runstore_storage.feed.waiting import wait_done
 from runstore_storage.search.queries import Term, parse
 from runstore_storage.search.snippets import snippet_of
 from runstore_storage.search.windows import next_window

@@ -8,7 +8,7 @@ from runstore_storage.contract.search import Awaited
 from runstore_storage.contract.statistics import StatisticsPage, StatisticsQuery
 from runstore_storage.database.engine import Database, adding_up
 from runstore_storage.database.signals import Signal
-from runstore_storage.feed.awaiting import wait_done
+from runstore_storage.feed.waiting import wait_done
 from runstore_storage.sql import duties, statistics
 
 
