@@ -10,9 +10,8 @@ from __future__ import annotations
 import sys
 import time
 
-from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
+from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.contract.search import SEARCH
 from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.postgres import PostgresStore

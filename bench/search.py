@@ -27,10 +27,10 @@ from rich.progress import track
 from rich.table import Table
 from runstore_migrations import schema
 from runstore_storage.contract.events import Event, RecordedEvent
-from runstore_storage.contract.feed import RELAY, FeedEntry
+from runstore_storage.contract.feed import RELAY, SEARCH, FeedEntry
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.contract.search import SEARCH, SearchFilter, SearchOrder, SearchQuery
+from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQuery
 from runstore_storage.database.engine import reading, writing
 from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.postgres import PostgresStore

@@ -12,10 +12,9 @@ from runstore.v1 import search_pb2 as rpc
 from runstore_server.cli.rebuild import rebuild
 from runstore_server.convert.search import wait_seconds
 from runstore_storage.contract.events import Event
-from runstore_storage.contract.feed import RELAY
+from runstore_storage.contract.feed import RELAY, SEARCH
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.contract.search import SEARCH
 from runstore_storage.postgres import PostgresStore
 
 

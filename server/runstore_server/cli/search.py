@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typer
-from runstore_storage.contract.search import SEARCH
+from runstore_storage.contract.feed import SEARCH
 
 from runstore_server.cli.rebuild import rebuild_with_bar
 

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import structlog
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
-from runstore_storage.contract.search import SEARCH
+from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS
 from runstore_storage.contract.store import Store
 
 from runstore_server.relay.duties import Worker

@@ -21,13 +21,17 @@ from typing import Protocol
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.database.signals import Signal
 
-# Duties of the store's own; the others belong to sinks.
+# The names of all duties. They are stored, and statements in sql/ spell them out.
 RELAY = "relay"
+"""Publishes committed events."""
 USAGE_COUNTS = "usage counts"
+"""Adds what published events used to the usage counts."""
+SEARCH = "search"
+"""Makes published events searchable."""
 
 
 def sink_duty(sink: str) -> str:
-    """The duty of delivering to a sink."""
+    """The duty that delivers published events to a sink."""
     return f"sink {sink}"
 
 

@@ -17,9 +17,6 @@ from typing import Protocol
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.heads import RunKey
 
-SEARCH = "search"
-"""The duty whose holder makes published events searchable."""
-
 
 class SearchOrder(IntEnum):
     RANK = 1

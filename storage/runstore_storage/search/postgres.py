@@ -7,9 +7,8 @@ import time
 from collections.abc import Sequence
 
 from runstore_storage.contract.errors import SearchBehind
-from runstore_storage.contract.feed import EVERY_PROJECT, FeedEntry, FeedStore
+from runstore_storage.contract.feed import EVERY_PROJECT, SEARCH, FeedEntry, FeedStore
 from runstore_storage.contract.search import (
-    SEARCH,
     Awaited,
     SearchCursor,
     SearchHit,

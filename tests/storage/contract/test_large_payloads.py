@@ -15,12 +15,12 @@ from runstore_storage.contract.errors import (
     StorageUnavailable,
 )
 from runstore_storage.contract.events import EVERY_EVENT, Event
-from runstore_storage.contract.feed import RELAY
+from runstore_storage.contract.feed import RELAY, SEARCH
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.contract.search import SEARCH, SearchFilter, SearchOrder, SearchQuery
+from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQuery
 from runstore_storage.contract.snapshots import Snapshot, SnapshotSelector
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, PayloadLost

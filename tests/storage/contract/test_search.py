@@ -9,12 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runstore_storage.contract.errors import RunNotFound, SearchBehind
 from runstore_storage.contract.events import Event
-from runstore_storage.contract.feed import RELAY
+from runstore_storage.contract.feed import RELAY, SEARCH
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.search import (
-    SEARCH,
     Awaited,
     SearchCursor,
     SearchFilter,
