@@ -6,9 +6,9 @@ from typing import Literal, Protocol
 
 from google.protobuf import duration_pb2
 from runstore.v1 import search_pb2
+from runstore_storage.contract.feed import FeedPoint
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.search import (
-    Awaited,
     SearchFilter,
     SearchHit,
     SearchOrder,
@@ -48,12 +48,12 @@ def query_of(request: search_pb2.SearchEventsRequest) -> SearchQuery:
     )
 
 
-def awaited_of(request: Awaiting) -> Awaited | None:
+def awaited_of(request: Awaiting) -> FeedPoint | None:
     """What the request waits for; None where it takes what there is."""
     if not request.HasField("after"):
-        return Awaited(request.min_position) if request.min_position else None
+        return FeedPoint(request.min_position) if request.min_position else None
     key = RunKey(project_of(request.project), request.after.run_id)
-    return Awaited(request.min_position, key, request.after.seq)
+    return FeedPoint(request.min_position, key, request.after.seq)
 
 
 def wait_seconds(request: Awaiting, left: float | None) -> float:

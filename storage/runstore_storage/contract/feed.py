@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Protocol
 
 from runstore_storage.contract.events import RecordedEvent
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.signals import Signal
 
 # The names of all duties. They are stored, and statements in sql/ spell them out.
@@ -75,6 +76,15 @@ class FeedPage:
     @property
     def reaches_end(self) -> bool:
         return self.next_position > self.last_position
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPoint:
+    """How far a duty must have come before a reader is answered: a position, an event, or both."""
+
+    position: int = 0
+    run: RunKey | None = None
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from runstore_storage.contract.events import RecordedEvent
-from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.feed import FeedPoint
 
 
 class SearchOrder(IntEnum):
@@ -45,15 +45,6 @@ class SearchQuery:
     where: SearchFilter = SearchFilter()
     order: SearchOrder = SearchOrder.RANK
     with_events: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Awaited:
-    """What must be searchable before a search answers: a position, an event, or both."""
-
-    position: int = 0
-    run: RunKey | None = None
-    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +105,11 @@ class SearchStore(Protocol):
     async def indexed_position(self) -> int:
         """Return the position up to which the feed is searchable."""
 
-    async def wait_indexed(self, awaited: Awaited, seconds: float) -> None:
-        """Return when what is awaited is searchable; raise `SearchBehind` after `seconds`.
+    async def wait_indexed(self, point: FeedPoint, seconds: float) -> None:
+        """Return when the feed is searchable up to `point`; raise `SearchBehind` after `seconds`.
 
-        A run that the project does not have raises `RunNotFound`. An event that is not there yet is
-        waited for like one that is not searchable yet.
+        A run that the project does not have raises `RunNotFound`. An event that has not been
+        appended yet is waited for like one that is not searchable yet.
         """
 
     async def search_events(

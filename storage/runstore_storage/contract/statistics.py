@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from runstore_storage.contract.events import Usage
-from runstore_storage.contract.search import Awaited
+from runstore_storage.contract.feed import FeedPoint
 
 # What the last word of a type (behind its last dot, or all of it) says of an event.
 ERROR_WORDS = ("error", "failed")
@@ -100,11 +100,11 @@ class StatisticsPage:
 class StatisticsStore(Protocol):
     """What was counted."""
 
-    async def wait_counted(self, awaited: Awaited, seconds: float) -> None:
-        """Return when what is awaited is counted; raise `StatisticsBehind` after `seconds`.
+    async def wait_counted(self, point: FeedPoint, seconds: float) -> None:
+        """Return when usage is counted up to `point`; raise `StatisticsBehind` after `seconds`.
 
-        A run that the project does not have raises `RunNotFound`. An event that is not there yet is
-        waited for like one that is not counted yet.
+        A run that the project does not have raises `RunNotFound`. An event that has not been
+        appended yet is waited for like one that is not counted yet.
         """
 
     async def get_statistics(

@@ -7,9 +7,8 @@ import time
 from collections.abc import Sequence
 
 from runstore_storage.contract.errors import SearchBehind
-from runstore_storage.contract.feed import EVERY_PROJECT, SEARCH, FeedEntry, FeedStore
+from runstore_storage.contract.feed import EVERY_PROJECT, SEARCH, FeedEntry, FeedPoint, FeedStore
 from runstore_storage.contract.search import (
-    Awaited,
     SearchCursor,
     SearchHit,
     SearchOrder,
@@ -20,7 +19,7 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.signals import Signal
 from runstore_storage.database.threads import run_in_thread_if_large
-from runstore_storage.feed.waiting import wait_done
+from runstore_storage.feed.waiting import wait_until_reached
 from runstore_storage.search.queries import Term, parse
 from runstore_storage.search.snippets import snippet_of
 from runstore_storage.search.windows import next_window
@@ -77,9 +76,9 @@ class PostgresSearch:
         async with reading(self._engine) as conn:
             return await duties.position_of(conn, SEARCH)
 
-    async def wait_indexed(self, awaited: Awaited, seconds: float) -> None:
-        await wait_done(
-            self._engine, SEARCH, awaited, seconds, advanced=self._indexed, behind=SearchBehind
+    async def wait_indexed(self, point: FeedPoint, seconds: float) -> None:
+        await wait_until_reached(
+            self._engine, SEARCH, point, seconds, advanced=self._indexed, behind=SearchBehind
         )
 
     async def search_events(

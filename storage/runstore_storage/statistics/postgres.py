@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from runstore_storage.contract.errors import StatisticsBehind
-from runstore_storage.contract.feed import USAGE_COUNTS
-from runstore_storage.contract.search import Awaited
+from runstore_storage.contract.feed import USAGE_COUNTS, FeedPoint
 from runstore_storage.contract.statistics import StatisticsPage, StatisticsQuery
 from runstore_storage.database.engine import Database, adding_up
 from runstore_storage.database.signals import Signal
-from runstore_storage.feed.waiting import wait_done
+from runstore_storage.feed.waiting import wait_until_reached
 from runstore_storage.sql import duties, statistics
 
 
@@ -19,11 +18,11 @@ class PostgresStatistics:
         self._engine = engine
         self._counted = counted
 
-    async def wait_counted(self, awaited: Awaited, seconds: float) -> None:
-        await wait_done(
+    async def wait_counted(self, point: FeedPoint, seconds: float) -> None:
+        await wait_until_reached(
             self._engine,
             USAGE_COUNTS,
-            awaited,
+            point,
             seconds,
             advanced=self._counted,
             behind=StatisticsBehind,

@@ -9,12 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runstore_storage.contract.errors import RunNotFound, SearchBehind
 from runstore_storage.contract.events import Event
-from runstore_storage.contract.feed import RELAY, SEARCH
+from runstore_storage.contract.feed import RELAY, SEARCH, FeedPoint
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.search import (
-    Awaited,
     SearchCursor,
     SearchFilter,
     SearchHit,
@@ -327,8 +326,8 @@ async def test_a_rebuilt_index_is_the_same(indexing: PostgresStore) -> None:
 async def test_a_writer_waits_for_its_event(indexing: PostgresStore) -> None:
     key = await saved(indexing)
     await indexing.append_events(key, [said("fox"), said("whale")])
-    awaited = Awaited(run=key, seq=2)
-    waiting = asyncio.create_task(indexing.search.wait_indexed(awaited, 20))
+    point = FeedPoint(run=key, seq=2)
+    waiting = asyncio.create_task(indexing.search.wait_indexed(point, 20))
     await asyncio.wait([waiting], timeout=0.2)
     assert not waiting.done()
 
@@ -345,15 +344,15 @@ async def test_waiting_ends_with_where_the_index_stands(indexing: PostgresStore)
     await indexing.append_events(key, [said("whale")])
     search = indexing.search
 
-    await search.wait_indexed(Awaited(1, key, 1), 0)
+    await search.wait_indexed(FeedPoint(1, key, 1), 0)
     with pytest.raises(SearchBehind) as by_position:
-        await search.wait_indexed(Awaited(2), 0.05)
+        await search.wait_indexed(FeedPoint(2), 0.05)
     with pytest.raises(SearchBehind) as unpublished:
-        await search.wait_indexed(Awaited(run=key, seq=2), 0.05)
+        await search.wait_indexed(FeedPoint(run=key, seq=2), 0.05)
     with pytest.raises(SearchBehind):
-        await search.wait_indexed(Awaited(run=key, seq=99), 0)
+        await search.wait_indexed(FeedPoint(run=key, seq=99), 0)
     with pytest.raises(RunNotFound):
-        await search.wait_indexed(Awaited(run=RunKey("p", "none"), seq=1), 0)
+        await search.wait_indexed(FeedPoint(run=RunKey("p", "none"), seq=1), 0)
 
     assert by_position.value.details == {"indexed_position": "1", "awaited_position": "2"}
     assert unpublished.value.details["awaited_position"] == "0"
@@ -423,7 +422,7 @@ async def appended_and_indexed(store: PostgresStore, project: str, payload: Payl
             await store.feed.publish(ME)
             await store.search.index_text(ME)
             try:
-                await store.search.wait_indexed(Awaited(run=key, seq=appended.seq), 0.1)
+                await store.search.wait_indexed(FeedPoint(run=key, seq=appended.seq), 0.1)
             except SearchBehind:
                 continue
             break

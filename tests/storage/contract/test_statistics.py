@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from runstore_storage.contract.errors import RunNotFound, StatisticsBehind
 from runstore_storage.contract.events import Event, Usage
-from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
+from runstore_storage.contract.feed import RELAY, USAGE_COUNTS, FeedPoint
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.contract.search import Awaited
 from runstore_storage.contract.statistics import (
     Dimension,
     StatisticsFilter,
@@ -285,15 +284,15 @@ async def test_a_writer_waits_until_its_event_is_counted(relayed: PostgresStore)
     await relayed.append_events(key, [Event("x")])
 
     with pytest.raises(StatisticsBehind) as behind:
-        await relayed.statistics.wait_counted(Awaited(0, key, 1), 0)
+        await relayed.statistics.wait_counted(FeedPoint(0, key, 1), 0)
     await relayed.feed.publish(ME)
     with pytest.raises(StatisticsBehind):
-        await relayed.statistics.wait_counted(Awaited(1), 0.1)
+        await relayed.statistics.wait_counted(FeedPoint(1), 0.1)
     with pytest.raises(RunNotFound):
-        await relayed.statistics.wait_counted(Awaited(0, RunKey("p", "none"), 1), 1)
+        await relayed.statistics.wait_counted(FeedPoint(0, RunKey("p", "none"), 1), 1)
     await count(relayed)
 
-    await relayed.statistics.wait_counted(Awaited(1, key, 1), 5)
+    await relayed.statistics.wait_counted(FeedPoint(1, key, 1), 5)
     assert behind.value.details == {"counted_position": "0", "awaited_position": "0"}
 
 
