@@ -58,6 +58,7 @@ from runstore_storage.database.engine import (
     writing,
 )
 from runstore_storage.feed.postgres import PostgresFeed
+from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, Offloading
 from runstore_storage.reading.paging import event_page
@@ -65,7 +66,7 @@ from runstore_storage.reading.replaying import Replay, replay
 from runstore_storage.reading.tails import RunTail, Tails
 from runstore_storage.reading.verifying import verify
 from runstore_storage.reading.wakeups import Wakeups
-from runstore_storage.run_write import lock_run, new_id, store
+from runstore_storage.run_write import lock_run, store
 from runstore_storage.search.postgres import PostgresSearch
 from runstore_storage.snapshots import deleting as deleting_snapshots
 from runstore_storage.snapshots import storing as snapshots

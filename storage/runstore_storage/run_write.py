@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import uuid_utils
-
 from runstore_storage import chain
 from runstore_storage.contract.errors import (
     IdempotencyMismatch,
@@ -20,6 +18,7 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.events import Appended, Event, RecordedEvent
 from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.database.connection import Connection
+from runstore_storage.ids import new_id
 from runstore_storage.sql import events, heads, outbox
 from runstore_storage.sql.blobs import NewBlob, store_blobs
 from runstore_storage.sql.events import KnownEvent, NewEvent
@@ -38,11 +37,6 @@ class PreparedEvent:
     body_hash: bytes
     blob: NewBlob | None = None
     """What its payload is kept as, where that is large."""
-
-
-def new_id() -> str:
-    """A UUIDv7: unique, and sorted by age."""
-    return str(uuid_utils.uuid7())
 
 
 def prepare(given: Iterable[Event]) -> tuple[PreparedEvent, ...]:

@@ -10,8 +10,8 @@ from hashlib import sha256
 from runstore_storage.contract.artifacts import Announced
 from runstore_storage.contract.errors import ContentMismatch
 from runstore_storage.database.threads import run_in_thread_if_large
+from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import UPLOAD_CHUNK_BYTES, Objects
-from runstore_storage.run_write import new_id
 
 
 @dataclass(frozen=True, slots=True)

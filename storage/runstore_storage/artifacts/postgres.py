@@ -27,8 +27,9 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
-from runstore_storage.run_write import lock_run, new_id
+from runstore_storage.run_write import lock_run
 from runstore_storage.sql import artifacts, heads
 from runstore_storage.sql import objects as object_rows
 

@@ -14,8 +14,9 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
+from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.run_write import PreparedEvent, RunWrite, find_known, new_id, prepare
+from runstore_storage.run_write import PreparedEvent, RunWrite, find_known, prepare
 from runstore_storage.snapshots import storing as snapshots
 from runstore_storage.snapshots.storing import PreparedSnapshot, prepare_snapshot
 from runstore_storage.sql import outputs

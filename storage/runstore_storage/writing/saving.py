@@ -12,8 +12,9 @@ from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
 from runstore_storage.contract.runs import NewFork, NewRun, Run, SavedRun
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
+from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.run_write import FIRST_EPOCH, RunWrite, new_id, store
+from runstore_storage.run_write import FIRST_EPOCH, RunWrite, store
 from runstore_storage.sql import heads, partitions, runs
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.runs import Inserted
