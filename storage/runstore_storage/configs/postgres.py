@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import zstandard
-
 from runstore_storage import chain
 from runstore_storage.contract.configs import (
     LATEST,
@@ -30,7 +28,7 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.threads import run_in_thread_if_large
-from runstore_storage.snapshots.manifests import decompress
+from runstore_storage.payloads.compression import compress, decompress
 from runstore_storage.sql import config_labels, configs
 from runstore_storage.sql.configs import StoredBody
 
@@ -145,8 +143,7 @@ async def _compressed(body: Payload) -> StoredBody:
     data = body.data
 
     def work() -> StoredBody:
-        packed = zstandard.ZstdCompressor().compress(data)
-        return StoredBody(chain.config_digest(body), len(data), packed)
+        return StoredBody(chain.config_digest(body), len(data), compress(data))
 
     return await run_in_thread_if_large(len(data), work)
 

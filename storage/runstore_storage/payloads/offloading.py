@@ -13,17 +13,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-import zstandard
-
 from runstore_storage.contract.events import Event, RecordedEvent
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import run_in_thread_if_large
+from runstore_storage.payloads.compression import DamagedContent, compress, decompress
 from runstore_storage.payloads.objects import ObjectMissing, Objects
 from runstore_storage.run_write import PreparedEvent
-from runstore_storage.snapshots.manifests import decompress
 from runstore_storage.sql import blobs
 from runstore_storage.sql.blobs import NewBlob, StoredBlob
 from runstore_storage.sql.columns import OffloadedPayload
@@ -129,7 +127,7 @@ class Offloading:
             return await run_in_thread_if_large(
                 max(len(packed), stored.raw_bytes), decompress, packed
             )
-        except (ObjectMissing, zstandard.ZstdError) as error:
+        except (ObjectMissing, DamagedContent) as error:
             raise PayloadLost(stored.location) from error
 
 
@@ -139,7 +137,7 @@ def _packed(data: bytes) -> tuple[bytes, bytes]:
     No snapshot part has such a name, nor can refer to it: theirs are 32 bytes, and always in the
     table.
     """
-    return b"payload:" + sha256(data).digest(), zstandard.ZstdCompressor().compress(data)
+    return b"payload:" + sha256(data).digest(), compress(data)
 
 
 def _event(event: Event, contents: dict[Place, bytes]) -> Event:

@@ -13,9 +13,9 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import ReplayedRun, Run
 from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
+from runstore_storage.payloads.compression import decompress
 from runstore_storage.reading.paging import event_page
 from runstore_storage.snapshots import storing as snapshots
-from runstore_storage.snapshots.manifests import decompress
 from runstore_storage.sql import configs
 from runstore_storage.sql.heads import Head
 

@@ -13,11 +13,10 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-import zstandard
-
 from runstore_storage import chain
 from runstore_storage.contract.payloads import Payload, Ref, SnapshotPart
 from runstore_storage.contract.snapshots import PlanNode, Snapshot
+from runstore_storage.payloads.compression import compress, compress_all, decompress
 from runstore_storage.sql.blobs import BlobRef, NewBlob
 
 NODE_PARTS = ("input_schema", "output_schema", "provenance", "state")
@@ -55,17 +54,17 @@ class Parts:
 
     def compress(self, stored: Collection[bytes]) -> list[NewBlob]:
         """Blobs of the parts that are not stored yet."""
-        compressor = zstandard.ZstdCompressor()
+        new = {name: part for name, part in self.payloads.items() if name not in stored}
+        packed = compress_all(payload.data for payload in new.values())
         return [
             NewBlob(
                 sha256,
                 isinstance(payload.content, str),
                 payload.content_type,
                 len(payload.data),
-                compressor.compress(payload.data),
+                data,
             )
-            for sha256, payload in self.payloads.items()
-            if sha256 not in stored
+            for (sha256, payload), data in zip(new.items(), packed, strict=True)
         ]
 
     def manifest(self, stored: Mapping[bytes, BlobRef]) -> bytes:
@@ -91,14 +90,14 @@ class Parts:
             "state": {name: entry(snapshot.state[name]) for name in sorted(snapshot.state)},
         }
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-        return zstandard.ZstdCompressor().compress(text.encode())
+        return compress(text.encode())
 
 
 class Manifest:
     """A stored manifest, read back."""
 
     def __init__(self, stored: bytes) -> None:
-        self._body: dict[str, Any] = json.loads(zstandard.ZstdDecompressor().decompress(stored))
+        self._body: dict[str, Any] = json.loads(decompress(stored))
 
     @property
     def node_count(self) -> int:
@@ -139,11 +138,6 @@ def parts_of(snapshot: Snapshot) -> Iterator[SnapshotPart]:
     for node in snapshot.nodes:
         yield from (part for name in NODE_PARTS if (part := getattr(node, name)) is not None)
     yield from snapshot.state.values()
-
-
-def decompress(data: bytes) -> bytes:
-    """A blob's content."""
-    return zstandard.ZstdDecompressor().decompress(data)
 
 
 def metadata_terms(metadata: Payload | None) -> list[str]:

@@ -26,11 +26,11 @@ from runstore_storage.contract.snapshots import (
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, violated
 from runstore_storage.database.threads import run_in_thread_if_large
+from runstore_storage.payloads.compression import decompress
 from runstore_storage.run_write import RunWrite
 from runstore_storage.snapshots.manifests import (
     Manifest,
     Parts,
-    decompress,
     metadata_terms,
     unique_blobs,
 )
