@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 
 from runstore_storage.contract.configs import ConfigRef
@@ -35,18 +35,12 @@ from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload, Ref, SnapshotPart
 from runstore_storage.contract.runs import ExternalRef, NewFork, NewRun
 from runstore_storage.contract.snapshots import PlanNode, Snapshot, TaskWrite
+from runstore_storage.contract.times import microseconds
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _LENGTH = struct.Struct(">Q").pack
 _EMPTY = _LENGTH(0)
 
 Field = str | bytes | int
-
-
-def microseconds(at: datetime) -> int:
-    """Microseconds since 1970 UTC, exactly."""
-    return (at - EPOCH) // _MICROSECOND
 
 
 def canonical(*fields: Field) -> bytes:

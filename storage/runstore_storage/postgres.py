@@ -61,6 +61,7 @@ from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, Offloading
+from runstore_storage.reading.page_bounds import PAGE_BYTES, SNAPSHOT_PAGE_BYTES, within
 from runstore_storage.reading.paging import event_page
 from runstore_storage.reading.replaying import Replay, replay
 from runstore_storage.reading.tails import RunTail, Tails
@@ -82,9 +83,6 @@ from runstore_storage.writing.appender import Appender
 from runstore_storage.writing.completing import complete, prepare_completion
 from runstore_storage.writing.resuming import Resume, resume
 from runstore_storage.writing.saving import RunSaver
-
-PAGE_BYTES = 1 << 20
-SNAPSHOT_PAGE_BYTES = 4 << 20
 
 _TAKES_WRITES = text("SELECT current_setting('transaction_read_only') = 'off'")
 
@@ -292,7 +290,9 @@ class PostgresStore:
             found = await snapshot_rows.page(
                 conn, query, metadata_terms=terms, limit=limit + 1, after=after, head=head
             )
-            kept = _bounded(found[:limit]) if query.with_parts else found[:limit]
+            kept: Sequence[StoredRow] = found[:limit]
+            if query.with_parts:
+                kept = within(kept, [row.parts_bytes for row in kept], SNAPSHOT_PAGE_BYTES)
             if query.with_parts:
                 full = await snapshots.fill(conn, kept)
             elif query.with_node_counts:
@@ -438,13 +438,3 @@ def _place(number: int, run: Run, order: RunOrder, as_of: datetime | None) -> Ru
         assert run.completed_at
         return RunCursor(run.completed_at, number)
     return RunCursor(run.created_at, number)
-
-
-def _bounded(rows: Sequence[StoredRow]) -> Sequence[StoredRow]:
-    """As many rows as their parts allow on one page, at least one."""
-    size = 0
-    for place, row in enumerate(rows):
-        size += row.parts_bytes
-        if place and size > SNAPSHOT_PAGE_BYTES:
-            return rows[:place]
-    return rows

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from google.protobuf import duration_pb2, timestamp_pb2
+from runstore_storage.contract.times import EPOCH
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _MICROS = 1_000_000
 _DAY_SECONDS = 86_400
-
-
-def micros_since_epoch(at: datetime) -> int:
-    return (at - EPOCH) // _MICROSECOND
 
 
 def timestamp(at: datetime) -> timestamp_pb2.Timestamp:

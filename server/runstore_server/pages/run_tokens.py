@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.runs import RunCursor
+from runstore_storage.contract.times import microseconds, time_at
 
-from runstore_server.convert.times import EPOCH, micros_since_epoch
 from runstore_server.pages import page_tokens
 from runstore_server.validation.requests import refuse
 
@@ -16,9 +14,9 @@ MIN_NAMES = 2
 
 def issue(request: rpc.ListRunsRequest, place: RunCursor) -> str:
     """A token for the page that begins after `place`."""
-    names: list[int | str] = [micros_since_epoch(place.at), place.run]
+    names: list[int | str] = [microseconds(place.at), place.run]
     if place.as_of is not None:
-        names.append(micros_since_epoch(place.as_of))
+        names.append(microseconds(place.as_of))
     return page_tokens.issue(request, names)
 
 
@@ -30,8 +28,4 @@ def read(request: rpc.ListRunsRequest) -> RunCursor | None:
     if len(names) < MIN_NAMES:
         refuse("page_token", "was issued by an older server; begin again")
     at, run, *as_of = names
-    return RunCursor(_time(at), int(run), _time(as_of[0]) if as_of else None)
-
-
-def _time(micros: str) -> datetime:
-    return EPOCH + timedelta(microseconds=int(micros))
+    return RunCursor(time_at(int(at)), int(run), time_at(int(as_of[0])) if as_of else None)

@@ -11,7 +11,7 @@ from runstore_storage.contract.artifacts import Announced
 from runstore_storage.contract.errors import ContentMismatch
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.ids import new_id
-from runstore_storage.payloads.objects import UPLOAD_CHUNK_BYTES, Objects
+from runstore_storage.payloads.objects import UPLOAD_CHUNK_BYTES, Objects, project_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,7 @@ async def put_content(
 def key_of(project: str, sha256_: bytes) -> str:
     """Where content lies: by its SHA-256, or under a new key where that is not known."""
     name = f"sha256/{sha256_.hex()}" if sha256_ else f"uploads/{new_id()}"
-    # A project may be named with more than a folder's name can hold.
-    return f"{sha256(project.encode()).hexdigest()[:32]}/{name}"
+    return f"{project_folder(project)}/{name}"
 
 
 async def _joined(first: list[bytes], rest: Measured) -> AsyncIterator[bytes]:

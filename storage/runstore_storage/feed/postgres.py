@@ -25,12 +25,12 @@ from runstore_storage.contract.feed import (
 from runstore_storage.database.engine import Database, finished_late, reading, translated, writing
 from runstore_storage.database.signals import Signal
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
+from runstore_storage.reading.page_bounds import PAGE_BYTES
 from runstore_storage.reading.wakeups import Wakeups
 from runstore_storage.sql import consumers, dead_letters, duties, feed, outbox, usage_counts
 from runstore_storage.sql.columns import OffloadedPayload
 from runstore_storage.sql.feed import FeedRange
 
-PAGE_BYTES = 1 << 20
 # Events that a page with a filter looks at before it reports how far it got.
 SCANNED_EVENTS = 10_000
 

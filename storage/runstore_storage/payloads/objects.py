@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -34,6 +35,11 @@ _RETRY_SECONDS = timedelta(seconds=10)
 _MAX_RETRIES = 4
 
 _log = logging.getLogger(__name__)
+
+
+def project_folder(project: str) -> str:
+    """The folder of a project's objects; its name fits where the project's would be too long."""
+    return sha256(project.encode()).hexdigest()[:32]
 
 
 class UnusableObjectsUrl(ValueError):

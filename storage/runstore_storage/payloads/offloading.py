@@ -20,7 +20,7 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.payloads.compression import DamagedContent, compress, decompress
-from runstore_storage.payloads.objects import ObjectMissing, Objects
+from runstore_storage.payloads.objects import ObjectMissing, Objects, project_folder
 from runstore_storage.run_write import PreparedEvent
 from runstore_storage.sql import blobs
 from runstore_storage.sql.blobs import NewBlob, StoredBlob
@@ -64,8 +64,7 @@ class Offloading:
         name, packed = await asyncio.to_thread(_packed, payload.data)
         location = None
         if self._rules.to_objects:
-            project = sha256(key.project.encode()).hexdigest()[:32]
-            location = f"{project}/payloads/{name.hex()}.zst"
+            location = f"{project_folder(key.project)}/payloads/{name.hex()}.zst"
             await self._objects.put(location, packed)
         return NewBlob(
             name,

@@ -20,6 +20,7 @@ from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.signals import Signal
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.feed.waiting import wait_until_reached
+from runstore_storage.reading.page_bounds import PAGE_BYTES, within
 from runstore_storage.search.queries import Term, parse
 from runstore_storage.search.snippets import snippet_of
 from runstore_storage.search.windows import next_window
@@ -30,7 +31,6 @@ from runstore_storage.sql.search_rows import Match, Matching, MatchText, Row
 INDEXED_ENTRIES = 500
 # By rank, so many of the newest matches are ranked: its cost does not grow with the store.
 RANKED_MATCHES = 1000
-PAGE_BYTES = 1 << 20
 # What is cut into words in one go, about a millisecond; each entry counts for some at least.
 SLICE_CHARACTERS = 8192
 ENTRY_CHARACTERS = 500
@@ -94,7 +94,7 @@ class PostgresSearch:
             found = await _in_order(conn, matching, query.order, as_of, after, limit + 1)
             kept: Sequence[Match] = found[:limit]
             if query.with_events:
-                kept = _bounded(kept, await search_rows.payload_sizes(conn, kept))
+                kept = within(kept, await search_rows.payload_sizes(conn, kept), PAGE_BYTES)
             texts = await search_rows.texts(conn, project, kept, with_events=query.with_events)
         size = sum(len(each.text) for each in texts)
         hits = await run_in_thread_if_large(
@@ -163,16 +163,6 @@ async def _newest(conn: Connection, of: Matching, *, below: int, wanted: int) ->
 
 def _place(match: Match) -> tuple[float, int]:
     return match.rank, match.position
-
-
-def _bounded(found: Sequence[Match], sizes: Sequence[int]) -> Sequence[Match]:
-    """As many matches as their payloads allow on one page, at least one."""
-    size = 0
-    for place, each in enumerate(sizes):
-        size += each
-        if place and size > PAGE_BYTES:
-            return found[:place]
-    return found
 
 
 def _hits(

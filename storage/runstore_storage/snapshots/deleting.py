@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from runstore_storage.contract.errors import SnapshotInUse
 from runstore_storage.contract.heads import RunKey
@@ -25,7 +24,6 @@ from runstore_storage.sql.snapshots import RowId
 
 MANIFESTS_AT_ONCE = 200
 
-_MICROSECOND = timedelta(microseconds=1)
 _NOTHING = DeletedSnapshots(0, 0, 0)
 
 
@@ -92,7 +90,7 @@ async def delete(
     freed = await blobs.delete(conn, run, asked - await references.read(conn, run))
     writes = await task_writes.delete(conn, run, namespace, deleted)
     # A snapshot put from now on is later than what was read of the rows that are gone.
-    write.head.updated_at = write.now + _MICROSECOND
+    write.advance_clock()
     await heads.update(conn, [write.head])
     return DeletedSnapshots(len(deleted), writes, freed)
 

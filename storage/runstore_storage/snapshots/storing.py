@@ -23,6 +23,7 @@ from runstore_storage.contract.snapshots import (
     StoredSnapshot,
     TaskWrite,
 )
+from runstore_storage.contract.times import microseconds
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, violated
 from runstore_storage.database.threads import run_in_thread_if_large
@@ -169,5 +170,5 @@ async def position(conn: Connection, head: Head, query: SnapshotQuery) -> Snapsh
 
 def place(row: StoredRow, query: SnapshotQuery) -> SnapshotCursor:
     """Where a row stands in the listing it is part of."""
-    rank = row.snapshot.seq if query.run_id else chain.microseconds(row.created_at)
+    rank = row.snapshot.seq if query.run_id else microseconds(row.created_at)
     return SnapshotCursor(rank, row.run, row.snapshot.namespace, row.snapshot.snapshot_id)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
+from runstore_storage.contract.times import microseconds, time_at
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql.columns import USAGE, by_column, usage_columns
 
@@ -27,9 +28,6 @@ COLUMNS = (
     ("completed_at", "timestamptz"),
 )
 SELECTED = ", ".join(f"h.{name}" for name, _ in COLUMNS)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +175,7 @@ def head_of(row: Sequence[Any]) -> Head:
 def lineage_json(lineage: Sequence[Ancestor]) -> str:
     """A lineage as `runs` keeps it."""
     return json.dumps(
-        [
-            [each.run, each.last_seq, (each.until - _EPOCH) // _MICROSECOND, each.has_events]
-            for each in lineage
-        ]
+        [[each.run, each.last_seq, microseconds(each.until), each.has_events] for each in lineage]
     )
 
 
@@ -188,7 +183,7 @@ def _with_lineage(row: Sequence[Any]) -> Head:
     head = head_of(row)
     if row[len(COLUMNS)]:
         head.lineage = tuple(
-            Ancestor(run, last_seq, _EPOCH + timedelta(microseconds=until), has_events)
+            Ancestor(run, last_seq, time_at(until), has_events)
             for run, last_seq, until, has_events in json.loads(row[len(COLUMNS)])
         )
     return head

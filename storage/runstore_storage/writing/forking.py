@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from runstore_storage import chain
 from runstore_storage.configs.pinning import pin
@@ -27,8 +26,6 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.run_write import FIRST_EPOCH, RunWrite, lock_run
 from runstore_storage.sql import events, heads, runs
 from runstore_storage.sql.heads import Ancestor, Head
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 async def known_fork(conn: Connection, fork: NewFork) -> bool:
@@ -59,7 +56,7 @@ async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
     if inserted is None:
         return None
     # What is put beside the other run's events from now on is later than all the fork sees of it.
-    write.head.updated_at = write.now + _MICROSECOND
+    write.advance_clock()
     await heads.update(conn, [write.head])
     previous = await link_at(conn, write.head, at_seq)
     head = Head(
