@@ -10,7 +10,7 @@ import runstore
 from clients.script import Script, batch, caught_up, end_of_run, heartbeat
 from runstore.sync.transport import messages
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.values import Event, StreamItem
+from runstore.values.runs import Event, StreamItem
 
 
 def shown(items: Sequence[StreamItem]) -> list[str | int]:

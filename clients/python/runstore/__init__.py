@@ -12,23 +12,6 @@ from runstore.aio.artifacts import AsyncArtifacts
 from runstore.aio.client import AsyncClient, AsyncResumed, AsyncRun, connect
 from runstore.aio.configs import AsyncConfigs
 from runstore.aio.feed import AsyncFeed
-from runstore.artifacts import (
-    Artifact,
-    ArtifactFields,
-    ArtifactFilterFields,
-    ArtifactPut,
-    WhichArtifact,
-)
-from runstore.configs import (
-    Config,
-    ConfigLabel,
-    ConfigVersion,
-    LabelMove,
-    RegisteredVersion,
-    RegisterFields,
-    Selector,
-    config_digest,
-)
 from runstore.errors import (
     BY_REASON,
     ArtifactIsLink,
@@ -69,15 +52,6 @@ from runstore.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore.feed import (
-    Consumer,
-    FeedEntry,
-    FeedFields,
-    FeedItem,
-    FeedMark,
-    FeedPage,
-    FollowFields,
-)
 from runstore.fields import (
     Completion,
     EventFields,
@@ -88,15 +62,39 @@ from runstore.fields import (
     RunRef,
     SnapshotFields,
 )
-from runstore.following import StreamFields
-from runstore.payloads import Payload, Ref, payload_of
-from runstore.search import SearchFields, SearchHit
-from runstore.statistics import Dimension, StatisticsFields, StatisticsRow
+from runstore.streams.events import StreamFields
 from runstore.sync.artifacts import Artifacts
 from runstore.sync.client import Client, Resumed, Run
 from runstore.sync.configs import Configs
 from runstore.sync.feed import Feed
-from runstore.values import (
+from runstore.values.artifacts import (
+    Artifact,
+    ArtifactFields,
+    ArtifactFilterFields,
+    ArtifactPut,
+    WhichArtifact,
+)
+from runstore.values.configs import (
+    Config,
+    ConfigLabel,
+    ConfigVersion,
+    LabelMove,
+    RegisteredVersion,
+    RegisterFields,
+    Selector,
+    config_digest,
+)
+from runstore.values.feed import (
+    Consumer,
+    FeedEntry,
+    FeedFields,
+    FeedItem,
+    FeedMark,
+    FeedPage,
+    FollowFields,
+)
+from runstore.values.payloads import Payload, Ref, payload_of
+from runstore.values.runs import (
     Appended,
     CaughtUp,
     Claim,
@@ -129,6 +127,8 @@ from runstore.values import (
     Usage,
     Verification,
 )
+from runstore.values.search import SearchFields, SearchHit
+from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow
 
 __all__ = [
     "BY_REASON",

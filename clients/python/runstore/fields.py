@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypedDict
 
-from runstore import wire
-from runstore.payloads import Value
 from runstore.v1 import events_pb2, outputs_pb2, snapshots_pb2
-from runstore.values import (
+from runstore.values.payloads import Value
+from runstore.values.runs import (
     ConfigRef,
     ExternalRef,
     NewEvent,
@@ -19,6 +18,7 @@ from runstore.values import (
     SnapshotReason,
     Usage,
 )
+from runstore.wire import runs as wire
 
 FIRST_EPOCH = 1
 """The writer epoch of a run that nobody resumed."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
-from runstore.appending import Appending, append_request
 from runstore.channels import Metadata
 from runstore.errors import RunstoreError, broken_stream, from_rpc
 from runstore.fields import EventFields, Writer, event_of
-from runstore.payloads import Value
 from runstore.retry import Backoff
+from runstore.streams.appends import Appending, append_request
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.values import Appended, NewEvent
+from runstore.values.payloads import Value
+from runstore.values.runs import Appended, NewEvent
 
 if TYPE_CHECKING:
     from runstore.v1.run_service_pb2_grpc import RunServiceAsyncStub

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Unpack
 
 from google.protobuf.message import Message
 
-from runstore import artifact_calls
 from runstore.aio import transport
-from runstore.artifacts import (
+from runstore.calls import artifacts as artifact_calls
+from runstore.retry import Backoff, Patience
+from runstore.v1 import artifact_service_pb2 as rpc
+from runstore.values.artifacts import (
     PATIENCE_SECONDS,
     Artifact,
     ArtifactFields,
@@ -22,8 +24,6 @@ from runstore.artifacts import (
     can_repeat,
     measured,
 )
-from runstore.retry import Backoff, Patience
-from runstore.v1 import artifact_service_pb2 as rpc
 
 if TYPE_CHECKING:
     from runstore.aio.client import AsyncClient

@@ -14,13 +14,12 @@ import grpc
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from runstore import calls
 from runstore.aio import transport
 from runstore.aio.artifacts import AsyncArtifacts
 from runstore.aio.configs import AsyncConfigs
 from runstore.aio.feed import AsyncFeed
-from runstore.appending import DEFAULT_WINDOW
-from runstore.calls import Call
+from runstore.calls import runs as calls
+from runstore.calls.runs import Call
 from runstore.channels import (
     DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
@@ -44,12 +43,11 @@ from runstore.fields import (
     SnapshotFields,
     event_of,
 )
-from runstore.following import Following, Follows, StreamFields, StreamQuery
-from runstore.payloads import Value
 from runstore.retry import Backoff, Patience
-from runstore.search import SearchFields, SearchHit, search
-from runstore.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
-from runstore.values import (
+from runstore.streams.appends import DEFAULT_WINDOW
+from runstore.streams.events import Following, Follows, StreamFields, StreamQuery
+from runstore.values.payloads import Value
+from runstore.values.runs import (
     Appended,
     Claim,
     Completed,
@@ -68,6 +66,8 @@ from runstore.values import (
     TaskWrite,
     Verification,
 )
+from runstore.values.search import SearchFields, SearchHit, search
+from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Unpack
 
-from runstore import config_calls
-from runstore.configs import (
+from runstore.calls import configs as config_calls
+from runstore.values.configs import (
     Config,
     ConfigVersion,
     LabelMove,
@@ -14,7 +14,7 @@ from runstore.configs import (
     RegisterFields,
     Selector,
 )
-from runstore.payloads import Value
+from runstore.values.payloads import Value
 
 if TYPE_CHECKING:
     from runstore.aio.client import AsyncClient

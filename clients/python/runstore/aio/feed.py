@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Unpack
 
-from runstore import feed_calls
-from runstore.feed import (
+from runstore.calls import feed as feed_calls
+from runstore.retry import Backoff
+from runstore.values.feed import (
     Consumer,
     FeedEntry,
     FeedFields,
@@ -16,7 +17,6 @@ from runstore.feed import (
     FeedPage,
     FollowFields,
 )
-from runstore.retry import Backoff
 
 if TYPE_CHECKING:
     from runstore.aio.client import AsyncClient

@@ -11,9 +11,9 @@ import grpc
 from google.protobuf.message import Message
 
 from runstore.aio.appender import Appender
-from runstore.artifacts import Data, pieces
 from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence
+from runstore.values.artifacts import Data, pieces
 
 __all__ = ["Appender", "aside", "chunks", "messages", "open_channel", "send_all"]
 

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
-from runstore import calls, wire
-from runstore.calls import Call
+from runstore.calls import runs as calls
+from runstore.calls.runs import Call
 from runstore.fields import RunRef
 from runstore.ids import new_id
 from runstore.langgraph.checkpoints import FORMAT, Draft, State
 from runstore.langgraph.places import Place
-from runstore.payloads import Payload
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.values import NewEvent, RunInfo, Snapshot, SnapshotPut, SnapshotReason, TaskWrite
+from runstore.values.payloads import Payload
+from runstore.values.runs import NewEvent, RunInfo, Snapshot, SnapshotPut, SnapshotReason, TaskWrite
+from runstore.wire import runs as wire
 
 EVENT_TYPE = "langgraph.checkpoint"
 # Events that tell of a writer; others may append what they like.

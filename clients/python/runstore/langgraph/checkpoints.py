@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, cast
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore.payloads import Payload, Ref
-from runstore.values import Snapshot
+from runstore.values.payloads import Payload, Ref
+from runstore.values.runs import Snapshot
 
 # What snapshots of checkpoints have as their plan version: other clients may put others.
 FORMAT = "langgraph.checkpoint.v1"

@@ -19,8 +19,8 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore.langgraph.checkpoints import Drafting
-from runstore.payloads import Payload
-from runstore.values import TaskWrite
+from runstore.values.payloads import Payload
+from runstore.values.runs import TaskWrite
 
 MAX_CHANNEL = 200
 MAX_BATCH = 1000

@@ -19,7 +19,7 @@ import grpc
 from runstore.errors import Failure, WriterFenced
 from runstore.fields import FIRST_EPOCH
 from runstore.langgraph.bounded import Bounded
-from runstore.values import RunInfo, TaskWrite
+from runstore.values.runs import RunInfo, TaskWrite
 
 MAX_SESSIONS = 10_000
 MAX_REMEMBERED = 4_096

@@ -30,8 +30,8 @@ from runstore.langgraph.places import (
     namespace_of,
     thread_of,
 )
-from runstore.payloads import Payload, payload_of
-from runstore.values import Snapshot
+from runstore.values.payloads import Payload, payload_of
+from runstore.values.runs import Snapshot
 
 
 class Stored(NamedTuple):

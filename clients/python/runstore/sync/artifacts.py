@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Unpack
 
 from google.protobuf.message import Message
 
-from runstore import artifact_calls
-from runstore.artifacts import (
+from runstore.calls import artifacts as artifact_calls
+from runstore.retry import Backoff, Patience
+from runstore.sync import transport
+from runstore.v1 import artifact_service_pb2 as rpc
+from runstore.values.artifacts import (
     PATIENCE_SECONDS,
     Artifact,
     ArtifactFields,
@@ -22,9 +25,6 @@ from runstore.artifacts import (
     can_repeat,
     measured,
 )
-from runstore.retry import Backoff, Patience
-from runstore.sync import transport
-from runstore.v1 import artifact_service_pb2 as rpc
 
 if TYPE_CHECKING:
     from runstore.sync.client import Client

@@ -14,9 +14,8 @@ import grpc
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from runstore import calls
-from runstore.appending import DEFAULT_WINDOW
-from runstore.calls import Call
+from runstore.calls import runs as calls
+from runstore.calls.runs import Call
 from runstore.channels import (
     DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
@@ -40,16 +39,15 @@ from runstore.fields import (
     SnapshotFields,
     event_of,
 )
-from runstore.following import Following, Follows, StreamFields, StreamQuery
-from runstore.payloads import Value
 from runstore.retry import Backoff, Patience
-from runstore.search import SearchFields, SearchHit, search
-from runstore.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
+from runstore.streams.appends import DEFAULT_WINDOW
+from runstore.streams.events import Following, Follows, StreamFields, StreamQuery
 from runstore.sync import transport
 from runstore.sync.artifacts import Artifacts
 from runstore.sync.configs import Configs
 from runstore.sync.feed import Feed
-from runstore.values import (
+from runstore.values.payloads import Value
+from runstore.values.runs import (
     Appended,
     Claim,
     Completed,
@@ -68,6 +66,8 @@ from runstore.values import (
     TaskWrite,
     Verification,
 )
+from runstore.values.search import SearchFields, SearchHit, search
+from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
 
 T = TypeVar("T")
 

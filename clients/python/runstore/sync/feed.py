@@ -7,8 +7,9 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Unpack
 
-from runstore import feed_calls
-from runstore.feed import (
+from runstore.calls import feed as feed_calls
+from runstore.retry import Backoff
+from runstore.values.feed import (
     Consumer,
     FeedEntry,
     FeedFields,
@@ -17,7 +18,6 @@ from runstore.feed import (
     FeedPage,
     FollowFields,
 )
-from runstore.retry import Backoff
 
 if TYPE_CHECKING:
     from runstore.sync.client import Client

@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from runstore.artifacts import Data, pieces
 from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence
 from runstore.sync.appender import Appender
+from runstore.values.artifacts import Data, pieces
 
 __all__ = ["Appender", "aside", "chunks", "messages", "open_channel", "send_all"]
 

@@ -8,17 +8,17 @@ from contextlib import aclosing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import calls
 from runstore.aio import transport
 from runstore.aio.client import AsyncClient
+from runstore.calls import runs as calls
 from runstore.errors import RunNotFound
 from runstore.fields import RunRef
 from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.checkpoints import is_checkpoint
 from runstore.langgraph.places import Place
 from runstore.langgraph.tuples import Listing, Stored, load
-from runstore.payloads import Payload
-from runstore.values import Snapshot
+from runstore.values.payloads import Payload
+from runstore.values.runs import Snapshot
 
 PAGE = 100
 

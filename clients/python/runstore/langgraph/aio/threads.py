@@ -10,9 +10,9 @@ from typing import Any
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import calls as client_calls
 from runstore.aio import transport
 from runstore.aio.client import AsyncClient
+from runstore.calls import runs as client_calls
 from runstore.errors import (
     IdempotencyMismatch,
     RunNotFound,
@@ -31,7 +31,7 @@ from runstore.langgraph.pending import Writing, batches, missing, revision_of, w
 from runstore.langgraph.places import Place
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import History, Stored, load, load_and_hash
-from runstore.values import RunInfo, Snapshot, TaskWrite
+from runstore.values.runs import RunInfo, Snapshot, TaskWrite
 
 
 class AsyncThreads:

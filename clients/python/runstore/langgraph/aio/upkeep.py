@@ -9,9 +9,9 @@ from contextlib import aclosing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import calls as client_calls
 from runstore.aio import transport
 from runstore.aio.client import AsyncClient
+from runstore.calls import runs as client_calls
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
 from runstore.fields import RunRef
 from runstore.langgraph import calls
@@ -23,8 +23,8 @@ from runstore.langgraph.pending import batches
 from runstore.langgraph.places import Place, place_of
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import Stored, delta_channels, load
-from runstore.payloads import Payload, Ref, payload_of
-from runstore.values import Snapshot
+from runstore.values.payloads import Payload, Ref, payload_of
+from runstore.values.runs import Snapshot
 
 MAX_DELETED = 1000
 RUN_ID = "run_id"

@@ -9,17 +9,17 @@ from contextlib import closing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import calls
+from runstore.calls import runs as calls
 from runstore.errors import RunNotFound
 from runstore.fields import RunRef
 from runstore.langgraph.checkpoints import is_checkpoint
 from runstore.langgraph.places import Place
 from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.tuples import Listing, Stored, load
-from runstore.payloads import Payload
 from runstore.sync import transport
 from runstore.sync.client import Client
-from runstore.values import Snapshot
+from runstore.values.payloads import Payload
+from runstore.values.runs import Snapshot
 
 PAGE = 100
 

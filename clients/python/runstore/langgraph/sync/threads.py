@@ -11,7 +11,7 @@ from typing import Any
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import calls as client_calls
+from runstore.calls import runs as client_calls
 from runstore.errors import (
     IdempotencyMismatch,
     RunNotFound,
@@ -32,7 +32,7 @@ from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import History, Stored, load, load_and_hash
 from runstore.sync import transport
 from runstore.sync.client import Client
-from runstore.values import RunInfo, Snapshot, TaskWrite
+from runstore.values.runs import RunInfo, Snapshot, TaskWrite
 
 
 class Threads:

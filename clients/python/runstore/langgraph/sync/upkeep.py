@@ -10,7 +10,7 @@ from contextlib import closing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore import calls as client_calls
+from runstore.calls import runs as client_calls
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
 from runstore.fields import RunRef
 from runstore.langgraph import calls
@@ -22,10 +22,10 @@ from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.sync.listing import Listings
 from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.tuples import Stored, delta_channels, load
-from runstore.payloads import Payload, Ref, payload_of
 from runstore.sync import transport
 from runstore.sync.client import Client
-from runstore.values import Snapshot
+from runstore.values.payloads import Payload, Ref, payload_of
+from runstore.values.runs import Snapshot
 
 MAX_DELETED = 1000
 RUN_ID = "run_id"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from runstore import wire
-from runstore.calls import Answer, Call, T
-from runstore.configs import (
+from runstore.calls.runs import Answer, Call, T
+from runstore.ids import new_id
+from runstore.v1 import config_service_pb2 as rpc
+from runstore.values.configs import (
     Config,
     ConfigVersion,
     LabelMove,
@@ -18,9 +19,8 @@ from runstore.configs import (
     registered_value,
     version_value,
 )
-from runstore.ids import new_id
-from runstore.payloads import Value
-from runstore.v1 import config_service_pb2 as rpc
+from runstore.values.payloads import Value
+from runstore.wire import runs as wire
 
 PAGE = 100
 

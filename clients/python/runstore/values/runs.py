@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from runstore.payloads import Payload, Value
+from runstore.values.payloads import Payload, Value
 
 
 class RunStatus(IntEnum):

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from runstore import wire
 from runstore.errors import ProtocolError, RunstoreError
-from runstore.following import MISSED_HEARTBEATS
 from runstore.retry import Backoff, Patience
-from runstore.times import duration, time_of
+from runstore.streams.events import MISSED_HEARTBEATS
 from runstore.v1 import feed_pb2
 from runstore.v1 import feed_service_pb2 as rpc
-from runstore.values import Event
+from runstore.values.runs import Event
+from runstore.wire import runs as wire
+from runstore.wire.times import duration, time_of
 
 
 @dataclass(frozen=True, slots=True)

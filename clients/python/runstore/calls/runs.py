@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from runstore import wire
 from runstore.fields import (
     Completion,
     FilterFields,
@@ -24,11 +23,10 @@ from runstore.fields import (
     snapshot_message,
 )
 from runstore.ids import new_id
-from runstore.payloads import Payload
-from runstore.times import timestamp
 from runstore.v1 import outputs_pb2, runs_pb2
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.values import (
+from runstore.values.payloads import Payload
+from runstore.values.runs import (
     Appended,
     Claim,
     Completed,
@@ -45,6 +43,8 @@ from runstore.values import (
     TaskWrite,
     Verification,
 )
+from runstore.wire import runs as wire
+from runstore.wire.times import timestamp
 
 T = TypeVar("T")
 Answer = Callable[[Any], T]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from runstore import wire
-from runstore.calls import Call
-from runstore.times import duration, time_of, timestamp
+from runstore.calls.runs import Call
 from runstore.v1 import search_pb2 as rpc
-from runstore.values import Event
+from runstore.values.runs import Event
+from runstore.wire import runs as wire
+from runstore.wire.times import duration, time_of, timestamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from runstore.calls import Answer, Call, T
-from runstore.feed import Consumer, FeedFields, FeedPage, consumer_value, entry_value, filter_of
+from runstore.calls.runs import Answer, Call, T
 from runstore.v1 import feed_service_pb2 as rpc
+from runstore.values.feed import (
+    Consumer,
+    FeedFields,
+    FeedPage,
+    consumer_value,
+    entry_value,
+    filter_of,
+)
 
 
 def read_feed(

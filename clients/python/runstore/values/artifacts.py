@@ -13,13 +13,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict
 
-from runstore import wire
 from runstore.errors import ProtocolError, RunstoreError
-from runstore.payloads import Payload
 from runstore.retry import Backoff, Patience
-from runstore.times import time_of
 from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.v1 import artifacts_pb2, payloads_pb2
+from runstore.values.payloads import Payload
+from runstore.wire import runs as wire
+from runstore.wire.times import time_of
 
 CHUNK_BYTES = 1 << 20
 PATIENCE_SECONDS = 60.0

@@ -12,14 +12,14 @@ from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from runstore import wire
 from runstore.errors import ProtocolError, RunstoreError
 from runstore.fields import FilterFields, filter_message
 from runstore.retry import Backoff, Patience
-from runstore.times import duration
 from runstore.v1 import events_pb2
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.values import CaughtUp, EndOfRun, Event, Heartbeat, Outcome, StreamItem
+from runstore.values.runs import CaughtUp, EndOfRun, Event, Heartbeat, Outcome, StreamItem
+from runstore.wire import runs as wire
+from runstore.wire.times import duration
 
 MISSED_HEARTBEATS = 3
 

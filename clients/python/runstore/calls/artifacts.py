@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from runstore.artifacts import (
+from runstore.calls.runs import Answer, Call, T
+from runstore.v1 import artifact_service_pb2 as rpc
+from runstore.values.artifacts import (
     Artifact,
     ArtifactFields,
     ArtifactFilterFields,
@@ -15,8 +17,6 @@ from runstore.artifacts import (
     put_value,
     sent,
 )
-from runstore.calls import Answer, Call, T
-from runstore.v1 import artifact_service_pb2 as rpc
 
 
 def upload(project: str, run_id: str, name: str, fields: ArtifactFields) -> Call[ArtifactPut]:

@@ -9,11 +9,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypedDict
 
-from runstore import wire
-from runstore.payloads import Payload, Value, payload_of
-from runstore.times import time_of
 from runstore.v1 import config_service_pb2 as rpc
 from runstore.v1 import configs_pb2
+from runstore.values.payloads import Payload, Value, payload_of
+from runstore.wire import runs as wire
+from runstore.wire.times import time_of
 
 
 @dataclass(frozen=True, slots=True)

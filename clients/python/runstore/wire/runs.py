@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from runstore.ids import new_id
-from runstore.payloads import Payload, Ref, Value, payload_of
-from runstore.times import duration, span_of, time_of, timestamp
 from runstore.v1 import (
     events_pb2,
     outputs_pb2,
@@ -15,7 +13,8 @@ from runstore.v1 import (
     runs_pb2,
     snapshots_pb2,
 )
-from runstore.values import (
+from runstore.values.payloads import Payload, Ref, Value, payload_of
+from runstore.values.runs import (
     Appended,
     Claim,
     Completed,
@@ -40,6 +39,7 @@ from runstore.values import (
     Usage,
     Verification,
 )
+from runstore.wire.times import duration, span_of, time_of, timestamp
 
 NodePart = Literal["input_schema", "output_schema", "provenance", "state"]
 _NODE_PARTS: tuple[NodePart, ...] = ("input_schema", "output_schema", "provenance", "state")

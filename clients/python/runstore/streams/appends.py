@@ -9,12 +9,13 @@ from collections import deque
 from itertools import count
 from typing import Generic, TypeVar
 
-from runstore import calls, wire
+from runstore.calls import runs as calls
 from runstore.errors import ProtocolError, RunstoreError, ServerDraining, from_status
 from runstore.fields import RunRef
 from runstore.retry import Backoff, Patience
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.values import Appended, NewEvent
+from runstore.values.runs import Appended, NewEvent
+from runstore.wire import runs as wire
 
 DEFAULT_WINDOW = 256
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, TypedDict
 
-from runstore import wire
-from runstore.calls import Call
-from runstore.times import duration
+from runstore.calls.runs import Call
 from runstore.v1 import search_pb2
 from runstore.v1 import statistics_pb2 as rpc
-from runstore.values import Usage
+from runstore.values.runs import Usage
+from runstore.wire import runs as wire
+from runstore.wire.times import duration
 
 Dimension = Literal["run", "node", "model", "tool", "type", "day"]
 

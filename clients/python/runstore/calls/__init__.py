@@ -1,0 +1,1 @@
+"""Every unary call as a value: which RPC, what request, what its answer means."""

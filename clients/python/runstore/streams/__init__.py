@@ -1,0 +1,1 @@
+"""Streams that the client keeps whole. No I/O happens here; both clients drive it."""

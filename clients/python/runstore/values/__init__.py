@@ -1,0 +1,1 @@
+"""The values of the client: frozen, typed, free of protobuf."""
