@@ -10,8 +10,8 @@ from runstore.calls import runs as calls
 from runstore.calls.runs import Call
 from runstore.fields import RunRef
 from runstore.ids import new_id
+from runstore.langgraph.addresses import Place
 from runstore.langgraph.checkpoints import FORMAT, Draft, State
-from runstore.langgraph.places import Place
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.payloads import Payload
 from runstore.values.runs import NewEvent, RunInfo, Snapshot, SnapshotPut, SnapshotReason, TaskWrite

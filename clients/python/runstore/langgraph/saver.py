@@ -21,16 +21,16 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
-from runstore.langgraph.checkpoints import Drafting
-from runstore.langgraph.halves import Halves
-from runstore.langgraph.pending import Writing
-from runstore.langgraph.places import (
+from runstore.langgraph.addresses import (
     Place,
     checkpoint_id_of,
     place_of,
     stated_place_of,
     thread_of,
 )
+from runstore.langgraph.checkpoints import Drafting
+from runstore.langgraph.halves import Halves
+from runstore.langgraph.pending import Writing
 from runstore.langgraph.sessions import MAX_SESSIONS
 from runstore.langgraph.tuples import listing_of
 

@@ -13,6 +13,13 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from runstore.langgraph.addresses import (
+    Place,
+    checkpoint_id_of,
+    configurable,
+    namespace_of,
+    thread_of,
+)
 from runstore.langgraph.checkpoints import (
     KnownPart,
     Version,
@@ -23,13 +30,6 @@ from runstore.langgraph.checkpoints import (
     metadata_of,
 )
 from runstore.langgraph.pending import pending_writes, revised
-from runstore.langgraph.places import (
-    Place,
-    checkpoint_id_of,
-    configurable,
-    namespace_of,
-    thread_of,
-)
 from runstore.values.payloads import Payload, payload_of
 from runstore.values.runs import Snapshot
 

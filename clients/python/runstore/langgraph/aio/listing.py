@@ -13,9 +13,9 @@ from runstore.aio.client import AsyncClient
 from runstore.calls import runs as calls
 from runstore.errors import RunNotFound
 from runstore.fields import RunRef
+from runstore.langgraph.addresses import Place
 from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.checkpoints import is_checkpoint
-from runstore.langgraph.places import Place
 from runstore.langgraph.tuples import Listing, Stored, load
 from runstore.values.payloads import Payload
 from runstore.values.runs import Snapshot

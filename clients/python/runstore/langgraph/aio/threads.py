@@ -25,10 +25,10 @@ from runstore.errors import (
 )
 from runstore.fields import RunRef
 from runstore.langgraph import calls
+from runstore.langgraph.addresses import Place
 from runstore.langgraph.checkpoints import Drafting, draft, is_checkpoint
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import Writing, batches, missing, revision_of, writes_of
-from runstore.langgraph.places import Place
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import History, Stored, load, load_and_hash
 from runstore.values.runs import RunInfo, Snapshot, TaskWrite

@@ -15,12 +15,12 @@ from runstore.calls import runs as client_calls
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
 from runstore.fields import RunRef
 from runstore.langgraph import calls
+from runstore.langgraph.addresses import Place, place_of
 from runstore.langgraph.aio.listing import AsyncListings
 from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.checkpoints import CHANNEL_PREFIX, is_same
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import batches
-from runstore.langgraph.places import Place, place_of
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import Stored, delta_channels, load
 from runstore.values.payloads import Payload, Ref, payload_of

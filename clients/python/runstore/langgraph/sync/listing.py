@@ -12,8 +12,8 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from runstore.calls import runs as calls
 from runstore.errors import RunNotFound
 from runstore.fields import RunRef
+from runstore.langgraph.addresses import Place
 from runstore.langgraph.checkpoints import is_checkpoint
-from runstore.langgraph.places import Place
 from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.tuples import Listing, Stored, load
 from runstore.sync import transport

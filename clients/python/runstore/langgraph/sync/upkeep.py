@@ -14,10 +14,10 @@ from runstore.calls import runs as client_calls
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
 from runstore.fields import RunRef
 from runstore.langgraph import calls
+from runstore.langgraph.addresses import Place, place_of
 from runstore.langgraph.checkpoints import CHANNEL_PREFIX, is_same
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import batches
-from runstore.langgraph.places import Place, place_of
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.sync.listing import Listings
 from runstore.langgraph.sync.threads import Threads

@@ -4,7 +4,7 @@ In a conftest.py:
 
     pytest_plugins = ["runstore.testing"]
 
-gives the fixtures of `runstore.testing_fixtures`. Without pytest:
+gives the fixtures of `runstore.testing.fixtures`. Without pytest:
 
     with runstore.testing.server() as address:
         client = runstore.Client(address)
@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # pytest reads this in a module that is its plugin; nobody else imports what it names.
-pytest_plugins = ("runstore.testing_fixtures",)
+pytest_plugins = ("runstore.testing.fixtures",)
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
