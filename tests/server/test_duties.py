@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from runstore_server.relay.duties import Worker
+from runstore_server.relay.worker import Worker
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.signals import Signal
 from runstore_storage.postgres import PostgresStore

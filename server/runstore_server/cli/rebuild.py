@@ -10,7 +10,7 @@ from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.store import Store
 
 from runstore_server.cli.database import run_with_store
-from runstore_server.relay.duties import Step, new_holder
+from runstore_server.relay.worker import Step, new_holder
 from runstore_server.settings import Settings
 
 POLL_SECONDS = 0.5

@@ -16,8 +16,8 @@ from runstore_server.cli.connection import AsJson
 from runstore_server.cli.database import run_with_store
 from runstore_server.cli.failures import failed
 from runstore_server.cli.tables import runs as shown
+from runstore_server.relay.delivery import PAYLOAD_LOST
 from runstore_server.settings import Settings
-from runstore_server.sinks.delivery import PAYLOAD_LOST
 from runstore_server.sinks.opening import open_sink
 from runstore_server.sinks.sink import Sink
 

@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.feed import Duty, Lag
 
-from runstore_server.relay.duties import Worker
+from runstore_server.relay.worker import Worker
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -13,8 +13,8 @@ from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS
 from runstore_storage.contract.store import Store
 
-from runstore_server.relay.duties import Worker
-from runstore_server.sinks.delivery import SinkWorkers
+from runstore_server.relay.delivery import SinkWorkers
+from runstore_server.relay.worker import Worker
 from runstore_server.sinks.settings import SinkSettings
 
 # Under load this many seconds of commits are published, counted, or made searchable at once.

@@ -16,7 +16,7 @@ from runstore_storage.contract.feed import (
     sink_duty,
 )
 
-from runstore_server.relay.duties import Worker
+from runstore_server.relay.worker import Worker
 from runstore_server.sinks.backoff import Backoff
 from runstore_server.sinks.opening import open_sink
 from runstore_server.sinks.settings import SinkSettings
