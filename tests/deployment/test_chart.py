@@ -81,7 +81,7 @@ def test_its_ports_and_account_are_the_images(deployment: str) -> None:
 
 @pytest.mark.parametrize("service", ["grpc.health.v1.Health", "runstore.v1.RunService"])
 def test_its_probes_ask_what_the_server_answers(deployment: str, service: str) -> None:
-    """Both names are asked of a real server in tests/server/test_health_and_reflection.py."""
+    """Both names are asked of a real server in tests/server/edge/test_health_and_reflection.py."""
     probed = set(re.findall(r"service: ([\w.]+)$", deployment, re.MULTILINE))
 
     assert service in probed

@@ -11,7 +11,7 @@ from runstore.v1.outputs_pb2 import OUTCOME_SUCCEEDED, Output
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.snapshots_pb2 import PlanNode, Snapshot, TaskWrite
 from runstore_server.json.writing import RawJson, written
-from server.test_payload_bytes import CORPUS
+from server.services.test_payload_bytes import CORPUS
 from sse_client import opened
 
 RUN = "/api/v1/runs/run"

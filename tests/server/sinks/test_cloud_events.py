@@ -19,7 +19,7 @@ from runstore_server.convert.payloads import payload_of
 from runstore_server.sinks.cloud_events import cloud_event
 from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.payloads import Payload
-from server.test_payload_bytes import CORPUS
+from server.services.test_payload_bytes import CORPUS
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 TRACE_PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
