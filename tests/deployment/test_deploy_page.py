@@ -22,7 +22,6 @@ from e2e.documents import blocks
 from runstore_server.settings import Settings
 
 PAGE = ROOT / "docs" / "deploy.md"
-GRPCURL = ROOT / "docs" / "grpcurl.md"
 CHART = ROOT / "deploy" / "helm" / "runstore"
 INSTALL_HELM = CHART.parent / "install-helm"
 PATIENT = 600
@@ -105,7 +104,7 @@ def test_the_secret_that_is_made_is_the_one_the_chart_reads() -> None:
 
 
 def test_the_probes_shown_are_those_of_the_chart() -> None:
-    (shown,) = (text for language, text in blocks(GRPCURL) if language == "yaml")
+    (shown,) = (text for language, text in blocks(PAGE) if language == "yaml")
     deployment = (CHART / "templates" / "deployment.yaml").read_text()
 
     probes = yaml.safe_load(shown)

@@ -88,7 +88,7 @@ def difference(example: Example, code: int, output: str) -> str:
     if code != example.code:
         return f"exits with {code}, not {example.code}"
     if example.kind == "json":
-        return _json_difference(values(example.output), values(output), "$")
+        return json_difference(values(example.output), values(output))
     if example.kind == "text" and not is_text(example.output, output):
         return "the text differs"
     return ""
@@ -104,7 +104,8 @@ def values(text: str) -> list[Any]:
     return found
 
 
-def _json_difference(wanted: Any, got: Any, where: str) -> str:
+def json_difference(wanted: Any, got: Any, where: str = "$") -> str:
+    """The first place where a JSON value is not as shown; empty where all of it is."""
     if isinstance(wanted, dict) and isinstance(got, dict):
         return _object_difference(wanted, got, where)
     if isinstance(wanted, list) and isinstance(got, list):
@@ -121,18 +122,18 @@ def _object_difference(wanted: dict[str, Any], got: dict[str, Any], where: str) 
     if missing or (more and ANY not in wanted):
         return f"{where} lacks {sorted(missing)} and has {sorted(more)} more"
     both = (
-        _json_difference(wanted[key], got[key], f"{where}.{key}") for key in got if key in wanted
+        json_difference(wanted[key], got[key], f"{where}.{key}") for key in got if key in wanted
     )
     return next(filter(None, both), "")
 
 
 def _list_difference(wanted: list[Any], got: list[Any], where: str) -> str:
-    if wanted[-1:] == [ANY] and len(got) != len(wanted):
+    if wanted[-1:] == [ANY]:
         wanted, got = wanted[:-1], got[: len(wanted) - 1]
     if len(wanted) != len(got):
         return f"{where} has {len(got)} items, not {len(wanted)}"
     pairs = enumerate(zip(wanted, got, strict=True))
-    found = (_json_difference(*pair, f"{where}[{index}]") for index, pair in pairs)
+    found = (json_difference(*pair, f"{where}[{index}]") for index, pair in pairs)
     return next(filter(None, found), "")
 
 

@@ -60,21 +60,18 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
             (DEPLOY, "test_the_installation_shown_renders"),
         ],
     ),
+    ("docs/deploy.md", "yaml"): (
+        1,
+        [(DEPLOY, "test_the_probes_shown_are_those_of_the_chart")],
+    ),
     ("docs/go.md", "go"): (ANY_NUMBER, [(GO, "TestTheGuidesExamplesDoWhatTheySay")]),
     ("docs/grpcurl.md", "sh"): (
         ANY_NUMBER,
-        [
-            ("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows"),
-            ("tests/e2e/test_buf_curl.py", "test_every_rpc_answers_buf_what_it_answers_grpcurl"),
-        ],
+        [("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows")],
     ),
     ("docs/grpcurl.md", "json"): (
         ANY_NUMBER,
         [("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows")],
-    ),
-    ("docs/grpcurl.md", "yaml"): (
-        1,
-        [(DEPLOY, "test_the_probes_shown_are_those_of_the_chart")],
     ),
     ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),
     ("docs/http.md", "js"): (1, [(DOCS, "test_a_page_in_a_browser_reads_a_run_to_its_end")]),
