@@ -35,6 +35,7 @@ from runstore_storage.database.engine import reading, writing
 from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.search.queries import either, parse
+from runstore_storage.search.rows import matching, row_of
 from runstore_storage.search.windows import next_window
 from runstore_storage.sql import search_rows
 from sqlalchemy import text
@@ -117,7 +118,7 @@ async def fill(store: PostgresStore, events: int) -> None:
     async with writing(store._engine) as conn:
         await conn.execute(text("DROP INDEX ix_search_rows_tsv"))
     for first in track(range(1, events + 1, BATCH), "filling"):
-        rows = [search_rows.row_of(each) for each in entries(first, min(BATCH, events + 1 - first))]
+        rows = [row_of(each) for each in entries(first, min(BATCH, events + 1 - first))]
         async with writing(store._engine) as conn:
             await search_rows.insert(conn, rows)
     began = time.monotonic()
@@ -208,7 +209,7 @@ async def explain(store: PostgresStore) -> str:
     """The plan of the newest window of a common word, as the store asks for it."""
     indexed = await store.search.indexed_position()
     window = next_window(indexed + 1, scanned=0, found=0, wanted=1000)
-    of = search_rows.matching(LARGE, SearchFilter(), parse("w40"))
+    of = matching(LARGE, SearchFilter(), parse("w40"))
     conditions = (*of.conditions, either(window.lexemes))
     values: dict[str, object] = {f"m{n}": each for n, each in enumerate(conditions)}
     where = " AND ".join(f"tsv @@ CAST(CAST(:{name} AS text) AS tsquery)" for name in values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runstore_storage.contract.errors import SearchBehind
 from runstore_storage.contract.feed import EVERY_PROJECT, SEARCH, FeedEntry, FeedPoint, FeedStore
@@ -21,11 +22,12 @@ from runstore_storage.database.signals import Signal
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.feed.waiting import wait_until_reached
 from runstore_storage.reading.page_bounds import PAGE_BYTES, within
-from runstore_storage.search.queries import Term, parse
+from runstore_storage.search.queries import Term, either, parse
+from runstore_storage.search.rows import matching, row_of
 from runstore_storage.search.snippets import snippet_of
 from runstore_storage.search.windows import next_window
 from runstore_storage.sql import duties, search_rows
-from runstore_storage.sql.search_rows import Match, Matching, MatchText, Row
+from runstore_storage.sql.search_rows import Match, Matching, MatchText, SearchRow
 
 # Entries made searchable by one transaction.
 INDEXED_ENTRIES = 500
@@ -87,11 +89,11 @@ class PostgresSearch:
         parsed = parse(query.text)
         if parsed.problem:
             return SearchPage((), None, await self.indexed_position())
-        matching = search_rows.matching(project, query.where, parsed)
+        wanted = matching(project, query.where, parsed)
         async with reading(self._engine) as conn:
             indexed = await duties.position_of(conn, SEARCH)
             as_of = min(after.as_of, indexed) if after else indexed
-            found = await _in_order(conn, matching, query.order, as_of, after, limit + 1)
+            found = await _in_order(conn, wanted, query.order, as_of, after, limit + 1)
             kept: Sequence[Match] = found[:limit]
             if query.with_events:
                 kept = within(kept, await search_rows.payload_sizes(conn, kept), PAGE_BYTES)
@@ -106,16 +108,14 @@ class PostgresSearch:
         return SearchPage(hits, next_after, indexed)
 
 
-async def _rows(entries: Sequence[FeedEntry]) -> list[Row]:
+async def _rows(entries: Sequence[FeedEntry]) -> list[SearchRow]:
     """The rows of feed entries, a few at a time between what else the process has to do."""
-    rows: list[Row] = []
+    rows: list[SearchRow] = []
     done, began = 0, time.monotonic()
     for entry in entries:
         payload = entry.recorded.event.payload
         size = len(payload.content) if payload else 0
-        rows.append(
-            await run_in_thread_if_large(size, search_rows.row_of, entry, most=LARGE_CHARACTERS)
-        )
+        rows.append(await run_in_thread_if_large(size, row_of, entry, most=LARGE_CHARACTERS))
         done += size + ENTRY_CHARACTERS
         if done > SLICE_CHARACTERS:
             await _make_way(began)
@@ -156,7 +156,8 @@ async def _newest(conn: Connection, of: Matching, *, below: int, wanted: int) ->
     while start > 1 and len(found) < wanted:
         left = wanted - len(found)
         window = next_window(start, scanned=below - start, found=len(found), wanted=left)
-        found += await search_rows.matches(conn, of, window, below=start, limit=left)
+        inside = replace(of, conditions=(*of.conditions, either(window.lexemes)))
+        found += await search_rows.matches(conn, inside, below=start, limit=left)
         start = window.start
     return found
 

@@ -1,36 +1,21 @@
 """search_rows: the searchable text of each published event, and all it is found by in one tsvector.
 
-Beside the words of the text, with their places, a tsvector holds a lexeme without a place for each
-value that searches filter by: `=project:acme/search`, `=type:tool.called`, `=b0:12` (the block of
-positions, see `search_windows`). No word has a `=` in it. So one GIN index answers any filter
-together with the words, and never reads what another project holds.
+What a row holds is decided in the room of search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 
 from runstore_storage.contract.events import RecordedEvent
-from runstore_storage.contract.feed import FeedEntry
-from runstore_storage.contract.search import SearchFilter
 from runstore_storage.database.connection import Connection
-from runstore_storage.search.extracting import text_of
-from runstore_storage.search.queries import ParsedQuery, either, quoted
-from runstore_storage.search.windows import Window, block_lexemes
-from runstore_storage.search.words import places_of
 from runstore_storage.sql import events
 from runstore_storage.sql.columns import by_column
-
-# What a tsvector holds: greater places, and more of a word, it has no room for.
-MAX_PLACE = 16_383
-MAX_PLACES_OF_WORD = 255
-# A longer range of time is not looked up by its days.
-MAX_DAYS = 100
 
 _COLUMNS = (
     ("project", "text"),
@@ -87,7 +72,7 @@ _TEXT_COLUMNS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SearchRow:
     """A row about to be inserted; its run is found by project and run_id."""
 
     project: str
@@ -101,7 +86,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What rows have to match: all of the conditions, and times. `words` is what ranks them."""
+    """What rows have to match: all of the conditions (tsqueries), and times; `words` ranks them."""
 
     conditions: tuple[str, ...]
     words: str
@@ -130,23 +115,7 @@ class MatchText:
     recorded: RecordedEvent | None
 
 
-def matching(project: str, where: SearchFilter, query: ParsedQuery) -> Matching:
-    """What the rows of a project that a filter selects and a query matches have in common."""
-    filters = (
-        quoted(f"=project:{project}"),
-        either(f"=run:{each}" for each in where.run_ids),
-        either(f"=type:{each}" for each in where.types),
-        either(f"=node:{each}" for each in where.node_ids),
-        *(quoted(f"=tag:{each}") for each in dict.fromkeys(where.tags)),
-        quoted(f"=model:{where.model}") if where.model else "",
-        quoted(f"=tool:{where.tool}") if where.tool else "",
-        either(_days(where.recorded_from, where.recorded_before)),
-    )
-    conditions = (*query.conditions, *filter(None, filters))
-    return Matching(conditions, query.tsquery, where.recorded_from, where.recorded_before)
-
-
-async def insert(conn: Connection, rows: Sequence[Row]) -> None:
+async def insert(conn: Connection, rows: Sequence[SearchRow]) -> None:
     """Insert rows; those of runs that are gone are left out."""
     values = [
         (row.project, row.run_id, row.seq, row.position, row.recorded_at, row.text, row.tsv)
@@ -160,12 +129,9 @@ async def forget(conn: Connection) -> None:
     await conn.execute(text("TRUNCATE search_rows"))
 
 
-async def matches(
-    conn: Connection, of: Matching, window: Window, *, below: int, limit: int
-) -> list[Match]:
-    """The newest matches of a window below a position, newest first."""
-    conditions = (*of.conditions, either(window.lexemes))
-    values: dict[str, object] = {f"match_{n}": each for n, each in enumerate(conditions)}
+async def matches(conn: Connection, of: Matching, *, below: int, limit: int) -> list[Match]:
+    """The newest matches below a position, newest first."""
+    values: dict[str, object] = {f"match_{n}": each for n, each in enumerate(of.conditions)}
     where = [f"tsv @@ CAST(CAST(:{name} AS text) AS tsquery)" for name in values]
     values |= {"words": of.words, "below": below, "limit": limit}
     if of.recorded_from is not None:
@@ -201,53 +167,3 @@ def _keys(of: Sequence[Match]) -> dict[str, object]:
 def _text(row: Sequence[Any], *, with_events: bool) -> MatchText:
     recorded = events.recorded_event(row[_TEXT_COLUMNS:]) if with_events else None
     return MatchText(row[0], row[1], row[2], row[3], recorded)
-
-
-def row_of(entry: FeedEntry) -> Row:
-    """The row of a feed entry."""
-    recorded = entry.recorded
-    searchable = text_of(recorded.event.payload)
-    return Row(
-        entry.project,
-        entry.run_id,
-        recorded.seq,
-        entry.position,
-        recorded.recorded_at,
-        searchable,
-        " ".join([*map(quoted, _filter_lexemes(entry)), *_word_lexemes(searchable)]),
-    )
-
-
-def _filter_lexemes(entry: FeedEntry) -> Iterator[str]:
-    event = entry.recorded.event
-    yield f"=project:{entry.project}"
-    yield f"=run:{entry.run_id}"
-    yield f"=type:{event.type}"
-    yield f"=day:{entry.recorded.recorded_at.astimezone(UTC):%Y-%m-%d}"
-    yield from block_lexemes(entry.position)
-    for name, value in (("node", event.node_id), ("model", event.model), ("tool", event.tool)):
-        if value:
-            yield f"={name}:{value}"
-    for tag in dict.fromkeys(event.tags):
-        yield f"=tag:{tag}"
-
-
-def _word_lexemes(searchable: str) -> Iterator[str]:
-    """The words with their places, as far as a tsvector holds them."""
-    places: dict[str, list[str]] = {}
-    for key, place in places_of(searchable):
-        of_word = places.setdefault(key, [])
-        if place <= MAX_PLACE and len(of_word) < MAX_PLACES_OF_WORD:
-            of_word.append(str(place))
-    for key, of_word in places.items():
-        yield f"{quoted(key)}:{','.join(of_word)}" if of_word else quoted(key)
-
-
-def _days(first: datetime | None, before: datetime | None) -> list[str]:
-    """The days of a range of time; none where it is open or long."""
-    if first is None or before is None or not first < before:
-        return []
-    day, last = first.astimezone(UTC).date(), before.astimezone(UTC).date()
-    if (last - day).days >= MAX_DAYS:
-        return []
-    return [f"=day:{day + timedelta(days=n)}" for n in range((last - day).days + 1)]

@@ -1,0 +1,92 @@
+"""What a search row holds, and what rows have to hold to match a search.
+
+Beside the words of the text, with their numbers, a row's tsvector holds one lexeme without a number
+for each value that searches filter by: `=project:acme/search`, `=type:tool.called`, `=b0:12` (the
+block of positions, see `windows`). No word contains a `=`. So one GIN index answers any filter
+together with the words, and never reads what another project holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from runstore_storage.contract.feed import FeedEntry
+from runstore_storage.contract.search import SearchFilter
+from runstore_storage.search.extracting import text_of
+from runstore_storage.search.queries import ParsedQuery, either, quoted
+from runstore_storage.search.windows import block_lexemes
+from runstore_storage.search.words import places_of
+from runstore_storage.sql.search_rows import Matching, SearchRow
+
+# What a tsvector holds: greater places, and more of a word, it has no room for.
+MAX_PLACE = 16_383
+MAX_PLACES_OF_WORD = 255
+# A longer range of time is not looked up by its days.
+MAX_DAYS = 100
+
+
+def row_of(entry: FeedEntry) -> SearchRow:
+    """The row of a feed entry."""
+    recorded = entry.recorded
+    searchable = text_of(recorded.event.payload)
+    return SearchRow(
+        entry.project,
+        entry.run_id,
+        recorded.seq,
+        entry.position,
+        recorded.recorded_at,
+        searchable,
+        " ".join([*map(quoted, _filter_lexemes(entry)), *_word_lexemes(searchable)]),
+    )
+
+
+def matching(project: str, where: SearchFilter, query: ParsedQuery) -> Matching:
+    """What the rows of a project that a filter selects and a query matches have in common."""
+    filters = (
+        quoted(f"=project:{project}"),
+        either(f"=run:{each}" for each in where.run_ids),
+        either(f"=type:{each}" for each in where.types),
+        either(f"=node:{each}" for each in where.node_ids),
+        *(quoted(f"=tag:{each}") for each in dict.fromkeys(where.tags)),
+        quoted(f"=model:{where.model}") if where.model else "",
+        quoted(f"=tool:{where.tool}") if where.tool else "",
+        either(_days(where.recorded_from, where.recorded_before)),
+    )
+    conditions = (*query.conditions, *filter(None, filters))
+    return Matching(conditions, query.tsquery, where.recorded_from, where.recorded_before)
+
+
+def _filter_lexemes(entry: FeedEntry) -> Iterator[str]:
+    event = entry.recorded.event
+    yield f"=project:{entry.project}"
+    yield f"=run:{entry.run_id}"
+    yield f"=type:{event.type}"
+    yield f"=day:{entry.recorded.recorded_at.astimezone(UTC):%Y-%m-%d}"
+    yield from block_lexemes(entry.position)
+    for name, value in (("node", event.node_id), ("model", event.model), ("tool", event.tool)):
+        if value:
+            yield f"={name}:{value}"
+    for tag in dict.fromkeys(event.tags):
+        yield f"=tag:{tag}"
+
+
+def _word_lexemes(searchable: str) -> Iterator[str]:
+    """The words with their places, as far as a tsvector holds them."""
+    places: dict[str, list[str]] = {}
+    for key, place in places_of(searchable):
+        of_word = places.setdefault(key, [])
+        if place <= MAX_PLACE and len(of_word) < MAX_PLACES_OF_WORD:
+            of_word.append(str(place))
+    for key, of_word in places.items():
+        yield f"{quoted(key)}:{','.join(of_word)}" if of_word else quoted(key)
+
+
+def _days(first: datetime | None, before: datetime | None) -> list[str]:
+    """The days of a range of time; none where it is open or long."""
+    if first is None or before is None or not first < before:
+        return []
+    day, last = first.astimezone(UTC).date(), before.astimezone(UTC).date()
+    if (last - day).days >= MAX_DAYS:
+        return []
+    return [f"=day:{day + timedelta(days=n)}" for n in range((last - day).days + 1)]
