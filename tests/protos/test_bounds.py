@@ -9,7 +9,7 @@ import grpc_tools
 import pytest
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
-from runstore_server.validation.rules import REQUIRED, RULES
+from runstore_server.validation.bounds import REQUIRED, RULES
 
 PROTOS = Path(__file__).parents[2] / "protos"
 MESSAGE_TYPE, FIELD = 4, 2

@@ -21,8 +21,8 @@ from runstore_server.http.routing import RUN, Api
 from runstore_server.json.events import event_value
 from runstore_server.json.writing import JsonResponse
 from runstore_server.streams.following import Following, follow
+from runstore_server.validation.bounds import MAX_INT64
 from runstore_server.validation.requests import refuse
-from runstore_server.validation.rules import MAX_INT64
 
 DEFAULT_EVENTS = 100
 MAX_EVENTS = 1000

@@ -12,7 +12,7 @@ from runstore_server.http.parameters import Key
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.outputs import output_value
 from runstore_server.json.writing import JsonResponse
-from runstore_server.validation.rules import MAX_INT32
+from runstore_server.validation.bounds import MAX_INT32
 
 
 class Outputs:

@@ -22,8 +22,8 @@ from runstore_server.convert.events import filter_of
 from runstore_server.convert.feed import feed_filter_of
 from runstore_server.convert.runs import TIME_BOUNDS, TimeBound, key_of, project_of
 from runstore_server.edge.errors import InvalidRequest, Violation
+from runstore_server.validation.bounds import ID, MAX_INT64, TAGS, TOKEN
 from runstore_server.validation.requests import refuse, validate
-from runstore_server.validation.rules import ID, MAX_INT64, TAGS, TOKEN
 
 PROJECT_HEADER = "X-Runstore-Project"
 STATUS_PREFIX = "RUN_STATUS_"

@@ -17,7 +17,7 @@ from runstore_server.http.routing import RUN, Api
 from runstore_server.json.snapshots import snapshot_value, summary_value
 from runstore_server.json.writing import JsonResponse
 from runstore_server.pages import page_tokens
-from runstore_server.validation.rules import ID
+from runstore_server.validation.bounds import ID
 
 DEFAULT_SNAPSHOTS = 20
 MAX_SNAPSHOTS = 100

@@ -26,8 +26,8 @@ from runstore_server.edge.errors import ServerDraining
 from runstore_server.edge.metrics import Metrics
 from runstore_server.http.problems import problem_value
 from runstore_server.json.writing import NO_STORE, JsonValue, written
+from runstore_server.validation.bounds import MAX_INT64
 from runstore_server.validation.requests import refuse
-from runstore_server.validation.rules import MAX_INT64
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)

@@ -20,8 +20,8 @@ from runstore_server.json.events import usage_value
 from runstore_server.json.writing import JsonResponse, JsonValue
 from runstore_server.pages import page_tokens
 from runstore_server.services.statistics import DEFAULT_ROWS
+from runstore_server.validation.bounds import ID, MAX_INT64, RULES, TAGS, Text
 from runstore_server.validation.requests import refuse
-from runstore_server.validation.rules import ID, MAX_INT64, RULES, TAGS, Text
 
 MAX_ROWS = 1000
 FIELDS = {

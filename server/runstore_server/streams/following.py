@@ -16,7 +16,7 @@ from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.store import Store
 
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.validation.rules import MAX_INT64
+from runstore_server.validation.bounds import MAX_INT64
 
 BATCH_EVENTS = 256
 

@@ -1,4 +1,4 @@
-"""Requests checked against `rules` before the store sees them; every violation is found at once.
+"""Requests checked against `bounds` before the store sees them; every violation is found at once.
 
 A message type is compiled once into a list of checks, one a field.
 """
@@ -21,8 +21,7 @@ from runstore_storage.contract.events import OWN_EVENT_TYPES
 from runstore_storage.search.queries import parse
 
 from runstore_server.edge.errors import InvalidRequest, Violation
-from runstore_server.validation.json_texts import json_problem
-from runstore_server.validation.rules import (
+from runstore_server.validation.bounds import (
     MAX_DIMENSIONS,
     REQUIRED,
     RULES,
@@ -33,6 +32,7 @@ from runstore_server.validation.rules import (
     Text,
     Whole,
 )
+from runstore_server.validation.json_texts import json_problem
 
 MAX_VIOLATIONS = 50
 SHA256_BYTES = 32

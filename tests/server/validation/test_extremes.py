@@ -11,9 +11,9 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.snapshots_pb2 import Snapshot, TaskWrite
+from runstore_server.validation.bounds import RULES, Entries, Items, Seconds, Text, Whole
 from runstore_server.validation.json_texts import MAX_JSON_DEPTH
 from runstore_server.validation.requests import MAX_TIMESTAMP, MIN_TIMESTAMP, NANOS
-from runstore_server.validation.rules import RULES, Entries, Items, Seconds, Text, Whole
 from structlog.testing import capture_logs
 
 MICROSECOND = 1000
