@@ -9,7 +9,7 @@ import grpc_tools
 import pytest
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
-from runstore_server.validation.bounds import REQUIRED, RULES
+from runstore_server.validation.requests import NO_RULES, RULES
 
 PROTOS = Path(__file__).parents[2] / "protos"
 MESSAGE_TYPE, FIELD = 4, 2
@@ -61,9 +61,9 @@ def test_comments_and_rules_say_the_same(contracts: FileDescriptorSet) -> None:
         if (bounds := re.search(r"Bounds: (.*?)\.\s*$", comment))
     }
     enforced = {
-        (message, name): str(rule)
+        (message, name): str(bound)
         for message, rules in RULES.items()
-        for name, rule in rules.items()
+        for name, bound in rules.bounds.items()
     }
 
     assert said == enforced
@@ -74,7 +74,7 @@ def test_every_string_and_number_that_is_sent_has_a_bound(contracts: FileDescrip
         f"{message}.{field.name}"
         for message, field, _ in fields(contracts)
         if field.type not in FREE
-        and field.name not in RULES.get(message, {})
+        and field.name not in RULES.get(message, NO_RULES).bounds
         and message not in NOT_SENT
         and f"{message}.{field.name}" not in NOT_SENT
         and not ANSWERS.fullmatch(message)
@@ -90,4 +90,4 @@ def test_a_message_is_required_where_its_comment_says_so(contracts: FileDescript
         if comment.rstrip().endswith("Required.")
     }
 
-    assert said == {(message, name) for message, names in REQUIRED.items() for name in names}
+    assert said == {(message, name) for message, rules in RULES.items() for name in rules.required}

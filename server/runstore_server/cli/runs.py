@@ -31,7 +31,7 @@ from runstore_server.cli.connection import (
 )
 from runstore_server.cli.tables import runs as shown
 from runstore_server.cli.tables import search as shown_hits
-from runstore_server.validation.bounds import RunOrderName
+from runstore_server.validation.runs import RunOrderName
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 _From = Annotated[

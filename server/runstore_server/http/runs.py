@@ -20,8 +20,9 @@ from runstore_server.http.routing import RUN, Api
 from runstore_server.json.runs import run_summary_value, run_value, verification_value
 from runstore_server.json.writing import JsonResponse
 from runstore_server.pages import run_tokens
-from runstore_server.validation.bounds import MAX_INT64, RunOrderName
+from runstore_server.validation.bounds import MAX_INT64
 from runstore_server.validation.requests import refuse
+from runstore_server.validation.runs import RunOrderName
 
 DEFAULT_RUNS = 20
 MAX_RUNS = 100

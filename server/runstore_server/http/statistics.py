@@ -20,8 +20,9 @@ from runstore_server.json.events import usage_value
 from runstore_server.json.writing import JsonResponse, JsonValue
 from runstore_server.pages import page_tokens
 from runstore_server.services.statistics import DEFAULT_ROWS
-from runstore_server.validation.bounds import ID, MAX_INT64, RULES, TAGS, Text
+from runstore_server.validation.bounds import ID, MAX_INT64, TAGS
 from runstore_server.validation.requests import refuse
+from runstore_server.validation.statistics import STATISTICS_TOKEN
 
 MAX_ROWS = 1000
 FIELDS = {
@@ -41,9 +42,6 @@ FIELDS = {
 _Many = Annotated[tuple[str, ...], Query(max_length=TAGS.high, description="Any of these.")]
 _All = Annotated[tuple[str, ...], Query(max_length=TAGS.high, description="Of the run; all.")]
 _Day = Annotated[str, Query(max_length=10, description="YYYY-MM-DD in UTC, inclusive.")]
-_token_rule = RULES["GetStatisticsRequest"]["page_token"]
-assert isinstance(_token_rule, Text)
-MAX_TOKEN = _token_rule.high
 
 
 async def statistics_filter(
@@ -134,7 +132,11 @@ class Statistics:
             int, Query(ge=1, le=MAX_ROWS, description="Rows on a page.")
         ] = DEFAULT_ROWS,
         page_token: Annotated[
-            str, Query(max_length=MAX_TOKEN, description="`next_page_token` of the page before.")
+            str,
+            Query(
+                max_length=STATISTICS_TOKEN.high,
+                description="`next_page_token` of the page before.",
+            ),
         ] = "",
     ) -> JsonResponse:
         """Groups with events in the order of what tells them apart. Counts lag the feed a moment;

@@ -11,9 +11,10 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.snapshots_pb2 import Snapshot, TaskWrite
-from runstore_server.validation.bounds import RULES, Entries, Items, Seconds, Text, Whole
+from runstore_server.validation.bounds import Entries, Integer, Items, Seconds, Text
 from runstore_server.validation.json_texts import MAX_JSON_DEPTH
-from runstore_server.validation.requests import MAX_TIMESTAMP, MIN_TIMESTAMP, NANOS
+from runstore_server.validation.requests import NO_RULES, RULES
+from runstore_server.validation.times import MAX_TIMESTAMP, MIN_TIMESTAMP, NANOS
 from structlog.testing import capture_logs
 
 MICROSECOND = 1000
@@ -48,13 +49,13 @@ def wide(length: int) -> str:
 def filled(message: Message, *, high: bool) -> Message:
     """The message with every field at its upper or lower bound."""
     for field in message.DESCRIPTOR.fields:
-        rule = RULES.get(message.DESCRIPTOR.name, {}).get(field.name)
+        rule = RULES.get(message.DESCRIPTOR.name, NO_RULES).bounds.get(field.name)
         if field.name in LEFT_OUT | OF_THE_RUN:
             continue
         if isinstance(rule, Text):
             widest = min(rule.high, (rule.most_bytes or 4 * rule.high) // 4)
             setattr(message, field.name, wide(widest if high else rule.low))
-        elif isinstance(rule, Whole):
+        elif isinstance(rule, Integer):
             setattr(message, field.name, rule.high if high else rule.low)
         elif isinstance(rule, Seconds):
             whole, part = divmod(round((rule.high if high else rule.low) * NANOS), NANOS)

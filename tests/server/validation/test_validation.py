@@ -8,7 +8,8 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore_server.edge.errors import InvalidRequest, status_of
 from runstore_server.validation.json_texts import MAX_JSON_DEPTH, json_problem
-from runstore_server.validation.requests import MAX_VIOLATIONS, validate
+from runstore_server.validation.requests import validate
+from runstore_server.validation.rules import MAX_VIOLATIONS
 
 TOO_DEEP = f"nests deeper than {MAX_JSON_DEPTH} levels"
 
