@@ -18,7 +18,7 @@ from uuid import uuid4
 import structlog
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.feed import FeedStore
-from runstore_storage.database.signals import Signal
+from runstore_storage.contract.signals import Watchable
 
 RENEW_SECONDS = 1.0
 RETRY_SECONDS = 1.0
@@ -43,7 +43,7 @@ class Worker:
         feed: FeedStore,
         name: str,
         step: Step,
-        wakes: Signal,
+        wakes: Watchable,
         *,
         poll_seconds: float,
         pause_seconds: float = 0.0,

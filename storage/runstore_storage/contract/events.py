@@ -13,6 +13,7 @@ from typing import Protocol
 
 from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey
 from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.signals import Watchable
 
 # Events the store writes by itself; nobody else may use their types.
 RUN_COMPLETED = "run.completed"
@@ -117,23 +118,16 @@ class EventPage:
 EVERY_EVENT = EventFilter()
 
 
-class Tail(Protocol):
-    """The growing end of one run, as the streams of one process see it together."""
+class Tail(Watchable, Protocol):
+    """The growing end of one run, shared by the streams of one process.
+
+    A change committed by any process ends a wait within the store's poll interval.
+    """
 
     async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
         """Return what `Store.read_events` returns, from memory where the tail holds it.
 
         A run that does not exist yet reads as an empty page with `last_seq` 0.
-        """
-
-    @property
-    def mark(self) -> int:
-        """Changes whenever the run may have changed. Take it before reading."""
-
-    async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on silence
-        """Wait until the run may have changed since `mark`; False when `timeout` seconds passed.
-
-        A change committed anywhere ends the wait within the store's poll interval at the latest.
         """
 
 

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.database.signals import Signal
+from runstore_storage.contract.signals import Watchable
 
 # The names of all duties. They are stored, and statements in sql/ spell them out.
 RELAY = "relay"
@@ -138,11 +138,11 @@ class FeedStore(Protocol):
     """The order in which events are published, and who has come how far in it."""
 
     @property
-    def committed(self) -> Signal:
+    def committed(self) -> Watchable:
         """Wakes when events may have been committed anywhere."""
 
     @property
-    def published(self) -> Signal:
+    def published(self) -> Watchable:
         """Wakes when entries may have been published anywhere."""
 
     async def hold_duty(self, name: str, holder: str) -> int | None:
