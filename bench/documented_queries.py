@@ -97,7 +97,7 @@ def search(name: str, query: SearchQuery) -> Query:
 
 async def _one_snapshot(store: PostgresStore) -> None:
     page = await store.list_snapshots(SnapshotQuery(LARGE), limit=1, after=None)
-    key = RunKey(LARGE, page.snapshots[0].run_id)
+    key = RunKey(LARGE, page.items[0].run_id)
     await store.get_snapshot(key, "", SnapshotSelector(at_seq=2))
 
 
@@ -112,15 +112,13 @@ async def _snapshots_of_run(store: PostgresStore) -> None:
 
 
 async def _configs(store: PostgresStore) -> None:
-    await store.configs.list_configs(
-        LARGE, kind="prompt", name_prefix="p1", limit=20, after=("", "")
-    )
+    await store.configs.list_configs(LARGE, kind="prompt", name_prefix="p1", limit=20, after=None)
 
 
 async def _artifacts(store: PostgresStore) -> None:
     key = await some_run(store)
     await store.artifacts.list_artifacts(
-        LARGE, ArtifactFilter(run_id=key.run_id), limit=20, after=""
+        LARGE, ArtifactFilter(run_id=key.run_id), limit=20, after=None
     )
 
 

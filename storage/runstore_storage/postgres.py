@@ -23,6 +23,7 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.events import EVERY_EVENT, Appended, Event, EventFilter, EventPage
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
 from runstore_storage.contract.outputs import CompletedRun, Completion, StoredOutput
+from runstore_storage.contract.pages import Page
 from runstore_storage.contract.runs import (
     NewFork,
     NewRun,
@@ -32,7 +33,6 @@ from runstore_storage.contract.runs import (
     RunCursor,
     RunFilter,
     RunOrder,
-    RunPage,
     SavedRun,
     Verification,
 )
@@ -41,10 +41,10 @@ from runstore_storage.contract.snapshots import (
     PutSnapshotAnswer,
     Snapshot,
     SnapshotCursor,
-    SnapshotPage,
     SnapshotQuery,
     SnapshotSelector,
     SnapshotWithWrites,
+    StoredSnapshot,
     TaskWrite,
 )
 from runstore_storage.database.connection import Connection
@@ -158,7 +158,7 @@ class PostgresStore:
         limit: int,
         after: RunCursor | None,
         offset: int = 0,
-    ) -> RunPage:
+    ) -> Page[Run, RunCursor]:
         async with looking_up(self._engine) as conn:
             as_of = after.as_of if after else None
             if after is None and order is RunOrder.UPDATED_ASC:
@@ -174,11 +174,8 @@ class PostgresStore:
                 offset=offset,
                 fresh=fresh,
             )
-        kept = found[:limit]
-        more = len(found) > limit
-        return RunPage(
-            tuple(run for _, run in kept), _place(*kept[-1], order, as_of) if more else None
-        )
+        page = Page.of(found, limit, lambda numbered: _cursor(*numbered, order, as_of))
+        return Page(tuple(run for _, run in page.items), page.next_after)
 
     async def append_events(
         self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
@@ -278,7 +275,7 @@ class PostgresStore:
 
     async def list_snapshots(
         self, query: SnapshotQuery, *, limit: int, after: SnapshotCursor | None
-    ) -> SnapshotPage:
+    ) -> Page[StoredSnapshot, SnapshotCursor]:
         terms = metadata_terms(query.metadata)
         async with consistent(self._engine) as conn:
             await look_up(conn)
@@ -300,7 +297,7 @@ class PostgresStore:
             else:
                 full = [snapshots.stored(row) for row in kept]
         more = len(found) > len(kept)
-        return SnapshotPage(tuple(full), snapshots.place(kept[-1], query) if more else None)
+        return Page(tuple(full), snapshots.place(kept[-1], query) if more else None)
 
     async def resume_run(
         self,
@@ -430,8 +427,8 @@ class PostgresStore:
             return await heads.last_seqs(conn, keys)
 
 
-def _place(number: int, run: Run, order: RunOrder, as_of: datetime | None) -> RunCursor:
-    """Where a listing stands that has come to a run."""
+def _cursor(number: int, run: Run, order: RunOrder, as_of: datetime | None) -> RunCursor:
+    """The cursor of a page that ends with a run."""
     if order in {RunOrder.UPDATED_DESC, RunOrder.UPDATED_ASC}:
         return RunCursor(run.updated_at, number, as_of)
     if order in {RunOrder.COMPLETED_DESC, RunOrder.COMPLETED_ASC}:

@@ -101,7 +101,7 @@ class Runs:
         )
         return JsonResponse(
             {
-                "runs": [run_summary_value(run) for run in page.runs],
+                "runs": [run_summary_value(run) for run in page.items],
                 "limit": limit,
                 "offset": offset,
                 "next_page_token": _token(request, page.next_after),
@@ -139,7 +139,7 @@ class Runs:
     async def _latest_snapshot(self, key: RunKey) -> StoredSnapshot | None:
         query = SnapshotQuery(key.project, key.run_id, with_node_counts=True)
         page = await self._store.list_snapshots(query, limit=1, after=None)
-        return page.snapshots[0] if page.snapshots else None
+        return page.items[0] if page.items else None
 
 
 def _after(request: rpc.ListRunsRequest, offset: int) -> RunCursor | None:

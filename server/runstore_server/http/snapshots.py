@@ -60,7 +60,7 @@ class Snapshots:
         page = await self._store.list_snapshots(query, limit=limit, after=_after(request))
         return JsonResponse(
             {
-                "snapshots": [summary_value(each) for each in page.snapshots],
+                "snapshots": [summary_value(each) for each in page.items],
                 "limit": limit,
                 "next_page_token": _token(request, page.next_after),
             }
@@ -71,9 +71,9 @@ class Snapshots:
         checked(_request(key, "latest", namespace), {})
         query = SnapshotQuery(key.project, key.run_id, namespace)
         page = await self._store.list_snapshots(query, limit=1, after=None)
-        if not page.snapshots:
+        if not page.items:
             raise SnapshotNotFound(key.run_id, "yet")
-        latest = page.snapshots[0].snapshot
+        latest = page.items[0].snapshot
         return await self._whole(key, latest.namespace, latest.snapshot_id)
 
     async def get_snapshot(

@@ -76,16 +76,17 @@ class ArtifactService(ArtifactServiceServicer):
     ) -> rpc.ListArtifactsResponse:
         validate(request)
         token = request.page_token
-        artifacts, has_more = await self._artifacts.list_artifacts(
+        page = await self._artifacts.list_artifacts(
             project_of(request.project),
             filter_of(request),
             limit=request.page_size or DEFAULT_PAGE,
-            after=page_tokens.read(request, token)[0] if token else "",
+            after=page_tokens.read(request, token)[0] if token else None,
         )
-        place = [artifacts[-1].artifact_id] if has_more else []
         return rpc.ListArtifactsResponse(
-            artifacts=[artifact_message(each) for each in artifacts],
-            next_page_token=page_tokens.issue(request, place) if has_more else "",
+            artifacts=[artifact_message(each) for each in page.items],
+            next_page_token=page_tokens.issue(request, [page.next_after])
+            if page.next_after
+            else "",
         )
 
 

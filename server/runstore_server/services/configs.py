@@ -54,14 +54,14 @@ class ConfigService(ConfigServiceServicer):
         self, request: rpc.ListVersionsRequest, _context: Any
     ) -> rpc.ListVersionsResponse:
         validate(request)
-        versions, has_more = await self._configs.list_versions(
+        page = await self._configs.list_versions(
             config_key_of(request),
             limit=request.page_size or DEFAULT_PAGE,
-            before=_number(request, request.page_token),
+            after=_number(request, request.page_token),
         )
         return rpc.ListVersionsResponse(
-            versions=[version_message(each) for each in versions],
-            next_page_token=page_tokens.issue(request, [versions[-1].version]) if has_more else "",
+            versions=[version_message(each) for each in page.items],
+            next_page_token=_token(request, page.next_after),
         )
 
     async def ListConfigs(
@@ -70,7 +70,7 @@ class ConfigService(ConfigServiceServicer):
         validate(request)
         token = request.page_token
         after_kind, after_name = page_tokens.read(request, token) if token else ("", "")
-        configs, has_more = await self._configs.list_configs(
+        page = await self._configs.list_configs(
             project_of(request.project),
             kind=request.kind,
             name_prefix=request.name_prefix,
@@ -78,10 +78,8 @@ class ConfigService(ConfigServiceServicer):
             after=(after_kind, after_name),
         )
         return rpc.ListConfigsResponse(
-            configs=[config_message(each) for each in configs],
-            next_page_token=page_tokens.issue(request, [configs[-1].kind, configs[-1].name])
-            if has_more
-            else "",
+            configs=[config_message(each) for each in page.items],
+            next_page_token=page_tokens.issue(request, page.next_after) if page.next_after else "",
         )
 
     async def SetLabel(self, request: rpc.SetLabelRequest, _context: Any) -> rpc.SetLabelResponse:
@@ -108,15 +106,15 @@ class ConfigService(ConfigServiceServicer):
         self, request: rpc.ListLabelMovesRequest, _context: Any
     ) -> rpc.ListLabelMovesResponse:
         validate(request)
-        moves, before = await self._configs.list_label_moves(
+        page = await self._configs.list_label_moves(
             config_key_of(request),
             request.label,
             limit=request.page_size or DEFAULT_PAGE,
-            before=_number(request, request.page_token),
+            after=_number(request, request.page_token),
         )
         return rpc.ListLabelMovesResponse(
-            moves=[move_message(each) for each in moves],
-            next_page_token="" if before is None else page_tokens.issue(request, [before]),
+            moves=[move_message(each) for each in page.items],
+            next_page_token=_token(request, page.next_after),
         )
 
 
@@ -128,6 +126,11 @@ def _change(request: rpc.SetLabelRequest | rpc.RemoveLabelRequest, version: int)
         actor=request.actor,
         request_id=request.request_id,
     )
+
+
+def _token(request: Message, number: int | None) -> str:
+    """The token of the page that follows a number."""
+    return "" if number is None else page_tokens.issue(request, [number])
 
 
 def _number(request: Message, token: str) -> int | None:

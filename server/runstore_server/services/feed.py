@@ -76,14 +76,16 @@ class FeedService(FeedServiceServicer):
     ) -> rpc.ListConsumersResponse:
         validate(request)
         token = request.page_token
-        consumers, has_more = await self._feed.list_consumers(
+        page = await self._feed.list_consumers(
             project_of(request.project),
             limit=request.page_size or DEFAULT_PAGE,
-            after=page_tokens.read(request, token)[0] if token else "",
+            after=page_tokens.read(request, token)[0] if token else None,
         )
         return rpc.ListConsumersResponse(
-            consumers=[consumer_message(each) for each in consumers],
-            next_page_token=page_tokens.issue(request, [consumers[-1].name]) if has_more else "",
+            consumers=[consumer_message(each) for each in page.items],
+            next_page_token=page_tokens.issue(request, [page.next_after])
+            if page.next_after
+            else "",
         )
 
     async def ResetConsumer(

@@ -52,7 +52,7 @@ class Runs:
             after=run_tokens.read(request),
         )
         return rpc.ListRunsResponse(
-            runs=[run_message(run) for run in page.runs],
+            runs=[run_message(run) for run in page.items],
             next_page_token=run_tokens.issue(request, page.next_after) if page.next_after else "",
         )
 

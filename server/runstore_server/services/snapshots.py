@@ -107,7 +107,7 @@ class Snapshots:
         )
         last = page.next_after
         return rpc.ListSnapshotsResponse(
-            snapshots=[snapshot_message(each) for each in page.snapshots],
+            snapshots=[snapshot_message(each) for each in page.items],
             next_page_token=page_tokens.issue(
                 request, [last.rank, last.run, last.namespace, last.snapshot_id]
             )

@@ -25,6 +25,7 @@ from runstore_storage.contract.errors import (
     StorageUnavailable,
 )
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.pages import Page
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.ids import new_id
@@ -83,12 +84,14 @@ class PostgresArtifacts:
         )
 
     async def list_artifacts(
-        self, project: str, where: ArtifactFilter, *, limit: int, after: str
-    ) -> tuple[tuple[Artifact, ...], bool]:
+        self, project: str, where: ArtifactFilter, *, limit: int, after: str | None
+    ) -> Page[Artifact, str]:
         async with reading(self._engine) as conn:
             run = await _run(conn, RunKey(project, where.run_id)) if where.run_id else None
-            found = await artifacts.page(conn, project, run, where, limit=limit + 1, after=after)
-        return found[:limit], len(found) > limit
+            found = await artifacts.page(
+                conn, project, run, where, limit=limit + 1, after=after or ""
+            )
+        return Page.of(found, limit, lambda artifact: artifact.artifact_id)
 
     async def _content(
         self, key: RunKey, announced: Announced, chunks: AsyncIterator[bytes]

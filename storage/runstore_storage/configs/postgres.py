@@ -24,6 +24,7 @@ from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     LabelConflict,
 )
+from runstore_storage.contract.pages import Page
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
@@ -65,21 +66,32 @@ class PostgresConfigs:
         return replace(version, body=body)
 
     async def list_versions(
-        self, key: ConfigKey, *, limit: int, before: int | None
-    ) -> tuple[tuple[ConfigVersion, ...], bool]:
+        self, key: ConfigKey, *, limit: int, after: int | None
+    ) -> Page[ConfigVersion, int]:
         async with reading(self._engine) as conn:
             config = await _found(conn, key)
-            found = await configs.page(conn, config, limit=limit + 1, before=before)
-        return found[:limit], len(found) > limit
+            found = await configs.page(conn, config, limit=limit + 1, before=after)
+        return Page.of(found, limit, lambda version: version.version)
 
     async def list_configs(
-        self, project: str, *, kind: str, name_prefix: str, limit: int, after: tuple[str, str]
-    ) -> tuple[tuple[Config, ...], bool]:
+        self,
+        project: str,
+        *,
+        kind: str,
+        name_prefix: str,
+        limit: int,
+        after: tuple[str, str] | None,
+    ) -> Page[Config, tuple[str, str]]:
         async with reading(self._engine) as conn:
             found = await configs.page_of_configs(
-                conn, project, kind=kind, name_prefix=name_prefix, limit=limit + 1, after=after
+                conn,
+                project,
+                kind=kind,
+                name_prefix=name_prefix,
+                limit=limit + 1,
+                after=after or ("", ""),
             )
-        return found[:limit], len(found) > limit
+        return Page.of(found, limit, lambda config: (config.kind, config.name))
 
     async def change_label(self, key: ConfigKey, change: LabelChange) -> LabelAnswer:
         async with writing(self._engine) as conn:
@@ -89,13 +101,13 @@ class PostgresConfigs:
             return await _change_label(conn, config, key, change)
 
     async def list_label_moves(
-        self, key: ConfigKey, label: str, *, limit: int, before: int | None
-    ) -> tuple[tuple[LabelMove, ...], int | None]:
+        self, key: ConfigKey, label: str, *, limit: int, after: int | None
+    ) -> Page[LabelMove, int]:
         async with reading(self._engine) as conn:
             config = await _found(conn, key)
-            found = await config_labels.page(conn, config, label, limit=limit + 1, before=before)
-        kept = found[:limit]
-        return tuple(move for _, move in kept), kept[-1][0] if len(found) > limit else None
+            found = await config_labels.page(conn, config, label, limit=limit + 1, before=after)
+        page = Page.of(found, limit, lambda numbered: numbered[0])
+        return Page(tuple(move for _, move in page.items), page.next_after)
 
 
 async def _locked_or_made(conn: Connection, key: ConfigKey) -> int:

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Protocol
 
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.pages import Page
 from runstore_storage.contract.payloads import Payload
 
 
@@ -127,9 +128,6 @@ class ArtifactStore(Protocol):
         """
 
     async def list_artifacts(
-        self, project: str, where: ArtifactFilter, *, limit: int, after: str
-    ) -> tuple[tuple[Artifact, ...], bool]:
-        """Return up to `limit` artifacts, newest first; True when more follow.
-
-        They begin behind the artifact with the id `after`, or with the newest for "".
-        """
+        self, project: str, where: ArtifactFilter, *, limit: int, after: str | None
+    ) -> Page[Artifact, str]:
+        """Return up to `limit` artifacts, newest first; those behind the id `after` if given."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from runstore_storage.contract.pages import Page
 from runstore_storage.contract.payloads import Payload
 
 NO_VERSION = 0
@@ -170,16 +171,22 @@ class ConfigStore(Protocol):
         """
 
     async def list_versions(
-        self, key: ConfigKey, *, limit: int, before: int | None
-    ) -> tuple[tuple[ConfigVersion, ...], bool]:
-        """Return up to `limit` versions below `before`, newest first; True when more follow."""
+        self, key: ConfigKey, *, limit: int, after: int | None
+    ) -> Page[ConfigVersion, int]:
+        """Return up to `limit` versions, newest first; those below the number `after` if given."""
 
     async def list_configs(
-        self, project: str, *, kind: str, name_prefix: str, limit: int, after: tuple[str, str]
-    ) -> tuple[tuple[Config, ...], bool]:
-        """Return up to `limit` configs by kind and name from behind `after` on.
+        self,
+        project: str,
+        *,
+        kind: str,
+        name_prefix: str,
+        limit: int,
+        after: tuple[str, str] | None,
+    ) -> Page[Config, tuple[str, str]]:
+        """Return up to `limit` configs by kind and name; those behind `after` where it is given.
 
-        An empty `kind` is every kind. True when more follow.
+        An empty `kind` is every kind.
         """
 
     async def change_label(self, key: ConfigKey, change: LabelChange) -> LabelAnswer:
@@ -192,9 +199,6 @@ class ConfigStore(Protocol):
         """
 
     async def list_label_moves(
-        self, key: ConfigKey, label: str, *, limit: int, before: int | None
-    ) -> tuple[tuple[LabelMove, ...], int | None]:
-        """Return up to `limit` moves of a label, or of all for an empty one, newest first.
-
-        Beside them `before` of the next page, None at the end.
-        """
+        self, key: ConfigKey, label: str, *, limit: int, after: int | None
+    ) -> Page[LabelMove, int]:
+        """Return up to `limit` moves of a label, or of all for an empty one, newest first."""

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.pages import Page
 from runstore_storage.contract.signals import Watchable
 
 # The names of all duties. They are stored, and statements in sql/ spell them out.
@@ -195,9 +196,9 @@ class FeedStore(Protocol):
         """Return a consumer, or raise `ConsumerNotFound`."""
 
     async def list_consumers(
-        self, project: str, *, limit: int, after: str
-    ) -> tuple[tuple[Consumer, ...], bool]:
-        """Return up to `limit` consumers by name from behind `after` on; True when more follow."""
+        self, project: str, *, limit: int, after: str | None
+    ) -> Page[Consumer, str]:
+        """Return up to `limit` consumers by name; those behind the name `after` if given."""
 
     async def count_usage(self, holder: str) -> int | None:
         """Add the next entries to the usage counts; how far it got, 0 when there was none.

@@ -12,6 +12,7 @@ from runstore_storage.contract.configs import ConfigRef, PinnedConfig
 from runstore_storage.contract.events import EventPage, Usage
 from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
 from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.pages import Page
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.snapshots import StoredSnapshot, TaskWrite
 
@@ -151,7 +152,7 @@ class SavedRun:
 
 @dataclass(frozen=True, slots=True)
 class RunCursor:
-    """A place in a listing of runs, for `next_after` alone.
+    """Where a page of runs ended.
 
     `as_of` is when the first page was read, where later updates are left out.
     """
@@ -159,14 +160,6 @@ class RunCursor:
     at: datetime
     run: int
     as_of: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunPage:
-    """Runs in order; `next_after` continues the listing, None on the last page."""
-
-    runs: tuple[Run, ...]
-    next_after: RunCursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +222,8 @@ class RunStore(Protocol):
         limit: int,
         after: RunCursor | None,
         offset: int = 0,
-    ) -> RunPage:
-        """Return up to `limit` runs without plans, from `RunPage.next_after` of the page before.
+    ) -> Page[Run, RunCursor]:
+        """Return up to `limit` runs without plans that follow `after`, None being the start.
 
         By completion, only runs that ended are listed. Pages that follow each other hold no run
         twice, and every run that was selected all the while and that nothing moved: what is saved

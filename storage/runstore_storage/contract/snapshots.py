@@ -10,6 +10,7 @@ from typing import Protocol
 
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
+from runstore_storage.contract.pages import Page
 from runstore_storage.contract.payloads import Payload, SnapshotPart
 
 
@@ -123,16 +124,8 @@ class SnapshotQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotPage:
-    """Snapshots in order; `next_after` continues the listing, None on the last page."""
-
-    snapshots: tuple[StoredSnapshot, ...]
-    next_after: SnapshotCursor | None
-
-
-@dataclass(frozen=True, slots=True)
 class SnapshotCursor:
-    """A place in a listing of snapshots, for `next_after` alone."""
+    """Where a page of snapshots ended."""
 
     rank: int
     run: int
@@ -191,7 +184,7 @@ class SnapshotStore(Protocol):
 
     async def list_snapshots(
         self, query: SnapshotQuery, *, limit: int, after: SnapshotCursor | None
-    ) -> SnapshotPage:
+    ) -> Page[StoredSnapshot, SnapshotCursor]:
         """Return up to `limit` snapshots: of a run by seq and id, of a project by age; both
         descending. With parts, a page ends early where they pass the store's page size.
         """

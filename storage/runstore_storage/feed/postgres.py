@@ -22,6 +22,7 @@ from runstore_storage.contract.feed import (
     Lag,
     sink_duty,
 )
+from runstore_storage.contract.pages import Page
 from runstore_storage.database.engine import Database, finished_late, reading, translated, writing
 from runstore_storage.database.signals import Signal
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
@@ -191,11 +192,11 @@ class PostgresFeed:
         return found
 
     async def list_consumers(
-        self, project: str, *, limit: int, after: str
-    ) -> tuple[tuple[Consumer, ...], bool]:
+        self, project: str, *, limit: int, after: str | None
+    ) -> Page[Consumer, str]:
         async with reading(self._engine) as conn:
-            found = await consumers.page(conn, project, limit=limit + 1, after=after)
-        return found[:limit], len(found) > limit
+            found = await consumers.page(conn, project, limit=limit + 1, after=after or "")
+        return Page.of(found, limit, lambda consumer: consumer.name)
 
     async def count_usage(self, holder: str) -> int | None:
         async with writing(self._engine) as conn:

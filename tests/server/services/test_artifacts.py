@@ -21,6 +21,7 @@ from runstore.values import artifacts as client_artifacts
 from runstore_server.app import App, open_store
 from runstore_server.settings import Settings
 from runstore_storage.contract.artifacts import ArtifactFilter
+from runstore_storage.contract.pages import Page
 from runstore_storage.postgres import PostgresStore
 
 MIB = 1 << 20
@@ -198,10 +199,9 @@ async def test_an_upload_cut_anywhere_leaves_nothing(
     await server.drain()  # every call has ended
 
     store = make_store(database_url, db_schema)
-    assert await store.artifacts.list_artifacts(project, ArtifactFilter(), limit=100, after="") == (
-        (),
-        False,
-    )
+    assert await store.artifacts.list_artifacts(
+        project, ArtifactFilter(), limit=100, after=None
+    ) == Page((), None)
     await store.close()
 
 
@@ -365,5 +365,5 @@ async def test_an_object_store_that_is_away_is_unavailable(
                 await client.artifacts.upload("run", "b", stopping())
         await server.drain()
 
-    found, _ = await store.artifacts.list_artifacts(project, ArtifactFilter(), limit=9, after="")
-    assert [each.new.name for each in found] == ["a"]
+    found = await store.artifacts.list_artifacts(project, ArtifactFilter(), limit=9, after=None)
+    assert [each.new.name for each in found.items] == ["a"]

@@ -96,10 +96,10 @@ async def read(
 
 
 async def listed(artifacts: PostgresArtifacts, key: RunKey, **where: str) -> list[Artifact]:
-    found, _ = await artifacts.list_artifacts(
-        key.project, ArtifactFilter(**where), limit=100, after=""
+    found = await artifacts.list_artifacts(
+        key.project, ArtifactFilter(**where), limit=100, after=None
     )
-    return list(found)
+    return list(found.items)
 
 
 def keys(objects: Objects) -> list[str]:
@@ -384,13 +384,13 @@ async def test_pages_put_together_are_the_whole(artifacts: PostgresArtifacts, ru
 
     for limit in (1, 2, 3, 7):
         seen: list[Artifact] = []
-        more = True
-        while more:
-            after = seen[-1].artifact_id if seen else ""
-            page, more = await artifacts.list_artifacts(
+        after: str | None = None
+        while after or not seen:
+            page = await artifacts.list_artifacts(
                 run.project, ArtifactFilter("run"), limit=limit, after=after
             )
-            seen += page
+            seen += page.items
+            after = page.next_after
         assert seen == whole
 
 

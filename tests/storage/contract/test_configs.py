@@ -48,8 +48,8 @@ async def registered(store: PostgresStore, key: ConfigKey, *texts: str) -> list[
 
 
 async def history(store: PostgresStore, key: ConfigKey, label: str = "") -> list[tuple[int, int]]:
-    moves, _ = await store.configs.list_label_moves(key, label, limit=100, before=None)
-    return [(move.from_version, move.to_version) for move in reversed(moves)]
+    moves = await store.configs.list_label_moves(key, label, limit=100, after=None)
+    return [(move.from_version, move.to_version) for move in reversed(moves.items)]
 
 
 async def place(store: PostgresStore, key: ConfigKey, label: str) -> int:
@@ -178,9 +178,9 @@ async def test_what_is_not_there_is_told_apart(store: PostgresStore, key: Config
     with pytest.raises(ConfigLabelNotFound):
         await store.configs.get_version(key, VersionSelector(label="live"))
     with pytest.raises(ConfigNotFound):
-        await store.configs.list_versions(other, limit=1, before=None)
+        await store.configs.list_versions(other, limit=1, after=None)
     with pytest.raises(ConfigNotFound):
-        await store.configs.list_label_moves(other, "", limit=1, before=None)
+        await store.configs.list_label_moves(other, "", limit=1, after=None)
     with pytest.raises(ConfigNotFound):
         await store.configs.change_label(other, LabelChange("live", 1))
     with pytest.raises(ConfigVersionNotFound):
@@ -192,14 +192,14 @@ async def test_versions_are_listed_newest_first_in_pages(
 ) -> None:
     await registered(store, key, *"abcde")
 
-    pages, before = [], None
+    pages, after = [], None
     while True:
-        page, more = await store.configs.list_versions(key, limit=2, before=before)
-        pages.append([each.version for each in page])
-        assert all(each.body is None and each.body_bytes == 3 for each in page)
-        if not more:
+        page = await store.configs.list_versions(key, limit=2, after=after)
+        pages.append([each.version for each in page.items])
+        assert all(each.body is None and each.body_bytes == 3 for each in page.items)
+        after = page.next_after
+        if after is None:
             break
-        before = page[-1].version
 
     assert pages == [[5, 4], [3, 2], [1]]
 
@@ -215,14 +215,15 @@ async def test_configs_are_listed_by_kind_and_prefix_in_pages(
 
     async def listed(kind: str, prefix: str, limit: int) -> list[Config]:
         found: list[Config] = []
-        after, more = ("", ""), True
-        while more:
-            page, more = await store.configs.list_configs(
+        after: tuple[str, str] | None = None
+        while True:
+            page = await store.configs.list_configs(
                 project, kind=kind, name_prefix=prefix, limit=limit, after=after
             )
-            found += page
-            after = (found[-1].kind, found[-1].name) if found else after
-        return found
+            found += page.items
+            after = page.next_after
+            if after is None:
+                return found
 
     for limit in (1, 2, 3, 100):
         assert [(each.kind, each.name) for each in await listed("", "", limit)] == names
@@ -248,15 +249,15 @@ async def test_a_label_moves_and_every_move_is_recorded(
         answer = await store.configs.change_label(key, change)
         assert not answer.deduplicated
 
-    moves, _ = await store.configs.list_label_moves(key, "live", limit=10, before=None)
+    moves = await store.configs.list_label_moves(key, "live", limit=10, after=None)
 
-    assert [(each.from_version, each.to_version, each.actor) for each in moves] == [
+    assert [(each.from_version, each.to_version, each.actor) for each in moves.items] == [
         (0, 1, "dan"),
         (2, 0, "cid"),
         (1, 2, "bob"),
         (0, 1, "ann"),
     ]
-    times = [each.moved_at for each in moves]
+    times = [each.moved_at for each in moves.items]
     assert times == sorted(times, reverse=True)
     assert await history(store, key) == [(0, 1), (1, 2), (0, 2), (2, 0), (0, 1)]
     assert await place(store, key, "live") == 1
@@ -270,15 +271,16 @@ async def test_the_history_is_read_in_pages(store: PostgresStore, key: ConfigKey
 
     for label, total in (("live", 7), ("", 14)):
         seen: list[LabelMove] = []
-        before: int | None = None
+        after: int | None = None
         while True:
-            page, before = await store.configs.list_label_moves(key, label, limit=3, before=before)
-            seen += page
-            if before is None:
+            page = await store.configs.list_label_moves(key, label, limit=3, after=after)
+            seen += page.items
+            after = page.next_after
+            if after is None:
                 break
         assert len(seen) == total
-        whole, _ = await store.configs.list_label_moves(key, label, limit=100, before=None)
-        assert tuple(seen) == whole
+        whole = await store.configs.list_label_moves(key, label, limit=100, after=None)
+        assert tuple(seen) == whole.items
 
 
 async def test_a_label_that_is_there_already_stays(store: PostgresStore, key: ConfigKey) -> None:

@@ -68,7 +68,7 @@ async def put(
 async def ids(store: PostgresStore, key: RunKey, namespace: str | None = None) -> list[str]:
     query = SnapshotQuery(key.project, key.run_id, namespace, with_parts=True)
     page = await store.list_snapshots(query, limit=100, after=None)
-    return sorted(each.snapshot.snapshot_id for each in page.snapshots)
+    return sorted(each.snapshot.snapshot_id for each in page.items)
 
 
 async def blob_sizes(store: PostgresStore, key: RunKey) -> dict[bytes, int]:

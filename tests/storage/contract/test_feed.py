@@ -334,11 +334,11 @@ async def test_consumers_are_listed_by_name_and_project(relayed: PostgresStore) 
     for project, name in (("p", "b"), ("p", "a"), ("q", "z"), ("p", "c")):
         await relayed.feed.commit_position(project, name, 0)
 
-    page, has_more = await relayed.feed.list_consumers("p", limit=2, after="")
-    rest, ends = await relayed.feed.list_consumers("p", limit=2, after=page[-1].name)
+    page = await relayed.feed.list_consumers("p", limit=2, after=None)
+    rest = await relayed.feed.list_consumers("p", limit=2, after=page.next_after)
 
-    assert ([c.name for c in page], has_more) == (["a", "b"], True)
-    assert ([c.name for c in rest], ends) == (["c"], False)
+    assert ([c.name for c in page.items], page.next_after) == (["a", "b"], "b")
+    assert ([c.name for c in rest.items], rest.next_after) == (["c"], None)
 
 
 async def counted(store: PostgresStore) -> list[tuple[object, ...]]:

@@ -240,7 +240,7 @@ async def test_snapshots_of_the_history_belong_to_the_fork_until_it_left(
     assert own.snapshot.snapshot.state == {"x": part}
     query = SnapshotQuery(fork.project, fork.run_id)
     listed = await store.list_snapshots(query, limit=10, after=None)
-    assert [each.snapshot.snapshot_id for each in listed.snapshots] == ["t1", "s1"]
+    assert [each.snapshot.snapshot_id for each in listed.items] == ["t1", "s1"]
 
 
 async def test_task_writes_belong_to_the_fork_until_it_left(

@@ -8,14 +8,15 @@ from runstore_storage.contract.events import Event
 from runstore_storage.contract.feed import RELAY, USAGE_COUNTS
 from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
 from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.pages import Page
 from runstore_storage.contract.runs import (
     ExternalFilter,
     ExternalRef,
     NewRun,
+    Run,
     RunCursor,
     RunFilter,
     RunOrder,
-    RunPage,
 )
 from runstore_storage.postgres import PostgresStore
 
@@ -37,8 +38,8 @@ async def listed(
             return found
 
 
-def names(page: RunPage) -> list[str]:
-    return [run.born.run_id for run in page.runs]
+def names(page: Page[Run, RunCursor]) -> list[str]:
+    return [run.born.run_id for run in page.items]
 
 
 async def saved(store: PostgresStore, project: str, run_id: str, **born: object) -> RunKey:

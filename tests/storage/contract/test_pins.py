@@ -39,7 +39,7 @@ async def found_by(store: PostgresStore, project: str, pin: PinFilter) -> list[s
     page = await store.list_runs(
         project, RunFilter(config=pin), RunOrder.CREATED_ASC, limit=100, after=None
     )
-    return [run.born.run_id for run in page.runs]
+    return [run.born.run_id for run in page.items]
 
 
 async def test_each_way_to_name_a_version_becomes_number_and_digest(

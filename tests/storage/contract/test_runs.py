@@ -126,7 +126,7 @@ async def test_lists_are_filtered_ordered_and_paged(store: PostgresStore, projec
         found, after = [], None
         while True:
             page = await store.list_runs(project, where, order, limit=2, after=after)
-            found += [run.born.run_id for run in page.runs]
+            found += [run.born.run_id for run in page.items]
             after = page.next_after
             if after is None:
                 return found
@@ -153,12 +153,12 @@ async def test_an_offset_passes_runs_over(store: PostgresStore, project: str) ->
 
     async def ids(order: RunOrder, **where: int | None) -> list[str]:
         page = await store.list_runs(project, RunFilter(), order, **{"after": None, **where})
-        return [run.born.run_id for run in page.runs]
+        return [run.born.run_id for run in page.items]
 
     page = await store.list_runs(
         project, RunFilter(), RunOrder.CREATED_DESC, limit=2, after=None, offset=1
     )
-    assert [run.born.run_id for run in page.runs] == ["run3", "run2"]
+    assert [run.born.run_id for run in page.items] == ["run3", "run2"]
     assert await ids(RunOrder.CREATED_DESC, limit=9, after=page.next_after) == ["run1", "run0"]
     assert await ids(RunOrder.CREATED_ASC, limit=2, offset=3) == ["run3", "run4"]
     assert await ids(RunOrder.CREATED_ASC, limit=2, offset=5) == []

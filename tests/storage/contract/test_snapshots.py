@@ -231,7 +231,7 @@ async def test_lists_go_from_the_latest_on_and_are_filtered_by_metadata(
         found, after = [], None
         while True:
             page = await store.list_snapshots(query, limit=limit, after=after)
-            found += [each.snapshot.snapshot_id for each in page.snapshots]
+            found += [each.snapshot.snapshot_id for each in page.items]
             after = page.next_after
             if after is None:
                 return found
@@ -256,8 +256,8 @@ async def test_parts_are_listed_where_they_are_asked_for(store: PostgresStore, k
         SnapshotQuery(key.project, with_parts=True), limit=1, after=None
     )
 
-    assert bare.snapshots[0].snapshot.state == {}
-    assert full.snapshots[0].snapshot.state == {"a": Payload("1")}
+    assert bare.items[0].snapshot.state == {}
+    assert full.items[0].snapshot.state == {"a": Payload("1")}
 
 
 @pytest.mark.parametrize(
