@@ -16,7 +16,7 @@ from runstore_storage.contract.errors import (
     WriterFenced,
 )
 from runstore_storage.contract.events import Appended, Event, RecordedEvent
-from runstore_storage.contract.heads import Guard, RunKey
+from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
 from runstore_storage.contract.times import MICROSECOND
 from runstore_storage.database.connection import Connection
 from runstore_storage.ids import new_id
@@ -114,18 +114,30 @@ class RunWrite:
             NewEvent(head.run, recorded, prepared.body_hash, is_terminal, prepared.blob)
         )
         self._known[event.event_id] = KnownEvent(seq, self.now, link, prepared.body_hash)
-        head.last_seq, head.last_hash, head.updated_at = seq, link, self.now
-        if event.usage:
-            head.usage += event.usage
+        self.head = head.grown(seq, link, self.now, event.usage)
         return Appended(event.event_id, seq, self.now, link, deduplicated=False)
 
     def touch(self) -> None:
-        """Note that something beside the events was written."""
-        self.head.updated_at = self.now
+        """Note that something other than events was written."""
+        self.head = self.head._replace(updated_at=self.now)
 
     def advance_clock(self) -> None:
         """Have whatever is written to the run from now on be later than this write."""
-        self.head.updated_at = self.now + MICROSECOND
+        self.head = self.head._replace(updated_at=self.now + MICROSECOND)
+
+    def claim(self) -> int:
+        """Give the run its next epoch, which fences every earlier writer."""
+        self.head = self.head._replace(writer_epoch=self.head.writer_epoch + 1)
+        return self.head.writer_epoch
+
+    def set_status(self, status: RunStatus) -> None:
+        """Change the run's status, unless an external engine owns it."""
+        if self.head.status is not RunStatus.EXTERNAL:
+            self.head = self.head._replace(status=status)
+
+    def end(self, outcome: Outcome) -> None:
+        """Let the run be completed, now and with this outcome."""
+        self.head = self.head._replace(outcome=outcome, completed_at=self.now)
 
     @property
     def new_events(self) -> Sequence[NewEvent]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from runstore_storage.contract.configs import ConfigKey, ConfigRef, PinnedConfig, VersionSelector
 from runstore_storage.contract.errors import SeqAhead
@@ -35,7 +35,7 @@ async def replay(conn: Connection, run: Run, head: Head, asked: Replay) -> Repla
     at_seq = head.last_seq if asked.at_seq is None else asked.at_seq
     if at_seq > head.last_seq:
         raise SeqAhead(run.key.run_id, at_seq, head.last_seq)
-    then = replace(head, last_seq=at_seq)
+    then = head._replace(last_seq=at_seq)
     selector = SnapshotSelector(at_seq=at_seq)
     snapshot, writes = await snapshots.read_whole(conn, then, asked.namespace, selector)
     page = await event_page(

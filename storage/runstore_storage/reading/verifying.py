@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from runstore_storage import chain
 from runstore_storage.contract.events import EventFilter, RecordedEvent
 from runstore_storage.contract.runs import Run, Verification
@@ -42,7 +40,7 @@ async def verify(
         while first + checked <= last:
             page = await event_page(
                 conn,
-                replace(head, last_seq=last),
+                head._replace(last_seq=last),
                 first + checked,
                 limit=PAGE_EVENTS,
                 where=EventFilter(),

@@ -130,8 +130,7 @@ def _announce(write: RunWrite, snapshot: Snapshot) -> None:
         "plan_version_id": snapshot.plan_version_id,
     }
     write.record(prepare([Event(type=type_, payload=Payload(json.dumps(fact)))])[0])
-    if write.head.status is not RunStatus.EXTERNAL:
-        write.head.status = status
+    write.set_status(status)
 
 
 def _remembered(answer: PutSnapshotAnswer) -> Answer:

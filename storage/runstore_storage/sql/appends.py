@@ -44,10 +44,9 @@ _EMPTY = {
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A head as it was believed to be, as it becomes, and the events between."""
+    """A head as it is believed to be, what it becomes, and the events between."""
 
-    was_seq: int
-    was_hash: bytes
+    was: Head
     head: Head
     new: Sequence[NewEvent]
 
@@ -105,8 +104,8 @@ def _row(move: Move) -> tuple[object, ...]:
     head = move.head
     return (
         head.run,
-        move.was_seq,
-        move.was_hash,
+        move.was.last_seq,
+        move.was.last_hash,
         head.writer_epoch,
         head.last_seq,
         head.last_hash,

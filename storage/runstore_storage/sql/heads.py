@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
@@ -53,9 +53,11 @@ class Segment:
     last_seq: int
 
 
-@dataclass(slots=True)
-class Head:
-    """Where a run stands; a write changes it in memory and stores it once."""
+class Head(NamedTuple):
+    """Where a run stands. A write replaces it in memory and stores the last one once.
+
+    Each recorded event makes a new one, and a frozen dataclass takes ten times as long to make.
+    """
 
     run: int
     last_seq: int
@@ -82,6 +84,21 @@ class Head:
     @property
     def is_completed(self) -> bool:
         return self.completed_at is not None
+
+    def grown(self, seq: int, link: bytes, at: datetime, usage: Usage | None) -> Head:
+        """The head after one more event."""
+        return Head(
+            self.run,
+            seq,
+            link,
+            self.status,
+            self.outcome,
+            self.writer_epoch,
+            self.usage + usage if usage else self.usage,
+            at,
+            self.completed_at,
+            self.lineage,
+        )
 
 
 _FIND = text(
@@ -181,12 +198,13 @@ def lineage_json(lineage: Sequence[Ancestor]) -> str:
 
 def _with_lineage(row: Sequence[Any]) -> Head:
     head = head_of(row)
-    if row[len(COLUMNS)]:
-        head.lineage = tuple(
-            Ancestor(run, last_seq, time_at(until), has_events)
-            for run, last_seq, until, has_events in json.loads(row[len(COLUMNS)])
-        )
-    return head
+    if not row[len(COLUMNS)]:
+        return head
+    lineage = tuple(
+        Ancestor(run, last_seq, time_at(until), has_events)
+        for run, last_seq, until, has_events in json.loads(row[len(COLUMNS)])
+    )
+    return head._replace(lineage=lineage)
 
 
 def _arrays(keys: Collection[RunKey]) -> dict[str, list[str]]:

@@ -82,7 +82,8 @@ async def complete(
             for event in prepared.events:
                 write.record(event)
         await _end(conn, write, prepared, revision)
-    stored = StoredOutput(prepared.completion.output, head.usage, outcome, revision, write.now)
+    usage = write.head.usage
+    stored = StoredOutput(prepared.completion.output, usage, outcome, revision, write.now)
     blob = prepared.blob
     numbers = await store_blobs(conn, [(run, blob)] if blob else [])
     await outputs.insert(
@@ -93,21 +94,22 @@ async def complete(
         blob=numbers[run, blob.sha256] if blob else None,
     )
     write.touch()
-    return CompletedRun(head.status, head.last_seq, revision, write.now, deduplicated=False)
+    ended = write.head
+    return CompletedRun(ended.status, ended.last_seq, revision, write.now, deduplicated=False)
 
 
 async def _end(
     conn: Connection, write: RunWrite, prepared: PreparedCompletion, revision: int
 ) -> None:
-    head, outcome = write.head, prepared.completion.outcome
+    outcome = prepared.completion.outcome
     fact = Payload(json.dumps({"outcome": outcome.name, "output_revision": revision}))
     terminal = Event(type=RUN_COMPLETED, payload=fact)
     write.record(prepare([terminal])[0], is_terminal=True)
     if prepared.snapshot:
         await snapshots.put(conn, write, prepared.snapshot)
-    head.outcome, head.completed_at = outcome, write.now
-    if head.status is not RunStatus.EXTERNAL:
-        head.status = _STATUS[outcome]
+    write.end(outcome)
+    if outcome in _STATUS:
+        write.set_status(_STATUS[outcome])
 
 
 async def _check_revision(

@@ -149,7 +149,6 @@ class Optimistic:
 
 
 def _attempted(key: RunKey, head: Head, given: Sequence[Append], now: datetime) -> _Attempt | None:
-    was_seq, was_hash = head.last_seq, head.last_hash
     write = RunWrite(key, head, now)
     try:
         answers = {each: write.append(each.events, each.guard, {}) for each in given}
@@ -157,4 +156,4 @@ def _attempted(key: RunKey, head: Head, given: Sequence[Append], now: datetime) 
         return None
     if not write.new_events:
         return None
-    return _Attempt(Move(was_seq, was_hash, head, write.new_events), write, answers)
+    return _Attempt(Move(head, write.head, write.new_events), write, answers)

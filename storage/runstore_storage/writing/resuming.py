@@ -49,14 +49,12 @@ async def resume(conn: Connection, write: RunWrite, asked: Resume) -> ResumedRun
 async def _claim(conn: Connection, write: RunWrite, asked: Resume) -> int:
     write.check_open()
     write.check_seq(asked.expected_seq)
-    head = write.head
-    head.writer_epoch += 1
-    if head.status is not RunStatus.EXTERNAL:
-        head.status = RunStatus.RUNNING
-    fact = Payload(json.dumps({"writer_epoch": head.writer_epoch}))
+    epoch = write.claim()
+    write.set_status(RunStatus.RUNNING)
+    fact = Payload(json.dumps({"writer_epoch": epoch}))
     write.record(prepare([Event(type=RUN_RESUMED, payload=fact, actor=asked.actor)])[0])
     await store(conn, [write])
-    return head.writer_epoch
+    return epoch
 
 
 async def _read(
