@@ -19,9 +19,9 @@ from runstore_server.convert.artifacts import (
 )
 from runstore_server.convert.runs import project_of
 from runstore_server.pages import page_tokens
+from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.requests import refuse, validate
 
-DEFAULT_PAGE = 20
 # Well below the 4 MiB that gRPC clients take unless they ask for more.
 CHUNK_BYTES = 1 << 20
 

@@ -20,9 +20,8 @@ from runstore_server.convert.configs import (
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import timestamp
 from runstore_server.pages import page_tokens
+from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.requests import validate
-
-DEFAULT_PAGE = 20
 
 
 class ConfigService(ConfigServiceServicer):

@@ -18,11 +18,10 @@ from runstore_server.convert.events import (
 )
 from runstore_server.convert.runs import guard_of, key_of
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.events import deliver
 from runstore_server.streams.pipeline import Pipeline
 from runstore_server.validation.requests import validate
-
-DEFAULT_EVENTS = 100
 
 
 class Events:
@@ -64,7 +63,7 @@ class Events:
         page = await self._store.read_events(
             key_of(request),
             request.from_seq,
-            limit=request.page_size or DEFAULT_EVENTS,
+            limit=request.page_size or DEFAULT_LONG_PAGE,
             where=filter_of(request.filter),
         )
         return rpc.ListEventsResponse(

@@ -15,10 +15,9 @@ from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import heartbeat_seconds
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.pages import page_tokens
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.feed import FeedItem, Live, Silence, follow
 from runstore_server.validation.requests import validate
-
-DEFAULT_PAGE = 100
 
 
 class FeedService(FeedServiceServicer):
@@ -32,7 +31,7 @@ class FeedService(FeedServiceServicer):
         page = await self._feed.read_feed(
             project_of(request.project),
             request.from_position,
-            limit=request.page_size or DEFAULT_PAGE,
+            limit=request.page_size or DEFAULT_LONG_PAGE,
             where=feed_filter_of(request.filter),
         )
         return rpc.ReadFeedResponse(
@@ -78,7 +77,7 @@ class FeedService(FeedServiceServicer):
         token = request.page_token
         page = await self._feed.list_consumers(
             project_of(request.project),
-            limit=request.page_size or DEFAULT_PAGE,
+            limit=request.page_size or DEFAULT_LONG_PAGE,
             after=page_tokens.read(request, token)[0] if token else None,
         )
         return rpc.ListConsumersResponse(

@@ -11,9 +11,8 @@ from runstore_server.convert.events import event_message
 from runstore_server.convert.payloads import payload_message
 from runstore_server.convert.runs import config_ref_message, fork_of, key_of, run_message
 from runstore_server.convert.snapshots import snapshot_message, task_write_message
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.validation.requests import validate
-
-DEFAULT_EVENTS = 100
 
 
 class Replays:
@@ -28,7 +27,7 @@ class Replays:
             key_of(request),
             request.at_seq if request.HasField("at_seq") else None,
             namespace=request.namespace,
-            limit=request.page_size or DEFAULT_EVENTS,
+            limit=request.page_size or DEFAULT_LONG_PAGE,
         )
         return rpc.ReplayRunResponse(
             run=run_message(replayed.run),

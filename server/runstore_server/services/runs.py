@@ -22,10 +22,8 @@ from runstore_server.convert.runs import (
 from runstore_server.convert.snapshots import snapshot_message, task_write_message
 from runstore_server.convert.times import timestamp
 from runstore_server.pages import run_tokens
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
 from runstore_server.validation.requests import validate
-
-DEFAULT_RUNS = 20
-DEFAULT_EVENTS = 100
 
 
 class Runs:
@@ -48,7 +46,7 @@ class Runs:
             project_of(request.project),
             filter_of(request.filter),
             RunOrder(request.order) if request.order else RunOrder.CREATED_DESC,
-            limit=request.page_size or DEFAULT_RUNS,
+            limit=request.page_size or DEFAULT_PAGE,
             after=run_tokens.read(request),
         )
         return rpc.ListRunsResponse(
@@ -65,7 +63,7 @@ class Runs:
             namespace=request.namespace,
             request_id=request.request_id,
             actor=request.actor,
-            limit=request.page_size or DEFAULT_EVENTS,
+            limit=request.page_size or DEFAULT_LONG_PAGE,
             expected_seq=request.expected_seq if request.HasField("expected_seq") else None,
         )
         stored = resumed.snapshot

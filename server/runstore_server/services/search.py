@@ -11,9 +11,8 @@ from runstore_storage.contract.store import Store
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.search import awaited_of, hit_message, query_of, wait_seconds
 from runstore_server.pages import page_tokens
+from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.requests import validate
-
-DEFAULT_HITS = 20
 
 
 class Search:
@@ -30,7 +29,7 @@ class Search:
         page = await self._store.search.search_events(
             project_of(request.project),
             query_of(request),
-            limit=request.page_size or DEFAULT_HITS,
+            limit=request.page_size or DEFAULT_PAGE,
             after=after,
         )
         return rpc.SearchEventsResponse(

@@ -20,9 +20,8 @@ from runstore_server.convert.snapshots import (
 )
 from runstore_server.convert.times import timestamp
 from runstore_server.pages import page_tokens
+from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.requests import validate
-
-DEFAULT_SNAPSHOTS = 20
 
 
 class Snapshots:
@@ -103,7 +102,7 @@ class Snapshots:
             with_parts=request.with_parts,
         )
         page = await self._store.list_snapshots(
-            query, limit=request.limit or DEFAULT_SNAPSHOTS, after=_after(request)
+            query, limit=request.limit or DEFAULT_PAGE, after=_after(request)
         )
         last = page.next_after
         return rpc.ListSnapshotsResponse(

@@ -11,9 +11,8 @@ from runstore_server.convert.runs import project_of
 from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import query_of, row_message
 from runstore_server.pages import page_tokens
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.validation.requests import validate
-
-DEFAULT_ROWS = 100
 
 
 class Statistics:
@@ -29,7 +28,10 @@ class Statistics:
             seconds = wait_seconds(request, context.time_remaining())
             await self._store.statistics.wait_counted(awaited, seconds)
         page = await self._store.statistics.get_statistics(
-            project_of(request.project), query, limit=request.page_size or DEFAULT_ROWS, after=after
+            project_of(request.project),
+            query,
+            limit=request.page_size or DEFAULT_LONG_PAGE,
+            after=after,
         )
         return rpc.GetStatisticsResponse(
             rows=[row_message(query, row) for row in page.rows],
