@@ -20,12 +20,11 @@ from runstore_server.http.parameters import FirstSeq, Key
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.events import event_value
 from runstore_server.json.writing import JsonResponse
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.following import Following, follow
-from runstore_server.validation.bounds import MAX_INT64
+from runstore_server.validation.bounds import HEARTBEAT, LONG_PAGE, MAX_INT64
 from runstore_server.validation.requests import refuse
 
-DEFAULT_EVENTS = 100
-MAX_EVENTS = 1000
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {sse.MEDIA_TYPE: {"schema": {"type": "string"}}}},
     204: {"description": f"The stream was read to its end: {sse.LAST_EVENT_ID} says so."},
@@ -54,13 +53,16 @@ class Events:
         from_seq: FirstSeq,
         where: Selected,
         limit: Annotated[
-            int, Query(ge=1, le=MAX_EVENTS, description="Events on a page; not for streams.")
-        ] = DEFAULT_EVENTS,
+            int, Query(ge=1, le=LONG_PAGE.high, description="Events on a page; not for streams.")
+        ] = DEFAULT_LONG_PAGE,
         follow: Annotated[
             bool, Query(description="Of a stream: false ends it where it would become live.")
         ] = True,
         heartbeat: Annotated[
-            float | None, Query(ge=0.1, le=3600, description="Of a stream: longest silence, s.")
+            float | None,
+            Query(
+                ge=HEARTBEAT.low, le=HEARTBEAT.high, description="Of a stream: longest silence, s."
+            ),
         ] = None,
         accept: Annotated[
             str, Header(description="`text/event-stream` follows the run.", include_in_schema=False)

@@ -18,10 +18,10 @@ from runstore_server.json.events import event_value
 from runstore_server.json.payloads import line_safe_payload_value
 from runstore_server.json.times import time_text
 from runstore_server.json.writing import JsonResponse, JsonValue
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.feed import FeedItem, Live, Silence, follow
+from runstore_server.validation.bounds import HEARTBEAT, LONG_PAGE
 
-DEFAULT_ENTRIES = 100
-MAX_ENTRIES = 1000
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {sse.MEDIA_TYPE: {"schema": {"type": "string"}}}},
 }
@@ -49,10 +49,13 @@ class Feed:
         from_position: FirstPosition,
         where: Entries,
         limit: Annotated[
-            int, Query(ge=1, le=MAX_ENTRIES, description="Entries on a page; not for streams.")
-        ] = DEFAULT_ENTRIES,
+            int, Query(ge=1, le=LONG_PAGE.high, description="Entries on a page; not for streams.")
+        ] = DEFAULT_LONG_PAGE,
         heartbeat: Annotated[
-            float | None, Query(ge=0.1, le=3600, description="Of a stream: longest silence, s.")
+            float | None,
+            Query(
+                ge=HEARTBEAT.low, le=HEARTBEAT.high, description="Of a stream: longest silence, s."
+            ),
         ] = None,
         accept: Annotated[
             str, Header(description="`text/event-stream` follows.", include_in_schema=False)

@@ -24,6 +24,7 @@ from runstore_server.convert.runs import TIME_BOUNDS, TimeBound, key_of, project
 from runstore_server.edge.errors import InvalidRequest, Violation
 from runstore_server.validation.bounds import ID, MAX_INT64, TAGS, TOKEN
 from runstore_server.validation.requests import refuse, validate
+from runstore_server.validation.runs import EXTERNAL_ID, OBJECTIVE_WORDS, STATUSES
 
 PROJECT_HEADER = "X-Runstore-Project"
 STATUS_PREFIX = "RUN_STATUS_"
@@ -158,7 +159,10 @@ _Config = Annotated[rpc.ConfigFilter | None, Depends(config_filter)]
 
 async def run_filter(
     status: Annotated[
-        _Many, Query(max_length=16, description="Any of these: `running` or `RUN_STATUS_RUNNING`.")
+        _Many,
+        Query(
+            max_length=STATUSES.high, description="Any of these: `running` or `RUN_STATUS_RUNNING`."
+        ),
     ] = (),
     tag: Annotated[_Many, Query(max_length=TAGS.high, description="All of these.")] = (),
     label: Annotated[
@@ -178,10 +182,17 @@ async def run_filter(
         str, Query(max_length=ID.high, description="Of an execution in this system.")
     ] = "",
     external_id: Annotated[
-        str, Query(max_length=1000, description="Of this execution there; needs external_system.")
+        str,
+        Query(
+            max_length=EXTERNAL_ID.high,
+            description="Of this execution there; needs external_system.",
+        ),
     ] = "",
     objective: Annotated[
-        str, Query(max_length=1000, description="Words of the objective, as in web search.")
+        str,
+        Query(
+            max_length=OBJECTIVE_WORDS.high, description="Words of the objective, as in web search."
+        ),
     ] = "",
     times: _Times = None,
     config: _Config = None,

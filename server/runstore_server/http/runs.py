@@ -20,14 +20,12 @@ from runstore_server.http.routing import RUN, Api
 from runstore_server.json.runs import run_summary_value, run_value, verification_value
 from runstore_server.json.writing import JsonResponse
 from runstore_server.pages import run_tokens
-from runstore_server.validation.bounds import MAX_INT64
+from runstore_server.pages.sizes import DEFAULT_PAGE
+from runstore_server.validation.bounds import MAX_INT64, PAGE
 from runstore_server.validation.requests import refuse
-from runstore_server.validation.runs import RunOrderName
+from runstore_server.validation.runs import CHECKED_EVENTS, RunOrderName
 
-DEFAULT_RUNS = 20
-MAX_RUNS = 100
 MAX_OFFSET = 10_000
-MAX_VERIFIED = 1_000_000
 FIELDS = {
     "filter.statuses": "status",
     "filter.tags": "tag",
@@ -65,8 +63,8 @@ class Runs:
         project: Project,
         where: RunFilter,
         limit: Annotated[
-            int, Query(ge=1, le=MAX_RUNS, description="Runs on a page.")
-        ] = DEFAULT_RUNS,
+            int, Query(ge=1, le=PAGE.high, description="Runs on a page.")
+        ] = DEFAULT_PAGE,
         offset: Annotated[
             int,
             Query(
@@ -120,7 +118,8 @@ class Runs:
         key: Key,
         from_seq: Annotated[int, Query(ge=0, le=MAX_INT64, description="First seq to check.")] = 0,
         max_events: Annotated[
-            int, Query(ge=0, le=MAX_VERIFIED, description="Most events to check; 0 checks all.")
+            int,
+            Query(ge=0, le=CHECKED_EVENTS.high, description="Most events to check; 0 checks all."),
         ] = 0,
     ) -> JsonResponse:
         """Recompute the hash chain and say whether the stored events agree with it."""

@@ -17,10 +17,8 @@ from runstore_server.http.routing import RUN, Api
 from runstore_server.json.snapshots import snapshot_value, summary_value
 from runstore_server.json.writing import JsonResponse
 from runstore_server.pages import page_tokens
-from runstore_server.validation.bounds import ID
-
-DEFAULT_SNAPSHOTS = 20
-MAX_SNAPSHOTS = 100
+from runstore_server.pages.sizes import DEFAULT_PAGE
+from runstore_server.validation.bounds import ID, PAGE
 
 
 class Snapshots:
@@ -47,8 +45,8 @@ class Snapshots:
         key: Key,
         namespace: Namespace = None,
         limit: Annotated[
-            int, Query(ge=1, le=MAX_SNAPSHOTS, description="Snapshots on a page.")
-        ] = DEFAULT_SNAPSHOTS,
+            int, Query(ge=1, le=PAGE.high, description="Snapshots on a page.")
+        ] = DEFAULT_PAGE,
         page_token: PageToken = "",
     ) -> JsonResponse:
         """What the snapshots are, without their parts; of all namespaces unless one is given."""

@@ -19,12 +19,11 @@ from runstore_server.http.routing import Api
 from runstore_server.json.events import usage_value
 from runstore_server.json.writing import JsonResponse, JsonValue
 from runstore_server.pages import page_tokens
-from runstore_server.services.statistics import DEFAULT_ROWS
-from runstore_server.validation.bounds import ID, MAX_INT64, TAGS
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
+from runstore_server.validation.bounds import ID, LONG_PAGE, MAX_INT64, TAGS, WAIT
 from runstore_server.validation.requests import refuse
-from runstore_server.validation.statistics import STATISTICS_TOKEN
+from runstore_server.validation.statistics import DAY, DIMENSIONS, STATISTICS_TOKEN
 
-MAX_ROWS = 1000
 FIELDS = {
     "filter.run_ids": "run_id",
     "filter.plan_id": "plan_id",
@@ -41,7 +40,7 @@ FIELDS = {
 }
 _Many = Annotated[tuple[str, ...], Query(max_length=TAGS.high, description="Any of these.")]
 _All = Annotated[tuple[str, ...], Query(max_length=TAGS.high, description="Of the run; all.")]
-_Day = Annotated[str, Query(max_length=10, description="YYYY-MM-DD in UTC, inclusive.")]
+_Day = Annotated[str, Query(max_length=DAY.high, description="YYYY-MM-DD in UTC, inclusive.")]
 
 
 async def statistics_filter(
@@ -85,7 +84,9 @@ async def waiting(
     after_seq: Annotated[
         int, Query(ge=0, le=MAX_INT64, description="The event's seq; with after_run_id.")
     ] = 0,
-    wait: Annotated[float | None, Query(ge=0, le=30, description="Seconds; else 10.")] = None,
+    wait: Annotated[
+        float | None, Query(ge=WAIT.low, le=WAIT.high, description="Seconds; else 10.")
+    ] = None,
 ) -> rpc.GetStatisticsRequest:
     """What must be counted before the answer."""
     if after_seq and not after_run_id:
@@ -117,7 +118,10 @@ class Statistics:
         awaited: Annotated[rpc.GetStatisticsRequest, Depends(waiting)],
         group_by: Annotated[
             tuple[Literal["run", "node", "model", "tool", "type", "day"], ...],
-            Query(max_length=3, description="What to tell apart, with label_key at most 3."),
+            Query(
+                max_length=DIMENSIONS.high,
+                description="What to tell apart, with label_key at most 3.",
+            ),
         ] = (),
         label_key: Annotated[
             str, Query(max_length=ID.high, description="Tell apart by this label of the run.")
@@ -129,8 +133,8 @@ class Statistics:
             bool, Query(description="Count each run as its topmost ancestor.")
         ] = False,
         limit: Annotated[
-            int, Query(ge=1, le=MAX_ROWS, description="Rows on a page.")
-        ] = DEFAULT_ROWS,
+            int, Query(ge=1, le=LONG_PAGE.high, description="Rows on a page.")
+        ] = DEFAULT_LONG_PAGE,
         page_token: Annotated[
             str,
             Query(

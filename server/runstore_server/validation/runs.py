@@ -35,6 +35,8 @@ OBJECTIVE = Text(0, 100_000)
 OBJECTIVE_WORDS = Text(0, 1000)
 EXTERNAL_ID = Text(0, 1000)
 CONFIG_REFS = Items(0, 1000)
+STATUSES = Items(0, 16)
+CHECKED_EVENTS = Integer(0, 1_000_000)
 
 RULES: Rules = {
     "ExternalRef": MessageRules(
@@ -42,7 +44,7 @@ RULES: Rules = {
     ),
     "RunFilter": MessageRules(
         {
-            "statuses": Items(0, 16),
+            "statuses": STATUSES,
             "tags": TAGS,
             "labels": LABELS,
             "plan_id": ID,
@@ -83,9 +85,7 @@ RULES: Rules = {
             "expected_seq": SEQ,
         }
     ),
-    "VerifyRunRequest": MessageRules(
-        OF_RUN | {"from_seq": SEQ, "max_events": Integer(0, 1_000_000)}
-    ),
+    "VerifyRunRequest": MessageRules(OF_RUN | {"from_seq": SEQ, "max_events": CHECKED_EVENTS}),
     "ReplayRunRequest": MessageRules(
         OF_RUN | {"at_seq": SEQ, "namespace": NAMESPACE, "page_size": LONG_PAGE}
     ),

@@ -13,6 +13,7 @@ from runstore_server.validation.rules import Found, MessageRules, Rules, report
 
 MAX_DIMENSIONS = 3
 DAY = Text(0, 10)
+DIMENSIONS = Items(0, MAX_DIMENSIONS)
 # A page begins after a row, which is named by the values of all its dimensions.
 STATISTICS_TOKEN = Text(0, 10_000)
 
@@ -59,7 +60,7 @@ RULES: Rules = {
     "GetStatisticsRequest": MessageRules(
         {
             "project": ID,
-            "group_by": Items(0, MAX_DIMENSIONS),
+            "group_by": DIMENSIONS,
             "label_key": ID,
             "page_size": LONG_PAGE,
             "page_token": STATISTICS_TOKEN,
