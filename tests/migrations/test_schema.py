@@ -1,4 +1,4 @@
-"""Every version goes up and down and keeps data; head is what tables.py says."""
+"""Every version goes up and down and keeps data; head is what the tables say."""
 
 import asyncio
 from collections.abc import AsyncIterator

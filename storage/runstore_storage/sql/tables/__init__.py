@@ -1,5 +1,34 @@
-"""The tables."""
+"""The tables, as the newest migration leaves them.
 
-from runstore_storage.sql.tables.runs import metadata
+Names are unqualified: the search_path of every connection is the one schema runstore lives in. What
+a table cannot say here (partitioning, triggers) is in the migrations, and a test proves that both
+agree. Statements are written out in `sql/`, not made from these tables.
+"""
 
-__all__ = ["metadata"]
+from runstore_storage.sql.tables import (
+    artifacts,
+    configs,
+    events,
+    feed,
+    outputs,
+    payloads,
+    runs,
+    search,
+    snapshots,
+    statistics,
+)
+from runstore_storage.sql.tables.metadata import metadata
+
+__all__ = [
+    "artifacts",
+    "configs",
+    "events",
+    "feed",
+    "metadata",
+    "outputs",
+    "payloads",
+    "runs",
+    "search",
+    "snapshots",
+    "statistics",
+]

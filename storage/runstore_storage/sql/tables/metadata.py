@@ -1,0 +1,5 @@
+"""What collects the tables."""
+
+from sqlalchemy import MetaData
+
+metadata = MetaData()
