@@ -95,7 +95,7 @@ type isUploadArtifactRequest_Message interface {
 }
 
 type UploadArtifactRequest_Header struct {
-	// What is uploaded: the first message, and no other.
+	// What the upload is: in the first message, and only there.
 	Header *ArtifactHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
 }
 
@@ -108,32 +108,32 @@ func (*UploadArtifactRequest_Header) isUploadArtifactRequest_Message() {}
 
 func (*UploadArtifactRequest_Chunk) isUploadArtifactRequest_Message() {}
 
-// ArtifactHeader says what the chunks after it are.
+// ArtifactHeader describes the bytes of the chunks that follow it.
 type ArtifactHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The run it belongs to.
+	// The run that the artifact belongs to.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Its name in the run.
+	// Name of the artifact in the run.
 	// Bounds: 1..500 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// What it is to its readers, such as "report" or "dataset".
+	// What the artifact is to its readers, such as "report" or "dataset".
 	// Bounds: 0..200 characters.
 	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
-	// Media type of its bytes.
+	// Media type of the bytes.
 	// Bounds: 0..200 characters.
 	ContentType string `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// SHA-256 of the bytes, where it is known: 32 bytes. Empty leaves it to the server.
+	// SHA-256 of the bytes (32 bytes), if known. If empty, the server computes it.
 	Sha256 []byte `protobuf:"bytes,6,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Number of the bytes, where it is known.
+	// Number of bytes, if known.
 	// Bounds: 0..9223372036854775807.
 	Size *int64 `protobuf:"varint,7,opt,name=size,proto3,oneof" json:"size,omitempty"`
-	// Facts about it: a JSON object of at most 64 KiB, kept as sent.
+	// A JSON object about the artifact, of at most 64 KiB, kept as sent.
 	Metadata *Payload `protobuf:"bytes,8,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// Who writes it.
+	// Who writes the artifact.
 	// Bounds: 0..200 characters.
 	Actor         string `protobuf:"bytes,9,opt,name=actor,proto3" json:"actor,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -233,12 +233,12 @@ func (x *ArtifactHeader) GetActor() string {
 	return ""
 }
 
-// UploadArtifactResponse shows what was recorded.
+// UploadArtifactResponse is the recorded artifact.
 type UploadArtifactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The artifact.
 	Artifact *Artifact `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
-	// True when the newest version of that name has this content already: it is returned as it was
+	// True if the newest version of that name already has this content: it is returned as it was
 	// recorded, and no version was added.
 	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -289,28 +289,28 @@ func (x *UploadArtifactResponse) GetDeduplicated() bool {
 	return false
 }
 
-// DownloadArtifactRequest names an artifact, by its id or by run and name, and a range of it.
+// DownloadArtifactRequest identifies an artifact, by id or by run and name, and a range of it.
 type DownloadArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The artifact's id; with it run, name and version are left out.
+	// Id of the artifact; if set, omit run, name and version.
 	// Bounds: 0..200 characters.
 	ArtifactId string `protobuf:"bytes,2,opt,name=artifact_id,json=artifactId,proto3" json:"artifact_id,omitempty"`
-	// The run whose artifact is wanted.
+	// The run that the artifact belongs to.
 	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,3,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The artifact's name in that run.
+	// Name of the artifact in that run.
 	// Bounds: 0..500 characters.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	// Which version of the name; 0 means the newest.
 	// Bounds: 0..9223372036854775807.
 	Version int64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
-	// The first byte wanted.
+	// Index of the first byte to send, from 0.
 	// Bounds: 0..9223372036854775807.
 	Offset int64 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
-	// How many bytes; 0 means up to the end.
+	// How many bytes to send; 0 means up to the end.
 	// Bounds: 0..9223372036854775807.
 	Length        int64 `protobuf:"varint,7,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -470,7 +470,7 @@ type isDownloadArtifactResponse_Message interface {
 }
 
 type DownloadArtifactResponse_Artifact struct {
-	// What is downloaded: the first message, and no other.
+	// The artifact being downloaded: in the first message, and only there.
 	Artifact *Artifact `protobuf:"bytes,1,opt,name=artifact,proto3,oneof"`
 }
 
@@ -483,35 +483,35 @@ func (*DownloadArtifactResponse_Artifact) isDownloadArtifactResponse_Message() {
 
 func (*DownloadArtifactResponse_Chunk) isDownloadArtifactResponse_Message() {}
 
-// LinkArtifactRequest says what is linked, and where it is.
+// LinkArtifactRequest describes the linked bytes and says where they are.
 type LinkArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The run it belongs to.
+	// The run that the artifact belongs to.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Its name in the run.
+	// Name of the artifact in the run.
 	// Bounds: 1..500 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Where the bytes are, in printable ASCII as URLs are.
+	// Where the bytes are, in printable ASCII like all URLs.
 	// Bounds: 1..2000 characters.
 	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
-	// What it is to its readers, such as "report" or "dataset".
+	// What the artifact is to its readers, such as "report" or "dataset".
 	// Bounds: 0..200 characters.
 	Type string `protobuf:"bytes,5,opt,name=type,proto3" json:"type,omitempty"`
-	// Media type of its bytes.
+	// Media type of the bytes.
 	// Bounds: 0..200 characters.
 	ContentType string `protobuf:"bytes,6,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// SHA-256 of the bytes, where it is known: 32 bytes.
+	// SHA-256 of the bytes (32 bytes), if known.
 	Sha256 []byte `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Number of the bytes, where it is known.
+	// Number of bytes, if known.
 	// Bounds: 0..9223372036854775807.
 	Size *int64 `protobuf:"varint,8,opt,name=size,proto3,oneof" json:"size,omitempty"`
-	// Facts about it: a JSON object of at most 64 KiB, kept as sent.
+	// A JSON object about the artifact, of at most 64 KiB, kept as sent.
 	Metadata *Payload `protobuf:"bytes,9,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// Who writes it.
+	// Who writes the artifact.
 	// Bounds: 0..200 characters.
 	Actor         string `protobuf:"bytes,10,opt,name=actor,proto3" json:"actor,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -618,12 +618,12 @@ func (x *LinkArtifactRequest) GetActor() string {
 	return ""
 }
 
-// LinkArtifactResponse shows what was recorded.
+// LinkArtifactResponse is the recorded artifact.
 type LinkArtifactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The artifact.
 	Artifact *Artifact `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
-	// True when the newest version of that name is this link already: it is returned as it was
+	// True if the newest version of that name is already this link: it is returned as it was
 	// recorded, and no version was added.
 	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -674,19 +674,19 @@ func (x *LinkArtifactResponse) GetDeduplicated() bool {
 	return false
 }
 
-// GetArtifactRequest names an artifact, by its id or by run and name.
+// GetArtifactRequest identifies an artifact, by id or by run and name.
 type GetArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The artifact's id; with it run, name and version are left out.
+	// Id of the artifact; if set, omit run, name and version.
 	// Bounds: 0..200 characters.
 	ArtifactId string `protobuf:"bytes,2,opt,name=artifact_id,json=artifactId,proto3" json:"artifact_id,omitempty"`
-	// The run whose artifact is wanted.
+	// The run that the artifact belongs to.
 	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,3,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The artifact's name in that run.
+	// Name of the artifact in that run.
 	// Bounds: 0..500 characters.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	// Which version of the name; 0 means the newest.
@@ -761,7 +761,7 @@ func (x *GetArtifactRequest) GetVersion() int64 {
 	return 0
 }
 
-// GetArtifactResponse shows an artifact.
+// GetArtifactResponse is an artifact.
 type GetArtifactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The artifact.
@@ -807,25 +807,25 @@ func (x *GetArtifactResponse) GetArtifact() *Artifact {
 	return nil
 }
 
-// ListArtifactsRequest asks for a page of artifacts; every condition that is set must hold.
+// ListArtifactsRequest requests a page of artifacts. Its conditions are combined with AND.
 type ListArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// Artifacts of this run; empty means of all runs. No such run: RUN_NOT_FOUND.
+	// Only artifacts of this run; empty means all runs. An unknown run is RUN_NOT_FOUND.
 	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Artifacts of this type.
+	// Only artifacts of this type.
 	// Bounds: 0..200 characters.
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
-	// Versions of this name.
+	// Only versions of this name.
 	// Bounds: 0..500 characters.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	// Artifacts on a page; 0 means 20.
+	// Maximum number of artifacts on a page; 0 means 20.
 	// Bounds: 0..100.
 	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before.
+	// `next_page_token` of the previous page.
 	// Bounds: 0..2500 characters.
 	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -907,9 +907,9 @@ func (x *ListArtifactsRequest) GetPageToken() string {
 // ListArtifactsResponse is a page of artifacts.
 type ListArtifactsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Newest first.
+	// The artifacts, newest first.
 	Artifacts []*Artifact `protobuf:"bytes,1,rep,name=artifacts,proto3" json:"artifacts,omitempty"`
-	// For the next page; empty on the last one.
+	// Token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

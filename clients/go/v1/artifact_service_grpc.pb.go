@@ -30,24 +30,25 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ArtifactService keeps results too large or too opaque for a payload.
+// ArtifactService keeps results that are too large or too opaque for a payload.
 //
-// Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
-// is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
-// order in which they were recorded; nothing is ever overwritten.
+// Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+// artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+// 1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
 type ArtifactServiceClient interface {
-	// UploadArtifact stores bytes under a name of a run. The first message is the header, all others
-	// are chunks. Where the header's `sha256` is stored already the answer comes at once, without
-	// reading the chunks, so an upload may be repeated at no cost. Content that is not what the header
-	// says: CONTENT_MISMATCH, nothing is recorded. A call that ends early leaves nothing that can be
-	// seen.
+	// UploadArtifact stores bytes under a name in a run. The first message is the header, all others
+	// are chunks. If content with the header's `sha256` is already stored, the response is sent at
+	// once, without reading the chunks, so repeating an upload costs nothing. Content that differs
+	// from the header is CONTENT_MISMATCH, and nothing is recorded. A call that ends early leaves
+	// nothing visible.
 	UploadArtifact(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadArtifactRequest, UploadArtifactResponse], error)
-	// DownloadArtifact sends the artifact and then its bytes, or a range of them. None such:
-	// ARTIFACT_NOT_FOUND. A range that is not within it: RANGE_BEYOND_END. A link: ARTIFACT_IS_LINK.
+	// DownloadArtifact sends the artifact and then its bytes, or a range of them. If there is none:
+	// ARTIFACT_NOT_FOUND. A range that is not within the artifact is RANGE_BEYOND_END, a link
+	// ARTIFACT_IS_LINK.
 	DownloadArtifact(ctx context.Context, in *DownloadArtifactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadArtifactResponse], error)
-	// LinkArtifact records a pointer to bytes that are kept elsewhere. Nobody looks there.
+	// LinkArtifact records a pointer to bytes that are kept elsewhere. The service never follows it.
 	LinkArtifact(ctx context.Context, in *LinkArtifactRequest, opts ...grpc.CallOption) (*LinkArtifactResponse, error)
-	// GetArtifact returns one artifact without its bytes. None such: ARTIFACT_NOT_FOUND.
+	// GetArtifact returns one artifact without its bytes. If there is none: ARTIFACT_NOT_FOUND.
 	GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (*GetArtifactResponse, error)
 	// ListArtifacts returns the artifacts of a run or of a whole project, newest first.
 	ListArtifacts(ctx context.Context, in *ListArtifactsRequest, opts ...grpc.CallOption) (*ListArtifactsResponse, error)
@@ -127,24 +128,25 @@ func (c *artifactServiceClient) ListArtifacts(ctx context.Context, in *ListArtif
 // All implementations must embed UnimplementedArtifactServiceServer
 // for forward compatibility.
 //
-// ArtifactService keeps results too large or too opaque for a payload.
+// ArtifactService keeps results that are too large or too opaque for a payload.
 //
-// Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
-// is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
-// order in which they were recorded; nothing is ever overwritten.
+// Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+// artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+// 1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
 type ArtifactServiceServer interface {
-	// UploadArtifact stores bytes under a name of a run. The first message is the header, all others
-	// are chunks. Where the header's `sha256` is stored already the answer comes at once, without
-	// reading the chunks, so an upload may be repeated at no cost. Content that is not what the header
-	// says: CONTENT_MISMATCH, nothing is recorded. A call that ends early leaves nothing that can be
-	// seen.
+	// UploadArtifact stores bytes under a name in a run. The first message is the header, all others
+	// are chunks. If content with the header's `sha256` is already stored, the response is sent at
+	// once, without reading the chunks, so repeating an upload costs nothing. Content that differs
+	// from the header is CONTENT_MISMATCH, and nothing is recorded. A call that ends early leaves
+	// nothing visible.
 	UploadArtifact(grpc.ClientStreamingServer[UploadArtifactRequest, UploadArtifactResponse]) error
-	// DownloadArtifact sends the artifact and then its bytes, or a range of them. None such:
-	// ARTIFACT_NOT_FOUND. A range that is not within it: RANGE_BEYOND_END. A link: ARTIFACT_IS_LINK.
+	// DownloadArtifact sends the artifact and then its bytes, or a range of them. If there is none:
+	// ARTIFACT_NOT_FOUND. A range that is not within the artifact is RANGE_BEYOND_END, a link
+	// ARTIFACT_IS_LINK.
 	DownloadArtifact(*DownloadArtifactRequest, grpc.ServerStreamingServer[DownloadArtifactResponse]) error
-	// LinkArtifact records a pointer to bytes that are kept elsewhere. Nobody looks there.
+	// LinkArtifact records a pointer to bytes that are kept elsewhere. The service never follows it.
 	LinkArtifact(context.Context, *LinkArtifactRequest) (*LinkArtifactResponse, error)
-	// GetArtifact returns one artifact without its bytes. None such: ARTIFACT_NOT_FOUND.
+	// GetArtifact returns one artifact without its bytes. If there is none: ARTIFACT_NOT_FOUND.
 	GetArtifact(context.Context, *GetArtifactRequest) (*GetArtifactResponse, error)
 	// ListArtifacts returns the artifacts of a run or of a whole project, newest first.
 	ListArtifacts(context.Context, *ListArtifactsRequest) (*ListArtifactsResponse, error)

@@ -22,35 +22,35 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Artifact is a version of a named result of a run: bytes in the object store, or a link to bytes
-// elsewhere. It never changes.
+// An Artifact is one version of a named result of a run: bytes in the object store, or a link to
+// bytes elsewhere. It never changes.
 type Artifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A UUIDv7, unique in the project.
 	ArtifactId string `protobuf:"bytes,1,opt,name=artifact_id,json=artifactId,proto3" json:"artifact_id,omitempty"`
 	// The tenant.
 	Project string `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
-	// The run it belongs to.
+	// The run that the artifact belongs to.
 	RunId string `protobuf:"bytes,3,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Its name in the run.
+	// Name of the artifact in the run.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	// 1, 2, 3 ... for each name of a run.
+	// Number of the version: 1, 2, 3 ... for each name in a run.
 	Version int64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
-	// What it is to its readers, as the writer said, such as "report" or "dataset".
+	// What the artifact is to its readers, such as "report" or "dataset", as stated by the writer.
 	Type string `protobuf:"bytes,6,opt,name=type,proto3" json:"type,omitempty"`
-	// Media type of its bytes, as the writer said.
+	// Media type of the bytes, as stated by the writer.
 	ContentType string `protobuf:"bytes,7,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// Number of its bytes; unset where a link was made without.
+	// Number of bytes; unset for a link that was recorded without it.
 	Size *int64 `protobuf:"varint,8,opt,name=size,proto3,oneof" json:"size,omitempty"`
-	// SHA-256 of its bytes; empty where a link was made without.
+	// SHA-256 of the bytes; empty for a link that was recorded without it.
 	Sha256 []byte `protobuf:"bytes,9,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Where the bytes of a link are; empty when the object store has them.
+	// Where the bytes of a link are; empty if they are in the object store.
 	Url string `protobuf:"bytes,10,opt,name=url,proto3" json:"url,omitempty"`
-	// Facts about it: a JSON object, kept as sent.
+	// A JSON object about the artifact, kept as sent.
 	Metadata *Payload `protobuf:"bytes,11,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// Who wrote it.
+	// Who wrote the artifact.
 	Actor string `protobuf:"bytes,12,opt,name=actor,proto3" json:"actor,omitempty"`
-	// When it was recorded.
+	// When the artifact was recorded.
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -22,32 +22,32 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RegisterVersionRequest is a version as its author states it.
+// RegisterVersionRequest is a version to register.
 type RegisterVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// What it is: "prompt", "tool", "agent", "evaluator" or a kind of your own.
+	// The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of your own.
 	// Bounds: 1..200 characters.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	// Bounds: 1..200 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// The body, kept byte for byte. Required.
 	Body *Payload `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	// What a person should know about it.
+	// A description for people.
 	// Bounds: 0..10000 characters.
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
 	// A JSON object, kept byte for byte.
 	Metadata *Payload `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// Labels to move to this version.
+	// Labels to point to this version.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Labels []string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
-	// Who registers it and moves the labels.
+	// Who registers the version and moves the labels.
 	// Bounds: 0..200 characters.
 	Actor string `protobuf:"bytes,8,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Recognises a retry, so that it does not move labels back; see ConfigService.
+	// Makes a retry safe: it does not move labels back; see ConfigService.
 	// Bounds: 0..200 characters.
 	RequestId     string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -147,16 +147,16 @@ func (x *RegisterVersionRequest) GetRequestId() string {
 	return ""
 }
 
-// RegisterVersionResponse says which version the body is.
+// RegisterVersionResponse identifies the version that has the body.
 type RegisterVersionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version's number.
+	// Number of the version.
 	Version int64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	// The version's digest, as ConfigVersion defines it.
+	// Digest of the version, as defined by ConfigVersion.
 	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
 	// When the version was registered.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// True when the body was a version before.
+	// True if the body was already registered.
 	Deduplicated  bool `protobuf:"varint,4,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -220,19 +220,19 @@ func (x *RegisterVersionResponse) GetDeduplicated() bool {
 	return false
 }
 
-// GetVersionRequest chooses a version.
+// GetVersionRequest selects a version.
 type GetVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// What it is.
+	// The kind of config.
 	// Bounds: 1..200 characters.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	// Bounds: 1..200 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Which version; none set means the latest.
+	// Which version; if none is set, the latest.
 	//
 	// Types that are valid to be assigned to Selector:
 	//
@@ -334,19 +334,19 @@ type isGetVersionRequest_Selector interface {
 }
 
 type GetVersionRequest_Version struct {
-	// By number; 0 means the latest.
+	// The version with this number; 0 means the latest.
 	// Bounds: 0..9223372036854775807.
 	Version int64 `protobuf:"varint,4,opt,name=version,proto3,oneof"`
 }
 
 type GetVersionRequest_Digest struct {
-	// By digest.
+	// The version with this digest.
 	// Bounds: 1..200 characters.
 	Digest string `protobuf:"bytes,5,opt,name=digest,proto3,oneof"`
 }
 
 type GetVersionRequest_Label struct {
-	// The one a label points to now.
+	// The version that this label points to now.
 	// Bounds: 1..200 characters.
 	Label string `protobuf:"bytes,6,opt,name=label,proto3,oneof"`
 }
@@ -403,22 +403,22 @@ func (x *GetVersionResponse) GetVersion() *ConfigVersion {
 	return nil
 }
 
-// ListVersionsRequest asks for a page of a config's versions.
+// ListVersionsRequest requests a page of a config's versions.
 type ListVersionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// What it is.
+	// The kind of config.
 	// Bounds: 1..200 characters.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	// Bounds: 1..200 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Versions on a page; 0 means 20.
+	// Maximum number of versions on a page; 0 means 20.
 	// Bounds: 0..100.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before.
+	// `next_page_token` of the previous page.
 	// Bounds: 0..2500 characters.
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -493,9 +493,9 @@ func (x *ListVersionsRequest) GetPageToken() string {
 // ListVersionsResponse is a page of versions.
 type ListVersionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Without bodies, greatest number first.
+	// The versions without their bodies, greatest number first.
 	Versions []*ConfigVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
-	// For the next page; empty on the last one.
+	// Token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -545,22 +545,23 @@ func (x *ListVersionsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// ListConfigsRequest asks for a page of the project's configs.
+// ListConfigsRequest requests a page of the project's configs.
 type ListConfigsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// Only of this kind; empty means every kind.
+	// Only configs of this kind; empty means all kinds.
 	// Bounds: 0..200 characters.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Only names that begin so.
+	// Only configs whose name starts with this prefix.
 	// Bounds: 0..200 characters.
 	NamePrefix string `protobuf:"bytes,3,opt,name=name_prefix,json=namePrefix,proto3" json:"name_prefix,omitempty"`
-	// Configs on a page; 0 means 20.
+	// Maximum number of configs on a page; 0 means 20.
 	// Bounds: 0..100.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; kind and name_prefix must be the same, or it is refused.
+	// `next_page_token` of the previous page. `kind` and `name_prefix` must be the same, or the token
+	// is refused.
 	// Bounds: 0..2500 characters.
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -635,9 +636,9 @@ func (x *ListConfigsRequest) GetPageToken() string {
 // ListConfigsResponse is a page of configs.
 type ListConfigsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In order of kind, then name, compared byte by byte.
+	// The configs, sorted by kind, then name, compared byte by byte.
 	Configs []*Config `protobuf:"bytes,1,rep,name=configs,proto3" json:"configs,omitempty"`
-	// For the next page; empty on the last one.
+	// Token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -687,16 +688,16 @@ func (x *ListConfigsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// SetLabelRequest says where a label shall point.
+// SetLabelRequest says where a label is to point.
 type SetLabelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// What it is.
+	// The kind of config.
 	// Bounds: 1..200 characters.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	// Bounds: 1..200 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// The label.
@@ -705,13 +706,13 @@ type SetLabelRequest struct {
 	// The number of the version to point to.
 	// Bounds: 1..9223372036854775807.
 	Version int64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
-	// The version the label must point to now; 0 means that there must be no such label.
+	// The version that the label must point to now; 0 means that the label must not exist.
 	// Bounds: 0..9223372036854775807.
 	ExpectedVersion *int64 `protobuf:"varint,6,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	// Who moves it.
+	// Who moves the label.
 	// Bounds: 0..200 characters.
 	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Recognises a retry; see ConfigService.
+	// Makes a retry safe; see ConfigService.
 	// Bounds: 0..200 characters.
 	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -804,12 +805,12 @@ func (x *SetLabelRequest) GetRequestId() string {
 	return ""
 }
 
-// SetLabelResponse shows what SetLabel did.
+// SetLabelResponse says what SetLabel did.
 type SetLabelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The move as it is recorded; where nothing moved, from and to are the same version.
+	// The move as recorded; if nothing moved, from and to are the same version.
 	Move *LabelMove `protobuf:"bytes,1,opt,name=move,proto3" json:"move,omitempty"`
-	// True when the label was there already, or this request had moved it before.
+	// True if the label already pointed there, or this request had already moved it.
 	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -859,28 +860,28 @@ func (x *SetLabelResponse) GetDeduplicated() bool {
 	return false
 }
 
-// RemoveLabelRequest names a label to remove.
+// RemoveLabelRequest identifies a label to remove.
 type RemoveLabelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// What it is.
+	// The kind of config.
 	// Bounds: 1..200 characters.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	// Bounds: 1..200 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// The label.
 	// Bounds: 1..200 characters.
 	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
-	// The version the label must point to now; 0 means that there must be no such label.
+	// The version that the label must point to now; 0 means that the label must not exist.
 	// Bounds: 0..9223372036854775807.
 	ExpectedVersion *int64 `protobuf:"varint,5,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	// Who removes it.
+	// Who removes the label.
 	// Bounds: 0..200 characters.
 	Actor string `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Recognises a retry; see ConfigService.
+	// Makes a retry safe; see ConfigService.
 	// Bounds: 0..200 characters.
 	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -966,12 +967,12 @@ func (x *RemoveLabelRequest) GetRequestId() string {
 	return ""
 }
 
-// RemoveLabelResponse shows what RemoveLabel did.
+// RemoveLabelResponse says what RemoveLabel did.
 type RemoveLabelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The move as it is recorded; where there was no label, from and to are 0.
+	// The move as recorded; if there was no label, from and to are 0.
 	Move *LabelMove `protobuf:"bytes,1,opt,name=move,proto3" json:"move,omitempty"`
-	// True when there was no such label, or this request had removed it before.
+	// True if there was no such label, or this request had already removed it.
 	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1021,25 +1022,25 @@ func (x *RemoveLabelResponse) GetDeduplicated() bool {
 	return false
 }
 
-// ListLabelMovesRequest asks for a page of the history of labels.
+// ListLabelMovesRequest requests a page of the history of a config's labels.
 type ListLabelMovesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// What it is.
+	// The kind of config.
 	// Bounds: 1..200 characters.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	// Bounds: 1..200 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Only of this label; empty means all of them.
+	// Only moves of this label; empty means all labels.
 	// Bounds: 0..200 characters.
 	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
-	// Moves on a page; 0 means 20.
+	// Maximum number of moves on a page; 0 means 20.
 	// Bounds: 0..100.
 	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; the label must be the same, or it is refused.
+	// `next_page_token` of the previous page. `label` must be the same, or the token is refused.
 	// Bounds: 0..2500 characters.
 	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1121,9 +1122,9 @@ func (x *ListLabelMovesRequest) GetPageToken() string {
 // ListLabelMovesResponse is a page of the history.
 type ListLabelMovesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Newest first.
+	// The moves, newest first.
 	Moves []*LabelMove `protobuf:"bytes,1,rep,name=moves,proto3" json:"moves,omitempty"`
-	// For the next page; empty on the last one.
+	// Token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -32,39 +32,40 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+// ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+// versions.
 //
-// A version never changes. A label is a name for a version that can be moved to another, and every
-// move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
-// changes no run.
+// A version never changes. A label is a name for a version that can be moved to another version;
+// every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
 //
-// Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
-// with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+// A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+// documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
 // project does not have is CONFIG_NOT_FOUND.
 //
-// `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
-// label stays where it is, whoever has moved it since, and the answer is the first one. The same
-// request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
-// and is judged anew when it is repeated.
+// `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+// label stays where it is, even if someone else has moved it since, and the first response is
+// returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+// nothing is not recorded, so a repetition is evaluated again.
 type ConfigServiceClient interface {
-	// RegisterVersion stores a body as the next version of kind and name, and moves labels to it in the
-	// same transaction. A body registered before under this kind and name is the version it was then:
-	// its number and digest come back with `deduplicated`, its description and metadata stay as they
-	// were, and the labels are moved to it.
+	// RegisterVersion stores a body as the next version of kind and name, and moves labels to it in
+	// the same transaction. If the body is already registered under this kind and name, the existing
+	// version is returned with `deduplicated`: its description and metadata do not change, and the
+	// labels are moved to it.
 	RegisterVersion(ctx context.Context, in *RegisterVersionRequest, opts ...grpc.CallOption) (*RegisterVersionResponse, error)
-	// GetVersion returns one version with its body, by number, digest or label, or else the latest.
-	// None such: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
+	// GetVersion returns one version with its body: by number, digest or label, otherwise the latest.
+	// If there is none: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
 	GetVersion(ctx context.Context, in *GetVersionRequest, opts ...grpc.CallOption) (*GetVersionResponse, error)
 	// ListVersions returns the versions of one config without bodies, newest first.
 	ListVersions(ctx context.Context, in *ListVersionsRequest, opts ...grpc.CallOption) (*ListVersionsResponse, error)
-	// ListConfigs returns the project's configs in order of kind and name.
+	// ListConfigs returns the project's configs sorted by kind and name.
 	ListConfigs(ctx context.Context, in *ListConfigsRequest, opts ...grpc.CallOption) (*ListConfigsResponse, error)
-	// SetLabel points a label to a version; the label need not exist. A label that is there already
-	// stays, and the answer is `deduplicated`. An unknown version is CONFIG_VERSION_NOT_FOUND, a label
-	// that is not where `expected_version` says LABEL_CONFLICT.
+	// SetLabel points a label to a version, and creates the label if it does not exist. If the label
+	// already points to the version, nothing changes and the response is `deduplicated`. An unknown
+	// version is CONFIG_VERSION_NOT_FOUND; a label that does not point to `expected_version` is
+	// LABEL_CONFLICT.
 	SetLabel(ctx context.Context, in *SetLabelRequest, opts ...grpc.CallOption) (*SetLabelResponse, error)
-	// RemoveLabel removes a label; its history stays. No such label: the answer is `deduplicated`. A
-	// label that is not where `expected_version` says is LABEL_CONFLICT.
+	// RemoveLabel removes a label; its history stays. If there is no such label, the response is
+	// `deduplicated`. A label that does not point to `expected_version` is LABEL_CONFLICT.
 	RemoveLabel(ctx context.Context, in *RemoveLabelRequest, opts ...grpc.CallOption) (*RemoveLabelResponse, error)
 	// ListLabelMoves returns the history of a config's labels, or of one of them, newest first.
 	ListLabelMoves(ctx context.Context, in *ListLabelMovesRequest, opts ...grpc.CallOption) (*ListLabelMovesResponse, error)
@@ -152,39 +153,40 @@ func (c *configServiceClient) ListLabelMoves(ctx context.Context, in *ListLabelM
 // All implementations must embed UnimplementedConfigServiceServer
 // for forward compatibility.
 //
-// ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+// ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+// versions.
 //
-// A version never changes. A label is a name for a version that can be moved to another, and every
-// move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
-// changes no run.
+// A version never changes. A label is a name for a version that can be moved to another version;
+// every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
 //
-// Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
-// with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+// A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+// documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
 // project does not have is CONFIG_NOT_FOUND.
 //
-// `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
-// label stays where it is, whoever has moved it since, and the answer is the first one. The same
-// request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
-// and is judged anew when it is repeated.
+// `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+// label stays where it is, even if someone else has moved it since, and the first response is
+// returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+// nothing is not recorded, so a repetition is evaluated again.
 type ConfigServiceServer interface {
-	// RegisterVersion stores a body as the next version of kind and name, and moves labels to it in the
-	// same transaction. A body registered before under this kind and name is the version it was then:
-	// its number and digest come back with `deduplicated`, its description and metadata stay as they
-	// were, and the labels are moved to it.
+	// RegisterVersion stores a body as the next version of kind and name, and moves labels to it in
+	// the same transaction. If the body is already registered under this kind and name, the existing
+	// version is returned with `deduplicated`: its description and metadata do not change, and the
+	// labels are moved to it.
 	RegisterVersion(context.Context, *RegisterVersionRequest) (*RegisterVersionResponse, error)
-	// GetVersion returns one version with its body, by number, digest or label, or else the latest.
-	// None such: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
+	// GetVersion returns one version with its body: by number, digest or label, otherwise the latest.
+	// If there is none: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
 	// ListVersions returns the versions of one config without bodies, newest first.
 	ListVersions(context.Context, *ListVersionsRequest) (*ListVersionsResponse, error)
-	// ListConfigs returns the project's configs in order of kind and name.
+	// ListConfigs returns the project's configs sorted by kind and name.
 	ListConfigs(context.Context, *ListConfigsRequest) (*ListConfigsResponse, error)
-	// SetLabel points a label to a version; the label need not exist. A label that is there already
-	// stays, and the answer is `deduplicated`. An unknown version is CONFIG_VERSION_NOT_FOUND, a label
-	// that is not where `expected_version` says LABEL_CONFLICT.
+	// SetLabel points a label to a version, and creates the label if it does not exist. If the label
+	// already points to the version, nothing changes and the response is `deduplicated`. An unknown
+	// version is CONFIG_VERSION_NOT_FOUND; a label that does not point to `expected_version` is
+	// LABEL_CONFLICT.
 	SetLabel(context.Context, *SetLabelRequest) (*SetLabelResponse, error)
-	// RemoveLabel removes a label; its history stays. No such label: the answer is `deduplicated`. A
-	// label that is not where `expected_version` says is LABEL_CONFLICT.
+	// RemoveLabel removes a label; its history stays. If there is no such label, the response is
+	// `deduplicated`. A label that does not point to `expected_version` is LABEL_CONFLICT.
 	RemoveLabel(context.Context, *RemoveLabelRequest) (*RemoveLabelResponse, error)
 	// ListLabelMoves returns the history of a config's labels, or of one of them, newest first.
 	ListLabelMoves(context.Context, *ListLabelMovesRequest) (*ListLabelMovesResponse, error)

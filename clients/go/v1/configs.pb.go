@@ -25,30 +25,30 @@ const (
 // A ConfigVersion is one immutable version of a prompt, tool, agent or evaluator.
 type ConfigVersion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is: "prompt", "tool", "agent", "evaluator" or a kind of the project's own.
+	// The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of the project's own.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Its number: 1, 2, 3 ... within kind and name, without gaps.
+	// Number of the version: 1, 2, 3 ... within kind and name, without gaps.
 	Version int64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
-	// "sha256:" and the lower-case hex SHA-256 of the body: of four fields, each written as its length
-	// in bytes (unsigned 64-bit, big-endian) followed by its bytes, namely "config", "json" or
-	// "binary", the body's content type and the body's bytes. Kind and name do not count: the same body
-	// has the same digest everywhere.
+	// "sha256:" followed by the SHA-256 of the body in lower-case hex. The hash covers four fields,
+	// each written as its length in bytes (unsigned 64-bit, big-endian) followed by its bytes:
+	// "config", then "json" or "binary", then the body's content type, then the body's bytes. Kind
+	// and name are not hashed: the same body has the same digest everywhere.
 	Digest string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
-	// The body, byte for byte as registered. Lists leave it out.
+	// The body, byte for byte as registered. Lists omit it.
 	Body *Payload `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
-	// What a person should know about it.
+	// A description for people.
 	Description string `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
 	// A JSON object, byte for byte as registered.
 	Metadata *Payload `protobuf:"bytes,7,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// The labels that point to this version now, in order.
+	// The labels that point to this version now, sorted.
 	Labels []string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty"`
-	// Who registered it.
+	// Who registered the version.
 	Actor string `protobuf:"bytes,9,opt,name=actor,proto3" json:"actor,omitempty"`
-	// When it was registered.
+	// When the version was registered.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// Size of the body in bytes, also where the body is left out.
+	// Size of the body in bytes, also if the body is omitted.
 	BodyBytes     int64 `protobuf:"varint,11,opt,name=body_bytes,json=bodyBytes,proto3" json:"body_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -161,16 +161,16 @@ func (x *ConfigVersion) GetBodyBytes() int64 {
 	return 0
 }
 
-// A Config is all versions of one name.
+// A Config is all versions with one kind and name.
 type Config struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is.
+	// The kind of config.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// The version with the greatest number, without its body.
 	Latest *ConfigVersion `protobuf:"bytes,3,opt,name=latest,proto3" json:"latest,omitempty"`
-	// Every label, in order of the labels.
+	// All labels, sorted by label.
 	Labels []*ConfigLabel `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty"`
 	// When the first version was registered.
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
@@ -248,11 +248,11 @@ type ConfigLabel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The label.
 	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
-	// The number of the version it points to.
+	// The number of the version that the label points to.
 	Version int64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
-	// Who moved it there.
+	// Who moved the label there.
 	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
-	// When it was moved there.
+	// When the label was moved there.
 	MovedAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=moved_at,json=movedAt,proto3" json:"moved_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -316,18 +316,18 @@ func (x *ConfigLabel) GetMovedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// A LabelMove is an entry of a label's history.
+// A LabelMove is an entry in the history of a label.
 type LabelMove struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The label.
 	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
-	// The version it pointed to before; 0 when there was no such label.
+	// The version that the label pointed to before; 0 if the label did not exist.
 	FromVersion int64 `protobuf:"varint,2,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
-	// The version it points to since; 0 when it was removed.
+	// The version that the label points to after the move; 0 if the label was removed.
 	ToVersion int64 `protobuf:"varint,3,opt,name=to_version,json=toVersion,proto3" json:"to_version,omitempty"`
-	// Who moved it.
+	// Who moved the label.
 	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
-	// When it was moved.
+	// When the label was moved.
 	MovedAt       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=moved_at,json=movedAt,proto3" json:"moved_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -21,117 +21,117 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason lists every `google.rpc.ErrorInfo.reason` the service answers with, in the domain
-// "runstore.v1". In ErrorInfo the prefix ERROR_REASON_ is left out. Branch on the reason, never on
-// the message. Each comment gives the gRPC code, the metadata keys and what a client does.
+// ErrorReason lists every `google.rpc.ErrorInfo.reason` that the service returns, in the domain
+// "runstore.v1". ErrorInfo omits the prefix ERROR_REASON_. Branch on the reason, never on the
+// message. Each comment gives the gRPC code, the metadata keys and what a client should do.
 type ErrorReason int32
 
 const (
 	// Never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// INVALID_ARGUMENT. A field breaks its rule; google.rpc.BadRequest names each field's path.
-	// Metadata: none. Mend the request; a retry as it is fails again.
+	// INVALID_ARGUMENT. A field violates its rule; google.rpc.BadRequest has the path of each such
+	// field. Metadata: none. Correct the request; a retry of the same request fails again.
 	ErrorReason_ERROR_REASON_INVALID_REQUEST ErrorReason = 1
 	// INVALID_ARGUMENT. The bytes on the wire are not the RPC's message (for instance a string that
-	// is not UTF-8). Metadata: none. Mend the client.
+	// is not UTF-8). Metadata: none. Correct the client.
 	ErrorReason_ERROR_REASON_MALFORMED_MESSAGE ErrorReason = 2
-	// RESOURCE_EXHAUSTED. The request is larger than the server takes.
-	// Metadata: limit_bytes, size_bytes. Send less at once, or store the bytes elsewhere.
+	// RESOURCE_EXHAUSTED. The request is larger than the server accepts. Metadata: limit_bytes,
+	// size_bytes. Send less at once, or store the bytes elsewhere.
 	ErrorReason_ERROR_REASON_MESSAGE_TOO_LARGE ErrorReason = 3
-	// NOT_FOUND. The project has no such run. Metadata: project, run_id. Save it first, or look for
-	// the typing error.
+	// NOT_FOUND. The project has no such run. Metadata: project, run_id. Save the run first, or check
+	// project and run_id for a typing error.
 	ErrorReason_ERROR_REASON_RUN_NOT_FOUND ErrorReason = 4
-	// NOT_FOUND. The run has no such snapshot. Metadata: run_id, snapshot (what was asked for).
-	// Start from the beginning, or choose another snapshot.
+	// NOT_FOUND. The run has no such snapshot. Metadata: run_id, snapshot (the snapshot that was
+	// requested, in words). Start from the beginning, or choose another snapshot.
 	ErrorReason_ERROR_REASON_SNAPSHOT_NOT_FOUND ErrorReason = 5
-	// NOT_FOUND. The run has no such output revision. Metadata: run_id, revision. Wait for the run's
+	// NOT_FOUND. The run has no such output revision. Metadata: run_id, revision. Wait for the run to
 	// end, or choose another revision.
 	ErrorReason_ERROR_REASON_OUTPUT_NOT_FOUND ErrorReason = 6
-	// ALREADY_EXISTS. The id was used before with other content, or only a part of the batch's ids is
-	// known. Metadata: id. Nothing was written; this is a bug in the writer's ids, do not retry.
+	// ALREADY_EXISTS. The id was used before with different content, or only some ids of the batch
+	// are known. Metadata: id. Nothing was written. The writer chose its ids wrongly; do not retry.
 	ErrorReason_ERROR_REASON_IDEMPOTENCY_MISMATCH ErrorReason = 7
-	// ABORTED. `expected_seq` is not the run's last seq: another writer was faster.
-	// Metadata: run_id, expected_seq, current_seq. Read the events in between, decide again, retry.
+	// ABORTED. `expected_seq` is not the run's last seq: another writer was faster. Metadata: run_id,
+	// expected_seq, current_seq. Read the events in between, decide again, retry.
 	ErrorReason_ERROR_REASON_SEQ_CONFLICT ErrorReason = 8
 	// FAILED_PRECONDITION. A later resume claimed the run. Metadata: run_id, writer_epoch,
-	// current_epoch. Stop writing: somebody else continues the run.
+	// current_epoch. Stop writing: another writer has taken over the run.
 	ErrorReason_ERROR_REASON_WRITER_FENCED ErrorReason = 9
 	// FAILED_PRECONDITION. The run never issued this writer epoch. Metadata: run_id, writer_epoch,
-	// current_epoch. Read the run again; the client holds an epoch of another run or database.
+	// current_epoch. Read the run again; the epoch belongs to another run or another database.
 	ErrorReason_ERROR_REASON_WRITER_EPOCH_UNKNOWN ErrorReason = 10
-	// FAILED_PRECONDITION. The run is complete and takes nothing but output revisions.
-	// Metadata: run_id, last_seq. Do not retry.
+	// FAILED_PRECONDITION. The run is complete and accepts only output revisions. Metadata: run_id,
+	// last_seq. Do not retry.
 	ErrorReason_ERROR_REASON_RUN_COMPLETED ErrorReason = 11
-	// FAILED_PRECONDITION. The run was completed with another outcome. Metadata: run_id, outcome.
-	// Do not retry; the first outcome stands.
+	// FAILED_PRECONDITION. The run was completed with another outcome. Metadata: run_id, outcome. Do
+	// not retry; the first outcome stands.
 	ErrorReason_ERROR_REASON_OUTCOME_CONFLICT ErrorReason = 12
 	// OUT_OF_RANGE. The snapshot's seq is beyond the run's last event. Metadata: run_id, seq,
 	// last_seq. Append the events first, or in the same request.
 	ErrorReason_ERROR_REASON_SNAPSHOT_AHEAD ErrorReason = 13
-	// FAILED_PRECONDITION. A `ref` names content this run never stored. Metadata: run_id, ref (hex).
-	// Send the part in full.
+	// FAILED_PRECONDITION. A `ref` names content that this run has not stored. Metadata: run_id, ref
+	// (hex). Send the part in full.
 	ErrorReason_ERROR_REASON_UNKNOWN_REF ErrorReason = 14
-	// RESOURCE_EXHAUSTED. More writes wait than the server holds; google.rpc.RetryInfo says when to
-	// come back. Metadata: none. Nothing was written; retry with backoff.
+	// RESOURCE_EXHAUSTED. The server's queue of writes is full; google.rpc.RetryInfo says when to
+	// retry. Metadata: none. Nothing was written; retry with backoff.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 15
 	// UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
-	// answer. Metadata: none. Whether the write happened is unknown: retry with the same ids.
+	// response. Metadata: none. Whether the write happened is unknown: retry with the same ids.
 	ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE ErrorReason = 16
-	// UNAVAILABLE. The server is going down. Metadata: none. Reconnect; resume streams at last seq + 1
-	// and retry writes with the same ids.
+	// UNAVAILABLE. The server is shutting down. Metadata: none. Reconnect; resume streams at last seq
+	// + 1 and retry writes with the same ids.
 	ErrorReason_ERROR_REASON_SERVER_DRAINING ErrorReason = 17
-	// INVALID_ARGUMENT. The run was to be completed without an outcome, and no external engine owns its
-	// status. Metadata: run_id. Say how it ended.
+	// INVALID_ARGUMENT. The completion states no outcome, and no external engine owns the run's
+	// status. Metadata: run_id. State how the run ended.
 	ErrorReason_ERROR_REASON_OUTCOME_REQUIRED ErrorReason = 19
-	// NOT_FOUND. The project's feed has no such consumer. Metadata: project, consumer. It has not
-	// committed yet; start from the beginning.
+	// NOT_FOUND. The project's feed has no such consumer. Metadata: project, consumer. The consumer
+	// has not committed yet; start from the beginning.
 	ErrorReason_ERROR_REASON_CONSUMER_NOT_FOUND ErrorReason = 20
-	// OUT_OF_RANGE. The position is beyond the feed's last one. Metadata: position, last_position.
-	// Commit only what was delivered; the client holds a position of another database.
+	// OUT_OF_RANGE. The position is beyond the feed's last position. Metadata: position,
+	// last_position. Commit only positions that were delivered; this one belongs to another database.
 	ErrorReason_ERROR_REASON_POSITION_AHEAD ErrorReason = 21
-	// NOT_FOUND. The project has no config of that kind and name. Metadata: project, kind, name.
-	// Register a version first, or look for the typing error.
+	// NOT_FOUND. The project has no config with that kind and name. Metadata: project, kind, name.
+	// Register a version first, or check kind and name for a typing error.
 	ErrorReason_ERROR_REASON_CONFIG_NOT_FOUND ErrorReason = 26
-	// NOT_FOUND. The config has no such version. Metadata: kind, name, version (a number, a digest, or
-	// both where no version has both). Register it first; where a pin names a number and a digest that
-	// belong to different versions, find out which one was meant.
+	// NOT_FOUND. The config has no such version. Metadata: kind, name, version (a number, a digest,
+	// or both if no version has both). Register the version first; if a pin names a number and a
+	// digest that belong to different versions, find out which one was meant.
 	ErrorReason_ERROR_REASON_CONFIG_VERSION_NOT_FOUND ErrorReason = 27
-	// NOT_FOUND. The config has no such label. Metadata: kind, name, label. Set it first.
+	// NOT_FOUND. The config has no such label. Metadata: kind, name, label. Set the label first.
 	ErrorReason_ERROR_REASON_CONFIG_LABEL_NOT_FOUND ErrorReason = 28
-	// ABORTED. The label is not where `expected_version` says: somebody else moved it.
-	// Metadata: kind, name, label, expected_version, current_version (0: no such label). Look at the
-	// version in between, decide again, retry.
+	// ABORTED. The label does not point to `expected_version`: someone else moved it. Metadata: kind,
+	// name, label, expected_version, current_version (0: no such label). Look at the version in
+	// between, decide again, retry.
 	ErrorReason_ERROR_REASON_LABEL_CONFLICT ErrorReason = 29
-	// NOT_FOUND. The project has no such artifact. Metadata: project, artifact (what was asked for).
-	// Look for the typing error, or list the run's artifacts.
+	// NOT_FOUND. The project has no such artifact. Metadata: project, artifact (the artifact that was
+	// requested). Check the request for a typing error, or list the run's artifacts.
 	ErrorReason_ERROR_REASON_ARTIFACT_NOT_FOUND ErrorReason = 22
-	// INVALID_ARGUMENT. The bytes uploaded are not the ones the header announced. Metadata: what
-	// ("sha256" or "size"), expected, actual. Nothing was recorded; the bytes changed on the way or
-	// while they were read: upload again with the header that is true.
+	// INVALID_ARGUMENT. The uploaded bytes are not the bytes that the header announced. Metadata:
+	// what ("sha256" or "size"), expected, actual. Nothing was recorded. The bytes changed on the way
+	// or while they were read: upload them again with a correct header.
 	ErrorReason_ERROR_REASON_CONTENT_MISMATCH ErrorReason = 23
-	// OUT_OF_RANGE. The range is not within the artifact. Metadata: artifact_id, offset, length, size.
-	// Ask for less.
+	// OUT_OF_RANGE. The range is not within the artifact. Metadata: artifact_id, offset, length,
+	// size. Request a smaller range.
 	ErrorReason_ERROR_REASON_RANGE_BEYOND_END ErrorReason = 24
 	// FAILED_PRECONDITION. The artifact's bytes are kept elsewhere. Metadata: artifact_id, url. Read
 	// them there.
 	ErrorReason_ERROR_REASON_ARTIFACT_IS_LINK ErrorReason = 25
-	// DEADLINE_EXCEEDED. What the search was to wait for is not searchable yet.
-	// Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer, or
-	// search without waiting for what there is.
+	// DEADLINE_EXCEEDED. The event or position that the search was to wait for is not searchable yet.
+	// Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer,
+	// or search without waiting.
 	ErrorReason_ERROR_REASON_SEARCH_BEHIND ErrorReason = 30
-	// OUT_OF_RANGE. The run has no event of this seq yet. Metadata: run_id, seq, last_seq. Ask for an
-	// earlier one.
+	// OUT_OF_RANGE. The run has no event with this seq yet. Metadata: run_id, seq, last_seq. Request
+	// an earlier seq.
 	ErrorReason_ERROR_REASON_SEQ_AHEAD ErrorReason = 32
-	// DEADLINE_EXCEEDED. What the statistics were to wait for is not counted yet.
-	// Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
-	// ask without waiting for what is counted.
+	// DEADLINE_EXCEEDED. The event or position that the statistics were to wait for is not counted
+	// yet. Metadata: counted_position, awaited_position (0 while the event has no position). Wait
+	// longer, or call without waiting.
 	ErrorReason_ERROR_REASON_STATISTICS_BEHIND ErrorReason = 36
-	// FAILED_PRECONDITION. A fork has the snapshot in its history. Metadata: run_id, namespace,
-	// snapshot_id, fork_run_id (one of the forks that have it). Nothing was deleted; leave that
+	// FAILED_PRECONDITION. The snapshot is part of a fork's history. Metadata: run_id, namespace,
+	// snapshot_id, fork_run_id (one of the forks that need it). Nothing was deleted; leave that
 	// snapshot out.
 	ErrorReason_ERROR_REASON_SNAPSHOT_IN_USE ErrorReason = 37
-	// INTERNAL. A defect of the service; its log has the details under the request's id.
-	// Metadata: request_id. Report it.
+	// INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
+	// request_id. Report it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
 )
 

@@ -23,24 +23,24 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// An Event is an immutable fact of a run, numbered by `seq` = 1, 2, 3 ... without gaps.
+// An Event is an immutable fact of a run. Events are numbered by `seq` = 1, 2, 3 ... without gaps.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identity of the event within its run, chosen by the writer so that a retry is recognised; the
-	// server makes a UUIDv7 where it is empty, and such a write cannot be retried safely.
-	// The same id with other content is refused as IDEMPOTENCY_MISMATCH.
+	// Identity of the event within its run, chosen by the writer so that a retry is recognised. If it
+	// is empty, the server makes a UUIDv7, and the write cannot be retried safely. The same id with
+	// different content is refused as IDEMPOTENCY_MISMATCH.
 	// Bounds: 0..200 characters.
 	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	// What kind of fact this is, for instance "tool.called". The names run.completed, run.paused,
-	// run.replanned and run.resumed are written by the server alone.
+	// What kind of fact this is, for instance "tool.called". Only the server writes the types
+	// run.completed, run.paused, run.replanned and run.resumed.
 	// Bounds: 1..200 characters.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// The fact's content; may be left out.
+	// The content of the event; optional.
 	Payload *Payload `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
-	// The plan node the event belongs to; empty when it belongs to none.
+	// The plan node that the event belongs to; empty if it belongs to none.
 	// Bounds: 0..200 characters.
 	NodeId string `protobuf:"bytes,4,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
-	// Who caused it: an agent, a person, a service.
+	// Who caused the event: an agent, a person or a service.
 	// Bounds: 0..200 characters.
 	Actor string `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`
 	// The model that was called, for instance "gpt-4.1".
@@ -49,19 +49,20 @@ type Event struct {
 	// The tool that was called.
 	// Bounds: 0..200 characters.
 	Tool string `protobuf:"bytes,7,opt,name=tool,proto3" json:"tool,omitempty"`
-	// Free labels to filter by; order and repetition are kept.
+	// Tags to filter by, free of any meaning to the store; order and repetitions are kept.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tags []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
-	// What the event cost; left out when it cost nothing that is counted.
+	// What the event used; unset if there is nothing to count.
 	Usage *Usage `protobuf:"bytes,9,opt,name=usage,proto3" json:"usage,omitempty"`
-	// W3C trace context of the caller (traceparent header), kept as sent.
+	// W3C trace context of the caller (the traceparent header), kept as sent.
 	// Bounds: 0..200 characters.
 	TraceParent string `protobuf:"bytes,10,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
-	// When it happened, by the writer's clock, kept to the microsecond; may be left out.
+	// When the event happened by the writer's clock, kept to the microsecond; optional.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
-	// Place in the run: 1 for the first event. Set by the server; ignored in requests.
+	// The event's number in the run; the first event is 1. Set by the server; ignored in requests.
 	Seq int64 `protobuf:"varint,12,opt,name=seq,proto3" json:"seq,omitempty"`
-	// When the store recorded it, by the database's clock. Set by the server; ignored in requests.
+	// When the store recorded the event, by the database's clock. Set by the server; ignored in
+	// requests.
 	RecordedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
 	// SHA-256 (32 bytes) over the previous event's hash and this event's canonical fields; see
 	// VerifyRun. Set by the server; ignored in requests.
@@ -198,16 +199,16 @@ func (x *Event) GetHash() []byte {
 	return nil
 }
 
-// Usage is what an event cost. In a run or an output it is the sum over the run's events.
+// Usage is what an event used. In a run or an output it is the sum over the run's events.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Tokens sent to a model, cached ones included.
+	// Tokens sent to a model, including cached ones.
 	// Bounds: 0..1000000000000000.
 	InputTokens int64 `protobuf:"varint,1,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
-	// Tokens a model produced.
+	// Tokens produced by a model.
 	// Bounds: 0..1000000000000000.
 	OutputTokens int64 `protobuf:"varint,2,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
-	// The part of `input_tokens` that was served from a cache.
+	// The share of `input_tokens` that was served from a cache.
 	// Bounds: 0..1000000000000000.
 	CachedInputTokens int64 `protobuf:"varint,3,opt,name=cached_input_tokens,json=cachedInputTokens,proto3" json:"cached_input_tokens,omitempty"`
 	// Cost in millionths of a US dollar.
@@ -285,16 +286,17 @@ func (x *Usage) GetDuration() *durationpb.Duration {
 	return nil
 }
 
-// An EventFilter selects events. Conditions are joined by AND; an empty one selects everything.
+// An EventFilter selects events. Its conditions are combined with AND; an empty filter selects all
+// events.
 type EventFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Any of these types.
+	// Events with any of these types.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Types []string `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
-	// Any of these plan nodes.
+	// Events of any of these plan nodes.
 	// Bounds: 0..64 items, each 1..200 characters.
 	NodeIds []string `protobuf:"bytes,2,rep,name=node_ids,json=nodeIds,proto3" json:"node_ids,omitempty"`
-	// All of these tags.
+	// Events with all of these tags.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tags          []string `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields

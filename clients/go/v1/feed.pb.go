@@ -22,13 +22,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// FeedEntry is a published event with its place in the feed.
+// A FeedEntry is a published event with its position in the feed.
 type FeedEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entry's place: later ones have greater positions, and entries of one run come in the order
-	// of their seqs. An entry keeps its position for ever.
+	// Position of the entry. Later entries have greater positions, and the entries of one run are in
+	// the order of their seqs. An entry keeps its position.
 	Position int64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
-	// The run the event belongs to.
+	// The run that the event belongs to.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// The event as it was recorded.
 	Event *Event `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
@@ -96,13 +96,14 @@ func (x *FeedEntry) GetPublishedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// FeedFilter selects entries; every condition that is set must hold, none set selects all.
+// A FeedFilter selects entries. Its conditions are combined with AND; an empty filter selects all
+// entries.
 type FeedFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Events of any of these types.
+	// Events with any of these types.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Types []string `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
-	// Events that carry all of these tags.
+	// Events with all of these tags.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tags []string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Events of runs that were saved with all of these labels.
@@ -163,19 +164,19 @@ func (x *FeedFilter) GetLabels() map[string]string {
 	return nil
 }
 
-// Consumer is a named reader of a project's feed and how far it has come.
+// A Consumer is a named reader of a project's feed and its committed position.
 type Consumer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name, unique in the project.
+	// Name of the consumer, unique in the project.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The last position it is done with; 0 before the first.
+	// The last position that the consumer has committed; 0 if there is none.
 	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
-	// The feed's last position when this was read. The difference counts entries of all projects, so
-	// it bounds what the consumer has left to do.
+	// The feed's last position at the time of this read. The difference to `position` counts the
+	// entries of all projects, so it is an upper bound of what the consumer has left to do.
 	LastPosition int64 `protobuf:"varint,3,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
-	// When it committed for the first time.
+	// When the consumer was created by its first commit or reset.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When it last committed or was reset.
+	// When the consumer last committed or was reset.
 	CommittedAt   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=committed_at,json=committedAt,proto3" json:"committed_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

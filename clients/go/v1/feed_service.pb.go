@@ -22,20 +22,20 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ReadFeedRequest asks for a page of the feed.
+// ReadFeedRequest requests a page of the feed.
 type ReadFeedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The first position wanted, inclusive; 0 and 1 both mean the beginning.
+	// The first position to read, inclusive; 0 and 1 both mean the beginning.
 	// Bounds: 0..9223372036854775807.
 	FromPosition int64 `protobuf:"varint,2,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
-	// Entries on a page; 0 means 100. A page ends earlier where its payloads reach 1 MiB, and where a
-	// filter has looked at many entries; a page may be empty before the end.
+	// Maximum number of entries on a page; 0 means 100. A page ends early once its payloads reach 1
+	// MiB or the filter has examined many entries; it may be empty although the feed continues.
 	// Bounds: 0..1000.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Which entries.
+	// Which entries to return.
 	Filter        *FeedFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -102,12 +102,13 @@ func (x *ReadFeedRequest) GetFilter() *FeedFilter {
 // ReadFeedResponse is a page of the feed.
 type ReadFeedResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entries in order of position.
+	// The entries, in order of position.
 	Entries []*FeedEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	// `from_position` of the next page. Every selected entry below it was on this page or before it.
+	// `from_position` for the next page. Every selected entry below it was on this page or an earlier
+	// one.
 	NextPosition int64 `protobuf:"varint,2,opt,name=next_position,json=nextPosition,proto3" json:"next_position,omitempty"`
-	// The feed's last position when the page was read; the page reached the end where `next_position`
-	// is greater.
+	// The feed's last position when the page was read. If `next_position` is greater, the page
+	// reached the end.
 	LastPosition  int64 `protobuf:"varint,3,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -170,17 +171,17 @@ type FollowFeedRequest struct {
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The first position wanted, inclusive; 0 and 1 both mean the beginning. It may lie beyond the
-	// end: the stream then waits for it. With `consumer` it must be 0.
+	// The first position to deliver, inclusive; 0 and 1 both mean the beginning. It may lie beyond
+	// the end: the stream then waits for it. Must be 0 if `consumer` is set.
 	// Bounds: 0..9223372036854775807.
 	FromPosition int64 `protobuf:"varint,2,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
-	// Start after this consumer's committed position; a name that has none yet starts at the
-	// beginning. Nothing is committed by following.
+	// Start after this consumer's committed position, or at the beginning if it has not committed
+	// yet. Following commits nothing.
 	// Bounds: 0..200 characters.
 	Consumer string `protobuf:"bytes,3,opt,name=consumer,proto3" json:"consumer,omitempty"`
-	// Which entries.
+	// Which entries to return.
 	Filter *FeedFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Longest silence before a heartbeat; unset means the server's setting, 15 s by default.
+	// The longest silence before a heartbeat; unset means the server's setting, 15 s by default.
 	// Bounds: 0.1..3600 seconds.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,5,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
@@ -341,12 +342,13 @@ type FollowFeedResponse_Entries struct {
 }
 
 type FollowFeedResponse_CaughtUp struct {
-	// The stream has delivered all there is and is live. Sent again after each time it fell behind.
+	// The stream has delivered everything published so far and is live. Sent again each time the
+	// stream catches up after falling behind.
 	CaughtUp *FeedCaughtUp `protobuf:"bytes,2,opt,name=caught_up,json=caughtUp,proto3,oneof"`
 }
 
 type FollowFeedResponse_Heartbeat struct {
-	// Nothing else was sent for a while.
+	// Nothing else was sent for `heartbeat_interval`.
 	Heartbeat *FeedHeartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -356,10 +358,10 @@ func (*FollowFeedResponse_CaughtUp) isFollowFeedResponse_Message() {}
 
 func (*FollowFeedResponse_Heartbeat) isFollowFeedResponse_Message() {}
 
-// FeedBatch holds consecutive entries of the stream.
+// A FeedBatch is consecutive entries of the stream.
 type FeedBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In order of position.
+	// The entries, in order of position.
 	Entries       []*FeedEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -402,10 +404,10 @@ func (x *FeedBatch) GetEntries() []*FeedEntry {
 	return nil
 }
 
-// FeedCaughtUp says that the stream reached the feed's end.
+// FeedCaughtUp says that the stream has reached the end of the feed.
 type FeedCaughtUp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Every selected entry up to this position was delivered; it may be committed.
+	// Every selected entry up to this position has been delivered; the position may be committed.
 	Position      int64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -448,10 +450,10 @@ func (x *FeedCaughtUp) GetPosition() int64 {
 	return 0
 }
 
-// FeedHeartbeat shows progress, also where a filter matches nothing.
+// FeedHeartbeat shows progress, even if the filter matches nothing.
 type FeedHeartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Every selected entry up to this position was delivered; it may be committed.
+	// Every selected entry up to this position has been delivered; the position may be committed.
 	Position      int64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -494,16 +496,16 @@ func (x *FeedHeartbeat) GetPosition() int64 {
 	return 0
 }
 
-// CommitPositionRequest says how far a consumer is done.
+// CommitPositionRequest says how far a consumer has read.
 type CommitPositionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The consumer's name.
+	// Name of the consumer.
 	// Bounds: 1..200 characters.
 	Consumer string `protobuf:"bytes,2,opt,name=consumer,proto3" json:"consumer,omitempty"`
-	// The last position it is done with.
+	// The last position that the consumer has finished.
 	// Bounds: 0..9223372036854775807.
 	Position      int64 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -561,10 +563,10 @@ func (x *CommitPositionRequest) GetPosition() int64 {
 	return 0
 }
 
-// CommitPositionResponse shows the consumer after the commit.
+// CommitPositionResponse is the consumer after the commit.
 type CommitPositionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The consumer as it stands.
+	// The consumer.
 	Consumer      *Consumer `protobuf:"bytes,1,opt,name=consumer,proto3" json:"consumer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -613,7 +615,7 @@ type GetConsumerRequest struct {
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The consumer's name.
+	// Name of the consumer.
 	// Bounds: 1..200 characters.
 	Consumer      string `protobuf:"bytes,2,opt,name=consumer,proto3" json:"consumer,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -664,10 +666,10 @@ func (x *GetConsumerRequest) GetConsumer() string {
 	return ""
 }
 
-// GetConsumerResponse shows a consumer.
+// GetConsumerResponse is a consumer.
 type GetConsumerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The consumer as it stands.
+	// The consumer.
 	Consumer      *Consumer `protobuf:"bytes,1,opt,name=consumer,proto3" json:"consumer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -710,16 +712,16 @@ func (x *GetConsumerResponse) GetConsumer() *Consumer {
 	return nil
 }
 
-// ListConsumersRequest asks for a page of the project's consumers.
+// ListConsumersRequest requests a page of the project's consumers.
 type ListConsumersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// Consumers on a page; 0 means 100.
+	// Maximum number of consumers on a page; 0 means 100.
 	// Bounds: 0..1000.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before.
+	// `next_page_token` of the previous page.
 	// Bounds: 0..2500 characters.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -780,9 +782,9 @@ func (x *ListConsumersRequest) GetPageToken() string {
 // ListConsumersResponse is a page of consumers.
 type ListConsumersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In order of their names.
+	// The consumers, sorted by name.
 	Consumers []*Consumer `protobuf:"bytes,1,rep,name=consumers,proto3" json:"consumers,omitempty"`
-	// For the next page; empty on the last one.
+	// Token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -832,16 +834,16 @@ func (x *ListConsumersResponse) GetNextPageToken() string {
 	return ""
 }
 
-// ResetConsumerRequest says where a consumer shall go on.
+// ResetConsumerRequest says where a consumer is to continue.
 type ResetConsumerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The consumer's name.
+	// Name of the consumer.
 	// Bounds: 1..200 characters.
 	Consumer string `protobuf:"bytes,2,opt,name=consumer,proto3" json:"consumer,omitempty"`
-	// The position to count as done; 0 starts over.
+	// The last position to count as finished; 0 starts over.
 	// Bounds: 0..9223372036854775807.
 	Position      int64 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -899,10 +901,10 @@ func (x *ResetConsumerRequest) GetPosition() int64 {
 	return 0
 }
 
-// ResetConsumerResponse shows the consumer after the reset.
+// ResetConsumerResponse is the consumer after the reset.
 type ResetConsumerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The consumer as it stands.
+	// The consumer.
 	Consumer      *Consumer `protobuf:"bytes,1,opt,name=consumer,proto3" json:"consumer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

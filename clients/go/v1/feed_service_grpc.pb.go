@@ -33,27 +33,29 @@ const (
 //
 // FeedService publishes the events of all runs of a project in one order.
 //
-// An event enters the feed once, a moment after it was committed, and strictly after the events of
-// its run with smaller seqs. Positions grow over all projects of the database, so a project's
-// entries have gaps between them. Whoever reads on from the last position it is done with misses
-// nothing; what it did after its last commit it sees again.
+// An event enters the feed once, a moment after it was committed, and after all events of its run
+// with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+// project have gaps. A reader that continues after the last position it has finished misses
+// nothing; entries that it finished but did not commit are delivered again.
 type FeedServiceClient interface {
 	// ReadFeed returns a page of the project's entries in order of position.
 	ReadFeed(ctx context.Context, in *ReadFeedRequest, opts ...grpc.CallOption) (*ReadFeedResponse, error)
-	// FollowFeed delivers each entry from a position on once, in order, and goes on with entries as
-	// they are published. It ends only with an error: a server that drains ends it as
-	// SERVER_DRAINING, and following from the last position received + 1 is the normal path.
+	// FollowFeed delivers each entry from a position on, once and in order, and continues with new
+	// entries as they are published. It ends only with an error: a server that shuts down ends it
+	// with SERVER_DRAINING, and clients are expected to follow again from the last received position
+	// + 1.
 	FollowFeed(ctx context.Context, in *FollowFeedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowFeedResponse], error)
-	// CommitPosition notes that a consumer is done with every entry up to a position; the first
+	// CommitPosition records that a consumer has finished every entry up to a position; the first
 	// commit creates the consumer. A position at or below the committed one changes nothing, so
-	// commits may be repeated or arrive late. Beyond the feed's end: POSITION_AHEAD.
+	// commits may be repeated or arrive late. A position beyond the feed's end is POSITION_AHEAD.
 	CommitPosition(ctx context.Context, in *CommitPositionRequest, opts ...grpc.CallOption) (*CommitPositionResponse, error)
-	// GetConsumer returns one consumer. None such: CONSUMER_NOT_FOUND.
+	// GetConsumer returns one consumer. If there is none: CONSUMER_NOT_FOUND.
 	GetConsumer(ctx context.Context, in *GetConsumerRequest, opts ...grpc.CallOption) (*GetConsumerResponse, error)
-	// ListConsumers returns the project's consumers in order of their names.
+	// ListConsumers returns the project's consumers sorted by name.
 	ListConsumers(ctx context.Context, in *ListConsumersRequest, opts ...grpc.CallOption) (*ListConsumersResponse, error)
-	// ResetConsumer sets a consumer's position, back or forth; it need not exist. Streams that follow
-	// as this consumer go on where they are. Beyond the feed's end: POSITION_AHEAD.
+	// ResetConsumer moves a consumer's position back or forward, and creates the consumer if it does
+	// not exist. Streams that already follow as this consumer are not affected. A position beyond the
+	// feed's end is POSITION_AHEAD.
 	ResetConsumer(ctx context.Context, in *ResetConsumerRequest, opts ...grpc.CallOption) (*ResetConsumerResponse, error)
 }
 
@@ -140,27 +142,29 @@ func (c *feedServiceClient) ResetConsumer(ctx context.Context, in *ResetConsumer
 //
 // FeedService publishes the events of all runs of a project in one order.
 //
-// An event enters the feed once, a moment after it was committed, and strictly after the events of
-// its run with smaller seqs. Positions grow over all projects of the database, so a project's
-// entries have gaps between them. Whoever reads on from the last position it is done with misses
-// nothing; what it did after its last commit it sees again.
+// An event enters the feed once, a moment after it was committed, and after all events of its run
+// with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+// project have gaps. A reader that continues after the last position it has finished misses
+// nothing; entries that it finished but did not commit are delivered again.
 type FeedServiceServer interface {
 	// ReadFeed returns a page of the project's entries in order of position.
 	ReadFeed(context.Context, *ReadFeedRequest) (*ReadFeedResponse, error)
-	// FollowFeed delivers each entry from a position on once, in order, and goes on with entries as
-	// they are published. It ends only with an error: a server that drains ends it as
-	// SERVER_DRAINING, and following from the last position received + 1 is the normal path.
+	// FollowFeed delivers each entry from a position on, once and in order, and continues with new
+	// entries as they are published. It ends only with an error: a server that shuts down ends it
+	// with SERVER_DRAINING, and clients are expected to follow again from the last received position
+	// + 1.
 	FollowFeed(*FollowFeedRequest, grpc.ServerStreamingServer[FollowFeedResponse]) error
-	// CommitPosition notes that a consumer is done with every entry up to a position; the first
+	// CommitPosition records that a consumer has finished every entry up to a position; the first
 	// commit creates the consumer. A position at or below the committed one changes nothing, so
-	// commits may be repeated or arrive late. Beyond the feed's end: POSITION_AHEAD.
+	// commits may be repeated or arrive late. A position beyond the feed's end is POSITION_AHEAD.
 	CommitPosition(context.Context, *CommitPositionRequest) (*CommitPositionResponse, error)
-	// GetConsumer returns one consumer. None such: CONSUMER_NOT_FOUND.
+	// GetConsumer returns one consumer. If there is none: CONSUMER_NOT_FOUND.
 	GetConsumer(context.Context, *GetConsumerRequest) (*GetConsumerResponse, error)
-	// ListConsumers returns the project's consumers in order of their names.
+	// ListConsumers returns the project's consumers sorted by name.
 	ListConsumers(context.Context, *ListConsumersRequest) (*ListConsumersResponse, error)
-	// ResetConsumer sets a consumer's position, back or forth; it need not exist. Streams that follow
-	// as this consumer go on where they are. Beyond the feed's end: POSITION_AHEAD.
+	// ResetConsumer moves a consumer's position back or forward, and creates the consumer if it does
+	// not exist. Streams that already follow as this consumer are not affected. A position beyond the
+	// feed's end is POSITION_AHEAD.
 	ResetConsumer(context.Context, *ResetConsumerRequest) (*ResetConsumerResponse, error)
 	mustEmbedUnimplementedFeedServiceServer()
 }

@@ -26,7 +26,7 @@ const (
 type Outcome int32
 
 const (
-	// Not ended. Refused by CompleteRun, except for a run whose status an external engine owns.
+	// Not ended. CompleteRun refuses it, unless an external engine owns the run's status.
 	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
 	// The run reached its objective.
 	Outcome_OUTCOME_SUCCEEDED Outcome = 1
@@ -79,27 +79,28 @@ func (Outcome) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_outputs_proto_rawDescGZIP(), []int{0}
 }
 
-// An Output is the final, validated payload of a run. Revisions are immutable and numbered 1, 2, 3.
+// An Output is the final, validated payload of a run. Its revisions are immutable and numbered 1,
+// 2, 3.
 type Output struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The result; may be left out, for instance when the run failed.
+	// The result; optional, for instance if the run failed.
 	Payload *Payload `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Hash of the schema the caller validated the payload against, in the caller's own format.
+	// Hash of the schema that the caller validated the payload against, in the caller's own format.
 	// Bounds: 0..200 characters.
 	SchemaHash string `protobuf:"bytes,2,opt,name=schema_hash,json=schemaHash,proto3" json:"schema_hash,omitempty"`
-	// The plan version that produced it.
+	// The plan version that produced the output.
 	// Bounds: 0..200 characters.
 	PlanVersionId string `protobuf:"bytes,3,opt,name=plan_version_id,json=planVersionId,proto3" json:"plan_version_id,omitempty"`
 	// Where the parts of the output come from, for instance by facet.
 	Provenance *Payload `protobuf:"bytes,4,opt,name=provenance,proto3" json:"provenance,omitempty"`
-	// Figures the executor wants kept beside the output.
+	// Figures that the executor wants to keep with the output.
 	Statistics *Payload `protobuf:"bytes,5,opt,name=statistics,proto3" json:"statistics,omitempty"`
 	// Sum of the usage of the run's events when this revision was written. Set by the server; ignored
 	// in requests.
 	Usage *Usage `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
 	// How the run ended. Set by the server from the completion; ignored in requests.
 	Outcome Outcome `protobuf:"varint,7,opt,name=outcome,proto3,enum=runstore.v1.Outcome" json:"outcome,omitempty"`
-	// 1 for the first. Set by the server; ignored in requests.
+	// Number of the revision, from 1. Set by the server; ignored in requests.
 	Revision int32 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
 	// When this revision was written. Set by the server; ignored in requests.
 	CompletedAt   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`

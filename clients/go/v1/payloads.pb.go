@@ -21,10 +21,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A Payload is a value the store keeps and never interprets. It comes back byte for byte as sent.
+// A Payload is a value that the store keeps and never interprets. It is returned byte for byte as
+// it was sent.
 type Payload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The bytes themselves. A Payload without content is refused as INVALID_REQUEST.
+	// The content. A Payload without content is refused as INVALID_REQUEST.
 	//
 	// Types that are valid to be assigned to Content:
 	//
@@ -122,15 +123,16 @@ type Payload_Json struct {
 }
 
 type Payload_Binary struct {
-	// Opaque bytes: encrypted by the client, msgpack, protobuf. `content_type` says which.
+	// Opaque bytes, for instance encrypted by the client, msgpack or protobuf. `content_type` says
+	// what they are.
 	Binary []byte `protobuf:"bytes,2,opt,name=binary,proto3,oneof"`
 }
 
 type Payload_Ref struct {
-	// The SHA-256 (32 bytes) of content this run already stored in a snapshot. Allowed only in the
-	// parts of a snapshot that is being put; reads always return the content itself. The part takes
-	// the kind and content type under which the run first stored those bytes. A hash the run does
-	// not know is refused as UNKNOWN_REF, and nothing is written.
+	// The SHA-256 (32 bytes) of content that this run has already stored in a snapshot. Allowed
+	// only in the parts of a snapshot that is being put; reads always return the content itself.
+	// The part gets the kind and content type with which the run first stored those bytes. A hash
+	// that the run does not know is refused as UNKNOWN_REF, and nothing is written.
 	Ref []byte `protobuf:"bytes,4,opt,name=ref,proto3,oneof"`
 }
 

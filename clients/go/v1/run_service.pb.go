@@ -24,24 +24,24 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RunOrder is the order of ListRuns.
+// RunOrder is the order of a listing of runs.
 type RunOrder int32
 
 const (
-	// Taken as RUN_ORDER_CREATED_DESC.
+	// Treated as RUN_ORDER_CREATED_DESC.
 	RunOrder_RUN_ORDER_UNSPECIFIED RunOrder = 0
 	// Newest first.
 	RunOrder_RUN_ORDER_CREATED_DESC RunOrder = 1
 	// Oldest first.
 	RunOrder_RUN_ORDER_CREATED_ASC RunOrder = 2
-	// Latest update first. A run that is updated while pages are read may be on none of those that
-	// follow: it is the first of a new listing.
+	// Latest update first. A run that is updated between two pages may be missing from the later
+	// pages: it moves to the front of a new listing.
 	RunOrder_RUN_ORDER_UPDATED_DESC RunOrder = 3
-	// Earliest update first. Runs updated after the first page was read are on none of the pages.
+	// Earliest update first. Runs that are updated after the first page was read are not listed.
 	RunOrder_RUN_ORDER_UPDATED_ASC RunOrder = 4
-	// Latest completion first; runs that have not ended are left out.
+	// Latest completion first; runs that have not ended are not listed.
 	RunOrder_RUN_ORDER_COMPLETED_DESC RunOrder = 5
-	// Earliest completion first; runs that have not ended are left out.
+	// Earliest completion first; runs that have not ended are not listed.
 	RunOrder_RUN_ORDER_COMPLETED_ASC RunOrder = 6
 )
 
@@ -94,39 +94,39 @@ func (RunOrder) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{0}
 }
 
-// SaveRunRequest is a run as it is known at birth; none of it can be changed later.
+// SaveRunRequest is a run to save; none of it can be changed later.
 type SaveRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The run's identity; the server makes a UUIDv7 where it is empty, and such a call cannot be
-	// retried safely.
+	// Identity of the run. If it is empty, the server makes a UUIDv7, and the call cannot be retried
+	// safely.
 	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The plan's identity.
+	// The planner's id for the plan.
 	// Bounds: 0..200 characters.
 	PlanId string `protobuf:"bytes,3,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
-	// What the run is to achieve.
+	// What the run is meant to achieve.
 	// Bounds: 0..100000 characters.
 	Objective string `protobuf:"bytes,4,opt,name=objective,proto3" json:"objective,omitempty"`
 	// The plan, kept byte for byte.
 	Plan *Payload `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`
-	// The run that starts this one.
+	// The run that starts this one; empty for a root.
 	// Bounds: 0..200 characters.
 	ParentRunId string `protobuf:"bytes,6,opt,name=parent_run_id,json=parentRunId,proto3" json:"parent_run_id,omitempty"`
 	// The same execution in another system.
 	ExternalRef *ExternalRef `protobuf:"bytes,7,opt,name=external_ref,json=externalRef,proto3" json:"external_ref,omitempty"`
-	// Versions the run is pinned to.
+	// The versions to pin the run to.
 	// Bounds: 0..1000 items.
 	ConfigRefs []*ConfigRef `protobuf:"bytes,8,rep,name=config_refs,json=configRefs,proto3" json:"config_refs,omitempty"`
-	// Free labels to filter by.
+	// Tags to filter by.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tags []string `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Named labels to filter by.
+	// Labels (key and value) to filter by.
 	// Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
 	Labels map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Stores a run that is already finished: plan and execution result in one call.
+	// Saves a run that has already finished: plan and result in one call.
 	Completion    *Completion `protobuf:"bytes,11,opt,name=completion,proto3" json:"completion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -239,17 +239,17 @@ func (x *SaveRunRequest) GetCompletion() *Completion {
 	return nil
 }
 
-// A Completion is how a run ended, with its last events, output and state.
+// A Completion is the end of a run: its outcome, last events, output and state.
 type Completion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How it ended. Required, except for a run whose status an external engine owns.
+	// How the run ended. Required, unless an external engine owns the run's status.
 	Outcome Outcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=runstore.v1.Outcome" json:"outcome,omitempty"`
-	// The last events, before the terminal one.
+	// The last events, before the terminal event.
 	// Bounds: 0..1000 items.
 	Events []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
-	// The output; left out means one without payload.
+	// The output; if omitted, an output without payload is recorded.
 	Output *Output `protobuf:"bytes,3,opt,name=output,proto3" json:"output,omitempty"`
-	// The last snapshot.
+	// The last snapshot; optional.
 	FinalSnapshot *Snapshot `protobuf:"bytes,4,opt,name=final_snapshot,json=finalSnapshot,proto3" json:"final_snapshot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -313,12 +313,12 @@ func (x *Completion) GetFinalSnapshot() *Snapshot {
 	return nil
 }
 
-// SaveRunResponse is the run as it stands.
+// SaveRunResponse is the saved run.
 type SaveRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The run.
+	// The run in its current state.
 	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// True when the run was there already, with the same content.
+	// True if the run was already saved with the same content.
 	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -368,7 +368,7 @@ func (x *SaveRunResponse) GetDeduplicated() bool {
 	return false
 }
 
-// GetRunRequest names a run.
+// GetRunRequest identifies a run.
 type GetRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -471,56 +471,57 @@ func (x *GetRunResponse) GetRun() *Run {
 	return nil
 }
 
-// RunFilter selects runs. Conditions are joined by AND; an empty one selects everything.
+// A RunFilter selects runs. Its conditions are combined with AND; an empty filter selects all runs.
 type RunFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Any of these statuses.
+	// Runs with any of these statuses.
 	// Bounds: 0..16 items.
 	Statuses []RunStatus `protobuf:"varint,1,rep,packed,name=statuses,proto3,enum=runstore.v1.RunStatus" json:"statuses,omitempty"`
-	// All of these tags.
+	// Runs with all of these tags.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tags []string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
-	// All of these labels, with these values.
+	// Runs that have all of these labels with these values.
 	// Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
 	Labels map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Saved at or after this time.
+	// Runs saved at or after this time.
 	CreatedFromTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_from_time,json=createdFromTime,proto3" json:"created_from_time,omitempty"`
-	// Saved before this time.
+	// Runs saved before this time.
 	CreatedBeforeTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_before_time,json=createdBeforeTime,proto3" json:"created_before_time,omitempty"`
-	// Of this plan.
+	// Runs with this plan.
 	// Bounds: 0..200 characters.
 	PlanId string `protobuf:"bytes,6,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
-	// With an event of this model. A run is found as soon as the event is committed, unless counting
-	// lags by more than 10000 writes: then, for a while, events between may go unnoticed.
+	// Runs with an event of this model. A run is found as soon as the event is committed. Only while
+	// counting lags by more than 10000 writes may events in between be missed.
 	// Bounds: 0..200 characters.
 	Model string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
-	// With an event of this tool; found as for `model`.
+	// Runs with an event of this tool; found in the same way as for `model`.
 	// Bounds: 0..200 characters.
 	Tool string `protobuf:"bytes,8,opt,name=tool,proto3" json:"tool,omitempty"`
-	// Started by this run.
+	// Runs started by this run.
 	// Bounds: 0..200 characters.
 	ParentRunId string `protobuf:"bytes,9,opt,name=parent_run_id,json=parentRunId,proto3" json:"parent_run_id,omitempty"`
-	// Pinned to a version of this config.
+	// Runs pinned to a version of this config.
 	Config *ConfigFilter `protobuf:"bytes,10,opt,name=config,proto3" json:"config,omitempty"`
-	// At least one of these tags.
+	// Runs with at least one of these tags.
 	// Bounds: 0..64 items, each 1..200 characters.
 	AnyTags []string `protobuf:"bytes,11,rep,name=any_tags,json=anyTags,proto3" json:"any_tags,omitempty"`
-	// This run, and all that were started below it: its children, and theirs.
+	// This run and all its descendants: the runs it started, and so on.
 	// Bounds: 0..200 characters.
 	RootRunId string `protobuf:"bytes,12,opt,name=root_run_id,json=rootRunId,proto3" json:"root_run_id,omitempty"`
-	// The same execution in another system.
+	// Runs that refer to an execution in another system.
 	External *ExternalFilter `protobuf:"bytes,13,opt,name=external,proto3" json:"external,omitempty"`
-	// Updated at or after this time.
+	// Runs updated at or after this time.
 	UpdatedFromTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=updated_from_time,json=updatedFromTime,proto3" json:"updated_from_time,omitempty"`
-	// Updated before this time.
+	// Runs updated before this time.
 	UpdatedBeforeTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=updated_before_time,json=updatedBeforeTime,proto3" json:"updated_before_time,omitempty"`
-	// Completed at or after this time; a run that has not ended was not.
+	// Runs completed at or after this time; runs that have not ended do not match.
 	CompletedFromTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=completed_from_time,json=completedFromTime,proto3" json:"completed_from_time,omitempty"`
-	// Completed before this time; a run that has not ended was not.
+	// Runs completed before this time; runs that have not ended do not match.
 	CompletedBeforeTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=completed_before_time,json=completedBeforeTime,proto3" json:"completed_before_time,omitempty"`
-	// With these words in the first 10000 characters of the objective, as in web search: all of them;
-	// "several words" in quotes next to each other; `a or b` either; -word not. Words are compared
-	// whole, without regard to case and as they are written. A query of no words selects nothing.
+	// Runs with these words in the first 10000 characters of the objective, as in web search: all of
+	// them; "several words" in quotes next to each other; `a or b` for either; -word to exclude one.
+	// Words are compared whole and without regard to case; nothing is stemmed. A query without words
+	// selects nothing.
 	// Bounds: 0..1000 characters.
 	Objective     string `protobuf:"bytes,18,opt,name=objective,proto3" json:"objective,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -683,13 +684,13 @@ func (x *RunFilter) GetObjective() string {
 	return ""
 }
 
-// ExternalFilter selects runs by what they are in another system.
+// An ExternalFilter selects runs by their execution in another system.
 type ExternalFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The other system's name.
+	// The name of the other system.
 	// Bounds: 1..200 characters.
 	System string `protobuf:"bytes,1,opt,name=system,proto3" json:"system,omitempty"`
-	// The execution there; empty means any.
+	// The id of the execution there; empty means any.
 	// Bounds: 0..1000 characters.
 	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -740,19 +741,19 @@ func (x *ExternalFilter) GetId() string {
 	return ""
 }
 
-// ConfigFilter selects runs by a pinned version; what is left out is not compared.
+// A ConfigFilter selects runs by a pinned version. Fields that are omitted are not compared.
 type ConfigFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is pinned.
+	// The kind of config.
 	// Bounds: 1..200 characters.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	// Bounds: 1..200 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// The version's number; 0 means any.
+	// Number of the version; 0 means any.
 	// Bounds: 0..9223372036854775807.
 	Version int64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
-	// The version's digest; empty means any.
+	// Digest of the version; empty means any.
 	// Bounds: 0..200 characters.
 	Digest        string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -817,20 +818,21 @@ func (x *ConfigFilter) GetDigest() string {
 	return ""
 }
 
-// ListRunsRequest selects a page of runs.
+// ListRunsRequest requests a page of runs.
 type ListRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// Which runs.
+	// Which runs to list.
 	Filter *RunFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// In which order.
+	// The order of the runs.
 	Order RunOrder `protobuf:"varint,3,opt,name=order,proto3,enum=runstore.v1.RunOrder" json:"order,omitempty"`
-	// Runs on a page; 0 means 20.
+	// Maximum number of runs on a page; 0 means 20.
 	// Bounds: 0..100.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; filter and order must be the same, or it is refused.
+	// `next_page_token` of the previous page. `filter` and `order` must be the same, or the token is
+	// refused.
 	// Bounds: 0..2500 characters.
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -907,7 +909,7 @@ type ListRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The runs, without their plans.
 	Runs []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
-	// Asks for the next page; empty on the last one.
+	// Token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -968,7 +970,7 @@ type AppendEventRequest struct {
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// The event. Required.
 	Event *Event `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
-	// The last seq the writer has seen.
+	// The last seq that the writer has seen.
 	// Bounds: 0..9223372036854775807.
 	ExpectedSeq *int64 `protobuf:"varint,4,opt,name=expected_seq,json=expectedSeq,proto3,oneof" json:"expected_seq,omitempty"`
 	// The writer's epoch.
@@ -1043,18 +1045,18 @@ func (x *AppendEventRequest) GetWriterEpoch() int64 {
 	return 0
 }
 
-// AppendEventResponse says where the event stands.
+// AppendEventResponse says where the event is recorded.
 type AppendEventResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The event's place in the run.
+	// The event's seq in the run.
 	Seq int64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// When the store recorded it.
 	RecordedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
-	// The event's link of the hash chain, 32 bytes.
+	// The event's link in the hash chain (32 bytes).
 	Hash []byte `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
-	// True when the event was there already, with the same content.
+	// True if the event was already recorded with the same content.
 	Deduplicated bool `protobuf:"varint,4,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
-	// The event's id, the server's own where the request had none.
+	// The event's id; made by the server if the request had none.
 	EventId       string `protobuf:"bytes,5,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1134,10 +1136,10 @@ type AppendEventsRequest struct {
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The events; their ids, where given, differ.
+	// The events. Their ids, if given, must be distinct.
 	// Bounds: 1..1000 items.
 	Events []*Event `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
-	// The last seq the writer has seen.
+	// The last seq that the writer has seen.
 	// Bounds: 0..9223372036854775807.
 	ExpectedSeq *int64 `protobuf:"varint,4,opt,name=expected_seq,json=expectedSeq,proto3,oneof" json:"expected_seq,omitempty"`
 	// The writer's epoch.
@@ -1212,12 +1214,12 @@ func (x *AppendEventsRequest) GetWriterEpoch() int64 {
 	return 0
 }
 
-// AppendEventsResponse says where each event stands.
+// AppendEventsResponse says where each event is recorded.
 type AppendEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One answer an event, in the order of the request.
+	// One result per event, in the order of the request.
 	Events []*AppendEventResponse `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// True when the events were there already, with the same content.
+	// True if the events were already recorded with the same content.
 	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1270,7 +1272,7 @@ func (x *AppendEventsResponse) GetDeduplicated() bool {
 // AppendEventStreamRequest is one append of the stream.
 type AppendEventStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Repeated in the answer, for the caller's bookkeeping.
+	// Returned in the response, for the caller's bookkeeping.
 	// Bounds: 0..200 characters.
 	CorrelationId string `protobuf:"bytes,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// The append. Required.
@@ -1323,12 +1325,12 @@ func (x *AppendEventStreamRequest) GetAppend() *AppendEventRequest {
 	return nil
 }
 
-// AppendEventStreamResponse answers one append of the stream.
+// AppendEventStreamResponse is the response to one append of the stream.
 type AppendEventStreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// That of the request.
+	// The correlation_id of the request.
 	CorrelationId string `protobuf:"bytes,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// What became of it.
+	// The result of the append.
 	//
 	// Types that are valid to be assigned to Result:
 	//
@@ -1406,12 +1408,12 @@ type isAppendEventStreamResponse_Result interface {
 }
 
 type AppendEventStreamResponse_Appended struct {
-	// The event was appended, or was there already.
+	// The event was appended, or was already recorded.
 	Appended *AppendEventResponse `protobuf:"bytes,2,opt,name=appended,proto3,oneof"`
 }
 
 type AppendEventStreamResponse_Error struct {
-	// It was refused; `details` hold the google.rpc.ErrorInfo.
+	// The append was refused; `details` contains the google.rpc.ErrorInfo.
 	Error *status.Status `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
 }
 
@@ -1419,7 +1421,7 @@ func (*AppendEventStreamResponse_Appended) isAppendEventStreamResponse_Result() 
 
 func (*AppendEventStreamResponse_Error) isAppendEventStreamResponse_Result() {}
 
-// ListEventsRequest selects a page of events.
+// ListEventsRequest requests a page of events.
 type ListEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -1428,14 +1430,14 @@ type ListEventsRequest struct {
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The first seq wanted, inclusive; 0 and 1 both mean the beginning.
+	// The first seq to read, inclusive; 0 and 1 both mean the beginning.
 	// Bounds: 0..9223372036854775807.
 	FromSeq int64 `protobuf:"varint,3,opt,name=from_seq,json=fromSeq,proto3" json:"from_seq,omitempty"`
-	// Events on a page; 0 means 100. A page ends earlier where its payloads reach 1 MiB, but holds at
-	// least one event.
+	// Maximum number of events on a page; 0 means 100. A page ends early once its payloads reach 1
+	// MiB, but has at least one event.
 	// Bounds: 0..1000.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Which events.
+	// Which events to return.
 	Filter        *EventFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1509,9 +1511,9 @@ func (x *ListEventsRequest) GetFilter() *EventFilter {
 // ListEventsResponse is a page of events.
 type ListEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The events in order of seq.
+	// The events, in order of seq.
 	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// `from_seq` of the next page; 0 when this page reached the run's end.
+	// `from_seq` for the next page; 0 if this page reached the end of the run.
 	NextFromSeq int64 `protobuf:"varint,2,opt,name=next_from_seq,json=nextFromSeq,proto3" json:"next_from_seq,omitempty"`
 	// The run's last seq when the page was read.
 	LastSeq       int64 `protobuf:"varint,3,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
@@ -1579,18 +1581,19 @@ type StreamEventsRequest struct {
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The first seq wanted, inclusive; 0 and 1 both mean the beginning. It may lie beyond the end: the
-	// stream then waits for it.
+	// The first seq to deliver, inclusive; 0 and 1 both mean the beginning. It may lie beyond the
+	// end: the stream then waits for it.
 	// Bounds: 0..9223372036854775807.
 	FromSeq int64 `protobuf:"varint,3,opt,name=from_seq,json=fromSeq,proto3" json:"from_seq,omitempty"`
-	// Which events.
+	// Which events to deliver.
 	Filter *EventFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
-	// True to go on with events as they are committed, until the terminal one.
+	// True to continue with events as they are committed, up to the terminal event.
 	Follow bool `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"`
-	// True to wait for a run that does not exist yet instead of answering RUN_NOT_FOUND. Needs
+	// True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND. Requires
 	// `follow`.
 	WaitForRun bool `protobuf:"varint,6,opt,name=wait_for_run,json=waitForRun,proto3" json:"wait_for_run,omitempty"`
-	// The longest silence of a followed stream before a heartbeat; unset means 15 seconds.
+	// The longest silence of a followed stream before a heartbeat; unset means the server's setting,
+	// 15 s by default.
 	// Bounds: 0.1..3600 seconds.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,7,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
@@ -1676,11 +1679,11 @@ func (x *StreamEventsRequest) GetHeartbeatInterval() *durationpb.Duration {
 	return nil
 }
 
-// StreamEventsResponse is one message of the stream. Marks travel in order with events: when one says
-// `last_seq`, every selected event up to it was delivered before.
+// StreamEventsResponse is one message of the stream. `caught_up`, `heartbeat` and `end_of_run` are
+// ordered with the events: every selected event up to their `last_seq` was delivered before them.
 type StreamEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the message is.
+	// Exactly one is set.
 	//
 	// Types that are valid to be assigned to Message:
 	//
@@ -1771,23 +1774,23 @@ type isStreamEventsResponse_Message interface {
 }
 
 type StreamEventsResponse_Events struct {
-	// Events, in order of seq.
+	// The next events.
 	Events *EventBatch `protobuf:"bytes,1,opt,name=events,proto3,oneof"`
 }
 
 type StreamEventsResponse_CaughtUp struct {
-	// The stream has delivered everything there was: it is live from here, or ends where `follow` is
-	// false. Sent again whenever a stream that fell behind has caught up by reading back.
+	// The stream has delivered everything recorded so far: it is live from here on, or ends if
+	// `follow` is false. Sent again each time the stream catches up after falling behind.
 	CaughtUp *CaughtUp `protobuf:"bytes,2,opt,name=caught_up,json=caughtUp,proto3,oneof"`
 }
 
 type StreamEventsResponse_Heartbeat struct {
-	// The stream is alive though nothing was selected for a while.
+	// Nothing else was sent for `heartbeat_interval`.
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
 type StreamEventsResponse_EndOfRun struct {
-	// The run is complete and everything was delivered; the stream ends.
+	// The run is complete and everything has been delivered; the stream ends.
 	EndOfRun *EndOfRun `protobuf:"bytes,4,opt,name=end_of_run,json=endOfRun,proto3,oneof"`
 }
 
@@ -1799,10 +1802,10 @@ func (*StreamEventsResponse_Heartbeat) isStreamEventsResponse_Message() {}
 
 func (*StreamEventsResponse_EndOfRun) isStreamEventsResponse_Message() {}
 
-// An EventBatch is a piece of the stream.
+// An EventBatch is consecutive events of the stream.
 type EventBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At least one event.
+	// At least one event, in order of seq.
 	Events        []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1845,7 +1848,7 @@ func (x *EventBatch) GetEvents() []*Event {
 	return nil
 }
 
-// CaughtUp marks the passage from reading back to live.
+// CaughtUp says that the stream has reached the current end of the run.
 type CaughtUp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run's last seq; 0 while it has none or does not exist yet.
@@ -1891,7 +1894,7 @@ func (x *CaughtUp) GetLastSeq() int64 {
 	return 0
 }
 
-// Heartbeat marks progress in silence.
+// Heartbeat shows progress while no events are sent.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run's last seq; 0 while it has none or does not exist yet.
@@ -1937,7 +1940,7 @@ func (x *Heartbeat) GetLastSeq() int64 {
 	return 0
 }
 
-// EndOfRun marks the end of a completed run.
+// EndOfRun says that the stream has reached the end of a completed run.
 type EndOfRun struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Seq of the terminal event.
@@ -1992,7 +1995,7 @@ func (x *EndOfRun) GetOutcome() Outcome {
 	return Outcome_OUTCOME_UNSPECIFIED
 }
 
-// PutSnapshotRequest is one step of a run: its events, its task writes, and the state after it.
+// PutSnapshotRequest is one step of a run: its events, its task writes, and the state afterwards.
 type PutSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -2009,13 +2012,13 @@ type PutSnapshotRequest struct {
 	// Task writes of the step.
 	// Bounds: 0..1000 items.
 	TaskWrites []*TaskWrite `protobuf:"bytes,5,rep,name=task_writes,json=taskWrites,proto3" json:"task_writes,omitempty"`
-	// The last seq the writer has seen.
+	// The last seq that the writer has seen.
 	// Bounds: 0..9223372036854775807.
 	ExpectedSeq *int64 `protobuf:"varint,6,opt,name=expected_seq,json=expectedSeq,proto3,oneof" json:"expected_seq,omitempty"`
 	// The writer's epoch.
 	// Bounds: 0..9223372036854775807.
 	WriterEpoch *int64 `protobuf:"varint,7,opt,name=writer_epoch,json=writerEpoch,proto3,oneof" json:"writer_epoch,omitempty"`
-	// Makes a retry safe where the snapshot has no id of its own. Unique within the run.
+	// Makes a retry safe if the snapshot has no id of the writer's choice. Unique within the run.
 	// Bounds: 0..200 characters.
 	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2108,20 +2111,20 @@ func (x *PutSnapshotRequest) GetRequestId() string {
 	return ""
 }
 
-// PutSnapshotResponse says what was stored.
+// PutSnapshotResponse describes the stored snapshot.
 type PutSnapshotResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The snapshot's id.
 	SnapshotId string `protobuf:"bytes,1,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
-	// The seq the snapshot stands at.
+	// The seq of the snapshot.
 	Seq int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	// SHA-256 (32 bytes) of the snapshot.
 	ContentHash []byte `protobuf:"bytes,3,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"`
-	// When it was stored.
+	// When the snapshot was stored.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// The run's last seq after this request, run.paused or run.replanned included.
+	// The run's last seq after this request, including run.paused or run.replanned.
 	LastSeq int64 `protobuf:"varint,5,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
-	// True when the same request was stored before.
+	// True if the same request was already stored.
 	Deduplicated  bool `protobuf:"varint,6,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2208,10 +2211,10 @@ type PutTaskWritesRequest struct {
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The namespace of the snapshots named by the writes.
+	// The namespace of the snapshots that the writes refer to.
 	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The results; their (snapshot_id, task_id, index) differ.
+	// The results. Their (snapshot_id, task_id, index) must be distinct.
 	// Bounds: 1..1000 items.
 	Writes []*TaskWrite `protobuf:"bytes,4,rep,name=writes,proto3" json:"writes,omitempty"`
 	// The writer's epoch.
@@ -2286,10 +2289,10 @@ func (x *PutTaskWritesRequest) GetWriterEpoch() int64 {
 	return 0
 }
 
-// PutTaskWritesResponse says that the results are kept.
+// PutTaskWritesResponse says that the results are stored.
 type PutTaskWritesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// True when all of them were there already.
+	// True if all of them were already stored.
 	Deduplicated  bool `protobuf:"varint,1,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2332,7 +2335,7 @@ func (x *PutTaskWritesResponse) GetDeduplicated() bool {
 	return false
 }
 
-// GetSnapshotRequest chooses a snapshot.
+// GetSnapshotRequest selects a snapshot.
 type GetSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -2341,10 +2344,10 @@ type GetSnapshotRequest struct {
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The namespace.
+	// The namespace of the snapshot.
 	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// Which one; none of them means the latest.
+	// Which snapshot; if none is set, the latest.
 	//
 	// Types that are valid to be assigned to Selector:
 	//
@@ -2446,19 +2449,19 @@ type isGetSnapshotRequest_Selector interface {
 }
 
 type GetSnapshotRequest_SnapshotId struct {
-	// The one with this id.
+	// The snapshot with this id.
 	// Bounds: 1..200 characters.
 	SnapshotId string `protobuf:"bytes,4,opt,name=snapshot_id,json=snapshotId,proto3,oneof"`
 }
 
 type GetSnapshotRequest_PlanVersionId struct {
-	// The latest of this plan version.
+	// The latest snapshot of this plan version.
 	// Bounds: 1..200 characters.
 	PlanVersionId string `protobuf:"bytes,5,opt,name=plan_version_id,json=planVersionId,proto3,oneof"`
 }
 
 type GetSnapshotRequest_AtSeq struct {
-	// The latest at or before this seq.
+	// The latest snapshot at or before this seq.
 	// Bounds: 0..9223372036854775807.
 	AtSeq int64 `protobuf:"varint,6,opt,name=at_seq,json=atSeq,proto3,oneof"`
 }
@@ -2474,7 +2477,7 @@ type GetSnapshotResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The snapshot with all its parts.
 	Snapshot *Snapshot `protobuf:"bytes,1,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
-	// Task writes since, in order of task_id and index.
+	// The task writes made since the snapshot, in order of task_id and index.
 	TaskWrites    []*TaskWrite `protobuf:"bytes,2,rep,name=task_writes,json=taskWrites,proto3" json:"task_writes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2524,7 +2527,7 @@ func (x *GetSnapshotResponse) GetTaskWrites() []*TaskWrite {
 	return nil
 }
 
-// ListSnapshotsRequest selects a page of snapshots.
+// ListSnapshotsRequest requests a page of snapshots.
 type ListSnapshotsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -2533,24 +2536,24 @@ type ListSnapshotsRequest struct {
 	// The run; empty means all runs of the project.
 	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Only this namespace; unset means all.
+	// Only snapshots of this namespace; unset means all namespaces.
 	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace *string `protobuf:"bytes,3,opt,name=namespace,proto3,oneof" json:"namespace,omitempty"`
-	// Only snapshots that stand before this one in the run's order; needs `run_id`, and looks the id
-	// up in the namespace asked for. Unknown: SNAPSHOT_NOT_FOUND.
+	// Only snapshots older than this one in the order of the run. Requires `run_id`. The id is looked
+	// up in the requested namespace; if it is unknown: SNAPSHOT_NOT_FOUND.
 	// Bounds: 0..200 characters.
 	Before string `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
-	// A JSON object; only snapshots whose metadata has each of its members with an equal value
-	// (numbers by value, objects whatever their order).
+	// A JSON object. Only snapshots whose metadata has each of its members with an equal value;
+	// numbers are compared by value, objects without regard to order.
 	Metadata *Payload `protobuf:"bytes,5,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// Snapshots on a page; 0 means 20. A page with parts ends earlier where they reach 4 MiB, but
-	// holds at least one snapshot.
+	// Maximum number of snapshots on a page; 0 means 20. A page with parts ends early once they reach
+	// 4 MiB, but has at least one snapshot.
 	// Bounds: 0..100.
 	Limit int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
-	// `next_page_token` of the page before; everything else must be the same.
+	// `next_page_token` of the previous page. All other fields must be the same.
 	// Bounds: 0..2500 characters.
 	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// True to get nodes and state too; otherwise they are left out.
+	// True to return nodes and state as well; otherwise they are omitted.
 	WithParts     bool `protobuf:"varint,8,opt,name=with_parts,json=withParts,proto3" json:"with_parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2647,7 +2650,7 @@ type ListSnapshotsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The snapshots.
 	Snapshots []*Snapshot `protobuf:"bytes,1,rep,name=snapshots,proto3" json:"snapshots,omitempty"`
-	// Asks for the next page; empty on the last one.
+	// Token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2697,7 +2700,7 @@ func (x *ListSnapshotsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// DeleteSnapshotsRequest names snapshots that are needed no more.
+// DeleteSnapshotsRequest identifies snapshots to delete.
 type DeleteSnapshotsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -2709,8 +2712,8 @@ type DeleteSnapshotsRequest struct {
 	// The namespace of the snapshots.
 	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The snapshots. Those a fork has from the run it was forked from are not its own: their ids are
-	// unknown here.
+	// The snapshots. The snapshots that a fork shares with its base belong to the base: their ids are
+	// unknown in the fork.
 	// Bounds: 1..1000 items, each 1..200 characters.
 	SnapshotIds []string `protobuf:"bytes,4,rep,name=snapshot_ids,json=snapshotIds,proto3" json:"snapshot_ids,omitempty"`
 	// The writer's epoch.
@@ -2785,14 +2788,14 @@ func (x *DeleteSnapshotsRequest) GetWriterEpoch() int64 {
 	return 0
 }
 
-// DeleteSnapshotsResponse says what this request removed; after a retry that may be nothing.
+// DeleteSnapshotsResponse counts what this request removed; for a retry that may be nothing.
 type DeleteSnapshotsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Snapshots that were there.
+	// Number of snapshots deleted.
 	DeletedSnapshots int64 `protobuf:"varint,1,opt,name=deleted_snapshots,json=deletedSnapshots,proto3" json:"deleted_snapshots,omitempty"`
-	// Their task writes.
+	// Number of task writes deleted with them.
 	DeletedTaskWrites int64 `protobuf:"varint,2,opt,name=deleted_task_writes,json=deletedTaskWrites,proto3" json:"deleted_task_writes,omitempty"`
-	// Bytes, as they were stored, of parts that no snapshot of the run refers to any more.
+	// Stored size in bytes of the parts that were deleted.
 	FreedBytes    int64 `protobuf:"varint,3,opt,name=freed_bytes,json=freedBytes,proto3" json:"freed_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2858,19 +2861,19 @@ type ResumeRunRequest struct {
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The namespace whose latest snapshot is wanted.
+	// The namespace whose latest snapshot is returned.
 	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Makes a retry safe: the same request_id returns the same epoch. Unique within the run.
 	// Bounds: 0..200 characters.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Who resumes; the actor of run.resumed.
+	// Who resumes the run; the actor of run.resumed.
 	// Bounds: 0..200 characters.
 	Actor string `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Events returned at once; 0 means 100.
+	// Maximum number of events to return; 0 means 100.
 	// Bounds: 0..1000.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The last seq the caller has seen.
+	// The last seq that the caller has seen.
 	// Bounds: 0..9223372036854775807.
 	ExpectedSeq   *int64 `protobuf:"varint,7,opt,name=expected_seq,json=expectedSeq,proto3,oneof" json:"expected_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2961,20 +2964,20 @@ type ResumeRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run, with its plan.
 	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// The claimed epoch, to be sent with every write from now on. When a later resume claimed the run
-	// before this retry, `run.writer_epoch` is greater and writes will be WRITER_FENCED.
+	// The claimed epoch, to be sent with every write from now on. If a later resume claimed the run
+	// before a retry of this one, `run.writer_epoch` is greater and writes are WRITER_FENCED.
 	WriterEpoch int64 `protobuf:"varint,2,opt,name=writer_epoch,json=writerEpoch,proto3" json:"writer_epoch,omitempty"`
-	// The latest snapshot in full; unset when there is none.
+	// The latest snapshot in full; unset if there is none.
 	Snapshot *Snapshot `protobuf:"bytes,3,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
-	// Its pending nodes.
+	// The pending nodes of the snapshot.
 	PendingNodeIds []string `protobuf:"bytes,4,rep,name=pending_node_ids,json=pendingNodeIds,proto3" json:"pending_node_ids,omitempty"`
-	// Task writes since the snapshot (since the beginning when there is none).
+	// The task writes made since the snapshot, or since the beginning if there is none.
 	TaskWrites []*TaskWrite `protobuf:"bytes,5,rep,name=task_writes,json=taskWrites,proto3" json:"task_writes,omitempty"`
-	// Events after the snapshot, run.resumed included; as many as ListEvents would put on a page.
+	// The events after the snapshot, including run.resumed; as many as on a page of ListEvents.
 	Events []*Event `protobuf:"bytes,6,rep,name=events,proto3" json:"events,omitempty"`
-	// `from_seq` for ListEvents to read the rest; 0 when `events` reaches the end.
+	// `from_seq` for ListEvents to read the rest; 0 if `events` reaches the end.
 	NextFromSeq int64 `protobuf:"varint,7,opt,name=next_from_seq,json=nextFromSeq,proto3" json:"next_from_seq,omitempty"`
-	// True when the same request_id claimed the epoch before.
+	// True if the same request_id had already claimed the epoch.
 	Deduplicated  bool `protobuf:"varint,8,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3066,7 +3069,7 @@ func (x *ResumeRunResponse) GetDeduplicated() bool {
 	return false
 }
 
-// CompleteRunRequest ends a run.
+// CompleteRunRequest completes a run.
 type CompleteRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -3075,17 +3078,17 @@ type CompleteRunRequest struct {
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// How it ended. Required, except for a run whose status an external engine owns.
+	// How the run ended. Required, unless an external engine owns the run's status.
 	Outcome Outcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=runstore.v1.Outcome" json:"outcome,omitempty"`
-	// The last events, before the terminal one.
+	// The last events, before the terminal event.
 	// Bounds: 0..1000 items.
 	Events []*Event `protobuf:"bytes,4,rep,name=events,proto3" json:"events,omitempty"`
-	// The output; left out means one without payload.
+	// The output; if omitted, an output without payload is recorded.
 	Output *Output `protobuf:"bytes,5,opt,name=output,proto3" json:"output,omitempty"`
-	// The last snapshot. Its seq, when 0, is that of the terminal event; its reason, when unspecified,
-	// SNAPSHOT_REASON_FINAL.
+	// The last snapshot; optional. A seq of 0 means the seq of the terminal event; an unspecified
+	// reason means SNAPSHOT_REASON_FINAL.
 	FinalSnapshot *Snapshot `protobuf:"bytes,6,opt,name=final_snapshot,json=finalSnapshot,proto3" json:"final_snapshot,omitempty"`
-	// The last seq the writer has seen.
+	// The last seq that the writer has seen.
 	// Bounds: 0..9223372036854775807.
 	ExpectedSeq *int64 `protobuf:"varint,7,opt,name=expected_seq,json=expectedSeq,proto3,oneof" json:"expected_seq,omitempty"`
 	// The writer's epoch.
@@ -3181,18 +3184,18 @@ func (x *CompleteRunRequest) GetWriterEpoch() int64 {
 	return 0
 }
 
-// CompleteRunResponse says how the run stands.
+// CompleteRunResponse describes the completed run.
 type CompleteRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run's status.
 	Status RunStatus `protobuf:"varint,1,opt,name=status,proto3,enum=runstore.v1.RunStatus" json:"status,omitempty"`
 	// Seq of the terminal event.
 	Seq int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
-	// The output revision that holds this content.
+	// The output revision that has this content.
 	Revision int32 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	// When that revision was written.
 	CompletedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
-	// True when the same content was stored before.
+	// True if the same content was already stored.
 	Deduplicated  bool `protobuf:"varint,5,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3263,7 +3266,7 @@ func (x *CompleteRunResponse) GetDeduplicated() bool {
 	return false
 }
 
-// GetOutputRequest chooses an output.
+// GetOutputRequest selects an output.
 type GetOutputRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -3376,7 +3379,7 @@ func (x *GetOutputResponse) GetOutput() *Output {
 	return nil
 }
 
-// VerifyRunRequest names a run to verify.
+// VerifyRunRequest identifies a run to verify.
 type VerifyRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -3388,8 +3391,8 @@ type VerifyRunRequest struct {
 	// The first seq to check, inclusive; 0 and 1 both mean the beginning.
 	// Bounds: 0..9223372036854775807.
 	FromSeq int64 `protobuf:"varint,3,opt,name=from_seq,json=fromSeq,proto3" json:"from_seq,omitempty"`
-	// The most events to check in this call, so that a long run can be verified in slices with
-	// progress; 0 means all.
+	// Maximum number of events to check in this call; 0 means all. It allows verifying a long run in
+	// slices.
 	// Bounds: 0..1000000.
 	MaxEvents     int32 `protobuf:"varint,4,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3454,12 +3457,13 @@ func (x *VerifyRunRequest) GetMaxEvents() int32 {
 	return 0
 }
 
-// ChainBreak is the first place where the stored run and its hashes disagree.
+// A ChainBreak is the first seq at which the stored run and its hashes disagree.
 type ChainBreak struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The seq it shows at. A changed birth record shows at the first event, 0 while there is none.
+	// The seq of the break. A changed birth record breaks the chain at the first event, or at 0 while
+	// there is none.
 	Seq int64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	// What is wrong, for a person: a field was changed, an event is missing, the head disagrees.
+	// What is wrong, for people: a field was changed, an event is missing, or the head disagrees.
 	Problem       string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3509,20 +3513,20 @@ func (x *ChainBreak) GetProblem() string {
 	return ""
 }
 
-// VerifyRunResponse is the verdict.
+// VerifyRunResponse is the result of a verification.
 type VerifyRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// True when everything checked agrees.
+	// True if everything that was checked agrees.
 	Verified bool `protobuf:"varint,1,opt,name=verified,proto3" json:"verified,omitempty"`
-	// Events checked in this call.
+	// Number of events checked in this call.
 	CheckedEvents int64 `protobuf:"varint,2,opt,name=checked_events,json=checkedEvents,proto3" json:"checked_events,omitempty"`
 	// The run's last seq.
 	LastSeq int64 `protobuf:"varint,3,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
-	// Hash of the last event checked.
+	// Hash of the last event that was checked.
 	LastHash []byte `protobuf:"bytes,4,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
-	// The first break; unset when verified.
+	// The first break; unset if verified.
 	FirstBreak *ChainBreak `protobuf:"bytes,5,opt,name=first_break,json=firstBreak,proto3" json:"first_break,omitempty"`
-	// `from_seq` of the next slice; 0 when the check reached the run's end or found a break.
+	// `from_seq` for the next slice; 0 if the check reached the end of the run or found a break.
 	NextFromSeq   int64 `protobuf:"varint,6,opt,name=next_from_seq,json=nextFromSeq,proto3" json:"next_from_seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3600,7 +3604,7 @@ func (x *VerifyRunResponse) GetNextFromSeq() int64 {
 	return 0
 }
 
-// ReplayRunRequest names a moment of a run.
+// ReplayRunRequest identifies a run and a seq.
 type ReplayRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -3609,13 +3613,13 @@ type ReplayRunRequest struct {
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The moment: right after this event; 0 is before the first one. Absent: after the last one.
+	// The run is returned as of this event; 0 is before the first event. Absent means the last event.
 	// Bounds: 0..9223372036854775807.
 	AtSeq *int64 `protobuf:"varint,3,opt,name=at_seq,json=atSeq,proto3,oneof" json:"at_seq,omitempty"`
-	// Namespace of the snapshot.
+	// The namespace of the snapshot.
 	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// Events on the first page; 0 means 100.
+	// Maximum number of events to return; 0 means 100.
 	// Bounds: 0..1000.
 	PageSize      int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3687,22 +3691,22 @@ func (x *ReplayRunRequest) GetPageSize() int32 {
 	return 0
 }
 
-// ReplayRunResponse is a run as it stood.
+// ReplayRunResponse is a run as of a seq.
 type ReplayRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The run as it is now; what changes stands as it is, its pins as they ever were.
+	// The run in its current state. Its pins never change.
 	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// The moment that was replayed.
+	// The seq that was replayed.
 	AtSeq int64 `protobuf:"varint,2,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
-	// The latest snapshot at or before it, in full; absent when there is none.
+	// The latest snapshot at or before `at_seq`, in full; unset if there is none.
 	Snapshot *Snapshot `protobuf:"bytes,3,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
-	// Results of tasks since the snapshot, made until the moment.
+	// The task writes made since the snapshot, up to `at_seq`.
 	TaskWrites []*TaskWrite `protobuf:"bytes,4,rep,name=task_writes,json=taskWrites,proto3" json:"task_writes,omitempty"`
 	// The first events after the snapshot, none beyond `at_seq`.
 	Events []*Event `protobuf:"bytes,5,rep,name=events,proto3" json:"events,omitempty"`
-	// Where ListEvents continues, up to `at_seq`; 0 when `events` reached it.
+	// `from_seq` for ListEvents to read the rest up to `at_seq`; 0 if `events` reaches it.
 	NextFromSeq int64 `protobuf:"varint,6,opt,name=next_from_seq,json=nextFromSeq,proto3" json:"next_from_seq,omitempty"`
-	// The versions the run is pinned to, in the order of its references.
+	// The versions that the run is pinned to, in the order of `config_refs`.
 	Configs       []*PinnedConfig `protobuf:"bytes,7,rep,name=configs,proto3" json:"configs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3787,12 +3791,12 @@ func (x *ReplayRunResponse) GetConfigs() []*PinnedConfig {
 	return nil
 }
 
-// PinnedConfig is a version a run is pinned to, and what it says.
+// A PinnedConfig is a version that a run is pinned to, with its body.
 type PinnedConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pin.
 	Ref *ConfigRef `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
-	// The version's body; absent when it is kept elsewhere.
+	// The version's body; unset if it is kept elsewhere.
 	Body          *Payload `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3842,7 +3846,7 @@ func (x *PinnedConfig) GetBody() *Payload {
 	return nil
 }
 
-// ForkRunRequest says what to begin with, and what is different.
+// ForkRunRequest says which run to fork, at which seq, and what is different in the fork.
 type ForkRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
@@ -3851,22 +3855,22 @@ type ForkRunRequest struct {
 	// The run to fork.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The last seq to have in common; 0 means all there is, without a terminal event.
+	// The last seq to share; 0 means the whole history, without a terminal event.
 	// Bounds: 0..9223372036854775807.
 	AtSeq int64 `protobuf:"varint,3,opt,name=at_seq,json=atSeq,proto3" json:"at_seq,omitempty"`
-	// The fork's id; the server makes a UUIDv7 when it is empty.
+	// Id of the fork. If it is empty, the server makes a UUIDv7.
 	// Bounds: 0..200 characters.
 	ForkRunId string `protobuf:"bytes,4,opt,name=fork_run_id,json=forkRunId,proto3" json:"fork_run_id,omitempty"`
-	// What the fork is for; absent: as the other run.
+	// What the fork is meant to achieve; if absent, the other run's objective.
 	// Bounds: 0..100000 characters.
 	Objective *string `protobuf:"bytes,5,opt,name=objective,proto3,oneof" json:"objective,omitempty"`
-	// Configs to use instead of the other run's of the same kind and name, or besides.
+	// Configs that replace the other run's configs of the same kind and name, or are added to them.
 	// Bounds: 0..1000 items.
 	ConfigRefs []*ConfigRef `protobuf:"bytes,6,rep,name=config_refs,json=configRefs,proto3" json:"config_refs,omitempty"`
-	// Tags of the fork; the other run's are not taken over.
+	// Tags of the fork; the other run's tags are not copied.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Labels of the fork; the other run's are not taken over.
+	// Labels of the fork; the other run's labels are not copied.
 	// Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
 	Labels        map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -3962,9 +3966,9 @@ func (x *ForkRunRequest) GetLabels() map[string]string {
 // ForkRunResponse is the fork.
 type ForkRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The fork as it stands.
+	// The fork in its current state.
 	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// True when it was there already.
+	// True if the fork already existed.
 	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

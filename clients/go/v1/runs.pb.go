@@ -22,15 +22,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RunStatus is where a run stands.
+// RunStatus is the state of a run.
 type RunStatus int32
 
 const (
-	// Never returned. As a filter it is refused.
+	// Never returned. Refused in filters.
 	RunStatus_RUN_STATUS_UNSPECIFIED RunStatus = 0
 	// The run accepts events.
 	RunStatus_RUN_STATUS_RUNNING RunStatus = 1
-	// The run waits for a person; it still accepts events, and ResumeRun sets it running again.
+	// The run waits for a person. It still accepts events; ResumeRun sets it to running again.
 	RunStatus_RUN_STATUS_PAUSED RunStatus = 2
 	// Completed with OUTCOME_SUCCEEDED.
 	RunStatus_RUN_STATUS_SUCCEEDED RunStatus = 3
@@ -38,7 +38,8 @@ const (
 	RunStatus_RUN_STATUS_FAILED RunStatus = 4
 	// Completed with OUTCOME_CANCELLED.
 	RunStatus_RUN_STATUS_CANCELLED RunStatus = 5
-	// An external engine owns the status (`external_ref.owns_status`); the store keeps none of its own.
+	// An external engine owns the status (`external_ref.owns_status`); the store keeps no status of
+	// its own.
 	RunStatus_RUN_STATUS_EXTERNAL RunStatus = 6
 )
 
@@ -98,25 +99,25 @@ type Run struct {
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Identity within the project.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The plan's identity in the planner's words.
+	// The planner's id for the plan.
 	PlanId string `protobuf:"bytes,3,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
-	// What the run is to achieve.
+	// What the run is meant to achieve.
 	Objective string `protobuf:"bytes,4,opt,name=objective,proto3" json:"objective,omitempty"`
-	// The plan as it was when the run was saved. ListRuns leaves it out.
+	// The plan as it was when the run was saved. ListRuns omits it.
 	Plan *Payload `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`
 	// The run that started this one, in the same project; empty for a root.
 	ParentRunId string `protobuf:"bytes,6,opt,name=parent_run_id,json=parentRunId,proto3" json:"parent_run_id,omitempty"`
 	// The same execution in another system.
 	ExternalRef *ExternalRef `protobuf:"bytes,7,opt,name=external_ref,json=externalRef,proto3" json:"external_ref,omitempty"`
-	// Versions of prompts, tools, agents and evaluators the run is pinned to.
+	// The versions of prompts, tools, agents and evaluators that the run is pinned to.
 	ConfigRefs []*ConfigRef `protobuf:"bytes,8,rep,name=config_refs,json=configRefs,proto3" json:"config_refs,omitempty"`
-	// Tags given at birth.
+	// Tags given when the run was saved.
 	Tags []string `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Labels given at birth.
+	// Labels given when the run was saved.
 	Labels map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Where the run stands.
+	// The state of the run.
 	Status RunStatus `protobuf:"varint,11,opt,name=status,proto3,enum=runstore.v1.RunStatus" json:"status,omitempty"`
-	// Seq of the last event; 0 when there is none.
+	// Seq of the last event; 0 if there is none.
 	LastSeq int64 `protobuf:"varint,12,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
 	// The newest writer epoch; 1 until the run is resumed.
 	WriterEpoch int64 `protobuf:"varint,13,opt,name=writer_epoch,json=writerEpoch,proto3" json:"writer_epoch,omitempty"`
@@ -130,10 +131,10 @@ type Run struct {
 	CompletedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
 	// How the run ended; unspecified while it is open.
 	Outcome Outcome `protobuf:"varint,18,opt,name=outcome,proto3,enum=runstore.v1.Outcome" json:"outcome,omitempty"`
-	// SHA-256 (32 bytes) of the last event; of the run's birth record while there is none.
+	// Hash (32 bytes) of the last event, or of the run's birth record while there is no event.
 	LastHash []byte `protobuf:"bytes,19,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
-	// Of a fork: where it left the other run. They have all events up to there in common; usage counts
-	// the fork's own.
+	// Set on a fork: the run it was forked from, and the last seq that both have in common. `usage`
+	// counts only the fork's own events.
 	ForkBase      *ForkBase `protobuf:"bytes,20,opt,name=fork_base,json=forkBase,proto3" json:"fork_base,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -312,16 +313,16 @@ func (x *Run) GetForkBase() *ForkBase {
 // An ExternalRef points to the same execution in another system, for instance a Temporal workflow.
 type ExternalRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The system's name, for instance "temporal".
+	// The name of that system, for instance "temporal".
 	// Bounds: 1..200 characters.
 	System string `protobuf:"bytes,1,opt,name=system,proto3" json:"system,omitempty"`
-	// The execution's id there.
+	// The id of the execution there.
 	// Bounds: 1..1000 characters.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// Where a person can look at it.
+	// Where a person can look at the execution.
 	// Bounds: 0..2000 characters.
 	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
-	// True when that system owns the status: the run is then RUN_STATUS_EXTERNAL for ever.
+	// True if that system owns the status: the run then stays RUN_STATUS_EXTERNAL.
 	OwnsStatus    bool `protobuf:"varint,4,opt,name=owns_status,json=ownsStatus,proto3" json:"owns_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -387,26 +388,26 @@ func (x *ExternalRef) GetOwnsStatus() bool {
 
 // A ConfigRef pins one immutable version of a prompt, tool, agent or evaluator.
 //
-// SaveRun takes a version by number, by digest, by both, or by a label, and resolves it against the
-// project's configs; the run keeps number and digest. A reference with both that this project's
-// configs do not know is kept as given: it pins a config that is kept elsewhere.
+// SaveRun accepts a version by number, by digest, by both, or by label, and resolves it against the
+// project's configs; the run keeps number and digest. A reference that gives both, neither of which
+// is registered in the project, is kept as given: it pins a config that is kept elsewhere.
 type ConfigRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is: "prompt", "tool", "agent", "evaluator" or a kind of your own.
+	// The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of your own.
 	// Bounds: 1..200 characters.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its name within the kind.
+	// Name of the config within its kind.
 	// Bounds: 1..200 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// The version's number. May be left out (0) where a digest or a label says which version.
+	// The number of the version. May be omitted (0) if a digest or a label identifies the version.
 	// Bounds: 0..9223372036854775807.
 	Version int64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
-	// The version's content digest, for instance "sha256:4e0a...". May be left out where a number or a
-	// label says which version.
+	// The content digest of the version, for instance "sha256:4e0a...". May be omitted if a number or
+	// a label identifies the version.
 	// Bounds: 0..200 characters.
 	Digest string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
-	// Pins the version this label points to when the run is saved; number and digest must be left out.
-	// Never returned.
+	// Pins the version that this label points to when the run is saved; number and digest must be
+	// omitted. Never returned.
 	// Bounds: 0..200 characters.
 	Label         string `protobuf:"bytes,5,opt,name=label,proto3" json:"label,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -478,12 +479,12 @@ func (x *ConfigRef) GetLabel() string {
 	return ""
 }
 
-// ForkBase is where a fork left another run.
+// ForkBase is the run and the seq at which a fork begins.
 type ForkBase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The other run.
+	// The run that was forked.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The last seq they have in common.
+	// The last seq that both runs have in common.
 	Seq           int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

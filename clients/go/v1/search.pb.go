@@ -23,16 +23,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// SearchOrder says in which order hits come.
+// SearchOrder is the order of hits.
 type SearchOrder int32
 
 const (
-	// SEARCH_ORDER_RANK.
+	// Treated as SEARCH_ORDER_RANK.
 	SearchOrder_SEARCH_ORDER_UNSPECIFIED SearchOrder = 0
-	// Best first: the newest 1000 matches are ranked by how often, how close together and in how short
-	// a text the words stand, and no others are returned. Of equal rank the newer comes first.
+	// Best first. The newest 1000 matches are ranked by how often the words occur, how close
+	// together, and in how short a text; older matches are not returned. Equal ranks are ordered
+	// newest first.
 	SearchOrder_SEARCH_ORDER_RANK SearchOrder = 1
-	// Newest first, as published; all matches are returned, page by page.
+	// Newest first, by publication. All matches are returned, page by page.
 	SearchOrder_SEARCH_ORDER_NEWEST SearchOrder = 2
 )
 
@@ -77,25 +78,26 @@ func (SearchOrder) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_search_proto_rawDescGZIP(), []int{0}
 }
 
-// SearchFilter selects events; every condition that is set must hold, none set selects all.
+// A SearchFilter selects events. Its conditions are combined with AND; an empty filter selects all
+// events.
 type SearchFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Events of any of these runs; one the project does not have matches nothing.
+	// Events of any of these runs; a run that the project does not have matches nothing.
 	// Bounds: 0..64 items, each 1..200 characters.
 	RunIds []string `protobuf:"bytes,1,rep,name=run_ids,json=runIds,proto3" json:"run_ids,omitempty"`
-	// Events of any of these types.
+	// Events with any of these types.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Types []string `protobuf:"bytes,2,rep,name=types,proto3" json:"types,omitempty"`
 	// Events of any of these plan nodes.
 	// Bounds: 0..64 items, each 1..200 characters.
 	NodeIds []string `protobuf:"bytes,3,rep,name=node_ids,json=nodeIds,proto3" json:"node_ids,omitempty"`
-	// Events of this model.
+	// Events with this model.
 	// Bounds: 0..200 characters.
 	Model string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
-	// Events of this tool.
+	// Events with this tool.
 	// Bounds: 0..200 characters.
 	Tool string `protobuf:"bytes,5,opt,name=tool,proto3" json:"tool,omitempty"`
-	// Events that carry all of these tags.
+	// Events with all of these tags.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tags []string `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Events recorded at or after this time.
@@ -192,13 +194,13 @@ func (x *SearchFilter) GetRecordedBeforeTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// EventPlace names an event that a writer was told the seq of.
+// An EventPlace identifies an event by its run and the seq that its append returned.
 type EventPlace struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run.
 	// Bounds: 1..200 characters.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The event's seq.
+	// The seq of the event.
 	// Bounds: 1..9223372036854775807.
 	Seq           int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -249,39 +251,41 @@ func (x *EventPlace) GetSeq() int64 {
 	return 0
 }
 
-// SearchEventsRequest says what to look for, and among what.
+// SearchEventsRequest is a query and the events to search.
 type SearchEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The words to look for, as in web search: all of them, wherever in the text; "several words" in
-	// quotes next to each other; `a OR b` either; -word not. Nothing else has a meaning, so no query
-	// is malformed. One without a word to look for (nothing but signs, or only excluded words) is
-	// INVALID_REQUEST. Words are compared whole and without regard to case; docs/search.md says what
-	// a word is.
+	// The words to find, as in web search: all of them, anywhere in the text; "several words" in
+	// quotes next to each other; `a OR b` for either; -word to exclude one. Nothing else has a
+	// special meaning, so no query is malformed. A query without a word to find (only punctuation, or
+	// only excluded words) is INVALID_REQUEST. Words are compared whole and without regard to case;
+	// docs/search.md defines what a word is.
 	// Bounds: 1..1000 characters.
 	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	// Among which events.
+	// Which events to search.
 	Filter *SearchFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// In which order.
+	// The order of the hits.
 	Order SearchOrder `protobuf:"varint,4,opt,name=order,proto3,enum=runstore.v1.SearchOrder" json:"order,omitempty"`
-	// Hits on a page; 0 means 20. A page with events ends earlier where their payloads reach 1 MiB.
+	// Maximum number of hits on a page; 0 means 20. A page with events ends early once their payloads
+	// reach 1 MiB.
 	// Bounds: 0..100.
 	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; what is asked must be the same, or it is refused.
+	// `next_page_token` of the previous page. All other fields must be the same, or the token is
+	// refused.
 	// Bounds: 0..2500 characters.
 	PageToken string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// True to get the events themselves too.
+	// True to return the events as well.
 	WithEvents bool `protobuf:"varint,7,opt,name=with_events,json=withEvents,proto3" json:"with_events,omitempty"`
-	// Answer only when everything up to this position of the feed is searchable.
+	// Wait until everything up to this position of the feed is searchable.
 	// Bounds: 0..9223372036854775807.
 	MinPosition int64 `protobuf:"varint,8,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
-	// Answer only when this event is searchable: with the seq of an append's answer a writer finds
-	// what it wrote. A run the project does not know is RUN_NOT_FOUND.
+	// Wait until this event is searchable: with the seq that an append returned, writers find what
+	// they wrote. A run that the project does not know is RUN_NOT_FOUND.
 	After *EventPlace `protobuf:"bytes,9,opt,name=after,proto3" json:"after,omitempty"`
-	// How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline bounds it
-	// too. When it is over: SEARCH_BEHIND.
+	// How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline limits
+	// it too. If the time is not enough: SEARCH_BEHIND.
 	// Bounds: 0..30 seconds.
 	Wait          *durationpb.Duration `protobuf:"bytes,10,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -391,10 +395,10 @@ func (x *SearchEventsRequest) GetWait() *durationpb.Duration {
 // SearchEventsResponse is a page of hits.
 type SearchEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the order asked for.
+	// The hits, in the requested order.
 	Hits []*SearchHit `protobuf:"bytes,1,rep,name=hits,proto3" json:"hits,omitempty"`
-	// Asks for the next page; empty on the last one. The pages of one search show what was searchable
-	// when the first was read: no event twice and none left out, whatever is published meanwhile.
+	// Token for the next page; empty on the last page. All pages of a search show what was searchable
+	// when the first page was read: events published meanwhile cause neither repetitions nor gaps.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The position of the feed up to which events were searchable.
 	IndexedPosition int64 `protobuf:"varint,3,opt,name=indexed_position,json=indexedPosition,proto3" json:"indexed_position,omitempty"`
@@ -453,26 +457,26 @@ func (x *SearchEventsResponse) GetIndexedPosition() int64 {
 	return 0
 }
 
-// SearchHit is an event that matched.
+// A SearchHit is an event that matched.
 type SearchHit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its run.
+	// The run of the event.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Its place in the run.
+	// The seq of the event in its run.
 	Seq int64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
-	// Its place in the feed.
+	// The position of the event in the feed.
 	Position int64 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
-	// How well it matches: comparable between the hits of one query, and of no other meaning.
+	// How well the event matches. Ranks can be compared only between hits of the same query.
 	Rank float32 `protobuf:"fixed32,4,opt,name=rank,proto3" json:"rank,omitempty"`
-	// When it was recorded.
+	// When the event was recorded.
 	RecordedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
-	// About 240 characters of its text around the first match, with "…" where the text goes on. The
-	// text is a normalized one: Unicode's NFKC form, white space made single.
+	// About 240 characters of the text around the first match, with "…" where the text continues. The
+	// text is normalized: Unicode NFKC, and runs of white space become one space.
 	Snippet string `protobuf:"bytes,6,opt,name=snippet,proto3" json:"snippet,omitempty"`
-	// What matched in the snippet, in order and apart from each other; empty where what matched lies
-	// too far apart.
+	// The matches in the snippet, in order and without overlaps; empty if the matches lie too far
+	// apart.
 	Highlights []*SearchHighlight `protobuf:"bytes,7,rep,name=highlights,proto3" json:"highlights,omitempty"`
-	// The event, where `with_events` was set.
+	// The event, if `with_events` was set.
 	Event         *Event `protobuf:"bytes,8,opt,name=event,proto3" json:"event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -564,12 +568,12 @@ func (x *SearchHit) GetEvent() *Event {
 	return nil
 }
 
-// SearchHighlight is a range of a snippet, in Unicode characters (code points).
+// A SearchHighlight is a range of a snippet, in Unicode characters (code points).
 type SearchHighlight struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its first character, counted from 0.
+	// Index of the first character, counted from 0.
 	Start int32 `protobuf:"varint,1,opt,name=start,proto3" json:"start,omitempty"`
-	// Its length.
+	// Number of characters.
 	Length        int32 `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -26,16 +26,16 @@ const (
 type SnapshotReason int32
 
 const (
-	// Taken as SNAPSHOT_REASON_CHECKPOINT.
+	// Treated as SNAPSHOT_REASON_CHECKPOINT.
 	SnapshotReason_SNAPSHOT_REASON_UNSPECIFIED SnapshotReason = 0
 	// A step was finished.
 	SnapshotReason_SNAPSHOT_REASON_CHECKPOINT SnapshotReason = 1
-	// The run waits for a person: it becomes RUN_STATUS_PAUSED and gets the event run.paused.
+	// The run waits for a person: it becomes RUN_STATUS_PAUSED, and the event run.paused is appended.
 	SnapshotReason_SNAPSHOT_REASON_PAUSE SnapshotReason = 2
-	// A new plan version was committed: the run becomes RUN_STATUS_RUNNING and gets the event
-	// run.replanned.
+	// A new plan version was committed: the run becomes RUN_STATUS_RUNNING, and the event
+	// run.replanned is appended.
 	SnapshotReason_SNAPSHOT_REASON_REPLAN SnapshotReason = 3
-	// A step failed; the status stays as it is.
+	// A step failed; the status does not change.
 	SnapshotReason_SNAPSHOT_REASON_ERROR SnapshotReason = 4
 	// The last state of the run.
 	SnapshotReason_SNAPSHOT_REASON_FINAL SnapshotReason = 5
@@ -88,16 +88,16 @@ func (SnapshotReason) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_snapshots_proto_rawDescGZIP(), []int{0}
 }
 
-// A PlanNode is one node of a plan as it stood when a snapshot was taken.
+// A PlanNode is one node of a plan at the time of a snapshot.
 type PlanNode struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identity of the node within the plan; unique in a snapshot.
 	// Bounds: 1..200 characters.
 	NodeId string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
-	// What the node is, for instance "tool", "agent", "branch".
+	// The kind of node, for instance "tool", "agent" or "branch".
 	// Bounds: 0..200 characters.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Facets the node works with, in the planner's order.
+	// Facets that the node works with, in the planner's order.
 	// Bounds: 0..1000 items, each 1..200 characters.
 	Facets []string `protobuf:"bytes,3,rep,name=facets,proto3" json:"facets,omitempty"`
 	// Compiled schema of the node's input.
@@ -106,9 +106,9 @@ type PlanNode struct {
 	OutputSchema *Payload `protobuf:"bytes,5,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
 	// Where the node and its facets come from.
 	Provenance *Payload `protobuf:"bytes,6,opt,name=provenance,proto3" json:"provenance,omitempty"`
-	// The node's own state.
+	// The state of the node itself.
 	State *Payload `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
-	// The node's progress in the planner's words, for instance "pending" or "done".
+	// The progress of the node in the planner's terms, for instance "pending" or "done".
 	// Bounds: 0..200 characters.
 	Status        string `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -202,44 +202,44 @@ func (x *PlanNode) GetStatus() string {
 }
 
 // A Snapshot is the plan version and state of a run at a seq. Parts (the payloads of nodes and
-// state) are stored once per run by content, so an unchanged part costs a few bytes.
+// state) are stored once per run and content, so an unchanged part costs a few bytes.
 type Snapshot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The run. In requests it may be left out; another run than the request's is refused.
+	// The run. May be omitted in requests; a run other than the request's is refused.
 	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// Separates snapshots of nested graphs within one run; empty is the main one.
+	// Separates the snapshots of nested graphs within one run; empty is the main namespace.
 	// Bounds: 0..400 characters, at most 1000 bytes.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// Identity within run and namespace, chosen by the writer, or a UUIDv7 made by the server. Ids
-	// that sort by age keep "latest" meaningful among snapshots of one seq.
+	// Identity within run and namespace, chosen by the writer, or a UUIDv7 made by the server. Choose
+	// ids that sort by age, so that "latest" is meaningful among snapshots with the same seq.
 	// Bounds: 0..200 characters.
 	SnapshotId string `protobuf:"bytes,3,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
-	// The snapshot this one follows; empty for the first. It names nothing where that snapshot was
-	// never stored, or deleted.
+	// The snapshot that this one follows; empty for the first. It refers to nothing if that snapshot
+	// was never stored or has been deleted.
 	// Bounds: 0..200 characters.
 	ParentSnapshotId string `protobuf:"bytes,4,opt,name=parent_snapshot_id,json=parentSnapshotId,proto3" json:"parent_snapshot_id,omitempty"`
-	// The last event this state includes. 0 in a request means the run's last event, those of the
-	// same request included. Beyond it: SNAPSHOT_AHEAD.
+	// The last event that this state includes. 0 in a request means the run's last event, counting
+	// the events of the same request. A seq beyond the last event is SNAPSHOT_AHEAD.
 	// Bounds: 0..9223372036854775807.
 	Seq int64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
 	// The version of the plan.
 	// Bounds: 0..200 characters.
 	PlanVersionId string `protobuf:"bytes,6,opt,name=plan_version_id,json=planVersionId,proto3" json:"plan_version_id,omitempty"`
-	// Why it was taken.
+	// Why the snapshot was taken.
 	Reason SnapshotReason `protobuf:"varint,7,opt,name=reason,proto3,enum=runstore.v1.SnapshotReason" json:"reason,omitempty"`
-	// The plan's nodes.
+	// The nodes of the plan.
 	// Bounds: 0..10000 items.
 	Nodes []*PlanNode `protobuf:"bytes,8,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	// Nodes still to be run.
+	// The nodes that have not run yet.
 	// Bounds: 0..10000 items, each 1..200 characters.
 	PendingNodeIds []string `protobuf:"bytes,9,rep,name=pending_node_ids,json=pendingNodeIds,proto3" json:"pending_node_ids,omitempty"`
 	// Named parts of the state.
 	// Bounds: 0..10000 items, keys 1..200 characters.
 	State map[string]*Payload `protobuf:"bytes,10,rep,name=state,proto3" json:"state,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// A JSON object whose top-level members ListSnapshots can filter by equality.
+	// A JSON object. ListSnapshots can filter by equality of its top-level members.
 	Metadata *Payload `protobuf:"bytes,11,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// When it was stored. Set by the server; ignored in requests.
+	// When the snapshot was stored. Set by the server; ignored in requests.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// SHA-256 (32 bytes) over the snapshot's canonical fields and the hashes of its parts. Set by the
 	// server; ignored in requests.
@@ -369,23 +369,23 @@ func (x *Snapshot) GetContentHash() []byte {
 	return nil
 }
 
-// A TaskWrite is a task's finished result since a snapshot, kept so that a resume does not do the
-// work again.
+// A TaskWrite is the result of a task that finished after a snapshot. It is kept so that a resume
+// does not repeat the work.
 type TaskWrite struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The snapshot the task started from; it must exist (SNAPSHOT_NOT_FOUND). Empty means the
-	// beginning of the run in PutTaskWrites, and the snapshot being put in PutSnapshot.
+	// The snapshot that the task started from; if it does not exist: SNAPSHOT_NOT_FOUND. Empty means
+	// the beginning of the run in PutTaskWrites, and the snapshot being put in PutSnapshot.
 	// Bounds: 0..200 characters.
 	SnapshotId string `protobuf:"bytes,1,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
 	// The task.
 	// Bounds: 1..200 characters.
 	TaskId string `protobuf:"bytes,2,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// Which of the task's results. From 0 upward a result is written once: the same content again is
-	// a duplicate, other content IDEMPOTENCY_MISMATCH. Below 0 (errors, interrupts) the last write
-	// replaces the one before.
+	// Number of the result among those of the task. A result with an index of 0 or more is written
+	// once: the same content again is a duplicate, different content is IDEMPOTENCY_MISMATCH. A
+	// result with an index below 0 (errors, interrupts) replaces the one before.
 	// Bounds: -1000..100000.
 	Index int32 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
-	// Where the result goes, in the executor's words.
+	// Where the result goes, in the executor's terms.
 	// Bounds: 0..200 characters.
 	Channel string `protobuf:"bytes,4,opt,name=channel,proto3" json:"channel,omitempty"`
 	// The result.

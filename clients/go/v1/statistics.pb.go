@@ -22,19 +22,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// StatisticsDimension is what counts are told apart by.
+// A StatisticsDimension is a property that counts are grouped by.
 type StatisticsDimension int32
 
 const (
 	// Never sent.
 	StatisticsDimension_STATISTICS_DIMENSION_UNSPECIFIED StatisticsDimension = 0
-	// The run; its topmost ancestor where `roll_up_to_root` is set.
+	// The run; its topmost ancestor if `roll_up_to_root` is set.
 	StatisticsDimension_STATISTICS_DIMENSION_RUN StatisticsDimension = 1
-	// The plan node of the event; empty for events of none.
+	// The plan node of the event; empty for events of no node.
 	StatisticsDimension_STATISTICS_DIMENSION_NODE StatisticsDimension = 2
-	// The model of the event; empty for events of none.
+	// The model of the event; empty for events of no model.
 	StatisticsDimension_STATISTICS_DIMENSION_MODEL StatisticsDimension = 3
-	// The tool of the event; empty for events of none.
+	// The tool of the event; empty for events of no tool.
 	StatisticsDimension_STATISTICS_DIMENSION_TOOL StatisticsDimension = 4
 	// The type of the event.
 	StatisticsDimension_STATISTICS_DIMENSION_TYPE StatisticsDimension = 5
@@ -91,28 +91,28 @@ func (StatisticsDimension) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_statistics_proto_rawDescGZIP(), []int{0}
 }
 
-// StatisticsFilter selects runs, and of these events; every condition that is set must hold.
+// A StatisticsFilter selects runs, and events of these runs. Its conditions are combined with AND.
 type StatisticsFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Any of these runs; one the project does not have counts nothing.
+	// Any of these runs; a run that the project does not have counts nothing.
 	// Bounds: 0..64 items, each 1..200 characters.
 	RunIds []string `protobuf:"bytes,1,rep,name=run_ids,json=runIds,proto3" json:"run_ids,omitempty"`
-	// Runs of this plan.
+	// Runs with this plan.
 	// Bounds: 0..200 characters.
 	PlanId string `protobuf:"bytes,2,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
-	// Runs with all of these labels, with these values.
+	// Runs that have all of these labels with these values.
 	// Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
 	Labels map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Runs with all of these tags.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tags []string `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Events of any of these types.
+	// Events with any of these types.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Types []string `protobuf:"bytes,5,rep,name=types,proto3" json:"types,omitempty"`
-	// Events of any of these models.
+	// Events with any of these models.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Models []string `protobuf:"bytes,6,rep,name=models,proto3" json:"models,omitempty"`
-	// Events of any of these tools.
+	// Events with any of these tools.
 	// Bounds: 0..64 items, each 1..200 characters.
 	Tools []string `protobuf:"bytes,7,rep,name=tools,proto3" json:"tools,omitempty"`
 	// Events of any of these plan nodes.
@@ -228,40 +228,43 @@ func (x *StatisticsFilter) GetToDay() string {
 	return ""
 }
 
-// GetStatisticsRequest says what to count, and how to tell it apart.
+// GetStatisticsRequest says what to count and how to group it.
 type GetStatisticsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
 	// Bounds: 0..200 characters.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// Which runs and events.
+	// Which runs and events to count.
 	Filter *StatisticsFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// What to tell apart, each once; with `label_key` at most 3 in all. Nothing: one row of all.
+	// What to group by, each dimension at most once; together with `label_key` at most 3. Without
+	// grouping the result is one row.
 	// Bounds: 0..3 items.
 	GroupBy []StatisticsDimension `protobuf:"varint,3,rep,packed,name=group_by,json=groupBy,proto3,enum=runstore.v1.StatisticsDimension" json:"group_by,omitempty"`
-	// Tell apart by the value of this label of the run too; one without it counts as an empty value.
+	// Group by the value of this label of the run as well; a run without the label counts as an empty
+	// value.
 	// Bounds: 0..200 characters.
 	LabelKey string `protobuf:"bytes,4,opt,name=label_key,json=labelKey,proto3" json:"label_key,omitempty"`
-	// True to count all runs below those of `filter.run_ids` too: their children, and theirs. The
-	// other conditions hold for each run by itself. Needs `filter.run_ids`.
+	// True to count all descendants of `filter.run_ids` too: the runs they started, and so on. The
+	// other conditions apply to each run by itself. Requires `filter.run_ids`.
 	IncludeDescendants bool `protobuf:"varint,5,opt,name=include_descendants,json=includeDescendants,proto3" json:"include_descendants,omitempty"`
 	// True to count each run as its topmost ancestor: the run without a parent that it descends from.
-	// Needs RUN in `group_by`.
+	// Requires RUN in `group_by`.
 	RollUpToRoot bool `protobuf:"varint,6,opt,name=roll_up_to_root,json=rollUpToRoot,proto3" json:"roll_up_to_root,omitempty"`
-	// Rows on a page; 0 means 100.
+	// Maximum number of rows on a page; 0 means 100.
 	// Bounds: 0..1000.
 	PageSize int32 `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; what is asked must be the same, or it is refused.
+	// `next_page_token` of the previous page. All other fields must be the same, or the token is
+	// refused.
 	// Bounds: 0..10000 characters.
 	PageToken string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Answer only when everything up to this position of the feed is counted.
+	// Wait until everything up to this position of the feed is counted.
 	// Bounds: 0..9223372036854775807.
 	MinPosition int64 `protobuf:"varint,9,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
-	// Answer only when this event is counted: with the seq of an append's answer a writer sees what it
-	// wrote. A run the project does not know is RUN_NOT_FOUND.
+	// Wait until this event is counted: with the seq that an append returned, the counts include what
+	// the writer wrote. A run that the project does not know is RUN_NOT_FOUND.
 	After *EventPlace `protobuf:"bytes,10,opt,name=after,proto3" json:"after,omitempty"`
-	// How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline bounds it
-	// too. When it is over: STATISTICS_BEHIND.
+	// How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline limits
+	// it too. If the time is not enough: STATISTICS_BEHIND.
 	// Bounds: 0..30 seconds.
 	Wait          *durationpb.Duration `protobuf:"bytes,11,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -378,12 +381,12 @@ func (x *GetStatisticsRequest) GetWait() *durationpb.Duration {
 // GetStatisticsResponse is a page of groups.
 type GetStatisticsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Groups with events, in the order of what tells them apart, compared byte by byte: the run first
-	// of all, then as `group_by` has it, the label last. Without a grouping there is one row, also
-	// where nothing was counted.
+	// The groups that have events, sorted by what they are grouped by, compared byte by byte: first
+	// by run, then in the order of `group_by`, last by label. Without grouping there is always one
+	// row, even if nothing was counted.
 	Rows []*StatisticsRow `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
-	// Asks for the next page; empty on the last one. No group comes twice; each page's counts are of
-	// when that page was read.
+	// Token for the next page; empty on the last page. No group appears twice; the counts of a page
+	// are those at the time it was read.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The position of the feed up to which everything is counted.
 	CountedPosition int64 `protobuf:"varint,3,opt,name=counted_position,json=countedPosition,proto3" json:"counted_position,omitempty"`
@@ -442,9 +445,9 @@ func (x *GetStatisticsResponse) GetCountedPosition() int64 {
 	return 0
 }
 
-// StatisticsRow is what was counted of one group. What it is not grouped by is empty.
+// A StatisticsRow is the counts of one group. Fields that the request does not group by are empty.
 //
-// "The last word" of a type is what follows its last dot, or all of a type without one.
+// "The last word" of a type is the part after its last dot, or the whole type if it has no dot.
 type StatisticsRow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run, or its topmost ancestor.
@@ -461,16 +464,16 @@ type StatisticsRow struct {
 	Day string `protobuf:"bytes,6,opt,name=day,proto3" json:"day,omitempty"`
 	// The value of the label.
 	LabelValue string `protobuf:"bytes,7,opt,name=label_value,json=labelValue,proto3" json:"label_value,omitempty"`
-	// How many events there are.
+	// The number of events.
 	Events int64 `protobuf:"varint,8,opt,name=events,proto3" json:"events,omitempty"`
-	// How many of them are errors: the last word of their type is `error` or `failed`.
+	// The number of events that are errors: the last word of their type is `error` or `failed`.
 	Errors int64 `protobuf:"varint,9,opt,name=errors,proto3" json:"errors,omitempty"`
-	// How many of them are tool calls: they name a tool, and the last word of their type is none of
-	// `completed`, `error`, `failed`, `result` and `returned`, which tell how a call ended.
+	// The number of events that are tool calls: they name a tool, and the last word of their type is
+	// not one of `completed`, `error`, `failed`, `result` and `returned`, which say how a call ended.
 	ToolCalls int64 `protobuf:"varint,10,opt,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
-	// How many runs have any of these events.
+	// The number of runs that have any of these events.
 	Runs int64 `protobuf:"varint,11,opt,name=runs,proto3" json:"runs,omitempty"`
-	// What the events used, added up. A sum is never above 9223372036854775807.
+	// The sum of what the events used. A sum is never above 9223372036854775807.
 	Usage         *Usage `protobuf:"bytes,12,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -32,7 +32,7 @@ class UploadArtifactRequest(_message.Message):
     """The next bytes."""
     @_builtins.property
     def header(self) -> Global___ArtifactHeader:
-        """What is uploaded: the first message, and no other."""
+        """What the upload is: in the first message, and only there."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ Global___UploadArtifactRequest: _TypeAlias = UploadArtifactRequest  # noqa: Y015
 
 @_typing.final
 class ArtifactHeader(_message.Message):
-    """ArtifactHeader says what the chunks after it are."""
+    """ArtifactHeader describes the bytes of the chunks that follow it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -70,34 +70,34 @@ class ArtifactHeader(_message.Message):
     Bounds: 0..200 characters.
     """
     run_id: _builtins.str
-    """The run it belongs to.
+    """The run that the artifact belongs to.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name in the run.
+    """Name of the artifact in the run.
     Bounds: 1..500 characters.
     """
     type: _builtins.str
-    """What it is to its readers, such as "report" or "dataset".
+    """What the artifact is to its readers, such as "report" or "dataset".
     Bounds: 0..200 characters.
     """
     content_type: _builtins.str
-    """Media type of its bytes.
+    """Media type of the bytes.
     Bounds: 0..200 characters.
     """
     sha256: _builtins.bytes
-    """SHA-256 of the bytes, where it is known: 32 bytes. Empty leaves it to the server."""
+    """SHA-256 of the bytes (32 bytes), if known. If empty, the server computes it."""
     size: _builtins.int
-    """Number of the bytes, where it is known.
+    """Number of bytes, if known.
     Bounds: 0..9223372036854775807.
     """
     actor: _builtins.str
-    """Who writes it.
+    """Who writes the artifact.
     Bounds: 0..200 characters.
     """
     @_builtins.property
     def metadata(self) -> _payloads_pb2.Payload:
-        """Facts about it: a JSON object of at most 64 KiB, kept as sent."""
+        """A JSON object about the artifact, of at most 64 KiB, kept as sent."""
 
     def __init__(
         self,
@@ -124,14 +124,14 @@ Global___ArtifactHeader: _TypeAlias = ArtifactHeader  # noqa: Y015
 
 @_typing.final
 class UploadArtifactResponse(_message.Message):
-    """UploadArtifactResponse shows what was recorded."""
+    """UploadArtifactResponse is the recorded artifact."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ARTIFACT_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """True when the newest version of that name has this content already: it is returned as it was
+    """True if the newest version of that name already has this content: it is returned as it was
     recorded, and no version was added.
     """
     @_builtins.property
@@ -154,7 +154,7 @@ Global___UploadArtifactResponse: _TypeAlias = UploadArtifactResponse  # noqa: Y0
 
 @_typing.final
 class DownloadArtifactRequest(_message.Message):
-    """DownloadArtifactRequest names an artifact, by its id or by run and name, and a range of it."""
+    """DownloadArtifactRequest identifies an artifact, by id or by run and name, and a range of it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -170,15 +170,15 @@ class DownloadArtifactRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     artifact_id: _builtins.str
-    """The artifact's id; with it run, name and version are left out.
+    """Id of the artifact; if set, omit run, name and version.
     Bounds: 0..200 characters.
     """
     run_id: _builtins.str
-    """The run whose artifact is wanted.
+    """The run that the artifact belongs to.
     Bounds: 0..200 characters.
     """
     name: _builtins.str
-    """The artifact's name in that run.
+    """Name of the artifact in that run.
     Bounds: 0..500 characters.
     """
     version: _builtins.int
@@ -186,11 +186,11 @@ class DownloadArtifactRequest(_message.Message):
     Bounds: 0..9223372036854775807.
     """
     offset: _builtins.int
-    """The first byte wanted.
+    """Index of the first byte to send, from 0.
     Bounds: 0..9223372036854775807.
     """
     length: _builtins.int
-    """How many bytes; 0 means up to the end.
+    """How many bytes to send; 0 means up to the end.
     Bounds: 0..9223372036854775807.
     """
     def __init__(
@@ -224,7 +224,7 @@ class DownloadArtifactResponse(_message.Message):
     """The next bytes."""
     @_builtins.property
     def artifact(self) -> _artifacts_pb2.Artifact:
-        """What is downloaded: the first message, and no other."""
+        """The artifact being downloaded: in the first message, and only there."""
 
     def __init__(
         self,
@@ -244,7 +244,7 @@ Global___DownloadArtifactResponse: _TypeAlias = DownloadArtifactResponse  # noqa
 
 @_typing.final
 class LinkArtifactRequest(_message.Message):
-    """LinkArtifactRequest says what is linked, and where it is."""
+    """LinkArtifactRequest describes the linked bytes and says where they are."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -263,38 +263,38 @@ class LinkArtifactRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     run_id: _builtins.str
-    """The run it belongs to.
+    """The run that the artifact belongs to.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name in the run.
+    """Name of the artifact in the run.
     Bounds: 1..500 characters.
     """
     url: _builtins.str
-    """Where the bytes are, in printable ASCII as URLs are.
+    """Where the bytes are, in printable ASCII like all URLs.
     Bounds: 1..2000 characters.
     """
     type: _builtins.str
-    """What it is to its readers, such as "report" or "dataset".
+    """What the artifact is to its readers, such as "report" or "dataset".
     Bounds: 0..200 characters.
     """
     content_type: _builtins.str
-    """Media type of its bytes.
+    """Media type of the bytes.
     Bounds: 0..200 characters.
     """
     sha256: _builtins.bytes
-    """SHA-256 of the bytes, where it is known: 32 bytes."""
+    """SHA-256 of the bytes (32 bytes), if known."""
     size: _builtins.int
-    """Number of the bytes, where it is known.
+    """Number of bytes, if known.
     Bounds: 0..9223372036854775807.
     """
     actor: _builtins.str
-    """Who writes it.
+    """Who writes the artifact.
     Bounds: 0..200 characters.
     """
     @_builtins.property
     def metadata(self) -> _payloads_pb2.Payload:
-        """Facts about it: a JSON object of at most 64 KiB, kept as sent."""
+        """A JSON object about the artifact, of at most 64 KiB, kept as sent."""
 
     def __init__(
         self,
@@ -322,14 +322,14 @@ Global___LinkArtifactRequest: _TypeAlias = LinkArtifactRequest  # noqa: Y015
 
 @_typing.final
 class LinkArtifactResponse(_message.Message):
-    """LinkArtifactResponse shows what was recorded."""
+    """LinkArtifactResponse is the recorded artifact."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ARTIFACT_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """True when the newest version of that name is this link already: it is returned as it was
+    """True if the newest version of that name is already this link: it is returned as it was
     recorded, and no version was added.
     """
     @_builtins.property
@@ -352,7 +352,7 @@ Global___LinkArtifactResponse: _TypeAlias = LinkArtifactResponse  # noqa: Y015
 
 @_typing.final
 class GetArtifactRequest(_message.Message):
-    """GetArtifactRequest names an artifact, by its id or by run and name."""
+    """GetArtifactRequest identifies an artifact, by id or by run and name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -366,15 +366,15 @@ class GetArtifactRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     artifact_id: _builtins.str
-    """The artifact's id; with it run, name and version are left out.
+    """Id of the artifact; if set, omit run, name and version.
     Bounds: 0..200 characters.
     """
     run_id: _builtins.str
-    """The run whose artifact is wanted.
+    """The run that the artifact belongs to.
     Bounds: 0..200 characters.
     """
     name: _builtins.str
-    """The artifact's name in that run.
+    """Name of the artifact in that run.
     Bounds: 0..500 characters.
     """
     version: _builtins.int
@@ -400,7 +400,7 @@ Global___GetArtifactRequest: _TypeAlias = GetArtifactRequest  # noqa: Y015
 
 @_typing.final
 class GetArtifactResponse(_message.Message):
-    """GetArtifactResponse shows an artifact."""
+    """GetArtifactResponse is an artifact."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -424,7 +424,7 @@ Global___GetArtifactResponse: _TypeAlias = GetArtifactResponse  # noqa: Y015
 
 @_typing.final
 class ListArtifactsRequest(_message.Message):
-    """ListArtifactsRequest asks for a page of artifacts; every condition that is set must hold."""
+    """ListArtifactsRequest requests a page of artifacts. Its conditions are combined with AND."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -439,23 +439,23 @@ class ListArtifactsRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     run_id: _builtins.str
-    """Artifacts of this run; empty means of all runs. No such run: RUN_NOT_FOUND.
+    """Only artifacts of this run; empty means all runs. An unknown run is RUN_NOT_FOUND.
     Bounds: 0..200 characters.
     """
     type: _builtins.str
-    """Artifacts of this type.
+    """Only artifacts of this type.
     Bounds: 0..200 characters.
     """
     name: _builtins.str
-    """Versions of this name.
+    """Only versions of this name.
     Bounds: 0..500 characters.
     """
     page_size: _builtins.int
-    """Artifacts on a page; 0 means 20.
+    """Maximum number of artifacts on a page; 0 means 20.
     Bounds: 0..100.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before.
+    """`next_page_token` of the previous page.
     Bounds: 0..2500 characters.
     """
     def __init__(
@@ -485,10 +485,10 @@ class ListArtifactsResponse(_message.Message):
     ARTIFACTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last one."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_artifacts_pb2.Artifact]:
-        """Newest first."""
+        """The artifacts, newest first."""
 
     def __init__(
         self,

@@ -31,11 +31,11 @@ if _version_not_supported:
 
 
 class ArtifactServiceStub(object):
-    """ArtifactService keeps results too large or too opaque for a payload.
+    """ArtifactService keeps results that are too large or too opaque for a payload.
 
-    Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
-    is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
-    order in which they were recorded; nothing is ever overwritten.
+    Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+    artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+    1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
     """
 
     def __init__(self, channel):
@@ -72,41 +72,42 @@ class ArtifactServiceStub(object):
 
 
 class ArtifactServiceServicer(object):
-    """ArtifactService keeps results too large or too opaque for a payload.
+    """ArtifactService keeps results that are too large or too opaque for a payload.
 
-    Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
-    is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
-    order in which they were recorded; nothing is ever overwritten.
+    Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+    artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+    1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
     """
 
     def UploadArtifact(self, request_iterator, context):
-        """UploadArtifact stores bytes under a name of a run. The first message is the header, all others
-        are chunks. Where the header's `sha256` is stored already the answer comes at once, without
-        reading the chunks, so an upload may be repeated at no cost. Content that is not what the header
-        says: CONTENT_MISMATCH, nothing is recorded. A call that ends early leaves nothing that can be
-        seen.
+        """UploadArtifact stores bytes under a name in a run. The first message is the header, all others
+        are chunks. If content with the header's `sha256` is already stored, the response is sent at
+        once, without reading the chunks, so repeating an upload costs nothing. Content that differs
+        from the header is CONTENT_MISMATCH, and nothing is recorded. A call that ends early leaves
+        nothing visible.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadArtifact(self, request, context):
-        """DownloadArtifact sends the artifact and then its bytes, or a range of them. None such:
-        ARTIFACT_NOT_FOUND. A range that is not within it: RANGE_BEYOND_END. A link: ARTIFACT_IS_LINK.
+        """DownloadArtifact sends the artifact and then its bytes, or a range of them. If there is none:
+        ARTIFACT_NOT_FOUND. A range that is not within the artifact is RANGE_BEYOND_END, a link
+        ARTIFACT_IS_LINK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LinkArtifact(self, request, context):
-        """LinkArtifact records a pointer to bytes that are kept elsewhere. Nobody looks there.
+        """LinkArtifact records a pointer to bytes that are kept elsewhere. The service never follows it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetArtifact(self, request, context):
-        """GetArtifact returns one artifact without its bytes. None such: ARTIFACT_NOT_FOUND.
+        """GetArtifact returns one artifact without its bytes. If there is none: ARTIFACT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,11 +157,11 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ArtifactService(object):
-    """ArtifactService keeps results too large or too opaque for a payload.
+    """ArtifactService keeps results that are too large or too opaque for a payload.
 
-    Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
-    is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
-    order in which they were recorded; nothing is ever overwritten.
+    Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+    artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+    1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
     """
 
     @staticmethod

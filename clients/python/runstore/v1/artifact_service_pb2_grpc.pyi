@@ -27,11 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ArtifactServiceStub:
-    """ArtifactService keeps results too large or too opaque for a payload.
+    """ArtifactService keeps results that are too large or too opaque for a payload.
 
-    Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
-    is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
-    order in which they were recorded; nothing is ever overwritten.
+    Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+    artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+    1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
     """
 
     @_typing.overload
@@ -39,57 +39,59 @@ class ArtifactServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ArtifactServiceAsyncStub: ...
     UploadArtifact: _grpc.StreamUnaryMultiCallable[_artifact_service_pb2.UploadArtifactRequest, _artifact_service_pb2.UploadArtifactResponse]
-    """UploadArtifact stores bytes under a name of a run. The first message is the header, all others
-    are chunks. Where the header's `sha256` is stored already the answer comes at once, without
-    reading the chunks, so an upload may be repeated at no cost. Content that is not what the header
-    says: CONTENT_MISMATCH, nothing is recorded. A call that ends early leaves nothing that can be
-    seen.
+    """UploadArtifact stores bytes under a name in a run. The first message is the header, all others
+    are chunks. If content with the header's `sha256` is already stored, the response is sent at
+    once, without reading the chunks, so repeating an upload costs nothing. Content that differs
+    from the header is CONTENT_MISMATCH, and nothing is recorded. A call that ends early leaves
+    nothing visible.
     """
     DownloadArtifact: _grpc.UnaryStreamMultiCallable[_artifact_service_pb2.DownloadArtifactRequest, _artifact_service_pb2.DownloadArtifactResponse]
-    """DownloadArtifact sends the artifact and then its bytes, or a range of them. None such:
-    ARTIFACT_NOT_FOUND. A range that is not within it: RANGE_BEYOND_END. A link: ARTIFACT_IS_LINK.
+    """DownloadArtifact sends the artifact and then its bytes, or a range of them. If there is none:
+    ARTIFACT_NOT_FOUND. A range that is not within the artifact is RANGE_BEYOND_END, a link
+    ARTIFACT_IS_LINK.
     """
     LinkArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.LinkArtifactRequest, _artifact_service_pb2.LinkArtifactResponse]
-    """LinkArtifact records a pointer to bytes that are kept elsewhere. Nobody looks there."""
+    """LinkArtifact records a pointer to bytes that are kept elsewhere. The service never follows it."""
     GetArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.GetArtifactRequest, _artifact_service_pb2.GetArtifactResponse]
-    """GetArtifact returns one artifact without its bytes. None such: ARTIFACT_NOT_FOUND."""
+    """GetArtifact returns one artifact without its bytes. If there is none: ARTIFACT_NOT_FOUND."""
     ListArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.ListArtifactsRequest, _artifact_service_pb2.ListArtifactsResponse]
     """ListArtifacts returns the artifacts of a run or of a whole project, newest first."""
 
 @_typing.type_check_only
 class ArtifactServiceAsyncStub(ArtifactServiceStub):
-    """ArtifactService keeps results too large or too opaque for a payload.
+    """ArtifactService keeps results that are too large or too opaque for a payload.
 
-    Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
-    is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
-    order in which they were recorded; nothing is ever overwritten.
+    Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+    artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+    1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadArtifact: _aio.StreamUnaryMultiCallable[_artifact_service_pb2.UploadArtifactRequest, _artifact_service_pb2.UploadArtifactResponse]  # type: ignore[assignment]
-    """UploadArtifact stores bytes under a name of a run. The first message is the header, all others
-    are chunks. Where the header's `sha256` is stored already the answer comes at once, without
-    reading the chunks, so an upload may be repeated at no cost. Content that is not what the header
-    says: CONTENT_MISMATCH, nothing is recorded. A call that ends early leaves nothing that can be
-    seen.
+    """UploadArtifact stores bytes under a name in a run. The first message is the header, all others
+    are chunks. If content with the header's `sha256` is already stored, the response is sent at
+    once, without reading the chunks, so repeating an upload costs nothing. Content that differs
+    from the header is CONTENT_MISMATCH, and nothing is recorded. A call that ends early leaves
+    nothing visible.
     """
     DownloadArtifact: _aio.UnaryStreamMultiCallable[_artifact_service_pb2.DownloadArtifactRequest, _artifact_service_pb2.DownloadArtifactResponse]  # type: ignore[assignment]
-    """DownloadArtifact sends the artifact and then its bytes, or a range of them. None such:
-    ARTIFACT_NOT_FOUND. A range that is not within it: RANGE_BEYOND_END. A link: ARTIFACT_IS_LINK.
+    """DownloadArtifact sends the artifact and then its bytes, or a range of them. If there is none:
+    ARTIFACT_NOT_FOUND. A range that is not within the artifact is RANGE_BEYOND_END, a link
+    ARTIFACT_IS_LINK.
     """
     LinkArtifact: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.LinkArtifactRequest, _artifact_service_pb2.LinkArtifactResponse]  # type: ignore[assignment]
-    """LinkArtifact records a pointer to bytes that are kept elsewhere. Nobody looks there."""
+    """LinkArtifact records a pointer to bytes that are kept elsewhere. The service never follows it."""
     GetArtifact: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.GetArtifactRequest, _artifact_service_pb2.GetArtifactResponse]  # type: ignore[assignment]
-    """GetArtifact returns one artifact without its bytes. None such: ARTIFACT_NOT_FOUND."""
+    """GetArtifact returns one artifact without its bytes. If there is none: ARTIFACT_NOT_FOUND."""
     ListArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.ListArtifactsRequest, _artifact_service_pb2.ListArtifactsResponse]  # type: ignore[assignment]
     """ListArtifacts returns the artifacts of a run or of a whole project, newest first."""
 
 class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ArtifactService keeps results too large or too opaque for a payload.
+    """ArtifactService keeps results that are too large or too opaque for a payload.
 
-    Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
-    is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
-    order in which they were recorded; nothing is ever overwritten.
+    Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+    artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+    1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
     """
 
     @_abc_1.abstractmethod
@@ -98,11 +100,11 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_artifact_service_pb2.UploadArtifactRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.UploadArtifactResponse, _abc.Awaitable[_artifact_service_pb2.UploadArtifactResponse]]:
-        """UploadArtifact stores bytes under a name of a run. The first message is the header, all others
-        are chunks. Where the header's `sha256` is stored already the answer comes at once, without
-        reading the chunks, so an upload may be repeated at no cost. Content that is not what the header
-        says: CONTENT_MISMATCH, nothing is recorded. A call that ends early leaves nothing that can be
-        seen.
+        """UploadArtifact stores bytes under a name in a run. The first message is the header, all others
+        are chunks. If content with the header's `sha256` is already stored, the response is sent at
+        once, without reading the chunks, so repeating an upload costs nothing. Content that differs
+        from the header is CONTENT_MISMATCH, and nothing is recorded. A call that ends early leaves
+        nothing visible.
         """
 
     @_abc_1.abstractmethod
@@ -111,8 +113,9 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.DownloadArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_artifact_service_pb2.DownloadArtifactResponse], _abc.AsyncIterator[_artifact_service_pb2.DownloadArtifactResponse]]:
-        """DownloadArtifact sends the artifact and then its bytes, or a range of them. None such:
-        ARTIFACT_NOT_FOUND. A range that is not within it: RANGE_BEYOND_END. A link: ARTIFACT_IS_LINK.
+        """DownloadArtifact sends the artifact and then its bytes, or a range of them. If there is none:
+        ARTIFACT_NOT_FOUND. A range that is not within the artifact is RANGE_BEYOND_END, a link
+        ARTIFACT_IS_LINK.
         """
 
     @_abc_1.abstractmethod
@@ -121,7 +124,7 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.LinkArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.LinkArtifactResponse, _abc.Awaitable[_artifact_service_pb2.LinkArtifactResponse]]:
-        """LinkArtifact records a pointer to bytes that are kept elsewhere. Nobody looks there."""
+        """LinkArtifact records a pointer to bytes that are kept elsewhere. The service never follows it."""
 
     @_abc_1.abstractmethod
     def GetArtifact(
@@ -129,7 +132,7 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.GetArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.GetArtifactResponse, _abc.Awaitable[_artifact_service_pb2.GetArtifactResponse]]:
-        """GetArtifact returns one artifact without its bytes. None such: ARTIFACT_NOT_FOUND."""
+        """GetArtifact returns one artifact without its bytes. If there is none: ARTIFACT_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ListArtifacts(

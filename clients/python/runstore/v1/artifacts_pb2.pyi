@@ -20,8 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Artifact(_message.Message):
-    """Artifact is a version of a named result of a run: bytes in the object store, or a link to bytes
-    elsewhere. It never changes.
+    """An Artifact is one version of a named result of a run: bytes in the object store, or a link to
+    bytes elsewhere. It never changes.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -44,30 +44,30 @@ class Artifact(_message.Message):
     project: _builtins.str
     """The tenant."""
     run_id: _builtins.str
-    """The run it belongs to."""
+    """The run that the artifact belongs to."""
     name: _builtins.str
-    """Its name in the run."""
+    """Name of the artifact in the run."""
     version: _builtins.int
-    """1, 2, 3 ... for each name of a run."""
+    """Number of the version: 1, 2, 3 ... for each name in a run."""
     type: _builtins.str
-    """What it is to its readers, as the writer said, such as "report" or "dataset"."""
+    """What the artifact is to its readers, such as "report" or "dataset", as stated by the writer."""
     content_type: _builtins.str
-    """Media type of its bytes, as the writer said."""
+    """Media type of the bytes, as stated by the writer."""
     size: _builtins.int
-    """Number of its bytes; unset where a link was made without."""
+    """Number of bytes; unset for a link that was recorded without it."""
     sha256: _builtins.bytes
-    """SHA-256 of its bytes; empty where a link was made without."""
+    """SHA-256 of the bytes; empty for a link that was recorded without it."""
     url: _builtins.str
-    """Where the bytes of a link are; empty when the object store has them."""
+    """Where the bytes of a link are; empty if they are in the object store."""
     actor: _builtins.str
-    """Who wrote it."""
+    """Who wrote the artifact."""
     @_builtins.property
     def metadata(self) -> _payloads_pb2.Payload:
-        """Facts about it: a JSON object, kept as sent."""
+        """A JSON object about the artifact, kept as sent."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was recorded."""
+        """When the artifact was recorded."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RegisterVersionRequest(_message.Message):
-    """RegisterVersionRequest is a version as its author states it."""
+    """RegisterVersionRequest is a version to register."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -41,23 +41,23 @@ class RegisterVersionRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     kind: _builtins.str
-    """What it is: "prompt", "tool", "agent", "evaluator" or a kind of your own.
+    """The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of your own.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name within the kind.
+    """Name of the config within its kind.
     Bounds: 1..200 characters.
     """
     description: _builtins.str
-    """What a person should know about it.
+    """A description for people.
     Bounds: 0..10000 characters.
     """
     actor: _builtins.str
-    """Who registers it and moves the labels.
+    """Who registers the version and moves the labels.
     Bounds: 0..200 characters.
     """
     request_id: _builtins.str
-    """Recognises a retry, so that it does not move labels back; see ConfigService.
+    """Makes a retry safe: it does not move labels back; see ConfigService.
     Bounds: 0..200 characters.
     """
     @_builtins.property
@@ -70,7 +70,7 @@ class RegisterVersionRequest(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Labels to move to this version.
+        """Labels to point to this version.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
@@ -97,7 +97,7 @@ Global___RegisterVersionRequest: _TypeAlias = RegisterVersionRequest  # noqa: Y0
 
 @_typing.final
 class RegisterVersionResponse(_message.Message):
-    """RegisterVersionResponse says which version the body is."""
+    """RegisterVersionResponse identifies the version that has the body."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -106,11 +106,11 @@ class RegisterVersionResponse(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """The version's number."""
+    """Number of the version."""
     digest: _builtins.str
-    """The version's digest, as ConfigVersion defines it."""
+    """Digest of the version, as defined by ConfigVersion."""
     deduplicated: _builtins.bool
-    """True when the body was a version before."""
+    """True if the body was already registered."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When the version was registered."""
@@ -133,7 +133,7 @@ Global___RegisterVersionResponse: _TypeAlias = RegisterVersionResponse  # noqa: 
 
 @_typing.final
 class GetVersionRequest(_message.Message):
-    """GetVersionRequest chooses a version."""
+    """GetVersionRequest selects a version."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -148,23 +148,23 @@ class GetVersionRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     kind: _builtins.str
-    """What it is.
+    """The kind of config.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name within the kind.
+    """Name of the config within its kind.
     Bounds: 1..200 characters.
     """
     version: _builtins.int
-    """By number; 0 means the latest.
+    """The version with this number; 0 means the latest.
     Bounds: 0..9223372036854775807.
     """
     digest: _builtins.str
-    """By digest.
+    """The version with this digest.
     Bounds: 1..200 characters.
     """
     label: _builtins.str
-    """The one a label points to now.
+    """The version that this label points to now.
     Bounds: 1..200 characters.
     """
     def __init__(
@@ -213,7 +213,7 @@ Global___GetVersionResponse: _TypeAlias = GetVersionResponse  # noqa: Y015
 
 @_typing.final
 class ListVersionsRequest(_message.Message):
-    """ListVersionsRequest asks for a page of a config's versions."""
+    """ListVersionsRequest requests a page of a config's versions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -227,19 +227,19 @@ class ListVersionsRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     kind: _builtins.str
-    """What it is.
+    """The kind of config.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name within the kind.
+    """Name of the config within its kind.
     Bounds: 1..200 characters.
     """
     page_size: _builtins.int
-    """Versions on a page; 0 means 20.
+    """Maximum number of versions on a page; 0 means 20.
     Bounds: 0..100.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before.
+    """`next_page_token` of the previous page.
     Bounds: 0..2500 characters.
     """
     def __init__(
@@ -268,10 +268,10 @@ class ListVersionsResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last one."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[_configs_pb2.ConfigVersion]:
-        """Without bodies, greatest number first."""
+        """The versions without their bodies, greatest number first."""
 
     def __init__(
         self,
@@ -289,7 +289,7 @@ Global___ListVersionsResponse: _TypeAlias = ListVersionsResponse  # noqa: Y015
 
 @_typing.final
 class ListConfigsRequest(_message.Message):
-    """ListConfigsRequest asks for a page of the project's configs."""
+    """ListConfigsRequest requests a page of the project's configs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -303,19 +303,20 @@ class ListConfigsRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     kind: _builtins.str
-    """Only of this kind; empty means every kind.
+    """Only configs of this kind; empty means all kinds.
     Bounds: 0..200 characters.
     """
     name_prefix: _builtins.str
-    """Only names that begin so.
+    """Only configs whose name starts with this prefix.
     Bounds: 0..200 characters.
     """
     page_size: _builtins.int
-    """Configs on a page; 0 means 20.
+    """Maximum number of configs on a page; 0 means 20.
     Bounds: 0..100.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before; kind and name_prefix must be the same, or it is refused.
+    """`next_page_token` of the previous page. `kind` and `name_prefix` must be the same, or the token
+    is refused.
     Bounds: 0..2500 characters.
     """
     def __init__(
@@ -344,10 +345,10 @@ class ListConfigsResponse(_message.Message):
     CONFIGS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last one."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def configs(self) -> _containers.RepeatedCompositeFieldContainer[_configs_pb2.Config]:
-        """In order of kind, then name, compared byte by byte."""
+        """The configs, sorted by kind, then name, compared byte by byte."""
 
     def __init__(
         self,
@@ -365,7 +366,7 @@ Global___ListConfigsResponse: _TypeAlias = ListConfigsResponse  # noqa: Y015
 
 @_typing.final
 class SetLabelRequest(_message.Message):
-    """SetLabelRequest says where a label shall point."""
+    """SetLabelRequest says where a label is to point."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -382,11 +383,11 @@ class SetLabelRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     kind: _builtins.str
-    """What it is.
+    """The kind of config.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name within the kind.
+    """Name of the config within its kind.
     Bounds: 1..200 characters.
     """
     label: _builtins.str
@@ -398,15 +399,15 @@ class SetLabelRequest(_message.Message):
     Bounds: 1..9223372036854775807.
     """
     expected_version: _builtins.int
-    """The version the label must point to now; 0 means that there must be no such label.
+    """The version that the label must point to now; 0 means that the label must not exist.
     Bounds: 0..9223372036854775807.
     """
     actor: _builtins.str
-    """Who moves it.
+    """Who moves the label.
     Bounds: 0..200 characters.
     """
     request_id: _builtins.str
-    """Recognises a retry; see ConfigService.
+    """Makes a retry safe; see ConfigService.
     Bounds: 0..200 characters.
     """
     def __init__(
@@ -433,17 +434,17 @@ Global___SetLabelRequest: _TypeAlias = SetLabelRequest  # noqa: Y015
 
 @_typing.final
 class SetLabelResponse(_message.Message):
-    """SetLabelResponse shows what SetLabel did."""
+    """SetLabelResponse says what SetLabel did."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MOVE_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """True when the label was there already, or this request had moved it before."""
+    """True if the label already pointed there, or this request had already moved it."""
     @_builtins.property
     def move(self) -> _configs_pb2.LabelMove:
-        """The move as it is recorded; where nothing moved, from and to are the same version."""
+        """The move as recorded; if nothing moved, from and to are the same version."""
 
     def __init__(
         self,
@@ -461,7 +462,7 @@ Global___SetLabelResponse: _TypeAlias = SetLabelResponse  # noqa: Y015
 
 @_typing.final
 class RemoveLabelRequest(_message.Message):
-    """RemoveLabelRequest names a label to remove."""
+    """RemoveLabelRequest identifies a label to remove."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -477,11 +478,11 @@ class RemoveLabelRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     kind: _builtins.str
-    """What it is.
+    """The kind of config.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name within the kind.
+    """Name of the config within its kind.
     Bounds: 1..200 characters.
     """
     label: _builtins.str
@@ -489,15 +490,15 @@ class RemoveLabelRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     expected_version: _builtins.int
-    """The version the label must point to now; 0 means that there must be no such label.
+    """The version that the label must point to now; 0 means that the label must not exist.
     Bounds: 0..9223372036854775807.
     """
     actor: _builtins.str
-    """Who removes it.
+    """Who removes the label.
     Bounds: 0..200 characters.
     """
     request_id: _builtins.str
-    """Recognises a retry; see ConfigService.
+    """Makes a retry safe; see ConfigService.
     Bounds: 0..200 characters.
     """
     def __init__(
@@ -523,17 +524,17 @@ Global___RemoveLabelRequest: _TypeAlias = RemoveLabelRequest  # noqa: Y015
 
 @_typing.final
 class RemoveLabelResponse(_message.Message):
-    """RemoveLabelResponse shows what RemoveLabel did."""
+    """RemoveLabelResponse says what RemoveLabel did."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MOVE_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """True when there was no such label, or this request had removed it before."""
+    """True if there was no such label, or this request had already removed it."""
     @_builtins.property
     def move(self) -> _configs_pb2.LabelMove:
-        """The move as it is recorded; where there was no label, from and to are 0."""
+        """The move as recorded; if there was no label, from and to are 0."""
 
     def __init__(
         self,
@@ -551,7 +552,7 @@ Global___RemoveLabelResponse: _TypeAlias = RemoveLabelResponse  # noqa: Y015
 
 @_typing.final
 class ListLabelMovesRequest(_message.Message):
-    """ListLabelMovesRequest asks for a page of the history of labels."""
+    """ListLabelMovesRequest requests a page of the history of a config's labels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -566,23 +567,23 @@ class ListLabelMovesRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     kind: _builtins.str
-    """What it is.
+    """The kind of config.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name within the kind.
+    """Name of the config within its kind.
     Bounds: 1..200 characters.
     """
     label: _builtins.str
-    """Only of this label; empty means all of them.
+    """Only moves of this label; empty means all labels.
     Bounds: 0..200 characters.
     """
     page_size: _builtins.int
-    """Moves on a page; 0 means 20.
+    """Maximum number of moves on a page; 0 means 20.
     Bounds: 0..100.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before; the label must be the same, or it is refused.
+    """`next_page_token` of the previous page. `label` must be the same, or the token is refused.
     Bounds: 0..2500 characters.
     """
     def __init__(
@@ -612,10 +613,10 @@ class ListLabelMovesResponse(_message.Message):
     MOVES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last one."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def moves(self) -> _containers.RepeatedCompositeFieldContainer[_configs_pb2.LabelMove]:
-        """Newest first."""
+        """The moves, newest first."""
 
     def __init__(
         self,

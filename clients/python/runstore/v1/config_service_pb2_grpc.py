@@ -31,20 +31,20 @@ if _version_not_supported:
 
 
 class ConfigServiceStub(object):
-    """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+    """ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+    versions.
 
-    A version never changes. A label is a name for a version that can be moved to another, and every
-    move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
-    changes no run.
+    A version never changes. A label is a name for a version that can be moved to another version;
+    every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
 
-    Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
-    with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+    A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+    documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
     project does not have is CONFIG_NOT_FOUND.
 
-    `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
-    label stays where it is, whoever has moved it since, and the answer is the first one. The same
-    request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
-    and is judged anew when it is repeated.
+    `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+    label stays where it is, even if someone else has moved it since, and the first response is
+    returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+    nothing is not recorded, so a repetition is evaluated again.
     """
 
     def __init__(self, channel):
@@ -91,35 +91,35 @@ class ConfigServiceStub(object):
 
 
 class ConfigServiceServicer(object):
-    """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+    """ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+    versions.
 
-    A version never changes. A label is a name for a version that can be moved to another, and every
-    move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
-    changes no run.
+    A version never changes. A label is a name for a version that can be moved to another version;
+    every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
 
-    Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
-    with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+    A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+    documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
     project does not have is CONFIG_NOT_FOUND.
 
-    `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
-    label stays where it is, whoever has moved it since, and the answer is the first one. The same
-    request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
-    and is judged anew when it is repeated.
+    `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+    label stays where it is, even if someone else has moved it since, and the first response is
+    returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+    nothing is not recorded, so a repetition is evaluated again.
     """
 
     def RegisterVersion(self, request, context):
-        """RegisterVersion stores a body as the next version of kind and name, and moves labels to it in the
-        same transaction. A body registered before under this kind and name is the version it was then:
-        its number and digest come back with `deduplicated`, its description and metadata stay as they
-        were, and the labels are moved to it.
+        """RegisterVersion stores a body as the next version of kind and name, and moves labels to it in
+        the same transaction. If the body is already registered under this kind and name, the existing
+        version is returned with `deduplicated`: its description and metadata do not change, and the
+        labels are moved to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetVersion(self, request, context):
-        """GetVersion returns one version with its body, by number, digest or label, or else the latest.
-        None such: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
+        """GetVersion returns one version with its body: by number, digest or label, otherwise the latest.
+        If there is none: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,24 +133,25 @@ class ConfigServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListConfigs(self, request, context):
-        """ListConfigs returns the project's configs in order of kind and name.
+        """ListConfigs returns the project's configs sorted by kind and name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetLabel(self, request, context):
-        """SetLabel points a label to a version; the label need not exist. A label that is there already
-        stays, and the answer is `deduplicated`. An unknown version is CONFIG_VERSION_NOT_FOUND, a label
-        that is not where `expected_version` says LABEL_CONFLICT.
+        """SetLabel points a label to a version, and creates the label if it does not exist. If the label
+        already points to the version, nothing changes and the response is `deduplicated`. An unknown
+        version is CONFIG_VERSION_NOT_FOUND; a label that does not point to `expected_version` is
+        LABEL_CONFLICT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveLabel(self, request, context):
-        """RemoveLabel removes a label; its history stays. No such label: the answer is `deduplicated`. A
-        label that is not where `expected_version` says is LABEL_CONFLICT.
+        """RemoveLabel removes a label; its history stays. If there is no such label, the response is
+        `deduplicated`. A label that does not point to `expected_version` is LABEL_CONFLICT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,20 +211,20 @@ def add_ConfigServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ConfigService(object):
-    """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+    """ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+    versions.
 
-    A version never changes. A label is a name for a version that can be moved to another, and every
-    move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
-    changes no run.
+    A version never changes. A label is a name for a version that can be moved to another version;
+    every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
 
-    Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
-    with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+    A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+    documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
     project does not have is CONFIG_NOT_FOUND.
 
-    `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
-    label stays where it is, whoever has moved it since, and the answer is the first one. The same
-    request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
-    and is judged anew when it is repeated.
+    `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+    label stays where it is, even if someone else has moved it since, and the first response is
+    returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+    nothing is not recorded, so a repetition is evaluated again.
     """
 
     @staticmethod

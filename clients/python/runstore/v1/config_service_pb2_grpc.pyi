@@ -27,20 +27,20 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ConfigServiceStub:
-    """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+    """ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+    versions.
 
-    A version never changes. A label is a name for a version that can be moved to another, and every
-    move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
-    changes no run.
+    A version never changes. A label is a name for a version that can be moved to another version;
+    every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
 
-    Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
-    with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+    A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+    documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
     project does not have is CONFIG_NOT_FOUND.
 
-    `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
-    label stays where it is, whoever has moved it since, and the answer is the first one. The same
-    request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
-    and is judged anew when it is repeated.
+    `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+    label stays where it is, even if someone else has moved it since, and the first response is
+    returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+    nothing is not recorded, so a repetition is evaluated again.
     """
 
     @_typing.overload
@@ -48,91 +48,93 @@ class ConfigServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConfigServiceAsyncStub: ...
     RegisterVersion: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.RegisterVersionRequest, _config_service_pb2.RegisterVersionResponse]
-    """RegisterVersion stores a body as the next version of kind and name, and moves labels to it in the
-    same transaction. A body registered before under this kind and name is the version it was then:
-    its number and digest come back with `deduplicated`, its description and metadata stay as they
-    were, and the labels are moved to it.
+    """RegisterVersion stores a body as the next version of kind and name, and moves labels to it in
+    the same transaction. If the body is already registered under this kind and name, the existing
+    version is returned with `deduplicated`: its description and metadata do not change, and the
+    labels are moved to it.
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.GetVersionRequest, _config_service_pb2.GetVersionResponse]
-    """GetVersion returns one version with its body, by number, digest or label, or else the latest.
-    None such: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
+    """GetVersion returns one version with its body: by number, digest or label, otherwise the latest.
+    If there is none: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
     """
     ListVersions: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ListVersionsRequest, _config_service_pb2.ListVersionsResponse]
     """ListVersions returns the versions of one config without bodies, newest first."""
     ListConfigs: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ListConfigsRequest, _config_service_pb2.ListConfigsResponse]
-    """ListConfigs returns the project's configs in order of kind and name."""
+    """ListConfigs returns the project's configs sorted by kind and name."""
     SetLabel: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.SetLabelRequest, _config_service_pb2.SetLabelResponse]
-    """SetLabel points a label to a version; the label need not exist. A label that is there already
-    stays, and the answer is `deduplicated`. An unknown version is CONFIG_VERSION_NOT_FOUND, a label
-    that is not where `expected_version` says LABEL_CONFLICT.
+    """SetLabel points a label to a version, and creates the label if it does not exist. If the label
+    already points to the version, nothing changes and the response is `deduplicated`. An unknown
+    version is CONFIG_VERSION_NOT_FOUND; a label that does not point to `expected_version` is
+    LABEL_CONFLICT.
     """
     RemoveLabel: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.RemoveLabelRequest, _config_service_pb2.RemoveLabelResponse]
-    """RemoveLabel removes a label; its history stays. No such label: the answer is `deduplicated`. A
-    label that is not where `expected_version` says is LABEL_CONFLICT.
+    """RemoveLabel removes a label; its history stays. If there is no such label, the response is
+    `deduplicated`. A label that does not point to `expected_version` is LABEL_CONFLICT.
     """
     ListLabelMoves: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ListLabelMovesRequest, _config_service_pb2.ListLabelMovesResponse]
     """ListLabelMoves returns the history of a config's labels, or of one of them, newest first."""
 
 @_typing.type_check_only
 class ConfigServiceAsyncStub(ConfigServiceStub):
-    """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+    """ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+    versions.
 
-    A version never changes. A label is a name for a version that can be moved to another, and every
-    move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
-    changes no run.
+    A version never changes. A label is a name for a version that can be moved to another version;
+    every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
 
-    Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
-    with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+    A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+    documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
     project does not have is CONFIG_NOT_FOUND.
 
-    `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
-    label stays where it is, whoever has moved it since, and the answer is the first one. The same
-    request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
-    and is judged anew when it is repeated.
+    `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+    label stays where it is, even if someone else has moved it since, and the first response is
+    returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+    nothing is not recorded, so a repetition is evaluated again.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterVersion: _aio.UnaryUnaryMultiCallable[_config_service_pb2.RegisterVersionRequest, _config_service_pb2.RegisterVersionResponse]  # type: ignore[assignment]
-    """RegisterVersion stores a body as the next version of kind and name, and moves labels to it in the
-    same transaction. A body registered before under this kind and name is the version it was then:
-    its number and digest come back with `deduplicated`, its description and metadata stay as they
-    were, and the labels are moved to it.
+    """RegisterVersion stores a body as the next version of kind and name, and moves labels to it in
+    the same transaction. If the body is already registered under this kind and name, the existing
+    version is returned with `deduplicated`: its description and metadata do not change, and the
+    labels are moved to it.
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_config_service_pb2.GetVersionRequest, _config_service_pb2.GetVersionResponse]  # type: ignore[assignment]
-    """GetVersion returns one version with its body, by number, digest or label, or else the latest.
-    None such: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
+    """GetVersion returns one version with its body: by number, digest or label, otherwise the latest.
+    If there is none: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
     """
     ListVersions: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ListVersionsRequest, _config_service_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """ListVersions returns the versions of one config without bodies, newest first."""
     ListConfigs: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ListConfigsRequest, _config_service_pb2.ListConfigsResponse]  # type: ignore[assignment]
-    """ListConfigs returns the project's configs in order of kind and name."""
+    """ListConfigs returns the project's configs sorted by kind and name."""
     SetLabel: _aio.UnaryUnaryMultiCallable[_config_service_pb2.SetLabelRequest, _config_service_pb2.SetLabelResponse]  # type: ignore[assignment]
-    """SetLabel points a label to a version; the label need not exist. A label that is there already
-    stays, and the answer is `deduplicated`. An unknown version is CONFIG_VERSION_NOT_FOUND, a label
-    that is not where `expected_version` says LABEL_CONFLICT.
+    """SetLabel points a label to a version, and creates the label if it does not exist. If the label
+    already points to the version, nothing changes and the response is `deduplicated`. An unknown
+    version is CONFIG_VERSION_NOT_FOUND; a label that does not point to `expected_version` is
+    LABEL_CONFLICT.
     """
     RemoveLabel: _aio.UnaryUnaryMultiCallable[_config_service_pb2.RemoveLabelRequest, _config_service_pb2.RemoveLabelResponse]  # type: ignore[assignment]
-    """RemoveLabel removes a label; its history stays. No such label: the answer is `deduplicated`. A
-    label that is not where `expected_version` says is LABEL_CONFLICT.
+    """RemoveLabel removes a label; its history stays. If there is no such label, the response is
+    `deduplicated`. A label that does not point to `expected_version` is LABEL_CONFLICT.
     """
     ListLabelMoves: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ListLabelMovesRequest, _config_service_pb2.ListLabelMovesResponse]  # type: ignore[assignment]
     """ListLabelMoves returns the history of a config's labels, or of one of them, newest first."""
 
 class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+    """ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+    versions.
 
-    A version never changes. A label is a name for a version that can be moved to another, and every
-    move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
-    changes no run.
+    A version never changes. A label is a name for a version that can be moved to another version;
+    every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
 
-    Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
-    with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+    A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+    documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
     project does not have is CONFIG_NOT_FOUND.
 
-    `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
-    label stays where it is, whoever has moved it since, and the answer is the first one. The same
-    request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
-    and is judged anew when it is repeated.
+    `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+    label stays where it is, even if someone else has moved it since, and the first response is
+    returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+    nothing is not recorded, so a repetition is evaluated again.
     """
 
     @_abc_1.abstractmethod
@@ -141,10 +143,10 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _config_service_pb2.RegisterVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_config_service_pb2.RegisterVersionResponse, _abc.Awaitable[_config_service_pb2.RegisterVersionResponse]]:
-        """RegisterVersion stores a body as the next version of kind and name, and moves labels to it in the
-        same transaction. A body registered before under this kind and name is the version it was then:
-        its number and digest come back with `deduplicated`, its description and metadata stay as they
-        were, and the labels are moved to it.
+        """RegisterVersion stores a body as the next version of kind and name, and moves labels to it in
+        the same transaction. If the body is already registered under this kind and name, the existing
+        version is returned with `deduplicated`: its description and metadata do not change, and the
+        labels are moved to it.
         """
 
     @_abc_1.abstractmethod
@@ -153,8 +155,8 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _config_service_pb2.GetVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_config_service_pb2.GetVersionResponse, _abc.Awaitable[_config_service_pb2.GetVersionResponse]]:
-        """GetVersion returns one version with its body, by number, digest or label, or else the latest.
-        None such: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
+        """GetVersion returns one version with its body: by number, digest or label, otherwise the latest.
+        If there is none: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -171,7 +173,7 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _config_service_pb2.ListConfigsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_config_service_pb2.ListConfigsResponse, _abc.Awaitable[_config_service_pb2.ListConfigsResponse]]:
-        """ListConfigs returns the project's configs in order of kind and name."""
+        """ListConfigs returns the project's configs sorted by kind and name."""
 
     @_abc_1.abstractmethod
     def SetLabel(
@@ -179,9 +181,10 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _config_service_pb2.SetLabelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_config_service_pb2.SetLabelResponse, _abc.Awaitable[_config_service_pb2.SetLabelResponse]]:
-        """SetLabel points a label to a version; the label need not exist. A label that is there already
-        stays, and the answer is `deduplicated`. An unknown version is CONFIG_VERSION_NOT_FOUND, a label
-        that is not where `expected_version` says LABEL_CONFLICT.
+        """SetLabel points a label to a version, and creates the label if it does not exist. If the label
+        already points to the version, nothing changes and the response is `deduplicated`. An unknown
+        version is CONFIG_VERSION_NOT_FOUND; a label that does not point to `expected_version` is
+        LABEL_CONFLICT.
         """
 
     @_abc_1.abstractmethod
@@ -190,8 +193,8 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _config_service_pb2.RemoveLabelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_config_service_pb2.RemoveLabelResponse, _abc.Awaitable[_config_service_pb2.RemoveLabelResponse]]:
-        """RemoveLabel removes a label; its history stays. No such label: the answer is `deduplicated`. A
-        label that is not where `expected_version` says is LABEL_CONFLICT.
+        """RemoveLabel removes a label; its history stays. If there is no such label, the response is
+        `deduplicated`. A label that does not point to `expected_version` is LABEL_CONFLICT.
         """
 
     @_abc_1.abstractmethod

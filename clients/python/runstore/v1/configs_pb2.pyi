@@ -38,26 +38,26 @@ class ConfigVersion(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     BODY_BYTES_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """What it is: "prompt", "tool", "agent", "evaluator" or a kind of the project's own."""
+    """The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of the project's own."""
     name: _builtins.str
-    """Its name within the kind."""
+    """Name of the config within its kind."""
     version: _builtins.int
-    """Its number: 1, 2, 3 ... within kind and name, without gaps."""
+    """Number of the version: 1, 2, 3 ... within kind and name, without gaps."""
     digest: _builtins.str
-    """"sha256:" and the lower-case hex SHA-256 of the body: of four fields, each written as its length
-    in bytes (unsigned 64-bit, big-endian) followed by its bytes, namely "config", "json" or
-    "binary", the body's content type and the body's bytes. Kind and name do not count: the same body
-    has the same digest everywhere.
+    """"sha256:" followed by the SHA-256 of the body in lower-case hex. The hash covers four fields,
+    each written as its length in bytes (unsigned 64-bit, big-endian) followed by its bytes:
+    "config", then "json" or "binary", then the body's content type, then the body's bytes. Kind
+    and name are not hashed: the same body has the same digest everywhere.
     """
     description: _builtins.str
-    """What a person should know about it."""
+    """A description for people."""
     actor: _builtins.str
-    """Who registered it."""
+    """Who registered the version."""
     body_bytes: _builtins.int
-    """Size of the body in bytes, also where the body is left out."""
+    """Size of the body in bytes, also if the body is omitted."""
     @_builtins.property
     def body(self) -> _payloads_pb2.Payload:
-        """The body, byte for byte as registered. Lists leave it out."""
+        """The body, byte for byte as registered. Lists omit it."""
 
     @_builtins.property
     def metadata(self) -> _payloads_pb2.Payload:
@@ -65,11 +65,11 @@ class ConfigVersion(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The labels that point to this version now, in order."""
+        """The labels that point to this version now, sorted."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was registered."""
+        """When the version was registered."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ Global___ConfigVersion: _TypeAlias = ConfigVersion  # noqa: Y015
 
 @_typing.final
 class Config(_message.Message):
-    """A Config is all versions of one name."""
+    """A Config is all versions with one kind and name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -106,16 +106,16 @@ class Config(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """What it is."""
+    """The kind of config."""
     name: _builtins.str
-    """Its name within the kind."""
+    """Name of the config within its kind."""
     @_builtins.property
     def latest(self) -> Global___ConfigVersion:
         """The version with the greatest number, without its body."""
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigLabel]:
-        """Every label, in order of the labels."""
+        """All labels, sorted by label."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
@@ -151,12 +151,12 @@ class ConfigLabel(_message.Message):
     label: _builtins.str
     """The label."""
     version: _builtins.int
-    """The number of the version it points to."""
+    """The number of the version that the label points to."""
     actor: _builtins.str
-    """Who moved it there."""
+    """Who moved the label there."""
     @_builtins.property
     def moved_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was moved there."""
+        """When the label was moved there."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ Global___ConfigLabel: _TypeAlias = ConfigLabel  # noqa: Y015
 
 @_typing.final
 class LabelMove(_message.Message):
-    """A LabelMove is an entry of a label's history."""
+    """A LabelMove is an entry in the history of a label."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -188,14 +188,14 @@ class LabelMove(_message.Message):
     label: _builtins.str
     """The label."""
     from_version: _builtins.int
-    """The version it pointed to before; 0 when there was no such label."""
+    """The version that the label pointed to before; 0 if the label did not exist."""
     to_version: _builtins.int
-    """The version it points to since; 0 when it was removed."""
+    """The version that the label points to after the move; 0 if the label was removed."""
     actor: _builtins.str
-    """Who moved it."""
+    """Who moved the label."""
     @_builtins.property
     def moved_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was moved."""
+        """When the label was moved."""
 
     def __init__(
         self,

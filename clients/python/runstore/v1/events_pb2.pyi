@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
-    """An Event is an immutable fact of a run, numbered by `seq` = 1, 2, 3 ... without gaps."""
+    """An Event is an immutable fact of a run. Events are numbered by `seq` = 1, 2, 3 ... without gaps."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -42,22 +42,22 @@ class Event(_message.Message):
     RECORDED_AT_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """Identity of the event within its run, chosen by the writer so that a retry is recognised; the
-    server makes a UUIDv7 where it is empty, and such a write cannot be retried safely.
-    The same id with other content is refused as IDEMPOTENCY_MISMATCH.
+    """Identity of the event within its run, chosen by the writer so that a retry is recognised. If it
+    is empty, the server makes a UUIDv7, and the write cannot be retried safely. The same id with
+    different content is refused as IDEMPOTENCY_MISMATCH.
     Bounds: 0..200 characters.
     """
     type: _builtins.str
-    """What kind of fact this is, for instance "tool.called". The names run.completed, run.paused,
-    run.replanned and run.resumed are written by the server alone.
+    """What kind of fact this is, for instance "tool.called". Only the server writes the types
+    run.completed, run.paused, run.replanned and run.resumed.
     Bounds: 1..200 characters.
     """
     node_id: _builtins.str
-    """The plan node the event belongs to; empty when it belongs to none.
+    """The plan node that the event belongs to; empty if it belongs to none.
     Bounds: 0..200 characters.
     """
     actor: _builtins.str
-    """Who caused it: an agent, a person, a service.
+    """Who caused the event: an agent, a person or a service.
     Bounds: 0..200 characters.
     """
     model: _builtins.str
@@ -69,36 +69,38 @@ class Event(_message.Message):
     Bounds: 0..200 characters.
     """
     trace_parent: _builtins.str
-    """W3C trace context of the caller (traceparent header), kept as sent.
+    """W3C trace context of the caller (the traceparent header), kept as sent.
     Bounds: 0..200 characters.
     """
     seq: _builtins.int
-    """Place in the run: 1 for the first event. Set by the server; ignored in requests."""
+    """The event's number in the run; the first event is 1. Set by the server; ignored in requests."""
     hash: _builtins.bytes
     """SHA-256 (32 bytes) over the previous event's hash and this event's canonical fields; see
     VerifyRun. Set by the server; ignored in requests.
     """
     @_builtins.property
     def payload(self) -> _payloads_pb2.Payload:
-        """The fact's content; may be left out."""
+        """The content of the event; optional."""
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Free labels to filter by; order and repetition are kept.
+        """Tags to filter by, free of any meaning to the store; order and repetitions are kept.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def usage(self) -> Global___Usage:
-        """What the event cost; left out when it cost nothing that is counted."""
+        """What the event used; unset if there is nothing to count."""
 
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When it happened, by the writer's clock, kept to the microsecond; may be left out."""
+        """When the event happened by the writer's clock, kept to the microsecond; optional."""
 
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
-        """When the store recorded it, by the database's clock. Set by the server; ignored in requests."""
+        """When the store recorded the event, by the database's clock. Set by the server; ignored in
+        requests.
+        """
 
     def __init__(
         self,
@@ -128,7 +130,7 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class Usage(_message.Message):
-    """Usage is what an event cost. In a run or an output it is the sum over the run's events."""
+    """Usage is what an event used. In a run or an output it is the sum over the run's events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -138,15 +140,15 @@ class Usage(_message.Message):
     COST_MICROS_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
-    """Tokens sent to a model, cached ones included.
+    """Tokens sent to a model, including cached ones.
     Bounds: 0..1000000000000000.
     """
     output_tokens: _builtins.int
-    """Tokens a model produced.
+    """Tokens produced by a model.
     Bounds: 0..1000000000000000.
     """
     cached_input_tokens: _builtins.int
-    """The part of `input_tokens` that was served from a cache.
+    """The share of `input_tokens` that was served from a cache.
     Bounds: 0..1000000000000000.
     """
     cost_micros: _builtins.int
@@ -178,7 +180,9 @@ Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class EventFilter(_message.Message):
-    """An EventFilter selects events. Conditions are joined by AND; an empty one selects everything."""
+    """An EventFilter selects events. Its conditions are combined with AND; an empty filter selects all
+    events.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -187,19 +191,19 @@ class EventFilter(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Any of these types.
+        """Events with any of these types.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def node_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Any of these plan nodes.
+        """Events of any of these plan nodes.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """All of these tags.
+        """Events with all of these tags.
         Bounds: 0..64 items, each 1..200 characters.
         """
 

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class FeedEntry(_message.Message):
-    """FeedEntry is a published event with its place in the feed."""
+    """A FeedEntry is a published event with its position in the feed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -31,11 +31,11 @@ class FeedEntry(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     PUBLISHED_AT_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """The entry's place: later ones have greater positions, and entries of one run come in the order
-    of their seqs. An entry keeps its position for ever.
+    """Position of the entry. Later entries have greater positions, and the entries of one run are in
+    the order of their seqs. An entry keeps its position.
     """
     run_id: _builtins.str
-    """The run the event belongs to."""
+    """The run that the event belongs to."""
     @_builtins.property
     def event(self) -> _events_pb2.Event:
         """The event as it was recorded."""
@@ -62,7 +62,9 @@ Global___FeedEntry: _TypeAlias = FeedEntry  # noqa: Y015
 
 @_typing.final
 class FeedFilter(_message.Message):
-    """FeedFilter selects entries; every condition that is set must hold, none set selects all."""
+    """A FeedFilter selects entries. Its conditions are combined with AND; an empty filter selects all
+    entries.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -91,13 +93,13 @@ class FeedFilter(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Events of any of these types.
+        """Events with any of these types.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Events that carry all of these tags.
+        """Events with all of these tags.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
@@ -124,7 +126,7 @@ Global___FeedFilter: _TypeAlias = FeedFilter  # noqa: Y015
 
 @_typing.final
 class Consumer(_message.Message):
-    """Consumer is a named reader of a project's feed and how far it has come."""
+    """A Consumer is a named reader of a project's feed and its committed position."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -134,20 +136,20 @@ class Consumer(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     COMMITTED_AT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name, unique in the project."""
+    """Name of the consumer, unique in the project."""
     position: _builtins.int
-    """The last position it is done with; 0 before the first."""
+    """The last position that the consumer has committed; 0 if there is none."""
     last_position: _builtins.int
-    """The feed's last position when this was read. The difference counts entries of all projects, so
-    it bounds what the consumer has left to do.
+    """The feed's last position at the time of this read. The difference to `position` counts the
+    entries of all projects, so it is an upper bound of what the consumer has left to do.
     """
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it committed for the first time."""
+        """When the consumer was created by its first commit or reset."""
 
     @_builtins.property
     def committed_at(self) -> _timestamp_pb2.Timestamp:
-        """When it last committed or was reset."""
+        """When the consumer last committed or was reset."""
 
     def __init__(
         self,

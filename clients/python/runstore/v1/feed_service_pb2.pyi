@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReadFeedRequest(_message.Message):
-    """ReadFeedRequest asks for a page of the feed."""
+    """ReadFeedRequest requests a page of the feed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -35,17 +35,17 @@ class ReadFeedRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     from_position: _builtins.int
-    """The first position wanted, inclusive; 0 and 1 both mean the beginning.
+    """The first position to read, inclusive; 0 and 1 both mean the beginning.
     Bounds: 0..9223372036854775807.
     """
     page_size: _builtins.int
-    """Entries on a page; 0 means 100. A page ends earlier where its payloads reach 1 MiB, and where a
-    filter has looked at many entries; a page may be empty before the end.
+    """Maximum number of entries on a page; 0 means 100. A page ends early once its payloads reach 1
+    MiB or the filter has examined many entries; it may be empty although the feed continues.
     Bounds: 0..1000.
     """
     @_builtins.property
     def filter(self) -> _feed_pb2.FeedFilter:
-        """Which entries."""
+        """Which entries to return."""
 
     def __init__(
         self,
@@ -73,14 +73,16 @@ class ReadFeedResponse(_message.Message):
     NEXT_POSITION_FIELD_NUMBER: _builtins.int
     LAST_POSITION_FIELD_NUMBER: _builtins.int
     next_position: _builtins.int
-    """`from_position` of the next page. Every selected entry below it was on this page or before it."""
+    """`from_position` for the next page. Every selected entry below it was on this page or an earlier
+    one.
+    """
     last_position: _builtins.int
-    """The feed's last position when the page was read; the page reached the end where `next_position`
-    is greater.
+    """The feed's last position when the page was read. If `next_position` is greater, the page
+    reached the end.
     """
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[_feed_pb2.FeedEntry]:
-        """The entries in order of position."""
+        """The entries, in order of position."""
 
     def __init__(
         self,
@@ -113,22 +115,22 @@ class FollowFeedRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     from_position: _builtins.int
-    """The first position wanted, inclusive; 0 and 1 both mean the beginning. It may lie beyond the
-    end: the stream then waits for it. With `consumer` it must be 0.
+    """The first position to deliver, inclusive; 0 and 1 both mean the beginning. It may lie beyond
+    the end: the stream then waits for it. Must be 0 if `consumer` is set.
     Bounds: 0..9223372036854775807.
     """
     consumer: _builtins.str
-    """Start after this consumer's committed position; a name that has none yet starts at the
-    beginning. Nothing is committed by following.
+    """Start after this consumer's committed position, or at the beginning if it has not committed
+    yet. Following commits nothing.
     Bounds: 0..200 characters.
     """
     @_builtins.property
     def filter(self) -> _feed_pb2.FeedFilter:
-        """Which entries."""
+        """Which entries to return."""
 
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
-        """Longest silence before a heartbeat; unset means the server's setting, 15 s by default.
+        """The longest silence before a heartbeat; unset means the server's setting, 15 s by default.
         Bounds: 0.1..3600 seconds.
         """
 
@@ -164,11 +166,13 @@ class FollowFeedResponse(_message.Message):
 
     @_builtins.property
     def caught_up(self) -> Global___FeedCaughtUp:
-        """The stream has delivered all there is and is live. Sent again after each time it fell behind."""
+        """The stream has delivered everything published so far and is live. Sent again each time the
+        stream catches up after falling behind.
+        """
 
     @_builtins.property
     def heartbeat(self) -> Global___FeedHeartbeat:
-        """Nothing else was sent for a while."""
+        """Nothing else was sent for `heartbeat_interval`."""
 
     def __init__(
         self,
@@ -189,14 +193,14 @@ Global___FollowFeedResponse: _TypeAlias = FollowFeedResponse  # noqa: Y015
 
 @_typing.final
 class FeedBatch(_message.Message):
-    """FeedBatch holds consecutive entries of the stream."""
+    """A FeedBatch is consecutive entries of the stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENTRIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[_feed_pb2.FeedEntry]:
-        """In order of position."""
+        """The entries, in order of position."""
 
     def __init__(
         self,
@@ -213,13 +217,13 @@ Global___FeedBatch: _TypeAlias = FeedBatch  # noqa: Y015
 
 @_typing.final
 class FeedCaughtUp(_message.Message):
-    """FeedCaughtUp says that the stream reached the feed's end."""
+    """FeedCaughtUp says that the stream has reached the end of the feed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     POSITION_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """Every selected entry up to this position was delivered; it may be committed."""
+    """Every selected entry up to this position has been delivered; the position may be committed."""
     def __init__(
         self,
         *,
@@ -235,13 +239,13 @@ Global___FeedCaughtUp: _TypeAlias = FeedCaughtUp  # noqa: Y015
 
 @_typing.final
 class FeedHeartbeat(_message.Message):
-    """FeedHeartbeat shows progress, also where a filter matches nothing."""
+    """FeedHeartbeat shows progress, even if the filter matches nothing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     POSITION_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """Every selected entry up to this position was delivered; it may be committed."""
+    """Every selected entry up to this position has been delivered; the position may be committed."""
     def __init__(
         self,
         *,
@@ -257,7 +261,7 @@ Global___FeedHeartbeat: _TypeAlias = FeedHeartbeat  # noqa: Y015
 
 @_typing.final
 class CommitPositionRequest(_message.Message):
-    """CommitPositionRequest says how far a consumer is done."""
+    """CommitPositionRequest says how far a consumer has read."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -269,11 +273,11 @@ class CommitPositionRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     consumer: _builtins.str
-    """The consumer's name.
+    """Name of the consumer.
     Bounds: 1..200 characters.
     """
     position: _builtins.int
-    """The last position it is done with.
+    """The last position that the consumer has finished.
     Bounds: 0..9223372036854775807.
     """
     def __init__(
@@ -293,14 +297,14 @@ Global___CommitPositionRequest: _TypeAlias = CommitPositionRequest  # noqa: Y015
 
 @_typing.final
 class CommitPositionResponse(_message.Message):
-    """CommitPositionResponse shows the consumer after the commit."""
+    """CommitPositionResponse is the consumer after the commit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONSUMER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def consumer(self) -> _feed_pb2.Consumer:
-        """The consumer as it stands."""
+        """The consumer."""
 
     def __init__(
         self,
@@ -328,7 +332,7 @@ class GetConsumerRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     consumer: _builtins.str
-    """The consumer's name.
+    """Name of the consumer.
     Bounds: 1..200 characters.
     """
     def __init__(
@@ -347,14 +351,14 @@ Global___GetConsumerRequest: _TypeAlias = GetConsumerRequest  # noqa: Y015
 
 @_typing.final
 class GetConsumerResponse(_message.Message):
-    """GetConsumerResponse shows a consumer."""
+    """GetConsumerResponse is a consumer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONSUMER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def consumer(self) -> _feed_pb2.Consumer:
-        """The consumer as it stands."""
+        """The consumer."""
 
     def __init__(
         self,
@@ -371,7 +375,7 @@ Global___GetConsumerResponse: _TypeAlias = GetConsumerResponse  # noqa: Y015
 
 @_typing.final
 class ListConsumersRequest(_message.Message):
-    """ListConsumersRequest asks for a page of the project's consumers."""
+    """ListConsumersRequest requests a page of the project's consumers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -383,11 +387,11 @@ class ListConsumersRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     page_size: _builtins.int
-    """Consumers on a page; 0 means 100.
+    """Maximum number of consumers on a page; 0 means 100.
     Bounds: 0..1000.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before.
+    """`next_page_token` of the previous page.
     Bounds: 0..2500 characters.
     """
     def __init__(
@@ -414,10 +418,10 @@ class ListConsumersResponse(_message.Message):
     CONSUMERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last one."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def consumers(self) -> _containers.RepeatedCompositeFieldContainer[_feed_pb2.Consumer]:
-        """In order of their names."""
+        """The consumers, sorted by name."""
 
     def __init__(
         self,
@@ -435,7 +439,7 @@ Global___ListConsumersResponse: _TypeAlias = ListConsumersResponse  # noqa: Y015
 
 @_typing.final
 class ResetConsumerRequest(_message.Message):
-    """ResetConsumerRequest says where a consumer shall go on."""
+    """ResetConsumerRequest says where a consumer is to continue."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -447,11 +451,11 @@ class ResetConsumerRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     consumer: _builtins.str
-    """The consumer's name.
+    """Name of the consumer.
     Bounds: 1..200 characters.
     """
     position: _builtins.int
-    """The position to count as done; 0 starts over.
+    """The last position to count as finished; 0 starts over.
     Bounds: 0..9223372036854775807.
     """
     def __init__(
@@ -471,14 +475,14 @@ Global___ResetConsumerRequest: _TypeAlias = ResetConsumerRequest  # noqa: Y015
 
 @_typing.final
 class ResetConsumerResponse(_message.Message):
-    """ResetConsumerResponse shows the consumer after the reset."""
+    """ResetConsumerResponse is the consumer after the reset."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONSUMER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def consumer(self) -> _feed_pb2.Consumer:
-        """The consumer as it stands."""
+        """The consumer."""
 
     def __init__(
         self,

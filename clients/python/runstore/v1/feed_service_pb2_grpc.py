@@ -33,10 +33,10 @@ if _version_not_supported:
 class FeedServiceStub(object):
     """FeedService publishes the events of all runs of a project in one order.
 
-    An event enters the feed once, a moment after it was committed, and strictly after the events of
-    its run with smaller seqs. Positions grow over all projects of the database, so a project's
-    entries have gaps between them. Whoever reads on from the last position it is done with misses
-    nothing; what it did after its last commit it sees again.
+    An event enters the feed once, a moment after it was committed, and after all events of its run
+    with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+    project have gaps. A reader that continues after the last position it has finished misses
+    nothing; entries that it finished but did not commit are delivered again.
     """
 
     def __init__(self, channel):
@@ -80,10 +80,10 @@ class FeedServiceStub(object):
 class FeedServiceServicer(object):
     """FeedService publishes the events of all runs of a project in one order.
 
-    An event enters the feed once, a moment after it was committed, and strictly after the events of
-    its run with smaller seqs. Positions grow over all projects of the database, so a project's
-    entries have gaps between them. Whoever reads on from the last position it is done with misses
-    nothing; what it did after its last commit it sees again.
+    An event enters the feed once, a moment after it was committed, and after all events of its run
+    with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+    project have gaps. A reader that continues after the last position it has finished misses
+    nothing; entries that it finished but did not commit are delivered again.
     """
 
     def ReadFeed(self, request, context):
@@ -94,40 +94,42 @@ class FeedServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FollowFeed(self, request, context):
-        """FollowFeed delivers each entry from a position on once, in order, and goes on with entries as
-        they are published. It ends only with an error: a server that drains ends it as
-        SERVER_DRAINING, and following from the last position received + 1 is the normal path.
+        """FollowFeed delivers each entry from a position on, once and in order, and continues with new
+        entries as they are published. It ends only with an error: a server that shuts down ends it
+        with SERVER_DRAINING, and clients are expected to follow again from the last received position
+        + 1.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CommitPosition(self, request, context):
-        """CommitPosition notes that a consumer is done with every entry up to a position; the first
+        """CommitPosition records that a consumer has finished every entry up to a position; the first
         commit creates the consumer. A position at or below the committed one changes nothing, so
-        commits may be repeated or arrive late. Beyond the feed's end: POSITION_AHEAD.
+        commits may be repeated or arrive late. A position beyond the feed's end is POSITION_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetConsumer(self, request, context):
-        """GetConsumer returns one consumer. None such: CONSUMER_NOT_FOUND.
+        """GetConsumer returns one consumer. If there is none: CONSUMER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListConsumers(self, request, context):
-        """ListConsumers returns the project's consumers in order of their names.
+        """ListConsumers returns the project's consumers sorted by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResetConsumer(self, request, context):
-        """ResetConsumer sets a consumer's position, back or forth; it need not exist. Streams that follow
-        as this consumer go on where they are. Beyond the feed's end: POSITION_AHEAD.
+        """ResetConsumer moves a consumer's position back or forward, and creates the consumer if it does
+        not exist. Streams that already follow as this consumer are not affected. A position beyond the
+        feed's end is POSITION_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,10 +179,10 @@ def add_FeedServiceServicer_to_server(servicer, server):
 class FeedService(object):
     """FeedService publishes the events of all runs of a project in one order.
 
-    An event enters the feed once, a moment after it was committed, and strictly after the events of
-    its run with smaller seqs. Positions grow over all projects of the database, so a project's
-    entries have gaps between them. Whoever reads on from the last position it is done with misses
-    nothing; what it did after its last commit it sees again.
+    An event enters the feed once, a moment after it was committed, and after all events of its run
+    with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+    project have gaps. A reader that continues after the last position it has finished misses
+    nothing; entries that it finished but did not commit are delivered again.
     """
 
     @staticmethod

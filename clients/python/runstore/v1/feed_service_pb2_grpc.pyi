@@ -29,10 +29,10 @@ GRPC_VERSION: str
 class FeedServiceStub:
     """FeedService publishes the events of all runs of a project in one order.
 
-    An event enters the feed once, a moment after it was committed, and strictly after the events of
-    its run with smaller seqs. Positions grow over all projects of the database, so a project's
-    entries have gaps between them. Whoever reads on from the last position it is done with misses
-    nothing; what it did after its last commit it sees again.
+    An event enters the feed once, a moment after it was committed, and after all events of its run
+    with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+    project have gaps. A reader that continues after the last position it has finished misses
+    nothing; entries that it finished but did not commit are delivered again.
     """
 
     @_typing.overload
@@ -42,63 +42,67 @@ class FeedServiceStub:
     ReadFeed: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.ReadFeedRequest, _feed_service_pb2.ReadFeedResponse]
     """ReadFeed returns a page of the project's entries in order of position."""
     FollowFeed: _grpc.UnaryStreamMultiCallable[_feed_service_pb2.FollowFeedRequest, _feed_service_pb2.FollowFeedResponse]
-    """FollowFeed delivers each entry from a position on once, in order, and goes on with entries as
-    they are published. It ends only with an error: a server that drains ends it as
-    SERVER_DRAINING, and following from the last position received + 1 is the normal path.
+    """FollowFeed delivers each entry from a position on, once and in order, and continues with new
+    entries as they are published. It ends only with an error: a server that shuts down ends it
+    with SERVER_DRAINING, and clients are expected to follow again from the last received position
+    + 1.
     """
     CommitPosition: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.CommitPositionRequest, _feed_service_pb2.CommitPositionResponse]
-    """CommitPosition notes that a consumer is done with every entry up to a position; the first
+    """CommitPosition records that a consumer has finished every entry up to a position; the first
     commit creates the consumer. A position at or below the committed one changes nothing, so
-    commits may be repeated or arrive late. Beyond the feed's end: POSITION_AHEAD.
+    commits may be repeated or arrive late. A position beyond the feed's end is POSITION_AHEAD.
     """
     GetConsumer: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.GetConsumerRequest, _feed_service_pb2.GetConsumerResponse]
-    """GetConsumer returns one consumer. None such: CONSUMER_NOT_FOUND."""
+    """GetConsumer returns one consumer. If there is none: CONSUMER_NOT_FOUND."""
     ListConsumers: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.ListConsumersRequest, _feed_service_pb2.ListConsumersResponse]
-    """ListConsumers returns the project's consumers in order of their names."""
+    """ListConsumers returns the project's consumers sorted by name."""
     ResetConsumer: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.ResetConsumerRequest, _feed_service_pb2.ResetConsumerResponse]
-    """ResetConsumer sets a consumer's position, back or forth; it need not exist. Streams that follow
-    as this consumer go on where they are. Beyond the feed's end: POSITION_AHEAD.
+    """ResetConsumer moves a consumer's position back or forward, and creates the consumer if it does
+    not exist. Streams that already follow as this consumer are not affected. A position beyond the
+    feed's end is POSITION_AHEAD.
     """
 
 @_typing.type_check_only
 class FeedServiceAsyncStub(FeedServiceStub):
     """FeedService publishes the events of all runs of a project in one order.
 
-    An event enters the feed once, a moment after it was committed, and strictly after the events of
-    its run with smaller seqs. Positions grow over all projects of the database, so a project's
-    entries have gaps between them. Whoever reads on from the last position it is done with misses
-    nothing; what it did after its last commit it sees again.
+    An event enters the feed once, a moment after it was committed, and after all events of its run
+    with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+    project have gaps. A reader that continues after the last position it has finished misses
+    nothing; entries that it finished but did not commit are delivered again.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReadFeed: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.ReadFeedRequest, _feed_service_pb2.ReadFeedResponse]  # type: ignore[assignment]
     """ReadFeed returns a page of the project's entries in order of position."""
     FollowFeed: _aio.UnaryStreamMultiCallable[_feed_service_pb2.FollowFeedRequest, _feed_service_pb2.FollowFeedResponse]  # type: ignore[assignment]
-    """FollowFeed delivers each entry from a position on once, in order, and goes on with entries as
-    they are published. It ends only with an error: a server that drains ends it as
-    SERVER_DRAINING, and following from the last position received + 1 is the normal path.
+    """FollowFeed delivers each entry from a position on, once and in order, and continues with new
+    entries as they are published. It ends only with an error: a server that shuts down ends it
+    with SERVER_DRAINING, and clients are expected to follow again from the last received position
+    + 1.
     """
     CommitPosition: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.CommitPositionRequest, _feed_service_pb2.CommitPositionResponse]  # type: ignore[assignment]
-    """CommitPosition notes that a consumer is done with every entry up to a position; the first
+    """CommitPosition records that a consumer has finished every entry up to a position; the first
     commit creates the consumer. A position at or below the committed one changes nothing, so
-    commits may be repeated or arrive late. Beyond the feed's end: POSITION_AHEAD.
+    commits may be repeated or arrive late. A position beyond the feed's end is POSITION_AHEAD.
     """
     GetConsumer: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.GetConsumerRequest, _feed_service_pb2.GetConsumerResponse]  # type: ignore[assignment]
-    """GetConsumer returns one consumer. None such: CONSUMER_NOT_FOUND."""
+    """GetConsumer returns one consumer. If there is none: CONSUMER_NOT_FOUND."""
     ListConsumers: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.ListConsumersRequest, _feed_service_pb2.ListConsumersResponse]  # type: ignore[assignment]
-    """ListConsumers returns the project's consumers in order of their names."""
+    """ListConsumers returns the project's consumers sorted by name."""
     ResetConsumer: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.ResetConsumerRequest, _feed_service_pb2.ResetConsumerResponse]  # type: ignore[assignment]
-    """ResetConsumer sets a consumer's position, back or forth; it need not exist. Streams that follow
-    as this consumer go on where they are. Beyond the feed's end: POSITION_AHEAD.
+    """ResetConsumer moves a consumer's position back or forward, and creates the consumer if it does
+    not exist. Streams that already follow as this consumer are not affected. A position beyond the
+    feed's end is POSITION_AHEAD.
     """
 
 class FeedServiceServicer(metaclass=_abc_1.ABCMeta):
     """FeedService publishes the events of all runs of a project in one order.
 
-    An event enters the feed once, a moment after it was committed, and strictly after the events of
-    its run with smaller seqs. Positions grow over all projects of the database, so a project's
-    entries have gaps between them. Whoever reads on from the last position it is done with misses
-    nothing; what it did after its last commit it sees again.
+    An event enters the feed once, a moment after it was committed, and after all events of its run
+    with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+    project have gaps. A reader that continues after the last position it has finished misses
+    nothing; entries that it finished but did not commit are delivered again.
     """
 
     @_abc_1.abstractmethod
@@ -115,9 +119,10 @@ class FeedServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feed_service_pb2.FollowFeedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_feed_service_pb2.FollowFeedResponse], _abc.AsyncIterator[_feed_service_pb2.FollowFeedResponse]]:
-        """FollowFeed delivers each entry from a position on once, in order, and goes on with entries as
-        they are published. It ends only with an error: a server that drains ends it as
-        SERVER_DRAINING, and following from the last position received + 1 is the normal path.
+        """FollowFeed delivers each entry from a position on, once and in order, and continues with new
+        entries as they are published. It ends only with an error: a server that shuts down ends it
+        with SERVER_DRAINING, and clients are expected to follow again from the last received position
+        + 1.
         """
 
     @_abc_1.abstractmethod
@@ -126,9 +131,9 @@ class FeedServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feed_service_pb2.CommitPositionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feed_service_pb2.CommitPositionResponse, _abc.Awaitable[_feed_service_pb2.CommitPositionResponse]]:
-        """CommitPosition notes that a consumer is done with every entry up to a position; the first
+        """CommitPosition records that a consumer has finished every entry up to a position; the first
         commit creates the consumer. A position at or below the committed one changes nothing, so
-        commits may be repeated or arrive late. Beyond the feed's end: POSITION_AHEAD.
+        commits may be repeated or arrive late. A position beyond the feed's end is POSITION_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -137,7 +142,7 @@ class FeedServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feed_service_pb2.GetConsumerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feed_service_pb2.GetConsumerResponse, _abc.Awaitable[_feed_service_pb2.GetConsumerResponse]]:
-        """GetConsumer returns one consumer. None such: CONSUMER_NOT_FOUND."""
+        """GetConsumer returns one consumer. If there is none: CONSUMER_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ListConsumers(
@@ -145,7 +150,7 @@ class FeedServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feed_service_pb2.ListConsumersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feed_service_pb2.ListConsumersResponse, _abc.Awaitable[_feed_service_pb2.ListConsumersResponse]]:
-        """ListConsumers returns the project's consumers in order of their names."""
+        """ListConsumers returns the project's consumers sorted by name."""
 
     @_abc_1.abstractmethod
     def ResetConsumer(
@@ -153,8 +158,9 @@ class FeedServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feed_service_pb2.ResetConsumerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feed_service_pb2.ResetConsumerResponse, _abc.Awaitable[_feed_service_pb2.ResetConsumerResponse]]:
-        """ResetConsumer sets a consumer's position, back or forth; it need not exist. Streams that follow
-        as this consumer go on where they are. Beyond the feed's end: POSITION_AHEAD.
+        """ResetConsumer moves a consumer's position back or forward, and creates the consumer if it does
+        not exist. Streams that already follow as this consumer are not affected. A position beyond the
+        feed's end is POSITION_AHEAD.
         """
 
 def add_FeedServiceServicer_to_server(servicer: FeedServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ class _Outcome:
 class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
-    """Not ended. Refused by CompleteRun, except for a run whose status an external engine owns."""
+    """Not ended. CompleteRun refuses it, unless an external engine owns the run's status."""
     OUTCOME_SUCCEEDED: _Outcome.ValueType  # 1
     """The run reached its objective."""
     OUTCOME_FAILED: _Outcome.ValueType  # 2
@@ -39,7 +39,7 @@ class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """Outcome is how a run ended."""
 
 OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
-"""Not ended. Refused by CompleteRun, except for a run whose status an external engine owns."""
+"""Not ended. CompleteRun refuses it, unless an external engine owns the run's status."""
 OUTCOME_SUCCEEDED: Outcome.ValueType  # 1
 """The run reached its objective."""
 OUTCOME_FAILED: Outcome.ValueType  # 2
@@ -50,7 +50,9 @@ Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
 class Output(_message.Message):
-    """An Output is the final, validated payload of a run. Revisions are immutable and numbered 1, 2, 3."""
+    """An Output is the final, validated payload of a run. Its revisions are immutable and numbered 1,
+    2, 3.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -64,20 +66,20 @@ class Output(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     COMPLETED_AT_FIELD_NUMBER: _builtins.int
     schema_hash: _builtins.str
-    """Hash of the schema the caller validated the payload against, in the caller's own format.
+    """Hash of the schema that the caller validated the payload against, in the caller's own format.
     Bounds: 0..200 characters.
     """
     plan_version_id: _builtins.str
-    """The plan version that produced it.
+    """The plan version that produced the output.
     Bounds: 0..200 characters.
     """
     outcome: Global___Outcome.ValueType
     """How the run ended. Set by the server from the completion; ignored in requests."""
     revision: _builtins.int
-    """1 for the first. Set by the server; ignored in requests."""
+    """Number of the revision, from 1. Set by the server; ignored in requests."""
     @_builtins.property
     def payload(self) -> _payloads_pb2.Payload:
-        """The result; may be left out, for instance when the run failed."""
+        """The result; optional, for instance if the run failed."""
 
     @_builtins.property
     def provenance(self) -> _payloads_pb2.Payload:
@@ -85,7 +87,7 @@ class Output(_message.Message):
 
     @_builtins.property
     def statistics(self) -> _payloads_pb2.Payload:
-        """Figures the executor wants kept beside the output."""
+        """Figures that the executor wants to keep with the output."""
 
     @_builtins.property
     def usage(self) -> _events_pb2.Usage:

@@ -18,7 +18,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Payload(_message.Message):
-    """A Payload is a value the store keeps and never interprets. It comes back byte for byte as sent."""
+    """A Payload is a value that the store keeps and never interprets. It is returned byte for byte as
+    it was sent.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,12 +34,14 @@ class Payload(_message.Message):
     INVALID_REQUEST.
     """
     binary: _builtins.bytes
-    """Opaque bytes: encrypted by the client, msgpack, protobuf. `content_type` says which."""
+    """Opaque bytes, for instance encrypted by the client, msgpack or protobuf. `content_type` says
+    what they are.
+    """
     ref: _builtins.bytes
-    """The SHA-256 (32 bytes) of content this run already stored in a snapshot. Allowed only in the
-    parts of a snapshot that is being put; reads always return the content itself. The part takes
-    the kind and content type under which the run first stored those bytes. A hash the run does
-    not know is refused as UNKNOWN_REF, and nothing is written.
+    """The SHA-256 (32 bytes) of content that this run has already stored in a snapshot. Allowed
+    only in the parts of a snapshot that is being put; reads always return the content itself.
+    The part gets the kind and content type with which the run first stored those bytes. A hash
+    that the run does not know is refused as UNKNOWN_REF, and nothing is written.
     """
     content_type: _builtins.str
     """Media type of the content, for instance "application/msgpack"; empty means unstated.

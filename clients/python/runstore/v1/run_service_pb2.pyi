@@ -34,46 +34,46 @@ class _RunOrder:
 class _RunOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunOrder.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RUN_ORDER_UNSPECIFIED: _RunOrder.ValueType  # 0
-    """Taken as RUN_ORDER_CREATED_DESC."""
+    """Treated as RUN_ORDER_CREATED_DESC."""
     RUN_ORDER_CREATED_DESC: _RunOrder.ValueType  # 1
     """Newest first."""
     RUN_ORDER_CREATED_ASC: _RunOrder.ValueType  # 2
     """Oldest first."""
     RUN_ORDER_UPDATED_DESC: _RunOrder.ValueType  # 3
-    """Latest update first. A run that is updated while pages are read may be on none of those that
-    follow: it is the first of a new listing.
+    """Latest update first. A run that is updated between two pages may be missing from the later
+    pages: it moves to the front of a new listing.
     """
     RUN_ORDER_UPDATED_ASC: _RunOrder.ValueType  # 4
-    """Earliest update first. Runs updated after the first page was read are on none of the pages."""
+    """Earliest update first. Runs that are updated after the first page was read are not listed."""
     RUN_ORDER_COMPLETED_DESC: _RunOrder.ValueType  # 5
-    """Latest completion first; runs that have not ended are left out."""
+    """Latest completion first; runs that have not ended are not listed."""
     RUN_ORDER_COMPLETED_ASC: _RunOrder.ValueType  # 6
-    """Earliest completion first; runs that have not ended are left out."""
+    """Earliest completion first; runs that have not ended are not listed."""
 
 class RunOrder(_RunOrder, metaclass=_RunOrderEnumTypeWrapper):
-    """RunOrder is the order of ListRuns."""
+    """RunOrder is the order of a listing of runs."""
 
 RUN_ORDER_UNSPECIFIED: RunOrder.ValueType  # 0
-"""Taken as RUN_ORDER_CREATED_DESC."""
+"""Treated as RUN_ORDER_CREATED_DESC."""
 RUN_ORDER_CREATED_DESC: RunOrder.ValueType  # 1
 """Newest first."""
 RUN_ORDER_CREATED_ASC: RunOrder.ValueType  # 2
 """Oldest first."""
 RUN_ORDER_UPDATED_DESC: RunOrder.ValueType  # 3
-"""Latest update first. A run that is updated while pages are read may be on none of those that
-follow: it is the first of a new listing.
+"""Latest update first. A run that is updated between two pages may be missing from the later
+pages: it moves to the front of a new listing.
 """
 RUN_ORDER_UPDATED_ASC: RunOrder.ValueType  # 4
-"""Earliest update first. Runs updated after the first page was read are on none of the pages."""
+"""Earliest update first. Runs that are updated after the first page was read are not listed."""
 RUN_ORDER_COMPLETED_DESC: RunOrder.ValueType  # 5
-"""Latest completion first; runs that have not ended are left out."""
+"""Latest completion first; runs that have not ended are not listed."""
 RUN_ORDER_COMPLETED_ASC: RunOrder.ValueType  # 6
-"""Earliest completion first; runs that have not ended are left out."""
+"""Earliest completion first; runs that have not ended are not listed."""
 Global___RunOrder: _TypeAlias = RunOrder  # noqa: Y015
 
 @_typing.final
 class SaveRunRequest(_message.Message):
-    """SaveRunRequest is a run as it is known at birth; none of it can be changed later."""
+    """SaveRunRequest is a run to save; none of it can be changed later."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -113,20 +113,20 @@ class SaveRunRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     run_id: _builtins.str
-    """The run's identity; the server makes a UUIDv7 where it is empty, and such a call cannot be
-    retried safely.
+    """Identity of the run. If it is empty, the server makes a UUIDv7, and the call cannot be retried
+    safely.
     Bounds: 0..200 characters.
     """
     plan_id: _builtins.str
-    """The plan's identity.
+    """The planner's id for the plan.
     Bounds: 0..200 characters.
     """
     objective: _builtins.str
-    """What the run is to achieve.
+    """What the run is meant to achieve.
     Bounds: 0..100000 characters.
     """
     parent_run_id: _builtins.str
-    """The run that starts this one.
+    """The run that starts this one; empty for a root.
     Bounds: 0..200 characters.
     """
     @_builtins.property
@@ -139,25 +139,25 @@ class SaveRunRequest(_message.Message):
 
     @_builtins.property
     def config_refs(self) -> _containers.RepeatedCompositeFieldContainer[_runs_pb2.ConfigRef]:
-        """Versions the run is pinned to.
+        """The versions to pin the run to.
         Bounds: 0..1000 items.
         """
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Free labels to filter by.
+        """Tags to filter by.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Named labels to filter by.
+        """Labels (key and value) to filter by.
         Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
         """
 
     @_builtins.property
     def completion(self) -> Global___Completion:
-        """Stores a run that is already finished: plan and execution result in one call."""
+        """Saves a run that has already finished: plan and result in one call."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ Global___SaveRunRequest: _TypeAlias = SaveRunRequest  # noqa: Y015
 
 @_typing.final
 class Completion(_message.Message):
-    """A Completion is how a run ended, with its last events, output and state."""
+    """A Completion is the end of a run: its outcome, last events, output and state."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -193,20 +193,20 @@ class Completion(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     FINAL_SNAPSHOT_FIELD_NUMBER: _builtins.int
     outcome: _outputs_pb2.Outcome.ValueType
-    """How it ended. Required, except for a run whose status an external engine owns."""
+    """How the run ended. Required, unless an external engine owns the run's status."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
-        """The last events, before the terminal one.
+        """The last events, before the terminal event.
         Bounds: 0..1000 items.
         """
 
     @_builtins.property
     def output(self) -> _outputs_pb2.Output:
-        """The output; left out means one without payload."""
+        """The output; if omitted, an output without payload is recorded."""
 
     @_builtins.property
     def final_snapshot(self) -> _snapshots_pb2.Snapshot:
-        """The last snapshot."""
+        """The last snapshot; optional."""
 
     def __init__(
         self,
@@ -226,17 +226,17 @@ Global___Completion: _TypeAlias = Completion  # noqa: Y015
 
 @_typing.final
 class SaveRunResponse(_message.Message):
-    """SaveRunResponse is the run as it stands."""
+    """SaveRunResponse is the saved run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """True when the run was there already, with the same content."""
+    """True if the run was already saved with the same content."""
     @_builtins.property
     def run(self) -> _runs_pb2.Run:
-        """The run."""
+        """The run in its current state."""
 
     def __init__(
         self,
@@ -254,7 +254,7 @@ Global___SaveRunResponse: _TypeAlias = SaveRunResponse  # noqa: Y015
 
 @_typing.final
 class GetRunRequest(_message.Message):
-    """GetRunRequest names a run."""
+    """GetRunRequest identifies a run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -308,7 +308,7 @@ Global___GetRunResponse: _TypeAlias = GetRunResponse  # noqa: Y015
 
 @_typing.final
 class RunFilter(_message.Message):
-    """RunFilter selects runs. Conditions are joined by AND; an empty one selects everything."""
+    """A RunFilter selects runs. Its conditions are combined with AND; an empty filter selects all runs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -351,87 +351,88 @@ class RunFilter(_message.Message):
     COMPLETED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     OBJECTIVE_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
-    """Of this plan.
+    """Runs with this plan.
     Bounds: 0..200 characters.
     """
     model: _builtins.str
-    """With an event of this model. A run is found as soon as the event is committed, unless counting
-    lags by more than 10000 writes: then, for a while, events between may go unnoticed.
+    """Runs with an event of this model. A run is found as soon as the event is committed. Only while
+    counting lags by more than 10000 writes may events in between be missed.
     Bounds: 0..200 characters.
     """
     tool: _builtins.str
-    """With an event of this tool; found as for `model`.
+    """Runs with an event of this tool; found in the same way as for `model`.
     Bounds: 0..200 characters.
     """
     parent_run_id: _builtins.str
-    """Started by this run.
+    """Runs started by this run.
     Bounds: 0..200 characters.
     """
     root_run_id: _builtins.str
-    """This run, and all that were started below it: its children, and theirs.
+    """This run and all its descendants: the runs it started, and so on.
     Bounds: 0..200 characters.
     """
     objective: _builtins.str
-    """With these words in the first 10000 characters of the objective, as in web search: all of them;
-    "several words" in quotes next to each other; `a or b` either; -word not. Words are compared
-    whole, without regard to case and as they are written. A query of no words selects nothing.
+    """Runs with these words in the first 10000 characters of the objective, as in web search: all of
+    them; "several words" in quotes next to each other; `a or b` for either; -word to exclude one.
+    Words are compared whole and without regard to case; nothing is stemmed. A query without words
+    selects nothing.
     Bounds: 0..1000 characters.
     """
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_runs_pb2.RunStatus.ValueType]:
-        """Any of these statuses.
+        """Runs with any of these statuses.
         Bounds: 0..16 items.
         """
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """All of these tags.
+        """Runs with all of these tags.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """All of these labels, with these values.
+        """Runs that have all of these labels with these values.
         Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
         """
 
     @_builtins.property
     def created_from_time(self) -> _timestamp_pb2.Timestamp:
-        """Saved at or after this time."""
+        """Runs saved at or after this time."""
 
     @_builtins.property
     def created_before_time(self) -> _timestamp_pb2.Timestamp:
-        """Saved before this time."""
+        """Runs saved before this time."""
 
     @_builtins.property
     def config(self) -> Global___ConfigFilter:
-        """Pinned to a version of this config."""
+        """Runs pinned to a version of this config."""
 
     @_builtins.property
     def any_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At least one of these tags.
+        """Runs with at least one of these tags.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def external(self) -> Global___ExternalFilter:
-        """The same execution in another system."""
+        """Runs that refer to an execution in another system."""
 
     @_builtins.property
     def updated_from_time(self) -> _timestamp_pb2.Timestamp:
-        """Updated at or after this time."""
+        """Runs updated at or after this time."""
 
     @_builtins.property
     def updated_before_time(self) -> _timestamp_pb2.Timestamp:
-        """Updated before this time."""
+        """Runs updated before this time."""
 
     @_builtins.property
     def completed_from_time(self) -> _timestamp_pb2.Timestamp:
-        """Completed at or after this time; a run that has not ended was not."""
+        """Runs completed at or after this time; runs that have not ended do not match."""
 
     @_builtins.property
     def completed_before_time(self) -> _timestamp_pb2.Timestamp:
-        """Completed before this time; a run that has not ended was not."""
+        """Runs completed before this time; runs that have not ended do not match."""
 
     def __init__(
         self,
@@ -465,18 +466,18 @@ Global___RunFilter: _TypeAlias = RunFilter  # noqa: Y015
 
 @_typing.final
 class ExternalFilter(_message.Message):
-    """ExternalFilter selects runs by what they are in another system."""
+    """An ExternalFilter selects runs by their execution in another system."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SYSTEM_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     system: _builtins.str
-    """The other system's name.
+    """The name of the other system.
     Bounds: 1..200 characters.
     """
     id: _builtins.str
-    """The execution there; empty means any.
+    """The id of the execution there; empty means any.
     Bounds: 0..1000 characters.
     """
     def __init__(
@@ -495,7 +496,7 @@ Global___ExternalFilter: _TypeAlias = ExternalFilter  # noqa: Y015
 
 @_typing.final
 class ConfigFilter(_message.Message):
-    """ConfigFilter selects runs by a pinned version; what is left out is not compared."""
+    """A ConfigFilter selects runs by a pinned version. Fields that are omitted are not compared."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -504,19 +505,19 @@ class ConfigFilter(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """What is pinned.
+    """The kind of config.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name within the kind.
+    """Name of the config within its kind.
     Bounds: 1..200 characters.
     """
     version: _builtins.int
-    """The version's number; 0 means any.
+    """Number of the version; 0 means any.
     Bounds: 0..9223372036854775807.
     """
     digest: _builtins.str
-    """The version's digest; empty means any.
+    """Digest of the version; empty means any.
     Bounds: 0..200 characters.
     """
     def __init__(
@@ -537,7 +538,7 @@ Global___ConfigFilter: _TypeAlias = ConfigFilter  # noqa: Y015
 
 @_typing.final
 class ListRunsRequest(_message.Message):
-    """ListRunsRequest selects a page of runs."""
+    """ListRunsRequest requests a page of runs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -551,18 +552,19 @@ class ListRunsRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     order: Global___RunOrder.ValueType
-    """In which order."""
+    """The order of the runs."""
     page_size: _builtins.int
-    """Runs on a page; 0 means 20.
+    """Maximum number of runs on a page; 0 means 20.
     Bounds: 0..100.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before; filter and order must be the same, or it is refused.
+    """`next_page_token` of the previous page. `filter` and `order` must be the same, or the token is
+    refused.
     Bounds: 0..2500 characters.
     """
     @_builtins.property
     def filter(self) -> Global___RunFilter:
-        """Which runs."""
+        """Which runs to list."""
 
     def __init__(
         self,
@@ -590,7 +592,7 @@ class ListRunsResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[_runs_pb2.Run]:
         """The runs, without their plans."""
@@ -629,7 +631,7 @@ class AppendEventRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     expected_seq: _builtins.int
-    """The last seq the writer has seen.
+    """The last seq that the writer has seen.
     Bounds: 0..9223372036854775807.
     """
     writer_epoch: _builtins.int
@@ -666,7 +668,7 @@ Global___AppendEventRequest: _TypeAlias = AppendEventRequest  # noqa: Y015
 
 @_typing.final
 class AppendEventResponse(_message.Message):
-    """AppendEventResponse says where the event stands."""
+    """AppendEventResponse says where the event is recorded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -676,13 +678,13 @@ class AppendEventResponse(_message.Message):
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
-    """The event's place in the run."""
+    """The event's seq in the run."""
     hash: _builtins.bytes
-    """The event's link of the hash chain, 32 bytes."""
+    """The event's link in the hash chain (32 bytes)."""
     deduplicated: _builtins.bool
-    """True when the event was there already, with the same content."""
+    """True if the event was already recorded with the same content."""
     event_id: _builtins.str
-    """The event's id, the server's own where the request had none."""
+    """The event's id; made by the server if the request had none."""
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
         """When the store recorded it."""
@@ -724,7 +726,7 @@ class AppendEventsRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     expected_seq: _builtins.int
-    """The last seq the writer has seen.
+    """The last seq that the writer has seen.
     Bounds: 0..9223372036854775807.
     """
     writer_epoch: _builtins.int
@@ -733,7 +735,7 @@ class AppendEventsRequest(_message.Message):
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
-        """The events; their ids, where given, differ.
+        """The events. Their ids, if given, must be distinct.
         Bounds: 1..1000 items.
         """
 
@@ -763,17 +765,17 @@ Global___AppendEventsRequest: _TypeAlias = AppendEventsRequest  # noqa: Y015
 
 @_typing.final
 class AppendEventsResponse(_message.Message):
-    """AppendEventsResponse says where each event stands."""
+    """AppendEventsResponse says where each event is recorded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """True when the events were there already, with the same content."""
+    """True if the events were already recorded with the same content."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppendEventResponse]:
-        """One answer an event, in the order of the request."""
+        """One result per event, in the order of the request."""
 
     def __init__(
         self,
@@ -798,7 +800,7 @@ class AppendEventStreamRequest(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     APPEND_FIELD_NUMBER: _builtins.int
     correlation_id: _builtins.str
-    """Repeated in the answer, for the caller's bookkeeping.
+    """Returned in the response, for the caller's bookkeeping.
     Bounds: 0..200 characters.
     """
     @_builtins.property
@@ -821,7 +823,7 @@ Global___AppendEventStreamRequest: _TypeAlias = AppendEventStreamRequest  # noqa
 
 @_typing.final
 class AppendEventStreamResponse(_message.Message):
-    """AppendEventStreamResponse answers one append of the stream."""
+    """AppendEventStreamResponse is the response to one append of the stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -829,14 +831,14 @@ class AppendEventStreamResponse(_message.Message):
     APPENDED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     correlation_id: _builtins.str
-    """That of the request."""
+    """The correlation_id of the request."""
     @_builtins.property
     def appended(self) -> Global___AppendEventResponse:
-        """The event was appended, or was there already."""
+        """The event was appended, or was already recorded."""
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """It was refused; `details` hold the google.rpc.ErrorInfo."""
+        """The append was refused; `details` contains the google.rpc.ErrorInfo."""
 
     def __init__(
         self,
@@ -857,7 +859,7 @@ Global___AppendEventStreamResponse: _TypeAlias = AppendEventStreamResponse  # no
 
 @_typing.final
 class ListEventsRequest(_message.Message):
-    """ListEventsRequest selects a page of events."""
+    """ListEventsRequest requests a page of events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -875,17 +877,17 @@ class ListEventsRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     from_seq: _builtins.int
-    """The first seq wanted, inclusive; 0 and 1 both mean the beginning.
+    """The first seq to read, inclusive; 0 and 1 both mean the beginning.
     Bounds: 0..9223372036854775807.
     """
     page_size: _builtins.int
-    """Events on a page; 0 means 100. A page ends earlier where its payloads reach 1 MiB, but holds at
-    least one event.
+    """Maximum number of events on a page; 0 means 100. A page ends early once its payloads reach 1
+    MiB, but has at least one event.
     Bounds: 0..1000.
     """
     @_builtins.property
     def filter(self) -> _events_pb2.EventFilter:
-        """Which events."""
+        """Which events to return."""
 
     def __init__(
         self,
@@ -914,12 +916,12 @@ class ListEventsResponse(_message.Message):
     NEXT_FROM_SEQ_FIELD_NUMBER: _builtins.int
     LAST_SEQ_FIELD_NUMBER: _builtins.int
     next_from_seq: _builtins.int
-    """`from_seq` of the next page; 0 when this page reached the run's end."""
+    """`from_seq` for the next page; 0 if this page reached the end of the run."""
     last_seq: _builtins.int
     """The run's last seq when the page was read."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
-        """The events in order of seq."""
+        """The events, in order of seq."""
 
     def __init__(
         self,
@@ -958,23 +960,24 @@ class StreamEventsRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     from_seq: _builtins.int
-    """The first seq wanted, inclusive; 0 and 1 both mean the beginning. It may lie beyond the end: the
-    stream then waits for it.
+    """The first seq to deliver, inclusive; 0 and 1 both mean the beginning. It may lie beyond the
+    end: the stream then waits for it.
     Bounds: 0..9223372036854775807.
     """
     follow: _builtins.bool
-    """True to go on with events as they are committed, until the terminal one."""
+    """True to continue with events as they are committed, up to the terminal event."""
     wait_for_run: _builtins.bool
-    """True to wait for a run that does not exist yet instead of answering RUN_NOT_FOUND. Needs
+    """True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND. Requires
     `follow`.
     """
     @_builtins.property
     def filter(self) -> _events_pb2.EventFilter:
-        """Which events."""
+        """Which events to deliver."""
 
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
-        """The longest silence of a followed stream before a heartbeat; unset means 15 seconds.
+        """The longest silence of a followed stream before a heartbeat; unset means the server's setting,
+        15 s by default.
         Bounds: 0.1..3600 seconds.
         """
 
@@ -999,8 +1002,8 @@ Global___StreamEventsRequest: _TypeAlias = StreamEventsRequest  # noqa: Y015
 
 @_typing.final
 class StreamEventsResponse(_message.Message):
-    """StreamEventsResponse is one message of the stream. Marks travel in order with events: when one says
-    `last_seq`, every selected event up to it was delivered before.
+    """StreamEventsResponse is one message of the stream. `caught_up`, `heartbeat` and `end_of_run` are
+    ordered with the events: every selected event up to their `last_seq` was delivered before them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1011,21 +1014,21 @@ class StreamEventsResponse(_message.Message):
     END_OF_RUN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> Global___EventBatch:
-        """Events, in order of seq."""
+        """The next events."""
 
     @_builtins.property
     def caught_up(self) -> Global___CaughtUp:
-        """The stream has delivered everything there was: it is live from here, or ends where `follow` is
-        false. Sent again whenever a stream that fell behind has caught up by reading back.
+        """The stream has delivered everything recorded so far: it is live from here on, or ends if
+        `follow` is false. Sent again each time the stream catches up after falling behind.
         """
 
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat:
-        """The stream is alive though nothing was selected for a while."""
+        """Nothing else was sent for `heartbeat_interval`."""
 
     @_builtins.property
     def end_of_run(self) -> Global___EndOfRun:
-        """The run is complete and everything was delivered; the stream ends."""
+        """The run is complete and everything has been delivered; the stream ends."""
 
     def __init__(
         self,
@@ -1047,14 +1050,14 @@ Global___StreamEventsResponse: _TypeAlias = StreamEventsResponse  # noqa: Y015
 
 @_typing.final
 class EventBatch(_message.Message):
-    """An EventBatch is a piece of the stream."""
+    """An EventBatch is consecutive events of the stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
-        """At least one event."""
+        """At least one event, in order of seq."""
 
     def __init__(
         self,
@@ -1071,7 +1074,7 @@ Global___EventBatch: _TypeAlias = EventBatch  # noqa: Y015
 
 @_typing.final
 class CaughtUp(_message.Message):
-    """CaughtUp marks the passage from reading back to live."""
+    """CaughtUp says that the stream has reached the current end of the run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1093,7 +1096,7 @@ Global___CaughtUp: _TypeAlias = CaughtUp  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):
-    """Heartbeat marks progress in silence."""
+    """Heartbeat shows progress while no events are sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1115,7 +1118,7 @@ Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
 
 @_typing.final
 class EndOfRun(_message.Message):
-    """EndOfRun marks the end of a completed run."""
+    """EndOfRun says that the stream has reached the end of a completed run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1141,7 +1144,7 @@ Global___EndOfRun: _TypeAlias = EndOfRun  # noqa: Y015
 
 @_typing.final
 class PutSnapshotRequest(_message.Message):
-    """PutSnapshotRequest is one step of a run: its events, its task writes, and the state after it."""
+    """PutSnapshotRequest is one step of a run: its events, its task writes, and the state afterwards."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1162,7 +1165,7 @@ class PutSnapshotRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     expected_seq: _builtins.int
-    """The last seq the writer has seen.
+    """The last seq that the writer has seen.
     Bounds: 0..9223372036854775807.
     """
     writer_epoch: _builtins.int
@@ -1170,7 +1173,7 @@ class PutSnapshotRequest(_message.Message):
     Bounds: 0..9223372036854775807.
     """
     request_id: _builtins.str
-    """Makes a retry safe where the snapshot has no id of its own. Unique within the run.
+    """Makes a retry safe if the snapshot has no id of the writer's choice. Unique within the run.
     Bounds: 0..200 characters.
     """
     @_builtins.property
@@ -1218,7 +1221,7 @@ Global___PutSnapshotRequest: _TypeAlias = PutSnapshotRequest  # noqa: Y015
 
 @_typing.final
 class PutSnapshotResponse(_message.Message):
-    """PutSnapshotResponse says what was stored."""
+    """PutSnapshotResponse describes the stored snapshot."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1231,16 +1234,16 @@ class PutSnapshotResponse(_message.Message):
     snapshot_id: _builtins.str
     """The snapshot's id."""
     seq: _builtins.int
-    """The seq the snapshot stands at."""
+    """The seq of the snapshot."""
     content_hash: _builtins.bytes
     """SHA-256 (32 bytes) of the snapshot."""
     last_seq: _builtins.int
-    """The run's last seq after this request, run.paused or run.replanned included."""
+    """The run's last seq after this request, including run.paused or run.replanned."""
     deduplicated: _builtins.bool
-    """True when the same request was stored before."""
+    """True if the same request was already stored."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was stored."""
+        """When the snapshot was stored."""
 
     def __init__(
         self,
@@ -1280,7 +1283,7 @@ class PutTaskWritesRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     namespace: _builtins.str
-    """The namespace of the snapshots named by the writes.
+    """The namespace of the snapshots that the writes refer to.
     Bounds: 0..400 characters, at most 1000 bytes.
     """
     writer_epoch: _builtins.int
@@ -1289,7 +1292,7 @@ class PutTaskWritesRequest(_message.Message):
     """
     @_builtins.property
     def writes(self) -> _containers.RepeatedCompositeFieldContainer[_snapshots_pb2.TaskWrite]:
-        """The results; their (snapshot_id, task_id, index) differ.
+        """The results. Their (snapshot_id, task_id, index) must be distinct.
         Bounds: 1..1000 items.
         """
 
@@ -1314,13 +1317,13 @@ Global___PutTaskWritesRequest: _TypeAlias = PutTaskWritesRequest  # noqa: Y015
 
 @_typing.final
 class PutTaskWritesResponse(_message.Message):
-    """PutTaskWritesResponse says that the results are kept."""
+    """PutTaskWritesResponse says that the results are stored."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """True when all of them were there already."""
+    """True if all of them were already stored."""
     def __init__(
         self,
         *,
@@ -1336,7 +1339,7 @@ Global___PutTaskWritesResponse: _TypeAlias = PutTaskWritesResponse  # noqa: Y015
 
 @_typing.final
 class GetSnapshotRequest(_message.Message):
-    """GetSnapshotRequest chooses a snapshot."""
+    """GetSnapshotRequest selects a snapshot."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1355,19 +1358,19 @@ class GetSnapshotRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     namespace: _builtins.str
-    """The namespace.
+    """The namespace of the snapshot.
     Bounds: 0..400 characters, at most 1000 bytes.
     """
     snapshot_id: _builtins.str
-    """The one with this id.
+    """The snapshot with this id.
     Bounds: 1..200 characters.
     """
     plan_version_id: _builtins.str
-    """The latest of this plan version.
+    """The latest snapshot of this plan version.
     Bounds: 1..200 characters.
     """
     at_seq: _builtins.int
-    """The latest at or before this seq.
+    """The latest snapshot at or before this seq.
     Bounds: 0..9223372036854775807.
     """
     def __init__(
@@ -1404,7 +1407,7 @@ class GetSnapshotResponse(_message.Message):
 
     @_builtins.property
     def task_writes(self) -> _containers.RepeatedCompositeFieldContainer[_snapshots_pb2.TaskWrite]:
-        """Task writes since, in order of task_id and index."""
+        """The task writes made since the snapshot, in order of task_id and index."""
 
     def __init__(
         self,
@@ -1422,7 +1425,7 @@ Global___GetSnapshotResponse: _TypeAlias = GetSnapshotResponse  # noqa: Y015
 
 @_typing.final
 class ListSnapshotsRequest(_message.Message):
-    """ListSnapshotsRequest selects a page of snapshots."""
+    """ListSnapshotsRequest requests a page of snapshots."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1443,29 +1446,29 @@ class ListSnapshotsRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     namespace: _builtins.str
-    """Only this namespace; unset means all.
+    """Only snapshots of this namespace; unset means all namespaces.
     Bounds: 0..400 characters, at most 1000 bytes.
     """
     before: _builtins.str
-    """Only snapshots that stand before this one in the run's order; needs `run_id`, and looks the id
-    up in the namespace asked for. Unknown: SNAPSHOT_NOT_FOUND.
+    """Only snapshots older than this one in the order of the run. Requires `run_id`. The id is looked
+    up in the requested namespace; if it is unknown: SNAPSHOT_NOT_FOUND.
     Bounds: 0..200 characters.
     """
     limit: _builtins.int
-    """Snapshots on a page; 0 means 20. A page with parts ends earlier where they reach 4 MiB, but
-    holds at least one snapshot.
+    """Maximum number of snapshots on a page; 0 means 20. A page with parts ends early once they reach
+    4 MiB, but has at least one snapshot.
     Bounds: 0..100.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before; everything else must be the same.
+    """`next_page_token` of the previous page. All other fields must be the same.
     Bounds: 0..2500 characters.
     """
     with_parts: _builtins.bool
-    """True to get nodes and state too; otherwise they are left out."""
+    """True to return nodes and state as well; otherwise they are omitted."""
     @_builtins.property
     def metadata(self) -> _payloads_pb2.Payload:
-        """A JSON object; only snapshots whose metadata has each of its members with an equal value
-        (numbers by value, objects whatever their order).
+        """A JSON object. Only snapshots whose metadata has each of its members with an equal value;
+        numbers are compared by value, objects without regard to order.
         """
 
     def __init__(
@@ -1499,7 +1502,7 @@ class ListSnapshotsResponse(_message.Message):
     SNAPSHOTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def snapshots(self) -> _containers.RepeatedCompositeFieldContainer[_snapshots_pb2.Snapshot]:
         """The snapshots."""
@@ -1520,7 +1523,7 @@ Global___ListSnapshotsResponse: _TypeAlias = ListSnapshotsResponse  # noqa: Y015
 
 @_typing.final
 class DeleteSnapshotsRequest(_message.Message):
-    """DeleteSnapshotsRequest names snapshots that are needed no more."""
+    """DeleteSnapshotsRequest identifies snapshots to delete."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1547,8 +1550,8 @@ class DeleteSnapshotsRequest(_message.Message):
     """
     @_builtins.property
     def snapshot_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The snapshots. Those a fork has from the run it was forked from are not its own: their ids are
-        unknown here.
+        """The snapshots. The snapshots that a fork shares with its base belong to the base: their ids are
+        unknown in the fork.
         Bounds: 1..1000 items, each 1..200 characters.
         """
 
@@ -1573,7 +1576,7 @@ Global___DeleteSnapshotsRequest: _TypeAlias = DeleteSnapshotsRequest  # noqa: Y0
 
 @_typing.final
 class DeleteSnapshotsResponse(_message.Message):
-    """DeleteSnapshotsResponse says what this request removed; after a retry that may be nothing."""
+    """DeleteSnapshotsResponse counts what this request removed; for a retry that may be nothing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1581,11 +1584,11 @@ class DeleteSnapshotsResponse(_message.Message):
     DELETED_TASK_WRITES_FIELD_NUMBER: _builtins.int
     FREED_BYTES_FIELD_NUMBER: _builtins.int
     deleted_snapshots: _builtins.int
-    """Snapshots that were there."""
+    """Number of snapshots deleted."""
     deleted_task_writes: _builtins.int
-    """Their task writes."""
+    """Number of task writes deleted with them."""
     freed_bytes: _builtins.int
-    """Bytes, as they were stored, of parts that no snapshot of the run refers to any more."""
+    """Stored size in bytes of the parts that were deleted."""
     def __init__(
         self,
         *,
@@ -1623,7 +1626,7 @@ class ResumeRunRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     namespace: _builtins.str
-    """The namespace whose latest snapshot is wanted.
+    """The namespace whose latest snapshot is returned.
     Bounds: 0..400 characters, at most 1000 bytes.
     """
     request_id: _builtins.str
@@ -1631,15 +1634,15 @@ class ResumeRunRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     actor: _builtins.str
-    """Who resumes; the actor of run.resumed.
+    """Who resumes the run; the actor of run.resumed.
     Bounds: 0..200 characters.
     """
     page_size: _builtins.int
-    """Events returned at once; 0 means 100.
+    """Maximum number of events to return; 0 means 100.
     Bounds: 0..1000.
     """
     expected_seq: _builtins.int
-    """The last seq the caller has seen.
+    """The last seq that the caller has seen.
     Bounds: 0..9223372036854775807.
     """
     def __init__(
@@ -1678,32 +1681,32 @@ class ResumeRunResponse(_message.Message):
     NEXT_FROM_SEQ_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     writer_epoch: _builtins.int
-    """The claimed epoch, to be sent with every write from now on. When a later resume claimed the run
-    before this retry, `run.writer_epoch` is greater and writes will be WRITER_FENCED.
+    """The claimed epoch, to be sent with every write from now on. If a later resume claimed the run
+    before a retry of this one, `run.writer_epoch` is greater and writes are WRITER_FENCED.
     """
     next_from_seq: _builtins.int
-    """`from_seq` for ListEvents to read the rest; 0 when `events` reaches the end."""
+    """`from_seq` for ListEvents to read the rest; 0 if `events` reaches the end."""
     deduplicated: _builtins.bool
-    """True when the same request_id claimed the epoch before."""
+    """True if the same request_id had already claimed the epoch."""
     @_builtins.property
     def run(self) -> _runs_pb2.Run:
         """The run, with its plan."""
 
     @_builtins.property
     def snapshot(self) -> _snapshots_pb2.Snapshot:
-        """The latest snapshot in full; unset when there is none."""
+        """The latest snapshot in full; unset if there is none."""
 
     @_builtins.property
     def pending_node_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Its pending nodes."""
+        """The pending nodes of the snapshot."""
 
     @_builtins.property
     def task_writes(self) -> _containers.RepeatedCompositeFieldContainer[_snapshots_pb2.TaskWrite]:
-        """Task writes since the snapshot (since the beginning when there is none)."""
+        """The task writes made since the snapshot, or since the beginning if there is none."""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
-        """Events after the snapshot, run.resumed included; as many as ListEvents would put on a page."""
+        """The events after the snapshot, including run.resumed; as many as on a page of ListEvents."""
 
     def __init__(
         self,
@@ -1727,7 +1730,7 @@ Global___ResumeRunResponse: _TypeAlias = ResumeRunResponse  # noqa: Y015
 
 @_typing.final
 class CompleteRunRequest(_message.Message):
-    """CompleteRunRequest ends a run."""
+    """CompleteRunRequest completes a run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1748,9 +1751,9 @@ class CompleteRunRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     outcome: _outputs_pb2.Outcome.ValueType
-    """How it ended. Required, except for a run whose status an external engine owns."""
+    """How the run ended. Required, unless an external engine owns the run's status."""
     expected_seq: _builtins.int
-    """The last seq the writer has seen.
+    """The last seq that the writer has seen.
     Bounds: 0..9223372036854775807.
     """
     writer_epoch: _builtins.int
@@ -1759,18 +1762,18 @@ class CompleteRunRequest(_message.Message):
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
-        """The last events, before the terminal one.
+        """The last events, before the terminal event.
         Bounds: 0..1000 items.
         """
 
     @_builtins.property
     def output(self) -> _outputs_pb2.Output:
-        """The output; left out means one without payload."""
+        """The output; if omitted, an output without payload is recorded."""
 
     @_builtins.property
     def final_snapshot(self) -> _snapshots_pb2.Snapshot:
-        """The last snapshot. Its seq, when 0, is that of the terminal event; its reason, when unspecified,
-        SNAPSHOT_REASON_FINAL.
+        """The last snapshot; optional. A seq of 0 means the seq of the terminal event; an unspecified
+        reason means SNAPSHOT_REASON_FINAL.
         """
 
     def __init__(
@@ -1802,7 +1805,7 @@ Global___CompleteRunRequest: _TypeAlias = CompleteRunRequest  # noqa: Y015
 
 @_typing.final
 class CompleteRunResponse(_message.Message):
-    """CompleteRunResponse says how the run stands."""
+    """CompleteRunResponse describes the completed run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1816,9 +1819,9 @@ class CompleteRunResponse(_message.Message):
     seq: _builtins.int
     """Seq of the terminal event."""
     revision: _builtins.int
-    """The output revision that holds this content."""
+    """The output revision that has this content."""
     deduplicated: _builtins.bool
-    """True when the same content was stored before."""
+    """True if the same content was already stored."""
     @_builtins.property
     def completed_at(self) -> _timestamp_pb2.Timestamp:
         """When that revision was written."""
@@ -1842,7 +1845,7 @@ Global___CompleteRunResponse: _TypeAlias = CompleteRunResponse  # noqa: Y015
 
 @_typing.final
 class GetOutputRequest(_message.Message):
-    """GetOutputRequest chooses an output."""
+    """GetOutputRequest selects an output."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1902,7 +1905,7 @@ Global___GetOutputResponse: _TypeAlias = GetOutputResponse  # noqa: Y015
 
 @_typing.final
 class VerifyRunRequest(_message.Message):
-    """VerifyRunRequest names a run to verify."""
+    """VerifyRunRequest identifies a run to verify."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1923,8 +1926,8 @@ class VerifyRunRequest(_message.Message):
     Bounds: 0..9223372036854775807.
     """
     max_events: _builtins.int
-    """The most events to check in this call, so that a long run can be verified in slices with
-    progress; 0 means all.
+    """Maximum number of events to check in this call; 0 means all. It allows verifying a long run in
+    slices.
     Bounds: 0..1000000.
     """
     def __init__(
@@ -1945,16 +1948,18 @@ Global___VerifyRunRequest: _TypeAlias = VerifyRunRequest  # noqa: Y015
 
 @_typing.final
 class ChainBreak(_message.Message):
-    """ChainBreak is the first place where the stored run and its hashes disagree."""
+    """A ChainBreak is the first seq at which the stored run and its hashes disagree."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQ_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
-    """The seq it shows at. A changed birth record shows at the first event, 0 while there is none."""
+    """The seq of the break. A changed birth record breaks the chain at the first event, or at 0 while
+    there is none.
+    """
     problem: _builtins.str
-    """What is wrong, for a person: a field was changed, an event is missing, the head disagrees."""
+    """What is wrong, for people: a field was changed, an event is missing, or the head disagrees."""
     def __init__(
         self,
         *,
@@ -1971,7 +1976,7 @@ Global___ChainBreak: _TypeAlias = ChainBreak  # noqa: Y015
 
 @_typing.final
 class VerifyRunResponse(_message.Message):
-    """VerifyRunResponse is the verdict."""
+    """VerifyRunResponse is the result of a verification."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1982,18 +1987,18 @@ class VerifyRunResponse(_message.Message):
     FIRST_BREAK_FIELD_NUMBER: _builtins.int
     NEXT_FROM_SEQ_FIELD_NUMBER: _builtins.int
     verified: _builtins.bool
-    """True when everything checked agrees."""
+    """True if everything that was checked agrees."""
     checked_events: _builtins.int
-    """Events checked in this call."""
+    """Number of events checked in this call."""
     last_seq: _builtins.int
     """The run's last seq."""
     last_hash: _builtins.bytes
-    """Hash of the last event checked."""
+    """Hash of the last event that was checked."""
     next_from_seq: _builtins.int
-    """`from_seq` of the next slice; 0 when the check reached the run's end or found a break."""
+    """`from_seq` for the next slice; 0 if the check reached the end of the run or found a break."""
     @_builtins.property
     def first_break(self) -> Global___ChainBreak:
-        """The first break; unset when verified."""
+        """The first break; unset if verified."""
 
     def __init__(
         self,
@@ -2015,7 +2020,7 @@ Global___VerifyRunResponse: _TypeAlias = VerifyRunResponse  # noqa: Y015
 
 @_typing.final
 class ReplayRunRequest(_message.Message):
-    """ReplayRunRequest names a moment of a run."""
+    """ReplayRunRequest identifies a run and a seq."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2033,15 +2038,15 @@ class ReplayRunRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     at_seq: _builtins.int
-    """The moment: right after this event; 0 is before the first one. Absent: after the last one.
+    """The run is returned as of this event; 0 is before the first event. Absent means the last event.
     Bounds: 0..9223372036854775807.
     """
     namespace: _builtins.str
-    """Namespace of the snapshot.
+    """The namespace of the snapshot.
     Bounds: 0..400 characters, at most 1000 bytes.
     """
     page_size: _builtins.int
-    """Events on the first page; 0 means 100.
+    """Maximum number of events to return; 0 means 100.
     Bounds: 0..1000.
     """
     def __init__(
@@ -2065,7 +2070,7 @@ Global___ReplayRunRequest: _TypeAlias = ReplayRunRequest  # noqa: Y015
 
 @_typing.final
 class ReplayRunResponse(_message.Message):
-    """ReplayRunResponse is a run as it stood."""
+    """ReplayRunResponse is a run as of a seq."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2077,20 +2082,20 @@ class ReplayRunResponse(_message.Message):
     NEXT_FROM_SEQ_FIELD_NUMBER: _builtins.int
     CONFIGS_FIELD_NUMBER: _builtins.int
     at_seq: _builtins.int
-    """The moment that was replayed."""
+    """The seq that was replayed."""
     next_from_seq: _builtins.int
-    """Where ListEvents continues, up to `at_seq`; 0 when `events` reached it."""
+    """`from_seq` for ListEvents to read the rest up to `at_seq`; 0 if `events` reaches it."""
     @_builtins.property
     def run(self) -> _runs_pb2.Run:
-        """The run as it is now; what changes stands as it is, its pins as they ever were."""
+        """The run in its current state. Its pins never change."""
 
     @_builtins.property
     def snapshot(self) -> _snapshots_pb2.Snapshot:
-        """The latest snapshot at or before it, in full; absent when there is none."""
+        """The latest snapshot at or before `at_seq`, in full; unset if there is none."""
 
     @_builtins.property
     def task_writes(self) -> _containers.RepeatedCompositeFieldContainer[_snapshots_pb2.TaskWrite]:
-        """Results of tasks since the snapshot, made until the moment."""
+        """The task writes made since the snapshot, up to `at_seq`."""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]:
@@ -2098,7 +2103,7 @@ class ReplayRunResponse(_message.Message):
 
     @_builtins.property
     def configs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PinnedConfig]:
-        """The versions the run is pinned to, in the order of its references."""
+        """The versions that the run is pinned to, in the order of `config_refs`."""
 
     def __init__(
         self,
@@ -2121,7 +2126,7 @@ Global___ReplayRunResponse: _TypeAlias = ReplayRunResponse  # noqa: Y015
 
 @_typing.final
 class PinnedConfig(_message.Message):
-    """PinnedConfig is a version a run is pinned to, and what it says."""
+    """A PinnedConfig is a version that a run is pinned to, with its body."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2133,7 +2138,7 @@ class PinnedConfig(_message.Message):
 
     @_builtins.property
     def body(self) -> _payloads_pb2.Payload:
-        """The version's body; absent when it is kept elsewhere."""
+        """The version's body; unset if it is kept elsewhere."""
 
     def __init__(
         self,
@@ -2151,7 +2156,7 @@ Global___PinnedConfig: _TypeAlias = PinnedConfig  # noqa: Y015
 
 @_typing.final
 class ForkRunRequest(_message.Message):
-    """ForkRunRequest says what to begin with, and what is different."""
+    """ForkRunRequest says which run to fork, at which seq, and what is different in the fork."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2192,32 +2197,32 @@ class ForkRunRequest(_message.Message):
     Bounds: 1..200 characters.
     """
     at_seq: _builtins.int
-    """The last seq to have in common; 0 means all there is, without a terminal event.
+    """The last seq to share; 0 means the whole history, without a terminal event.
     Bounds: 0..9223372036854775807.
     """
     fork_run_id: _builtins.str
-    """The fork's id; the server makes a UUIDv7 when it is empty.
+    """Id of the fork. If it is empty, the server makes a UUIDv7.
     Bounds: 0..200 characters.
     """
     objective: _builtins.str
-    """What the fork is for; absent: as the other run.
+    """What the fork is meant to achieve; if absent, the other run's objective.
     Bounds: 0..100000 characters.
     """
     @_builtins.property
     def config_refs(self) -> _containers.RepeatedCompositeFieldContainer[_runs_pb2.ConfigRef]:
-        """Configs to use instead of the other run's of the same kind and name, or besides.
+        """Configs that replace the other run's configs of the same kind and name, or are added to them.
         Bounds: 0..1000 items.
         """
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Tags of the fork; the other run's are not taken over.
+        """Tags of the fork; the other run's tags are not copied.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels of the fork; the other run's are not taken over.
+        """Labels of the fork; the other run's labels are not copied.
         Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
         """
 
@@ -2252,10 +2257,10 @@ class ForkRunResponse(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """True when it was there already."""
+    """True if the fork already existed."""
     @_builtins.property
     def run(self) -> _runs_pb2.Run:
-        """The fork as it stands."""
+        """The fork in its current state."""
 
     def __init__(
         self,

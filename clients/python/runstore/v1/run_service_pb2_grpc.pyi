@@ -31,20 +31,21 @@ GRPC_VERSION: str
 class RunServiceStub:
     """RunService keeps the durable record of agent runs.
 
-    A response to a write is sent only after its transaction committed. Every failure is a status with
-    google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can answer INVALID_REQUEST,
-    MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING and INTERNAL; those are
-    not repeated below. An empty `project` means the project "default". A `run_id` that the project
-    does not know is RUN_NOT_FOUND.
+    The response to a write is sent only after its transaction has committed. Every failure is a
+    status with google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can fail with
+    INVALID_REQUEST, MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING or
+    INTERNAL; these are not repeated below. An empty `project` means the project "default". A
+    `run_id` that the project does not know is RUN_NOT_FOUND.
 
-    Idempotence is judged before conflicts: a write repeated with the same ids and content returns the
-    first answer with `deduplicated`, even when the run has moved on, was fenced or completed since.
+    Idempotency is checked before conflicts: a write that is repeated with the same ids and content
+    returns the first response with `deduplicated`, even if the run has since moved on, been fenced
+    or been completed.
 
-    `writer_epoch`, where present, must be the run's newest: an older one is WRITER_FENCED, one never
-    issued WRITER_EPOCH_UNKNOWN. Where absent, the write is not fenced.
+    `writer_epoch`, if present, must be the run's newest: an older epoch is WRITER_FENCED, an epoch
+    that was never issued WRITER_EPOCH_UNKNOWN. If absent, the write is not fenced.
 
-    `expected_seq`, where present, must be the run's last seq before this write; otherwise the write
-    is SEQ_CONFLICT. 0 means that the run has no event yet.
+    `expected_seq`, if present, must be the run's last seq before this write; otherwise the write
+    fails with SEQ_CONFLICT. 0 means that the run has no events yet.
     """
 
     @_typing.overload
@@ -53,260 +54,274 @@ class RunServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
     SaveRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SaveRunRequest, _run_service_pb2.SaveRunResponse]
     """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
-    same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-    unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
-    request again returns the run with its first pins, wherever labels point since. One that cannot
-    be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
-    a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
+    same run_id with the same content returns the same run; different content is
+    IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
+    a version once; repeating the request returns the run with its first pins, wherever labels
+    point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
+    CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
+    registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]
     """GetRun returns one run with its plan."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
-    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
-    at most one of the pages that follow each other, whatever is saved or updated meanwhile.
+    """ListRuns returns summaries of the project's runs, newest first unless another order is
+    requested. A run appears on at most one page of a listing, even if runs are saved or updated
+    meanwhile.
     """
     AppendEvent: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.AppendEventRequest, _run_service_pb2.AppendEventResponse]
-    """AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
-    writes OVERLOADED.
+    """AppendEvent appends one event to a run. A completed run fails with RUN_COMPLETED, a full queue
+    of writes with OVERLOADED.
     """
     AppendEvents: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.AppendEventsRequest, _run_service_pb2.AppendEventsResponse]
-    """AppendEvents adds events to one run, all or none, with consecutive seqs. When every event_id is
-    known with the same content the first answer is returned; when only some are known it is
-    IDEMPOTENCY_MISMATCH. Otherwise as AppendEvent.
+    """AppendEvents appends events to one run, all or none, with consecutive seqs. If every event_id
+    is known with the same content, the first response is returned; if only some are known, the
+    call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
     """
     AppendEventStream: _grpc.StreamStreamMultiCallable[_run_service_pb2.AppendEventStreamRequest, _run_service_pb2.AppendEventStreamResponse]
     """AppendEventStream pipelines single appends to any runs over one call. Each request gets exactly
     one response, in the order of the requests; events of one run are appended in that order too. A
-    failed append answers its own request and does not end the call, so a writer that depends on
+    failed append fails only its own request and does not end the call, so a writer that depends on
     order sends `expected_seq`. The server stops reading while 1024 requests wait for their commit.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListEventsRequest, _run_service_pb2.ListEventsResponse]
-    """ListEvents returns a page of a run's events in order of seq."""
+    """ListEvents returns a page of a run's events, in order of seq."""
     StreamEvents: _grpc.UnaryStreamMultiCallable[_run_service_pb2.StreamEventsRequest, _run_service_pb2.StreamEventsResponse]
-    """StreamEvents delivers each event from `from_seq` on once, in order. It ends with OK after
-    `end_of_run`, or at the current end when `follow` is false. A server that drains ends it as
-    SERVER_DRAINING; resuming at the last seq received + 1 is the normal path.
+    """StreamEvents delivers each event from `from_seq` on, once and in order. It ends with OK after
+    `end_of_run`, or at the current end if `follow` is false. A server that shuts down ends it with
+    SERVER_DRAINING; clients are expected to resume at the last received seq + 1.
     """
     PutSnapshot: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.PutSnapshotRequest, _run_service_pb2.PutSnapshotResponse]
     """PutSnapshot stores a snapshot and, before it, the step's events and task writes: all or none.
-    Beyond the failures of AppendEvents: SNAPSHOT_AHEAD, SNAPSHOT_NOT_FOUND (a task write's
-    snapshot), UNKNOWN_REF.
+    Failures are those of AppendEvents, SNAPSHOT_AHEAD, SNAPSHOT_NOT_FOUND (the snapshot of a task
+    write) and UNKNOWN_REF.
     """
     PutTaskWrites: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.PutTaskWritesRequest, _run_service_pb2.PutTaskWritesResponse]
-    """PutTaskWrites stores results of tasks since a snapshot, all or none. Results known with the same
-    content are skipped; other content is IDEMPOTENCY_MISMATCH. A completed run answers
-    RUN_COMPLETED, an unknown snapshot SNAPSHOT_NOT_FOUND.
+    """PutTaskWrites stores the results of tasks since a snapshot, all or none. Results that are known
+    with the same content are skipped; different content is IDEMPOTENCY_MISMATCH. A completed run
+    fails with RUN_COMPLETED, an unknown snapshot with SNAPSHOT_NOT_FOUND.
     """
     GetSnapshot: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetSnapshotRequest, _run_service_pb2.GetSnapshotResponse]
-    """GetSnapshot returns one snapshot in full with the task writes made since: by id, the latest of a
-    plan version, the latest at or before a seq, or simply the latest (greatest seq, then greatest
-    snapshot_id). None such: SNAPSHOT_NOT_FOUND.
+    """GetSnapshot returns one snapshot in full with the task writes made since: by id, the latest of
+    a plan version, the latest at or before a seq, or the latest of all (greatest seq, then
+    greatest snapshot_id). If there is none: SNAPSHOT_NOT_FOUND.
     """
     ListSnapshots: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListSnapshotsRequest, _run_service_pb2.ListSnapshotsResponse]
     """ListSnapshots returns the snapshots of a run (greatest seq first, then greatest snapshot_id) or
     of a whole project (newest first).
     """
     DeleteSnapshots: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DeleteSnapshotsRequest, _run_service_pb2.DeleteSnapshotsResponse]
-    """DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
-    parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
-    ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
-    SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+    """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
+    parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
+    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, and
+    nothing is deleted. The snapshots of a completed run may be deleted too.
 
-    Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
-    the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
-    that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
-    nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
-    repeated after its snapshot was deleted returns its first answer and stores nothing.
+    Snapshots are state, not facts: deleting them appends no event and does not change events,
+    outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining
+    snapshot. A snapshot that followed a deleted one keeps its parent_snapshot_id, which then
+    refers to nothing. A deleted part is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+    repeated after its snapshot was deleted returns its first response and stores nothing.
     """
     ResumeRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ResumeRunRequest, _run_service_pb2.ResumeRunResponse]
-    """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-    what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
-    `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
+    """ResumeRun claims a new writer epoch, sets the run to running and appends run.resumed. It
+    returns what the new writer needs, in one consistent read. A completed run fails with
+    RUN_COMPLETED. With `expected_seq`, a run that another writer has written to since is not
+    claimed: SEQ_CONFLICT.
     """
     ReplayRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]
-    """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
-    before it, the task writes made until then, the events between, and the pinned configs with their
-    bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
-    seen as last replaced. Beyond the last event: SEQ_AHEAD.
+    """ReplayRun returns the run as of a seq, in one consistent read: the latest snapshot at or before
+    it, the task writes made by then, the events in between, and the pinned configs with their
+    bodies. It changes nothing, and moving a label does not change a replay. Task writes with an
+    index below 0 are returned with their latest content. A seq beyond the last event is SEQ_AHEAD.
     """
     ForkRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ForkRunRequest, _run_service_pb2.ForkRunResponse]
-    """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
-    streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
-    is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
-    returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
-    the terminal event: RUN_COMPLETED.
+    """ForkRun creates a run that shares another run's history up to a seq. Nothing is copied: the
+    fork reads, streams, replays and verifies as one history with continuous seqs, and then
+    continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
+    The same fork_run_id with the same content returns the same fork; different content is
+    IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
+    is RUN_COMPLETED.
     """
     CompleteRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CompleteRunRequest, _run_service_pb2.CompleteRunResponse]
     """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
     terminal event run.completed in one transaction. Repeated with the content of an earlier
-    revision it returns that revision; with other content and the same outcome it writes a new
-    output revision and no second terminal event; with another outcome it is OUTCOME_CONFLICT. A
-    new revision cannot bring new events or snapshots: RUN_COMPLETED. Without an outcome:
-    OUTCOME_REQUIRED.
+    revision, it returns that revision. With different content and the same outcome, it writes a
+    new output revision and no second terminal event. With another outcome it fails with
+    OUTCOME_CONFLICT. A new revision cannot add events or snapshots: RUN_COMPLETED. Without an
+    outcome: OUTCOME_REQUIRED.
     """
     GetOutput: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetOutputRequest, _run_service_pb2.GetOutputResponse]
-    """GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND."""
+    """GetOutput returns an output revision, by default the latest. If there is none:
+    OUTPUT_NOT_FOUND.
+    """
     SearchEvents: _grpc.UnaryUnaryMultiCallable[_search_pb2.SearchEventsRequest, _search_pb2.SearchEventsResponse]
-    """SearchEvents finds events of the project by the words in their payloads. Events become searchable
-    in the order of the feed, a moment after they are published; `min_position` and `after` wait for
-    that, and answer SEARCH_BEHIND when it takes too long.
+    """SearchEvents finds events of the project by the words in their payloads. Events become
+    searchable in the order of the feed, a moment after they are published; `min_position` and
+    `after` wait for that, and fail with SEARCH_BEHIND if it takes too long.
     """
     GetStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.GetStatisticsRequest, _statistics_pb2.GetStatisticsResponse]
-    """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
-    and a label of the run. Events are counted in the order of the feed, a moment after they are
-    published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
-    too long.
+    """GetStatistics sums what events used, grouped by up to three of run, plan node, model, tool,
+    type, day and a label of the run. Events are counted in the order of the feed, a moment after
+    they are published; `min_position` and `after` wait for that, and fail with STATISTICS_BEHIND
+    if it takes too long.
     """
     VerifyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]
-    """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
+    """VerifyRun recomputes the hash chain from the stored fields and reports the first break."""
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
     """RunService keeps the durable record of agent runs.
 
-    A response to a write is sent only after its transaction committed. Every failure is a status with
-    google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can answer INVALID_REQUEST,
-    MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING and INTERNAL; those are
-    not repeated below. An empty `project` means the project "default". A `run_id` that the project
-    does not know is RUN_NOT_FOUND.
+    The response to a write is sent only after its transaction has committed. Every failure is a
+    status with google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can fail with
+    INVALID_REQUEST, MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING or
+    INTERNAL; these are not repeated below. An empty `project` means the project "default". A
+    `run_id` that the project does not know is RUN_NOT_FOUND.
 
-    Idempotence is judged before conflicts: a write repeated with the same ids and content returns the
-    first answer with `deduplicated`, even when the run has moved on, was fenced or completed since.
+    Idempotency is checked before conflicts: a write that is repeated with the same ids and content
+    returns the first response with `deduplicated`, even if the run has since moved on, been fenced
+    or been completed.
 
-    `writer_epoch`, where present, must be the run's newest: an older one is WRITER_FENCED, one never
-    issued WRITER_EPOCH_UNKNOWN. Where absent, the write is not fenced.
+    `writer_epoch`, if present, must be the run's newest: an older epoch is WRITER_FENCED, an epoch
+    that was never issued WRITER_EPOCH_UNKNOWN. If absent, the write is not fenced.
 
-    `expected_seq`, where present, must be the run's last seq before this write; otherwise the write
-    is SEQ_CONFLICT. 0 means that the run has no event yet.
+    `expected_seq`, if present, must be the run's last seq before this write; otherwise the write
+    fails with SEQ_CONFLICT. 0 means that the run has no events yet.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SaveRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SaveRunRequest, _run_service_pb2.SaveRunResponse]  # type: ignore[assignment]
     """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
-    same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-    unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
-    request again returns the run with its first pins, wherever labels point since. One that cannot
-    be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
-    a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
+    same run_id with the same content returns the same run; different content is
+    IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
+    a version once; repeating the request returns the run with its first pins, wherever labels
+    point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
+    CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
+    registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """GetRun returns one run with its plan."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
-    at most one of the pages that follow each other, whatever is saved or updated meanwhile.
+    """ListRuns returns summaries of the project's runs, newest first unless another order is
+    requested. A run appears on at most one page of a listing, even if runs are saved or updated
+    meanwhile.
     """
     AppendEvent: _aio.UnaryUnaryMultiCallable[_run_service_pb2.AppendEventRequest, _run_service_pb2.AppendEventResponse]  # type: ignore[assignment]
-    """AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
-    writes OVERLOADED.
+    """AppendEvent appends one event to a run. A completed run fails with RUN_COMPLETED, a full queue
+    of writes with OVERLOADED.
     """
     AppendEvents: _aio.UnaryUnaryMultiCallable[_run_service_pb2.AppendEventsRequest, _run_service_pb2.AppendEventsResponse]  # type: ignore[assignment]
-    """AppendEvents adds events to one run, all or none, with consecutive seqs. When every event_id is
-    known with the same content the first answer is returned; when only some are known it is
-    IDEMPOTENCY_MISMATCH. Otherwise as AppendEvent.
+    """AppendEvents appends events to one run, all or none, with consecutive seqs. If every event_id
+    is known with the same content, the first response is returned; if only some are known, the
+    call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
     """
     AppendEventStream: _aio.StreamStreamMultiCallable[_run_service_pb2.AppendEventStreamRequest, _run_service_pb2.AppendEventStreamResponse]  # type: ignore[assignment]
     """AppendEventStream pipelines single appends to any runs over one call. Each request gets exactly
     one response, in the order of the requests; events of one run are appended in that order too. A
-    failed append answers its own request and does not end the call, so a writer that depends on
+    failed append fails only its own request and does not end the call, so a writer that depends on
     order sends `expected_seq`. The server stops reading while 1024 requests wait for their commit.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListEventsRequest, _run_service_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """ListEvents returns a page of a run's events in order of seq."""
+    """ListEvents returns a page of a run's events, in order of seq."""
     StreamEvents: _aio.UnaryStreamMultiCallable[_run_service_pb2.StreamEventsRequest, _run_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
-    """StreamEvents delivers each event from `from_seq` on once, in order. It ends with OK after
-    `end_of_run`, or at the current end when `follow` is false. A server that drains ends it as
-    SERVER_DRAINING; resuming at the last seq received + 1 is the normal path.
+    """StreamEvents delivers each event from `from_seq` on, once and in order. It ends with OK after
+    `end_of_run`, or at the current end if `follow` is false. A server that shuts down ends it with
+    SERVER_DRAINING; clients are expected to resume at the last received seq + 1.
     """
     PutSnapshot: _aio.UnaryUnaryMultiCallable[_run_service_pb2.PutSnapshotRequest, _run_service_pb2.PutSnapshotResponse]  # type: ignore[assignment]
     """PutSnapshot stores a snapshot and, before it, the step's events and task writes: all or none.
-    Beyond the failures of AppendEvents: SNAPSHOT_AHEAD, SNAPSHOT_NOT_FOUND (a task write's
-    snapshot), UNKNOWN_REF.
+    Failures are those of AppendEvents, SNAPSHOT_AHEAD, SNAPSHOT_NOT_FOUND (the snapshot of a task
+    write) and UNKNOWN_REF.
     """
     PutTaskWrites: _aio.UnaryUnaryMultiCallable[_run_service_pb2.PutTaskWritesRequest, _run_service_pb2.PutTaskWritesResponse]  # type: ignore[assignment]
-    """PutTaskWrites stores results of tasks since a snapshot, all or none. Results known with the same
-    content are skipped; other content is IDEMPOTENCY_MISMATCH. A completed run answers
-    RUN_COMPLETED, an unknown snapshot SNAPSHOT_NOT_FOUND.
+    """PutTaskWrites stores the results of tasks since a snapshot, all or none. Results that are known
+    with the same content are skipped; different content is IDEMPOTENCY_MISMATCH. A completed run
+    fails with RUN_COMPLETED, an unknown snapshot with SNAPSHOT_NOT_FOUND.
     """
     GetSnapshot: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetSnapshotRequest, _run_service_pb2.GetSnapshotResponse]  # type: ignore[assignment]
-    """GetSnapshot returns one snapshot in full with the task writes made since: by id, the latest of a
-    plan version, the latest at or before a seq, or simply the latest (greatest seq, then greatest
-    snapshot_id). None such: SNAPSHOT_NOT_FOUND.
+    """GetSnapshot returns one snapshot in full with the task writes made since: by id, the latest of
+    a plan version, the latest at or before a seq, or the latest of all (greatest seq, then
+    greatest snapshot_id). If there is none: SNAPSHOT_NOT_FOUND.
     """
     ListSnapshots: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListSnapshotsRequest, _run_service_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
     """ListSnapshots returns the snapshots of a run (greatest seq first, then greatest snapshot_id) or
     of a whole project (newest first).
     """
     DeleteSnapshots: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DeleteSnapshotsRequest, _run_service_pb2.DeleteSnapshotsResponse]  # type: ignore[assignment]
-    """DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
-    parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
-    ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
-    SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+    """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
+    parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
+    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, and
+    nothing is deleted. The snapshots of a completed run may be deleted too.
 
-    Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
-    the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
-    that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
-    nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
-    repeated after its snapshot was deleted returns its first answer and stores nothing.
+    Snapshots are state, not facts: deleting them appends no event and does not change events,
+    outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining
+    snapshot. A snapshot that followed a deleted one keeps its parent_snapshot_id, which then
+    refers to nothing. A deleted part is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+    repeated after its snapshot was deleted returns its first response and stores nothing.
     """
     ResumeRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ResumeRunRequest, _run_service_pb2.ResumeRunResponse]  # type: ignore[assignment]
-    """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-    what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
-    `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
+    """ResumeRun claims a new writer epoch, sets the run to running and appends run.resumed. It
+    returns what the new writer needs, in one consistent read. A completed run fails with
+    RUN_COMPLETED. With `expected_seq`, a run that another writer has written to since is not
+    claimed: SEQ_CONFLICT.
     """
     ReplayRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ReplayRunRequest, _run_service_pb2.ReplayRunResponse]  # type: ignore[assignment]
-    """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
-    before it, the task writes made until then, the events between, and the pinned configs with their
-    bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
-    seen as last replaced. Beyond the last event: SEQ_AHEAD.
+    """ReplayRun returns the run as of a seq, in one consistent read: the latest snapshot at or before
+    it, the task writes made by then, the events in between, and the pinned configs with their
+    bodies. It changes nothing, and moving a label does not change a replay. Task writes with an
+    index below 0 are returned with their latest content. A seq beyond the last event is SEQ_AHEAD.
     """
     ForkRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ForkRunRequest, _run_service_pb2.ForkRunResponse]  # type: ignore[assignment]
-    """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
-    streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
-    is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
-    returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
-    the terminal event: RUN_COMPLETED.
+    """ForkRun creates a run that shares another run's history up to a seq. Nothing is copied: the
+    fork reads, streams, replays and verifies as one history with continuous seqs, and then
+    continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
+    The same fork_run_id with the same content returns the same fork; different content is
+    IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
+    is RUN_COMPLETED.
     """
     CompleteRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CompleteRunRequest, _run_service_pb2.CompleteRunResponse]  # type: ignore[assignment]
     """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
     terminal event run.completed in one transaction. Repeated with the content of an earlier
-    revision it returns that revision; with other content and the same outcome it writes a new
-    output revision and no second terminal event; with another outcome it is OUTCOME_CONFLICT. A
-    new revision cannot bring new events or snapshots: RUN_COMPLETED. Without an outcome:
-    OUTCOME_REQUIRED.
+    revision, it returns that revision. With different content and the same outcome, it writes a
+    new output revision and no second terminal event. With another outcome it fails with
+    OUTCOME_CONFLICT. A new revision cannot add events or snapshots: RUN_COMPLETED. Without an
+    outcome: OUTCOME_REQUIRED.
     """
     GetOutput: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetOutputRequest, _run_service_pb2.GetOutputResponse]  # type: ignore[assignment]
-    """GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND."""
+    """GetOutput returns an output revision, by default the latest. If there is none:
+    OUTPUT_NOT_FOUND.
+    """
     SearchEvents: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchEventsRequest, _search_pb2.SearchEventsResponse]  # type: ignore[assignment]
-    """SearchEvents finds events of the project by the words in their payloads. Events become searchable
-    in the order of the feed, a moment after they are published; `min_position` and `after` wait for
-    that, and answer SEARCH_BEHIND when it takes too long.
+    """SearchEvents finds events of the project by the words in their payloads. Events become
+    searchable in the order of the feed, a moment after they are published; `min_position` and
+    `after` wait for that, and fail with SEARCH_BEHIND if it takes too long.
     """
     GetStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.GetStatisticsRequest, _statistics_pb2.GetStatisticsResponse]  # type: ignore[assignment]
-    """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
-    and a label of the run. Events are counted in the order of the feed, a moment after they are
-    published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
-    too long.
+    """GetStatistics sums what events used, grouped by up to three of run, plan node, model, tool,
+    type, day and a label of the run. Events are counted in the order of the feed, a moment after
+    they are published; `min_position` and `after` wait for that, and fail with STATISTICS_BEHIND
+    if it takes too long.
     """
     VerifyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]  # type: ignore[assignment]
-    """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
+    """VerifyRun recomputes the hash chain from the stored fields and reports the first break."""
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     """RunService keeps the durable record of agent runs.
 
-    A response to a write is sent only after its transaction committed. Every failure is a status with
-    google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can answer INVALID_REQUEST,
-    MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING and INTERNAL; those are
-    not repeated below. An empty `project` means the project "default". A `run_id` that the project
-    does not know is RUN_NOT_FOUND.
+    The response to a write is sent only after its transaction has committed. Every failure is a
+    status with google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can fail with
+    INVALID_REQUEST, MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING or
+    INTERNAL; these are not repeated below. An empty `project` means the project "default". A
+    `run_id` that the project does not know is RUN_NOT_FOUND.
 
-    Idempotence is judged before conflicts: a write repeated with the same ids and content returns the
-    first answer with `deduplicated`, even when the run has moved on, was fenced or completed since.
+    Idempotency is checked before conflicts: a write that is repeated with the same ids and content
+    returns the first response with `deduplicated`, even if the run has since moved on, been fenced
+    or been completed.
 
-    `writer_epoch`, where present, must be the run's newest: an older one is WRITER_FENCED, one never
-    issued WRITER_EPOCH_UNKNOWN. Where absent, the write is not fenced.
+    `writer_epoch`, if present, must be the run's newest: an older epoch is WRITER_FENCED, an epoch
+    that was never issued WRITER_EPOCH_UNKNOWN. If absent, the write is not fenced.
 
-    `expected_seq`, where present, must be the run's last seq before this write; otherwise the write
-    is SEQ_CONFLICT. 0 means that the run has no event yet.
+    `expected_seq`, if present, must be the run's last seq before this write; otherwise the write
+    fails with SEQ_CONFLICT. 0 means that the run has no events yet.
     """
 
     @_abc_1.abstractmethod
@@ -316,11 +331,12 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.SaveRunResponse, _abc.Awaitable[_run_service_pb2.SaveRunResponse]]:
         """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
-        same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-        unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
-        request again returns the run with its first pins, wherever labels point since. One that cannot
-        be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
-        a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
+        same run_id with the same content returns the same run; different content is
+        IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
+        a version once; repeating the request returns the run with its first pins, wherever labels
+        point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
+        CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
+        registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -337,8 +353,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
-        """ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
-        at most one of the pages that follow each other, whatever is saved or updated meanwhile.
+        """ListRuns returns summaries of the project's runs, newest first unless another order is
+        requested. A run appears on at most one page of a listing, even if runs are saved or updated
+        meanwhile.
         """
 
     @_abc_1.abstractmethod
@@ -347,8 +364,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.AppendEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.AppendEventResponse, _abc.Awaitable[_run_service_pb2.AppendEventResponse]]:
-        """AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
-        writes OVERLOADED.
+        """AppendEvent appends one event to a run. A completed run fails with RUN_COMPLETED, a full queue
+        of writes with OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -357,9 +374,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.AppendEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.AppendEventsResponse, _abc.Awaitable[_run_service_pb2.AppendEventsResponse]]:
-        """AppendEvents adds events to one run, all or none, with consecutive seqs. When every event_id is
-        known with the same content the first answer is returned; when only some are known it is
-        IDEMPOTENCY_MISMATCH. Otherwise as AppendEvent.
+        """AppendEvents appends events to one run, all or none, with consecutive seqs. If every event_id
+        is known with the same content, the first response is returned; if only some are known, the
+        call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
         """
 
     @_abc_1.abstractmethod
@@ -370,7 +387,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.AppendEventStreamResponse], _abc.AsyncIterator[_run_service_pb2.AppendEventStreamResponse]]:
         """AppendEventStream pipelines single appends to any runs over one call. Each request gets exactly
         one response, in the order of the requests; events of one run are appended in that order too. A
-        failed append answers its own request and does not end the call, so a writer that depends on
+        failed append fails only its own request and does not end the call, so a writer that depends on
         order sends `expected_seq`. The server stops reading while 1024 requests wait for their commit.
         """
 
@@ -380,7 +397,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListEventsResponse, _abc.Awaitable[_run_service_pb2.ListEventsResponse]]:
-        """ListEvents returns a page of a run's events in order of seq."""
+        """ListEvents returns a page of a run's events, in order of seq."""
 
     @_abc_1.abstractmethod
     def StreamEvents(
@@ -388,9 +405,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.StreamEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_run_service_pb2.StreamEventsResponse]]:
-        """StreamEvents delivers each event from `from_seq` on once, in order. It ends with OK after
-        `end_of_run`, or at the current end when `follow` is false. A server that drains ends it as
-        SERVER_DRAINING; resuming at the last seq received + 1 is the normal path.
+        """StreamEvents delivers each event from `from_seq` on, once and in order. It ends with OK after
+        `end_of_run`, or at the current end if `follow` is false. A server that shuts down ends it with
+        SERVER_DRAINING; clients are expected to resume at the last received seq + 1.
         """
 
     @_abc_1.abstractmethod
@@ -400,8 +417,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.PutSnapshotResponse, _abc.Awaitable[_run_service_pb2.PutSnapshotResponse]]:
         """PutSnapshot stores a snapshot and, before it, the step's events and task writes: all or none.
-        Beyond the failures of AppendEvents: SNAPSHOT_AHEAD, SNAPSHOT_NOT_FOUND (a task write's
-        snapshot), UNKNOWN_REF.
+        Failures are those of AppendEvents, SNAPSHOT_AHEAD, SNAPSHOT_NOT_FOUND (the snapshot of a task
+        write) and UNKNOWN_REF.
         """
 
     @_abc_1.abstractmethod
@@ -410,9 +427,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.PutTaskWritesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.PutTaskWritesResponse, _abc.Awaitable[_run_service_pb2.PutTaskWritesResponse]]:
-        """PutTaskWrites stores results of tasks since a snapshot, all or none. Results known with the same
-        content are skipped; other content is IDEMPOTENCY_MISMATCH. A completed run answers
-        RUN_COMPLETED, an unknown snapshot SNAPSHOT_NOT_FOUND.
+        """PutTaskWrites stores the results of tasks since a snapshot, all or none. Results that are known
+        with the same content are skipped; different content is IDEMPOTENCY_MISMATCH. A completed run
+        fails with RUN_COMPLETED, an unknown snapshot with SNAPSHOT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -421,9 +438,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.GetSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.GetSnapshotResponse, _abc.Awaitable[_run_service_pb2.GetSnapshotResponse]]:
-        """GetSnapshot returns one snapshot in full with the task writes made since: by id, the latest of a
-        plan version, the latest at or before a seq, or simply the latest (greatest seq, then greatest
-        snapshot_id). None such: SNAPSHOT_NOT_FOUND.
+        """GetSnapshot returns one snapshot in full with the task writes made since: by id, the latest of
+        a plan version, the latest at or before a seq, or the latest of all (greatest seq, then
+        greatest snapshot_id). If there is none: SNAPSHOT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -442,16 +459,16 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.DeleteSnapshotsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.DeleteSnapshotsResponse, _abc.Awaitable[_run_service_pb2.DeleteSnapshotsResponse]]:
-        """DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
-        parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
-        ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
-        SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+        """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
+        parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
+        are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, and
+        nothing is deleted. The snapshots of a completed run may be deleted too.
 
-        Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
-        the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
-        that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
-        nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
-        repeated after its snapshot was deleted returns its first answer and stores nothing.
+        Snapshots are state, not facts: deleting them appends no event and does not change events,
+        outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining
+        snapshot. A snapshot that followed a deleted one keeps its parent_snapshot_id, which then
+        refers to nothing. A deleted part is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+        repeated after its snapshot was deleted returns its first response and stores nothing.
         """
 
     @_abc_1.abstractmethod
@@ -460,9 +477,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ResumeRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ResumeRunResponse, _abc.Awaitable[_run_service_pb2.ResumeRunResponse]]:
-        """ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-        what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
-        `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
+        """ResumeRun claims a new writer epoch, sets the run to running and appends run.resumed. It
+        returns what the new writer needs, in one consistent read. A completed run fails with
+        RUN_COMPLETED. With `expected_seq`, a run that another writer has written to since is not
+        claimed: SEQ_CONFLICT.
         """
 
     @_abc_1.abstractmethod
@@ -471,10 +489,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ReplayRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ReplayRunResponse, _abc.Awaitable[_run_service_pb2.ReplayRunResponse]]:
-        """ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
-        before it, the task writes made until then, the events between, and the pinned configs with their
-        bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
-        seen as last replaced. Beyond the last event: SEQ_AHEAD.
+        """ReplayRun returns the run as of a seq, in one consistent read: the latest snapshot at or before
+        it, the task writes made by then, the events in between, and the pinned configs with their
+        bodies. It changes nothing, and moving a label does not change a replay. Task writes with an
+        index below 0 are returned with their latest content. A seq beyond the last event is SEQ_AHEAD.
         """
 
     @_abc_1.abstractmethod
@@ -483,11 +501,12 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ForkRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ForkRunResponse, _abc.Awaitable[_run_service_pb2.ForkRunResponse]]:
-        """ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
-        streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
-        is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
-        returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
-        the terminal event: RUN_COMPLETED.
+        """ForkRun creates a run that shares another run's history up to a seq. Nothing is copied: the
+        fork reads, streams, replays and verifies as one history with continuous seqs, and then
+        continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
+        The same fork_run_id with the same content returns the same fork; different content is
+        IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
+        is RUN_COMPLETED.
         """
 
     @_abc_1.abstractmethod
@@ -498,10 +517,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.CompleteRunResponse, _abc.Awaitable[_run_service_pb2.CompleteRunResponse]]:
         """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
         terminal event run.completed in one transaction. Repeated with the content of an earlier
-        revision it returns that revision; with other content and the same outcome it writes a new
-        output revision and no second terminal event; with another outcome it is OUTCOME_CONFLICT. A
-        new revision cannot bring new events or snapshots: RUN_COMPLETED. Without an outcome:
-        OUTCOME_REQUIRED.
+        revision, it returns that revision. With different content and the same outcome, it writes a
+        new output revision and no second terminal event. With another outcome it fails with
+        OUTCOME_CONFLICT. A new revision cannot add events or snapshots: RUN_COMPLETED. Without an
+        outcome: OUTCOME_REQUIRED.
         """
 
     @_abc_1.abstractmethod
@@ -510,7 +529,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.GetOutputRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.GetOutputResponse, _abc.Awaitable[_run_service_pb2.GetOutputResponse]]:
-        """GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND."""
+        """GetOutput returns an output revision, by default the latest. If there is none:
+        OUTPUT_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def SearchEvents(
@@ -518,9 +539,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.SearchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_pb2.SearchEventsResponse, _abc.Awaitable[_search_pb2.SearchEventsResponse]]:
-        """SearchEvents finds events of the project by the words in their payloads. Events become searchable
-        in the order of the feed, a moment after they are published; `min_position` and `after` wait for
-        that, and answer SEARCH_BEHIND when it takes too long.
+        """SearchEvents finds events of the project by the words in their payloads. Events become
+        searchable in the order of the feed, a moment after they are published; `min_position` and
+        `after` wait for that, and fail with SEARCH_BEHIND if it takes too long.
         """
 
     @_abc_1.abstractmethod
@@ -529,10 +550,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _statistics_pb2.GetStatisticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_statistics_pb2.GetStatisticsResponse, _abc.Awaitable[_statistics_pb2.GetStatisticsResponse]]:
-        """GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
-        and a label of the run. Events are counted in the order of the feed, a moment after they are
-        published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
-        too long.
+        """GetStatistics sums what events used, grouped by up to three of run, plan node, model, tool,
+        type, day and a label of the run. Events are counted in the order of the feed, a moment after
+        they are published; `min_position` and `after` wait for that, and fail with STATISTICS_BEHIND
+        if it takes too long.
         """
 
     @_abc_1.abstractmethod
@@ -541,6 +562,6 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.VerifyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.VerifyRunResponse, _abc.Awaitable[_run_service_pb2.VerifyRunResponse]]:
-        """VerifyRun recomputes the hash chain from the stored fields and says where it breaks first."""
+        """VerifyRun recomputes the hash chain from the stored fields and reports the first break."""
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

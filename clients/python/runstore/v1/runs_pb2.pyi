@@ -30,11 +30,11 @@ class _RunStatus:
 class _RunStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RUN_STATUS_UNSPECIFIED: _RunStatus.ValueType  # 0
-    """Never returned. As a filter it is refused."""
+    """Never returned. Refused in filters."""
     RUN_STATUS_RUNNING: _RunStatus.ValueType  # 1
     """The run accepts events."""
     RUN_STATUS_PAUSED: _RunStatus.ValueType  # 2
-    """The run waits for a person; it still accepts events, and ResumeRun sets it running again."""
+    """The run waits for a person. It still accepts events; ResumeRun sets it to running again."""
     RUN_STATUS_SUCCEEDED: _RunStatus.ValueType  # 3
     """Completed with OUTCOME_SUCCEEDED."""
     RUN_STATUS_FAILED: _RunStatus.ValueType  # 4
@@ -42,17 +42,19 @@ class _RunStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunStatus.V
     RUN_STATUS_CANCELLED: _RunStatus.ValueType  # 5
     """Completed with OUTCOME_CANCELLED."""
     RUN_STATUS_EXTERNAL: _RunStatus.ValueType  # 6
-    """An external engine owns the status (`external_ref.owns_status`); the store keeps none of its own."""
+    """An external engine owns the status (`external_ref.owns_status`); the store keeps no status of
+    its own.
+    """
 
 class RunStatus(_RunStatus, metaclass=_RunStatusEnumTypeWrapper):
-    """RunStatus is where a run stands."""
+    """RunStatus is the state of a run."""
 
 RUN_STATUS_UNSPECIFIED: RunStatus.ValueType  # 0
-"""Never returned. As a filter it is refused."""
+"""Never returned. Refused in filters."""
 RUN_STATUS_RUNNING: RunStatus.ValueType  # 1
 """The run accepts events."""
 RUN_STATUS_PAUSED: RunStatus.ValueType  # 2
-"""The run waits for a person; it still accepts events, and ResumeRun sets it running again."""
+"""The run waits for a person. It still accepts events; ResumeRun sets it to running again."""
 RUN_STATUS_SUCCEEDED: RunStatus.ValueType  # 3
 """Completed with OUTCOME_SUCCEEDED."""
 RUN_STATUS_FAILED: RunStatus.ValueType  # 4
@@ -60,7 +62,9 @@ RUN_STATUS_FAILED: RunStatus.ValueType  # 4
 RUN_STATUS_CANCELLED: RunStatus.ValueType  # 5
 """Completed with OUTCOME_CANCELLED."""
 RUN_STATUS_EXTERNAL: RunStatus.ValueType  # 6
-"""An external engine owns the status (`external_ref.owns_status`); the store keeps none of its own."""
+"""An external engine owns the status (`external_ref.owns_status`); the store keeps no status of
+its own.
+"""
 Global___RunStatus: _TypeAlias = RunStatus  # noqa: Y015
 
 @_typing.final
@@ -114,24 +118,24 @@ class Run(_message.Message):
     run_id: _builtins.str
     """Identity within the project."""
     plan_id: _builtins.str
-    """The plan's identity in the planner's words."""
+    """The planner's id for the plan."""
     objective: _builtins.str
-    """What the run is to achieve."""
+    """What the run is meant to achieve."""
     parent_run_id: _builtins.str
     """The run that started this one, in the same project; empty for a root."""
     status: Global___RunStatus.ValueType
-    """Where the run stands."""
+    """The state of the run."""
     last_seq: _builtins.int
-    """Seq of the last event; 0 when there is none."""
+    """Seq of the last event; 0 if there is none."""
     writer_epoch: _builtins.int
     """The newest writer epoch; 1 until the run is resumed."""
     outcome: _outputs_pb2.Outcome.ValueType
     """How the run ended; unspecified while it is open."""
     last_hash: _builtins.bytes
-    """SHA-256 (32 bytes) of the last event; of the run's birth record while there is none."""
+    """Hash (32 bytes) of the last event, or of the run's birth record while there is no event."""
     @_builtins.property
     def plan(self) -> _payloads_pb2.Payload:
-        """The plan as it was when the run was saved. ListRuns leaves it out."""
+        """The plan as it was when the run was saved. ListRuns omits it."""
 
     @_builtins.property
     def external_ref(self) -> Global___ExternalRef:
@@ -139,15 +143,15 @@ class Run(_message.Message):
 
     @_builtins.property
     def config_refs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigRef]:
-        """Versions of prompts, tools, agents and evaluators the run is pinned to."""
+        """The versions of prompts, tools, agents and evaluators that the run is pinned to."""
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Tags given at birth."""
+        """Tags given when the run was saved."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels given at birth."""
+        """Labels given when the run was saved."""
 
     @_builtins.property
     def usage(self) -> _events_pb2.Usage:
@@ -167,8 +171,8 @@ class Run(_message.Message):
 
     @_builtins.property
     def fork_base(self) -> Global___ForkBase:
-        """Of a fork: where it left the other run. They have all events up to there in common; usage counts
-        the fork's own.
+        """Set on a fork: the run it was forked from, and the last seq that both have in common. `usage`
+        counts only the fork's own events.
         """
 
     def __init__(
@@ -214,19 +218,19 @@ class ExternalRef(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     OWNS_STATUS_FIELD_NUMBER: _builtins.int
     system: _builtins.str
-    """The system's name, for instance "temporal".
+    """The name of that system, for instance "temporal".
     Bounds: 1..200 characters.
     """
     id: _builtins.str
-    """The execution's id there.
+    """The id of the execution there.
     Bounds: 1..1000 characters.
     """
     url: _builtins.str
-    """Where a person can look at it.
+    """Where a person can look at the execution.
     Bounds: 0..2000 characters.
     """
     owns_status: _builtins.bool
-    """True when that system owns the status: the run is then RUN_STATUS_EXTERNAL for ever."""
+    """True if that system owns the status: the run then stays RUN_STATUS_EXTERNAL."""
     def __init__(
         self,
         *,
@@ -247,9 +251,9 @@ Global___ExternalRef: _TypeAlias = ExternalRef  # noqa: Y015
 class ConfigRef(_message.Message):
     """A ConfigRef pins one immutable version of a prompt, tool, agent or evaluator.
 
-    SaveRun takes a version by number, by digest, by both, or by a label, and resolves it against the
-    project's configs; the run keeps number and digest. A reference with both that this project's
-    configs do not know is kept as given: it pins a config that is kept elsewhere.
+    SaveRun accepts a version by number, by digest, by both, or by label, and resolves it against the
+    project's configs; the run keeps number and digest. A reference that gives both, neither of which
+    is registered in the project, is kept as given: it pins a config that is kept elsewhere.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -260,25 +264,25 @@ class ConfigRef(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """What it is: "prompt", "tool", "agent", "evaluator" or a kind of your own.
+    """The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of your own.
     Bounds: 1..200 characters.
     """
     name: _builtins.str
-    """Its name within the kind.
+    """Name of the config within its kind.
     Bounds: 1..200 characters.
     """
     version: _builtins.int
-    """The version's number. May be left out (0) where a digest or a label says which version.
+    """The number of the version. May be omitted (0) if a digest or a label identifies the version.
     Bounds: 0..9223372036854775807.
     """
     digest: _builtins.str
-    """The version's content digest, for instance "sha256:4e0a...". May be left out where a number or a
-    label says which version.
+    """The content digest of the version, for instance "sha256:4e0a...". May be omitted if a number or
+    a label identifies the version.
     Bounds: 0..200 characters.
     """
     label: _builtins.str
-    """Pins the version this label points to when the run is saved; number and digest must be left out.
-    Never returned.
+    """Pins the version that this label points to when the run is saved; number and digest must be
+    omitted. Never returned.
     Bounds: 0..200 characters.
     """
     def __init__(
@@ -300,16 +304,16 @@ Global___ConfigRef: _TypeAlias = ConfigRef  # noqa: Y015
 
 @_typing.final
 class ForkBase(_message.Message):
-    """ForkBase is where a fork left another run."""
+    """ForkBase is the run and the seq at which a fork begins."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """The other run."""
+    """The run that was forked."""
     seq: _builtins.int
-    """The last seq they have in common."""
+    """The last seq that both runs have in common."""
     def __init__(
         self,
         *,

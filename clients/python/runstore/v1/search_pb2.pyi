@@ -29,30 +29,34 @@ class _SearchOrder:
 class _SearchOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchOrder.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SEARCH_ORDER_UNSPECIFIED: _SearchOrder.ValueType  # 0
-    """SEARCH_ORDER_RANK."""
+    """Treated as SEARCH_ORDER_RANK."""
     SEARCH_ORDER_RANK: _SearchOrder.ValueType  # 1
-    """Best first: the newest 1000 matches are ranked by how often, how close together and in how short
-    a text the words stand, and no others are returned. Of equal rank the newer comes first.
+    """Best first. The newest 1000 matches are ranked by how often the words occur, how close
+    together, and in how short a text; older matches are not returned. Equal ranks are ordered
+    newest first.
     """
     SEARCH_ORDER_NEWEST: _SearchOrder.ValueType  # 2
-    """Newest first, as published; all matches are returned, page by page."""
+    """Newest first, by publication. All matches are returned, page by page."""
 
 class SearchOrder(_SearchOrder, metaclass=_SearchOrderEnumTypeWrapper):
-    """SearchOrder says in which order hits come."""
+    """SearchOrder is the order of hits."""
 
 SEARCH_ORDER_UNSPECIFIED: SearchOrder.ValueType  # 0
-"""SEARCH_ORDER_RANK."""
+"""Treated as SEARCH_ORDER_RANK."""
 SEARCH_ORDER_RANK: SearchOrder.ValueType  # 1
-"""Best first: the newest 1000 matches are ranked by how often, how close together and in how short
-a text the words stand, and no others are returned. Of equal rank the newer comes first.
+"""Best first. The newest 1000 matches are ranked by how often the words occur, how close
+together, and in how short a text; older matches are not returned. Equal ranks are ordered
+newest first.
 """
 SEARCH_ORDER_NEWEST: SearchOrder.ValueType  # 2
-"""Newest first, as published; all matches are returned, page by page."""
+"""Newest first, by publication. All matches are returned, page by page."""
 Global___SearchOrder: _TypeAlias = SearchOrder  # noqa: Y015
 
 @_typing.final
 class SearchFilter(_message.Message):
-    """SearchFilter selects events; every condition that is set must hold, none set selects all."""
+    """A SearchFilter selects events. Its conditions are combined with AND; an empty filter selects all
+    events.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -65,22 +69,22 @@ class SearchFilter(_message.Message):
     RECORDED_FROM_TIME_FIELD_NUMBER: _builtins.int
     RECORDED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Events of this model.
+    """Events with this model.
     Bounds: 0..200 characters.
     """
     tool: _builtins.str
-    """Events of this tool.
+    """Events with this tool.
     Bounds: 0..200 characters.
     """
     @_builtins.property
     def run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Events of any of these runs; one the project does not have matches nothing.
+        """Events of any of these runs; a run that the project does not have matches nothing.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Events of any of these types.
+        """Events with any of these types.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
@@ -92,7 +96,7 @@ class SearchFilter(_message.Message):
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Events that carry all of these tags.
+        """Events with all of these tags.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
@@ -126,7 +130,7 @@ Global___SearchFilter: _TypeAlias = SearchFilter  # noqa: Y015
 
 @_typing.final
 class EventPlace(_message.Message):
-    """EventPlace names an event that a writer was told the seq of."""
+    """An EventPlace identifies an event by its run and the seq that its append returned."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -137,7 +141,7 @@ class EventPlace(_message.Message):
     Bounds: 1..200 characters.
     """
     seq: _builtins.int
-    """The event's seq.
+    """The seq of the event.
     Bounds: 1..9223372036854775807.
     """
     def __init__(
@@ -156,7 +160,7 @@ Global___EventPlace: _TypeAlias = EventPlace  # noqa: Y015
 
 @_typing.final
 class SearchEventsRequest(_message.Message):
-    """SearchEventsRequest says what to look for, and among what."""
+    """SearchEventsRequest is a query and the events to search."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -175,43 +179,45 @@ class SearchEventsRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     query: _builtins.str
-    """The words to look for, as in web search: all of them, wherever in the text; "several words" in
-    quotes next to each other; `a OR b` either; -word not. Nothing else has a meaning, so no query
-    is malformed. One without a word to look for (nothing but signs, or only excluded words) is
-    INVALID_REQUEST. Words are compared whole and without regard to case; docs/search.md says what
-    a word is.
+    """The words to find, as in web search: all of them, anywhere in the text; "several words" in
+    quotes next to each other; `a OR b` for either; -word to exclude one. Nothing else has a
+    special meaning, so no query is malformed. A query without a word to find (only punctuation, or
+    only excluded words) is INVALID_REQUEST. Words are compared whole and without regard to case;
+    docs/search.md defines what a word is.
     Bounds: 1..1000 characters.
     """
     order: Global___SearchOrder.ValueType
-    """In which order."""
+    """The order of the hits."""
     page_size: _builtins.int
-    """Hits on a page; 0 means 20. A page with events ends earlier where their payloads reach 1 MiB.
+    """Maximum number of hits on a page; 0 means 20. A page with events ends early once their payloads
+    reach 1 MiB.
     Bounds: 0..100.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before; what is asked must be the same, or it is refused.
+    """`next_page_token` of the previous page. All other fields must be the same, or the token is
+    refused.
     Bounds: 0..2500 characters.
     """
     with_events: _builtins.bool
-    """True to get the events themselves too."""
+    """True to return the events as well."""
     min_position: _builtins.int
-    """Answer only when everything up to this position of the feed is searchable.
+    """Wait until everything up to this position of the feed is searchable.
     Bounds: 0..9223372036854775807.
     """
     @_builtins.property
     def filter(self) -> Global___SearchFilter:
-        """Among which events."""
+        """Which events to search."""
 
     @_builtins.property
     def after(self) -> Global___EventPlace:
-        """Answer only when this event is searchable: with the seq of an append's answer a writer finds
-        what it wrote. A run the project does not know is RUN_NOT_FOUND.
+        """Wait until this event is searchable: with the seq that an append returned, writers find what
+        they wrote. A run that the project does not know is RUN_NOT_FOUND.
         """
 
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
-        """How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline bounds it
-        too. When it is over: SEARCH_BEHIND.
+        """How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline limits
+        it too. If the time is not enough: SEARCH_BEHIND.
         Bounds: 0..30 seconds.
         """
 
@@ -247,14 +253,14 @@ class SearchEventsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INDEXED_POSITION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one. The pages of one search show what was searchable
-    when the first was read: no event twice and none left out, whatever is published meanwhile.
+    """Token for the next page; empty on the last page. All pages of a search show what was searchable
+    when the first page was read: events published meanwhile cause neither repetitions nor gaps.
     """
     indexed_position: _builtins.int
     """The position of the feed up to which events were searchable."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchHit]:
-        """In the order asked for."""
+        """The hits, in the requested order."""
 
     def __init__(
         self,
@@ -273,7 +279,7 @@ Global___SearchEventsResponse: _TypeAlias = SearchEventsResponse  # noqa: Y015
 
 @_typing.final
 class SearchHit(_message.Message):
-    """SearchHit is an event that matched."""
+    """A SearchHit is an event that matched."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -286,30 +292,30 @@ class SearchHit(_message.Message):
     HIGHLIGHTS_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """Its run."""
+    """The run of the event."""
     seq: _builtins.int
-    """Its place in the run."""
+    """The seq of the event in its run."""
     position: _builtins.int
-    """Its place in the feed."""
+    """The position of the event in the feed."""
     rank: _builtins.float
-    """How well it matches: comparable between the hits of one query, and of no other meaning."""
+    """How well the event matches. Ranks can be compared only between hits of the same query."""
     snippet: _builtins.str
-    """About 240 characters of its text around the first match, with "…" where the text goes on. The
-    text is a normalized one: Unicode's NFKC form, white space made single.
+    """About 240 characters of the text around the first match, with "…" where the text continues. The
+    text is normalized: Unicode NFKC, and runs of white space become one space.
     """
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was recorded."""
+        """When the event was recorded."""
 
     @_builtins.property
     def highlights(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchHighlight]:
-        """What matched in the snippet, in order and apart from each other; empty where what matched lies
-        too far apart.
+        """The matches in the snippet, in order and without overlaps; empty if the matches lie too far
+        apart.
         """
 
     @_builtins.property
     def event(self) -> _events_pb2.Event:
-        """The event, where `with_events` was set."""
+        """The event, if `with_events` was set."""
 
     def __init__(
         self,
@@ -333,16 +339,16 @@ Global___SearchHit: _TypeAlias = SearchHit  # noqa: Y015
 
 @_typing.final
 class SearchHighlight(_message.Message):
-    """SearchHighlight is a range of a snippet, in Unicode characters (code points)."""
+    """A SearchHighlight is a range of a snippet, in Unicode characters (code points)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     START_FIELD_NUMBER: _builtins.int
     LENGTH_FIELD_NUMBER: _builtins.int
     start: _builtins.int
-    """Its first character, counted from 0."""
+    """Index of the first character, counted from 0."""
     length: _builtins.int
-    """Its length."""
+    """Number of characters."""
     def __init__(
         self,
         *,

@@ -28,17 +28,17 @@ class _SnapshotReason:
 class _SnapshotReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SnapshotReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SNAPSHOT_REASON_UNSPECIFIED: _SnapshotReason.ValueType  # 0
-    """Taken as SNAPSHOT_REASON_CHECKPOINT."""
+    """Treated as SNAPSHOT_REASON_CHECKPOINT."""
     SNAPSHOT_REASON_CHECKPOINT: _SnapshotReason.ValueType  # 1
     """A step was finished."""
     SNAPSHOT_REASON_PAUSE: _SnapshotReason.ValueType  # 2
-    """The run waits for a person: it becomes RUN_STATUS_PAUSED and gets the event run.paused."""
+    """The run waits for a person: it becomes RUN_STATUS_PAUSED, and the event run.paused is appended."""
     SNAPSHOT_REASON_REPLAN: _SnapshotReason.ValueType  # 3
-    """A new plan version was committed: the run becomes RUN_STATUS_RUNNING and gets the event
-    run.replanned.
+    """A new plan version was committed: the run becomes RUN_STATUS_RUNNING, and the event
+    run.replanned is appended.
     """
     SNAPSHOT_REASON_ERROR: _SnapshotReason.ValueType  # 4
-    """A step failed; the status stays as it is."""
+    """A step failed; the status does not change."""
     SNAPSHOT_REASON_FINAL: _SnapshotReason.ValueType  # 5
     """The last state of the run."""
 
@@ -46,24 +46,24 @@ class SnapshotReason(_SnapshotReason, metaclass=_SnapshotReasonEnumTypeWrapper):
     """SnapshotReason says why a snapshot was taken."""
 
 SNAPSHOT_REASON_UNSPECIFIED: SnapshotReason.ValueType  # 0
-"""Taken as SNAPSHOT_REASON_CHECKPOINT."""
+"""Treated as SNAPSHOT_REASON_CHECKPOINT."""
 SNAPSHOT_REASON_CHECKPOINT: SnapshotReason.ValueType  # 1
 """A step was finished."""
 SNAPSHOT_REASON_PAUSE: SnapshotReason.ValueType  # 2
-"""The run waits for a person: it becomes RUN_STATUS_PAUSED and gets the event run.paused."""
+"""The run waits for a person: it becomes RUN_STATUS_PAUSED, and the event run.paused is appended."""
 SNAPSHOT_REASON_REPLAN: SnapshotReason.ValueType  # 3
-"""A new plan version was committed: the run becomes RUN_STATUS_RUNNING and gets the event
-run.replanned.
+"""A new plan version was committed: the run becomes RUN_STATUS_RUNNING, and the event
+run.replanned is appended.
 """
 SNAPSHOT_REASON_ERROR: SnapshotReason.ValueType  # 4
-"""A step failed; the status stays as it is."""
+"""A step failed; the status does not change."""
 SNAPSHOT_REASON_FINAL: SnapshotReason.ValueType  # 5
 """The last state of the run."""
 Global___SnapshotReason: _TypeAlias = SnapshotReason  # noqa: Y015
 
 @_typing.final
 class PlanNode(_message.Message):
-    """A PlanNode is one node of a plan as it stood when a snapshot was taken."""
+    """A PlanNode is one node of a plan at the time of a snapshot."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -80,16 +80,16 @@ class PlanNode(_message.Message):
     Bounds: 1..200 characters.
     """
     kind: _builtins.str
-    """What the node is, for instance "tool", "agent", "branch".
+    """The kind of node, for instance "tool", "agent" or "branch".
     Bounds: 0..200 characters.
     """
     status: _builtins.str
-    """The node's progress in the planner's words, for instance "pending" or "done".
+    """The progress of the node in the planner's terms, for instance "pending" or "done".
     Bounds: 0..200 characters.
     """
     @_builtins.property
     def facets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Facets the node works with, in the planner's order.
+        """Facets that the node works with, in the planner's order.
         Bounds: 0..1000 items, each 1..200 characters.
         """
 
@@ -107,7 +107,7 @@ class PlanNode(_message.Message):
 
     @_builtins.property
     def state(self) -> _payloads_pb2.Payload:
-        """The node's own state."""
+        """The state of the node itself."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ Global___PlanNode: _TypeAlias = PlanNode  # noqa: Y015
 @_typing.final
 class Snapshot(_message.Message):
     """A Snapshot is the plan version and state of a run at a seq. Parts (the payloads of nodes and
-    state) are stored once per run by content, so an unchanged part costs a few bytes.
+    state) are stored once per run and content, so an unchanged part costs a few bytes.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -172,26 +172,26 @@ class Snapshot(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """The run. In requests it may be left out; another run than the request's is refused.
+    """The run. May be omitted in requests; a run other than the request's is refused.
     Bounds: 0..200 characters.
     """
     namespace: _builtins.str
-    """Separates snapshots of nested graphs within one run; empty is the main one.
+    """Separates the snapshots of nested graphs within one run; empty is the main namespace.
     Bounds: 0..400 characters, at most 1000 bytes.
     """
     snapshot_id: _builtins.str
-    """Identity within run and namespace, chosen by the writer, or a UUIDv7 made by the server. Ids
-    that sort by age keep "latest" meaningful among snapshots of one seq.
+    """Identity within run and namespace, chosen by the writer, or a UUIDv7 made by the server. Choose
+    ids that sort by age, so that "latest" is meaningful among snapshots with the same seq.
     Bounds: 0..200 characters.
     """
     parent_snapshot_id: _builtins.str
-    """The snapshot this one follows; empty for the first. It names nothing where that snapshot was
-    never stored, or deleted.
+    """The snapshot that this one follows; empty for the first. It refers to nothing if that snapshot
+    was never stored or has been deleted.
     Bounds: 0..200 characters.
     """
     seq: _builtins.int
-    """The last event this state includes. 0 in a request means the run's last event, those of the
-    same request included. Beyond it: SNAPSHOT_AHEAD.
+    """The last event that this state includes. 0 in a request means the run's last event, counting
+    the events of the same request. A seq beyond the last event is SNAPSHOT_AHEAD.
     Bounds: 0..9223372036854775807.
     """
     plan_version_id: _builtins.str
@@ -199,20 +199,20 @@ class Snapshot(_message.Message):
     Bounds: 0..200 characters.
     """
     reason: Global___SnapshotReason.ValueType
-    """Why it was taken."""
+    """Why the snapshot was taken."""
     content_hash: _builtins.bytes
     """SHA-256 (32 bytes) over the snapshot's canonical fields and the hashes of its parts. Set by the
     server; ignored in requests.
     """
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanNode]:
-        """The plan's nodes.
+        """The nodes of the plan.
         Bounds: 0..10000 items.
         """
 
     @_builtins.property
     def pending_node_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Nodes still to be run.
+        """The nodes that have not run yet.
         Bounds: 0..10000 items, each 1..200 characters.
         """
 
@@ -224,11 +224,11 @@ class Snapshot(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _payloads_pb2.Payload:
-        """A JSON object whose top-level members ListSnapshots can filter by equality."""
+        """A JSON object. ListSnapshots can filter by equality of its top-level members."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was stored. Set by the server; ignored in requests."""
+        """When the snapshot was stored. Set by the server; ignored in requests."""
 
     def __init__(
         self,
@@ -257,8 +257,8 @@ Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
 
 @_typing.final
 class TaskWrite(_message.Message):
-    """A TaskWrite is a task's finished result since a snapshot, kept so that a resume does not do the
-    work again.
+    """A TaskWrite is the result of a task that finished after a snapshot. It is kept so that a resume
+    does not repeat the work.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -269,8 +269,8 @@ class TaskWrite(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     snapshot_id: _builtins.str
-    """The snapshot the task started from; it must exist (SNAPSHOT_NOT_FOUND). Empty means the
-    beginning of the run in PutTaskWrites, and the snapshot being put in PutSnapshot.
+    """The snapshot that the task started from; if it does not exist: SNAPSHOT_NOT_FOUND. Empty means
+    the beginning of the run in PutTaskWrites, and the snapshot being put in PutSnapshot.
     Bounds: 0..200 characters.
     """
     task_id: _builtins.str
@@ -278,13 +278,13 @@ class TaskWrite(_message.Message):
     Bounds: 1..200 characters.
     """
     index: _builtins.int
-    """Which of the task's results. From 0 upward a result is written once: the same content again is
-    a duplicate, other content IDEMPOTENCY_MISMATCH. Below 0 (errors, interrupts) the last write
-    replaces the one before.
+    """Number of the result among those of the task. A result with an index of 0 or more is written
+    once: the same content again is a duplicate, different content is IDEMPOTENCY_MISMATCH. A
+    result with an index below 0 (errors, interrupts) replaces the one before.
     Bounds: -1000..100000.
     """
     channel: _builtins.str
-    """Where the result goes, in the executor's words.
+    """Where the result goes, in the executor's terms.
     Bounds: 0..200 characters.
     """
     @_builtins.property

@@ -31,31 +31,31 @@ class _StatisticsDimensionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_S
     STATISTICS_DIMENSION_UNSPECIFIED: _StatisticsDimension.ValueType  # 0
     """Never sent."""
     STATISTICS_DIMENSION_RUN: _StatisticsDimension.ValueType  # 1
-    """The run; its topmost ancestor where `roll_up_to_root` is set."""
+    """The run; its topmost ancestor if `roll_up_to_root` is set."""
     STATISTICS_DIMENSION_NODE: _StatisticsDimension.ValueType  # 2
-    """The plan node of the event; empty for events of none."""
+    """The plan node of the event; empty for events of no node."""
     STATISTICS_DIMENSION_MODEL: _StatisticsDimension.ValueType  # 3
-    """The model of the event; empty for events of none."""
+    """The model of the event; empty for events of no model."""
     STATISTICS_DIMENSION_TOOL: _StatisticsDimension.ValueType  # 4
-    """The tool of the event; empty for events of none."""
+    """The tool of the event; empty for events of no tool."""
     STATISTICS_DIMENSION_TYPE: _StatisticsDimension.ValueType  # 5
     """The type of the event."""
     STATISTICS_DIMENSION_DAY: _StatisticsDimension.ValueType  # 6
     """The day in UTC on which the event was recorded."""
 
 class StatisticsDimension(_StatisticsDimension, metaclass=_StatisticsDimensionEnumTypeWrapper):
-    """StatisticsDimension is what counts are told apart by."""
+    """A StatisticsDimension is a property that counts are grouped by."""
 
 STATISTICS_DIMENSION_UNSPECIFIED: StatisticsDimension.ValueType  # 0
 """Never sent."""
 STATISTICS_DIMENSION_RUN: StatisticsDimension.ValueType  # 1
-"""The run; its topmost ancestor where `roll_up_to_root` is set."""
+"""The run; its topmost ancestor if `roll_up_to_root` is set."""
 STATISTICS_DIMENSION_NODE: StatisticsDimension.ValueType  # 2
-"""The plan node of the event; empty for events of none."""
+"""The plan node of the event; empty for events of no node."""
 STATISTICS_DIMENSION_MODEL: StatisticsDimension.ValueType  # 3
-"""The model of the event; empty for events of none."""
+"""The model of the event; empty for events of no model."""
 STATISTICS_DIMENSION_TOOL: StatisticsDimension.ValueType  # 4
-"""The tool of the event; empty for events of none."""
+"""The tool of the event; empty for events of no tool."""
 STATISTICS_DIMENSION_TYPE: StatisticsDimension.ValueType  # 5
 """The type of the event."""
 STATISTICS_DIMENSION_DAY: StatisticsDimension.ValueType  # 6
@@ -64,7 +64,7 @@ Global___StatisticsDimension: _TypeAlias = StatisticsDimension  # noqa: Y015
 
 @_typing.final
 class StatisticsFilter(_message.Message):
-    """StatisticsFilter selects runs, and of these events; every condition that is set must hold."""
+    """A StatisticsFilter selects runs, and events of these runs. Its conditions are combined with AND."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -99,7 +99,7 @@ class StatisticsFilter(_message.Message):
     FROM_DAY_FIELD_NUMBER: _builtins.int
     TO_DAY_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
-    """Runs of this plan.
+    """Runs with this plan.
     Bounds: 0..200 characters.
     """
     from_day: _builtins.str
@@ -112,13 +112,13 @@ class StatisticsFilter(_message.Message):
     """
     @_builtins.property
     def run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Any of these runs; one the project does not have counts nothing.
+        """Any of these runs; a run that the project does not have counts nothing.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Runs with all of these labels, with these values.
+        """Runs that have all of these labels with these values.
         Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
         """
 
@@ -130,19 +130,19 @@ class StatisticsFilter(_message.Message):
 
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Events of any of these types.
+        """Events with any of these types.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Events of any of these models.
+        """Events with any of these models.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Events of any of these tools.
+        """Events with any of these tools.
         Bounds: 0..64 items, each 1..200 characters.
         """
 
@@ -176,7 +176,7 @@ Global___StatisticsFilter: _TypeAlias = StatisticsFilter  # noqa: Y015
 
 @_typing.final
 class GetStatisticsRequest(_message.Message):
-    """GetStatisticsRequest says what to count, and how to tell it apart."""
+    """GetStatisticsRequest says what to count and how to group it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -196,49 +196,52 @@ class GetStatisticsRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     label_key: _builtins.str
-    """Tell apart by the value of this label of the run too; one without it counts as an empty value.
+    """Group by the value of this label of the run as well; a run without the label counts as an empty
+    value.
     Bounds: 0..200 characters.
     """
     include_descendants: _builtins.bool
-    """True to count all runs below those of `filter.run_ids` too: their children, and theirs. The
-    other conditions hold for each run by itself. Needs `filter.run_ids`.
+    """True to count all descendants of `filter.run_ids` too: the runs they started, and so on. The
+    other conditions apply to each run by itself. Requires `filter.run_ids`.
     """
     roll_up_to_root: _builtins.bool
     """True to count each run as its topmost ancestor: the run without a parent that it descends from.
-    Needs RUN in `group_by`.
+    Requires RUN in `group_by`.
     """
     page_size: _builtins.int
-    """Rows on a page; 0 means 100.
+    """Maximum number of rows on a page; 0 means 100.
     Bounds: 0..1000.
     """
     page_token: _builtins.str
-    """`next_page_token` of the page before; what is asked must be the same, or it is refused.
+    """`next_page_token` of the previous page. All other fields must be the same, or the token is
+    refused.
     Bounds: 0..10000 characters.
     """
     min_position: _builtins.int
-    """Answer only when everything up to this position of the feed is counted.
+    """Wait until everything up to this position of the feed is counted.
     Bounds: 0..9223372036854775807.
     """
     @_builtins.property
     def filter(self) -> Global___StatisticsFilter:
-        """Which runs and events."""
+        """Which runs and events to count."""
 
     @_builtins.property
     def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___StatisticsDimension.ValueType]:
-        """What to tell apart, each once; with `label_key` at most 3 in all. Nothing: one row of all.
+        """What to group by, each dimension at most once; together with `label_key` at most 3. Without
+        grouping the result is one row.
         Bounds: 0..3 items.
         """
 
     @_builtins.property
     def after(self) -> _search_pb2.EventPlace:
-        """Answer only when this event is counted: with the seq of an append's answer a writer sees what it
-        wrote. A run the project does not know is RUN_NOT_FOUND.
+        """Wait until this event is counted: with the seq that an append returned, the counts include what
+        the writer wrote. A run that the project does not know is RUN_NOT_FOUND.
         """
 
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
-        """How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline bounds it
-        too. When it is over: STATISTICS_BEHIND.
+        """How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline limits
+        it too. If the time is not enough: STATISTICS_BEHIND.
         Bounds: 0..30 seconds.
         """
 
@@ -275,16 +278,16 @@ class GetStatisticsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     COUNTED_POSITION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one. No group comes twice; each page's counts are of
-    when that page was read.
+    """Token for the next page; empty on the last page. No group appears twice; the counts of a page
+    are those at the time it was read.
     """
     counted_position: _builtins.int
     """The position of the feed up to which everything is counted."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatisticsRow]:
-        """Groups with events, in the order of what tells them apart, compared byte by byte: the run first
-        of all, then as `group_by` has it, the label last. Without a grouping there is one row, also
-        where nothing was counted.
+        """The groups that have events, sorted by what they are grouped by, compared byte by byte: first
+        by run, then in the order of `group_by`, last by label. Without grouping there is always one
+        row, even if nothing was counted.
         """
 
     def __init__(
@@ -304,9 +307,9 @@ Global___GetStatisticsResponse: _TypeAlias = GetStatisticsResponse  # noqa: Y015
 
 @_typing.final
 class StatisticsRow(_message.Message):
-    """StatisticsRow is what was counted of one group. What it is not grouped by is empty.
+    """A StatisticsRow is the counts of one group. Fields that the request does not group by are empty.
 
-    "The last word" of a type is what follows its last dot, or all of a type without one.
+    "The last word" of a type is the part after its last dot, or the whole type if it has no dot.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -338,18 +341,18 @@ class StatisticsRow(_message.Message):
     label_value: _builtins.str
     """The value of the label."""
     events: _builtins.int
-    """How many events there are."""
+    """The number of events."""
     errors: _builtins.int
-    """How many of them are errors: the last word of their type is `error` or `failed`."""
+    """The number of events that are errors: the last word of their type is `error` or `failed`."""
     tool_calls: _builtins.int
-    """How many of them are tool calls: they name a tool, and the last word of their type is none of
-    `completed`, `error`, `failed`, `result` and `returned`, which tell how a call ended.
+    """The number of events that are tool calls: they name a tool, and the last word of their type is
+    not one of `completed`, `error`, `failed`, `result` and `returned`, which say how a call ended.
     """
     runs: _builtins.int
-    """How many runs have any of these events."""
+    """The number of runs that have any of these events."""
     @_builtins.property
     def usage(self) -> _events_pb2.Usage:
-        """What the events used, added up. A sum is never above 9223372036854775807."""
+        """The sum of what the events used. A sum is never above 9223372036854775807."""
 
     def __init__(
         self,

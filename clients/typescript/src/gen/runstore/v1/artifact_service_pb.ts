@@ -29,7 +29,7 @@ export type UploadArtifactRequest = Message<"runstore.v1.UploadArtifactRequest">
    */
   message: {
     /**
-     * What is uploaded: the first message, and no other.
+     * What the upload is: in the first message, and only there.
      *
      * @generated from field: runstore.v1.ArtifactHeader header = 1;
      */
@@ -54,7 +54,7 @@ export const UploadArtifactRequestSchema: GenMessage<UploadArtifactRequest> = /*
   messageDesc(file_runstore_v1_artifact_service, 0);
 
 /**
- * ArtifactHeader says what the chunks after it are.
+ * ArtifactHeader describes the bytes of the chunks that follow it.
  *
  * @generated from message runstore.v1.ArtifactHeader
  */
@@ -68,7 +68,7 @@ export type ArtifactHeader = Message<"runstore.v1.ArtifactHeader"> & {
   project: string;
 
   /**
-   * The run it belongs to.
+   * The run that the artifact belongs to.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string run_id = 2;
@@ -76,7 +76,7 @@ export type ArtifactHeader = Message<"runstore.v1.ArtifactHeader"> & {
   runId: string;
 
   /**
-   * Its name in the run.
+   * Name of the artifact in the run.
    * Bounds: 1..500 characters.
    *
    * @generated from field: string name = 3;
@@ -84,7 +84,7 @@ export type ArtifactHeader = Message<"runstore.v1.ArtifactHeader"> & {
   name: string;
 
   /**
-   * What it is to its readers, such as "report" or "dataset".
+   * What the artifact is to its readers, such as "report" or "dataset".
    * Bounds: 0..200 characters.
    *
    * @generated from field: string type = 4;
@@ -92,7 +92,7 @@ export type ArtifactHeader = Message<"runstore.v1.ArtifactHeader"> & {
   type: string;
 
   /**
-   * Media type of its bytes.
+   * Media type of the bytes.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string content_type = 5;
@@ -100,14 +100,14 @@ export type ArtifactHeader = Message<"runstore.v1.ArtifactHeader"> & {
   contentType: string;
 
   /**
-   * SHA-256 of the bytes, where it is known: 32 bytes. Empty leaves it to the server.
+   * SHA-256 of the bytes (32 bytes), if known. If empty, the server computes it.
    *
    * @generated from field: bytes sha256 = 6;
    */
   sha256: Uint8Array;
 
   /**
-   * Number of the bytes, where it is known.
+   * Number of bytes, if known.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 size = 7;
@@ -115,14 +115,14 @@ export type ArtifactHeader = Message<"runstore.v1.ArtifactHeader"> & {
   size?: bigint | undefined;
 
   /**
-   * Facts about it: a JSON object of at most 64 KiB, kept as sent.
+   * A JSON object about the artifact, of at most 64 KiB, kept as sent.
    *
    * @generated from field: runstore.v1.Payload metadata = 8;
    */
   metadata?: Payload | undefined;
 
   /**
-   * Who writes it.
+   * Who writes the artifact.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string actor = 9;
@@ -138,7 +138,7 @@ export const ArtifactHeaderSchema: GenMessage<ArtifactHeader> = /*@__PURE__*/
   messageDesc(file_runstore_v1_artifact_service, 1);
 
 /**
- * UploadArtifactResponse shows what was recorded.
+ * UploadArtifactResponse is the recorded artifact.
  *
  * @generated from message runstore.v1.UploadArtifactResponse
  */
@@ -151,7 +151,7 @@ export type UploadArtifactResponse = Message<"runstore.v1.UploadArtifactResponse
   artifact?: Artifact | undefined;
 
   /**
-   * True when the newest version of that name has this content already: it is returned as it was
+   * True if the newest version of that name already has this content: it is returned as it was
    * recorded, and no version was added.
    *
    * @generated from field: bool deduplicated = 2;
@@ -167,7 +167,7 @@ export const UploadArtifactResponseSchema: GenMessage<UploadArtifactResponse> = 
   messageDesc(file_runstore_v1_artifact_service, 2);
 
 /**
- * DownloadArtifactRequest names an artifact, by its id or by run and name, and a range of it.
+ * DownloadArtifactRequest identifies an artifact, by id or by run and name, and a range of it.
  *
  * @generated from message runstore.v1.DownloadArtifactRequest
  */
@@ -181,7 +181,7 @@ export type DownloadArtifactRequest = Message<"runstore.v1.DownloadArtifactReque
   project: string;
 
   /**
-   * The artifact's id; with it run, name and version are left out.
+   * Id of the artifact; if set, omit run, name and version.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string artifact_id = 2;
@@ -189,7 +189,7 @@ export type DownloadArtifactRequest = Message<"runstore.v1.DownloadArtifactReque
   artifactId: string;
 
   /**
-   * The run whose artifact is wanted.
+   * The run that the artifact belongs to.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string run_id = 3;
@@ -197,7 +197,7 @@ export type DownloadArtifactRequest = Message<"runstore.v1.DownloadArtifactReque
   runId: string;
 
   /**
-   * The artifact's name in that run.
+   * Name of the artifact in that run.
    * Bounds: 0..500 characters.
    *
    * @generated from field: string name = 4;
@@ -213,7 +213,7 @@ export type DownloadArtifactRequest = Message<"runstore.v1.DownloadArtifactReque
   version: bigint;
 
   /**
-   * The first byte wanted.
+   * Index of the first byte to send, from 0.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 offset = 6;
@@ -221,7 +221,7 @@ export type DownloadArtifactRequest = Message<"runstore.v1.DownloadArtifactReque
   offset: bigint;
 
   /**
-   * How many bytes; 0 means up to the end.
+   * How many bytes to send; 0 means up to the end.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 length = 7;
@@ -249,7 +249,7 @@ export type DownloadArtifactResponse = Message<"runstore.v1.DownloadArtifactResp
    */
   message: {
     /**
-     * What is downloaded: the first message, and no other.
+     * The artifact being downloaded: in the first message, and only there.
      *
      * @generated from field: runstore.v1.Artifact artifact = 1;
      */
@@ -274,7 +274,7 @@ export const DownloadArtifactResponseSchema: GenMessage<DownloadArtifactResponse
   messageDesc(file_runstore_v1_artifact_service, 4);
 
 /**
- * LinkArtifactRequest says what is linked, and where it is.
+ * LinkArtifactRequest describes the linked bytes and says where they are.
  *
  * @generated from message runstore.v1.LinkArtifactRequest
  */
@@ -288,7 +288,7 @@ export type LinkArtifactRequest = Message<"runstore.v1.LinkArtifactRequest"> & {
   project: string;
 
   /**
-   * The run it belongs to.
+   * The run that the artifact belongs to.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string run_id = 2;
@@ -296,7 +296,7 @@ export type LinkArtifactRequest = Message<"runstore.v1.LinkArtifactRequest"> & {
   runId: string;
 
   /**
-   * Its name in the run.
+   * Name of the artifact in the run.
    * Bounds: 1..500 characters.
    *
    * @generated from field: string name = 3;
@@ -304,7 +304,7 @@ export type LinkArtifactRequest = Message<"runstore.v1.LinkArtifactRequest"> & {
   name: string;
 
   /**
-   * Where the bytes are, in printable ASCII as URLs are.
+   * Where the bytes are, in printable ASCII like all URLs.
    * Bounds: 1..2000 characters.
    *
    * @generated from field: string url = 4;
@@ -312,7 +312,7 @@ export type LinkArtifactRequest = Message<"runstore.v1.LinkArtifactRequest"> & {
   url: string;
 
   /**
-   * What it is to its readers, such as "report" or "dataset".
+   * What the artifact is to its readers, such as "report" or "dataset".
    * Bounds: 0..200 characters.
    *
    * @generated from field: string type = 5;
@@ -320,7 +320,7 @@ export type LinkArtifactRequest = Message<"runstore.v1.LinkArtifactRequest"> & {
   type: string;
 
   /**
-   * Media type of its bytes.
+   * Media type of the bytes.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string content_type = 6;
@@ -328,14 +328,14 @@ export type LinkArtifactRequest = Message<"runstore.v1.LinkArtifactRequest"> & {
   contentType: string;
 
   /**
-   * SHA-256 of the bytes, where it is known: 32 bytes.
+   * SHA-256 of the bytes (32 bytes), if known.
    *
    * @generated from field: bytes sha256 = 7;
    */
   sha256: Uint8Array;
 
   /**
-   * Number of the bytes, where it is known.
+   * Number of bytes, if known.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 size = 8;
@@ -343,14 +343,14 @@ export type LinkArtifactRequest = Message<"runstore.v1.LinkArtifactRequest"> & {
   size?: bigint | undefined;
 
   /**
-   * Facts about it: a JSON object of at most 64 KiB, kept as sent.
+   * A JSON object about the artifact, of at most 64 KiB, kept as sent.
    *
    * @generated from field: runstore.v1.Payload metadata = 9;
    */
   metadata?: Payload | undefined;
 
   /**
-   * Who writes it.
+   * Who writes the artifact.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string actor = 10;
@@ -366,7 +366,7 @@ export const LinkArtifactRequestSchema: GenMessage<LinkArtifactRequest> = /*@__P
   messageDesc(file_runstore_v1_artifact_service, 5);
 
 /**
- * LinkArtifactResponse shows what was recorded.
+ * LinkArtifactResponse is the recorded artifact.
  *
  * @generated from message runstore.v1.LinkArtifactResponse
  */
@@ -379,7 +379,7 @@ export type LinkArtifactResponse = Message<"runstore.v1.LinkArtifactResponse"> &
   artifact?: Artifact | undefined;
 
   /**
-   * True when the newest version of that name is this link already: it is returned as it was
+   * True if the newest version of that name is already this link: it is returned as it was
    * recorded, and no version was added.
    *
    * @generated from field: bool deduplicated = 2;
@@ -395,7 +395,7 @@ export const LinkArtifactResponseSchema: GenMessage<LinkArtifactResponse> = /*@_
   messageDesc(file_runstore_v1_artifact_service, 6);
 
 /**
- * GetArtifactRequest names an artifact, by its id or by run and name.
+ * GetArtifactRequest identifies an artifact, by id or by run and name.
  *
  * @generated from message runstore.v1.GetArtifactRequest
  */
@@ -409,7 +409,7 @@ export type GetArtifactRequest = Message<"runstore.v1.GetArtifactRequest"> & {
   project: string;
 
   /**
-   * The artifact's id; with it run, name and version are left out.
+   * Id of the artifact; if set, omit run, name and version.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string artifact_id = 2;
@@ -417,7 +417,7 @@ export type GetArtifactRequest = Message<"runstore.v1.GetArtifactRequest"> & {
   artifactId: string;
 
   /**
-   * The run whose artifact is wanted.
+   * The run that the artifact belongs to.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string run_id = 3;
@@ -425,7 +425,7 @@ export type GetArtifactRequest = Message<"runstore.v1.GetArtifactRequest"> & {
   runId: string;
 
   /**
-   * The artifact's name in that run.
+   * Name of the artifact in that run.
    * Bounds: 0..500 characters.
    *
    * @generated from field: string name = 4;
@@ -449,7 +449,7 @@ export const GetArtifactRequestSchema: GenMessage<GetArtifactRequest> = /*@__PUR
   messageDesc(file_runstore_v1_artifact_service, 7);
 
 /**
- * GetArtifactResponse shows an artifact.
+ * GetArtifactResponse is an artifact.
  *
  * @generated from message runstore.v1.GetArtifactResponse
  */
@@ -470,7 +470,7 @@ export const GetArtifactResponseSchema: GenMessage<GetArtifactResponse> = /*@__P
   messageDesc(file_runstore_v1_artifact_service, 8);
 
 /**
- * ListArtifactsRequest asks for a page of artifacts; every condition that is set must hold.
+ * ListArtifactsRequest requests a page of artifacts. Its conditions are combined with AND.
  *
  * @generated from message runstore.v1.ListArtifactsRequest
  */
@@ -484,7 +484,7 @@ export type ListArtifactsRequest = Message<"runstore.v1.ListArtifactsRequest"> &
   project: string;
 
   /**
-   * Artifacts of this run; empty means of all runs. No such run: RUN_NOT_FOUND.
+   * Only artifacts of this run; empty means all runs. An unknown run is RUN_NOT_FOUND.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string run_id = 2;
@@ -492,7 +492,7 @@ export type ListArtifactsRequest = Message<"runstore.v1.ListArtifactsRequest"> &
   runId: string;
 
   /**
-   * Artifacts of this type.
+   * Only artifacts of this type.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string type = 3;
@@ -500,7 +500,7 @@ export type ListArtifactsRequest = Message<"runstore.v1.ListArtifactsRequest"> &
   type: string;
 
   /**
-   * Versions of this name.
+   * Only versions of this name.
    * Bounds: 0..500 characters.
    *
    * @generated from field: string name = 4;
@@ -508,7 +508,7 @@ export type ListArtifactsRequest = Message<"runstore.v1.ListArtifactsRequest"> &
   name: string;
 
   /**
-   * Artifacts on a page; 0 means 20.
+   * Maximum number of artifacts on a page; 0 means 20.
    * Bounds: 0..100.
    *
    * @generated from field: int32 page_size = 5;
@@ -516,7 +516,7 @@ export type ListArtifactsRequest = Message<"runstore.v1.ListArtifactsRequest"> &
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before.
+   * `next_page_token` of the previous page.
    * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 6;
@@ -538,14 +538,14 @@ export const ListArtifactsRequestSchema: GenMessage<ListArtifactsRequest> = /*@_
  */
 export type ListArtifactsResponse = Message<"runstore.v1.ListArtifactsResponse"> & {
   /**
-   * Newest first.
+   * The artifacts, newest first.
    *
    * @generated from field: repeated runstore.v1.Artifact artifacts = 1;
    */
   artifacts: Artifact[];
 
   /**
-   * For the next page; empty on the last one.
+   * Token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -560,21 +560,21 @@ export const ListArtifactsResponseSchema: GenMessage<ListArtifactsResponse> = /*
   messageDesc(file_runstore_v1_artifact_service, 10);
 
 /**
- * ArtifactService keeps results too large or too opaque for a payload.
+ * ArtifactService keeps results that are too large or too opaque for a payload.
  *
- * Bytes are stored once a project by their SHA-256. They reach the object store before the artifact
- * is recorded, so an artifact that can be seen can be read. A name's versions are 1, 2, 3 ... in the
- * order in which they were recorded; nothing is ever overwritten.
+ * Bytes are stored once per project, keyed by their SHA-256. They reach the object store before the
+ * artifact is recorded, so every artifact that is visible can be read. The versions of a name are
+ * 1, 2, 3 ... in the order in which they were recorded; nothing is ever overwritten.
  *
  * @generated from service runstore.v1.ArtifactService
  */
 export const ArtifactService: GenService<{
   /**
-   * UploadArtifact stores bytes under a name of a run. The first message is the header, all others
-   * are chunks. Where the header's `sha256` is stored already the answer comes at once, without
-   * reading the chunks, so an upload may be repeated at no cost. Content that is not what the header
-   * says: CONTENT_MISMATCH, nothing is recorded. A call that ends early leaves nothing that can be
-   * seen.
+   * UploadArtifact stores bytes under a name in a run. The first message is the header, all others
+   * are chunks. If content with the header's `sha256` is already stored, the response is sent at
+   * once, without reading the chunks, so repeating an upload costs nothing. Content that differs
+   * from the header is CONTENT_MISMATCH, and nothing is recorded. A call that ends early leaves
+   * nothing visible.
    *
    * @generated from rpc runstore.v1.ArtifactService.UploadArtifact
    */
@@ -584,8 +584,9 @@ export const ArtifactService: GenService<{
     output: typeof UploadArtifactResponseSchema;
   },
   /**
-   * DownloadArtifact sends the artifact and then its bytes, or a range of them. None such:
-   * ARTIFACT_NOT_FOUND. A range that is not within it: RANGE_BEYOND_END. A link: ARTIFACT_IS_LINK.
+   * DownloadArtifact sends the artifact and then its bytes, or a range of them. If there is none:
+   * ARTIFACT_NOT_FOUND. A range that is not within the artifact is RANGE_BEYOND_END, a link
+   * ARTIFACT_IS_LINK.
    *
    * @generated from rpc runstore.v1.ArtifactService.DownloadArtifact
    */
@@ -595,7 +596,7 @@ export const ArtifactService: GenService<{
     output: typeof DownloadArtifactResponseSchema;
   },
   /**
-   * LinkArtifact records a pointer to bytes that are kept elsewhere. Nobody looks there.
+   * LinkArtifact records a pointer to bytes that are kept elsewhere. The service never follows it.
    *
    * @generated from rpc runstore.v1.ArtifactService.LinkArtifact
    */
@@ -605,7 +606,7 @@ export const ArtifactService: GenService<{
     output: typeof LinkArtifactResponseSchema;
   },
   /**
-   * GetArtifact returns one artifact without its bytes. None such: ARTIFACT_NOT_FOUND.
+   * GetArtifact returns one artifact without its bytes. If there is none: ARTIFACT_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.ArtifactService.GetArtifact
    */

@@ -17,8 +17,8 @@ export const file_runstore_v1_artifacts: GenFile = /*@__PURE__*/
   fileDesc("ChtydW5zdG9yZS92MS9hcnRpZmFjdHMucHJvdG8SC3J1bnN0b3JlLnYxIqMCCghBcnRpZmFjdBITCgthcnRpZmFjdF9pZBgBIAEoCRIPCgdwcm9qZWN0GAIgASgJEg4KBnJ1bl9pZBgDIAEoCRIMCgRuYW1lGAQgASgJEg8KB3ZlcnNpb24YBSABKAMSDAoEdHlwZRgGIAEoCRIUCgxjb250ZW50X3R5cGUYByABKAkSEQoEc2l6ZRgIIAEoA0gAiAEBEg4KBnNoYTI1NhgJIAEoDBILCgN1cmwYCiABKAkSJgoIbWV0YWRhdGEYCyABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg0KBWFjdG9yGAwgASgJEi4KCmNyZWF0ZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgcKBV9zaXplYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_payloads]);
 
 /**
- * Artifact is a version of a named result of a run: bytes in the object store, or a link to bytes
- * elsewhere. It never changes.
+ * An Artifact is one version of a named result of a run: bytes in the object store, or a link to
+ * bytes elsewhere. It never changes.
  *
  * @generated from message runstore.v1.Artifact
  */
@@ -38,77 +38,77 @@ export type Artifact = Message<"runstore.v1.Artifact"> & {
   project: string;
 
   /**
-   * The run it belongs to.
+   * The run that the artifact belongs to.
    *
    * @generated from field: string run_id = 3;
    */
   runId: string;
 
   /**
-   * Its name in the run.
+   * Name of the artifact in the run.
    *
    * @generated from field: string name = 4;
    */
   name: string;
 
   /**
-   * 1, 2, 3 ... for each name of a run.
+   * Number of the version: 1, 2, 3 ... for each name in a run.
    *
    * @generated from field: int64 version = 5;
    */
   version: bigint;
 
   /**
-   * What it is to its readers, as the writer said, such as "report" or "dataset".
+   * What the artifact is to its readers, such as "report" or "dataset", as stated by the writer.
    *
    * @generated from field: string type = 6;
    */
   type: string;
 
   /**
-   * Media type of its bytes, as the writer said.
+   * Media type of the bytes, as stated by the writer.
    *
    * @generated from field: string content_type = 7;
    */
   contentType: string;
 
   /**
-   * Number of its bytes; unset where a link was made without.
+   * Number of bytes; unset for a link that was recorded without it.
    *
    * @generated from field: optional int64 size = 8;
    */
   size?: bigint | undefined;
 
   /**
-   * SHA-256 of its bytes; empty where a link was made without.
+   * SHA-256 of the bytes; empty for a link that was recorded without it.
    *
    * @generated from field: bytes sha256 = 9;
    */
   sha256: Uint8Array;
 
   /**
-   * Where the bytes of a link are; empty when the object store has them.
+   * Where the bytes of a link are; empty if they are in the object store.
    *
    * @generated from field: string url = 10;
    */
   url: string;
 
   /**
-   * Facts about it: a JSON object, kept as sent.
+   * A JSON object about the artifact, kept as sent.
    *
    * @generated from field: runstore.v1.Payload metadata = 11;
    */
   metadata?: Payload | undefined;
 
   /**
-   * Who wrote it.
+   * Who wrote the artifact.
    *
    * @generated from field: string actor = 12;
    */
   actor: string;
 
   /**
-   * When it was recorded.
+   * When the artifact was recorded.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 13;
    */

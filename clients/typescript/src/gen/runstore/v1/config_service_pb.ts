@@ -19,7 +19,7 @@ export const file_runstore_v1_config_service: GenFile = /*@__PURE__*/
   fileDesc("CiBydW5zdG9yZS92MS9jb25maWdfc2VydmljZS5wcm90bxILcnVuc3RvcmUudjEi2QEKFlJlZ2lzdGVyVmVyc2lvblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIMCgRraW5kGAIgASgJEgwKBG5hbWUYAyABKAkSIgoEYm9keRgEIAEoCzIULnJ1bnN0b3JlLnYxLlBheWxvYWQSEwoLZGVzY3JpcHRpb24YBSABKAkSJgoIbWV0YWRhdGEYBiABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg4KBmxhYmVscxgHIAMoCRINCgVhY3RvchgIIAEoCRISCgpyZXF1ZXN0X2lkGAkgASgJIoABChdSZWdpc3RlclZlcnNpb25SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgDEg4KBmRpZ2VzdBgCIAEoCRIuCgpjcmVhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxkZWR1cGxpY2F0ZWQYBCABKAgiggEKEUdldFZlcnNpb25SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJEhEKB3ZlcnNpb24YBCABKANIABIQCgZkaWdlc3QYBSABKAlIABIPCgVsYWJlbBgGIAEoCUgAQgoKCHNlbGVjdG9yIkEKEkdldFZlcnNpb25SZXNwb25zZRIrCgd2ZXJzaW9uGAEgASgLMhoucnVuc3RvcmUudjEuQ29uZmlnVmVyc2lvbiJpChNMaXN0VmVyc2lvbnNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJIl0KFExpc3RWZXJzaW9uc1Jlc3BvbnNlEiwKCHZlcnNpb25zGAEgAygLMhoucnVuc3RvcmUudjEuQ29uZmlnVmVyc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkibwoSTGlzdENvbmZpZ3NSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDAoEa2luZBgCIAEoCRITCgtuYW1lX3ByZWZpeBgDIAEoCRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJUChNMaXN0Q29uZmlnc1Jlc3BvbnNlEiQKB2NvbmZpZ3MYASADKAsyEy5ydW5zdG9yZS52MS5Db25maWcSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIrUBCg9TZXRMYWJlbFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIMCgRraW5kGAIgASgJEgwKBG5hbWUYAyABKAkSDQoFbGFiZWwYBCABKAkSDwoHdmVyc2lvbhgFIAEoAxIdChBleHBlY3RlZF92ZXJzaW9uGAYgASgDSACIAQESDQoFYWN0b3IYByABKAkSEgoKcmVxdWVzdF9pZBgIIAEoCUITChFfZXhwZWN0ZWRfdmVyc2lvbiJOChBTZXRMYWJlbFJlc3BvbnNlEiQKBG1vdmUYASABKAsyFi5ydW5zdG9yZS52MS5MYWJlbE1vdmUSFAoMZGVkdXBsaWNhdGVkGAIgASgIIqcBChJSZW1vdmVMYWJlbFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIMCgRraW5kGAIgASgJEgwKBG5hbWUYAyABKAkSDQoFbGFiZWwYBCABKAkSHQoQZXhwZWN0ZWRfdmVyc2lvbhgFIAEoA0gAiAEBEg0KBWFjdG9yGAYgASgJEhIKCnJlcXVlc3RfaWQYByABKAlCEwoRX2V4cGVjdGVkX3ZlcnNpb24iUQoTUmVtb3ZlTGFiZWxSZXNwb25zZRIkCgRtb3ZlGAEgASgLMhYucnVuc3RvcmUudjEuTGFiZWxNb3ZlEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJ6ChVMaXN0TGFiZWxNb3Zlc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIMCgRraW5kGAIgASgJEgwKBG5hbWUYAyABKAkSDQoFbGFiZWwYBCABKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkiWAoWTGlzdExhYmVsTW92ZXNSZXNwb25zZRIlCgVtb3ZlcxgBIAMoCzIWLnJ1bnN0b3JlLnYxLkxhYmVsTW92ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAky2QQKDUNvbmZpZ1NlcnZpY2USXAoPUmVnaXN0ZXJWZXJzaW9uEiMucnVuc3RvcmUudjEuUmVnaXN0ZXJWZXJzaW9uUmVxdWVzdBokLnJ1bnN0b3JlLnYxLlJlZ2lzdGVyVmVyc2lvblJlc3BvbnNlEk0KCkdldFZlcnNpb24SHi5ydW5zdG9yZS52MS5HZXRWZXJzaW9uUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkdldFZlcnNpb25SZXNwb25zZRJTCgxMaXN0VmVyc2lvbnMSIC5ydW5zdG9yZS52MS5MaXN0VmVyc2lvbnNSZXF1ZXN0GiEucnVuc3RvcmUudjEuTGlzdFZlcnNpb25zUmVzcG9uc2USUAoLTGlzdENvbmZpZ3MSHy5ydW5zdG9yZS52MS5MaXN0Q29uZmlnc1JlcXVlc3QaIC5ydW5zdG9yZS52MS5MaXN0Q29uZmlnc1Jlc3BvbnNlEkcKCFNldExhYmVsEhwucnVuc3RvcmUudjEuU2V0TGFiZWxSZXF1ZXN0Gh0ucnVuc3RvcmUudjEuU2V0TGFiZWxSZXNwb25zZRJQCgtSZW1vdmVMYWJlbBIfLnJ1bnN0b3JlLnYxLlJlbW92ZUxhYmVsUmVxdWVzdBogLnJ1bnN0b3JlLnYxLlJlbW92ZUxhYmVsUmVzcG9uc2USWQoOTGlzdExhYmVsTW92ZXMSIi5ydW5zdG9yZS52MS5MaXN0TGFiZWxNb3Zlc1JlcXVlc3QaIy5ydW5zdG9yZS52MS5MaXN0TGFiZWxNb3Zlc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_configs, file_runstore_v1_payloads]);
 
 /**
- * RegisterVersionRequest is a version as its author states it.
+ * RegisterVersionRequest is a version to register.
  *
  * @generated from message runstore.v1.RegisterVersionRequest
  */
@@ -33,7 +33,7 @@ export type RegisterVersionRequest = Message<"runstore.v1.RegisterVersionRequest
   project: string;
 
   /**
-   * What it is: "prompt", "tool", "agent", "evaluator" or a kind of your own.
+   * The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of your own.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string kind = 2;
@@ -41,7 +41,7 @@ export type RegisterVersionRequest = Message<"runstore.v1.RegisterVersionRequest
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string name = 3;
@@ -56,7 +56,7 @@ export type RegisterVersionRequest = Message<"runstore.v1.RegisterVersionRequest
   body?: Payload | undefined;
 
   /**
-   * What a person should know about it.
+   * A description for people.
    * Bounds: 0..10000 characters.
    *
    * @generated from field: string description = 5;
@@ -71,7 +71,7 @@ export type RegisterVersionRequest = Message<"runstore.v1.RegisterVersionRequest
   metadata?: Payload | undefined;
 
   /**
-   * Labels to move to this version.
+   * Labels to point to this version.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string labels = 7;
@@ -79,7 +79,7 @@ export type RegisterVersionRequest = Message<"runstore.v1.RegisterVersionRequest
   labels: string[];
 
   /**
-   * Who registers it and moves the labels.
+   * Who registers the version and moves the labels.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string actor = 8;
@@ -87,7 +87,7 @@ export type RegisterVersionRequest = Message<"runstore.v1.RegisterVersionRequest
   actor: string;
 
   /**
-   * Recognises a retry, so that it does not move labels back; see ConfigService.
+   * Makes a retry safe: it does not move labels back; see ConfigService.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string request_id = 9;
@@ -103,20 +103,20 @@ export const RegisterVersionRequestSchema: GenMessage<RegisterVersionRequest> = 
   messageDesc(file_runstore_v1_config_service, 0);
 
 /**
- * RegisterVersionResponse says which version the body is.
+ * RegisterVersionResponse identifies the version that has the body.
  *
  * @generated from message runstore.v1.RegisterVersionResponse
  */
 export type RegisterVersionResponse = Message<"runstore.v1.RegisterVersionResponse"> & {
   /**
-   * The version's number.
+   * Number of the version.
    *
    * @generated from field: int64 version = 1;
    */
   version: bigint;
 
   /**
-   * The version's digest, as ConfigVersion defines it.
+   * Digest of the version, as defined by ConfigVersion.
    *
    * @generated from field: string digest = 2;
    */
@@ -130,7 +130,7 @@ export type RegisterVersionResponse = Message<"runstore.v1.RegisterVersionRespon
   createdAt?: Timestamp | undefined;
 
   /**
-   * True when the body was a version before.
+   * True if the body was already registered.
    *
    * @generated from field: bool deduplicated = 4;
    */
@@ -145,7 +145,7 @@ export const RegisterVersionResponseSchema: GenMessage<RegisterVersionResponse> 
   messageDesc(file_runstore_v1_config_service, 1);
 
 /**
- * GetVersionRequest chooses a version.
+ * GetVersionRequest selects a version.
  *
  * @generated from message runstore.v1.GetVersionRequest
  */
@@ -159,7 +159,7 @@ export type GetVersionRequest = Message<"runstore.v1.GetVersionRequest"> & {
   project: string;
 
   /**
-   * What it is.
+   * The kind of config.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string kind = 2;
@@ -167,7 +167,7 @@ export type GetVersionRequest = Message<"runstore.v1.GetVersionRequest"> & {
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string name = 3;
@@ -175,13 +175,13 @@ export type GetVersionRequest = Message<"runstore.v1.GetVersionRequest"> & {
   name: string;
 
   /**
-   * Which version; none set means the latest.
+   * Which version; if none is set, the latest.
    *
    * @generated from oneof runstore.v1.GetVersionRequest.selector
    */
   selector: {
     /**
-     * By number; 0 means the latest.
+     * The version with this number; 0 means the latest.
      * Bounds: 0..9223372036854775807.
      *
      * @generated from field: int64 version = 4;
@@ -190,7 +190,7 @@ export type GetVersionRequest = Message<"runstore.v1.GetVersionRequest"> & {
     case: "version";
   } | {
     /**
-     * By digest.
+     * The version with this digest.
      * Bounds: 1..200 characters.
      *
      * @generated from field: string digest = 5;
@@ -199,7 +199,7 @@ export type GetVersionRequest = Message<"runstore.v1.GetVersionRequest"> & {
     case: "digest";
   } | {
     /**
-     * The one a label points to now.
+     * The version that this label points to now.
      * Bounds: 1..200 characters.
      *
      * @generated from field: string label = 6;
@@ -238,7 +238,7 @@ export const GetVersionResponseSchema: GenMessage<GetVersionResponse> = /*@__PUR
   messageDesc(file_runstore_v1_config_service, 3);
 
 /**
- * ListVersionsRequest asks for a page of a config's versions.
+ * ListVersionsRequest requests a page of a config's versions.
  *
  * @generated from message runstore.v1.ListVersionsRequest
  */
@@ -252,7 +252,7 @@ export type ListVersionsRequest = Message<"runstore.v1.ListVersionsRequest"> & {
   project: string;
 
   /**
-   * What it is.
+   * The kind of config.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string kind = 2;
@@ -260,7 +260,7 @@ export type ListVersionsRequest = Message<"runstore.v1.ListVersionsRequest"> & {
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string name = 3;
@@ -268,7 +268,7 @@ export type ListVersionsRequest = Message<"runstore.v1.ListVersionsRequest"> & {
   name: string;
 
   /**
-   * Versions on a page; 0 means 20.
+   * Maximum number of versions on a page; 0 means 20.
    * Bounds: 0..100.
    *
    * @generated from field: int32 page_size = 4;
@@ -276,7 +276,7 @@ export type ListVersionsRequest = Message<"runstore.v1.ListVersionsRequest"> & {
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before.
+   * `next_page_token` of the previous page.
    * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 5;
@@ -298,14 +298,14 @@ export const ListVersionsRequestSchema: GenMessage<ListVersionsRequest> = /*@__P
  */
 export type ListVersionsResponse = Message<"runstore.v1.ListVersionsResponse"> & {
   /**
-   * Without bodies, greatest number first.
+   * The versions without their bodies, greatest number first.
    *
    * @generated from field: repeated runstore.v1.ConfigVersion versions = 1;
    */
   versions: ConfigVersion[];
 
   /**
-   * For the next page; empty on the last one.
+   * Token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -320,7 +320,7 @@ export const ListVersionsResponseSchema: GenMessage<ListVersionsResponse> = /*@_
   messageDesc(file_runstore_v1_config_service, 5);
 
 /**
- * ListConfigsRequest asks for a page of the project's configs.
+ * ListConfigsRequest requests a page of the project's configs.
  *
  * @generated from message runstore.v1.ListConfigsRequest
  */
@@ -334,7 +334,7 @@ export type ListConfigsRequest = Message<"runstore.v1.ListConfigsRequest"> & {
   project: string;
 
   /**
-   * Only of this kind; empty means every kind.
+   * Only configs of this kind; empty means all kinds.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string kind = 2;
@@ -342,7 +342,7 @@ export type ListConfigsRequest = Message<"runstore.v1.ListConfigsRequest"> & {
   kind: string;
 
   /**
-   * Only names that begin so.
+   * Only configs whose name starts with this prefix.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string name_prefix = 3;
@@ -350,7 +350,7 @@ export type ListConfigsRequest = Message<"runstore.v1.ListConfigsRequest"> & {
   namePrefix: string;
 
   /**
-   * Configs on a page; 0 means 20.
+   * Maximum number of configs on a page; 0 means 20.
    * Bounds: 0..100.
    *
    * @generated from field: int32 page_size = 4;
@@ -358,7 +358,8 @@ export type ListConfigsRequest = Message<"runstore.v1.ListConfigsRequest"> & {
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; kind and name_prefix must be the same, or it is refused.
+   * `next_page_token` of the previous page. `kind` and `name_prefix` must be the same, or the token
+   * is refused.
    * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 5;
@@ -380,14 +381,14 @@ export const ListConfigsRequestSchema: GenMessage<ListConfigsRequest> = /*@__PUR
  */
 export type ListConfigsResponse = Message<"runstore.v1.ListConfigsResponse"> & {
   /**
-   * In order of kind, then name, compared byte by byte.
+   * The configs, sorted by kind, then name, compared byte by byte.
    *
    * @generated from field: repeated runstore.v1.Config configs = 1;
    */
   configs: Config[];
 
   /**
-   * For the next page; empty on the last one.
+   * Token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -402,7 +403,7 @@ export const ListConfigsResponseSchema: GenMessage<ListConfigsResponse> = /*@__P
   messageDesc(file_runstore_v1_config_service, 7);
 
 /**
- * SetLabelRequest says where a label shall point.
+ * SetLabelRequest says where a label is to point.
  *
  * @generated from message runstore.v1.SetLabelRequest
  */
@@ -416,7 +417,7 @@ export type SetLabelRequest = Message<"runstore.v1.SetLabelRequest"> & {
   project: string;
 
   /**
-   * What it is.
+   * The kind of config.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string kind = 2;
@@ -424,7 +425,7 @@ export type SetLabelRequest = Message<"runstore.v1.SetLabelRequest"> & {
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string name = 3;
@@ -448,7 +449,7 @@ export type SetLabelRequest = Message<"runstore.v1.SetLabelRequest"> & {
   version: bigint;
 
   /**
-   * The version the label must point to now; 0 means that there must be no such label.
+   * The version that the label must point to now; 0 means that the label must not exist.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 expected_version = 6;
@@ -456,7 +457,7 @@ export type SetLabelRequest = Message<"runstore.v1.SetLabelRequest"> & {
   expectedVersion?: bigint | undefined;
 
   /**
-   * Who moves it.
+   * Who moves the label.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string actor = 7;
@@ -464,7 +465,7 @@ export type SetLabelRequest = Message<"runstore.v1.SetLabelRequest"> & {
   actor: string;
 
   /**
-   * Recognises a retry; see ConfigService.
+   * Makes a retry safe; see ConfigService.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string request_id = 8;
@@ -480,20 +481,20 @@ export const SetLabelRequestSchema: GenMessage<SetLabelRequest> = /*@__PURE__*/
   messageDesc(file_runstore_v1_config_service, 8);
 
 /**
- * SetLabelResponse shows what SetLabel did.
+ * SetLabelResponse says what SetLabel did.
  *
  * @generated from message runstore.v1.SetLabelResponse
  */
 export type SetLabelResponse = Message<"runstore.v1.SetLabelResponse"> & {
   /**
-   * The move as it is recorded; where nothing moved, from and to are the same version.
+   * The move as recorded; if nothing moved, from and to are the same version.
    *
    * @generated from field: runstore.v1.LabelMove move = 1;
    */
   move?: LabelMove | undefined;
 
   /**
-   * True when the label was there already, or this request had moved it before.
+   * True if the label already pointed there, or this request had already moved it.
    *
    * @generated from field: bool deduplicated = 2;
    */
@@ -508,7 +509,7 @@ export const SetLabelResponseSchema: GenMessage<SetLabelResponse> = /*@__PURE__*
   messageDesc(file_runstore_v1_config_service, 9);
 
 /**
- * RemoveLabelRequest names a label to remove.
+ * RemoveLabelRequest identifies a label to remove.
  *
  * @generated from message runstore.v1.RemoveLabelRequest
  */
@@ -522,7 +523,7 @@ export type RemoveLabelRequest = Message<"runstore.v1.RemoveLabelRequest"> & {
   project: string;
 
   /**
-   * What it is.
+   * The kind of config.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string kind = 2;
@@ -530,7 +531,7 @@ export type RemoveLabelRequest = Message<"runstore.v1.RemoveLabelRequest"> & {
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string name = 3;
@@ -546,7 +547,7 @@ export type RemoveLabelRequest = Message<"runstore.v1.RemoveLabelRequest"> & {
   label: string;
 
   /**
-   * The version the label must point to now; 0 means that there must be no such label.
+   * The version that the label must point to now; 0 means that the label must not exist.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 expected_version = 5;
@@ -554,7 +555,7 @@ export type RemoveLabelRequest = Message<"runstore.v1.RemoveLabelRequest"> & {
   expectedVersion?: bigint | undefined;
 
   /**
-   * Who removes it.
+   * Who removes the label.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string actor = 6;
@@ -562,7 +563,7 @@ export type RemoveLabelRequest = Message<"runstore.v1.RemoveLabelRequest"> & {
   actor: string;
 
   /**
-   * Recognises a retry; see ConfigService.
+   * Makes a retry safe; see ConfigService.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string request_id = 7;
@@ -578,20 +579,20 @@ export const RemoveLabelRequestSchema: GenMessage<RemoveLabelRequest> = /*@__PUR
   messageDesc(file_runstore_v1_config_service, 10);
 
 /**
- * RemoveLabelResponse shows what RemoveLabel did.
+ * RemoveLabelResponse says what RemoveLabel did.
  *
  * @generated from message runstore.v1.RemoveLabelResponse
  */
 export type RemoveLabelResponse = Message<"runstore.v1.RemoveLabelResponse"> & {
   /**
-   * The move as it is recorded; where there was no label, from and to are 0.
+   * The move as recorded; if there was no label, from and to are 0.
    *
    * @generated from field: runstore.v1.LabelMove move = 1;
    */
   move?: LabelMove | undefined;
 
   /**
-   * True when there was no such label, or this request had removed it before.
+   * True if there was no such label, or this request had already removed it.
    *
    * @generated from field: bool deduplicated = 2;
    */
@@ -606,7 +607,7 @@ export const RemoveLabelResponseSchema: GenMessage<RemoveLabelResponse> = /*@__P
   messageDesc(file_runstore_v1_config_service, 11);
 
 /**
- * ListLabelMovesRequest asks for a page of the history of labels.
+ * ListLabelMovesRequest requests a page of the history of a config's labels.
  *
  * @generated from message runstore.v1.ListLabelMovesRequest
  */
@@ -620,7 +621,7 @@ export type ListLabelMovesRequest = Message<"runstore.v1.ListLabelMovesRequest">
   project: string;
 
   /**
-   * What it is.
+   * The kind of config.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string kind = 2;
@@ -628,7 +629,7 @@ export type ListLabelMovesRequest = Message<"runstore.v1.ListLabelMovesRequest">
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string name = 3;
@@ -636,7 +637,7 @@ export type ListLabelMovesRequest = Message<"runstore.v1.ListLabelMovesRequest">
   name: string;
 
   /**
-   * Only of this label; empty means all of them.
+   * Only moves of this label; empty means all labels.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string label = 4;
@@ -644,7 +645,7 @@ export type ListLabelMovesRequest = Message<"runstore.v1.ListLabelMovesRequest">
   label: string;
 
   /**
-   * Moves on a page; 0 means 20.
+   * Maximum number of moves on a page; 0 means 20.
    * Bounds: 0..100.
    *
    * @generated from field: int32 page_size = 5;
@@ -652,7 +653,7 @@ export type ListLabelMovesRequest = Message<"runstore.v1.ListLabelMovesRequest">
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; the label must be the same, or it is refused.
+   * `next_page_token` of the previous page. `label` must be the same, or the token is refused.
    * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 6;
@@ -674,14 +675,14 @@ export const ListLabelMovesRequestSchema: GenMessage<ListLabelMovesRequest> = /*
  */
 export type ListLabelMovesResponse = Message<"runstore.v1.ListLabelMovesResponse"> & {
   /**
-   * Newest first.
+   * The moves, newest first.
    *
    * @generated from field: repeated runstore.v1.LabelMove moves = 1;
    */
   moves: LabelMove[];
 
   /**
-   * For the next page; empty on the last one.
+   * Token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -696,29 +697,29 @@ export const ListLabelMovesResponseSchema: GenMessage<ListLabelMovesResponse> = 
   messageDesc(file_runstore_v1_config_service, 13);
 
 /**
- * ConfigService keeps versions of prompts, tools, agents and evaluators, which runs are pinned to.
+ * ConfigService keeps versions of prompts, tools, agents and evaluators. Runs are pinned to
+ * versions.
  *
- * A version never changes. A label is a name for a version that can be moved to another, and every
- * move is recorded. Runs are pinned to versions: SaveRun resolves a label once, and moving it later
- * changes no run.
+ * A version never changes. A label is a name for a version that can be moved to another version;
+ * every move is recorded. SaveRun resolves a label once, so moving it later changes no run.
  *
- * Configs belong to a project and are told apart by kind and name. Kinds are an open set; the four
- * with a documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
+ * A config is identified by project, kind and name. Kinds are an open set; the kinds with a
+ * documented meaning are "prompt", "tool", "agent" and "evaluator". A kind and name that the
  * project does not have is CONFIG_NOT_FOUND.
  *
- * `request_id` recognises a repeated move of a label: where a move made under it is recorded, the
- * label stays where it is, whoever has moved it since, and the answer is the first one. The same
- * request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved nothing is not recorded
- * and is judged anew when it is repeated.
+ * `request_id` makes it safe to repeat a move of a label: if a move with that id is recorded, the
+ * label stays where it is, even if someone else has moved it since, and the first response is
+ * returned. The same request_id with another target is IDEMPOTENCY_MISMATCH. A call that moved
+ * nothing is not recorded, so a repetition is evaluated again.
  *
  * @generated from service runstore.v1.ConfigService
  */
 export const ConfigService: GenService<{
   /**
-   * RegisterVersion stores a body as the next version of kind and name, and moves labels to it in the
-   * same transaction. A body registered before under this kind and name is the version it was then:
-   * its number and digest come back with `deduplicated`, its description and metadata stay as they
-   * were, and the labels are moved to it.
+   * RegisterVersion stores a body as the next version of kind and name, and moves labels to it in
+   * the same transaction. If the body is already registered under this kind and name, the existing
+   * version is returned with `deduplicated`: its description and metadata do not change, and the
+   * labels are moved to it.
    *
    * @generated from rpc runstore.v1.ConfigService.RegisterVersion
    */
@@ -728,8 +729,8 @@ export const ConfigService: GenService<{
     output: typeof RegisterVersionResponseSchema;
   },
   /**
-   * GetVersion returns one version with its body, by number, digest or label, or else the latest.
-   * None such: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
+   * GetVersion returns one version with its body: by number, digest or label, otherwise the latest.
+   * If there is none: CONFIG_VERSION_NOT_FOUND, for a label CONFIG_LABEL_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.ConfigService.GetVersion
    */
@@ -749,7 +750,7 @@ export const ConfigService: GenService<{
     output: typeof ListVersionsResponseSchema;
   },
   /**
-   * ListConfigs returns the project's configs in order of kind and name.
+   * ListConfigs returns the project's configs sorted by kind and name.
    *
    * @generated from rpc runstore.v1.ConfigService.ListConfigs
    */
@@ -759,9 +760,10 @@ export const ConfigService: GenService<{
     output: typeof ListConfigsResponseSchema;
   },
   /**
-   * SetLabel points a label to a version; the label need not exist. A label that is there already
-   * stays, and the answer is `deduplicated`. An unknown version is CONFIG_VERSION_NOT_FOUND, a label
-   * that is not where `expected_version` says LABEL_CONFLICT.
+   * SetLabel points a label to a version, and creates the label if it does not exist. If the label
+   * already points to the version, nothing changes and the response is `deduplicated`. An unknown
+   * version is CONFIG_VERSION_NOT_FOUND; a label that does not point to `expected_version` is
+   * LABEL_CONFLICT.
    *
    * @generated from rpc runstore.v1.ConfigService.SetLabel
    */
@@ -771,8 +773,8 @@ export const ConfigService: GenService<{
     output: typeof SetLabelResponseSchema;
   },
   /**
-   * RemoveLabel removes a label; its history stays. No such label: the answer is `deduplicated`. A
-   * label that is not where `expected_version` says is LABEL_CONFLICT.
+   * RemoveLabel removes a label; its history stays. If there is no such label, the response is
+   * `deduplicated`. A label that does not point to `expected_version` is LABEL_CONFLICT.
    *
    * @generated from rpc runstore.v1.ConfigService.RemoveLabel
    */

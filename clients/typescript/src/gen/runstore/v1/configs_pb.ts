@@ -23,45 +23,45 @@ export const file_runstore_v1_configs: GenFile = /*@__PURE__*/
  */
 export type ConfigVersion = Message<"runstore.v1.ConfigVersion"> & {
   /**
-   * What it is: "prompt", "tool", "agent", "evaluator" or a kind of the project's own.
+   * The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of the project's own.
    *
    * @generated from field: string kind = 1;
    */
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Its number: 1, 2, 3 ... within kind and name, without gaps.
+   * Number of the version: 1, 2, 3 ... within kind and name, without gaps.
    *
    * @generated from field: int64 version = 3;
    */
   version: bigint;
 
   /**
-   * "sha256:" and the lower-case hex SHA-256 of the body: of four fields, each written as its length
-   * in bytes (unsigned 64-bit, big-endian) followed by its bytes, namely "config", "json" or
-   * "binary", the body's content type and the body's bytes. Kind and name do not count: the same body
-   * has the same digest everywhere.
+   * "sha256:" followed by the SHA-256 of the body in lower-case hex. The hash covers four fields,
+   * each written as its length in bytes (unsigned 64-bit, big-endian) followed by its bytes:
+   * "config", then "json" or "binary", then the body's content type, then the body's bytes. Kind
+   * and name are not hashed: the same body has the same digest everywhere.
    *
    * @generated from field: string digest = 4;
    */
   digest: string;
 
   /**
-   * The body, byte for byte as registered. Lists leave it out.
+   * The body, byte for byte as registered. Lists omit it.
    *
    * @generated from field: runstore.v1.Payload body = 5;
    */
   body?: Payload | undefined;
 
   /**
-   * What a person should know about it.
+   * A description for people.
    *
    * @generated from field: string description = 6;
    */
@@ -75,28 +75,28 @@ export type ConfigVersion = Message<"runstore.v1.ConfigVersion"> & {
   metadata?: Payload | undefined;
 
   /**
-   * The labels that point to this version now, in order.
+   * The labels that point to this version now, sorted.
    *
    * @generated from field: repeated string labels = 8;
    */
   labels: string[];
 
   /**
-   * Who registered it.
+   * Who registered the version.
    *
    * @generated from field: string actor = 9;
    */
   actor: string;
 
   /**
-   * When it was registered.
+   * When the version was registered.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 10;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * Size of the body in bytes, also where the body is left out.
+   * Size of the body in bytes, also if the body is omitted.
    *
    * @generated from field: int64 body_bytes = 11;
    */
@@ -111,20 +111,20 @@ export const ConfigVersionSchema: GenMessage<ConfigVersion> = /*@__PURE__*/
   messageDesc(file_runstore_v1_configs, 0);
 
 /**
- * A Config is all versions of one name.
+ * A Config is all versions with one kind and name.
  *
  * @generated from message runstore.v1.Config
  */
 export type Config = Message<"runstore.v1.Config"> & {
   /**
-   * What it is.
+   * The kind of config.
    *
    * @generated from field: string kind = 1;
    */
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    *
    * @generated from field: string name = 2;
    */
@@ -138,7 +138,7 @@ export type Config = Message<"runstore.v1.Config"> & {
   latest?: ConfigVersion | undefined;
 
   /**
-   * Every label, in order of the labels.
+   * All labels, sorted by label.
    *
    * @generated from field: repeated runstore.v1.ConfigLabel labels = 4;
    */
@@ -173,21 +173,21 @@ export type ConfigLabel = Message<"runstore.v1.ConfigLabel"> & {
   label: string;
 
   /**
-   * The number of the version it points to.
+   * The number of the version that the label points to.
    *
    * @generated from field: int64 version = 2;
    */
   version: bigint;
 
   /**
-   * Who moved it there.
+   * Who moved the label there.
    *
    * @generated from field: string actor = 3;
    */
   actor: string;
 
   /**
-   * When it was moved there.
+   * When the label was moved there.
    *
    * @generated from field: google.protobuf.Timestamp moved_at = 4;
    */
@@ -202,7 +202,7 @@ export const ConfigLabelSchema: GenMessage<ConfigLabel> = /*@__PURE__*/
   messageDesc(file_runstore_v1_configs, 2);
 
 /**
- * A LabelMove is an entry of a label's history.
+ * A LabelMove is an entry in the history of a label.
  *
  * @generated from message runstore.v1.LabelMove
  */
@@ -215,28 +215,28 @@ export type LabelMove = Message<"runstore.v1.LabelMove"> & {
   label: string;
 
   /**
-   * The version it pointed to before; 0 when there was no such label.
+   * The version that the label pointed to before; 0 if the label did not exist.
    *
    * @generated from field: int64 from_version = 2;
    */
   fromVersion: bigint;
 
   /**
-   * The version it points to since; 0 when it was removed.
+   * The version that the label points to after the move; 0 if the label was removed.
    *
    * @generated from field: int64 to_version = 3;
    */
   toVersion: bigint;
 
   /**
-   * Who moved it.
+   * Who moved the label.
    *
    * @generated from field: string actor = 4;
    */
   actor: string;
 
   /**
-   * When it was moved.
+   * When the label was moved.
    *
    * @generated from field: google.protobuf.Timestamp moved_at = 5;
    */

@@ -12,9 +12,9 @@ export const file_runstore_v1_errors: GenFile = /*@__PURE__*/
   fileDesc("ChhydW5zdG9yZS92MS9lcnJvcnMucHJvdG8SC3J1bnN0b3JlLnYxKp0JCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxFUlJPUl9SRUFTT05fSU5WQUxJRF9SRVFVRVNUEAESIgoeRVJST1JfUkVBU09OX01BTEZPUk1FRF9NRVNTQUdFEAISIgoeRVJST1JfUkVBU09OX01FU1NBR0VfVE9PX0xBUkdFEAMSHgoaRVJST1JfUkVBU09OX1JVTl9OT1RfRk9VTkQQBBIjCh9FUlJPUl9SRUFTT05fU05BUFNIT1RfTk9UX0ZPVU5EEAUSIQodRVJST1JfUkVBU09OX09VVFBVVF9OT1RfRk9VTkQQBhIlCiFFUlJPUl9SRUFTT05fSURFTVBPVEVOQ1lfTUlTTUFUQ0gQBxIdChlFUlJPUl9SRUFTT05fU0VRX0NPTkZMSUNUEAgSHgoaRVJST1JfUkVBU09OX1dSSVRFUl9GRU5DRUQQCRIlCiFFUlJPUl9SRUFTT05fV1JJVEVSX0VQT0NIX1VOS05PV04QChIeChpFUlJPUl9SRUFTT05fUlVOX0NPTVBMRVRFRBALEiEKHUVSUk9SX1JFQVNPTl9PVVRDT01FX0NPTkZMSUNUEAwSHwobRVJST1JfUkVBU09OX1NOQVBTSE9UX0FIRUFEEA0SHAoYRVJST1JfUkVBU09OX1VOS05PV05fUkVGEA4SGwoXRVJST1JfUkVBU09OX09WRVJMT0FERUQQDxIkCiBFUlJPUl9SRUFTT05fU1RPUkFHRV9VTkFWQUlMQUJMRRAQEiAKHEVSUk9SX1JFQVNPTl9TRVJWRVJfRFJBSU5JTkcQERIhCh1FUlJPUl9SRUFTT05fT1VUQ09NRV9SRVFVSVJFRBATEiMKH0VSUk9SX1JFQVNPTl9DT05TVU1FUl9OT1RfRk9VTkQQFBIfChtFUlJPUl9SRUFTT05fUE9TSVRJT05fQUhFQUQQFRIhCh1FUlJPUl9SRUFTT05fQ09ORklHX05PVF9GT1VORBAaEikKJUVSUk9SX1JFQVNPTl9DT05GSUdfVkVSU0lPTl9OT1RfRk9VTkQQGxInCiNFUlJPUl9SRUFTT05fQ09ORklHX0xBQkVMX05PVF9GT1VORBAcEh8KG0VSUk9SX1JFQVNPTl9MQUJFTF9DT05GTElDVBAdEiMKH0VSUk9SX1JFQVNPTl9BUlRJRkFDVF9OT1RfRk9VTkQQFhIhCh1FUlJPUl9SRUFTT05fQ09OVEVOVF9NSVNNQVRDSBAXEiEKHUVSUk9SX1JFQVNPTl9SQU5HRV9CRVlPTkRfRU5EEBgSIQodRVJST1JfUkVBU09OX0FSVElGQUNUX0lTX0xJTksQGRIeChpFUlJPUl9SRUFTT05fU0VBUkNIX0JFSElORBAeEhoKFkVSUk9SX1JFQVNPTl9TRVFfQUhFQUQQIBIiCh5FUlJPUl9SRUFTT05fU1RBVElTVElDU19CRUhJTkQQJBIgChxFUlJPUl9SRUFTT05fU05BUFNIT1RfSU5fVVNFECUSGQoVRVJST1JfUkVBU09OX0lOVEVSTkFMEBJiBnByb3RvMw");
 
 /**
- * ErrorReason lists every `google.rpc.ErrorInfo.reason` the service answers with, in the domain
- * "runstore.v1". In ErrorInfo the prefix ERROR_REASON_ is left out. Branch on the reason, never on
- * the message. Each comment gives the gRPC code, the metadata keys and what a client does.
+ * ErrorReason lists every `google.rpc.ErrorInfo.reason` that the service returns, in the domain
+ * "runstore.v1". ErrorInfo omits the prefix ERROR_REASON_. Branch on the reason, never on the
+ * message. Each comment gives the gRPC code, the metadata keys and what a client should do.
  *
  * @generated from enum runstore.v1.ErrorReason
  */
@@ -27,8 +27,8 @@ export enum ErrorReason {
   UNSPECIFIED = 0,
 
   /**
-   * INVALID_ARGUMENT. A field breaks its rule; google.rpc.BadRequest names each field's path.
-   * Metadata: none. Mend the request; a retry as it is fails again.
+   * INVALID_ARGUMENT. A field violates its rule; google.rpc.BadRequest has the path of each such
+   * field. Metadata: none. Correct the request; a retry of the same request fails again.
    *
    * @generated from enum value: ERROR_REASON_INVALID_REQUEST = 1;
    */
@@ -36,38 +36,38 @@ export enum ErrorReason {
 
   /**
    * INVALID_ARGUMENT. The bytes on the wire are not the RPC's message (for instance a string that
-   * is not UTF-8). Metadata: none. Mend the client.
+   * is not UTF-8). Metadata: none. Correct the client.
    *
    * @generated from enum value: ERROR_REASON_MALFORMED_MESSAGE = 2;
    */
   MALFORMED_MESSAGE = 2,
 
   /**
-   * RESOURCE_EXHAUSTED. The request is larger than the server takes.
-   * Metadata: limit_bytes, size_bytes. Send less at once, or store the bytes elsewhere.
+   * RESOURCE_EXHAUSTED. The request is larger than the server accepts. Metadata: limit_bytes,
+   * size_bytes. Send less at once, or store the bytes elsewhere.
    *
    * @generated from enum value: ERROR_REASON_MESSAGE_TOO_LARGE = 3;
    */
   MESSAGE_TOO_LARGE = 3,
 
   /**
-   * NOT_FOUND. The project has no such run. Metadata: project, run_id. Save it first, or look for
-   * the typing error.
+   * NOT_FOUND. The project has no such run. Metadata: project, run_id. Save the run first, or check
+   * project and run_id for a typing error.
    *
    * @generated from enum value: ERROR_REASON_RUN_NOT_FOUND = 4;
    */
   RUN_NOT_FOUND = 4,
 
   /**
-   * NOT_FOUND. The run has no such snapshot. Metadata: run_id, snapshot (what was asked for).
-   * Start from the beginning, or choose another snapshot.
+   * NOT_FOUND. The run has no such snapshot. Metadata: run_id, snapshot (the snapshot that was
+   * requested, in words). Start from the beginning, or choose another snapshot.
    *
    * @generated from enum value: ERROR_REASON_SNAPSHOT_NOT_FOUND = 5;
    */
   SNAPSHOT_NOT_FOUND = 5,
 
   /**
-   * NOT_FOUND. The run has no such output revision. Metadata: run_id, revision. Wait for the run's
+   * NOT_FOUND. The run has no such output revision. Metadata: run_id, revision. Wait for the run to
    * end, or choose another revision.
    *
    * @generated from enum value: ERROR_REASON_OUTPUT_NOT_FOUND = 6;
@@ -75,16 +75,16 @@ export enum ErrorReason {
   OUTPUT_NOT_FOUND = 6,
 
   /**
-   * ALREADY_EXISTS. The id was used before with other content, or only a part of the batch's ids is
-   * known. Metadata: id. Nothing was written; this is a bug in the writer's ids, do not retry.
+   * ALREADY_EXISTS. The id was used before with different content, or only some ids of the batch
+   * are known. Metadata: id. Nothing was written. The writer chose its ids wrongly; do not retry.
    *
    * @generated from enum value: ERROR_REASON_IDEMPOTENCY_MISMATCH = 7;
    */
   IDEMPOTENCY_MISMATCH = 7,
 
   /**
-   * ABORTED. `expected_seq` is not the run's last seq: another writer was faster.
-   * Metadata: run_id, expected_seq, current_seq. Read the events in between, decide again, retry.
+   * ABORTED. `expected_seq` is not the run's last seq: another writer was faster. Metadata: run_id,
+   * expected_seq, current_seq. Read the events in between, decide again, retry.
    *
    * @generated from enum value: ERROR_REASON_SEQ_CONFLICT = 8;
    */
@@ -92,7 +92,7 @@ export enum ErrorReason {
 
   /**
    * FAILED_PRECONDITION. A later resume claimed the run. Metadata: run_id, writer_epoch,
-   * current_epoch. Stop writing: somebody else continues the run.
+   * current_epoch. Stop writing: another writer has taken over the run.
    *
    * @generated from enum value: ERROR_REASON_WRITER_FENCED = 9;
    */
@@ -100,23 +100,23 @@ export enum ErrorReason {
 
   /**
    * FAILED_PRECONDITION. The run never issued this writer epoch. Metadata: run_id, writer_epoch,
-   * current_epoch. Read the run again; the client holds an epoch of another run or database.
+   * current_epoch. Read the run again; the epoch belongs to another run or another database.
    *
    * @generated from enum value: ERROR_REASON_WRITER_EPOCH_UNKNOWN = 10;
    */
   WRITER_EPOCH_UNKNOWN = 10,
 
   /**
-   * FAILED_PRECONDITION. The run is complete and takes nothing but output revisions.
-   * Metadata: run_id, last_seq. Do not retry.
+   * FAILED_PRECONDITION. The run is complete and accepts only output revisions. Metadata: run_id,
+   * last_seq. Do not retry.
    *
    * @generated from enum value: ERROR_REASON_RUN_COMPLETED = 11;
    */
   RUN_COMPLETED = 11,
 
   /**
-   * FAILED_PRECONDITION. The run was completed with another outcome. Metadata: run_id, outcome.
-   * Do not retry; the first outcome stands.
+   * FAILED_PRECONDITION. The run was completed with another outcome. Metadata: run_id, outcome. Do
+   * not retry; the first outcome stands.
    *
    * @generated from enum value: ERROR_REASON_OUTCOME_CONFLICT = 12;
    */
@@ -131,16 +131,16 @@ export enum ErrorReason {
   SNAPSHOT_AHEAD = 13,
 
   /**
-   * FAILED_PRECONDITION. A `ref` names content this run never stored. Metadata: run_id, ref (hex).
-   * Send the part in full.
+   * FAILED_PRECONDITION. A `ref` names content that this run has not stored. Metadata: run_id, ref
+   * (hex). Send the part in full.
    *
    * @generated from enum value: ERROR_REASON_UNKNOWN_REF = 14;
    */
   UNKNOWN_REF = 14,
 
   /**
-   * RESOURCE_EXHAUSTED. More writes wait than the server holds; google.rpc.RetryInfo says when to
-   * come back. Metadata: none. Nothing was written; retry with backoff.
+   * RESOURCE_EXHAUSTED. The server's queue of writes is full; google.rpc.RetryInfo says when to
+   * retry. Metadata: none. Nothing was written; retry with backoff.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 15;
    */
@@ -148,97 +148,97 @@ export enum ErrorReason {
 
   /**
    * UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
-   * answer. Metadata: none. Whether the write happened is unknown: retry with the same ids.
+   * response. Metadata: none. Whether the write happened is unknown: retry with the same ids.
    *
    * @generated from enum value: ERROR_REASON_STORAGE_UNAVAILABLE = 16;
    */
   STORAGE_UNAVAILABLE = 16,
 
   /**
-   * UNAVAILABLE. The server is going down. Metadata: none. Reconnect; resume streams at last seq + 1
-   * and retry writes with the same ids.
+   * UNAVAILABLE. The server is shutting down. Metadata: none. Reconnect; resume streams at last seq
+   * + 1 and retry writes with the same ids.
    *
    * @generated from enum value: ERROR_REASON_SERVER_DRAINING = 17;
    */
   SERVER_DRAINING = 17,
 
   /**
-   * INVALID_ARGUMENT. The run was to be completed without an outcome, and no external engine owns its
-   * status. Metadata: run_id. Say how it ended.
+   * INVALID_ARGUMENT. The completion states no outcome, and no external engine owns the run's
+   * status. Metadata: run_id. State how the run ended.
    *
    * @generated from enum value: ERROR_REASON_OUTCOME_REQUIRED = 19;
    */
   OUTCOME_REQUIRED = 19,
 
   /**
-   * NOT_FOUND. The project's feed has no such consumer. Metadata: project, consumer. It has not
-   * committed yet; start from the beginning.
+   * NOT_FOUND. The project's feed has no such consumer. Metadata: project, consumer. The consumer
+   * has not committed yet; start from the beginning.
    *
    * @generated from enum value: ERROR_REASON_CONSUMER_NOT_FOUND = 20;
    */
   CONSUMER_NOT_FOUND = 20,
 
   /**
-   * OUT_OF_RANGE. The position is beyond the feed's last one. Metadata: position, last_position.
-   * Commit only what was delivered; the client holds a position of another database.
+   * OUT_OF_RANGE. The position is beyond the feed's last position. Metadata: position,
+   * last_position. Commit only positions that were delivered; this one belongs to another database.
    *
    * @generated from enum value: ERROR_REASON_POSITION_AHEAD = 21;
    */
   POSITION_AHEAD = 21,
 
   /**
-   * NOT_FOUND. The project has no config of that kind and name. Metadata: project, kind, name.
-   * Register a version first, or look for the typing error.
+   * NOT_FOUND. The project has no config with that kind and name. Metadata: project, kind, name.
+   * Register a version first, or check kind and name for a typing error.
    *
    * @generated from enum value: ERROR_REASON_CONFIG_NOT_FOUND = 26;
    */
   CONFIG_NOT_FOUND = 26,
 
   /**
-   * NOT_FOUND. The config has no such version. Metadata: kind, name, version (a number, a digest, or
-   * both where no version has both). Register it first; where a pin names a number and a digest that
-   * belong to different versions, find out which one was meant.
+   * NOT_FOUND. The config has no such version. Metadata: kind, name, version (a number, a digest,
+   * or both if no version has both). Register the version first; if a pin names a number and a
+   * digest that belong to different versions, find out which one was meant.
    *
    * @generated from enum value: ERROR_REASON_CONFIG_VERSION_NOT_FOUND = 27;
    */
   CONFIG_VERSION_NOT_FOUND = 27,
 
   /**
-   * NOT_FOUND. The config has no such label. Metadata: kind, name, label. Set it first.
+   * NOT_FOUND. The config has no such label. Metadata: kind, name, label. Set the label first.
    *
    * @generated from enum value: ERROR_REASON_CONFIG_LABEL_NOT_FOUND = 28;
    */
   CONFIG_LABEL_NOT_FOUND = 28,
 
   /**
-   * ABORTED. The label is not where `expected_version` says: somebody else moved it.
-   * Metadata: kind, name, label, expected_version, current_version (0: no such label). Look at the
-   * version in between, decide again, retry.
+   * ABORTED. The label does not point to `expected_version`: someone else moved it. Metadata: kind,
+   * name, label, expected_version, current_version (0: no such label). Look at the version in
+   * between, decide again, retry.
    *
    * @generated from enum value: ERROR_REASON_LABEL_CONFLICT = 29;
    */
   LABEL_CONFLICT = 29,
 
   /**
-   * NOT_FOUND. The project has no such artifact. Metadata: project, artifact (what was asked for).
-   * Look for the typing error, or list the run's artifacts.
+   * NOT_FOUND. The project has no such artifact. Metadata: project, artifact (the artifact that was
+   * requested). Check the request for a typing error, or list the run's artifacts.
    *
    * @generated from enum value: ERROR_REASON_ARTIFACT_NOT_FOUND = 22;
    */
   ARTIFACT_NOT_FOUND = 22,
 
   /**
-   * INVALID_ARGUMENT. The bytes uploaded are not the ones the header announced. Metadata: what
-   * ("sha256" or "size"), expected, actual. Nothing was recorded; the bytes changed on the way or
-   * while they were read: upload again with the header that is true.
+   * INVALID_ARGUMENT. The uploaded bytes are not the bytes that the header announced. Metadata:
+   * what ("sha256" or "size"), expected, actual. Nothing was recorded. The bytes changed on the way
+   * or while they were read: upload them again with a correct header.
    *
    * @generated from enum value: ERROR_REASON_CONTENT_MISMATCH = 23;
    */
   CONTENT_MISMATCH = 23,
 
   /**
-   * OUT_OF_RANGE. The range is not within the artifact. Metadata: artifact_id, offset, length, size.
-   * Ask for less.
+   * OUT_OF_RANGE. The range is not within the artifact. Metadata: artifact_id, offset, length,
+   * size. Request a smaller range.
    *
    * @generated from enum value: ERROR_REASON_RANGE_BEYOND_END = 24;
    */
@@ -253,34 +253,34 @@ export enum ErrorReason {
   ARTIFACT_IS_LINK = 25,
 
   /**
-   * DEADLINE_EXCEEDED. What the search was to wait for is not searchable yet.
-   * Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer, or
-   * search without waiting for what there is.
+   * DEADLINE_EXCEEDED. The event or position that the search was to wait for is not searchable yet.
+   * Metadata: indexed_position, awaited_position (0 while the event has no position). Wait longer,
+   * or search without waiting.
    *
    * @generated from enum value: ERROR_REASON_SEARCH_BEHIND = 30;
    */
   SEARCH_BEHIND = 30,
 
   /**
-   * OUT_OF_RANGE. The run has no event of this seq yet. Metadata: run_id, seq, last_seq. Ask for an
-   * earlier one.
+   * OUT_OF_RANGE. The run has no event with this seq yet. Metadata: run_id, seq, last_seq. Request
+   * an earlier seq.
    *
    * @generated from enum value: ERROR_REASON_SEQ_AHEAD = 32;
    */
   SEQ_AHEAD = 32,
 
   /**
-   * DEADLINE_EXCEEDED. What the statistics were to wait for is not counted yet.
-   * Metadata: counted_position, awaited_position (0 while the event has no position). Wait longer, or
-   * ask without waiting for what is counted.
+   * DEADLINE_EXCEEDED. The event or position that the statistics were to wait for is not counted
+   * yet. Metadata: counted_position, awaited_position (0 while the event has no position). Wait
+   * longer, or call without waiting.
    *
    * @generated from enum value: ERROR_REASON_STATISTICS_BEHIND = 36;
    */
   STATISTICS_BEHIND = 36,
 
   /**
-   * FAILED_PRECONDITION. A fork has the snapshot in its history. Metadata: run_id, namespace,
-   * snapshot_id, fork_run_id (one of the forks that have it). Nothing was deleted; leave that
+   * FAILED_PRECONDITION. The snapshot is part of a fork's history. Metadata: run_id, namespace,
+   * snapshot_id, fork_run_id (one of the forks that need it). Nothing was deleted; leave that
    * snapshot out.
    *
    * @generated from enum value: ERROR_REASON_SNAPSHOT_IN_USE = 37;
@@ -288,8 +288,8 @@ export enum ErrorReason {
   SNAPSHOT_IN_USE = 37,
 
   /**
-   * INTERNAL. A defect of the service; its log has the details under the request's id.
-   * Metadata: request_id. Report it.
+   * INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
+   * request_id. Report it.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 18;
    */

@@ -17,15 +17,15 @@ export const file_runstore_v1_events: GenFile = /*@__PURE__*/
   fileDesc("ChhydW5zdG9yZS92MS9ldmVudHMucHJvdG8SC3J1bnN0b3JlLnYxIs8CCgVFdmVudBIQCghldmVudF9pZBgBIAEoCRIMCgR0eXBlGAIgASgJEiUKB3BheWxvYWQYAyABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg8KB25vZGVfaWQYBCABKAkSDQoFYWN0b3IYBSABKAkSDQoFbW9kZWwYBiABKAkSDAoEdG9vbBgHIAEoCRIMCgR0YWdzGAggAygJEiEKBXVzYWdlGAkgASgLMhIucnVuc3RvcmUudjEuVXNhZ2USFAoMdHJhY2VfcGFyZW50GAogASgJEi8KC29jY3VycmVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNzZXEYDCABKAMSLwoLcmVjb3JkZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYDiABKAwikwEKBVVzYWdlEhQKDGlucHV0X3Rva2VucxgBIAEoAxIVCg1vdXRwdXRfdG9rZW5zGAIgASgDEhsKE2NhY2hlZF9pbnB1dF90b2tlbnMYAyABKAMSEwoLY29zdF9taWNyb3MYBCABKAMSKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPAoLRXZlbnRGaWx0ZXISDQoFdHlwZXMYASADKAkSEAoIbm9kZV9pZHMYAiADKAkSDAoEdGFncxgDIAMoCWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_payloads]);
 
 /**
- * An Event is an immutable fact of a run, numbered by `seq` = 1, 2, 3 ... without gaps.
+ * An Event is an immutable fact of a run. Events are numbered by `seq` = 1, 2, 3 ... without gaps.
  *
  * @generated from message runstore.v1.Event
  */
 export type Event = Message<"runstore.v1.Event"> & {
   /**
-   * Identity of the event within its run, chosen by the writer so that a retry is recognised; the
-   * server makes a UUIDv7 where it is empty, and such a write cannot be retried safely.
-   * The same id with other content is refused as IDEMPOTENCY_MISMATCH.
+   * Identity of the event within its run, chosen by the writer so that a retry is recognised. If it
+   * is empty, the server makes a UUIDv7, and the write cannot be retried safely. The same id with
+   * different content is refused as IDEMPOTENCY_MISMATCH.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string event_id = 1;
@@ -33,8 +33,8 @@ export type Event = Message<"runstore.v1.Event"> & {
   eventId: string;
 
   /**
-   * What kind of fact this is, for instance "tool.called". The names run.completed, run.paused,
-   * run.replanned and run.resumed are written by the server alone.
+   * What kind of fact this is, for instance "tool.called". Only the server writes the types
+   * run.completed, run.paused, run.replanned and run.resumed.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string type = 2;
@@ -42,14 +42,14 @@ export type Event = Message<"runstore.v1.Event"> & {
   type: string;
 
   /**
-   * The fact's content; may be left out.
+   * The content of the event; optional.
    *
    * @generated from field: runstore.v1.Payload payload = 3;
    */
   payload?: Payload | undefined;
 
   /**
-   * The plan node the event belongs to; empty when it belongs to none.
+   * The plan node that the event belongs to; empty if it belongs to none.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string node_id = 4;
@@ -57,7 +57,7 @@ export type Event = Message<"runstore.v1.Event"> & {
   nodeId: string;
 
   /**
-   * Who caused it: an agent, a person, a service.
+   * Who caused the event: an agent, a person or a service.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string actor = 5;
@@ -81,7 +81,7 @@ export type Event = Message<"runstore.v1.Event"> & {
   tool: string;
 
   /**
-   * Free labels to filter by; order and repetition are kept.
+   * Tags to filter by, free of any meaning to the store; order and repetitions are kept.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string tags = 8;
@@ -89,14 +89,14 @@ export type Event = Message<"runstore.v1.Event"> & {
   tags: string[];
 
   /**
-   * What the event cost; left out when it cost nothing that is counted.
+   * What the event used; unset if there is nothing to count.
    *
    * @generated from field: runstore.v1.Usage usage = 9;
    */
   usage?: Usage | undefined;
 
   /**
-   * W3C trace context of the caller (traceparent header), kept as sent.
+   * W3C trace context of the caller (the traceparent header), kept as sent.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string trace_parent = 10;
@@ -104,21 +104,22 @@ export type Event = Message<"runstore.v1.Event"> & {
   traceParent: string;
 
   /**
-   * When it happened, by the writer's clock, kept to the microsecond; may be left out.
+   * When the event happened by the writer's clock, kept to the microsecond; optional.
    *
    * @generated from field: google.protobuf.Timestamp occurred_at = 11;
    */
   occurredAt?: Timestamp | undefined;
 
   /**
-   * Place in the run: 1 for the first event. Set by the server; ignored in requests.
+   * The event's number in the run; the first event is 1. Set by the server; ignored in requests.
    *
    * @generated from field: int64 seq = 12;
    */
   seq: bigint;
 
   /**
-   * When the store recorded it, by the database's clock. Set by the server; ignored in requests.
+   * When the store recorded the event, by the database's clock. Set by the server; ignored in
+   * requests.
    *
    * @generated from field: google.protobuf.Timestamp recorded_at = 13;
    */
@@ -141,13 +142,13 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_runstore_v1_events, 0);
 
 /**
- * Usage is what an event cost. In a run or an output it is the sum over the run's events.
+ * Usage is what an event used. In a run or an output it is the sum over the run's events.
  *
  * @generated from message runstore.v1.Usage
  */
 export type Usage = Message<"runstore.v1.Usage"> & {
   /**
-   * Tokens sent to a model, cached ones included.
+   * Tokens sent to a model, including cached ones.
    * Bounds: 0..1000000000000000.
    *
    * @generated from field: int64 input_tokens = 1;
@@ -155,7 +156,7 @@ export type Usage = Message<"runstore.v1.Usage"> & {
   inputTokens: bigint;
 
   /**
-   * Tokens a model produced.
+   * Tokens produced by a model.
    * Bounds: 0..1000000000000000.
    *
    * @generated from field: int64 output_tokens = 2;
@@ -163,7 +164,7 @@ export type Usage = Message<"runstore.v1.Usage"> & {
   outputTokens: bigint;
 
   /**
-   * The part of `input_tokens` that was served from a cache.
+   * The share of `input_tokens` that was served from a cache.
    * Bounds: 0..1000000000000000.
    *
    * @generated from field: int64 cached_input_tokens = 3;
@@ -195,13 +196,14 @@ export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
   messageDesc(file_runstore_v1_events, 1);
 
 /**
- * An EventFilter selects events. Conditions are joined by AND; an empty one selects everything.
+ * An EventFilter selects events. Its conditions are combined with AND; an empty filter selects all
+ * events.
  *
  * @generated from message runstore.v1.EventFilter
  */
 export type EventFilter = Message<"runstore.v1.EventFilter"> & {
   /**
-   * Any of these types.
+   * Events with any of these types.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string types = 1;
@@ -209,7 +211,7 @@ export type EventFilter = Message<"runstore.v1.EventFilter"> & {
   types: string[];
 
   /**
-   * Any of these plan nodes.
+   * Events of any of these plan nodes.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string node_ids = 2;
@@ -217,7 +219,7 @@ export type EventFilter = Message<"runstore.v1.EventFilter"> & {
   nodeIds: string[];
 
   /**
-   * All of these tags.
+   * Events with all of these tags.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string tags = 3;

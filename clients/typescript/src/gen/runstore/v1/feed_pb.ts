@@ -17,21 +17,21 @@ export const file_runstore_v1_feed: GenFile = /*@__PURE__*/
   fileDesc("ChZydW5zdG9yZS92MS9mZWVkLnByb3RvEgtydW5zdG9yZS52MSKCAQoJRmVlZEVudHJ5EhAKCHBvc2l0aW9uGAEgASgDEg4KBnJ1bl9pZBgCIAEoCRIhCgVldmVudBgDIAEoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EjAKDHB1Ymxpc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijQEKCkZlZWRGaWx0ZXISDQoFdHlwZXMYASADKAkSDAoEdGFncxgCIAMoCRIzCgZsYWJlbHMYAyADKAsyIy5ydW5zdG9yZS52MS5GZWVkRmlsdGVyLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiowEKCENvbnN1bWVyEgwKBG5hbWUYASABKAkSEAoIcG9zaXRpb24YAiABKAMSFQoNbGFzdF9wb3NpdGlvbhgDIAEoAxIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb21taXR0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_events]);
 
 /**
- * FeedEntry is a published event with its place in the feed.
+ * A FeedEntry is a published event with its position in the feed.
  *
  * @generated from message runstore.v1.FeedEntry
  */
 export type FeedEntry = Message<"runstore.v1.FeedEntry"> & {
   /**
-   * The entry's place: later ones have greater positions, and entries of one run come in the order
-   * of their seqs. An entry keeps its position for ever.
+   * Position of the entry. Later entries have greater positions, and the entries of one run are in
+   * the order of their seqs. An entry keeps its position.
    *
    * @generated from field: int64 position = 1;
    */
   position: bigint;
 
   /**
-   * The run the event belongs to.
+   * The run that the event belongs to.
    *
    * @generated from field: string run_id = 2;
    */
@@ -60,13 +60,14 @@ export const FeedEntrySchema: GenMessage<FeedEntry> = /*@__PURE__*/
   messageDesc(file_runstore_v1_feed, 0);
 
 /**
- * FeedFilter selects entries; every condition that is set must hold, none set selects all.
+ * A FeedFilter selects entries. Its conditions are combined with AND; an empty filter selects all
+ * entries.
  *
  * @generated from message runstore.v1.FeedFilter
  */
 export type FeedFilter = Message<"runstore.v1.FeedFilter"> & {
   /**
-   * Events of any of these types.
+   * Events with any of these types.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string types = 1;
@@ -74,7 +75,7 @@ export type FeedFilter = Message<"runstore.v1.FeedFilter"> & {
   types: string[];
 
   /**
-   * Events that carry all of these tags.
+   * Events with all of these tags.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string tags = 2;
@@ -98,42 +99,42 @@ export const FeedFilterSchema: GenMessage<FeedFilter> = /*@__PURE__*/
   messageDesc(file_runstore_v1_feed, 1);
 
 /**
- * Consumer is a named reader of a project's feed and how far it has come.
+ * A Consumer is a named reader of a project's feed and its committed position.
  *
  * @generated from message runstore.v1.Consumer
  */
 export type Consumer = Message<"runstore.v1.Consumer"> & {
   /**
-   * Its name, unique in the project.
+   * Name of the consumer, unique in the project.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * The last position it is done with; 0 before the first.
+   * The last position that the consumer has committed; 0 if there is none.
    *
    * @generated from field: int64 position = 2;
    */
   position: bigint;
 
   /**
-   * The feed's last position when this was read. The difference counts entries of all projects, so
-   * it bounds what the consumer has left to do.
+   * The feed's last position at the time of this read. The difference to `position` counts the
+   * entries of all projects, so it is an upper bound of what the consumer has left to do.
    *
    * @generated from field: int64 last_position = 3;
    */
   lastPosition: bigint;
 
   /**
-   * When it committed for the first time.
+   * When the consumer was created by its first commit or reset.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 4;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * When it last committed or was reset.
+   * When the consumer last committed or was reset.
    *
    * @generated from field: google.protobuf.Timestamp committed_at = 5;
    */

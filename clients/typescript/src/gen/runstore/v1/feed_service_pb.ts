@@ -17,7 +17,7 @@ export const file_runstore_v1_feed_service: GenFile = /*@__PURE__*/
   fileDesc("Ch5ydW5zdG9yZS92MS9mZWVkX3NlcnZpY2UucHJvdG8SC3J1bnN0b3JlLnYxInUKD1JlYWRGZWVkUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhUKDWZyb21fcG9zaXRpb24YAiABKAMSEQoJcGFnZV9zaXplGAMgASgFEicKBmZpbHRlchgEIAEoCzIXLnJ1bnN0b3JlLnYxLkZlZWRGaWx0ZXIiaQoQUmVhZEZlZWRSZXNwb25zZRInCgdlbnRyaWVzGAEgAygLMhYucnVuc3RvcmUudjEuRmVlZEVudHJ5EhUKDW5leHRfcG9zaXRpb24YAiABKAMSFQoNbGFzdF9wb3NpdGlvbhgDIAEoAyKtAQoRRm9sbG93RmVlZFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIVCg1mcm9tX3Bvc2l0aW9uGAIgASgDEhAKCGNvbnN1bWVyGAMgASgJEicKBmZpbHRlchgEIAEoCzIXLnJ1bnN0b3JlLnYxLkZlZWRGaWx0ZXISNQoSaGVhcnRiZWF0X2ludGVydmFsGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqsBChJGb2xsb3dGZWVkUmVzcG9uc2USKQoHZW50cmllcxgBIAEoCzIWLnJ1bnN0b3JlLnYxLkZlZWRCYXRjaEgAEi4KCWNhdWdodF91cBgCIAEoCzIZLnJ1bnN0b3JlLnYxLkZlZWRDYXVnaHRVcEgAEi8KCWhlYXJ0YmVhdBgDIAEoCzIaLnJ1bnN0b3JlLnYxLkZlZWRIZWFydGJlYXRIAEIJCgdtZXNzYWdlIjQKCUZlZWRCYXRjaBInCgdlbnRyaWVzGAEgAygLMhYucnVuc3RvcmUudjEuRmVlZEVudHJ5IiAKDEZlZWRDYXVnaHRVcBIQCghwb3NpdGlvbhgBIAEoAyIhCg1GZWVkSGVhcnRiZWF0EhAKCHBvc2l0aW9uGAEgASgDIkwKFUNvbW1pdFBvc2l0aW9uUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhAKCGNvbnN1bWVyGAIgASgJEhAKCHBvc2l0aW9uGAMgASgDIkEKFkNvbW1pdFBvc2l0aW9uUmVzcG9uc2USJwoIY29uc3VtZXIYASABKAsyFS5ydW5zdG9yZS52MS5Db25zdW1lciI3ChJHZXRDb25zdW1lclJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIQCghjb25zdW1lchgCIAEoCSI+ChNHZXRDb25zdW1lclJlc3BvbnNlEicKCGNvbnN1bWVyGAEgASgLMhUucnVuc3RvcmUudjEuQ29uc3VtZXIiTgoUTGlzdENvbnN1bWVyc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJaChVMaXN0Q29uc3VtZXJzUmVzcG9uc2USKAoJY29uc3VtZXJzGAEgAygLMhUucnVuc3RvcmUudjEuQ29uc3VtZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIksKFFJlc2V0Q29uc3VtZXJSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEAoIY29uc3VtZXIYAiABKAkSEAoIcG9zaXRpb24YAyABKAMiQAoVUmVzZXRDb25zdW1lclJlc3BvbnNlEicKCGNvbnN1bWVyGAEgASgLMhUucnVuc3RvcmUudjEuQ29uc3VtZXIyhAQKC0ZlZWRTZXJ2aWNlEkcKCFJlYWRGZWVkEhwucnVuc3RvcmUudjEuUmVhZEZlZWRSZXF1ZXN0Gh0ucnVuc3RvcmUudjEuUmVhZEZlZWRSZXNwb25zZRJPCgpGb2xsb3dGZWVkEh4ucnVuc3RvcmUudjEuRm9sbG93RmVlZFJlcXVlc3QaHy5ydW5zdG9yZS52MS5Gb2xsb3dGZWVkUmVzcG9uc2UwARJZCg5Db21taXRQb3NpdGlvbhIiLnJ1bnN0b3JlLnYxLkNvbW1pdFBvc2l0aW9uUmVxdWVzdBojLnJ1bnN0b3JlLnYxLkNvbW1pdFBvc2l0aW9uUmVzcG9uc2USUAoLR2V0Q29uc3VtZXISHy5ydW5zdG9yZS52MS5HZXRDb25zdW1lclJlcXVlc3QaIC5ydW5zdG9yZS52MS5HZXRDb25zdW1lclJlc3BvbnNlElYKDUxpc3RDb25zdW1lcnMSIS5ydW5zdG9yZS52MS5MaXN0Q29uc3VtZXJzUmVxdWVzdBoiLnJ1bnN0b3JlLnYxLkxpc3RDb25zdW1lcnNSZXNwb25zZRJWCg1SZXNldENvbnN1bWVyEiEucnVuc3RvcmUudjEuUmVzZXRDb25zdW1lclJlcXVlc3QaIi5ydW5zdG9yZS52MS5SZXNldENvbnN1bWVyUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_runstore_v1_feed]);
 
 /**
- * ReadFeedRequest asks for a page of the feed.
+ * ReadFeedRequest requests a page of the feed.
  *
  * @generated from message runstore.v1.ReadFeedRequest
  */
@@ -31,7 +31,7 @@ export type ReadFeedRequest = Message<"runstore.v1.ReadFeedRequest"> & {
   project: string;
 
   /**
-   * The first position wanted, inclusive; 0 and 1 both mean the beginning.
+   * The first position to read, inclusive; 0 and 1 both mean the beginning.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 from_position = 2;
@@ -39,8 +39,8 @@ export type ReadFeedRequest = Message<"runstore.v1.ReadFeedRequest"> & {
   fromPosition: bigint;
 
   /**
-   * Entries on a page; 0 means 100. A page ends earlier where its payloads reach 1 MiB, and where a
-   * filter has looked at many entries; a page may be empty before the end.
+   * Maximum number of entries on a page; 0 means 100. A page ends early once its payloads reach 1
+   * MiB or the filter has examined many entries; it may be empty although the feed continues.
    * Bounds: 0..1000.
    *
    * @generated from field: int32 page_size = 3;
@@ -48,7 +48,7 @@ export type ReadFeedRequest = Message<"runstore.v1.ReadFeedRequest"> & {
   pageSize: number;
 
   /**
-   * Which entries.
+   * Which entries to return.
    *
    * @generated from field: runstore.v1.FeedFilter filter = 4;
    */
@@ -69,22 +69,23 @@ export const ReadFeedRequestSchema: GenMessage<ReadFeedRequest> = /*@__PURE__*/
  */
 export type ReadFeedResponse = Message<"runstore.v1.ReadFeedResponse"> & {
   /**
-   * The entries in order of position.
+   * The entries, in order of position.
    *
    * @generated from field: repeated runstore.v1.FeedEntry entries = 1;
    */
   entries: FeedEntry[];
 
   /**
-   * `from_position` of the next page. Every selected entry below it was on this page or before it.
+   * `from_position` for the next page. Every selected entry below it was on this page or an earlier
+   * one.
    *
    * @generated from field: int64 next_position = 2;
    */
   nextPosition: bigint;
 
   /**
-   * The feed's last position when the page was read; the page reached the end where `next_position`
-   * is greater.
+   * The feed's last position when the page was read. If `next_position` is greater, the page
+   * reached the end.
    *
    * @generated from field: int64 last_position = 3;
    */
@@ -113,8 +114,8 @@ export type FollowFeedRequest = Message<"runstore.v1.FollowFeedRequest"> & {
   project: string;
 
   /**
-   * The first position wanted, inclusive; 0 and 1 both mean the beginning. It may lie beyond the
-   * end: the stream then waits for it. With `consumer` it must be 0.
+   * The first position to deliver, inclusive; 0 and 1 both mean the beginning. It may lie beyond
+   * the end: the stream then waits for it. Must be 0 if `consumer` is set.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 from_position = 2;
@@ -122,8 +123,8 @@ export type FollowFeedRequest = Message<"runstore.v1.FollowFeedRequest"> & {
   fromPosition: bigint;
 
   /**
-   * Start after this consumer's committed position; a name that has none yet starts at the
-   * beginning. Nothing is committed by following.
+   * Start after this consumer's committed position, or at the beginning if it has not committed
+   * yet. Following commits nothing.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string consumer = 3;
@@ -131,14 +132,14 @@ export type FollowFeedRequest = Message<"runstore.v1.FollowFeedRequest"> & {
   consumer: string;
 
   /**
-   * Which entries.
+   * Which entries to return.
    *
    * @generated from field: runstore.v1.FeedFilter filter = 4;
    */
   filter?: FeedFilter | undefined;
 
   /**
-   * Longest silence before a heartbeat; unset means the server's setting, 15 s by default.
+   * The longest silence before a heartbeat; unset means the server's setting, 15 s by default.
    * Bounds: 0.1..3600 seconds.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 5;
@@ -174,7 +175,8 @@ export type FollowFeedResponse = Message<"runstore.v1.FollowFeedResponse"> & {
     case: "entries";
   } | {
     /**
-     * The stream has delivered all there is and is live. Sent again after each time it fell behind.
+     * The stream has delivered everything published so far and is live. Sent again each time the
+     * stream catches up after falling behind.
      *
      * @generated from field: runstore.v1.FeedCaughtUp caught_up = 2;
      */
@@ -182,7 +184,7 @@ export type FollowFeedResponse = Message<"runstore.v1.FollowFeedResponse"> & {
     case: "caughtUp";
   } | {
     /**
-     * Nothing else was sent for a while.
+     * Nothing else was sent for `heartbeat_interval`.
      *
      * @generated from field: runstore.v1.FeedHeartbeat heartbeat = 3;
      */
@@ -199,13 +201,13 @@ export const FollowFeedResponseSchema: GenMessage<FollowFeedResponse> = /*@__PUR
   messageDesc(file_runstore_v1_feed_service, 3);
 
 /**
- * FeedBatch holds consecutive entries of the stream.
+ * A FeedBatch is consecutive entries of the stream.
  *
  * @generated from message runstore.v1.FeedBatch
  */
 export type FeedBatch = Message<"runstore.v1.FeedBatch"> & {
   /**
-   * In order of position.
+   * The entries, in order of position.
    *
    * @generated from field: repeated runstore.v1.FeedEntry entries = 1;
    */
@@ -220,13 +222,13 @@ export const FeedBatchSchema: GenMessage<FeedBatch> = /*@__PURE__*/
   messageDesc(file_runstore_v1_feed_service, 4);
 
 /**
- * FeedCaughtUp says that the stream reached the feed's end.
+ * FeedCaughtUp says that the stream has reached the end of the feed.
  *
  * @generated from message runstore.v1.FeedCaughtUp
  */
 export type FeedCaughtUp = Message<"runstore.v1.FeedCaughtUp"> & {
   /**
-   * Every selected entry up to this position was delivered; it may be committed.
+   * Every selected entry up to this position has been delivered; the position may be committed.
    *
    * @generated from field: int64 position = 1;
    */
@@ -241,13 +243,13 @@ export const FeedCaughtUpSchema: GenMessage<FeedCaughtUp> = /*@__PURE__*/
   messageDesc(file_runstore_v1_feed_service, 5);
 
 /**
- * FeedHeartbeat shows progress, also where a filter matches nothing.
+ * FeedHeartbeat shows progress, even if the filter matches nothing.
  *
  * @generated from message runstore.v1.FeedHeartbeat
  */
 export type FeedHeartbeat = Message<"runstore.v1.FeedHeartbeat"> & {
   /**
-   * Every selected entry up to this position was delivered; it may be committed.
+   * Every selected entry up to this position has been delivered; the position may be committed.
    *
    * @generated from field: int64 position = 1;
    */
@@ -262,7 +264,7 @@ export const FeedHeartbeatSchema: GenMessage<FeedHeartbeat> = /*@__PURE__*/
   messageDesc(file_runstore_v1_feed_service, 6);
 
 /**
- * CommitPositionRequest says how far a consumer is done.
+ * CommitPositionRequest says how far a consumer has read.
  *
  * @generated from message runstore.v1.CommitPositionRequest
  */
@@ -276,7 +278,7 @@ export type CommitPositionRequest = Message<"runstore.v1.CommitPositionRequest">
   project: string;
 
   /**
-   * The consumer's name.
+   * Name of the consumer.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string consumer = 2;
@@ -284,7 +286,7 @@ export type CommitPositionRequest = Message<"runstore.v1.CommitPositionRequest">
   consumer: string;
 
   /**
-   * The last position it is done with.
+   * The last position that the consumer has finished.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 position = 3;
@@ -300,13 +302,13 @@ export const CommitPositionRequestSchema: GenMessage<CommitPositionRequest> = /*
   messageDesc(file_runstore_v1_feed_service, 7);
 
 /**
- * CommitPositionResponse shows the consumer after the commit.
+ * CommitPositionResponse is the consumer after the commit.
  *
  * @generated from message runstore.v1.CommitPositionResponse
  */
 export type CommitPositionResponse = Message<"runstore.v1.CommitPositionResponse"> & {
   /**
-   * The consumer as it stands.
+   * The consumer.
    *
    * @generated from field: runstore.v1.Consumer consumer = 1;
    */
@@ -335,7 +337,7 @@ export type GetConsumerRequest = Message<"runstore.v1.GetConsumerRequest"> & {
   project: string;
 
   /**
-   * The consumer's name.
+   * Name of the consumer.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string consumer = 2;
@@ -351,13 +353,13 @@ export const GetConsumerRequestSchema: GenMessage<GetConsumerRequest> = /*@__PUR
   messageDesc(file_runstore_v1_feed_service, 9);
 
 /**
- * GetConsumerResponse shows a consumer.
+ * GetConsumerResponse is a consumer.
  *
  * @generated from message runstore.v1.GetConsumerResponse
  */
 export type GetConsumerResponse = Message<"runstore.v1.GetConsumerResponse"> & {
   /**
-   * The consumer as it stands.
+   * The consumer.
    *
    * @generated from field: runstore.v1.Consumer consumer = 1;
    */
@@ -372,7 +374,7 @@ export const GetConsumerResponseSchema: GenMessage<GetConsumerResponse> = /*@__P
   messageDesc(file_runstore_v1_feed_service, 10);
 
 /**
- * ListConsumersRequest asks for a page of the project's consumers.
+ * ListConsumersRequest requests a page of the project's consumers.
  *
  * @generated from message runstore.v1.ListConsumersRequest
  */
@@ -386,7 +388,7 @@ export type ListConsumersRequest = Message<"runstore.v1.ListConsumersRequest"> &
   project: string;
 
   /**
-   * Consumers on a page; 0 means 100.
+   * Maximum number of consumers on a page; 0 means 100.
    * Bounds: 0..1000.
    *
    * @generated from field: int32 page_size = 2;
@@ -394,7 +396,7 @@ export type ListConsumersRequest = Message<"runstore.v1.ListConsumersRequest"> &
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before.
+   * `next_page_token` of the previous page.
    * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 3;
@@ -416,14 +418,14 @@ export const ListConsumersRequestSchema: GenMessage<ListConsumersRequest> = /*@_
  */
 export type ListConsumersResponse = Message<"runstore.v1.ListConsumersResponse"> & {
   /**
-   * In order of their names.
+   * The consumers, sorted by name.
    *
    * @generated from field: repeated runstore.v1.Consumer consumers = 1;
    */
   consumers: Consumer[];
 
   /**
-   * For the next page; empty on the last one.
+   * Token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -438,7 +440,7 @@ export const ListConsumersResponseSchema: GenMessage<ListConsumersResponse> = /*
   messageDesc(file_runstore_v1_feed_service, 12);
 
 /**
- * ResetConsumerRequest says where a consumer shall go on.
+ * ResetConsumerRequest says where a consumer is to continue.
  *
  * @generated from message runstore.v1.ResetConsumerRequest
  */
@@ -452,7 +454,7 @@ export type ResetConsumerRequest = Message<"runstore.v1.ResetConsumerRequest"> &
   project: string;
 
   /**
-   * The consumer's name.
+   * Name of the consumer.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string consumer = 2;
@@ -460,7 +462,7 @@ export type ResetConsumerRequest = Message<"runstore.v1.ResetConsumerRequest"> &
   consumer: string;
 
   /**
-   * The position to count as done; 0 starts over.
+   * The last position to count as finished; 0 starts over.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 position = 3;
@@ -476,13 +478,13 @@ export const ResetConsumerRequestSchema: GenMessage<ResetConsumerRequest> = /*@_
   messageDesc(file_runstore_v1_feed_service, 13);
 
 /**
- * ResetConsumerResponse shows the consumer after the reset.
+ * ResetConsumerResponse is the consumer after the reset.
  *
  * @generated from message runstore.v1.ResetConsumerResponse
  */
 export type ResetConsumerResponse = Message<"runstore.v1.ResetConsumerResponse"> & {
   /**
-   * The consumer as it stands.
+   * The consumer.
    *
    * @generated from field: runstore.v1.Consumer consumer = 1;
    */
@@ -499,10 +501,10 @@ export const ResetConsumerResponseSchema: GenMessage<ResetConsumerResponse> = /*
 /**
  * FeedService publishes the events of all runs of a project in one order.
  *
- * An event enters the feed once, a moment after it was committed, and strictly after the events of
- * its run with smaller seqs. Positions grow over all projects of the database, so a project's
- * entries have gaps between them. Whoever reads on from the last position it is done with misses
- * nothing; what it did after its last commit it sees again.
+ * An event enters the feed once, a moment after it was committed, and after all events of its run
+ * with smaller seqs. Positions are shared by all projects of the database, so the positions of one
+ * project have gaps. A reader that continues after the last position it has finished misses
+ * nothing; entries that it finished but did not commit are delivered again.
  *
  * @generated from service runstore.v1.FeedService
  */
@@ -518,9 +520,10 @@ export const FeedService: GenService<{
     output: typeof ReadFeedResponseSchema;
   },
   /**
-   * FollowFeed delivers each entry from a position on once, in order, and goes on with entries as
-   * they are published. It ends only with an error: a server that drains ends it as
-   * SERVER_DRAINING, and following from the last position received + 1 is the normal path.
+   * FollowFeed delivers each entry from a position on, once and in order, and continues with new
+   * entries as they are published. It ends only with an error: a server that shuts down ends it
+   * with SERVER_DRAINING, and clients are expected to follow again from the last received position
+   * + 1.
    *
    * @generated from rpc runstore.v1.FeedService.FollowFeed
    */
@@ -530,9 +533,9 @@ export const FeedService: GenService<{
     output: typeof FollowFeedResponseSchema;
   },
   /**
-   * CommitPosition notes that a consumer is done with every entry up to a position; the first
+   * CommitPosition records that a consumer has finished every entry up to a position; the first
    * commit creates the consumer. A position at or below the committed one changes nothing, so
-   * commits may be repeated or arrive late. Beyond the feed's end: POSITION_AHEAD.
+   * commits may be repeated or arrive late. A position beyond the feed's end is POSITION_AHEAD.
    *
    * @generated from rpc runstore.v1.FeedService.CommitPosition
    */
@@ -542,7 +545,7 @@ export const FeedService: GenService<{
     output: typeof CommitPositionResponseSchema;
   },
   /**
-   * GetConsumer returns one consumer. None such: CONSUMER_NOT_FOUND.
+   * GetConsumer returns one consumer. If there is none: CONSUMER_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.FeedService.GetConsumer
    */
@@ -552,7 +555,7 @@ export const FeedService: GenService<{
     output: typeof GetConsumerResponseSchema;
   },
   /**
-   * ListConsumers returns the project's consumers in order of their names.
+   * ListConsumers returns the project's consumers sorted by name.
    *
    * @generated from rpc runstore.v1.FeedService.ListConsumers
    */
@@ -562,8 +565,9 @@ export const FeedService: GenService<{
     output: typeof ListConsumersResponseSchema;
   },
   /**
-   * ResetConsumer sets a consumer's position, back or forth; it need not exist. Streams that follow
-   * as this consumer go on where they are. Beyond the feed's end: POSITION_AHEAD.
+   * ResetConsumer moves a consumer's position back or forward, and creates the consumer if it does
+   * not exist. Streams that already follow as this consumer are not affected. A position beyond the
+   * feed's end is POSITION_AHEAD.
    *
    * @generated from rpc runstore.v1.FeedService.ResetConsumer
    */

@@ -19,20 +19,21 @@ export const file_runstore_v1_outputs: GenFile = /*@__PURE__*/
   fileDesc("ChlydW5zdG9yZS92MS9vdXRwdXRzLnByb3RvEgtydW5zdG9yZS52MSK/AgoGT3V0cHV0EiUKB3BheWxvYWQYASABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhMKC3NjaGVtYV9oYXNoGAIgASgJEhcKD3BsYW5fdmVyc2lvbl9pZBgDIAEoCRIoCgpwcm92ZW5hbmNlGAQgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBIoCgpzdGF0aXN0aWNzGAUgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBIhCgV1c2FnZRgGIAEoCzISLnJ1bnN0b3JlLnYxLlVzYWdlEiUKB291dGNvbWUYByABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEhAKCHJldmlzaW9uGAggASgFEjAKDGNvbXBsZXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqZAoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFQoRT1VUQ09NRV9TVUNDRUVERUQQARISCg5PVVRDT01FX0ZBSUxFRBACEhUKEU9VVENPTUVfQ0FOQ0VMTEVEEANiBnByb3RvMw", [file_google_protobuf_timestamp, file_runstore_v1_events, file_runstore_v1_payloads]);
 
 /**
- * An Output is the final, validated payload of a run. Revisions are immutable and numbered 1, 2, 3.
+ * An Output is the final, validated payload of a run. Its revisions are immutable and numbered 1,
+ * 2, 3.
  *
  * @generated from message runstore.v1.Output
  */
 export type Output = Message<"runstore.v1.Output"> & {
   /**
-   * The result; may be left out, for instance when the run failed.
+   * The result; optional, for instance if the run failed.
    *
    * @generated from field: runstore.v1.Payload payload = 1;
    */
   payload?: Payload | undefined;
 
   /**
-   * Hash of the schema the caller validated the payload against, in the caller's own format.
+   * Hash of the schema that the caller validated the payload against, in the caller's own format.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string schema_hash = 2;
@@ -40,7 +41,7 @@ export type Output = Message<"runstore.v1.Output"> & {
   schemaHash: string;
 
   /**
-   * The plan version that produced it.
+   * The plan version that produced the output.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string plan_version_id = 3;
@@ -55,7 +56,7 @@ export type Output = Message<"runstore.v1.Output"> & {
   provenance?: Payload | undefined;
 
   /**
-   * Figures the executor wants kept beside the output.
+   * Figures that the executor wants to keep with the output.
    *
    * @generated from field: runstore.v1.Payload statistics = 5;
    */
@@ -77,7 +78,7 @@ export type Output = Message<"runstore.v1.Output"> & {
   outcome: Outcome;
 
   /**
-   * 1 for the first. Set by the server; ignored in requests.
+   * Number of the revision, from 1. Set by the server; ignored in requests.
    *
    * @generated from field: int32 revision = 8;
    */
@@ -105,7 +106,7 @@ export const OutputSchema: GenMessage<Output> = /*@__PURE__*/
  */
 export enum Outcome {
   /**
-   * Not ended. Refused by CompleteRun, except for a run whose status an external engine owns.
+   * Not ended. CompleteRun refuses it, unless an external engine owns the run's status.
    *
    * @generated from enum value: OUTCOME_UNSPECIFIED = 0;
    */

@@ -13,13 +13,14 @@ export const file_runstore_v1_payloads: GenFile = /*@__PURE__*/
   fileDesc("ChpydW5zdG9yZS92MS9wYXlsb2Fkcy5wcm90bxILcnVuc3RvcmUudjEiWwoHUGF5bG9hZBIOCgRqc29uGAEgASgJSAASEAoGYmluYXJ5GAIgASgMSAASDQoDcmVmGAQgASgMSAASFAoMY29udGVudF90eXBlGAMgASgJQgkKB2NvbnRlbnRiBnByb3RvMw");
 
 /**
- * A Payload is a value the store keeps and never interprets. It comes back byte for byte as sent.
+ * A Payload is a value that the store keeps and never interprets. It is returned byte for byte as
+ * it was sent.
  *
  * @generated from message runstore.v1.Payload
  */
 export type Payload = Message<"runstore.v1.Payload"> & {
   /**
-   * The bytes themselves. A Payload without content is refused as INVALID_REQUEST.
+   * The content. A Payload without content is refused as INVALID_REQUEST.
    *
    * @generated from oneof runstore.v1.Payload.content
    */
@@ -35,7 +36,8 @@ export type Payload = Message<"runstore.v1.Payload"> & {
     case: "json";
   } | {
     /**
-     * Opaque bytes: encrypted by the client, msgpack, protobuf. `content_type` says which.
+     * Opaque bytes, for instance encrypted by the client, msgpack or protobuf. `content_type` says
+     * what they are.
      *
      * @generated from field: bytes binary = 2;
      */
@@ -43,10 +45,10 @@ export type Payload = Message<"runstore.v1.Payload"> & {
     case: "binary";
   } | {
     /**
-     * The SHA-256 (32 bytes) of content this run already stored in a snapshot. Allowed only in the
-     * parts of a snapshot that is being put; reads always return the content itself. The part takes
-     * the kind and content type under which the run first stored those bytes. A hash the run does
-     * not know is refused as UNKNOWN_REF, and nothing is written.
+     * The SHA-256 (32 bytes) of content that this run has already stored in a snapshot. Allowed
+     * only in the parts of a snapshot that is being put; reads always return the content itself.
+     * The part gets the kind and content type with which the run first stored those bytes. A hash
+     * that the run does not know is refused as UNKNOWN_REF, and nothing is written.
      *
      * @generated from field: bytes ref = 4;
      */

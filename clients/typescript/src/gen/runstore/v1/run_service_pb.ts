@@ -31,7 +31,7 @@ export const file_runstore_v1_run_service: GenFile = /*@__PURE__*/
   fileDesc("Ch1ydW5zdG9yZS92MS9ydW5fc2VydmljZS5wcm90bxILcnVuc3RvcmUudjEikAMKDlNhdmVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg8KB3BsYW5faWQYAyABKAkSEQoJb2JqZWN0aXZlGAQgASgJEiIKBHBsYW4YBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhUKDXBhcmVudF9ydW5faWQYBiABKAkSLgoMZXh0ZXJuYWxfcmVmGAcgASgLMhgucnVuc3RvcmUudjEuRXh0ZXJuYWxSZWYSKwoLY29uZmlnX3JlZnMYCCADKAsyFi5ydW5zdG9yZS52MS5Db25maWdSZWYSDAoEdGFncxgJIAMoCRI3CgZsYWJlbHMYCiADKAsyJy5ydW5zdG9yZS52MS5TYXZlUnVuUmVxdWVzdC5MYWJlbHNFbnRyeRIrCgpjb21wbGV0aW9uGAsgASgLMhcucnVuc3RvcmUudjEuQ29tcGxldGlvbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqsBCgpDb21wbGV0aW9uEiUKB291dGNvbWUYASABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEiIKBmV2ZW50cxgCIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EiMKBm91dHB1dBgDIAEoCzITLnJ1bnN0b3JlLnYxLk91dHB1dBItCg5maW5hbF9zbmFwc2hvdBgEIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90IkYKD1NhdmVSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIjAKDUdldFJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkiLwoOR2V0UnVuUmVzcG9uc2USHQoDcnVuGAEgASgLMhAucnVuc3RvcmUudjEuUnVuItMFCglSdW5GaWx0ZXISKAoIc3RhdHVzZXMYASADKA4yFi5ydW5zdG9yZS52MS5SdW5TdGF0dXMSDAoEdGFncxgCIAMoCRIyCgZsYWJlbHMYAyADKAsyIi5ydW5zdG9yZS52MS5SdW5GaWx0ZXIuTGFiZWxzRW50cnkSNQoRY3JlYXRlZF9mcm9tX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE2NyZWF0ZWRfYmVmb3JlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3BsYW5faWQYBiABKAkSDQoFbW9kZWwYByABKAkSDAoEdG9vbBgIIAEoCRIVCg1wYXJlbnRfcnVuX2lkGAkgASgJEikKBmNvbmZpZxgKIAEoCzIZLnJ1bnN0b3JlLnYxLkNvbmZpZ0ZpbHRlchIQCghhbnlfdGFncxgLIAMoCRITCgtyb290X3J1bl9pZBgMIAEoCRItCghleHRlcm5hbBgNIAEoCzIbLnJ1bnN0b3JlLnYxLkV4dGVybmFsRmlsdGVyEjUKEXVwZGF0ZWRfZnJvbV90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI3ChN1cGRhdGVkX2JlZm9yZV90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI3ChNjb21wbGV0ZWRfZnJvbV90aW1lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI5ChVjb21wbGV0ZWRfYmVmb3JlX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW9iamVjdGl2ZRgSIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIiwKDkV4dGVybmFsRmlsdGVyEg4KBnN5c3RlbRgBIAEoCRIKCgJpZBgCIAEoCSJLCgxDb25maWdGaWx0ZXISDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAMSDgoGZGlnZXN0GAQgASgJIpcBCg9MaXN0UnVuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRImCgZmaWx0ZXIYAiABKAsyFi5ydW5zdG9yZS52MS5SdW5GaWx0ZXISJAoFb3JkZXIYAyABKA4yFS5ydW5zdG9yZS52MS5SdW5PcmRlchIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJLChBMaXN0UnVuc1Jlc3BvbnNlEh4KBHJ1bnMYASADKAsyEC5ydW5zdG9yZS52MS5SdW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIrABChJBcHBlbmRFdmVudFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSIQoFZXZlbnQYAyABKAsyEi5ydW5zdG9yZS52MS5FdmVudBIZCgxleHBlY3RlZF9zZXEYBCABKANIAIgBARIZCgx3cml0ZXJfZXBvY2gYBSABKANIAYgBAUIPCg1fZXhwZWN0ZWRfc2VxQg8KDV93cml0ZXJfZXBvY2giiQEKE0FwcGVuZEV2ZW50UmVzcG9uc2USCwoDc2VxGAEgASgDEi8KC3JlY29yZGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAMgASgMEhQKDGRlZHVwbGljYXRlZBgEIAEoCBIQCghldmVudF9pZBgFIAEoCSKyAQoTQXBwZW5kRXZlbnRzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIiCgZldmVudHMYAyADKAsyEi5ydW5zdG9yZS52MS5FdmVudBIZCgxleHBlY3RlZF9zZXEYBCABKANIAIgBARIZCgx3cml0ZXJfZXBvY2gYBSABKANIAYgBAUIPCg1fZXhwZWN0ZWRfc2VxQg8KDV93cml0ZXJfZXBvY2giXgoUQXBwZW5kRXZlbnRzUmVzcG9uc2USMAoGZXZlbnRzGAEgAygLMiAucnVuc3RvcmUudjEuQXBwZW5kRXZlbnRSZXNwb25zZRIUCgxkZWR1cGxpY2F0ZWQYAiABKAgiYwoYQXBwZW5kRXZlbnRTdHJlYW1SZXF1ZXN0EhYKDmNvcnJlbGF0aW9uX2lkGAEgASgJEi8KBmFwcGVuZBgCIAEoCzIfLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50UmVxdWVzdCKYAQoZQXBwZW5kRXZlbnRTdHJlYW1SZXNwb25zZRIWCg5jb3JyZWxhdGlvbl9pZBgBIAEoCRI0CghhcHBlbmRlZBgCIAEoCzIgLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50UmVzcG9uc2VIABIjCgVlcnJvchgDIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCCAoGcmVzdWx0IoMBChFMaXN0RXZlbnRzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIQCghmcm9tX3NlcRgDIAEoAxIRCglwYWdlX3NpemUYBCABKAUSKAoGZmlsdGVyGAUgASgLMhgucnVuc3RvcmUudjEuRXZlbnRGaWx0ZXIiYQoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EhUKDW5leHRfZnJvbV9zZXEYAiABKAMSEAoIbGFzdF9zZXEYAyABKAMizwEKE1N0cmVhbUV2ZW50c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEAoIZnJvbV9zZXEYAyABKAMSKAoGZmlsdGVyGAQgASgLMhgucnVuc3RvcmUudjEuRXZlbnRGaWx0ZXISDgoGZm9sbG93GAUgASgIEhQKDHdhaXRfZm9yX3J1bhgGIAEoCBI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i0gEKFFN0cmVhbUV2ZW50c1Jlc3BvbnNlEikKBmV2ZW50cxgBIAEoCzIXLnJ1bnN0b3JlLnYxLkV2ZW50QmF0Y2hIABIqCgljYXVnaHRfdXAYAiABKAsyFS5ydW5zdG9yZS52MS5DYXVnaHRVcEgAEisKCWhlYXJ0YmVhdBgDIAEoCzIWLnJ1bnN0b3JlLnYxLkhlYXJ0YmVhdEgAEisKCmVuZF9vZl9ydW4YBCABKAsyFS5ydW5zdG9yZS52MS5FbmRPZlJ1bkgAQgkKB21lc3NhZ2UiMAoKRXZlbnRCYXRjaBIiCgZldmVudHMYASADKAsyEi5ydW5zdG9yZS52MS5FdmVudCIcCghDYXVnaHRVcBIQCghsYXN0X3NlcRgBIAEoAyIdCglIZWFydGJlYXQSEAoIbGFzdF9zZXEYASABKAMiQwoIRW5kT2ZSdW4SEAoIbGFzdF9zZXEYASABKAMSJQoHb3V0Y29tZRgCIAEoDjIULnJ1bnN0b3JlLnYxLk91dGNvbWUimwIKElB1dFNuYXBzaG90UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRInCghzbmFwc2hvdBgDIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90EiIKBmV2ZW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EisKC3Rhc2tfd3JpdGVzGAUgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlEhkKDGV4cGVjdGVkX3NlcRgGIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgHIAEoA0gBiAEBEhIKCnJlcXVlc3RfaWQYCCABKAlCDwoNX2V4cGVjdGVkX3NlcUIPCg1fd3JpdGVyX2Vwb2NoIqUBChNQdXRTbmFwc2hvdFJlc3BvbnNlEhMKC3NuYXBzaG90X2lkGAEgASgJEgsKA3NlcRgCIAEoAxIUCgxjb250ZW50X2hhc2gYAyABKAwSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbGFzdF9zZXEYBSABKAMSFAoMZGVkdXBsaWNhdGVkGAYgASgIIp4BChRQdXRUYXNrV3JpdGVzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSJgoGd3JpdGVzGAQgAygLMhYucnVuc3RvcmUudjEuVGFza1dyaXRlEhkKDHdyaXRlcl9lcG9jaBgFIAEoA0gAiAEBQg8KDV93cml0ZXJfZXBvY2giLQoVUHV0VGFza1dyaXRlc1Jlc3BvbnNlEhQKDGRlZHVwbGljYXRlZBgBIAEoCCKYAQoSR2V0U25hcHNob3RSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIVCgtzbmFwc2hvdF9pZBgEIAEoCUgAEhkKD3BsYW5fdmVyc2lvbl9pZBgFIAEoCUgAEhAKBmF0X3NlcRgGIAEoA0gAQgoKCHNlbGVjdG9yImsKE0dldFNuYXBzaG90UmVzcG9uc2USJwoIc25hcHNob3QYASABKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIrCgt0YXNrX3dyaXRlcxgCIAMoCzIWLnJ1bnN0b3JlLnYxLlRhc2tXcml0ZSLMAQoUTGlzdFNuYXBzaG90c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSFgoJbmFtZXNwYWNlGAMgASgJSACIAQESDgoGYmVmb3JlGAQgASgJEiYKCG1ldGFkYXRhGAUgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBINCgVsaW1pdBgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJEhIKCndpdGhfcGFydHMYCCABKAhCDAoKX25hbWVzcGFjZSJaChVMaXN0U25hcHNob3RzUmVzcG9uc2USKAoJc25hcHNob3RzGAEgAygLMhUucnVuc3RvcmUudjEuU25hcHNob3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIo4BChZEZWxldGVTbmFwc2hvdHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIUCgxzbmFwc2hvdF9pZHMYBCADKAkSGQoMd3JpdGVyX2Vwb2NoGAUgASgDSACIAQFCDwoNX3dyaXRlcl9lcG9jaCJmChdEZWxldGVTbmFwc2hvdHNSZXNwb25zZRIZChFkZWxldGVkX3NuYXBzaG90cxgBIAEoAxIbChNkZWxldGVkX3Rhc2tfd3JpdGVzGAIgASgDEhMKC2ZyZWVkX2J5dGVzGAMgASgDIqgBChBSZXN1bWVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJEg0KBWFjdG9yGAUgASgJEhEKCXBhZ2Vfc2l6ZRgGIAEoBRIZCgxleHBlY3RlZF9zZXEYByABKANIAIgBAUIPCg1fZXhwZWN0ZWRfc2VxIokCChFSZXN1bWVSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMd3JpdGVyX2Vwb2NoGAIgASgDEicKCHNuYXBzaG90GAMgASgLMhUucnVuc3RvcmUudjEuU25hcHNob3QSGAoQcGVuZGluZ19ub2RlX2lkcxgEIAMoCRIrCgt0YXNrX3dyaXRlcxgFIAMoCzIWLnJ1bnN0b3JlLnYxLlRhc2tXcml0ZRIiCgZldmVudHMYBiADKAsyEi5ydW5zdG9yZS52MS5FdmVudBIVCg1uZXh0X2Zyb21fc2VxGAcgASgDEhQKDGRlZHVwbGljYXRlZBgIIAEoCCKsAgoSQ29tcGxldGVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEiUKB291dGNvbWUYAyABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEiIKBmV2ZW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkV2ZW50EiMKBm91dHB1dBgFIAEoCzITLnJ1bnN0b3JlLnYxLk91dHB1dBItCg5maW5hbF9zbmFwc2hvdBgGIAEoCzIVLnJ1bnN0b3JlLnYxLlNuYXBzaG90EhkKDGV4cGVjdGVkX3NlcRgHIAEoA0gAiAEBEhkKDHdyaXRlcl9lcG9jaBgIIAEoA0gBiAEBQg8KDV9leHBlY3RlZF9zZXFCDwoNX3dyaXRlcl9lcG9jaCKkAQoTQ29tcGxldGVSdW5SZXNwb25zZRImCgZzdGF0dXMYASABKA4yFi5ydW5zdG9yZS52MS5SdW5TdGF0dXMSCwoDc2VxGAIgASgDEhAKCHJldmlzaW9uGAMgASgFEjAKDGNvbXBsZXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMZGVkdXBsaWNhdGVkGAUgASgIIkUKEEdldE91dHB1dFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEAoIcmV2aXNpb24YAyABKAUiOAoRR2V0T3V0cHV0UmVzcG9uc2USIwoGb3V0cHV0GAEgASgLMhMucnVuc3RvcmUudjEuT3V0cHV0IlkKEFZlcmlmeVJ1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSEAoIZnJvbV9zZXEYAyABKAMSEgoKbWF4X2V2ZW50cxgEIAEoBSIqCgpDaGFpbkJyZWFrEgsKA3NlcRgBIAEoAxIPCgdwcm9ibGVtGAIgASgJIqcBChFWZXJpZnlSdW5SZXNwb25zZRIQCgh2ZXJpZmllZBgBIAEoCBIWCg5jaGVja2VkX2V2ZW50cxgCIAEoAxIQCghsYXN0X3NlcRgDIAEoAxIRCglsYXN0X2hhc2gYBCABKAwSLAoLZmlyc3RfYnJlYWsYBSABKAsyFy5ydW5zdG9yZS52MS5DaGFpbkJyZWFrEhUKDW5leHRfZnJvbV9zZXEYBiABKAMieQoQUmVwbGF5UnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRITCgZhdF9zZXEYAyABKANIAIgBARIRCgluYW1lc3BhY2UYBCABKAkSEQoJcGFnZV9zaXplGAUgASgFQgkKB19hdF9zZXEi/wEKEVJlcGxheVJ1blJlc3BvbnNlEh0KA3J1bhgBIAEoCzIQLnJ1bnN0b3JlLnYxLlJ1bhIOCgZhdF9zZXEYAiABKAMSJwoIc25hcHNob3QYAyABKAsyFS5ydW5zdG9yZS52MS5TbmFwc2hvdBIrCgt0YXNrX3dyaXRlcxgEIAMoCzIWLnJ1bnN0b3JlLnYxLlRhc2tXcml0ZRIiCgZldmVudHMYBSADKAsyEi5ydW5zdG9yZS52MS5FdmVudBIVCg1uZXh0X2Zyb21fc2VxGAYgASgDEioKB2NvbmZpZ3MYByADKAsyGS5ydW5zdG9yZS52MS5QaW5uZWRDb25maWciVwoMUGlubmVkQ29uZmlnEiMKA3JlZhgBIAEoCzIWLnJ1bnN0b3JlLnYxLkNvbmZpZ1JlZhIiCgRib2R5GAIgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZCKfAgoORm9ya1J1blJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSDgoGYXRfc2VxGAMgASgDEhMKC2ZvcmtfcnVuX2lkGAQgASgJEhYKCW9iamVjdGl2ZRgFIAEoCUgAiAEBEisKC2NvbmZpZ19yZWZzGAYgAygLMhYucnVuc3RvcmUudjEuQ29uZmlnUmVmEgwKBHRhZ3MYByADKAkSNwoGbGFiZWxzGAggAygLMicucnVuc3RvcmUudjEuRm9ya1J1blJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfb2JqZWN0aXZlIkYKD0ZvcmtSdW5SZXNwb25zZRIdCgNydW4YASABKAsyEC5ydW5zdG9yZS52MS5SdW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIKs4BCghSdW5PcmRlchIZChVSVU5fT1JERVJfVU5TUEVDSUZJRUQQABIaChZSVU5fT1JERVJfQ1JFQVRFRF9ERVNDEAESGQoVUlVOX09SREVSX0NSRUFURURfQVNDEAISGgoWUlVOX09SREVSX1VQREFURURfREVTQxADEhkKFVJVTl9PUkRFUl9VUERBVEVEX0FTQxAEEhwKGFJVTl9PUkRFUl9DT01QTEVURURfREVTQxAFEhsKF1JVTl9PUkRFUl9DT01QTEVURURfQVNDEAYyug0KClJ1blNlcnZpY2USRAoHU2F2ZVJ1bhIbLnJ1bnN0b3JlLnYxLlNhdmVSdW5SZXF1ZXN0GhwucnVuc3RvcmUudjEuU2F2ZVJ1blJlc3BvbnNlEkEKBkdldFJ1bhIaLnJ1bnN0b3JlLnYxLkdldFJ1blJlcXVlc3QaGy5ydW5zdG9yZS52MS5HZXRSdW5SZXNwb25zZRJHCghMaXN0UnVucxIcLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVxdWVzdBodLnJ1bnN0b3JlLnYxLkxpc3RSdW5zUmVzcG9uc2USUAoLQXBwZW5kRXZlbnQSHy5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlcXVlc3QaIC5ydW5zdG9yZS52MS5BcHBlbmRFdmVudFJlc3BvbnNlElMKDEFwcGVuZEV2ZW50cxIgLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50c1JlcXVlc3QaIS5ydW5zdG9yZS52MS5BcHBlbmRFdmVudHNSZXNwb25zZRJmChFBcHBlbmRFdmVudFN0cmVhbRIlLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVxdWVzdBomLnJ1bnN0b3JlLnYxLkFwcGVuZEV2ZW50U3RyZWFtUmVzcG9uc2UoATABEk0KCkxpc3RFdmVudHMSHi5ydW5zdG9yZS52MS5MaXN0RXZlbnRzUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkxpc3RFdmVudHNSZXNwb25zZRJVCgxTdHJlYW1FdmVudHMSIC5ydW5zdG9yZS52MS5TdHJlYW1FdmVudHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuU3RyZWFtRXZlbnRzUmVzcG9uc2UwARJQCgtQdXRTbmFwc2hvdBIfLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVxdWVzdBogLnJ1bnN0b3JlLnYxLlB1dFNuYXBzaG90UmVzcG9uc2USVgoNUHV0VGFza1dyaXRlcxIhLnJ1bnN0b3JlLnYxLlB1dFRhc2tXcml0ZXNSZXF1ZXN0GiIucnVuc3RvcmUudjEuUHV0VGFza1dyaXRlc1Jlc3BvbnNlElAKC0dldFNuYXBzaG90Eh8ucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXF1ZXN0GiAucnVuc3RvcmUudjEuR2V0U25hcHNob3RSZXNwb25zZRJWCg1MaXN0U25hcHNob3RzEiEucnVuc3RvcmUudjEuTGlzdFNuYXBzaG90c1JlcXVlc3QaIi5ydW5zdG9yZS52MS5MaXN0U25hcHNob3RzUmVzcG9uc2USXAoPRGVsZXRlU25hcHNob3RzEiMucnVuc3RvcmUudjEuRGVsZXRlU25hcHNob3RzUmVxdWVzdBokLnJ1bnN0b3JlLnYxLkRlbGV0ZVNuYXBzaG90c1Jlc3BvbnNlEkoKCVJlc3VtZVJ1bhIdLnJ1bnN0b3JlLnYxLlJlc3VtZVJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5SZXN1bWVSdW5SZXNwb25zZRJKCglSZXBsYXlSdW4SHS5ydW5zdG9yZS52MS5SZXBsYXlSdW5SZXF1ZXN0Gh4ucnVuc3RvcmUudjEuUmVwbGF5UnVuUmVzcG9uc2USRAoHRm9ya1J1bhIbLnJ1bnN0b3JlLnYxLkZvcmtSdW5SZXF1ZXN0GhwucnVuc3RvcmUudjEuRm9ya1J1blJlc3BvbnNlElAKC0NvbXBsZXRlUnVuEh8ucnVuc3RvcmUudjEuQ29tcGxldGVSdW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuQ29tcGxldGVSdW5SZXNwb25zZRJKCglHZXRPdXRwdXQSHS5ydW5zdG9yZS52MS5HZXRPdXRwdXRSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuR2V0T3V0cHV0UmVzcG9uc2USUwoMU2VhcmNoRXZlbnRzEiAucnVuc3RvcmUudjEuU2VhcmNoRXZlbnRzUmVxdWVzdBohLnJ1bnN0b3JlLnYxLlNlYXJjaEV2ZW50c1Jlc3BvbnNlElYKDUdldFN0YXRpc3RpY3MSIS5ydW5zdG9yZS52MS5HZXRTdGF0aXN0aWNzUmVxdWVzdBoiLnJ1bnN0b3JlLnYxLkdldFN0YXRpc3RpY3NSZXNwb25zZRJKCglWZXJpZnlSdW4SHS5ydW5zdG9yZS52MS5WZXJpZnlSdW5SZXF1ZXN0Gh4ucnVuc3RvcmUudjEuVmVyaWZ5UnVuUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_runstore_v1_events, file_runstore_v1_outputs, file_runstore_v1_payloads, file_runstore_v1_runs, file_runstore_v1_search, file_runstore_v1_snapshots, file_runstore_v1_statistics]);
 
 /**
- * SaveRunRequest is a run as it is known at birth; none of it can be changed later.
+ * SaveRunRequest is a run to save; none of it can be changed later.
  *
  * @generated from message runstore.v1.SaveRunRequest
  */
@@ -45,8 +45,8 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   project: string;
 
   /**
-   * The run's identity; the server makes a UUIDv7 where it is empty, and such a call cannot be
-   * retried safely.
+   * Identity of the run. If it is empty, the server makes a UUIDv7, and the call cannot be retried
+   * safely.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string run_id = 2;
@@ -54,7 +54,7 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   runId: string;
 
   /**
-   * The plan's identity.
+   * The planner's id for the plan.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string plan_id = 3;
@@ -62,7 +62,7 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   planId: string;
 
   /**
-   * What the run is to achieve.
+   * What the run is meant to achieve.
    * Bounds: 0..100000 characters.
    *
    * @generated from field: string objective = 4;
@@ -77,7 +77,7 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   plan?: Payload | undefined;
 
   /**
-   * The run that starts this one.
+   * The run that starts this one; empty for a root.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string parent_run_id = 6;
@@ -92,7 +92,7 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   externalRef?: ExternalRef | undefined;
 
   /**
-   * Versions the run is pinned to.
+   * The versions to pin the run to.
    * Bounds: 0..1000 items.
    *
    * @generated from field: repeated runstore.v1.ConfigRef config_refs = 8;
@@ -100,7 +100,7 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   configRefs: ConfigRef[];
 
   /**
-   * Free labels to filter by.
+   * Tags to filter by.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string tags = 9;
@@ -108,7 +108,7 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   tags: string[];
 
   /**
-   * Named labels to filter by.
+   * Labels (key and value) to filter by.
    * Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
    *
    * @generated from field: map<string, string> labels = 10;
@@ -116,7 +116,7 @@ export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   labels: { [key: string]: string };
 
   /**
-   * Stores a run that is already finished: plan and execution result in one call.
+   * Saves a run that has already finished: plan and result in one call.
    *
    * @generated from field: runstore.v1.Completion completion = 11;
    */
@@ -131,20 +131,20 @@ export const SaveRunRequestSchema: GenMessage<SaveRunRequest> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 0);
 
 /**
- * A Completion is how a run ended, with its last events, output and state.
+ * A Completion is the end of a run: its outcome, last events, output and state.
  *
  * @generated from message runstore.v1.Completion
  */
 export type Completion = Message<"runstore.v1.Completion"> & {
   /**
-   * How it ended. Required, except for a run whose status an external engine owns.
+   * How the run ended. Required, unless an external engine owns the run's status.
    *
    * @generated from field: runstore.v1.Outcome outcome = 1;
    */
   outcome: Outcome;
 
   /**
-   * The last events, before the terminal one.
+   * The last events, before the terminal event.
    * Bounds: 0..1000 items.
    *
    * @generated from field: repeated runstore.v1.Event events = 2;
@@ -152,14 +152,14 @@ export type Completion = Message<"runstore.v1.Completion"> & {
   events: Event[];
 
   /**
-   * The output; left out means one without payload.
+   * The output; if omitted, an output without payload is recorded.
    *
    * @generated from field: runstore.v1.Output output = 3;
    */
   output?: Output | undefined;
 
   /**
-   * The last snapshot.
+   * The last snapshot; optional.
    *
    * @generated from field: runstore.v1.Snapshot final_snapshot = 4;
    */
@@ -174,20 +174,20 @@ export const CompletionSchema: GenMessage<Completion> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 1);
 
 /**
- * SaveRunResponse is the run as it stands.
+ * SaveRunResponse is the saved run.
  *
  * @generated from message runstore.v1.SaveRunResponse
  */
 export type SaveRunResponse = Message<"runstore.v1.SaveRunResponse"> & {
   /**
-   * The run.
+   * The run in its current state.
    *
    * @generated from field: runstore.v1.Run run = 1;
    */
   run?: Run | undefined;
 
   /**
-   * True when the run was there already, with the same content.
+   * True if the run was already saved with the same content.
    *
    * @generated from field: bool deduplicated = 2;
    */
@@ -202,7 +202,7 @@ export const SaveRunResponseSchema: GenMessage<SaveRunResponse> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 2);
 
 /**
- * GetRunRequest names a run.
+ * GetRunRequest identifies a run.
  *
  * @generated from message runstore.v1.GetRunRequest
  */
@@ -253,13 +253,13 @@ export const GetRunResponseSchema: GenMessage<GetRunResponse> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 4);
 
 /**
- * RunFilter selects runs. Conditions are joined by AND; an empty one selects everything.
+ * A RunFilter selects runs. Its conditions are combined with AND; an empty filter selects all runs.
  *
  * @generated from message runstore.v1.RunFilter
  */
 export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   /**
-   * Any of these statuses.
+   * Runs with any of these statuses.
    * Bounds: 0..16 items.
    *
    * @generated from field: repeated runstore.v1.RunStatus statuses = 1;
@@ -267,7 +267,7 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   statuses: RunStatus[];
 
   /**
-   * All of these tags.
+   * Runs with all of these tags.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string tags = 2;
@@ -275,7 +275,7 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   tags: string[];
 
   /**
-   * All of these labels, with these values.
+   * Runs that have all of these labels with these values.
    * Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
    *
    * @generated from field: map<string, string> labels = 3;
@@ -283,21 +283,21 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   labels: { [key: string]: string };
 
   /**
-   * Saved at or after this time.
+   * Runs saved at or after this time.
    *
    * @generated from field: google.protobuf.Timestamp created_from_time = 4;
    */
   createdFromTime?: Timestamp | undefined;
 
   /**
-   * Saved before this time.
+   * Runs saved before this time.
    *
    * @generated from field: google.protobuf.Timestamp created_before_time = 5;
    */
   createdBeforeTime?: Timestamp | undefined;
 
   /**
-   * Of this plan.
+   * Runs with this plan.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string plan_id = 6;
@@ -305,8 +305,8 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   planId: string;
 
   /**
-   * With an event of this model. A run is found as soon as the event is committed, unless counting
-   * lags by more than 10000 writes: then, for a while, events between may go unnoticed.
+   * Runs with an event of this model. A run is found as soon as the event is committed. Only while
+   * counting lags by more than 10000 writes may events in between be missed.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string model = 7;
@@ -314,7 +314,7 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   model: string;
 
   /**
-   * With an event of this tool; found as for `model`.
+   * Runs with an event of this tool; found in the same way as for `model`.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string tool = 8;
@@ -322,7 +322,7 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   tool: string;
 
   /**
-   * Started by this run.
+   * Runs started by this run.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string parent_run_id = 9;
@@ -330,14 +330,14 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   parentRunId: string;
 
   /**
-   * Pinned to a version of this config.
+   * Runs pinned to a version of this config.
    *
    * @generated from field: runstore.v1.ConfigFilter config = 10;
    */
   config?: ConfigFilter | undefined;
 
   /**
-   * At least one of these tags.
+   * Runs with at least one of these tags.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string any_tags = 11;
@@ -345,7 +345,7 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   anyTags: string[];
 
   /**
-   * This run, and all that were started below it: its children, and theirs.
+   * This run and all its descendants: the runs it started, and so on.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string root_run_id = 12;
@@ -353,44 +353,45 @@ export type RunFilter = Message<"runstore.v1.RunFilter"> & {
   rootRunId: string;
 
   /**
-   * The same execution in another system.
+   * Runs that refer to an execution in another system.
    *
    * @generated from field: runstore.v1.ExternalFilter external = 13;
    */
   external?: ExternalFilter | undefined;
 
   /**
-   * Updated at or after this time.
+   * Runs updated at or after this time.
    *
    * @generated from field: google.protobuf.Timestamp updated_from_time = 14;
    */
   updatedFromTime?: Timestamp | undefined;
 
   /**
-   * Updated before this time.
+   * Runs updated before this time.
    *
    * @generated from field: google.protobuf.Timestamp updated_before_time = 15;
    */
   updatedBeforeTime?: Timestamp | undefined;
 
   /**
-   * Completed at or after this time; a run that has not ended was not.
+   * Runs completed at or after this time; runs that have not ended do not match.
    *
    * @generated from field: google.protobuf.Timestamp completed_from_time = 16;
    */
   completedFromTime?: Timestamp | undefined;
 
   /**
-   * Completed before this time; a run that has not ended was not.
+   * Runs completed before this time; runs that have not ended do not match.
    *
    * @generated from field: google.protobuf.Timestamp completed_before_time = 17;
    */
   completedBeforeTime?: Timestamp | undefined;
 
   /**
-   * With these words in the first 10000 characters of the objective, as in web search: all of them;
-   * "several words" in quotes next to each other; `a or b` either; -word not. Words are compared
-   * whole, without regard to case and as they are written. A query of no words selects nothing.
+   * Runs with these words in the first 10000 characters of the objective, as in web search: all of
+   * them; "several words" in quotes next to each other; `a or b` for either; -word to exclude one.
+   * Words are compared whole and without regard to case; nothing is stemmed. A query without words
+   * selects nothing.
    * Bounds: 0..1000 characters.
    *
    * @generated from field: string objective = 18;
@@ -406,13 +407,13 @@ export const RunFilterSchema: GenMessage<RunFilter> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 5);
 
 /**
- * ExternalFilter selects runs by what they are in another system.
+ * An ExternalFilter selects runs by their execution in another system.
  *
  * @generated from message runstore.v1.ExternalFilter
  */
 export type ExternalFilter = Message<"runstore.v1.ExternalFilter"> & {
   /**
-   * The other system's name.
+   * The name of the other system.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string system = 1;
@@ -420,7 +421,7 @@ export type ExternalFilter = Message<"runstore.v1.ExternalFilter"> & {
   system: string;
 
   /**
-   * The execution there; empty means any.
+   * The id of the execution there; empty means any.
    * Bounds: 0..1000 characters.
    *
    * @generated from field: string id = 2;
@@ -436,13 +437,13 @@ export const ExternalFilterSchema: GenMessage<ExternalFilter> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 6);
 
 /**
- * ConfigFilter selects runs by a pinned version; what is left out is not compared.
+ * A ConfigFilter selects runs by a pinned version. Fields that are omitted are not compared.
  *
  * @generated from message runstore.v1.ConfigFilter
  */
 export type ConfigFilter = Message<"runstore.v1.ConfigFilter"> & {
   /**
-   * What is pinned.
+   * The kind of config.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string kind = 1;
@@ -450,7 +451,7 @@ export type ConfigFilter = Message<"runstore.v1.ConfigFilter"> & {
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string name = 2;
@@ -458,7 +459,7 @@ export type ConfigFilter = Message<"runstore.v1.ConfigFilter"> & {
   name: string;
 
   /**
-   * The version's number; 0 means any.
+   * Number of the version; 0 means any.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 version = 3;
@@ -466,7 +467,7 @@ export type ConfigFilter = Message<"runstore.v1.ConfigFilter"> & {
   version: bigint;
 
   /**
-   * The version's digest; empty means any.
+   * Digest of the version; empty means any.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string digest = 4;
@@ -482,7 +483,7 @@ export const ConfigFilterSchema: GenMessage<ConfigFilter> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 7);
 
 /**
- * ListRunsRequest selects a page of runs.
+ * ListRunsRequest requests a page of runs.
  *
  * @generated from message runstore.v1.ListRunsRequest
  */
@@ -496,21 +497,21 @@ export type ListRunsRequest = Message<"runstore.v1.ListRunsRequest"> & {
   project: string;
 
   /**
-   * Which runs.
+   * Which runs to list.
    *
    * @generated from field: runstore.v1.RunFilter filter = 2;
    */
   filter?: RunFilter | undefined;
 
   /**
-   * In which order.
+   * The order of the runs.
    *
    * @generated from field: runstore.v1.RunOrder order = 3;
    */
   order: RunOrder;
 
   /**
-   * Runs on a page; 0 means 20.
+   * Maximum number of runs on a page; 0 means 20.
    * Bounds: 0..100.
    *
    * @generated from field: int32 page_size = 4;
@@ -518,7 +519,8 @@ export type ListRunsRequest = Message<"runstore.v1.ListRunsRequest"> & {
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; filter and order must be the same, or it is refused.
+   * `next_page_token` of the previous page. `filter` and `order` must be the same, or the token is
+   * refused.
    * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 5;
@@ -547,7 +549,7 @@ export type ListRunsResponse = Message<"runstore.v1.ListRunsResponse"> & {
   runs: Run[];
 
   /**
-   * Asks for the next page; empty on the last one.
+   * Token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -591,7 +593,7 @@ export type AppendEventRequest = Message<"runstore.v1.AppendEventRequest"> & {
   event?: Event | undefined;
 
   /**
-   * The last seq the writer has seen.
+   * The last seq that the writer has seen.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 expected_seq = 4;
@@ -615,13 +617,13 @@ export const AppendEventRequestSchema: GenMessage<AppendEventRequest> = /*@__PUR
   messageDesc(file_runstore_v1_run_service, 10);
 
 /**
- * AppendEventResponse says where the event stands.
+ * AppendEventResponse says where the event is recorded.
  *
  * @generated from message runstore.v1.AppendEventResponse
  */
 export type AppendEventResponse = Message<"runstore.v1.AppendEventResponse"> & {
   /**
-   * The event's place in the run.
+   * The event's seq in the run.
    *
    * @generated from field: int64 seq = 1;
    */
@@ -635,21 +637,21 @@ export type AppendEventResponse = Message<"runstore.v1.AppendEventResponse"> & {
   recordedAt?: Timestamp | undefined;
 
   /**
-   * The event's link of the hash chain, 32 bytes.
+   * The event's link in the hash chain (32 bytes).
    *
    * @generated from field: bytes hash = 3;
    */
   hash: Uint8Array;
 
   /**
-   * True when the event was there already, with the same content.
+   * True if the event was already recorded with the same content.
    *
    * @generated from field: bool deduplicated = 4;
    */
   deduplicated: boolean;
 
   /**
-   * The event's id, the server's own where the request had none.
+   * The event's id; made by the server if the request had none.
    *
    * @generated from field: string event_id = 5;
    */
@@ -686,7 +688,7 @@ export type AppendEventsRequest = Message<"runstore.v1.AppendEventsRequest"> & {
   runId: string;
 
   /**
-   * The events; their ids, where given, differ.
+   * The events. Their ids, if given, must be distinct.
    * Bounds: 1..1000 items.
    *
    * @generated from field: repeated runstore.v1.Event events = 3;
@@ -694,7 +696,7 @@ export type AppendEventsRequest = Message<"runstore.v1.AppendEventsRequest"> & {
   events: Event[];
 
   /**
-   * The last seq the writer has seen.
+   * The last seq that the writer has seen.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 expected_seq = 4;
@@ -718,20 +720,20 @@ export const AppendEventsRequestSchema: GenMessage<AppendEventsRequest> = /*@__P
   messageDesc(file_runstore_v1_run_service, 12);
 
 /**
- * AppendEventsResponse says where each event stands.
+ * AppendEventsResponse says where each event is recorded.
  *
  * @generated from message runstore.v1.AppendEventsResponse
  */
 export type AppendEventsResponse = Message<"runstore.v1.AppendEventsResponse"> & {
   /**
-   * One answer an event, in the order of the request.
+   * One result per event, in the order of the request.
    *
    * @generated from field: repeated runstore.v1.AppendEventResponse events = 1;
    */
   events: AppendEventResponse[];
 
   /**
-   * True when the events were there already, with the same content.
+   * True if the events were already recorded with the same content.
    *
    * @generated from field: bool deduplicated = 2;
    */
@@ -752,7 +754,7 @@ export const AppendEventsResponseSchema: GenMessage<AppendEventsResponse> = /*@_
  */
 export type AppendEventStreamRequest = Message<"runstore.v1.AppendEventStreamRequest"> & {
   /**
-   * Repeated in the answer, for the caller's bookkeeping.
+   * Returned in the response, for the caller's bookkeeping.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string correlation_id = 1;
@@ -775,26 +777,26 @@ export const AppendEventStreamRequestSchema: GenMessage<AppendEventStreamRequest
   messageDesc(file_runstore_v1_run_service, 14);
 
 /**
- * AppendEventStreamResponse answers one append of the stream.
+ * AppendEventStreamResponse is the response to one append of the stream.
  *
  * @generated from message runstore.v1.AppendEventStreamResponse
  */
 export type AppendEventStreamResponse = Message<"runstore.v1.AppendEventStreamResponse"> & {
   /**
-   * That of the request.
+   * The correlation_id of the request.
    *
    * @generated from field: string correlation_id = 1;
    */
   correlationId: string;
 
   /**
-   * What became of it.
+   * The result of the append.
    *
    * @generated from oneof runstore.v1.AppendEventStreamResponse.result
    */
   result: {
     /**
-     * The event was appended, or was there already.
+     * The event was appended, or was already recorded.
      *
      * @generated from field: runstore.v1.AppendEventResponse appended = 2;
      */
@@ -802,7 +804,7 @@ export type AppendEventStreamResponse = Message<"runstore.v1.AppendEventStreamRe
     case: "appended";
   } | {
     /**
-     * It was refused; `details` hold the google.rpc.ErrorInfo.
+     * The append was refused; `details` contains the google.rpc.ErrorInfo.
      *
      * @generated from field: google.rpc.Status error = 3;
      */
@@ -819,7 +821,7 @@ export const AppendEventStreamResponseSchema: GenMessage<AppendEventStreamRespon
   messageDesc(file_runstore_v1_run_service, 15);
 
 /**
- * ListEventsRequest selects a page of events.
+ * ListEventsRequest requests a page of events.
  *
  * @generated from message runstore.v1.ListEventsRequest
  */
@@ -841,7 +843,7 @@ export type ListEventsRequest = Message<"runstore.v1.ListEventsRequest"> & {
   runId: string;
 
   /**
-   * The first seq wanted, inclusive; 0 and 1 both mean the beginning.
+   * The first seq to read, inclusive; 0 and 1 both mean the beginning.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 from_seq = 3;
@@ -849,8 +851,8 @@ export type ListEventsRequest = Message<"runstore.v1.ListEventsRequest"> & {
   fromSeq: bigint;
 
   /**
-   * Events on a page; 0 means 100. A page ends earlier where its payloads reach 1 MiB, but holds at
-   * least one event.
+   * Maximum number of events on a page; 0 means 100. A page ends early once its payloads reach 1
+   * MiB, but has at least one event.
    * Bounds: 0..1000.
    *
    * @generated from field: int32 page_size = 4;
@@ -858,7 +860,7 @@ export type ListEventsRequest = Message<"runstore.v1.ListEventsRequest"> & {
   pageSize: number;
 
   /**
-   * Which events.
+   * Which events to return.
    *
    * @generated from field: runstore.v1.EventFilter filter = 5;
    */
@@ -879,14 +881,14 @@ export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE_
  */
 export type ListEventsResponse = Message<"runstore.v1.ListEventsResponse"> & {
   /**
-   * The events in order of seq.
+   * The events, in order of seq.
    *
    * @generated from field: repeated runstore.v1.Event events = 1;
    */
   events: Event[];
 
   /**
-   * `from_seq` of the next page; 0 when this page reached the run's end.
+   * `from_seq` for the next page; 0 if this page reached the end of the run.
    *
    * @generated from field: int64 next_from_seq = 2;
    */
@@ -930,8 +932,8 @@ export type StreamEventsRequest = Message<"runstore.v1.StreamEventsRequest"> & {
   runId: string;
 
   /**
-   * The first seq wanted, inclusive; 0 and 1 both mean the beginning. It may lie beyond the end: the
-   * stream then waits for it.
+   * The first seq to deliver, inclusive; 0 and 1 both mean the beginning. It may lie beyond the
+   * end: the stream then waits for it.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 from_seq = 3;
@@ -939,21 +941,21 @@ export type StreamEventsRequest = Message<"runstore.v1.StreamEventsRequest"> & {
   fromSeq: bigint;
 
   /**
-   * Which events.
+   * Which events to deliver.
    *
    * @generated from field: runstore.v1.EventFilter filter = 4;
    */
   filter?: EventFilter | undefined;
 
   /**
-   * True to go on with events as they are committed, until the terminal one.
+   * True to continue with events as they are committed, up to the terminal event.
    *
    * @generated from field: bool follow = 5;
    */
   follow: boolean;
 
   /**
-   * True to wait for a run that does not exist yet instead of answering RUN_NOT_FOUND. Needs
+   * True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND. Requires
    * `follow`.
    *
    * @generated from field: bool wait_for_run = 6;
@@ -961,7 +963,8 @@ export type StreamEventsRequest = Message<"runstore.v1.StreamEventsRequest"> & {
   waitForRun: boolean;
 
   /**
-   * The longest silence of a followed stream before a heartbeat; unset means 15 seconds.
+   * The longest silence of a followed stream before a heartbeat; unset means the server's setting,
+   * 15 s by default.
    * Bounds: 0.1..3600 seconds.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 7;
@@ -977,20 +980,20 @@ export const StreamEventsRequestSchema: GenMessage<StreamEventsRequest> = /*@__P
   messageDesc(file_runstore_v1_run_service, 18);
 
 /**
- * StreamEventsResponse is one message of the stream. Marks travel in order with events: when one says
- * `last_seq`, every selected event up to it was delivered before.
+ * StreamEventsResponse is one message of the stream. `caught_up`, `heartbeat` and `end_of_run` are
+ * ordered with the events: every selected event up to their `last_seq` was delivered before them.
  *
  * @generated from message runstore.v1.StreamEventsResponse
  */
 export type StreamEventsResponse = Message<"runstore.v1.StreamEventsResponse"> & {
   /**
-   * What the message is.
+   * Exactly one is set.
    *
    * @generated from oneof runstore.v1.StreamEventsResponse.message
    */
   message: {
     /**
-     * Events, in order of seq.
+     * The next events.
      *
      * @generated from field: runstore.v1.EventBatch events = 1;
      */
@@ -998,8 +1001,8 @@ export type StreamEventsResponse = Message<"runstore.v1.StreamEventsResponse"> &
     case: "events";
   } | {
     /**
-     * The stream has delivered everything there was: it is live from here, or ends where `follow` is
-     * false. Sent again whenever a stream that fell behind has caught up by reading back.
+     * The stream has delivered everything recorded so far: it is live from here on, or ends if
+     * `follow` is false. Sent again each time the stream catches up after falling behind.
      *
      * @generated from field: runstore.v1.CaughtUp caught_up = 2;
      */
@@ -1007,7 +1010,7 @@ export type StreamEventsResponse = Message<"runstore.v1.StreamEventsResponse"> &
     case: "caughtUp";
   } | {
     /**
-     * The stream is alive though nothing was selected for a while.
+     * Nothing else was sent for `heartbeat_interval`.
      *
      * @generated from field: runstore.v1.Heartbeat heartbeat = 3;
      */
@@ -1015,7 +1018,7 @@ export type StreamEventsResponse = Message<"runstore.v1.StreamEventsResponse"> &
     case: "heartbeat";
   } | {
     /**
-     * The run is complete and everything was delivered; the stream ends.
+     * The run is complete and everything has been delivered; the stream ends.
      *
      * @generated from field: runstore.v1.EndOfRun end_of_run = 4;
      */
@@ -1032,13 +1035,13 @@ export const StreamEventsResponseSchema: GenMessage<StreamEventsResponse> = /*@_
   messageDesc(file_runstore_v1_run_service, 19);
 
 /**
- * An EventBatch is a piece of the stream.
+ * An EventBatch is consecutive events of the stream.
  *
  * @generated from message runstore.v1.EventBatch
  */
 export type EventBatch = Message<"runstore.v1.EventBatch"> & {
   /**
-   * At least one event.
+   * At least one event, in order of seq.
    *
    * @generated from field: repeated runstore.v1.Event events = 1;
    */
@@ -1053,7 +1056,7 @@ export const EventBatchSchema: GenMessage<EventBatch> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 20);
 
 /**
- * CaughtUp marks the passage from reading back to live.
+ * CaughtUp says that the stream has reached the current end of the run.
  *
  * @generated from message runstore.v1.CaughtUp
  */
@@ -1074,7 +1077,7 @@ export const CaughtUpSchema: GenMessage<CaughtUp> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 21);
 
 /**
- * Heartbeat marks progress in silence.
+ * Heartbeat shows progress while no events are sent.
  *
  * @generated from message runstore.v1.Heartbeat
  */
@@ -1095,7 +1098,7 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 22);
 
 /**
- * EndOfRun marks the end of a completed run.
+ * EndOfRun says that the stream has reached the end of a completed run.
  *
  * @generated from message runstore.v1.EndOfRun
  */
@@ -1123,7 +1126,7 @@ export const EndOfRunSchema: GenMessage<EndOfRun> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 23);
 
 /**
- * PutSnapshotRequest is one step of a run: its events, its task writes, and the state after it.
+ * PutSnapshotRequest is one step of a run: its events, its task writes, and the state afterwards.
  *
  * @generated from message runstore.v1.PutSnapshotRequest
  */
@@ -1168,7 +1171,7 @@ export type PutSnapshotRequest = Message<"runstore.v1.PutSnapshotRequest"> & {
   taskWrites: TaskWrite[];
 
   /**
-   * The last seq the writer has seen.
+   * The last seq that the writer has seen.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 expected_seq = 6;
@@ -1184,7 +1187,7 @@ export type PutSnapshotRequest = Message<"runstore.v1.PutSnapshotRequest"> & {
   writerEpoch?: bigint | undefined;
 
   /**
-   * Makes a retry safe where the snapshot has no id of its own. Unique within the run.
+   * Makes a retry safe if the snapshot has no id of the writer's choice. Unique within the run.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string request_id = 8;
@@ -1200,7 +1203,7 @@ export const PutSnapshotRequestSchema: GenMessage<PutSnapshotRequest> = /*@__PUR
   messageDesc(file_runstore_v1_run_service, 24);
 
 /**
- * PutSnapshotResponse says what was stored.
+ * PutSnapshotResponse describes the stored snapshot.
  *
  * @generated from message runstore.v1.PutSnapshotResponse
  */
@@ -1213,7 +1216,7 @@ export type PutSnapshotResponse = Message<"runstore.v1.PutSnapshotResponse"> & {
   snapshotId: string;
 
   /**
-   * The seq the snapshot stands at.
+   * The seq of the snapshot.
    *
    * @generated from field: int64 seq = 2;
    */
@@ -1227,21 +1230,21 @@ export type PutSnapshotResponse = Message<"runstore.v1.PutSnapshotResponse"> & {
   contentHash: Uint8Array;
 
   /**
-   * When it was stored.
+   * When the snapshot was stored.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 4;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * The run's last seq after this request, run.paused or run.replanned included.
+   * The run's last seq after this request, including run.paused or run.replanned.
    *
    * @generated from field: int64 last_seq = 5;
    */
   lastSeq: bigint;
 
   /**
-   * True when the same request was stored before.
+   * True if the same request was already stored.
    *
    * @generated from field: bool deduplicated = 6;
    */
@@ -1278,7 +1281,7 @@ export type PutTaskWritesRequest = Message<"runstore.v1.PutTaskWritesRequest"> &
   runId: string;
 
   /**
-   * The namespace of the snapshots named by the writes.
+   * The namespace of the snapshots that the writes refer to.
    * Bounds: 0..400 characters, at most 1000 bytes.
    *
    * @generated from field: string namespace = 3;
@@ -1286,7 +1289,7 @@ export type PutTaskWritesRequest = Message<"runstore.v1.PutTaskWritesRequest"> &
   namespace: string;
 
   /**
-   * The results; their (snapshot_id, task_id, index) differ.
+   * The results. Their (snapshot_id, task_id, index) must be distinct.
    * Bounds: 1..1000 items.
    *
    * @generated from field: repeated runstore.v1.TaskWrite writes = 4;
@@ -1310,13 +1313,13 @@ export const PutTaskWritesRequestSchema: GenMessage<PutTaskWritesRequest> = /*@_
   messageDesc(file_runstore_v1_run_service, 26);
 
 /**
- * PutTaskWritesResponse says that the results are kept.
+ * PutTaskWritesResponse says that the results are stored.
  *
  * @generated from message runstore.v1.PutTaskWritesResponse
  */
 export type PutTaskWritesResponse = Message<"runstore.v1.PutTaskWritesResponse"> & {
   /**
-   * True when all of them were there already.
+   * True if all of them were already stored.
    *
    * @generated from field: bool deduplicated = 1;
    */
@@ -1331,7 +1334,7 @@ export const PutTaskWritesResponseSchema: GenMessage<PutTaskWritesResponse> = /*
   messageDesc(file_runstore_v1_run_service, 27);
 
 /**
- * GetSnapshotRequest chooses a snapshot.
+ * GetSnapshotRequest selects a snapshot.
  *
  * @generated from message runstore.v1.GetSnapshotRequest
  */
@@ -1353,7 +1356,7 @@ export type GetSnapshotRequest = Message<"runstore.v1.GetSnapshotRequest"> & {
   runId: string;
 
   /**
-   * The namespace.
+   * The namespace of the snapshot.
    * Bounds: 0..400 characters, at most 1000 bytes.
    *
    * @generated from field: string namespace = 3;
@@ -1361,13 +1364,13 @@ export type GetSnapshotRequest = Message<"runstore.v1.GetSnapshotRequest"> & {
   namespace: string;
 
   /**
-   * Which one; none of them means the latest.
+   * Which snapshot; if none is set, the latest.
    *
    * @generated from oneof runstore.v1.GetSnapshotRequest.selector
    */
   selector: {
     /**
-     * The one with this id.
+     * The snapshot with this id.
      * Bounds: 1..200 characters.
      *
      * @generated from field: string snapshot_id = 4;
@@ -1376,7 +1379,7 @@ export type GetSnapshotRequest = Message<"runstore.v1.GetSnapshotRequest"> & {
     case: "snapshotId";
   } | {
     /**
-     * The latest of this plan version.
+     * The latest snapshot of this plan version.
      * Bounds: 1..200 characters.
      *
      * @generated from field: string plan_version_id = 5;
@@ -1385,7 +1388,7 @@ export type GetSnapshotRequest = Message<"runstore.v1.GetSnapshotRequest"> & {
     case: "planVersionId";
   } | {
     /**
-     * The latest at or before this seq.
+     * The latest snapshot at or before this seq.
      * Bounds: 0..9223372036854775807.
      *
      * @generated from field: int64 at_seq = 6;
@@ -1416,7 +1419,7 @@ export type GetSnapshotResponse = Message<"runstore.v1.GetSnapshotResponse"> & {
   snapshot?: Snapshot | undefined;
 
   /**
-   * Task writes since, in order of task_id and index.
+   * The task writes made since the snapshot, in order of task_id and index.
    *
    * @generated from field: repeated runstore.v1.TaskWrite task_writes = 2;
    */
@@ -1431,7 +1434,7 @@ export const GetSnapshotResponseSchema: GenMessage<GetSnapshotResponse> = /*@__P
   messageDesc(file_runstore_v1_run_service, 29);
 
 /**
- * ListSnapshotsRequest selects a page of snapshots.
+ * ListSnapshotsRequest requests a page of snapshots.
  *
  * @generated from message runstore.v1.ListSnapshotsRequest
  */
@@ -1453,7 +1456,7 @@ export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> &
   runId: string;
 
   /**
-   * Only this namespace; unset means all.
+   * Only snapshots of this namespace; unset means all namespaces.
    * Bounds: 0..400 characters, at most 1000 bytes.
    *
    * @generated from field: optional string namespace = 3;
@@ -1461,8 +1464,8 @@ export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> &
   namespace?: string | undefined;
 
   /**
-   * Only snapshots that stand before this one in the run's order; needs `run_id`, and looks the id
-   * up in the namespace asked for. Unknown: SNAPSHOT_NOT_FOUND.
+   * Only snapshots older than this one in the order of the run. Requires `run_id`. The id is looked
+   * up in the requested namespace; if it is unknown: SNAPSHOT_NOT_FOUND.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string before = 4;
@@ -1470,16 +1473,16 @@ export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> &
   before: string;
 
   /**
-   * A JSON object; only snapshots whose metadata has each of its members with an equal value
-   * (numbers by value, objects whatever their order).
+   * A JSON object. Only snapshots whose metadata has each of its members with an equal value;
+   * numbers are compared by value, objects without regard to order.
    *
    * @generated from field: runstore.v1.Payload metadata = 5;
    */
   metadata?: Payload | undefined;
 
   /**
-   * Snapshots on a page; 0 means 20. A page with parts ends earlier where they reach 4 MiB, but
-   * holds at least one snapshot.
+   * Maximum number of snapshots on a page; 0 means 20. A page with parts ends early once they reach
+   * 4 MiB, but has at least one snapshot.
    * Bounds: 0..100.
    *
    * @generated from field: int32 limit = 6;
@@ -1487,7 +1490,7 @@ export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> &
   limit: number;
 
   /**
-   * `next_page_token` of the page before; everything else must be the same.
+   * `next_page_token` of the previous page. All other fields must be the same.
    * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 7;
@@ -1495,7 +1498,7 @@ export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> &
   pageToken: string;
 
   /**
-   * True to get nodes and state too; otherwise they are left out.
+   * True to return nodes and state as well; otherwise they are omitted.
    *
    * @generated from field: bool with_parts = 8;
    */
@@ -1523,7 +1526,7 @@ export type ListSnapshotsResponse = Message<"runstore.v1.ListSnapshotsResponse">
   snapshots: Snapshot[];
 
   /**
-   * Asks for the next page; empty on the last one.
+   * Token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -1538,7 +1541,7 @@ export const ListSnapshotsResponseSchema: GenMessage<ListSnapshotsResponse> = /*
   messageDesc(file_runstore_v1_run_service, 31);
 
 /**
- * DeleteSnapshotsRequest names snapshots that are needed no more.
+ * DeleteSnapshotsRequest identifies snapshots to delete.
  *
  * @generated from message runstore.v1.DeleteSnapshotsRequest
  */
@@ -1568,8 +1571,8 @@ export type DeleteSnapshotsRequest = Message<"runstore.v1.DeleteSnapshotsRequest
   namespace: string;
 
   /**
-   * The snapshots. Those a fork has from the run it was forked from are not its own: their ids are
-   * unknown here.
+   * The snapshots. The snapshots that a fork shares with its base belong to the base: their ids are
+   * unknown in the fork.
    * Bounds: 1..1000 items, each 1..200 characters.
    *
    * @generated from field: repeated string snapshot_ids = 4;
@@ -1593,27 +1596,27 @@ export const DeleteSnapshotsRequestSchema: GenMessage<DeleteSnapshotsRequest> = 
   messageDesc(file_runstore_v1_run_service, 32);
 
 /**
- * DeleteSnapshotsResponse says what this request removed; after a retry that may be nothing.
+ * DeleteSnapshotsResponse counts what this request removed; for a retry that may be nothing.
  *
  * @generated from message runstore.v1.DeleteSnapshotsResponse
  */
 export type DeleteSnapshotsResponse = Message<"runstore.v1.DeleteSnapshotsResponse"> & {
   /**
-   * Snapshots that were there.
+   * Number of snapshots deleted.
    *
    * @generated from field: int64 deleted_snapshots = 1;
    */
   deletedSnapshots: bigint;
 
   /**
-   * Their task writes.
+   * Number of task writes deleted with them.
    *
    * @generated from field: int64 deleted_task_writes = 2;
    */
   deletedTaskWrites: bigint;
 
   /**
-   * Bytes, as they were stored, of parts that no snapshot of the run refers to any more.
+   * Stored size in bytes of the parts that were deleted.
    *
    * @generated from field: int64 freed_bytes = 3;
    */
@@ -1650,7 +1653,7 @@ export type ResumeRunRequest = Message<"runstore.v1.ResumeRunRequest"> & {
   runId: string;
 
   /**
-   * The namespace whose latest snapshot is wanted.
+   * The namespace whose latest snapshot is returned.
    * Bounds: 0..400 characters, at most 1000 bytes.
    *
    * @generated from field: string namespace = 3;
@@ -1666,7 +1669,7 @@ export type ResumeRunRequest = Message<"runstore.v1.ResumeRunRequest"> & {
   requestId: string;
 
   /**
-   * Who resumes; the actor of run.resumed.
+   * Who resumes the run; the actor of run.resumed.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string actor = 5;
@@ -1674,7 +1677,7 @@ export type ResumeRunRequest = Message<"runstore.v1.ResumeRunRequest"> & {
   actor: string;
 
   /**
-   * Events returned at once; 0 means 100.
+   * Maximum number of events to return; 0 means 100.
    * Bounds: 0..1000.
    *
    * @generated from field: int32 page_size = 6;
@@ -1682,7 +1685,7 @@ export type ResumeRunRequest = Message<"runstore.v1.ResumeRunRequest"> & {
   pageSize: number;
 
   /**
-   * The last seq the caller has seen.
+   * The last seq that the caller has seen.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 expected_seq = 7;
@@ -1711,50 +1714,50 @@ export type ResumeRunResponse = Message<"runstore.v1.ResumeRunResponse"> & {
   run?: Run | undefined;
 
   /**
-   * The claimed epoch, to be sent with every write from now on. When a later resume claimed the run
-   * before this retry, `run.writer_epoch` is greater and writes will be WRITER_FENCED.
+   * The claimed epoch, to be sent with every write from now on. If a later resume claimed the run
+   * before a retry of this one, `run.writer_epoch` is greater and writes are WRITER_FENCED.
    *
    * @generated from field: int64 writer_epoch = 2;
    */
   writerEpoch: bigint;
 
   /**
-   * The latest snapshot in full; unset when there is none.
+   * The latest snapshot in full; unset if there is none.
    *
    * @generated from field: runstore.v1.Snapshot snapshot = 3;
    */
   snapshot?: Snapshot | undefined;
 
   /**
-   * Its pending nodes.
+   * The pending nodes of the snapshot.
    *
    * @generated from field: repeated string pending_node_ids = 4;
    */
   pendingNodeIds: string[];
 
   /**
-   * Task writes since the snapshot (since the beginning when there is none).
+   * The task writes made since the snapshot, or since the beginning if there is none.
    *
    * @generated from field: repeated runstore.v1.TaskWrite task_writes = 5;
    */
   taskWrites: TaskWrite[];
 
   /**
-   * Events after the snapshot, run.resumed included; as many as ListEvents would put on a page.
+   * The events after the snapshot, including run.resumed; as many as on a page of ListEvents.
    *
    * @generated from field: repeated runstore.v1.Event events = 6;
    */
   events: Event[];
 
   /**
-   * `from_seq` for ListEvents to read the rest; 0 when `events` reaches the end.
+   * `from_seq` for ListEvents to read the rest; 0 if `events` reaches the end.
    *
    * @generated from field: int64 next_from_seq = 7;
    */
   nextFromSeq: bigint;
 
   /**
-   * True when the same request_id claimed the epoch before.
+   * True if the same request_id had already claimed the epoch.
    *
    * @generated from field: bool deduplicated = 8;
    */
@@ -1769,7 +1772,7 @@ export const ResumeRunResponseSchema: GenMessage<ResumeRunResponse> = /*@__PURE_
   messageDesc(file_runstore_v1_run_service, 35);
 
 /**
- * CompleteRunRequest ends a run.
+ * CompleteRunRequest completes a run.
  *
  * @generated from message runstore.v1.CompleteRunRequest
  */
@@ -1791,14 +1794,14 @@ export type CompleteRunRequest = Message<"runstore.v1.CompleteRunRequest"> & {
   runId: string;
 
   /**
-   * How it ended. Required, except for a run whose status an external engine owns.
+   * How the run ended. Required, unless an external engine owns the run's status.
    *
    * @generated from field: runstore.v1.Outcome outcome = 3;
    */
   outcome: Outcome;
 
   /**
-   * The last events, before the terminal one.
+   * The last events, before the terminal event.
    * Bounds: 0..1000 items.
    *
    * @generated from field: repeated runstore.v1.Event events = 4;
@@ -1806,22 +1809,22 @@ export type CompleteRunRequest = Message<"runstore.v1.CompleteRunRequest"> & {
   events: Event[];
 
   /**
-   * The output; left out means one without payload.
+   * The output; if omitted, an output without payload is recorded.
    *
    * @generated from field: runstore.v1.Output output = 5;
    */
   output?: Output | undefined;
 
   /**
-   * The last snapshot. Its seq, when 0, is that of the terminal event; its reason, when unspecified,
-   * SNAPSHOT_REASON_FINAL.
+   * The last snapshot; optional. A seq of 0 means the seq of the terminal event; an unspecified
+   * reason means SNAPSHOT_REASON_FINAL.
    *
    * @generated from field: runstore.v1.Snapshot final_snapshot = 6;
    */
   finalSnapshot?: Snapshot | undefined;
 
   /**
-   * The last seq the writer has seen.
+   * The last seq that the writer has seen.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 expected_seq = 7;
@@ -1845,7 +1848,7 @@ export const CompleteRunRequestSchema: GenMessage<CompleteRunRequest> = /*@__PUR
   messageDesc(file_runstore_v1_run_service, 36);
 
 /**
- * CompleteRunResponse says how the run stands.
+ * CompleteRunResponse describes the completed run.
  *
  * @generated from message runstore.v1.CompleteRunResponse
  */
@@ -1865,7 +1868,7 @@ export type CompleteRunResponse = Message<"runstore.v1.CompleteRunResponse"> & {
   seq: bigint;
 
   /**
-   * The output revision that holds this content.
+   * The output revision that has this content.
    *
    * @generated from field: int32 revision = 3;
    */
@@ -1879,7 +1882,7 @@ export type CompleteRunResponse = Message<"runstore.v1.CompleteRunResponse"> & {
   completedAt?: Timestamp | undefined;
 
   /**
-   * True when the same content was stored before.
+   * True if the same content was already stored.
    *
    * @generated from field: bool deduplicated = 5;
    */
@@ -1894,7 +1897,7 @@ export const CompleteRunResponseSchema: GenMessage<CompleteRunResponse> = /*@__P
   messageDesc(file_runstore_v1_run_service, 37);
 
 /**
- * GetOutputRequest chooses an output.
+ * GetOutputRequest selects an output.
  *
  * @generated from message runstore.v1.GetOutputRequest
  */
@@ -1953,7 +1956,7 @@ export const GetOutputResponseSchema: GenMessage<GetOutputResponse> = /*@__PURE_
   messageDesc(file_runstore_v1_run_service, 39);
 
 /**
- * VerifyRunRequest names a run to verify.
+ * VerifyRunRequest identifies a run to verify.
  *
  * @generated from message runstore.v1.VerifyRunRequest
  */
@@ -1983,8 +1986,8 @@ export type VerifyRunRequest = Message<"runstore.v1.VerifyRunRequest"> & {
   fromSeq: bigint;
 
   /**
-   * The most events to check in this call, so that a long run can be verified in slices with
-   * progress; 0 means all.
+   * Maximum number of events to check in this call; 0 means all. It allows verifying a long run in
+   * slices.
    * Bounds: 0..1000000.
    *
    * @generated from field: int32 max_events = 4;
@@ -2000,20 +2003,21 @@ export const VerifyRunRequestSchema: GenMessage<VerifyRunRequest> = /*@__PURE__*
   messageDesc(file_runstore_v1_run_service, 40);
 
 /**
- * ChainBreak is the first place where the stored run and its hashes disagree.
+ * A ChainBreak is the first seq at which the stored run and its hashes disagree.
  *
  * @generated from message runstore.v1.ChainBreak
  */
 export type ChainBreak = Message<"runstore.v1.ChainBreak"> & {
   /**
-   * The seq it shows at. A changed birth record shows at the first event, 0 while there is none.
+   * The seq of the break. A changed birth record breaks the chain at the first event, or at 0 while
+   * there is none.
    *
    * @generated from field: int64 seq = 1;
    */
   seq: bigint;
 
   /**
-   * What is wrong, for a person: a field was changed, an event is missing, the head disagrees.
+   * What is wrong, for people: a field was changed, an event is missing, or the head disagrees.
    *
    * @generated from field: string problem = 2;
    */
@@ -2028,20 +2032,20 @@ export const ChainBreakSchema: GenMessage<ChainBreak> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 41);
 
 /**
- * VerifyRunResponse is the verdict.
+ * VerifyRunResponse is the result of a verification.
  *
  * @generated from message runstore.v1.VerifyRunResponse
  */
 export type VerifyRunResponse = Message<"runstore.v1.VerifyRunResponse"> & {
   /**
-   * True when everything checked agrees.
+   * True if everything that was checked agrees.
    *
    * @generated from field: bool verified = 1;
    */
   verified: boolean;
 
   /**
-   * Events checked in this call.
+   * Number of events checked in this call.
    *
    * @generated from field: int64 checked_events = 2;
    */
@@ -2055,21 +2059,21 @@ export type VerifyRunResponse = Message<"runstore.v1.VerifyRunResponse"> & {
   lastSeq: bigint;
 
   /**
-   * Hash of the last event checked.
+   * Hash of the last event that was checked.
    *
    * @generated from field: bytes last_hash = 4;
    */
   lastHash: Uint8Array;
 
   /**
-   * The first break; unset when verified.
+   * The first break; unset if verified.
    *
    * @generated from field: runstore.v1.ChainBreak first_break = 5;
    */
   firstBreak?: ChainBreak | undefined;
 
   /**
-   * `from_seq` of the next slice; 0 when the check reached the run's end or found a break.
+   * `from_seq` for the next slice; 0 if the check reached the end of the run or found a break.
    *
    * @generated from field: int64 next_from_seq = 6;
    */
@@ -2084,7 +2088,7 @@ export const VerifyRunResponseSchema: GenMessage<VerifyRunResponse> = /*@__PURE_
   messageDesc(file_runstore_v1_run_service, 42);
 
 /**
- * ReplayRunRequest names a moment of a run.
+ * ReplayRunRequest identifies a run and a seq.
  *
  * @generated from message runstore.v1.ReplayRunRequest
  */
@@ -2106,7 +2110,7 @@ export type ReplayRunRequest = Message<"runstore.v1.ReplayRunRequest"> & {
   runId: string;
 
   /**
-   * The moment: right after this event; 0 is before the first one. Absent: after the last one.
+   * The run is returned as of this event; 0 is before the first event. Absent means the last event.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: optional int64 at_seq = 3;
@@ -2114,7 +2118,7 @@ export type ReplayRunRequest = Message<"runstore.v1.ReplayRunRequest"> & {
   atSeq?: bigint | undefined;
 
   /**
-   * Namespace of the snapshot.
+   * The namespace of the snapshot.
    * Bounds: 0..400 characters, at most 1000 bytes.
    *
    * @generated from field: string namespace = 4;
@@ -2122,7 +2126,7 @@ export type ReplayRunRequest = Message<"runstore.v1.ReplayRunRequest"> & {
   namespace: string;
 
   /**
-   * Events on the first page; 0 means 100.
+   * Maximum number of events to return; 0 means 100.
    * Bounds: 0..1000.
    *
    * @generated from field: int32 page_size = 5;
@@ -2138,34 +2142,34 @@ export const ReplayRunRequestSchema: GenMessage<ReplayRunRequest> = /*@__PURE__*
   messageDesc(file_runstore_v1_run_service, 43);
 
 /**
- * ReplayRunResponse is a run as it stood.
+ * ReplayRunResponse is a run as of a seq.
  *
  * @generated from message runstore.v1.ReplayRunResponse
  */
 export type ReplayRunResponse = Message<"runstore.v1.ReplayRunResponse"> & {
   /**
-   * The run as it is now; what changes stands as it is, its pins as they ever were.
+   * The run in its current state. Its pins never change.
    *
    * @generated from field: runstore.v1.Run run = 1;
    */
   run?: Run | undefined;
 
   /**
-   * The moment that was replayed.
+   * The seq that was replayed.
    *
    * @generated from field: int64 at_seq = 2;
    */
   atSeq: bigint;
 
   /**
-   * The latest snapshot at or before it, in full; absent when there is none.
+   * The latest snapshot at or before `at_seq`, in full; unset if there is none.
    *
    * @generated from field: runstore.v1.Snapshot snapshot = 3;
    */
   snapshot?: Snapshot | undefined;
 
   /**
-   * Results of tasks since the snapshot, made until the moment.
+   * The task writes made since the snapshot, up to `at_seq`.
    *
    * @generated from field: repeated runstore.v1.TaskWrite task_writes = 4;
    */
@@ -2179,14 +2183,14 @@ export type ReplayRunResponse = Message<"runstore.v1.ReplayRunResponse"> & {
   events: Event[];
 
   /**
-   * Where ListEvents continues, up to `at_seq`; 0 when `events` reached it.
+   * `from_seq` for ListEvents to read the rest up to `at_seq`; 0 if `events` reaches it.
    *
    * @generated from field: int64 next_from_seq = 6;
    */
   nextFromSeq: bigint;
 
   /**
-   * The versions the run is pinned to, in the order of its references.
+   * The versions that the run is pinned to, in the order of `config_refs`.
    *
    * @generated from field: repeated runstore.v1.PinnedConfig configs = 7;
    */
@@ -2201,7 +2205,7 @@ export const ReplayRunResponseSchema: GenMessage<ReplayRunResponse> = /*@__PURE_
   messageDesc(file_runstore_v1_run_service, 44);
 
 /**
- * PinnedConfig is a version a run is pinned to, and what it says.
+ * A PinnedConfig is a version that a run is pinned to, with its body.
  *
  * @generated from message runstore.v1.PinnedConfig
  */
@@ -2214,7 +2218,7 @@ export type PinnedConfig = Message<"runstore.v1.PinnedConfig"> & {
   ref?: ConfigRef | undefined;
 
   /**
-   * The version's body; absent when it is kept elsewhere.
+   * The version's body; unset if it is kept elsewhere.
    *
    * @generated from field: runstore.v1.Payload body = 2;
    */
@@ -2229,7 +2233,7 @@ export const PinnedConfigSchema: GenMessage<PinnedConfig> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 45);
 
 /**
- * ForkRunRequest says what to begin with, and what is different.
+ * ForkRunRequest says which run to fork, at which seq, and what is different in the fork.
  *
  * @generated from message runstore.v1.ForkRunRequest
  */
@@ -2251,7 +2255,7 @@ export type ForkRunRequest = Message<"runstore.v1.ForkRunRequest"> & {
   runId: string;
 
   /**
-   * The last seq to have in common; 0 means all there is, without a terminal event.
+   * The last seq to share; 0 means the whole history, without a terminal event.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 at_seq = 3;
@@ -2259,7 +2263,7 @@ export type ForkRunRequest = Message<"runstore.v1.ForkRunRequest"> & {
   atSeq: bigint;
 
   /**
-   * The fork's id; the server makes a UUIDv7 when it is empty.
+   * Id of the fork. If it is empty, the server makes a UUIDv7.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string fork_run_id = 4;
@@ -2267,7 +2271,7 @@ export type ForkRunRequest = Message<"runstore.v1.ForkRunRequest"> & {
   forkRunId: string;
 
   /**
-   * What the fork is for; absent: as the other run.
+   * What the fork is meant to achieve; if absent, the other run's objective.
    * Bounds: 0..100000 characters.
    *
    * @generated from field: optional string objective = 5;
@@ -2275,7 +2279,7 @@ export type ForkRunRequest = Message<"runstore.v1.ForkRunRequest"> & {
   objective?: string | undefined;
 
   /**
-   * Configs to use instead of the other run's of the same kind and name, or besides.
+   * Configs that replace the other run's configs of the same kind and name, or are added to them.
    * Bounds: 0..1000 items.
    *
    * @generated from field: repeated runstore.v1.ConfigRef config_refs = 6;
@@ -2283,7 +2287,7 @@ export type ForkRunRequest = Message<"runstore.v1.ForkRunRequest"> & {
   configRefs: ConfigRef[];
 
   /**
-   * Tags of the fork; the other run's are not taken over.
+   * Tags of the fork; the other run's tags are not copied.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string tags = 7;
@@ -2291,7 +2295,7 @@ export type ForkRunRequest = Message<"runstore.v1.ForkRunRequest"> & {
   tags: string[];
 
   /**
-   * Labels of the fork; the other run's are not taken over.
+   * Labels of the fork; the other run's labels are not copied.
    * Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
    *
    * @generated from field: map<string, string> labels = 8;
@@ -2313,14 +2317,14 @@ export const ForkRunRequestSchema: GenMessage<ForkRunRequest> = /*@__PURE__*/
  */
 export type ForkRunResponse = Message<"runstore.v1.ForkRunResponse"> & {
   /**
-   * The fork as it stands.
+   * The fork in its current state.
    *
    * @generated from field: runstore.v1.Run run = 1;
    */
   run?: Run | undefined;
 
   /**
-   * True when it was there already.
+   * True if the fork already existed.
    *
    * @generated from field: bool deduplicated = 2;
    */
@@ -2335,13 +2339,13 @@ export const ForkRunResponseSchema: GenMessage<ForkRunResponse> = /*@__PURE__*/
   messageDesc(file_runstore_v1_run_service, 47);
 
 /**
- * RunOrder is the order of ListRuns.
+ * RunOrder is the order of a listing of runs.
  *
  * @generated from enum runstore.v1.RunOrder
  */
 export enum RunOrder {
   /**
-   * Taken as RUN_ORDER_CREATED_DESC.
+   * Treated as RUN_ORDER_CREATED_DESC.
    *
    * @generated from enum value: RUN_ORDER_UNSPECIFIED = 0;
    */
@@ -2362,29 +2366,29 @@ export enum RunOrder {
   CREATED_ASC = 2,
 
   /**
-   * Latest update first. A run that is updated while pages are read may be on none of those that
-   * follow: it is the first of a new listing.
+   * Latest update first. A run that is updated between two pages may be missing from the later
+   * pages: it moves to the front of a new listing.
    *
    * @generated from enum value: RUN_ORDER_UPDATED_DESC = 3;
    */
   UPDATED_DESC = 3,
 
   /**
-   * Earliest update first. Runs updated after the first page was read are on none of the pages.
+   * Earliest update first. Runs that are updated after the first page was read are not listed.
    *
    * @generated from enum value: RUN_ORDER_UPDATED_ASC = 4;
    */
   UPDATED_ASC = 4,
 
   /**
-   * Latest completion first; runs that have not ended are left out.
+   * Latest completion first; runs that have not ended are not listed.
    *
    * @generated from enum value: RUN_ORDER_COMPLETED_DESC = 5;
    */
   COMPLETED_DESC = 5,
 
   /**
-   * Earliest completion first; runs that have not ended are left out.
+   * Earliest completion first; runs that have not ended are not listed.
    *
    * @generated from enum value: RUN_ORDER_COMPLETED_ASC = 6;
    */
@@ -2400,31 +2404,33 @@ export const RunOrderSchema: GenEnum<RunOrder> = /*@__PURE__*/
 /**
  * RunService keeps the durable record of agent runs.
  *
- * A response to a write is sent only after its transaction committed. Every failure is a status with
- * google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can answer INVALID_REQUEST,
- * MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING and INTERNAL; those are
- * not repeated below. An empty `project` means the project "default". A `run_id` that the project
- * does not know is RUN_NOT_FOUND.
+ * The response to a write is sent only after its transaction has committed. Every failure is a
+ * status with google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can fail with
+ * INVALID_REQUEST, MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING or
+ * INTERNAL; these are not repeated below. An empty `project` means the project "default". A
+ * `run_id` that the project does not know is RUN_NOT_FOUND.
  *
- * Idempotence is judged before conflicts: a write repeated with the same ids and content returns the
- * first answer with `deduplicated`, even when the run has moved on, was fenced or completed since.
+ * Idempotency is checked before conflicts: a write that is repeated with the same ids and content
+ * returns the first response with `deduplicated`, even if the run has since moved on, been fenced
+ * or been completed.
  *
- * `writer_epoch`, where present, must be the run's newest: an older one is WRITER_FENCED, one never
- * issued WRITER_EPOCH_UNKNOWN. Where absent, the write is not fenced.
+ * `writer_epoch`, if present, must be the run's newest: an older epoch is WRITER_FENCED, an epoch
+ * that was never issued WRITER_EPOCH_UNKNOWN. If absent, the write is not fenced.
  *
- * `expected_seq`, where present, must be the run's last seq before this write; otherwise the write
- * is SEQ_CONFLICT. 0 means that the run has no event yet.
+ * `expected_seq`, if present, must be the run's last seq before this write; otherwise the write
+ * fails with SEQ_CONFLICT. 0 means that the run has no events yet.
  *
  * @generated from service runstore.v1.RunService
  */
 export const RunService: GenService<{
   /**
    * SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
-   * same run_id and content again returns the same run; other content is IDEMPOTENCY_MISMATCH. An
-   * unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; the same
-   * request again returns the run with its first pins, wherever labels point since. One that cannot
-   * be resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND; a number and
-   * a digest of which only one is registered, or each for another version, CONFIG_VERSION_NOT_FOUND.
+   * same run_id with the same content returns the same run; different content is
+   * IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
+   * a version once; repeating the request returns the run with its first pins, wherever labels
+   * point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
+   * CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
+   * registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.RunService.SaveRun
    */
@@ -2444,8 +2450,9 @@ export const RunService: GenService<{
     output: typeof GetRunResponseSchema;
   },
   /**
-   * ListRuns returns summaries of the project's runs, newest first unless asked otherwise. A run is on
-   * at most one of the pages that follow each other, whatever is saved or updated meanwhile.
+   * ListRuns returns summaries of the project's runs, newest first unless another order is
+   * requested. A run appears on at most one page of a listing, even if runs are saved or updated
+   * meanwhile.
    *
    * @generated from rpc runstore.v1.RunService.ListRuns
    */
@@ -2455,8 +2462,8 @@ export const RunService: GenService<{
     output: typeof ListRunsResponseSchema;
   },
   /**
-   * AppendEvent adds one event to a run. A completed run answers RUN_COMPLETED; too many waiting
-   * writes OVERLOADED.
+   * AppendEvent appends one event to a run. A completed run fails with RUN_COMPLETED, a full queue
+   * of writes with OVERLOADED.
    *
    * @generated from rpc runstore.v1.RunService.AppendEvent
    */
@@ -2466,9 +2473,9 @@ export const RunService: GenService<{
     output: typeof AppendEventResponseSchema;
   },
   /**
-   * AppendEvents adds events to one run, all or none, with consecutive seqs. When every event_id is
-   * known with the same content the first answer is returned; when only some are known it is
-   * IDEMPOTENCY_MISMATCH. Otherwise as AppendEvent.
+   * AppendEvents appends events to one run, all or none, with consecutive seqs. If every event_id
+   * is known with the same content, the first response is returned; if only some are known, the
+   * call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
    *
    * @generated from rpc runstore.v1.RunService.AppendEvents
    */
@@ -2480,7 +2487,7 @@ export const RunService: GenService<{
   /**
    * AppendEventStream pipelines single appends to any runs over one call. Each request gets exactly
    * one response, in the order of the requests; events of one run are appended in that order too. A
-   * failed append answers its own request and does not end the call, so a writer that depends on
+   * failed append fails only its own request and does not end the call, so a writer that depends on
    * order sends `expected_seq`. The server stops reading while 1024 requests wait for their commit.
    *
    * @generated from rpc runstore.v1.RunService.AppendEventStream
@@ -2491,7 +2498,7 @@ export const RunService: GenService<{
     output: typeof AppendEventStreamResponseSchema;
   },
   /**
-   * ListEvents returns a page of a run's events in order of seq.
+   * ListEvents returns a page of a run's events, in order of seq.
    *
    * @generated from rpc runstore.v1.RunService.ListEvents
    */
@@ -2501,9 +2508,9 @@ export const RunService: GenService<{
     output: typeof ListEventsResponseSchema;
   },
   /**
-   * StreamEvents delivers each event from `from_seq` on once, in order. It ends with OK after
-   * `end_of_run`, or at the current end when `follow` is false. A server that drains ends it as
-   * SERVER_DRAINING; resuming at the last seq received + 1 is the normal path.
+   * StreamEvents delivers each event from `from_seq` on, once and in order. It ends with OK after
+   * `end_of_run`, or at the current end if `follow` is false. A server that shuts down ends it with
+   * SERVER_DRAINING; clients are expected to resume at the last received seq + 1.
    *
    * @generated from rpc runstore.v1.RunService.StreamEvents
    */
@@ -2514,8 +2521,8 @@ export const RunService: GenService<{
   },
   /**
    * PutSnapshot stores a snapshot and, before it, the step's events and task writes: all or none.
-   * Beyond the failures of AppendEvents: SNAPSHOT_AHEAD, SNAPSHOT_NOT_FOUND (a task write's
-   * snapshot), UNKNOWN_REF.
+   * Failures are those of AppendEvents, SNAPSHOT_AHEAD, SNAPSHOT_NOT_FOUND (the snapshot of a task
+   * write) and UNKNOWN_REF.
    *
    * @generated from rpc runstore.v1.RunService.PutSnapshot
    */
@@ -2525,9 +2532,9 @@ export const RunService: GenService<{
     output: typeof PutSnapshotResponseSchema;
   },
   /**
-   * PutTaskWrites stores results of tasks since a snapshot, all or none. Results known with the same
-   * content are skipped; other content is IDEMPOTENCY_MISMATCH. A completed run answers
-   * RUN_COMPLETED, an unknown snapshot SNAPSHOT_NOT_FOUND.
+   * PutTaskWrites stores the results of tasks since a snapshot, all or none. Results that are known
+   * with the same content are skipped; different content is IDEMPOTENCY_MISMATCH. A completed run
+   * fails with RUN_COMPLETED, an unknown snapshot with SNAPSHOT_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.RunService.PutTaskWrites
    */
@@ -2537,9 +2544,9 @@ export const RunService: GenService<{
     output: typeof PutTaskWritesResponseSchema;
   },
   /**
-   * GetSnapshot returns one snapshot in full with the task writes made since: by id, the latest of a
-   * plan version, the latest at or before a seq, or simply the latest (greatest seq, then greatest
-   * snapshot_id). None such: SNAPSHOT_NOT_FOUND.
+   * GetSnapshot returns one snapshot in full with the task writes made since: by id, the latest of
+   * a plan version, the latest at or before a seq, or the latest of all (greatest seq, then
+   * greatest snapshot_id). If there is none: SNAPSHOT_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.RunService.GetSnapshot
    */
@@ -2560,16 +2567,16 @@ export const RunService: GenService<{
     output: typeof ListSnapshotsResponseSchema;
   },
   /**
-   * DeleteSnapshots removes snapshots of one run and one namespace with their task writes, and the
-   * parts that no snapshot left of the run refers to: all or none. Ids the run does not have are
-   * ignored, so that a retry is safe. A snapshot that a fork has in its history is needed there:
-   * SNAPSHOT_IN_USE, and nothing is deleted. A completed run's snapshots may be deleted too.
+   * DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
+   * parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
+   * are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, and
+   * nothing is deleted. The snapshots of a completed run may be deleted too.
    *
-   * Snapshots are state, not facts: deleting them appends no event and leaves events, outputs and
-   * the hash chain as they are. GetSnapshot, ResumeRun and ReplayRun go on with the latest snapshot
-   * that is left. A snapshot that followed a deleted one keeps its parent_snapshot_id, which names
-   * nothing then. A part deleted is UNKNOWN_REF until it is sent again. A PutSnapshot that is
-   * repeated after its snapshot was deleted returns its first answer and stores nothing.
+   * Snapshots are state, not facts: deleting them appends no event and does not change events,
+   * outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining
+   * snapshot. A snapshot that followed a deleted one keeps its parent_snapshot_id, which then
+   * refers to nothing. A deleted part is UNKNOWN_REF until it is sent again. A PutSnapshot that is
+   * repeated after its snapshot was deleted returns its first response and stores nothing.
    *
    * @generated from rpc runstore.v1.RunService.DeleteSnapshots
    */
@@ -2579,9 +2586,10 @@ export const RunService: GenService<{
     output: typeof DeleteSnapshotsResponseSchema;
   },
   /**
-   * ResumeRun claims a new writer epoch, sets the run running and appends run.resumed; it returns
-   * what the new writer needs, in one consistent read. A completed run answers RUN_COMPLETED. With
-   * `expected_seq` a run that another writer wrote to since is not claimed: SEQ_CONFLICT.
+   * ResumeRun claims a new writer epoch, sets the run to running and appends run.resumed. It
+   * returns what the new writer needs, in one consistent read. A completed run fails with
+   * RUN_COMPLETED. With `expected_seq`, a run that another writer has written to since is not
+   * claimed: SEQ_CONFLICT.
    *
    * @generated from rpc runstore.v1.RunService.ResumeRun
    */
@@ -2591,10 +2599,10 @@ export const RunService: GenService<{
     output: typeof ResumeRunResponseSchema;
   },
   /**
-   * ReplayRun returns the run as it stood at a seq, in one consistent read: the latest snapshot at or
-   * before it, the task writes made until then, the events between, and the pinned configs with their
-   * bodies. It changes nothing, and moving a label changes no replay. Task writes below index 0 are
-   * seen as last replaced. Beyond the last event: SEQ_AHEAD.
+   * ReplayRun returns the run as of a seq, in one consistent read: the latest snapshot at or before
+   * it, the task writes made by then, the events in between, and the pinned configs with their
+   * bodies. It changes nothing, and moving a label does not change a replay. Task writes with an
+   * index below 0 are returned with their latest content. A seq beyond the last event is SEQ_AHEAD.
    *
    * @generated from rpc runstore.v1.RunService.ReplayRun
    */
@@ -2604,11 +2612,12 @@ export const RunService: GenService<{
     output: typeof ReplayRunResponseSchema;
   },
   /**
-   * ForkRun creates a run whose history up to a seq is another run's, shared and not copied: it reads,
-   * streams, replays and verifies as one history with continuous seqs, and goes on by itself. The plan
-   * is the other run's, the status RUNNING, the writer epoch 1. The same fork_run_id and content again
-   * returns the same fork; other content is IDEMPOTENCY_MISMATCH. Beyond the last event: SEQ_AHEAD; at
-   * the terminal event: RUN_COMPLETED.
+   * ForkRun creates a run that shares another run's history up to a seq. Nothing is copied: the
+   * fork reads, streams, replays and verifies as one history with continuous seqs, and then
+   * continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
+   * The same fork_run_id with the same content returns the same fork; different content is
+   * IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
+   * is RUN_COMPLETED.
    *
    * @generated from rpc runstore.v1.RunService.ForkRun
    */
@@ -2620,10 +2629,10 @@ export const RunService: GenService<{
   /**
    * CompleteRun writes the last events, the output, an optional final snapshot, the status and the
    * terminal event run.completed in one transaction. Repeated with the content of an earlier
-   * revision it returns that revision; with other content and the same outcome it writes a new
-   * output revision and no second terminal event; with another outcome it is OUTCOME_CONFLICT. A
-   * new revision cannot bring new events or snapshots: RUN_COMPLETED. Without an outcome:
-   * OUTCOME_REQUIRED.
+   * revision, it returns that revision. With different content and the same outcome, it writes a
+   * new output revision and no second terminal event. With another outcome it fails with
+   * OUTCOME_CONFLICT. A new revision cannot add events or snapshots: RUN_COMPLETED. Without an
+   * outcome: OUTCOME_REQUIRED.
    *
    * @generated from rpc runstore.v1.RunService.CompleteRun
    */
@@ -2633,7 +2642,8 @@ export const RunService: GenService<{
     output: typeof CompleteRunResponseSchema;
   },
   /**
-   * GetOutput returns an output revision, the latest by default. None such: OUTPUT_NOT_FOUND.
+   * GetOutput returns an output revision, by default the latest. If there is none:
+   * OUTPUT_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.RunService.GetOutput
    */
@@ -2643,9 +2653,9 @@ export const RunService: GenService<{
     output: typeof GetOutputResponseSchema;
   },
   /**
-   * SearchEvents finds events of the project by the words in their payloads. Events become searchable
-   * in the order of the feed, a moment after they are published; `min_position` and `after` wait for
-   * that, and answer SEARCH_BEHIND when it takes too long.
+   * SearchEvents finds events of the project by the words in their payloads. Events become
+   * searchable in the order of the feed, a moment after they are published; `min_position` and
+   * `after` wait for that, and fail with SEARCH_BEHIND if it takes too long.
    *
    * @generated from rpc runstore.v1.RunService.SearchEvents
    */
@@ -2655,10 +2665,10 @@ export const RunService: GenService<{
     output: typeof SearchEventsResponseSchema;
   },
   /**
-   * GetStatistics adds up what events used, by up to three of run, plan node, model, tool, type, day
-   * and a label of the run. Events are counted in the order of the feed, a moment after they are
-   * published; `min_position` and `after` wait for that, and answer STATISTICS_BEHIND when it takes
-   * too long.
+   * GetStatistics sums what events used, grouped by up to three of run, plan node, model, tool,
+   * type, day and a label of the run. Events are counted in the order of the feed, a moment after
+   * they are published; `min_position` and `after` wait for that, and fail with STATISTICS_BEHIND
+   * if it takes too long.
    *
    * @generated from rpc runstore.v1.RunService.GetStatistics
    */
@@ -2668,7 +2678,7 @@ export const RunService: GenService<{
     output: typeof GetStatisticsResponseSchema;
   },
   /**
-   * VerifyRun recomputes the hash chain from the stored fields and says where it breaks first.
+   * VerifyRun recomputes the hash chain from the stored fields and reports the first break.
    *
    * @generated from rpc runstore.v1.RunService.VerifyRun
    */

@@ -41,21 +41,21 @@ export type Run = Message<"runstore.v1.Run"> & {
   runId: string;
 
   /**
-   * The plan's identity in the planner's words.
+   * The planner's id for the plan.
    *
    * @generated from field: string plan_id = 3;
    */
   planId: string;
 
   /**
-   * What the run is to achieve.
+   * What the run is meant to achieve.
    *
    * @generated from field: string objective = 4;
    */
   objective: string;
 
   /**
-   * The plan as it was when the run was saved. ListRuns leaves it out.
+   * The plan as it was when the run was saved. ListRuns omits it.
    *
    * @generated from field: runstore.v1.Payload plan = 5;
    */
@@ -76,35 +76,35 @@ export type Run = Message<"runstore.v1.Run"> & {
   externalRef?: ExternalRef | undefined;
 
   /**
-   * Versions of prompts, tools, agents and evaluators the run is pinned to.
+   * The versions of prompts, tools, agents and evaluators that the run is pinned to.
    *
    * @generated from field: repeated runstore.v1.ConfigRef config_refs = 8;
    */
   configRefs: ConfigRef[];
 
   /**
-   * Tags given at birth.
+   * Tags given when the run was saved.
    *
    * @generated from field: repeated string tags = 9;
    */
   tags: string[];
 
   /**
-   * Labels given at birth.
+   * Labels given when the run was saved.
    *
    * @generated from field: map<string, string> labels = 10;
    */
   labels: { [key: string]: string };
 
   /**
-   * Where the run stands.
+   * The state of the run.
    *
    * @generated from field: runstore.v1.RunStatus status = 11;
    */
   status: RunStatus;
 
   /**
-   * Seq of the last event; 0 when there is none.
+   * Seq of the last event; 0 if there is none.
    *
    * @generated from field: int64 last_seq = 12;
    */
@@ -153,15 +153,15 @@ export type Run = Message<"runstore.v1.Run"> & {
   outcome: Outcome;
 
   /**
-   * SHA-256 (32 bytes) of the last event; of the run's birth record while there is none.
+   * Hash (32 bytes) of the last event, or of the run's birth record while there is no event.
    *
    * @generated from field: bytes last_hash = 19;
    */
   lastHash: Uint8Array;
 
   /**
-   * Of a fork: where it left the other run. They have all events up to there in common; usage counts
-   * the fork's own.
+   * Set on a fork: the run it was forked from, and the last seq that both have in common. `usage`
+   * counts only the fork's own events.
    *
    * @generated from field: runstore.v1.ForkBase fork_base = 20;
    */
@@ -182,7 +182,7 @@ export const RunSchema: GenMessage<Run> = /*@__PURE__*/
  */
 export type ExternalRef = Message<"runstore.v1.ExternalRef"> & {
   /**
-   * The system's name, for instance "temporal".
+   * The name of that system, for instance "temporal".
    * Bounds: 1..200 characters.
    *
    * @generated from field: string system = 1;
@@ -190,7 +190,7 @@ export type ExternalRef = Message<"runstore.v1.ExternalRef"> & {
   system: string;
 
   /**
-   * The execution's id there.
+   * The id of the execution there.
    * Bounds: 1..1000 characters.
    *
    * @generated from field: string id = 2;
@@ -198,7 +198,7 @@ export type ExternalRef = Message<"runstore.v1.ExternalRef"> & {
   id: string;
 
   /**
-   * Where a person can look at it.
+   * Where a person can look at the execution.
    * Bounds: 0..2000 characters.
    *
    * @generated from field: string url = 3;
@@ -206,7 +206,7 @@ export type ExternalRef = Message<"runstore.v1.ExternalRef"> & {
   url: string;
 
   /**
-   * True when that system owns the status: the run is then RUN_STATUS_EXTERNAL for ever.
+   * True if that system owns the status: the run then stays RUN_STATUS_EXTERNAL.
    *
    * @generated from field: bool owns_status = 4;
    */
@@ -223,15 +223,15 @@ export const ExternalRefSchema: GenMessage<ExternalRef> = /*@__PURE__*/
 /**
  * A ConfigRef pins one immutable version of a prompt, tool, agent or evaluator.
  *
- * SaveRun takes a version by number, by digest, by both, or by a label, and resolves it against the
- * project's configs; the run keeps number and digest. A reference with both that this project's
- * configs do not know is kept as given: it pins a config that is kept elsewhere.
+ * SaveRun accepts a version by number, by digest, by both, or by label, and resolves it against the
+ * project's configs; the run keeps number and digest. A reference that gives both, neither of which
+ * is registered in the project, is kept as given: it pins a config that is kept elsewhere.
  *
  * @generated from message runstore.v1.ConfigRef
  */
 export type ConfigRef = Message<"runstore.v1.ConfigRef"> & {
   /**
-   * What it is: "prompt", "tool", "agent", "evaluator" or a kind of your own.
+   * The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of your own.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string kind = 1;
@@ -239,7 +239,7 @@ export type ConfigRef = Message<"runstore.v1.ConfigRef"> & {
   kind: string;
 
   /**
-   * Its name within the kind.
+   * Name of the config within its kind.
    * Bounds: 1..200 characters.
    *
    * @generated from field: string name = 2;
@@ -247,7 +247,7 @@ export type ConfigRef = Message<"runstore.v1.ConfigRef"> & {
   name: string;
 
   /**
-   * The version's number. May be left out (0) where a digest or a label says which version.
+   * The number of the version. May be omitted (0) if a digest or a label identifies the version.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 version = 3;
@@ -255,8 +255,8 @@ export type ConfigRef = Message<"runstore.v1.ConfigRef"> & {
   version: bigint;
 
   /**
-   * The version's content digest, for instance "sha256:4e0a...". May be left out where a number or a
-   * label says which version.
+   * The content digest of the version, for instance "sha256:4e0a...". May be omitted if a number or
+   * a label identifies the version.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string digest = 4;
@@ -264,8 +264,8 @@ export type ConfigRef = Message<"runstore.v1.ConfigRef"> & {
   digest: string;
 
   /**
-   * Pins the version this label points to when the run is saved; number and digest must be left out.
-   * Never returned.
+   * Pins the version that this label points to when the run is saved; number and digest must be
+   * omitted. Never returned.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string label = 5;
@@ -281,20 +281,20 @@ export const ConfigRefSchema: GenMessage<ConfigRef> = /*@__PURE__*/
   messageDesc(file_runstore_v1_runs, 2);
 
 /**
- * ForkBase is where a fork left another run.
+ * ForkBase is the run and the seq at which a fork begins.
  *
  * @generated from message runstore.v1.ForkBase
  */
 export type ForkBase = Message<"runstore.v1.ForkBase"> & {
   /**
-   * The other run.
+   * The run that was forked.
    *
    * @generated from field: string run_id = 1;
    */
   runId: string;
 
   /**
-   * The last seq they have in common.
+   * The last seq that both runs have in common.
    *
    * @generated from field: int64 seq = 2;
    */
@@ -309,13 +309,13 @@ export const ForkBaseSchema: GenMessage<ForkBase> = /*@__PURE__*/
   messageDesc(file_runstore_v1_runs, 3);
 
 /**
- * RunStatus is where a run stands.
+ * RunStatus is the state of a run.
  *
  * @generated from enum runstore.v1.RunStatus
  */
 export enum RunStatus {
   /**
-   * Never returned. As a filter it is refused.
+   * Never returned. Refused in filters.
    *
    * @generated from enum value: RUN_STATUS_UNSPECIFIED = 0;
    */
@@ -329,7 +329,7 @@ export enum RunStatus {
   RUNNING = 1,
 
   /**
-   * The run waits for a person; it still accepts events, and ResumeRun sets it running again.
+   * The run waits for a person. It still accepts events; ResumeRun sets it to running again.
    *
    * @generated from enum value: RUN_STATUS_PAUSED = 2;
    */
@@ -357,7 +357,8 @@ export enum RunStatus {
   CANCELLED = 5,
 
   /**
-   * An external engine owns the status (`external_ref.owns_status`); the store keeps none of its own.
+   * An external engine owns the status (`external_ref.owns_status`); the store keeps no status of
+   * its own.
    *
    * @generated from enum value: RUN_STATUS_EXTERNAL = 6;
    */

@@ -17,13 +17,14 @@ export const file_runstore_v1_search: GenFile = /*@__PURE__*/
   fileDesc("ChhydW5zdG9yZS92MS9zZWFyY2gucHJvdG8SC3J1bnN0b3JlLnYxIt0BCgxTZWFyY2hGaWx0ZXISDwoHcnVuX2lkcxgBIAMoCRINCgV0eXBlcxgCIAMoCRIQCghub2RlX2lkcxgDIAMoCRINCgVtb2RlbBgEIAEoCRIMCgR0b29sGAUgASgJEgwKBHRhZ3MYBiADKAkSNgoScmVjb3JkZWRfZnJvbV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI4ChRyZWNvcmRlZF9iZWZvcmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiKQoKRXZlbnRQbGFjZRIOCgZydW5faWQYASABKAkSCwoDc2VxGAIgASgDIqwCChNTZWFyY2hFdmVudHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDQoFcXVlcnkYAiABKAkSKQoGZmlsdGVyGAMgASgLMhkucnVuc3RvcmUudjEuU2VhcmNoRmlsdGVyEicKBW9yZGVyGAQgASgOMhgucnVuc3RvcmUudjEuU2VhcmNoT3JkZXISEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkSEwoLd2l0aF9ldmVudHMYByABKAgSFAoMbWluX3Bvc2l0aW9uGAggASgDEiYKBWFmdGVyGAkgASgLMhcucnVuc3RvcmUudjEuRXZlbnRQbGFjZRInCgR3YWl0GAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KFFNlYXJjaEV2ZW50c1Jlc3BvbnNlEiQKBGhpdHMYASADKAsyFi5ydW5zdG9yZS52MS5TZWFyY2hIaXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEGluZGV4ZWRfcG9zaXRpb24YAyABKAMi3wEKCVNlYXJjaEhpdBIOCgZydW5faWQYASABKAkSCwoDc2VxGAIgASgDEhAKCHBvc2l0aW9uGAMgASgDEgwKBHJhbmsYBCABKAISLwoLcmVjb3JkZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3NuaXBwZXQYBiABKAkSMAoKaGlnaGxpZ2h0cxgHIAMoCzIcLnJ1bnN0b3JlLnYxLlNlYXJjaEhpZ2hsaWdodBIhCgVldmVudBgIIAEoCzISLnJ1bnN0b3JlLnYxLkV2ZW50IjAKD1NlYXJjaEhpZ2hsaWdodBINCgVzdGFydBgBIAEoBRIOCgZsZW5ndGgYAiABKAUqWwoLU2VhcmNoT3JkZXISHAoYU0VBUkNIX09SREVSX1VOU1BFQ0lGSUVEEAASFQoRU0VBUkNIX09SREVSX1JBTksQARIXChNTRUFSQ0hfT1JERVJfTkVXRVNUEAJiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_events]);
 
 /**
- * SearchFilter selects events; every condition that is set must hold, none set selects all.
+ * A SearchFilter selects events. Its conditions are combined with AND; an empty filter selects all
+ * events.
  *
  * @generated from message runstore.v1.SearchFilter
  */
 export type SearchFilter = Message<"runstore.v1.SearchFilter"> & {
   /**
-   * Events of any of these runs; one the project does not have matches nothing.
+   * Events of any of these runs; a run that the project does not have matches nothing.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string run_ids = 1;
@@ -31,7 +32,7 @@ export type SearchFilter = Message<"runstore.v1.SearchFilter"> & {
   runIds: string[];
 
   /**
-   * Events of any of these types.
+   * Events with any of these types.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string types = 2;
@@ -47,7 +48,7 @@ export type SearchFilter = Message<"runstore.v1.SearchFilter"> & {
   nodeIds: string[];
 
   /**
-   * Events of this model.
+   * Events with this model.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string model = 4;
@@ -55,7 +56,7 @@ export type SearchFilter = Message<"runstore.v1.SearchFilter"> & {
   model: string;
 
   /**
-   * Events of this tool.
+   * Events with this tool.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string tool = 5;
@@ -63,7 +64,7 @@ export type SearchFilter = Message<"runstore.v1.SearchFilter"> & {
   tool: string;
 
   /**
-   * Events that carry all of these tags.
+   * Events with all of these tags.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string tags = 6;
@@ -93,7 +94,7 @@ export const SearchFilterSchema: GenMessage<SearchFilter> = /*@__PURE__*/
   messageDesc(file_runstore_v1_search, 0);
 
 /**
- * EventPlace names an event that a writer was told the seq of.
+ * An EventPlace identifies an event by its run and the seq that its append returned.
  *
  * @generated from message runstore.v1.EventPlace
  */
@@ -107,7 +108,7 @@ export type EventPlace = Message<"runstore.v1.EventPlace"> & {
   runId: string;
 
   /**
-   * The event's seq.
+   * The seq of the event.
    * Bounds: 1..9223372036854775807.
    *
    * @generated from field: int64 seq = 2;
@@ -123,7 +124,7 @@ export const EventPlaceSchema: GenMessage<EventPlace> = /*@__PURE__*/
   messageDesc(file_runstore_v1_search, 1);
 
 /**
- * SearchEventsRequest says what to look for, and among what.
+ * SearchEventsRequest is a query and the events to search.
  *
  * @generated from message runstore.v1.SearchEventsRequest
  */
@@ -137,11 +138,11 @@ export type SearchEventsRequest = Message<"runstore.v1.SearchEventsRequest"> & {
   project: string;
 
   /**
-   * The words to look for, as in web search: all of them, wherever in the text; "several words" in
-   * quotes next to each other; `a OR b` either; -word not. Nothing else has a meaning, so no query
-   * is malformed. One without a word to look for (nothing but signs, or only excluded words) is
-   * INVALID_REQUEST. Words are compared whole and without regard to case; docs/search.md says what
-   * a word is.
+   * The words to find, as in web search: all of them, anywhere in the text; "several words" in
+   * quotes next to each other; `a OR b` for either; -word to exclude one. Nothing else has a
+   * special meaning, so no query is malformed. A query without a word to find (only punctuation, or
+   * only excluded words) is INVALID_REQUEST. Words are compared whole and without regard to case;
+   * docs/search.md defines what a word is.
    * Bounds: 1..1000 characters.
    *
    * @generated from field: string query = 2;
@@ -149,21 +150,22 @@ export type SearchEventsRequest = Message<"runstore.v1.SearchEventsRequest"> & {
   query: string;
 
   /**
-   * Among which events.
+   * Which events to search.
    *
    * @generated from field: runstore.v1.SearchFilter filter = 3;
    */
   filter?: SearchFilter | undefined;
 
   /**
-   * In which order.
+   * The order of the hits.
    *
    * @generated from field: runstore.v1.SearchOrder order = 4;
    */
   order: SearchOrder;
 
   /**
-   * Hits on a page; 0 means 20. A page with events ends earlier where their payloads reach 1 MiB.
+   * Maximum number of hits on a page; 0 means 20. A page with events ends early once their payloads
+   * reach 1 MiB.
    * Bounds: 0..100.
    *
    * @generated from field: int32 page_size = 5;
@@ -171,7 +173,8 @@ export type SearchEventsRequest = Message<"runstore.v1.SearchEventsRequest"> & {
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; what is asked must be the same, or it is refused.
+   * `next_page_token` of the previous page. All other fields must be the same, or the token is
+   * refused.
    * Bounds: 0..2500 characters.
    *
    * @generated from field: string page_token = 6;
@@ -179,14 +182,14 @@ export type SearchEventsRequest = Message<"runstore.v1.SearchEventsRequest"> & {
   pageToken: string;
 
   /**
-   * True to get the events themselves too.
+   * True to return the events as well.
    *
    * @generated from field: bool with_events = 7;
    */
   withEvents: boolean;
 
   /**
-   * Answer only when everything up to this position of the feed is searchable.
+   * Wait until everything up to this position of the feed is searchable.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 min_position = 8;
@@ -194,16 +197,16 @@ export type SearchEventsRequest = Message<"runstore.v1.SearchEventsRequest"> & {
   minPosition: bigint;
 
   /**
-   * Answer only when this event is searchable: with the seq of an append's answer a writer finds
-   * what it wrote. A run the project does not know is RUN_NOT_FOUND.
+   * Wait until this event is searchable: with the seq that an append returned, writers find what
+   * they wrote. A run that the project does not know is RUN_NOT_FOUND.
    *
    * @generated from field: runstore.v1.EventPlace after = 9;
    */
   after?: EventPlace | undefined;
 
   /**
-   * How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline bounds it
-   * too. When it is over: SEARCH_BEHIND.
+   * How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline limits
+   * it too. If the time is not enough: SEARCH_BEHIND.
    * Bounds: 0..30 seconds.
    *
    * @generated from field: google.protobuf.Duration wait = 10;
@@ -225,15 +228,15 @@ export const SearchEventsRequestSchema: GenMessage<SearchEventsRequest> = /*@__P
  */
 export type SearchEventsResponse = Message<"runstore.v1.SearchEventsResponse"> & {
   /**
-   * In the order asked for.
+   * The hits, in the requested order.
    *
    * @generated from field: repeated runstore.v1.SearchHit hits = 1;
    */
   hits: SearchHit[];
 
   /**
-   * Asks for the next page; empty on the last one. The pages of one search show what was searchable
-   * when the first was read: no event twice and none left out, whatever is published meanwhile.
+   * Token for the next page; empty on the last page. All pages of a search show what was searchable
+   * when the first page was read: events published meanwhile cause neither repetitions nor gaps.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -255,64 +258,64 @@ export const SearchEventsResponseSchema: GenMessage<SearchEventsResponse> = /*@_
   messageDesc(file_runstore_v1_search, 3);
 
 /**
- * SearchHit is an event that matched.
+ * A SearchHit is an event that matched.
  *
  * @generated from message runstore.v1.SearchHit
  */
 export type SearchHit = Message<"runstore.v1.SearchHit"> & {
   /**
-   * Its run.
+   * The run of the event.
    *
    * @generated from field: string run_id = 1;
    */
   runId: string;
 
   /**
-   * Its place in the run.
+   * The seq of the event in its run.
    *
    * @generated from field: int64 seq = 2;
    */
   seq: bigint;
 
   /**
-   * Its place in the feed.
+   * The position of the event in the feed.
    *
    * @generated from field: int64 position = 3;
    */
   position: bigint;
 
   /**
-   * How well it matches: comparable between the hits of one query, and of no other meaning.
+   * How well the event matches. Ranks can be compared only between hits of the same query.
    *
    * @generated from field: float rank = 4;
    */
   rank: number;
 
   /**
-   * When it was recorded.
+   * When the event was recorded.
    *
    * @generated from field: google.protobuf.Timestamp recorded_at = 5;
    */
   recordedAt?: Timestamp | undefined;
 
   /**
-   * About 240 characters of its text around the first match, with "…" where the text goes on. The
-   * text is a normalized one: Unicode's NFKC form, white space made single.
+   * About 240 characters of the text around the first match, with "…" where the text continues. The
+   * text is normalized: Unicode NFKC, and runs of white space become one space.
    *
    * @generated from field: string snippet = 6;
    */
   snippet: string;
 
   /**
-   * What matched in the snippet, in order and apart from each other; empty where what matched lies
-   * too far apart.
+   * The matches in the snippet, in order and without overlaps; empty if the matches lie too far
+   * apart.
    *
    * @generated from field: repeated runstore.v1.SearchHighlight highlights = 7;
    */
   highlights: SearchHighlight[];
 
   /**
-   * The event, where `with_events` was set.
+   * The event, if `with_events` was set.
    *
    * @generated from field: runstore.v1.Event event = 8;
    */
@@ -327,20 +330,20 @@ export const SearchHitSchema: GenMessage<SearchHit> = /*@__PURE__*/
   messageDesc(file_runstore_v1_search, 4);
 
 /**
- * SearchHighlight is a range of a snippet, in Unicode characters (code points).
+ * A SearchHighlight is a range of a snippet, in Unicode characters (code points).
  *
  * @generated from message runstore.v1.SearchHighlight
  */
 export type SearchHighlight = Message<"runstore.v1.SearchHighlight"> & {
   /**
-   * Its first character, counted from 0.
+   * Index of the first character, counted from 0.
    *
    * @generated from field: int32 start = 1;
    */
   start: number;
 
   /**
-   * Its length.
+   * Number of characters.
    *
    * @generated from field: int32 length = 2;
    */
@@ -355,28 +358,29 @@ export const SearchHighlightSchema: GenMessage<SearchHighlight> = /*@__PURE__*/
   messageDesc(file_runstore_v1_search, 5);
 
 /**
- * SearchOrder says in which order hits come.
+ * SearchOrder is the order of hits.
  *
  * @generated from enum runstore.v1.SearchOrder
  */
 export enum SearchOrder {
   /**
-   * SEARCH_ORDER_RANK.
+   * Treated as SEARCH_ORDER_RANK.
    *
    * @generated from enum value: SEARCH_ORDER_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Best first: the newest 1000 matches are ranked by how often, how close together and in how short
-   * a text the words stand, and no others are returned. Of equal rank the newer comes first.
+   * Best first. The newest 1000 matches are ranked by how often the words occur, how close
+   * together, and in how short a text; older matches are not returned. Equal ranks are ordered
+   * newest first.
    *
    * @generated from enum value: SEARCH_ORDER_RANK = 1;
    */
   RANK = 1,
 
   /**
-   * Newest first, as published; all matches are returned, page by page.
+   * Newest first, by publication. All matches are returned, page by page.
    *
    * @generated from enum value: SEARCH_ORDER_NEWEST = 2;
    */

@@ -17,7 +17,7 @@ export const file_runstore_v1_snapshots: GenFile = /*@__PURE__*/
   fileDesc("ChtydW5zdG9yZS92MS9zbmFwc2hvdHMucHJvdG8SC3J1bnN0b3JlLnYxIvEBCghQbGFuTm9kZRIPCgdub2RlX2lkGAEgASgJEgwKBGtpbmQYAiABKAkSDgoGZmFjZXRzGAMgAygJEioKDGlucHV0X3NjaGVtYRgEIAEoCzIULnJ1bnN0b3JlLnYxLlBheWxvYWQSKwoNb3V0cHV0X3NjaGVtYRgFIAEoCzIULnJ1bnN0b3JlLnYxLlBheWxvYWQSKAoKcHJvdmVuYW5jZRgGIAEoCzIULnJ1bnN0b3JlLnYxLlBheWxvYWQSIwoFc3RhdGUYByABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg4KBnN0YXR1cxgIIAEoCSLUAwoIU25hcHNob3QSDgoGcnVuX2lkGAEgASgJEhEKCW5hbWVzcGFjZRgCIAEoCRITCgtzbmFwc2hvdF9pZBgDIAEoCRIaChJwYXJlbnRfc25hcHNob3RfaWQYBCABKAkSCwoDc2VxGAUgASgDEhcKD3BsYW5fdmVyc2lvbl9pZBgGIAEoCRIrCgZyZWFzb24YByABKA4yGy5ydW5zdG9yZS52MS5TbmFwc2hvdFJlYXNvbhIkCgVub2RlcxgIIAMoCzIVLnJ1bnN0b3JlLnYxLlBsYW5Ob2RlEhgKEHBlbmRpbmdfbm9kZV9pZHMYCSADKAkSLwoFc3RhdGUYCiADKAsyIC5ydW5zdG9yZS52MS5TbmFwc2hvdC5TdGF0ZUVudHJ5EiYKCG1ldGFkYXRhGAsgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBIuCgpjcmVhdGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxjb250ZW50X2hhc2gYDSABKAwaQgoKU3RhdGVFbnRyeRILCgNrZXkYASABKAkSIwoFdmFsdWUYAiABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkOgI4ASJ4CglUYXNrV3JpdGUSEwoLc25hcHNob3RfaWQYASABKAkSDwoHdGFza19pZBgCIAEoCRINCgVpbmRleBgDIAEoBRIPCgdjaGFubmVsGAQgASgJEiUKB3BheWxvYWQYBSABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkKr4BCg5TbmFwc2hvdFJlYXNvbhIfChtTTkFQU0hPVF9SRUFTT05fVU5TUEVDSUZJRUQQABIeChpTTkFQU0hPVF9SRUFTT05fQ0hFQ0tQT0lOVBABEhkKFVNOQVBTSE9UX1JFQVNPTl9QQVVTRRACEhoKFlNOQVBTSE9UX1JFQVNPTl9SRVBMQU4QAxIZChVTTkFQU0hPVF9SRUFTT05fRVJST1IQBBIZChVTTkFQU0hPVF9SRUFTT05fRklOQUwQBWIGcHJvdG8z", [file_google_protobuf_timestamp, file_runstore_v1_payloads]);
 
 /**
- * A PlanNode is one node of a plan as it stood when a snapshot was taken.
+ * A PlanNode is one node of a plan at the time of a snapshot.
  *
  * @generated from message runstore.v1.PlanNode
  */
@@ -31,7 +31,7 @@ export type PlanNode = Message<"runstore.v1.PlanNode"> & {
   nodeId: string;
 
   /**
-   * What the node is, for instance "tool", "agent", "branch".
+   * The kind of node, for instance "tool", "agent" or "branch".
    * Bounds: 0..200 characters.
    *
    * @generated from field: string kind = 2;
@@ -39,7 +39,7 @@ export type PlanNode = Message<"runstore.v1.PlanNode"> & {
   kind: string;
 
   /**
-   * Facets the node works with, in the planner's order.
+   * Facets that the node works with, in the planner's order.
    * Bounds: 0..1000 items, each 1..200 characters.
    *
    * @generated from field: repeated string facets = 3;
@@ -68,14 +68,14 @@ export type PlanNode = Message<"runstore.v1.PlanNode"> & {
   provenance?: Payload | undefined;
 
   /**
-   * The node's own state.
+   * The state of the node itself.
    *
    * @generated from field: runstore.v1.Payload state = 7;
    */
   state?: Payload | undefined;
 
   /**
-   * The node's progress in the planner's words, for instance "pending" or "done".
+   * The progress of the node in the planner's terms, for instance "pending" or "done".
    * Bounds: 0..200 characters.
    *
    * @generated from field: string status = 8;
@@ -92,13 +92,13 @@ export const PlanNodeSchema: GenMessage<PlanNode> = /*@__PURE__*/
 
 /**
  * A Snapshot is the plan version and state of a run at a seq. Parts (the payloads of nodes and
- * state) are stored once per run by content, so an unchanged part costs a few bytes.
+ * state) are stored once per run and content, so an unchanged part costs a few bytes.
  *
  * @generated from message runstore.v1.Snapshot
  */
 export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   /**
-   * The run. In requests it may be left out; another run than the request's is refused.
+   * The run. May be omitted in requests; a run other than the request's is refused.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string run_id = 1;
@@ -106,7 +106,7 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   runId: string;
 
   /**
-   * Separates snapshots of nested graphs within one run; empty is the main one.
+   * Separates the snapshots of nested graphs within one run; empty is the main namespace.
    * Bounds: 0..400 characters, at most 1000 bytes.
    *
    * @generated from field: string namespace = 2;
@@ -114,8 +114,8 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   namespace: string;
 
   /**
-   * Identity within run and namespace, chosen by the writer, or a UUIDv7 made by the server. Ids
-   * that sort by age keep "latest" meaningful among snapshots of one seq.
+   * Identity within run and namespace, chosen by the writer, or a UUIDv7 made by the server. Choose
+   * ids that sort by age, so that "latest" is meaningful among snapshots with the same seq.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string snapshot_id = 3;
@@ -123,8 +123,8 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   snapshotId: string;
 
   /**
-   * The snapshot this one follows; empty for the first. It names nothing where that snapshot was
-   * never stored, or deleted.
+   * The snapshot that this one follows; empty for the first. It refers to nothing if that snapshot
+   * was never stored or has been deleted.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string parent_snapshot_id = 4;
@@ -132,8 +132,8 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   parentSnapshotId: string;
 
   /**
-   * The last event this state includes. 0 in a request means the run's last event, those of the
-   * same request included. Beyond it: SNAPSHOT_AHEAD.
+   * The last event that this state includes. 0 in a request means the run's last event, counting
+   * the events of the same request. A seq beyond the last event is SNAPSHOT_AHEAD.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 seq = 5;
@@ -149,14 +149,14 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   planVersionId: string;
 
   /**
-   * Why it was taken.
+   * Why the snapshot was taken.
    *
    * @generated from field: runstore.v1.SnapshotReason reason = 7;
    */
   reason: SnapshotReason;
 
   /**
-   * The plan's nodes.
+   * The nodes of the plan.
    * Bounds: 0..10000 items.
    *
    * @generated from field: repeated runstore.v1.PlanNode nodes = 8;
@@ -164,7 +164,7 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   nodes: PlanNode[];
 
   /**
-   * Nodes still to be run.
+   * The nodes that have not run yet.
    * Bounds: 0..10000 items, each 1..200 characters.
    *
    * @generated from field: repeated string pending_node_ids = 9;
@@ -180,14 +180,14 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   state: { [key: string]: Payload };
 
   /**
-   * A JSON object whose top-level members ListSnapshots can filter by equality.
+   * A JSON object. ListSnapshots can filter by equality of its top-level members.
    *
    * @generated from field: runstore.v1.Payload metadata = 11;
    */
   metadata?: Payload | undefined;
 
   /**
-   * When it was stored. Set by the server; ignored in requests.
+   * When the snapshot was stored. Set by the server; ignored in requests.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 12;
    */
@@ -210,15 +210,15 @@ export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
   messageDesc(file_runstore_v1_snapshots, 1);
 
 /**
- * A TaskWrite is a task's finished result since a snapshot, kept so that a resume does not do the
- * work again.
+ * A TaskWrite is the result of a task that finished after a snapshot. It is kept so that a resume
+ * does not repeat the work.
  *
  * @generated from message runstore.v1.TaskWrite
  */
 export type TaskWrite = Message<"runstore.v1.TaskWrite"> & {
   /**
-   * The snapshot the task started from; it must exist (SNAPSHOT_NOT_FOUND). Empty means the
-   * beginning of the run in PutTaskWrites, and the snapshot being put in PutSnapshot.
+   * The snapshot that the task started from; if it does not exist: SNAPSHOT_NOT_FOUND. Empty means
+   * the beginning of the run in PutTaskWrites, and the snapshot being put in PutSnapshot.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string snapshot_id = 1;
@@ -234,9 +234,9 @@ export type TaskWrite = Message<"runstore.v1.TaskWrite"> & {
   taskId: string;
 
   /**
-   * Which of the task's results. From 0 upward a result is written once: the same content again is
-   * a duplicate, other content IDEMPOTENCY_MISMATCH. Below 0 (errors, interrupts) the last write
-   * replaces the one before.
+   * Number of the result among those of the task. A result with an index of 0 or more is written
+   * once: the same content again is a duplicate, different content is IDEMPOTENCY_MISMATCH. A
+   * result with an index below 0 (errors, interrupts) replaces the one before.
    * Bounds: -1000..100000.
    *
    * @generated from field: int32 index = 3;
@@ -244,7 +244,7 @@ export type TaskWrite = Message<"runstore.v1.TaskWrite"> & {
   index: number;
 
   /**
-   * Where the result goes, in the executor's words.
+   * Where the result goes, in the executor's terms.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string channel = 4;
@@ -273,7 +273,7 @@ export const TaskWriteSchema: GenMessage<TaskWrite> = /*@__PURE__*/
  */
 export enum SnapshotReason {
   /**
-   * Taken as SNAPSHOT_REASON_CHECKPOINT.
+   * Treated as SNAPSHOT_REASON_CHECKPOINT.
    *
    * @generated from enum value: SNAPSHOT_REASON_UNSPECIFIED = 0;
    */
@@ -287,22 +287,22 @@ export enum SnapshotReason {
   CHECKPOINT = 1,
 
   /**
-   * The run waits for a person: it becomes RUN_STATUS_PAUSED and gets the event run.paused.
+   * The run waits for a person: it becomes RUN_STATUS_PAUSED, and the event run.paused is appended.
    *
    * @generated from enum value: SNAPSHOT_REASON_PAUSE = 2;
    */
   PAUSE = 2,
 
   /**
-   * A new plan version was committed: the run becomes RUN_STATUS_RUNNING and gets the event
-   * run.replanned.
+   * A new plan version was committed: the run becomes RUN_STATUS_RUNNING, and the event
+   * run.replanned is appended.
    *
    * @generated from enum value: SNAPSHOT_REASON_REPLAN = 3;
    */
   REPLAN = 3,
 
   /**
-   * A step failed; the status stays as it is.
+   * A step failed; the status does not change.
    *
    * @generated from enum value: SNAPSHOT_REASON_ERROR = 4;
    */

@@ -19,13 +19,13 @@ export const file_runstore_v1_statistics: GenFile = /*@__PURE__*/
   fileDesc("ChxydW5zdG9yZS92MS9zdGF0aXN0aWNzLnByb3RvEgtydW5zdG9yZS52MSKOAgoQU3RhdGlzdGljc0ZpbHRlchIPCgdydW5faWRzGAEgAygJEg8KB3BsYW5faWQYAiABKAkSOQoGbGFiZWxzGAMgAygLMikucnVuc3RvcmUudjEuU3RhdGlzdGljc0ZpbHRlci5MYWJlbHNFbnRyeRIMCgR0YWdzGAQgAygJEg0KBXR5cGVzGAUgAygJEg4KBm1vZGVscxgGIAMoCRINCgV0b29scxgHIAMoCRIQCghub2RlX2lkcxgIIAMoCRIQCghmcm9tX2RheRgJIAEoCRIOCgZ0b19kYXkYCiABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLhAgoUR2V0U3RhdGlzdGljc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRItCgZmaWx0ZXIYAiABKAsyHS5ydW5zdG9yZS52MS5TdGF0aXN0aWNzRmlsdGVyEjIKCGdyb3VwX2J5GAMgAygOMiAucnVuc3RvcmUudjEuU3RhdGlzdGljc0RpbWVuc2lvbhIRCglsYWJlbF9rZXkYBCABKAkSGwoTaW5jbHVkZV9kZXNjZW5kYW50cxgFIAEoCBIXCg9yb2xsX3VwX3RvX3Jvb3QYBiABKAgSEQoJcGFnZV9zaXplGAcgASgFEhIKCnBhZ2VfdG9rZW4YCCABKAkSFAoMbWluX3Bvc2l0aW9uGAkgASgDEiYKBWFmdGVyGAogASgLMhcucnVuc3RvcmUudjEuRXZlbnRQbGFjZRInCgR3YWl0GAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInQKFUdldFN0YXRpc3RpY3NSZXNwb25zZRIoCgRyb3dzGAEgAygLMhoucnVuc3RvcmUudjEuU3RhdGlzdGljc1JvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSGAoQY291bnRlZF9wb3NpdGlvbhgDIAEoAyLiAQoNU3RhdGlzdGljc1JvdxIOCgZydW5faWQYASABKAkSDwoHbm9kZV9pZBgCIAEoCRINCgVtb2RlbBgDIAEoCRIMCgR0b29sGAQgASgJEgwKBHR5cGUYBSABKAkSCwoDZGF5GAYgASgJEhMKC2xhYmVsX3ZhbHVlGAcgASgJEg4KBmV2ZW50cxgIIAEoAxIOCgZlcnJvcnMYCSABKAMSEgoKdG9vbF9jYWxscxgKIAEoAxIMCgRydW5zGAsgASgDEiEKBXVzYWdlGAwgASgLMhIucnVuc3RvcmUudjEuVXNhZ2Uq9AEKE1N0YXRpc3RpY3NEaW1lbnNpb24SJAogU1RBVElTVElDU19ESU1FTlNJT05fVU5TUEVDSUZJRUQQABIcChhTVEFUSVNUSUNTX0RJTUVOU0lPTl9SVU4QARIdChlTVEFUSVNUSUNTX0RJTUVOU0lPTl9OT0RFEAISHgoaU1RBVElTVElDU19ESU1FTlNJT05fTU9ERUwQAxIdChlTVEFUSVNUSUNTX0RJTUVOU0lPTl9UT09MEAQSHQoZU1RBVElTVElDU19ESU1FTlNJT05fVFlQRRAFEhwKGFNUQVRJU1RJQ1NfRElNRU5TSU9OX0RBWRAGYgZwcm90bzM", [file_google_protobuf_duration, file_runstore_v1_events, file_runstore_v1_search]);
 
 /**
- * StatisticsFilter selects runs, and of these events; every condition that is set must hold.
+ * A StatisticsFilter selects runs, and events of these runs. Its conditions are combined with AND.
  *
  * @generated from message runstore.v1.StatisticsFilter
  */
 export type StatisticsFilter = Message<"runstore.v1.StatisticsFilter"> & {
   /**
-   * Any of these runs; one the project does not have counts nothing.
+   * Any of these runs; a run that the project does not have counts nothing.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string run_ids = 1;
@@ -33,7 +33,7 @@ export type StatisticsFilter = Message<"runstore.v1.StatisticsFilter"> & {
   runIds: string[];
 
   /**
-   * Runs of this plan.
+   * Runs with this plan.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string plan_id = 2;
@@ -41,7 +41,7 @@ export type StatisticsFilter = Message<"runstore.v1.StatisticsFilter"> & {
   planId: string;
 
   /**
-   * Runs with all of these labels, with these values.
+   * Runs that have all of these labels with these values.
    * Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
    *
    * @generated from field: map<string, string> labels = 3;
@@ -57,7 +57,7 @@ export type StatisticsFilter = Message<"runstore.v1.StatisticsFilter"> & {
   tags: string[];
 
   /**
-   * Events of any of these types.
+   * Events with any of these types.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string types = 5;
@@ -65,7 +65,7 @@ export type StatisticsFilter = Message<"runstore.v1.StatisticsFilter"> & {
   types: string[];
 
   /**
-   * Events of any of these models.
+   * Events with any of these models.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string models = 6;
@@ -73,7 +73,7 @@ export type StatisticsFilter = Message<"runstore.v1.StatisticsFilter"> & {
   models: string[];
 
   /**
-   * Events of any of these tools.
+   * Events with any of these tools.
    * Bounds: 0..64 items, each 1..200 characters.
    *
    * @generated from field: repeated string tools = 7;
@@ -113,7 +113,7 @@ export const StatisticsFilterSchema: GenMessage<StatisticsFilter> = /*@__PURE__*
   messageDesc(file_runstore_v1_statistics, 0);
 
 /**
- * GetStatisticsRequest says what to count, and how to tell it apart.
+ * GetStatisticsRequest says what to count and how to group it.
  *
  * @generated from message runstore.v1.GetStatisticsRequest
  */
@@ -127,14 +127,15 @@ export type GetStatisticsRequest = Message<"runstore.v1.GetStatisticsRequest"> &
   project: string;
 
   /**
-   * Which runs and events.
+   * Which runs and events to count.
    *
    * @generated from field: runstore.v1.StatisticsFilter filter = 2;
    */
   filter?: StatisticsFilter | undefined;
 
   /**
-   * What to tell apart, each once; with `label_key` at most 3 in all. Nothing: one row of all.
+   * What to group by, each dimension at most once; together with `label_key` at most 3. Without
+   * grouping the result is one row.
    * Bounds: 0..3 items.
    *
    * @generated from field: repeated runstore.v1.StatisticsDimension group_by = 3;
@@ -142,7 +143,8 @@ export type GetStatisticsRequest = Message<"runstore.v1.GetStatisticsRequest"> &
   groupBy: StatisticsDimension[];
 
   /**
-   * Tell apart by the value of this label of the run too; one without it counts as an empty value.
+   * Group by the value of this label of the run as well; a run without the label counts as an empty
+   * value.
    * Bounds: 0..200 characters.
    *
    * @generated from field: string label_key = 4;
@@ -150,8 +152,8 @@ export type GetStatisticsRequest = Message<"runstore.v1.GetStatisticsRequest"> &
   labelKey: string;
 
   /**
-   * True to count all runs below those of `filter.run_ids` too: their children, and theirs. The
-   * other conditions hold for each run by itself. Needs `filter.run_ids`.
+   * True to count all descendants of `filter.run_ids` too: the runs they started, and so on. The
+   * other conditions apply to each run by itself. Requires `filter.run_ids`.
    *
    * @generated from field: bool include_descendants = 5;
    */
@@ -159,14 +161,14 @@ export type GetStatisticsRequest = Message<"runstore.v1.GetStatisticsRequest"> &
 
   /**
    * True to count each run as its topmost ancestor: the run without a parent that it descends from.
-   * Needs RUN in `group_by`.
+   * Requires RUN in `group_by`.
    *
    * @generated from field: bool roll_up_to_root = 6;
    */
   rollUpToRoot: boolean;
 
   /**
-   * Rows on a page; 0 means 100.
+   * Maximum number of rows on a page; 0 means 100.
    * Bounds: 0..1000.
    *
    * @generated from field: int32 page_size = 7;
@@ -174,7 +176,8 @@ export type GetStatisticsRequest = Message<"runstore.v1.GetStatisticsRequest"> &
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; what is asked must be the same, or it is refused.
+   * `next_page_token` of the previous page. All other fields must be the same, or the token is
+   * refused.
    * Bounds: 0..10000 characters.
    *
    * @generated from field: string page_token = 8;
@@ -182,7 +185,7 @@ export type GetStatisticsRequest = Message<"runstore.v1.GetStatisticsRequest"> &
   pageToken: string;
 
   /**
-   * Answer only when everything up to this position of the feed is counted.
+   * Wait until everything up to this position of the feed is counted.
    * Bounds: 0..9223372036854775807.
    *
    * @generated from field: int64 min_position = 9;
@@ -190,16 +193,16 @@ export type GetStatisticsRequest = Message<"runstore.v1.GetStatisticsRequest"> &
   minPosition: bigint;
 
   /**
-   * Answer only when this event is counted: with the seq of an append's answer a writer sees what it
-   * wrote. A run the project does not know is RUN_NOT_FOUND.
+   * Wait until this event is counted: with the seq that an append returned, the counts include what
+   * the writer wrote. A run that the project does not know is RUN_NOT_FOUND.
    *
    * @generated from field: runstore.v1.EventPlace after = 10;
    */
   after?: EventPlace | undefined;
 
   /**
-   * How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline bounds it
-   * too. When it is over: STATISTICS_BEHIND.
+   * How long to wait for `min_position` and `after`; unset means 10 s. The call's deadline limits
+   * it too. If the time is not enough: STATISTICS_BEHIND.
    * Bounds: 0..30 seconds.
    *
    * @generated from field: google.protobuf.Duration wait = 11;
@@ -221,17 +224,17 @@ export const GetStatisticsRequestSchema: GenMessage<GetStatisticsRequest> = /*@_
  */
 export type GetStatisticsResponse = Message<"runstore.v1.GetStatisticsResponse"> & {
   /**
-   * Groups with events, in the order of what tells them apart, compared byte by byte: the run first
-   * of all, then as `group_by` has it, the label last. Without a grouping there is one row, also
-   * where nothing was counted.
+   * The groups that have events, sorted by what they are grouped by, compared byte by byte: first
+   * by run, then in the order of `group_by`, last by label. Without grouping there is always one
+   * row, even if nothing was counted.
    *
    * @generated from field: repeated runstore.v1.StatisticsRow rows = 1;
    */
   rows: StatisticsRow[];
 
   /**
-   * Asks for the next page; empty on the last one. No group comes twice; each page's counts are of
-   * when that page was read.
+   * Token for the next page; empty on the last page. No group appears twice; the counts of a page
+   * are those at the time it was read.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -253,9 +256,9 @@ export const GetStatisticsResponseSchema: GenMessage<GetStatisticsResponse> = /*
   messageDesc(file_runstore_v1_statistics, 2);
 
 /**
- * StatisticsRow is what was counted of one group. What it is not grouped by is empty.
+ * A StatisticsRow is the counts of one group. Fields that the request does not group by are empty.
  *
- * "The last word" of a type is what follows its last dot, or all of a type without one.
+ * "The last word" of a type is the part after its last dot, or the whole type if it has no dot.
  *
  * @generated from message runstore.v1.StatisticsRow
  */
@@ -310,36 +313,36 @@ export type StatisticsRow = Message<"runstore.v1.StatisticsRow"> & {
   labelValue: string;
 
   /**
-   * How many events there are.
+   * The number of events.
    *
    * @generated from field: int64 events = 8;
    */
   events: bigint;
 
   /**
-   * How many of them are errors: the last word of their type is `error` or `failed`.
+   * The number of events that are errors: the last word of their type is `error` or `failed`.
    *
    * @generated from field: int64 errors = 9;
    */
   errors: bigint;
 
   /**
-   * How many of them are tool calls: they name a tool, and the last word of their type is none of
-   * `completed`, `error`, `failed`, `result` and `returned`, which tell how a call ended.
+   * The number of events that are tool calls: they name a tool, and the last word of their type is
+   * not one of `completed`, `error`, `failed`, `result` and `returned`, which say how a call ended.
    *
    * @generated from field: int64 tool_calls = 10;
    */
   toolCalls: bigint;
 
   /**
-   * How many runs have any of these events.
+   * The number of runs that have any of these events.
    *
    * @generated from field: int64 runs = 11;
    */
   runs: bigint;
 
   /**
-   * What the events used, added up. A sum is never above 9223372036854775807.
+   * The sum of what the events used. A sum is never above 9223372036854775807.
    *
    * @generated from field: runstore.v1.Usage usage = 12;
    */
@@ -354,7 +357,7 @@ export const StatisticsRowSchema: GenMessage<StatisticsRow> = /*@__PURE__*/
   messageDesc(file_runstore_v1_statistics, 3);
 
 /**
- * StatisticsDimension is what counts are told apart by.
+ * A StatisticsDimension is a property that counts are grouped by.
  *
  * @generated from enum runstore.v1.StatisticsDimension
  */
@@ -367,28 +370,28 @@ export enum StatisticsDimension {
   UNSPECIFIED = 0,
 
   /**
-   * The run; its topmost ancestor where `roll_up_to_root` is set.
+   * The run; its topmost ancestor if `roll_up_to_root` is set.
    *
    * @generated from enum value: STATISTICS_DIMENSION_RUN = 1;
    */
   RUN = 1,
 
   /**
-   * The plan node of the event; empty for events of none.
+   * The plan node of the event; empty for events of no node.
    *
    * @generated from enum value: STATISTICS_DIMENSION_NODE = 2;
    */
   NODE = 2,
 
   /**
-   * The model of the event; empty for events of none.
+   * The model of the event; empty for events of no model.
    *
    * @generated from enum value: STATISTICS_DIMENSION_MODEL = 3;
    */
   MODEL = 3,
 
   /**
-   * The tool of the event; empty for events of none.
+   * The tool of the event; empty for events of no tool.
    *
    * @generated from enum value: STATISTICS_DIMENSION_TOOL = 4;
    */
