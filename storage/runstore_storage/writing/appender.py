@@ -11,8 +11,8 @@ import asyncio
 import logging
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 
 import asyncpg
 
@@ -34,6 +34,7 @@ from runstore_storage.run_write import (
     prepare,
     store,
 )
+from runstore_storage.writing.offload_queue import OffloadQueue
 from runstore_storage.writing.optimistic import NOTHING_STORED, Append, Optimistic
 
 MAX_BATCH_EVENTS = 1000
@@ -66,8 +67,9 @@ class Appender:
         lanes: int,
     ) -> None:
         self._engine = engine
-        self._offloading = offloading
-        self._packing: dict[RunKey, asyncio.Future[None]] = {}
+        self._offload_queue = OffloadQueue(
+            offloading.pack_events, lambda each: offloading.is_large(each.event.payload)
+        )
         self._grew = grew
         self._lanes = [_Lane(self._commit, Optimistic(connect)) for _ in range(lanes)]
 
@@ -75,45 +77,19 @@ class Appender:
         self, key: RunKey, events: Sequence[Event], guard: Guard
     ) -> tuple[Appended, ...]:
         """Append all or none; the caller's cancellation does not take the events back."""
-        prepared = prepare(events)
-        if key in self._packing or any(self._offloading.is_large(e.payload) for e in events):
-            async with self._packed(key, prepared) as packed:
-                waiting = self._queued(key, packed, guard)
-        else:
-            waiting = self._queued(key, prepared, guard)
+        waiting = await self._offload_queue.pass_on(
+            key, prepare(events), partial(self._queued, key, guard)
+        )
         return await asyncio.shield(waiting.answered)
 
-    def _queued(self, key: RunKey, prepared: tuple[PreparedEvent, ...], guard: Guard) -> Append:
+    def _queued(self, key: RunKey, guard: Guard, prepared: Sequence[PreparedEvent]) -> Append:
         size = sum(
             len(each.payload.data) for each in (one.event for one in prepared) if each.payload
         )
-        waiting = Append(key, prepared, guard, size)
+        waiting = Append(key, tuple(prepared), guard, size)
         lane = zlib.crc32(f"{key.project}\0{key.run_id}".encode()) % len(self._lanes)
         self._lanes[lane].put(waiting)
         return waiting
-
-    @asynccontextmanager
-    async def _packed(
-        self, key: RunKey, prepared: tuple[PreparedEvent, ...]
-    ) -> AsyncIterator[tuple[PreparedEvent, ...]]:
-        """The events with their large payloads moved out, when all asked for before are queued.
-
-        Moving takes its time, and what a run's writer sends meanwhile must not overtake.
-        """
-        before, mine = self._packing.get(key), asyncio.get_running_loop().create_future()
-        self._packing[key] = mine
-        try:
-            packed = await self._offloading.pack_events(key, prepared)
-            if before:
-                await asyncio.wait([before])
-            yield packed
-        finally:
-            if before and not before.done():
-                before.add_done_callback(lambda _: mine.set_result(None))
-            else:
-                mine.set_result(None)
-            if self._packing[key] is mine:
-                del self._packing[key]
 
     async def close(self) -> None:
         """Commit what waits, then stop."""

@@ -196,7 +196,7 @@ async def test_small_appends_do_not_overtake_large_ones(
     await asyncio.gather(*appends)
 
     assert [appended.result()[0].seq for appended in appends] == list(range(1, 31))
-    assert offloading._appender._packing == {}
+    assert len(offloading._appender._offload_queue) == 0
 
 
 async def test_a_cancelled_large_append_holds_nobody_up(
@@ -211,7 +211,7 @@ async def test_a_cancelled_large_append_holds_nobody_up(
 
     assert (await first)[0].seq == 1
     assert (await asyncio.wait_for(third, 20))[0].seq <= 3
-    assert offloading._appender._packing == {}
+    assert len(offloading._appender._offload_queue) == 0
 
 
 async def test_a_lost_or_changed_blob_is_found(offloading: PostgresStore, run: RunKey) -> None:

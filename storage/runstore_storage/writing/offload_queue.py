@@ -1,0 +1,77 @@
+"""The order of a run's appends while large payloads of some are on their way out of the events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.run_write import PreparedEvent
+
+Events = Sequence[PreparedEvent]
+
+T = TypeVar("T")
+
+
+class OffloadQueue:
+    """Passes appends on in the order of their arrival, run by run.
+
+    Offloading a large payload takes time, and nothing that arrives for the same run meanwhile may
+    overtake it: of two appends to one run, the later is passed on after the earlier, or after the
+    earlier has failed or been cancelled. That holds however offloading ends and whichever caller is
+    cancelled at whatever moment. A caller that is cancelled before its append was passed on has
+    appended nothing.
+
+    Payloads are offloaded side by side, those of one run too. Appends of different runs never wait
+    for each other, and an append without a large payload waits only behind one with.
+    """
+
+    def __init__(
+        self,
+        offload: Callable[[RunKey, Events], Awaitable[Events]],
+        is_large: Callable[[PreparedEvent], bool],
+    ) -> None:
+        self._offload = offload
+        self._is_large = is_large
+        self._lines: dict[RunKey, deque[asyncio.Future[None]]] = {}
+        """For each run, the turns of the appends not passed on yet; the first one's has come."""
+
+    async def pass_on(self, key: RunKey, events: Events, receive: Callable[[Events], T]) -> T:
+        """Offload what is large, wait for the append's turn, and return what `receive` does.
+
+        `receive` gets the events, and is called once or never; never after this call was cancelled.
+        """
+        if key not in self._lines and not any(map(self._is_large, events)):
+            return receive(events)
+        with self._queued(key) as turn:
+            offloaded = await self._offload(key, events)
+            await turn
+            return receive(offloaded)
+
+    def __len__(self) -> int:
+        """How many appends have arrived and neither been passed on nor given up."""
+        return sum(map(len, self._lines.values()))
+
+    @contextmanager
+    def _queued(self, key: RunKey) -> Iterator[asyncio.Future[None]]:
+        """Stand in the run's line; the future is done when all that stood before have left it."""
+        line = self._lines.setdefault(key, deque())
+        turn = asyncio.get_running_loop().create_future()
+        line.append(turn)
+        _let_first(line)
+        try:
+            yield turn
+        finally:
+            line.remove(turn)
+            _let_first(line)
+            if not line:
+                del self._lines[key]
+
+
+def _let_first(line: deque[asyncio.Future[None]]) -> None:
+    # A cancelled caller has cancelled its turn too, and leaves the line when it runs next.
+    if line and not line[0].done():
+        line[0].set_result(None)
