@@ -8,53 +8,31 @@ is there already, a run that is not remembered - is left to the caller, which lo
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
-from runstore_storage.contract.events import Appended
-from runstore_storage.contract.heads import Guard, RunKey
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.engine import is_unavailable
-from runstore_storage.run_write import PreparedEvent, RunWrite
+from runstore_storage.run_write import RunWrite
 from runstore_storage.sql import appends
 from runstore_storage.sql.appends import Move
 from runstore_storage.sql.heads import Head
+from runstore_storage.writing.lanes import Append, AppendResult
 
 MAX_REMEMBERED = 10_000
 
 
-@dataclass(slots=True, eq=False)
-class Append:
-    """Events that one call appends to a run, and its answer once there is one."""
-
-    key: RunKey
-    events: tuple[PreparedEvent, ...]
-    guard: Guard
-    bytes: int
-    answered: asyncio.Future[tuple[Appended, ...]] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def settle(self, answer: tuple[Appended, ...] | BaseException) -> None:
-        """Answer the call, or fail it."""
-        if isinstance(answer, BaseException):
-            self.answered.set_exception(answer)
-            self.answered.exception()  # seen, also when the caller is gone
-        else:
-            self.answered.set_result(answer)
-
-
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Answers to the appends that were stored, and the runs that grew by them."""
+    """The results of the appends that were stored, and the runs that grew by them."""
 
-    answers: Mapping[Append, tuple[Appended, ...]]
+    results: Mapping[Append, AppendResult]
     grown: Sequence[RunWrite]
 
 
@@ -65,7 +43,7 @@ NOTHING_STORED = Stored({}, ())
 class _Attempt:
     move: Move
     write: RunWrite
-    answers: Mapping[Append, tuple[Appended, ...]]
+    results: Mapping[Append, AppendResult]
 
 
 class Optimistic:
@@ -115,8 +93,8 @@ class Optimistic:
         stored = [each for each in attempts if each.move.head.run in moved]
         writes = [each.write for each in stored]
         self.remember(writes, now)
-        answers = {append: answer for each in stored for append, answer in each.answers.items()}
-        return Stored(answers, writes)
+        results = {append: result for each in stored for append, result in each.results.items()}
+        return Stored(results, writes)
 
     def _hang_up(self) -> None:
         """Never use the connection again: nobody knows what state it is in."""
@@ -151,9 +129,9 @@ class Optimistic:
 def _attempted(key: RunKey, head: Head, given: Sequence[Append], now: datetime) -> _Attempt | None:
     write = RunWrite(key, head, now)
     try:
-        answers = {each: write.append(each.events, each.guard, {}) for each in given}
+        results = {each: write.append(each.events, each.guard, {}) for each in given}
     except StorageError:
         return None
     if not write.new_events:
         return None
-    return _Attempt(Move(head, write.head, write.new_events), write, answers)
+    return _Attempt(Move(head, write.head, write.new_events), write, results)

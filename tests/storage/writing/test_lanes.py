@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import asyncpg
 import pytest
 from runstore_storage.contract.heads import NO_GUARD, RunKey
-from runstore_storage.writing import appender
-from runstore_storage.writing.appender import _Lane
-from runstore_storage.writing.optimistic import Append, Optimistic
+from runstore_storage.writing import lanes
+from runstore_storage.writing.lanes import Append, Lane
 
 APPENDS = 40
 
@@ -21,17 +19,13 @@ class Commits:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
-    async def __call__(self, batch: Sequence[Append], _: Optimistic) -> None:
+    async def __call__(self, batch: Sequence[Append]) -> None:
         self.sizes.append(len(batch))
         for each in batch:
             each.settle(())
 
 
-async def never() -> asyncpg.Connection:
-    raise AssertionError("nothing is stored here")
-
-
-async def append_all(lane: _Lane, writers: int) -> None:
+async def append_all(lane: Lane, writers: int) -> None:
     """Each writer appends again a little after its answer, none of them when another does.
 
     They do not end together either.
@@ -49,7 +43,7 @@ async def append_all(lane: _Lane, writers: int) -> None:
 
 async def test_writers_that_come_back_soon_share_a_commit() -> None:
     commits = Commits()
-    lane = _Lane(commits, Optimistic(never))
+    lane = Lane(commits)
 
     await append_all(lane, 12)
     await lane.close()
@@ -60,9 +54,9 @@ async def test_writers_that_come_back_soon_share_a_commit() -> None:
 
 @pytest.mark.parametrize("writers", [1, 3])
 async def test_few_writers_wait_for_nobody(writers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(appender, "LINGER_SECONDS", 3600)
+    monkeypatch.setattr(lanes, "LINGER_SECONDS", 3600)
     commits = Commits()
-    lane = _Lane(commits, Optimistic(never))
+    lane = Lane(commits)
 
     await asyncio.wait_for(append_all(lane, writers), 60)
     await lane.close()
@@ -71,8 +65,8 @@ async def test_few_writers_wait_for_nobody(writers: int, monkeypatch: pytest.Mon
 
 
 async def test_a_lane_that_waits_closes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(appender, "LINGER_SECONDS", 3600)
-    lane = _Lane(Commits(), Optimistic(never))
+    monkeypatch.setattr(lanes, "LINGER_SECONDS", 3600)
+    lane = Lane(Commits())
     appends = [Append(RunKey("p", str(n)), (), NO_GUARD, 0) for n in range(9)]
     for each in appends[:8]:
         lane.put(each)

@@ -20,7 +20,8 @@ from runstore_storage.contract.runs import NewFork, NewRun
 from runstore_storage.database.engine import connect
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.writing import optimistic
-from runstore_storage.writing.optimistic import Append, Optimistic
+from runstore_storage.writing.lanes import Append
+from runstore_storage.writing.optimistic import Optimistic
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     async def counted(self: Optimistic, batch: Sequence[Append]) -> object:
         stored = await plain(self, batch)
-        found.append(len(stored.answers))
+        found.append(len(stored.results))
         return stored
 
     monkeypatch.setattr(Optimistic, "append", counted)
@@ -238,9 +239,9 @@ async def test_a_closed_connection_is_opened_again(
     store: PostgresStore, key: RunKey, taken: list[int]
 ) -> None:
     await append(store, key, "before")
-    for lane in store._appender._lanes:
-        if lane._optimistic._conn:
-            await lane._optimistic._conn.close()
+    for each in store._appender._remembered:
+        if each._conn:
+            await each._conn.close()
 
     assert await append(store, key, "after") == 3
 
