@@ -14,11 +14,11 @@ from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import partitions
 from runstore_storage.sql.columns import USAGE
 from runstore_storage.sql.usage_counts import _FACETS, _KEY
-from sqlalchemy import text
 
 LARGE, SMALL = "large", "small"
 EVENTS_PER_RUN = 54
@@ -170,7 +170,7 @@ async def fill(store: PostgresStore, events: int) -> None:
     seed = (await store.save_run(NewRun("seed"))).run.key
     await store.put_snapshot(seed, Snapshot())
     async with reading(engine) as conn:
-        manifest = (await conn.execute(text("SELECT manifest FROM snapshots"))).scalar_one()
+        manifest = (await conn.execute(statement("SELECT manifest FROM snapshots"))).scalar_one()
     names = {
         "manifest": manifest,
         "usage": USAGE_COUNTS,
@@ -178,9 +178,9 @@ async def fill(store: PostgresStore, events: int) -> None:
         "relay": RELAY,
         "searchable": SEARCHABLE,
     }
-    for statement in _REST:
-        used = {name: value for name, value in names.items() if f":{name}" in statement}
-        await execute(engine, statement, **used)
+    for sql in _REST:
+        used = {name: value for name, value in names.items() if f":{name}" in sql}
+        await execute(engine, sql, **used)
     await store.feed.hold_duty(SEARCH, ME)
     while await store.search.index_text(ME):
         await store.feed.hold_duty(SEARCH, ME)
@@ -188,17 +188,17 @@ async def fill(store: PostgresStore, events: int) -> None:
     print(f"filled {events:,} events in {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
-async def execute(engine: Database, statement: str, **values: object) -> None:
+async def execute(engine: Database, sql: str, **values: object) -> None:
     async with writing(engine) as conn:
-        await conn.execute(text("SET LOCAL statement_timeout = 0"))
-        await conn.execute(text("SET LOCAL synchronous_commit = off"))
-        await conn.execute(text("SET LOCAL work_mem = '128MB'"))
-        await conn.execute(text(statement), values)
+        await conn.execute(statement("SET LOCAL statement_timeout = 0"))
+        await conn.execute(statement("SET LOCAL synchronous_commit = off"))
+        await conn.execute(statement("SET LOCAL work_mem = '128MB'"))
+        await conn.execute(statement(sql), values)
 
 
 async def vacuum(engine: Database) -> None:
     """What autovacuum would have done long ago."""
     async with reading(engine) as conn:
-        await conn.execute(text("SET statement_timeout = 0"))
-        await conn.execute(text("VACUUM (ANALYZE)"))
-        await conn.execute(text("RESET statement_timeout"))
+        await conn.execute(statement("SET statement_timeout = 0"))
+        await conn.execute(statement("VACUUM (ANALYZE)"))
+        await conn.execute(statement("RESET statement_timeout"))

@@ -23,11 +23,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 from runstore_migrations import schema
-from runstore_storage.database.connection import Connection, Rows, sent
+from runstore_storage.database.connection import Connection, Rows
 from runstore_storage.database.engine import reading
+from runstore_storage.database.statements import NO_VALUES, Statement, statement
 from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.postgres import PostgresStore
-from sqlalchemy import text
 
 from bench.documented_queries import QUERIES, Query
 from bench.generate import fill
@@ -46,19 +46,19 @@ class Measured:
     scans: set[str] = field(default_factory=set)
 
 
-Statement = tuple[str, tuple[object, ...]]
+Sent = tuple[str, list[object]]
 
 
 @contextmanager
-def captured() -> Iterator[list[Statement]]:
+def captured() -> Iterator[list[Sent]]:
     """The statements that are sent meanwhile."""
-    found: list[Statement] = []
+    found: list[Sent] = []
 
     plain = Connection.execute
 
-    async def noted(self: Connection, statement: Any, values: Any = None) -> Rows:
-        found.append(sent(statement, values))
-        return await plain(self, statement, values)
+    async def noted(self: Connection, sent: Statement, values: Any = NO_VALUES) -> Rows:
+        found.append((sent.sql, sent.arguments(values)))
+        return await plain(self, sent, values)
 
     Connection.execute = noted  # type: ignore[method-assign]  # for as long as this lasts
     try:
@@ -88,9 +88,7 @@ async def measure(store: PostgresStore, query: Query, large: set[str], plans: bo
     return measured
 
 
-async def explained(
-    driver: Any, sql: str, values: tuple[object, ...], *, plans: bool
-) -> dict[str, Any]:
+async def explained(driver: Any, sql: str, values: list[object], *, plans: bool) -> dict[str, Any]:
     """The plan of a statement; a statement that sets how others are planned does so instead."""
     if "set_config" in sql:
         await driver.fetch(sql, *values)
@@ -114,7 +112,7 @@ def scanned(plan: dict[str, Any]) -> Iterator[str]:
 async def large_tables(store: PostgresStore) -> set[str]:
     async with reading(store._engine) as conn:
         found = await conn.execute(
-            text(
+            statement(
                 "SELECT relname FROM pg_class WHERE relkind = 'r'"
                 " AND relnamespace = current_schema()::regnamespace"
                 " AND (reltuples >= :rows OR relname LIKE 'events%')"

@@ -32,13 +32,13 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQuery
 from runstore_storage.database.engine import reading, writing
+from runstore_storage.database.statements import statement
 from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.search.queries import either, parse
 from runstore_storage.search.rows import matching, row_of
 from runstore_storage.search.windows import next_window
 from runstore_storage.sql import search_rows
-from sqlalchemy import text
 
 from bench.store import opened
 
@@ -116,15 +116,15 @@ async def fill(store: PostgresStore, events: int) -> None:
         for run in range(RUNS_PER_PROJECT):
             await store.save_run(NewRun(f"project-{project}", f"run-{run}"))
     async with writing(store._engine) as conn:
-        await conn.execute(text("DROP INDEX ix_search_rows_tsv"))
+        await conn.execute(statement("DROP INDEX ix_search_rows_tsv"))
     for first in track(range(1, events + 1, BATCH), "filling"):
         rows = [row_of(each) for each in entries(first, min(BATCH, events + 1 - first))]
         async with writing(store._engine) as conn:
             await search_rows.insert(conn, rows)
     began = time.monotonic()
     async with writing(store._engine) as conn:
-        await conn.execute(text("SET LOCAL statement_timeout = 0"))
-        await conn.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))
+        await conn.execute(statement("SET LOCAL statement_timeout = 0"))
+        await conn.execute(statement("SET LOCAL maintenance_work_mem = '512MB'"))
         driver = conn.driver
         await driver.execute(
             "CREATE INDEX ix_search_rows_tsv ON search_rows USING gin (tsv)"
@@ -134,7 +134,7 @@ async def fill(store: PostgresStore, events: int) -> None:
         for duty in (RELAY, SEARCH):
             values = {"name": duty, "position": events}
             await conn.execute(
-                text(
+                statement(
                     "INSERT INTO duties (name, position) VALUES (:name, :position)"
                     " ON CONFLICT ON CONSTRAINT pk_duties DO UPDATE SET position = :position"
                 ),
@@ -216,9 +216,9 @@ async def explain(store: PostgresStore) -> str:
     sql = search_rows._MATCHES.format(where=where)
     values |= {"words": of.words, "below": indexed + 1, "limit": 1000}
     async with reading(store._engine) as conn:
-        found = await conn.execute(text(f"EXPLAIN (ANALYZE, BUFFERS) {sql}"), values)
+        found = await conn.execute(statement(f"EXPLAIN (ANALYZE, BUFFERS) {sql}"), values)
         sizes = await conn.execute(
-            text(
+            statement(
                 "SELECT pg_size_pretty(pg_table_size('search_rows')),"
                 " pg_size_pretty(pg_relation_size('ix_search_rows_tsv')),"
                 " pg_size_pretty(pg_relation_size('pk_search_rows'))"

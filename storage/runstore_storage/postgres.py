@@ -10,8 +10,6 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import text
-
 from runstore_storage.artifacts.postgres import PostgresArtifacts
 from runstore_storage.configs.postgres import PostgresConfigs
 from runstore_storage.contract.errors import (
@@ -57,6 +55,7 @@ from runstore_storage.database.engine import (
     reading,
     writing,
 )
+from runstore_storage.database.statements import statement
 from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
@@ -84,7 +83,7 @@ from runstore_storage.writing.completing import complete, prepare_completion
 from runstore_storage.writing.resuming import Resume, resume
 from runstore_storage.writing.saving import RunSaver
 
-_TAKES_WRITES = text("SELECT current_setting('transaction_read_only') = 'off'")
+_TAKES_WRITES = statement("SELECT current_setting('transaction_read_only') = 'off'")
 
 T = TypeVar("T")
 

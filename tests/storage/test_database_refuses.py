@@ -14,6 +14,7 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.engine import connect
+from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql.partitions import RUNS_PER_PARTITION
 
@@ -33,7 +34,9 @@ async def run(store: PostgresStore, project: str) -> int:
     stored = Announced(sha256(b"").digest(), 0)
     await store.artifacts.upload_artifact(NewArtifact(key, "a"), stored, _nothing())
     async with store._engine.connect() as conn:
-        found = await conn.execute("SELECT run FROM runs WHERE project = :p1", {"p1": project})
+        found = await conn.execute(
+            statement("SELECT run FROM runs WHERE project = :p1"), {"p1": project}
+        )
         return int(found.scalar_one())
 
 
@@ -75,7 +78,7 @@ async def config(store: PostgresStore, project: str) -> int:
     await store.configs.register_version(NewVersion(key, Payload('"hello"'), labels=("live",)))
     async with store._engine.connect() as conn:
         found = await conn.execute(
-            "SELECT config FROM configs WHERE project = :p1", {"p1": project}
+            statement("SELECT config FROM configs WHERE project = :p1"), {"p1": project}
         )
         return int(found.scalar_one())
 

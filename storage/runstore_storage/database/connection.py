@@ -1,22 +1,18 @@
-"""A connection to Postgres that executes SQLAlchemy's texts by the driver itself.
+"""A connection to Postgres on which the driver itself executes statements.
 
-The texts of `sql/` are complete; between them and asyncpg SQLAlchemy's asynchronous engine takes
-four times as long as everything else that a statement costs this process, so it is left out.
+SQLAlchemy's asynchronous engine would take four times as long as everything else that a statement
+costs this process.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import TextClause
 
-# A parameter as `text` understands it: no cast, no part of a word, not escaped.
-_PARAMETER = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
+from runstore_storage.database.statements import NO_VALUES, Statement
 
 
 class Row(asyncpg.Record):
@@ -64,26 +60,6 @@ class Connection:
     def __init__(self, driver: PoolConnectionProxy[Any]) -> None:
         self.driver = driver
 
-    async def execute(
-        self, statement: TextClause | str, values: Mapping[str, object] | None = None
-    ) -> Rows:
-        """The rows of a statement, read to the end; a string is read as `text` would."""
-        sql, arguments = sent(statement, values)
-        return Rows(await self.driver.fetch(sql, *arguments))
-
-
-def sent(
-    statement: TextClause | str, values: Mapping[str, object] | None
-) -> tuple[str, tuple[object, ...]]:
-    """What the driver is given: the statement with $1, $2, ..., and their values."""
-    sql, names = _numbered(statement if isinstance(statement, str) else statement.text)
-    given = values or {}
-    return sql, tuple(given[name] for name in names)
-
-
-@lru_cache(maxsize=1024)
-def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
-    """The statement with $1, $2, ... for its parameters, and which they are."""
-    names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
-    numbers = {name: number for number, name in enumerate(names, 1)}
-    return _PARAMETER.sub(lambda found: f"${numbers[found[1]]}", sql).replace("\\:", ":"), names
+    async def execute(self, statement: Statement, values: Mapping[str, object] = NO_VALUES) -> Rows:
+        """The rows of a statement, read to the end; `values` has one for each parameter."""
+        return Rows(await self.driver.fetch(statement.sql, *statement.arguments(values)))

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 import asyncpg
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.connection import Connection, Row
+from runstore_storage.database.statements import statement
 
 STATEMENT_SECONDS = 30
 LOCK_SECONDS = 10
@@ -35,12 +35,12 @@ _ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
 _PLANNED_ANEW = "set_config('plan_cache_mode', 'force_custom_plan', true)"
 # What is looked up is mostly in memory, where one page costs what another does; and what an index
 # can find is never looked for by reading a table in full, however small the planner takes it for.
-_LOOKING_UP = text(
+_LOOKING_UP = statement(
     f"SELECT {_PLANNED_ANEW}, set_config('random_page_cost', '1.1', true),"
     " set_config('enable_seqscan', 'off', true)"
 )
-_ADDING_UP = text(f"SELECT {_PLANNED_ANEW}, set_config('work_mem', '64MB', true)")
-_FINISHED_LATE = text("SET LOCAL synchronous_commit = off")
+_ADDING_UP = statement(f"SELECT {_PLANNED_ANEW}, set_config('work_mem', '64MB', true)")
+_FINISHED_LATE = statement("SET LOCAL synchronous_commit = off")
 
 
 async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:

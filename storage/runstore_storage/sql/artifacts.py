@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.artifacts import Artifact, ArtifactFilter, ArtifactRef, NewArtifact
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql.columns import payload_columns, payload_of
 
-_INSERT = text("""
+_INSERT = statement("""
     INSERT INTO artifacts (run, name, version, artifact_id, project, type, content_type, object,
                            url, sha256, size, metadata_json, metadata_binary, metadata_type,
                            actor, created_at)
@@ -29,12 +28,12 @@ _WITH_LOCATION = _SELECT.format(more=", coalesce(o.location, '')") + (
     " LEFT JOIN objects o ON o.object = a.object WHERE "
 )
 _NEWEST = " ORDER BY a.version DESC LIMIT 1"
-_BY_ID = text(_WITH_LOCATION + "a.project = :project AND a.artifact_id = :artifact_id")
-_BY_NAME = text(
+_BY_ID = statement(_WITH_LOCATION + "a.project = :project AND a.artifact_id = :artifact_id")
+_BY_NAME = statement(
     _WITH_LOCATION + "r.project = :project AND r.run_id = :run_id AND a.name = :name"
     " AND (a.version = :version OR :version = 0)" + _NEWEST
 )
-_LATEST = text(_SELECT.format(more="") + " WHERE a.run = :run AND a.name = :name" + _NEWEST)
+_LATEST = statement(_SELECT.format(more="") + " WHERE a.run = :run AND a.name = :name" + _NEWEST)
 
 
 async def insert(conn: Connection, run: int, artifact: Artifact, *, object_: int | None) -> None:
@@ -105,7 +104,7 @@ async def page(
     chosen = {name: each for name, each in asked.items() if each[1]}
     conditions = " AND ".join(sql for sql, _ in chosen.values())
     found = await conn.execute(
-        text(
+        composed(
             f"{_SELECT.format(more='')} WHERE {conditions} ORDER BY a.artifact_id DESC LIMIT :limit"
         ),
         {name: value for name, (_, value) in chosen.items()} | {"limit": limit},

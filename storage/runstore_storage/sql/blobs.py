@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import by_column, insert_rows
 
 _COLUMNS = (
@@ -22,40 +21,40 @@ _COLUMNS = (
     ("location", "text"),
 )
 _REF = "sha256, blob, is_json, content_type"
-_FIND = text(
+_FIND = statement(
     f"SELECT {_REF} FROM blobs WHERE run = :run AND sha256 = ANY(CAST(:hashes AS bytea[]))"
 )
-_FIND_BY_KEY = text(
+_FIND_BY_KEY = statement(
     f"SELECT {_REF} FROM runs r JOIN blobs b USING (run)"
     " WHERE r.project = :project AND r.run_id = :run_id"
     " AND b.sha256 = ANY(CAST(:hashes AS bytea[]))"
 )
-_ENSURE = text(
+_ENSURE = statement(
     f"WITH added AS ({insert_rows('blobs', _COLUMNS)}"
     f" ON CONFLICT ON CONSTRAINT uq_blobs_sha256 DO NOTHING RETURNING {_REF})"
     f" SELECT {_REF} FROM added UNION ALL SELECT {_REF} FROM blobs"
     " WHERE run = :of_run AND sha256 = ANY(CAST(:hashes AS bytea[]))"
 )
-_COPY = text(
+_COPY = statement(
     "INSERT INTO blobs (run, sha256, is_json, content_type, raw_bytes, data, location)"
     " SELECT DISTINCT ON (sha256) CAST(:run AS bigint), sha256, is_json, content_type, raw_bytes,"
     " data, location FROM blobs"
     " WHERE run = ANY(CAST(:sources AS bigint[])) AND sha256 = ANY(CAST(:hashes AS bytea[]))"
     f" RETURNING {_REF}"
 )
-_READ = text(
+_READ = statement(
     "SELECT b.run, b.blob, b.data"
     " FROM unnest(CAST(:runs AS bigint[]), CAST(:blobs AS bigint[])) AS k(run, blob)"
     " JOIN blobs b ON b.run = k.run AND b.blob = k.blob"
 )
 
-_PLACES = text(
+_PLACES = statement(
     "SELECT b.run, b.blob, b.raw_bytes, b.data, b.location"
     " FROM unnest(CAST(:runs AS bigint[]), CAST(:blobs AS bigint[])) AS k(run, blob)"
     " JOIN blobs b ON b.run = k.run AND b.blob = k.blob"
 )
 # Whoever knows the name of a payload's blob may have referred to it in a snapshot.
-_DELETE = text(
+_DELETE = statement(
     "DELETE FROM blobs b WHERE b.run = :run AND b.blob = ANY(CAST(:blobs AS bigint[]))"
     " AND NOT EXISTS (SELECT FROM events e WHERE e.run = :run AND e.payload_blob = b.blob)"
     " AND NOT EXISTS (SELECT FROM outputs o WHERE o.run = :run AND o.payload_blob = b.blob)"

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
 from runstore_storage.contract.configs import ConfigLabel, LabelChange, LabelMove
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 
-_GET = text(
+_GET = statement(
     "SELECT label, version, actor, moved_at FROM config_labels"
     " WHERE config = :config AND label = :label"
 )
-_SET = text("""
+_SET = statement("""
     INSERT INTO config_labels (config, label, version, actor, moved_at)
     VALUES (:config, :label, :version, :actor, :moved_at)
     ON CONFLICT ON CONSTRAINT pk_config_labels DO UPDATE
         SET version = excluded.version, actor = excluded.actor, moved_at = excluded.moved_at
 """)
-_REMOVE = text("DELETE FROM config_labels WHERE config = :config AND label = :label")
+_REMOVE = statement("DELETE FROM config_labels WHERE config = :config AND label = :label")
 _MOVE = "label, from_version, to_version, actor, moved_at"
-_RECORD = text(f"""
+_RECORD = statement(f"""
     INSERT INTO config_label_moves (config, label, from_version, to_version, actor, request_id,
                                     moved_at)
     VALUES (:config, :label, :from_version, :to_version, :actor, :request_id, clock_timestamp())
     RETURNING {_MOVE}
 """)
-_FIND_MOVE = text(
+_FIND_MOVE = statement(
     f"SELECT {_MOVE} FROM config_label_moves"
     " WHERE config = :config AND label = :label AND request_id = :request_id AND request_id <> ''"
 )
-_PAGE = text(
+_PAGE = statement(
     f"SELECT move, {_MOVE} FROM config_label_moves"
     " WHERE config = :config AND (:label = '' OR label = :label)"
     " AND (CAST(:before AS bigint) IS NULL OR move < :before)"

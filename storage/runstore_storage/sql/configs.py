@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.configs import (
     Config,
     ConfigKey,
@@ -18,23 +16,24 @@ from runstore_storage.contract.configs import (
     VersionSelector,
 )
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql.columns import payload_columns, payload_of
 
 _KEYED = "project = :project AND kind = :kind AND name = :name"
-_FIND = text(f"SELECT config FROM configs WHERE {_KEYED}")
-_LOCK = text(f"SELECT config FROM configs WHERE {_KEYED} FOR NO KEY UPDATE")
-_CREATE = text("""
+_FIND = statement(f"SELECT config FROM configs WHERE {_KEYED}")
+_LOCK = statement(f"SELECT config FROM configs WHERE {_KEYED} FOR NO KEY UPDATE")
+_CREATE = statement("""
     INSERT INTO configs (project, kind, name, created_at)
     VALUES (:project, :kind, :name, clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_configs_project_kind_name DO NOTHING
 """)
-_FIND_DIGEST = text(
+_FIND_DIGEST = statement(
     "SELECT version, created_at FROM config_versions WHERE config = :config AND digest = :digest"
 )
-_HAS_VERSION = text(
+_HAS_VERSION = statement(
     "SELECT EXISTS (SELECT FROM config_versions WHERE config = :config AND version = :version)"
 )
-_INSERT = text("""
+_INSERT = statement("""
     WITH next AS (
         UPDATE configs SET last_version = last_version + 1 WHERE config = :config
         RETURNING last_version
@@ -61,11 +60,11 @@ _OF_CONFIG = (
 _BY_LABEL = (
     "v.version = (SELECT version FROM config_labels WHERE config = :config AND label = :label)"
 )
-_PAGE = text(
+_PAGE = statement(
     f"SELECT {_SELECTED}{_OF_CONFIG} AND (CAST(:before AS bigint) IS NULL OR v.version < :before)"
     " ORDER BY v.version DESC LIMIT :limit"
 )
-_CONFIGS = text(f"""
+_CONFIGS = statement(f"""
     SELECT {_SELECTED}, c.created_at, l.labels, l.versions, l.actors, l.times
     FROM configs c
     JOIN config_versions v ON v.config = c.config AND v.version = c.last_version
@@ -151,8 +150,8 @@ async def get(
 ) -> tuple[ConfigVersion, bool, str, bytes] | None:
     """The version without its body; then whether that is JSON, its media type, its stored bytes."""
     condition, chosen = _choice(selector)
-    statement = text(f"SELECT {_SELECTED}, v.data{_OF_CONFIG} AND {condition}")
-    row = (await conn.execute(statement, {"config": config, **chosen})).one_or_none()
+    chosen_version = composed(f"SELECT {_SELECTED}, v.data{_OF_CONFIG} AND {condition}")
+    row = (await conn.execute(chosen_version, {"config": config, **chosen})).one_or_none()
     return (_version(row), row[4], row[5], row[_SELECTED_COLUMNS]) if row else None
 
 

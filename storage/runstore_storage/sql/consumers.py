@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
 from runstore_storage.contract.feed import Consumer
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 
 _RETURNED = (
     "name, position, (SELECT position FROM duties WHERE name = 'relay'), created_at, committed_at"
 )
-_COMMIT = text(f"""
+_COMMIT = statement(f"""
     INSERT INTO consumers (project, name, position, created_at, committed_at)
     VALUES (:project, :name, :position, clock_timestamp(), clock_timestamp())
     ON CONFLICT ON CONSTRAINT pk_consumers DO UPDATE
@@ -18,8 +17,8 @@ _COMMIT = text(f"""
         WHERE consumers.position < excluded.position OR :may_go_back
     RETURNING {_RETURNED}
 """)
-_GET = text(f"SELECT {_RETURNED} FROM consumers WHERE project = :project AND name = :name")
-_PAGE = text(
+_GET = statement(f"SELECT {_RETURNED} FROM consumers WHERE project = :project AND name = :name")
+_PAGE = statement(
     f"SELECT {_RETURNED} FROM consumers WHERE project = :project AND name > :after"
     " ORDER BY name LIMIT :limit"
 )

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
-
 from runstore_storage.contract.feed import DeadLetter
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 
-_INSERT = text("""
+_INSERT = statement("""
     INSERT INTO dead_letters (sink, position, attempts, error, failed_at)
     SELECT :sink, l.position, l.attempts, l.error, clock_timestamp()
     FROM unnest(CAST(:positions AS bigint[]), CAST(:attempts AS integer[]), CAST(:errors AS text[]))
          AS l(position, attempts, error)
     ON CONFLICT ON CONSTRAINT uq_dead_letters_position DO NOTHING
 """)
-_PAGE = text(
+_PAGE = statement(
     "SELECT sink, position, attempts, error, failed_at, id FROM dead_letters"
     " WHERE sink = :sink AND id > :after ORDER BY id LIMIT :limit"
 )
-_REMOVE = text("DELETE FROM dead_letters WHERE id = :id RETURNING id")
+_REMOVE = statement("DELETE FROM dead_letters WHERE id = :id RETURNING id")
 
 
 async def insert(conn: Connection, sink: str, letters: Sequence[DeadLetter]) -> None:

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
 from runstore_storage.contract.feed import Duty
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 
 # The longest a duty stays with a holder that died.
 LEASE_SECONDS = 4
 
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
 
-_TAKE = text(
+_TAKE = statement(
     f"UPDATE duties SET holder = :holder, expires_at = {_LEASE}"
     " WHERE name = :name AND (holder = :holder OR expires_at < clock_timestamp())"
     " RETURNING position"
 )
-_CREATE = text(
+_CREATE = statement(
     f"INSERT INTO duties (name, holder, expires_at) VALUES (:name, :holder, {_LEASE})"
     " ON CONFLICT ON CONSTRAINT pk_duties DO NOTHING RETURNING position"
 )
-_FENCE = text("SELECT position FROM duties WHERE name = :name AND holder = :holder FOR UPDATE")
-_ADVANCE = text(
+_FENCE = statement("SELECT position FROM duties WHERE name = :name AND holder = :holder FOR UPDATE")
+_ADVANCE = statement(
     "UPDATE duties SET position = :position WHERE name = :name AND holder = :holder"
     " RETURNING position"
 )
-_RELEASE = text(
+_RELEASE = statement(
     "UPDATE duties SET holder = '', expires_at = '-infinity'"
     " WHERE name = :name AND holder = :holder"
 )
-_RESTART = text(
+_RESTART = statement(
     f"UPDATE duties SET position = 0, holder = :holder, expires_at = {_LEASE} WHERE name = :name"
 )
-_POSITION = text("SELECT max(position) FROM duties WHERE name = :name")
-_LIST = text(
+_POSITION = statement("SELECT max(position) FROM duties WHERE name = :name")
+_LIST = statement(
     "SELECT name, position, CASE WHEN expires_at < clock_timestamp() THEN '' ELSE holder END"
     " FROM duties ORDER BY name"
 )

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.events import Event, EventFilter, RecordedEvent, Usage
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import (
     USAGE,
@@ -47,7 +46,7 @@ NEW_COLUMNS = (
     ("body_hash", "bytea"),
     ("hash", "bytea"),
 )
-_INSERT = text(insert_rows("events", NEW_COLUMNS))
+_INSERT = statement(insert_rows("events", NEW_COLUMNS))
 
 SELECTED = (
     "seq, recorded_at, hash, type, event_id, payload_json::text, payload_binary, payload_type,"
@@ -69,13 +68,13 @@ _PAGE = """
     ) AS measured WHERE bytes_before < :max_bytes ORDER BY seq
 """
 
-_FIND = text(
+_FIND = statement(
     "SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.body_hash"
     " FROM unnest(CAST(:runs AS bigint[]), CAST(:ids AS text[])) AS k(run, event_id)"
     " JOIN events e ON e.run = k.run AND e.event_id = k.event_id"
 )
 
-_HASH_AT = text("SELECT hash FROM events WHERE run = :run AND seq = :seq")
+_HASH_AT = statement("SELECT hash FROM events WHERE run = :run AND seq = :seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ async def page(
     """
     wanted, values = conditions(where)
     rows = await conn.execute(
-        _PAGE.format(selected=SELECTED, where=wanted),
+        composed(_PAGE.format(selected=SELECTED, where=wanted)),
         {
             "run": run,
             "from_seq": from_seq,

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.events import EventFilter
 from runstore_storage.contract.feed import FeedEntry, FeedFilter
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql import events
 
 # Ranges turned into entries by one transaction, and looked at by one page.
@@ -25,7 +24,7 @@ PAGE_RANGES = 1000
 
 # The duty's row is locked first: whoever takes the duty over does it before this or after it, and
 # the position is read as the one before left it.
-_PUBLISH = text("""
+_PUBLISH = statement("""
     WITH held AS MATERIALIZED (
         SELECT position FROM duties WHERE name = 'relay' AND holder = :holder FOR UPDATE
     ), taken AS (
@@ -48,6 +47,8 @@ _PUBLISH = text("""
 
 _LAST_POSITION = "(SELECT position FROM duties WHERE name = 'relay')"
 
+_GET_LAST_POSITION = statement(f"SELECT {_LAST_POSITION}")
+
 _RANGES = """
     SELECT {last_position}, f.last_position, f.run, f.first_seq, f.last_seq, f.published_at
     FROM (SELECT 1) AS always LEFT JOIN LATERAL (
@@ -55,8 +56,8 @@ _RANGES = """
         ORDER BY last_position LIMIT :limit
     ) AS f ON true ORDER BY f.last_position
 """
-_RANGES_OF_ALL = text(_RANGES.format(last_position=_LAST_POSITION, where=""))
-_RANGES_OF_PROJECT = text(
+_RANGES_OF_ALL = statement(_RANGES.format(last_position=_LAST_POSITION, where=""))
+_RANGES_OF_PROJECT = statement(
     _RANGES.format(last_position=_LAST_POSITION, where="AND project = :project")
 )
 
@@ -115,15 +116,18 @@ async def publish(conn: Connection, holder: str) -> int | None:
 
 async def last_position(conn: Connection) -> int:
     """The newest entry's position."""
-    position: int = (await conn.execute(text(f"SELECT {_LAST_POSITION}"))).scalar_one()
+    position: int = (await conn.execute(_GET_LAST_POSITION)).scalar_one()
     return position
 
 
 async def ranges(conn: Connection, project: str, from_position: int) -> tuple[list[FeedRange], int]:
     """The next ranges of a project, or of all for "", and the feed's last position."""
-    values = {"project": project, "from_position": from_position, "limit": PAGE_RANGES}
-    statement = _RANGES_OF_PROJECT if project else _RANGES_OF_ALL
-    rows = (await conn.execute(statement, values)).all()
+    values: dict[str, object] = {"from_position": from_position, "limit": PAGE_RANGES}
+    if project:
+        found = await conn.execute(_RANGES_OF_PROJECT, {**values, "project": project})
+    else:
+        found = await conn.execute(_RANGES_OF_ALL, values)
+    rows = found.all()
     return [FeedRange(*row[1:]) for row in rows if row[1] is not None], rows[0][0]
 
 
@@ -138,10 +142,14 @@ async def entries(
     """The selected entries of some ranges, and whether they were cut before the ranges' end."""
     of_events, values = events.conditions(EventFilter(types=where.types, tags=where.tags))
     rows = await conn.execute(
-        _ENTRIES.format(
-            selected=events.SELECTED,
-            of_events=of_events,
-            of_runs="AND r.labels @> CAST(CAST(:labels AS text) AS jsonb)" if where.labels else "",
+        composed(
+            _ENTRIES.format(
+                selected=events.SELECTED,
+                of_events=of_events,
+                of_runs="AND r.labels @> CAST(CAST(:labels AS text) AS jsonb)"
+                if where.labels
+                else "",
+            )
         ),
         {
             "runs": [each.run for each in of],

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
-
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
 from runstore_storage.contract.times import microseconds, time_at
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import USAGE, by_column, usage_columns
 
 COLUMNS = (
@@ -101,13 +100,13 @@ class Head(NamedTuple):
         )
 
 
-_FIND = text(
+_FIND = statement(
     f"SELECT {SELECTED}, r.lineage::text FROM runs r JOIN run_heads h USING (run)"
     " WHERE r.project = :project AND r.run_id = :run_id"
 )
 
 # Locked in the order of `run`, so that two batches never wait for each other in a circle.
-_LOCK = text(
+_LOCK = statement(
     f"SELECT r.project, r.run_id, clock_timestamp(), {SELECTED}, r.lineage::text"
     " FROM unnest(CAST(:projects AS text[]), CAST(:run_ids AS text[])) AS k(project, run_id)"
     " JOIN runs r ON r.project = k.project AND r.run_id = k.run_id"
@@ -115,7 +114,7 @@ _LOCK = text(
     " ORDER BY h.run FOR NO KEY UPDATE OF h"
 )
 
-_UPDATE = text(
+_UPDATE = statement(
     "UPDATE run_heads h SET "
     + ", ".join(f"{name} = new.{name}" for name, _ in COLUMNS[1:])
     + " FROM unnest("
@@ -123,12 +122,12 @@ _UPDATE = text(
     + f") AS new({', '.join(name for name, _ in COLUMNS)}) WHERE h.run = new.run"
 )
 
-_INSERT = text(
+_INSERT = statement(
     f"INSERT INTO run_heads ({', '.join(name for name, _ in COLUMNS)})"
     f" VALUES ({', '.join(':' + name for name, _ in COLUMNS)})"
 )
 
-_MOVED = text(
+_MOVED = statement(
     "SELECT k.project, k.run_id, h.last_seq, h.completed_at IS NOT NULL"
     " FROM unnest(CAST(:projects AS text[]), CAST(:run_ids AS text[])) AS k(project, run_id)"
     " JOIN runs r ON r.project = k.project AND r.run_id = k.run_id"

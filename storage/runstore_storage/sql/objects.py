@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 
-_FIND = text(
+_FIND = statement(
     "SELECT object, size, location FROM objects WHERE project = :project AND sha256 = :sha256"
 )
-_INSERT = text("""
+_INSERT = statement("""
     INSERT INTO objects (project, sha256, size, location, created_at)
     VALUES (:project, :sha256, :size, :location, clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_objects_sha256 DO NOTHING

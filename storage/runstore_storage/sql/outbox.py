@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
-
 from runstore_storage.contract.feed import Lag
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import by_column, insert_rows
 
 _COLUMNS = (("run", "bigint"), ("first_seq", "bigint"), ("last_seq", "bigint"))
-_INSERT = text(insert_rows("outbox", _COLUMNS))
-_LAST_ID = text("SELECT max(id) FROM outbox")
-_HOLDS_UP_TO = text("SELECT EXISTS (SELECT FROM outbox WHERE id <= :id)")
-_PUBLISHED_UP_TO = text("""
+_INSERT = statement(insert_rows("outbox", _COLUMNS))
+_LAST_ID = statement("SELECT max(id) FROM outbox")
+_HOLDS_UP_TO = statement("SELECT EXISTS (SELECT FROM outbox WHERE id <= :id)")
+_PUBLISHED_UP_TO = statement("""
     SELECT position FROM duties WHERE name = 'relay' AND NOT EXISTS (
         SELECT FROM outbox WHERE run = :run AND first_seq <= :seq
     )
 """)
-_LAG = text("""
+_LAG = statement("""
     SELECT coalesce(sum(o.last_seq - o.first_seq + 1), 0)::bigint,
            coalesce(extract(epoch FROM clock_timestamp() - min(
                (SELECT recorded_at FROM events e WHERE e.run = o.run AND e.seq = o.first_seq)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import text
-
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.heads import Outcome
 from runstore_storage.contract.outputs import Output, StoredOutput
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import (
     USAGE,
     away_columns,
@@ -41,8 +40,8 @@ _COLUMNS = (
     ("body_hash", "bytea"),
     ("completed_at", "timestamptz"),
 )
-_INSERT = text(insert_rows("outputs", _COLUMNS))
-_GET = text(
+_INSERT = statement(insert_rows("outputs", _COLUMNS))
+_GET = statement(
     "SELECT payload_json::text, payload_binary, payload_type, schema_hash, plan_version_id,"
     " provenance_json::text, provenance_binary, provenance_type,"
     " statistics_json::text, statistics_binary, statistics_type,"
@@ -50,10 +49,10 @@ _GET = text(
     " WHERE run = :run AND (revision = :revision OR :revision = 0)"
     " ORDER BY revision DESC LIMIT 1"
 )
-_FIND = text(
+_FIND = statement(
     "SELECT revision, completed_at FROM outputs WHERE run = :run AND body_hash = :body_hash"
 )
-_LATEST = text("SELECT coalesce(max(revision), 0) FROM outputs WHERE run = :run")
+_LATEST = statement("SELECT coalesce(max(revision), 0) FROM outputs WHERE run = :run")
 
 
 async def insert(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed, statement
 
 RUNS_PER_PARTITION = 100_000
 
 # Two processes may come at once; the lock lets one make the partition and the other find it.
-_ALONE = text(
+_ALONE = statement(
     "SELECT pg_advisory_xact_lock(hashtextextended('runstore partitions ' || current_schema(), 0))"
 )
 # Read from the table itself: what to_regclass remembers of names is not renewed by waiting for the
 # lock, so it would miss a partition made meanwhile.
-_EXISTS = text(
+_EXISTS = statement(
     "SELECT EXISTS (SELECT FROM pg_class"
     " WHERE relname = :name AND relnamespace = current_schema()::regnamespace)"
 )
@@ -38,13 +37,13 @@ async def ensure(conn: Connection, run: int) -> bool:
     if await _exists(conn, low):
         return True
     name, high = _name(low), low + RUNS_PER_PARTITION
-    for statement in (
+    for ddl in (
         f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
         f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
         f"CREATE TRIGGER tr_{name}_truncate BEFORE TRUNCATE ON {name}"
         " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
     ):
-        await conn.execute(text(statement))
+        await conn.execute(composed(ddl))
     return False
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 
 # Each reference is looked up by number (its own, or its label's) and by digest.
-_FIND = text("""
+_FIND = statement("""
     SELECT c.config IS NOT NULL, coalesce(numbered.version, 0), coalesce(numbered.digest, ''),
            coalesce(alike.version, 0)
     FROM unnest(CAST(:kinds AS text[]), CAST(:names AS text[]), CAST(:versions AS bigint[]),

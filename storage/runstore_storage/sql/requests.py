@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import text
-
 from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 
 Answer = Mapping[str, str | int]
 
-_FIND = text(
+_FIND = statement(
     "SELECT body_hash, answer::text FROM requests WHERE run = :run AND request_id = :request_id"
 )
-_INSERT = text(
+_INSERT = statement(
     "INSERT INTO requests (run, request_id, body_hash, answer)"
     " VALUES (:run, :request_id, :body_hash, CAST(CAST(:answer AS text) AS jsonb))"
 )

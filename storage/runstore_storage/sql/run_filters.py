@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.runs import ExternalFilter, PinFilter, RunFilter
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed
 
 # Characters of an objective that are searched, so that no objective is too much for an index.
 SEARCHED_CHARACTERS = 10_000
@@ -176,6 +175,6 @@ async def uncounted(conn: Connection, project: str, where: RunFilter) -> dict[st
     for name in _USED:
         if asked := getattr(where, name):
             values = {"project": project, "ranges": FRESH_RANGES, "value": asked}
-            rows = await conn.execute(text(_FRESH.format(name=name)), values)
+            rows = await conn.execute(composed(_FRESH.format(name=name)), values)
             found[name] = rows.scalars().all()
     return found

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import (
@@ -22,11 +20,12 @@ from runstore_storage.contract.runs import (
     RunOrder,
 )
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql import heads, run_filters
 from runstore_storage.sql.columns import payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor
 
-_INSERT = text("""
+_INSERT = statement("""
     INSERT INTO runs (project, run_id, plan_id, objective, plan_json, plan_binary, plan_type,
                       parent, external_ref, config_refs, tags, labels, body_hash,
                       fork_parent, fork_seq, lineage, created_at)
@@ -52,11 +51,14 @@ _FROM = (
 _WITH_PLAN = _BORN.format(plan="r.plan_json::text, r.plan_binary, r.plan_type")
 _WITHOUT_PLAN = _BORN.format(plan="NULL, NULL, NULL")
 
-_GET = text(
+_GET = statement(
     f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.project = :project AND r.run_id = :run_id"
 )
-_GET_MANY = text(f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.run = ANY(:runs)")
-_BODY_HASH = text("SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id")
+_GET_MANY = statement(f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.run = ANY(:runs)")
+_CLOCK = statement("SELECT clock_timestamp()")
+_BODY_HASH = statement(
+    "SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ async def page(
             conditions.append("h.updated_at <= :as_of")
             values["as_of"] = after.as_of
     found = await conn.execute(
-        text(
+        composed(
             f"SELECT {_WITHOUT_PLAN}, {heads.SELECTED}{_FROM}{' AND '.join(conditions)}"
             f" ORDER BY {ordering.keys} LIMIT :limit OFFSET :offset"
         ),
@@ -201,7 +203,7 @@ async def page(
 
 async def clock(conn: Connection) -> datetime:
     """The database's time."""
-    now: datetime = (await conn.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    now: datetime = (await conn.execute(_CLOCK)).scalar_one()
     return now
 
 

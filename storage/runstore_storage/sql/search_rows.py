@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql import events
 from runstore_storage.sql.columns import by_column
 
@@ -26,7 +25,7 @@ _COLUMNS = (
     ("text", "text"),
     ("tsv", "text"),
 )
-_INSERT = text(f"""
+_INSERT = statement(f"""
     INSERT INTO search_rows (run, seq, position, recorded_at, text, tsv)
     SELECT r.run, n.seq, n.position, n.recorded_at, n.text, CAST(n.tsv AS tsvector)
     FROM unnest({", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in _COLUMNS)})
@@ -55,20 +54,21 @@ _TEXTS = """
     JOIN runs r ON r.run = m.run AND r.project = :project {join}
     ORDER BY place
 """
-_TEXTS_ALONE = text(_TEXTS.format(columns="", join=""))
-_SIZES = text("""
+_TEXTS_ALONE = statement(_TEXTS.format(columns="", join=""))
+_SIZES = statement("""
     SELECT e.payload_bytes FROM unnest(
         CAST(:runs AS bigint[]), CAST(:seqs AS bigint[])
     ) WITH ORDINALITY AS m(run, seq, place)
     LEFT JOIN events e ON e.run = m.run AND e.seq = m.seq ORDER BY place
 """)
-_TEXTS_WITH_EVENTS = text(
+_TEXTS_WITH_EVENTS = statement(
     _TEXTS.format(
         columns=", " + ", ".join(f"e.{each.strip()}" for each in events.SELECTED.split(",")),
         join="JOIN events e ON e.run = m.run AND e.seq = m.seq",
     )
 )
 _TEXT_COLUMNS = 4
+_FORGET = statement("TRUNCATE search_rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ async def insert(conn: Connection, rows: Sequence[SearchRow]) -> None:
 
 async def forget(conn: Connection) -> None:
     """Remove every row, and what the index keeps of removed ones."""
-    await conn.execute(text("TRUNCATE search_rows"))
+    await conn.execute(_FORGET)
 
 
 async def matches(conn: Connection, of: Matching, *, below: int, limit: int) -> list[Match]:
@@ -140,7 +140,7 @@ async def matches(conn: Connection, of: Matching, *, below: int, limit: int) -> 
     if of.recorded_before is not None:
         where.append("recorded_at < :recorded_before")
         values["recorded_before"] = of.recorded_before
-    found = await conn.execute(text(_MATCHES.format(where=" AND ".join(where))), values)
+    found = await conn.execute(composed(_MATCHES.format(where=" AND ".join(where))), values)
     return [Match(*row) for row in found]
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
-
 from runstore_storage.contract.snapshots import (
     Snapshot,
     SnapshotCursor,
@@ -17,6 +15,7 @@ from runstore_storage.contract.snapshots import (
     SnapshotSelector,
 )
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor, Head
 
@@ -38,7 +37,7 @@ _COLUMNS = (
     ("created_at", "timestamptz"),
     ("content_hash", "bytea"),
 )
-_INSERT = text(insert_rows("snapshots", _COLUMNS))
+_INSERT = statement(insert_rows("snapshots", _COLUMNS))
 _SELECT = (
     "SELECT s.run, r.run_id, s.namespace, s.snapshot_id, s.parent_snapshot_id, s.seq,"
     " s.plan_version_id, s.reason, s.pending_node_ids, s.metadata_json::text, s.metadata_binary,"
@@ -69,7 +68,7 @@ _PROJECT_ORDER = (
 
 
 # What a fork sees of a run is in its lineage, and a fork of that fork sees no more of it.
-_IN_FORK = text(
+_IN_FORK = statement(
     "SELECT s.snapshot_id, f.run_id FROM runs f"
     " CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part"
     " JOIN snapshots s ON s.run = :run AND s.namespace = :namespace"
@@ -78,10 +77,10 @@ _IN_FORK = text(
     " WHERE f.fork_parent = :run AND CAST(part->>0 AS bigint) = :run LIMIT 1"
 )
 _OF_IDS = " WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(CAST(:ids AS text[]))"
-_DELETE = text(f"DELETE FROM snapshots{_OF_IDS} RETURNING snapshot_id, manifest")
-_MANIFESTS_BY_ID = text(f"SELECT manifest FROM snapshots{_OF_IDS}")
-_ROW_IDS = text("SELECT namespace, snapshot_id, created_at FROM snapshots WHERE run = :run")
-_MANIFESTS = text(
+_DELETE = statement(f"DELETE FROM snapshots{_OF_IDS} RETURNING snapshot_id, manifest")
+_MANIFESTS_BY_ID = statement(f"SELECT manifest FROM snapshots{_OF_IDS}")
+_ROW_IDS = statement("SELECT namespace, snapshot_id, created_at FROM snapshots WHERE run = :run")
+_MANIFESTS = statement(
     "SELECT s.namespace, s.snapshot_id, s.created_at, s.manifest"
     " FROM unnest(CAST(:namespaces AS text[]), CAST(:ids AS text[]),"
     " CAST(:times AS timestamptz[])) AS k(namespace, snapshot_id, created_at)"
@@ -158,7 +157,7 @@ async def _find(
         {"last_seq": within.last_seq, "until": within.until} if within else {}
     )
     found = await conn.execute(
-        text(
+        composed(
             f"{_SELECT} s.run = :run AND s.namespace = :namespace"
             + "".join(_BY[name] for name in asked)
             + (_WITHIN if within else "")
@@ -199,7 +198,7 @@ async def page(
         conditions.append(f"({places}) < ({values_after})")
         values |= {f"after_{name}": getattr(after, name) for _, name, _ in order}
     found = await conn.execute(
-        text(
+        composed(
             f"{_SELECT}{' AND '.join(conditions)}"
             f" ORDER BY {', '.join(sql + ' DESC' for sql, _, _ in order)} LIMIT :limit"
         ),

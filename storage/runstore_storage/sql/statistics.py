@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import text
-
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.statistics import (
     ANSWER_WORDS,
@@ -17,6 +15,7 @@ from runstore_storage.contract.statistics import (
     StatisticsRow,
 )
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import composed
 from runstore_storage.sql.columns import USAGE
 from runstore_storage.sql.run_filters import OF_RUNS, Conditions, asked_of
 
@@ -119,7 +118,7 @@ async def page(
         values[f"after{place}"] = (after or ())[query.group_by.index(dimension)]
     by_run = Dimension.RUN in order and not query.roll_up
     sql = (_by_run if by_run else _added_up)(query, order, after is not None, values)
-    found = await conn.execute(text(sql), values)
+    found = await conn.execute(composed(sql), values)
     places = [order.index(each) for each in query.group_by]
     return [_row(row, places) for row in found]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import text
-
 from runstore_storage import chain
 from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
 from runstore_storage.sql.heads import Head
 
@@ -29,21 +28,21 @@ _COLUMNS = (
     ("seq", "bigint"),
     ("written_at", "timestamptz"),
 )
-_PUT = text(
+_PUT = statement(
     insert_rows("task_writes", _COLUMNS)
     + " ON CONFLICT ON CONSTRAINT pk_task_writes DO UPDATE SET channel = excluded.channel,"
     " payload_json = excluded.payload_json, payload_binary = excluded.payload_binary,"
     " payload_type = excluded.payload_type, body_hash = excluded.body_hash,"
     " seq = excluded.seq, written_at = excluded.written_at"
 )
-_FIND = text(
+_FIND = statement(
     'SELECT w.snapshot_id, w.task_id, w."index", w.body_hash'
     " FROM unnest(CAST(:snapshot_ids AS text[]), CAST(:task_ids AS text[]),"
     ' CAST(:indexes AS integer[])) AS k(snapshot_id, task_id, "index")'
     " JOIN task_writes w ON w.run = :run AND w.namespace = :namespace"
     ' AND w.snapshot_id = k.snapshot_id AND w.task_id = k.task_id AND w."index" = k."index"'
 )
-_LIST = text(
+_LIST = statement(
     'SELECT task_id, "index", snapshot_id, channel,'
     " payload_json::text, payload_binary, payload_type FROM ("
     ' SELECT DISTINCT ON (task_id, "index") w.* FROM task_writes w'
@@ -56,7 +55,7 @@ _LIST = text(
     ' ORDER BY task_id, "index", age DESC) AS newest ORDER BY task_id, "index"'
 )
 
-_DELETE = text(
+_DELETE = statement(
     "WITH gone AS (DELETE FROM task_writes WHERE run = :run AND namespace = :namespace"
     " AND snapshot_id = ANY(CAST(:ids AS text[])) RETURNING 1) SELECT count(*) FROM gone"
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import USAGE
 
 # Ranges of the feed that one transaction counts.
@@ -17,7 +16,7 @@ _FACETS = (
     "jsonb_build_array(e.type, e.node_id, e.model, e.tool)::text, 'UTF8')), 1, 16)"
 )
 # OFFSET keeps each range a look-up by key: of a long run the planner would read all events.
-_ADD = text(f"""
+_ADD = statement(f"""
     WITH ranges AS (
         SELECT last_position, run, first_seq, last_seq FROM feed
         WHERE last_position > :position ORDER BY last_position LIMIT :limit
@@ -36,6 +35,7 @@ _ADD = text(f"""
     )
     SELECT max(last_position) FROM ranges
 """)
+_FORGET = statement("DELETE FROM usage_counts")
 
 
 async def add(conn: Connection, position: int) -> int:
@@ -46,4 +46,4 @@ async def add(conn: Connection, position: int) -> int:
 
 async def forget(conn: Connection) -> None:
     """Remove every count."""
-    await conn.execute(text("DELETE FROM usage_counts"))
+    await conn.execute(_FORGET)

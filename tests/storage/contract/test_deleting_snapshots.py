@@ -34,6 +34,7 @@ from runstore_storage.contract.snapshots import (
     SnapshotSelector,
     TaskWrite,
 )
+from runstore_storage.database.statements import statement
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
@@ -75,8 +76,10 @@ async def blob_sizes(store: PostgresStore, key: RunKey) -> dict[bytes, int]:
     """The bytes of the parts the run keeps, by hash."""
     async with store._engine.connect() as conn:
         found = await conn.execute(
-            "SELECT sha256, octet_length(data) FROM blobs JOIN runs USING (run)"
-            " WHERE project = :p1 AND run_id = :p2",
+            statement(
+                "SELECT sha256, octet_length(data) FROM blobs JOIN runs USING (run)"
+                " WHERE project = :p1 AND run_id = :p2"
+            ),
             {"p1": key.project, "p2": key.run_id},
         )
         return {row[0]: row[1] for row in found}
@@ -299,8 +302,10 @@ async def locked(store: PostgresStore, key: RunKey) -> AsyncIterator[None]:
     """Hold the run's lock, so that its writers queue behind it in the order they come."""
     async with store._engine.begin() as conn:
         await conn.execute(
-            "SELECT FROM run_heads h JOIN runs r USING (run)"
-            " WHERE r.project = :p1 AND r.run_id = :p2 FOR UPDATE OF h",
+            statement(
+                "SELECT FROM run_heads h JOIN runs r USING (run)"
+                " WHERE r.project = :p1 AND r.run_id = :p2 FOR UPDATE OF h"
+            ),
             {"p1": key.project, "p2": key.run_id},
         )
         yield
@@ -311,8 +316,10 @@ async def queued(store: PostgresStore, writers: int) -> None:
     async with store._engine.connect() as conn, asyncio.timeout(20):
         while True:
             found = await conn.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND query LIKE '%FOR NO KEY UPDATE OF h%'"
+                statement(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND query LIKE '%FOR NO KEY UPDATE OF h%'"
+                )
             )
             if found.scalar_one() >= writers:
                 return
@@ -421,8 +428,10 @@ async def test_a_snapshot_put_again_is_another_even_while_the_clock_stands_still
 ) -> None:
     async with store._engine.begin() as conn:
         await conn.execute(
-            "UPDATE run_heads h SET updated_at = now() + interval '1 hour' FROM runs r"
-            " WHERE r.run = h.run AND r.project = :p1",
+            statement(
+                "UPDATE run_heads h SET updated_at = now() + interval '1 hour' FROM runs r"
+                " WHERE r.run = h.run AND r.project = :p1"
+            ),
             {"p1": key.project},
         )
     await put_as(store, key, "first", "s", "1")

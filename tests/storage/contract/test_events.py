@@ -18,6 +18,7 @@ from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.snapshots import Snapshot, SnapshotReason
+from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PAGE_BYTES, PostgresStore
 
 
@@ -251,8 +252,10 @@ async def test_every_event_is_noted_once_for_publication(own: PostgresStore) -> 
 
     async with own._engine.connect() as conn:
         found = await conn.execute(
-            "SELECT first_seq, last_seq FROM outbox JOIN runs USING (run)"
-            " WHERE project = :p1 ORDER BY id",
+            statement(
+                "SELECT first_seq, last_seq FROM outbox JOIN runs USING (run)"
+                " WHERE project = :p1 ORDER BY id"
+            ),
             {"p1": key.project},
         )
         assert [tuple(row) for row in found] == [(1, 2), (3, 4), (5, 5), (6, 7)]

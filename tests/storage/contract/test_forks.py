@@ -24,6 +24,7 @@ from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.payloads import Payload, Ref
 from runstore_storage.contract.runs import NewFork, NewRun, ReplayedRun
 from runstore_storage.contract.snapshots import Snapshot, SnapshotQuery, SnapshotSelector, TaskWrite
+from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 
 
@@ -89,8 +90,10 @@ async def test_no_event_is_copied(store: PostgresStore, key: RunKey) -> None:
 
     async with store._engine.connect() as conn:
         found = await conn.execute(
-            "SELECT count(*) FROM events JOIN runs USING (run)"
-            " WHERE project = :p1 AND run_id = :p2",
+            statement(
+                "SELECT count(*) FROM events JOIN runs USING (run)"
+                " WHERE project = :p1 AND run_id = :p2"
+            ),
             {"p1": fork.project, "p2": fork.run_id},
         )
         assert found.scalar_one() == 0
@@ -179,8 +182,8 @@ async def test_a_change_in_the_shared_history_breaks_every_fork(own: PostgresSto
     fork = await forked(own, key, 2)
     await ticks(own, fork, "c")
     async with own._engine.begin() as conn:
-        await conn.execute("ALTER TABLE events DISABLE TRIGGER USER")
-        await conn.execute("UPDATE events SET type = 'changed' WHERE seq = 1")
+        await conn.execute(statement("ALTER TABLE events DISABLE TRIGGER USER"))
+        await conn.execute(statement("UPDATE events SET type = 'changed' WHERE seq = 1"))
 
     found = await own.verify_run(fork, from_seq=1, max_events=0)
 

@@ -22,6 +22,7 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQuery
 from runstore_storage.contract.snapshots import Snapshot, SnapshotSelector
+from runstore_storage.database.statements import statement
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, PayloadLost
 from runstore_storage.postgres import PostgresStore
@@ -62,7 +63,7 @@ async def run(offloading: PostgresStore) -> RunKey:
 
 async def rows(store: PostgresStore, sql: str) -> list[tuple[Any, ...]]:
     async with store._engine.connect() as conn:
-        return [tuple(row) for row in await conn.execute(sql)]
+        return [tuple(row) for row in await conn.execute(statement(sql))]
 
 
 def payloads(recorded: Any) -> list[Payload | None]:
@@ -259,7 +260,7 @@ async def test_a_lost_payload_is_told_to_whom_it_was_promised(
 
 async def rows_changed(store: PostgresStore, sql: str) -> None:
     async with store._engine.begin() as conn:
-        await conn.execute(sql)
+        await conn.execute(statement(sql))
 
 
 async def test_an_object_store_that_is_away_stops_large_payloads_alone(

@@ -25,6 +25,7 @@ from runstore_storage.contract.snapshots import (
     SnapshotSelector,
     TaskWrite,
 )
+from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.snapshots.manifests import metadata_terms
 
@@ -39,7 +40,7 @@ async def key(store: PostgresStore, project: str) -> RunKey:
 async def count(store: PostgresStore, table: str, key: RunKey) -> int:
     async with store._engine.connect() as conn:
         found = await conn.execute(
-            f"SELECT count(*) FROM {table} JOIN runs USING (run) WHERE project = :p1",
+            statement(f"SELECT count(*) FROM {table} JOIN runs USING (run) WHERE project = :p1"),
             {"p1": key.project},
         )
         return int(found.scalar_one())

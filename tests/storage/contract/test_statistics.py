@@ -21,6 +21,7 @@ from runstore_storage.contract.statistics import (
     StatisticsQuery,
     StatisticsRow,
 )
+from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import usage_counts
 
@@ -224,9 +225,9 @@ async def test_counts_equal_a_recount_of_random_histories_also_after_a_rebuild(
 async def spread(store: PostgresStore, known: list[Known]) -> list[Known]:
     """Let a third of the events each be of yesterday and of the day before."""
     async with store._engine.begin() as conn:
-        await conn.execute("SET LOCAL session_replication_role = replica")
+        await conn.execute(statement("SET LOCAL session_replication_role = replica"))
         await conn.execute(
-            "UPDATE events SET recorded_at = recorded_at - (seq % 3) * interval '1 day'"
+            statement("UPDATE events SET recorded_at = recorded_at - (seq % 3) * interval '1 day'")
         )
     await store.feed.forget_usage(ME)
     await count(store)
@@ -266,11 +267,13 @@ async def test_sums_too_great_for_a_number_end_at_the_greatest(relayed: Postgres
     await relayed.append_events(key, [Event("x")])
     await count(relayed)
     async with relayed._engine.begin() as conn:
-        await conn.execute(f"UPDATE usage_counts SET cost_micros = {2**63 - 1}")
+        await conn.execute(statement(f"UPDATE usage_counts SET cost_micros = {2**63 - 1}"))
         await conn.execute(
-            "INSERT INTO usage_counts SELECT run, day + 1, type, node_id, model, tool, facets,"
-            " events, input_tokens, output_tokens, cached_input_tokens, cost_micros, duration_us"
-            " FROM usage_counts"
+            statement(
+                "INSERT INTO usage_counts SELECT run, day + 1, type, node_id, model, tool, facets,"
+                " events, input_tokens, output_tokens, cached_input_tokens, cost_micros,"
+                " duration_us FROM usage_counts"
+            )
         )
 
     for by in ((), (Dimension.RUN,)):
@@ -305,9 +308,10 @@ async def test_counting_an_event_of_a_long_run_reads_no_other(relayed: PostgresS
     await relayed.feed.publish(ME)
 
     async with relayed._engine.connect() as conn:
-        await conn.execute("ANALYZE events")
-        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {usage_counts._ADD.text}"
-        (found,) = await conn.execute(explain, {"position": 20_000, "limit": 2000})
+        await conn.execute(statement("ANALYZE events"))
+        arguments = usage_counts._ADD.arguments({"position": 20_000, "limit": 2000})
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {usage_counts._ADD.sql}"
+        (found,) = await conn.driver.fetch(explain, *arguments)
 
     assert max(rows_of(json.loads(found[0])[0]["Plan"])) < 100
 

@@ -9,6 +9,7 @@ from runstore_storage.contract.errors import SeqConflict
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.contract.runs import NewRun
+from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 
 WRITERS = 32
@@ -125,7 +126,7 @@ async def test_the_first_runs_of_many_processes_share_one_new_partition(
     try:
         for store in stores:  # connected, and sure that there is no partition yet
             async with store._engine.connect() as conn:
-                await conn.execute("SELECT to_regclass('events_0')")
+                await conn.execute(statement("SELECT to_regclass('events_0')"))
         saved = await asyncio.gather(
             *(
                 store.save_run(NewRun("p", f"{place}-{number}"))
