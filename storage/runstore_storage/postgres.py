@@ -68,11 +68,11 @@ from runstore_storage.reading.verifying import verify
 from runstore_storage.reading.wakeups import Wakeups
 from runstore_storage.run_write import lock_run, store
 from runstore_storage.search.postgres import PostgresSearch
-from runstore_storage.snapshots import deleting as deleting_snapshots
-from runstore_storage.snapshots import storing as snapshots
-from runstore_storage.snapshots.deleting import Deletion, read_references
-from runstore_storage.snapshots.manifests import metadata_terms
+from runstore_storage.snapshots import loading
+from runstore_storage.snapshots.deleting import SnapshotDeletion, delete_snapshots, read_references
+from runstore_storage.snapshots.metadata import metadata_terms
 from runstore_storage.snapshots.putting import Step, put_step
+from runstore_storage.snapshots.storing import store_task_writes
 from runstore_storage.sql import heads, outputs, run_filters, runs
 from runstore_storage.sql import snapshots as snapshot_rows
 from runstore_storage.sql.heads import Head
@@ -238,7 +238,7 @@ class PostgresStore:
     ) -> bool:
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
-            if await snapshots.put_task_writes(conn, write, namespace, writes):
+            if await store_task_writes(conn, write, namespace, writes):
                 return True
             write.check(guard)  # what was put is undone with the transaction
             write.touch()
@@ -253,21 +253,21 @@ class PostgresStore:
         *,
         writer_epoch: int | None = None,
     ) -> DeletedSnapshots:
-        deletion = Deletion(namespace, tuple(snapshot_ids), writer_epoch)
+        deletion = SnapshotDeletion(namespace, tuple(snapshot_ids), writer_epoch)
         return await self._finish_despite_cancellation(self._delete_snapshots(key, deletion))
 
-    async def _delete_snapshots(self, key: RunKey, deletion: Deletion) -> DeletedSnapshots:
+    async def _delete_snapshots(self, key: RunKey, deletion: SnapshotDeletion) -> DeletedSnapshots:
         references = await read_references(self._engine, key, deletion)
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
-            return await deleting_snapshots.delete(conn, write, deletion, references)
+            return await delete_snapshots(conn, write, deletion, references)
 
     async def get_snapshot(
         self, key: RunKey, namespace: str, selector: SnapshotSelector
     ) -> SnapshotWithWrites:
         async with consistent(self._engine) as conn:
             head = await self._head(conn, key)
-            found, writes = await snapshots.read_whole(conn, head, namespace, selector)
+            found, writes = await loading.load_snapshot(conn, head, namespace, selector)
         if found is None:
             raise SnapshotNotFound(key.run_id, str(selector))
         return SnapshotWithWrites(found, writes)
@@ -282,7 +282,7 @@ class PostgresStore:
             if query.run_id:
                 head = await self._head(conn, RunKey(query.project, query.run_id))
                 if query.before and after is None:
-                    after = await snapshots.position(conn, head, query)
+                    after = await loading.cursor_before(conn, head, query)
             found = await snapshot_rows.page(
                 conn, query, metadata_terms=terms, limit=limit + 1, after=after, head=head
             )
@@ -290,13 +290,13 @@ class PostgresStore:
             if query.with_parts:
                 kept = within(kept, [row.parts_bytes for row in kept], SNAPSHOT_PAGE_BYTES)
             if query.with_parts:
-                full = await snapshots.fill(conn, kept)
+                full = await loading.with_parts(conn, kept)
             elif query.with_node_counts:
-                full = await asyncio.to_thread(snapshots.counted, kept)
+                full = await asyncio.to_thread(loading.with_node_counts, kept)
             else:
-                full = [snapshots.stored(row) for row in kept]
+                full = loading.without_parts(kept)
         more = len(found) > len(kept)
-        return Page(tuple(full), snapshots.place(kept[-1], query) if more else None)
+        return Page(tuple(full), loading.cursor_of(kept[-1], query) if more else None)
 
     async def resume_run(
         self,

@@ -15,7 +15,7 @@ from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
 from runstore_storage.payloads.compression import decompress
 from runstore_storage.reading.paging import event_page
-from runstore_storage.snapshots import storing as snapshots
+from runstore_storage.snapshots.loading import load_snapshot
 from runstore_storage.sql import configs
 from runstore_storage.sql.heads import Head
 
@@ -37,7 +37,7 @@ async def replay(conn: Connection, run: Run, head: Head, asked: Replay) -> Repla
         raise SeqAhead(run.key.run_id, at_seq, head.last_seq)
     then = head._replace(last_seq=at_seq)
     selector = SnapshotSelector(at_seq=at_seq)
-    snapshot, writes = await snapshots.read_whole(conn, then, asked.namespace, selector)
+    snapshot, writes = await load_snapshot(conn, then, asked.namespace, selector)
     page = await event_page(
         conn,
         then,

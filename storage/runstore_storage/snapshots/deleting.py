@@ -28,7 +28,7 @@ _NOTHING = DeletedSnapshots(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class SnapshotDeletion:
     """What DeleteSnapshots was asked."""
 
     namespace: str
@@ -57,7 +57,7 @@ class References:
         return {blob for row in present for blob in self.found.get(row, ())}
 
 
-async def read_references(engine: Database, key: RunKey, deletion: Deletion) -> References:
+async def read_references(engine: Database, key: RunKey, deletion: SnapshotDeletion) -> References:
     """What the run's snapshots refer to of the parts of those that are to go, without a lock."""
     async with reading(engine) as conn:
         head = await heads.find(conn, key)
@@ -72,8 +72,8 @@ async def read_references(engine: Database, key: RunKey, deletion: Deletion) -> 
         return references
 
 
-async def delete(
-    conn: Connection, write: RunWrite, deletion: Deletion, references: References
+async def delete_snapshots(
+    conn: Connection, write: RunWrite, deletion: SnapshotDeletion, references: References
 ) -> DeletedSnapshots:
     """Delete the snapshots that are there, their task writes and the parts nobody needs then."""
     run, namespace = write.head.run, deletion.namespace

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any
 
 from runstore_storage import chain
@@ -26,7 +25,7 @@ NODE_PARTS = ("input_schema", "output_schema", "provenance", "state")
 Entry = int | tuple[int, bool, str] | None
 
 
-class Parts:
+class HashedParts:
     """The parts of one snapshot, each hashed once."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -138,56 +137,6 @@ def parts_of(snapshot: Snapshot) -> Iterator[SnapshotPart]:
     for node in snapshot.nodes:
         yield from (part for name in NODE_PARTS if (part := getattr(node, name)) is not None)
     yield from snapshot.state.values()
-
-
-def metadata_terms(metadata: Payload | None) -> list[str]:
-    """One term for each top-level member of a JSON object; equal members have equal terms.
-
-    Numbers are equal by value, objects whatever the order of their members.
-    """
-    if metadata is None or not isinstance(metadata.content, str):
-        return []
-    members: dict[str, Any] = json.loads(
-        metadata.content, parse_int=_number_text, parse_float=_number_text
-    )
-    return sorted(_term(name, value) for name, value in members.items())
-
-
-class _Number:
-    """A JSON number in its one canonical spelling."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def tagged(self) -> list[int | str]:
-        """Told apart from a string of the same text: no other value is written with a bare 0."""
-        return [0, self.text]
-
-
-def _number_text(spelling: str) -> _Number:
-    """The number's digits and exponent without redundant zeros, whatever its size."""
-    mantissa, _, exponent = spelling.lower().partition("e")
-    sign = "-" if mantissa.startswith("-") else ""
-    whole, _, fraction = mantissa.lstrip("-").partition(".")
-    digits = (whole + fraction).lstrip("0")
-    stripped = digits.rstrip("0")
-    if not stripped:
-        return _Number("0")
-    power = _exponent(exponent) - len(fraction) + len(digits) - len(stripped)
-    return _Number(f"{sign}{stripped}e{power}")
-
-
-def _exponent(spelling: str) -> int:
-    # Beyond this the exact power does not tell numbers apart that anybody compares.
-    digits = spelling.lstrip("+-").lstrip("0")[:18] or "0"
-    return -int(digits) if spelling.startswith("-") else int(digits)
-
-
-def _term(name: str, value: object) -> str:
-    text = json.dumps([name, value], sort_keys=True, separators=(",", ":"), default=_Number.tagged)
-    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _number(entry: int | list[Any]) -> int:

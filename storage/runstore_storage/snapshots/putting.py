@@ -21,8 +21,12 @@ from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import PreparedEvent, RunWrite, find_known, prepare, store
-from runstore_storage.snapshots import storing as snapshots
-from runstore_storage.snapshots.storing import PreparedSnapshot, prepare_snapshot
+from runstore_storage.snapshots.storing import (
+    PreparedSnapshot,
+    prepare_snapshot,
+    store_snapshot,
+    store_task_writes,
+)
 from runstore_storage.sql import requests
 from runstore_storage.sql.requests import Answer
 
@@ -97,14 +101,14 @@ async def put_step(conn: Connection, write: RunWrite, prepared: PreparedStep) ->
         for event in prepared.events:
             write.record(event)
     _announce(write, prepared.snapshot.parts.snapshot)
-    row = await snapshots.put(conn, write, prepared.snapshot)
+    row = await store_snapshot(conn, write, prepared.snapshot)
     if step.task_writes:
         namespace, snapshot_id = row.snapshot.namespace, row.snapshot.snapshot_id
         writes = [
             each if each.snapshot_id else replace(each, snapshot_id=snapshot_id)
             for each in step.task_writes
         ]
-        await snapshots.put_task_writes(conn, write, namespace, writes)
+        await store_task_writes(conn, write, namespace, writes)
     answer = PutSnapshotAnswer(
         snapshot_id=row.snapshot.snapshot_id,
         seq=row.snapshot.seq,

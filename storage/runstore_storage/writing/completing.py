@@ -17,8 +17,7 @@ from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import PreparedEvent, RunWrite, find_known, prepare
-from runstore_storage.snapshots import storing as snapshots
-from runstore_storage.snapshots.storing import PreparedSnapshot, prepare_snapshot
+from runstore_storage.snapshots.storing import PreparedSnapshot, prepare_snapshot, store_snapshot
 from runstore_storage.sql import outputs
 from runstore_storage.sql import snapshots as snapshot_rows
 from runstore_storage.sql.blobs import NewBlob, store_blobs
@@ -106,7 +105,7 @@ async def _end(
     terminal = Event(type=RUN_COMPLETED, payload=fact)
     write.record(prepare([terminal])[0], is_terminal=True)
     if prepared.snapshot:
-        await snapshots.put(conn, write, prepared.snapshot)
+        await store_snapshot(conn, write, prepared.snapshot)
     write.end(outcome)
     if outcome in _STATUS:
         write.set_status(_STATUS[outcome])

@@ -15,7 +15,7 @@ from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
 from runstore_storage.reading.paging import event_page
 from runstore_storage.run_write import RunWrite, prepare, store
-from runstore_storage.snapshots import storing as snapshots
+from runstore_storage.snapshots.loading import load_snapshot
 from runstore_storage.sql import requests, runs
 
 
@@ -65,7 +65,7 @@ async def _read(
     run = await runs.get(conn, write.key)
     if run is None:
         raise RunNotFound(write.key)
-    snapshot, writes = await snapshots.read_whole(conn, head, asked.namespace, latest)
+    snapshot, writes = await load_snapshot(conn, head, asked.namespace, latest)
     page = await event_page(
         conn,
         head,

@@ -27,7 +27,7 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.snapshots.manifests import metadata_terms
+from runstore_storage.snapshots.metadata import metadata_terms
 
 LATEST = SnapshotSelector()
 
