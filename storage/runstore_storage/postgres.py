@@ -71,7 +71,7 @@ from runstore_storage.search.postgres import PostgresSearch
 from runstore_storage.snapshots import loading
 from runstore_storage.snapshots.deleting import SnapshotDeletion, delete_snapshots, read_references
 from runstore_storage.snapshots.metadata import metadata_terms
-from runstore_storage.snapshots.putting import Step, put_step
+from runstore_storage.snapshots.putting import SnapshotPut, put_snapshot
 from runstore_storage.snapshots.storing import store_task_writes
 from runstore_storage.sql import heads, outputs, run_filters, runs
 from runstore_storage.sql import snapshots as snapshot_rows
@@ -208,14 +208,14 @@ class PostgresStore:
         guard: Guard = NO_GUARD,
         request_id: str = "",
     ) -> PutSnapshotAnswer:
-        step = Step(snapshot, tuple(events), tuple(task_writes), guard, request_id)
-        return await self._finish_despite_cancellation(self._put_snapshot(key, step))
+        put = SnapshotPut(snapshot, tuple(events), tuple(task_writes), guard, request_id)
+        return await self._finish_despite_cancellation(self._put_snapshot(key, put))
 
-    async def _put_snapshot(self, key: RunKey, step: Step) -> PutSnapshotAnswer:
-        prepared = await step.prepare(self._engine, self._offloading, key)
+    async def _put_snapshot(self, key: RunKey, put: SnapshotPut) -> PutSnapshotAnswer:
+        prepared = await put.prepare(self._engine, self._offloading, key)
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
-            answer = await put_step(conn, write, prepared)
+            answer = await put_snapshot(conn, write, prepared)
         if write.new_events:
             self._wakeups.announce([key])
         return answer

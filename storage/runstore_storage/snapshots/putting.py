@@ -1,4 +1,4 @@
-"""One step of a run in one transaction: its events, its task writes, the snapshot after it."""
+"""PutSnapshot: a step's events and task writes and the snapshot after them, in one transaction."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import PreparedEvent, RunWrite, find_known, prepare, store
+from runstore_storage.snapshots.manifests import HashedParts
 from runstore_storage.snapshots.storing import (
     PreparedSnapshot,
     prepare_snapshot,
@@ -30,16 +31,16 @@ from runstore_storage.snapshots.storing import (
 from runstore_storage.sql import requests
 from runstore_storage.sql.requests import Answer
 
-# What a snapshot says beyond itself: (its event, the run's status).
-_ANNOUNCED = {
+# What a snapshot with such a reason does to its run: the event it appends, the status it sets.
+_EFFECTS = {
     SnapshotReason.PAUSE: (RUN_PAUSED, RunStatus.PAUSED),
     SnapshotReason.REPLAN: (RUN_REPLANNED, RunStatus.RUNNING),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What PutSnapshot was asked."""
+class SnapshotPut:
+    """A request to put a snapshot, with the events and task writes of its step."""
 
     snapshot: Snapshot
     events: tuple[Event, ...]
@@ -49,85 +50,93 @@ class Step:
 
     @property
     def name(self) -> str:
-        """What a repetition is recognised by; empty when it cannot be."""
+        """The name by which a repeated request is recognised; empty when it has none."""
         if self.request_id:
             return f"put_snapshot:{self.request_id}"
         if self.snapshot.snapshot_id:
             return f"snapshot:{self.snapshot.namespace}/{self.snapshot.snapshot_id}"
         return ""
 
-    async def prepare(self, engine: Database, offloading: Offloading, key: RunKey) -> PreparedStep:
-        """Hash and compress what can be before any lock is taken."""
+    async def prepare(self, engine: Database, offloading: Offloading, key: RunKey) -> PreparedPut:
+        """Hash and compress before any lock is taken."""
         named = self.snapshot
         if not named.snapshot_id:
             named = replace(named, snapshot_id=new_id())
         snapshot = await prepare_snapshot(engine, key, named)
-        body_hash = chain.request_hash(
-            "put_snapshot",
-            chain.snapshot_hash(self.snapshot, snapshot.parts.hash_of),
-            chain.canonical(*map(chain.event_hash, self.events)),
-            chain.canonical(
-                *(
-                    chain.canonical(
-                        write.snapshot_id, write.task_id, write.index, chain.task_write_hash(write)
-                    )
-                    for write in self.task_writes
-                )
-            ),
-        )
+        body_hash = self._body_hash(snapshot.parts)
         events = await offloading.pack_events(key, prepare(self.events))
-        return PreparedStep(self, body_hash, events, snapshot)
+        return PreparedPut(self, body_hash, events, snapshot)
+
+    def _body_hash(self, parts: HashedParts) -> bytes:
+        writes = (
+            chain.canonical(each.snapshot_id, each.task_id, each.index, chain.task_write_hash(each))
+            for each in self.task_writes
+        )
+        return chain.request_hash(
+            "put_snapshot",
+            chain.snapshot_hash(self.snapshot, parts.hash_of),
+            chain.canonical(*map(chain.event_hash, self.events)),
+            chain.canonical(*writes),
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedStep:
-    step: Step
+class PreparedPut:
+    """A put whose events and parts are hashed and compressed."""
+
+    put: SnapshotPut
     body_hash: bytes
     events: tuple[PreparedEvent, ...]
     snapshot: PreparedSnapshot
 
 
-async def put_step(conn: Connection, write: RunWrite, prepared: PreparedStep) -> PutSnapshotAnswer:
-    """Repeat the first answer, refuse the step, or store it whole."""
-    step, run = prepared.step, write.head.run
-    if step.name:
-        before = await requests.find(conn, run, step.name, prepared.body_hash)
+async def put_snapshot(
+    conn: Connection, write: RunWrite, prepared: PreparedPut
+) -> PutSnapshotAnswer:
+    """Repeat the first answer, refuse the put, or store all of it."""
+    put, run = prepared.put, write.head.run
+    if put.name:
+        before = await requests.find(conn, run, put.name, prepared.body_hash)
         if before:
             return _repeated(before)
     known = await find_known(conn, [(write, prepared.events)])
     repeated = write.repeated(prepared.events, known)
-    write.check(step.guard)
+    write.check(put.guard)
     if not repeated:
         for event in prepared.events:
             write.record(event)
-    _announce(write, prepared.snapshot.parts.snapshot)
+    _apply_reason(write, prepared.snapshot.parts.snapshot)
+    answer = await _store(conn, write, prepared)
+    if put.name:
+        await requests.insert(conn, run, put.name, prepared.body_hash, _remembered(answer))
+    await store(conn, [write])
+    return answer
+
+
+async def _store(conn: Connection, write: RunWrite, prepared: PreparedPut) -> PutSnapshotAnswer:
     row = await store_snapshot(conn, write, prepared.snapshot)
-    if step.task_writes:
-        namespace, snapshot_id = row.snapshot.namespace, row.snapshot.snapshot_id
+    namespace, snapshot_id = row.snapshot.namespace, row.snapshot.snapshot_id
+    if prepared.put.task_writes:
         writes = [
             each if each.snapshot_id else replace(each, snapshot_id=snapshot_id)
-            for each in step.task_writes
+            for each in prepared.put.task_writes
         ]
         await store_task_writes(conn, write, namespace, writes)
-    answer = PutSnapshotAnswer(
-        snapshot_id=row.snapshot.snapshot_id,
+    return PutSnapshotAnswer(
+        snapshot_id=snapshot_id,
         seq=row.snapshot.seq,
         content_hash=row.content_hash,
         created_at=row.created_at,
         last_seq=write.head.last_seq,
         deduplicated=False,
     )
-    if step.name:
-        await requests.insert(conn, run, step.name, prepared.body_hash, _remembered(answer))
-    await store(conn, [write])
-    return answer
 
 
-def _announce(write: RunWrite, snapshot: Snapshot) -> None:
-    """Append the event of a pause or a new plan, and set the status it means."""
-    if snapshot.reason not in _ANNOUNCED:
+def _apply_reason(write: RunWrite, snapshot: Snapshot) -> None:
+    """Append the event of a pause or a new plan, and set the status that goes with it."""
+    if snapshot.reason not in _EFFECTS:
         return
-    type_, status = _ANNOUNCED[snapshot.reason]
+    type_, status = _EFFECTS[snapshot.reason]
     fact = {
         "namespace": snapshot.namespace,
         "snapshot_id": snapshot.snapshot_id,
