@@ -75,7 +75,7 @@ class App:
             ],
         )
         add_services(
-            self._server, store, self._lifecycle, heartbeat_seconds=settings.heartbeat_seconds
+            self._server, store, self._lifecycle, default_heartbeat=settings.heartbeat_seconds
         )
         self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
         self._metrics.watch(self.relay.workers)

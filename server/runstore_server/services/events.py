@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.store import Store
+from runstore_storage.contract.events import EventStore
 
 from runstore_server.convert.events import (
     appended_message,
@@ -25,10 +25,12 @@ from runstore_server.validation.requests import validate
 
 
 class Events:
-    def __init__(self, store: Store, lifecycle: Lifecycle, *, heartbeat_seconds: float) -> None:
-        self._store = store
+    def __init__(
+        self, events: EventStore, lifecycle: Lifecycle, *, default_heartbeat: float
+    ) -> None:
+        self._events = events
         self._lifecycle = lifecycle
-        self._heartbeat_seconds = heartbeat_seconds
+        self._default_heartbeat = default_heartbeat
 
     async def AppendEvent(
         self, request: rpc.AppendEventRequest, _context: Any
@@ -40,7 +42,7 @@ class Events:
         self, request: rpc.AppendEventsRequest, _context: Any
     ) -> rpc.AppendEventsResponse:
         validate(request)
-        appended = await self._store.append_events(
+        appended = await self._events.append_events(
             key_of(request), events_of(request.events), guard_of(request)
         )
         response = rpc.AppendEventsResponse(
@@ -60,7 +62,7 @@ class Events:
         self, request: rpc.ListEventsRequest, _context: Any
     ) -> rpc.ListEventsResponse:
         validate(request)
-        page = await self._store.read_events(
+        page = await self._events.read_events(
             key_of(request),
             request.from_seq,
             limit=request.page_size or DEFAULT_LONG_PAGE,
@@ -77,12 +79,12 @@ class Events:
     ) -> AsyncIterator[rpc.StreamEventsResponse]:
         validate(request)
         async for response in deliver(
-            self._store, self._lifecycle, request, default_heartbeat=self._heartbeat_seconds
+            self._events, self._lifecycle, request, default_heartbeat=self._default_heartbeat
         ):
             yield response
 
     async def _append(self, request: rpc.AppendEventRequest) -> rpc.AppendEventResponse:
-        (appended,) = await self._store.append_events(
+        (appended,) = await self._events.append_events(
             key_of(request), [event_of(request.event)], guard_of(request)
         )
         return appended_message(appended)

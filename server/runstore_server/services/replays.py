@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.store import Store
+from runstore_storage.contract.runs import RunStore
 
 from runstore_server.convert.events import event_message
 from runstore_server.convert.payloads import payload_message
@@ -16,14 +16,14 @@ from runstore_server.validation.requests import validate
 
 
 class Replays:
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, runs: RunStore) -> None:
+        self._runs = runs
 
     async def ReplayRun(
         self, request: rpc.ReplayRunRequest, _context: Any
     ) -> rpc.ReplayRunResponse:
         validate(request)
-        replayed = await self._store.replay_run(
+        replayed = await self._runs.replay_run(
             key_of(request),
             request.at_seq if request.HasField("at_seq") else None,
             namespace=request.namespace,
@@ -47,5 +47,5 @@ class Replays:
 
     async def ForkRun(self, request: rpc.ForkRunRequest, _context: Any) -> rpc.ForkRunResponse:
         validate(request)
-        saved = await self._store.fork_run(fork_of(request))
+        saved = await self._runs.fork_run(fork_of(request))
         return rpc.ForkRunResponse(run=run_message(saved.run), deduplicated=saved.deduplicated)

@@ -1,7 +1,11 @@
-"""RunService, put together from its nouns."""
+"""RunService, put together from the services of its nouns."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
+from runstore.v1.run_service_pb2 import DESCRIPTOR
 from runstore.v1.run_service_pb2_grpc import RunServiceServicer
 from runstore_storage.contract.store import Store
 
@@ -14,9 +18,27 @@ from runstore_server.services.search import Search
 from runstore_server.services.snapshots import Snapshots
 from runstore_server.services.statistics import Statistics
 
+RPCS = tuple(DESCRIPTOR.services_by_name["RunService"].methods_by_name)
 
-class RunService(Runs, Replays, Events, Snapshots, Outputs, Search, Statistics, RunServiceServicer):
-    """Each RPC stands in the module of its noun."""
 
-    def __init__(self, store: Store, lifecycle: Lifecycle, *, heartbeat_seconds: float) -> None:
-        Events.__init__(self, store, lifecycle, heartbeat_seconds=heartbeat_seconds)
+def run_service(
+    store: Store, lifecycle: Lifecycle, *, default_heartbeat: float
+) -> RunServiceServicer:
+    """RunService as a table: each RPC of the contract is the method of its noun's service."""
+    nouns = (
+        Runs(store),
+        Replays(store),
+        Events(store, lifecycle, default_heartbeat=default_heartbeat),
+        Snapshots(store),
+        Outputs(store),
+        Search(store.search),
+        Statistics(store.statistics),
+    )
+    methods = {rpc: _method(nouns, rpc) for rpc in RPCS}
+    return cast("RunServiceServicer", SimpleNamespace(**methods))
+
+
+def _method(nouns: tuple[object, ...], rpc: str) -> Any:
+    """The one method of this name; an RPC that no noun or several have is a defect."""
+    (method,) = [getattr(noun, rpc) for noun in nouns if hasattr(noun, rpc)]
+    return method

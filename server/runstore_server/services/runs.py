@@ -5,44 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.v1 import runs_pb2
-from runstore_storage.contract.runs import RunOrder
-from runstore_storage.contract.store import Store
+from runstore_storage.contract.runs import RunOrder, RunStore
 
 from runstore_server.convert.events import event_message
-from runstore_server.convert.outputs import completion_of
 from runstore_server.convert.runs import (
     filter_of,
-    guard_of,
     key_of,
     new_run_of,
     project_of,
     run_message,
 )
 from runstore_server.convert.snapshots import snapshot_message, task_write_message
-from runstore_server.convert.times import timestamp
 from runstore_server.pages import run_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
 from runstore_server.validation.requests import validate
 
 
 class Runs:
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, runs: RunStore) -> None:
+        self._runs = runs
 
     async def SaveRun(self, request: rpc.SaveRunRequest, _context: Any) -> rpc.SaveRunResponse:
         validate(request)
-        saved = await self._store.save_run(new_run_of(request))
+        saved = await self._runs.save_run(new_run_of(request))
         return rpc.SaveRunResponse(run=run_message(saved.run), deduplicated=saved.deduplicated)
 
     async def GetRun(self, request: rpc.GetRunRequest, _context: Any) -> rpc.GetRunResponse:
         validate(request)
-        run = await self._store.get_run(key_of(request))
+        run = await self._runs.get_run(key_of(request))
         return rpc.GetRunResponse(run=run_message(run))
 
     async def ListRuns(self, request: rpc.ListRunsRequest, _context: Any) -> rpc.ListRunsResponse:
         validate(request)
-        page = await self._store.list_runs(
+        page = await self._runs.list_runs(
             project_of(request.project),
             filter_of(request.filter),
             RunOrder(request.order) if request.order else RunOrder.CREATED_DESC,
@@ -58,7 +53,7 @@ class Runs:
         self, request: rpc.ResumeRunRequest, _context: Any
     ) -> rpc.ResumeRunResponse:
         validate(request)
-        resumed = await self._store.resume_run(
+        resumed = await self._runs.resume_run(
             key_of(request),
             namespace=request.namespace,
             request_id=request.request_id,
@@ -78,26 +73,11 @@ class Runs:
             deduplicated=resumed.deduplicated,
         )
 
-    async def CompleteRun(
-        self, request: rpc.CompleteRunRequest, _context: Any
-    ) -> rpc.CompleteRunResponse:
-        validate(request)
-        completed = await self._store.complete_run(
-            key_of(request), completion_of(request), guard_of(request)
-        )
-        return rpc.CompleteRunResponse(
-            status=runs_pb2.RunStatus.ValueType(completed.status),
-            seq=completed.seq,
-            revision=completed.revision,
-            completed_at=timestamp(completed.completed_at),
-            deduplicated=completed.deduplicated,
-        )
-
     async def VerifyRun(
         self, request: rpc.VerifyRunRequest, _context: Any
     ) -> rpc.VerifyRunResponse:
         validate(request)
-        found = await self._store.verify_run(
+        found = await self._runs.verify_run(
             key_of(request), from_seq=request.from_seq, max_events=request.max_events
         )
         return rpc.VerifyRunResponse(

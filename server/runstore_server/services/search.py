@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import search_pb2 as rpc
-from runstore_storage.contract.search import SearchCursor
-from runstore_storage.contract.store import Store
+from runstore_storage.contract.search import SearchCursor, SearchStore
 
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.search import awaited_of, hit_message, query_of, wait_seconds
@@ -16,7 +15,8 @@ from runstore_server.validation.requests import validate
 
 
 class Search:
-    _store: Store
+    def __init__(self, search: SearchStore) -> None:
+        self._search = search
 
     async def SearchEvents(
         self, request: rpc.SearchEventsRequest, context: Any
@@ -25,8 +25,8 @@ class Search:
         after = _after(request)
         if awaited := awaited_of(request):
             seconds = wait_seconds(request, context.time_remaining())
-            await self._store.search.wait_indexed(awaited, seconds)
-        page = await self._store.search.search_events(
+            await self._search.wait_indexed(awaited, seconds)
+        page = await self._search.search_events(
             project_of(request.project),
             query_of(request),
             limit=request.page_size or DEFAULT_PAGE,

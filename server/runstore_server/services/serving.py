@@ -22,7 +22,7 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.services.artifacts import ArtifactService
 from runstore_server.services.configs import ConfigService
 from runstore_server.services.feed import FeedService
-from runstore_server.services.run_service import RunService
+from runstore_server.services.run_service import run_service
 
 _FILES: Sequence[FileDescriptor] = (
     run_service_pb2.DESCRIPTOR,
@@ -34,14 +34,14 @@ SERVICES = tuple(service.full_name for file in _FILES for service in file.servic
 
 
 def add_services(
-    server: grpc.aio.Server, store: Store, lifecycle: Lifecycle, *, heartbeat_seconds: float
+    server: grpc.aio.Server, store: Store, lifecycle: Lifecycle, *, default_heartbeat: float
 ) -> None:
     """Serve every service of ours from a store."""
     add_RunServiceServicer_to_server(
-        RunService(store, lifecycle, heartbeat_seconds=heartbeat_seconds), server
+        run_service(store, lifecycle, default_heartbeat=default_heartbeat), server
     )
     add_FeedServiceServicer_to_server(
-        FeedService(store.feed, lifecycle, default_heartbeat=heartbeat_seconds), server
+        FeedService(store.feed, lifecycle, default_heartbeat=default_heartbeat), server
     )
     add_ConfigServiceServicer_to_server(ConfigService(store.configs), server)
     add_ArtifactServiceServicer_to_server(ArtifactService(store.artifacts), server)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery
-from runstore_storage.contract.store import Store
+from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery, SnapshotStore
 
 from runstore_server.convert.events import events_of
 from runstore_server.convert.payloads import payload_of
@@ -25,14 +24,14 @@ from runstore_server.validation.requests import validate
 
 
 class Snapshots:
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, snapshots: SnapshotStore) -> None:
+        self._snapshots = snapshots
 
     async def PutSnapshot(
         self, request: rpc.PutSnapshotRequest, _context: Any
     ) -> rpc.PutSnapshotResponse:
         validate(request)
-        answer = await self._store.put_snapshot(
+        answer = await self._snapshots.put_snapshot(
             key_of(request),
             snapshot_of(request.snapshot),
             events=events_of(request.events),
@@ -53,7 +52,7 @@ class Snapshots:
         self, request: rpc.PutTaskWritesRequest, _context: Any
     ) -> rpc.PutTaskWritesResponse:
         validate(request)
-        known = await self._store.put_task_writes(
+        known = await self._snapshots.put_task_writes(
             key_of(request),
             request.namespace,
             [task_write_of(write) for write in request.writes],
@@ -65,7 +64,7 @@ class Snapshots:
         self, request: rpc.DeleteSnapshotsRequest, _context: Any
     ) -> rpc.DeleteSnapshotsResponse:
         validate(request)
-        deleted = await self._store.delete_snapshots(
+        deleted = await self._snapshots.delete_snapshots(
             key_of(request),
             request.namespace,
             request.snapshot_ids,
@@ -81,7 +80,7 @@ class Snapshots:
         self, request: rpc.GetSnapshotRequest, _context: Any
     ) -> rpc.GetSnapshotResponse:
         validate(request)
-        found = await self._store.get_snapshot(
+        found = await self._snapshots.get_snapshot(
             key_of(request), request.namespace, selector_of(request)
         )
         return rpc.GetSnapshotResponse(
@@ -101,7 +100,7 @@ class Snapshots:
             metadata=payload_of(request.metadata) if request.HasField("metadata") else None,
             with_parts=request.with_parts,
         )
-        page = await self._store.list_snapshots(
+        page = await self._snapshots.list_snapshots(
             query, limit=request.limit or DEFAULT_PAGE, after=_after(request)
         )
         last = page.next_after

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import statistics_pb2 as rpc
-from runstore_storage.contract.store import Store
+from runstore_storage.contract.statistics import StatisticsStore
 
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.search import awaited_of, wait_seconds
@@ -16,7 +16,8 @@ from runstore_server.validation.requests import validate
 
 
 class Statistics:
-    _store: Store
+    def __init__(self, statistics: StatisticsStore) -> None:
+        self._statistics = statistics
 
     async def GetStatistics(
         self, request: rpc.GetStatisticsRequest, context: Any
@@ -26,8 +27,8 @@ class Statistics:
         after = tuple(page_tokens.read(request, request.page_token)) if request.page_token else None
         if awaited := awaited_of(request):
             seconds = wait_seconds(request, context.time_remaining())
-            await self._store.statistics.wait_counted(awaited, seconds)
-        page = await self._store.statistics.get_statistics(
+            await self._statistics.wait_counted(awaited, seconds)
+        page = await self._statistics.get_statistics(
             project_of(request.project),
             query,
             limit=request.page_size or DEFAULT_LONG_PAGE,

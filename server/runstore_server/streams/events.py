@@ -7,8 +7,7 @@ from contextlib import aclosing
 
 from runstore.v1 import outputs_pb2
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.events import EventPage
-from runstore_storage.contract.store import Store
+from runstore_storage.contract.events import EventPage, EventStore
 
 from runstore_server.convert.events import filter_of, set_event
 from runstore_server.convert.runs import key_of
@@ -18,7 +17,7 @@ from runstore_server.streams.following import Following, Mark, follow
 
 
 async def deliver(
-    store: Store,
+    store: EventStore,
     lifecycle: Lifecycle,
     request: rpc.StreamEventsRequest,
     *,

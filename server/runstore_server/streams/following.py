@@ -11,9 +11,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage
+from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage, EventStore
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.contract.store import Store
 
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.validation.bounds import MAX_INT64
@@ -54,7 +53,7 @@ class Following:
 
 
 async def follow(
-    store: Store, lifecycle: Lifecycle, wanted: Following
+    store: EventStore, lifecycle: Lifecycle, wanted: Following
 ) -> AsyncGenerator[Item, None]:
     """Yield items until the run's end, or the current one for who does not follow.
 
