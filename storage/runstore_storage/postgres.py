@@ -364,7 +364,7 @@ class PostgresStore:
             found = await outputs.get(conn, head.run, revision)
         if found is None:
             raise OutputNotFound(key.run_id, revision)
-        payload = await self._offloading.unpack(found.output.payload)
+        payload = await self._offloading.load(found.output.payload)
         return replace(found, output=replace(found.output, payload=payload))
 
     async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
@@ -402,7 +402,7 @@ class PostgresStore:
 
     async def _filled(self, page: EventPage) -> EventPage:
         """The page with the payloads that are kept elsewhere."""
-        return replace(page, events=await self._offloading.filled(page.events))
+        return replace(page, events=await self._offloading.load_events(page.events))
 
     async def _run(self, conn: Connection, key: RunKey) -> Run:
         run = await runs.get(conn, key)

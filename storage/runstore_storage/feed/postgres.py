@@ -143,7 +143,7 @@ class PostgresFeed:
         if not any(isinstance(entry.recorded.event.payload, OffloadedPayload) for entry in entries):
             return tuple(entries)
         try:
-            whole = await self._offloading.filled([entry.recorded for entry in entries])
+            whole = await self._offloading.load_events([entry.recorded for entry in entries])
         except PayloadLost:
             if not without_lost:
                 raise
@@ -155,7 +155,7 @@ class PostgresFeed:
 
     async def _filled_or_lost(self, entry: FeedEntry) -> FeedEntry:
         try:
-            (recorded,) = await self._offloading.filled([entry.recorded])
+            (recorded,) = await self._offloading.load_events([entry.recorded])
         except PayloadLost as error:
             _log.error("the payload at position %d is lost", entry.position, exc_info=error)
             event = replace(entry.recorded.event, payload=None)

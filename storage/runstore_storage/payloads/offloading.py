@@ -1,8 +1,8 @@
-"""Large payloads of events and outputs: kept as blobs, and put back where they are read.
+"""Offloading: large payloads of events and outputs are kept as blobs, apart from their rows.
 
-Nobody above the store sees a difference. A payload is moved out before any lock is taken, and put
-back after the rows were read, outside of any transaction. What is hashed and counted is the payload
-as it was sent. A write that is refused may leave an object behind that no row names.
+Nothing above the store sees a difference. A payload is offloaded before any lock is taken, and
+loaded after the rows were read, outside of any transaction. Hashes and sizes are those of the
+payload as it was sent. A write that is refused may leave an object behind that no row names.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from runstore_storage.sql.columns import OffloadedPayload
 
 DEFAULT_INLINE_BYTES = 1 << 20
 
-Place = tuple[int, int]
+BlobKey = tuple[int, int]
+"""A blob's run and number."""
 
 
 class PayloadLost(Exception):
-    """A blob is gone or damaged; nothing of ours does that."""
+    """A payload's blob is missing or damaged; nothing in the store does that."""
 
 
 @dataclass(frozen=True, slots=True)
 class LargePayloads:
-    """Which payloads are moved out, and whether to the object store instead of a table."""
+    """Which payloads are offloaded: those above `inline_bytes`, to a table or the object store."""
 
     inline_bytes: int = DEFAULT_INLINE_BYTES
     to_objects: bool = False
 
 
 class Offloading:
-    """Moves large payloads out and back."""
+    """Offloads large payloads, and loads offloaded ones."""
 
     def __init__(self, engine: Database, objects: Objects, rules: LargePayloads) -> None:
         self._engine = engine
@@ -52,16 +53,19 @@ class Offloading:
         self._rules = rules
 
     def is_large(self, payload: Payload | None) -> bool:
-        """Whether a payload is to be moved out."""
-        # Text has at least a byte a character, so few texts have to be encoded to be measured.
+        """Whether a payload is to be offloaded."""
+        # Text has at most four bytes a character, so few texts have to be encoded to be measured.
         most = self._rules.inline_bytes
         return payload is not None and len(payload.content) * 4 > most and len(payload.data) > most
 
-    async def pack(self, key: RunKey, payload: Payload | None) -> NewBlob | None:
-        """The blob of a large payload, its bytes put where they belong; None for another."""
+    async def offload(self, key: RunKey, payload: Payload | None) -> NewBlob | None:
+        """The blob of a large payload, put into the object store if it belongs there.
+
+        None for a payload that is not large.
+        """
         if payload is None or not self.is_large(payload):
             return None
-        name, packed = await asyncio.to_thread(_packed, payload.data)
+        name, packed = await asyncio.to_thread(_blob, payload.data)
         location = None
         if self._rules.to_objects:
             location = f"{project_folder(key.project)}/payloads/{name.hex()}.zst"
@@ -75,23 +79,23 @@ class Offloading:
             location,
         )
 
-    async def pack_events(
+    async def offload_events(
         self, key: RunKey, given: Sequence[PreparedEvent]
     ) -> tuple[PreparedEvent, ...]:
         """The events, those with large payloads with their blobs."""
         return tuple(
             [
-                replace(each, blob=await self.pack(key, each.event.payload))
+                replace(each, blob=await self.offload(key, each.event.payload))
                 if self.is_large(each.event.payload)
                 else each
                 for each in given
             ]
         )
 
-    async def filled(
+    async def load_events(
         self, recorded: Sequence[RecordedEvent], conn: Connection | None = None
     ) -> tuple[RecordedEvent, ...]:
-        """The events with their payloads, wherever those are; read over `conn` where given."""
+        """The events with their offloaded payloads; rows are read over `conn` if it is given."""
         wanted = {
             payload.place
             for each in recorded
@@ -100,22 +104,22 @@ class Offloading:
         if not wanted:
             return tuple(recorded)
         contents = await self._contents(wanted, conn)
-        return tuple(replace(each, event=_event(each.event, contents)) for each in recorded)
+        return tuple(replace(each, event=_with_payload(each.event, contents)) for each in recorded)
 
-    async def unpack(self, payload: Payload | None) -> Payload | None:
-        """One payload, wherever it is."""
+    async def load(self, payload: Payload | None) -> Payload | None:
+        """The payload itself, whether it was offloaded or not."""
         if not isinstance(payload, OffloadedPayload):
             return payload
         return payload.filled((await self._contents([payload.place]))[payload.place])
 
     async def _contents(
-        self, wanted: Collection[Place], conn: Connection | None = None
-    ) -> dict[Place, bytes]:
+        self, wanted: Collection[BlobKey], conn: Connection | None = None
+    ) -> dict[BlobKey, bytes]:
         async with nullcontext(conn) if conn else reading(self._engine) as used:
             found = await blobs.find_places(used, wanted)
         if lost := set(wanted) - found.keys():
             raise PayloadLost(lost)
-        return {place: await self._content(stored) for place, stored in found.items()}
+        return {key: await self._content(stored) for key, stored in found.items()}
 
     async def _content(self, stored: StoredBlob) -> bytes:
         packed = stored.data
@@ -130,16 +134,16 @@ class Offloading:
             raise PayloadLost(stored.location) from error
 
 
-def _packed(data: bytes) -> tuple[bytes, bytes]:
-    """The blob's name and its bytes.
+def _blob(content: bytes) -> tuple[bytes, bytes]:
+    """The name of a payload's blob, and the blob's bytes.
 
-    No snapshot part has such a name, nor can refer to it: theirs are 32 bytes, and always in the
-    table.
+    No snapshot part has such a name or can refer to one: their names are 32 bytes, and their blobs
+    are always in the table.
     """
-    return b"payload:" + sha256(data).digest(), compress(data)
+    return b"payload:" + sha256(content).digest(), compress(content)
 
 
-def _event(event: Event, contents: dict[Place, bytes]) -> Event:
+def _with_payload(event: Event, contents: dict[BlobKey, bytes]) -> Event:
     payload = event.payload
     if not isinstance(payload, OffloadedPayload):
         return event

@@ -98,7 +98,7 @@ async def _whole(
 ) -> RecordedEvent | None:
     """The event with its payload."""
     try:
-        return next(iter(await offloading.filled([event], conn))) if event else None
+        return next(iter(await offloading.load_events([event], conn))) if event else None
     except PayloadLost:
         return event  # without it, which its hash does not fit
 

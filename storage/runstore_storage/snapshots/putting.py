@@ -64,7 +64,7 @@ class SnapshotPut:
             named = replace(named, snapshot_id=new_id())
         snapshot = await prepare_snapshot(engine, key, named)
         body_hash = self._body_hash(snapshot.parts)
-        events = await offloading.pack_events(key, prepare(self.events))
+        events = await offloading.offload_events(key, prepare(self.events))
         return PreparedPut(self, body_hash, events, snapshot)
 
     def _body_hash(self, parts: HashedParts) -> bytes:

@@ -56,7 +56,7 @@ class Appender:
     ) -> None:
         self._engine = engine
         self._offload_queue = OffloadQueue(
-            offloading.pack_events, lambda each: offloading.is_large(each.event.payload)
+            offloading.offload_events, lambda each: offloading.is_large(each.event.payload)
         )
         self._grew = grew
         self._remembered = [Optimistic(connect) for _ in range(lanes)]

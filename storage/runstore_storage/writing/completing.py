@@ -51,9 +51,9 @@ async def prepare_completion(
     return PreparedCompletion(
         completion,
         body_hash,
-        await offloading.pack_events(key, prepare(completion.events)),
+        await offloading.offload_events(key, prepare(completion.events)),
         await prepare_snapshot(engine, key, final) if final else None,
-        await offloading.pack(key, completion.output.payload),
+        await offloading.offload(key, completion.output.payload),
     )
 
 
