@@ -1,4 +1,4 @@
-"""Bytes on their way into the object store: hashed and measured while they pass."""
+"""Bytes on their way into the object store: hashed and measured as they pass through."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StoredContent:
 
 
 class Measured:
-    """A source of bytes that knows what passed, and fails where it is not what was announced."""
+    """A source that measures its bytes, and fails if they are not what was announced."""
 
     def __init__(self, chunks: AsyncIterator[bytes], announced: Announced) -> None:
         self.size = 0
@@ -40,7 +40,7 @@ class Measured:
         return self._passed()
 
     async def head(self, limit: int) -> tuple[list[bytes], bool]:
-        """The first chunks, until they pass `limit` bytes; True when they are all."""
+        """The first chunks, until they exceed `limit` bytes; True when they are all there is."""
         taken: list[bytes] = []
         async with aclosing(self._passed()) as passed:
             async for chunk in passed:
@@ -74,24 +74,24 @@ async def put_content(
     *,
     location: str = "",
 ) -> StoredContent:
-    """Put all of the chunks, at `location` where one is given.
+    """Put all of the chunks, at `location` if it is given.
 
-    Content whose SHA-256 is known before the first byte is put lies under it, so that putting it
-    twice leaves one object; other content lies under a key of its own.
+    Content whose SHA-256 is known before the first byte is put is stored under it, so that putting
+    it twice leaves one object; other content gets a new key.
     """
     measured = Measured(chunks, announced)
     first, is_all = await measured.head(UPLOAD_CHUNK_BYTES)
     if is_all:
-        place = location or key_of(project, measured.sha256)
-        await objects.put(place, b"".join(first))
+        key = location or key_of(project, measured.sha256)
+        await objects.put(key, b"".join(first))
     else:
-        place = location or key_of(project, announced.sha256)
-        await objects.put(place, _joined(first, measured), size=announced.size)
-    return StoredContent(measured.sha256, measured.size, place)
+        key = location or key_of(project, announced.sha256)
+        await objects.put(key, _joined(first, measured), size=announced.size)
+    return StoredContent(measured.sha256, measured.size, key)
 
 
 def key_of(project: str, sha256_: bytes) -> str:
-    """Where content lies: by its SHA-256, or under a new key where that is not known."""
+    """The key that content is stored under: its SHA-256, or a new one where that is not known."""
     name = f"sha256/{sha256_.hex()}" if sha256_ else f"uploads/{new_id()}"
     return f"{project_folder(project)}/{name}"
 

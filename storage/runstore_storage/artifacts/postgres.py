@@ -57,10 +57,10 @@ class PostgresArtifacts:
         self, new: NewArtifact, announced: Announced, chunks: AsyncIterator[bytes]
     ) -> RecordedArtifact:
         content = await self._content(new.key, announced, chunks)
-        place, recorded = await self._finish_despite_cancellation(
+        location, recorded = await self._finish_despite_cancellation(
             self._record_content(new, content)
         )
-        if place != content.location:
+        if location != content.location:
             await self._remove(content.location)
         return recorded
 
@@ -96,7 +96,7 @@ class PostgresArtifacts:
     async def _content(
         self, key: RunKey, announced: Announced, chunks: AsyncIterator[bytes]
     ) -> StoredContent:
-        """The content that was announced, put where the object store does not have it."""
+        """The announced content; it is put unless the object store has it already."""
         async with reading(self._engine) as conn:
             await _run(conn, key)
             known = await object_rows.find(conn, key.project, announced.sha256)
@@ -110,7 +110,7 @@ class PostgresArtifacts:
     async def _record_content(
         self, new: NewArtifact, content: StoredContent
     ) -> tuple[str, RecordedArtifact]:
-        """Record content under a name; with it, where the project keeps this content."""
+        """Record content under a name; also, where the project keeps this content."""
         async with writing(self._engine) as conn:
             write = await lock_run(conn, new.key)
             there = await object_rows.ensure(
@@ -150,7 +150,7 @@ class PostgresArtifacts:
         return found
 
     async def _remove(self, location: str) -> None:
-        """Give back bytes that another upload of the same content made superfluous."""
+        """Remove bytes that another upload of the same content made superfluous."""
         try:
             await self._objects.delete(location)
         except StorageUnavailable:

@@ -1,7 +1,7 @@
 """Objects: bytes under keys in a folder or a bucket.
 
-A put is atomic: its key shows all of the bytes or nothing. Failures of the store itself raise
-`StorageUnavailable`; what a source of bytes raises passes through, and then nothing was put.
+A put is atomic: its key holds all of the bytes or nothing. Failures of the object store raise
+`StorageUnavailable`; an error raised by a source of bytes passes through, and nothing was put.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from runstore_storage.contract.errors import StorageUnavailable
 
 READ_BYTES = 4 << 20
 UPLOAD_CHUNK_BYTES = 8 << 20
-# Parts of one upload under way at once, beside the one that is filled.
-PARALLEL_PARTS = 2
+# Chunks of one upload on their way at once, beside the one being filled.
+PARALLEL_CHUNKS = 2
 MAX_UPLOAD_CHUNKS = 10_000
 SCHEMES = ("file", "s3", "gs", "az")
 
-# Long enough for a hiccup, short enough for a caller that waits for a clear answer.
+# Long enough to ride out a hiccup, short enough for a caller that waits for an answer.
 _RETRY_SECONDS = timedelta(seconds=10)
 _MAX_RETRIES = 4
 
@@ -38,23 +38,23 @@ _log = logging.getLogger(__name__)
 
 
 def project_folder(project: str) -> str:
-    """The folder of a project's objects; its name fits where the project's would be too long."""
+    """The folder of a project's objects: a hash, as the project's name may be too long for one."""
     return sha256(project.encode()).hexdigest()[:32]
 
 
 class UnusableObjectsUrl(ValueError):
-    """The URL names no object store, or one that its settings do not fit."""
+    """The URL does not name an object store, or its settings do not fit that store."""
 
 
 class ObjectMissing(Exception):
-    """A key that was put is not there: the bucket or folder was changed by somebody else."""
+    """A key that was put is not there: something else changed the bucket or folder."""
 
 
 class Objects:
-    """The store that a URL names: file:///folder, s3://bucket/prefix, gs://... or az://...
+    """The object store that a URL names: file:///folder, s3://bucket/prefix, gs://... or az://...
 
-    What such a store needs beside (region, endpoint, credentials) it takes from the variables its
-    own tools read, such as AWS_REGION.
+    Its other settings (region, endpoint, credentials) come from the environment variables that the
+    store's own tools read, such as AWS_REGION.
     """
 
     def __init__(self, url: str) -> None:
@@ -64,44 +64,47 @@ class Objects:
         self._url = url
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         if self._folder is None:
-            _ = self._store  # a folder is made when something is put there
+            _ = self._store  # a folder is only made when something is put there
 
     async def put(
         self, key: str, source: bytes | AsyncIterator[bytes], *, size: int | None = None
     ) -> None:
-        """Store all of the bytes under the key, in bounded memory; `size` is theirs if known.
+        """Store all of the bytes under the key, in bounded memory; `size` is their number if known.
 
         A cancelled put leaves nothing behind.
         """
-        given = source if isinstance(source, bytes) else _Cuttable(source)
+        given = source if isinstance(source, bytes) else _FailableSource(source)
         with self._translated(key):
-            putting = asyncio.ensure_future(
-                obstore.put_async(
-                    self._store,
-                    key,
-                    given,
-                    chunk_size=max(UPLOAD_CHUNK_BYTES, -(-(size or 0) // MAX_UPLOAD_CHUNKS)),
-                    max_concurrency=PARALLEL_PARTS,
-                )
-            )
-            try:
-                await asyncio.shield(putting)
-            except asyncio.CancelledError:
-                if isinstance(given, _Cuttable):
-                    # Stored parts are given back where the source fails, not where the put is cut.
-                    given.cut()
-                await asyncio.wait([putting])
-                putting.exception()  # seen
-                raise
-            finally:
-                if isinstance(given, _Cuttable):
-                    given.close()
+            await self._put(key, given, size or 0)
             if self._folder:
                 with _usable():
                     await asyncio.to_thread(_flush, self._folder, self._folder / key)
 
+    async def _put(self, key: str, given: bytes | _FailableSource, size: int) -> None:
+        putting = asyncio.ensure_future(
+            obstore.put_async(
+                self._store,
+                key,
+                given,
+                chunk_size=max(UPLOAD_CHUNK_BYTES, -(-size // MAX_UPLOAD_CHUNKS)),
+                max_concurrency=PARALLEL_CHUNKS,
+            )
+        )
+        try:
+            await asyncio.shield(putting)
+        except asyncio.CancelledError:
+            if isinstance(given, _FailableSource):
+                # A failing source has the stored chunks removed; a cancelled put would not.
+                given.fail()
+            await asyncio.wait([putting])
+            putting.exception()  # retrieved
+            raise
+        finally:
+            if isinstance(given, _FailableSource):
+                given.close()
+
     async def read(self, key: str, offset: int, length: int) -> AsyncIterator[bytes]:
-        """Yield a range of an object piece by piece. No request stays open in between."""
+        """Yield a range of an object piece by piece; no request stays open between pieces."""
         while length:
             with self._translated(key):
                 piece = await obstore.get_range_async(
@@ -120,7 +123,7 @@ class Objects:
             yield piece
 
     async def exists(self, key: str) -> bool:
-        """Whether something was put under the key."""
+        """Whether the key holds an object."""
         try:
             with self._translated(key):
                 await obstore.head_async(self._store, key)
@@ -129,7 +132,7 @@ class Objects:
         return True
 
     async def delete(self, key: str) -> None:
-        """Remove an object, where it is there."""
+        """Remove an object if it exists."""
         try:
             with self._translated(key):
                 await obstore.delete_async(self._store, key)
@@ -160,42 +163,42 @@ class Objects:
             raise StorageUnavailable("the object store") from error
 
 
-class _Cuttable:
-    """A source of bytes that can be made to fail while its next ones are waited for."""
+class _FailableSource:
+    """A source of bytes that can be made to fail while its next bytes are awaited."""
 
     def __init__(self, source: AsyncIterator[bytes]) -> None:
         self._source = source
-        self._is_cut = asyncio.Event()
-        self._cutting = asyncio.create_task(self._is_cut.wait())
+        self._has_failed = asyncio.Event()
+        self._failing = asyncio.create_task(self._has_failed.wait())
 
-    def cut(self) -> None:
-        """Fail from now on."""
-        self._is_cut.set()
+    def fail(self) -> None:
+        """Raise from now on, and from the read under way."""
+        self._has_failed.set()
 
     def close(self) -> None:
-        """Give up what only a source in use needs."""
-        self._cutting.cancel()
+        """Release what the source needs while it is read."""
+        self._failing.cancel()
 
-    def __aiter__(self) -> _Cuttable:
+    def __aiter__(self) -> _FailableSource:
         return self
 
     async def __anext__(self) -> bytes:
         coming = asyncio.ensure_future(anext(self._source))
-        await asyncio.wait([coming, self._cutting], return_when=asyncio.FIRST_COMPLETED)
-        if not coming.done() or self._is_cut.is_set():
+        await asyncio.wait([coming, self._failing], return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done() or self._has_failed.is_set():
             coming.cancel()
             await asyncio.wait([coming])
-            raise _Cut
+            raise _SourceFailed
         return await coming
 
 
-class _Cut(Exception):
-    """Ends a put whose caller is gone."""
+class _SourceFailed(Exception):
+    """Ends a put whose caller was cancelled."""
 
 
 @contextmanager
 def _usable() -> Iterator[None]:
-    """A folder that cannot be made or written is a store that does not answer."""
+    """Treat a folder that cannot be made or written as an object store that does not answer."""
     try:
         yield
     except OSError as error:
@@ -204,7 +207,7 @@ def _usable() -> Iterator[None]:
 
 
 def _flush(folder: Path, file: Path) -> None:
-    """Make a file and its names outlive a power failure."""
+    """Make a file and its names survive a power failure."""
     path = file
     while True:
         descriptor = os.open(path, os.O_RDONLY)
