@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runstore_storage import chain
@@ -15,35 +14,19 @@ from runstore_storage.contract.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore_storage.contract.events import Appended, Event, RecordedEvent
+from runstore_storage.contract.events import Appended, RecordedEvent
 from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
 from runstore_storage.contract.times import MICROSECOND
 from runstore_storage.database.connection import Connection
-from runstore_storage.ids import new_id
+from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.sql import events, heads, outbox
-from runstore_storage.sql.blobs import NewBlob, store_blobs
+from runstore_storage.sql.blobs import store_blobs
 from runstore_storage.sql.events import KnownEvent, NewEvent
 from runstore_storage.sql.heads import Head
 
 FIRST_EPOCH = 1
 
 KnownEvents = Mapping[tuple[int, str], KnownEvent]
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedEvent:
-    """An event with its id and hash settled, before any lock is taken."""
-
-    event: Event
-    body_hash: bytes
-    blob: NewBlob | None = None
-    """What its payload is kept as, where that is large."""
-
-
-def prepare(given: Iterable[Event]) -> tuple[PreparedEvent, ...]:
-    """Give ids to events that lack one, and hash them."""
-    named = (each if each.event_id else replace(each, event_id=new_id()) for each in given)
-    return tuple(PreparedEvent(event, chain.event_hash(event)) for event in named)
 
 
 class RunWrite:

@@ -21,7 +21,7 @@ from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.payloads.compression import DamagedContent, compress, decompress
 from runstore_storage.payloads.objects import ObjectMissing, Objects, project_folder
-from runstore_storage.run_write import PreparedEvent
+from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.sql import blobs
 from runstore_storage.sql.blobs import NewBlob, StoredBlob
 from runstore_storage.sql.columns import OffloadedPayload

@@ -20,7 +20,8 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.run_write import PreparedEvent, RunWrite, find_known, prepare, store
+from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
+from runstore_storage.run_write import RunWrite, find_known, store
 from runstore_storage.snapshots.manifests import HashedParts
 from runstore_storage.snapshots.storing import (
     PreparedSnapshot,
@@ -64,7 +65,7 @@ class SnapshotPut:
             named = replace(named, snapshot_id=new_id())
         snapshot = await prepare_snapshot(engine, key, named)
         body_hash = self._body_hash(snapshot.parts)
-        events = await offloading.offload_events(key, prepare(self.events))
+        events = await offloading.offload_events(key, prepare_events(self.events))
         return PreparedPut(self, body_hash, events, snapshot)
 
     def _body_hash(self, parts: HashedParts) -> bytes:
@@ -142,7 +143,7 @@ def _apply_reason(write: RunWrite, snapshot: Snapshot) -> None:
         "snapshot_id": snapshot.snapshot_id,
         "plan_version_id": snapshot.plan_version_id,
     }
-    write.record(prepare([Event(type=type_, payload=Payload(json.dumps(fact)))])[0])
+    write.record(prepare_event(Event(type=type_, payload=Payload(json.dumps(fact)))))
     write.set_status(status)
 
 

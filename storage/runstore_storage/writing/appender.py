@@ -20,15 +20,8 @@ from runstore_storage.contract.events import Event, RecordedEvent
 from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.database.engine import Database, is_rolled_back, writing
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.run_write import (
-    KnownEvents,
-    PreparedEvent,
-    RunWrite,
-    find_known,
-    lock_runs,
-    prepare,
-    store,
-)
+from runstore_storage.prepared_events import PreparedEvent, prepare_events
+from runstore_storage.run_write import KnownEvents, RunWrite, find_known, lock_runs, store
 from runstore_storage.writing.lanes import Append, AppendResult, Lane
 from runstore_storage.writing.offload_queue import OffloadQueue
 from runstore_storage.writing.optimistic import NOTHING_STORED, Optimistic
@@ -68,7 +61,7 @@ class Appender:
         A caller that is cancelled once its events wait in a lane does not take them back.
         """
         waiting = await self._offload_queue.pass_on(
-            key, prepare(events), partial(self._put, key, guard)
+            key, prepare_events(events), partial(self._put, key, guard)
         )
         return await asyncio.shield(waiting.answered)
 

@@ -16,7 +16,8 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.run_write import PreparedEvent, RunWrite, find_known, prepare
+from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
+from runstore_storage.run_write import RunWrite, find_known
 from runstore_storage.snapshots.storing import PreparedSnapshot, prepare_snapshot, store_snapshot
 from runstore_storage.sql import outputs
 from runstore_storage.sql import snapshots as snapshot_rows
@@ -51,7 +52,7 @@ async def prepare_completion(
     return PreparedCompletion(
         completion,
         body_hash,
-        await offloading.offload_events(key, prepare(completion.events)),
+        await offloading.offload_events(key, prepare_events(completion.events)),
         await prepare_snapshot(engine, key, final) if final else None,
         await offloading.offload(key, completion.output.payload),
     )
@@ -103,7 +104,7 @@ async def _end(
     outcome = prepared.completion.outcome
     fact = Payload(json.dumps({"outcome": outcome.name, "output_revision": revision}))
     terminal = Event(type=RUN_COMPLETED, payload=fact)
-    write.record(prepare([terminal])[0], is_terminal=True)
+    write.record(prepare_event(terminal), is_terminal=True)
     if prepared.snapshot:
         await store_snapshot(conn, write, prepared.snapshot)
     write.end(outcome)

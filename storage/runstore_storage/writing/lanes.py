@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from runstore_storage.contract.errors import Overloaded, StorageUnavailable
 from runstore_storage.contract.events import Appended
 from runstore_storage.contract.heads import Guard, RunKey
-from runstore_storage.run_write import PreparedEvent
+from runstore_storage.prepared_events import PreparedEvent
 
 MAX_BATCH_EVENTS = 1000
 MAX_BATCH_BYTES = 8 << 20

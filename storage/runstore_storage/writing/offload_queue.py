@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.run_write import PreparedEvent
+from runstore_storage.prepared_events import PreparedEvent
 
 Events = Sequence[PreparedEvent]
 

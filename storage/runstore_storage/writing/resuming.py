@@ -13,8 +13,9 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import ResumedRun
 from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
+from runstore_storage.prepared_events import prepare_event
 from runstore_storage.reading.paging import event_page
-from runstore_storage.run_write import RunWrite, prepare, store
+from runstore_storage.run_write import RunWrite, store
 from runstore_storage.snapshots.loading import load_snapshot
 from runstore_storage.sql import requests, runs
 
@@ -52,7 +53,7 @@ async def _claim(conn: Connection, write: RunWrite, asked: Resume) -> int:
     epoch = write.claim()
     write.set_status(RunStatus.RUNNING)
     fact = Payload(json.dumps({"writer_epoch": epoch}))
-    write.record(prepare([Event(type=RUN_RESUMED, payload=fact, actor=asked.actor)])[0])
+    write.record(prepare_event(Event(type=RUN_RESUMED, payload=fact, actor=asked.actor)))
     await store(conn, [write])
     return epoch
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from runstore_storage.contract.errors import Overloaded, StorageUnavailable
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.run_write import PreparedEvent
+from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.writing.offload_queue import OffloadQueue
 
 RUN, OTHER = RunKey("p", "run"), RunKey("p", "other")
