@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import grpc
 import structlog
@@ -22,9 +21,6 @@ from runstore_server.edge.metrics import Metrics
 from runstore_server.relay.relay import Relay
 from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
-
-if TYPE_CHECKING:
-    from runstore_server.http.server import HttpServer
 
 # gRPC's own limit stands above ours, so that what is too large for us gets our status and details.
 # What passes even this limit is refused by gRPC without them.
@@ -56,47 +52,30 @@ class App:
         self._settings = settings
         self._store = store
         self._lifecycle = Lifecycle()
-        self._metrics = Metrics()
         self._health = Health(store, SERVICES)
-        self._server = grpc.aio.server(
-            interceptors=[
-                Calls(
-                    self._lifecycle,
-                    max_request_bytes=settings.max_request_bytes,
-                    metrics=self._metrics,
-                )
-            ],
-            options=[
-                ("grpc.so_reuseport", int(reuse_port)),
-                ("grpc.max_receive_message_length", _hard_limit(settings.max_request_bytes)),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-            ],
-        )
+        self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
+        metrics = Metrics()
+        metrics.watch(self.relay.workers)
+        self._server = _grpc_server(settings, self._lifecycle, metrics, reuse_port=reuse_port)
         add_services(
             self._server, store, self._lifecycle, default_heartbeat=settings.heartbeat_seconds
         )
-        self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
-        self._metrics.watch(self.relay.workers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         reflection.enable((*SERVICES, HEALTH_SERVICE), self._server)
-        self._http = self._http_server(reuse_port=reuse_port) if settings.http else None
+        self._http = None
+        if settings.http:
+            # Not above: importing these takes a third of a second, which most commands can save.
+            from runstore_server.http.app import http_app  # noqa: PLC0415 - see above
+            from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
+
+            self._http = HttpServer(
+                http_app(settings, store, self._health, self._lifecycle, metrics),
+                settings.http_host or settings.host,
+                settings.http_port,
+                reuse_port=reuse_port,
+            )
         self.http_address: str | None = None
         """The address of the HTTP side once the server has started; None where there is none."""
-
-    def _http_server(self, *, reuse_port: bool) -> HttpServer:
-        # Here, because they take a third of a second that commands which do not serve can save.
-        from runstore_server.http.app import http_app  # noqa: PLC0415 - see above
-        from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
-
-        settings = self._settings
-        return HttpServer(
-            http_app(settings, self._store, self._health, self._lifecycle, self._metrics),
-            settings.http_host or settings.host,
-            settings.http_port,
-            reuse_port=reuse_port,
-        )
 
     async def start(self) -> str:
         """Bind, serve, and return the address gRPC clients connect to."""
@@ -134,5 +113,17 @@ class App:
         _log.info("drained")
 
 
-def _hard_limit(max_request_bytes: int) -> int:
-    return min(max_request_bytes * HARD_LIMIT_FACTOR, MAX_GRPC_OPTION)
+def _grpc_server(
+    settings: Settings, lifecycle: Lifecycle, metrics: Metrics, *, reuse_port: bool
+) -> grpc.aio.Server:
+    limit = settings.max_request_bytes
+    return grpc.aio.server(
+        interceptors=[Calls(lifecycle, max_request_bytes=limit, metrics=metrics)],
+        options=[
+            ("grpc.so_reuseport", int(reuse_port)),
+            ("grpc.max_receive_message_length", min(limit * HARD_LIMIT_FACTOR, MAX_GRPC_OPTION)),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ],
+    )

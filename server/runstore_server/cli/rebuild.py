@@ -10,7 +10,7 @@ from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.store import Store
 
 from runstore_server.cli.database import run_with_store
-from runstore_server.relay.worker import Step, new_holder
+from runstore_server.relay.worker import DutyStep, new_holder
 from runstore_server.settings import Settings
 
 POLL_SECONDS = 0.5
@@ -19,7 +19,9 @@ Forget = Callable[[str], Awaitable[None]]
 OnProgress = Callable[[int, int], None]
 
 
-def rebuild_with_bar(title: str, duty: str, parts: Callable[[Store], tuple[Forget, Step]]) -> int:
+def rebuild_with_bar(
+    title: str, duty: str, parts: Callable[[Store], tuple[Forget, DutyStep]]
+) -> int:
     """Rebuild on the database of the settings, behind a progress bar; see `rebuild`."""
     with Progress(
         title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
@@ -35,7 +37,7 @@ def rebuild_with_bar(title: str, duty: str, parts: Callable[[Store], tuple[Forge
 
 
 async def rebuild(
-    store: Store, duty: str, forget: Forget, step: Step, on_progress: OnProgress
+    store: Store, duty: str, forget: Forget, step: DutyStep, on_progress: OnProgress
 ) -> int:
     """Start over, and return the feed's position at that time when all up to it is done.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from grpc import StatusCode
 from prometheus_client import (
@@ -26,13 +26,19 @@ from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.feed import Duty, Lag
 
-from runstore_server.relay.worker import Worker
-
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 # Otherwise each counter has a second series that says when its first count was.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has it without types
+
+
+class WatchedWorker(Protocol):
+    """What the numbers of a duty are read from."""
+
+    name: str
+    is_leading: bool
+    done: int
 
 
 class Metrics:
@@ -113,7 +119,7 @@ class Metrics:
         with self._streams(kind).track_inprogress():
             yield
 
-    def watch(self, workers: Sequence[Worker]) -> None:
+    def watch(self, workers: Sequence[WatchedWorker]) -> None:
         """Count what the duties' workers of this process do."""
         self.registry.register(_Duties(workers))
 
@@ -132,7 +138,7 @@ class Metrics:
 class _Duties(Collector):
     """Reads the workers when it is asked."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self, workers: Sequence[WatchedWorker]) -> None:
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:

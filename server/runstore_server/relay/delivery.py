@@ -16,7 +16,7 @@ from runstore_storage.contract.feed import (
     sink_duty,
 )
 
-from runstore_server.relay.worker import Worker
+from runstore_server.relay.worker import DutyWorker
 from runstore_server.sinks.backoff import Backoff
 from runstore_server.sinks.opening import open_sink
 from runstore_server.sinks.settings import SinkSettings
@@ -143,7 +143,7 @@ class SinkWorkers:
     ) -> None:
         self._sinks = [open_sink(settings) for settings in sinks]
         self.workers = [
-            Worker(
+            DutyWorker(
                 feed,
                 sink_duty(sink.name),
                 Delivery(feed, settings, sink).step,

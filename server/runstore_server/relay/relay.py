@@ -1,6 +1,6 @@
-"""What happens to events after they are committed: published, counted, delivered to sinks.
+"""What happens to events after they are committed: published, counted, indexed, sent to sinks.
 
-None of it is on the write path. Without any process doing it events wait in the outbox.
+None of it is on the write path. While no process does it, events wait in the outbox.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import structlog
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS
+from runstore_storage.contract.feed import EVERY_PROJECT, RELAY, SEARCH, USAGE_COUNTS
 from runstore_storage.contract.store import Store
 
 from runstore_server.relay.delivery import SinkWorkers
-from runstore_server.relay.worker import Worker
+from runstore_server.relay.worker import DutyWorker
 from runstore_server.sinks.settings import SinkSettings
 
-# Under load this many seconds of commits are published, counted, or made searchable at once.
+# Under load, this many seconds of commits are published, counted or indexed in one step.
 PUBLISH_PAUSE = 0.02
 COUNT_PAUSE = 0.5
 SEARCH_PAUSE = 0.1
@@ -32,47 +32,45 @@ class Relay:
         self, store: Store, sinks: Sequence[SinkSettings] = (), *, poll_seconds: float
     ) -> None:
         feed = self._feed = store.feed
-        self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
-        self.workers = (
-            Worker(
-                feed,
-                RELAY,
-                feed.publish,
-                feed.committed,
-                poll_seconds=poll_seconds,
-                pause_seconds=PUBLISH_PAUSE,
-            ),
-            Worker(
-                feed,
-                USAGE_COUNTS,
-                feed.count_usage,
-                feed.published,
-                poll_seconds=poll_seconds,
-                pause_seconds=COUNT_PAUSE,
-            ),
-            Worker(
-                feed,
-                SEARCH,
-                store.search.index_text,
-                feed.published,
-                poll_seconds=poll_seconds,
-                pause_seconds=SEARCH_PAUSE,
-            ),
-            *self._sinks.workers,
+        self._publisher = DutyWorker(
+            feed,
+            RELAY,
+            feed.publish,
+            feed.committed,
+            poll_seconds=poll_seconds,
+            pause_seconds=PUBLISH_PAUSE,
         )
+        counter = DutyWorker(
+            feed,
+            USAGE_COUNTS,
+            feed.count_usage,
+            feed.published,
+            poll_seconds=poll_seconds,
+            pause_seconds=COUNT_PAUSE,
+        )
+        indexer = DutyWorker(
+            feed,
+            SEARCH,
+            store.search.index_text,
+            feed.published,
+            poll_seconds=poll_seconds,
+            pause_seconds=SEARCH_PAUSE,
+        )
+        self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
+        self.workers = (self._publisher, counter, indexer, *self._sinks.workers)
 
     def start(self) -> None:
-        """Begin with every duty nobody else has."""
+        """Try to get every duty that no other process holds."""
         for worker in self.workers:
             worker.start()
 
     async def drain(self) -> None:
-        """Return when all that was committed before is published, counted and delivered.
+        """Return when everything committed before is published, counted, indexed and delivered.
 
-        Whichever processes do it. A sink that is down is waited for: bound the wait.
+        Whichever process does it counts. A sink that is down is waited for: bound the wait.
         """
         await self._feed.drain()
-        last = (await self._feed.read_feed("", 1 << 62, limit=1)).last_position
+        last = (await self._feed.read_feed(EVERY_PROJECT, 1 << 62, limit=1)).last_position
         names = {worker.name for worker in self.workers} - {RELAY}
         while True:
             mark = self._feed.published.mark
@@ -86,12 +84,11 @@ class Relay:
             await self._feed.published.wait(mark, 0.05)
 
     async def stop(self, patience_seconds: float = 0.0) -> None:
-        """Leave every duty to others, after publishing what is committed where that is ours."""
-        publisher = self.workers[0]
-        if publisher.is_leading and patience_seconds:
+        """Release every duty; first publish what is committed if this process is the publisher."""
+        if self._publisher.is_leading and patience_seconds:
             try:
                 await asyncio.wait_for(self._feed.drain(), patience_seconds)
             except (TimeoutError, StorageUnavailable):
-                _log.warning("events wait in the outbox for another process")
+                _log.warning("events are left in the outbox for another process")
         await asyncio.gather(*(worker.stop() for worker in self.workers))
         await self._sinks.close()

@@ -1,7 +1,7 @@
 """Work on the feed that one server process at a time does.
 
-Every process runs a `Worker` for each duty; the store lends the duty to one of them for a few
-seconds at a time. A holder that dies or freezes is replaced when its time is over, and what it
+Every process runs a `DutyWorker` for each duty; the store leases the duty to one of them for a few
+seconds at a time. A holder that dies or freezes is replaced when its lease expires, and anything it
 still writes under the duty is refused.
 """
 
@@ -25,24 +25,24 @@ RETRY_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
-Step = Callable[[str], Awaitable[int | None]]
-"""Does some of the work under a holder's name: how much, 0 when there is none for now, None when
-the duty was lost."""
+DutyStep = Callable[[str], Awaitable[int | None]]
+"""Does some of the work in a holder's name. Returns how much it did, 0 when there is nothing to do
+for now, None when the duty was lost."""
 
 
 def new_holder() -> str:
-    """A name under which nobody else holds a duty; it tells the machine and the process."""
+    """A name that no other holder has; it shows the host and the process."""
     return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
 
 
-class Worker:
-    """Does one duty whenever this process has it."""
+class DutyWorker:
+    """Does one duty whenever this process holds it."""
 
     def __init__(
         self,
         feed: FeedStore,
         name: str,
-        step: Step,
+        step: DutyStep,
         wakes: Watchable,
         *,
         poll_seconds: float,
@@ -51,7 +51,7 @@ class Worker:
         self.name = name
         self.is_leading = False
         self.done = 0
-        """How much this process has done, for its metrics."""
+        """How much this process has done in total, for its metrics."""
         self._feed = feed
         self._step = step
         self._wakes = wakes
@@ -61,11 +61,11 @@ class Worker:
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Ask for the duty from now on."""
+        """Try to get the duty from now on."""
         self._running = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop, also in the middle of a step, and let the next process have the duty."""
+        """Stop, even in the middle of a step, and release the duty."""
         if self._running:
             self._running.cancel()
             with suppress(asyncio.CancelledError):
@@ -73,7 +73,7 @@ class Worker:
         await self._release()
 
     async def _release(self) -> None:
-        with suppress(StorageUnavailable):  # its time will be over soon
+        with suppress(StorageUnavailable):  # the lease will expire soon
             await self._feed.release_duty(self.name, self._holder)
 
     async def _run(self) -> None:
@@ -84,25 +84,25 @@ class Worker:
             except StorageUnavailable:
                 _log.warning("waiting for the database", duty=self.name)
             except Exception:
-                _log.exception("a duty failed and is tried again", duty=self.name)
-                with suppress(Exception):  # what is wrong has just been told
-                    await self._release()  # another process may do better
+                _log.exception("duty failed, trying again", duty=self.name)
+                with suppress(Exception):  # the failure has just been logged
+                    await self._release()  # another process may succeed
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _lead(self) -> None:
         self.is_leading = True
         _log.info("duty taken", duty=self.name)
-        parts = [asyncio.create_task(self._renew()), asyncio.create_task(self._work())]
+        tasks = [asyncio.create_task(self._renew()), asyncio.create_task(self._work())]
         try:
-            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            for part in done:
-                part.result()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
             _log.warning("duty lost", duty=self.name)
         finally:
             self.is_leading = False
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _renew(self) -> None:
         while True:
@@ -120,5 +120,5 @@ class Worker:
             if not done:
                 await self._wakes.wait(mark, self._poll_seconds)
             elif (early := began + self._pause_seconds - time.monotonic()) > 0:
-                # What comes meanwhile is done at once: fewer, larger steps under load.
+                # Work that arrives during the pause is done in one step: fewer, larger steps.
                 await asyncio.sleep(early)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from runstore_server.relay.worker import Worker
+from runstore_server.relay.worker import DutyWorker
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.signals import Signal
 from runstore_storage.postgres import PostgresStore
@@ -41,18 +41,18 @@ def duty() -> str:
 
 
 @pytest.fixture
-async def workers(store: PostgresStore, duty: str) -> AsyncIterator[list[tuple[Worker, Work]]]:
+async def workers(store: PostgresStore, duty: str) -> AsyncIterator[list[tuple[DutyWorker, Work]]]:
     made = []
     for _ in range(2):
         work = Work(store.feed, duty)
-        made.append((Worker(store.feed, duty, work, Signal(), poll_seconds=0.05), work))
+        made.append((DutyWorker(store.feed, duty, work, Signal(), poll_seconds=0.05), work))
     yield made
     for worker, _ in made:
         await worker.stop()
 
 
 async def test_one_worker_leads_and_the_next_takes_over_when_it_stops(
-    workers: list[tuple[Worker, Work]],
+    workers: list[tuple[DutyWorker, Work]],
 ) -> None:
     (first, its), (second, others) = workers
     first.start()
@@ -71,7 +71,7 @@ async def test_one_worker_leads_and_the_next_takes_over_when_it_stops(
 
 @pytest.mark.parametrize("failure", [StorageUnavailable(), RuntimeError("a defect")])
 async def test_a_step_that_fails_is_tried_again(
-    workers: list[tuple[Worker, Work]], failure: Exception
+    workers: list[tuple[DutyWorker, Work]], failure: Exception
 ) -> None:
     worker, work = workers[0]
     work.failure = failure
@@ -84,7 +84,7 @@ async def test_a_step_that_fails_is_tried_again(
 
 
 async def test_a_duty_that_fails_here_is_left_to_others(
-    workers: list[tuple[Worker, Work]], store: PostgresStore, duty: str
+    workers: list[tuple[DutyWorker, Work]], store: PostgresStore, duty: str
 ) -> None:
     tried = asyncio.Event()
 
@@ -92,7 +92,7 @@ async def test_a_duty_that_fails_here_is_left_to_others(
         tried.set()
         raise RuntimeError("a defect")
 
-    failing = Worker(store.feed, duty, fails, Signal(), poll_seconds=0.05)
+    failing = DutyWorker(store.feed, duty, fails, Signal(), poll_seconds=0.05)
     failing.start()
     await asyncio.wait_for(tried.wait(), 20)
     second, work = workers[0]
@@ -105,7 +105,7 @@ async def test_a_duty_that_fails_here_is_left_to_others(
 
 
 async def test_a_worker_that_lost_its_duty_stops_working(
-    workers: list[tuple[Worker, Work]], store: PostgresStore, duty: str
+    workers: list[tuple[DutyWorker, Work]], store: PostgresStore, duty: str
 ) -> None:
     worker, work = workers[0]
     worker.start()
