@@ -1,4 +1,4 @@
-"""The server as a whole: bound, serving, drained."""
+"""The server as a whole: it binds, serves and drains."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from runstore_server.relay.relay import Relay
 from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
 
-# gRPC's own limit stands above ours, so that what is too large for us gets our status and details.
-# What passes even this limit is refused by gRPC without them.
+# gRPC's own limit is above ours, so that a request too large for us gets our status and details.
+# gRPC refuses anything beyond its limit without them.
 HARD_LIMIT_FACTOR = 4
 MAX_GRPC_OPTION = 2**31 - 1
 
@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 def open_store(settings: Settings, url: str) -> PostgresStore:
-    """The store the settings name; `url` is the database's."""
+    """The store that the settings describe; `url` is the database's."""
     return PostgresStore(
         url,
         schema=settings.db_schema,
@@ -46,7 +46,7 @@ def open_store(settings: Settings, url: str) -> PostgresStore:
 
 
 class App:
-    """One server process over one store: gRPC, and HTTP beside it unless settings say otherwise."""
+    """One server process over one store: gRPC, and HTTP unless the settings turn it off."""
 
     def __init__(self, settings: Settings, store: Store, *, reuse_port: bool = False) -> None:
         self._settings = settings
@@ -64,7 +64,7 @@ class App:
         reflection.enable((*SERVICES, HEALTH_SERVICE), self._server)
         self._http = None
         if settings.http:
-            # Not above: importing these takes a third of a second, which most commands can save.
+            # Imported here: they take a third of a second, which commands without a server save.
             from runstore_server.http.app import http_app  # noqa: PLC0415 - see above
             from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
 
@@ -75,7 +75,7 @@ class App:
                 reuse_port=reuse_port,
             )
         self.http_address: str | None = None
-        """The address of the HTTP side once the server has started; None where there is none."""
+        """The address of the HTTP API once the server has started; None if it is off."""
 
     async def start(self) -> str:
         """Bind, serve, and return the address gRPC clients connect to."""
@@ -95,13 +95,13 @@ class App:
         return f"{host}:{port}"
 
     async def drain(self) -> None:
-        """End streams, over gRPC as UNAVAILABLE; let other calls finish and be published; close
-        the store.
+        """End streams, over gRPC as UNAVAILABLE; let other calls finish and publish their events;
+        close the store.
         """
         _log.info("draining")
         await self._health.stop()
         if self._http:
-            self._http.refuse_more()  # before streams end: who comes back gets to another server
+            self._http.refuse_more()  # before streams end, so that clients reconnect elsewhere
         self._lifecycle.draining.set()
         self._store.wake_all()
         grace = self._settings.drain_seconds

@@ -1,4 +1,4 @@
-"""Structured logs on standard error; the standard library's loggers join in."""
+"""Structured logs on standard error, including those of the standard library's loggers."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def configure(settings: Settings) -> None:
     root.setLevel(logging.WARNING)
     for name in ("runstore_server", "runstore_storage"):
         logging.getLogger(name).setLevel(settings.log_level.upper())
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_of_a_fault)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_a_fault)
 
 
-def _tells_of_a_fault(record: logging.LogRecord) -> bool:
-    """Whether gRPC reports more than that a client left before it was answered.
+def _is_a_fault(record: logging.LogRecord) -> bool:
+    """False for gRPC's report that a client left before it was answered.
 
-    It tells so as an error, with the trace of its own internals (grpc/grpc#32551).
+    It logs that as an error, with a traceback of its own internals (grpc/grpc#32551).
     """
     kind = record.exc_info[0] if record.exc_info else None
     return kind is None or kind.__name__ != "ExecuteBatchError"

@@ -12,18 +12,18 @@ from runstore_server.sinks.settings import SinkSettings, repeated_names
 
 
 class Settings(BaseSettings):
-    """Every setting has a working default; the variable is its name with RUNSTORE_ before it."""
+    """Every setting has a working default; its variable is RUNSTORE_ and its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_prefix="RUNSTORE_",
         frozen=True,
         extra="ignore",
-        hide_input_in_errors=True,  # sinks hold secrets
+        hide_input_in_errors=True,  # sinks have secrets
     )
 
     database_url: str | None = Field(
         default=None,
-        description="Postgres to use, postgresql://...; unset means the embedded one.",
+        description="URL of the Postgres to use, postgresql://...; if unset, the embedded one.",
     )
     db_schema: str = Field(
         default="runstore",
@@ -33,81 +33,95 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default=Path(".runstore"),
-        description="Folder of the embedded Postgres, and of objects where RUNSTORE_OBJECTS_URL is"
+        description="Folder of the embedded Postgres, and of objects if RUNSTORE_OBJECTS_URL is"
         " unset.",
     )
     objects_url: str | None = Field(
         default=None,
-        description="Where artifacts' bytes go: file:///folder, s3://bucket/prefix, gs://... or"
-        " az://..., with the variables of those stores' own tools (AWS_REGION, ...); unset means"
-        " the folder `objects` in RUNSTORE_DATA_DIR. Processes of one database need the same.",
+        description="Where artifacts' bytes are stored: file:///folder, s3://bucket/prefix,"
+        " gs://... or az://..., configured by those stores' usual variables (AWS_REGION, ...); if"
+        " unset, the folder `objects` in RUNSTORE_DATA_DIR. All processes of one database need the"
+        " same value.",
     )
     payload_inline_bytes: int = Field(
         default=1 << 20,
         ge=1 << 10,
-        description="Payloads of events and outputs above this are kept beside their rows.",
+        description="Larger payloads of events and outputs are stored outside their rows.",
     )
     large_payloads: Literal["postgres", "objects"] = Field(
         default="postgres",
-        description="Where those are kept: in a table of blobs, or in the object store.",
+        description="Where those payloads are stored: in a table of blobs, or in the object store.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=7411, ge=0, le=65535, description="Port; 0 picks a free one.")
-    http: bool = Field(default=True, description="Whether the read-only HTTP side is served.")
+    port: int = Field(
+        default=7411, ge=0, le=65535, description="Port to listen on; 0 picks a free one."
+    )
+    http: bool = Field(default=True, description="Whether to serve the read-only HTTP API.")
     http_host: str | None = Field(
-        default=None, description="Address the HTTP side listens on; unset means host."
+        default=None,
+        description="Address the HTTP API listens on; if unset, RUNSTORE_HOST.",
     )
     http_port: int = Field(
-        default=7412, ge=0, le=65535, description="Port of the HTTP side; 0 picks a free one."
+        default=7412, ge=0, le=65535, description="Port of the HTTP API; 0 picks a free one."
     )
     http_cors_origins: tuple[str, ...] = Field(
         default=(),
-        description='Origins whose pages may read over HTTP, as JSON: ["https://a.example"].',
+        description='Origins whose pages may use the HTTP API, as JSON: ["https://a.example"].',
     )
-    workers: int = Field(default=1, ge=1, le=256, description="Server processes on the port.")
+    workers: int = Field(
+        default=1, ge=1, le=256, description="Number of server processes on the port."
+    )
     max_request_bytes: int = Field(
         default=16 << 20,
         ge=1 << 10,
         le=512 << 20,
-        description="Largest request message taken; larger ones are MESSAGE_TOO_LARGE.",
+        description="Largest request message accepted; larger ones are MESSAGE_TOO_LARGE.",
     )
     heartbeat_seconds: float = Field(
         default=15.0,
         ge=0.1,
         le=3600,
-        description="Longest silence of a stream that does not ask for another.",
+        description="Seconds without events before a stream sends a heartbeat, unless its request"
+        " sets another interval.",
     )
     drain_seconds: float = Field(
-        default=10.0, ge=0, description="How long calls in flight may take when the server stops."
+        default=10.0,
+        ge=0,
+        description="Seconds that calls in flight may take to finish when the server stops.",
     )
     poll_interval: float = Field(
-        default=2.0, gt=0, description="Seconds after which a lost wake-up is made good."
+        default=2.0,
+        gt=0,
+        description="Seconds between polls of the database, which make up for lost wake-ups.",
     )
     relay: bool = Field(
         default=True,
-        description="Whether this process takes its turn at publishing, counting and delivering"
-        " events; where `runstore relay` does it, servers need not.",
+        description="Whether this process may publish, count, index and deliver events; servers"
+        " need not if `runstore relay` runs.",
     )
-    pool_size: int = Field(default=10, ge=4, description="Postgres connections per process.")
-    append_lanes: int = Field(default=1, ge=1, description="Batches of appends committed at once.")
+    pool_size: int = Field(default=10, ge=4, description="Postgres connections of each process.")
+    append_lanes: int = Field(
+        default=1, ge=1, description="Batches of appends that are committed concurrently."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="What is logged: this level and above."
+        default="info", description="Lowest level that is logged."
     )
     log_format: Literal["auto", "console", "json"] = Field(
-        default="auto", description="auto is console on a terminal and json elsewhere."
+        default="auto", description="auto means console on a terminal and json elsewhere."
     )
     sinks: tuple[SinkSettings, ...] = Field(
-        default=(), description="Where the feed is published to: a JSON list, see docs/sinks.md."
+        default=(),
+        description="Sinks that the feed is delivered to: a JSON list, see docs/sinks.md.",
     )
 
     @field_validator("sinks")
     @classmethod
-    def _have_names_of_their_own(cls, sinks: tuple[SinkSettings, ...]) -> tuple[SinkSettings, ...]:
+    def _have_unique_names(cls, sinks: tuple[SinkSettings, ...]) -> tuple[SinkSettings, ...]:
         if repeated := repeated_names(sinks):
             raise ValueError(f"several sinks are named {', '.join(repeated)}")
         return sinks
 
     @property
     def objects_location(self) -> str:
-        """The URL of the object store, whether it is set or not."""
+        """The URL of the object store, set or default."""
         return self.objects_url or (self.data_dir / "objects").absolute().as_uri()

@@ -1,1 +1,1 @@
-"""Work on the feed that one process at a time does: publishing, counting, indexing, sinks."""
+"""Work on the feed that one process at a time does: publish, count, index, deliver to sinks."""

@@ -1,4 +1,4 @@
-"""Brings the feed to a sink, from the position the sink is known to have."""
+"""Delivers the feed to a sink, from the position that the sink is known to have reached."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Delivery:
-    """What one sink has still to get; each step delivers a page to the end.
+    """Delivers to one sink; each step finishes one page.
 
-    An entry is delivered again after a crash, never left out. One that the sink refuses too often
-    becomes a dead letter, and what follows it goes on.
+    After a crash an entry may be delivered again; none is skipped. An entry that the sink refuses
+    too often becomes a dead letter, and delivery continues after it.
     """
 
     def __init__(self, feed: FeedStore, settings: SinkSettings, sink: Sink) -> None:
@@ -44,7 +44,7 @@ class Delivery:
         self._backoff = Backoff()
 
     async def step(self, holder: str) -> int | None:
-        """Deliver the next page; how many positions it got on, None when the duty was lost."""
+        """Deliver the next page; return its number of positions, None when the duty was lost."""
         position = await self._feed.hold_duty(self._duty, holder)
         if position is None:
             return None
@@ -63,16 +63,16 @@ class Delivery:
         return reached - position
 
     async def _deliver(self, page: FeedPage, holder: str) -> bool:
-        """Deliver every entry or bury it; False when the duty was lost on the way."""
+        """Deliver or bury every entry; return False when the duty was lost meanwhile."""
         lost = [each for each in page.entries if each.is_payload_lost]
         if lost and await self._feed.bury(holder, [self._lost(each) for each in lost]) is None:
             return False
         pending = tuple(each for each in page.entries if not each.is_payload_lost)
-        tries: dict[int, int] = {}
+        attempts: dict[int, int] = {}
         while True:
             outcomes = await self._sink.deliver(pending) if pending else []
-            wait = self._count(pending, outcomes, tries)
-            letters = self._letters(pending, outcomes, tries)
+            wait = self._count(pending, outcomes, attempts)
+            letters = self._letters(pending, outcomes, attempts)
             if letters and await self._feed.bury(holder, letters) is None:
                 return False
             buried = {letter.position for letter in letters}
@@ -89,20 +89,20 @@ class Delivery:
             await asyncio.sleep(wait)
 
     def _lost(self, entry: FeedEntry) -> DeadLetter:
-        """What cannot be sent as it was, and is not sent otherwise."""
+        """The dead letter of an entry that can no longer be sent as it was recorded."""
         return DeadLetter(self._sink.name, entry.position, 0, PAYLOAD_LOST)
 
     def _count(
         self,
         entries: Sequence[FeedEntry],
         outcomes: Sequence[Undelivered | None],
-        tries: dict[int, int],
+        attempts: dict[int, int],
     ) -> float:
-        """Count the failed tries; seconds until the next may help."""
+        """Count the failed attempts; return the seconds to wait before the next."""
         wait = 0.0
         for entry, outcome in zip(entries, outcomes, strict=True):
             if outcome and outcome.is_attempted:
-                count = tries[entry.position] = tries.get(entry.position, 0) + 1
+                count = attempts[entry.position] = attempts.get(entry.position, 0) + 1
                 wait = max(wait, self._backoff.wait(count, retry_after=outcome.retry_after))
                 _log.warning(
                     "not delivered",
@@ -117,26 +117,26 @@ class Delivery:
         self,
         entries: Sequence[FeedEntry],
         outcomes: Sequence[Undelivered | None],
-        tries: dict[int, int],
+        attempts: dict[int, int],
     ) -> list[DeadLetter]:
-        """What is given up."""
+        """The dead letters of entries that are given up."""
         most = self._sink.max_attempts
         return [
             DeadLetter(
                 self._sink.name,
                 entry.position,
-                tries[entry.position],
+                attempts[entry.position],
                 str(outcome)[:MAX_ERROR_CHARACTERS],
             )
             for entry, outcome in zip(entries, outcomes, strict=True)
             if outcome
             and outcome.is_attempted
-            and (outcome.is_final or (most is not None and tries[entry.position] >= most))
+            and (outcome.is_final or (most is not None and attempts[entry.position] >= most))
         ]
 
 
 class SinkWorkers:
-    """The configured sinks, and a worker for each."""
+    """The configured sinks, with a worker for each."""
 
     def __init__(
         self, feed: FeedStore, sinks: Sequence[SinkSettings], *, poll_seconds: float
@@ -154,6 +154,6 @@ class SinkWorkers:
         ]
 
     async def close(self) -> None:
-        """Give back the sinks' connections, after their workers stopped."""
+        """Close the sinks' connections, after their workers have stopped."""
         for sink in self._sinks:
             await sink.close()

@@ -1,1 +1,1 @@
-"""Sinks: where the feed is published to the outside. Read `sink.py` first."""
+"""Sinks: receivers outside of runstore that the feed is delivered to. Read `sink.py` first."""

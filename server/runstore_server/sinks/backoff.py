@@ -1,4 +1,4 @@
-"""How long to wait before the next try."""
+"""How long to wait before the next attempt."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import random
 
-# A receiver may ask for patience, not for being forgotten.
+# A receiver may ask for a pause, but not for one without end.
 MAX_RETRY_AFTER_SECONDS = 3600.0
 _MAX_DOUBLINGS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits that double with every try, up to a ceiling, spread so that retries do not march.
-
-    Both bounds are seconds.
-    """
+    """Waits in seconds that double with every attempt up to a ceiling, with jitter."""
 
     first: float = 0.2
     ceiling: float = 60.0
@@ -26,11 +23,11 @@ class Backoff:
     def wait(
         self, attempts: int, *, retry_after: float | None = None, chance: float | None = None
     ) -> float:
-        """Seconds to wait after `attempts` failed tries, of which there is at least one.
+        """Seconds to wait after `attempts` failed attempts, at least one.
 
-        The wait lies between half of the doubled first wait and all of it, by `chance` in 0..1,
-        random by default. What the receiver asked for is waited out in full, and then up to a tenth
-        longer.
+        The wait is between half of the doubled first wait and all of it, by `chance` in 0..1, which
+        is random by default. A wait that the receiver asked for is kept in full, and made up to a
+        tenth longer.
         """
         share = random() if chance is None else chance  # noqa: S311 - spreads load, guards nothing
         full = min(self.ceiling, self.first * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS))
@@ -41,7 +38,7 @@ class Backoff:
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """The seconds a Retry-After header asks for: a number or an HTTP date; None if it is neither.
+    """The seconds that a Retry-After header asks for, as a number or as an HTTP date, else None.
 
     At least 0 and at most `MAX_RETRY_AFTER_SECONDS`.
     """
@@ -60,6 +57,6 @@ def _asked_seconds(text: str, now: datetime) -> float | None:
         until = parsedate_to_datetime(text)
     except ValueError:
         return None
-    if until.tzinfo is None:  # "-0000": UTC, from nobody knows where
+    if until.tzinfo is None:  # "-0000": UTC, of an unknown zone
         until = until.replace(tzinfo=UTC)
     return (until - now).total_seconds()

@@ -1,4 +1,4 @@
-"""A feed entry as a CloudEvent 1.0 in structured JSON: the one format of all sinks.
+"""A feed entry as a CloudEvent 1.0 in structured JSON, the format of every sink.
 
 Attributes:
 
@@ -8,15 +8,15 @@ Attributes:
     subject         the run_id
     time            recorded_at, by the database's clock; every event has one
     datacontenttype application/json
-    seq, position   the place in the run and in the feed, in decimal: CloudEvents knows no integer
-                    wider than 32 bits, so these are strings
+    seq, position   where the event is in its run and in the feed, in decimal: strings, because
+                    CloudEvents has no integer wider than 32 bits
     eventhash       as id
-    traceparent     the event's trace_parent, where that is a W3C one
+    traceparent     the event's trace_parent, if it is a W3C one
 
 In `type` and `subject` the characters that CloudEvents forbids (controls, noncharacters) and `%`
-are percent-encoded; `data` has the texts as they are.
+are percent-encoded; `data` has the texts unchanged.
 
-`data` holds the event under the names of the contract; what is empty is left out. A payload is
+`data` is the event under the names of the contract, without its empty fields. A payload is
 `{"content_type": ..., "json": ...}`, the JSON text byte for byte as its writer sent it, or
 `{"content_type": ..., "binary": ...}` in base64.
 """
@@ -48,12 +48,12 @@ _FORBIDDEN = re.compile(
 
 
 def event_key(entry: FeedEntry) -> str:
-    """What identifies the event wherever it arrives: its hash in hexadecimal."""
+    """What identifies the event for receivers: its hash in hexadecimal."""
     return entry.recorded.hash.hex()
 
 
 def cloud_event(entry: FeedEntry) -> bytes:
-    """The entry as a CloudEvent, the same bytes every time."""
+    """The entry as a CloudEvent; always the same bytes."""
     attributes = _FORMAT.write(CloudEvent(_attributes(entry)))
     return _with_member(attributes, b"data", _data(entry))
 
@@ -81,7 +81,7 @@ def _data(entry: FeedEntry) -> bytes:
     event = entry.recorded.event
     members = {name: value for name, value in _members(entry, event).items() if value}
     data = _json(members)
-    # A payload's JSON text is spliced in: written anew, duplicate keys and spellings would be lost.
+    # A payload's JSON text is spliced in; encoding it again would lose duplicate keys and spelling.
     return _with_member(data, b"payload", _payload(event.payload)) if event.payload else data
 
 
@@ -123,7 +123,7 @@ def _payload(payload: Payload) -> bytes:
 
 
 def _with_member(text: bytes, name: bytes, value: bytes) -> bytes:
-    """A JSON object with one more member at its end; the value is a JSON text taken as it is."""
+    """The JSON object with one more member at its end; the value is a JSON text."""
     comma = b"" if text == b"{}" else b","
     return b"".join((text[:-1], comma, b'"', name, b'":', value, b"}"))
 

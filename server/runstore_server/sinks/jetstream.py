@@ -1,9 +1,10 @@
 """Events published to a NATS JetStream stream.
 
-A run's events are published one after the other, each when the stream has stored the one before;
-different runs' go side by side over one connection. So no failure and no reconnection can store an
-event before its predecessor. What was stored while its answer was lost is published again, and
-JetStream drops it by `Nats-Msg-Id` within the stream's duplicate window.
+The events of a run are published one after the other, each once the stream has stored the one
+before; those of different runs go side by side over one connection. So no failure and no
+reconnection can store an event before its predecessor. An event that was stored but whose
+acknowledgement was lost is published again, and JetStream drops it by `Nats-Msg-Id` within the
+stream's duplicate window.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from runstore_storage.contract.feed import FeedEntry
 
 from runstore_server.sinks.cloud_events import CONTENT_TYPE, cloud_event, event_key
 from runstore_server.sinks.nats_link import LinkFailed, NatsLink
-from runstore_server.sinks.run_queues import deliver_in_lanes
+from runstore_server.sinks.run_queues import deliver_in_run_queues
 from runstore_server.sinks.settings import NatsSinkSettings
 from runstore_server.sinks.sink import Undelivered
 from runstore_server.sinks.subjects import MAX_SUBJECT_BYTES, subject_of
 
-# Publishes under way at once, each of another run.
-WIDTH = 256
+# Publishes in flight at once, each of another run.
+CONCURRENCY = 256
 _HEADER_FRAME_BYTES = len(b"NATS/1.0\r\n\r\n")
 _HEADER_LINE_BYTES = len(b": \r\n")
-_PRINTABLE = "!#$&'()*+,/:;<=>?@[\\]^`{|}"  # what header values hold as it is, beside letters
+_PRINTABLE = "!#$&'()*+,/:;<=>?@[\\]^`{|}"  # kept as they are in header values, beside letters
 
 
 class JetStreamSink:
@@ -50,7 +51,7 @@ class JetStreamSink:
         async def attempt(entry: FeedEntry) -> None:
             await self._publish(link, entry)
 
-        return await deliver_in_lanes(entries, attempt, width=WIDTH)
+        return await deliver_in_run_queues(entries, attempt, concurrency=CONCURRENCY)
 
     async def close(self) -> None:
         """See `Sink`."""
@@ -58,7 +59,7 @@ class JetStreamSink:
             await self._link.close()
 
     async def _linked(self) -> NatsLink:
-        """The connection, another one when the last is lost."""
+        """The connection; a new one if the last was lost."""
         async with self._opening:
             if self._link and self._link.is_lost:
                 await self._link.close()
@@ -74,13 +75,13 @@ class JetStreamSink:
         headers = _headers(entry, self._settings.stream)
         body = cloud_event(entry)
         _check_size("subject", len(subject.encode()), MAX_SUBJECT_BYTES)
-        # The server cuts the connection of whoever sends more.
+        # The server closes the connection of a client that sends more.
         _check_size("message", _header_bytes(headers) + len(body), link.max_message_bytes)
         await link.publish(subject, body, headers)
 
 
 def _headers(entry: FeedEntry, stream: str) -> dict[str, str]:
-    """What can be told without parsing the body; texts are percent-encoded."""
+    """What receivers can use without parsing the body; texts are percent-encoded."""
     recorded = entry.recorded
     return {
         Header.MSG_ID.value: event_key(entry),
@@ -108,7 +109,7 @@ def _header_bytes(headers: Mapping[str, str]) -> int:
 def _check_size(what: str, size_bytes: int, limit_bytes: int) -> None:
     if size_bytes > limit_bytes:
         raise Undelivered(
-            f"the {what} has {size_bytes} bytes, more than the {limit_bytes} NATS takes",
+            f"the {what} has {size_bytes} bytes, more than the {limit_bytes} that NATS accepts",
             is_refusal=True,
             is_final=True,
         )

@@ -1,7 +1,7 @@
-"""JetStream's answers to publishes under way, told apart by their reply subjects.
+"""JetStream's answers to publishes in flight, matched by their reply subjects.
 
-nats-py's own asynchronous publishing never tells of a refusal, and waiting for its synchronous one
-cannot be cut short when the connection is lost.
+nats-py's own asynchronous publishing never reports a refusal, and its synchronous one keeps waiting
+when the connection is lost.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LinkLost(Exception):
 
 
 class Acks:
-    """Expects answers on subjects below an inbox of its own."""
+    """Waits for answers on subjects below its own inbox."""
 
     def __init__(self, inbox: str) -> None:
         self.subject = f"{inbox}.*"
@@ -43,7 +43,7 @@ class Acks:
 
     @contextmanager
     def expected(self) -> Iterator[tuple[str, asyncio.Future[Ack]]]:
-        """A reply subject, and the answer that will come to it or raise `LinkLost`."""
+        """A reply subject, and the future answer to it, which may raise `LinkLost`."""
         self._last += 1
         reply = f"{self._inbox}.{self._last}"
         answer = self._waiting[reply] = asyncio.get_running_loop().create_future()
@@ -54,13 +54,13 @@ class Acks:
             answer.cancel()
 
     async def take(self, message: Msg) -> None:
-        """Hand an answer to whoever waits for it; late ones are dropped."""
+        """Resolve the future that waits for this answer; late answers are dropped."""
         answer = self._waiting.get(message.subject)
         if answer and not answer.done():
             answer.set_result(_read(message))
 
     def fail(self, reason: str) -> None:
-        """Let everything that is expected now raise `LinkLost`."""
+        """Fail every answer that is waited for with `LinkLost`."""
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(LinkLost(reason))

@@ -1,4 +1,4 @@
-"""One connection to NATS with its stream at hand, used until it is lost."""
+"""One connection to NATS and its stream, used until it is lost."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from runstore_server.sinks.subjects import covers
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
-# Answers with this code or above tell of the server, those below of the message.
-SERVER_TROUBLE = 500
+# An answer with this code or above blames the server, one below it the message.
+SERVER_FAULT = 500
 
 _NAME_IN_USE = 10058
 _MESSAGE_TOO_LARGE = 10054
-_AWAY = (NatsError, OSError, TimeoutError)
+_UNREACHABLE = (NatsError, OSError, TimeoutError)
 _log = structlog.get_logger(__name__)
 
 
@@ -34,10 +34,10 @@ class LinkFailed(Exception):
 
 
 class NatsLink:
-    """A connection that never reconnects: whoever loses it opens another.
+    """A connection that never reconnects: once it is lost, another link is opened.
 
-    While reconnecting, the client would hold publishes back and send them later, after they were
-    reported undelivered. A link that is lost fails whatever waits for it at once.
+    A reconnecting client would hold publishes back and send them later, after they were reported
+    undelivered. When the link is lost, everything that waits for it fails at once.
     """
 
     def __init__(self, settings: NatsSinkSettings) -> None:
@@ -50,22 +50,22 @@ class NatsLink:
 
     @property
     def is_lost(self) -> bool:
-        """True once nothing more can be published over it."""
+        """True once nothing can be published over it any more."""
         return bool(self._trouble) or self._client.is_closed
 
     @property
     def max_message_bytes(self) -> int:
-        """The largest message, headers included, that the server takes."""
+        """The largest message, headers included, that the server accepts."""
         return self._client.max_payload
 
     async def open(self) -> None:
-        """Connect and make sure of the stream; raise `LinkFailed` within bounded time.
+        """Connect and check or create the stream; raise `LinkFailed` within bounded time.
 
         When it raises, nothing is left open.
         """
         try:
             await self._connect()
-            await self._make_sure_of_stream()
+            await self._ensure_stream()
         except BaseException:
             await self.close()
             raise
@@ -73,7 +73,7 @@ class NatsLink:
     async def publish(self, subject: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Return once the stream has stored the message; raise `Undelivered` otherwise.
 
-        A publish that is not answered in time gives the link up.
+        A publish that is not answered in time ends the link.
         """
         if self._trouble:
             raise Undelivered(self._trouble, is_attempted=False)
@@ -81,30 +81,34 @@ class NatsLink:
             async with asyncio.timeout(ANSWER_SECONDS):
                 ack = await self._answer(subject, body, headers)
         except TimeoutError as error:
-            self._give_up(f"NATS has not answered for {ANSWER_SECONDS:g} seconds")
+            self._give_up(f"NATS did not answer within {ANSWER_SECONDS:g} seconds")
             raise Undelivered(self._trouble) from error
         except (NatsError, OSError, LinkLost) as error:
-            self._give_up(_said(error))
+            self._give_up(_text_of(error))
             raise Undelivered(self._trouble) from error
         if not ack.is_from_stream:
-            # Gone since the link was opened; opening another makes sure of it.
+            # The stream is gone since the link was opened; opening another link checks for it.
             self._give_up(f"no stream answers for {subject}")
             raise Undelivered(self._trouble)
         if ack.code:
             raise Undelivered(
-                f"the stream refuses: {ack.description}",
-                is_refusal=ack.code < SERVER_TROUBLE,
+                f"the stream refused the event: {ack.description}",
+                is_refusal=ack.code < SERVER_FAULT,
                 is_final=ack.error_code == _MESSAGE_TOO_LARGE,
             )
 
     async def close(self) -> None:
-        """Give the connection back; what waits for it fails."""
+        """Close the connection; everything that waits for it fails."""
         self._give_up("the connection is closed")
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.close()
-        except _AWAY as error:
-            _log.debug("nats connection left open", sink=self._settings.name, error=_said(error))
+        except _UNREACHABLE as error:
+            _log.debug(
+                "nats connection could not be closed",
+                sink=self._settings.name,
+                error=_text_of(error),
+            )
 
     async def _connect(self) -> None:
         settings = self._settings
@@ -116,30 +120,32 @@ class NatsLink:
                     name=f"runstore sink {settings.name}",
                     user_credentials=str(credentials) if credentials else None,
                     allow_reconnect=False,
-                    # Every server is tried, and none for ever.
+                    # Every server is tried once.
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
                     ping_interval=20,
                     error_cb=self._on_error,
                     disconnected_cb=self._on_disconnected,
                 )
-        except _AWAY as error:
-            raise LinkFailed(f"NATS does not answer: {self._last_error or _said(error)}") from error
+        except _UNREACHABLE as error:
+            raise LinkFailed(
+                f"NATS does not answer: {self._last_error or _text_of(error)}"
+            ) from error
 
     async def _answer(self, subject: str, body: bytes, headers: Mapping[str, str]) -> Ack:
         with self._acks.expected() as (reply, answer):
             await self._client.publish(subject, body, reply=reply, headers=dict(headers))
-            if self._trouble:  # lost while the message went out
+            if self._trouble:  # lost while the message was being sent
                 raise LinkLost(self._trouble)
             return await answer
 
-    async def _make_sure_of_stream(self) -> None:
+    async def _ensure_stream(self) -> None:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._client.subscribe(self._acks.subject, cb=self._acks.take)
                 await self._check_stream()
-        except _AWAY as error:
-            raise LinkFailed(f"JetStream does not answer: {_said(error)}") from error
+        except _UNREACHABLE as error:
+            raise LinkFailed(f"JetStream does not answer: {_text_of(error)}") from error
 
     async def _check_stream(self) -> None:
         name, prefix = self._settings.stream, self._settings.subject_prefix
@@ -150,15 +156,15 @@ class NatsLink:
         if config is None:
             raise LinkFailed(f"NATS has no stream {name}")
         if config.no_ack:
-            raise LinkFailed(f"the stream {name} acknowledges nothing (no_ack)")
+            raise LinkFailed(f"the stream {name} does not acknowledge messages (no_ack)")
         subjects = config.subjects or []
         if not any(covers(subject, f"{prefix}.*.*.*") for subject in subjects):
             raise LinkFailed(
-                f"the stream {name} stores {', '.join(subjects)} and not {prefix}.*.*.*"
+                f"the stream {name} stores {', '.join(subjects)} but not {prefix}.*.*.*"
             )
 
     async def _config(self) -> StreamConfig | None:
-        """How the stream is set up; None when there is no such stream."""
+        """The stream's configuration; None when there is no such stream."""
         try:
             return (await self._jetstream.stream_info(self._settings.stream)).config
         except NotFoundError:
@@ -175,21 +181,21 @@ class NatsLink:
         try:
             await self._jetstream.add_stream(config)
         except APIError as error:
-            # Another server of ours may have made it first.
+            # Another process of ours may have created it first.
             if error.err_code != _NAME_IN_USE:
                 raise LinkFailed(
-                    f"the stream {settings.stream} cannot be made: {error.description}"
+                    f"the stream {settings.stream} cannot be created: {error.description}"
                 ) from error
         else:
-            _log.info("nats stream made", sink=settings.name, stream=settings.stream)
+            _log.info("nats stream created", sink=settings.name, stream=settings.stream)
 
     def _give_up(self, trouble: str) -> None:
-        """Note why the link is lost, the first time, and fail what waits for it."""
+        """Remember the first reason why the link is lost, and fail everything that waits for it."""
         self._trouble = self._trouble or trouble
         self._acks.fail(self._trouble)
 
     async def _on_error(self, error: Exception) -> None:
-        self._last_error = _said(error)
+        self._last_error = _text_of(error)
         _log.info("nats error", sink=self._settings.name, error=self._last_error)
 
     async def _on_disconnected(self) -> None:
@@ -198,5 +204,5 @@ class NatsLink:
         self._give_up("the connection to NATS was lost")
 
 
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""From settings to a sink."""
+"""Opening the sink that settings describe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runstore_server.sinks.webhook import WebhookSink
 
 
 def open_sink(settings: SinkSettings) -> Sink:
-    """The sink the settings describe. It connects when it first delivers."""
+    """The sink that the settings describe. It connects on its first delivery."""
     if isinstance(settings, NatsSinkSettings):
         return JetStreamSink(settings)
     return WebhookSink(settings)

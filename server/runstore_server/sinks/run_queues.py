@@ -1,4 +1,4 @@
-"""One run's entries in line, many runs side by side."""
+"""Entries of one run are delivered in order, those of different runs side by side."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ from runstore_server.sinks.sink import Undelivered
 Attempt = Callable[[FeedEntry], Awaitable[None]]
 
 
-async def deliver_in_lanes(
-    entries: Sequence[FeedEntry], attempt: Attempt, *, width: int
+async def deliver_in_run_queues(
+    entries: Sequence[FeedEntry], attempt: Attempt, *, concurrency: int
 ) -> list[Undelivered | None]:
-    """Attempt each entry, at most `width` at once, and return the outcomes in order.
+    """Attempt each entry, at most `concurrency` at once, and return the outcomes in order.
 
-    A run's entries are attempted one after the other. When one raises `Undelivered`, that is its
-    outcome and the later ones of its run are not attempted. Anything else raised is a defect, and
-    ends the whole.
+    The entries of a run are attempted one after the other. When one raises `Undelivered`, that is
+    its outcome, and the later ones of its run are not attempted. Any other exception is a defect:
+    it ends the whole delivery.
     """
     outcomes: list[Undelivered | None] = [None] * len(entries)
-    lanes = _lanes(entries)
-    waiting = iter(lanes)
+    queues = _run_queues(entries)
+    waiting = iter(queues)
 
-    async def work(lanes: Iterator[list[int]]) -> None:
-        for lane in lanes:
-            await _walk(lane, entries, attempt, outcomes)
+    async def work(queues: Iterator[list[int]]) -> None:
+        for queue in queues:
+            await _deliver_queue(queue, entries, attempt, outcomes)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(width, len(lanes))):
+        for _ in range(min(concurrency, len(queues))):
             group.create_task(work(waiting))
     return outcomes
 
 
-def _lanes(entries: Sequence[FeedEntry]) -> list[list[int]]:
-    """The entries' places, a list for each run."""
-    lanes: dict[tuple[str, str], list[int]] = {}
-    for place, entry in enumerate(entries):
-        lanes.setdefault((entry.project, entry.run_id), []).append(place)
-    return list(lanes.values())
+def _run_queues(entries: Sequence[FeedEntry]) -> list[list[int]]:
+    """The indexes of the entries, a list for each run."""
+    queues: dict[tuple[str, str], list[int]] = {}
+    for index, entry in enumerate(entries):
+        queues.setdefault((entry.project, entry.run_id), []).append(index)
+    return list(queues.values())
 
 
-async def _walk(
-    lane: list[int],
+async def _deliver_queue(
+    queue: list[int],
     entries: Sequence[FeedEntry],
     attempt: Attempt,
     outcomes: list[Undelivered | None],
 ) -> None:
-    stopped: Undelivered | None = None
-    for place in lane:
-        if stopped:
-            outcomes[place] = _behind(stopped)
+    failed: Undelivered | None = None
+    for index in queue:
+        if failed:
+            outcomes[index] = _not_attempted(failed)
             continue
         try:
-            await attempt(entries[place])
+            await attempt(entries[index])
         except Undelivered as error:
-            stopped = outcomes[place] = error
+            failed = outcomes[index] = error
 
 
-def _behind(stopped: Undelivered) -> Undelivered:
+def _not_attempted(failed: Undelivered) -> Undelivered:
     return Undelivered(
         "an earlier event of the run is undelivered",
-        retry_after=stopped.retry_after,
+        retry_after=failed.retry_after,
         is_attempted=False,
     )

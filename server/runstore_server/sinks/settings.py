@@ -1,4 +1,4 @@
-"""How sinks are configured: RUNSTORE_SINKS holds a JSON list of these."""
+"""Settings of sinks; RUNSTORE_SINKS is a JSON list of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NatsUrl = Annotated[str, Field(pattern=r"^(nats|tls|ws|wss)://\S+$")]
 
 
 class _Common(BaseModel):
-    """What all sinks have: a name, and which of the feed's events they take."""
+    """Settings of every sink: its name, and which events of the feed it receives."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -39,29 +39,36 @@ class NatsSinkSettings(_Common):
 
     kind: Literal["nats"]
     servers: tuple[NatsUrl, ...] = Field(
-        default=("nats://127.0.0.1:4222",), min_length=1, repr=False, description="Any of these."
+        default=("nats://127.0.0.1:4222",),
+        min_length=1,
+        repr=False,
+        description="Connect to any of these.",
     )
-    credentials: FilePath | None = Field(default=None, description="File with JWT and seed.")
+    credentials: FilePath | None = Field(
+        default=None, description="Credentials file, with JWT and seed."
+    )
     stream: str = Field(
-        default="RUNSTORE", pattern=r"^[A-Za-z0-9_-]{1,200}$", description="Stream that stores."
+        default="RUNSTORE",
+        pattern=r"^[A-Za-z0-9_-]{1,200}$",
+        description="Stream that stores events.",
     )
     subject_prefix: str = Field(
         default="runstore",
         max_length=100,
         pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
-        description="Tokens that all subjects begin with.",
+        description="Tokens that every subject begins with.",
     )
-    create_stream: bool = Field(default=True, description="Make the stream where it is missing.")
+    create_stream: bool = Field(default=True, description="Create the stream if it is missing.")
     duplicate_window_seconds: float = Field(
         default=600,
         ge=1,
         le=86400,
-        description="How long a stream that is made recognises a repetition.",
+        description="How long a stream that the sink creates recognises duplicates.",
     )
 
 
 class WebhookSinkSettings(_Common):
-    """An HTTP endpoint that takes CloudEvents."""
+    """An HTTP endpoint that accepts CloudEvents."""
 
     kind: Literal["webhook"]
     url: HttpUrl = Field(repr=False, description="Where events are posted to.")
@@ -70,15 +77,13 @@ class WebhookSinkSettings(_Common):
         description="Signs requests: whsec_<base64>, or any text. Unset: no signature.",
     )
     timeout_seconds: float = Field(
-        default=10, gt=0, le=600, description="Longest wait for an answer, connecting included."
+        default=10, gt=0, le=600, description="Longest wait for a response, including connecting."
     )
     max_attempts: int = Field(
-        default=10, ge=1, description="Tries after which an event goes to the dead letters."
+        default=10, ge=1, description="Attempts after which an event goes to the dead letters."
     )
     concurrency: int = Field(default=8, ge=1, le=256, description="Requests at once.")
-    headers: Mapping[str, SecretStr] = Field(
-        default={}, description="Sent along with every request."
-    )
+    headers: Mapping[str, SecretStr] = Field(default={}, description="Added to every request.")
 
     @field_validator("secret")
     @classmethod
@@ -92,9 +97,9 @@ class WebhookSinkSettings(_Common):
     def _are_headers(cls, headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
         for name, value in headers.items():
             if not _HEADER_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of a header")
+                raise ValueError(f"{name!r} is not a valid header name")
             if name.lower() in _OUR_HEADERS or name.lower().startswith("webhook-"):
-                raise ValueError(f"the header {name} is set by the sink itself")
+                raise ValueError(f"the header {name} is set by the sink and cannot be configured")
             text = value.get_secret_value()
             if not (text.isascii() and text.isprintable()):
                 raise ValueError(f"the value of the header {name} is not printable ASCII")
@@ -105,6 +110,6 @@ SinkSettings = Annotated[NatsSinkSettings | WebhookSinkSettings, Field(discrimin
 
 
 def repeated_names(sinks: Iterable[SinkSettings]) -> list[str]:
-    """The names that more than one of the sinks bears, in order."""
+    """The names that more than one of the sinks has, sorted."""
     names = [sink.name for sink in sinks]
     return sorted({name for name in names if names.count(name) > 1})

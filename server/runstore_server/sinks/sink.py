@@ -1,4 +1,4 @@
-"""What a sink promises to whoever reads the feed for it."""
+"""What a sink promises to the code that brings it the feed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from runstore_storage.contract.feed import FeedEntry
 
 
 class Undelivered(Exception):
-    """An entry the receiver has not taken, as far as the sink knows.
+    """An entry that the receiver has not taken, as far as the sink knows.
 
-    - `retry_after`: seconds, at least 0, that the receiver asks to wait; None when it asks nothing.
-    - `is_refusal`: the receiver answered and did not want this entry; False when it was away, too
-      slow or in trouble.
-    - `is_attempted`: False when the entry was not tried at all. That is no try of its own and
-      counts towards no bound.
-    - `is_final`: no repetition of the same entry can succeed, as the receiver is set up; it goes to
+    - `retry_after`: seconds, at least 0, that the receiver asks to wait; None when it does not ask.
+    - `is_refusal`: the receiver answered and rejected this entry; False when it was unreachable,
+      too slow or failing.
+    - `is_attempted`: False when the entry was not sent at all; that does not count as an attempt.
+    - `is_final`: no repetition can succeed while the receiver is set up as it is; the entry goes to
       the dead letters at once, whatever the sink's `max_attempts`.
 
-    The message names neither secrets nor payloads.
+    The message contains neither secrets nor payloads.
     """
 
     def __init__(
@@ -39,25 +38,25 @@ class Undelivered(Exception):
 
 
 class Sink(Protocol):
-    """A receiver outside. One task delivers to it at a time."""
+    """A receiver outside of runstore. One task delivers to it at a time."""
 
     @property
     def name(self) -> str:
-        """The name it is configured under, unique in a deployment."""
+        """The name in its settings, unique in a deployment."""
 
     @property
     def max_attempts(self) -> int | None:
-        """Tries after which an entry goes to the dead letters; None means to try for ever."""
+        """Attempts after which an entry goes to the dead letters; None means no limit."""
 
     async def deliver(self, entries: Sequence[FeedEntry]) -> list[Undelivered | None]:
-        """Return one outcome an entry, in order: None once the receiver has durably taken it.
+        """Return one outcome for each entry, in order: None once the receiver durably has it.
 
-        Entries come in feed order. Those of one run are delivered one after the other: after the
-        first that is undelivered, the later ones of its run come back not attempted. Entries of
-        different runs go side by side. An undelivered entry may have arrived all the same, so a
-        repetition may arrive twice. Failures of the receiver are outcomes and never raised, and
-        each try is bounded in time.
+        Entries are in feed order. Those of one run are delivered one after the other: after the
+        first undelivered one, the later ones of its run are not attempted. Entries of different
+        runs are delivered side by side. An undelivered entry may have arrived all the same, so its
+        repetition may be a duplicate. Failures of the receiver are outcomes and never raised, and
+        each attempt is bounded in time.
         """
 
     async def close(self) -> None:
-        """Give back connections. What is under way ends undelivered."""
+        """Close connections. Deliveries in flight end undelivered."""

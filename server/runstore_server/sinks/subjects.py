@@ -1,9 +1,8 @@
 """Which NATS subject an event is published on: `<prefix>.<project>.<run_id>.<type>`.
 
 Each of the last three is one token. The characters that NATS forbids in a token (space, `.`, `*`,
-`>`), `%`, and what is not printable are written as %XX for each byte of their UTF-8, so that
-different texts never share a token and URL-decoding gives the text back. The empty text is a
-single `%`.
+`>`), `%`, and unprintable ones are written as %XX for each byte of their UTF-8, so that different
+texts never share a token and URL-decoding gives the text back. The empty text is a single `%`.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ def token_of(text: str) -> str:
 
 
 def text_of(token: str) -> str:
-    """The text that a token stands for."""
+    """The text of a token."""
     return "" if token == _EMPTY else unquote(token, errors="strict")
 
 
 def covers(wide: str, narrow: str) -> bool:
-    """True when every subject that `narrow` matches is matched by `wide` too.
+    """True when `wide` matches every subject that `narrow` matches.
 
-    Both may hold wildcards, but `narrow` no `>`.
+    Both may contain wildcards, but `narrow` must not contain `>`.
     """
     patterns, tokens = wide.split("."), narrow.split(".")
-    for place, token in enumerate(tokens):
-        pattern = patterns[place] if place < len(patterns) else ""
+    for index, token in enumerate(tokens):
+        pattern = patterns[index] if index < len(patterns) else ""
         if pattern == ">":
             return True
         if pattern not in ("*", token):

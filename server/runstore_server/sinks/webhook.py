@@ -1,8 +1,8 @@
-"""Events posted to an HTTP endpoint, one a request.
+"""Events posted to an HTTP endpoint, one in each request.
 
-A 2xx status is the receipt, whatever becomes of the body behind it. Everything else leaves the
-event undelivered; redirects are not followed. 4xx and 3xx are refusals, save 408, 425 and 429. When
-429 or 503 names a time to come back, nothing is sent to the endpoint until then.
+A 2xx status is the receipt, whatever happens to the response's body. Any other outcome leaves the
+event undelivered; redirects are not followed. 4xx and 3xx are refusals, except 408, 425 and 429.
+When 429 or 503 comes with Retry-After, nothing is sent to the endpoint until that time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from runstore_storage.contract.feed import FeedEntry
 
 from runstore_server.sinks.backoff import retry_after_seconds
 from runstore_server.sinks.cloud_events import CONTENT_TYPE, cloud_event, event_key
-from runstore_server.sinks.run_queues import deliver_in_lanes
+from runstore_server.sinks.run_queues import deliver_in_run_queues
 from runstore_server.sinks.settings import WebhookSinkSettings
 from runstore_server.sinks.signing import signature_headers, signing_key
 from runstore_server.sinks.sink import Undelivered
 
 MAX_ANSWER_BYTES = 4096
 MAX_QUOTED_CHARACTERS = 200
-_COME_BACK = frozenset({429, 503})
+_RETRY_LATER = frozenset({429, 503})
 _NOT_REFUSALS = frozenset({408, 425, 429})
 
 
@@ -54,7 +54,7 @@ class WebhookSink:
 
     async def deliver(self, entries: Sequence[FeedEntry]) -> list[Undelivered | None]:
         """See `Sink`."""
-        return await deliver_in_lanes(entries, self._post, width=self._concurrency)
+        return await deliver_in_run_queues(entries, self._post, concurrency=self._concurrency)
 
     async def close(self) -> None:
         """See `Sink`."""
@@ -76,7 +76,7 @@ class WebhookSink:
             raise Undelivered(f"no answer: {type(error).__name__} {error}".rstrip()) from error
         answer = await _beginning(response, deadline)
         if not response.is_success:
-            raise self._judged(response, answer)
+            raise self._undelivered(response, answer)
 
     def _headers(self, entry: FeedEntry, body: bytes) -> dict[str, str]:
         if self._key is None:
@@ -87,13 +87,13 @@ class WebhookSink:
         left = self._quiet_until - asyncio.get_running_loop().time()
         if left > 0:
             raise Undelivered(
-                "the endpoint asked to come back later", retry_after=left, is_attempted=False
+                "the endpoint asked to be retried later", retry_after=left, is_attempted=False
             )
 
-    def _judged(self, response: httpx.Response, answer: str) -> Undelivered:
+    def _undelivered(self, response: httpx.Response, answer: str) -> Undelivered:
         status = response.status_code
         retry_after = None
-        if status in _COME_BACK:
+        if status in _RETRY_LATER:
             retry_after = retry_after_seconds(
                 response.headers.get("retry-after"), datetime.now(UTC)
             )
@@ -107,9 +107,9 @@ class WebhookSink:
 
 
 async def _beginning(response: httpx.Response, deadline: float) -> str:
-    """Read a small answer to its end, so that the connection can serve again; return its start.
+    """Read a small response to its end, so that the connection can be reused; return its start.
 
-    Of a larger or slower one the rest is left, and the connection is closed.
+    The rest of a larger or slower one is not read, and the connection is closed.
     """
     found = bytearray()
     try:

@@ -170,7 +170,7 @@ async def test_a_stream_of_other_subjects_is_a_clear_error(open_jetstream, nats_
 
     failure = await outcome(open_jetstream())
 
-    assert str(failure) == "the stream RUNSTORE stores orders.>, other and not runstore.*.*.*"
+    assert str(failure) == "the stream RUNSTORE stores orders.>, other but not runstore.*.*.*"
 
 
 async def test_a_stream_that_acknowledges_nothing_is_a_clear_error(
@@ -181,7 +181,7 @@ async def test_a_stream_that_acknowledges_nothing_is_a_clear_error(
 
     failure = await outcome(open_jetstream())
 
-    assert str(failure) == "the stream RUNSTORE acknowledges nothing (no_ack)"
+    assert str(failure) == "the stream RUNSTORE does not acknowledge messages (no_ack)"
 
 
 async def test_subjects_that_another_stream_stores_are_a_clear_error(
@@ -193,7 +193,7 @@ async def test_subjects_that_another_stream_stores_are_a_clear_error(
     failure = await outcome(open_jetstream())
 
     assert str(failure) == (
-        "the stream RUNSTORE cannot be made: subjects overlap with an existing stream"
+        "the stream RUNSTORE cannot be created: subjects overlap with an existing stream"
     )
 
 
@@ -222,7 +222,7 @@ async def test_an_event_larger_than_the_server_takes_is_final_and_holds_up_no_ot
     assert found[0]
     assert found[0].is_final
     assert found[0].is_refusal
-    assert "1048576 NATS takes" in str(found[0])
+    assert "1048576 that NATS accepts" in str(found[0])
     assert found[1] is None
 
 
@@ -278,7 +278,7 @@ async def test_a_subject_longer_than_the_server_reads_is_final(open_jetstream) -
     size = len(subject_of("runstore", given))
     assert failure
     assert failure.is_final
-    assert str(failure) == f"the subject has {size} bytes, more than the 3800 NATS takes"
+    assert str(failure) == f"the subject has {size} bytes, more than the 3800 that NATS accepts"
 
 
 async def test_a_server_that_is_away_is_an_outcome_and_found_when_it_comes(
