@@ -1,1 +1,1 @@
-"""Events found by the words in them."""
+"""Search: events found by the words in them."""

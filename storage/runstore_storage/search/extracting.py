@@ -1,10 +1,10 @@
-"""Extracting: what of an event's payload can be searched. Pure, and bounded for any payload.
+"""Extracting: the searchable text of an event's payload. Pure, and bounded for any payload.
 
-A JSON payload gives the strings in it, in the order in which they stand: of objects that
-`payload_shapes` knows those it names, of all others every member's; names of members, numbers and
-truth values are left out. A string that is the arguments or the result of a tool and is itself a
-JSON text is read as that. A binary payload gives its text when its content type is text/*, and
-nothing otherwise. Data URLs, long runs of base64 and words of more than 511 letters are left out.
+Of a JSON payload it takes the strings, in their order: of an object whose shape `shapes` knows,
+those of the members named there; of any other object, those of every member. Member names, numbers
+and booleans are left out. A string that holds the arguments or the result of a tool and is itself
+JSON text is read as JSON. A binary payload is text if its content type is text/*, and has none
+otherwise. Data URLs, long runs of base64 and words of more than 511 letters are left out.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.search.shapes import MAY_BE_JSON, members
 from runstore_storage.search.words import PART_END, UNSPACED, cleaned
 
-# What of one event is searched at most: its beginning. A tsvector then stays far below 1 MB.
+# Only this much of an event, its beginning, is searchable: a tsvector then stays far below 1 MB.
 MAX_TEXT_BYTES = 1 << 16
-# A payload beyond this is not parsed; larger ones than the server takes come from nowhere else.
+# A longer payload is not parsed. The server accepts none that long.
 MAX_PAYLOAD_CHARACTERS = 64 << 20
-# What is looked at of one string, so that blobs at its beginning cost little.
+# How much of one string is looked at, so that blobs at its beginning cost little.
 MAX_STRING = 4 * MAX_TEXT_BYTES
 MAX_VALUES = 100_000
 MAX_DEPTH = 600
 
-# A shorter string has neither a blob in base64 nor a word that is left out.
+# A shorter string holds neither a base64 blob nor a word to leave out.
 SHORTEST_BLOB = 512
 _DATA_URL = "data:"
 
-# Every repetition is bounded or begins at one place only: no string takes more than linear time.
+# Every repetition is bounded or can start at one point only: any string takes linear time.
 _BLOBS = re.compile(
     rf"\b{_DATA_URL}[\w.+-]{{1,80}}/[\w.+-]{{1,80}}(?:;[\w.+=-]{{1,80}}){{0,5}},[^\s\"'<>)]*"
     rf"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{{{SHORTEST_BLOB},}}",
@@ -41,7 +41,7 @@ _LONG_WORDS = re.compile(f"(?<![^\\W{UNSPACED}])[^\\W{UNSPACED}]{{{SHORTEST_BLOB
 
 
 def text_of(payload: Payload | None) -> str:
-    """The searchable text of a payload: cleaned parts, one a line; empty when there is none."""
+    """The searchable text of a payload: cleaned parts, one a line; empty if it has none."""
     if payload is None:
         return ""
     parts: list[str] = []
@@ -72,7 +72,7 @@ def _strings(payload: Payload) -> Iterator[str]:
 
 
 def _walk(value: Any) -> Iterator[str]:
-    """The strings of a value, depth first; an own stack, so that no depth is too much."""
+    """The strings of a value, depth first; with its own stack, so that no depth is too much."""
     stack: list[tuple[int, Any]] = [(0, value)]
     for _ in range(MAX_VALUES):
         if not stack:
@@ -88,7 +88,7 @@ def _walk(value: Any) -> Iterator[str]:
 
 
 def _read(name: str, member: Any) -> Any:
-    """A member's value; the JSON inside of it where that is what such members hold."""
+    """A member's value; for a member that may hold JSON text, the value of that text."""
     if name not in MAY_BE_JSON:
         return member
     if isinstance(member, dict) and isinstance(member.get("stringValue"), str):
@@ -100,7 +100,7 @@ def _read(name: str, member: Any) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """The value of a JSON text; None where it has none that Python can hold."""
+    """The value of a JSON text; None if Python cannot read it."""
     try:
         return _JSON.decode(text)
     except (ValueError, RecursionError):
@@ -108,7 +108,7 @@ def _parsed(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; the values of a repeated name become a list."""
+    """An object; the values of a repeated member become a list."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
@@ -119,13 +119,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _cut(text: str, room: int) -> str:
-    """As much of the text as its UTF-8 has room for."""
+    """As much of the text as fits into `room` bytes of UTF-8."""
     data = text.encode()
     return text if len(data) <= room else data[:room].decode(errors="ignore")
 
 
 def _nothing(_number: str) -> None:
-    """Numbers are not searched; some are longer than Python would read."""
+    """Numbers are not searched, and some are longer than Python would read."""
 
 
 _JSON = json.JSONDecoder(

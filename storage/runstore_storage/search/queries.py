@@ -1,9 +1,10 @@
-"""Search queries: what people type, as a tsquery and as what a snippet marks.
+"""Search queries: the text people type, parsed into a tsquery and the terms a snippet highlights.
 
-The syntax is that of web search engines: words are all looked for; `"several words"` next to each
-other; `a OR b` either; `-word` not. Nothing else means anything, so no query is malformed; one that
-holds no word to look for says so by its `problem`. A word with signs inside (`src/app.py`) is a
-phrase of its parts. AND binds closer than OR, and there are no parentheses.
+The syntax is that of web search engines: all words must occur; `"several words"` next to each
+other; `a OR b` means either; `-word` excludes. Nothing else has a meaning, so no query is
+malformed; a query without a word to look for has a `problem` that says so. A word with punctuation
+inside (`src/app.py`) is a phrase of its parts. AND binds tighter than OR, and there are no
+parentheses.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from runstore_storage.search.words import Word, cleaned, words_of
 
-# More terms than this are looked up together with the last of them.
+# Terms beyond these are joined to the last condition.
 MAX_CONDITIONS = 8
 
 _TERMS = re.compile(r'(-?)"([^"]*)"?|(\S+)')
@@ -22,7 +23,10 @@ _TERMS = re.compile(r'(-?)"([^"]*)"?|(\S+)')
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A phrase of words at distances from its first one; one unspaced character is a prefix."""
+    """A phrase: the keys of its words with their distances from the first.
+
+    A single unspaced character is a prefix.
+    """
 
     keys: tuple[tuple[str, int], ...]
     is_prefix: bool = False
@@ -37,10 +41,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """A query as Postgres reads it, and the terms that a match shows.
+    """A query as Postgres reads it, and the terms that are highlighted in a match.
 
-    `conditions` are tsqueries that together say the same: Postgres skips through the index from one
-    to the other, where it would walk through all of a single one.
+    `conditions` are tsqueries that together mean the same as `tsquery`: with several of them,
+    Postgres skips through the index from one to the next instead of walking through all of it.
     """
 
     tsquery: str
@@ -50,7 +54,7 @@ class ParsedQuery:
 
 
 def parse(query: str) -> ParsedQuery:
-    """The meaning of a query; `problem` says why it cannot match anything."""
+    """Parse a query; `problem` says why it cannot match anything."""
     alternatives: list[tuple[list[Term], list[Term]]] = [([], [])]
     for is_negated, text in _terms(query):
         if text is None:
@@ -74,16 +78,18 @@ def quoted(lexeme: str) -> str:
 
 
 def either(lexemes: Iterable[str]) -> str:
-    """A tsquery in which one of the lexemes holds."""
+    """A tsquery that any of the lexemes matches."""
     return " | ".join(map(quoted, lexemes))
 
 
 def _conditions(wanted: Sequence[Term], unwanted: Sequence[Term]) -> tuple[str, ...]:
-    """A condition a term. What is unwanted stands with one that is wanted: alone it would match
-    nearly everything."""
-    alone = wanted[: MAX_CONDITIONS - 1] if len(wanted) > 1 else []
-    rest = wanted[len(alone) :] or wanted[-1:]
-    return (*map(str, alone), _all_of(rest, unwanted))
+    """One condition for each term.
+
+    Unwanted terms are joined to a wanted one: by themselves they would match nearly everything.
+    """
+    single = wanted[: MAX_CONDITIONS - 1] if len(wanted) > 1 else []
+    rest = wanted[len(single) :] or wanted[-1:]
+    return (*map(str, single), _all_of(rest, unwanted))
 
 
 def _all_of(wanted: Sequence[Term], unwanted: Sequence[Term]) -> str:
@@ -107,11 +113,11 @@ def _term(text: str) -> Term | None:
         return None
     first = words[0]
     is_prefix = len(words) == 1 and first.is_unspaced and first.end - first.start == 1
-    return Term(tuple((word.key, word.place - first.place) for word in words), is_prefix)
+    return Term(tuple((word.key, word.number - first.number) for word in words), is_prefix)
 
 
 def _without_tails(words: Sequence[Word]) -> Iterator[Word]:
-    """Words without the last character of a run that its last pair holds already."""
+    """Words without the last character of an unspaced run, which is in its last pair already."""
     for before, word in zip([None, *words], words, strict=False):
         is_tail = word.is_unspaced and word.end - word.start == 1
         if not (is_tail and before and before.is_unspaced and before.end == word.end):

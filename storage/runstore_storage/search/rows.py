@@ -1,4 +1,4 @@
-"""What a search row holds, and what rows have to hold to match a search.
+"""What a search row holds, and what a row must hold to match a search.
 
 Beside the words of the text, with their numbers, a row's tsvector holds one lexeme without a number
 for each value that searches filter by: `=project:acme/search`, `=type:tool.called`, `=b0:12` (the
@@ -16,13 +16,13 @@ from runstore_storage.contract.search import SearchFilter
 from runstore_storage.search.extracting import text_of
 from runstore_storage.search.queries import ParsedQuery, either, quoted
 from runstore_storage.search.windows import block_lexemes
-from runstore_storage.search.words import places_of
+from runstore_storage.search.words import numbered_keys
 from runstore_storage.sql.search_rows import Matching, SearchRow
 
-# What a tsvector holds: greater places, and more of a word, it has no room for.
-MAX_PLACE = 16_383
-MAX_PLACES_OF_WORD = 255
-# A longer range of time is not looked up by its days.
+# The limits of a tsvector: the greatest number of a word, and how many numbers one word can have.
+MAX_NUMBER = 16_383
+MAX_NUMBERS_OF_WORD = 255
+# A longer time range is not looked up day by day.
 MAX_DAYS = 100
 
 
@@ -42,7 +42,7 @@ def row_of(entry: FeedEntry) -> SearchRow:
 
 
 def matching(project: str, where: SearchFilter, query: ParsedQuery) -> Matching:
-    """What the rows of a project that a filter selects and a query matches have in common."""
+    """What the rows must match that the filter selects and the query asks for, in one project."""
     filters = (
         quoted(f"=project:{project}"),
         either(f"=run:{each}" for each in where.run_ids),
@@ -72,18 +72,18 @@ def _filter_lexemes(entry: FeedEntry) -> Iterator[str]:
 
 
 def _word_lexemes(searchable: str) -> Iterator[str]:
-    """The words with their places, as far as a tsvector holds them."""
-    places: dict[str, list[str]] = {}
-    for key, place in places_of(searchable):
-        of_word = places.setdefault(key, [])
-        if place <= MAX_PLACE and len(of_word) < MAX_PLACES_OF_WORD:
-            of_word.append(str(place))
-    for key, of_word in places.items():
+    """The words with their numbers, as far as a tsvector can hold them."""
+    numbers: dict[str, list[str]] = {}
+    for key, number in numbered_keys(searchable):
+        of_word = numbers.setdefault(key, [])
+        if number <= MAX_NUMBER and len(of_word) < MAX_NUMBERS_OF_WORD:
+            of_word.append(str(number))
+    for key, of_word in numbers.items():
         yield f"{quoted(key)}:{','.join(of_word)}" if of_word else quoted(key)
 
 
 def _days(first: datetime | None, before: datetime | None) -> list[str]:
-    """The days of a range of time; none where it is open or long."""
+    """The days of a time range; none if it is open or long."""
     if first is None or before is None or not first < before:
         return []
     day, last = first.astimezone(UTC).date(), before.astimezone(UTC).date()

@@ -1,10 +1,10 @@
-"""Payload shapes: which members of well-known JSON objects hold what was said and done.
+"""Payload shapes: which members of well-known JSON objects hold the text worth searching.
 
 The table knows the messages of OpenAI's Chat Completions and Responses APIs, of Anthropic's
 Messages API, of OpenTelemetry's conventions for generative AI and of the Model Context Protocol. An
-object that is one of them is read by its row, wherever in a payload it stands; its other members
-(ids, models, roles, finish reasons, signatures, encrypted or inline data) are not text. Nothing is
-interpreted beyond that.
+object of one of these shapes is read by its row, wherever it stands in a payload; its other members
+(ids, models, roles, finish reasons, signatures, encrypted or inline data) are not text. Nothing
+else is interpreted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 # Parts of messages, and items of a response, by their `type`.
 _PARTS: dict[str, tuple[str, ...]] = {
-    # Texts of all five.
+    # Texts of all of them.
     "text": ("text", "content"),
     "input_text": ("text",),
     "output_text": ("text",),
@@ -24,7 +24,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "thinking": ("thinking",),
     "reasoning": ("summary", "content"),
     "message": ("content",),
-    # Calls of tools, and what came back.
+    # Tool calls and their results.
     "tool_use": ("name", "input"),
     "server_tool_use": ("name", "input"),
     "mcp_tool_use": ("name", "input"),
@@ -59,7 +59,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "resource": ("resource",),
     "resource_link": ("name", "title", "description", "uri"),
 }
-# Pictures, sounds and files are no text, their names are.
+# Pictures, sounds and files are not text, but their names are.
 _MEDIA = frozenset(
     (
         "image_url",
@@ -98,7 +98,7 @@ _MESSAGE = (
     "function_call",
     "tool_calls",
 )
-# A request or a response as a whole, in the order in which people read it.
+# A whole request or response, in the order in which people read it.
 _ENVELOPE = (
     "system",
     "instructions",
@@ -127,14 +127,14 @@ _OTEL_TEXTS = frozenset(
         "gen_ai.tool.call.result",
     )
 )
-# Members whose value, when it is a string, may be a JSON text.
+# Members whose value, if it is a string, may be JSON text.
 MAY_BE_JSON = frozenset(("arguments", "input", "output", "result", "response")) | _OTEL_TEXTS
 
 Members = list[tuple[str, Any]]
 
 
 def members(value: Mapping[str, Any]) -> Members:
-    """The members of an object that hold text, in order; all of them where the shape is unknown."""
+    """The members of an object that hold text, in order; all members if its shape is unknown."""
     wanted = _wanted(value)
     if wanted is not None:
         return [(name, value[name]) for name in wanted if name in value]
@@ -148,7 +148,7 @@ def members(value: Mapping[str, Any]) -> Members:
 
 
 def _wanted(value: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The row of the first shape that the object has."""
+    """The row of the first shape that the object fits."""
     kind = value.get("type")
     if isinstance(kind, str):
         fields = _PARTS.get(kind)
@@ -172,7 +172,7 @@ def _wanted(value: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def _wanted_inside(value: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The rows of objects that have no type and stand inside others."""
+    """The row of an object that has no type and stands inside another."""
     if "index" in value and any(isinstance(value.get(name), dict) for name in ("message", "delta")):
         return _CHOICE
     if isinstance(value.get("arguments"), str) and isinstance(value.get("name"), str):

@@ -1,4 +1,4 @@
-"""Snippets: the part of a text that shows why it matched, and where in it."""
+"""Snippets: the part of a text that shows why it matched, with the matches highlighted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runstore_storage.search.words import Word, words_of
 
 SNIPPET_CHARACTERS = 240
 LEAD_CHARACTERS = 60
-# How far before a match words are cut again, so that they are cut as in the whole text.
+# Words are cut again from this far before a match, so that they are cut as in the whole text.
 _RUN_UP = 600
 MAX_HIGHLIGHTS = 100
 ELLIPSIS = "…"
@@ -23,7 +23,7 @@ Range = tuple[int, int]
 def snippet_of(text: str, terms: Sequence[Term]) -> Snippet:
     """About `SNIPPET_CHARACTERS` characters around the text's first match, cut between words.
 
-    Highlights are (start, length) in characters of the snippet, in order and apart from each other.
+    Highlights are (start, length) in characters of the snippet, in order and without overlaps.
     """
     marks = list(islice(_marks_near(text, terms), MAX_HIGHLIGHTS))
     begin, end = _bounds(text, marks[0][0] if marks else 0)
@@ -38,7 +38,7 @@ def snippet_of(text: str, terms: Sequence[Term]) -> Snippet:
 
 
 def _marks_near(text: str, terms: Sequence[Term]) -> Iterator[Range]:
-    """What matches, from a little before the first match on; from the beginning where in doubt."""
+    """The matches from a little before the first one on; from the beginning if in doubt."""
     first = _likely_first(text, terms)
     if first > _RUN_UP:
         begin = text.rfind(" ", 0, first - _RUN_UP // 2) + 1
@@ -50,36 +50,36 @@ def _marks_near(text: str, terms: Sequence[Term]) -> Iterator[Range]:
 
 
 def _likely_first(text: str, terms: Sequence[Term]) -> int:
-    """Where the first letters of a term first stand, found fast and not exactly."""
+    """Where the first letters of a term first occur: a fast and inexact guess."""
     starts = "|".join(re.escape(term.keys[0][0]) for term in terms)
     found = re.search(starts, text, re.IGNORECASE)
     return found.start() if found else 0
 
 
 def _marks(text: str, begin: int, terms: Sequence[Term]) -> Iterator[Range]:
-    """(start, end) of each match of a term from `begin` on, at most a window of them."""
+    """(start, end) of the matches from `begin` on, up to a little behind the first one."""
     words: dict[int, Word] = {}
     last = 0
     for word in words_of(text[begin:]):
         if last and word.start > last:
             break
-        words[word.place] = word
+        words[word.number] = word
         if not last and any(word.key.startswith(term.keys[0][0]) for term in terms):
             last = word.start + 2 * SNIPPET_CHARACTERS
-    for place, word in words.items():
+    for number, word in words.items():
         for term in terms:
-            if end := _end_of(term, place, words):
+            if end := _end_of(term, number, words):
                 yield begin + word.start, begin + end
 
 
-def _end_of(term: Term, place: int, words: Mapping[int, Word]) -> int:
-    """Where a term that begins at a place ends; 0 when it does not begin there."""
+def _end_of(term: Term, number: int, words: Mapping[int, Word]) -> int:
+    """Where a term that begins with the numbered word ends; 0 if it does not begin there."""
     if term.is_prefix:
-        word = words[place]
+        word = words[number]
         return word.start + 1 if word.key.startswith(term.keys[0][0]) else 0
     end = 0
     for key, at in term.keys:
-        each = words.get(place + at)
+        each = words.get(number + at)
         if each is None or each.key != key:
             return 0
         end = each.end
@@ -87,7 +87,7 @@ def _end_of(term: Term, place: int, words: Mapping[int, Word]) -> int:
 
 
 def _bounds(text: str, first: int) -> Range:
-    """Where the snippet around a match begins and ends: between words where there are spaces."""
+    """Where the snippet around a match begins and ends: between words if there are spaces."""
     begin = max(first - LEAD_CHARACTERS, 0)
     if begin:
         space = text.find(" ", begin, first)
@@ -100,7 +100,7 @@ def _bounds(text: str, first: int) -> Range:
 
 
 def _merged(marks: Sequence[Range]) -> list[Range]:
-    """The ranges in order, overlapping and touching ones as one."""
+    """The ranges in order; those that overlap or touch are joined."""
     merged: list[Range] = []
     for start, end in sorted(marks):
         if merged and start <= merged[-1][1]:

@@ -1,26 +1,26 @@
-"""Search windows: the stretches of the feed that one search looks through, newest first.
+"""Search windows: the stretches of the feed that a search goes through, newest first.
 
-A row of the search index carries, beside its words, the number of the block of positions it lies
-in, for blocks of several sizes. A window is a few neighbouring blocks of one size. Postgres finds
-the rows of a window and a word in one index, at a cost that grows with the smaller of the two, so a
-search for a common word ends in the newest window, and one for a rare word soon looks through the
-whole in a few large ones.
+A search row carries, beside its words, the number of the block of positions it lies in, for blocks
+of several sizes. A window is a few neighbouring blocks of one size. Postgres finds the rows of a
+window that have a word in one index, at a cost that grows with the smaller of the two sets. So a
+search for a common word ends in the newest window, and a search for a rare word soon covers the
+whole feed in a few large windows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Positions in a block are two to the power of these; each size has a name of its own.
+# The sizes of blocks: two to the power of each of these positions.
 BLOCK_BITS = (13, 16, 19, 22, 25, 28, 31)
 SMALLEST = 1 << BLOCK_BITS[0]
-# A window holds so many times the positions looked through before it.
+# How many times more positions a window may hold than were searched before it.
 GROWTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Neighbouring blocks of one size; the newest may reach beyond what is wanted."""
+    """Neighbouring blocks of one size; the newest may reach beyond the positions searched."""
 
     level: int
     first_block: int
@@ -28,12 +28,12 @@ class Window:
 
     @property
     def start(self) -> int:
-        """The first position in it."""
+        """The first position in the window."""
         return self.first_block << BLOCK_BITS[self.level]
 
     @property
     def lexemes(self) -> list[str]:
-        """What its rows carry one of."""
+        """The lexemes of which each row in the window carries one."""
         return [
             block_lexeme(self.level, block)
             for block in range(self.first_block, self.last_block + 1)
@@ -41,7 +41,7 @@ class Window:
 
 
 def block_lexemes(position: int) -> list[str]:
-    """What a row at a position carries."""
+    """The lexemes that a row at a position carries."""
     return [block_lexeme(level, position >> bits) for level, bits in enumerate(BLOCK_BITS)]
 
 
@@ -52,8 +52,8 @@ def block_lexeme(level: int, block: int) -> str:
 def next_window(below: int, *, scanned: int, found: int, wanted: int) -> Window:
     """The window that ends before position `below` (at least 1).
 
-    It is as large as promises `wanted` more matches, judged by the `found` ones in the `scanned`
-    positions so far, and grows by steps.
+    It is large enough to promise `wanted` more matches, judging by the `found` ones in the
+    `scanned` positions so far, and grows step by step.
     """
     room = max(SMALLEST, scanned * GROWTH)
     if found:

@@ -1,15 +1,16 @@
-"""Words: how a text is cut into what is indexed, and a query into what is looked for.
+"""Words: how a text is cut into the words that are indexed, and a query into those looked for.
 
-One tokenizer serves both sides, so whatever a text holds is found by writing it the same way:
+One tokenizer serves both, so anything in a text is found by writing it the same way:
 
-- A text is first brought to Unicode's NFKC form without control characters and lone surrogates, its
-  white space made single; `cleaned` does that once, and everything after counts its characters.
-- A word is a run of letters, digits and their marks; everything else separates. `src/app_main.py`
-  is the words src, app, main, py, and asked for like that it is a phrase of them.
-- A word is compared by its case folding. There is no stemming and there are no stop words: runs are
-  in every language, and names and code matter as much as prose.
-- Scripts that put no spaces between words (Chinese, Japanese, Thai and the like; Korean too, which
-  glues particles to its words) are cut into pairs of neighbouring characters.
+- A text is first brought to Unicode's NFKC form without control characters and lone surrogates, and
+  each run of white space becomes one space. `cleaned` does that once; all later character counts
+  are of the cleaned text.
+- A word is a run of letters, digits and their marks; everything else separates words.
+  `src/app_main.py` is the words src, app, main, py, and in a query a phrase of them.
+- Words are compared case-folded. There is no stemming and there are no stop words: runs are in
+  every language, and names and code matter as much as prose.
+- Scripts without spaces between words (Chinese, Japanese, Thai and the like; also Korean, which
+  attaches particles to its words) are cut into pairs of neighbouring characters.
 - A symbol such as an emoji is a word.
 """
 
@@ -21,11 +22,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-# A longer word is a blob or a slip; nobody types it. Its UTF-8 fits into a lexeme.
+# A longer word is a blob or a mistake; no one searches for it. Its UTF-8 fits into a lexeme.
 MAX_WORD = 255
-# As many as Unicode's stream-safe texts have; no language needs more than a few.
+# As many as Unicode's stream-safe text format allows; no language needs more than a few.
 MAX_MARKS = 30
-# Between parts of a text, so that no phrase reaches from one into the next.
+# Separates the parts of a text, so that no phrase spans two of them.
 PART_END = "\n"
 
 # The inside of a character class: scripts without spaces between words, and Korean.
@@ -44,13 +45,13 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\s]+")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a cleaned text: what it is compared by, and where it stands in characters.
+    """A word of a cleaned text: the key it is compared by, and its range in characters.
 
-    `place` counts words; neighbours differ by one, words of different parts by more.
+    `number` counts words; neighbours differ by one, words of different parts by more.
     """
 
     key: str
-    place: int
+    number: int
     start: int
     end: int
     is_unspaced: bool = False
@@ -59,8 +60,8 @@ class Word:
 def cleaned(text: str) -> str:
     """One part of a text, ready to be cut into words.
 
-    Marks beyond the `MAX_MARKS` of one character are left out: putting them in order takes the
-    square of their number.
+    Marks beyond the `MAX_MARKS` of one character are left out: normalising takes the square of
+    their number.
     """
     if text.isascii():  # is in NFKC form, and has no marks
         return " ".join(_UNSAFE.sub(" ", text).split())
@@ -69,29 +70,29 @@ def cleaned(text: str) -> str:
 
 
 def words_of(text: str) -> Iterator[Word]:
-    """The words of a cleaned text in their order; too long ones leave a gap."""
-    place = 0
+    """The words of a cleaned text in order; the numbers of words that are too long are skipped."""
+    number = 0
     for found in _pattern().finditer(text):
         kind, start, end = found.lastgroup, found.start(), found.end()
-        place += 1
+        number += 1
         if kind == "unspaced":
             for at in range(start, end):
-                # The last character stands alone, so that it is found by itself as well.
+                # The last character is a word of its own, so that it can be searched for too.
                 pair = text[at : min(at + 2, end)].casefold()
-                yield Word(pair, place + at - start, at, min(at + 2, end), is_unspaced=True)
-            place += end - start - 1
+                yield Word(pair, number + at - start, at, min(at + 2, end), is_unspaced=True)
+            number += end - start - 1
         elif kind != "part" and end - start <= MAX_WORD:
-            yield Word(text[start:end].casefold(), place, start, end)
+            yield Word(text[start:end].casefold(), number, start, end)
 
 
-def places_of(text: str) -> Iterator[tuple[str, int]]:
-    """What each word of a cleaned text is compared by, and its place: `words_of` in brief."""
+def numbered_keys(text: str) -> Iterator[tuple[str, int]]:
+    """The key and number of each word of a cleaned text: `words_of` in brief, and faster."""
     if not text.isascii():
-        yield from ((word.key, word.place) for word in words_of(text))
+        yield from ((word.key, word.number) for word in words_of(text))
         return
-    for place, key in enumerate(_ASCII.findall(text.lower()), 1):
+    for number, key in enumerate(_ASCII.findall(text.lower()), 1):
         if key != PART_END and len(key) <= MAX_WORD:
-            yield key, place
+            yield key, number
 
 
 @cache
@@ -113,10 +114,7 @@ def _many_marks() -> re.Pattern[str]:
 
 @cache
 def _marks() -> str:
-    """The inside of a character class that holds Unicode's combining marks.
-
-    What selects a variant of an emoji is none of them.
-    """
+    """The inside of a character class of Unicode's combining marks, without variant selectors."""
     ranges: list[list[int]] = []
     for code in _MARKS_AND_OTHERS:
         if unicodedata.category(chr(code))[0] != "M" or code in _VARIANT_SELECTORS:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from runstore_storage.search.queries import parse
 from runstore_storage.search.snippets import SNIPPET_CHARACTERS, snippet_of
 from runstore_storage.search.windows import BLOCK_BITS, block_lexemes, next_window
-from runstore_storage.search.words import MAX_WORD, cleaned, places_of, words_of
+from runstore_storage.search.words import MAX_WORD, cleaned, numbered_keys, words_of
 
 MAX_LEXEME_BYTES = 2046
 
@@ -43,11 +43,15 @@ def test_plain_texts_are_cleaned_and_cut_as_all_are(text: str) -> None:
 
     assert cleaned(f"{text} é") == f"{part} é".strip()
     for whole in (part, f"{part}\n{part}", f"{part} {'x' * (MAX_WORD + 1)} end"):
-        assert list(places_of(whole)) == [(word.key, word.place) for word in words_of(whole)]
+        assert list(numbered_keys(whole)) == [(word.key, word.number) for word in words_of(whole)]
 
 
 def test_words_of_different_parts_are_no_neighbours() -> None:
-    assert [(word.key, word.place) for word in words_of("a b\nc")] == [("a", 1), ("b", 2), ("c", 4)]
+    assert [(word.key, word.number) for word in words_of("a b\nc")] == [
+        ("a", 1),
+        ("b", 2),
+        ("c", 4),
+    ]
 
 
 def test_no_word_is_too_long_for_a_lexeme() -> None:
