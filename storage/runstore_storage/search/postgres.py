@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from runstore_storage.contract.errors import SearchBehind
-from runstore_storage.contract.feed import EVERY_PROJECT, SEARCH, FeedEntry, FeedPoint, FeedStore
+from runstore_storage.contract.feed import EVERY_PROJECT, SEARCH, FeedPoint, FeedStore
 from runstore_storage.contract.search import (
     SearchCursor,
     SearchHit,
@@ -22,27 +20,22 @@ from runstore_storage.database.signals import Signal
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.feed.waiting import wait_until_reached
 from runstore_storage.reading.page_bounds import PAGE_BYTES, within
+from runstore_storage.search.indexing import LARGE_CHARACTERS, rows_of
 from runstore_storage.search.queries import Term, either, parse
-from runstore_storage.search.rows import matching, row_of
+from runstore_storage.search.rows import matching
 from runstore_storage.search.snippets import snippet_of
 from runstore_storage.search.windows import next_window
 from runstore_storage.sql import duties, search_rows
-from runstore_storage.sql.search_rows import Match, Matching, MatchText, SearchRow
+from runstore_storage.sql.search_rows import Match, Matching, MatchText
 
-# Entries made searchable by one transaction.
+# How many entries one transaction makes searchable.
 INDEXED_ENTRIES = 500
-# By rank, so many of the newest matches are ranked: its cost does not grow with the store.
+# Only this many of the newest matches are ranked, so that ranking costs the same in any store.
 RANKED_MATCHES = 1000
-# What is cut into words in one go, about a millisecond; each entry counts for some at least.
-SLICE_CHARACTERS = 8192
-ENTRY_CHARACTERS = 500
-LARGE_CHARACTERS = 1 << 16
-# An event loop that takes longer for a turn has other work.
-BUSY_SECONDS = 0.0002
 
 
 class PostgresSearch:
-    """Made by `PostgresStore`, whose connections and feed it shares."""
+    """Shares the connections and the feed of the store that makes it."""
 
     def __init__(self, engine: Database, feed: FeedStore) -> None:
         self._engine = engine
@@ -55,8 +48,8 @@ class PostgresSearch:
         page = await self._feed.read_feed(
             EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES, without_lost=True
         )
-        reached = page.next_position - 1  # beyond the last entry where a run is gone
-        rows = await _rows(page.entries)
+        reached = page.next_position - 1  # beyond the last entry if later ones have lost their run
+        rows = await rows_of(page.entries)
         async with writing(self._engine) as conn:
             held = await duties.fence(conn, SEARCH, holder)
             if held is None:
@@ -108,29 +101,6 @@ class PostgresSearch:
         return SearchPage(hits, next_after, indexed)
 
 
-async def _rows(entries: Sequence[FeedEntry]) -> list[SearchRow]:
-    """The rows of feed entries, a few at a time between what else the process has to do."""
-    rows: list[SearchRow] = []
-    done, began = 0, time.monotonic()
-    for entry in entries:
-        payload = entry.recorded.event.payload
-        size = len(payload.content) if payload else 0
-        rows.append(await run_in_thread_if_large(size, row_of, entry, most=LARGE_CHARACTERS))
-        done += size + ENTRY_CHARACTERS
-        if done > SLICE_CHARACTERS:
-            await _make_way(began)
-            done, began = 0, time.monotonic()
-    return rows
-
-
-async def _make_way(began: float) -> None:
-    """Let others have their turn, and if there are any, as much time as passed since `began`."""
-    ended = time.monotonic()
-    await asyncio.sleep(0)
-    if time.monotonic() - ended > BUSY_SECONDS:
-        await asyncio.sleep(ended - began)
-
-
 async def _in_order(
     conn: Connection,
     of: Matching,
@@ -139,18 +109,18 @@ async def _in_order(
     after: SearchCursor | None,
     limit: int,
 ) -> list[Match]:
-    """Up to `limit` matches behind a place."""
+    """Up to `limit` matches behind the cursor, if there is one."""
     if order is SearchOrder.NEWEST:
         return await _newest(conn, of, below=after.position if after else as_of + 1, wanted=limit)
     ranked = await _newest(conn, of, below=as_of + 1, wanted=RANKED_MATCHES)
-    ranked.sort(key=_place, reverse=True)
+    ranked.sort(key=_by_rank, reverse=True)
     if after:
-        ranked = [match for match in ranked if _place(match) < (after.rank, after.position)]
+        ranked = [match for match in ranked if _by_rank(match) < (after.rank, after.position)]
     return ranked[:limit]
 
 
 async def _newest(conn: Connection, of: Matching, *, below: int, wanted: int) -> list[Match]:
-    """The newest matches below a position, looked for in one window after the other."""
+    """The newest matches below a position, searched for window by window."""
     found: list[Match] = []
     start = below
     while start > 1 and len(found) < wanted:
@@ -162,7 +132,7 @@ async def _newest(conn: Connection, of: Matching, *, below: int, wanted: int) ->
     return found
 
 
-def _place(match: Match) -> tuple[float, int]:
+def _by_rank(match: Match) -> tuple[float, int]:
     return match.rank, match.position
 
 
