@@ -4,7 +4,8 @@ import grpc
 import pytest
 import runstore
 from clients.script import status
-from runstore.errors import DETAILS_KEY, from_rpc, from_status
+from runstore.errors import from_rpc, from_status
+from runstore.failures import DETAILS_KEY
 from runstore.v1.errors_pb2 import ErrorReason
 
 

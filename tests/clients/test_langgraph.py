@@ -112,13 +112,13 @@ def test_a_channel_that_did_not_change_is_neither_sent_nor_stored_again(
     with runstore.Client(served.target, project=project) as client:
         client.run("thread")
     threads = saver._halves.sync().threads
-    send = threads._client.send
+    send = threads._connection.send
 
     def measured(call):
         sent.append(call.request.ByteSize())
         return send(call)
 
-    threads._client.send = measured
+    threads._connection.send = measured
     for step in range(5):
         config = put(saver, {"large": text, "n": step}, config, new=("n",))
 

@@ -11,7 +11,7 @@ import pytest
 import runstore
 from conftest import make_store
 from runstore import ids
-from runstore.errors import Failure
+from runstore.failures import Failure
 from runstore.retry import Backoff
 from runstore_server.app import App
 

@@ -4,7 +4,7 @@ import grpc
 import pytest
 import runstore
 from runstore import retry
-from runstore.errors import Failure
+from runstore.failures import Failure
 from runstore.retry import Backoff, Patience
 
 GONE = runstore.Unavailable(Failure(grpc.StatusCode.UNAVAILABLE, "gone"))

@@ -8,9 +8,9 @@ import grpc
 import pytest
 import runstore
 from clients.script import Script, batch, caught_up, end_of_run, heartbeat
+from runstore import Event, StreamItem
 from runstore.sync.transport import messages
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.values.runs import Event, StreamItem
 
 
 def shown(items: Sequence[StreamItem]) -> list[str | int]:

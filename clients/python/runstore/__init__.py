@@ -5,13 +5,18 @@
         await run.append("tool.called", {"query": "..."}, tool="search")
 
 `connect` gives the asynchronous client, `Client` the synchronous one with the same methods. Every
-call may raise what `runstore.errors` lists.
+call may raise the exceptions that `runstore.errors` lists.
 """
 
-from runstore.aio.artifacts import AsyncArtifacts
-from runstore.aio.client import AsyncClient, AsyncResumed, AsyncRun, connect
-from runstore.aio.configs import AsyncConfigs
-from runstore.aio.feed import AsyncFeed
+from runstore.aio import (
+    AsyncArtifacts,
+    AsyncClient,
+    AsyncConfigs,
+    AsyncFeed,
+    AsyncResumed,
+    AsyncRun,
+    connect,
+)
 from runstore.errors import (
     BY_REASON,
     ArtifactIsLink,
@@ -52,21 +57,7 @@ from runstore.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore.fields import (
-    Completion,
-    EventFields,
-    FilterFields,
-    ForkFields,
-    NewRunFields,
-    OutputFields,
-    RunRef,
-    SnapshotFields,
-)
-from runstore.streams.events import StreamFields
-from runstore.sync.artifacts import Artifacts
-from runstore.sync.client import Client, Resumed, Run
-from runstore.sync.configs import Configs
-from runstore.sync.feed import Feed
+from runstore.sync import Artifacts, Client, Configs, Feed, Resumed, Run
 from runstore.values.artifacts import (
     Artifact,
     ArtifactFields,
@@ -76,13 +67,25 @@ from runstore.values.artifacts import (
 )
 from runstore.values.configs import (
     Config,
+    ConfigFilter,
     ConfigLabel,
+    ConfigRef,
     ConfigVersion,
     LabelMove,
+    PinnedConfig,
     RegisteredVersion,
     RegisterFields,
     Selector,
     config_digest,
+)
+from runstore.values.events import (
+    Appended,
+    Event,
+    EventFields,
+    EventPage,
+    FilterFields,
+    NewEvent,
+    Usage,
 )
 from runstore.values.feed import (
     Consumer,
@@ -93,42 +96,36 @@ from runstore.values.feed import (
     FeedPage,
     FollowFields,
 )
+from runstore.values.outputs import Completion, Outcome, Output, OutputFields
 from runstore.values.payloads import Payload, Ref, payload_of
 from runstore.values.runs import (
-    Appended,
-    CaughtUp,
     Claim,
     Completed,
-    ConfigFilter,
-    ConfigRef,
-    EndOfRun,
-    Event,
-    EventPage,
     ExternalFilter,
     ExternalRef,
     ForkBase,
-    Heartbeat,
-    NewEvent,
-    Outcome,
-    Output,
-    PinnedConfig,
-    PlanNode,
+    ForkFields,
+    NewRunFields,
     Replayed,
     RunInfo,
     RunOrder,
     RunQuery,
+    RunRef,
     RunStatus,
-    Snapshot,
-    SnapshotPut,
-    SnapshotReason,
-    SnapshotsDeleted,
-    StreamItem,
-    TaskWrite,
-    Usage,
     Verification,
 )
 from runstore.values.search import SearchFields, SearchHit
+from runstore.values.snapshots import (
+    PlanNode,
+    Snapshot,
+    SnapshotFields,
+    SnapshotPut,
+    SnapshotReason,
+    SnapshotsDeleted,
+    TaskWrite,
+)
 from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow
+from runstore.values.streams import CaughtUp, EndOfRun, Heartbeat, StreamFields, StreamItem
 
 __all__ = [
     "BY_REASON",

@@ -1,4 +1,4 @@
-"""How the client connects: where to, and with which channel settings."""
+"""How the client connects: the address, the channel's settings, the stubs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ DEFAULT_TARGET = "localhost:7411"
 TARGET_VARIABLE = "RUNSTORE_TARGET"
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_PROJECT = "default"
-VERIFY_SLICE = 10_000
 
-# The standard health RPC. Its messages have one field each, the first, a string and an enum: on the
-# wire they are StringValue and Int32Value, so that the client needs no further dependency.
+# The standard health RPC. Its messages have one field each, number 1, a string and an enum. On the
+# wire they equal StringValue and Int32Value, which saves the client a dependency.
 HEALTH_METHOD = "/grpc.health.v1.Health/Check"
 SERVING = 1
 
-# Calls go in turn to every address the target has, such as those of a headless Kubernetes service.
+# Calls go in turn to every address of the target, such as those of a headless Kubernetes service.
 #
-# There is no retryPolicy, and none is taken from DNS: `retry` is the one policy. gRPC's would try
-# again within each of our tries, which multiplies them when a server has least to spare, and it
-# knows nothing of RetryInfo, by which a server says how long to wait. Its transparent retries stay
-# on: they repeat only what no server has begun, as a call that met a connection going away.
+# There is no retryPolicy, and none is taken from DNS: `retry` is the only policy. gRPC's would
+# retry within each of our attempts, which multiplies them when a server can least afford it, and it
+# ignores RetryInfo, by which a server says how long to wait. Its transparent retries stay on: they
+# repeat only calls that no server has begun, such as one that met a closing connection.
 SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
-# Reconnect fast; find a dead connection by pings that the server allows; no bound on what may come.
+# Reconnect fast; find dead connections by pings the server permits; accept responses of any size.
 OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.service_config", SERVICE_CONFIG),
     ("grpc.service_config_disable_resolution", 1),
@@ -48,12 +47,12 @@ Metadata = Sequence[tuple[str, str]]
 
 
 def target_of(target: str | None) -> str:
-    """The address asked for, or the environment's, or the default."""
+    """The given address, else the environment's, else the default."""
     return target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET
 
 
 class Stubs:
-    """The calls of every service over one channel, of either kind."""
+    """The RPCs of all services over one channel, sync or async."""
 
     def __init__(self, channel: Any) -> None:
         self.run_service: Any = RunServiceStub(channel)
@@ -62,5 +61,5 @@ class Stubs:
         self.artifact_service: Any = ArtifactServiceStub(channel)
 
     def method(self, service: str, name: str) -> Any:
-        """The call of one RPC."""
+        """What calls one RPC."""
         return getattr(getattr(self, service), name)

@@ -1,39 +1,39 @@
-"""What a call raises.
+"""The exceptions that calls raise.
 
 RunstoreError
-├── Unavailable              no server, or it went away; the client has retried
-│   ├── StorageUnavailable   the server's database or object store does not answer
-│   └── ServerDraining       the server is going down
-├── DeadlineExceeded         the time for the call is over
+├── Unavailable              the server cannot be reached; the client has retried
+│   ├── StorageUnavailable   the server's database or object store does not respond
+│   └── ServerDraining       the server is shutting down
+├── DeadlineExceeded         the call took longer than its timeout
 ├── InvalidRequest           a field breaks its rule: see `violations`
-├── MalformedMessage         the bytes sent are not the message
-├── MessageTooLarge          more than the server takes
+├── MalformedMessage         the bytes sent do not decode to the message
+├── MessageTooLarge          the request is larger than the server accepts
 ├── RunNotFound
 ├── SnapshotNotFound
 ├── OutputNotFound
-├── IdempotencyMismatch      a known id with other content
+├── IdempotencyMismatch      a known id was sent again with other content
 ├── SeqConflict              another writer was faster: see `current_seq`
 ├── WriterFenced             a later resume claimed the run: stop writing
-├── WriterEpochUnknown       an epoch the run never issued
+├── WriterEpochUnknown       the run never issued this epoch
 ├── RunCompleted
 ├── OutcomeConflict
 ├── OutcomeRequired
 ├── SnapshotAhead
-├── UnknownRef               send the part in full
+├── UnknownRef               the part is not stored: send it in full
 ├── SnapshotInUse            a fork has it in its history: see `fork_run_id`
-├── SeqAhead                 the run has not come to this seq
-├── ConsumerNotFound         it has not committed yet
-├── PositionAhead            a position the feed has not reached
+├── SeqAhead                 the run has not reached this seq
+├── ConsumerNotFound         the consumer has not committed yet
+├── PositionAhead            the feed has not reached this position
 ├── ConfigNotFound
 ├── ConfigVersionNotFound
 ├── ConfigLabelNotFound
-├── LabelConflict            somebody else moved it: see `current_version`
+├── LabelConflict            the label was moved meanwhile: see `current_version`
 ├── ArtifactNotFound
 ├── ContentMismatch          the bytes changed while they were uploaded
-├── RangeBeyondEnd           bytes the artifact does not have
-├── ArtifactIsLink           its bytes are elsewhere: see `url`
-├── SearchBehind             what is awaited is not searchable yet
-├── StatisticsBehind         what is awaited is not counted yet
+├── RangeBeyondEnd           the artifact does not have these bytes
+├── ArtifactIsLink           the bytes are kept elsewhere: see `url`
+├── SearchBehind             the awaited events are not searchable yet
+├── StatisticsBehind         the awaited events are not counted yet
 ├── Overloaded               the client has retried
 ├── Internal                 a defect of the service
 └── ProtocolError            the server broke its own contract
@@ -43,33 +43,14 @@ The class follows from `ErrorInfo.reason`, never from the message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-
 import grpc
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc.status_pb2 import Status
 
-DOMAIN = "runstore.v1"
-DETAILS_KEY = "grpc-status-details-bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Everything a status says."""
-
-    code: grpc.StatusCode
-    message: str
-    reason: str = ""
-    metadata: Mapping[str, str] | None = None
-    violations: tuple[tuple[str, str], ...] = ()
-    request_id: str = ""
-    retry_after: float | None = None
+from runstore.failures import Failure, broken, failure_of_call, failure_of_status
 
 
 class RunstoreError(Exception):
-    """A failed call: `reason` and `metadata` as errors.proto defines them."""
+    """A failed call; errors.proto defines `reason` and `metadata`."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -134,12 +115,12 @@ class IdempotencyMismatch(RunstoreError):
 class SeqConflict(RunstoreError):
     @property
     def expected_seq(self) -> int:
-        """What the writer took for the run's last seq."""
+        """The seq that the writer expected to be the run's last."""
         return self._number("expected_seq")
 
     @property
     def current_seq(self) -> int:
-        """The run's last seq: read on from here, decide again, retry."""
+        """The run's last seq: read the events up to it, decide again, retry."""
         return self._number("current_seq")
 
 
@@ -208,7 +189,7 @@ class ConfigLabelNotFound(RunstoreError):
 class LabelConflict(RunstoreError):
     @property
     def current_version(self) -> int:
-        """The version the label points to; 0 when there is no such label."""
+        """The version the label points to; 0 if there is no such label."""
         return self._number("current_version")
 
 
@@ -227,7 +208,7 @@ class RangeBeyondEnd(RunstoreError):
 class ArtifactIsLink(RunstoreError):
     @property
     def url(self) -> str:
-        """Where the bytes are."""
+        """Where the bytes are kept."""
         return self.metadata.get("url", "")
 
 
@@ -293,63 +274,35 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "SERVER_DRAINING": ServerDraining,
     "INTERNAL": Internal,
 }
-# gRPC answers a call that reaches a server just as it stops with a bare CANCELLED, and no handler
-# of ours sees it: the server went away.
+# gRPC ends a call that reaches a server just as it stops with a bare CANCELLED, without calling our
+# handlers: it means that the server is gone.
 _BY_CODE: dict[grpc.StatusCode, type[RunstoreError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
-# What grpc.aio makes of a connection that breaks under a request's messages; no server sends it.
-_BROKEN_SEND = (grpc.StatusCode.INTERNAL, "Internal error from Core")
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def from_rpc(error: grpc.RpcError) -> RunstoreError:
     """The exception of a failed gRPC call, sync or async."""
-    trailing: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]  # of either kind of call
-    for name, value in trailing:
-        if name == DETAILS_KEY:
-            with suppress(DecodeError):  # not ours; the code still says what happened
-                return from_status(status_pb2.Status.FromString(value))
-    code, said = error.code(), error.details()
-    if (code, said) == _BROKEN_SEND:
-        return broken_stream("the connection broke while the request was sent")
-    return _BY_CODE.get(code, RunstoreError)(Failure(code, said or code.name))
+    return _error_of(failure_of_call(error))
 
 
-def from_status(status: status_pb2.Status) -> RunstoreError:
+def from_status(status: Status) -> RunstoreError:
     """The exception of a status with details."""
-    info, request, retry = (
-        error_details_pb2.ErrorInfo(),
-        error_details_pb2.RequestInfo(),
-        error_details_pb2.RetryInfo(),
-    )
-    bad = error_details_pb2.BadRequest()
-    for packed in status.details:
-        for message in (info, request, retry, bad):
-            if packed.Is(message.DESCRIPTOR):
-                packed.Unpack(message)
-    delay = retry.retry_delay
-    reason = info.reason if info.domain == DOMAIN else ""
-    failure = Failure(
-        code=_CODES.get(status.code, grpc.StatusCode.UNKNOWN),
-        message=status.message,
-        reason=reason,
-        metadata=dict(info.metadata),
-        violations=tuple((each.field, each.description) for each in bad.field_violations),
-        request_id=request.request_id,
-        retry_after=delay.seconds + delay.nanos / 1e9 if retry.HasField("retry_delay") else None,
-    )
-    kind = BY_REASON.get(reason) or _BY_CODE.get(failure.code, RunstoreError)
+    return _error_of(failure_of_status(status))
+
+
+def _error_of(failure: Failure) -> RunstoreError:
+    kind = BY_REASON.get(failure.reason) or _BY_CODE.get(failure.code, RunstoreError)
     return kind(failure)
 
 
-def silence(seconds: float) -> Unavailable:
-    """A stream that brought not even a heartbeat for too long."""
-    return broken_stream(f"the stream was silent for {seconds:g} seconds")
-
-
 def broken_stream(message: str) -> Unavailable:
-    """A stream that broke without a status of the server's."""
-    return Unavailable(Failure(grpc.StatusCode.UNAVAILABLE, message))
+    """The error of a stream that broke without a status from the server."""
+    return Unavailable(broken(message))
+
+
+def silence(seconds: float) -> Unavailable:
+    """The error of a stream that delivered nothing, not even a heartbeat, for too long."""
+    return broken_stream(f"the stream was silent for {seconds:g} seconds")

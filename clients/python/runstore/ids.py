@@ -1,4 +1,4 @@
-"""Ids the client makes, so that every write can be sent again safely."""
+"""Ids made by the client, so that every write can be sent again safely."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ _RANDOM = (0xFFF << 64) | ((1 << 62) - 1)
 
 
 def new_id() -> str:
-    """A UUIDv7: nobody else has it, and ids sort by the millisecond they were made in."""
+    """A UUIDv7: unique, and sorted by the millisecond in which it was made."""
     milliseconds = time.time_ns() // 1_000_000
     return str(UUID(int=milliseconds << 80 | _VERSION | _VARIANT | secrets.randbits(80) & _RANDOM))

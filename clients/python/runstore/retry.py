@@ -1,7 +1,7 @@
-"""When a failed call is tried again: one policy for all of the client.
+"""When a failed call is retried: one policy for the whole client.
 
-Every write carries ids made by the client, so a write whose answer was lost can be repeated; only
-failures that a later try may mend are.
+Every write carries ids made by the client, so a write whose response was lost can be repeated. Only
+failures that a later attempt may not meet again are retried.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Backoff:
     most: float = 2.0
 
     def delay(self, attempt: int, error: RunstoreError) -> float | None:
-        """How long to wait before the try after `attempt` (1, 2, ...); None means do not."""
+        """How long to wait after `attempt` (1, 2, ...) failed; None if it must not be retried."""
         if not isinstance(error, Unavailable | Overloaded):
             return None
         ceiling = min(self.most, self.first * self.factor ** min(attempt - 1, 16))
@@ -31,10 +31,10 @@ class Backoff:
 
 
 class Patience:
-    """Failures in a row of a stream that has to go on.
+    """How long a stream is reopened while attempts keep failing.
 
-    Time counts from the first failure after a success: a caller who is slow between two messages
-    uses none of it up.
+    Time counts from the first failure after a success: a caller that is slow between two messages
+    uses none of it.
     """
 
     def __init__(self, seconds: float, backoff: Backoff) -> None:
@@ -44,11 +44,11 @@ class Patience:
         self._failing_since = 0.0
 
     def renew(self) -> None:
-        """Forget the failures: the stream went on, or nobody waits for it."""
+        """Forget earlier failures: the stream made progress, or was not needed."""
         self._failures = 0
 
     def delay(self, error: RunstoreError) -> float | None:
-        """How long to wait before the stream is opened again; None when it is given up."""
+        """How long to wait before the stream is reopened; None to give up."""
         now = time.monotonic()
         if not self._failures:
             self._failing_since = now

@@ -15,9 +15,9 @@ import runstore
 from conftest import make_store, objects_folder
 from object_stores import fresh_url, s3_server
 from runstore.errors import from_rpc
+from runstore.streams import artifacts as client_artifacts
 from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
-from runstore.values import artifacts as client_artifacts
 from runstore_server.app import App, open_store
 from runstore_server.settings import Settings
 from runstore_storage.contract.artifacts import ArtifactFilter

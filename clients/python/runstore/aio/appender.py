@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Self, Unpack
 
 import grpc
 
-from runstore.channels import Metadata
+from runstore.aio.connection import AsyncConnection
+from runstore.calls.call import RUNS
+from runstore.calls.events import append_request
 from runstore.errors import RunstoreError, broken_stream, from_rpc
-from runstore.fields import EventFields, Writer, event_of
-from runstore.retry import Backoff
-from runstore.streams.appends import Appending, append_request
+from runstore.streams.appends import PendingAppends
 from runstore.v1 import run_service_pb2 as rpc
+from runstore.values.events import Appended, EventFields, NewEvent, event_of
 from runstore.values.payloads import Value
-from runstore.values.runs import Appended, NewEvent
-
-if TYPE_CHECKING:
-    from runstore.v1.run_service_pb2_grpc import RunServiceAsyncStub
+from runstore.values.runs import Writer
 
 Outgoing = asyncio.Queue[rpc.AppendEventStreamRequest | None]
 
@@ -27,23 +25,18 @@ Outgoing = asyncio.Queue[rpc.AppendEventStreamRequest | None]
 class Appender:
     """Appends to any runs, pipelined over one stream. Made by `AsyncClient.appender`.
 
-    Leaving the `async with` waits for all answers; leaving it by an exception cancels them. When
-    the stream breaks, what is not answered is sent again in order, with the same event ids. When
-    that has failed for the client's timeout, open appends, later ones and the exit raise the error.
+    Leaving the `async with` waits for all responses; leaving it by an exception cancels them. When
+    the stream breaks, appends without a response are sent again in order, with the same event ids.
+    When that has failed for the client's timeout, pending appends, later ones and the exit raise
+    the error.
     """
 
-    def __init__(
-        self,
-        stub: RunServiceAsyncStub,
-        metadata: Metadata,
-        patience_seconds: float,
-        backoff: Backoff,
-        window: int,
-    ) -> None:
-        self._stub = stub
-        self._metadata = tuple(metadata)
+    def __init__(self, connection: AsyncConnection, window: int) -> None:
+        self._connection = connection
         self._room = asyncio.Semaphore(window)
-        self._appending: Appending[asyncio.Future[Appended]] = Appending(patience_seconds, backoff)
+        self._pending: PendingAppends[asyncio.Future[Appended]] = PendingAppends(
+            connection.timeout, connection.backoff
+        )
         self._outgoing: Outgoing = asyncio.Queue()
         self._is_wanted = asyncio.Event()
         self._is_closing = False
@@ -70,7 +63,7 @@ class Appender:
             await asyncio.wait([self._worker])
         finally:
             self._worker.cancel()
-            self._stop()  # a worker that was cancelled before it began has not
+            self._stop()  # a worker that is cancelled before it begins does not
         if error is None:
             self._worker.result()
             if self._failure is not None:
@@ -85,21 +78,21 @@ class Appender:
         expected_seq: int | None = None,
         **fields: Unpack[EventFields],
     ) -> asyncio.Future[Appended]:
-        """Send one event, once the window has room, and return the future of its answer.
+        """Send one event, once the window has room, and return the future of its result.
 
-        Events of one run are recorded in the order of the calls. A refusal is raised by its own
-        future and stops no other append; a writer to whom that matters sends `expected_seq`.
+        Events of one run are recorded in the order of the calls. A refusal is raised by the
+        append's own future and stops no other append; to stop them too, send `expected_seq`.
         """
-        request = append_request(run.ref, event_of(event, payload, fields), expected_seq)
+        append = append_request(run.ref, event_of(event, payload, fields), expected_seq)
         await self._room.acquire()
         if self._failure is not None or self._is_closing or self._worker is None:
             self._room.release()
             raise self._failure or RuntimeError("the appender is not open")
-        answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        self._appending.add(request, answer)
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        request = self._pending.add(append, future)
         self._outgoing.put_nowait(request)
         self._is_wanted.set()
-        return answer
+        return future
 
     async def _work(self) -> None:
         try:
@@ -107,7 +100,7 @@ class Appender:
                 try:
                     await self._converse()
                 except RunstoreError as error:
-                    delay = self._appending.retry_delay(error)
+                    delay = self._pending.retry_delay(error)
                     if delay is None:
                         self._failure = error
                         return
@@ -117,30 +110,30 @@ class Appender:
 
     def _stop(self) -> None:
         self._is_closing = True
-        for answer in self._appending.give_up():
-            self._settle(answer, self._failure)
+        for future in self._pending.give_up():
+            self._settle(future, self._failure)
 
     async def _has_work(self) -> bool:
-        """Wait for an append; False when there will be none."""
-        if self._appending.is_idle and not self._is_closing:
+        """Wait for an append; False if there will be none."""
+        if self._pending.is_idle and not self._is_closing:
             self._is_wanted.clear()
             await self._is_wanted.wait()
-            self._appending.rested()
-        return not self._appending.is_idle
+            self._pending.rested()
+        return not self._pending.is_idle
 
     async def _converse(self) -> None:
         """Send and receive over one stream until the appender closes."""
         self._outgoing = asyncio.Queue()
-        for request in self._appending.requests():
+        for request in self._pending.requests():
             self._outgoing.put_nowait(request)
         if self._is_closing:
             self._outgoing.put_nowait(None)
-        call = self._stub.AppendEventStream(_all(self._outgoing), metadata=self._metadata)
+        call = self._connection.open(RUNS, "AppendEventStream", _all(self._outgoing))
         try:
             async for response in call:
-                self._settle(*self._appending.take(response))
+                self._settle(*self._pending.take(response))
         except grpc.RpcError as error:
-            raise _told_or_broken(from_rpc(error)) from None
+            raise _reported_or_broken(from_rpc(error)) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -148,30 +141,30 @@ class Appender:
             raise broken_stream("the call was cancelled by gRPC") from None
         finally:
             call.cancel()
-        self._appending.ended(is_closing=self._is_closing)
+        self._pending.ended(is_closing=self._is_closing)
 
     def _settle(
-        self, answer: asyncio.Future[Appended], result: Appended | RunstoreError | None
+        self, future: asyncio.Future[Appended], result: Appended | RunstoreError | None
     ) -> None:
         self._room.release()
-        if answer.done():
+        if future.done():
             return
         if isinstance(result, Appended):
-            answer.set_result(result)
+            future.set_result(result)
         elif result is None:
-            answer.cancel()
+            future.cancel()
         else:
-            answer.set_exception(result)
+            future.set_exception(result)
 
 
-def _told_or_broken(error: RunstoreError) -> RunstoreError:
-    """The server's own failure, or that the stream broke.
+def _reported_or_broken(error: RunstoreError) -> RunstoreError:
+    """The failure that the server reported, or that the stream broke.
 
     Asynchronous gRPC loses the status of a stream that ends while a request is being written: it
     reports INTERNAL, or cancels the call (grpc/grpc#36066). The server's INTERNAL has a reason.
     """
-    is_told = error.code is not grpc.StatusCode.INTERNAL or error.reason
-    return error if is_told else broken_stream(str(error))
+    is_reported = error.code is not grpc.StatusCode.INTERNAL or error.reason
+    return error if is_reported else broken_stream(str(error))
 
 
 async def _all(outgoing: Outgoing) -> AsyncIterator[rpc.AppendEventStreamRequest]:

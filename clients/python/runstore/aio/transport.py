@@ -1,4 +1,4 @@
-"""What asynchronous gRPC does in its own way; `sync.transport` is its twin."""
+"""What differs between asynchronous and synchronous gRPC; `sync.transport` is its twin."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from runstore.aio.appender import Appender
 from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence
-from runstore.values.artifacts import Data, pieces
-
-__all__ = ["Appender", "aside", "chunks", "messages", "open_channel", "send_all"]
+from runstore.streams.artifacts import pieces
+from runstore.values.artifacts import Data
 
 T = TypeVar("T")
 DataT = TypeVar("DataT")
@@ -30,7 +28,7 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
 
 
 async def messages(call: Stream, silence_seconds: float) -> AsyncGenerator[Message]:
-    """Yield what the stream brings; raise `Unavailable` when it is silent for too long."""
+    """Yield the stream's messages; raise `Unavailable` if it is silent for too long."""
     while True:
         try:
             message = await asyncio.wait_for(call.read(), silence_seconds)
@@ -42,7 +40,7 @@ async def messages(call: Stream, silence_seconds: float) -> AsyncGenerator[Messa
 
 
 async def send_all(method: Any, requests: AsyncGenerator[Message], metadata: Metadata) -> Any:
-    """Send a stream of requests; its answer, which may come before all of them are sent."""
+    """Send a stream of requests; the response may arrive before all of them are sent."""
     call = method(metadata=metadata)
     try:
         async with aclosing(requests):
@@ -50,15 +48,15 @@ async def send_all(method: Any, requests: AsyncGenerator[Message], metadata: Met
                 await call.write(request)
             await call.done_writing()
     except (grpc.RpcError, asyncio.InvalidStateError):
-        return await call  # over already; the answer says how
+        return await call  # already over; the response says how
     except BaseException:
         call.cancel()
         raise
     return await call
 
 
-async def aside(work: Callable[[DataT], T], data: DataT) -> T:
-    """Do what keeps a processor or a disk busy without keeping the event loop busy."""
+async def run_blocking(work: Callable[[DataT], T], data: DataT) -> T:
+    """Do work that keeps a processor or a disk busy, in a thread beside the event loop."""
     return await asyncio.to_thread(work, data)
 
 

@@ -1,1 +1,28 @@
-"""Every unary call as a value: which RPC, what request, what its answer means."""
+"""Every unary RPC as a value, a module a noun; each function is named as its RPC.
+
+Both clients make the same calls and differ only in how they send them.
+"""
+
+from runstore.calls import (
+    artifacts,
+    configs,
+    events,
+    feed,
+    outputs,
+    runs,
+    search,
+    snapshots,
+    statistics,
+)
+
+__all__ = [
+    "artifacts",
+    "configs",
+    "events",
+    "feed",
+    "outputs",
+    "runs",
+    "search",
+    "snapshots",
+    "statistics",
+]

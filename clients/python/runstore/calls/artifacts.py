@@ -1,10 +1,8 @@
-"""The calls about artifacts, as values; see `calls`."""
+"""Calls about artifacts."""
 
 from __future__ import annotations
 
-from google.protobuf.message import Message
-
-from runstore.calls.runs import Answer, Call, T
+from runstore.calls.call import ARTIFACTS, PAGE_SIZE, Call, Page, page_of
 from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.values.artifacts import (
     Artifact,
@@ -12,51 +10,38 @@ from runstore.values.artifacts import (
     ArtifactFilterFields,
     ArtifactPut,
     WhichArtifact,
-    artifact_value,
-    header_of,
-    put_value,
-    sent,
 )
+from runstore.wire.artifacts import artifact_value, described, put_value
 
 
-def upload(project: str, run_id: str, name: str, fields: ArtifactFields) -> Call[ArtifactPut]:
-    """The upload's first message; its chunks follow."""
-    return _call("UploadArtifact", header_of(project, run_id, name, fields), put_value)
+def upload_artifact(
+    project: str, run_id: str, name: str, fields: ArtifactFields
+) -> Call[ArtifactPut]:
+    """An upload with its first message, which the chunks follow."""
+    header = rpc.ArtifactHeader(project=project, run_id=run_id, name=name, **described(fields))
+    return Call(ARTIFACTS, "UploadArtifact", rpc.UploadArtifactRequest(header=header), put_value)
 
 
-def link(
+def link_artifact(
     project: str, run_id: str, name: str, url: str, fields: ArtifactFields
 ) -> Call[ArtifactPut]:
     request = rpc.LinkArtifactRequest(
-        project=project, run_id=run_id, name=name, url=url, **sent(fields)
+        project=project, run_id=run_id, name=name, url=url, **described(fields)
     )
-    return _call("LinkArtifact", request, put_value)
+    return Call(ARTIFACTS, "LinkArtifact", request, put_value)
 
 
-def get(project: str, which: WhichArtifact) -> Call[Artifact]:
+def get_artifact(project: str, which: WhichArtifact) -> Call[Artifact]:
     request = rpc.GetArtifactRequest(project=project, **which)
-    return _call("GetArtifact", request, lambda response: artifact_value(response.artifact))
+    return Call(
+        ARTIFACTS, "GetArtifact", request, lambda response: artifact_value(response.artifact)
+    )
 
 
 def list_artifacts(
     project: str, run_id: str, where: ArtifactFilterFields, page_token: str
-) -> Call[tuple[list[Artifact], str]]:
+) -> Call[Page[Artifact]]:
     request = rpc.ListArtifactsRequest(
-        project=project,
-        run_id=run_id,
-        page_size=100,
-        page_token=page_token,
-        **where,
+        project=project, run_id=run_id, page_size=PAGE_SIZE, page_token=page_token, **where
     )
-    return _call(
-        "ListArtifacts",
-        request,
-        lambda response: (
-            [artifact_value(each) for each in response.artifacts],
-            response.next_page_token,
-        ),
-    )
-
-
-def _call(method: str, request: Message, answer: Answer[T]) -> Call[T]:
-    return Call(method, request, answer, service="artifact_service")
+    return Call(ARTIFACTS, "ListArtifacts", request, page_of("artifacts", artifact_value))

@@ -1,10 +1,10 @@
-"""The calls about configs, as values; see `calls`."""
+"""Calls about configs."""
 
 from __future__ import annotations
 
-from google.protobuf.message import Message
+from typing import Any
 
-from runstore.calls.runs import Answer, Call, T
+from runstore.calls.call import CONFIGS, PAGE_SIZE, Call, Page, page_of
 from runstore.ids import new_id
 from runstore.v1 import config_service_pb2 as rpc
 from runstore.values.configs import (
@@ -14,75 +14,52 @@ from runstore.values.configs import (
     RegisteredVersion,
     RegisterFields,
     Selector,
-    config_value,
-    move_value,
-    registered_value,
-    version_value,
 )
 from runstore.values.payloads import Value
-from runstore.wire import runs as wire
+from runstore.wire.configs import config_value, move_value, registered_value, version_value
+from runstore.wire.payloads import part_message, payload_message
 
-PAGE = 100
 
-
-def register(
+def register_version(
     project: str, kind: str, name: str, body: Value, fields: RegisterFields
 ) -> Call[RegisteredVersion]:
     request = rpc.RegisterVersionRequest(
         project=project,
         kind=kind,
         name=name,
-        body=wire.part_message(body),
+        body=part_message(body),
         description=fields.get("description", ""),
-        metadata=wire.payload_message(fields.get("metadata")),
+        metadata=payload_message(fields.get("metadata")),
         labels=fields.get("labels", ()),
         actor=fields.get("actor", ""),
         request_id=new_id(),
     )
-    return _call("RegisterVersion", request, registered_value)
+    return Call(CONFIGS, "RegisterVersion", request, registered_value)
 
 
 def get_version(project: str, kind: str, name: str, selector: Selector) -> Call[ConfigVersion]:
     if len(selector) > 1:
-        raise TypeError("a version is chosen by number, digest or label, not by several of them")
+        raise TypeError("select a version by only one of number, digest and label")
     request = rpc.GetVersionRequest(project=project, kind=kind, name=name, **selector)
-    return _call("GetVersion", request, lambda response: version_value(response.version))
+    return Call(CONFIGS, "GetVersion", request, lambda response: version_value(response.version))
 
 
-def list_versions(
-    project: str, kind: str, name: str, page_token: str
-) -> Call[tuple[list[ConfigVersion], str]]:
+def list_versions(project: str, kind: str, name: str, page_token: str) -> Call[Page[ConfigVersion]]:
     request = rpc.ListVersionsRequest(
-        project=project, kind=kind, name=name, page_size=PAGE, page_token=page_token
+        project=project, kind=kind, name=name, page_size=PAGE_SIZE, page_token=page_token
     )
-    return _call(
-        "ListVersions",
-        request,
-        lambda response: (
-            [version_value(each) for each in response.versions],
-            response.next_page_token,
-        ),
-    )
+    return Call(CONFIGS, "ListVersions", request, page_of("versions", version_value))
 
 
-def list_configs(
-    project: str, kind: str, name_prefix: str, page_token: str
-) -> Call[tuple[list[Config], str]]:
+def list_configs(project: str, kind: str, name_prefix: str, page_token: str) -> Call[Page[Config]]:
     request = rpc.ListConfigsRequest(
         project=project,
         kind=kind,
         name_prefix=name_prefix,
-        page_size=PAGE,
+        page_size=PAGE_SIZE,
         page_token=page_token,
     )
-    return _call(
-        "ListConfigs",
-        request,
-        lambda response: (
-            [config_value(each) for each in response.configs],
-            response.next_page_token,
-        ),
-    )
+    return Call(CONFIGS, "ListConfigs", request, page_of("configs", config_value))
 
 
 def set_label(
@@ -104,7 +81,7 @@ def set_label(
         actor=actor,
         request_id=new_id(),
     )
-    return _call("SetLabel", request, lambda response: move_value(response.move))
+    return Call(CONFIGS, "SetLabel", request, _move)
 
 
 def remove_label(
@@ -119,29 +96,22 @@ def remove_label(
         actor=actor,
         request_id=new_id(),
     )
-    return _call("RemoveLabel", request, lambda response: move_value(response.move))
+    return Call(CONFIGS, "RemoveLabel", request, _move)
 
 
 def list_label_moves(
     project: str, kind: str, name: str, label: str, page_token: str
-) -> Call[tuple[list[LabelMove], str]]:
+) -> Call[Page[LabelMove]]:
     request = rpc.ListLabelMovesRequest(
         project=project,
         kind=kind,
         name=name,
         label=label,
-        page_size=PAGE,
+        page_size=PAGE_SIZE,
         page_token=page_token,
     )
-    return _call(
-        "ListLabelMoves",
-        request,
-        lambda response: (
-            [move_value(each) for each in response.moves],
-            response.next_page_token,
-        ),
-    )
+    return Call(CONFIGS, "ListLabelMoves", request, page_of("moves", move_value))
 
 
-def _call(method: str, request: Message, answer: Answer[T]) -> Call[T]:
-    return Call(method, request, answer, service="config_service")
+def _move(response: Any) -> LabelMove:
+    return move_value(response.move)

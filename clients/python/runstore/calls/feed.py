@@ -1,64 +1,46 @@
-"""The calls about the feed, as values; see `calls`."""
+"""Calls about the feed and its consumers."""
 
 from __future__ import annotations
 
-from google.protobuf.message import Message
+from typing import Any
 
-from runstore.calls.runs import Answer, Call, T
+from runstore.calls.call import FEED, Call, Page, page_of
 from runstore.v1 import feed_service_pb2 as rpc
-from runstore.values.feed import (
-    Consumer,
-    FeedFields,
-    FeedPage,
-    consumer_value,
-    entry_value,
-    filter_of,
-)
+from runstore.values.feed import Consumer, FeedFields, FeedPage
+from runstore.wire.feed import consumer_value, filter_message, page_value
 
 
 def read_feed(
     project: str, from_position: int, page_size: int, where: FeedFields
 ) -> Call[FeedPage]:
     request = rpc.ReadFeedRequest(
-        project=project, from_position=from_position, page_size=page_size, filter=filter_of(where)
+        project=project,
+        from_position=from_position,
+        page_size=page_size,
+        filter=filter_message(where),
     )
-    return _call(
-        "ReadFeed",
-        request,
-        lambda response: FeedPage(
-            tuple(entry_value(each) for each in response.entries),
-            response.next_position,
-            response.last_position,
-        ),
-    )
+    return Call(FEED, "ReadFeed", request, page_value)
 
 
-def commit(project: str, consumer: str, position: int) -> Call[Consumer]:
+def commit_position(project: str, consumer: str, position: int) -> Call[Consumer]:
     request = rpc.CommitPositionRequest(project=project, consumer=consumer, position=position)
-    return _call("CommitPosition", request, lambda response: consumer_value(response.consumer))
+    return Call(FEED, "CommitPosition", request, _consumer)
 
 
-def reset(project: str, consumer: str, position: int) -> Call[Consumer]:
+def reset_consumer(project: str, consumer: str, position: int) -> Call[Consumer]:
     request = rpc.ResetConsumerRequest(project=project, consumer=consumer, position=position)
-    return _call("ResetConsumer", request, lambda response: consumer_value(response.consumer))
+    return Call(FEED, "ResetConsumer", request, _consumer)
 
 
 def get_consumer(project: str, consumer: str) -> Call[Consumer]:
     request = rpc.GetConsumerRequest(project=project, consumer=consumer)
-    return _call("GetConsumer", request, lambda response: consumer_value(response.consumer))
+    return Call(FEED, "GetConsumer", request, _consumer)
 
 
-def list_consumers(project: str, page_token: str) -> Call[tuple[list[Consumer], str]]:
+def list_consumers(project: str, page_token: str) -> Call[Page[Consumer]]:
     request = rpc.ListConsumersRequest(project=project, page_token=page_token)
-    return _call(
-        "ListConsumers",
-        request,
-        lambda response: (
-            [consumer_value(each) for each in response.consumers],
-            response.next_page_token,
-        ),
-    )
+    return Call(FEED, "ListConsumers", request, page_of("consumers", consumer_value))
 
 
-def _call(method: str, request: Message, answer: Answer[T]) -> Call[T]:
-    return Call(method, request, answer, service="feed_service")
+def _consumer(response: Any) -> Consumer:
+    return consumer_value(response.consumer)

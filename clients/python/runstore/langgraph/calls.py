@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
-from runstore.calls import runs as calls
-from runstore.calls.runs import Call
-from runstore.fields import RunRef
+from runstore import calls
+from runstore.calls.call import RUNS, Call
 from runstore.ids import new_id
 from runstore.langgraph.addresses import Place
 from runstore.langgraph.checkpoints import FORMAT, Draft, State
 from runstore.v1 import run_service_pb2 as rpc
+from runstore.values.events import NewEvent
 from runstore.values.payloads import Payload
-from runstore.values.runs import NewEvent, RunInfo, Snapshot, SnapshotPut, SnapshotReason, TaskWrite
-from runstore.wire import runs as wire
+from runstore.values.runs import RunInfo, RunRef
+from runstore.values.snapshots import Snapshot, SnapshotPut, SnapshotReason, TaskWrite
+from runstore.wire.runs import replayed_value
 
 EVENT_TYPE = "langgraph.checkpoint"
 # Events that tell of a writer; others may append what they like.
@@ -55,7 +56,7 @@ def put_of(place: Place, parent: str, drafted: Draft, writes: Sequence[TaskWrite
 
 def save_run(project: str, thread_id: str) -> Call[RunInfo]:
     """The run of a thread; every saver saves the same, so that they can race."""
-    return calls.save_run(project, "", {"run_id": thread_id, "tags": [TAG]})
+    return calls.runs.save_run(project, "", {"run_id": thread_id, "tags": [TAG]})
 
 
 def view(run: RunRef, namespace: str) -> Call[tuple[RunInfo, Snapshot | None]]:
@@ -63,11 +64,11 @@ def view(run: RunRef, namespace: str) -> Call[tuple[RunInfo, Snapshot | None]]:
     request = rpc.ReplayRunRequest(
         project=run.project, run_id=run.run_id, namespace=namespace, page_size=1
     )
-    return Call("ReplayRun", request, _view)
+    return Call(RUNS, "ReplayRun", request, _view)
 
 
 def _view(response: rpc.ReplayRunResponse) -> tuple[RunInfo, Snapshot | None]:
-    found = wire.replayed_value(response)
+    found = replayed_value(response)
     if found.snapshot is None:
         return found.run, None
     return found.run, replace(found.snapshot, task_writes=found.task_writes)
@@ -85,6 +86,7 @@ def claim(run: RunRef, expected_seq: int | None) -> Call[Claimed]:
         expected_seq=expected_seq,
     )
     return Call(
+        RUNS,
         "ResumeRun",
         request,
         lambda response: Claimed(response.writer_epoch, response.run.last_seq),
@@ -93,7 +95,7 @@ def claim(run: RunRef, expected_seq: int | None) -> Call[Claimed]:
 
 def put(run: RunRef, asked: Put) -> Call[SnapshotPut]:
     """Store a checkpoint with writes, and the event that tells of it."""
-    return calls.put_snapshot(
+    return calls.snapshots.put_snapshot(
         run,
         {
             "namespace": asked.place.namespace,
@@ -123,4 +125,4 @@ def _told(asked: Put) -> NewEvent:
 
 def latest(run: RunRef, namespace: str) -> Call[Snapshot]:
     """The latest checkpoint of a namespace, whatever snapshots other clients put after it."""
-    return calls.get_snapshot(run, namespace, None, FORMAT, None)
+    return calls.snapshots.get_snapshot(run, namespace, plan_version_id=FORMAT)

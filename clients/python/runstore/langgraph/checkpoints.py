@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore.values.payloads import Payload, Ref
-from runstore.values.runs import Snapshot
+from runstore.values.snapshots import Snapshot
 
 # What snapshots of checkpoints have as their plan version: other clients may put others.
 FORMAT = "langgraph.checkpoint.v1"

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypedDict, Unpack
 
 import grpc
 
-from runstore.aio.client import AsyncClient
+from runstore.aio.connection import AsyncConnection
 from runstore.channels import Metadata
 from runstore.langgraph.aio.listing import AsyncListings
 from runstore.langgraph.aio.threads import AsyncThreads
@@ -21,27 +21,26 @@ from runstore.langgraph.memory import Memory
 from runstore.langgraph.sync.listing import Listings
 from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.sync.upkeep import Upkeep
-from runstore.sync.client import Client
+from runstore.sync.connection import Connection
 
 
-class Connection(TypedDict):
-    """How a client connects; see `runstore.connect`."""
+class ConnectionFields(TypedDict):
+    """How a saver connects; see `runstore.connect`."""
 
-    project: str
     timeout: float
     credentials: grpc.ChannelCredentials | None
     metadata: Metadata
 
 
 class SyncHalf(NamedTuple):
-    client: Client
+    connection: Connection
     threads: Threads
     listings: Listings
     upkeep: Upkeep
 
 
 class AsyncHalf(NamedTuple):
-    client: AsyncClient
+    connection: AsyncConnection
     threads: AsyncThreads
     listings: AsyncListings
     upkeep: AsyncUpkeep
@@ -51,10 +50,16 @@ class Halves:
     """Opens what is needed; both halves share one memory, and so one claim of a thread."""
 
     def __init__(
-        self, target: str | None, *, max_sessions: int, **connection: Unpack[Connection]
+        self,
+        target: str | None,
+        project: str,
+        *,
+        max_sessions: int,
+        **fields: Unpack[ConnectionFields],
     ) -> None:
         self._target = target
-        self._connection = connection
+        self._project = project
+        self._fields = fields
         self._memory = Memory(max_sessions)
         self._guard = threading.Lock()
         self._sync: SyncHalf | None = None
@@ -64,11 +69,11 @@ class Halves:
         """The synchronous half."""
         with self._guard:
             if self._sync is None:
-                client = Client(self._target, **self._connection)
-                threads = Threads(client, self._memory)
-                listings = Listings(client, threads)
-                upkeep = Upkeep(client, self._memory, threads, listings)
-                self._sync = SyncHalf(client, threads, listings, upkeep)
+                connection = Connection(self._target, **self._fields)
+                threads = Threads(connection, self._project, self._memory)
+                listings = Listings(connection, self._project, threads)
+                upkeep = Upkeep(connection, self._project, self._memory, threads, listings)
+                self._sync = SyncHalf(connection, threads, listings, upkeep)
             return self._sync
 
     def aio(self) -> AsyncHalf:
@@ -78,11 +83,11 @@ class Halves:
             for other in [each for each in self._aio if each.is_closed()]:
                 del self._aio[other]
             if loop not in self._aio:
-                client = AsyncClient(self._target, **self._connection)
-                threads = AsyncThreads(client, self._memory)
-                listings = AsyncListings(client, threads)
-                upkeep = AsyncUpkeep(client, self._memory, threads, listings)
-                self._aio[loop] = AsyncHalf(client, threads, listings, upkeep)
+                connection = AsyncConnection(self._target, **self._fields)
+                threads = AsyncThreads(connection, self._project, self._memory)
+                listings = AsyncListings(connection, self._project, threads)
+                upkeep = AsyncUpkeep(connection, self._project, self._memory, threads, listings)
+                self._aio[loop] = AsyncHalf(connection, threads, listings, upkeep)
             return self._aio[loop]
 
     def close(self) -> None:
@@ -90,7 +95,7 @@ class Halves:
         with self._guard:
             half, self._sync = self._sync, None
         if half:
-            half.client.close()
+            half.connection.close()
 
     async def aclose(self) -> None:
         """Close the synchronous half and the running loop's."""
@@ -98,4 +103,4 @@ class Halves:
         with self._guard:
             half = self._aio.pop(asyncio.get_running_loop(), None)
         if half:
-            await half.client.close()
+            await half.connection.close()

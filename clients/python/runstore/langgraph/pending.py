@@ -20,7 +20,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore.langgraph.checkpoints import Drafting
 from runstore.values.payloads import Payload
-from runstore.values.runs import TaskWrite
+from runstore.values.snapshots import TaskWrite
 
 MAX_CHANNEL = 200
 MAX_BATCH = 1000

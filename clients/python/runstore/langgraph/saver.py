@@ -69,7 +69,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         self._halves = Halves(
             target,
-            project=project,
+            project,
             timeout=timeout,
             credentials=credentials,
             metadata=metadata,

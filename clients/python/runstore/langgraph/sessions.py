@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import grpc
 
-from runstore.errors import Failure, WriterFenced
-from runstore.fields import FIRST_EPOCH
+from runstore.errors import WriterFenced
+from runstore.failures import Failure
 from runstore.langgraph.bounded import Bounded
-from runstore.values.runs import RunInfo, TaskWrite
+from runstore.values.runs import FIRST_EPOCH, RunInfo
+from runstore.values.snapshots import TaskWrite
 
 MAX_SESSIONS = 10_000
 MAX_REMEMBERED = 4_096

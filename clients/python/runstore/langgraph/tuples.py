@@ -31,7 +31,7 @@ from runstore.langgraph.checkpoints import (
 )
 from runstore.langgraph.pending import pending_writes, revised
 from runstore.values.payloads import Payload, payload_of
-from runstore.values.runs import Snapshot
+from runstore.values.snapshots import Snapshot
 
 
 class Stored(NamedTuple):

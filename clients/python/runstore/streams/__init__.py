@@ -1,1 +1,4 @@
-"""Streams that the client keeps whole. No I/O happens here; both clients drive it."""
+"""Streams that survive broken connections, a module a noun: what to ask for, what was delivered.
+
+No I/O happens here; both clients drive these.
+"""

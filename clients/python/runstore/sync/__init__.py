@@ -2,9 +2,10 @@
 """The synchronous client."""
 
 from runstore.sync.artifacts import Artifacts
-from runstore.sync.client import Client, Resumed, Run, connect
+from runstore.sync.client import Client, connect
 from runstore.sync.configs import Configs
 from runstore.sync.feed import Feed
+from runstore.sync.run import Resumed, Run
 
 __all__ = [
     "Artifacts",

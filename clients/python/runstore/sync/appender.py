@@ -10,15 +10,15 @@ from typing import Protocol, Self, Unpack
 
 import grpc
 
-from runstore.channels import Metadata
+from runstore.calls.call import RUNS
+from runstore.calls.events import append_request
 from runstore.errors import RunstoreError, from_rpc
-from runstore.fields import EventFields, Writer, event_of
-from runstore.retry import Backoff
-from runstore.streams.appends import Appending, append_request
+from runstore.streams.appends import PendingAppends
+from runstore.sync.connection import Connection
 from runstore.v1 import run_service_pb2 as rpc
-from runstore.v1.run_service_pb2_grpc import RunServiceStub
+from runstore.values.events import Appended, EventFields, NewEvent, event_of
 from runstore.values.payloads import Value
-from runstore.values.runs import Appended, NewEvent
+from runstore.values.runs import Writer
 
 Outgoing = queue.SimpleQueue[rpc.AppendEventStreamRequest | None]
 
@@ -30,23 +30,18 @@ class _Cancellable(Protocol):
 class Appender:
     """Appends to any runs, pipelined over one stream. Made by `Client.appender`; threads share it.
 
-    Leaving the `with` waits for all answers; leaving it by an exception cancels them. When the
-    stream breaks, what is not answered is sent again in order, with the same event ids. When that
-    has failed for the client's timeout, open appends, later ones and the exit raise the error.
+    Leaving the `with` waits for all responses; leaving it by an exception cancels them. When the
+    stream breaks, appends without a response are sent again in order, with the same event ids. When
+    that has failed for the client's timeout, pending appends, later ones and the exit raise the
+    error.
     """
 
-    def __init__(
-        self,
-        stub: RunServiceStub,
-        metadata: Metadata,
-        patience_seconds: float,
-        backoff: Backoff,
-        window: int,
-    ) -> None:
-        self._stub = stub
-        self._metadata = tuple(metadata)
+    def __init__(self, connection: Connection, window: int) -> None:
+        self._connection = connection
         self._room = threading.Semaphore(window)
-        self._appending: Appending[Future[Appended]] = Appending(patience_seconds, backoff)
+        self._pending: PendingAppends[Future[Appended]] = PendingAppends(
+            connection.timeout, connection.backoff
+        )
         self._outgoing: Outgoing = queue.SimpleQueue()
         self._changed = threading.Condition()  # guards everything above and below
         self._call: _Cancellable | None = None
@@ -90,23 +85,23 @@ class Appender:
         expected_seq: int | None = None,
         **fields: Unpack[EventFields],
     ) -> Future[Appended]:
-        """Send one event, once the window has room, and return the future of its answer.
+        """Send one event, once the window has room, and return the future of its result.
 
-        Events of one run are recorded in the order of the calls. A refusal is raised by its own
-        future and stops no other append; a writer to whom that matters sends `expected_seq`.
+        Events of one run are recorded in the order of the calls. A refusal is raised by the
+        append's own future and stops no other append; to stop them too, send `expected_seq`.
         """
-        request = append_request(run.ref, event_of(event, payload, fields), expected_seq)
-        answer: Future[Appended] = Future()
-        answer.set_running_or_notify_cancel()
+        append = append_request(run.ref, event_of(event, payload, fields), expected_seq)
+        future: Future[Appended] = Future()
+        future.set_running_or_notify_cancel()
         self._room.acquire()
         with self._changed:
             if self._failure is not None or not self._is_open:
                 self._room.release()
                 raise self._failure or RuntimeError("the appender is not open")
-            self._appending.add(request, answer)
+            request = self._pending.add(append, future)
             self._outgoing.put(request)
             self._changed.notify_all()
-        return answer
+        return future
 
     def _abort(self) -> None:
         with self._changed:
@@ -123,7 +118,7 @@ class Appender:
                     self._converse()
                 except RunstoreError as error:
                     with self._changed:
-                        delay = self._appending.retry_delay(error)
+                        delay = self._pending.retry_delay(error)
                         if delay is None:
                             failure = error
                             return
@@ -131,47 +126,47 @@ class Appender:
         finally:
             with self._changed:
                 self._failure, self._is_open = failure, False
-                answers = self._appending.give_up()
-            for answer in answers:
-                self._settle(answer, failure)
+                futures = self._pending.give_up()
+            for future in futures:
+                self._settle(future, failure)
 
     def _has_work(self) -> bool:
-        """Wait for an append; False when there will be none."""
+        """Wait for an append; False if there will be none."""
         with self._changed:
-            if self._appending.is_idle and not self._is_closing:
-                self._changed.wait_for(lambda: not self._appending.is_idle or self._is_closing)
-                self._appending.rested()
-            return not self._appending.is_idle and not self._is_aborted
+            if self._pending.is_idle and not self._is_closing:
+                self._changed.wait_for(lambda: not self._pending.is_idle or self._is_closing)
+                self._pending.rested()
+            return not self._pending.is_idle and not self._is_aborted
 
     def _converse(self) -> None:
         """Send and receive over one stream until the appender closes."""
         outgoing: Outgoing = queue.SimpleQueue()
         with self._changed:
-            for request in self._appending.requests():
+            for request in self._pending.requests():
                 outgoing.put(request)
             if self._is_closing:
                 outgoing.put(None)
             self._outgoing = outgoing
-            call = self._stub.AppendEventStream(iter(outgoing.get, None), metadata=self._metadata)
+            call = self._connection.open(RUNS, "AppendEventStream", iter(outgoing.get, None))
             self._call = call
             if self._is_aborted:
                 call.cancel()
         try:
             for response in call:
                 with self._changed:
-                    answer, result = self._appending.take(response)
-                self._settle(answer, result)
+                    future, result = self._pending.take(response)
+                self._settle(future, result)
         except grpc.RpcError as error:
             raise from_rpc(error) from None
         finally:
             call.cancel()
-            outgoing.put(None)  # frees the thread of gRPC that waits for the next request
+            outgoing.put(None)  # frees gRPC's thread that waits for the next request
         with self._changed:
-            self._appending.ended(is_closing=self._is_closing)
+            self._pending.ended(is_closing=self._is_closing)
 
-    def _settle(self, answer: Future[Appended], result: Appended | RunstoreError | None) -> None:
+    def _settle(self, future: Future[Appended], result: Appended | RunstoreError | None) -> None:
         self._room.release()
         if isinstance(result, Appended):
-            answer.set_result(result)
+            future.set_result(result)
         else:
-            answer.set_exception(result or RuntimeError("the appender was stopped"))
+            future.set_exception(result or RuntimeError("the appender was stopped"))

@@ -5,51 +5,45 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from google.protobuf.message import Message
 
-from runstore.calls import artifacts as artifact_calls
-from runstore.retry import Backoff, Patience
+from runstore import calls
+from runstore.retry import Patience
+from runstore.streams.artifacts import PATIENCE_SECONDS, ArtifactDownload, can_repeat, measured
 from runstore.sync import transport
+from runstore.sync.connection import Connection
 from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.values.artifacts import (
-    PATIENCE_SECONDS,
     Artifact,
     ArtifactFields,
     ArtifactFilterFields,
     ArtifactPut,
-    ArtifactReading,
     Data,
     WhichArtifact,
-    can_repeat,
-    measured,
 )
-
-if TYPE_CHECKING:
-    from runstore.sync.client import Client
 
 
 class Artifacts:
     """Named results of a project's runs, too large or too opaque for a payload."""
 
-    def __init__(self, client: Client, project: str, backoff: Backoff) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, project: str) -> None:
+        self._connection = connection
         self._project = project
-        self._backoff = backoff
 
     def upload(
         self, run_id: str, name: str, data: Data, **fields: Unpack[ArtifactFields]
     ) -> ArtifactPut:
-        """Store bytes as the next version of a name; the newest one where it has these bytes.
+        """Store bytes as the next version of a name, unless its newest version has these bytes.
 
-        Of bytes and files the server takes what it does not have, so an upload may be repeated at
-        no cost; the client does so for a minute while the server is away.
+        Bytes and files that the server already has are not stored again, so repeating an upload of
+        them costs nothing; the client does so for a minute while the server is unavailable.
         """
-        sha256, size = transport.aside(measured, data)
+        sha256, size = transport.run_blocking(measured, data)
         known = ArtifactFields(sha256=sha256, size=size) | fields
-        patience = Patience(PATIENCE_SECONDS, self._backoff) if can_repeat(data) else None
-        call = artifact_calls.upload(self._project, run_id, name, known)
+        patience = Patience(PATIENCE_SECONDS, self._connection.backoff)
+        call = calls.artifacts.upload_artifact(self._project, run_id, name, known)
 
         def requests() -> Generator[Message]:
             yield call.request
@@ -57,22 +51,23 @@ class Artifacts:
                 for chunk in chunks:
                     yield rpc.UploadArtifactRequest(chunk=chunk)
 
-        return self._client.send_stream(call, requests, patience)
+        return self._connection.send_stream(call, requests, patience if can_repeat(data) else None)
 
     def download(
         self, *, offset: int = 0, length: int = 0, **which: Unpack[WhichArtifact]
     ) -> Generator[bytes]:
         """Yield an artifact's bytes, or a range of them (`length` 0: to the end).
 
-        A download that breaks goes on where it was. A whole one is checked against its SHA-256.
+        A download that breaks is continued. A whole artifact is checked against its SHA-256.
         """
-        reading = ArtifactReading(self._project, which, offset, length, self._backoff)
-        with closing(self._client.follow(reading)) as chunks:
+        backoff = self._connection.backoff
+        stream = ArtifactDownload(self._project, which, offset, length, backoff)
+        with closing(self._connection.follow(stream)) as chunks:
             for chunk in chunks:
                 yield chunk
 
     def read(self, *, offset: int = 0, length: int = 0, **which: Unpack[WhichArtifact]) -> bytes:
-        """As `download`, all in one."""
+        """As `download`, in one piece."""
         taken = bytearray()
         with closing(self.download(offset=offset, length=length, **which)) as chunks:
             for chunk in chunks:
@@ -82,16 +77,18 @@ class Artifacts:
     def link(
         self, run_id: str, name: str, url: str, **fields: Unpack[ArtifactFields]
     ) -> ArtifactPut:
-        """Record a pointer to bytes that are kept elsewhere as the next version of a name."""
-        return self._client.send(artifact_calls.link(self._project, run_id, name, url, fields))
+        """Record a pointer to bytes kept elsewhere as the next version of a name."""
+        return self._connection.send(
+            calls.artifacts.link_artifact(self._project, run_id, name, url, fields)
+        )
 
     def get(self, **which: Unpack[WhichArtifact]) -> Artifact:
         """One artifact, without its bytes."""
-        return self._client.send(artifact_calls.get(self._project, which))
+        return self._connection.send(calls.artifacts.get_artifact(self._project, which))
 
     def list(self, run_id: str = "", **where: Unpack[ArtifactFilterFields]) -> Iterator[Artifact]:
         """Yield the artifacts of a run, or of the whole project, newest first."""
-        for artifact in self._client.pages(
-            lambda token: artifact_calls.list_artifacts(self._project, run_id, where, token)
+        for artifact in self._connection.pages(
+            lambda token: calls.artifacts.list_artifacts(self._project, run_id, where, token)
         ):
             yield artifact

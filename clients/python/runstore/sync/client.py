@@ -3,73 +3,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 import grpc
-from google.protobuf.message import Message
-from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from runstore.calls import runs as calls
-from runstore.calls.runs import Call
-from runstore.channels import (
-    DEFAULT_PROJECT,
-    DEFAULT_TIMEOUT,
-    HEALTH_METHOD,
-    SERVING,
-    VERIFY_SLICE,
-    Metadata,
-    Stubs,
-    target_of,
-)
-from runstore.errors import RunstoreError, from_rpc
-from runstore.fields import (
-    FIRST_EPOCH,
-    Completion,
-    EventFields,
-    FilterFields,
-    ForkFields,
-    NewRunFields,
-    OutputFields,
-    RunRef,
-    SnapshotFields,
-    event_of,
-)
-from runstore.retry import Backoff, Patience
+from runstore import calls
+from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
 from runstore.streams.appends import DEFAULT_WINDOW
-from runstore.streams.events import Following, Follows, StreamFields, StreamQuery
-from runstore.sync import transport
+from runstore.sync.appender import Appender
 from runstore.sync.artifacts import Artifacts
 from runstore.sync.configs import Configs
+from runstore.sync.connection import Connection
 from runstore.sync.feed import Feed
-from runstore.values.payloads import Value
-from runstore.values.runs import (
-    Appended,
-    Claim,
-    Completed,
-    Event,
-    EventPage,
-    NewEvent,
-    Outcome,
-    Output,
-    Replayed,
-    RunInfo,
-    RunQuery,
-    Snapshot,
-    SnapshotPut,
-    SnapshotsDeleted,
-    StreamItem,
-    TaskWrite,
-    Verification,
-)
-from runstore.values.search import SearchFields, SearchHit, search
-from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow, statistics
-
-T = TypeVar("T")
+from runstore.sync.run import Resumed, Run
+from runstore.values.runs import FIRST_EPOCH, NewRunFields, RunInfo, RunQuery, RunRef
+from runstore.values.search import SearchFields, SearchHit
+from runstore.values.snapshots import Snapshot
+from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow
 
 
 def connect(
@@ -80,10 +32,11 @@ def connect(
     credentials: grpc.ChannelCredentials | None = None,
     metadata: Metadata = (),
 ) -> Client:
-    """A client of the server at `target` ("host:port"; else $RUNSTORE_TARGET, else this machine).
+    """A client of the server at `target` ("host:port").
 
-    `timeout` is the whole time a call may take, retries included, in seconds. Use it as
-    `with connect() as client:`; nothing is sent before the first call.
+    Without a target it is $RUNSTORE_TARGET, else localhost:7411. `timeout` bounds a call with all
+    its retries, in seconds. Use it as `with connect() as client:`; nothing is sent before the
+    first call.
     """
     return Client(
         target, project=project, timeout=timeout, credentials=credentials, metadata=metadata
@@ -91,7 +44,7 @@ def connect(
 
 
 class Client:
-    """Calls of one project. Safe to share between threads."""
+    """The calls of one project. Safe to share between threads."""
 
     def __init__(
         self,
@@ -103,20 +56,13 @@ class Client:
         metadata: Metadata = (),
     ) -> None:
         self.project = project
-        self._timeout = timeout
-        self._is_closed = False
-        self._metadata = tuple(metadata)
-        self._backoff = Backoff()
-        self._channel = transport.open_channel(target_of(target), credentials)
-        self._stubs = Stubs(self._channel)
-        self._check_health = self._channel.unary_unary(
-            HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
+        self._connection = Connection(
+            target, timeout=timeout, credentials=credentials, metadata=metadata
         )
 
     def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
-        self._is_closed = True
-        self._channel.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,15 +78,15 @@ class Client:
     def save_run(self, objective: str = "", **fields: Unpack[NewRunFields]) -> Run:
         """Save a run and return its handle, which writes with the run's first epoch.
 
-        Saving the same run_id and content again returns the same run. A run that was resumed since
-        belongs to whoever resumed it: the handle's writes are then `WriterFenced`.
+        Saving the same run_id and content again returns the same run. If the run was resumed
+        meanwhile, it belongs to whoever resumed it, and writes of this handle are `WriterFenced`.
         """
-        info = self.send(calls.save_run(self.project, objective, fields))
+        info = self._connection.send(calls.runs.save_run(self.project, objective, fields))
         return self.run(info.run_id, writer_epoch=FIRST_EPOCH)
 
     def run(self, run_id: str, *, writer_epoch: int | None = None) -> Run:
-        """A handle on a run, without a call. Without an epoch it writes unfenced."""
-        return Run(self, RunRef(self.project, run_id, writer_epoch))
+        """A handle on a run, without a call. Without an epoch its writes are not fenced."""
+        return Run(self._connection, RunRef(self.project, run_id, writer_epoch))
 
     def resume(
         self,
@@ -151,39 +97,46 @@ class Client:
         request_id: str = "",
         expected_seq: int | None = None,
     ) -> Resumed:
-        """Claim the run: earlier writers are fenced from now on.
+        """Claim the run: from now on earlier writers are fenced.
 
-        With `expected_seq` only where that is still the run's last seq; otherwise raise
-        `SeqConflict`, and nothing is claimed.
+        With `expected_seq`, raise `SeqConflict` and claim nothing unless it is the run's last seq.
         """
         ref = RunRef(self.project, run_id)
-        claim = self.send(calls.resume(ref, namespace, actor, request_id, expected_seq))
+        claim = self._connection.send(
+            calls.runs.resume_run(ref, namespace, actor, request_id, expected_seq)
+        )
         return Resumed(self.run(run_id, writer_epoch=claim.writer_epoch), claim)
 
     def list_runs(self, query: RunQuery = RunQuery()) -> Iterator[RunInfo]:  # noqa: B008 - frozen
         """Yield the project's runs, newest first unless the query says otherwise."""
-        for run in self.pages(lambda token: calls.list_runs(self.project, query, 100, token)):
+        for run in self._connection.pages(
+            lambda token: calls.runs.list_runs(self.project, query, token)
+        ):
             yield run
 
     def list_snapshots(
         self, *, metadata: Mapping[str, Any] | None = None, with_parts: bool = False
     ) -> Iterator[Snapshot]:
         """Yield the project's snapshots, newest first."""
-        everything = RunRef(self.project, "")
-        for snapshot in self.pages(
-            lambda token: calls.list_snapshots(everything, None, metadata, with_parts, token)
+        all_runs = RunRef(self.project, "")
+        for snapshot in self._connection.pages(
+            lambda token: calls.snapshots.list_snapshots(
+                all_runs, None, metadata, with_parts, token
+            )
         ):
             yield snapshot
 
     def search(
         self, query: str, *, page_size: int = 20, **fields: Unpack[SearchFields]
     ) -> Iterator[SearchHit]:
-        """Yield the events that match, best first unless asked otherwise.
+        """Yield the events that match, best first unless `newest_first`.
 
-        By rank these are the best of the newest 1000 matches. A query is words, "a phrase" in
-        quotes, `a OR b`, `-word`.
+        The best are the best of the newest 1000 matches. A query consists of words, "a phrase" in
+        quotes, `a OR b`, and `-word`.
         """
-        for hit in self.pages(lambda token: search(self.project, query, fields, page_size, token)):
+        for hit in self._connection.pages(
+            lambda token: calls.search.search_events(self.project, query, fields, page_size, token)
+        ):
             yield hit
 
     def statistics(
@@ -193,330 +146,40 @@ class Client:
         page_size: int = 100,
         **fields: Unpack[StatisticsFields],
     ) -> Iterator[StatisticsRow]:
-        """Yield what events used, added up, a row for each value of what they are told apart by.
+        """Yield what events used, added up, a row for each group.
 
-        `by` is up to three of run, node, model, tool, type and day; without any there is one row.
+        `by` groups by up to three of run, node, model, tool, type and day; without any there is one
+        row.
         """
-        for row in self.pages(lambda token: statistics(self.project, by, fields, page_size, token)):
+        for row in self._connection.pages(
+            lambda token: calls.statistics.get_statistics(
+                self.project, by, fields, page_size, token
+            )
+        ):
             yield row
 
     def health(self, service: str = "") -> bool:
-        """Whether the server says that it (or one service of it) serves; asked once.
+        """Whether the server, or one of its services, reports that it is serving; not retried.
 
-        Raise `Unavailable` where no server answers.
+        Raise `Unavailable` if no server responds.
         """
-        question = StringValue(value=service)
-        try:
-            answer = self._check_health(question, timeout=self._timeout, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise from_rpc(error) from None
-        return bool(answer.value == SERVING)
+        return self._connection.health(service)
 
     @property
     def feed(self) -> Feed:
         """The events of all runs in one order."""
-        return Feed(self, self.project, self._backoff)
+        return Feed(self._connection, self.project)
 
     @property
     def configs(self) -> Configs:
         """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
-        return Configs(self, self.project)
+        return Configs(self._connection, self.project)
 
     @property
     def artifacts(self) -> Artifacts:
-        """Named results of runs, their bytes in an object store."""
-        return Artifacts(self, self.project, self._backoff)
+        """Named results of runs, with their bytes in an object store."""
+        return Artifacts(self._connection, self.project)
 
-    def appender(self, *, window: int = DEFAULT_WINDOW) -> transport.Appender:
-        """Appends pipelined over one stream, at most `window` of them unanswered; see there."""
-        return transport.Appender(
-            self._stubs.run_service, self._metadata, self._timeout, self._backoff, window
-        )
-
-    def send(self, call: Call[T]) -> T:
-        """Send one call, again where that is safe and may help, until the timeout."""
-        deadline, attempt = time.monotonic() + self._timeout, 0
-        method = self._stubs.method(call.service, call.method)
-        while True:
-            attempt += 1
-            left = max(deadline - time.monotonic(), 0.001)
-            try:
-                response = method(call.request, timeout=left, metadata=self._metadata)
-            except grpc.RpcError as error:
-                failure = from_rpc(error)
-                delay = self._backoff.delay(attempt, failure)
-                if delay is None or self._is_closed or time.monotonic() + delay > deadline:
-                    raise failure from None
-                time.sleep(delay)
-            else:
-                return call.answer(response)
-
-    def send_stream(
-        self,
-        call: Call[T],
-        requests: Callable[[], Generator[Message]],
-        patience: Patience | None,
-    ) -> T:
-        """Send one call of many requests; from the beginning again while `patience` lasts."""
-        method = self._stubs.method(call.service, call.method)
-        while True:
-            try:
-                response = transport.send_all(method, requests(), self._metadata)
-            except grpc.RpcError as error:
-                failure = from_rpc(error)
-                delay = patience.delay(failure) if patience else None
-                if delay is None or self._is_closed:
-                    raise failure from None
-                time.sleep(delay)
-            else:
-                return call.answer(response)
-
-    def stream(self, query: StreamQuery) -> Generator[StreamItem]:
-        """Yield events and marks of a run."""
-        with closing(self.follow(Following(query, self._backoff))) as items:
-            for item in items:
-                yield item
-
-    def follow(self, following: Follows[T]) -> Generator[T]:
-        """Yield what a stream brings; one that breaks or falls silent is opened again."""
-        while not following.is_over:
-            try:
-                with closing(self._receive(following)) as items:
-                    for item in items:
-                        yield item
-            except RunstoreError as error:
-                delay = following.retry_delay(error)
-                if delay is None or self._is_closed:
-                    raise
-                time.sleep(delay)
-
-    def _receive(self, following: Follows[T]) -> Generator[T]:
-        method = self._stubs.method(following.service, following.method)
-        call = method(following.request(), metadata=self._metadata)
-        try:
-            with closing(transport.messages(call, following.silence_seconds)) as messages:
-                for message in messages:
-                    for item in following.take(message):
-                        yield item
-            following.ended()
-        except grpc.RpcError as error:
-            raise from_rpc(error) from None
-        finally:
-            call.cancel()
-
-    def pages(self, page: Callable[[str], Call[tuple[list[T], str]]]) -> Iterator[T]:
-        """Yield what a listing holds, page by page."""
-        token = ""
-        while True:
-            items, token = self.send(page(token))
-            for item in items:
-                yield item
-            if not token:
-                return
-
-
-class Run:
-    """A run, and the epoch this writer holds."""
-
-    def __init__(self, client: Client, ref: RunRef) -> None:
-        self._client = client
-        self._ref = ref
-
-    @property
-    def ref(self) -> RunRef:
-        """The run's name and the epoch, as a value."""
-        return self._ref
-
-    @property
-    def project(self) -> str:
-        return self._ref.project
-
-    @property
-    def run_id(self) -> str:
-        return self._ref.run_id
-
-    @property
-    def writer_epoch(self) -> int | None:
-        return self._ref.writer_epoch
-
-    def get(self) -> RunInfo:
-        """The run as it stands."""
-        return self._client.send(calls.get_run(self._ref))
-
-    def append(
-        self,
-        event: str | NewEvent,
-        payload: Value = None,
-        *,
-        expected_seq: int | None = None,
-        **fields: Unpack[EventFields],
-    ) -> Appended:
-        """Append one event: a `NewEvent`, or a type with its payload and further fields of one."""
-        new = event_of(event, payload, fields)
-        return self._client.send(calls.append_one(self._ref, new, expected_seq))
-
-    def append_many(
-        self, events: Sequence[NewEvent], *, expected_seq: int | None = None
-    ) -> list[Appended]:
-        """Append 1..1000 events, all or none."""
-        return self._client.send(calls.append(self._ref, events, expected_seq))
-
-    def snapshot(
-        self,
-        *,
-        events: Sequence[NewEvent] = (),
-        task_writes: Sequence[TaskWrite] = (),
-        expected_seq: int | None = None,
-        **fields: Unpack[SnapshotFields],
-    ) -> SnapshotPut:
-        """Store a snapshot, with the step's events and task writes before it: all or none."""
-        return self._client.send(
-            calls.put_snapshot(self._ref, fields, events, task_writes, expected_seq)
-        )
-
-    def put_task_writes(self, writes: Sequence[TaskWrite], *, namespace: str = "") -> bool:
-        """Keep results of tasks since a snapshot; True when all were there already."""
-        return self._client.send(calls.put_task_writes(self._ref, writes, namespace))
-
-    def get_snapshot(
-        self,
-        snapshot_id: str | None = None,
-        *,
-        plan_version_id: str | None = None,
-        at_seq: int | None = None,
-        namespace: str = "",
-    ) -> Snapshot:
-        """One snapshot in full; the latest where nothing else is asked."""
-        return self._client.send(
-            calls.get_snapshot(self._ref, namespace, snapshot_id, plan_version_id, at_seq)
-        )
-
-    def list_snapshots(
-        self,
-        *,
-        namespace: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        with_parts: bool = False,
-    ) -> Iterator[Snapshot]:
-        """Yield the run's snapshots, greatest seq first."""
-        for snapshot in self._client.pages(
-            lambda token: calls.list_snapshots(self._ref, namespace, metadata, with_parts, token)
-        ):
-            yield snapshot
-
-    def delete_snapshots(
-        self, snapshot_ids: Sequence[str], *, namespace: str = ""
-    ) -> SnapshotsDeleted:
-        """Delete 1..1000 snapshots with their task writes, and the parts only they had.
-
-        Ids that are not there are ignored. Raise `SnapshotInUse`, with nothing deleted, where a
-        fork has one of them in its history.
-        """
-        return self._client.send(calls.delete_snapshots(self._ref, snapshot_ids, namespace))
-
-    def complete(
-        self,
-        outcome: Outcome = Outcome.SUCCEEDED,
-        payload: Value = None,
-        *,
-        events: Sequence[NewEvent] = (),
-        final_snapshot: SnapshotFields | None = None,
-        expected_seq: int | None = None,
-        **fields: Unpack[OutputFields],
-    ) -> Completed:
-        """End the run, or revise the output of an ended one."""
-        completion = Completion(outcome, payload, fields, events, final_snapshot)
-        return self._client.send(calls.complete(self._ref, completion, expected_seq))
-
-    def output(self, revision: int = 0) -> Output:
-        """An output revision, the latest for 0."""
-        return self._client.send(calls.get_output(self._ref, revision))
-
-    def list_events(
-        self, from_seq: int = 1, *, page_size: int = 100, **where: Unpack[FilterFields]
-    ) -> EventPage:
-        """A page of events in order of seq; the next one begins at its `next_from_seq`."""
-        return self._client.send(calls.list_events(self._ref, from_seq, page_size, where))
-
-    def events(
-        self, from_seq: int = 1, *, follow: bool = False, **fields: Unpack[StreamFields]
-    ) -> Generator[Event]:
-        """Yield events from `from_seq` on, each once and in order.
-
-        With `follow` it goes on until the run's end, over lost connections and server restarts.
-        `fields` are those of `StreamQuery`: types, node_ids, tags, wait_for_run.
-        """
-        with closing(self.stream(from_seq, follow=follow, **fields)) as items:
-            for item in items:
-                if isinstance(item, Event):
-                    yield item
-
-    def stream(
-        self, from_seq: int = 1, *, follow: bool = True, **fields: Unpack[StreamFields]
-    ) -> Generator[StreamItem]:
-        """As `events`, with the marks between them."""
-        query = StreamQuery(self._ref.project, self.run_id, from_seq, follow, **fields)
-        with closing(self._client.stream(query)) as items:
-            for item in items:
-                yield item
-
-    def replay(
-        self, at_seq: int | None = None, *, namespace: str = "", page_size: int = 1000
-    ) -> Replayed:
-        """The run as it stood right after an event, the last one by default; nothing changes."""
-        return self._client.send(calls.replay(self._ref, at_seq, namespace, page_size))
-
-    def fork(
-        self, at_seq: int = 0, *, objective: str | None = None, **fields: Unpack[ForkFields]
-    ) -> Run:
-        """A new run that begins with this one's history up to `at_seq`, all of it for 0."""
-        info = self._client.send(calls.fork(self._ref, at_seq, objective, fields))
-        return self._client.run(info.run_id, writer_epoch=FIRST_EPOCH)
-
-    def verify(
-        self,
-        on_progress: Callable[[Verification], None] | None = None,
-        *,
-        slice_size: int = VERIFY_SLICE,
-    ) -> Verification:
-        """Check the hash chain slice by slice; the last slice's findings, all events counted."""
-        checked, from_seq = 0, 1
-        while True:
-            found = self._client.send(calls.verify(self._ref, from_seq, slice_size))
-            checked, from_seq = checked + found.checked_events, found.next_from_seq
-            found = calls.counted(found, checked)
-            if on_progress:
-                on_progress(found)
-            if not from_seq:
-                return found
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """A claimed run: the handle that holds the new epoch, and what the claim returned."""
-
-    run: Run
-    claim: Claim
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        return self.claim.snapshot
-
-    @property
-    def pending_node_ids(self) -> tuple[str, ...]:
-        return self.claim.pending_node_ids
-
-    @property
-    def task_writes(self) -> tuple[TaskWrite, ...]:
-        return self.claim.task_writes
-
-    def events(self) -> Iterator[Event]:
-        """Yield all events after the snapshot, run.resumed included."""
-        for event in self.claim.events:
-            yield event
-        from_seq = self.claim.next_from_seq
-        while from_seq:
-            page = self.run.list_events(from_seq, page_size=1000)
-            for event in page.events:
-                yield event
-            from_seq = page.next_from_seq
+    def appender(self, *, window: int = DEFAULT_WINDOW) -> Appender:
+        """Pipelines appends over one stream, at most `window` of them without a response."""
+        return Appender(self._connection, window)

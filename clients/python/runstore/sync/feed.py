@@ -5,46 +5,42 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
-from runstore.calls import feed as feed_calls
-from runstore.retry import Backoff
+from runstore import calls
+from runstore.streams.feed import FeedStream
+from runstore.sync.connection import Connection
 from runstore.values.feed import (
     Consumer,
     FeedEntry,
     FeedFields,
-    FeedFollowing,
     FeedItem,
     FeedPage,
     FollowFields,
 )
 
-if TYPE_CHECKING:
-    from runstore.sync.client import Client
-
 
 class Feed:
     """The events of all runs of a project in the order of their publication."""
 
-    def __init__(self, client: Client, project: str, backoff: Backoff) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, project: str) -> None:
+        self._connection = connection
         self._project = project
-        self._backoff = backoff
 
     def read(
         self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
     ) -> FeedPage:
         """A page of entries; the next one begins at its `next_position`."""
-        return self._client.send(
-            feed_calls.read_feed(self._project, from_position, page_size, where)
+        return self._connection.send(
+            calls.feed.read_feed(self._project, from_position, page_size, where)
         )
 
     def entries(
         self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
     ) -> Generator[FeedEntry]:
-        """Yield entries from a position on, or after what a consumer committed.
+        """Yield entries from a position on, or those after what a consumer committed.
 
-        Each once and in order, for ever, over lost connections and server restarts.
+        Each once and in order, without end, through lost connections and server restarts.
         """
         with closing(self.follow(from_position, consumer=consumer, **fields)) as items:
             for item in items:
@@ -54,27 +50,28 @@ class Feed:
     def follow(
         self, from_position: int = 0, *, consumer: str = "", **fields: Unpack[FollowFields]
     ) -> Generator[FeedItem]:
-        """As `entries`, with the marks between them, which say how far it got."""
-        following = FeedFollowing(self._project, from_position, consumer, fields, self._backoff)
-        with closing(self._client.follow(following)) as items:
+        """As `entries`, with marks between them that say how far the feed has been delivered."""
+        backoff = self._connection.backoff
+        stream = FeedStream(self._project, from_position, consumer, fields, backoff)
+        with closing(self._connection.follow(stream)) as items:
             for item in items:
                 yield item
 
     def commit(self, consumer: str, position: int) -> Consumer:
-        """Note that a consumer is done with every entry up to `position`."""
-        return self._client.send(feed_calls.commit(self._project, consumer, position))
+        """Record that a consumer has processed every entry up to `position`."""
+        return self._connection.send(calls.feed.commit_position(self._project, consumer, position))
 
     def reset(self, consumer: str, position: int = 0) -> Consumer:
-        """Set a consumer back or forth."""
-        return self._client.send(feed_calls.reset(self._project, consumer, position))
+        """Move a consumer back or forward."""
+        return self._connection.send(calls.feed.reset_consumer(self._project, consumer, position))
 
     def consumer(self, name: str) -> Consumer:
-        """One consumer; `ConsumerNotFound` before its first commit."""
-        return self._client.send(feed_calls.get_consumer(self._project, name))
+        """One consumer; raise `ConsumerNotFound` before its first commit."""
+        return self._connection.send(calls.feed.get_consumer(self._project, name))
 
     def consumers(self) -> Iterator[Consumer]:
         """Yield the project's consumers by name."""
-        for consumer in self._client.pages(
-            lambda token: feed_calls.list_consumers(self._project, token)
+        for consumer in self._connection.pages(
+            lambda token: calls.feed.list_consumers(self._project, token)
         ):
             yield consumer

@@ -1,4 +1,4 @@
-"""What synchronous gRPC does in its own way; `aio.transport` is its twin."""
+"""What differs between synchronous and asynchronous gRPC; `aio.transport` is its twin."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from google.protobuf.message import Message
 
 from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence
-from runstore.sync.appender import Appender
-from runstore.values.artifacts import Data, pieces
-
-__all__ = ["Appender", "aside", "chunks", "messages", "open_channel", "send_all"]
+from runstore.streams.artifacts import pieces
+from runstore.values.artifacts import Data
 
 T = TypeVar("T")
 DataT = TypeVar("DataT")
@@ -35,10 +33,10 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
 
 
 def messages(call: Stream, silence_seconds: float) -> Generator[Message]:
-    """Yield what the stream brings; raise `Unavailable` when it is silent for too long."""
-    is_silent = threading.Event()  # for good: the watch may end the call just as a message comes
+    """Yield the stream's messages; raise `Unavailable` if it is silent for too long."""
+    is_silent = threading.Event()  # never cleared: a message may arrive just as the call is ended
     while True:
-        watch = threading.Timer(silence_seconds, _give_up, (call, is_silent))
+        watch = threading.Timer(silence_seconds, _end_silent, (call, is_silent))
         watch.daemon = True
         watch.start()
         try:
@@ -54,13 +52,13 @@ def messages(call: Stream, silence_seconds: float) -> Generator[Message]:
         yield message
 
 
-def _give_up(call: Stream, is_silent: threading.Event) -> None:
+def _end_silent(call: Stream, is_silent: threading.Event) -> None:
     is_silent.set()
     call.cancel()
 
 
 def send_all(method: Any, requests: Generator[Message], metadata: Metadata) -> Any:
-    """Send a stream of requests; its answer, which may come before all of them are sent."""
+    """Send a stream of requests; the response may arrive before all of them are sent."""
     failures: list[Exception] = []
 
     def given() -> Generator[Message]:
@@ -78,8 +76,8 @@ def send_all(method: Any, requests: Generator[Message], metadata: Metadata) -> A
         raise
 
 
-def aside(work: Callable[[DataT], T], data: DataT) -> T:
-    """Do it here and now."""
+def run_blocking(work: Callable[[DataT], T], data: DataT) -> T:
+    """Do the work in the calling thread."""
     return work(data)
 
 

@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from runstore.aio.client import AsyncClient, connect
-from runstore.sync.client import Client
+from runstore.aio import AsyncClient, connect
+from runstore.sync import Client
 from runstore.testing import server
 
 

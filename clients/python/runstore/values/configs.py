@@ -1,4 +1,4 @@
-"""Configs: their values, and what messages become of them."""
+"""Configs: their versions and labels, and the versions that runs are pinned to."""
 
 from __future__ import annotations
 
@@ -9,26 +9,45 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypedDict
 
-from runstore.v1 import config_service_pb2 as rpc
-from runstore.v1 import configs_pb2
 from runstore.values.payloads import Payload, Value, payload_of
-from runstore.wire import runs as wire
-from runstore.wire.times import time_of
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredVersion:
-    """Which version a body is; `deduplicated` when it was one before."""
+class ConfigRef:
+    """A version of a prompt, tool, agent or evaluator that a run is pinned to.
 
-    version: int
-    digest: str
-    created_at: datetime
-    deduplicated: bool
+    The refs of a saved run have number and digest. To save a run, either of them is enough, and so
+    is a label.
+    """
+
+    kind: str
+    name: str
+    version: int = 0
+    digest: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedConfig:
+    """A version that a run is pinned to; `body` is None if it is kept elsewhere."""
+
+    ref: ConfigRef
+    body: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFilter:
+    """Selects runs that are pinned to a config or, if given, to one version of it."""
+
+    kind: str
+    name: str
+    version: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigVersion:
-    """An immutable version, and the labels that point to it now; lists leave `body` out."""
+    """An immutable version and the labels that point to it now; listings leave out `body`."""
 
     kind: str
     name: str
@@ -45,7 +64,7 @@ class ConfigVersion:
 
 @dataclass(frozen=True, slots=True)
 class ConfigLabel:
-    """A name for a version that can be moved to another."""
+    """A name that points to a version and can be moved to another."""
 
     label: str
     version: int
@@ -55,7 +74,7 @@ class ConfigLabel:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All versions of one name: the latest without its body, and every label."""
+    """All versions of one name: the latest, without its body, and every label."""
 
     kind: str
     name: str
@@ -64,11 +83,38 @@ class Config:
     created_at: datetime
 
 
+class RegisterFields(TypedDict, total=False):
+    """The fields of a version other than its body. `labels` are moved to it atomically."""
+
+    description: str
+    metadata: Mapping[str, Any] | Payload
+    labels: Sequence[str]
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """The version of a registered body; `deduplicated` if it had been registered before."""
+
+    version: int
+    digest: str
+    created_at: datetime
+    deduplicated: bool
+
+
+class Selector(TypedDict, total=False):
+    """Selects a version by number, by digest or by label; the latest if empty."""
+
+    version: int
+    digest: str
+    label: str
+
+
 @dataclass(frozen=True, slots=True)
 class LabelMove:
-    """A label went from one version to another; 0 stands for no label.
+    """A label moved from one version to another; 0 means no label.
 
-    The two are equal where nothing had to be moved; `moved_at` is None where there was no label to
+    The two are equal if the label was there already; `moved_at` is None if there was no label to
     remove.
     """
 
@@ -79,73 +125,11 @@ class LabelMove:
     moved_at: datetime | None
 
 
-class RegisterFields(TypedDict, total=False):
-    """What may stand beside a version's body. Labels are moved to it in the same transaction."""
-
-    description: str
-    metadata: Mapping[str, Any] | Payload
-    labels: Sequence[str]
-    actor: str
-
-
-class Selector(TypedDict, total=False):
-    """Which version: by number, by digest or by label; none of them means the latest."""
-
-    version: int
-    digest: str
-    label: str
-
-
 def config_digest(body: Value) -> str:
-    """The digest a version of this body has, for whoever checks a pin without the server."""
+    """The digest of the version with this body, for checking a pin without the server."""
     payload = payload_of(body)
     kind = b"json" if isinstance(payload.content, str) else b"binary"
     whole = sha256()
     for field in (b"config", kind, payload.content_type.encode(), payload.data):
         whole.update(struct.pack(">Q", len(field)) + field)
     return f"sha256:{whole.hexdigest()}"
-
-
-def registered_value(message: rpc.RegisterVersionResponse) -> RegisteredVersion:
-    return RegisteredVersion(
-        message.version, message.digest, time_of(message.created_at), message.deduplicated
-    )
-
-
-def version_value(message: configs_pb2.ConfigVersion) -> ConfigVersion:
-    return ConfigVersion(
-        kind=message.kind,
-        name=message.name,
-        version=message.version,
-        digest=message.digest,
-        body=wire.payload_value(message.body) if message.HasField("body") else None,
-        body_bytes=message.body_bytes,
-        description=message.description,
-        metadata=wire.payload_value(message.metadata) if message.HasField("metadata") else None,
-        labels=tuple(message.labels),
-        actor=message.actor,
-        created_at=time_of(message.created_at),
-    )
-
-
-def config_value(message: configs_pb2.Config) -> Config:
-    return Config(
-        kind=message.kind,
-        name=message.name,
-        latest=version_value(message.latest),
-        labels=tuple(
-            ConfigLabel(each.label, each.version, each.actor, time_of(each.moved_at))
-            for each in message.labels
-        ),
-        created_at=time_of(message.created_at),
-    )
-
-
-def move_value(message: configs_pb2.LabelMove) -> LabelMove:
-    return LabelMove(
-        label=message.label,
-        from_version=message.from_version,
-        to_version=message.to_version,
-        actor=message.actor,
-        moved_at=time_of(message.moved_at) if message.HasField("moved_at") else None,
-    )

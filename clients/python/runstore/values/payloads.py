@@ -17,33 +17,33 @@ class Payload:
 
     @property
     def data(self) -> bytes:
-        """The bytes; of a JSON text its UTF-8."""
+        """The content as bytes; a JSON text is encoded as UTF-8."""
         return self.content.encode() if isinstance(self.content, str) else self.content
 
     @property
     def sha256(self) -> bytes:
-        """What a `Ref` to this content holds."""
+        """The hash that a `Ref` to this content holds."""
         return sha256(self.data).digest()
 
     def value(self) -> Any:
-        """The JSON text parsed; bytes as they are."""
+        """The parsed JSON text, or the bytes as they are."""
         return json.loads(self.content) if isinstance(self.content, str) else self.content
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Stands for a snapshot part the run has stored before."""
+    """Stands for a snapshot part that the run has already stored."""
 
     sha256: bytes
 
 
 Value = Any
-"""What payload arguments take: a `Payload` as it is, bytes as a binary payload, anything else as
+"""What payload arguments accept: a `Payload` as it is, bytes as a binary payload, anything else as
 its JSON text (`json.dumps`)."""
 
 
 def payload_of(value: Value) -> Payload:
-    """The payload an argument means; raise TypeError or ValueError where JSON has no such value."""
+    """The payload of an argument; raise TypeError or ValueError if JSON cannot represent it."""
     if isinstance(value, Payload):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
@@ -51,6 +51,6 @@ def payload_of(value: Value) -> Payload:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         text.encode()
-    except UnicodeEncodeError:  # a lone surrogate travels as its escape
+    except UnicodeEncodeError:  # a lone surrogate has to be escaped
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Payload(text)

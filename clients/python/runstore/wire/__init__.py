@@ -1,1 +1,4 @@
-"""Between values and messages; pure functions."""
+"""Converts between values and messages, a module a noun; pure functions.
+
+`..._message` makes a message of a value, `..._value` a value of a message.
+"""

@@ -1,17 +1,18 @@
-"""Between Python's times and protobuf's."""
+"""Converts between Python's times and protobuf's."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf import duration_pb2, timestamp_pb2
+from google.protobuf.message import Message
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def timestamp(at: datetime | None) -> timestamp_pb2.Timestamp | None:
-    """The time to the microsecond; a naive datetime is refused."""
+def time_message(at: datetime | None) -> timestamp_pb2.Timestamp | None:
+    """The time to the microsecond; raise ValueError for a naive datetime."""
     if at is None:
         return None
     if at.tzinfo is None:
@@ -20,18 +21,26 @@ def timestamp(at: datetime | None) -> timestamp_pb2.Timestamp | None:
     return timestamp_pb2.Timestamp(seconds=seconds, nanos=micros * 1000)
 
 
-def time_of(message: timestamp_pb2.Timestamp) -> datetime:
+def time_value(message: timestamp_pb2.Timestamp) -> datetime:
     """The UTC time to the microsecond."""
     return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
 
-def duration(span: timedelta) -> duration_pb2.Duration:
-    """The message of a time span."""
+def optional_time(message: Message, field: str) -> datetime | None:
+    """The UTC time in a field of the message; None if the field is not set."""
+    return time_value(getattr(message, field)) if message.HasField(field) else None
+
+
+def span_message(span: timedelta) -> duration_pb2.Duration:
     message = duration_pb2.Duration()
     message.FromTimedelta(span)
     return message
 
 
-def span_of(message: duration_pb2.Duration) -> timedelta:
+def seconds_message(seconds: float | None) -> duration_pb2.Duration | None:
+    return None if seconds is None else span_message(timedelta(seconds=seconds))
+
+
+def span_value(message: duration_pb2.Duration) -> timedelta:
     """The duration to the microsecond."""
     return timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)

@@ -8,24 +8,25 @@ from contextlib import aclosing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from runstore import calls as client_calls
 from runstore.aio import transport
-from runstore.aio.client import AsyncClient
-from runstore.calls import runs as calls
+from runstore.aio.connection import AsyncConnection
 from runstore.errors import RunNotFound
-from runstore.fields import RunRef
 from runstore.langgraph.addresses import Place
 from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.checkpoints import is_checkpoint
 from runstore.langgraph.tuples import Listing, Stored, load
 from runstore.values.payloads import Payload
-from runstore.values.runs import Snapshot
+from runstore.values.runs import RunRef
+from runstore.values.snapshots import Snapshot
 
 PAGE = 100
 
 
 class AsyncListings:
-    def __init__(self, client: AsyncClient, threads: AsyncThreads) -> None:
-        self._client = client
+    def __init__(self, connection: AsyncConnection, project: str, threads: AsyncThreads) -> None:
+        self._connection = connection
+        self._project = project
         self._threads = threads
 
     async def tuples(
@@ -42,7 +43,7 @@ class AsyncListings:
                 snapshot = await find(place)
                 if snapshot is None:
                     continue
-                found = await transport.aside(load, Stored(serde, place, snapshot))
+                found = await transport.run_blocking(load, Stored(serde, place, snapshot))
                 if asked.where.takes(found.metadata):
                     left = None if left is None else left - 1
                     yield found
@@ -59,14 +60,14 @@ class AsyncListings:
         self, thread_id: str, namespace: str | None = None, metadata: Payload | None = None
     ) -> AsyncGenerator[Snapshot]:
         """Yield checkpoints' snapshots without their parts, newest first."""
-        ref = RunRef(self._client.project, thread_id)
+        ref = RunRef(self._project, thread_id)
         token = ""
         while True:
-            call = calls.list_snapshots(
+            call = client_calls.snapshots.list_snapshots(
                 ref, namespace, metadata, with_parts=False, page_token=token, limit=PAGE
             )
             try:
-                page, token = await self._client.send(call)
+                page, token = await self._connection.send(call)
             except RunNotFound:
                 return
             for snapshot in filter(is_checkpoint, page):

@@ -10,9 +10,9 @@ from typing import Any
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from runstore import calls as client_calls
 from runstore.aio import transport
-from runstore.aio.client import AsyncClient
-from runstore.calls import runs as client_calls
+from runstore.aio.connection import AsyncConnection
 from runstore.errors import (
     IdempotencyMismatch,
     RunNotFound,
@@ -23,7 +23,6 @@ from runstore.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore.fields import RunRef
 from runstore.langgraph import calls
 from runstore.langgraph.addresses import Place
 from runstore.langgraph.checkpoints import Drafting, draft, is_checkpoint
@@ -31,19 +30,21 @@ from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import Writing, batches, missing, revision_of, writes_of
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import History, Stored, load, load_and_hash
-from runstore.values.runs import RunInfo, Snapshot, TaskWrite
+from runstore.values.runs import RunInfo, RunRef
+from runstore.values.snapshots import Snapshot, TaskWrite
 
 
 class AsyncThreads:
     """Reads and writes checkpoints of threads; one thread's writes take turns."""
 
-    def __init__(self, client: AsyncClient, memory: Memory) -> None:
-        self._client = client
+    def __init__(self, connection: AsyncConnection, project: str, memory: Memory) -> None:
+        self._connection = connection
+        self._project = project
         self._memory = memory
 
     def ref(self, thread_id: str, epoch: int | None = None) -> RunRef:
         """The thread's run."""
-        return RunRef(self._client.project, thread_id, epoch)
+        return RunRef(self._project, thread_id, epoch)
 
     async def get(self, place: Place, serde: SerializerProtocol) -> CheckpointTuple | None:
         """The checkpoint at a place; what was seen there allows writes after it."""
@@ -52,7 +53,7 @@ class AsyncThreads:
         if snapshot is None:
             return None
         stored = Stored(serde, place.at(snapshot.snapshot_id), snapshot)
-        found, parts = await transport.aside(load_and_hash, stored)
+        found, parts = await transport.run_blocking(load_and_hash, stored)
         self._memory.parts.learn(place.thread_id, place.namespace, parts)
         return found
 
@@ -72,7 +73,9 @@ class AsyncThreads:
 
     async def _view(self, place: Place) -> tuple[RunInfo | None, Snapshot | None]:
         try:
-            return await self._client.send(calls.view(self.ref(place.thread_id), place.namespace))
+            return await self._connection.send(
+                calls.view(self.ref(place.thread_id), place.namespace)
+            )
         except RunNotFound:
             return None, None
 
@@ -80,7 +83,7 @@ class AsyncThreads:
         """The latest that a saver put, where another client put a snapshot after it."""
         ref = self.ref(place.thread_id)
         try:
-            return await self._client.send(calls.latest(ref, place.namespace))
+            return await self._connection.send(calls.latest(ref, place.namespace))
         except SnapshotNotFound:
             return None
 
@@ -97,16 +100,16 @@ class AsyncThreads:
     async def find_run(self, thread_id: str) -> RunInfo | None:
         """The thread's run as it stands, None where there is none."""
         try:
-            return await self._client.send(client_calls.get_run(self.ref(thread_id)))
+            return await self._connection.send(client_calls.runs.get_run(self.ref(thread_id)))
         except RunNotFound:
             return None
 
     async def find(self, place: Place) -> Snapshot | None:
         """The snapshot of a checkpoint, None where there is none."""
         ref, namespace = self.ref(place.thread_id), place.namespace
-        call = client_calls.get_snapshot(ref, namespace, place.checkpoint_id, None, None)
+        call = client_calls.snapshots.get_snapshot(ref, namespace, place.checkpoint_id)
         try:
-            found = await self._client.send(call)
+            found = await self._connection.send(call)
         except (RunNotFound, SnapshotNotFound):
             return None
         return found if is_checkpoint(found) else None
@@ -128,13 +131,13 @@ class AsyncThreads:
         run = await self.claim(session)
         parts, versions = self._memory.parts, asked.checkpoint["channel_versions"]
         known = parts.of(place.thread_id, place.namespace, versions)
-        drafted = await transport.aside(draft, asked._replace(known=known))
+        drafted = await transport.run_blocking(draft, asked._replace(known=known))
         waiting = list(session.held.get(place.mark, {}).values())
         try:
             try:
                 last_seq = await self.store(run, calls.put_of(place, parent, drafted, waiting))
             except UnknownRef:
-                drafted = await transport.aside(draft, asked)
+                drafted = await transport.run_blocking(draft, asked)
                 last_seq = await self.store(run, calls.put_of(place, parent, drafted, waiting))
         except IdempotencyMismatch:
             await self._revise(run, place, asked, waiting)
@@ -154,7 +157,7 @@ class AsyncThreads:
         """Store a checkpoint and its writes; the run's last seq after it."""
         first, *more = [*batches(put.writes)] or [[]]
         try:
-            answer = await self._client.send(calls.put(run, put.with_writes(first)))
+            answer = await self._connection.send(calls.put(run, put.with_writes(first)))
         except (WriterFenced, WriterEpochUnknown) as error:
             raise self.fenced(run, error) from error
         for batch in more:
@@ -166,7 +169,7 @@ class AsyncThreads:
     ) -> None:
         """Put a checkpoint that is there: nothing where it is the same, else beside the first."""
         stored = await self.find(place)
-        drafted = await transport.aside(draft, asked)
+        drafted = await transport.run_blocking(draft, asked)
         revisions = (
             [] if stored and drafted.is_stored_as(stored) else [*revision_of(asked).values()]
         )
@@ -175,7 +178,7 @@ class AsyncThreads:
 
     async def put_writes(self, place: Place, asked: Writing) -> None:
         """Store results of a task, at once or with their checkpoint where that is on its way."""
-        writes = await transport.aside(writes_of, asked)
+        writes = await transport.run_blocking(writes_of, asked)
         async with self._memory.turns.of(place.thread_id):
             session = await self.session(place.thread_id)
             if not session.knows(place.mark) and await self.find(place) is None:
@@ -190,8 +193,8 @@ class AsyncThreads:
         wanted = [replace(write, snapshot_id=place.checkpoint_id) for write in batch]
         while wanted:
             try:
-                call = client_calls.put_task_writes(run, wanted, place.namespace)
-                await self._client.send(call)
+                call = client_calls.snapshots.put_task_writes(run, wanted, place.namespace)
+                await self._connection.send(call)
             except IdempotencyMismatch:
                 stored = await self.find(place)
                 left = missing(wanted, stored.task_writes if stored else ())
@@ -218,11 +221,11 @@ class AsyncThreads:
         if not session.exists:
             # A mismatch: somebody saved it meanwhile, as a run that has more to say of itself.
             with suppress(IdempotencyMismatch):
-                await self._client.send(calls.save_run(self._client.project, thread_id))
+                await self._connection.send(calls.save_run(self._project, thread_id))
             session.exists = True
         while session.epoch is None:
             try:
-                claimed = await self._client.send(
+                claimed = await self._connection.send(
                     calls.claim(self.ref(thread_id), session.seen_seq)
                 )
             except SeqConflict as error:
@@ -235,8 +238,10 @@ class AsyncThreads:
         """The run's last seq where what came since it was read is no saver's; else refuse."""
         ref, from_seq = self.ref(session.thread_id), session.seen_seq + 1
         while True:
-            call = client_calls.list_events(ref, from_seq, 1, {"types": calls.WRITERS_EVENTS})
-            page = await self._client.send(call)
+            call = client_calls.events.list_events(
+                ref, from_seq, 1, {"types": calls.WRITERS_EVENTS}
+            )
+            page = await self._connection.send(call)
             if page.events:
                 found = page.events[0]
                 why = f"{found.type} was written at seq {found.seq}, after it was read"
@@ -264,6 +269,6 @@ class AsyncThreads:
             found = await self.find(ancestor)
             if found is None:
                 break
-            history.add(await transport.aside(load, Stored(serde, ancestor, found)))
+            history.add(await transport.run_blocking(load, Stored(serde, ancestor, found)))
             parent = found.parent_snapshot_id
         return history.result()

@@ -9,11 +9,10 @@ from contextlib import aclosing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from runstore import calls as client_calls
 from runstore.aio import transport
-from runstore.aio.client import AsyncClient
-from runstore.calls import runs as client_calls
+from runstore.aio.connection import AsyncConnection
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
-from runstore.fields import RunRef
 from runstore.langgraph import calls
 from runstore.langgraph.addresses import Place, place_of
 from runstore.langgraph.aio.listing import AsyncListings
@@ -24,7 +23,8 @@ from runstore.langgraph.pending import batches
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import Stored, delta_channels, load
 from runstore.values.payloads import Payload, Ref, payload_of
-from runstore.values.runs import Snapshot
+from runstore.values.runs import RunRef
+from runstore.values.snapshots import Snapshot
 
 MAX_DELETED = 1000
 RUN_ID = "run_id"
@@ -35,12 +35,14 @@ ByNamespace = dict[str, list[str]]
 class AsyncUpkeep:
     def __init__(
         self,
-        client: AsyncClient,
+        connection: AsyncConnection,
+        project: str,
         memory: Memory,
         threads: AsyncThreads,
         listings: AsyncListings,
     ) -> None:
-        self._client = client
+        self._connection = connection
+        self._project = project
         self._memory = memory
         self._threads = threads
         self._listings = listings
@@ -59,9 +61,9 @@ class AsyncUpkeep:
 
     async def _take(self, session: Session) -> RunRef:
         """Claim the run whoever has it; without an epoch where it is over."""
-        ref = RunRef(self._client.project, session.thread_id)
+        ref = RunRef(self._project, session.thread_id)
         try:
-            claimed = await self._client.send(calls.claim(ref, None))
+            claimed = await self._connection.send(calls.claim(ref, None))
         except RunCompleted:
             return ref
         session.start_again(claimed.epoch, claimed.last_seq, "the thread was deleted")
@@ -79,7 +81,9 @@ class AsyncUpkeep:
         for start in range(0, len(ids), MAX_DELETED):
             some = ids[start : start + MAX_DELETED]
             try:
-                await self._client.send(client_calls.delete_snapshots(ref, some, namespace))
+                await self._connection.send(
+                    client_calls.snapshots.delete_snapshots(ref, some, namespace)
+                )
             except WriterFenced as error:
                 raise taken_over(ref.run_id, str(error)) from error
 
@@ -119,7 +123,7 @@ class AsyncUpkeep:
         found = await self._threads.find(place)
         if found is None:
             return None
-        return await transport.aside(load, Stored(serde, place, found))
+        return await transport.run_blocking(load, Stored(serde, place, found))
 
     async def copy_thread(self, source: str, target: str) -> None:
         """Put every checkpoint of a thread, with its writes, into another one, oldest first."""

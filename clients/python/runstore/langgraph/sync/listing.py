@@ -9,24 +9,25 @@ from contextlib import closing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore.calls import runs as calls
+from runstore import calls as client_calls
 from runstore.errors import RunNotFound
-from runstore.fields import RunRef
 from runstore.langgraph.addresses import Place
 from runstore.langgraph.checkpoints import is_checkpoint
 from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.tuples import Listing, Stored, load
 from runstore.sync import transport
-from runstore.sync.client import Client
+from runstore.sync.connection import Connection
 from runstore.values.payloads import Payload
-from runstore.values.runs import Snapshot
+from runstore.values.runs import RunRef
+from runstore.values.snapshots import Snapshot
 
 PAGE = 100
 
 
 class Listings:
-    def __init__(self, client: Client, threads: Threads) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, project: str, threads: Threads) -> None:
+        self._connection = connection
+        self._project = project
         self._threads = threads
 
     def tuples(
@@ -43,7 +44,7 @@ class Listings:
                 snapshot = find(place)
                 if snapshot is None:
                     continue
-                found = transport.aside(load, Stored(serde, place, snapshot))
+                found = transport.run_blocking(load, Stored(serde, place, snapshot))
                 if asked.where.takes(found.metadata):
                     left = None if left is None else left - 1
                     yield found
@@ -60,14 +61,14 @@ class Listings:
         self, thread_id: str, namespace: str | None = None, metadata: Payload | None = None
     ) -> Generator[Snapshot]:
         """Yield checkpoints' snapshots without their parts, newest first."""
-        ref = RunRef(self._client.project, thread_id)
+        ref = RunRef(self._project, thread_id)
         token = ""
         while True:
-            call = calls.list_snapshots(
+            call = client_calls.snapshots.list_snapshots(
                 ref, namespace, metadata, with_parts=False, page_token=token, limit=PAGE
             )
             try:
-                page, token = self._client.send(call)
+                page, token = self._connection.send(call)
             except RunNotFound:
                 return
             for snapshot in filter(is_checkpoint, page):

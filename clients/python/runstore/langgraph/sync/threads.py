@@ -11,7 +11,7 @@ from typing import Any
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore.calls import runs as client_calls
+from runstore import calls as client_calls
 from runstore.errors import (
     IdempotencyMismatch,
     RunNotFound,
@@ -22,7 +22,6 @@ from runstore.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore.fields import RunRef
 from runstore.langgraph import calls
 from runstore.langgraph.addresses import Place
 from runstore.langgraph.checkpoints import Drafting, draft, is_checkpoint
@@ -31,20 +30,22 @@ from runstore.langgraph.pending import Writing, batches, missing, revision_of, w
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import History, Stored, load, load_and_hash
 from runstore.sync import transport
-from runstore.sync.client import Client
-from runstore.values.runs import RunInfo, Snapshot, TaskWrite
+from runstore.sync.connection import Connection
+from runstore.values.runs import RunInfo, RunRef
+from runstore.values.snapshots import Snapshot, TaskWrite
 
 
 class Threads:
     """Reads and writes checkpoints of threads; one thread's writes take turns."""
 
-    def __init__(self, client: Client, memory: Memory) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, project: str, memory: Memory) -> None:
+        self._connection = connection
+        self._project = project
         self._memory = memory
 
     def ref(self, thread_id: str, epoch: int | None = None) -> RunRef:
         """The thread's run."""
-        return RunRef(self._client.project, thread_id, epoch)
+        return RunRef(self._project, thread_id, epoch)
 
     def get(self, place: Place, serde: SerializerProtocol) -> CheckpointTuple | None:
         """The checkpoint at a place; what was seen there allows writes after it."""
@@ -53,7 +54,7 @@ class Threads:
         if snapshot is None:
             return None
         stored = Stored(serde, place.at(snapshot.snapshot_id), snapshot)
-        found, parts = transport.aside(load_and_hash, stored)
+        found, parts = transport.run_blocking(load_and_hash, stored)
         self._memory.parts.learn(place.thread_id, place.namespace, parts)
         return found
 
@@ -73,7 +74,7 @@ class Threads:
 
     def _view(self, place: Place) -> tuple[RunInfo | None, Snapshot | None]:
         try:
-            return self._client.send(calls.view(self.ref(place.thread_id), place.namespace))
+            return self._connection.send(calls.view(self.ref(place.thread_id), place.namespace))
         except RunNotFound:
             return None, None
 
@@ -81,7 +82,7 @@ class Threads:
         """The latest that a saver put, where another client put a snapshot after it."""
         ref = self.ref(place.thread_id)
         try:
-            return self._client.send(calls.latest(ref, place.namespace))
+            return self._connection.send(calls.latest(ref, place.namespace))
         except SnapshotNotFound:
             return None
 
@@ -98,16 +99,16 @@ class Threads:
     def find_run(self, thread_id: str) -> RunInfo | None:
         """The thread's run as it stands, None where there is none."""
         try:
-            return self._client.send(client_calls.get_run(self.ref(thread_id)))
+            return self._connection.send(client_calls.runs.get_run(self.ref(thread_id)))
         except RunNotFound:
             return None
 
     def find(self, place: Place) -> Snapshot | None:
         """The snapshot of a checkpoint, None where there is none."""
         ref, namespace = self.ref(place.thread_id), place.namespace
-        call = client_calls.get_snapshot(ref, namespace, place.checkpoint_id, None, None)
+        call = client_calls.snapshots.get_snapshot(ref, namespace, place.checkpoint_id)
         try:
-            found = self._client.send(call)
+            found = self._connection.send(call)
         except (RunNotFound, SnapshotNotFound):
             return None
         return found if is_checkpoint(found) else None
@@ -129,13 +130,13 @@ class Threads:
         run = self.claim(session)
         parts, versions = self._memory.parts, asked.checkpoint["channel_versions"]
         known = parts.of(place.thread_id, place.namespace, versions)
-        drafted = transport.aside(draft, asked._replace(known=known))
+        drafted = transport.run_blocking(draft, asked._replace(known=known))
         waiting = list(session.held.get(place.mark, {}).values())
         try:
             try:
                 last_seq = self.store(run, calls.put_of(place, parent, drafted, waiting))
             except UnknownRef:
-                drafted = transport.aside(draft, asked)
+                drafted = transport.run_blocking(draft, asked)
                 last_seq = self.store(run, calls.put_of(place, parent, drafted, waiting))
         except IdempotencyMismatch:
             self._revise(run, place, asked, waiting)
@@ -155,7 +156,7 @@ class Threads:
         """Store a checkpoint and its writes; the run's last seq after it."""
         first, *more = [*batches(put.writes)] or [[]]
         try:
-            answer = self._client.send(calls.put(run, put.with_writes(first)))
+            answer = self._connection.send(calls.put(run, put.with_writes(first)))
         except (WriterFenced, WriterEpochUnknown) as error:
             raise self.fenced(run, error) from error
         for batch in more:
@@ -167,7 +168,7 @@ class Threads:
     ) -> None:
         """Put a checkpoint that is there: nothing where it is the same, else beside the first."""
         stored = self.find(place)
-        drafted = transport.aside(draft, asked)
+        drafted = transport.run_blocking(draft, asked)
         revisions = (
             [] if stored and drafted.is_stored_as(stored) else [*revision_of(asked).values()]
         )
@@ -176,7 +177,7 @@ class Threads:
 
     def put_writes(self, place: Place, asked: Writing) -> None:
         """Store results of a task, at once or with their checkpoint where that is on its way."""
-        writes = transport.aside(writes_of, asked)
+        writes = transport.run_blocking(writes_of, asked)
         with self._memory.turns.of(place.thread_id):
             session = self.session(place.thread_id)
             if not session.knows(place.mark) and self.find(place) is None:
@@ -191,8 +192,8 @@ class Threads:
         wanted = [replace(write, snapshot_id=place.checkpoint_id) for write in batch]
         while wanted:
             try:
-                call = client_calls.put_task_writes(run, wanted, place.namespace)
-                self._client.send(call)
+                call = client_calls.snapshots.put_task_writes(run, wanted, place.namespace)
+                self._connection.send(call)
             except IdempotencyMismatch:
                 stored = self.find(place)
                 left = missing(wanted, stored.task_writes if stored else ())
@@ -219,11 +220,11 @@ class Threads:
         if not session.exists:
             # A mismatch: somebody saved it meanwhile, as a run that has more to say of itself.
             with suppress(IdempotencyMismatch):
-                self._client.send(calls.save_run(self._client.project, thread_id))
+                self._connection.send(calls.save_run(self._project, thread_id))
             session.exists = True
         while session.epoch is None:
             try:
-                claimed = self._client.send(calls.claim(self.ref(thread_id), session.seen_seq))
+                claimed = self._connection.send(calls.claim(self.ref(thread_id), session.seen_seq))
             except SeqConflict as error:
                 session.seen_seq = self._seq_without_writers(session, error)
             else:
@@ -234,8 +235,10 @@ class Threads:
         """The run's last seq where what came since it was read is no saver's; else refuse."""
         ref, from_seq = self.ref(session.thread_id), session.seen_seq + 1
         while True:
-            call = client_calls.list_events(ref, from_seq, 1, {"types": calls.WRITERS_EVENTS})
-            page = self._client.send(call)
+            call = client_calls.events.list_events(
+                ref, from_seq, 1, {"types": calls.WRITERS_EVENTS}
+            )
+            page = self._connection.send(call)
             if page.events:
                 found = page.events[0]
                 why = f"{found.type} was written at seq {found.seq}, after it was read"
@@ -263,6 +266,6 @@ class Threads:
             found = self.find(ancestor)
             if found is None:
                 break
-            history.add(transport.aside(load, Stored(serde, ancestor, found)))
+            history.add(transport.run_blocking(load, Stored(serde, ancestor, found)))
             parent = found.parent_snapshot_id
         return history.result()

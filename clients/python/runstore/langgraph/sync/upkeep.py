@@ -10,9 +10,8 @@ from contextlib import closing
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore.calls import runs as client_calls
+from runstore import calls as client_calls
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
-from runstore.fields import RunRef
 from runstore.langgraph import calls
 from runstore.langgraph.addresses import Place, place_of
 from runstore.langgraph.checkpoints import CHANNEL_PREFIX, is_same
@@ -23,9 +22,10 @@ from runstore.langgraph.sync.listing import Listings
 from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.tuples import Stored, delta_channels, load
 from runstore.sync import transport
-from runstore.sync.client import Client
+from runstore.sync.connection import Connection
 from runstore.values.payloads import Payload, Ref, payload_of
-from runstore.values.runs import Snapshot
+from runstore.values.runs import RunRef
+from runstore.values.snapshots import Snapshot
 
 MAX_DELETED = 1000
 RUN_ID = "run_id"
@@ -36,12 +36,14 @@ ByNamespace = dict[str, list[str]]
 class Upkeep:
     def __init__(
         self,
-        client: Client,
+        connection: Connection,
+        project: str,
         memory: Memory,
         threads: Threads,
         listings: Listings,
     ) -> None:
-        self._client = client
+        self._connection = connection
+        self._project = project
         self._memory = memory
         self._threads = threads
         self._listings = listings
@@ -60,9 +62,9 @@ class Upkeep:
 
     def _take(self, session: Session) -> RunRef:
         """Claim the run whoever has it; without an epoch where it is over."""
-        ref = RunRef(self._client.project, session.thread_id)
+        ref = RunRef(self._project, session.thread_id)
         try:
-            claimed = self._client.send(calls.claim(ref, None))
+            claimed = self._connection.send(calls.claim(ref, None))
         except RunCompleted:
             return ref
         session.start_again(claimed.epoch, claimed.last_seq, "the thread was deleted")
@@ -80,7 +82,7 @@ class Upkeep:
         for start in range(0, len(ids), MAX_DELETED):
             some = ids[start : start + MAX_DELETED]
             try:
-                self._client.send(client_calls.delete_snapshots(ref, some, namespace))
+                self._connection.send(client_calls.snapshots.delete_snapshots(ref, some, namespace))
             except WriterFenced as error:
                 raise taken_over(ref.run_id, str(error)) from error
 
@@ -120,7 +122,7 @@ class Upkeep:
         found = self._threads.find(place)
         if found is None:
             return None
-        return transport.aside(load, Stored(serde, place, found))
+        return transport.run_blocking(load, Stored(serde, place, found))
 
     def copy_thread(self, source: str, target: str) -> None:
         """Put every checkpoint of a thread, with its writes, into another one, oldest first."""

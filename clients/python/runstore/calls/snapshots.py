@@ -1,0 +1,112 @@
+"""Calls about snapshots and task writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runstore.calls.call import RUNS, Call, Page, page_of
+from runstore.ids import new_id
+from runstore.v1 import run_service_pb2 as rpc
+from runstore.values.events import NewEvent
+from runstore.values.payloads import Payload
+from runstore.values.runs import RunRef
+from runstore.values.snapshots import (
+    Snapshot,
+    SnapshotFields,
+    SnapshotPut,
+    SnapshotsDeleted,
+    TaskWrite,
+)
+from runstore.wire.events import event_message
+from runstore.wire.payloads import payload_message
+from runstore.wire.snapshots import (
+    deleted_value,
+    found_value,
+    put_value,
+    snapshot_message,
+    snapshot_value,
+    task_write_message,
+)
+
+
+def put_snapshot(
+    run: RunRef,
+    fields: SnapshotFields,
+    events: Sequence[NewEvent],
+    task_writes: Sequence[TaskWrite],
+    expected_seq: int | None,
+) -> Call[SnapshotPut]:
+    request = rpc.PutSnapshotRequest(
+        project=run.project,
+        run_id=run.run_id,
+        snapshot=snapshot_message(fields),
+        events=[event_message(event) for event in events],
+        task_writes=[task_write_message(write) for write in task_writes],
+        expected_seq=expected_seq,
+        writer_epoch=run.writer_epoch,
+        # By a snapshot's own id a repeated put is recognised from another process too.
+        request_id="" if fields.get("snapshot_id") else new_id(),
+    )
+    return Call(RUNS, "PutSnapshot", request, put_value)
+
+
+def put_task_writes(run: RunRef, writes: Sequence[TaskWrite], namespace: str) -> Call[bool]:
+    request = rpc.PutTaskWritesRequest(
+        project=run.project,
+        run_id=run.run_id,
+        namespace=namespace,
+        writes=[task_write_message(write) for write in writes],
+        writer_epoch=run.writer_epoch,
+    )
+    return Call(RUNS, "PutTaskWrites", request, lambda response: bool(response.deduplicated))
+
+
+def get_snapshot(
+    run: RunRef,
+    namespace: str,
+    snapshot_id: str | None = None,
+    plan_version_id: str | None = None,
+    at_seq: int | None = None,
+) -> Call[Snapshot]:
+    request = rpc.GetSnapshotRequest(project=run.project, run_id=run.run_id, namespace=namespace)
+    if snapshot_id is not None:
+        request.snapshot_id = snapshot_id
+    elif plan_version_id is not None:
+        request.plan_version_id = plan_version_id
+    elif at_seq is not None:
+        request.at_seq = at_seq
+    return Call(RUNS, "GetSnapshot", request, found_value)
+
+
+def list_snapshots(
+    run: RunRef,
+    namespace: str | None,
+    metadata: Mapping[str, Any] | Payload | None,
+    with_parts: bool,
+    page_token: str,
+    limit: int = 0,
+) -> Call[Page[Snapshot]]:
+    request = rpc.ListSnapshotsRequest(
+        project=run.project,
+        run_id=run.run_id,
+        namespace=namespace,
+        metadata=payload_message(metadata),
+        with_parts=with_parts,
+        limit=limit,
+        page_token=page_token,
+    )
+    return Call(RUNS, "ListSnapshots", request, page_of("snapshots", snapshot_value))
+
+
+def delete_snapshots(
+    run: RunRef, snapshot_ids: Sequence[str], namespace: str
+) -> Call[SnapshotsDeleted]:
+    request = rpc.DeleteSnapshotsRequest(
+        project=run.project,
+        run_id=run.run_id,
+        namespace=namespace,
+        snapshot_ids=snapshot_ids,
+        writer_epoch=run.writer_epoch,
+    )
+    return Call(RUNS, "DeleteSnapshots", request, deleted_value)

@@ -1,0 +1,109 @@
+"""Events, as they are appended and as they are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+from runstore.values.payloads import Payload, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an event cost, or a sum over several. `cost_micros` are millionths of a US dollar."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cost_micros: int = 0
+    duration: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to append. Without an `event_id` the client makes one, so that it can retry."""
+
+    type: str
+    payload: Value = None
+    event_id: str = ""
+    node_id: str = ""
+    actor: str = ""
+    model: str = ""
+    tool: str = ""
+    tags: Sequence[str] = ()
+    usage: Usage | None = None
+    trace_parent: str = ""
+    occurred_at: datetime | None = None
+
+
+class EventFields(TypedDict, total=False):
+    """The fields of a new event other than its type and payload."""
+
+    event_id: str
+    node_id: str
+    actor: str
+    model: str
+    tool: str
+    tags: Sequence[str]
+    usage: Usage | None
+    trace_parent: str
+    occurred_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as it was recorded."""
+
+    seq: int
+    type: str
+    payload: Payload | None
+    event_id: str
+    node_id: str
+    actor: str
+    model: str
+    tool: str
+    tags: tuple[str, ...]
+    usage: Usage | None
+    trace_parent: str
+    occurred_at: datetime | None
+    recorded_at: datetime
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The seq, time and hash an event was given; `deduplicated` if it had been stored before."""
+
+    seq: int
+    recorded_at: datetime
+    hash: bytes
+    deduplicated: bool
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events; `next_from_seq` is 0 if it reaches the run's last event."""
+
+    events: tuple[Event, ...]
+    next_from_seq: int
+    last_seq: int
+
+
+class FilterFields(TypedDict, total=False):
+    """Selects events with any of the types, any of the nodes, and all of the tags."""
+
+    types: Sequence[str]
+    node_ids: Sequence[str]
+    tags: Sequence[str]
+
+
+def event_of(event: str | NewEvent, payload: Value, fields: EventFields) -> NewEvent:
+    """The event an append stands for; raise TypeError if a `NewEvent` comes with more fields."""
+    if isinstance(event, str):
+        return NewEvent(event, payload, **fields)
+    if payload is not None or fields:
+        raise TypeError("pass the payload and fields inside the NewEvent, not beside it")
+    return event

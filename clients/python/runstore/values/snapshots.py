@@ -1,0 +1,100 @@
+"""Snapshots, their parts, and the task writes stored after them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, TypedDict
+
+from runstore.values.payloads import Payload, Value
+
+
+class SnapshotReason(IntEnum):
+    CHECKPOINT = 1
+    PAUSE = 2
+    REPLAN = 3
+    ERROR = 4
+    FINAL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """A node of a snapshot's plan. When it is put, its payloads may be any `Value` or a `Ref`."""
+
+    node_id: str
+    kind: str = ""
+    facets: Sequence[str] = ()
+    status: str = ""
+    input_schema: Value = None
+    output_schema: Value = None
+    provenance: Value = None
+    state: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWrite:
+    """The result of a task that finished after a snapshot."""
+
+    task_id: str
+    index: int = 0
+    payload: Value = None
+    channel: str = ""
+    snapshot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stored plan version and state; the payloads of nodes and state are `Payload`s."""
+
+    run_id: str
+    namespace: str
+    snapshot_id: str
+    parent_snapshot_id: str
+    seq: int
+    plan_version_id: str
+    reason: SnapshotReason
+    nodes: tuple[PlanNode, ...]
+    pending_node_ids: tuple[str, ...]
+    state: Mapping[str, Payload]
+    metadata: Payload | None
+    created_at: datetime
+    content_hash: bytes
+    task_writes: tuple[TaskWrite, ...] = ()
+
+
+class SnapshotFields(TypedDict, total=False):
+    """The content of a snapshot; values of `state` may be `Ref`s to parts stored before."""
+
+    state: Mapping[str, Value]
+    nodes: Sequence[PlanNode]
+    pending_node_ids: Sequence[str]
+    plan_version_id: str
+    reason: SnapshotReason
+    namespace: str
+    snapshot_id: str
+    parent_snapshot_id: str
+    seq: int
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPut:
+    """A stored snapshot; `deduplicated` if it had been stored before."""
+
+    snapshot_id: str
+    seq: int
+    content_hash: bytes
+    created_at: datetime
+    last_seq: int
+    deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotsDeleted:
+    """What one call deleted; `freed_bytes` is the stored size of the deleted parts."""
+
+    snapshots: int
+    task_writes: int
+    freed_bytes: int

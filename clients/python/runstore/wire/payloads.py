@@ -1,0 +1,35 @@
+"""Payloads as messages, and back."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+
+from runstore.v1 import payloads_pb2
+from runstore.values.payloads import Payload, Ref, Value, payload_of
+
+
+def payload_message(value: Value) -> payloads_pb2.Payload | None:
+    """The message of a payload argument; None for None."""
+    if value is None:
+        return None
+    if isinstance(value, Ref):
+        return payloads_pb2.Payload(ref=value.sha256)
+    payload = payload_of(value)
+    if isinstance(payload.content, str):
+        return payloads_pb2.Payload(json=payload.content, content_type=payload.content_type)
+    return payloads_pb2.Payload(binary=payload.content, content_type=payload.content_type)
+
+
+def part_message(value: Value) -> payloads_pb2.Payload:
+    """The message of a payload that has to be there: None is JSON's null."""
+    return payload_message(Payload("null") if value is None else value) or payloads_pb2.Payload()
+
+
+def payload_value(message: payloads_pb2.Payload) -> Payload:
+    content = message.json if message.WhichOneof("content") == "json" else message.binary
+    return Payload(content, message.content_type)
+
+
+def optional_payload(message: Message, field: str) -> Payload | None:
+    """The payload in a field of the message; None if the field is not set."""
+    return payload_value(getattr(message, field)) if message.HasField(field) else None
