@@ -14,7 +14,6 @@ from runstore_storage.artifacts.postgres import PostgresArtifacts
 from runstore_storage.configs.postgres import PostgresConfigs
 from runstore_storage.contract.errors import (
     OutputNotFound,
-    RunNotFound,
     SnapshotNotFound,
     StorageUnavailable,
 )
@@ -45,7 +44,6 @@ from runstore_storage.contract.snapshots import (
     StoredSnapshot,
     TaskWrite,
 )
-from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import (
     Database,
     connect,
@@ -75,7 +73,6 @@ from runstore_storage.snapshots.putting import SnapshotPut, put_snapshot
 from runstore_storage.snapshots.storing import store_task_writes
 from runstore_storage.sql import heads, outputs, run_filters, runs
 from runstore_storage.sql import snapshots as snapshot_rows
-from runstore_storage.sql.heads import Head
 from runstore_storage.sql.snapshots import StoredRow
 from runstore_storage.statistics.postgres import PostgresStatistics
 from runstore_storage.writing.appender import Appender
@@ -146,7 +143,7 @@ class PostgresStore:
 
     async def get_run(self, key: RunKey) -> Run:
         async with reading(self._engine) as conn:
-            return await self._run(conn, key)
+            return await runs.get(conn, key)
 
     async def list_runs(
         self,
@@ -185,7 +182,7 @@ class PostgresStore:
         self, key: RunKey, from_seq: int, *, limit: int, where: EventFilter = EVERY_EVENT
     ) -> EventPage:
         async with reading(self._engine) as conn:
-            head = await self._head(conn, key)
+            head = await heads.get(conn, key)
             page = await event_page(
                 conn, head, from_seq, limit=limit, where=where, max_bytes=PAGE_BYTES
             )
@@ -266,7 +263,7 @@ class PostgresStore:
         self, key: RunKey, namespace: str, selector: SnapshotSelector
     ) -> SnapshotWithWrites:
         async with consistent(self._engine) as conn:
-            head = await self._head(conn, key)
+            head = await heads.get(conn, key)
             found, writes = await loading.load_snapshot(conn, head, namespace, selector)
         if found is None:
             raise SnapshotNotFound(key.run_id, str(selector))
@@ -280,7 +277,7 @@ class PostgresStore:
             await look_up(conn)
             head = None
             if query.run_id:
-                head = await self._head(conn, RunKey(query.project, query.run_id))
+                head = await heads.get(conn, RunKey(query.project, query.run_id))
                 if query.before and after is None:
                     after = await loading.cursor_before(conn, head, query)
             found = await snapshot_rows.page(
@@ -323,8 +320,8 @@ class PostgresStore:
         self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
     ) -> ReplayedRun:
         async with consistent(self._engine) as conn:
-            head = await self._head(conn, key)
-            run = await self._run(conn, key)
+            head = await heads.get(conn, key)
+            run = await runs.get(conn, key)
             asked = Replay(at_seq, namespace, limit, PAGE_BYTES)
             replayed = await replay(conn, run, head, asked)
         return replace(replayed, events=await self._filled(replayed.events))
@@ -360,7 +357,7 @@ class PostgresStore:
 
     async def get_output(self, key: RunKey, revision: int) -> StoredOutput:
         async with reading(self._engine) as conn:
-            head = await self._head(conn, key)
+            head = await heads.get(conn, key)
             found = await outputs.get(conn, head.run, revision)
         if found is None:
             raise OutputNotFound(key.run_id, revision)
@@ -369,10 +366,10 @@ class PostgresStore:
 
     async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
         async with reading(self._engine) as conn:
-            head = await self._head(conn, key)
+            head = await heads.get(conn, key)
             return await verify(
                 conn,
-                await self._run(conn, key),
+                await runs.get(conn, key),
                 head,
                 from_seq=from_seq,
                 max_events=max_events,
@@ -403,18 +400,6 @@ class PostgresStore:
     async def _filled(self, page: EventPage) -> EventPage:
         """The page with the payloads that are kept elsewhere."""
         return replace(page, events=await self._offloading.load_events(page.events))
-
-    async def _run(self, conn: Connection, key: RunKey) -> Run:
-        run = await runs.get(conn, key)
-        if run is None:
-            raise RunNotFound(key)
-        return run
-
-    async def _head(self, conn: Connection, key: RunKey) -> Head:
-        head = await heads.find(conn, key)
-        if head is None:
-            raise RunNotFound(key)
-        return head
 
     async def _read_for_tail(
         self, key: RunKey, from_seq: int, limit: int, where: EventFilter

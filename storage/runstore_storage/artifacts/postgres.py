@@ -21,12 +21,10 @@ from runstore_storage.contract.errors import (
     ArtifactNotFound,
     ContentMismatch,
     RangeBeyondEnd,
-    RunNotFound,
     StorageUnavailable,
 )
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.pages import Page
-from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
@@ -87,7 +85,9 @@ class PostgresArtifacts:
         self, project: str, where: ArtifactFilter, *, limit: int, after: str | None
     ) -> Page[Artifact, str]:
         async with reading(self._engine) as conn:
-            run = await _run(conn, RunKey(project, where.run_id)) if where.run_id else None
+            run = None
+            if where.run_id:
+                run = (await heads.get(conn, RunKey(project, where.run_id))).run
             found = await artifacts.page(
                 conn, project, run, where, limit=limit + 1, after=after or ""
             )
@@ -98,7 +98,7 @@ class PostgresArtifacts:
     ) -> StoredContent:
         """The announced content; it is put unless the object store has it already."""
         async with reading(self._engine) as conn:
-            await _run(conn, key)
+            await heads.get(conn, key)
             known = await object_rows.find(conn, key.project, announced.sha256)
         if known and announced.size not in {None, known.size}:
             raise ContentMismatch("size", announced.size, known.size)
@@ -155,10 +155,3 @@ class PostgresArtifacts:
             await self._objects.delete(location)
         except StorageUnavailable:
             _log.warning("an object that nothing names stays behind: %s", location)
-
-
-async def _run(conn: Connection, key: RunKey) -> int:
-    head = await heads.find(conn, key)
-    if head is None:
-        raise RunNotFound(key)
-    return head.run

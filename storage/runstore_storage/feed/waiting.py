@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from runstore_storage.contract.errors import RunNotFound, StorageError
+from runstore_storage.contract.errors import StorageError
 from runstore_storage.contract.feed import FeedPoint
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
@@ -50,9 +50,7 @@ async def _position_of(conn: Connection, point: FeedPoint) -> int | None:
     """The position to wait for; None while the point's event has none yet."""
     if point.run is None:
         return point.position
-    head = await heads.find(conn, point.run)
-    if head is None:
-        raise RunNotFound(point.run)
+    head = await heads.get(conn, point.run)
     if point.seq > head.last_seq:
         return None
     last = await outbox.published_up_to(conn, head.run, point.seq)

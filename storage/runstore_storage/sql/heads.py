@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from runstore_storage.contract.errors import RunNotFound
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
 from runstore_storage.contract.times import microseconds, time_at
@@ -140,6 +141,14 @@ async def find(conn: Connection, key: RunKey) -> Head | None:
     found = await conn.execute(_FIND, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
     return _with_lineage(row) if row else None
+
+
+async def get(conn: Connection, key: RunKey) -> Head:
+    """The head as committed, without a lock; raise `RunNotFound` where there is no such run."""
+    head = await find(conn, key)
+    if head is None:
+        raise RunNotFound(key)
+    return head
 
 
 async def lock(

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from runstore_storage.contract.configs import ConfigRef
+from runstore_storage.contract.errors import RunNotFound
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import (
     ExternalRef,
@@ -157,11 +158,13 @@ async def identity(conn: Connection, key: RunKey) -> tuple[int, bytes] | None:
     return (row[0], row[1]) if row else None
 
 
-async def get(conn: Connection, key: RunKey) -> Run | None:
-    """The run with its plan."""
+async def get(conn: Connection, key: RunKey) -> Run:
+    """The run with its plan, or raise `RunNotFound`."""
     found = await conn.execute(_GET, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
-    return _run(row) if row else None
+    if row is None:
+        raise RunNotFound(key)
+    return _run(row)
 
 
 async def get_many(conn: Connection, numbers: Collection[int]) -> dict[int, Run]:

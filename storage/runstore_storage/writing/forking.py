@@ -16,7 +16,6 @@ from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
-    RunNotFound,
     SeqAhead,
 )
 from runstore_storage.contract.events import Usage
@@ -40,8 +39,6 @@ async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
     """Create the fork and return its head; None when another writer made that id meanwhile."""
     write = await lock_run(conn, fork.key)
     source = await runs.get(conn, fork.key)
-    if source is None:
-        raise RunNotFound(fork.key)
     at_seq = _at_seq(write, fork)
     lineage = _lineage(write, at_seq)
     new = await _born(conn, source, fork, at_seq)

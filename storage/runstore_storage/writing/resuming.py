@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 
 from runstore_storage import chain
-from runstore_storage.contract.errors import RunNotFound
 from runstore_storage.contract.events import RUN_RESUMED, Event, EventFilter
 from runstore_storage.contract.heads import RunStatus
 from runstore_storage.contract.payloads import Payload
@@ -64,8 +63,6 @@ async def _read(
     latest = SnapshotSelector()
     head = write.head
     run = await runs.get(conn, write.key)
-    if run is None:
-        raise RunNotFound(write.key)
     snapshot, writes = await load_snapshot(conn, head, asked.namespace, latest)
     page = await event_page(
         conn,

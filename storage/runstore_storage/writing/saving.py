@@ -9,7 +9,7 @@ from runstore_storage.configs.pinning import pin
 from runstore_storage.contract.errors import IdempotencyMismatch, RunNotFound
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
-from runstore_storage.contract.runs import NewFork, NewRun, Run, SavedRun
+from runstore_storage.contract.runs import NewFork, NewRun, SavedRun
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
@@ -53,11 +53,11 @@ class RunSaver:
             inserted = await runs.insert(conn, pinned, parent=parent, body_hash=body_hash)
             if inserted:
                 await self._begin(conn, key, pinned, inserted, completion)
-                return SavedRun(await _get(conn, key), deduplicated=False)
+                return SavedRun(await runs.get(conn, key), deduplicated=False)
             before = await runs.identity(conn, key)  # another writer was faster
         if before is None or before[1] != body_hash:
             raise IdempotencyMismatch("run", new.run_id)
-        return SavedRun(await _get(conn, key), deduplicated=True)
+        return SavedRun(await runs.get(conn, key), deduplicated=True)
 
     async def fork(self, conn: Connection, fork: NewFork) -> SavedRun:
         """Create the fork, or return the one that is there."""
@@ -65,8 +65,8 @@ class RunSaver:
         while not await known_fork(conn, fork):
             if head := await fork_run(conn, fork):
                 await self._ensure_partitions(conn, head.run)
-                return SavedRun(await _get(conn, key), deduplicated=False)
-        return SavedRun(await _get(conn, key), deduplicated=True)
+                return SavedRun(await runs.get(conn, key), deduplicated=False)
+        return SavedRun(await runs.get(conn, key), deduplicated=True)
 
     async def _parent(self, conn: Connection, new: NewRun) -> int | None:
         if not new.parent_run_id:
@@ -111,10 +111,3 @@ class RunSaver:
             # One made here may yet be rolled back; only one that was there is remembered.
             if low not in self._partitions and await partitions.ensure(conn, each):
                 self._partitions.add(low)
-
-
-async def _get(conn: Connection, key: RunKey) -> Run:
-    run = await runs.get(conn, key)
-    if run is None:
-        raise RunNotFound(key)
-    return run
