@@ -20,7 +20,7 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.events import EVERY_EVENT, Appended, Event, EventFilter, EventPage
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
 from runstore_storage.contract.outputs import CompletedRun, Completion, StoredOutput
-from runstore_storage.contract.pages import Page
+from runstore_storage.contract.pages import SNAPSHOT_PAGE_BYTES, Page, within
 from runstore_storage.contract.runs import (
     NewFork,
     NewRun,
@@ -58,7 +58,6 @@ from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, Offloading
-from runstore_storage.reading.page_bounds import PAGE_BYTES, SNAPSHOT_PAGE_BYTES, within
 from runstore_storage.reading.paging import event_page
 from runstore_storage.reading.replaying import Replay, replay
 from runstore_storage.reading.tails import RunTail, Tails
@@ -183,9 +182,7 @@ class PostgresStore:
     ) -> EventPage:
         async with reading(self._engine) as conn:
             head = await heads.get(conn, key)
-            page = await event_page(
-                conn, head, from_seq, limit=limit, where=where, max_bytes=PAGE_BYTES
-            )
+            page = await event_page(conn, head, from_seq, limit=limit, where=where)
         return await self._filled(page)
 
     def wake_all(self) -> None:
@@ -305,7 +302,7 @@ class PostgresStore:
         limit: int,
         expected_seq: int | None = None,
     ) -> ResumedRun:
-        asked = Resume(namespace, request_id, actor, limit, PAGE_BYTES, expected_seq)
+        asked = Resume(namespace, request_id, actor, limit, expected_seq)
         return await self._finish_despite_cancellation(self._resume_run(key, asked))
 
     async def _resume_run(self, key: RunKey, asked: Resume) -> ResumedRun:
@@ -322,7 +319,7 @@ class PostgresStore:
         async with consistent(self._engine) as conn:
             head = await heads.get(conn, key)
             run = await runs.get(conn, key)
-            asked = Replay(at_seq, namespace, limit, PAGE_BYTES)
+            asked = Replay(at_seq, namespace, limit)
             replayed = await replay(conn, run, head, asked)
         return replace(replayed, events=await self._filled(replayed.events))
 
@@ -373,7 +370,6 @@ class PostgresStore:
                 head,
                 from_seq=from_seq,
                 max_events=max_events,
-                page_bytes=PAGE_BYTES,
                 offloading=self._offloading,
             )
 

@@ -1,4 +1,4 @@
-"""Pages of a listing."""
+"""Pages of a listing, and how much a page holds beside its limit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Cursor = TypeVar("Cursor")
+
+# A page of events or hits ends with the one whose payload reaches this.
+PAGE_BYTES = 1 << 20
+SNAPSHOT_PAGE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +31,13 @@ class Page(Generic[Item, Cursor]):
         """The first `limit` of the items found; the last page unless there are more of them."""
         kept = tuple(found[:limit])
         return cls(kept, cursor_of(kept[-1]) if len(found) > limit else None)
+
+
+def within(items: Sequence[Item], sizes: Sequence[int], most: int) -> Sequence[Item]:
+    """The first items whose sizes add up to no more than `most`; at least one."""
+    total = 0
+    for index, size in enumerate(sizes):
+        total += size
+        if index and total > most:
+            return items[:index]
+    return items

@@ -22,11 +22,10 @@ from runstore_storage.contract.feed import (
     Lag,
     sink_duty,
 )
-from runstore_storage.contract.pages import Page
+from runstore_storage.contract.pages import PAGE_BYTES, Page
 from runstore_storage.database.engine import Database, finished_late, reading, translated, writing
 from runstore_storage.database.signals import Signal
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
-from runstore_storage.reading.page_bounds import PAGE_BYTES
 from runstore_storage.reading.wakeups import Wakeups
 from runstore_storage.sql import consumers, dead_letters, duties, feed, outbox, usage_counts
 from runstore_storage.sql.columns import OffloadedPayload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runstore_storage.contract.events import EventFilter, EventPage, RecordedEvent
+from runstore_storage.contract.pages import PAGE_BYTES
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql import events
 from runstore_storage.sql.heads import Head
@@ -15,7 +16,6 @@ async def event_page(
     *,
     limit: int,
     where: EventFilter,
-    max_bytes: int,
 ) -> EventPage:
     """Selected events from `from_seq` on.
 
@@ -34,7 +34,7 @@ async def event_page(
             from_seq=max(first, segment.first_seq),
             to_seq=segment.last_seq,
             limit=limit - len(found),
-            max_bytes=max_bytes,
+            max_bytes=PAGE_BYTES,
             where=where,
         )
         found += some

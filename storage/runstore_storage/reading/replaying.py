@@ -27,7 +27,6 @@ class Replay:
     at_seq: int | None
     namespace: str
     limit: int
-    page_bytes: int
 
 
 async def replay(conn: Connection, run: Run, head: Head, asked: Replay) -> ReplayedRun:
@@ -44,7 +43,6 @@ async def replay(conn: Connection, run: Run, head: Head, asked: Replay) -> Repla
         (snapshot.snapshot.seq if snapshot else 0) + 1,
         limit=asked.limit,
         where=EventFilter(),
-        max_bytes=asked.page_bytes,
     )
     pins = await _pinned(conn, run.key.project, run.born.config_refs)
     return ReplayedRun(run, at_seq, snapshot, writes, page, pins)

@@ -27,7 +27,6 @@ async def verify(
     *,
     from_seq: int,
     max_events: int,
-    page_bytes: int,
     offloading: Offloading,
 ) -> Verification:
     """Check events from `from_seq` on, at most `max_events` of them, against `head`."""
@@ -44,7 +43,6 @@ async def verify(
                 first + checked,
                 limit=PAGE_EVENTS,
                 where=EventFilter(),
-                max_bytes=page_bytes,
             )
             for place, event in enumerate(page.events or [None], first + checked):
                 chain_end = _entered(head, births, chain_end, place)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from runstore_storage.contract.errors import SearchBehind
 from runstore_storage.contract.feed import EVERY_PROJECT, SEARCH, FeedPoint, FeedStore
+from runstore_storage.contract.pages import PAGE_BYTES, within
 from runstore_storage.contract.search import (
     SearchCursor,
     SearchHit,
@@ -19,7 +20,6 @@ from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.signals import Signal
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.feed.waiting import wait_until_reached
-from runstore_storage.reading.page_bounds import PAGE_BYTES, within
 from runstore_storage.search.indexing import LARGE_CHARACTERS, rows_of
 from runstore_storage.search.queries import Term, either, parse
 from runstore_storage.search.rows import matching

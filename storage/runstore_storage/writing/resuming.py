@@ -27,7 +27,6 @@ class Resume:
     request_id: str
     actor: str
     limit: int
-    page_bytes: int
     expected_seq: int | None = None
 
     @property
@@ -70,6 +69,5 @@ async def _read(
         (snapshot.snapshot.seq if snapshot else 0) + 1,
         limit=asked.limit,
         where=EventFilter(),
-        max_bytes=asked.page_bytes,
     )
     return ResumedRun(run, epoch, snapshot, writes, page, deduplicated)

@@ -15,11 +15,12 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.events import Event, EventFilter, Usage
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.pages import PAGE_BYTES
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.snapshots import Snapshot, SnapshotReason
 from runstore_storage.database.statements import statement
-from runstore_storage.postgres import PAGE_BYTES, PostgresStore
+from runstore_storage.postgres import PostgresStore
 
 
 @pytest.fixture
