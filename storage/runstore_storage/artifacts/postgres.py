@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Coroutine
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator
 
 from runstore_storage.artifacts.contents import StoredContent, put_content
 from runstore_storage.contract.artifacts import (
@@ -26,46 +25,47 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.pages import Page
 from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.run_write import lock_run
 from runstore_storage.sql import artifacts, heads
 from runstore_storage.sql import objects as object_rows
 
-T = TypeVar("T")
-
 _log = logging.getLogger(__name__)
-
-
-class ToTheEnd(Protocol):
-    """Runs a write that its caller's cancellation does not cut in the middle."""
-
-    def __call__(self, write: Coroutine[object, object, T], /) -> Awaitable[T]: ...
 
 
 class PostgresArtifacts:
     """Made by `PostgresStore`, whose connections it shares."""
 
-    def __init__(self, engine: Database, objects: Objects, to_the_end: ToTheEnd) -> None:
+    def __init__(self, engine: Database, objects: Objects, in_flight: WritesInFlight) -> None:
         self._engine = engine
         self._objects = objects
-        self._finish_despite_cancellation = to_the_end
+        self._in_flight = in_flight
 
     async def upload_artifact(
         self, new: NewArtifact, announced: Announced, chunks: AsyncIterator[bytes]
     ) -> RecordedArtifact:
         content = await self._content(new.key, announced, chunks)
-        location, recorded = await self._finish_despite_cancellation(
-            self._record_content(new, content)
-        )
+        location, recorded = await self._record_content(new, content)
         if location != content.location:
             await self._remove(content.location)
         return recorded
 
+    @finish_despite_cancellation
     async def link_artifact(
         self, new: NewArtifact, url: str, announced: Announced
     ) -> RecordedArtifact:
-        return await self._finish_despite_cancellation(self._record_link(new, url, announced))
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, new.key)
+            newest = await artifacts.latest(conn, write.head.run, new.name)
+            wanted = (url, announced.sha256, announced.size)
+            if newest and (newest.url, newest.sha256, newest.size) == wanted:
+                return RecordedArtifact(newest, deduplicated=True)
+            version = newest.version + 1 if newest else 1
+            artifact = Artifact(new_id(), new, version, *wanted, write.now)
+            await artifacts.insert(conn, write.head.run, artifact, object_=None)
+        return RecordedArtifact(artifact, deduplicated=False)
 
     async def get_artifact(self, ref: ArtifactRef) -> Artifact:
         return (await self._find(ref))[0]
@@ -107,6 +107,7 @@ class PostgresArtifacts:
         location = known.location if known else ""
         return await put_content(self._objects, key.project, announced, chunks, location=location)
 
+    @finish_despite_cancellation
     async def _record_content(
         self, new: NewArtifact, content: StoredContent
     ) -> tuple[str, RecordedArtifact]:
@@ -127,20 +128,6 @@ class PostgresArtifacts:
             artifact = Artifact(new_id(), new, version, "", content.sha256, content.size, write.now)
             await artifacts.insert(conn, write.head.run, artifact, object_=there.object)
         return there.location, RecordedArtifact(artifact, deduplicated=False)
-
-    async def _record_link(
-        self, new: NewArtifact, url: str, announced: Announced
-    ) -> RecordedArtifact:
-        async with writing(self._engine) as conn:
-            write = await lock_run(conn, new.key)
-            newest = await artifacts.latest(conn, write.head.run, new.name)
-            wanted = (url, announced.sha256, announced.size)
-            if newest and (newest.url, newest.sha256, newest.size) == wanted:
-                return RecordedArtifact(newest, deduplicated=True)
-            version = newest.version + 1 if newest else 1
-            artifact = Artifact(new_id(), new, version, *wanted, write.now)
-            await artifacts.insert(conn, write.head.run, artifact, object_=None)
-        return RecordedArtifact(artifact, deduplicated=False)
 
     async def _find(self, ref: ArtifactRef) -> tuple[Artifact, str]:
         async with reading(self._engine) as conn:

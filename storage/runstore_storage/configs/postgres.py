@@ -28,6 +28,7 @@ from runstore_storage.contract.pages import Page
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.payloads.compression import compress, decompress
 from runstore_storage.sql import config_labels, configs
@@ -37,9 +38,11 @@ from runstore_storage.sql.configs import StoredBody
 class PostgresConfigs:
     """Made by `PostgresStore`, whose connections it shares."""
 
-    def __init__(self, engine: Database) -> None:
+    def __init__(self, engine: Database, in_flight: WritesInFlight) -> None:
         self._engine = engine
+        self._in_flight = in_flight
 
+    @finish_despite_cancellation
     async def register_version(self, new: NewVersion) -> RegisteredVersion:
         body = await _compressed(new.body)
         async with writing(self._engine) as conn:
@@ -93,6 +96,7 @@ class PostgresConfigs:
             )
         return Page.of(found, limit, lambda config: (config.kind, config.name))
 
+    @finish_despite_cancellation
     async def change_label(self, key: ConfigKey, change: LabelChange) -> LabelAnswer:
         async with writing(self._engine) as conn:
             config = await configs.lock(conn, key)

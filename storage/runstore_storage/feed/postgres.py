@@ -24,6 +24,7 @@ from runstore_storage.contract.feed import (
 )
 from runstore_storage.contract.pages import PAGE_BYTES, Page
 from runstore_storage.database.engine import Database, finished_late, reading, translated, writing
+from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.database.signals import Signal
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
 from runstore_storage.reading.wakeups import Wakeups
@@ -38,19 +39,24 @@ _log = logging.getLogger(__name__)
 
 
 class PostgresFeed:
-    """Made by `PostgresStore`, whose connections and wake-ups it shares."""
+    """Made by `PostgresStore`, whose connections and wake-ups it shares.
+
+    Work under a duty may be cancelled at any time: its next holder does again what did not commit.
+    """
 
     def __init__(
         self,
         engine: Database,
         wakeups: Wakeups,
         offloading: Offloading,
+        in_flight: WritesInFlight,
         *,
         poll_interval: float,
     ) -> None:
         self._engine = engine
         self._offloading = offloading
         self._wakeups = wakeups
+        self._in_flight = in_flight
         self._poll_interval = poll_interval
         self.counted = Signal()
         """Wakes when this process has counted usage."""
@@ -173,6 +179,7 @@ class PostgresFeed:
     async def reset_consumer(self, project: str, name: str, position: int) -> Consumer:
         return await self._set_position(project, name, position, may_go_back=True)
 
+    @finish_despite_cancellation
     async def _set_position(
         self, project: str, name: str, position: int, *, may_go_back: bool
     ) -> Consumer:
@@ -228,6 +235,7 @@ class PostgresFeed:
         async with reading(self._engine) as conn:
             return await dead_letters.page(conn, sink, limit=limit, after=after)
 
+    @finish_despite_cancellation
     async def remove_dead_letter(self, letter_id: int) -> bool:
         async with writing(self._engine) as conn:
             return await dead_letters.remove(conn, letter_id)

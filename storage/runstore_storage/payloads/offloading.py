@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from runstore_storage.contract.events import Event, RecordedEvent
+from runstore_storage.contract.events import Event, EventPage, RecordedEvent
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
@@ -105,6 +105,10 @@ class Offloading:
             return tuple(recorded)
         contents = await self._contents(wanted, conn)
         return tuple(replace(each, event=_with_payload(each.event, contents)) for each in recorded)
+
+    async def load_page(self, page: EventPage) -> EventPage:
+        """The page, its events with their offloaded payloads."""
+        return replace(page, events=await self.load_events(page.events))
 
     async def load(self, payload: Payload | None) -> Payload | None:
         """The payload itself, whether it was offloaded or not."""

@@ -17,7 +17,7 @@ import asyncpg
 
 from runstore_storage.contract.errors import RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.contract.events import Event, RecordedEvent
-from runstore_storage.contract.heads import Guard, RunKey
+from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
 from runstore_storage.database.engine import Database, is_rolled_back, writing
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_events
@@ -55,7 +55,9 @@ class Appender:
         self._remembered = [Optimistic(connect) for _ in range(lanes)]
         self._lanes = [Lane(partial(self._commit, each)) for each in self._remembered]
 
-    async def append(self, key: RunKey, events: Sequence[Event], guard: Guard) -> AppendResult:
+    async def append(
+        self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
+    ) -> AppendResult:
         """Append all events or none.
 
         A caller that is cancelled once its events wait in a lane does not take them back.

@@ -57,7 +57,7 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
 
 @pytest.fixture
 def artifacts(store: PostgresStore, objects: Objects) -> PostgresArtifacts:
-    return PostgresArtifacts(store._engine, objects, store._finish_despite_cancellation)
+    return PostgresArtifacts(store._engine, objects, store._in_flight)
 
 
 @pytest.fixture
@@ -460,9 +460,7 @@ async def test_an_object_store_that_stops_in_the_middle_fails_clearly(
     store: PostgresStore, run: RunKey
 ) -> None:
     with s3_server() as own:
-        artifacts = PostgresArtifacts(
-            store._engine, Objects(fresh_url()), store._finish_despite_cancellation
-        )
+        artifacts = PostgresArtifacts(store._engine, Objects(fresh_url()), store._in_flight)
         stored = (await put(artifacts, run, "before", bytes_of(LARGE))).artifact
 
         async def stopping() -> AsyncIterator[bytes]:

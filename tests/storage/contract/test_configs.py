@@ -3,12 +3,17 @@
 import asyncio
 import hashlib
 import struct
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
+from conftest import make_store
 from runstore_storage.contract.configs import (
     NO_VERSION,
     Config,
     ConfigKey,
+    ConfigStore,
     LabelChange,
     LabelMove,
     NewVersion,
@@ -22,6 +27,7 @@ from runstore_storage.contract.errors import (
     LabelConflict,
 )
 from runstore_storage.contract.payloads import Payload
+from runstore_storage.database.engine import connect
 from runstore_storage.postgres import PostgresStore
 
 WRITERS = 32
@@ -378,3 +384,59 @@ async def test_known_content_can_take_a_label_back(store: PostgresStore, key: Co
     await store.configs.register_version(version(key, "a", labels=("live",)))
 
     assert await history(store, key) == [(0, 1), (1, 2), (2, 1)]
+
+
+@asynccontextmanager
+async def locked(
+    database_url: str, db_schema: str, key: ConfigKey
+) -> AsyncIterator[asyncpg.Connection]:
+    """Hold the config's lock from a connection of its own, so that its writers wait."""
+    conn = await connect(database_url, schema=db_schema, name="test")
+    try:
+        async with conn.transaction():
+            await conn.execute("SELECT FROM configs WHERE project = $1 FOR UPDATE", key.project)
+            yield conn
+    finally:
+        await conn.close()
+
+
+async def until_it_waits(conn: asyncpg.Connection) -> None:
+    async with asyncio.timeout(20):
+        while not await conn.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        ):
+            pass
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda configs, key: configs.register_version(version(key, "b", labels=("live",))),
+        lambda configs, key: configs.change_label(key, LabelChange("live", 1)),
+    ],
+    ids=["register_version", "change_label"],
+)
+async def test_a_write_whose_call_is_cancelled_is_finished_before_the_store_closes(
+    store: PostgresStore,
+    database_url: str,
+    db_schema: str,
+    key: ConfigKey,
+    write: Callable[[ConfigStore, ConfigKey], Coroutine[object, object, object]],
+) -> None:
+    await registered(store, key, "a")
+    other = make_store(database_url, db_schema)
+
+    async with locked(database_url, db_schema, key) as conn:
+        call = asyncio.create_task(write(other.configs, key))
+        await until_it_waits(conn)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        closing = asyncio.create_task(other.close())
+        await asyncio.wait([closing], timeout=0.1)
+        assert not closing.done()
+    await closing
+
+    latest = (await store.configs.get_version(key)).version
+    assert await place(store, key, "live") == latest
+    assert other._engine.lent == 0

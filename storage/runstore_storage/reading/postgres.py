@@ -1,0 +1,128 @@
+"""Runs read on Postgres: their state, events and output. Each method is its transaction.
+
+The contracts are `RunStore`, `EventStore` and `OutputStore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from runstore_storage.contract.errors import OutputNotFound
+from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.outputs import StoredOutput
+from runstore_storage.contract.pages import Page
+from runstore_storage.contract.runs import (
+    ReplayedRun,
+    Run,
+    RunCursor,
+    RunFilter,
+    RunOrder,
+    Verification,
+)
+from runstore_storage.database.engine import Database, consistent, looking_up, reading
+from runstore_storage.payloads.offloading import Offloading
+from runstore_storage.reading.paging import event_page
+from runstore_storage.reading.replaying import Replay, replay
+from runstore_storage.reading.verifying import verify
+from runstore_storage.sql import heads, outputs, run_filters, runs
+
+
+class PostgresReading:
+    """Made by `PostgresStore`, whose connections it shares."""
+
+    def __init__(self, engine: Database, offloading: Offloading) -> None:
+        self._engine = engine
+        self._offloading = offloading
+
+    async def get_run(self, key: RunKey) -> Run:
+        async with reading(self._engine) as conn:
+            return await runs.get(conn, key)
+
+    async def list_runs(
+        self,
+        project: str,
+        where: RunFilter,
+        order: RunOrder,
+        *,
+        limit: int,
+        after: RunCursor | None,
+        offset: int = 0,
+    ) -> Page[Run, RunCursor]:
+        async with looking_up(self._engine) as conn:
+            as_of = after.as_of if after else None
+            if after is None and order is RunOrder.UPDATED_ASC:
+                as_of = await runs.clock(conn)
+            fresh = await run_filters.uncounted(conn, project, where)
+            found = await runs.page(
+                conn,
+                project,
+                where,
+                order,
+                limit=limit + 1,
+                after=after,
+                offset=offset,
+                fresh=fresh,
+            )
+        page = Page.of(found, limit, lambda numbered: _cursor(*numbered, order, as_of))
+        return Page(tuple(run for _, run in page.items), page.next_after)
+
+    async def read_events(
+        self, key: RunKey, from_seq: int, *, limit: int, where: EventFilter = EVERY_EVENT
+    ) -> EventPage:
+        async with reading(self._engine) as conn:
+            head = await heads.get(conn, key)
+            page = await event_page(conn, head, from_seq, limit=limit, where=where)
+        return await self._offloading.load_page(page)
+
+    async def read_for_tail(
+        self, key: RunKey, from_seq: int, limit: int, where: EventFilter
+    ) -> EventPage:
+        return await self.read_events(key, from_seq, limit=limit, where=where)
+
+    async def last_seqs(self, keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
+        """The last seq of each run that exists, and whether the run is completed."""
+        async with reading(self._engine) as conn:
+            return await heads.last_seqs(conn, keys)
+
+    async def get_output(self, key: RunKey, revision: int) -> StoredOutput:
+        async with reading(self._engine) as conn:
+            head = await heads.get(conn, key)
+            found = await outputs.get(conn, head.run, revision)
+        if found is None:
+            raise OutputNotFound(key.run_id, revision)
+        payload = await self._offloading.load(found.output.payload)
+        return replace(found, output=replace(found.output, payload=payload))
+
+    async def replay_run(
+        self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
+    ) -> ReplayedRun:
+        async with consistent(self._engine) as conn:
+            head = await heads.get(conn, key)
+            run = await runs.get(conn, key)
+            replayed = await replay(conn, run, head, Replay(at_seq, namespace, limit))
+        return replace(replayed, events=await self._offloading.load_page(replayed.events))
+
+    async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
+        async with reading(self._engine) as conn:
+            head = await heads.get(conn, key)
+            return await verify(
+                conn,
+                await runs.get(conn, key),
+                head,
+                from_seq=from_seq,
+                max_events=max_events,
+                offloading=self._offloading,
+            )
+
+
+def _cursor(number: int, run: Run, order: RunOrder, as_of: datetime | None) -> RunCursor:
+    """The cursor of a page that ends with a run."""
+    if order in {RunOrder.UPDATED_DESC, RunOrder.UPDATED_ASC}:
+        return RunCursor(run.updated_at, number, as_of)
+    if order in {RunOrder.COMPLETED_DESC, RunOrder.COMPLETED_ASC}:
+        assert run.completed_at
+        return RunCursor(run.completed_at, number)
+    return RunCursor(run.created_at, number)

@@ -1,0 +1,149 @@
+"""Snapshots on Postgres. The contract is `SnapshotStore`; each method here is its transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+
+from runstore_storage.contract.errors import SnapshotNotFound
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
+from runstore_storage.contract.pages import SNAPSHOT_PAGE_BYTES, Page, within
+from runstore_storage.contract.snapshots import (
+    DeletedSnapshots,
+    PutSnapshotAnswer,
+    Snapshot,
+    SnapshotCursor,
+    SnapshotQuery,
+    SnapshotSelector,
+    SnapshotWithWrites,
+    StoredSnapshot,
+    TaskWrite,
+)
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import Database, consistent, look_up, writing
+from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
+from runstore_storage.payloads.offloading import Offloading
+from runstore_storage.run_write import lock_run, store
+from runstore_storage.snapshots import loading
+from runstore_storage.snapshots.deleting import SnapshotDeletion, delete_snapshots, read_references
+from runstore_storage.snapshots.metadata import metadata_terms
+from runstore_storage.snapshots.putting import SnapshotPut, put_snapshot
+from runstore_storage.snapshots.storing import store_task_writes
+from runstore_storage.sql import heads, snapshots
+from runstore_storage.sql.snapshots import StoredRow
+
+
+class PostgresSnapshots:
+    """Made by `PostgresStore`, whose connections it shares.
+
+    `grew` is called after the commit of a write that added events to a run.
+    """
+
+    def __init__(
+        self,
+        engine: Database,
+        offloading: Offloading,
+        in_flight: WritesInFlight,
+        grew: Callable[[Collection[RunKey]], None],
+    ) -> None:
+        self._engine = engine
+        self._offloading = offloading
+        self._in_flight = in_flight
+        self._grew = grew
+
+    @finish_despite_cancellation
+    async def put_snapshot(
+        self,
+        key: RunKey,
+        snapshot: Snapshot,
+        *,
+        events: Sequence[Event] = (),
+        task_writes: Sequence[TaskWrite] = (),
+        guard: Guard = NO_GUARD,
+        request_id: str = "",
+    ) -> PutSnapshotAnswer:
+        put = SnapshotPut(snapshot, tuple(events), tuple(task_writes), guard, request_id)
+        prepared = await put.prepare(self._engine, self._offloading, key)
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, key)
+            answer = await put_snapshot(conn, write, prepared)
+        if write.new_events:
+            self._grew([key])
+        return answer
+
+    @finish_despite_cancellation
+    async def put_task_writes(
+        self,
+        key: RunKey,
+        namespace: str,
+        writes: Sequence[TaskWrite],
+        *,
+        writer_epoch: int | None = None,
+    ) -> bool:
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, key)
+            if await store_task_writes(conn, write, namespace, writes):
+                return True
+            # Refused after the writes were put: they are undone with the transaction.
+            write.check(Guard(writer_epoch=writer_epoch))
+            write.touch()
+            await store(conn, [write])
+            return False
+
+    @finish_despite_cancellation
+    async def delete_snapshots(
+        self,
+        key: RunKey,
+        namespace: str,
+        snapshot_ids: Collection[str],
+        *,
+        writer_epoch: int | None = None,
+    ) -> DeletedSnapshots:
+        deletion = SnapshotDeletion(namespace, tuple(snapshot_ids), writer_epoch)
+        references = await read_references(self._engine, key, deletion)
+        async with writing(self._engine) as conn:
+            write = await lock_run(conn, key)
+            return await delete_snapshots(conn, write, deletion, references)
+
+    async def get_snapshot(
+        self, key: RunKey, namespace: str, selector: SnapshotSelector
+    ) -> SnapshotWithWrites:
+        async with consistent(self._engine) as conn:
+            head = await heads.get(conn, key)
+            found, writes = await loading.load_snapshot(conn, head, namespace, selector)
+        if found is None:
+            raise SnapshotNotFound(key.run_id, str(selector))
+        return SnapshotWithWrites(found, writes)
+
+    async def list_snapshots(
+        self, query: SnapshotQuery, *, limit: int, after: SnapshotCursor | None
+    ) -> Page[StoredSnapshot, SnapshotCursor]:
+        terms = metadata_terms(query.metadata)
+        async with consistent(self._engine) as conn:
+            await look_up(conn)
+            head = None
+            if query.run_id:
+                head = await heads.get(conn, RunKey(query.project, query.run_id))
+                if query.before and after is None:
+                    after = await loading.cursor_before(conn, head, query)
+            found = await snapshots.page(
+                conn, query, metadata_terms=terms, limit=limit + 1, after=after, head=head
+            )
+            kept: Sequence[StoredRow] = found[:limit]
+            if query.with_parts:
+                kept = within(kept, [row.parts_bytes for row in kept], SNAPSHOT_PAGE_BYTES)
+            listed = await _listed(conn, query, kept)
+        more = len(found) > len(kept)
+        return Page(listed, loading.cursor_of(kept[-1], query) if more else None)
+
+
+async def _listed(
+    conn: Connection, query: SnapshotQuery, rows: Sequence[StoredRow]
+) -> tuple[StoredSnapshot, ...]:
+    """The snapshots of rows with as much of them as the query asks for."""
+    if query.with_parts:
+        return tuple(await loading.with_parts(conn, rows))
+    if query.with_node_counts:
+        return tuple(await asyncio.to_thread(loading.with_node_counts, rows))
+    return tuple(loading.without_parts(rows))
