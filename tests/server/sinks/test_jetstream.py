@@ -249,7 +249,7 @@ async def test_a_stream_with_a_smaller_limit_refuses_for_good(open_jetstream, na
 
     assert failure
     assert failure.is_final
-    assert "the stream refuses: message size exceeds" in str(failure)
+    assert "the stream refused the event: message size exceeds" in str(failure)
 
 
 async def test_a_stream_that_is_full_refuses_for_now(open_jetstream, nats_server) -> None:
@@ -262,7 +262,7 @@ async def test_a_stream_that_is_full_refuses_for_now(open_jetstream, nats_server
 
     assert found[0] is None
     assert found[1]
-    assert str(found[1]) == "the stream refuses: maximum messages exceeded"
+    assert str(found[1]) == "the stream refused the event: maximum messages exceeded"
     assert not found[1].is_final
     assert found[2]
     assert not found[2].is_attempted
