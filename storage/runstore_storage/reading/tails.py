@@ -1,12 +1,12 @@
-"""The growing ends of runs, as the streams of this process see them.
+"""Tails: the newest events of runs, shared by the streams of this process.
 
-A `RunTail` exists while streams have it open. It keeps a window of the newest events, so that live
-streams of one run cost one read for all of them, and none for what this process commits itself; a
-stream that is further behind reads its own pages. Nothing is queued for a stream: each asks for
-what it needs next, so a slow one holds one page and no more.
+A `RunTail` exists while streams have it open. It keeps a window of the newest events, so that all
+live streams of a run cost one read together, and none for events that this process commits itself;
+a stream that is further behind reads its own pages. Nothing is queued for a stream: each asks for
+the page it needs next, so a slow stream holds one page and no more.
 
-Wake-ups are hints. A slow poll compares every open tail with its row, so a lost wake-up delays a
-stream by one interval and loses nothing.
+Wake-ups are hints. A slow poll compares every open tail with its run's head, so a lost wake-up
+delays a stream by one interval and loses nothing.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ _log = logging.getLogger(__name__)
 
 
 def digest(key: RunKey) -> str:
-    """The run's short name in wake-ups between processes. Two runs that share one wake together."""
+    """The run's short name in wake-ups between processes; runs that share one wake together."""
     return blake2b(f"{key.project}\0{key.run_id}".encode(), digest_size=8).hexdigest()
 
 
 class RunTail:
-    """One run's newest events and how far it has grown."""
+    """One run's newest events, and its end as last read."""
 
     def __init__(self, key: RunKey, read_events: ReadEvents) -> None:
         self.key = key
         self.users = 0
+        """How many streams have the tail open."""
         self._grown = Signal()
         self._read_events = read_events
         self._is_stale = True
@@ -60,7 +61,7 @@ class RunTail:
         self._grown.wake()
 
     def push(self, new: Sequence[RecordedEvent]) -> None:
-        """Note what this process has just committed; what does not follow at once is read again."""
+        """Take events that this process has just committed; if they leave a gap, read again."""
         end = self._end
         if (
             end is None
@@ -92,21 +93,21 @@ class RunTail:
         return await self._read_events(self.key, from_seq, limit, where)
 
     def differs_from(self, last_seq: int, *, is_completed: bool) -> bool:
-        """True when the run has grown beyond what this tail has read."""
+        """Whether the run has changed since this tail was read."""
         end = self._end
         return end is None or (end.last_seq, end.is_completed) != (last_seq, is_completed)
 
     async def _current(self, from_seq: int) -> EventPage | None:
-        """The run's end, read again where it may have moved; None while there is no run."""
+        """The run's end, read again if it may have moved; None while the run does not exist."""
         while (
             self._is_stale
-            # What is being read is newer than the mark the reader took: without it the reader would
-            # wait for a wake-up that has been.
+            # A read under way may return events whose wake-up came before the reader took its
+            # mark. Without them the reader would wait for a wake-up that has already happened.
             or (self._refreshing is not None and not self._refreshing.done())
             or (self._end and self._window_end < from_seq <= self._end.last_seq)
         ):
-            # Done, but its callback still to run: awaiting that would not give the loop a turn to
-            # run it, and go round here for ever.
+            # A task that is done but whose callback has not run counts as none: awaiting it would
+            # not let the event loop run the callback, and this loop would never end.
             if self._refreshing is None or self._refreshing.done():
                 self._refreshing = asyncio.create_task(self._refresh())
                 self._refreshing.add_done_callback(self._refreshed)
@@ -120,13 +121,13 @@ class RunTail:
             self._is_stale = True
 
     async def _refresh(self) -> None:
-        self._is_stale = False  # before reading: a wake-up while it reads counts
+        self._is_stale = False  # before reading, so that a wake-up meanwhile makes it stale again
         try:
             if self._end is None:
-                # The past is read by those who want it; the window begins at the end.
-                far = await self._read_events(self.key, 1 << 62, 1, EVERY_EVENT)
-                self._window_end = far.last_seq
-                self._end = far
+                # The window begins at the end of the run; streams read earlier events themselves.
+                end = await self._read_events(self.key, 1 << 62, 1, EVERY_EVENT)
+                self._window_end = end.last_seq
+                self._end = end
                 return
             page = await self._read_events(
                 self.key, self._window_end + 1, WINDOW_EVENTS, EVERY_EVENT
@@ -157,8 +158,8 @@ class RunTail:
         first = self._window[0].seq if self._window else from_seq
         chosen: list[RecordedEvent] = []
         next_from_seq = from_seq
-        for place in range(from_seq - first, len(self._window)):
-            recorded = self._window[place]
+        for index in range(from_seq - first, len(self._window)):
+            recorded = self._window[index]
             if len(chosen) == limit:
                 break
             if where.matches(recorded.event):
@@ -182,7 +183,7 @@ class Tails:
 
     @asynccontextmanager
     async def open(self, key: RunKey) -> AsyncIterator[RunTail]:
-        """Share the run's tail for as long as the context lasts."""
+        """Share the run's tail while the context lasts."""
         tail = self._open.get(key)
         if tail is None:
             tail = self._open[key] = RunTail(key, self._read_events)
@@ -203,7 +204,7 @@ class Tails:
                 tail.wake()
 
     def push(self, key: RunKey, new: Sequence[RecordedEvent]) -> None:
-        """Wake the tail of a run that grew by events of this process."""
+        """Give the tail of a run the events that this process appended to it."""
         if tail := self._open.get(key):
             tail.push(new)
 
@@ -212,7 +213,7 @@ class Tails:
         self.wake([self._by_digest[each] for each in digests if each in self._by_digest])
 
     def wake_all(self) -> None:
-        """Wake every tail: wake-ups may have been missed."""
+        """Wake every tail, as wake-ups may have been missed."""
         self.wake(list(self._open))
 
     async def close(self) -> None:
@@ -226,7 +227,7 @@ class Tails:
             try:
                 await self._compare()
             except StorageUnavailable:
-                _log.warning("tails cannot be compared while the database is away")
+                _log.warning("tails cannot be compared while the database is unavailable")
             except Exception:
                 _log.exception("tails cannot be compared")
 

@@ -1,9 +1,9 @@
 """Wake-ups between processes: one coalesced NOTIFY after commits, one LISTEN per process.
 
-What is told: which runs grew, by their digests, and that the feed did.
+A notification names the runs that grew, by their digests, and says whether the feed did.
 
-NOTIFY inside the write transaction would serialise commits, so it is sent after them on its own,
-and runs that grew while one is under way share the next. Losing one is harmless: tails poll.
+NOTIFY inside a write transaction would serialise commits, so it is sent separately after them, and
+runs that grow while one is being sent share the next. Losing one is harmless: tails poll.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from runstore_storage.reading.tails import Tails, digest
 # NOTIFY takes fewer than 8000 bytes; a digest and its comma are 17.
 DIGESTS_PER_NOTIFY = 400
 RECONNECT_SECONDS = 1.0
-# Under load what grew meanwhile shares one NOTIFY: it costs Postgres as much as a small commit.
+# Under load, runs that grow within this time share a NOTIFY, which costs as much as a small commit.
 SEND_PAUSE = 0.005
 FEED = "feed"  # no digest looks like this
 
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Wakeups:
-    """Tells other processes which runs grew here, and this one's tails which grew there."""
+    """Announces the runs that grew here to other processes, and theirs to this process's tails."""
 
     def __init__(
         self,
@@ -59,24 +59,24 @@ class Wakeups:
     def announce(self, keys: Collection[RunKey]) -> None:
         """Wake this process's tails at once and the other processes soon."""
         self._tails.wake(keys)
-        self._tell_others(keys)
+        self._announce_elsewhere(keys)
 
     def announce_appended(self, new: Mapping[RunKey, Sequence[RecordedEvent]]) -> None:
-        """As `announce`, with what was appended: this process's tails need not read it."""
+        """As `announce`, with the appended events, so that this process's tails need not read."""
         for key, events in new.items():
             self._tails.push(key, events)
-        self._tell_others(new)
+        self._announce_elsewhere(new)
 
-    def _tell_others(self, keys: Collection[RunKey]) -> None:
+    def _announce_elsewhere(self, keys: Collection[RunKey]) -> None:
         self.committed.wake()
-        self._tell(map(digest, keys))
+        self._queue_words(map(digest, keys))
 
     def announce_published(self) -> None:
-        """Wake those who follow the feed, here at once and elsewhere soon."""
+        """Wake the feed's followers, in this process at once and in others soon."""
         self.published.wake()
-        self._tell([FEED])
+        self._queue_words([FEED])
 
-    def _tell(self, words: Iterable[str]) -> None:
+    def _queue_words(self, words: Iterable[str]) -> None:
         self._pending.update(words)
         self._has_pending.set()
 
@@ -94,7 +94,7 @@ class Wakeups:
                 await self._notify(words)
             except Exception as error:
                 if is_unavailable(error):
-                    _log.warning("other processes are not woken while the database is away")
+                    _log.warning("other processes are not woken while the database is unavailable")
                 else:
                     _log.exception("other processes were not woken")
             await asyncio.sleep(SEND_PAUSE)
@@ -112,7 +112,7 @@ class Wakeups:
                 await self._listen_until_closed()
             except Exception as error:
                 if is_unavailable(error):
-                    _log.warning("not listening for wake-ups while the database is away")
+                    _log.warning("not listening for wake-ups while the database is unavailable")
                 else:
                     _log.exception("not listening for wake-ups")
             await asyncio.sleep(RECONNECT_SECONDS)
@@ -134,10 +134,10 @@ class Wakeups:
                 await conn.close(timeout=1)
 
     def _heard(self, _conn: object, _pid: int, _channel: str, payload: object) -> None:
-        sender, _, told = str(payload).partition(":")
+        sender, _, sent = str(payload).partition(":")
         if sender == self._me:
             return
-        words = set(told.split(","))
+        words = set(sent.split(","))
         if FEED in words:
             words.remove(FEED)
             self.published.wake()

@@ -48,7 +48,7 @@ class PostgresSearch:
         page = await self._feed.read_feed(
             EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES, without_lost=True
         )
-        reached = page.next_position - 1  # beyond the last entry if later ones have lost their run
+        reached = page.next_position - 1  # may be behind the last entry: deleted runs have none
         rows = await rows_of(page.entries)
         async with writing(self._engine) as conn:
             held = await duties.fence(conn, SEARCH, holder)
