@@ -1,1 +1,1 @@
-"""Named results of runs, whose bytes are in an object store."""
+"""Artifacts: named results of runs, whose bytes are in an object store."""

@@ -1,1 +1,1 @@
-"""Versions of prompts, tools, agents and evaluators, and what runs are pinned to."""
+"""Configs: versions of prompts, tools, agents and evaluators, which runs are pinned to."""

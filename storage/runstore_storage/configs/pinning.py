@@ -1,4 +1,4 @@
-"""From references to pins: which versions a run is born with."""
+"""Pinning: the config versions that a run is saved with, resolved from references."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from runstore_storage.sql.pins import Known
 
 
 async def pin(conn: Connection, project: str, refs: Sequence[ConfigRef]) -> tuple[ConfigRef, ...]:
-    """Each reference as number and digest, in order.
+    """Resolve each reference to a number and digest, in order.
 
-    One by number, digest or label alone must be registered in the project: otherwise
-    `ConfigNotFound`, `ConfigVersionNotFound` or `ConfigLabelNotFound`. One with number and digest
-    of which the project knows neither is kept as given; where it knows one of them and they are not
-    the same version, it raises `ConfigVersionNotFound`.
+    A reference by only a number, digest or label must be registered in the project, or it raises
+    `ConfigNotFound`, `ConfigVersionNotFound` or `ConfigLabelNotFound`. A reference by number and
+    digest is kept as given if the project has registered neither; if the project knows one of them
+    and they are not the same version, it raises `ConfigVersionNotFound`.
     """
     if not refs:
         return ()

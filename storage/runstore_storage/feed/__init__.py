@@ -1,1 +1,1 @@
-"""The order in which committed events are published, and the work done along it."""
+"""The feed: the order in which committed events are published, and the duties that follow it."""

@@ -1,1 +1,1 @@
-"""Payloads too large for a row, and where objects are kept."""
+"""Payloads: how content is compressed, offloaded when large, and kept in an object store."""

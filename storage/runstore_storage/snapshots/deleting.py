@@ -1,9 +1,9 @@
 """Deleting snapshots of a run, and the parts that only they referred to.
 
-Whether a part is still referred to, only the manifests of the run's other snapshots say. They are
-read before the run is locked; under its lock only those are read that were put since. A row never
-changes, and one that is put after a deletion has a later time than any before it, so what was read
-of a row holds for as long as the row is there.
+Only the manifests of the run's other snapshots tell whether a part is still referred to. They are
+read before the run is locked; under its lock, only those put since. A snapshot's row never changes,
+and a row put after a deletion has a later time than any row before it, so what was read from a row
+stays true for as long as the row exists.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOTHING = DeletedSnapshots(0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class SnapshotDeletion:
-    """What DeleteSnapshots was asked."""
+    """A request to delete snapshots."""
 
     namespace: str
     snapshot_ids: tuple[str, ...]
@@ -38,13 +38,13 @@ class SnapshotDeletion:
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Which of some blobs the snapshots of a run refer to, by row."""
+    """Which of the `asked` blobs the snapshots of a run refer to, by row."""
 
     asked: frozenset[int] = frozenset()
     found: dict[RowId, frozenset[int]] = field(default_factory=dict)
 
     async def read(self, conn: Connection, run: int) -> set[int]:
-        """Read the manifests not read yet; the blobs that some snapshot of the run refers to."""
+        """Read the manifests not read yet; return the asked blobs that are still referred to."""
         present = await snapshots.row_ids(conn, run)
         unread = [row for row in present if row not in self.found]
         for start in range(0, len(unread), MANIFESTS_AT_ONCE):
@@ -58,15 +58,15 @@ class References:
 
 
 async def read_references(engine: Database, key: RunKey, deletion: SnapshotDeletion) -> References:
-    """What the run's snapshots refer to of the parts of those that are to go, without a lock."""
+    """Which parts of the snapshots to delete the run's snapshots refer to, read without a lock."""
     async with reading(engine) as conn:
         head = await heads.find(conn, key)
         if head is None:
             return References()
-        chosen = await snapshots.manifests_by_id(
+        deleted = await snapshots.manifests_by_id(
             conn, head.run, deletion.namespace, deletion.snapshot_ids
         )
-        references = References(await _all_blobs(chosen))
+        references = References(await _all_blobs(deleted))
         if references.asked:
             await references.read(conn, head.run)
         return references
@@ -75,7 +75,7 @@ async def read_references(engine: Database, key: RunKey, deletion: SnapshotDelet
 async def delete_snapshots(
     conn: Connection, write: RunWrite, deletion: SnapshotDeletion, references: References
 ) -> DeletedSnapshots:
-    """Delete the snapshots that are there, their task writes and the parts nobody needs then."""
+    """Delete those of the snapshots that exist, their task writes, and parts no longer needed."""
     run, namespace = write.head.run, deletion.namespace
     write.check_epoch(deletion.writer_epoch)
     in_use = await snapshots.find_in_fork(conn, run, namespace, deletion.snapshot_ids)
@@ -89,7 +89,7 @@ async def delete_snapshots(
         references = References(asked)
     freed = await blobs.delete(conn, run, asked - await references.read(conn, run))
     writes = await task_writes.delete(conn, run, namespace, deleted)
-    # A snapshot put from now on is later than what was read of the rows that are gone.
+    # Any snapshot put from now on is later than the deleted rows, and not taken for one of them.
     write.advance_clock()
     await heads.update(conn, [write.head])
     return DeletedSnapshots(len(deleted), writes, freed)
@@ -100,7 +100,7 @@ async def _all_blobs(manifests: Collection[bytes]) -> frozenset[int]:
 
 
 async def _blobs(manifests: Sequence[bytes]) -> list[set[int]]:
-    """The blobs each manifest names."""
+    """The blobs that each manifest names."""
 
     def named() -> list[set[int]]:
         return [Manifest(each).blobs for each in manifests]

@@ -1,8 +1,8 @@
-"""Snapshots as they are stored: a manifest that names its parts, and the parts as blobs.
+"""The stored form of a snapshot: a manifest that names its parts, and the parts as blobs.
 
-A part is stored once a run by the SHA-256 of its content, compressed with zstd. The manifest is a
-zstd-compressed JSON text that refers to blobs by number, so a part that did not change costs the
-digits of that number.
+A part is stored once per run by the SHA-256 of its content, compressed with zstd. The manifest is
+zstd-compressed JSON text that refers to blobs by number, so an unchanged part costs the digits of
+that number.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from runstore_storage.sql.blobs import BlobRef, NewBlob
 
 NODE_PARTS = ("input_schema", "output_schema", "provenance", "state")
 
-# A part of the manifest: a blob's number, or (number, is_json, content_type) where it is not plain
-# JSON. A part that is absent is null.
+# A part in the manifest: its blob's number, or (number, is_json, content_type) if the part is not
+# plain JSON; null for an absent part.
 Entry = int | tuple[int, bool, str] | None
 
 
@@ -44,15 +44,15 @@ class HashedParts:
 
     @property
     def size(self) -> int:
-        """Size of the parts that were sent in full."""
+        """The size of the parts that were sent in full."""
         return sum(len(payload.data) for payload in self.payloads.values())
 
     def missing(self, stored: Mapping[bytes, BlobRef]) -> bytes | None:
-        """The hash of a part that is neither sent nor stored."""
+        """The hash of some part that was neither sent nor stored before."""
         return next((each for each in self.hashes - self.payloads.keys() - stored.keys()), None)
 
     def compress(self, stored: Collection[bytes]) -> list[NewBlob]:
-        """Blobs of the parts that are not stored yet."""
+        """Blobs of the parts whose hashes are not in `stored`."""
         new = {name: part for name, part in self.payloads.items() if name not in stored}
         packed = compress_all(payload.data for payload in new.values())
         return [
@@ -67,7 +67,7 @@ class HashedParts:
         ]
 
     def manifest(self, stored: Mapping[bytes, BlobRef]) -> bytes:
-        """The manifest, every part being stored."""
+        """The manifest, given the blobs of all parts."""
 
         def entry(part: SnapshotPart | None) -> Entry:
             if part is None:
@@ -104,11 +104,11 @@ class Manifest:
 
     @property
     def blobs(self) -> set[int]:
-        """Numbers of the blobs that make the snapshot whole."""
+        """Numbers of the blobs of the snapshot's parts."""
         return {_number(entry) for entry in self._entries() if entry is not None}
 
     def fill(self, snapshot: Snapshot, data: Mapping[int, bytes]) -> Snapshot:
-        """The snapshot with its parts, given each blob's decompressed data."""
+        """The snapshot with its parts, given each blob's content."""
 
         def part(entry: Any) -> SnapshotPart | None:
             if entry is None:

@@ -34,14 +34,14 @@ from runstore_storage.sql.snapshots import StoredRow
 
 @dataclass(frozen=True, slots=True)
 class PreparedSnapshot:
-    """A snapshot whose parts are hashed and, where new, compressed before any lock is taken."""
+    """A snapshot whose parts have been hashed and, if new, compressed, before any lock is taken."""
 
     parts: HashedParts
     compressed: Sequence[NewBlob]
 
 
 async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) -> PreparedSnapshot:
-    """Hash the parts and compress those the run has not stored."""
+    """Hash the parts, and compress those that the run has not stored yet."""
     parts = HashedParts(snapshot)
     if not parts.payloads:
         return PreparedSnapshot(parts, ())
@@ -57,7 +57,7 @@ async def _compressed(parts: HashedParts, stored: Collection[bytes]) -> list[New
 async def store_snapshot(
     conn: Connection, write: RunWrite, prepared: PreparedSnapshot
 ) -> StoredRow:
-    """Store the snapshot at its seq, or at the run's last event for 0."""
+    """Store the snapshot at its seq; at the run's last event if its seq is 0."""
     snapshot = prepared.parts.snapshot
     run, last_seq = write.head.run, write.head.last_seq
     snapshot = replace(snapshot, seq=snapshot.seq or last_seq)
@@ -91,14 +91,14 @@ async def _store_parts(conn: Connection, write: RunWrite, prepared: PreparedSnap
     parts, run = prepared.parts, write.head.run
     stored = await blobs.ensure(conn, run, parts.hashes, prepared.compressed)
     if write.head.lineage and parts.missing(stored):
-        # What the fork refers to and the other run stored becomes the fork's own.
+        # Parts that the fork refers to and an ancestor stored are copied to the fork.
         sources = [each.run for each in write.head.lineage]
         missing = parts.hashes - parts.payloads.keys() - stored.keys()
         stored |= await blobs.copy(conn, sources, run, missing)
     if unknown := parts.missing(stored):
         raise UnknownRef(write.key.run_id, unknown)
     if parts.payloads.keys() - stored.keys():
-        # Parts that were stored when the snapshot was prepared have been deleted since.
+        # Some parts were stored when the snapshot was prepared, and have been deleted since.
         stored |= await blobs.ensure(conn, run, (), await _compressed(parts, stored.keys()))
     return parts.manifest(stored)
 
@@ -106,9 +106,9 @@ async def _store_parts(conn: Connection, write: RunWrite, prepared: PreparedSnap
 async def store_task_writes(
     conn: Connection, write: RunWrite, namespace: str, writes: Sequence[TaskWrite]
 ) -> bool:
-    """Keep results of tasks; True when all were there. Their snapshots must exist."""
+    """Store task results, whose snapshots must exist; True if all of them were stored before."""
     for snapshot_id in sorted({each.snapshot_id for each in writes} - {""}):
-        chosen = SnapshotSelector(snapshot_id=snapshot_id)
-        if await snapshots.find(conn, write.head, namespace, chosen) is None:
+        selector = SnapshotSelector(snapshot_id=snapshot_id)
+        if await snapshots.find(conn, write.head, namespace, selector) is None:
             raise SnapshotNotFound(write.key.run_id, snapshot_id)
     return await task_writes.put(conn, write.head, write.now, namespace, writes)

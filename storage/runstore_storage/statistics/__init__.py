@@ -1,1 +1,1 @@
-"""What events used, added up."""
+"""Statistics: the usage of events, added up."""

@@ -1,1 +1,1 @@
-"""Runs written: saved, appended to, resumed, forked, completed."""
+"""Writing runs: saving, appending, resuming, forking, completing."""

@@ -1,4 +1,4 @@
-"""Ending a run inside its write transaction, and revising the output of an ended one."""
+"""Completing a run inside its write transaction, and revising the output of a completed one."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class PreparedCompletion:
-    """A completion hashed and compressed before any lock is taken."""
+    """A completion that has been hashed and compressed before any lock is taken."""
 
     completion: Completion
     body_hash: bytes
     events: tuple[PreparedEvent, ...]
     snapshot: PreparedSnapshot | None
     blob: NewBlob | None
-    """What the output's payload is kept as, where that is large."""
+    """The blob that a large output is kept as."""
 
 
 async def prepare_completion(
@@ -61,7 +61,7 @@ async def prepare_completion(
 async def complete(
     conn: Connection, write: RunWrite, prepared: PreparedCompletion, guard: Guard
 ) -> CompletedRun:
-    """Repeat the first answer, end the run, or add a revision to an ended one."""
+    """Repeat the first answer, complete the run, or add a revision to a completed one."""
     run, head = write.head.run, write.head
     before = await outputs.find(conn, run, prepared.body_hash)
     if before:
@@ -115,7 +115,7 @@ async def _end(
 async def _check_revision(
     conn: Connection, write: RunWrite, prepared: PreparedCompletion, *, is_repeated: bool
 ) -> None:
-    """An ended run takes another output, but no other outcome, event or snapshot."""
+    """A completed run takes another output, but no other outcome, event or snapshot."""
     run_id, head = write.key.run_id, write.head
     if prepared.completion.outcome is not head.outcome:
         raise OutcomeConflict(run_id, head.outcome)

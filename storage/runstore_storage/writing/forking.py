@@ -1,8 +1,8 @@
-"""Making a run that begins with the history of another, inside its write transaction.
+"""Creating a fork, a run that begins with the history of another, inside a write transaction.
 
-Nothing of the history is copied: events up to the fork's base, and snapshots and task writes put
-until then, are read from the other run. A task write that the other run replaces later is no longer
-seen by the fork.
+The history is not copied: events up to the fork's base, and snapshots and task writes put until
+then, are read from the other run. The fork no longer sees a task write that the other run replaces
+later.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from runstore_storage.sql.heads import Ancestor, Head
 
 
 async def known_fork(conn: Connection, fork: NewFork) -> bool:
-    """Whether the fork is there already; raise `IdempotencyMismatch` where its id is another's."""
+    """Whether the fork exists; raise `IdempotencyMismatch` if its id belongs to another run."""
     before = await runs.identity(conn, RunKey(fork.key.project, fork.fork_run_id))
     if before and before[1] != chain.fork_request_hash(fork):
         raise IdempotencyMismatch("run", fork.fork_run_id)
@@ -36,7 +36,7 @@ async def known_fork(conn: Connection, fork: NewFork) -> bool:
 
 
 async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
-    """Create the fork and return its head; None when another writer made that id meanwhile."""
+    """Create the fork and return its head; None if another writer took its id meanwhile."""
     write = await lock_run(conn, fork.key)
     source = await runs.get(conn, fork.key)
     at_seq = _at_seq(write, fork)
@@ -52,7 +52,7 @@ async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
     )
     if inserted is None:
         return None
-    # What is put beside the other run's events from now on is later than all the fork sees of it.
+    # Whatever the other run gets from now on is later than all that the fork sees of it.
     write.advance_clock()
     await heads.update(conn, [write.head])
     previous = await link_at(conn, write.head, at_seq)
@@ -89,7 +89,7 @@ async def link_at(conn: Connection, head: Head, seq: int) -> bytes:
 
 
 def _at_seq(write: RunWrite, fork: NewFork) -> int:
-    """Where the fork begins; never behind the end of a completed run."""
+    """The seq at which the fork begins; always before the terminal event of a completed run."""
     head = write.head
     if fork.at_seq > head.last_seq:
         raise SeqAhead(fork.key.run_id, fork.at_seq, head.last_seq)
@@ -100,7 +100,7 @@ def _at_seq(write: RunWrite, fork: NewFork) -> int:
 
 
 def _lineage(write: RunWrite, at_seq: int) -> tuple[Ancestor, ...]:
-    """The history up to `at_seq`: what the other run itself begins with, and the other run."""
+    """The history up to `at_seq`: the other run's own lineage, and the other run."""
     head, first_seq, lineage = write.head, 1, []
     for each in (*head.lineage, Ancestor(head.run, head.last_seq, write.now)):
         has_events = each.has_events and first_seq <= at_seq + 1

@@ -1,9 +1,9 @@
-"""Appends without a look at the database first: decided on remembered heads, in one round trip.
+"""Optimistic appends: decided on remembered heads, without reading first, in one round trip.
 
-A process that appended to a run knows how it left the run's head. The next append is decided on
-that, and stored by a statement which takes effect only where the head is still so: where another
-process wrote meanwhile nothing happens. What is not plainly accepted - a refusal, an event id that
-is there already, a run that is not remembered - is left to the caller, which looks under locks.
+A process that appended to a run knows the head it left. It decides the next append on that head,
+and stores it by a statement that takes effect only if the head is still the same: if another
+process wrote meanwhile, nothing happens. Whatever is not plainly accepted - a refusal, a known
+event id, a run that is not remembered - is left to the caller, which decides it under locks.
 """
 
 from __future__ import annotations
@@ -57,23 +57,23 @@ class Optimistic:
         self._read_at = 0.0
 
     def remember(self, committed: Iterable[RunWrite], now: datetime) -> None:
-        """Note heads as they were committed, and the database's clock as it was just read."""
+        """Remember heads as they were committed, and the database's clock as it was just read."""
         self._clock, self._read_at = now, time.monotonic()
         for write in committed:
             self._remember(write.key, write.head)
 
     def _remember(self, key: RunKey, head: Head) -> None:
         self._heads.pop(key, None)
-        # Ids of a fork's events may be in the histories it begins with: that needs a look.
+        # The id of a fork's event may be known from its ancestors, which only a look-up tells.
         if not head.is_completed and not head.lineage:
             self._heads[key] = head
         if len(self._heads) > MAX_REMEMBERED:
             del self._heads[next(iter(self._heads))]
 
     async def append(self, batch: Sequence[Append]) -> Stored:
-        """Store the appends that can be.
+        """Store those of the appends that are plainly accepted.
 
-        Raise `StorageUnavailable` when Postgres is away; then it may have stored them.
+        Raises `StorageUnavailable` if Postgres is unavailable; it may have stored them then.
         """
         attempts = list(self._attempts(batch))
         if not attempts:
@@ -97,7 +97,7 @@ class Optimistic:
         return Stored(results, writes)
 
     def _hang_up(self) -> None:
-        """Never use the connection again: nobody knows what state it is in."""
+        """Never use the connection again, as its state is unknown."""
         if self._conn:
             self._conn.terminate()
             self._conn = None

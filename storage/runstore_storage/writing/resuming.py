@@ -21,7 +21,7 @@ from runstore_storage.sql import requests, runs
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """What ResumeRun was asked."""
+    """A request to resume a run."""
 
     namespace: str
     request_id: str
@@ -35,7 +35,7 @@ class Resume:
 
 
 async def resume(conn: Connection, write: RunWrite, asked: Resume) -> ResumedRun:
-    """Claim the next epoch, or repeat an earlier claim; then read what the writer needs."""
+    """Claim the next epoch or repeat an earlier claim, then read what the writer needs."""
     name = f"resume:{asked.request_id}" if asked.request_id else ""
     before = await requests.find(conn, write.head.run, name, asked.body_hash) if name else None
     epoch = int(before["writer_epoch"]) if before else await _claim(conn, write, asked)

@@ -1,4 +1,4 @@
-"""Creating a run inside its write transaction, or recognising it."""
+"""Creating a run inside its write transaction, or recognising one that exists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runstore_storage.writing.forking import fork_run, known_fork
 
 
 class RunSaver:
-    """Saves runs and sees to it that their partitions exist."""
+    """Saves runs, and makes sure that their partitions exist."""
 
     def __init__(self, engine: Database, offloading: Offloading) -> None:
         self._engine = engine
@@ -31,7 +31,7 @@ class RunSaver:
         self._partitions: set[int] = set()
 
     async def prepare(self, new: NewRun) -> tuple[NewRun, PreparedCompletion | None]:
-        """Settle the id, and hash and compress the completion."""
+        """Give the run an id if it lacks one, and hash and compress its completion."""
         named = new if new.run_id else replace(new, run_id=new_id())
         if named.completion is None:
             return named, None
@@ -43,24 +43,24 @@ class RunSaver:
     async def save(
         self, conn: Connection, new: NewRun, completion: PreparedCompletion | None
     ) -> SavedRun:
-        """Create the run with its head and its completion, or return the one that is there."""
+        """Create the run with its head and completion, or return the run that exists."""
         key, body_hash = RunKey(new.project, new.run_id), chain.save_hash(new)
         before = await runs.identity(conn, key)
         if before is None:
             parent = await self._parent(conn, new)
-            # Recognised by the request as given, and born with what its labels point to now.
+            # A repetition is known by the request as sent; the run gets what labels point to now.
             pinned = replace(new, config_refs=await pin(conn, new.project, new.config_refs))
             inserted = await runs.insert(conn, pinned, parent=parent, body_hash=body_hash)
             if inserted:
                 await self._begin(conn, key, pinned, inserted, completion)
                 return SavedRun(await runs.get(conn, key), deduplicated=False)
-            before = await runs.identity(conn, key)  # another writer was faster
+            before = await runs.identity(conn, key)  # another writer was first
         if before is None or before[1] != body_hash:
             raise IdempotencyMismatch("run", new.run_id)
         return SavedRun(await runs.get(conn, key), deduplicated=True)
 
     async def fork(self, conn: Connection, fork: NewFork) -> SavedRun:
-        """Create the fork, or return the one that is there."""
+        """Create the fork, or return the fork that exists."""
         key = RunKey(fork.key.project, fork.fork_run_id)
         while not await known_fork(conn, fork):
             if head := await fork_run(conn, fork):
@@ -105,9 +105,9 @@ class RunSaver:
             await store(conn, [write])
 
     async def _ensure_partitions(self, conn: Connection, run: int) -> None:
-        """Make the run's partition, and the next one when half of this one's runs are saved."""
+        """Make the run's partition, and the next one once half of this one's runs are saved."""
         for each in (run, run + partitions.RUNS_PER_PARTITION // 2):
             low = partitions.lower_bound(each)
-            # One made here may yet be rolled back; only one that was there is remembered.
+            # A partition made here may be rolled back, so only one that existed is remembered.
             if low not in self._partitions and await partitions.ensure(conn, each):
                 self._partitions.add(low)
