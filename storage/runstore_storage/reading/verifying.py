@@ -1,6 +1,8 @@
-"""Recomputing a run's hash chain from its stored fields."""
+"""Verifying a run: its hash chain recomputed from its stored fields."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 from runstore_storage import chain
 from runstore_storage.contract.events import EventFilter, RecordedEvent
@@ -32,82 +34,98 @@ async def verify(
     """Check events from `from_seq` on, at most `max_events` of them, against `head`."""
     first = max(from_seq, 1)
     last = min(head.last_seq, first + max_events - 1) if max_events else head.last_seq
-    chain_end, checked = b"", 0
+    check = _Check(head)
     try:
-        births = await _births(conn, run, head)
-        chain_end = await _start(conn, head, births, first)
-        while first + checked <= last:
-            page = await event_page(
-                conn,
-                head._replace(last_seq=last),
-                first + checked,
-                limit=PAGE_EVENTS,
-                where=EventFilter(),
-            )
-            for place, event in enumerate(page.events or [None], first + checked):
-                chain_end = _entered(head, births, chain_end, place)
-                chain_end = _next(chain_end, place, await _whole(conn, event, offloading))
-            checked += len(page.events)
+        await check.begin(conn, run, first)
+        while first + check.checked <= last:
+            await check.next_page(conn, offloading, first + check.checked, last)
         if last == head.last_seq:
-            chain_end = _entered(head, births, chain_end, last + 1)
-        if last == head.last_seq and chain_end != head.last_hash:
-            raise ChainBroken(last, "the last event is not the one the run's head names")
-    except ChainBroken as found:
-        return Verification(checked, head.last_seq, chain_end, found.problem, found.seq, 0)
-    return Verification(
-        checked, head.last_seq, chain_end, "", 0, last + 1 if last < head.last_seq else 0
-    )
+            check.end()
+    except ChainBroken as broken:
+        problem, seq = broken.problem, broken.seq
+        return Verification(check.checked, head.last_seq, check.link, problem, seq, 0)
+    next_seq = last + 1 if last < head.last_seq else 0
+    return Verification(check.checked, head.last_seq, check.link, "", 0, next_seq)
 
 
-async def _births(conn: Connection, run: Run, head: Head) -> dict[int, bytes]:
-    """The hash of each run's birth that the history goes through."""
-    ancestors = [each.run for each in head.lineage]
-    found = await runs.get_many(conn, ancestors) if ancestors else {}
-    births = {number: chain.birth_hash(each.born) for number, each in found.items()}
-    return births | {head.run: chain.birth_hash(run.born)}
+@dataclass(slots=True)
+class _Check:
+    """How far the chain has been followed; each step raises `ChainBroken` where it breaks."""
+
+    head: Head
+    births: dict[int, bytes] = field(default_factory=dict)
+    """The birth hash of each run that the history consists of."""
+    link: bytes = b""
+    """The hash that the chain has reached."""
+    checked: int = 0
+    """The number of events on the pages that were checked."""
+
+    async def begin(self, conn: Connection, run: Run, first: int) -> None:
+        """Take up the chain before event `first`; forks that begin there are not entered yet."""
+        ancestors = [each.run for each in self.head.lineage]
+        found = await runs.get_many(conn, ancestors) if ancestors else {}
+        self.births = {number: chain.birth_hash(each.born) for number, each in found.items()}
+        self.births[self.head.run] = chain.birth_hash(run.born)
+        if first == 1:
+            self.link = self.births[next(self.head.segments).run]
+            return
+        before = await _hash_of(conn, self.head, first - 1)
+        if before is None:
+            raise ChainBroken(first - 1, "the event before the first one to check is missing")
+        self.link = before
+
+    async def next_page(
+        self, conn: Connection, offloading: Offloading, from_seq: int, last: int
+    ) -> None:
+        """Follow the chain through the events of a page that ends at `last` at the latest."""
+        until = self.head._replace(last_seq=last)
+        page = await event_page(conn, until, from_seq, limit=PAGE_EVENTS, where=EventFilter())
+        for seq, event in enumerate(page.events or [None], from_seq):
+            self._enter_forks(seq)
+            self._follow(seq, await _loaded(conn, event, offloading))
+        self.checked += len(page.events)
+
+    def end(self) -> None:
+        """Check that the chain ends where the head says."""
+        last = self.head.last_seq
+        self._enter_forks(last + 1)
+        if self.link != self.head.last_hash:
+            raise ChainBroken(last, "the last event is not the one that the run's head records")
+
+    def _enter_forks(self, seq: int) -> None:
+        """Bind the chain to the forks that begin with event `seq`."""
+        if not self.head.lineage:
+            return
+        _, *forks = self.head.segments
+        for segment in forks:
+            if segment.first_seq == seq:
+                self.link = chain.fork_hash(self.link, self.births[segment.run])
+
+    def _follow(self, seq: int, found: RecordedEvent | None) -> None:
+        """Check one event, and go on from its hash."""
+        if found is None or found.seq != seq:
+            raise ChainBroken(seq, "the event is missing")
+        body = chain.event_hash(found.event)
+        if chain.link_hash(self.link, seq, found.recorded_at, body) != found.hash:
+            raise ChainBroken(
+                seq, "the event's fields, its seq or the events before it do not match its hash"
+            )
+        self.link = found.hash
 
 
-async def _start(conn: Connection, head: Head, births: dict[int, bytes], first: int) -> bytes:
-    """The hash before the first event to check, forks at that place not yet entered."""
-    if first == 1:
-        return births[next(head.segments).run]
-    segment = next(
-        (each for each in head.segments if each.first_seq < first <= each.last_seq + 1), None
-    )
-    before = await events.hash_at(conn, segment.run, first - 1) if segment else None
-    if before is None:
-        raise ChainBroken(first - 1, "the event before the first one to check is missing")
-    return before
+async def _hash_of(conn: Connection, head: Head, seq: int) -> bytes | None:
+    """The hash of an event of the history; None if it is missing."""
+    for segment in head.segments:
+        if segment.first_seq <= seq <= segment.last_seq:
+            return await events.hash_at(conn, segment.run, seq)
+    return None
 
 
-def _entered(head: Head, births: dict[int, bytes], previous: bytes, seq: int) -> bytes:
-    """The hash before event `seq`, bound to the forks that begin there."""
-    if not head.lineage:
-        return previous
-    _, *forks = head.segments
-    for segment in forks:
-        if segment.first_seq == seq:
-            previous = chain.fork_hash(previous, births[segment.run])
-    return previous
-
-
-async def _whole(
+async def _loaded(
     conn: Connection, event: RecordedEvent | None, offloading: Offloading
 ) -> RecordedEvent | None:
     """The event with its payload."""
     try:
         return next(iter(await offloading.load_events([event], conn))) if event else None
     except PayloadLost:
-        return event  # without it, which its hash does not fit
-
-
-def _next(previous: bytes, seq: int, found: RecordedEvent | None) -> bytes:
-    """The hash after an event, which must be the stored one."""
-    if found is None or found.seq != seq:
-        raise ChainBroken(seq, "the event is missing")
-    body = chain.event_hash(found.event)
-    if chain.link_hash(previous, seq, found.recorded_at, body) != found.hash:
-        raise ChainBroken(
-            seq, "the event's fields, its place or what came before it differ from its hash"
-        )
-    return found.hash
+        return event  # its hash does not match without the payload

@@ -19,8 +19,7 @@ from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
 from runstore_storage.run_write import RunWrite, find_known
 from runstore_storage.snapshots.storing import PreparedSnapshot, prepare_snapshot, store_snapshot
-from runstore_storage.sql import outputs
-from runstore_storage.sql import snapshots as snapshot_rows
+from runstore_storage.sql import outputs, snapshots
 from runstore_storage.sql.blobs import NewBlob, store_blobs
 
 _STATUS = {
@@ -78,13 +77,22 @@ async def complete(
     write.check_seq(guard.expected_seq)
     revision = await outputs.latest_revision(conn, run) + 1
     if not head.is_completed:
-        if not repeated:
-            for event in prepared.events:
-                write.record(event)
+        for event in () if repeated else prepared.events:
+            write.record(event)
         await _end(conn, write, prepared, revision)
-    usage = write.head.usage
-    stored = StoredOutput(prepared.completion.output, usage, outcome, revision, write.now)
-    blob = prepared.blob
+    await _add_revision(conn, write, prepared, revision)
+    write.touch()
+    head = write.head
+    return CompletedRun(head.status, head.last_seq, revision, write.now, deduplicated=False)
+
+
+async def _add_revision(
+    conn: Connection, write: RunWrite, prepared: PreparedCompletion, revision: int
+) -> None:
+    run, completion, blob = write.head.run, prepared.completion, prepared.blob
+    stored = StoredOutput(
+        completion.output, write.head.usage, completion.outcome, revision, write.now
+    )
     numbers = await store_blobs(conn, [(run, blob)] if blob else [])
     await outputs.insert(
         conn,
@@ -93,9 +101,6 @@ async def complete(
         body_hash=prepared.body_hash,
         blob=numbers[run, blob.sha256] if blob else None,
     )
-    write.touch()
-    ended = write.head
-    return CompletedRun(ended.status, ended.last_seq, revision, write.now, deduplicated=False)
 
 
 async def _end(
@@ -124,8 +129,8 @@ async def _check_revision(
     if prepared.snapshot:
         final = prepared.snapshot.parts.snapshot
         final = replace(final, seq=final.seq or head.last_seq)
-        chosen = SnapshotSelector(snapshot_id=final.snapshot_id)
-        there = await snapshot_rows.find(conn, head, final.namespace, chosen)
+        selector = SnapshotSelector(snapshot_id=final.snapshot_id)
+        stored = await snapshots.find(conn, head, final.namespace, selector)
         wanted = chain.snapshot_hash(final, prepared.snapshot.parts.hash_of)
-        if there is None or there.content_hash != wanted:
+        if stored is None or stored.content_hash != wanted:
             raise RunCompleted(run_id, head.last_seq)

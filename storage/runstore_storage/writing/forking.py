@@ -18,13 +18,13 @@ from runstore_storage.contract.errors import (
     RunCompleted,
     SeqAhead,
 )
-from runstore_storage.contract.events import Usage
-from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import ForkBase, NewFork, NewRun, Run
 from runstore_storage.database.connection import Connection
-from runstore_storage.run_write import FIRST_EPOCH, RunWrite, lock_run
+from runstore_storage.run_write import RunWrite, lock_run
 from runstore_storage.sql import events, heads, runs
 from runstore_storage.sql.heads import Ancestor, Head
+from runstore_storage.writing.births import first_head
 
 
 async def known_fork(conn: Connection, fork: NewFork) -> bool:
@@ -55,25 +55,17 @@ async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
     # Whatever the other run gets from now on is later than all that the fork sees of it.
     write.advance_clock()
     await heads.update(conn, [write.head])
-    previous = await link_at(conn, write.head, at_seq)
-    head = Head(
-        run=inserted.run,
-        last_seq=at_seq,
-        last_hash=chain.fork_hash(previous, chain.birth_hash(new)),
-        status=RunStatus.RUNNING,
-        outcome=Outcome.UNSPECIFIED,
-        writer_epoch=FIRST_EPOCH,
-        usage=Usage(),
-        updated_at=inserted.created_at,
-        completed_at=None,
-        lineage=lineage,
+    previous = await _link_at(conn, write.head, at_seq)
+    last_hash = chain.fork_hash(previous, chain.birth_hash(new))
+    head = first_head(
+        inserted.run, inserted.created_at, last_hash, last_seq=at_seq, lineage=lineage
     )
     await heads.insert(conn, head)
     return head
 
 
-async def link_at(conn: Connection, head: Head, seq: int) -> bytes:
-    """The hash that binds the history up to `seq`, as an event behind it would be bound."""
+async def _link_at(conn: Connection, head: Head, seq: int) -> bytes:
+    """The hash that the event after `seq` would be bound to."""
     if seq == head.last_seq:
         return head.last_hash
     segments = [segment for segment in head.segments if segment.first_seq <= seq + 1]

@@ -7,17 +7,16 @@ from dataclasses import replace
 from runstore_storage import chain
 from runstore_storage.configs.pinning import pin
 from runstore_storage.contract.errors import IdempotencyMismatch, RunNotFound
-from runstore_storage.contract.events import Usage
-from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
+from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.contract.runs import NewFork, NewRun, SavedRun
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.run_write import FIRST_EPOCH, RunWrite, store
+from runstore_storage.run_write import RunWrite, store
 from runstore_storage.sql import heads, partitions, runs
-from runstore_storage.sql.heads import Head
 from runstore_storage.sql.runs import Inserted
+from runstore_storage.writing.births import first_head
 from runstore_storage.writing.completing import PreparedCompletion, complete, prepare_completion
 from runstore_storage.writing.forking import fork_run, known_fork
 
@@ -87,16 +86,8 @@ class RunSaver:
     ) -> None:
         await self._ensure_partitions(conn, inserted.run)
         is_external = new.external_ref is not None and new.external_ref.owns_status
-        head = Head(
-            run=inserted.run,
-            last_seq=0,
-            last_hash=chain.birth_hash(new),
-            status=RunStatus.EXTERNAL if is_external else RunStatus.RUNNING,
-            outcome=Outcome.UNSPECIFIED,
-            writer_epoch=FIRST_EPOCH,
-            usage=Usage(),
-            updated_at=inserted.created_at,
-            completed_at=None,
+        head = first_head(
+            inserted.run, inserted.created_at, chain.birth_hash(new), is_external=is_external
         )
         await heads.insert(conn, head)
         if completion:
