@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class PostgresArtifacts:
-    """Made by `PostgresStore`, whose connections it shares."""
+    """Shares the connections of the store that makes it."""
 
     def __init__(self, engine: Database, objects: Objects, in_flight: WritesInFlight) -> None:
         self._engine = engine

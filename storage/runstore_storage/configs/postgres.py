@@ -36,7 +36,7 @@ from runstore_storage.sql.configs import StoredBody
 
 
 class PostgresConfigs:
-    """Made by `PostgresStore`, whose connections it shares."""
+    """Shares the connections of the store that makes it."""
 
     def __init__(self, engine: Database, in_flight: WritesInFlight) -> None:
         self._engine = engine
@@ -46,7 +46,7 @@ class PostgresConfigs:
     async def register_version(self, new: NewVersion) -> RegisteredVersion:
         body = await _compressed(new.body)
         async with writing(self._engine) as conn:
-            config = await _locked_or_made(conn, new.key)
+            config = await _lock_or_create(conn, new.key)
             before = await configs.find_digest(conn, config, body.digest)
             version, created_at = before or await configs.insert(conn, config, new, body)
             for label in new.labels:
@@ -58,7 +58,7 @@ class PostgresConfigs:
         self, key: ConfigKey, selector: VersionSelector = LATEST
     ) -> ConfigVersion:
         async with reading(self._engine) as conn:
-            found = await configs.get(conn, await _found(conn, key), selector)
+            found = await configs.get(conn, await _find(conn, key), selector)
         if found is None:
             if selector.label:
                 raise ConfigLabelNotFound(key, selector.label)
@@ -72,7 +72,7 @@ class PostgresConfigs:
         self, key: ConfigKey, *, limit: int, after: int | None
     ) -> Page[ConfigVersion, int]:
         async with reading(self._engine) as conn:
-            config = await _found(conn, key)
+            config = await _find(conn, key)
             found = await configs.page(conn, config, limit=limit + 1, before=after)
         return Page.of(found, limit, lambda version: version.version)
 
@@ -108,13 +108,13 @@ class PostgresConfigs:
         self, key: ConfigKey, label: str, *, limit: int, after: int | None
     ) -> Page[LabelMove, int]:
         async with reading(self._engine) as conn:
-            config = await _found(conn, key)
+            config = await _find(conn, key)
             found = await config_labels.page(conn, config, label, limit=limit + 1, before=after)
         page = Page.of(found, limit, lambda numbered: numbered[0])
         return Page(tuple(move for _, move in page.items), page.next_after)
 
 
-async def _locked_or_made(conn: Connection, key: ConfigKey) -> int:
+async def _lock_or_create(conn: Connection, key: ConfigKey) -> int:
     config = await configs.lock(conn, key)
     if config is None:
         await configs.create(conn, key)
@@ -123,7 +123,7 @@ async def _locked_or_made(conn: Connection, key: ConfigKey) -> int:
     return config
 
 
-async def _found(conn: Connection, key: ConfigKey) -> int:
+async def _find(conn: Connection, key: ConfigKey) -> int:
     config = await configs.find(conn, key)
     if config is None:
         raise ConfigNotFound(key)
@@ -140,17 +140,17 @@ async def _change_label(
             raise IdempotencyMismatch("request", change.request_id)
         return LabelAnswer(before, deduplicated=True)
     current = await config_labels.get(conn, config, change.label)
-    place = current.version if current else 0
-    if place == change.version:
+    points_to = current.version if current else 0
+    if points_to == change.version:
         actor, moved_at = (current.actor, current.moved_at) if current else ("", None)
-        stays = LabelMove(change.label, place, place, actor, moved_at)
-        return LabelAnswer(stays, deduplicated=True)
+        unmoved = LabelMove(change.label, points_to, points_to, actor, moved_at)
+        return LabelAnswer(unmoved, deduplicated=True)
     if change.version and not await configs.has_version(conn, config, change.version):
         raise ConfigVersionNotFound(key, str(change.version))
-    if change.expected_version not in (None, place):
-        raise LabelConflict(key, change.label, change.expected_version, place)
+    if change.expected_version not in (None, points_to):
+        raise LabelConflict(key, change.label, change.expected_version, points_to)
     return LabelAnswer(
-        await config_labels.move(conn, config, change, from_version=place), deduplicated=False
+        await config_labels.move(conn, config, change, from_version=points_to), deduplicated=False
     )
 
 

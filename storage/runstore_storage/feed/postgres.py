@@ -22,26 +22,22 @@ from runstore_storage.contract.feed import (
     Lag,
     sink_duty,
 )
-from runstore_storage.contract.pages import PAGE_BYTES, Page
+from runstore_storage.contract.pages import Page
 from runstore_storage.database.engine import Database, finished_late, reading, translated, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.database.signals import Signal
-from runstore_storage.payloads.offloading import Offloading, PayloadLost
+from runstore_storage.feed.paging import feed_page, load_entries
+from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.reading.wakeups import Wakeups
 from runstore_storage.sql import consumers, dead_letters, duties, feed, outbox, usage_counts
-from runstore_storage.sql.columns import OffloadedPayload
-from runstore_storage.sql.feed import FeedRange
-
-# Events that a page with a filter looks at before it reports how far it got.
-SCANNED_EVENTS = 10_000
 
 _log = logging.getLogger(__name__)
 
 
 class PostgresFeed:
-    """Made by `PostgresStore`, whose connections and wake-ups it shares.
+    """Shares the connections and wake-ups of the store that makes it.
 
-    Work under a duty may be cancelled at any time: its next holder does again what did not commit.
+    Work under a duty may be cancelled at any time: its next holder repeats what did not commit.
     """
 
     def __init__(
@@ -122,51 +118,10 @@ class PostgresFeed:
         where: FeedFilter = EVERY_ENTRY,
         without_lost: bool = False,
     ) -> FeedPage:
-        first = max(from_position, 1)
         async with reading(self._engine) as conn:
-            found, last_position = await feed.ranges(conn, project, first)
-            budget = limit if where == EVERY_ENTRY else SCANNED_EVENTS
-            chosen = _clipped(found, first, budget)
-            entries, is_cut = (
-                await feed.entries(conn, chosen, where, limit=limit, max_bytes=PAGE_BYTES)
-                if chosen
-                else ([], False)
-            )
-        if is_cut:
-            next_position = entries[-1].position + 1
-        elif len(found) == feed.PAGE_RANGES or (found and chosen[-1] != found[-1]):
-            next_position = chosen[-1].last_position + 1
-        else:
-            next_position = max(first, last_position + 1)
-        whole = await self._filled(entries, without_lost=without_lost)
-        return FeedPage(whole, next_position, last_position)
-
-    async def _filled(
-        self, entries: Sequence[FeedEntry], *, without_lost: bool
-    ) -> tuple[FeedEntry, ...]:
-        """The entries with the payloads that are kept elsewhere."""
-        if not any(isinstance(entry.recorded.event.payload, OffloadedPayload) for entry in entries):
-            return tuple(entries)
-        try:
-            whole = await self._offloading.load_events([entry.recorded for entry in entries])
-        except PayloadLost:
-            if not without_lost:
-                raise
-            return tuple([await self._filled_or_lost(entry) for entry in entries])
-        return tuple(
-            replace(entry, recorded=recorded)
-            for entry, recorded in zip(entries, whole, strict=True)
-        )
-
-    async def _filled_or_lost(self, entry: FeedEntry) -> FeedEntry:
-        try:
-            (recorded,) = await self._offloading.load_events([entry.recorded])
-        except PayloadLost as error:
-            _log.error("the payload at position %d is lost", entry.position, exc_info=error)
-            event = replace(entry.recorded.event, payload=None)
-            recorded = replace(entry.recorded, event=event)
-            return replace(entry, recorded=recorded, is_payload_lost=True)
-        return replace(entry, recorded=recorded)
+            page = await feed_page(conn, project, from_position, limit=limit, where=where)
+        entries = await load_entries(self._offloading, page.entries, without_lost=without_lost)
+        return replace(page, entries=entries)
 
     async def read_entry(self, position: int) -> FeedEntry | None:
         page = await self.read_feed(EVERY_PROJECT, position, limit=1, without_lost=True)
@@ -241,7 +196,7 @@ class PostgresFeed:
             return await dead_letters.remove(conn, letter_id)
 
     async def _poll(self) -> None:
-        """Make lost wake-ups good: compare the feed's end with where it was."""
+        """Make up for lost wake-ups: wake the feed's followers if its end has moved."""
         seen = 0
         while True:
             await asyncio.sleep(self._poll_interval)
@@ -249,7 +204,7 @@ class PostgresFeed:
                 async with reading(self._engine) as conn:
                     last_position = await feed.last_position(conn)
             except StorageUnavailable:
-                _log.warning("the feed cannot be polled while the database is away")
+                _log.warning("the feed cannot be polled while the database is unavailable")
                 continue
             except Exception:
                 _log.exception("the feed cannot be polled")
@@ -257,15 +212,3 @@ class PostgresFeed:
             if last_position != seen:
                 seen = last_position
                 self.published.wake()
-
-
-def _clipped(found: Sequence[FeedRange], first: int, budget: int) -> list[FeedRange]:
-    """The ranges from position `first` on, up to and including the one that fills the budget."""
-    chosen: list[FeedRange] = []
-    for each in found:
-        clipped = replace(each, first_seq=max(each.first_seq, first - each.before))
-        chosen.append(clipped)
-        budget -= clipped.last_seq - clipped.first_seq + 1
-        if budget <= 0:
-            break
-    return chosen

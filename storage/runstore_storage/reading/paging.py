@@ -1,4 +1,4 @@
-"""A page of a run's events, read up to where its head stood."""
+"""A page of a run's events, up to its head's last seq."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ async def event_page(
     limit: int,
     where: EventFilter,
 ) -> EventPage:
-    """Selected events from `from_seq` on.
+    """Selected events from `from_seq` on, up to the head's last seq.
 
-    Events up to the head's last seq were committed with it or before, so whoever has read the head
-    reads them without a gap.
+    Those events were committed with the head or before it, so they are read without a gap.
     """
     first = max(from_seq, 1)
     found: list[RecordedEvent] = []

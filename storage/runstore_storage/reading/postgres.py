@@ -31,7 +31,7 @@ from runstore_storage.sql import heads, outputs, run_filters, runs
 
 
 class PostgresReading:
-    """Made by `PostgresStore`, whose connections it shares."""
+    """Shares the connections of the store that makes it."""
 
     def __init__(self, engine: Database, offloading: Offloading) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""A run as it stood at a seq, put together inside one consistent read."""
+"""Replaying a run: its state at a seq, put together in one consistent read."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from runstore_storage.sql.heads import Head
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What ReplayRun was asked; `at_seq` None is the run's last event."""
+    """A request to replay a run; `at_seq` None means its last event."""
 
     at_seq: int | None
     namespace: str
     limit: int
 
 
-async def replay(conn: Connection, run: Run, head: Head, asked: Replay) -> ReplayedRun:
-    """Read the state at the seq; raise `SeqAhead` where the run has not come to it."""
-    at_seq = head.last_seq if asked.at_seq is None else asked.at_seq
+async def replay(conn: Connection, run: Run, head: Head, request: Replay) -> ReplayedRun:
+    """Read the state at the seq; raise `SeqAhead` if the run has not reached it."""
+    at_seq = head.last_seq if request.at_seq is None else request.at_seq
     if at_seq > head.last_seq:
         raise SeqAhead(run.key.run_id, at_seq, head.last_seq)
     then = head._replace(last_seq=at_seq)
     selector = SnapshotSelector(at_seq=at_seq)
-    snapshot, writes = await load_snapshot(conn, then, asked.namespace, selector)
+    snapshot, writes = await load_snapshot(conn, then, request.namespace, selector)
     page = await event_page(
         conn,
         then,
         (snapshot.snapshot.seq if snapshot else 0) + 1,
-        limit=asked.limit,
+        limit=request.limit,
         where=EventFilter(),
     )
     pins = await _pinned(conn, run.key.project, run.born.config_refs)

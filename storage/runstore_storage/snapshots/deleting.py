@@ -1,6 +1,6 @@
 """Deleting snapshots of a run, and the parts that only they referred to.
 
-Only the manifests of the run's other snapshots tell whether a part is still referred to. They are
+Only the manifests of the run's other snapshots say whether a part is still referred to. They are
 read before the run is locked; under its lock, only those put since. A snapshot's row never changes,
 and a row put after a deletion has a later time than any row before it, so what was read from a row
 stays true for as long as the row exists.
@@ -38,13 +38,13 @@ class SnapshotDeletion:
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Which of the `asked` blobs the snapshots of a run refer to, by row."""
+    """Which of the `candidates` for deletion the snapshots of a run refer to, by row."""
 
-    asked: frozenset[int] = frozenset()
+    candidates: frozenset[int] = frozenset()
     found: dict[RowId, frozenset[int]] = field(default_factory=dict)
 
     async def read(self, conn: Connection, run: int) -> set[int]:
-        """Read the manifests not read yet; return the asked blobs that are still referred to."""
+        """Read the manifests not read yet; return the candidates that are referred to."""
         present = await snapshots.row_ids(conn, run)
         unread = [row for row in present if row not in self.found]
         for start in range(0, len(unread), MANIFESTS_AT_ONCE):
@@ -53,7 +53,7 @@ class References:
             )
             wanted = [stored for _, stored in manifests]
             for (row, _), named in zip(manifests, await _blobs(wanted), strict=True):
-                self.found[row] = self.asked & named
+                self.found[row] = self.candidates & named
         return {blob for row in present for blob in self.found.get(row, ())}
 
 
@@ -67,7 +67,7 @@ async def read_references(engine: Database, key: RunKey, deletion: SnapshotDelet
             conn, head.run, deletion.namespace, deletion.snapshot_ids
         )
         references = References(await _all_blobs(deleted))
-        if references.asked:
+        if references.candidates:
             await references.read(conn, head.run)
         return references
 
@@ -84,10 +84,10 @@ async def delete_snapshots(
     deleted = await snapshots.delete(conn, run, namespace, deletion.snapshot_ids)
     if not deleted:
         return _NOTHING
-    asked = await _all_blobs(deleted.values())
-    if not asked <= references.asked:
-        references = References(asked)
-    freed = await blobs.delete(conn, run, asked - await references.read(conn, run))
+    candidates = await _all_blobs(deleted.values())
+    if not candidates <= references.candidates:
+        references = References(candidates)
+    freed = await blobs.delete(conn, run, candidates - await references.read(conn, run))
     writes = await task_writes.delete(conn, run, namespace, deleted)
     # Any snapshot put from now on is later than the deleted rows, and not taken for one of them.
     write.advance_clock()

@@ -70,7 +70,7 @@ def with_node_counts(rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
 
 
 async def cursor_before(conn: Connection, head: Head, query: SnapshotQuery) -> SnapshotCursor:
-    """The cursor of a listing that begins behind the snapshot named by `query.before`."""
+    """The cursor that begins a listing behind the snapshot named by `query.before`."""
     selector = SnapshotSelector(snapshot_id=query.before)
     row = await snapshots.find(conn, head, query.namespace or "", selector)
     if row is None:
@@ -79,7 +79,7 @@ async def cursor_before(conn: Connection, head: Head, query: SnapshotQuery) -> S
 
 
 def cursor_of(row: StoredRow, query: SnapshotQuery) -> SnapshotCursor:
-    """The cursor of a listing that goes on behind a row."""
+    """The cursor that continues a listing behind a row."""
     rank = row.snapshot.seq if query.run_id else microseconds(row.created_at)
     return SnapshotCursor(rank, row.run, row.snapshot.namespace, row.snapshot.snapshot_id)
 

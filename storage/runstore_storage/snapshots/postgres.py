@@ -35,7 +35,7 @@ from runstore_storage.sql.snapshots import StoredRow
 
 
 class PostgresSnapshots:
-    """Made by `PostgresStore`, whose connections it shares.
+    """Shares the connections of the store that makes it.
 
     `grew` is called after the commit of a write that added events to a run.
     """

@@ -12,7 +12,7 @@ from runstore_storage.sql import duties, statistics
 
 
 class PostgresStatistics:
-    """Made by `PostgresStore`, whose connections it shares; `counted` wakes when counts moved."""
+    """Shares the connections of the store that makes it; `counted` wakes when counts moved."""
 
     def __init__(self, engine: Database, counted: Signal) -> None:
         self._engine = engine

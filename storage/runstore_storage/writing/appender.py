@@ -36,7 +36,7 @@ Decided = tuple[Sequence[Decision], Collection[RunWrite]]
 
 
 class Appender:
-    """Commits appends in groups; `grew` is told after a commit which events runs grew by."""
+    """Commits appends in groups; after each commit, `grew` is called with the new events."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from runstore_storage.writing.saving import RunSaver
 
 
 class PostgresWriting:
-    """Made by `PostgresStore`, whose connections it shares.
+    """Shares the connections of the store that makes it.
 
     `grew` is called after the commit of a write that saved a run or added events to it.
     """
@@ -61,10 +61,10 @@ class PostgresWriting:
         limit: int,
         expected_seq: int | None = None,
     ) -> ResumedRun:
-        asked = Resume(namespace, request_id, actor, limit, expected_seq)
+        request = Resume(namespace, request_id, actor, limit, expected_seq)
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
-            resumed = await resume(conn, write, asked)
+            resumed = await resume(conn, write, request)
         if write.new_events:
             self._grew([key])
         return replace(resumed, events=await self._offloading.load_page(resumed.events))

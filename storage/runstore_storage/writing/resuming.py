@@ -34,40 +34,40 @@ class Resume:
         return chain.request_hash("resume", self.namespace.encode(), self.actor.encode())
 
 
-async def resume(conn: Connection, write: RunWrite, asked: Resume) -> ResumedRun:
+async def resume(conn: Connection, write: RunWrite, request: Resume) -> ResumedRun:
     """Claim the next epoch or repeat an earlier claim, then read what the writer needs."""
-    name = f"resume:{asked.request_id}" if asked.request_id else ""
-    before = await requests.find(conn, write.head.run, name, asked.body_hash) if name else None
-    epoch = int(before["writer_epoch"]) if before else await _claim(conn, write, asked)
+    name = f"resume:{request.request_id}" if request.request_id else ""
+    before = await requests.find(conn, write.head.run, name, request.body_hash) if name else None
+    epoch = int(before["writer_epoch"]) if before else await _claim(conn, write, request)
     if before is None and name:
-        answer = {"writer_epoch": epoch}
-        await requests.insert(conn, write.head.run, name, asked.body_hash, answer)
-    return await _read(conn, write, asked, epoch, deduplicated=before is not None)
+        response = {"writer_epoch": epoch}
+        await requests.insert(conn, write.head.run, name, request.body_hash, response)
+    return await _read(conn, write, request, epoch, deduplicated=before is not None)
 
 
-async def _claim(conn: Connection, write: RunWrite, asked: Resume) -> int:
+async def _claim(conn: Connection, write: RunWrite, request: Resume) -> int:
     write.check_open()
-    write.check_seq(asked.expected_seq)
+    write.check_seq(request.expected_seq)
     epoch = write.claim()
     write.set_status(RunStatus.RUNNING)
     fact = Payload(json.dumps({"writer_epoch": epoch}))
-    write.record(prepare_event(Event(type=RUN_RESUMED, payload=fact, actor=asked.actor)))
+    write.record(prepare_event(Event(type=RUN_RESUMED, payload=fact, actor=request.actor)))
     await store(conn, [write])
     return epoch
 
 
 async def _read(
-    conn: Connection, write: RunWrite, asked: Resume, epoch: int, *, deduplicated: bool
+    conn: Connection, write: RunWrite, request: Resume, epoch: int, *, deduplicated: bool
 ) -> ResumedRun:
     latest = SnapshotSelector()
     head = write.head
     run = await runs.get(conn, write.key)
-    snapshot, writes = await load_snapshot(conn, head, asked.namespace, latest)
+    snapshot, writes = await load_snapshot(conn, head, request.namespace, latest)
     page = await event_page(
         conn,
         head,
         (snapshot.snapshot.seq if snapshot else 0) + 1,
-        limit=asked.limit,
+        limit=request.limit,
         where=EventFilter(),
     )
     return ResumedRun(run, epoch, snapshot, writes, page, deduplicated)

@@ -20,7 +20,8 @@ from runstore_storage.contract.feed import (
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.feed.postgres import SCANNED_EVENTS, PostgresFeed
+from runstore_storage.feed.paging import SCANNED_EVENTS
+from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import feed as feed_rows
 
@@ -174,7 +175,7 @@ async def test_a_filter_selects_by_type_tags_and_labels(
 async def test_a_filter_that_matches_nothing_still_gets_on(
     relayed: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runstore_storage.feed.postgres.SCANNED_EVENTS", 5)
+    monkeypatch.setattr("runstore_storage.feed.paging.SCANNED_EVENTS", 5)
     assert SCANNED_EVENTS > 5
     key = await saved(relayed, "a")
     for _ in range(6):
