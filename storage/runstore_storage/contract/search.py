@@ -2,7 +2,8 @@
 
 An event becomes searchable a moment after it was published, by whoever holds the duty `search`,
 together with everything before it: what is searchable is the feed up to a position. Which text of a
-payload is searched says `extracting`, what a word is `words`, what a query means `search_queries`.
+payload is searched, `search/extracting.py` says; what a word is, `words.py`; what a query means,
+`queries.py`.
 
 The rules of `Store` hold here too.
 """
@@ -39,7 +40,7 @@ class SearchFilter:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What to look for, in the syntax of `search_queries`, among which events, in which order."""
+    """What to look for (see `search/queries.py`), among which events, in which order."""
 
     text: str
     where: SearchFilter = SearchFilter()
