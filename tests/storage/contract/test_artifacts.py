@@ -187,7 +187,7 @@ async def test_versions_of_a_name_count_up_and_stay(
     assert await artifacts.get_artifact(newest) == back.artifact
 
 
-async def test_content_that_is_there_is_not_read_again(
+async def test_content_that_is_stored_is_not_read_again(
     artifacts: PostgresArtifacts, run: RunKey
 ) -> None:
     data = bytes_of(5000)
@@ -204,7 +204,7 @@ async def test_content_that_is_there_is_not_read_again(
     assert await read(artifacts, other.artifact) == data
 
 
-async def test_another_projects_content_is_not_taken_for_known(
+async def test_content_of_another_project_is_not_reused(
     artifacts: PostgresArtifacts, run: RunKey, store: PostgresStore, project: str
 ) -> None:
     data = bytes_of(5000)
@@ -217,7 +217,7 @@ async def test_another_projects_content_is_not_taken_for_known(
     assert await listed(artifacts, other) == []
 
 
-async def test_content_that_was_lost_is_taken_again(
+async def test_lost_content_can_be_uploaded_again(
     artifacts: PostgresArtifacts, run: RunKey, objects: Objects
 ) -> None:
     data = bytes_of(LARGE)
@@ -377,7 +377,9 @@ async def test_artifacts_are_listed_newest_first_by_every_condition(
         await names(run_id="none")
 
 
-async def test_pages_put_together_are_the_whole(artifacts: PostgresArtifacts, run: RunKey) -> None:
+async def test_pages_together_are_the_whole_listing(
+    artifacts: PostgresArtifacts, run: RunKey
+) -> None:
     for number in range(7):
         await artifacts.link_artifact(NewArtifact(run, f"n{number}"), "x:", Announced())
     whole = await listed(artifacts, run)
@@ -394,7 +396,7 @@ async def test_pages_put_together_are_the_whole(artifacts: PostgresArtifacts, ru
         assert seen == whole
 
 
-async def test_what_is_not_there_is_not_found(
+async def test_unknown_artifacts_are_not_found(
     artifacts: PostgresArtifacts, run: RunKey, project: str
 ) -> None:
     artifact = (await put(artifacts, run, "a", b"data")).artifact

@@ -171,7 +171,9 @@ async def test_a_version_is_found_by_number_digest_label_or_age(
     assert (await store.configs.get_version(key)).version == 3
 
 
-async def test_what_is_not_there_is_told_apart(store: PostgresStore, key: ConfigKey) -> None:
+async def test_each_missing_thing_has_an_error_of_its_own(
+    store: PostgresStore, key: ConfigKey
+) -> None:
     await registered(store, key, "a")
     other = ConfigKey(key.project, "prompt", "nobody")
 
@@ -289,7 +291,9 @@ async def test_the_history_is_read_in_pages(store: PostgresStore, key: ConfigKey
         assert tuple(seen) == whole.items
 
 
-async def test_a_label_that_is_there_already_stays(store: PostgresStore, key: ConfigKey) -> None:
+async def test_a_label_that_already_points_there_does_not_move(
+    store: PostgresStore, key: ConfigKey
+) -> None:
     await registered(store, key, "a")
     first = await store.configs.change_label(key, LabelChange("live", 1, actor="ann"))
 

@@ -147,7 +147,9 @@ async def test_one_refusal_does_not_fail_its_neighbours_in_the_batch(
     assert (await store.get_run(key)).last_seq == 2
 
 
-async def test_what_postgres_cannot_take_fails_alone(store: PostgresStore, key: RunKey) -> None:
+async def test_only_the_append_that_postgres_cannot_take_fails(
+    store: PostgresStore, key: RunKey
+) -> None:
     answers = await asyncio.gather(
         store.append_events(key, [Event("good")]),
         store.append_events(key, [Event("bad", payload=Payload("{not json"))]),

@@ -105,7 +105,7 @@ async def test_a_page_may_begin_and_end_inside_a_range(relayed: PostgresStore) -
     assert (page.next_position, page.last_position) == (7, 10)
 
 
-async def test_pages_put_together_are_the_whole(
+async def test_pages_together_are_the_whole_listing(
     relayed: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_rows, "PAGE_RANGES", 3)
@@ -134,7 +134,7 @@ async def test_pages_put_together_are_the_whole(
                 assert seqs == list(range(1, last_seq + 1))
 
 
-async def test_a_project_sees_its_own_entries_alone(relayed: PostgresStore) -> None:
+async def test_a_project_sees_only_its_own_entries(relayed: PostgresStore) -> None:
     await relayed.append_events(await saved(relayed, "a", project="p"), [Event("x")])
     await relayed.append_events(await saved(relayed, "a", project="q"), [Event("y")])
     await publish(relayed)

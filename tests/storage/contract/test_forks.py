@@ -102,7 +102,9 @@ async def test_no_event_is_copied(store: PostgresStore, key: RunKey) -> None:
     assert [each.seq for each in page.events] == [99_999, 100_000]
 
 
-async def test_a_fork_asked_for_again_is_the_same(store: PostgresStore, key: RunKey) -> None:
+async def test_a_repeated_fork_request_returns_the_same_fork(
+    store: PostgresStore, key: RunKey
+) -> None:
     await ticks(store, key, "a")
     first = await store.fork_run(NewFork(key, 1, "fork", tags=("t",)))
 

@@ -1,4 +1,4 @@
-"""Large payloads are kept as blobs, and nobody who reads sees a difference."""
+"""Large payloads are kept as blobs, and no reader sees a difference."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -49,7 +49,7 @@ LARGE_EVENTS = 5
 async def offloading(
     request: pytest.FixtureRequest, own_schema: str, database_url: str
 ) -> AsyncIterator[PostgresStore]:
-    """A store of its own schema that moves out what is large."""
+    """A store with a schema of its own that offloads large payloads."""
     large = LargePayloads(INLINE, to_objects=request.param == "objects")
     store = make_store(database_url, own_schema, large_payloads=large)
     yield store
@@ -94,26 +94,26 @@ async def test_payloads_come_back_in_every_read(offloading: PostgresStore, run: 
     assert (found.problem, found.checked_events) == ("", len(EVENTS) + 1)
 
 
-async def test_what_is_large_is_a_blob_once_a_run_and_content(
+async def test_a_large_payload_is_one_blob_per_run_and_content(
     offloading: PostgresStore, run: RunKey
 ) -> None:
     await offloading.append_events(run, EVENTS)
     await offloading.append_events(run, EVENTS)
 
-    away = await rows(offloading, "SELECT seq FROM events WHERE payload_blob IS NOT NULL")
+    offloaded = await rows(offloading, "SELECT seq FROM events WHERE payload_blob IS NOT NULL")
     inline = await rows(
         offloading,
         "SELECT max(coalesce(length(payload_json::text), length(payload_binary))) FROM events",
     )
     sizes = await rows(offloading, "SELECT payload_bytes FROM events ORDER BY seq")
     blobs = await rows(offloading, "SELECT location IS NULL FROM blobs")
-    assert len(away) == 2 * LARGE_EVENTS
+    assert len(offloaded) == 2 * LARGE_EVENTS
     assert inline[0][0] < INLINE
     assert [size for (size,) in sizes] == [len(p.data) if p else 0 for p in WANTED * 2]
     assert len(blobs) == 3
 
 
-async def test_the_hash_chain_is_what_it_is_without(
+async def test_offloading_does_not_change_the_hash_chain(
     offloading: PostgresStore, own: PostgresStore, run: RunKey
 ) -> None:
     """A store that keeps everything inline verifies and reads what this one wrote."""
@@ -200,7 +200,7 @@ async def test_small_appends_do_not_overtake_large_ones(
     assert len(offloading._appender._offload_queue) == 0
 
 
-async def test_a_cancelled_large_append_holds_nobody_up(
+async def test_a_cancelled_large_append_holds_up_no_other(
     offloading: PostgresStore, run: RunKey
 ) -> None:
     large = Event("large", payload=Payload(b"x" * 4_000_000))
@@ -226,7 +226,9 @@ async def test_a_lost_or_changed_blob_is_found(offloading: PostgresStore, run: R
     assert (found.problem != "", found.problem_seq) == (True, 1)
 
 
-async def test_search_goes_on_behind_a_lost_payload(offloading: PostgresStore, run: RunKey) -> None:
+async def test_search_continues_behind_a_lost_payload(
+    offloading: PostgresStore, run: RunKey
+) -> None:
     await offloading.append_events(run, [EVENTS[0], Event("b", payload=Payload('"needle"'))])
     for duty in (RELAY, SEARCH):
         await offloading.feed.hold_duty(duty, "me")
@@ -240,7 +242,7 @@ async def test_search_goes_on_behind_a_lost_payload(offloading: PostgresStore, r
     assert hit.seq == 2
 
 
-async def test_a_lost_payload_is_told_to_whom_it_was_promised(
+async def test_a_lost_payload_is_an_error_unless_the_reader_takes_the_event_without_it(
     offloading: PostgresStore, run: RunKey
 ) -> None:
     await offloading.append_events(run, EVENTS[:2])
@@ -263,7 +265,7 @@ async def rows_changed(store: PostgresStore, sql: str) -> None:
         await conn.execute(statement(sql))
 
 
-async def test_an_object_store_that_is_away_stops_large_payloads_alone(
+async def test_an_unavailable_object_store_stops_only_large_payloads(
     own_schema: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = make_store(
@@ -271,11 +273,11 @@ async def test_an_object_store_that_is_away_stops_large_payloads_alone(
     )
     key = (await store.save_run(NewRun("p", "run"))).run.key
 
-    async def away(*_: object, **__: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise StorageUnavailable("the object store")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Objects, "put", away)
+        patched.setattr(Objects, "put", fail)
         with pytest.raises(StorageUnavailable):
             await store.append_events(key, EVENTS)
         await store.append_events(key, [Event("small", payload=SMALL)])
@@ -289,7 +291,7 @@ def _packed_files(folder: Path) -> int:
     return len(list(folder.rglob("*.zst")))
 
 
-async def test_without_blobs_a_page_asks_for_nothing_more(
+async def test_a_page_without_blobs_costs_no_further_statement(
     offloading: PostgresStore, run: RunKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await offloading.append_events(run, [Event("x", payload=SMALL)] * 3)

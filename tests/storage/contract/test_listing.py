@@ -232,7 +232,7 @@ async def test_models_and_tools_select_before_and_after_they_are_counted(
     await check()
 
 
-async def test_appends_within_an_hour_leave_the_indexes_of_heads_alone(
+async def test_appends_within_an_hour_do_not_touch_the_indexes_of_heads(
     own: PostgresStore,
 ) -> None:
     key = await saved(own, "p", "r")

@@ -131,7 +131,7 @@ async def test_a_revision_brings_no_events_and_no_snapshot(
     assert revised.revision == 2
 
 
-async def test_an_outcome_is_required_where_nobody_else_owns_the_status(
+async def test_an_outcome_is_required_unless_another_engine_owns_the_status(
     store: PostgresStore, key: RunKey
 ) -> None:
     with pytest.raises(OutcomeRequired):

@@ -147,7 +147,7 @@ async def test_lists_are_filtered_ordered_and_paged(store: PostgresStore, projec
     ]
 
 
-async def test_an_offset_passes_runs_over(store: PostgresStore, project: str) -> None:
+async def test_an_offset_skips_runs(store: PostgresStore, project: str) -> None:
     for number in range(5):
         await store.save_run(NewRun(project, f"run{number}"))
 

@@ -122,7 +122,7 @@ async def test_two_that_index_at_once_do_it_once(indexing: PostgresStore) -> Non
     assert len(await rows(indexing)) == 50
 
 
-async def test_a_project_finds_its_own_alone(indexing: PostgresStore) -> None:
+async def test_a_project_finds_only_its_own_events(indexing: PostgresStore) -> None:
     for project in ("p", "q", "p' & q"):
         await indexing.append_events(
             await saved(indexing, "run", project), [said(f"fox {project}")]
@@ -229,7 +229,7 @@ async def test_better_matches_come_first_and_newer_ones_among_equals(
 
 
 @pytest.mark.parametrize("order", SearchOrder)
-async def test_pages_put_together_are_the_whole(
+async def test_pages_together_are_the_whole_listing(
     indexing: PostgresStore, order: SearchOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_windows, "BLOCK_BITS", (2, 4, 6, 8))

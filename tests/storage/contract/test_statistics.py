@@ -1,4 +1,4 @@
-"""Store.statistics: counts equal a recount from events, whatever is selected and told apart."""
+"""Store.statistics: counts equal a recount from events, whatever is selected and grouped."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Live tails: wake-ups within and between processes, and the poll that makes lost ones good."""
+"""Live tails: wake-ups within and between processes, and the poll that makes up for lost ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def drain(tail: RunTail, from_seq: int, upto: int) -> list[int]:
         if from_seq > upto:
             return seqs
         if page.reaches_end:
-            assert await tail.wait(mark, 10), "nobody woke the tail"
+            assert await tail.wait(mark, 10), "the tail was not woken"
 
 
 async def test_a_commit_here_wakes_a_tail_there(
@@ -52,7 +52,7 @@ async def test_a_commit_here_wakes_a_tail_there(
         assert await reading == list(range(1, 51))
 
 
-async def test_the_poll_finds_what_no_wake_up_told(
+async def test_the_poll_finds_what_no_wake_up_announced(
     store: PostgresStore, database_url: str, db_schema: str, project: str
 ) -> None:
     key = (await store.save_run(NewRun(project, "run"))).run.key
@@ -97,7 +97,7 @@ async def test_streams_of_a_run_share_its_reads(
     assert len(reads) < 10
 
 
-async def test_what_is_committed_here_need_not_be_read(
+async def test_events_committed_by_this_process_need_not_be_read(
     store: PostgresStore, other: PostgresStore, project: str, reads: list[int]
 ) -> None:
     key = (await store.save_run(NewRun(project, "run"))).run.key
@@ -107,13 +107,13 @@ async def test_what_is_committed_here_need_not_be_read(
         for _ in range(20):
             await store.append_events(key, [Event("tick"), Event("tock")])
             await tail.read(41, limit=1, where=EVERYTHING)
-        alone = list(reads)
+        reads_before = list(reads)
         await other.append_events(key, [Event("theirs")])
         await store.append_events(key, [Event("ours")])
 
         assert await drain(tail, 1, 42) == list(range(1, 43))
         page = await tail.read(1, limit=100, where=EVERYTHING)
-    assert alone == []
+    assert reads_before == []
     assert page.events == (await store.read_events(key, 1, limit=100)).events
     assert page.last_seq == 42
 
@@ -174,7 +174,7 @@ async def test_a_tail_sees_the_end_of_its_run(store: PostgresStore, project: str
     assert (page.is_completed, page.outcome) == (True, Outcome.FAILED)
 
 
-async def test_a_tail_nobody_uses_is_gone(store: PostgresStore, project: str) -> None:
+async def test_an_unused_tail_is_gone(store: PostgresStore, project: str) -> None:
     key = RunKey(project, "run")
     async with store.open_tail(key) as one, store.open_tail(key) as two:
         assert one is two
@@ -183,7 +183,7 @@ async def test_a_tail_nobody_uses_is_gone(store: PostgresStore, project: str) ->
 
 
 @pytest.mark.timeout(20)
-async def test_a_reader_that_comes_as_a_stale_refresh_ends_does_not_stop_the_loop() -> None:
+async def test_a_reader_that_arrives_as_a_stale_refresh_ends_does_not_block_the_loop() -> None:
     reading, answer = asyncio.Event(), asyncio.Event()
 
     async def read_events(*_: object) -> EventPage:
@@ -203,7 +203,7 @@ async def test_a_reader_that_comes_as_a_stale_refresh_ends_does_not_stop_the_loo
     assert [page.last_seq for page in pages] == [0, 0]
 
 
-async def test_who_reads_while_another_looks_at_the_end_sees_it_too() -> None:
+async def test_a_reader_sees_the_end_that_another_is_reading() -> None:
     key, asked, answer = RunKey("project", "run"), asyncio.Event(), asyncio.Event()
     ends = [
         EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED),
@@ -222,7 +222,7 @@ async def test_who_reads_while_another_looks_at_the_end_sees_it_too() -> None:
     first = asyncio.create_task(tail.read(1, limit=1, where=EVERYTHING))
     await asked.wait()
 
-    # Its mark says that it has heard of the end, so nobody wakes it for that again.
+    # Its mark says that it knows the end, so nothing wakes it for that again.
     second = asyncio.create_task(tail.read(1, limit=1, where=EVERYTHING))
     await asyncio.sleep(0)
     answer.set()

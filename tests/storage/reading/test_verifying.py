@@ -29,7 +29,7 @@ async def key(store: PostgresStore, project: str) -> RunKey:
 async def forger(
     database_url: str, db_schema: str, key: RunKey
 ) -> AsyncIterator[asyncpg.Connection]:
-    """Somebody who may switch the database's triggers off."""
+    """A connection that may switch the database's triggers off."""
     opened = await connect(database_url, schema=db_schema, name="test")
     await opened.execute("SET session_replication_role = replica")
     yield opened
@@ -67,7 +67,7 @@ async def test_an_untouched_run_verifies_whole_and_in_slices(
         ("UPDATE runs SET plan_json = '{\"a\":1}'", 1),
     ],
 )
-async def test_a_forgery_is_found_where_it_is(
+async def test_a_forgery_is_found_at_its_seq(
     store: PostgresStore, key: RunKey, forger: asyncpg.Connection, forgery: str, seq: int
 ) -> None:
     head, where, condition = forgery.partition(" WHERE ")

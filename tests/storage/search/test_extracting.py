@@ -1,4 +1,4 @@
-"""What of a payload is searched: samples of each known shape, and payloads nobody expects."""
+"""The searchable text of a payload: samples of each known shape, and unexpected payloads."""
 
 import base64
 import json
@@ -253,7 +253,7 @@ SAMPLES: dict[str, tuple[object, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_known_shapes_give_what_was_said(name: str) -> None:
+def test_known_shapes_give_the_text_worth_searching(name: str) -> None:
     sample, expected = SAMPLES[name]
 
     assert text_of(Payload(json.dumps(sample))).split("\n") == (expected or [""])
@@ -286,7 +286,7 @@ def test_text_is_bounded_and_keeps_its_beginning() -> None:
     assert len(text.encode()) <= MAX_TEXT_BYTES
 
 
-def test_deep_nesting_is_no_trouble() -> None:
+def test_deep_nesting_does_not_fail() -> None:
     assert text_of(Payload("[" * 500 + '"deep"' + "]" * 500)) == "deep"
     assert text_of(Payload("[" * 100_000 + "]" * 100_000)) == ""
 

@@ -1,4 +1,4 @@
-"""Words, queries, windows and snippets: what search is made of, without a database."""
+"""Words, queries, windows and snippets: the parts of search that need no database."""
 
 import sys
 
@@ -46,7 +46,7 @@ def test_plain_texts_are_cleaned_and_cut_as_all_are(text: str) -> None:
         assert list(numbered_keys(whole)) == [(word.key, word.number) for word in words_of(whole)]
 
 
-def test_words_of_different_parts_are_no_neighbours() -> None:
+def test_words_of_different_parts_are_not_neighbours() -> None:
     assert [(word.key, word.number) for word in words_of("a b\nc")] == [
         ("a", 1),
         ("b", 2),
@@ -128,7 +128,7 @@ def marked(text: str, query: str) -> str:
         ("nothing here", "cat", "nothing here"),
     ],
 )
-def test_a_snippet_marks_what_matched(text: str, query: str, expected: str) -> None:
+def test_a_snippet_highlights_the_matches(text: str, query: str, expected: str) -> None:
     assert marked(text, query) == expected
 
 
@@ -142,7 +142,7 @@ def test_a_snippet_shows_a_match_far_inside(before: str) -> None:
 
 
 @given(st.text(max_size=600), st.text(min_size=1, max_size=50))
-def test_highlights_lie_in_the_snippet_and_apart(text: str, query: str) -> None:
+def test_highlights_lie_in_the_snippet_without_overlap(text: str, query: str) -> None:
     snippet = snippet_of(cleaned(text), parse(query + text[:20]).terms)
 
     end = -1

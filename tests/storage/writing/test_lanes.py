@@ -1,4 +1,4 @@
-"""A lane commits what waits together, and waits itself only where many append at a time."""
+"""A lane commits the appends that wait together, and lingers only while many append at a time."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Commits:
 
 
 async def append_all(lane: Lane, writers: int) -> None:
-    """Each writer appends again a little after its answer, none of them when another does.
+    """Each writer appends again a little after its answer, at a time of its own.
 
-    They do not end together either.
+    The writers do not end together either.
     """
 
     async def write(number: int) -> None:
@@ -53,7 +53,9 @@ async def test_writers_that_come_back_soon_share_a_commit() -> None:
 
 
 @pytest.mark.parametrize("writers", [1, 3])
-async def test_few_writers_wait_for_nobody(writers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_few_writers_do_not_wait_for_others(
+    writers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lanes, "LINGER_SECONDS", 3600)
     commits = Commits()
     lane = Lane(commits)
@@ -64,7 +66,7 @@ async def test_few_writers_wait_for_nobody(writers: int, monkeypatch: pytest.Mon
     assert sum(commits.sizes) == sum(APPENDS - number for number in range(writers))
 
 
-async def test_a_lane_that_waits_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lane_that_lingers_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "LINGER_SECONDS", 3600)
     lane = Lane(Commits())
     appends = [Append(RunKey("p", str(n)), (), NO_GUARD, 0) for n in range(9)]

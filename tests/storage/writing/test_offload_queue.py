@@ -66,7 +66,7 @@ def appends() -> Appends:
 
 
 async def pause() -> None:
-    """Let every task go on as far as it can."""
+    """Let every task run as far as it can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -219,7 +219,7 @@ async def any_interleaving(steps: list[Step]) -> None:
         arrived = [name for name in appends.tasks if appends.runs[name] == run]
         received = [name for name in appends.received if appends.runs[name] == run]
         assert received == [name for name in arrived if name in received]
-    # Who is answered by an error was not received, and nobody is answered so without a reason.
+    # An append answered by an error was not received, and no append fails without a reason.
     answered = dict(zip(appends.tasks, results, strict=True))
     assert {name for name, answer in answered.items() if answer == name} == set(appends.received)
     assert appends.tasks.keys() - appends.received <= spoiled

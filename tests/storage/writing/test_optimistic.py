@@ -1,4 +1,4 @@
-"""Appends decided on remembered heads: stored where nothing changed, never where something did."""
+"""Appends decided on remembered heads: stored only if nothing has changed since."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -95,7 +95,7 @@ async def test_every_column_of_an_event_comes_back(
     assert len(await ids(store, key)) == 4
 
 
-async def test_what_another_process_appended_is_gone_after(
+async def test_an_append_follows_what_another_process_appended(
     store: PostgresStore, other: PostgresStore, key: RunKey, taken: list[int]
 ) -> None:
     assert await append(other, key, "theirs") == 2
@@ -107,7 +107,7 @@ async def test_what_another_process_appended_is_gone_after(
     assert await ids(store, key) == ["first", "theirs", "ours", "ours too"]
 
 
-async def test_a_known_id_answers_as_the_first_time(store: PostgresStore, key: RunKey) -> None:
+async def test_a_known_id_returns_the_first_answer(store: PostgresStore, key: RunKey) -> None:
     for _ in range(2):
         (again,) = await store.append_events(key, [Event("tick", event_id="first")])
         assert (again.seq, again.deduplicated) == (1, True)
@@ -120,7 +120,7 @@ async def test_a_known_id_answers_as_the_first_time(store: PostgresStore, key: R
     assert await ids(store, key) == ["first", "new", "newer"]
 
 
-async def test_a_known_id_counts_before_what_would_refuse_it(
+async def test_a_known_id_is_recognised_before_anything_is_refused(
     store: PostgresStore, other: PostgresStore, key: RunKey
 ) -> None:
     await other.resume_run(key, namespace="", request_id="", actor="", limit=10)
@@ -163,7 +163,7 @@ async def test_an_epoch_that_was_claimed_without_an_event_fences_too(
         await append(store, key, "late", Guard(writer_epoch=1))
 
 
-async def test_a_run_that_moved_spares_the_others_of_its_batch(
+async def test_a_run_that_moved_does_not_fail_the_others_of_its_batch(
     store: PostgresStore, other: PostgresStore, project: str, taken: list[int]
 ) -> None:
     keys = [(await store.save_run(NewRun(project, f"run{n}"))).run.key for n in range(8)]
@@ -178,7 +178,7 @@ async def test_a_run_that_moved_spares_the_others_of_its_batch(
     assert sum(taken) == 7
 
 
-async def test_a_run_that_another_process_completed_takes_no_more(
+async def test_a_run_that_another_process_completed_refuses_appends(
     store: PostgresStore, other: PostgresStore, key: RunKey
 ) -> None:
     await other.complete_run(key, Completion(Outcome.SUCCEEDED, output=Output(Payload("1", ""))))
@@ -189,7 +189,7 @@ async def test_a_run_that_another_process_completed_takes_no_more(
     assert len(await ids(store, key)) == 2
 
 
-async def test_a_refusal_spares_the_others_of_its_batch(
+async def test_a_refusal_does_not_fail_the_others_of_its_batch(
     store: PostgresStore, key: RunKey, project: str, taken: list[int]
 ) -> None:
     neighbour = (await store.save_run(NewRun(project, "neighbour"))).run.key
@@ -210,7 +210,7 @@ async def test_a_refusal_spares_the_others_of_its_batch(
     assert sum(taken) < 4
 
 
-async def test_an_event_that_cannot_be_sent_spares_the_others(
+async def test_an_event_that_cannot_be_sent_does_not_fail_the_others(
     store: PostgresStore, key: RunKey
 ) -> None:
     found = await asyncio.gather(
@@ -225,9 +225,7 @@ async def test_an_event_that_cannot_be_sent_spares_the_others(
     assert await ids(store, key) == ["first", "good", "more"]
 
 
-async def test_a_fork_finds_the_ids_of_the_history_it_begins_with(
-    store: PostgresStore, key: RunKey
-) -> None:
+async def test_a_fork_knows_the_ids_of_its_history(store: PostgresStore, key: RunKey) -> None:
     fork = (await store.fork_run(NewFork(key, 1, "fork"))).run.key
 
     assert await append(store, fork, "own") == 2
@@ -248,7 +246,7 @@ async def test_a_closed_connection_is_opened_again(
     assert taken == [1, 1]
 
 
-async def test_a_connection_cut_in_the_middle_is_told_and_nothing_is_doubled(
+async def test_a_connection_cut_in_the_middle_is_reported_and_nothing_is_stored_twice(
     store: PostgresStore, key: RunKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await append(store, key, "before")
@@ -267,7 +265,7 @@ async def test_a_connection_cut_in_the_middle_is_told_and_nothing_is_doubled(
     assert (again.seq, again.deduplicated) == (3, True)
 
 
-async def test_a_defect_costs_a_look_and_not_the_lane(
+async def test_after_a_defect_appends_are_decided_under_locks(
     store: PostgresStore, key: RunKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> None:
@@ -282,7 +280,7 @@ async def test_a_defect_costs_a_look_and_not_the_lane(
     assert await ids(store, key) == ["first", "before", "meanwhile", "after"]
 
 
-async def test_a_backend_that_says_farewell_is_a_database_that_is_away(
+async def test_a_backend_that_closes_its_connection_makes_the_database_unavailable(
     store: PostgresStore, key: RunKey, database_url: str, db_schema: str
 ) -> None:
     conn = await connect(database_url, schema=db_schema, name="test")
@@ -303,7 +301,7 @@ async def test_a_backend_that_says_farewell_is_a_database_that_is_away(
     assert await ids(store, key) == ["first", *map(str, range(20))]
 
 
-async def test_few_heads_are_kept(
+async def test_few_heads_are_remembered(
     own: PostgresStore, project: str, taken: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(optimistic, "MAX_REMEMBERED", 2)
