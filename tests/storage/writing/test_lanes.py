@@ -41,7 +41,9 @@ async def append_all(lane: Lane, writers: int) -> None:
     await asyncio.gather(*(write(number) for number in range(writers)))
 
 
-async def test_writers_that_come_back_soon_share_a_commit() -> None:
+async def test_writers_that_come_back_soon_share_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Long enough for every writer to come back, however busy the machine is.
+    monkeypatch.setattr(lanes, "LINGER_SECONDS", 0.2)
     commits = Commits()
     lane = Lane(commits)
 
