@@ -1,1 +1,1 @@
-"""Between contracts and records, by noun; pure functions. Requests were validated before."""
+"""Between protobuf messages and the store's values, by noun; pure functions, after validation."""

@@ -18,11 +18,11 @@ from runstore_server.convert.payloads import payload_message, payload_of
 from runstore_server.convert.runs import key_of, project_of
 from runstore_server.convert.times import timestamp
 
-Described = rpc.ArtifactHeader | rpc.LinkArtifactRequest
+NewArtifactMessage = rpc.ArtifactHeader | rpc.LinkArtifactRequest
 
 
 class Sized(Protocol):
-    """A request that may say how many bytes there are, and their hash."""
+    """A request that may announce the number of bytes and their hash."""
 
     sha256: bytes
     size: int
@@ -30,7 +30,7 @@ class Sized(Protocol):
     def HasField(self, field_name: Literal["size"], /) -> bool: ...  # noqa: N802 - protobuf's name
 
 
-def new_artifact_of(message: Described) -> NewArtifact:
+def new_artifact_of(message: NewArtifactMessage) -> NewArtifact:
     return NewArtifact(
         key=key_of(message),
         name=message.name,

@@ -41,7 +41,7 @@ def output_message(stored: StoredOutput) -> outputs_pb2.Output:
 def completion_of(
     message: run_service_pb2.Completion | run_service_pb2.CompleteRunRequest,
 ) -> Completion:
-    """The completion; a final snapshot without a reason is FINAL."""
+    """The completion; a final snapshot without a reason gets FINAL."""
     return Completion(
         outcome=Outcome(message.outcome),
         events=events_of(message.events),

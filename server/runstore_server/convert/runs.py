@@ -168,7 +168,7 @@ def filter_of(message: run_service_pb2.RunFilter) -> RunFilter:
 
 
 def _times_of(message: run_service_pb2.RunFilter) -> dict[str, datetime]:
-    """The bounds in time that are set; a field `<bound>_time` is the filter's `<bound>`."""
+    """The time bounds that are set; the field `<bound>_time` is the filter's `<bound>`."""
     return {
         name.removesuffix("_time"): time_of(getattr(message, name))
         for name in TIME_BOUNDS

@@ -20,12 +20,12 @@ from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import micros_of, time_of, timestamp
 
 DEFAULT_WAIT_SECONDS = 10.0
-# Left of the call's deadline when a wait ends, so that its answer arrives.
+# What a wait leaves of the call's deadline, so that the answer arrives in time.
 ANSWER_SECONDS = 0.25
 
 
 class Awaiting(Protocol):
-    """A request that may wait until the feed is done with what it names."""
+    """A request that may wait until the feed is processed up to a point."""
 
     project: str
     min_position: int
@@ -49,7 +49,7 @@ def query_of(request: search_pb2.SearchEventsRequest) -> SearchQuery:
 
 
 def awaited_of(request: Awaiting) -> FeedPoint | None:
-    """What the request waits for; None where it takes what there is."""
+    """What the request waits for; None if it does not wait."""
     if not request.HasField("after"):
         return FeedPoint(request.min_position) if request.min_position else None
     key = RunKey(project_of(request.project), request.after.run_id)
@@ -57,7 +57,7 @@ def awaited_of(request: Awaiting) -> FeedPoint | None:
 
 
 def wait_seconds(request: Awaiting, left: float | None) -> float:
-    """How long the request may wait: as it says, and not beyond its call's deadline."""
+    """How long the request may wait: as long as it asks, but not beyond its call's deadline."""
     asked = micros_of(request.wait) / 1e6 if request.HasField("wait") else DEFAULT_WAIT_SECONDS
     return asked if left is None else max(min(asked, left - ANSWER_SECONDS), 0.0)
 

@@ -28,7 +28,7 @@ NODE_PARTS: tuple[Literal["input_schema", "output_schema", "provenance", "state"
 def snapshot_of(
     message: snapshots_pb2.Snapshot, default: SnapshotReason = SnapshotReason.CHECKPOINT
 ) -> Snapshot:
-    """The snapshot; `default` stands for an unspecified reason."""
+    """The snapshot; an unspecified reason becomes `default`."""
     return Snapshot(
         namespace=message.namespace,
         snapshot_id=message.snapshot_id,

@@ -1,4 +1,4 @@
-"""Statistics: what is asked, and the rows of the answer."""
+"""Statistics: queries, and the rows of their answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runstore_storage.contract.statistics import (
 
 from runstore_server.convert.events import usage_message
 
-# The field of a row that says what each dimension is there.
+# The field of a row that has the value of each dimension.
 FIELDS = {
     Dimension.RUN: "run_id",
     Dimension.NODE: "node_id",
@@ -37,7 +37,7 @@ def query_of(request: statistics_pb2.GetStatisticsRequest) -> StatisticsQuery:
 
 
 def keys_of(query: StatisticsQuery, row: StatisticsRow) -> dict[str, str]:
-    """What tells the row apart, by field."""
+    """The row's values of the query's dimensions, by field."""
     return {FIELDS[dimension]: key for dimension, key in zip(query.group_by, row.keys, strict=True)}
 
 

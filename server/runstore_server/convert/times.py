@@ -25,7 +25,7 @@ def set_time(message: timestamp_pb2.Timestamp, at: datetime) -> None:
 
 
 def time_of(message: timestamp_pb2.Timestamp) -> datetime:
-    """The time, without what is finer than a microsecond."""
+    """The time, truncated to the microsecond."""
     return EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
 
@@ -38,8 +38,8 @@ def micros_of(message: duration_pb2.Duration) -> int:
     return message.seconds * _MICROS + message.nanos // 1000
 
 
-class Beating(Protocol):
-    """A request that may say how long its stream may be silent."""
+class WithHeartbeat(Protocol):
+    """A request that may set how long its stream may be silent."""
 
     @property
     def heartbeat_interval(self) -> duration_pb2.Duration: ...
@@ -47,8 +47,8 @@ class Beating(Protocol):
     def HasField(self, field_name: Literal["heartbeat_interval"], /) -> bool: ...  # noqa: N802 - protobuf's name
 
 
-def heartbeat_seconds(request: Beating, default: float) -> float:
-    """The longest silence the request asks for."""
+def heartbeat_seconds(request: WithHeartbeat, default: float) -> float:
+    """The longest silence that the request allows, or the default."""
     if not request.HasField("heartbeat_interval"):
         return default
     return micros_of(request.heartbeat_interval) / 1e6

@@ -1,1 +1,1 @@
-"""Around every call: request ids, log lines, metrics, errors as statuses; health, reflection."""
+"""Around every call: request ids, log lines, metrics, statuses of errors; health, reflection."""

@@ -1,7 +1,7 @@
-"""From refusals to statuses: one table.
+"""The table from errors to gRPC statuses.
 
-Clients branch on `ErrorInfo.reason`. What is not in the table is a defect: it is logged under the
-request's id and answered as a bare INTERNAL.
+Clients branch on `ErrorInfo.reason`. An exception that is not in the table is a defect: it is
+logged with the request's id and answered with a bare INTERNAL.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from runstore_storage.contract import errors as storage
 from runstore_server.convert.times import duration
 
 DOMAIN = "runstore.v1"
-# Statuses travel in headers, of which clients take 8 KiB: gRPC's own do by default, and drop a call
-# whose status is larger without its reason. Messages are percent-encoded there and details may be
-# base64, so these bounds stay well below.
+# A status travels in headers, of which gRPC clients accept 8 KiB by default: a call whose status is
+# larger fails without its reason. Messages are percent-encoded there and details may be base64, so
+# these bounds are well below that.
 MAX_MESSAGE_BYTES = 512
 MAX_VIOLATION_BYTES = 3000
 
 
 class RequestError(Exception):
-    """A request the server refuses before the store sees it."""
+    """A request that the server refuses before the store sees it."""
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class RequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A field that breaks its rule, by its path in the request."""
+    """A field that breaks a rule, by its path in the request."""
 
     field: str
     description: str
@@ -51,13 +51,13 @@ class InvalidRequest(RequestError):
 
 class MalformedMessage(RequestError):
     def __init__(self) -> None:
-        super().__init__("the bytes sent are not the message this RPC takes")
+        super().__init__("the request could not be decoded as the message of this RPC")
 
 
 class MessageTooLarge(RequestError):
     def __init__(self, limit_bytes: int, size_bytes: int) -> None:
         super().__init__(
-            f"the request has {size_bytes} bytes, more than the {limit_bytes} this server takes",
+            f"the request has {size_bytes} bytes; this server accepts at most {limit_bytes}",
             limit_bytes=limit_bytes,
             size_bytes=size_bytes,
         )
@@ -65,12 +65,12 @@ class MessageTooLarge(RequestError):
 
 class ServerDraining(RequestError):
     def __init__(self) -> None:
-        super().__init__("the server is going down; connect again")
+        super().__init__("the server is shutting down; reconnect")
 
 
 class Internal(RequestError):
     def __init__(self, request_id: str) -> None:
-        super().__init__("internal error; the server's log has it under the request id")
+        super().__init__("internal error; the server logged it with this request id")
         self.details = {"request_id": request_id}
 
 
@@ -112,17 +112,17 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
 
 
 def is_known(error: BaseException) -> bool:
-    """True for a refusal that clients may see."""
+    """True for an error that clients may see."""
     return type(error) in STATUS
 
 
 def code_of(error: Exception) -> StatusCode:
-    """The gRPC code of a known refusal."""
+    """The gRPC code of a known error."""
     return STATUS[type(error)][0]
 
 
 def status_of(error: Exception, request_id: str) -> status_pb2.Status:
-    """The status of a known refusal, with its details."""
+    """The status of a known error, with its details."""
     code, reason = STATUS[type(error)]
     metadata: dict[str, str] = getattr(error, "details", {})
     details: list[Message] = [
@@ -140,7 +140,7 @@ def status_of(error: Exception, request_id: str) -> status_pb2.Status:
 
 
 def _bad_request(error: InvalidRequest) -> error_details_pb2.BadRequest:
-    """The first violations, as many as the bytes for them hold."""
+    """The first violations, as many as fit into `MAX_VIOLATION_BYTES`."""
     answer = error_details_pb2.BadRequest()
     for each in error.violations:
         answer.field_violations.add(field=each.field, description=each.description)
@@ -152,7 +152,7 @@ def _bad_request(error: InvalidRequest) -> error_details_pb2.BadRequest:
 
 
 def _cut(message: str) -> str:
-    """The message, or its beginning where it is long."""
+    """The message, or its beginning if it is too long."""
     data = message.encode()
     if len(data) <= MAX_MESSAGE_BYTES:
         return message

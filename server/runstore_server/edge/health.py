@@ -1,4 +1,4 @@
-"""grpc.health.v1: serving while the database answers and takes writes."""
+"""grpc.health.v1: SERVING while the database answers and accepts writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Servicer(health.aio.HealthServicer):
-    """Lists as well, which the package's own leaves out."""
+    """Adds List, which the package's own servicer lacks."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__()
@@ -34,10 +34,10 @@ class Servicer(health.aio.HealthServicer):
 
 
 class Health:
-    """Keeps the health of the server ("") and of each service what the database's is.
+    """Sets the health of the server ("") and of each service to that of the database.
 
-    The health service's own tells of the process alone: it serves as long as it answers, so that
-    nobody starts a server again because the database is away.
+    The health of the health service itself is that of the process: SERVING as long as it answers,
+    so that a server is not restarted because its database is down.
     """
 
     def __init__(self, store: Store, services: tuple[str, ...]) -> None:
@@ -49,17 +49,17 @@ class Health:
 
     @property
     def is_serving(self) -> bool:
-        """True while the database answered when it was last asked and the server is not ending."""
+        """True if the database answered the last check and the server is not shutting down."""
         return bool(self._is_serving)
 
     async def start(self) -> None:
-        """Look once, then keep looking."""
+        """Check once, then keep checking."""
         await self.servicer.set(health.SERVICE_NAME, health_pb2.HealthCheckResponse.SERVING)
-        await self._look()
-        self._task = asyncio.create_task(self._follow())
+        await self._check()
+        self._task = asyncio.create_task(self._keep_checking())
 
     async def stop(self) -> None:
-        """Say NOT_SERVING for good."""
+        """Report NOT_SERVING from now on."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -67,19 +67,19 @@ class Health:
         self._is_serving = False
         await self.servicer.enter_graceful_shutdown()
 
-    async def _follow(self) -> None:
+    async def _keep_checking(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            await self._look()
+            await self._check()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
             await asyncio.wait_for(self._store.check(), TIMEOUT_SECONDS)
             is_serving = True
         except (StorageUnavailable, TimeoutError):
             is_serving = False
         except Exception:
-            _log.exception("the database answers in a way it should not")
+            _log.exception("unexpected failure of the health check")
             is_serving = False
         if is_serving == self._is_serving:
             return

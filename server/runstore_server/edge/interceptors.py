@@ -1,4 +1,4 @@
-"""Around every RPC of ours: its request's id, log line and numbers, its status when it fails."""
+"""Around every RPC of ours: the request's id, its log line, metrics, its status when it fails."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from runstore_server.edge.requests import (
     REQUEST_ID_KEY,
     RequestsCut,
     Unreadable,
+    all_messages,
     id_of,
     reader,
     request_id,
-    whole,
 )
 
 OURS = "/runstore."
 DETAILS_KEY = "grpc-status-details-bin"
-# What a call's end is worth in the log; a client's fault is INFO.
+# The level at which the end of a call is logged; a client's fault is INFO.
 LEVELS = {
     grpc.StatusCode.OK: logging.DEBUG,
     grpc.StatusCode.CANCELLED: logging.DEBUG,
@@ -40,7 +40,7 @@ _threshold = logging.getLogger(__name__)
 
 
 class Calls(ServerInterceptor):
-    """Wraps the RPCs of our services; others (health, reflection) pass as they are."""
+    """Wraps the RPCs of our services; others (health, reflection) are not wrapped."""
 
     def __init__(
         self, lifecycle: Lifecycle, *, max_request_bytes: int, metrics: Metrics | None = None
@@ -93,7 +93,7 @@ class Calls(ServerInterceptor):
     def _gathered(self, behavior: Any, name: str) -> Any:
         async def call(requests: Any, context: Any) -> Any:
             async with self._answered(name, requests, context):
-                return await behavior(whole(requests, context), context)
+                return await behavior(all_messages(requests, context), context)
 
         return call
 
@@ -109,7 +109,7 @@ class Calls(ServerInterceptor):
 
     @asynccontextmanager
     async def _answered(self, name: str, request: Any, context: Any) -> AsyncIterator[None]:
-        """Give the request its id, refuse it where it cannot be served, and log how it ended."""
+        """Give the request its id, refuse it if it cannot be served, and log how it ended."""
         current = id_of(context.invocation_metadata() or ())
         request_id.set(current)
         context.set_trailing_metadata(((REQUEST_ID_KEY, current),))
@@ -129,7 +129,7 @@ class Calls(ServerInterceptor):
         except AbortError:
             raise
         except RequestsCut:
-            raise asyncio.CancelledError from None  # as gRPC is about to tell
+            raise asyncio.CancelledError from None  # gRPC is about to cancel this call
         except Exception as error:
             known = error if is_known(error) else Internal(current)
             code = code_of(known)
@@ -139,7 +139,7 @@ class Calls(ServerInterceptor):
         finally:
             self._metrics.call_ended(name, code)
             level = LEVELS.get(code, logging.INFO)
-            if _threshold.isEnabledFor(level):  # asked first: it is told of every call
+            if _threshold.isEnabledFor(level):  # checked first, as this runs for every call
                 elapsed = round((time.monotonic() - began) * 1000, 2)
                 _log.log(level, "call", code=code.name, milliseconds=elapsed)
 

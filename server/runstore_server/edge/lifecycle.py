@@ -1,4 +1,4 @@
-"""Whether the server takes calls or is going down."""
+"""Whether the server accepts calls or is draining."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from runstore_server.edge.errors import ServerDraining
 
 
 class Lifecycle:
-    """One fact of the process, read by every call."""
+    """Shared by every call of the process."""
 
     def __init__(self) -> None:
         self.draining = asyncio.Event()
 
     def check(self) -> None:
-        """Refuse what a server that goes down does not begin."""
+        """Raise `ServerDraining` if the server begins nothing new."""
         if self.draining.is_set():
             raise ServerDraining

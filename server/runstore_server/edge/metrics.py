@@ -1,7 +1,7 @@
-"""What the server counts of itself, for Prometheus.
+"""The server's metrics for Prometheus.
 
-The numbers are one process's. Children are looked up once a label, so that counting a call costs
-about a microsecond.
+They are those of one process. The child of each set of labels is looked up once, so that counting a
+call costs about a microsecond.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from runstore_storage.contract.feed import Duty, Lag
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-# Otherwise each counter has a second series that says when its first count was.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has it without types
+# Otherwise each counter has a second series with the time of its creation.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
 
 class WatchedWorker(Protocol):
-    """What the numbers of a duty are read from."""
+    """What the metrics of a duty are read from."""
 
     name: str
     is_leading: bool
@@ -42,7 +42,7 @@ class WatchedWorker(Protocol):
 
 
 class Metrics:
-    """Counters of one server over a registry of its own, or one that is given."""
+    """Metrics of one server, in a registry of its own or in the given one."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
@@ -55,14 +55,14 @@ class Metrics:
         )
         seconds = Histogram(
             "runstore_grpc_call_seconds",
-            "How long unary gRPC calls that succeeded took.",
+            "Duration of unary gRPC calls that succeeded.",
             ("method",),
             buckets=SECONDS,
             registry=self.registry,
         )
         streams = Gauge(
             "runstore_open_streams",
-            "Streams that are open, by what opened them.",
+            "Open streams, by what opened them.",
             ("kind",),
             registry=self.registry,
         )
@@ -74,22 +74,22 @@ class Metrics:
         )
         self._appended = Counter(
             "runstore_appended_events",
-            "Events that append calls added; repeated writes do not count.",
+            "Events added by append calls; repeated writes do not count.",
             registry=self.registry,
         )
         self._lag_events = Gauge(
             "runstore_feed_lag_events",
-            "Events that were committed and are not published yet, by any process.",
+            "Committed events that no process has published yet.",
             registry=self.registry,
         )
         self._lag_seconds = Gauge(
             "runstore_feed_lag_seconds",
-            "How long the oldest of them has waited.",
+            "How long the oldest event has waited to be published.",
             registry=self.registry,
         )
         self._positions = Gauge(
             "runstore_duty_position",
-            "How far each duty has come in the feed, whoever has it.",
+            "How far each duty has got in the feed, in whichever process.",
             ("duty",),
             registry=self.registry,
         )
@@ -105,11 +105,11 @@ class Metrics:
         self._seconds(method).observe(seconds)
 
     def request_ended(self, route: str, method: str, status: int) -> None:
-        """Count an HTTP request; `route` and `method` come from closed sets."""
+        """Count an HTTP request; `route` and `method` are from closed sets."""
         self._requests(route, method, status).inc()
 
     def answered(self, response: Any) -> None:
-        """Count the events that an answer acknowledges."""
+        """Count the events that a response acknowledges as added."""
         if events := _appended_by(response):
             self._appended.inc(events)
 
@@ -120,34 +120,34 @@ class Metrics:
             yield
 
     def watch(self, workers: Sequence[WatchedWorker]) -> None:
-        """Count what the duties' workers of this process do."""
+        """Show what this process's workers of duties do."""
         self.registry.register(_Duties(workers))
 
     def lags(self, lag: Lag, duties: Sequence[Duty]) -> None:
-        """Note what the database says of the feed."""
+        """Set the metrics of the feed, as the database has them."""
         self._lag_events.set(lag.events)
         self._lag_seconds.set(lag.seconds)
         for duty in duties:
             self._positions.labels(duty.name).set(duty.position)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class _Duties(Collector):
-    """Reads the workers when it is asked."""
+    """Reads the workers whenever metrics are collected."""
 
     def __init__(self, workers: Sequence[WatchedWorker]) -> None:
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
         leading = GaugeMetricFamily(
-            "runstore_duty_leader", "1 where this process has the duty.", labels=("duty",)
+            "runstore_duty_leader", "1 if this process holds the duty.", labels=("duty",)
         )
         done = CounterMetricFamily(
             "runstore_duty_entries",
-            "Events published, or entries counted or delivered, by this process.",
+            "Events published, or entries counted, indexed or delivered, by this process.",
             labels=("duty",),
         )
         for worker in self._workers:

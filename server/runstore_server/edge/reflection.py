@@ -1,4 +1,4 @@
-"""Server reflection, v1 and v1alpha: the two differ in their package's name alone."""
+"""Server reflection, v1 and v1alpha; the two differ only in the name of their package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ V1 = "grpc.reflection.v1.ServerReflection"
 def enable(services: tuple[str, ...], server: grpc.aio.Server) -> None:
     """Let clients such as grpcurl discover the services."""
     names = (*services, reflection.SERVICE_NAME, V1)
-    pool: Any = Described()
+    pool: Any = Descriptors()
     reflection.enable_server_reflection(names, server, pool)
     servicer = reflection.aio.ReflectionServicer(service_names=names, pool=pool)
     handler = grpc.stream_stream_rpc_method_handler(
@@ -28,11 +28,11 @@ def enable(services: tuple[str, ...], server: grpc.aio.Server) -> None:
     )
 
 
-class Described:
-    """Python's pool of descriptors, with what it lacks for reflection.
+class Descriptors:
+    """Python's pool of descriptors, with two things that reflection needs.
 
-    That has no v1 of reflection itself, which tools ask for because it is listed, and does not find
-    a file by the name of a method.
+    The pool lacks v1 of reflection itself, which tools ask for because it is listed, and does not
+    find a file by the name of a method.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Described:
             return self._v1.FindFileByName(name)
 
     def FindFileContainingSymbol(self, symbol: str) -> Any:  # noqa: N802 - as the pool's
-        """Return the file that defines the symbol, a method's too, or raise KeyError."""
+        """Return the file that defines the symbol, which may be a method, or raise KeyError."""
         for pool in (self._pool, self._v1):
             for name in (symbol, *_service_of(pool, symbol)):
                 try:
@@ -62,7 +62,7 @@ class Described:
 
 
 def _service_of(pool: Any, symbol: str) -> tuple[str, ...]:
-    """The service whose method the symbol is."""
+    """The name of the service that has the symbol as its method, if there is one."""
     name, _, method = symbol.rpartition(".")
     try:
         return (name,) if method in pool.FindServiceByName(name).methods_by_name else ()

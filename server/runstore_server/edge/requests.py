@@ -1,4 +1,4 @@
-"""What is known of a request before its RPC runs: its id, and whether it could be read."""
+"""What is known about a request before its RPC runs: its id, and whether it could be decoded."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ REQUEST_ID_KEY = "x-request-id"
 MAX_REQUEST_ID = 200
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the request that the current task serves."""
+"""The id of the request that the current task handles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands for a request whose bytes were refused; its RPC raises the error."""
+    """Stands for a request that could not be decoded; its RPC raises the error."""
 
     error: RequestError
 
 
 def reader(decode: Callable[[bytes], Message], limit: int) -> Callable[[bytes], object]:
-    """A deserializer that reports instead of failing, so that the client gets a clear status."""
+    """A deserializer that returns `Unreadable` instead of raising, for a status with details."""
 
     def read(data: bytes) -> object:
         if len(data) > limit:
@@ -41,15 +41,15 @@ def reader(decode: Callable[[bytes], Message], limit: int) -> Callable[[bytes], 
 
 
 class RequestsCut(Exception):
-    """A client's stream broke off before its end."""
+    """A client's stream was cut off before its end."""
 
 
-async def whole(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-    """The messages of a client's stream, to its end.
+async def all_messages(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    """The messages of a client's stream, up to its end.
 
-    Raise what keeps a message from being read, and `RequestsCut` where the call broke off: gRPC
-    ends the messages of such a call as if all had been sent, and may say so to the handler only
-    later. Sending shows the difference at once.
+    Raise the error of a message that could not be decoded, and `RequestsCut` if the call was cut
+    off: gRPC ends the messages of such a call as if all had been sent, and may cancel the handler
+    only later. Sending the initial metadata fails at once on such a call.
     """
     async for request in requests:
         if isinstance(request, Unreadable):
@@ -66,7 +66,7 @@ def _is_usable(value: str) -> bool:
 
 
 def id_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
-    """The caller's request id where it sent a usable one, otherwise a new one."""
+    """The caller's request id if it sent a usable one, otherwise a new one."""
     for name, value in metadata:
         if name == REQUEST_ID_KEY and isinstance(value, str) and _is_usable(value):
             return value

@@ -8,7 +8,7 @@ from runstore_server.http import sse
 from runstore_server.json.events import event_value
 from runstore_server.json.outputs import outcome_name
 from runstore_server.json.payloads import line_safe_payload_value
-from runstore_server.streams.following import Item, Mark
+from runstore_server.streams.following import Item, Progress
 
 
 class RunEncoder:
@@ -21,14 +21,14 @@ class RunEncoder:
         page, told = item.page, self._told
         self._told = page.next_from_seq - 1
         progress = f"id: {self._told}\n" if self._told != told else ""
-        match item.mark:
-            case Mark.EVENTS:
+        match item.progress:
+            case Progress.EVENTS:
                 return self._events(page)
-            case Mark.CAUGHT_UP:
+            case Progress.CAUGHT_UP:
                 return progress + sse.message("caught_up", {"last_seq": page.last_seq})
-            case Mark.HEARTBEAT:
+            case Progress.HEARTBEAT:
                 return f": heartbeat {page.last_seq}\n{progress}\n"
-            case Mark.END_OF_RUN:
+            case Progress.END_OF_RUN:
                 outcome = outcome_name(page.outcome)
                 end = {"last_seq": page.last_seq, "outcome": outcome}
                 return f"id: {sse.END_ID}\n" + sse.message("end", end)

@@ -10,39 +10,39 @@ from google.protobuf.message import Message
 
 from runstore_server.validation.requests import refuse
 
-# What may change from page to page.
+# Fields that may differ from page to page.
 _FREE_FIELDS = ("page_token", "page_size", "limit", "min_position", "after", "wait")
-_SEPARATOR = "\0"  # in no name that a place is made of
+_SEPARATOR = "\0"  # in no name that a cursor is made of
 
 
-def issue(request: Message, place: Sequence[int | str]) -> str:
-    """A token for the page that begins after `place`."""
-    names = [str(each) for each in place]
+def issue(request: Message, cursor: Sequence[int | str]) -> str:
+    """A token for the page that begins after `cursor`."""
+    names = [str(each) for each in cursor]
     text = _SEPARATOR.join([_digest(request, names), *names])
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def read(request: Message, token: str) -> list[str]:
-    """The place of a token, which must have been issued for this query."""
+    """The cursor of a token, which must have been issued for this query."""
     try:
         text = base64.urlsafe_b64decode(token.encode()).decode()
     except ValueError:
         text = ""
-    digest, *place = text.split(_SEPARATOR)
-    if digest != _digest(request, place):
+    digest, *cursor = text.split(_SEPARATOR)
+    if digest != _digest(request, cursor):
         refuse("page_token", "was not issued for this query")
-    return place
+    return cursor
 
 
-def _digest(request: Message, place: Sequence[str]) -> str:
-    """Ties a place to its query: the RPC's message, and all that selects and orders."""
+def _digest(request: Message, cursor: Sequence[str]) -> str:
+    """Binds a cursor to its query: the message type, and each field that selects or orders."""
     query = type(request)()
     query.CopyFrom(request)
     for name in _FREE_FIELDS:
         if name in request.DESCRIPTOR.fields_by_name:
             query.ClearField(name)
     tied = blake2b(digest_size=8)
-    for each in (request.DESCRIPTOR.full_name, *place):
+    for each in (request.DESCRIPTOR.full_name, *cursor):
         tied.update(each.encode() + _SEPARATOR.encode())
     tied.update(query.SerializeToString(deterministic=True))
     return tied.hexdigest()

@@ -1,1 +1,1 @@
-"""The RPCs, by noun: proto in, one store method, proto out."""
+"""The RPCs, by noun: a message in, one method of the store, a message out."""

@@ -1,4 +1,4 @@
-"""ArtifactService: named results of runs, up, down and listed."""
+"""ArtifactService: named results of runs are uploaded, downloaded and listed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.requests import refuse, validate
 
-# Well below the 4 MiB that gRPC clients take unless they ask for more.
+# Well below the 4 MiB that gRPC clients accept by default.
 CHUNK_BYTES = 1 << 20
 
 
@@ -91,7 +91,7 @@ class ArtifactService(ArtifactServiceServicer):
 
 
 async def _header(requests: AsyncIterator[rpc.UploadArtifactRequest]) -> rpc.ArtifactHeader:
-    """The first message, which says what the others are."""
+    """The first message, which describes the chunks in the others."""
     first = await anext(requests, None)
     if first is None or not first.HasField("header"):
         refuse("header", "must be the first message")
@@ -104,5 +104,5 @@ async def _header(requests: AsyncIterator[rpc.UploadArtifactRequest]) -> rpc.Art
 async def _chunks(requests: AsyncIterator[rpc.UploadArtifactRequest]) -> AsyncIterator[bytes]:
     async for request in requests:
         if request.HasField("header"):
-            refuse("header", "must be the first message alone")
+            refuse("header", "must be set only in the first message")
         yield request.chunk

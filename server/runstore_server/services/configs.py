@@ -133,5 +133,5 @@ def _token(request: Message, number: int | None) -> str:
 
 
 def _number(request: Message, token: str) -> int | None:
-    """The number that the page before ended with."""
+    """The number that ended the page before; None on the first page."""
     return int(page_tokens.read(request, token)[0]) if token else None

@@ -1,4 +1,4 @@
-"""RPCs about what a run was, and what it might become."""
+"""RPCs that replay a run, and fork it."""
 
 from __future__ import annotations
 

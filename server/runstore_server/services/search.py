@@ -1,4 +1,4 @@
-"""The RPC that finds events by their words."""
+"""The RPC that finds events by the words in them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Search:
         )
 
 
-def _token(request: rpc.SearchEventsRequest, place: SearchCursor) -> str:
-    return page_tokens.issue(request, [place.as_of, repr(place.rank), place.position])
+def _token(request: rpc.SearchEventsRequest, cursor: SearchCursor) -> str:
+    return page_tokens.issue(request, [cursor.as_of, repr(cursor.rank), cursor.position])
 
 
 def _after(request: rpc.SearchEventsRequest) -> SearchCursor | None:

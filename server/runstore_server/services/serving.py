@@ -36,7 +36,7 @@ SERVICES = tuple(service.full_name for file in _FILES for service in file.servic
 def add_services(
     server: grpc.aio.Server, store: Store, lifecycle: Lifecycle, *, default_heartbeat: float
 ) -> None:
-    """Serve every service of ours from a store."""
+    """Serve every service of ours from one store."""
     add_RunServiceServicer_to_server(
         run_service(store, lifecycle, default_heartbeat=default_heartbeat), server
     )

@@ -1,4 +1,4 @@
-"""The RPC that adds up what events used."""
+"""The RPC that sums up what events used."""
 
 from __future__ import annotations
 

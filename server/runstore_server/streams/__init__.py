@@ -1,1 +1,1 @@
-"""What is followed or pipelined: the loops behind streaming calls of both transports."""
+"""The loops behind streaming calls, of gRPC and HTTP: following, and pipelined appends."""

@@ -1,4 +1,4 @@
-"""StreamEvents: what is followed, as messages."""
+"""StreamEvents: a followed run as messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runstore_server.convert.events import filter_of, set_event
 from runstore_server.convert.runs import key_of
 from runstore_server.convert.times import heartbeat_seconds
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.streams.following import Following, Mark, follow
+from runstore_server.streams.following import Following, Progress, follow
 
 
 async def deliver(
@@ -23,7 +23,7 @@ async def deliver(
     *,
     default_heartbeat: float,
 ) -> AsyncIterator[rpc.StreamEventsResponse]:
-    """Yield the messages of the stream; return where it ends with OK."""
+    """Yield the messages of the stream; return when it ends with OK."""
     wanted = Following(
         key=key_of(request),
         heartbeat_seconds=heartbeat_seconds(request, default_heartbeat),
@@ -34,7 +34,7 @@ async def deliver(
     )
     async with aclosing(follow(store, lifecycle, wanted)) as items:
         async for item in items:
-            message = _MESSAGES[item.mark](item.page)
+            message = _MESSAGES[item.progress](item.page)
             del item  # not held while the client reads
             yield message
 
@@ -63,9 +63,9 @@ def _end_of_run(page: EventPage) -> rpc.StreamEventsResponse:
     )
 
 
-_MESSAGES: dict[Mark, Callable[[EventPage], rpc.StreamEventsResponse]] = {
-    Mark.EVENTS: _batch,
-    Mark.CAUGHT_UP: _caught_up,
-    Mark.HEARTBEAT: _heartbeat,
-    Mark.END_OF_RUN: _end_of_run,
+_MESSAGES: dict[Progress, Callable[[EventPage], rpc.StreamEventsResponse]] = {
+    Progress.EVENTS: _batch,
+    Progress.CAUGHT_UP: _caught_up,
+    Progress.HEARTBEAT: _heartbeat,
+    Progress.END_OF_RUN: _end_of_run,
 }

@@ -1,4 +1,4 @@
-"""The feed from a position into the present, for gRPC and for HTTP.
+"""Following the feed: from a position to its end, and then live.
 
 As for the events of a run, the loop holds one page and awaits each send.
 """
@@ -18,14 +18,14 @@ BATCH_ENTRIES = 256
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """All there is was delivered: every selected entry up to `position`."""
+    """Every selected entry up to `position` has been yielded; later ones are live."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing else came for a while; every selected entry up to `position` was delivered."""
+    """Nothing was yielded for a while; every selected entry up to `position` has been."""
 
     position: int
 
@@ -42,10 +42,12 @@ async def follow(
     where: FeedFilter,
     heartbeat_seconds: float,
 ) -> AsyncGenerator[FeedItem, None]:
-    """Yield batches of entries and marks until the server drains, which raises."""
+    """Yield batches of entries and progress until the server drains, which raises."""
     next_position, is_live, sent_at = max(from_position, 1), False, time.monotonic()
     while True:
-        mark = feed.published.mark  # before reading: what is published after it ends the wait
+        mark = (
+            feed.published.mark
+        )  # before reading, so that an entry published after the read ends the wait
         page = await feed.read_feed(project, next_position, limit=BATCH_ENTRIES, where=where)
         next_position = page.next_position
         if page.entries:

@@ -1,7 +1,7 @@
-"""From the past into the present of one run: the loop behind every stream of events.
+"""Following a run: its past events, and then live ones. The loop behind every stream of events.
 
-It holds one page and is asked for the next item when the one before was sent, so a slow client
-slows itself and nobody else. What an item looks like on the wire is the caller's concern.
+It holds one page, and the next item is taken from it when the one before has been sent, so a slow
+client slows down only itself. What an item looks like on the wire is the caller's concern.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from runstore_server.validation.bounds import MAX_INT64
 BATCH_EVENTS = 256
 
 
-class Mark(Enum):
-    """What an item of a stream says."""
+class Progress(Enum):
+    """How far a stream has got with an item."""
 
-    EVENTS = auto()
-    CAUGHT_UP = auto()  # all there was has been yielded; what follows is live
+    EVENTS = auto()  # the events of the item's page
+    CAUGHT_UP = auto()  # every event there was has been yielded; later ones are live
     HEARTBEAT = auto()  # nothing was yielded for a while
     END_OF_RUN = auto()  # the run is complete and all of it has been yielded
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to tell the client.
+    """One message to the client.
 
-    Only EVENTS has events. `page.next_from_seq` is where a client that was told this goes on.
+    Only EVENTS has events. A client that got this item resumes at `page.next_from_seq`.
     """
 
-    mark: Mark
+    progress: Progress
     page: EventPage
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What a client wants to see; without `follow` no more than there is now."""
+    """What a client wants to see; without `follow`, only what there is now."""
 
     key: RunKey
     heartbeat_seconds: float
@@ -55,23 +55,23 @@ class Following:
 async def follow(
     store: EventStore, lifecycle: Lifecycle, wanted: Following
 ) -> AsyncGenerator[Item, None]:
-    """Yield items until the run's end, or the current one for who does not follow.
+    """Yield items until the end of the run, or without `follow` until its current end.
 
-    An unknown run raises `RunNotFound` unless it is waited for, a server that goes down
-    `ServerDraining` after the events it has read. Close the iterator to leave the run's tail.
+    An unknown run raises `RunNotFound` unless it is waited for. A draining server raises
+    `ServerDraining` after the events it has read. Close the iterator to release the run's tail.
     """
     if not wanted.wait_for_run:
-        # Refuses an unknown run, reads no event.
+        # Raises if the run is unknown, and reads no event.
         await store.read_events(wanted.key, MAX_INT64, limit=1)
     from_seq, is_live, sent_at = max(wanted.from_seq, 1), False, time.monotonic()
     async with store.open_tail(wanted.key) as tail:
         while True:
-            mark = tail.mark  # before reading: what commits after it ends the wait below
+            mark = tail.mark  # before reading, so that a later commit ends the wait below
             page = await tail.read(from_seq, limit=BATCH_EVENTS, where=wanted.where)
             from_seq = page.next_from_seq
             if page.events:
-                # Given away: a client that is slow to read costs its message, not the page too.
-                given = [Item(Mark.EVENTS, page)]
+                # No reference is kept: a slow client holds its message in memory, not the page.
+                given = [Item(Progress.EVENTS, page)]
                 page = replace(page, events=())
                 yield given.pop()
                 sent_at = time.monotonic()
@@ -80,16 +80,16 @@ async def follow(
                 is_live = False
                 continue
             if page.is_completed:
-                yield Item(Mark.END_OF_RUN, page)
+                yield Item(Progress.END_OF_RUN, page)
                 return
             if not is_live:
-                yield Item(Mark.CAUGHT_UP, page)
+                yield Item(Progress.CAUGHT_UP, page)
                 is_live, sent_at = True, time.monotonic()
             if not wanted.follow:
                 return
-            # Silence is judged before change: events that are not selected break no silence.
+            # The heartbeat is checked first: events that are not selected do not postpone it.
             while (left := sent_at + wanted.heartbeat_seconds - time.monotonic()) <= 0 or (
                 not await tail.wait(mark, left)
             ):
-                yield Item(Mark.HEARTBEAT, page)
+                yield Item(Progress.HEARTBEAT, page)
                 sent_at = time.monotonic()

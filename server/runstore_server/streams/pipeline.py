@@ -1,4 +1,4 @@
-"""AppendEventStream: many appends in flight over one call, answered in their order."""
+"""AppendEventStream: many appends in flight over one call, answered in order."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Append = Callable[[rpc.AppendEventRequest], Awaitable[rpc.AppendEventResponse]]
 
 Answering = asyncio.Task[rpc.AppendEventStreamResponse]
 
-# The loop holds tasks weakly; an append goes on though its client is gone.
+# The event loop holds tasks weakly, and an append continues when its client is gone.
 _in_flight: set[Answering] = set()
 
 _log = structlog.get_logger(__name__)
 
 
 class Pipeline:
-    """Reads requests while at most `WINDOW` of them wait for their answer to be sent."""
+    """Reads requests while the answers to at most `WINDOW` of them have not been sent."""
 
     def __init__(self, append: Append, lifecycle: Lifecycle) -> None:
         self._append = append
@@ -38,9 +38,9 @@ class Pipeline:
     async def run(
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Unreadable]
     ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
-        """Yield one answer a request; return when the client is done and all are answered.
+        """Yield one answer for each request; return when the client is done and all are answered.
 
-        A server that goes down answers what it has read and ends the call as SERVER_DRAINING.
+        A draining server answers the requests it has read and ends the call as SERVER_DRAINING.
         """
         reading = asyncio.create_task(self._read(requests))
         sources = [reading, asyncio.create_task(self._lifecycle.draining.wait())]
@@ -55,7 +55,7 @@ class Pipeline:
                 source.cancel()
             await asyncio.gather(*sources, return_exceptions=True)
         self._lifecycle.check()
-        reading.result()  # raises what kept the rest from being read: no request goes unanswered
+        reading.result()  # raises what ended the reading, so that no request goes unanswered
 
     async def _read(
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Unreadable]
@@ -85,6 +85,6 @@ class Pipeline:
 def _status(error: Exception) -> status_pb2.Status:
     current = request_id.get()
     if not is_known(error):
-        _log.error("append of a stream failed", exc_info=error)
+        _log.error("defect in a streamed append", exc_info=error)
         error = Internal(current)
     return status_of(error, current)

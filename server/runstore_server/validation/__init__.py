@@ -1,1 +1,1 @@
-"""Requests checked before the store sees them: bounds by noun, and whether texts are JSON."""
+"""Requests are checked before the store sees them, by the bounds and rules of each noun."""

@@ -1,4 +1,4 @@
-"""Whether a text is JSON that the store takes. Texts are looked at, never changed."""
+"""Whether a text is JSON that the store accepts. Texts are only read, never changed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 MAX_JSON_DEPTH = 512
-# Parsed at once, larger texts can hold so many values that collecting garbage among them takes
-# several times as long as parsing, while every other call waits.
+# A larger text can hold so many values that collecting garbage while parsing takes several times as
+# long as parsing itself, and every other call waits.
 SMALL_TEXT = 1 << 16
 
 
 def json_problem(text: str) -> str:
-    """What keeps the text from being JSON (RFC 8259) that the store takes; empty when nothing."""
+    """Why the text is not JSON (RFC 8259) that the store accepts; empty if it is."""
     if len(text) <= SMALL_TEXT:
         return _problem(text)
     with _no_collection():
@@ -50,7 +50,7 @@ def _is_too_deep(value: Any) -> bool:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Leave garbage alone for a while; parsing makes none that is cyclic."""
+    """Suspend garbage collection; parsing makes no cyclic garbage."""
     if not gc.isenabled():
         yield
         return
@@ -65,5 +65,5 @@ def _no_constant(spelling: str) -> NoReturn:
     raise ValueError(f"{spelling} is not a JSON value")
 
 
-# Numbers are recognised, not converted: their size is no concern of the store.
+# Numbers are recognised but not converted: the store does not care about their size.
 _JSON = json.JSONDecoder(parse_constant=_no_constant, parse_int=str, parse_float=str)
