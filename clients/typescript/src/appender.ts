@@ -7,8 +7,8 @@ import { RunService, type AppendEventStreamRequest } from "./gen/runstore/v1/run
 import type { Int64 } from "./numbers.js";
 import { Gate, Outbox, Room } from "./queues.js";
 import { pause } from "./retry.js";
-import type { RunRef } from "./runs.js";
 import type { Connection } from "./transport.js";
+import type { RunRef } from "./writers.js";
 
 export interface AppenderOptions {
   /** The most appends without an answer; 256. */

@@ -16,8 +16,8 @@ import {
 } from "./gen/runstore/v1/run_service_pb.js";
 import type { Int64 } from "./numbers.js";
 import { Patience, type Backoff } from "./retry.js";
-import type { RunRef } from "./runs.js";
 import { checkText } from "./texts.js";
+import type { RunRef } from "./writers.js";
 
 /** An append that was sent, or will be when there is a server. */
 export class Sent {

@@ -3,15 +3,15 @@
 import { pages, present } from "./answers.js";
 import { Appender, type AppenderOptions } from "./appender.js";
 import { Artifacts } from "./artifacts.js";
+import type { ResumeOptions } from "./claims.js";
 import { Configs } from "./configs.js";
 import { Feed } from "./feed.js";
 import { Health, HealthCheckResponse_ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
 import { listRequest, type RunQuery } from "./listing.js";
 import type { Int64 } from "./numbers.js";
-import type { Resumed, ResumeOptions } from "./resumed.js";
-import { Run } from "./run.js";
-import { FIRST_EPOCH, runValue, saveRequest, type NewRun, type RunInfo } from "./runs.js";
+import { Run, type Resumed } from "./run.js";
+import { runValue, saveRequest, type NewRun, type RunInfo } from "./runs.js";
 import { searchRequest, hitValue, type SearchHit, type SearchQuery } from "./search.js";
 import { snapshotPages, type ListSnapshotsOptions, type Snapshot } from "./snapshots.js";
 import {
@@ -22,6 +22,7 @@ import {
   type StatisticsRow,
 } from "./statistics.js";
 import { Connection, type CallOptions, type ConnectOptions } from "./transport.js";
+import { FIRST_EPOCH } from "./writers.js";
 
 const DEFAULT_PROJECT = "default";
 

@@ -2,41 +2,18 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import type {
-  Event as EventMessage,
-  EventSchema,
-  Usage as UsageMessage,
-} from "./gen/runstore/v1/events_pb.js";
+import type { Event as EventMessage, EventSchema } from "./gen/runstore/v1/events_pb.js";
 import type {
   AppendEventRequestSchema,
   AppendEventResponse,
-  ListEventsResponse,
 } from "./gen/runstore/v1/run_service_pb.js";
 import { newId } from "./ids.js";
-import { int64, optionalInt64, safeNumber, type Int64 } from "./numbers.js";
+import { safeNumber, type Int64 } from "./numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
-import type { RunRef } from "./runs.js";
-import {
-  duration,
-  instantOf,
-  microsOf,
-  optionalInstant,
-  timestamp,
-  type Instant,
-} from "./times.js";
+import { instantOf, optionalInstant, timestamp, type Instant } from "./times.js";
 import type { CallOptions } from "./transport.js";
-
-/** What an event cost, or the sum over several. Costs are millionths of a US dollar. */
-export interface Usage {
-  readonly inputTokens: bigint;
-  readonly outputTokens: bigint;
-  readonly cachedInputTokens: bigint;
-  readonly costMicros: bigint;
-  readonly durationMicros: bigint;
-}
-
-/** What an event cost; what is left out counts as 0. */
-export type NewUsage = { readonly [Name in keyof Usage]?: Int64 };
+import { usageMessage, usageValue, type NewUsage, type Usage } from "./usage.js";
+import { writerFields, type RunRef } from "./writers.js";
 
 /** An event to append. Without an `eventId` the client makes one, so that it can retry. */
 export interface NewEvent {
@@ -78,20 +55,6 @@ export interface Appended {
   readonly hash: Uint8Array;
   readonly deduplicated: boolean;
   readonly eventId: string;
-}
-
-export interface ListEventsOptions extends EventFilter, CallOptions {
-  /** The first seq wanted, inclusive; 1 is the beginning. */
-  readonly fromSeq?: Int64;
-  /** Events on the page, 1 to 1000; 100. */
-  readonly pageSize?: number;
-}
-
-/** A page of events; `nextFromSeq` is 0 when the page reached the run's end. */
-export interface EventPage {
-  readonly events: readonly Event[];
-  readonly nextFromSeq: number;
-  readonly lastSeq: number;
 }
 
 /** Which events: any of the types, any of the nodes, all of the tags. */
@@ -157,14 +120,6 @@ export function appendRequest(
   };
 }
 
-/** What guards a write: the writer's epoch, and the last seq it has seen. */
-export function writerFields(run: RunRef, expectedSeq: Int64 | undefined) {
-  return {
-    expectedSeq: optionalInt64(expectedSeq),
-    writerEpoch: optionalInt64(run.writerEpoch),
-  };
-}
-
 export function filterMessage(filter: EventFilter) {
   return {
     types: [...(filter.types ?? [])],
@@ -180,33 +135,5 @@ export function appendedValue(message: AppendEventResponse): Appended {
     hash: message.hash,
     deduplicated: message.deduplicated,
     eventId: message.eventId,
-  };
-}
-
-export function pageValue(message: ListEventsResponse): EventPage {
-  return {
-    events: message.events.map(eventValue),
-    nextFromSeq: safeNumber(message.nextFromSeq),
-    lastSeq: safeNumber(message.lastSeq),
-  };
-}
-
-export function usageValue(message: UsageMessage | undefined): Usage {
-  return {
-    inputTokens: message?.inputTokens ?? 0n,
-    outputTokens: message?.outputTokens ?? 0n,
-    cachedInputTokens: message?.cachedInputTokens ?? 0n,
-    costMicros: message?.costMicros ?? 0n,
-    durationMicros: microsOf(message?.duration),
-  };
-}
-
-function usageMessage(usage: NewUsage) {
-  return {
-    inputTokens: int64(usage.inputTokens ?? 0),
-    outputTokens: int64(usage.outputTokens ?? 0),
-    cachedInputTokens: int64(usage.cachedInputTokens ?? 0),
-    costMicros: int64(usage.costMicros ?? 0),
-    duration: duration(usage.durationMicros ?? 0),
   };
 }

@@ -16,8 +16,8 @@ import type {
 } from "./gen/runstore/v1/run_service_pb.js";
 import { int64, safeNumber, type Int64 } from "./numbers.js";
 import { Patience, type Backoff } from "./retry.js";
-import type { RunRef } from "./runs.js";
 import { duration } from "./times.js";
+import type { RunRef } from "./writers.js";
 
 export const MISSED_HEARTBEATS = 3;
 

@@ -18,21 +18,12 @@ export type {
   Artifacts,
   UploadOptions,
 } from "./artifacts.js";
+export type { Claim, ResumeOptions } from "./claims.js";
 export { Client, connect } from "./client.js";
 export type { Configs, ListConfigsOptions, MoveLabelOptions, RegisterOptions } from "./configs.js";
 export type { ArtifactChoice, DownloadOptions } from "./downloads.js";
 export * from "./errors.js";
-export type {
-  Appended,
-  Event,
-  EventFilter,
-  EventPage,
-  ListEventsOptions,
-  NewEvent,
-  NewUsage,
-  Usage,
-  WriteOptions,
-} from "./events.js";
+export type { Appended, Event, EventFilter, NewEvent, WriteOptions } from "./events.js";
 export type {
   Consumer,
   Feed,
@@ -52,10 +43,10 @@ export type { ConfigFilter, ExternalFilter, RunQuery } from "./listing.js";
 export type { NewPlanNode, PlanNode } from "./nodes.js";
 export type { Int64 } from "./numbers.js";
 export type { Completed, Completion, Output } from "./outputs.js";
+export type { EventPage, ListEventsOptions } from "./paging.js";
 export { Payload, Ref, type Value } from "./payloads.js";
 export type { PinnedConfig, Replayed, ReplayOptions } from "./replayed.js";
-export type { Claim, Resumed, ResumeOptions } from "./resumed.js";
-export type { Run, VerifyOptions } from "./run.js";
+export type { Resumed, Run, VerifyOptions } from "./run.js";
 export type {
   ConfigRef,
   ExternalRef,
@@ -64,7 +55,6 @@ export type {
   NewFork,
   NewRun,
   RunInfo,
-  RunRef,
   Verification,
 } from "./runs.js";
 export { marked, type Highlight, type SearchHit, type SearchQuery } from "./search.js";
@@ -83,6 +73,7 @@ export type { Dimension, StatisticsQuery, StatisticsRow } from "./statistics.js"
 export { Instant } from "./times.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport.js";
 export type { Data } from "./uploads.js";
+export type { NewUsage, Usage } from "./usage.js";
 export {
   configDigest,
   type Config,
@@ -92,3 +83,4 @@ export {
   type RegisteredVersion,
   type VersionChoice,
 } from "./versions.js";
+export type { RunRef } from "./writers.js";

@@ -2,7 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { eventMessage, usageValue, type NewEvent, type Usage } from "./events.js";
+import { eventMessage, type NewEvent } from "./events.js";
 import { Outcome, type Output as OutputMessage } from "./gen/runstore/v1/outputs_pb.js";
 import type { CompletionSchema, CompleteRunResponse } from "./gen/runstore/v1/run_service_pb.js";
 import type { RunStatus } from "./gen/runstore/v1/runs_pb.js";
@@ -10,6 +10,7 @@ import { safeNumber } from "./numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
 import { snapshotMessage, type NewSnapshot } from "./snapshots.js";
 import { instantOf, type Instant } from "./times.js";
+import { usageValue, type Usage } from "./usage.js";
 
 /** How a run ended: its outcome (SUCCEEDED unless said otherwise), output, last events and state. */
 export interface Completion {

@@ -3,11 +3,12 @@
 import { eventValue, type Event } from "./events.js";
 import type { ReplayRunResponse } from "./gen/runstore/v1/run_service_pb.js";
 import { safeNumber, type Int64 } from "./numbers.js";
+import { allEvents } from "./paging.js";
 import { optionalPayload, type Payload } from "./payloads.js";
-import type { Run } from "./run.js";
 import { configRefValue, type ConfigRef, type RunInfo } from "./runs.js";
 import { snapshotValue, taskWriteValue, type Snapshot, type TaskWrite } from "./snapshots.js";
-import type { CallOptions } from "./transport.js";
+import type { CallOptions, Connection } from "./transport.js";
+import type { RunRef } from "./writers.js";
 
 export interface ReplayOptions extends CallOptions {
   /** The moment: right after this event, 0 is before the first; left out, after the last. */
@@ -37,10 +38,12 @@ export class Replayed {
   readonly nextFromSeq: number;
   /** In the order of the run's references. */
   readonly configs: readonly PinnedConfig[];
-  readonly #run: Run;
+  readonly #connection: Connection;
+  readonly #run: RunRef;
 
   /** @internal */
-  constructor(run: Run, info: RunInfo, message: ReplayRunResponse) {
+  constructor(connection: Connection, run: RunRef, info: RunInfo, message: ReplayRunResponse) {
+    this.#connection = connection;
     this.#run = run;
     this.info = info;
     this.atSeq = safeNumber(message.atSeq);
@@ -55,14 +58,7 @@ export class Replayed {
   }
 
   /** Yield all events after the snapshot, up to `atSeq`. */
-  async *events(): AsyncGenerator<Event, void, undefined> {
-    yield* this.firstEvents;
-    let fromSeq = this.nextFromSeq;
-    while (fromSeq && fromSeq <= this.atSeq) {
-      const pageSize = Math.min(1000, this.atSeq - fromSeq + 1);
-      const page = await this.#run.listEvents({ fromSeq, pageSize });
-      yield* page.events;
-      fromSeq = page.nextFromSeq;
-    }
+  events(): AsyncGenerator<Event, void, undefined> {
+    return allEvents(this.#connection, this.#run, this, this.atSeq);
   }
 }

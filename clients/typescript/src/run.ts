@@ -2,17 +2,13 @@
 
 import { present } from "./answers.js";
 import { Appender, RunAppender, type AppenderOptions } from "./appender.js";
+import { claimValue, type Claim, type ResumeOptions } from "./claims.js";
 import {
   appendedValue,
   appendRequest,
   eventMessage,
-  filterMessage,
-  pageValue,
-  writerFields,
   type Appended,
   type Event,
-  type EventPage,
-  type ListEventsOptions,
   type NewEvent,
   type WriteOptions,
 } from "./events.js";
@@ -28,16 +24,14 @@ import {
   type Completion,
   type Output,
 } from "./outputs.js";
+import { allEvents, eventPage, type EventPage, type ListEventsOptions } from "./paging.js";
 import { Replayed, type ReplayOptions } from "./replayed.js";
-import { claimValue, Resumed, type ResumeOptions } from "./resumed.js";
 import {
-  FIRST_EPOCH,
   forkRequest,
   runValue,
   verificationValue,
   type NewFork,
   type RunInfo,
-  type RunRef,
   type Verification,
 } from "./runs.js";
 import {
@@ -56,9 +50,11 @@ import {
   type SnapshotPut,
   type SnapshotsDeleted,
   type Step,
+  type TaskWrite,
 } from "./snapshots.js";
 import { streamItems } from "./streams.js";
 import type { CallOptions, Connection } from "./transport.js";
+import { FIRST_EPOCH, writerFields, type RunRef } from "./writers.js";
 
 const VERIFY_SLICE = 10_000;
 
@@ -177,10 +173,7 @@ export class Run implements RunRef {
     };
     const answer = await this.#connection.send(RunService.method.resumeRun, request, options);
     const claim = claimValue(answer, runValue(present(answer.run)));
-    return new Resumed(
-      new Run(this.#connection, { ...this.#name, writerEpoch: claim.writerEpoch }),
-      claim,
-    );
+    return new Resumed(this.#connection, this.#name, claim);
   }
 
   /** End the run, or revise the output of an ended one. */
@@ -203,14 +196,8 @@ export class Run implements RunRef {
   }
 
   /** A page of events in order of seq; the next one begins at its `nextFromSeq`. */
-  async listEvents(options: ListEventsOptions = {}): Promise<EventPage> {
-    const request = {
-      ...this.#name,
-      fromSeq: int64(options.fromSeq ?? 1),
-      pageSize: options.pageSize ?? 100,
-      filter: filterMessage(options),
-    };
-    return pageValue(await this.#connection.send(RunService.method.listEvents, request, options));
+  listEvents(options: ListEventsOptions = {}): Promise<EventPage> {
+    return eventPage(this.#connection, this, options);
   }
 
   /**
@@ -241,7 +228,7 @@ export class Run implements RunRef {
       pageSize: options.pageSize ?? 1000,
     };
     const answer = await this.#connection.send(RunService.method.replayRun, request, options);
-    return new Replayed(this, runValue(present(answer.run)), answer);
+    return new Replayed(this.#connection, this, runValue(present(answer.run)), answer);
   }
 
   /** A new run that begins with this one's history up to a seq; its handle writes with its epoch. */
@@ -271,5 +258,39 @@ export class Run implements RunRef {
 
   get #name(): { project: string; runId: string } {
     return { project: this.project, runId: this.runId };
+  }
+}
+
+/** A claimed run: the handle that holds the new epoch, and what the claim returned. */
+export class Resumed implements Claim {
+  /** Writes with the claimed epoch. */
+  readonly run: Run;
+  readonly info: RunInfo;
+  readonly writerEpoch: number;
+  readonly snapshot: Snapshot | undefined;
+  readonly pendingNodeIds: readonly string[];
+  readonly taskWrites: readonly TaskWrite[];
+  readonly firstEvents: readonly Event[];
+  readonly nextFromSeq: number;
+  readonly deduplicated: boolean;
+  readonly #connection: Connection;
+
+  /** @internal */
+  constructor(connection: Connection, run: Omit<RunRef, "writerEpoch">, claim: Claim) {
+    this.#connection = connection;
+    this.run = new Run(connection, { ...run, writerEpoch: claim.writerEpoch });
+    this.info = claim.info;
+    this.writerEpoch = claim.writerEpoch;
+    this.snapshot = claim.snapshot;
+    this.pendingNodeIds = claim.pendingNodeIds;
+    this.taskWrites = claim.taskWrites;
+    this.firstEvents = claim.firstEvents;
+    this.nextFromSeq = claim.nextFromSeq;
+    this.deduplicated = claim.deduplicated;
+  }
+
+  /** Yield all events after the snapshot, run.resumed included. */
+  events(): AsyncGenerator<Event, void, undefined> {
+    return allEvents(this.#connection, this.run, this);
   }
 }

@@ -3,7 +3,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { present } from "./answers.js";
-import { usageValue, type Usage } from "./events.js";
 import type { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 import type {
   ForkRunRequestSchema,
@@ -20,16 +19,8 @@ import { int64, safeNumber, type Int64 } from "./numbers.js";
 import { completionMessage, type Completion } from "./outputs.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
 import { instantOf, optionalInstant, type Instant } from "./times.js";
-
-/** The writer epoch of a run that nobody resumed. */
-export const FIRST_EPOCH = 1;
-
-/** A run and the epoch its writer holds; without one it writes unfenced. */
-export interface RunRef {
-  readonly project: string;
-  readonly runId: string;
-  readonly writerEpoch: Int64 | undefined;
-}
+import { usageValue, type Usage } from "./usage.js";
+import type { RunRef } from "./writers.js";
 
 /** The same execution in another system; one that owns the status makes the run EXTERNAL. */
 export interface ExternalRef {

@@ -3,7 +3,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { pages } from "./answers.js";
-import { eventMessage, writerFields, type NewEvent, type WriteOptions } from "./events.js";
+import { eventMessage, type NewEvent, type WriteOptions } from "./events.js";
 import {
   RunService,
   type DeleteSnapshotsResponse,
@@ -28,9 +28,9 @@ import {
   type Payload,
   type Value,
 } from "./payloads.js";
-import type { RunRef } from "./runs.js";
 import { instantOf, type Instant } from "./times.js";
 import type { CallOptions, Connection } from "./transport.js";
+import { writerFields, type RunRef } from "./writers.js";
 
 /** A task's finished result since a snapshot. */
 export interface NewTaskWrite {

@@ -2,7 +2,6 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { usageValue, type Usage } from "./events.js";
 import {
   StatisticsDimension,
   type GetStatisticsRequestSchema,
@@ -11,6 +10,7 @@ import {
 import { int64, safeNumber, type Int64 } from "./numbers.js";
 import { duration } from "./times.js";
 import type { CallOptions } from "./transport.js";
+import { usageValue, type Usage } from "./usage.js";
 
 /** What counts are told apart by. */
 export type Dimension = "run" | "node" | "model" | "tool" | "type" | "day";

@@ -1,9 +1,8 @@
-/** A claimed run. */
+/** Claims: what a resume asks for, and what it returns. */
 
 import { eventValue, type Event } from "./events.js";
 import type { ResumeRunResponse } from "./gen/runstore/v1/run_service_pb.js";
 import { safeNumber, type Int64 } from "./numbers.js";
-import type { Run } from "./run.js";
 import type { RunInfo } from "./runs.js";
 import { snapshotValue, taskWriteValue, type Snapshot, type TaskWrite } from "./snapshots.js";
 import type { CallOptions } from "./transport.js";
@@ -30,44 +29,6 @@ export interface Claim {
   readonly firstEvents: readonly Event[];
   readonly nextFromSeq: number;
   readonly deduplicated: boolean;
-}
-
-/** A claimed run: the handle that holds the new epoch, and what the claim returned. */
-export class Resumed implements Claim {
-  /** Writes with the claimed epoch. */
-  readonly run: Run;
-  readonly info: RunInfo;
-  readonly writerEpoch: number;
-  readonly snapshot: Snapshot | undefined;
-  readonly pendingNodeIds: readonly string[];
-  readonly taskWrites: readonly TaskWrite[];
-  readonly firstEvents: readonly Event[];
-  readonly nextFromSeq: number;
-  readonly deduplicated: boolean;
-
-  /** @internal */
-  constructor(run: Run, claim: Claim) {
-    this.run = run;
-    this.info = claim.info;
-    this.writerEpoch = claim.writerEpoch;
-    this.snapshot = claim.snapshot;
-    this.pendingNodeIds = claim.pendingNodeIds;
-    this.taskWrites = claim.taskWrites;
-    this.firstEvents = claim.firstEvents;
-    this.nextFromSeq = claim.nextFromSeq;
-    this.deduplicated = claim.deduplicated;
-  }
-
-  /** Yield all events after the snapshot, run.resumed included. */
-  async *events(): AsyncGenerator<Event, void, undefined> {
-    yield* this.firstEvents;
-    let fromSeq = this.nextFromSeq;
-    while (fromSeq) {
-      const page = await this.run.listEvents({ fromSeq, pageSize: 1000 });
-      yield* page.events;
-      fromSeq = page.nextFromSeq;
-    }
-  }
 }
 
 export function claimValue(message: ResumeRunResponse, info: RunInfo): Claim {

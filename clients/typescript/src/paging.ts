@@ -1,0 +1,66 @@
+/** Pages of a run's events. */
+
+import { eventValue, filterMessage, type Event, type EventFilter } from "./events.js";
+import { RunService } from "./gen/runstore/v1/run_service_pb.js";
+import { int64, safeNumber, type Int64 } from "./numbers.js";
+import type { CallOptions, Connection } from "./transport.js";
+import type { RunRef } from "./writers.js";
+
+const LARGEST_PAGE = 1000;
+
+export interface ListEventsOptions extends EventFilter, CallOptions {
+  /** The first seq wanted, inclusive; 1 is the beginning. */
+  readonly fromSeq?: Int64;
+  /** Events on the page, 1 to 1000; 100. */
+  readonly pageSize?: number;
+}
+
+/** A page of events; `nextFromSeq` is 0 when the page reached the run's end. */
+export interface EventPage {
+  readonly events: readonly Event[];
+  readonly nextFromSeq: number;
+  readonly lastSeq: number;
+}
+
+/** The first events of a longer list, and the seq at which the rest begins, or 0. */
+export interface FirstEvents {
+  readonly firstEvents: readonly Event[];
+  readonly nextFromSeq: number;
+}
+
+export async function eventPage(
+  connection: Connection,
+  run: RunRef,
+  options: ListEventsOptions,
+): Promise<EventPage> {
+  const request = {
+    project: run.project,
+    runId: run.runId,
+    fromSeq: int64(options.fromSeq ?? 1),
+    pageSize: options.pageSize ?? 100,
+    filter: filterMessage(options),
+  };
+  const page = await connection.send(RunService.method.listEvents, request, options);
+  return {
+    events: page.events.map(eventValue),
+    nextFromSeq: safeNumber(page.nextFromSeq),
+    lastSeq: safeNumber(page.lastSeq),
+  };
+}
+
+/** Yield the first events, then the rest page by page, up to the run's end or to `lastSeq`. */
+export async function* allEvents(
+  connection: Connection,
+  run: RunRef,
+  { firstEvents, nextFromSeq }: FirstEvents,
+  lastSeq = Infinity,
+): AsyncGenerator<Event, void, undefined> {
+  yield* firstEvents;
+  let fromSeq = nextFromSeq;
+  while (fromSeq && fromSeq <= lastSeq) {
+    const pageSize = Math.min(LARGEST_PAGE, lastSeq - fromSeq + 1);
+    const page = await eventPage(connection, run, { fromSeq, pageSize });
+    yield* page.events;
+    fromSeq = page.nextFromSeq;
+  }
+}

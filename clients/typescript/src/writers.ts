@@ -1,0 +1,21 @@
+/** Who writes: a run, and the epoch its writer holds. */
+
+import { optionalInt64, type Int64 } from "./numbers.js";
+
+/** The writer epoch of a run that was never resumed. */
+export const FIRST_EPOCH = 1;
+
+/** A run and the epoch its writer holds; without one it writes unfenced. */
+export interface RunRef {
+  readonly project: string;
+  readonly runId: string;
+  readonly writerEpoch: Int64 | undefined;
+}
+
+/** What guards a write: the writer's epoch, and the last seq it has seen. */
+export function writerFields(run: RunRef, expectedSeq: Int64 | undefined) {
+  return {
+    expectedSeq: optionalInt64(expectedSeq),
+    writerEpoch: optionalInt64(run.writerEpoch),
+  };
+}
