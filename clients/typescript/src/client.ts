@@ -1,28 +1,28 @@
 /** The client: calls of one project. */
 
-import { pages, present } from "./answers.js";
-import { Appender, type AppenderOptions } from "./appender.js";
-import { Artifacts } from "./artifacts.js";
-import type { ResumeOptions } from "./claims.js";
-import { Configs } from "./configs.js";
-import { Feed } from "./feed.js";
+import { Artifacts } from "./artifacts/calls.js";
+import { Configs } from "./configs/calls.js";
+import { Appender, type AppenderOptions } from "./events/appender.js";
+import { Feed } from "./feed/calls.js";
 import { Health, HealthCheckResponse_ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
-import { listRequest, type RunQuery } from "./listing.js";
-import type { Int64 } from "./numbers.js";
 import { Run, type Resumed } from "./run.js";
-import { runValue, saveRequest, type NewRun, type RunInfo } from "./runs.js";
-import { searchRequest, hitValue, type SearchHit, type SearchQuery } from "./search.js";
-import { snapshotPages, type ListSnapshotsOptions, type Snapshot } from "./snapshots.js";
+import type { ResumeOptions } from "./runs/claims.js";
+import { listRequest, type RunQuery } from "./runs/query.js";
+import { runValue, saveRequest, type NewRun, type RunInfo } from "./runs/values.js";
+import { searchRequest, hitValue, type SearchHit, type SearchQuery } from "./search/values.js";
+import { snapshotPages, type ListSnapshotsOptions, type Snapshot } from "./snapshots/values.js";
 import {
   rowValue,
   statisticsRequest,
   type Dimension,
   type StatisticsQuery,
   type StatisticsRow,
-} from "./statistics.js";
-import { Connection, type CallOptions, type ConnectOptions } from "./transport.js";
-import { FIRST_EPOCH } from "./writers.js";
+} from "./statistics/values.js";
+import { pages, present } from "./transport/answers.js";
+import { Connection, type CallOptions, type ConnectOptions } from "./transport/connection.js";
+import type { Int64 } from "./values/numbers.js";
+import { FIRST_EPOCH } from "./values/writers.js";
 
 const DEFAULT_PROJECT = "default";
 

@@ -8,8 +8,6 @@
  * Every call may reject with what `errors` lists.
  */
 
-export type { Appender, AppenderOptions, PipelinedOptions, RunAppender } from "./appender.js";
-export type { Sent } from "./appending.js";
 export type {
   Artifact,
   ArtifactDescription,
@@ -17,13 +15,35 @@ export type {
   ArtifactPut,
   Artifacts,
   UploadOptions,
-} from "./artifacts.js";
-export type { Claim, ResumeOptions } from "./claims.js";
+} from "./artifacts/calls.js";
+export type { ArtifactChoice, DownloadOptions } from "./artifacts/downloads.js";
+export type { Data } from "./artifacts/uploads.js";
 export { Client, connect } from "./client.js";
-export type { Configs, ListConfigsOptions, MoveLabelOptions, RegisterOptions } from "./configs.js";
-export type { ArtifactChoice, DownloadOptions } from "./downloads.js";
-export * from "./errors.js";
-export type { Appended, Event, EventFilter, NewEvent, WriteOptions } from "./events.js";
+export type {
+  Configs,
+  ListConfigsOptions,
+  MoveLabelOptions,
+  RegisterOptions,
+} from "./configs/calls.js";
+export {
+  configDigest,
+  type Config,
+  type ConfigLabel,
+  type ConfigVersion,
+  type LabelMove,
+  type RegisteredVersion,
+  type VersionChoice,
+} from "./configs/values.js";
+export type {
+  Appender,
+  AppenderOptions,
+  PipelinedOptions,
+  RunAppender,
+} from "./events/appender.js";
+export type { Sent } from "./events/appends.js";
+export type { StreamItem, StreamOptions } from "./events/following.js";
+export type { EventPage, ListEventsOptions } from "./events/query.js";
+export type { Appended, Event, EventFilter, NewEvent, WriteOptions } from "./events/values.js";
 export type {
   Consumer,
   Feed,
@@ -33,20 +53,16 @@ export type {
   FeedPage,
   FollowFeedOptions,
   ReadFeedOptions,
-} from "./feed.js";
-export type { StreamItem, StreamOptions } from "./following.js";
+} from "./feed/calls.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
 export { SnapshotReason } from "./gen/runstore/v1/snapshots_pb.js";
-export type { ConfigFilter, ExternalFilter, RunQuery } from "./listing.js";
-export type { NewPlanNode, PlanNode } from "./nodes.js";
-export type { Int64 } from "./numbers.js";
-export type { Completed, Completion, Output } from "./outputs.js";
-export type { EventPage, ListEventsOptions } from "./paging.js";
-export { Payload, Ref, type Value } from "./payloads.js";
-export type { PinnedConfig, Replayed, ReplayOptions } from "./replayed.js";
+export type { Completed, Completion, Output } from "./outputs/values.js";
 export type { Resumed, Run, VerifyOptions } from "./run.js";
+export type { Claim, ResumeOptions } from "./runs/claims.js";
+export type { ConfigFilter, ExternalFilter, RunQuery } from "./runs/query.js";
+export type { PinnedConfig, Replayed, ReplayOptions } from "./runs/replayed.js";
 export type {
   ConfigRef,
   ExternalRef,
@@ -56,8 +72,9 @@ export type {
   NewRun,
   RunInfo,
   Verification,
-} from "./runs.js";
-export { marked, type Highlight, type SearchHit, type SearchQuery } from "./search.js";
+} from "./runs/values.js";
+export { marked, type Highlight, type SearchHit, type SearchQuery } from "./search/values.js";
+export type { NewPlanNode, PlanNode } from "./snapshots/nodes.js";
 export type {
   ListSnapshotsOptions,
   NewSnapshot,
@@ -68,19 +85,12 @@ export type {
   SnapshotsDeleted,
   Step,
   TaskWrite,
-} from "./snapshots.js";
-export type { Dimension, StatisticsQuery, StatisticsRow } from "./statistics.js";
-export { Instant } from "./times.js";
-export type { CallOptions, ConnectOptions, Keepalive } from "./transport.js";
-export type { Data } from "./uploads.js";
-export type { NewUsage, Usage } from "./usage.js";
-export {
-  configDigest,
-  type Config,
-  type ConfigLabel,
-  type ConfigVersion,
-  type LabelMove,
-  type RegisteredVersion,
-  type VersionChoice,
-} from "./versions.js";
-export type { RunRef } from "./writers.js";
+} from "./snapshots/values.js";
+export type { Dimension, StatisticsQuery, StatisticsRow } from "./statistics/values.js";
+export type { CallOptions, ConnectOptions, Keepalive } from "./transport/connection.js";
+export * from "./transport/errors.js";
+export type { Int64 } from "./values/numbers.js";
+export { Payload, Ref, type Value } from "./values/payloads.js";
+export { Instant } from "./values/times.js";
+export type { NewUsage, Usage } from "./values/usage.js";
+export type { RunRef } from "./values/writers.js";

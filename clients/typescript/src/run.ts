@@ -1,8 +1,8 @@
 /** A run, and the epoch this writer holds. */
 
-import { present } from "./answers.js";
-import { Appender, RunAppender, type AppenderOptions } from "./appender.js";
-import { claimValue, type Claim, type ResumeOptions } from "./claims.js";
+import { Appender, RunAppender, type AppenderOptions } from "./events/appender.js";
+import type { StreamItem, StreamOptions } from "./events/following.js";
+import { allEvents, eventPage, type EventPage, type ListEventsOptions } from "./events/query.js";
 import {
   appendedValue,
   appendRequest,
@@ -11,11 +11,8 @@ import {
   type Event,
   type NewEvent,
   type WriteOptions,
-} from "./events.js";
-import type { StreamItem, StreamOptions } from "./following.js";
+} from "./events/values.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
-import { newId } from "./ids.js";
-import { int64, optionalInt64, safeNumber, type Int64 } from "./numbers.js";
 import {
   completedValue,
   completionMessage,
@@ -23,9 +20,9 @@ import {
   type Completed,
   type Completion,
   type Output,
-} from "./outputs.js";
-import { allEvents, eventPage, type EventPage, type ListEventsOptions } from "./paging.js";
-import { Replayed, type ReplayOptions } from "./replayed.js";
+} from "./outputs/values.js";
+import { claimValue, type Claim, type ResumeOptions } from "./runs/claims.js";
+import { Replayed, type ReplayOptions } from "./runs/replayed.js";
 import {
   forkRequest,
   runValue,
@@ -33,7 +30,7 @@ import {
   type NewFork,
   type RunInfo,
   type Verification,
-} from "./runs.js";
+} from "./runs/values.js";
 import {
   choiceRequest,
   deletedValue,
@@ -51,10 +48,13 @@ import {
   type SnapshotsDeleted,
   type Step,
   type TaskWrite,
-} from "./snapshots.js";
-import { streamItems } from "./streams.js";
-import type { CallOptions, Connection } from "./transport.js";
-import { FIRST_EPOCH, writerFields, type RunRef } from "./writers.js";
+} from "./snapshots/values.js";
+import { present } from "./transport/answers.js";
+import type { CallOptions, Connection } from "./transport/connection.js";
+import { streamItems } from "./transport/streams.js";
+import { newId } from "./values/ids.js";
+import { int64, optionalInt64, safeNumber, type Int64 } from "./values/numbers.js";
+import { FIRST_EPOCH, writerFields, type RunRef } from "./values/writers.js";
 
 const VERIFY_SLICE = 10_000;
 

@@ -5,7 +5,6 @@ import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 
-import { fromStatus, fromTransport } from "../src/failures.js";
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../src/gen/google/rpc/status_pb.js";
 import { ErrorReasonSchema } from "../src/gen/runstore/v1/errors_pb.js";
@@ -19,6 +18,7 @@ import {
   Unavailable,
   WriterFenced,
 } from "../src/index.js";
+import { fromStatus, fromTransport } from "../src/transport/failures.js";
 
 const REASONS = ErrorReasonSchema.values
   .map(({ name }) => name.replace("ERROR_REASON_", ""))

@@ -3,7 +3,7 @@
 import { expect } from "vitest";
 
 import { IdempotencyMismatch, Instant, SeqConflict, type StreamItem } from "../src/index.js";
-import { newId } from "../src/ids.js";
+import { newId } from "../src/values/ids.js";
 import { collect, test } from "./fixtures.js";
 
 test("an event comes back with every field", async ({ client }) => {

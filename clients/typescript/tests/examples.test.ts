@@ -14,8 +14,8 @@ import { promisify } from "node:util";
 
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 
-import * as errors from "../src/errors.js";
 import { Client, type Run } from "../src/index.js";
+import * as errors from "../src/transport/errors.js";
 
 const execute = promisify(execFile);
 const HERE = fileURLToPath(new URL("..", import.meta.url));

@@ -3,7 +3,7 @@
 import { beforeEach, expect, test } from "vitest";
 
 import { Unavailable, WriterFenced } from "../src/index.js";
-import { Backoff, Patience, pause } from "../src/retry.js";
+import { Backoff, Patience, pause } from "../src/transport/retry.js";
 
 const GONE = new Unavailable({ code: "UNAVAILABLE", message: "gone" });
 const FENCED = new WriterFenced({ code: "FAILED_PRECONDITION", message: "fenced" });

@@ -3,7 +3,7 @@
 import { expect } from "vitest";
 
 import { connect } from "../src/index.js";
-import { Sessions } from "../src/sessions.js";
+import { Sessions } from "../src/transport/sessions.js";
 import { scripted as test } from "./fixtures.js";
 
 test("a timer that pings a destroyed session does not end the process", async ({ script }) => {

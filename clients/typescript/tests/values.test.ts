@@ -3,9 +3,9 @@
 import { expect, test, vi } from "vitest";
 
 import { Instant } from "../src/index.js";
-import { newId } from "../src/ids.js";
-import { int64, safeNumber } from "../src/numbers.js";
-import { duration, instantOf, microsOf, timestamp } from "../src/times.js";
+import { newId } from "../src/values/ids.js";
+import { int64, safeNumber } from "../src/values/numbers.js";
+import { duration, instantOf, microsOf, timestamp } from "../src/values/times.js";
 
 test("ids are UUIDs of version 7 that sort by age", () => {
   vi.useFakeTimers();

@@ -2,10 +2,10 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { RunOrder, type ListRunsRequestSchema } from "./gen/runstore/v1/run_service_pb.js";
-import type { RunStatus } from "./gen/runstore/v1/runs_pb.js";
-import { int64, type Int64 } from "./numbers.js";
-import { timestamp, type Instant } from "./times.js";
+import { RunOrder, type ListRunsRequestSchema } from "../gen/runstore/v1/run_service_pb.js";
+import type { RunStatus } from "../gen/runstore/v1/runs_pb.js";
+import { int64, type Int64 } from "../values/numbers.js";
+import { timestamp, type Instant } from "../values/times.js";
 
 /** Which pins: of a config, where given of one version of it. */
 export interface ConfigFilter {

@@ -2,15 +2,15 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { eventMessage, type NewEvent } from "./events.js";
-import { Outcome, type Output as OutputMessage } from "./gen/runstore/v1/outputs_pb.js";
-import type { CompletionSchema, CompleteRunResponse } from "./gen/runstore/v1/run_service_pb.js";
-import type { RunStatus } from "./gen/runstore/v1/runs_pb.js";
-import { safeNumber } from "./numbers.js";
-import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
-import { snapshotMessage, type NewSnapshot } from "./snapshots.js";
-import { instantOf, type Instant } from "./times.js";
-import { usageValue, type Usage } from "./usage.js";
+import { eventMessage, type NewEvent } from "../events/values.js";
+import { Outcome, type Output as OutputMessage } from "../gen/runstore/v1/outputs_pb.js";
+import type { CompletionSchema, CompleteRunResponse } from "../gen/runstore/v1/run_service_pb.js";
+import type { RunStatus } from "../gen/runstore/v1/runs_pb.js";
+import { snapshotMessage, type NewSnapshot } from "../snapshots/values.js";
+import { safeNumber } from "../values/numbers.js";
+import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
+import { instantOf, type Instant } from "../values/times.js";
+import { usageValue, type Usage } from "../values/usage.js";
 
 /** How a run ended: its outcome (SUCCEEDED unless said otherwise), output, last events and state. */
 export interface Completion {

@@ -14,11 +14,11 @@ import {
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
+import { checkText } from "../values/texts.js";
 import { Unavailable } from "./errors.js";
 import { fromTransport } from "./failures.js";
 import { Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
-import { checkText } from "./texts.js";
 
 export const DEFAULT_TARGET = "localhost:7411";
 export const TARGET_VARIABLE = "RUNSTORE_TARGET";

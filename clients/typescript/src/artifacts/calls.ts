@@ -2,7 +2,20 @@
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 
-import { pages, present } from "./answers.js";
+import {
+  ArtifactService,
+  UploadArtifactRequestSchema,
+  type LinkArtifactResponse,
+  type UploadArtifactResponse,
+} from "../gen/runstore/v1/artifact_service_pb.js";
+import type { Artifact as ArtifactMessage } from "../gen/runstore/v1/artifacts_pb.js";
+import { pages, present } from "../transport/answers.js";
+import type { CallOptions, Connection } from "../transport/connection.js";
+import { Patience } from "../transport/retry.js";
+import { follow, sendStream } from "../transport/streams.js";
+import { optionalInt64, safeNumber, type Int64 } from "../values/numbers.js";
+import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
+import { instantOf, type Instant } from "../values/times.js";
 import {
   ArtifactReading,
   choiceFields,
@@ -10,19 +23,6 @@ import {
   type ArtifactChoice,
   type DownloadOptions,
 } from "./downloads.js";
-import {
-  ArtifactService,
-  UploadArtifactRequestSchema,
-  type LinkArtifactResponse,
-  type UploadArtifactResponse,
-} from "./gen/runstore/v1/artifact_service_pb.js";
-import type { Artifact as ArtifactMessage } from "./gen/runstore/v1/artifacts_pb.js";
-import { optionalInt64, safeNumber, type Int64 } from "./numbers.js";
-import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
-import { Patience } from "./retry.js";
-import { follow, sendStream } from "./streams.js";
-import { instantOf, type Instant } from "./times.js";
-import type { CallOptions, Connection } from "./transport.js";
 import { canRepeat, measured, pieces, type Data } from "./uploads.js";
 
 const PAGE_SIZE = 100;

@@ -4,6 +4,14 @@ import { fromBinary, type DescMessage, type MessageShape } from "@bufbuild/proto
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RequestInfoSchema,
+  RetryInfoSchema,
+} from "../gen/google/rpc/error_details_pb.js";
+import type { Status } from "../gen/google/rpc/status_pb.js";
+import { microsOf } from "../values/times.js";
+import {
   BY_REASON,
   DeadlineExceeded,
   RunstoreError,
@@ -12,14 +20,6 @@ import {
   type ErrorClass,
   type StatusCode,
 } from "./errors.js";
-import {
-  BadRequestSchema,
-  ErrorInfoSchema,
-  RequestInfoSchema,
-  RetryInfoSchema,
-} from "./gen/google/rpc/error_details_pb.js";
-import type { Status } from "./gen/google/rpc/status_pb.js";
-import { microsOf } from "./times.js";
 
 const DOMAIN = "runstore.v1";
 const STATUS_HEADERS = ["grpc-status", "grpc-status-details-bin"];

@@ -2,24 +2,24 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { pages, present } from "./answers.js";
-import { ProtocolError } from "./errors.js";
-import { eventValue, type Event } from "./events.js";
-import { MISSED_HEARTBEATS } from "./following.js";
+import { MISSED_HEARTBEATS } from "../events/following.js";
+import { eventValue, type Event } from "../events/values.js";
 import type {
   Consumer as ConsumerMessage,
   FeedEntry as FeedEntryMessage,
-} from "./gen/runstore/v1/feed_pb.js";
+} from "../gen/runstore/v1/feed_pb.js";
 import {
   FeedService,
   type FollowFeedRequestSchema,
   type FollowFeedResponse,
-} from "./gen/runstore/v1/feed_service_pb.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
-import { Patience, type Backoff } from "./retry.js";
-import { follow } from "./streams.js";
-import { duration, instantOf, type Instant } from "./times.js";
-import type { CallOptions, Connection } from "./transport.js";
+} from "../gen/runstore/v1/feed_service_pb.js";
+import { pages, present } from "../transport/answers.js";
+import type { CallOptions, Connection } from "../transport/connection.js";
+import { ProtocolError } from "../transport/errors.js";
+import { Patience, type Backoff } from "../transport/retry.js";
+import { follow } from "../transport/streams.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { duration, instantOf, type Instant } from "../values/times.js";
 
 /** A published event with its place among the events of all runs. */
 export interface FeedEntry {

@@ -1,14 +1,19 @@
 /** A run as it stood at a seq. */
 
-import { eventValue, type Event } from "./events.js";
-import type { ReplayRunResponse } from "./gen/runstore/v1/run_service_pb.js";
-import { safeNumber, type Int64 } from "./numbers.js";
-import { allEvents } from "./paging.js";
-import { optionalPayload, type Payload } from "./payloads.js";
-import { configRefValue, type ConfigRef, type RunInfo } from "./runs.js";
-import { snapshotValue, taskWriteValue, type Snapshot, type TaskWrite } from "./snapshots.js";
-import type { CallOptions, Connection } from "./transport.js";
-import type { RunRef } from "./writers.js";
+import { allEvents } from "../events/query.js";
+import { eventValue, type Event } from "../events/values.js";
+import type { ReplayRunResponse } from "../gen/runstore/v1/run_service_pb.js";
+import {
+  snapshotValue,
+  taskWriteValue,
+  type Snapshot,
+  type TaskWrite,
+} from "../snapshots/values.js";
+import type { CallOptions, Connection } from "../transport/connection.js";
+import { safeNumber, type Int64 } from "../values/numbers.js";
+import { optionalPayload, type Payload } from "../values/payloads.js";
+import type { RunRef } from "../values/writers.js";
+import { configRefValue, type ConfigRef, type RunInfo } from "./values.js";
 
 export interface ReplayOptions extends CallOptions {
   /** The moment: right after this event, 0 is before the first; left out, after the last. */

@@ -2,8 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { pages } from "./answers.js";
-import { eventMessage, type NewEvent, type WriteOptions } from "./events.js";
+import { eventMessage, type NewEvent, type WriteOptions } from "../events/values.js";
 import {
   RunService,
   type DeleteSnapshotsResponse,
@@ -11,26 +10,27 @@ import {
   type ListSnapshotsRequestSchema,
   type PutSnapshotRequestSchema,
   type PutSnapshotResponse,
-} from "./gen/runstore/v1/run_service_pb.js";
+} from "../gen/runstore/v1/run_service_pb.js";
 import {
   SnapshotReason,
   type Snapshot as SnapshotMessage,
   type SnapshotSchema,
   type TaskWrite as TaskWriteMessage,
-} from "./gen/runstore/v1/snapshots_pb.js";
-import { newId } from "./ids.js";
-import { nodeMessage, nodeValue, type NewPlanNode, type PlanNode } from "./nodes.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
+} from "../gen/runstore/v1/snapshots_pb.js";
+import { pages } from "../transport/answers.js";
+import type { CallOptions, Connection } from "../transport/connection.js";
+import { newId } from "../values/ids.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import {
   optionalPayload,
   payloadMessage,
   payloadValue,
   type Payload,
   type Value,
-} from "./payloads.js";
-import { instantOf, type Instant } from "./times.js";
-import type { CallOptions, Connection } from "./transport.js";
-import { writerFields, type RunRef } from "./writers.js";
+} from "../values/payloads.js";
+import { instantOf, type Instant } from "../values/times.js";
+import { writerFields, type RunRef } from "../values/writers.js";
+import { nodeMessage, nodeValue, type NewPlanNode, type PlanNode } from "./nodes.js";
 
 /** A task's finished result since a snapshot. */
 export interface NewTaskWrite {

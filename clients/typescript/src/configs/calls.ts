@@ -1,11 +1,11 @@
 /** Configs: versions of prompts, tools, agents and evaluators, and the labels that move. */
 
-import { pages, present } from "./answers.js";
-import { ConfigService } from "./gen/runstore/v1/config_service_pb.js";
-import { newId } from "./ids.js";
-import { int64, optionalInt64, type Int64 } from "./numbers.js";
-import { payloadMessage, type Value } from "./payloads.js";
-import type { CallOptions, Connection } from "./transport.js";
+import { ConfigService } from "../gen/runstore/v1/config_service_pb.js";
+import { pages, present } from "../transport/answers.js";
+import type { CallOptions, Connection } from "../transport/connection.js";
+import { newId } from "../values/ids.js";
+import { int64, optionalInt64, type Int64 } from "../values/numbers.js";
+import { payloadMessage, type Value } from "../values/payloads.js";
 import {
   configValue,
   moveValue,
@@ -17,7 +17,7 @@ import {
   type LabelMove,
   type RegisteredVersion,
   type VersionChoice,
-} from "./versions.js";
+} from "./values.js";
 
 const PAGE_SIZE = 100;
 

@@ -6,18 +6,18 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { ProtocolError } from "./errors.js";
-import { eventValue, filterMessage, type Event, type EventFilter } from "./events.js";
-import type { Event as EventMessage } from "./gen/runstore/v1/events_pb.js";
-import type { Outcome } from "./gen/runstore/v1/outputs_pb.js";
+import type { Event as EventMessage } from "../gen/runstore/v1/events_pb.js";
+import type { Outcome } from "../gen/runstore/v1/outputs_pb.js";
 import type {
   StreamEventsRequestSchema,
   StreamEventsResponse,
-} from "./gen/runstore/v1/run_service_pb.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
-import { Patience, type Backoff } from "./retry.js";
-import { duration } from "./times.js";
-import type { RunRef } from "./writers.js";
+} from "../gen/runstore/v1/run_service_pb.js";
+import { ProtocolError } from "../transport/errors.js";
+import { Patience, type Backoff } from "../transport/retry.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { duration } from "../values/times.js";
+import type { RunRef } from "../values/writers.js";
+import { eventValue, filterMessage, type Event, type EventFilter } from "./values.js";
 
 export const MISSED_HEARTBEATS = 3;
 

@@ -2,18 +2,18 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import type { Event as EventMessage, EventSchema } from "./gen/runstore/v1/events_pb.js";
+import type { Event as EventMessage, EventSchema } from "../gen/runstore/v1/events_pb.js";
 import type {
   AppendEventRequestSchema,
   AppendEventResponse,
-} from "./gen/runstore/v1/run_service_pb.js";
-import { newId } from "./ids.js";
-import { safeNumber, type Int64 } from "./numbers.js";
-import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
-import { instantOf, optionalInstant, timestamp, type Instant } from "./times.js";
-import type { CallOptions } from "./transport.js";
-import { usageMessage, usageValue, type NewUsage, type Usage } from "./usage.js";
-import { writerFields, type RunRef } from "./writers.js";
+} from "../gen/runstore/v1/run_service_pb.js";
+import type { CallOptions } from "../transport/connection.js";
+import { newId } from "../values/ids.js";
+import { safeNumber, type Int64 } from "../values/numbers.js";
+import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
+import { instantOf, optionalInstant, timestamp, type Instant } from "../values/times.js";
+import { usageMessage, usageValue, type NewUsage, type Usage } from "../values/usage.js";
+import { writerFields, type RunRef } from "../values/writers.js";
 
 /** An event to append. Without an `eventId` the client makes one, so that it can retry. */
 export interface NewEvent {

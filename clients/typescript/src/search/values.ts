@@ -2,15 +2,15 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { eventValue, type Event } from "./events.js";
+import { eventValue, type Event } from "../events/values.js";
 import {
   SearchOrder,
   type SearchEventsRequestSchema,
   type SearchHit as SearchHitMessage,
-} from "./gen/runstore/v1/search_pb.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
-import { duration, instantOf, timestamp, type Instant } from "./times.js";
-import type { CallOptions } from "./transport.js";
+} from "../gen/runstore/v1/search_pb.js";
+import type { CallOptions } from "../transport/connection.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { duration, instantOf, timestamp, type Instant } from "../values/times.js";
 
 /** What a search may be asked for beside its words; conditions are joined by AND. */
 export interface SearchQuery extends CallOptions {

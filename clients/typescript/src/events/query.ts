@@ -1,10 +1,10 @@
 /** Pages of a run's events. */
 
-import { eventValue, filterMessage, type Event, type EventFilter } from "./events.js";
-import { RunService } from "./gen/runstore/v1/run_service_pb.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
-import type { CallOptions, Connection } from "./transport.js";
-import type { RunRef } from "./writers.js";
+import { RunService } from "../gen/runstore/v1/run_service_pb.js";
+import type { CallOptions, Connection } from "../transport/connection.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import type { RunRef } from "../values/writers.js";
+import { eventValue, filterMessage, type Event, type EventFilter } from "./values.js";
 
 const LARGEST_PAGE = 1000;
 

@@ -1,11 +1,16 @@
 /** Claims: what a resume asks for, and what it returns. */
 
-import { eventValue, type Event } from "./events.js";
-import type { ResumeRunResponse } from "./gen/runstore/v1/run_service_pb.js";
-import { safeNumber, type Int64 } from "./numbers.js";
-import type { RunInfo } from "./runs.js";
-import { snapshotValue, taskWriteValue, type Snapshot, type TaskWrite } from "./snapshots.js";
-import type { CallOptions } from "./transport.js";
+import { eventValue, type Event } from "../events/values.js";
+import type { ResumeRunResponse } from "../gen/runstore/v1/run_service_pb.js";
+import {
+  snapshotValue,
+  taskWriteValue,
+  type Snapshot,
+  type TaskWrite,
+} from "../snapshots/values.js";
+import type { CallOptions } from "../transport/connection.js";
+import { safeNumber, type Int64 } from "../values/numbers.js";
+import type { RunInfo } from "./values.js";
 
 export interface ResumeOptions extends CallOptions {
   /** The namespace whose latest snapshot is wanted. */

@@ -43,7 +43,7 @@
  * rejects with the reason of the caller's AbortSignal instead.
  */
 
-import type { ErrorReason } from "./gen/runstore/v1/errors_pb.js";
+import type { ErrorReason } from "../gen/runstore/v1/errors_pb.js";
 
 /** The names of gRPC's status codes; the place is the number. */
 export const STATUS_CODES = [

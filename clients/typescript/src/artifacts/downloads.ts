@@ -4,14 +4,14 @@ import { createHash, type Hash } from "node:crypto";
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { ProtocolError } from "./errors.js";
 import type {
   DownloadArtifactRequestSchema,
   DownloadArtifactResponse,
-} from "./gen/runstore/v1/artifact_service_pb.js";
-import type { Artifact as ArtifactMessage } from "./gen/runstore/v1/artifacts_pb.js";
-import { int64, type Int64 } from "./numbers.js";
-import { Patience, type Backoff } from "./retry.js";
+} from "../gen/runstore/v1/artifact_service_pb.js";
+import type { Artifact as ArtifactMessage } from "../gen/runstore/v1/artifacts_pb.js";
+import { ProtocolError } from "../transport/errors.js";
+import { Patience, type Backoff } from "../transport/retry.js";
+import { int64, type Int64 } from "../values/numbers.js";
 
 export const PATIENCE_MS = 60_000;
 const SILENCE_MS = 60_000;

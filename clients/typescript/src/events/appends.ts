@@ -6,18 +6,18 @@
 
 import { create } from "@bufbuild/protobuf";
 
-import { ProtocolError, RunstoreError, ServerDraining } from "./errors.js";
-import { appendedValue, appendRequest, type Appended, type NewEvent } from "./events.js";
-import { fromStatus } from "./failures.js";
 import {
   AppendEventStreamRequestSchema,
   type AppendEventStreamRequest,
   type AppendEventStreamResponse,
-} from "./gen/runstore/v1/run_service_pb.js";
-import type { Int64 } from "./numbers.js";
-import { Patience, type Backoff } from "./retry.js";
-import { checkText } from "./texts.js";
-import type { RunRef } from "./writers.js";
+} from "../gen/runstore/v1/run_service_pb.js";
+import { ProtocolError, RunstoreError, ServerDraining } from "../transport/errors.js";
+import { fromStatus } from "../transport/failures.js";
+import { Patience, type Backoff } from "../transport/retry.js";
+import type { Int64 } from "../values/numbers.js";
+import { checkText } from "../values/texts.js";
+import type { RunRef } from "../values/writers.js";
+import { appendedValue, appendRequest, type Appended, type NewEvent } from "./values.js";
 
 /** An append that was sent, or will be when there is a server. */
 export class Sent {

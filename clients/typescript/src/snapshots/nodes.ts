@@ -1,7 +1,7 @@
 /** Plan nodes: what a snapshot keeps of each step of a plan. */
 
-import type { PlanNode as PlanNodeMessage } from "./gen/runstore/v1/snapshots_pb.js";
-import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
+import type { PlanNode as PlanNodeMessage } from "../gen/runstore/v1/snapshots_pb.js";
+import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
 
 /** A plan node to be put in a snapshot; its payloads may be any `Value` or a `Ref`. */
 export interface NewPlanNode {

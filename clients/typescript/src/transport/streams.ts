@@ -9,14 +9,14 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 
+import { Following, type StreamItem, type StreamOptions } from "../events/following.js";
+import { RunService } from "../gen/runstore/v1/run_service_pb.js";
+import { checkText } from "../values/texts.js";
+import type { RunRef } from "../values/writers.js";
 import { present } from "./answers.js";
+import type { Connection } from "./connection.js";
 import { silence } from "./failures.js";
-import { Following, type StreamItem, type StreamOptions } from "./following.js";
-import { RunService } from "./gen/runstore/v1/run_service_pb.js";
 import { pause, type Patience } from "./retry.js";
-import { checkText } from "./texts.js";
-import type { Connection } from "./transport.js";
-import type { RunRef } from "./writers.js";
 
 /** A stream that goes on after it broke, whatever it brings. */
 export interface Follows<I extends DescMessage, O extends DescMessage, Item> {

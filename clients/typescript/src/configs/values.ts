@@ -2,17 +2,17 @@
 
 import { createHash } from "node:crypto";
 
-import { present } from "./answers.js";
-import type { RegisterVersionResponse } from "./gen/runstore/v1/config_service_pb.js";
+import type { RegisterVersionResponse } from "../gen/runstore/v1/config_service_pb.js";
 import type {
   Config as ConfigMessage,
   ConfigVersion as ConfigVersionMessage,
   LabelMove as LabelMoveMessage,
-} from "./gen/runstore/v1/configs_pb.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
-import { optionalPayload, payloadOf, type Payload, type Value } from "./payloads.js";
-import { instantOf, optionalInstant, type Instant } from "./times.js";
-import type { CallOptions } from "./transport.js";
+} from "../gen/runstore/v1/configs_pb.js";
+import { present } from "../transport/answers.js";
+import type { CallOptions } from "../transport/connection.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { optionalPayload, payloadOf, type Payload, type Value } from "../values/payloads.js";
+import { instantOf, optionalInstant, type Instant } from "../values/times.js";
 
 /** Which version: by at most one of number, digest and label; else the latest. */
 export interface VersionChoice extends CallOptions {

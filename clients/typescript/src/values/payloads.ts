@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 
 import { create } from "@bufbuild/protobuf";
 
-import { PayloadSchema, type Payload as PayloadMessage } from "./gen/runstore/v1/payloads_pb.js";
+import { PayloadSchema, type Payload as PayloadMessage } from "../gen/runstore/v1/payloads_pb.js";
 
 /**
  * What payload arguments take: a `Payload` as it is, a `Uint8Array` as a binary payload, anything

@@ -1,14 +1,14 @@
 /** Appends pipelined over one stream. */
 
-import { Appending, type Open, type Sent } from "./appending.js";
-import { Unavailable } from "./errors.js";
-import type { NewEvent } from "./events.js";
-import { RunService, type AppendEventStreamRequest } from "./gen/runstore/v1/run_service_pb.js";
-import type { Int64 } from "./numbers.js";
+import { RunService, type AppendEventStreamRequest } from "../gen/runstore/v1/run_service_pb.js";
+import type { Connection } from "../transport/connection.js";
+import { Unavailable } from "../transport/errors.js";
+import { pause } from "../transport/retry.js";
+import type { Int64 } from "../values/numbers.js";
+import type { RunRef } from "../values/writers.js";
+import { Appending, type Open, type Sent } from "./appends.js";
 import { Gate, Outbox, Room } from "./queues.js";
-import { pause } from "./retry.js";
-import type { Connection } from "./transport.js";
-import type { RunRef } from "./writers.js";
+import type { NewEvent } from "./values.js";
 
 export interface AppenderOptions {
   /** The most appends without an answer; 256. */

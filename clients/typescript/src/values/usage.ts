@@ -1,6 +1,6 @@
 /** Usage: what events cost. */
 
-import type { Usage as UsageMessage } from "./gen/runstore/v1/events_pb.js";
+import type { Usage as UsageMessage } from "../gen/runstore/v1/events_pb.js";
 import { int64, type Int64 } from "./numbers.js";
 import { duration, microsOf } from "./times.js";
 

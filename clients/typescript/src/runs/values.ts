@@ -2,25 +2,25 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { present } from "./answers.js";
-import type { Outcome } from "./gen/runstore/v1/outputs_pb.js";
+import type { Outcome } from "../gen/runstore/v1/outputs_pb.js";
 import type {
   ForkRunRequestSchema,
   SaveRunRequestSchema,
   VerifyRunResponse,
-} from "./gen/runstore/v1/run_service_pb.js";
+} from "../gen/runstore/v1/run_service_pb.js";
 import type {
   ConfigRef as ConfigRefMessage,
   Run as RunMessage,
   RunStatus,
-} from "./gen/runstore/v1/runs_pb.js";
-import { newId } from "./ids.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
-import { completionMessage, type Completion } from "./outputs.js";
-import { optionalPayload, payloadMessage, type Payload, type Value } from "./payloads.js";
-import { instantOf, optionalInstant, type Instant } from "./times.js";
-import { usageValue, type Usage } from "./usage.js";
-import type { RunRef } from "./writers.js";
+} from "../gen/runstore/v1/runs_pb.js";
+import { completionMessage, type Completion } from "../outputs/values.js";
+import { present } from "../transport/answers.js";
+import { newId } from "../values/ids.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
+import { instantOf, optionalInstant, type Instant } from "../values/times.js";
+import { usageValue, type Usage } from "../values/usage.js";
+import type { RunRef } from "../values/writers.js";
 
 /** The same execution in another system; one that owns the status makes the run EXTERNAL. */
 export interface ExternalRef {

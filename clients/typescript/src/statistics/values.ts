@@ -6,11 +6,11 @@ import {
   StatisticsDimension,
   type GetStatisticsRequestSchema,
   type StatisticsRow as StatisticsRowMessage,
-} from "./gen/runstore/v1/statistics_pb.js";
-import { int64, safeNumber, type Int64 } from "./numbers.js";
-import { duration } from "./times.js";
-import type { CallOptions } from "./transport.js";
-import { usageValue, type Usage } from "./usage.js";
+} from "../gen/runstore/v1/statistics_pb.js";
+import type { CallOptions } from "../transport/connection.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { duration } from "../values/times.js";
+import { usageValue, type Usage } from "../values/usage.js";
 
 /** What counts are told apart by. */
 export type Dimension = "run" | "node" | "model" | "tool" | "type" | "day";
