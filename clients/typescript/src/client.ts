@@ -10,15 +10,12 @@ import { Run, type Resumed } from "./run.js";
 import type { ResumeOptions } from "./runs/claims.js";
 import { listRequest, type RunQuery } from "./runs/query.js";
 import { runValue, saveRequest, type NewRun, type RunInfo } from "./runs/values.js";
-import { searchRequest, hitValue, type SearchHit, type SearchQuery } from "./search/values.js";
-import { snapshotPages, type ListSnapshotsOptions, type Snapshot } from "./snapshots/values.js";
-import {
-  rowValue,
-  statisticsRequest,
-  type Dimension,
-  type StatisticsQuery,
-  type StatisticsRow,
-} from "./statistics/values.js";
+import { searchRequest, type SearchQuery } from "./search/query.js";
+import { hitValue, type SearchHit } from "./search/values.js";
+import { snapshotPages, type ListSnapshotsOptions } from "./snapshots/query.js";
+import type { Snapshot } from "./snapshots/values.js";
+import { statisticsRequest, type Dimension, type StatisticsQuery } from "./statistics/query.js";
+import { rowValue, type StatisticsRow } from "./statistics/values.js";
 import { pages, present } from "./transport/answers.js";
 import { Connection, type CallOptions, type ConnectOptions } from "./transport/connection.js";
 import type { Int64 } from "./values/numbers.js";

@@ -8,16 +8,11 @@
  * Every call may reject with what `errors` lists.
  */
 
-export type {
-  Artifact,
-  ArtifactDescription,
-  ArtifactFilter,
-  ArtifactPut,
-  Artifacts,
-  UploadOptions,
-} from "./artifacts/calls.js";
-export type { ArtifactChoice, DownloadOptions } from "./artifacts/downloads.js";
+export type { Artifacts, UploadOptions } from "./artifacts/calls.js";
+export type { DownloadOptions } from "./artifacts/downloads.js";
+export type { ArtifactChoice, ArtifactFilter } from "./artifacts/query.js";
 export type { Data } from "./artifacts/uploads.js";
+export type { Artifact, ArtifactDescription, ArtifactPut } from "./artifacts/values.js";
 export { Client, connect } from "./client.js";
 export type {
   Configs,
@@ -25,14 +20,14 @@ export type {
   MoveLabelOptions,
   RegisterOptions,
 } from "./configs/calls.js";
+export type { VersionChoice } from "./configs/query.js";
 export {
-  configDigest,
   type Config,
+  configDigest,
   type ConfigLabel,
   type ConfigVersion,
   type LabelMove,
   type RegisteredVersion,
-  type VersionChoice,
 } from "./configs/values.js";
 export type {
   Appender,
@@ -42,24 +37,18 @@ export type {
 } from "./events/appender.js";
 export type { Sent } from "./events/appends.js";
 export type { StreamItem, StreamOptions } from "./events/following.js";
-export type { EventPage, ListEventsOptions } from "./events/query.js";
-export type { Appended, Event, EventFilter, NewEvent, WriteOptions } from "./events/values.js";
-export type {
-  Consumer,
-  Feed,
-  FeedEntry,
-  FeedFilter,
-  FeedItem,
-  FeedPage,
-  FollowFeedOptions,
-  ReadFeedOptions,
-} from "./feed/calls.js";
+export type { EventFilter, EventPage, ListEventsOptions } from "./events/query.js";
+export type { Appended, Event, NewEvent, WriteOptions } from "./events/values.js";
+export type { Feed } from "./feed/calls.js";
+export type { FollowFeedOptions } from "./feed/following.js";
+export type { FeedFilter, ReadFeedOptions } from "./feed/query.js";
+export type { Consumer, FeedEntry, FeedItem, FeedPage } from "./feed/values.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
 export { SnapshotReason } from "./gen/runstore/v1/snapshots_pb.js";
 export type { Completed, Completion, Output } from "./outputs/values.js";
-export type { Resumed, Run, VerifyOptions } from "./run.js";
+export type { Resumed, Run } from "./run.js";
 export type { Claim, ResumeOptions } from "./runs/claims.js";
 export type { ConfigFilter, ExternalFilter, RunQuery } from "./runs/query.js";
 export type { PinnedConfig, Replayed, ReplayOptions } from "./runs/replayed.js";
@@ -71,22 +60,23 @@ export type {
   NewFork,
   NewRun,
   RunInfo,
-  Verification,
 } from "./runs/values.js";
-export { marked, type Highlight, type SearchHit, type SearchQuery } from "./search/values.js";
+export type { Verification, VerifyOptions } from "./runs/verification.js";
+export type { SearchQuery } from "./search/query.js";
+export { type Highlight, marked, type SearchHit } from "./search/values.js";
 export type { NewPlanNode, PlanNode } from "./snapshots/nodes.js";
+export type { ListSnapshotsOptions, SnapshotChoice } from "./snapshots/query.js";
 export type {
-  ListSnapshotsOptions,
   NewSnapshot,
   NewTaskWrite,
   Snapshot,
-  SnapshotChoice,
   SnapshotPut,
   SnapshotsDeleted,
   Step,
   TaskWrite,
 } from "./snapshots/values.js";
-export type { Dimension, StatisticsQuery, StatisticsRow } from "./statistics/values.js";
+export type { Dimension, StatisticsQuery } from "./statistics/query.js";
+export type { StatisticsRow } from "./statistics/values.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport/connection.js";
 export * from "./transport/errors.js";
 export type { Int64 } from "./values/numbers.js";

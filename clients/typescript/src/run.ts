@@ -1,7 +1,7 @@
 /** A run, and the epoch this writer holds. */
 
 import { Appender, RunAppender, type AppenderOptions } from "./events/appender.js";
-import type { StreamItem, StreamOptions } from "./events/following.js";
+import { Following, type StreamItem, type StreamOptions } from "./events/following.js";
 import { allEvents, eventPage, type EventPage, type ListEventsOptions } from "./events/query.js";
 import {
   appendedValue,
@@ -23,27 +23,23 @@ import {
 } from "./outputs/values.js";
 import { claimValue, type Claim, type ResumeOptions } from "./runs/claims.js";
 import { Replayed, type ReplayOptions } from "./runs/replayed.js";
-import {
-  forkRequest,
-  runValue,
-  verificationValue,
-  type NewFork,
-  type RunInfo,
-  type Verification,
-} from "./runs/values.js";
+import { forkRequest, runValue, type NewFork, type RunInfo } from "./runs/values.js";
+import { verify, type Verification, type VerifyOptions } from "./runs/verification.js";
 import {
   choiceRequest,
+  snapshotPages,
+  type ListSnapshotsOptions,
+  type SnapshotChoice,
+} from "./snapshots/query.js";
+import {
   deletedValue,
   putRequest,
   putValue,
-  snapshotPages,
   snapshotValue,
   taskWriteMessage,
-  type ListSnapshotsOptions,
   type NewSnapshot,
   type NewTaskWrite,
   type Snapshot,
-  type SnapshotChoice,
   type SnapshotPut,
   type SnapshotsDeleted,
   type Step,
@@ -51,19 +47,10 @@ import {
 } from "./snapshots/values.js";
 import { present } from "./transport/answers.js";
 import type { CallOptions, Connection } from "./transport/connection.js";
-import { streamItems } from "./transport/streams.js";
+import { follow } from "./transport/streams.js";
 import { newId } from "./values/ids.js";
-import { int64, optionalInt64, safeNumber, type Int64 } from "./values/numbers.js";
+import { optionalInt64, type Int64 } from "./values/numbers.js";
 import { FIRST_EPOCH, writerFields, type RunRef } from "./values/writers.js";
-
-const VERIFY_SLICE = 10_000;
-
-export interface VerifyOptions extends CallOptions {
-  /** Events checked in one call. */
-  readonly sliceSize?: number;
-  /** Told of what was found after each slice. */
-  readonly onProgress?: (found: Verification) => void;
-}
 
 /** A handle on a run: a name and an epoch, no state. Made by `Client.saveRun` and `Client.run`. */
 export class Run implements RunRef {
@@ -215,7 +202,9 @@ export class Run implements RunRef {
 
   /** As `events`, with the marks between them. */
   stream(options: StreamOptions = {}): AsyncGenerator<StreamItem, void, undefined> {
-    return streamItems(this.#connection, this, options);
+    const following = new Following(this, options, this.#connection.backoff);
+    const method = RunService.method.streamEvents;
+    return follow(this.#connection, method, following, options.signal);
   }
 
   /** The run as it stood right after an event, the last one by default; nothing changes. */
@@ -240,20 +229,8 @@ export class Run implements RunRef {
   }
 
   /** Check the hash chain slice by slice; the last slice's findings, all events counted. */
-  async verify(options: VerifyOptions = {}): Promise<Verification> {
-    const { sliceSize = VERIFY_SLICE, onProgress } = options;
-    let [checkedEvents, fromSeq] = [0, 1];
-    for (;;) {
-      const request = { ...this.#name, fromSeq: int64(fromSeq), maxEvents: sliceSize };
-      const answer = await this.#connection.send(RunService.method.verifyRun, request, options);
-      checkedEvents += safeNumber(answer.checkedEvents);
-      const found = { ...verificationValue(answer), checkedEvents };
-      onProgress?.(found);
-      if (found.nextFromSeq === 0) {
-        return found;
-      }
-      fromSeq = found.nextFromSeq;
-    }
+  verify(options: VerifyOptions = {}): Promise<Verification> {
+    return verify(this.#connection, this, options);
   }
 
   get #name(): { project: string; runId: string } {

@@ -5,79 +5,30 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   ArtifactService,
   UploadArtifactRequestSchema,
-  type LinkArtifactResponse,
-  type UploadArtifactResponse,
 } from "../gen/runstore/v1/artifact_service_pb.js";
-import type { Artifact as ArtifactMessage } from "../gen/runstore/v1/artifacts_pb.js";
 import { pages, present } from "../transport/answers.js";
 import type { CallOptions, Connection } from "../transport/connection.js";
 import { Patience } from "../transport/retry.js";
 import { follow, sendStream } from "../transport/streams.js";
-import { optionalInt64, safeNumber, type Int64 } from "../values/numbers.js";
-import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
-import { instantOf, type Instant } from "../values/times.js";
-import {
-  ArtifactReading,
-  choiceFields,
-  PATIENCE_MS,
-  type ArtifactChoice,
-  type DownloadOptions,
-} from "./downloads.js";
+import { ArtifactReading, PATIENCE_MS, type DownloadOptions } from "./downloads.js";
+import { choiceFields, type ArtifactChoice, type ArtifactFilter } from "./query.js";
 import { canRepeat, measured, pieces, type Data } from "./uploads.js";
+import {
+  artifactValue,
+  putValue,
+  type Artifact,
+  type ArtifactDescription,
+  type ArtifactPut,
+  descriptionFields,
+} from "./values.js";
 
 const PAGE_SIZE = 100;
-
-/** A version of a named result; its bytes are at `url` where that is not empty. */
-export interface Artifact {
-  readonly artifactId: string;
-  readonly project: string;
-  readonly runId: string;
-  readonly name: string;
-  readonly version: number;
-  readonly type: string;
-  readonly contentType: string;
-  /** Undefined where a link was made without. */
-  readonly size: bigint | undefined;
-  /** Empty where a link was made without. */
-  readonly sha256: Uint8Array;
-  readonly url: string;
-  readonly metadata: Payload | undefined;
-  readonly actor: string;
-  readonly createdAt: Instant;
-}
-
-/** An artifact that was uploaded or linked; `deduplicated` where it was there already. */
-export interface ArtifactPut {
-  readonly artifact: Artifact;
-  readonly deduplicated: boolean;
-}
-
-/** What may be said of an artifact; size and sha256 of bytes or of a file the client finds. */
-export interface ArtifactDescription {
-  /** What it is to its readers, such as "report" or "dataset". */
-  readonly type?: string;
-  /** Media type of its bytes. */
-  readonly contentType?: string;
-  /** A JSON object of at most 64 KiB. */
-  readonly metadata?: Value;
-  /** Who writes it. */
-  readonly actor?: string;
-  readonly size?: Int64 | undefined;
-  readonly sha256?: Uint8Array;
-}
 
 export interface UploadOptions extends ArtifactDescription {
   /** How long to go on failing before a failure is raised; 60 seconds. Chunks are sent once. */
   readonly patienceMs?: number;
   /** Gives the upload up; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** Which artifacts: of a run, of a type, versions of a name. */
-export interface ArtifactFilter {
-  readonly runId?: string;
-  readonly type?: string;
-  readonly name?: string;
 }
 
 /** Named results of a project's runs, too large or too opaque for a payload. */
@@ -183,42 +134,4 @@ async function* messages(
   for await (const value of pieces(data)) {
     yield { message: { case: "chunk", value } };
   }
-}
-
-/** The fields of a message that describes an artifact. */
-function descriptionFields(description: ArtifactDescription) {
-  const size = optionalInt64(description.size);
-  return {
-    type: description.type ?? "",
-    contentType: description.contentType ?? "",
-    metadata: payloadMessage(description.metadata),
-    actor: description.actor ?? "",
-    ...(size === undefined ? {} : { size }),
-    sha256: description.sha256 ?? new Uint8Array(),
-  };
-}
-
-function putValue(message: UploadArtifactResponse | LinkArtifactResponse): ArtifactPut {
-  return {
-    artifact: artifactValue(present(message.artifact)),
-    deduplicated: message.deduplicated,
-  };
-}
-
-function artifactValue(message: ArtifactMessage): Artifact {
-  return {
-    artifactId: message.artifactId,
-    project: message.project,
-    runId: message.runId,
-    name: message.name,
-    version: safeNumber(message.version),
-    type: message.type,
-    contentType: message.contentType,
-    size: message.size,
-    sha256: message.sha256,
-    url: message.url,
-    metadata: optionalPayload(message.metadata),
-    actor: message.actor,
-    createdAt: instantOf(message.createdAt),
-  };
 }

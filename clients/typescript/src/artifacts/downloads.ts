@@ -12,17 +12,11 @@ import type { Artifact as ArtifactMessage } from "../gen/runstore/v1/artifacts_p
 import { ProtocolError } from "../transport/errors.js";
 import { Patience, type Backoff } from "../transport/retry.js";
 import { int64, type Int64 } from "../values/numbers.js";
+import { choiceFields, type ArtifactChoice } from "./query.js";
 
 export const PATIENCE_MS = 60_000;
-const SILENCE_MS = 60_000;
 
-/** Which artifact: by its id, or by run, name and version (the newest without). */
-export interface ArtifactChoice {
-  readonly artifactId?: string;
-  readonly runId?: string;
-  readonly name?: string;
-  readonly version?: Int64;
-}
+const SILENCE_MS = 60_000;
 
 /** Which bytes of it are wanted. */
 export interface DownloadOptions extends ArtifactChoice {
@@ -34,16 +28,6 @@ export interface DownloadOptions extends ArtifactChoice {
   readonly patienceMs?: number;
   /** Gives the download up; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** The request's fields that name an artifact. */
-export function choiceFields(choice: ArtifactChoice) {
-  return {
-    artifactId: choice.artifactId ?? "",
-    runId: choice.runId ?? "",
-    name: choice.name ?? "",
-    version: int64(choice.version ?? 0),
-  };
 }
 
 /**

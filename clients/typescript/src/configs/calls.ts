@@ -6,17 +6,16 @@ import type { CallOptions, Connection } from "../transport/connection.js";
 import { newId } from "../values/ids.js";
 import { int64, optionalInt64, type Int64 } from "../values/numbers.js";
 import { payloadMessage, type Value } from "../values/payloads.js";
+import { selectorOf, type VersionChoice } from "./query.js";
 import {
   configValue,
   moveValue,
   registeredValue,
-  selectorOf,
   versionValue,
   type Config,
   type ConfigVersion,
   type LabelMove,
   type RegisteredVersion,
-  type VersionChoice,
 } from "./values.js";
 
 const PAGE_SIZE = 100;

@@ -9,17 +9,9 @@ import type {
   LabelMove as LabelMoveMessage,
 } from "../gen/runstore/v1/configs_pb.js";
 import { present } from "../transport/answers.js";
-import type { CallOptions } from "../transport/connection.js";
-import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { safeNumber } from "../values/numbers.js";
 import { optionalPayload, payloadOf, type Payload, type Value } from "../values/payloads.js";
 import { instantOf, optionalInstant, type Instant } from "../values/times.js";
-
-/** Which version: by at most one of number, digest and label; else the latest. */
-export interface VersionChoice extends CallOptions {
-  readonly version?: Int64;
-  readonly digest?: string;
-  readonly label?: string;
-}
 
 /** Which version a body is; `deduplicated` when it was one before. */
 export interface RegisteredVersion {
@@ -87,19 +79,6 @@ export function configDigest(body: Value): string {
     hash.update(length).update(bytes);
   }
   return `sha256:${hash.digest("hex")}`;
-}
-
-export function selectorOf({ version, digest, label }: VersionChoice) {
-  const selectors = [
-    version !== undefined && ({ case: "version", value: int64(version) } as const),
-    digest !== undefined && ({ case: "digest", value: digest } as const),
-    label !== undefined && ({ case: "label", value: label } as const),
-  ].filter((each) => each !== false);
-  if (selectors.length > 1) {
-    throw new TypeError("choose a version by one of version, digest and label");
-  }
-  const [selector = { case: undefined }] = selectors;
-  return selector;
 }
 
 export function registeredValue(message: RegisterVersionResponse): RegisteredVersion {

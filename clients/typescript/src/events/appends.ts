@@ -11,7 +11,7 @@ import {
   type AppendEventStreamRequest,
   type AppendEventStreamResponse,
 } from "../gen/runstore/v1/run_service_pb.js";
-import { ProtocolError, RunstoreError, ServerDraining } from "../transport/errors.js";
+import { ProtocolError, ServerDraining, type RunstoreError } from "../transport/errors.js";
 import { fromStatus } from "../transport/failures.js";
 import { Patience, type Backoff } from "../transport/retry.js";
 import type { Int64 } from "../values/numbers.js";

@@ -14,12 +14,12 @@ import type {
 } from "../gen/runstore/v1/run_service_pb.js";
 import { ProtocolError } from "../transport/errors.js";
 import { Patience, type Backoff } from "../transport/retry.js";
+import { MISSED_HEARTBEATS } from "../transport/streams.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
 import type { RunRef } from "../values/writers.js";
-import { eventValue, filterMessage, type Event, type EventFilter } from "./values.js";
-
-export const MISSED_HEARTBEATS = 3;
+import { filterMessage, type EventFilter } from "./query.js";
+import { eventValue, type Event } from "./values.js";
 
 /** What is wanted of a run's events. */
 export interface StreamOptions extends EventFilter {

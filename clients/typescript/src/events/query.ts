@@ -1,10 +1,25 @@
-/** Pages of a run's events. */
+/** Which events of a run, and pages of them. */
 
 import { RunService } from "../gen/runstore/v1/run_service_pb.js";
 import type { CallOptions, Connection } from "../transport/connection.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
-import { eventValue, filterMessage, type Event, type EventFilter } from "./values.js";
+import { eventValue, type Event } from "./values.js";
+
+/** Which events: any of the types, any of the nodes, all of the tags. */
+export interface EventFilter {
+  readonly types?: readonly string[] | undefined;
+  readonly nodeIds?: readonly string[] | undefined;
+  readonly tags?: readonly string[] | undefined;
+}
+
+export function filterMessage(filter: EventFilter) {
+  return {
+    types: [...(filter.types ?? [])],
+    nodeIds: [...(filter.nodeIds ?? [])],
+    tags: [...(filter.tags ?? [])],
+  };
+}
 
 const LARGEST_PAGE = 1000;
 

@@ -57,13 +57,6 @@ export interface Appended {
   readonly eventId: string;
 }
 
-/** Which events: any of the types, any of the nodes, all of the tags. */
-export interface EventFilter {
-  readonly types?: readonly string[] | undefined;
-  readonly nodeIds?: readonly string[] | undefined;
-  readonly tags?: readonly string[] | undefined;
-}
-
 /** What a write takes beside its content. */
 export interface WriteOptions extends CallOptions {
   /** The last seq the writer has seen; when the run has moved on, the write is `SeqConflict`. */
@@ -117,14 +110,6 @@ export function appendRequest(
     runId: run.runId,
     event: eventMessage(event),
     ...writerFields(run, expectedSeq),
-  };
-}
-
-export function filterMessage(filter: EventFilter) {
-  return {
-    types: [...(filter.types ?? [])],
-    nodeIds: [...(filter.nodeIds ?? [])],
-    tags: [...(filter.tags ?? [])],
   };
 }
 

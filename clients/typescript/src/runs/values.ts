@@ -6,7 +6,6 @@ import type { Outcome } from "../gen/runstore/v1/outputs_pb.js";
 import type {
   ForkRunRequestSchema,
   SaveRunRequestSchema,
-  VerifyRunResponse,
 } from "../gen/runstore/v1/run_service_pb.js";
 import type {
   ConfigRef as ConfigRefMessage,
@@ -107,17 +106,6 @@ export interface RunInfo {
   readonly forkBase: ForkBase | undefined;
 }
 
-/** What a check of the hash chain found; `problem` is empty when everything agrees. */
-export interface Verification {
-  readonly verified: boolean;
-  readonly checkedEvents: number;
-  readonly lastSeq: number;
-  readonly lastHash: Uint8Array;
-  readonly problem: string;
-  readonly problemSeq: number;
-  readonly nextFromSeq: number;
-}
-
 /** The request that saves a run, with an id that makes it safe to send again. */
 export function saveRequest(
   project: string,
@@ -194,16 +182,4 @@ export function runValue(message: RunMessage): RunInfo {
 export function configRefValue(message: ConfigRefMessage | undefined): ConfigRef {
   const { kind, name, version, digest } = present(message);
   return { kind, name, version, digest };
-}
-
-export function verificationValue(message: VerifyRunResponse): Verification {
-  return {
-    verified: message.verified,
-    checkedEvents: safeNumber(message.checkedEvents),
-    lastSeq: safeNumber(message.lastSeq),
-    lastHash: message.lastHash,
-    problem: message.firstBreak?.problem ?? "",
-    problemSeq: safeNumber(message.firstBreak?.seq ?? 0n),
-    nextFromSeq: safeNumber(message.nextFromSeq),
-  };
 }

@@ -3,13 +3,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { eventMessage, type NewEvent, type WriteOptions } from "../events/values.js";
-import {
-  RunService,
-  type DeleteSnapshotsResponse,
-  type GetSnapshotRequestSchema,
-  type ListSnapshotsRequestSchema,
-  type PutSnapshotRequestSchema,
-  type PutSnapshotResponse,
+import type {
+  DeleteSnapshotsResponse,
+  PutSnapshotRequestSchema,
+  PutSnapshotResponse,
 } from "../gen/runstore/v1/run_service_pb.js";
 import {
   SnapshotReason,
@@ -17,8 +14,6 @@ import {
   type SnapshotSchema,
   type TaskWrite as TaskWriteMessage,
 } from "../gen/runstore/v1/snapshots_pb.js";
-import { pages } from "../transport/answers.js";
-import type { CallOptions, Connection } from "../transport/connection.js";
 import { newId } from "../values/ids.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import {
@@ -108,26 +103,6 @@ export interface SnapshotsDeleted {
   readonly freedBytes: number;
 }
 
-/** Which snapshot to get: by at most one of id, plan version and seq; else the latest. */
-export interface SnapshotChoice extends CallOptions {
-  readonly snapshotId?: string;
-  readonly planVersionId?: string;
-  /** The latest at or before this seq. */
-  readonly atSeq?: Int64;
-  readonly namespace?: string;
-}
-
-export interface ListSnapshotsOptions extends CallOptions {
-  /** Only this namespace; left out, all. */
-  readonly namespace?: string;
-  /** Only snapshots that stand before the one with this id. */
-  readonly before?: string;
-  /** A JSON object; only snapshots whose metadata has its members, with equal values. */
-  readonly metadata?: Value;
-  /** True to get nodes and state too. */
-  readonly withParts?: boolean;
-}
-
 /** The request that puts a snapshot, with an id that makes it safe to send again. */
 export function putRequest(
   run: RunRef,
@@ -143,52 +118,6 @@ export function putRequest(
     // A snapshot's own id recognises it also when another process puts it again.
     requestId: snapshot.snapshotId ? "" : newId(),
     ...writerFields(run, step.expectedSeq),
-  };
-}
-
-export function choiceRequest(
-  run: RunRef,
-  choice: SnapshotChoice,
-): MessageInitShape<typeof GetSnapshotRequestSchema> {
-  const { snapshotId, planVersionId, atSeq, namespace = "" } = choice;
-  const selectors = [
-    snapshotId !== undefined && ({ case: "snapshotId", value: snapshotId } as const),
-    planVersionId !== undefined && ({ case: "planVersionId", value: planVersionId } as const),
-    atSeq !== undefined && ({ case: "atSeq", value: int64(atSeq) } as const),
-  ].filter((each) => each !== false);
-  if (selectors.length > 1) {
-    throw new TypeError("choose a snapshot by one of snapshotId, planVersionId and atSeq");
-  }
-  const [selector = { case: undefined }] = selectors;
-  return { project: run.project, runId: run.runId, namespace, selector };
-}
-
-/** Yield the snapshots of a run, or of the project where the run's id is empty. */
-export function snapshotPages(
-  connection: Connection,
-  run: RunRef,
-  options: ListSnapshotsOptions,
-): AsyncGenerator<Snapshot, void, undefined> {
-  const { listSnapshots } = RunService.method;
-  return pages(
-    (token) => connection.send(listSnapshots, listRequest(run, options, token), options),
-    (page) => page.snapshots.map((each) => snapshotValue(each)),
-  );
-}
-
-function listRequest(
-  run: RunRef,
-  options: ListSnapshotsOptions,
-  pageToken: string,
-): MessageInitShape<typeof ListSnapshotsRequestSchema> {
-  return {
-    project: run.project,
-    runId: run.runId,
-    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
-    before: options.before ?? "",
-    metadata: payloadMessage(options.metadata),
-    withParts: options.withParts ?? false,
-    pageToken,
   };
 }
 

@@ -1,52 +1,8 @@
-/** Statistics: what may be asked, and what was counted. */
+/** What was counted. */
 
-import type { MessageInitShape } from "@bufbuild/protobuf";
-
-import {
-  StatisticsDimension,
-  type GetStatisticsRequestSchema,
-  type StatisticsRow as StatisticsRowMessage,
-} from "../gen/runstore/v1/statistics_pb.js";
-import type { CallOptions } from "../transport/connection.js";
-import { int64, safeNumber, type Int64 } from "../values/numbers.js";
-import { duration } from "../values/times.js";
+import type { StatisticsRow as StatisticsRowMessage } from "../gen/runstore/v1/statistics_pb.js";
+import { safeNumber } from "../values/numbers.js";
 import { usageValue, type Usage } from "../values/usage.js";
-
-/** What counts are told apart by. */
-export type Dimension = "run" | "node" | "model" | "tool" | "type" | "day";
-
-/** What statistics may be asked for beside what tells them apart; conditions are joined by AND. */
-export interface StatisticsQuery extends CallOptions {
-  /** Any of these runs. */
-  readonly runIds?: readonly string[];
-  /** Whether to count all runs below those of `runIds` too. */
-  readonly includeDescendants?: boolean;
-  readonly planId?: string;
-  /** Runs with all of the labels and tags. */
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly tags?: readonly string[];
-  /** Events of any of the types, models, tools and nodes. */
-  readonly types?: readonly string[];
-  readonly models?: readonly string[];
-  readonly tools?: readonly string[];
-  readonly nodeIds?: readonly string[];
-  /** Recorded on this day or later, "YYYY-MM-DD" in UTC. */
-  readonly fromDay?: string;
-  /** Recorded on this day or earlier. */
-  readonly toDay?: string;
-  /** Tells apart by the value of this label of the run too. */
-  readonly labelKey?: string;
-  /** Whether each run counts as its topmost ancestor; needs "run". */
-  readonly rollUpToRoot?: boolean;
-  /** An event that has to be counted before the answer. */
-  readonly after?: { readonly runId: string; readonly seq: Int64 };
-  /** A position of the feed that has to be counted. */
-  readonly minPosition?: Int64;
-  /** How long to wait for them, at most 30 seconds; then it rejects with `StatisticsBehind`. */
-  readonly waitMs?: number;
-  /** Rows asked for at once, 1 to 1000; 100. */
-  readonly pageSize?: number;
-}
 
 /** What was counted of one group. What it is not grouped by is empty. */
 export interface StatisticsRow {
@@ -68,47 +24,6 @@ export interface StatisticsRow {
   readonly usage: Usage;
 }
 
-const DIMENSIONS: Readonly<Record<Dimension, StatisticsDimension>> = {
-  run: StatisticsDimension.RUN,
-  node: StatisticsDimension.NODE,
-  model: StatisticsDimension.MODEL,
-  tool: StatisticsDimension.TOOL,
-  type: StatisticsDimension.TYPE,
-  day: StatisticsDimension.DAY,
-};
-
-export function statisticsRequest(
-  project: string,
-  by: readonly Dimension[],
-  query: StatisticsQuery,
-  pageToken: string,
-): MessageInitShape<typeof GetStatisticsRequestSchema> {
-  return {
-    project,
-    filter: {
-      runIds: [...(query.runIds ?? [])],
-      planId: query.planId ?? "",
-      labels: { ...query.labels },
-      tags: [...(query.tags ?? [])],
-      types: [...(query.types ?? [])],
-      models: [...(query.models ?? [])],
-      tools: [...(query.tools ?? [])],
-      nodeIds: [...(query.nodeIds ?? [])],
-      fromDay: query.fromDay ?? "",
-      toDay: query.toDay ?? "",
-    },
-    groupBy: by.map(dimension),
-    labelKey: query.labelKey ?? "",
-    includeDescendants: query.includeDescendants ?? false,
-    rollUpToRoot: query.rollUpToRoot ?? false,
-    pageSize: query.pageSize ?? 100,
-    pageToken,
-    minPosition: int64(query.minPosition ?? 0),
-    after: query.after && { runId: query.after.runId, seq: int64(query.after.seq) },
-    wait: query.waitMs === undefined ? undefined : duration(Math.round(query.waitMs * 1000)),
-  };
-}
-
 export function rowValue(message: StatisticsRowMessage): StatisticsRow {
   return {
     runId: message.runId,
@@ -124,11 +39,4 @@ export function rowValue(message: StatisticsRowMessage): StatisticsRow {
     runs: safeNumber(message.runs),
     usage: usageValue(message.usage),
   };
-}
-
-function dimension(name: Dimension): StatisticsDimension {
-  if (!Object.hasOwn(DIMENSIONS, name)) {
-    throw new TypeError(`statistics are not told apart by ${name}`);
-  }
-  return DIMENSIONS[name];
 }

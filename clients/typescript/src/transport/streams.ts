@@ -9,14 +9,14 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 
-import { Following, type StreamItem, type StreamOptions } from "../events/following.js";
-import { RunService } from "../gen/runstore/v1/run_service_pb.js";
 import { checkText } from "../values/texts.js";
-import type { RunRef } from "../values/writers.js";
 import { present } from "./answers.js";
 import type { Connection } from "./connection.js";
 import { silence } from "./failures.js";
 import { pause, type Patience } from "./retry.js";
+
+/** How many heartbeats a live stream may miss before it is taken for dead. */
+export const MISSED_HEARTBEATS = 3;
 
 /** A stream that goes on after it broke, whatever it brings. */
 export interface Follows<I extends DescMessage, O extends DescMessage, Item> {
@@ -31,16 +31,6 @@ export interface Follows<I extends DescMessage, O extends DescMessage, Item> {
   retryDelay(error: unknown): number | undefined;
   /** The server ended the stream with OK; throws `ProtocolError` where it may not. */
   ended(): void;
-}
-
-/** Yield events and marks of a run. */
-export function streamItems(
-  connection: Connection,
-  run: RunRef,
-  options: StreamOptions,
-): AsyncGenerator<StreamItem, void, undefined> {
-  const following = new Following(run, options, connection.backoff);
-  return follow(connection, RunService.method.streamEvents, following, options.signal);
 }
 
 /** Yield what a stream brings; one that breaks or falls silent is opened again. */

@@ -1,0 +1,97 @@
+/** A stream of the feed as the client keeps it whole. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import type {
+  FollowFeedRequestSchema,
+  FollowFeedResponse,
+} from "../gen/runstore/v1/feed_service_pb.js";
+import { ProtocolError } from "../transport/errors.js";
+import { Patience, type Backoff } from "../transport/retry.js";
+import { MISSED_HEARTBEATS } from "../transport/streams.js";
+import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { duration } from "../values/times.js";
+import { filterMessage, type FeedFilter } from "./query.js";
+import { entryValue, type FeedItem } from "./values.js";
+
+export interface FollowFeedOptions extends FeedFilter {
+  /** The first position wanted, inclusive; it may lie beyond the end. */
+  readonly fromPosition?: Int64;
+  /** Start after what this consumer has committed. Nothing is committed by following. */
+  readonly consumer?: string;
+  /** How often a silent stream shows that it lives; after three times that it is taken for dead. */
+  readonly heartbeatMs?: number;
+  /** How long to go on failing, from the first failure after a message, before one is raised. */
+  readonly patienceMs?: number;
+  /** Gives the stream up; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Where a stream of the feed stands; see `Follows`.
+ *
+ * A consumer's committed position is asked for until something was delivered: that counts from then
+ * on, committed or not.
+ */
+export class FeedFollowing {
+  readonly isOver = false;
+  readonly #project: string;
+  readonly #options: FollowFeedOptions;
+  readonly #heartbeatMs: number;
+  readonly #patience: Patience;
+  #nextPosition: bigint;
+
+  constructor(project: string, options: FollowFeedOptions, backoff: Backoff) {
+    this.#project = project;
+    this.#options = options;
+    this.#heartbeatMs = options.heartbeatMs ?? 10_000;
+    this.#patience = new Patience(options.patienceMs ?? 60_000, backoff);
+    this.#nextPosition = int64(options.fromPosition ?? 0);
+  }
+
+  get silenceMs(): number {
+    return this.#heartbeatMs * MISSED_HEARTBEATS;
+  }
+
+  request(): MessageInitShape<typeof FollowFeedRequestSchema> {
+    return {
+      project: this.#project,
+      fromPosition: this.#nextPosition,
+      consumer: this.#nextPosition ? "" : (this.#options.consumer ?? ""),
+      filter: filterMessage(this.#options),
+      heartbeatInterval: duration(Math.round(this.#heartbeatMs * 1000)),
+    };
+  }
+
+  *take({ message }: FollowFeedResponse): Generator<FeedItem> {
+    this.#patience.renew();
+    switch (message.case) {
+      case "entries":
+        for (const entry of message.value.entries) {
+          if (entry.position >= this.#nextPosition) {
+            this.#nextPosition = entry.position + 1n;
+            yield { kind: "entry", entry: entryValue(entry) };
+          }
+        }
+        break;
+      case "caughtUp":
+      case "heartbeat": {
+        const { position } = message.value;
+        if (position >= this.#nextPosition) {
+          this.#nextPosition = position + 1n;
+        }
+        yield { kind: message.case, position: safeNumber(position) };
+        break;
+      }
+      case undefined: // a kind of message that is newer than this client
+    }
+  }
+
+  retryDelay(error: unknown): number | undefined {
+    return this.#patience.delay(error);
+  }
+
+  ended(): never {
+    throw new ProtocolError("the server ended a stream of the feed, which has no end");
+  }
+}

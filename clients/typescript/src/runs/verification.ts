@@ -1,0 +1,64 @@
+/** Checks of the hash chain. */
+
+import { RunService, type VerifyRunResponse } from "../gen/runstore/v1/run_service_pb.js";
+import type { CallOptions, Connection } from "../transport/connection.js";
+import { int64, safeNumber } from "../values/numbers.js";
+import type { RunRef } from "../values/writers.js";
+
+const SLICE_SIZE = 10_000;
+
+/** What a check of the hash chain found; `problem` is empty when everything agrees. */
+export interface Verification {
+  readonly verified: boolean;
+  readonly checkedEvents: number;
+  readonly lastSeq: number;
+  readonly lastHash: Uint8Array;
+  readonly problem: string;
+  readonly problemSeq: number;
+  readonly nextFromSeq: number;
+}
+
+export interface VerifyOptions extends CallOptions {
+  /** Events checked in one call. */
+  readonly sliceSize?: number;
+  /** Told of what was found after each slice. */
+  readonly onProgress?: (found: Verification) => void;
+}
+
+/** Check a run slice by slice; the last slice's findings, all events counted. */
+export async function verify(
+  connection: Connection,
+  run: RunRef,
+  options: VerifyOptions,
+): Promise<Verification> {
+  const { sliceSize = SLICE_SIZE, onProgress } = options;
+  let [checkedEvents, fromSeq] = [0, 1];
+  for (;;) {
+    const request = {
+      project: run.project,
+      runId: run.runId,
+      fromSeq: int64(fromSeq),
+      maxEvents: sliceSize,
+    };
+    const answer = await connection.send(RunService.method.verifyRun, request, options);
+    checkedEvents += safeNumber(answer.checkedEvents);
+    const found = { ...verificationValue(answer), checkedEvents };
+    onProgress?.(found);
+    if (found.nextFromSeq === 0) {
+      return found;
+    }
+    fromSeq = found.nextFromSeq;
+  }
+}
+
+function verificationValue(message: VerifyRunResponse): Verification {
+  return {
+    verified: message.verified,
+    checkedEvents: safeNumber(message.checkedEvents),
+    lastSeq: safeNumber(message.lastSeq),
+    lastHash: message.lastHash,
+    problem: message.firstBreak?.problem ?? "",
+    problemSeq: safeNumber(message.firstBreak?.seq ?? 0n),
+    nextFromSeq: safeNumber(message.nextFromSeq),
+  };
+}

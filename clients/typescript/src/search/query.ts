@@ -1,0 +1,61 @@
+/** What a search may ask for. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { SearchOrder, type SearchEventsRequestSchema } from "../gen/runstore/v1/search_pb.js";
+import type { CallOptions } from "../transport/connection.js";
+import { int64, type Int64 } from "../values/numbers.js";
+import { duration, timestamp, type Instant } from "../values/times.js";
+
+/** What a search may be asked for beside its words; conditions are joined by AND. */
+export interface SearchQuery extends CallOptions {
+  /** Any of the runs, types and nodes, all of the tags. */
+  readonly runIds?: readonly string[];
+  readonly types?: readonly string[];
+  readonly nodeIds?: readonly string[];
+  readonly tags?: readonly string[];
+  readonly model?: string;
+  readonly tool?: string;
+  readonly recordedFrom?: Date | Instant;
+  readonly recordedBefore?: Date | Instant;
+  readonly newestFirst?: boolean;
+  /** True to get the events themselves too. */
+  readonly withEvents?: boolean;
+  /** An event that has to be searchable before the search answers. */
+  readonly after?: { readonly runId: string; readonly seq: Int64 };
+  /** A position of the feed that has to be searchable. */
+  readonly minPosition?: Int64;
+  /** How long to wait for them, at most 30 seconds; then it rejects with `SearchBehind`. */
+  readonly waitMs?: number;
+  /** Hits asked for at once, 1 to 100; 20. */
+  readonly pageSize?: number;
+}
+
+export function searchRequest(
+  project: string,
+  query: string,
+  options: SearchQuery,
+  pageToken: string,
+): MessageInitShape<typeof SearchEventsRequestSchema> {
+  return {
+    project,
+    query,
+    filter: {
+      runIds: [...(options.runIds ?? [])],
+      types: [...(options.types ?? [])],
+      nodeIds: [...(options.nodeIds ?? [])],
+      model: options.model ?? "",
+      tool: options.tool ?? "",
+      tags: [...(options.tags ?? [])],
+      recordedFromTime: timestamp(options.recordedFrom),
+      recordedBeforeTime: timestamp(options.recordedBefore),
+    },
+    order: options.newestFirst ? SearchOrder.NEWEST : SearchOrder.RANK,
+    pageSize: options.pageSize ?? 20,
+    pageToken,
+    withEvents: options.withEvents ?? false,
+    minPosition: int64(options.minPosition ?? 0),
+    after: options.after && { runId: options.after.runId, seq: int64(options.after.seq) },
+    wait: options.waitMs === undefined ? undefined : duration(Math.round(options.waitMs * 1000)),
+  };
+}

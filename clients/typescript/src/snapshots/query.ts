@@ -1,0 +1,81 @@
+/** Which snapshots: one, or a list. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import {
+  RunService,
+  type GetSnapshotRequestSchema,
+  type ListSnapshotsRequestSchema,
+} from "../gen/runstore/v1/run_service_pb.js";
+import { pages } from "../transport/answers.js";
+import type { CallOptions, Connection } from "../transport/connection.js";
+import { int64, type Int64 } from "../values/numbers.js";
+import { payloadMessage, type Value } from "../values/payloads.js";
+import type { RunRef } from "../values/writers.js";
+import { snapshotValue, type Snapshot } from "./values.js";
+
+/** Which snapshot to get: by at most one of id, plan version and seq; else the latest. */
+export interface SnapshotChoice extends CallOptions {
+  readonly snapshotId?: string;
+  readonly planVersionId?: string;
+  /** The latest at or before this seq. */
+  readonly atSeq?: Int64;
+  readonly namespace?: string;
+}
+
+export interface ListSnapshotsOptions extends CallOptions {
+  /** Only this namespace; left out, all. */
+  readonly namespace?: string;
+  /** Only snapshots that stand before the one with this id. */
+  readonly before?: string;
+  /** A JSON object; only snapshots whose metadata has its members, with equal values. */
+  readonly metadata?: Value;
+  /** True to get nodes and state too. */
+  readonly withParts?: boolean;
+}
+
+export function choiceRequest(
+  run: RunRef,
+  choice: SnapshotChoice,
+): MessageInitShape<typeof GetSnapshotRequestSchema> {
+  const { snapshotId, planVersionId, atSeq, namespace = "" } = choice;
+  const selectors = [
+    snapshotId !== undefined && ({ case: "snapshotId", value: snapshotId } as const),
+    planVersionId !== undefined && ({ case: "planVersionId", value: planVersionId } as const),
+    atSeq !== undefined && ({ case: "atSeq", value: int64(atSeq) } as const),
+  ].filter((each) => each !== false);
+  if (selectors.length > 1) {
+    throw new TypeError("choose a snapshot by one of snapshotId, planVersionId and atSeq");
+  }
+  const [selector = { case: undefined }] = selectors;
+  return { project: run.project, runId: run.runId, namespace, selector };
+}
+
+/** Yield the snapshots of a run, or of the project where the run's id is empty. */
+export function snapshotPages(
+  connection: Connection,
+  run: RunRef,
+  options: ListSnapshotsOptions,
+): AsyncGenerator<Snapshot, void, undefined> {
+  const { listSnapshots } = RunService.method;
+  return pages(
+    (token) => connection.send(listSnapshots, listRequest(run, options, token), options),
+    (page) => page.snapshots.map((each) => snapshotValue(each)),
+  );
+}
+
+function listRequest(
+  run: RunRef,
+  options: ListSnapshotsOptions,
+  pageToken: string,
+): MessageInitShape<typeof ListSnapshotsRequestSchema> {
+  return {
+    project: run.project,
+    runId: run.runId,
+    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+    before: options.before ?? "",
+    metadata: payloadMessage(options.metadata),
+    withParts: options.withParts ?? false,
+    pageToken,
+  };
+}
