@@ -10,7 +10,7 @@ import (
 
 const artifactPage = 100
 
-// Artifacts are named results of a project's runs, too large or too opaque for a payload.
+// Artifacts are named results of a project's runs that are too large or too opaque for a payload.
 type Artifacts struct {
 	client  *Client
 	service runstorev1.ArtifactServiceClient
@@ -24,14 +24,14 @@ type Artifact struct {
 	Name       string
 	// Version is 1, 2, 3 ... for each name of a run.
 	Version int64
-	// Type is what it is to its readers, such as "report".
+	// Type is what readers take it for, such as "report".
 	Type        string
 	ContentType string
-	// Size is the number of its bytes; nil where a link was made without.
+	// Size is the number of its bytes; nil if a link was made without it.
 	Size *int64
-	// SHA256 is the digest of its bytes; empty where a link was made without.
+	// SHA256 is the digest of its bytes; empty if a link was made without it.
 	SHA256 []byte
-	// URL is where the bytes of a link are; empty where the store has them.
+	// URL is where the bytes of a link are; empty if the store has them.
 	URL      string
 	Metadata Payload
 	// Actor is who wrote it.
@@ -42,24 +42,24 @@ type Artifact struct {
 // ArtifactPut is an artifact that was uploaded or linked.
 type ArtifactPut struct {
 	Artifact *Artifact
-	// Deduplicated tells that the newest version of the name was this already.
+	// Deduplicated means that this already was the newest version of the name.
 	Deduplicated bool
 }
 
-// ArtifactOptions is what may be said of an artifact.
+// ArtifactOptions are the optional properties of an artifact.
 type ArtifactOptions struct {
 	Type        string
 	ContentType string
 	// Metadata is a JSON object.
 	Metadata Payload
 	Actor    string
-	// Size and SHA256 are those of the bytes, where they are known; an upload of other bytes is
+	// Size and SHA256 are those of the bytes, if known; an upload of other bytes fails with
 	// [*ContentMismatchError].
 	Size   *int64
 	SHA256 []byte
 }
 
-// ArtifactRef names an artifact: by its id, or by run, name and version, the newest for 0.
+// ArtifactRef names an artifact by its id, or by run, name and version; version 0 is the newest.
 type ArtifactRef struct {
 	ArtifactID string
 	RunID      string
@@ -67,7 +67,7 @@ type ArtifactRef struct {
 	Version    int64
 }
 
-// ListArtifactsOptions says which artifacts to list; conditions are joined by AND.
+// ListArtifactsOptions say which artifacts to list; an artifact must meet all conditions.
 type ListArtifactsOptions struct {
 	// RunID empty means all runs.
 	RunID string
@@ -83,7 +83,7 @@ func (c *Client) Artifacts() *Artifacts {
 	return &Artifacts{client: c, service: runstorev1.NewArtifactServiceClient(c.conn)}
 }
 
-// Link records a pointer to bytes that are kept elsewhere as the next version of a name.
+// Link records the URL of bytes that are stored elsewhere as the next version of a name.
 func (a *Artifacts) Link(
 	ctx context.Context, runID, name, url string, options ArtifactOptions,
 ) (*ArtifactPut, error) {
@@ -125,8 +125,8 @@ func (a *Artifacts) Get(ctx context.Context, which ArtifactRef) (*Artifact, erro
 	return artifactOf(response.Artifact), nil
 }
 
-// List yields the artifacts of a run, or of the whole project, newest first. A failure is yielded
-// once, as the last.
+// List yields the artifacts of a run, or of the whole project, newest first. If it fails, the last
+// pair holds the error.
 func (a *Artifacts) List(
 	ctx context.Context, options ListArtifactsOptions,
 ) iter.Seq2[*Artifact, error] {

@@ -13,22 +13,22 @@ import (
 	"google.golang.org/grpc"
 )
 
-// artifactSilence is how long a download that is alive may bring nothing.
+// artifactSilence is how long a download may receive nothing before it is reopened.
 const artifactSilence = time.Minute
 
-// DownloadOptions says which bytes of an artifact to download.
+// DownloadOptions say which bytes of an artifact to download.
 type DownloadOptions struct {
 	// Offset is the first byte wanted.
 	Offset int64
-	// Length is how many bytes; 0 means up to the end. A range that is not within the artifact is
-	// [*RangeBeyondEndError].
+	// Length is how many bytes; 0 means up to the end. A range that is not within the artifact
+	// fails with [*RangeBeyondEndError].
 	Length int64
 }
 
-// Download is an artifact's bytes on their way: an [io.ReadCloser] and an [io.WriterTo]. It is for
-// one goroutine at a time. Close has to be called where it is not read to its end.
+// Download reads the bytes of an artifact: an [io.ReadCloser] and an [io.WriterTo]. Only one
+// goroutine may use it at a time. Close it unless it is read to its end.
 type Download struct {
-	// Artifact is what is downloaded.
+	// Artifact is the one that is downloaded.
 	Artifact *Artifact
 
 	next func() ([]byte, error, bool)
@@ -37,17 +37,17 @@ type Download struct {
 	err  error
 }
 
-// Download begins to download an artifact, or a range of it.
+// Download starts to download an artifact, or a range of it.
 //
-// A download that breaks, or falls silent for a minute, goes on behind the last byte received, and
-// with the same version whatever is uploaded meanwhile; it fails after a minute of failures. The
-// bytes of a whole artifact are checked against its SHA-256: where they are others, reading ends with
-// a [*ProtocolError] in place of io.EOF. The end of ctx ends the download; the default timeout does
-// not count here. A link is [*ArtifactIsLinkError].
+// A download that breaks, or is silent for a minute, continues after the last byte received, in the
+// same version whatever is uploaded in the meantime; after a minute of failures it fails. The bytes
+// of a whole artifact are checked against its SHA-256: if they differ, reading ends with a
+// [*ProtocolError] instead of io.EOF. The download ends with ctx; the default timeout does not
+// apply. For a link it fails with [*ArtifactIsLinkError].
 func (a *Artifacts) Download(
 	ctx context.Context, which ArtifactRef, options DownloadOptions,
 ) (*Download, error) {
-	f := &downloading{
+	f := &downloadState{
 		artifacts: a, which: which, offset: options.Offset, length: options.Length,
 	}
 	if options.Offset == 0 && options.Length == 0 {
@@ -55,7 +55,7 @@ func (a *Artifacts) Download(
 	}
 	next, stop := iter.Pull2(stream(
 		ctx, a.client, artifactSilence/missedHeartbeats, artifactPatience,
-		func() follows[runstorev1.DownloadArtifactResponse, []byte] { return f },
+		func() streamState[runstorev1.DownloadArtifactResponse, []byte] { return f },
 	))
 	if _, err, _ := next(); err != nil {
 		stop()
@@ -64,7 +64,7 @@ func (a *Artifacts) Download(
 	return &Download{Artifact: f.artifact, next: next, stop: stop}, nil
 }
 
-// Read reads bytes; io.EOF says that all of them came and are the artifact's.
+// Read reads bytes; io.EOF means that all were received and that a whole artifact's digest matched.
 func (d *Download) Read(into []byte) (int, error) {
 	if len(into) == 0 {
 		return 0, nil
@@ -77,8 +77,8 @@ func (d *Download) Read(into []byte) (int, error) {
 	return count, nil
 }
 
-// WriteTo writes all bytes that are left. Where it fails for the writer's sake, the bytes that were
-// not written are still there.
+// WriteTo writes all remaining bytes. If the writer fails, the bytes it did not take can still be
+// read.
 func (d *Download) WriteTo(to io.Writer) (written int64, err error) {
 	for {
 		if err := d.fill(); err == io.EOF {
@@ -98,14 +98,14 @@ func (d *Download) WriteTo(to io.Writer) (written int64, err error) {
 	}
 }
 
-// Close ends the download; reading fails with [ErrClosed] from then on.
+// Close ends the download; later reads fail with [ErrClosed].
 func (d *Download) Close() error {
 	d.stop()
 	d.rest, d.err = nil, closedError("download")
 	return nil
 }
 
-// fill waits for bytes where none are left.
+// fill waits for bytes if none are buffered.
 func (d *Download) fill() error {
 	for len(d.rest) == 0 && d.err == nil {
 		chunk, err, ok := d.next()
@@ -113,7 +113,7 @@ func (d *Download) fill() error {
 			err = io.EOF
 		}
 		if err != nil {
-			d.stop() // what yielded the failure waits to go on
+			d.stop() // the iterator is suspended after the error that it yielded
 		}
 		d.rest, d.err = chunk, err
 	}
@@ -123,23 +123,23 @@ func (d *Download) fill() error {
 	return d.err
 }
 
-// downloading is where a download stands. It yields no bytes once the artifact is known, then the
-// bytes.
-type downloading struct {
+// downloadState is how far a download has got. It first yields an empty chunk, once the artifact is
+// known, then the bytes.
+type downloadState struct {
 	artifacts *Artifacts
 	which     ArtifactRef
 	offset    int64
-	length    int64 // of what is still wanted; 0 before the artifact is known: up to the end
+	length    int64 // bytes left; 0 before the artifact is known means up to the end
 	artifact  *Artifact
-	digest    hash.Hash // nil where no whole artifact is wanted
+	digest    hash.Hash // nil for a range
 	isOver    bool
 }
 
-func (f *downloading) hasEnded() bool { return f.isOver }
+func (f *downloadState) hasEnded() bool { return f.isOver }
 
-// open asks for everything not received yet: once the artifact is known of this very one, for a newer
-// version must not go on where this one broke off.
-func (f *downloading) open(
+// open requests the bytes not received yet. Once the artifact is known it is requested by id, so
+// that the download does not continue in a newer version.
+func (f *downloadState) open(
 	ctx context.Context,
 ) (grpc.ServerStreamingClient[runstorev1.DownloadArtifactResponse], error) {
 	return f.artifacts.service.DownloadArtifact(ctx, &runstorev1.DownloadArtifactRequest{
@@ -153,24 +153,24 @@ func (f *downloading) open(
 	})
 }
 
-func (f *downloading) take(
+func (f *downloadState) take(
 	message *runstorev1.DownloadArtifactResponse, yield func([]byte, error) bool,
 ) (isWanted bool, err error) {
 	var chunk []byte
 	switch kind := message.Message.(type) {
 	case *runstorev1.DownloadArtifactResponse_Artifact:
 		if f.artifact != nil {
-			return true, nil // the stream was opened again
+			return true, nil // the stream was reopened
 		}
 		f.begin(artifactOf(kind.Artifact))
 	case *runstorev1.DownloadArtifactResponse_Chunk:
 		chunk = kind.Chunk
 	}
 	if f.artifact == nil {
-		return true, protocolError("the server began a download without its artifact")
+		return true, protocolError("the server started a download without describing the artifact")
 	}
 	if int64(len(chunk)) > f.length {
-		return true, protocolError("the server sent more bytes than were asked for")
+		return true, protocolError("the server sent more bytes than requested")
 	}
 	f.offset += int64(len(chunk))
 	f.length -= int64(len(chunk))
@@ -183,7 +183,7 @@ func (f *downloading) take(
 	return true, f.check()
 }
 
-func (f *downloading) begin(artifact *Artifact) {
+func (f *downloadState) begin(artifact *Artifact) {
 	f.artifact = artifact
 	f.which = ArtifactRef{ArtifactID: artifact.ArtifactID}
 	if f.length == 0 && artifact.Size != nil {
@@ -191,19 +191,19 @@ func (f *downloading) begin(artifact *Artifact) {
 	}
 }
 
-// check ends the download with its last byte, and compares the bytes of a whole artifact.
-func (f *downloading) check() error {
+// check ends the download after its last byte and checks the digest of a whole artifact.
+func (f *downloadState) check() error {
 	if f.length > 0 {
 		return nil
 	}
 	if f.digest != nil && !bytes.Equal(f.digest.Sum(nil), f.artifact.SHA256) {
-		return protocolError("the bytes received are not the artifact's")
+		return protocolError("the received bytes do not match the artifact's SHA-256")
 	}
 	f.isOver = true
 	return nil
 }
 
-func (f *downloading) ended() error {
+func (f *downloadState) ended() error {
 	if !f.isOver {
 		return protocolError("the server ended a download %d bytes early", f.length)
 	}

@@ -15,20 +15,19 @@ const (
 	artifactPatience = time.Minute
 )
 
-// Upload stores what data has from where it stands to its end as the next version of a name; the
-// newest version, where that has these bytes, with Deduplicated. The answer has their digest and
-// size.
+// Upload stores the rest of data as the next version of a name. If the newest version already has
+// these bytes, it returns that one with Deduplicated. The result has their digest and size.
 //
-// Data that can seek, such as a file, is read twice: its digest goes first, so that the server takes
-// only what it does not have, and an upload that fails as unavailable is repeated for a minute. Other
-// data can be read once only, so its upload is not tried again. A reader that fails, or ends with
-// anything but io.EOF, ends the upload: nothing is recorded. Only ctx bounds the time; the default
-// timeout does not count here.
+// Data that can seek, such as a file, is read twice: the digest is sent first, so that bytes that
+// the server already has are not sent again, and an upload that fails as unavailable is retried for
+// a minute. Other data can be read only once, so its upload is not retried. If the reader fails,
+// the upload ends and nothing is recorded. Only ctx limits the time; the default timeout does not
+// apply.
 func (a *Artifacts) Upload(
 	ctx context.Context, runID, name string, data io.Reader, options ArtifactOptions,
 ) (*ArtifactPut, error) {
 	var e encoder
-	u := &uploading{artifacts: a, data: data, header: &runstorev1.ArtifactHeader{
+	u := &upload{artifacts: a, data: data, header: &runstorev1.ArtifactHeader{
 		Project:     a.client.project,
 		RunId:       runID,
 		Name:        name,
@@ -55,8 +54,8 @@ func (a *Artifacts) Upload(
 		if u.seeker == nil || u.hasFailed {
 			return nil, err
 		}
-		delay, mayHelp := left.delay(err)
-		if !mayHelp {
+		delay, isRetryable := left.delay(err)
+		if !isRetryable {
 			return nil, err
 		}
 		if stop := a.client.wait(ctx, delay, err); stop != nil {
@@ -68,20 +67,20 @@ func (a *Artifacts) Upload(
 	}
 }
 
-// uploading is data on its way to the server.
-type uploading struct {
+// upload is the state of an upload across retries.
+type upload struct {
 	artifacts *Artifacts
 	header    *runstorev1.ArtifactHeader
 	data      io.Reader
-	// seeker is nil where the data can be read once only.
+	// seeker is nil if the data can be read only once.
 	seeker io.Seeker
 	start  int64
-	// hasFailed tells that the data cannot be read: no try mends that.
+	// hasFailed means that the data cannot be read, so that a retry would not help.
 	hasFailed bool
 }
 
-// findStart notes where to read from again; a pipe has the method and fails.
-func (u *uploading) findStart() {
+// findStart records where to read from again; a pipe has the method but fails.
+func (u *upload) findStart() {
 	seeker, ok := u.data.(io.Seeker)
 	if !ok {
 		return
@@ -91,15 +90,15 @@ func (u *uploading) findStart() {
 	}
 }
 
-func (u *uploading) rewind() error {
+func (u *upload) rewind() error {
 	if _, err := u.seeker.Seek(u.start, io.SeekStart); err != nil {
 		return unreadable(err)
 	}
 	return nil
 }
 
-// measure fills in digest and size of data that can be read again; what was given stays.
-func (u *uploading) measure(ctx context.Context) error {
+// measure fills in the digest and size of data that can be read again, unless they were given.
+func (u *upload) measure(ctx context.Context) error {
 	isKnown := len(u.header.Sha256) > 0 && u.header.Size != nil
 	if u.seeker == nil || isKnown {
 		return nil
@@ -124,9 +123,9 @@ func (u *uploading) measure(ctx context.Context) error {
 	return u.rewind()
 }
 
-// send makes the call once. A call that is left early is cancelled, so that it is not taken for a
-// whole upload.
-func (u *uploading) send(ctx context.Context) (*runstorev1.UploadArtifactResponse, error) {
+// send makes the call once. A call that is abandoned is cancelled, so that the server does not take
+// it for a complete upload.
+func (u *upload) send(ctx context.Context) (*runstorev1.UploadArtifactResponse, error) {
 	client := u.artifacts.client
 	calling, cancel := context.WithCancel(client.outgoing(ctx))
 	defer cancel()
@@ -140,21 +139,21 @@ func (u *uploading) send(ctx context.Context) (*runstorev1.UploadArtifactRespons
 			return nil, unreadable(err)
 		}
 		err = stream.Send(message)
-		if err == io.EOF { // over already; the answer says how
+		if err == io.EOF { // the call is over; the response says why
 			break
 		}
 		if err != nil {
-			return nil, toldOrBroken(client.errorOf(ctx, err))
+			return nil, orBrokenStream(client.errorOf(ctx, err))
 		}
 	}
 	response, err := stream.CloseAndRecv()
 	if err != nil {
-		return nil, toldOrBroken(client.errorOf(ctx, err))
+		return nil, orBrokenStream(client.errorOf(ctx, err))
 	}
 	return response, nil
 }
 
-func (u *uploading) messages() iter.Seq2[*runstorev1.UploadArtifactRequest, error] {
+func (u *upload) messages() iter.Seq2[*runstorev1.UploadArtifactRequest, error] {
 	return func(yield func(*runstorev1.UploadArtifactRequest, error) bool) {
 		if !yield(&runstorev1.UploadArtifactRequest{
 			Message: &runstorev1.UploadArtifactRequest_Header{Header: u.header},
@@ -172,8 +171,8 @@ func (u *uploading) messages() iter.Seq2[*runstorev1.UploadArtifactRequest, erro
 	}
 }
 
-// chunksOf yields the data in pieces small enough to send, each in memory of its own. Only io.EOF is
-// its end: io.ErrUnexpectedEOF is what a reader says whose source was cut.
+// chunksOf yields the data in chunks small enough to send, each in its own memory. Only io.EOF ends
+// it: io.ErrUnexpectedEOF means that the source of the reader was cut short.
 func chunksOf(data io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for {
@@ -195,4 +194,4 @@ func chunksOf(data io.Reader) iter.Seq2[[]byte, error] {
 	}
 }
 
-func unreadable(err error) error { return errorf("the data to upload cannot be read: %w", err) }
+func unreadable(err error) error { return errorf("cannot read the data to upload: %w", err) }

@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// DefaultTarget is where a client connects to when neither Dial nor the environment says so.
+	// DefaultTarget is where a client connects when neither Dial nor the environment names a
+	// target.
 	DefaultTarget = "localhost:7411"
-	// TargetVariable is the environment variable Dial reads where it is given no target.
+	// TargetVariable is the environment variable that Dial reads when it is given no target.
 	TargetVariable = "RUNSTORE_TARGET"
-	// DefaultTimeout is the whole time a call may take, retries included, where its context has no
-	// deadline.
+	// DefaultTimeout is how long a call may take, retries included, if its context has no deadline.
 	DefaultTimeout = 10 * time.Second
 
 	defaultProject = "default"
@@ -42,7 +42,7 @@ type Client struct {
 	closed   chan struct{}
 }
 
-// Option changes how a client is made.
+// Option configures a client.
 type Option func(*options)
 
 type options struct {
@@ -53,41 +53,41 @@ type options struct {
 	dial        []grpc.DialOption
 }
 
-// WithProject sets the project, such as "acme/search", that every read and write is inside of. The
-// default is "default".
+// WithProject sets the project, such as "acme/search", of every read and write. The default is
+// "default".
 func WithProject(project string) Option {
 	return func(o *options) { o.project = project }
 }
 
-// WithTimeout sets the whole time a call may take, retries included, where its context has no
-// deadline. The default is [DefaultTimeout].
+// WithTimeout sets how long a call may take, retries included, if its context has no deadline. The
+// default is [DefaultTimeout].
 func WithTimeout(timeout time.Duration) Option {
 	return func(o *options) { o.timeout = timeout }
 }
 
-// WithTLS connects over TLS. The default is a connection in the clear.
+// WithTLS connects over TLS. By default the connection is not encrypted.
 func WithTLS(config *tls.Config) Option {
 	return WithTransportCredentials(credentials.NewTLS(config))
 }
 
-// WithTransportCredentials connects with the credentials of gRPC.
+// WithTransportCredentials connects with gRPC transport credentials.
 func WithTransportCredentials(transport credentials.TransportCredentials) Option {
 	return func(o *options) { o.credentials = transport }
 }
 
-// WithMetadata adds pairs of a key and a value to the metadata of every call.
+// WithMetadata adds key-value pairs to the metadata of every call.
 func WithMetadata(pairs ...string) Option {
 	return func(o *options) { o.metadata = append(o.metadata, pairs...) }
 }
 
-// WithDialOptions adds options of gRPC's own; they come after the client's and win.
+// WithDialOptions adds gRPC dial options, which override the client's own.
 func WithDialOptions(dial ...grpc.DialOption) Option {
 	return func(o *options) { o.dial = append(o.dial, dial...) }
 }
 
-// Dial makes a client of the server at target, such as "localhost:7411"; where it is empty, of
-// $RUNSTORE_TARGET or [DefaultTarget]. It does not connect before the first call, so it fails only
-// where the target or an option is not valid.
+// Dial returns a client of the server at target, such as "localhost:7411". An empty target means
+// $RUNSTORE_TARGET, or else [DefaultTarget]. Dial does not connect before the first call, so it
+// fails only if the target or an option is invalid.
 func Dial(target string, opts ...Option) (*Client, error) {
 	o := options{
 		project: defaultProject, timeout: DefaultTimeout, credentials: insecure.NewCredentials(),
@@ -96,7 +96,7 @@ func Dial(target string, opts ...Option) (*Client, error) {
 		option(&o)
 	}
 	if len(o.metadata)%2 != 0 {
-		return nil, errorf("metadata comes in pairs of a key and a value")
+		return nil, errorf("metadata must be key-value pairs")
 	}
 	if target == "" {
 		target = os.Getenv(TargetVariable)
@@ -119,8 +119,8 @@ func Dial(target string, opts ...Option) (*Client, error) {
 	}, nil
 }
 
-// dialOptions reconnect fast, find a dead connection by pings that the server allows, and bound
-// nothing that may come.
+// dialOptions reconnect quickly, detect a dead connection with pings at a rate the server allows,
+// and do not limit message sizes.
 func dialOptions(transport credentials.TransportCredentials) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
@@ -142,7 +142,7 @@ func dialOptions(transport credentials.TransportCredentials) []grpc.DialOption {
 	}
 }
 
-// Project returns the project the client reads and writes in.
+// Project returns the project that the client reads and writes.
 func (c *Client) Project() string { return c.project }
 
 // Close closes the connection; calls in flight fail with [ErrClosed].
@@ -155,13 +155,13 @@ func (c *Client) Close() error {
 	return err
 }
 
-// Healthy asks the server once whether it serves; it fails where no server answers.
+// Healthy reports whether the server is serving. It asks once and fails if no server answers.
 func (c *Client) Healthy(ctx context.Context) (bool, error) {
 	return c.HealthyService(ctx, "")
 }
 
-// HealthyService is Healthy of one service by its full name, such as "runstore.v1.RunService". One
-// that the server does not have is an [*Error] of the code NotFound.
+// HealthyService is Healthy for one service by its full name, such as "runstore.v1.RunService". For
+// a service that the server does not have it fails with an [*Error] with code NotFound.
 func (c *Client) HealthyService(ctx context.Context, service string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -180,7 +180,7 @@ func (c *Client) outgoing(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, c.metadata...)
 }
 
-// errorOf is the error of a failed call; of a client that was closed meanwhile, that it is closed.
+// errorOf is the error of a failed call: that the client is closed, if it has been closed since.
 func (c *Client) errorOf(ctx context.Context, err error) error {
 	if c.isClosed() {
 		return closedError("client")

@@ -19,7 +19,7 @@ type Configs struct {
 	service runstorev1.ConfigServiceClient
 }
 
-// RegisterOptions says what may stand beside a version's body.
+// RegisterOptions are the optional properties of a version.
 type RegisterOptions struct {
 	// Description is for people.
 	Description string
@@ -29,17 +29,17 @@ type RegisterOptions struct {
 	Labels []string
 	// Actor is who registers it and moves the labels.
 	Actor string
-	// RequestID recognises a retry, so that it does not move labels back; the client makes one where
-	// it is empty.
+	// RequestID identifies a retry, so that it does not move labels back; if empty, the client
+	// generates one.
 	RequestID string
 }
 
-// RegisteredVersion says which version a body is.
+// RegisteredVersion says which version a body has.
 type RegisteredVersion struct {
 	Version   int64
 	Digest    string
 	CreatedAt time.Time
-	// Deduplicated tells that the body was a version before.
+	// Deduplicated means that the body had been registered before.
 	Deduplicated bool
 }
 
@@ -48,9 +48,9 @@ type ConfigVersion struct {
 	Kind    string
 	Name    string
 	Version int64
-	// Digest is that of the body, see [ConfigDigest].
+	// Digest is that of the body; see [ConfigDigest].
 	Digest string
-	// Body is left out by lists.
+	// Body is not returned by lists.
 	Body        Payload
 	BodyBytes   int64
 	Description string
@@ -69,7 +69,7 @@ type ConfigLabel struct {
 	MovedAt time.Time
 }
 
-// Config is all versions of one name.
+// Config is a named series of versions.
 type Config struct {
 	Kind string
 	Name string
@@ -79,39 +79,39 @@ type Config struct {
 	CreatedAt time.Time
 }
 
-// ListConfigsOptions says which configs to list.
+// ListConfigsOptions say which configs to list.
 type ListConfigsOptions struct {
 	// Kind empty means every kind.
 	Kind string
-	// NamePrefix selects names that begin so.
+	// NamePrefix selects names that begin with it.
 	NamePrefix string
 	// PageSize is how many configs are fetched at once; 0 means 100.
 	PageSize int
 }
 
-// VersionSelector chooses a version; the zero value the latest.
+// VersionSelector selects a version; the zero value selects the latest.
 type VersionSelector struct {
 	choose func(*runstorev1.GetVersionRequest)
 }
 
-// LatestVersion chooses the one with the greatest number.
+// LatestVersion selects the one with the greatest number.
 func LatestVersion() VersionSelector { return VersionSelector{} }
 
-// VersionByNumber chooses the one with the number.
+// VersionByNumber selects the one with the number.
 func VersionByNumber(version int64) VersionSelector {
 	return VersionSelector{func(request *runstorev1.GetVersionRequest) {
 		request.Selector = &runstorev1.GetVersionRequest_Version{Version: version}
 	}}
 }
 
-// VersionByDigest chooses the one with the digest.
+// VersionByDigest selects the one with the digest.
 func VersionByDigest(digest string) VersionSelector {
 	return VersionSelector{func(request *runstorev1.GetVersionRequest) {
 		request.Selector = &runstorev1.GetVersionRequest_Digest{Digest: digest}
 	}}
 }
 
-// VersionByLabel chooses the one the label points to now.
+// VersionByLabel selects the one that the label points to now.
 func VersionByLabel(label string) VersionSelector {
 	return VersionSelector{func(request *runstorev1.GetVersionRequest) {
 		request.Selector = &runstorev1.GetVersionRequest_Label{Label: label}
@@ -123,8 +123,8 @@ func (c *Client) Configs() *Configs {
 	return &Configs{client: c, service: runstorev1.NewConfigServiceClient(c.conn)}
 }
 
-// Register stores a body as the next version of kind and name. One registered before is the version
-// it was then; the labels are moved to it.
+// Register stores a body as the next version of kind and name. A body registered before keeps its
+// version. The labels are moved to the version.
 func (c *Configs) Register(
 	ctx context.Context, kind, name string, body Payload, options RegisterOptions,
 ) (*RegisteredVersion, error) {
@@ -173,8 +173,8 @@ func (c *Configs) Get(
 	return configVersionOf(response.Version), nil
 }
 
-// Versions yields the versions of a config without bodies, newest first. A failure is yielded once,
-// as the last.
+// Versions yields the versions of a config without bodies, newest first. If it fails, the last pair
+// holds the error.
 func (c *Configs) Versions(ctx context.Context, kind, name string) iter.Seq2[*ConfigVersion, error] {
 	return pages(func(token string) ([]*ConfigVersion, string, error) {
 		response, err := send(ctx, c.client, c.service.ListVersions, &runstorev1.ListVersionsRequest{
@@ -184,7 +184,7 @@ func (c *Configs) Versions(ctx context.Context, kind, name string) iter.Seq2[*Co
 	})
 }
 
-// List yields the project's configs by kind and name. A failure is yielded once, as the last.
+// List yields the project's configs by kind and name. If it fails, the last pair holds the error.
 func (c *Configs) List(ctx context.Context, options ListConfigsOptions) iter.Seq2[*Config, error] {
 	if options.PageSize == 0 {
 		options.PageSize = configPage
@@ -201,15 +201,15 @@ func (c *Configs) List(ctx context.Context, options ListConfigsOptions) iter.Seq
 	})
 }
 
-// ConfigDigest is the digest a version of this body has, for whoever checks a pin without the server.
-// It fails for a payload that cannot be a body: none, a [Ref], or one that could not be made.
+// ConfigDigest returns the digest of a version with this body, to check a pin without a server. It
+// fails for a payload that cannot be a body: none, a [Ref], or one that could not be encoded.
 func ConfigDigest(body Payload) (string, error) {
 	if body.err != nil {
 		return "", body.err
 	}
 	kind := map[payloadKind]string{jsonPayload: "json", binaryPayload: "binary"}[body.kind]
 	if kind == "" {
-		return "", errorf("a config's body is a JSON text or bytes")
+		return "", errorf("the body of a config must be a JSON text or bytes")
 	}
 	whole := sha256.New()
 	for _, field := range []string{"config", kind, body.contentType, body.content} {

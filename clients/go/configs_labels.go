@@ -8,29 +8,30 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// LabelMove is a label's way from one version to another; 0 stands for no label. The two are equal
-// where nothing had to be moved.
+// LabelMove is the move of a label from one version to another; 0 stands for no label. The two are
+// equal if the label did not have to move.
 type LabelMove struct {
 	Label       string
 	FromVersion int64
 	ToVersion   int64
 	Actor       string
-	// MovedAt is zero where there was no label to remove.
+	// MovedAt is zero if there was no label to remove.
 	MovedAt time.Time
 }
 
-// LabelOptions says how a label is moved.
+// LabelOptions say how a label is moved.
 type LabelOptions struct {
-	// ExpectedVersion is where the label has to be now, otherwise it is [*LabelConflictError]; 0
-	// means that there must be no such label, nil that it may be anywhere.
+	// ExpectedVersion is where the label must point now, or the call fails with
+	// [*LabelConflictError]; 0 means that there must be no such label, nil that it may point
+	// anywhere.
 	ExpectedVersion *int64
 	// Actor is who moves it.
 	Actor string
-	// RequestID recognises a retry; the client makes one where it is empty.
+	// RequestID identifies a retry; if empty, the client generates one.
 	RequestID string
 }
 
-// SetLabel points a label to a version; no run that is saved changes by it.
+// SetLabel points a label to a version. Runs that are already saved keep their pins.
 func (c *Configs) SetLabel(
 	ctx context.Context, kind, name, label string, version int64, options LabelOptions,
 ) (*LabelMove, error) {
@@ -75,8 +76,8 @@ func (c *Configs) RemoveLabel(
 	return labelMoveOf(response.Move), nil
 }
 
-// LabelMoves yields who moved a label, or any where it is empty, and when, newest first. A failure is
-// yielded once, as the last.
+// LabelMoves yields the moves of a label, or of all labels if it is empty, newest first. If it
+// fails, the last pair holds the error.
 func (c *Configs) LabelMoves(
 	ctx context.Context, kind, name, label string,
 ) iter.Seq2[*LabelMove, error] {

@@ -14,36 +14,36 @@ import (
 
 const errorDomain = "runstore.v1"
 
-// ErrClosed is what calls of a closed client, or of a closed appender, fail with.
+// ErrClosed is the cause of errors from a closed client, appender or download.
 var ErrClosed = errors.New("closed")
 
-// Error is a failed call. Every error of a call can be taken as an *Error with errors.As; where the
-// server named a reason this client knows, it is also of the reason's own type, such as
+// Error is a failed call. errors.As finds an *Error in every error of a call. If the server gave a
+// reason that this client knows, errors.As also finds the reason's own type, such as
 // [*SeqConflictError].
 //
-// errors.Is finds context.Canceled and context.DeadlineExceeded where the caller's context, or the
+// errors.Is finds context.Canceled or context.DeadlineExceeded if the caller's context, or the
 // client's timeout, ended the call.
 type Error struct {
 	// Code is the gRPC status code.
 	Code codes.Code
 	// Message is for people; branch on the type or on Reason.
 	Message string
-	// Reason is that of errors.proto without its prefix, such as "SEQ_CONFLICT"; empty where the
-	// server did not say one.
+	// Reason is the one in errors.proto without its prefix, such as "SEQ_CONFLICT"; empty if the
+	// server gave none.
 	Reason string
-	// Metadata has the keys that errors.proto names for the reason.
+	// Metadata has the keys that errors.proto lists for the reason.
 	Metadata map[string]string
-	// Violations are the fields that break their rules.
+	// Violations are the invalid fields.
 	Violations []Violation
-	// RequestID finds the call in the server's log; empty where the server did not say it.
+	// RequestID identifies the call in the server's log; empty if the server did not send it.
 	RequestID string
-	// RetryAfter is when the server asks to come back; 0 where it does not.
+	// RetryAfter is how long the server asks the caller to wait; 0 if it does not say.
 	RetryAfter time.Duration
 
 	cause error
 }
 
-// Violation is a field that breaks its rule, by its path in the request.
+// Violation is an invalid field, by its path in the request.
 type Violation struct {
 	Field       string
 	Description string
@@ -57,7 +57,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("runstore: %s: %s", name, e.Message)
 }
 
-// As gives errors.As the plain *Error of every type that holds one.
+// As lets errors.As find the *Error in every type that embeds one.
 func (e *Error) As(target any) bool {
 	if plain, ok := target.(**Error); ok {
 		*plain = e
@@ -66,10 +66,10 @@ func (e *Error) As(target any) bool {
 	return false
 }
 
-// Unwrap returns the context's error, or ErrClosed, where that ended the call.
+// Unwrap returns the context's error, or ErrClosed, if that ended the call.
 func (e *Error) Unwrap() error { return e.cause }
 
-// GRPCStatus lets status.FromError and status.Code read the error.
+// GRPCStatus makes status.FromError and status.Code work on the error.
 func (e *Error) GRPCStatus() *status.Status { return status.New(e.Code, e.Message) }
 
 func (e *Error) number(key string) int64 {
@@ -77,17 +77,17 @@ func (e *Error) number(key string) int64 {
 	return number
 }
 
-// failure is Error under a name that leaves room for its method Error where it is embedded.
+// failure is Error by a name that, when embedded, does not collide with the method Error.
 type failure = Error
 
 // errorOf is the error of a failed gRPC call that ran under ctx.
 func errorOf(ctx context.Context, err error) error {
-	told, _ := status.FromError(err)
-	return errorOfStatus(ctx, told)
+	reported, _ := status.FromError(err)
+	return errorOfStatus(ctx, reported)
 }
 
-func errorOfStatus(ctx context.Context, told *status.Status) error {
-	e := read(told)
+func errorOfStatus(ctx context.Context, reported *status.Status) error {
+	e := read(reported)
 	if typed, ok := byReason[e.Reason]; ok {
 		return typed(e)
 	}
@@ -99,8 +99,8 @@ func errorOfStatus(ctx context.Context, told *status.Status) error {
 		if ctx.Err() != nil {
 			return contextError(ctx)
 		}
-		// gRPC answers a call that reaches a server just as it stops with a bare CANCELLED, and no
-		// handler of the service sees it: the server went away.
+		// gRPC answers a call that reaches a stopping server with a bare CANCELLED, before any
+		// handler of the service sees it: the server is unavailable.
 		return &UnavailableError{e}
 	case codes.Unavailable:
 		return &UnavailableError{e}
@@ -115,7 +115,7 @@ func errorOfStatus(ctx context.Context, told *status.Status) error {
 func contextError(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return &DeadlineExceededError{&Error{
-			Code: codes.DeadlineExceeded, Message: "the time for the call is over", cause: ctx.Err(),
+			Code: codes.DeadlineExceeded, Message: "the deadline of the call has passed", cause: ctx.Err(),
 		}}
 	}
 	return &Error{Code: codes.Canceled, Message: "the caller cancelled the call", cause: ctx.Err()}
@@ -129,14 +129,14 @@ func protocolError(format string, values ...any) error {
 	return &ProtocolError{&Error{Code: codes.Internal, Message: fmt.Sprintf(format, values...)}}
 }
 
-// brokenStream is a stream that ended without a status of the server's.
+// brokenStream is the error of a stream that ended without a status from the server.
 func brokenStream(message string) error {
 	return &UnavailableError{&Error{Code: codes.Unavailable, Message: message}}
 }
 
-func read(told *status.Status) *Error {
-	e := &Error{Code: told.Code(), Message: told.Message()}
-	for _, detail := range told.Details() {
+func read(reported *status.Status) *Error {
+	e := &Error{Code: reported.Code(), Message: reported.Message()}
+	for _, detail := range reported.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
 			if detail.Domain == errorDomain {

@@ -1,10 +1,10 @@
 package runstore
 
-// UnavailableError says that no server answers, or that it went away; the client has retried.
-// StorageUnavailableError and ServerDrainingError are UnavailableErrors too.
+// UnavailableError means that no server answers or that it went away; the client has retried.
+// errors.As finds it in a StorageUnavailableError and in a ServerDrainingError too.
 type UnavailableError struct{ *failure }
 
-// As lets the reasons that mean unavailable be taken as *UnavailableError.
+// As lets errors.As find an *UnavailableError in the reasons that mean unavailable.
 func (e *UnavailableError) As(target any) bool {
 	if unavailable, ok := target.(**UnavailableError); ok {
 		*unavailable = e
@@ -16,26 +16,26 @@ func (e *UnavailableError) As(target any) bool {
 // StorageUnavailableError says that the server's database does not answer.
 type StorageUnavailableError struct{ *UnavailableError }
 
-// ServerDrainingError says that the server is going down.
+// ServerDrainingError says that the server is shutting down.
 type ServerDrainingError struct{ *UnavailableError }
 
-// DeadlineExceededError says that the time for the call is over; whether a write happened is
-// unknown. errors.Is finds context.DeadlineExceeded.
+// DeadlineExceededError says that the deadline of the call has passed; a write may have happened or
+// not. errors.Is finds context.DeadlineExceeded.
 type DeadlineExceededError struct{ *failure }
 
 // ProtocolError says that the server broke its own contract.
 type ProtocolError struct{ *failure }
 
-// InvalidRequestError says that a field breaks its rule: see Violations.
+// InvalidRequestError says that a field is invalid: see Violations.
 type InvalidRequestError struct{ *failure }
 
-// MalformedMessageError says that the bytes sent are not the message of the call.
+// MalformedMessageError says that the bytes sent do not decode as the call's request message.
 type MalformedMessageError struct{ *failure }
 
-// MessageTooLargeError says that the request is larger than the server takes.
+// MessageTooLargeError says that the request is larger than the server accepts.
 type MessageTooLargeError struct{ *failure }
 
-// LimitBytes is the most the server takes.
+// LimitBytes is the most that the server accepts.
 func (e *MessageTooLargeError) LimitBytes() int64 { return e.number("limit_bytes") }
 
 // SizeBytes is the size of the request.
@@ -44,29 +44,29 @@ func (e *MessageTooLargeError) SizeBytes() int64 { return e.number("size_bytes")
 // RunNotFoundError says that the project has no such run.
 type RunNotFoundError struct{ *failure }
 
-// RunID is the run that was asked for.
+// RunID is the requested run.
 func (e *RunNotFoundError) RunID() string { return e.Metadata["run_id"] }
 
 // SnapshotNotFoundError says that the run has no such snapshot.
 type SnapshotNotFoundError struct{ *failure }
 
-// OutputNotFoundError says that the run has no such output revision, or none yet.
+// OutputNotFoundError says that the run has no such output revision, or no output yet.
 type OutputNotFoundError struct{ *failure }
 
 // IdempotencyMismatchError says that an id was used before with other content. Nothing was written;
-// it is a defect in how the writer makes its ids.
+// there is a bug in how the writer generates its ids.
 type IdempotencyMismatchError struct{ *failure }
 
 // ID is the id that was used before.
 func (e *IdempotencyMismatchError) ID() string { return e.Metadata["id"] }
 
-// SeqConflictError says that another writer was faster.
+// SeqConflictError says that another writer wrote to the run first.
 type SeqConflictError struct{ *failure }
 
-// ExpectedSeq is what the writer took for the run's last seq.
+// ExpectedSeq is the last seq that the writer expected.
 func (e *SeqConflictError) ExpectedSeq() int64 { return e.number("expected_seq") }
 
-// CurrentSeq is the run's last seq: read on from ExpectedSeq, decide again, retry.
+// CurrentSeq is the run's last seq: read the events after ExpectedSeq, decide again, retry.
 func (e *SeqConflictError) CurrentSeq() int64 { return e.number("current_seq") }
 
 // WriterFencedError says that a later resume claimed the run: stop writing.
@@ -81,16 +81,16 @@ func (e *WriterFencedError) CurrentEpoch() int64 { return e.number("current_epoc
 // WriterEpochUnknownError says that the run never issued the write's epoch.
 type WriterEpochUnknownError struct{ *failure }
 
-// RunCompletedError says that the run is complete and takes nothing but output revisions.
+// RunCompletedError says that the run is complete and accepts only output revisions.
 type RunCompletedError struct{ *failure }
 
 // LastSeq is the seq of the terminal event.
 func (e *RunCompletedError) LastSeq() int64 { return e.number("last_seq") }
 
-// OutcomeConflictError says that the run was completed with another outcome, which stands.
+// OutcomeConflictError says that the run was completed with another outcome, which is final.
 type OutcomeConflictError struct{ *failure }
 
-// OutcomeRequiredError says that the run was to be completed without an outcome.
+// OutcomeRequiredError says that the completion of the run lacks an outcome.
 type OutcomeRequiredError struct{ *failure }
 
 // SnapshotAheadError says that the snapshot's seq is beyond the run's last event.
@@ -99,16 +99,16 @@ type SnapshotAheadError struct{ *failure }
 // LastSeq is the run's last seq.
 func (e *SnapshotAheadError) LastSeq() int64 { return e.number("last_seq") }
 
-// ConsumerNotFoundError says that the project's feed has no such consumer: it has not committed yet.
+// ConsumerNotFoundError says that the project's feed has no such consumer: it has never committed.
 type ConsumerNotFoundError struct{ *failure }
 
-// PositionAheadError says that a position is beyond the feed's last one.
+// PositionAheadError says that a position is beyond the end of the feed.
 type PositionAheadError struct{ *failure }
 
-// UnknownRefError says that a Ref names content the run never stored: send the part in full.
+// UnknownRefError says that a Ref names content that the run never stored: send the part in full.
 type UnknownRefError struct{ *failure }
 
-// Ref is the hash, in hexadecimal digits.
+// Ref is the hash in hexadecimal.
 func (e *UnknownRefError) Ref() string { return e.Metadata["ref"] }
 
 // SnapshotInUseError says that a fork has the snapshot in its history: nothing was deleted.
@@ -117,7 +117,7 @@ type SnapshotInUseError struct{ *failure }
 // SnapshotID is the snapshot.
 func (e *SnapshotInUseError) SnapshotID() string { return e.Metadata["snapshot_id"] }
 
-// ForkRunID is a fork that has it.
+// ForkRunID is a fork that has the snapshot in its history.
 func (e *SnapshotInUseError) ForkRunID() string { return e.Metadata["fork_run_id"] }
 
 // ConfigNotFoundError says that the project has no config of that kind and name.
@@ -129,10 +129,10 @@ type ConfigVersionNotFoundError struct{ *failure }
 // ConfigLabelNotFoundError says that the config has no such label.
 type ConfigLabelNotFoundError struct{ *failure }
 
-// LabelConflictError says that somebody else moved the label.
+// LabelConflictError says that the label was moved by someone else.
 type LabelConflictError struct{ *failure }
 
-// CurrentVersion is the version the label points to; 0 where there is no such label.
+// CurrentVersion is the version that the label points to; 0 if there is no such label.
 func (e *LabelConflictError) CurrentVersion() int64 { return e.number("current_version") }
 
 // ArtifactNotFoundError says that the project has no such artifact.
@@ -141,37 +141,37 @@ type ArtifactNotFoundError struct{ *failure }
 // ContentMismatchError says that the bytes changed while they were uploaded.
 type ContentMismatchError struct{ *failure }
 
-// RangeBeyondEndError says that the artifact does not have the bytes asked for.
+// RangeBeyondEndError says that the requested range is not within the artifact.
 type RangeBeyondEndError struct{ *failure }
 
-// ArtifactIsLinkError says that the artifact's bytes are kept elsewhere.
+// ArtifactIsLinkError says that the artifact's bytes are stored elsewhere.
 type ArtifactIsLinkError struct{ *failure }
 
 // URL is where the bytes are.
 func (e *ArtifactIsLinkError) URL() string { return e.Metadata["url"] }
 
-// SearchBehindError says that what was to be waited for is not searchable yet.
+// SearchBehindError says that the awaited event or position is not searchable yet.
 type SearchBehindError struct{ *failure }
 
 // IndexedPosition is the position up to which the feed is searchable.
 func (e *SearchBehindError) IndexedPosition() int64 { return e.number("indexed_position") }
 
-// SeqAheadError says that the run has not come to this seq.
+// SeqAheadError says that the run has not reached this seq.
 type SeqAheadError struct{ *failure }
 
 // LastSeq is the run's last seq.
 func (e *SeqAheadError) LastSeq() int64 { return e.number("last_seq") }
 
-// StatisticsBehindError says that what was to be waited for is not counted yet.
+// StatisticsBehindError says that the awaited event or position is not counted yet.
 type StatisticsBehindError struct{ *failure }
 
 // CountedPosition is the position up to which the feed is counted.
 func (e *StatisticsBehindError) CountedPosition() int64 { return e.number("counted_position") }
 
-// OverloadedError says that more writes wait than the server holds; the client has retried.
+// OverloadedError says that too many writes are waiting at the server; the client has retried.
 type OverloadedError struct{ *failure }
 
-// InternalError is a defect of the service; its log has the details under RequestID.
+// InternalError is a bug in the server; its log has the details under RequestID.
 type InternalError struct{ *failure }
 
 var byReason = map[string]func(*Error) error{

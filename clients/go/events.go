@@ -10,10 +10,10 @@ import (
 
 // NewEvent is an event to append.
 type NewEvent struct {
-	// Type is what kind of fact it is, such as "tool.called"; the only field that has to be there.
+	// Type is the kind of event, such as "tool.called"; the only required field.
 	Type    string
 	Payload Payload
-	// EventID lets the store recognise a retry; the client makes one where it is empty.
+	// EventID lets the store recognise a retry; if empty, the client generates one.
 	EventID string
 	NodeID  string
 	Actor   string
@@ -27,9 +27,9 @@ type NewEvent struct {
 	OccurredAt time.Time
 }
 
-// Event is an event as it was recorded.
+// Event is a recorded event.
 type Event struct {
-	// Seq is its place in the run: 1 for the first.
+	// Seq numbers the events of the run from 1.
 	Seq         int64
 	Type        string
 	Payload     Payload
@@ -41,26 +41,26 @@ type Event struct {
 	Tags        []string
 	Usage       *Usage
 	TraceParent string
-	// OccurredAt is zero where the writer did not say it.
+	// OccurredAt is zero if the writer did not set it.
 	OccurredAt time.Time
 	RecordedAt time.Time
-	// Hash is the event's link of the hash chain, a SHA-256.
+	// Hash is the event's link in the hash chain, a SHA-256.
 	Hash []byte
 }
 
-// Appended is where an event stands.
+// Appended says where an event was recorded.
 type Appended struct {
 	Seq        int64
 	EventID    string
 	RecordedAt time.Time
 	Hash       []byte
-	// Deduplicated tells that the event was there already.
+	// Deduplicated means that the event had been recorded before.
 	Deduplicated bool
 }
 
-// EventFilter selects events; conditions are joined by AND.
+// EventFilter selects events that meet all its conditions.
 type EventFilter struct {
-	// Types and NodeIDs select events of any of them, Tags events with all of them.
+	// Types and NodeIDs select events with any of them, Tags events with all of them.
 	Types   []string
 	NodeIDs []string
 	Tags    []string
@@ -71,20 +71,20 @@ type ListEventsOptions struct {
 	// FromSeq is inclusive; 0 and 1 both mean the beginning.
 	FromSeq int64
 	Filter  EventFilter
-	// PageSize is how many events are fetched at once; 0 leaves it to the server.
+	// PageSize is how many events are fetched at once; 0 means the server's default.
 	PageSize int
 }
 
 // EventPage is a page of events in order of seq.
 type EventPage struct {
 	Events []*Event
-	// NextFromSeq is the FromSeq of the next page; 0 when this one reached the run's end.
+	// NextFromSeq is the FromSeq of the next page; 0 if this one reached the run's end.
 	NextFromSeq int64
 	// LastSeq is the run's last seq when the page was read.
 	LastSeq int64
 }
 
-// Append appends events, all or none, and returns where each stands.
+// Append appends events, all or none, and returns where each was recorded.
 func (r *Run) Append(ctx context.Context, events ...NewEvent) ([]Appended, error) {
 	if len(events) == 1 {
 		return r.appendOne(ctx, events[0])
@@ -127,8 +127,8 @@ func (r *Run) appendRequest(event NewEvent) (*runstorev1.AppendEventRequest, err
 	}, e.err
 }
 
-// ListEvents yields the run's events up to its current end, in order of seq, page by page. A failure
-// is yielded once, as the last. [Run.Events] streams them.
+// ListEvents yields the run's events up to its current end, in order of seq, page by page. If it
+// fails, the last pair holds the error. [Run.Events] streams them.
 func (r *Run) ListEvents(ctx context.Context, options ListEventsOptions) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		for at := options; ; {
@@ -177,7 +177,7 @@ func (f EventFilter) isEmpty() bool {
 	return len(f.Types)+len(f.NodeIDs)+len(f.Tags) == 0
 }
 
-// event is the message of an event, with an id of the client's where it has none.
+// event returns the message of an event, with a generated id if it has none.
 func (e *encoder) event(event NewEvent) *runstorev1.Event {
 	if event.EventID == "" {
 		event.EventID = newID()

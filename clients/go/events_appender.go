@@ -11,34 +11,34 @@ import (
 
 const defaultWindow = 256
 
-// AppenderOptions says how an appender works.
+// AppenderOptions configure an appender.
 type AppenderOptions struct {
-	// Window is how many appends may be unanswered; 0 means 256.
+	// Window is how many appends may be in flight; 0 means 256.
 	Window int
 }
 
-// Appender appends to any runs, pipelined over one stream. Close waits for all answers and has to be
-// called.
+// Appender appends to any number of runs, pipelined over one stream. Close waits for all answers
+// and must be called.
 //
-// When the stream breaks, what is not answered is sent again in order, with the same event ids. When
-// that has failed for the client's timeout, open appends, later ones and Close fail.
+// If the stream breaks, the appends in flight are sent again in order, with the same event ids. If
+// that keeps failing for the client's timeout, the appends in flight, later ones and Close fail.
 type Appender struct {
 	client *Client
 	ctx    context.Context
 	cancel context.CancelFunc
-	room   chan struct{}
+	window chan struct{} // holds one token for each append in flight
 	done   chan struct{}
 
 	mutex      sync.Mutex
 	unanswered []*Pending
-	sent       int // of unanswered, over the stream that is open
+	sent       int // how many of unanswered were sent over the current stream
 	number     int
 	isClosing  bool
 	failure    error
 	changed    chan struct{} // closed and replaced when there is more to do
 }
 
-// Pending is an append under way.
+// Pending is an append in flight.
 type Pending struct {
 	request  *runstorev1.AppendEventStreamRequest
 	answered chan struct{}
@@ -46,11 +46,11 @@ type Pending struct {
 	err      error
 }
 
-// Done is closed when the answer is there.
+// Done is closed once the append is answered or given up.
 func (p *Pending) Done() <-chan struct{} { return p.answered }
 
-// Wait returns where the event stands, or why it was refused. Where ctx ends first the append goes
-// on.
+// Wait returns where the event was recorded, or why it was refused. If ctx ends first, the append
+// is not cancelled.
 func (p *Pending) Wait(ctx context.Context) (Appended, error) {
 	select {
 	case <-p.answered:
@@ -60,8 +60,8 @@ func (p *Pending) Wait(ctx context.Context) (Appended, error) {
 	}
 }
 
-// Appender starts an appender, which lives until it is closed. The end of ctx gives up what is not
-// answered.
+// Appender starts an appender, which runs until it is closed. When ctx ends, the appends in flight
+// are given up.
 func (c *Client) Appender(ctx context.Context, options AppenderOptions) *Appender {
 	if options.Window <= 0 {
 		options.Window = defaultWindow
@@ -71,7 +71,7 @@ func (c *Client) Appender(ctx context.Context, options AppenderOptions) *Appende
 		client:  c,
 		ctx:     ctx,
 		cancel:  cancel,
-		room:    make(chan struct{}, options.Window),
+		window:  make(chan struct{}, options.Window),
 		done:    make(chan struct{}),
 		changed: make(chan struct{}),
 	}
@@ -79,20 +79,20 @@ func (c *Client) Appender(ctx context.Context, options AppenderOptions) *Appende
 	return a
 }
 
-// Append sends one event, once the window has room. Events of one run are recorded in the order of
-// the calls. A refusal is that of its own Pending and stops no other append; a writer to whom that
-// matters appends with [Run.WithExpectedSeq].
+// Append sends one event once the window has room. Events of one run are recorded in the order of
+// the calls. A refused append fails its own Pending and does not stop later ones; use
+// [Run.WithExpectedSeq] to have those refused too.
 func (a *Appender) Append(ctx context.Context, run *Run, event NewEvent) (*Pending, error) {
 	request, err := run.appendRequest(event)
 	if err != nil {
 		return nil, err
 	}
-	// What cannot be put on the wire would break the stream of all others.
+	// A request that cannot be encoded would break the stream for all other appends.
 	if _, err := proto.Marshal(request); err != nil {
-		return nil, errorf("the event cannot be sent: %w", err)
+		return nil, errorf("the event cannot be encoded: %w", err)
 	}
 	select {
-	case a.room <- struct{}{}:
+	case a.window <- struct{}{}:
 	case <-ctx.Done():
 		return nil, contextError(ctx)
 	case <-a.done:
@@ -101,7 +101,7 @@ func (a *Appender) Append(ctx context.Context, run *Run, event NewEvent) (*Pendi
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	if a.failure != nil || a.isClosing {
-		<-a.room
+		<-a.window
 		return nil, a.whyClosedLocked()
 	}
 	a.number++
@@ -116,7 +116,7 @@ func (a *Appender) Append(ctx context.Context, run *Run, event NewEvent) (*Pendi
 	return pending, nil
 }
 
-// Close waits for all answers. It fails where appends had to be given up, not where one was refused.
+// Close waits for all answers. It fails if appends were given up, but not if one was refused.
 func (a *Appender) Close() error {
 	a.mutex.Lock()
 	if !a.isClosing {
@@ -143,7 +143,7 @@ func (a *Appender) giveUp(err error) {
 
 func (a *Appender) settleLocked(pending *Pending) {
 	close(pending.answered)
-	<-a.room
+	<-a.window
 }
 
 func (a *Appender) signalLocked() {

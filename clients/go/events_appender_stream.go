@@ -9,17 +9,18 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// work opens one stream after the other until the appender is closed or gives up.
 func (a *Appender) work() {
 	defer close(a.done)
 	defer a.cancel()
 	left := &patience{limit: a.client.timeout, backoff: a.client.backoff}
 	for a.hasWork(left) {
-		err := a.converse(left)
+		err := a.runStream(left)
 		if err == nil {
 			continue
 		}
-		delay, mayHelp := left.delay(err)
-		if mayHelp {
+		delay, isRetryable := left.delay(err)
+		if isRetryable {
 			err = a.client.wait(a.ctx, delay, err)
 		}
 		if err != nil {
@@ -29,14 +30,14 @@ func (a *Appender) work() {
 	}
 }
 
-// hasWork waits for an append; false when there will be none.
+// hasWork waits for an append; false if there will be none.
 func (a *Appender) hasWork(left *patience) bool {
-	for isRested := false; ; isRested = true {
+	for wasIdle := false; ; wasIdle = true {
 		a.mutex.Lock()
 		isIdle, isClosing, changed := len(a.unanswered) == 0, a.isClosing, a.changed
 		a.mutex.Unlock()
 		if !isIdle || isClosing {
-			if isRested {
+			if wasIdle {
 				left.renew()
 			}
 			return !isIdle
@@ -53,8 +54,8 @@ func (a *Appender) hasWork(left *patience) bool {
 	}
 }
 
-// converse sends and receives over one stream until it breaks or the appender is closed and done.
-func (a *Appender) converse(left *patience) error {
+// runStream sends and receives over one stream until it breaks or the appender is closed and done.
+func (a *Appender) runStream(left *patience) error {
 	ctx, cancel := context.WithCancel(a.client.outgoing(a.ctx))
 	stream, err := a.client.service.AppendEventStream(ctx)
 	if err != nil {
@@ -81,8 +82,8 @@ type appendStream interface {
 	CloseSend() error
 }
 
-// sendAll sends what is not answered, and what is added, until the stream breaks. It returns only a
-// failure of a request that cannot be put on the wire.
+// sendAll sends the unanswered appends and those that are added, until the stream breaks. It fails
+// only if a request cannot be encoded.
 func (a *Appender) sendAll(ctx context.Context, cancel func(), stream appendStream) error {
 	for {
 		a.mutex.Lock()
@@ -96,7 +97,7 @@ func (a *Appender) sendAll(ctx context.Context, cancel func(), stream appendStre
 		switch {
 		case next != nil:
 			if err := stream.Send(next.request); err != nil {
-				if err == io.EOF || ctx.Err() != nil { // the receiver learns why
+				if err == io.EOF || ctx.Err() != nil { // receiveAll gets the reason
 					return nil
 				}
 				cancel()
@@ -122,7 +123,7 @@ func (a *Appender) receiveAll(stream appendStream, left *patience) error {
 			return a.ended()
 		}
 		if err != nil {
-			return toldOrBroken(a.client.errorOf(a.ctx, err))
+			return orBrokenStream(a.client.errorOf(a.ctx, err))
 		}
 		if err := a.take(response); err != nil {
 			return err
@@ -131,8 +132,8 @@ func (a *Appender) receiveAll(stream appendStream, left *patience) error {
 	}
 }
 
-// take settles the oldest append. It fails where the server refused it because it goes down: it
-// refuses all that follow too, so that sending them again elsewhere keeps their order.
+// take settles the oldest append. It fails if the server refused it because it is shutting down: it
+// refuses all later ones too, so sending them again to another server keeps their order.
 func (a *Appender) take(response *runstorev1.AppendEventStreamResponse) error {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -141,8 +142,8 @@ func (a *Appender) take(response *runstorev1.AppendEventStreamResponse) error {
 	}
 	oldest := a.unanswered[0]
 	answered, expected := response.CorrelationId, oldest.request.CorrelationId
-	if answered != expected && answered != "" { // empty where the server could not read the request
-		return protocolError("expected the answer of append %s, got %s", expected, answered)
+	if answered != expected && answered != "" { // empty if the server could not decode the request
+		return protocolError("expected the answer to append %s, got that to %s", expected, answered)
 	}
 	switch result := response.Result.(type) {
 	case *runstorev1.AppendEventStreamResponse_Appended:
@@ -150,7 +151,7 @@ func (a *Appender) take(response *runstorev1.AppendEventStreamResponse) error {
 	case *runstorev1.AppendEventStreamResponse_Error:
 		oldest.err = errorOfStatus(a.ctx, status.FromProto(result.Error))
 	default:
-		return protocolError("the answer of append %s is empty", expected)
+		return protocolError("the answer to append %s is empty", expected)
 	}
 	var draining *ServerDrainingError
 	if errors.As(oldest.err, &draining) {
@@ -164,7 +165,8 @@ func (a *Appender) take(response *runstorev1.AppendEventStreamResponse) error {
 	return nil
 }
 
-// ended is the server's end of the stream with OK: right when all is said and answered.
+// ended is called when the server ends the stream with OK, which is right once the appender is
+// closing and everything is answered.
 func (a *Appender) ended() error {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()

@@ -17,24 +17,24 @@ type Feed struct {
 	service runstorev1.FeedServiceClient
 }
 
-// FeedEntry is a published event with its place among the events of all runs.
+// FeedEntry is a published event with its position among the events of all runs.
 type FeedEntry struct {
-	// Position grows over all projects of the database, so a project's have gaps between them.
+	// Position counts over all projects of the database, so a project's positions have gaps.
 	Position    int64
 	RunID       string
 	Event       *Event
 	PublishedAt time.Time
 }
 
-// FeedMark says that every selected entry up to Position was delivered; it may be committed.
+// FeedMark says that every selected entry up to Position was delivered. Position may be committed.
 type FeedMark struct {
 	Position int64
-	// IsLive tells that the stream has just reached the feed's end; otherwise the mark is a sign of
-	// life.
+	// IsLive means that the stream has just reached the end of the feed; otherwise the mark is a
+	// heartbeat.
 	IsLive bool
 }
 
-// FeedItem is what following the feed brings: a *[FeedEntry] or a [FeedMark].
+// FeedItem is an item of the followed feed: a *[FeedEntry] or a [FeedMark].
 type FeedItem interface{ feedItem() }
 
 func (*FeedEntry) feedItem() {}
@@ -63,31 +63,31 @@ type FeedPage struct {
 	Entries []*FeedEntry
 	// NextPosition is the FromPosition of the next page.
 	NextPosition int64
-	// LastPosition is the feed's last one; where NextPosition is greater the page reached the end.
+	// LastPosition is the last of the feed; if NextPosition is greater, the page reached the end.
 	LastPosition int64
 }
 
 // FollowFeedOptions says what to follow and from where.
 type FollowFeedOptions struct {
-	// FromPosition is inclusive; it may lie beyond the end. With Consumer it is left out.
+	// FromPosition is inclusive and may be beyond the end. Leave it out with Consumer.
 	FromPosition int64
-	// Consumer starts after what it has committed. Nothing is committed by following.
+	// Consumer starts after the position that it has committed. Following commits nothing.
 	Consumer string
 	Filter   FeedFilter
-	// Heartbeat is the longest silence of a stream that is alive; 0 means 10 seconds. A stream that
-	// is silent three times as long is opened again.
+	// Heartbeat is how often a stream shows that it is alive; 0 means every 10 seconds. A stream
+	// that is silent three times as long is reopened.
 	Heartbeat time.Duration
-	// Patience is how long to go on failing, from the first failure after a message, before one is
-	// yielded; 0 means a minute.
+	// Patience is how long to keep retrying, from the first failure after a message, before the
+	// error is yielded; 0 means a minute.
 	Patience time.Duration
 }
 
 // Consumer is a named reader of the feed.
 type Consumer struct {
 	Name string
-	// Position is the last one it is done with.
+	// Position is the last one that it has processed.
 	Position int64
-	// LastPosition is the feed's last one, over all projects.
+	// LastPosition is the last of the feed, over all projects.
 	LastPosition int64
 	CreatedAt    time.Time
 	CommittedAt  time.Time
@@ -116,26 +116,26 @@ func (f *Feed) Read(ctx context.Context, options ReadFeedOptions) (*FeedPage, er
 	}, nil
 }
 
-// Entries yields entries from a position on, or after what a consumer committed: each once and in
-// order, for ever, over lost connections and server restarts. A failure that does not pass, and the
-// end of ctx, is yielded once, as the last.
+// Entries yields entries from a position on, or after the one that a consumer committed: each once
+// and in order, without end, across lost connections and server restarts. If it fails for good, or
+// ctx ends, the last pair holds the error.
 func (f *Feed) Entries(
 	ctx context.Context, options FollowFeedOptions,
 ) iter.Seq2[*FeedEntry, error] {
-	return only[*FeedEntry](f.Follow(ctx, options))
+	return itemsOf[*FeedEntry](f.Follow(ctx, options))
 }
 
-// Follow is Entries with the marks between them, which say how far it got.
+// Follow is Entries with marks between them, which say how far the stream has got.
 func (f *Feed) Follow(ctx context.Context, options FollowFeedOptions) iter.Seq2[FeedItem, error] {
 	options.Heartbeat = cmp.Or(options.Heartbeat, defaultHeartbeat)
 	options.Patience = cmp.Or(options.Patience, defaultPatience)
 	return stream(ctx, f.client, options.Heartbeat, options.Patience,
-		func() follows[runstorev1.FollowFeedResponse, FeedItem] {
-			return &feedFollowing{feed: f, options: options, nextPosition: options.FromPosition}
+		func() streamState[runstorev1.FollowFeedResponse, FeedItem] {
+			return &feedStream{feed: f, options: options, nextPosition: options.FromPosition}
 		})
 }
 
-// Commit notes that a consumer is done with every entry up to position.
+// Commit records that a consumer has processed every entry up to position.
 func (f *Feed) Commit(ctx context.Context, consumer string, position int64) (*Consumer, error) {
 	response, err := send(ctx, f.client, f.service.CommitPosition, &runstorev1.CommitPositionRequest{
 		Project: f.client.project, Consumer: consumer, Position: position,
@@ -146,7 +146,7 @@ func (f *Feed) Commit(ctx context.Context, consumer string, position int64) (*Co
 	return consumerOf(response.Consumer), nil
 }
 
-// Reset sets a consumer back or forth; 0 starts over.
+// Reset moves a consumer back or forward; 0 starts over.
 func (f *Feed) Reset(ctx context.Context, consumer string, position int64) (*Consumer, error) {
 	response, err := send(ctx, f.client, f.service.ResetConsumer, &runstorev1.ResetConsumerRequest{
 		Project: f.client.project, Consumer: consumer, Position: position,
@@ -157,7 +157,7 @@ func (f *Feed) Reset(ctx context.Context, consumer string, position int64) (*Con
 	return consumerOf(response.Consumer), nil
 }
 
-// Consumer returns one consumer; [*ConsumerNotFoundError] before its first commit.
+// Consumer returns one consumer. Before its first commit it fails with [*ConsumerNotFoundError].
 func (f *Feed) Consumer(ctx context.Context, name string) (*Consumer, error) {
 	response, err := send(ctx, f.client, f.service.GetConsumer, &runstorev1.GetConsumerRequest{
 		Project: f.client.project, Consumer: name,
@@ -168,7 +168,7 @@ func (f *Feed) Consumer(ctx context.Context, name string) (*Consumer, error) {
 	return consumerOf(response.Consumer), nil
 }
 
-// Consumers yields the project's consumers by name. A failure is yielded once, as the last.
+// Consumers yields the project's consumers by name. If it fails, the last pair holds the error.
 func (f *Feed) Consumers(ctx context.Context) iter.Seq2[*Consumer, error] {
 	return pages(func(token string) ([]*Consumer, string, error) {
 		response, err := send(ctx, f.client, f.service.ListConsumers, &runstorev1.ListConsumersRequest{
@@ -178,15 +178,15 @@ func (f *Feed) Consumers(ctx context.Context) iter.Seq2[*Consumer, error] {
 	})
 }
 
-// feedFollowing is where a stream of the feed stands. A consumer's committed position is asked for
-// until something was delivered: that counts from then on, committed or not.
-type feedFollowing struct {
+// feedStream is how far a stream of the feed has got. It starts from the consumer's committed
+// position until something was delivered, and from there afterwards, committed or not.
+type feedStream struct {
 	feed         *Feed
 	options      FollowFeedOptions
 	nextPosition int64
 }
 
-func (f *feedFollowing) open(
+func (f *feedStream) open(
 	ctx context.Context,
 ) (grpc.ServerStreamingClient[runstorev1.FollowFeedResponse], error) {
 	request := &runstorev1.FollowFeedRequest{
@@ -201,7 +201,7 @@ func (f *feedFollowing) open(
 	return f.feed.service.FollowFeed(ctx, request)
 }
 
-func (f *feedFollowing) take(
+func (f *feedStream) take(
 	message *runstorev1.FollowFeedResponse, yield func(FeedItem, error) bool,
 ) (isWanted bool, err error) {
 	switch kind := message.Message.(type) {
@@ -223,15 +223,15 @@ func (f *feedFollowing) take(
 	return true, nil
 }
 
-func (f *feedFollowing) mark(position int64, isLive bool) FeedMark {
+func (f *feedStream) mark(position int64, isLive bool) FeedMark {
 	f.nextPosition = max(f.nextPosition, position+1)
 	return FeedMark{Position: position, IsLive: isLive}
 }
 
-func (f *feedFollowing) hasEnded() bool { return false }
+func (f *feedStream) hasEnded() bool { return false }
 
-func (f *feedFollowing) ended() error {
-	return protocolError("the server ended a stream of the feed, which has no end")
+func (f *feedStream) ended() error {
+	return protocolError("the server ended a stream of the feed, which never ends")
 }
 
 func (f FeedFilter) message() *runstorev1.FeedFilter {

@@ -2,5 +2,5 @@ package runstore
 
 import "github.com/google/uuid"
 
-// newID is a UUIDv7: nobody else has it, and ids sort by the time they were made in.
+// newID returns a UUIDv7: unique, and ordered by creation time.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

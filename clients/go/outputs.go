@@ -11,14 +11,14 @@ import (
 // Outcome is how a run ended.
 type Outcome int32
 
-// The outcomes of a run; the zero value is that of one that has not ended.
+// The outcomes of a run; a run that has not ended has the zero value.
 const (
 	OutcomeSucceeded = Outcome(runstorev1.Outcome_OUTCOME_SUCCEEDED)
 	OutcomeFailed    = Outcome(runstorev1.Outcome_OUTCOME_FAILED)
 	OutcomeCancelled = Outcome(runstorev1.Outcome_OUTCOME_CANCELLED)
 )
 
-// String returns the contract's word, such as "SUCCEEDED".
+// String returns the name in the contract, such as "SUCCEEDED".
 func (o Outcome) String() string {
 	return strings.TrimPrefix(runstorev1.Outcome(o).String(), "OUTCOME_")
 }
@@ -26,7 +26,8 @@ func (o Outcome) String() string {
 // NewOutput is the result of a run.
 type NewOutput struct {
 	Payload Payload
-	// SchemaHash is that of the schema the payload was validated against, in the caller's format.
+	// SchemaHash identifies the schema that the payload was validated against, in the caller's
+	// format.
 	SchemaHash    string
 	PlanVersionID string
 	Provenance    Payload
@@ -35,16 +36,16 @@ type NewOutput struct {
 
 // Completion is how a run ended.
 type Completion struct {
-	// Outcome is required, except for a run whose status another system owns.
+	// Outcome is required unless another system owns the status of the run.
 	Outcome Outcome
 	Output  NewOutput
-	// Events are the last ones before the terminal one.
+	// Events are appended before the terminal event.
 	Events []NewEvent
-	// FinalSnapshot stands at the terminal event and has ReasonFinal where it does not say otherwise.
+	// FinalSnapshot is stored at the terminal event; its reason defaults to ReasonFinal.
 	FinalSnapshot *NewSnapshot
 }
 
-// Completed is how a run stands after its completion.
+// Completed is the state of a run after its completion.
 type Completed struct {
 	Status RunStatus
 	// Seq is that of the terminal event.
@@ -52,7 +53,7 @@ type Completed struct {
 	// Revision is the output revision that holds the content.
 	Revision    int32
 	CompletedAt time.Time
-	// Deduplicated tells that the same content was there already.
+	// Deduplicated means that the same content had been stored before.
 	Deduplicated bool
 }
 
@@ -70,8 +71,8 @@ type Output struct {
 	CompletedAt time.Time
 }
 
-// Complete ends the run, or revises the output of one that ended with the same outcome: last events,
-// output, final snapshot and terminal event are written all or none.
+// Complete ends the run, or revises the output of a run that ended with the same outcome. The last
+// events, the output, the final snapshot and the terminal event are written all or none.
 func (r *Run) Complete(ctx context.Context, completion Completion) (*Completed, error) {
 	var e encoder
 	message := e.completion(&completion)
@@ -105,7 +106,7 @@ func (r *Run) GetOutput(ctx context.Context) (*Output, error) {
 	return r.GetOutputRevision(ctx, 0)
 }
 
-// GetOutputRevision returns a revision of the run's output, counted from 1; 0 is the latest.
+// GetOutputRevision returns a revision of the run's output, counted from 1; 0 means the latest.
 func (r *Run) GetOutputRevision(ctx context.Context, revision int32) (*Output, error) {
 	response, err := send(ctx, r.client, r.client.service.GetOutput, &runstorev1.GetOutputRequest{
 		Project: r.client.project, RunId: r.id, Revision: revision,
@@ -116,7 +117,7 @@ func (r *Run) GetOutputRevision(ctx context.Context, revision int32) (*Output, e
 	return outputOf(response.Output), nil
 }
 
-// completion is the message of a completion; nil for none.
+// completion returns the message of a completion; nil for none.
 func (e *encoder) completion(completion *Completion) *runstorev1.Completion {
 	if completion == nil {
 		return nil

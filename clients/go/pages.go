@@ -2,8 +2,8 @@ package runstore
 
 import "iter"
 
-// pages yields what fetch returns for one page token after the other. It begins anew each time it is
-// ranged over.
+// pages yields the items of all pages, fetching one after the other. Each range over it starts from
+// the first page.
 func pages[Item any](fetch func(token string) ([]Item, string, error)) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for token := ""; ; {
@@ -26,14 +26,14 @@ func pages[Item any](fetch func(token string) ([]Item, string, error)) iter.Seq2
 	}
 }
 
-// mapped is each item as a value.
+// mapped converts each item; nil for none.
 func mapped[Message, Value any](messages []Message, value func(Message) Value) []Value {
 	if len(messages) == 0 {
 		return nil
 	}
 	values := make([]Value, len(messages))
-	for place, message := range messages {
-		values[place] = value(message)
+	for index, message := range messages {
+		values[index] = value(message)
 	}
 	return values
 }

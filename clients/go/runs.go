@@ -8,10 +8,10 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// firstEpoch is the writer epoch of a run that nobody resumed.
+// firstEpoch is the writer epoch of a run that was never resumed.
 const firstEpoch = 1
 
-// RunStatus is where a run stands.
+// RunStatus is the status of a run.
 type RunStatus int32
 
 // The statuses of a run.
@@ -21,11 +21,11 @@ const (
 	StatusSucceeded = RunStatus(runstorev1.RunStatus_RUN_STATUS_SUCCEEDED)
 	StatusFailed    = RunStatus(runstorev1.RunStatus_RUN_STATUS_FAILED)
 	StatusCancelled = RunStatus(runstorev1.RunStatus_RUN_STATUS_CANCELLED)
-	// StatusExternal is that of a run whose status another system owns.
+	// StatusExternal is the status of a run whose status another system owns.
 	StatusExternal = RunStatus(runstorev1.RunStatus_RUN_STATUS_EXTERNAL)
 )
 
-// String returns the contract's word, such as "RUNNING".
+// String returns the name in the contract, such as "RUNNING".
 func (s RunStatus) String() string {
 	return strings.TrimPrefix(runstorev1.RunStatus(s).String(), "RUN_STATUS_")
 }
@@ -35,7 +35,7 @@ type ExternalRef struct {
 	System string
 	ID     string
 	URL    string
-	// OwnsStatus makes the run StatusExternal for ever.
+	// OwnsStatus makes the run StatusExternal for good.
 	OwnsStatus bool
 }
 
@@ -43,17 +43,17 @@ type ExternalRef struct {
 type ConfigRef struct {
 	Kind string
 	Name string
-	// Version and Digest are both there in a saved run. To save one, any of them is enough, or Label
-	// alone.
+	// Version and Digest are both set in a saved run. To save a run, set either or both, or only
+	// Label.
 	Version int64
 	Digest  string
 	// Label pins the version it points to when the run is saved; it is never returned.
 	Label string
 }
 
-// NewRun is a run as it is known at birth; none of it can be changed later.
+// NewRun is a run to be saved; none of it can be changed later.
 type NewRun struct {
-	// RunID is the run's identity in the project; the client makes a UUIDv7 where it is empty.
+	// RunID identifies the run in the project; if empty, the client generates a UUIDv7.
 	RunID       string
 	PlanID      string
 	Objective   string
@@ -63,23 +63,23 @@ type NewRun struct {
 	ConfigRefs  []ConfigRef
 	Tags        []string
 	Labels      map[string]string
-	// Completion stores a run that is already finished.
+	// Completion saves a run that has already ended.
 	Completion *Completion
 }
 
-// ForkBase is where a fork left another run: they have all events up to Seq in common.
+// ForkBase is where a fork begins: it has all events of the run up to Seq.
 type ForkBase struct {
 	RunID string
 	Seq   int64
 }
 
-// RunInfo is a run as it stands.
+// RunInfo is the current state of a run.
 type RunInfo struct {
 	Project   string
 	RunID     string
 	PlanID    string
 	Objective string
-	// Plan is left out by ListRuns.
+	// Plan is not returned by ListRuns.
 	Plan        Payload
 	ParentRunID string
 	ExternalRef *ExternalRef
@@ -97,12 +97,12 @@ type RunInfo struct {
 	UpdatedAt time.Time
 	// CompletedAt is zero while the run is open.
 	CompletedAt time.Time
-	// ForkBase is nil for a run that is no fork.
+	// ForkBase is nil if the run is not a fork.
 	ForkBase *ForkBase
 }
 
-// Run is a handle on a run. It makes no call by itself and holds what its writes are checked
-// against.
+// Run is a handle for a run: its id and the guards of its writes. Making one does not call the
+// server.
 type Run struct {
 	client      *Client
 	id          string
@@ -112,8 +112,9 @@ type Run struct {
 
 // SaveRun saves a run and returns its handle, which writes with the run's first epoch.
 //
-// Saving the same RunID and content again returns the same run. A run that was resumed since belongs
-// to whoever resumed it: the handle's writes then fail as [*WriterFencedError].
+// Saving the same RunID and content again returns the same run. If the run has been resumed since,
+// it belongs to the writer that resumed it, and writes of this handle fail with
+// [*WriterFencedError].
 func (c *Client) SaveRun(ctx context.Context, run NewRun) (*Run, error) {
 	var e encoder
 	request := &runstorev1.SaveRunRequest{
@@ -146,13 +147,14 @@ func (c *Client) SaveRun(ctx context.Context, run NewRun) (*Run, error) {
 	return c.Run(response.Run.RunId).WithWriterEpoch(firstEpoch), nil
 }
 
-// Run returns a handle on a run, without a call. It writes unfenced; see [Run.WithWriterEpoch].
+// Run returns a handle for a run without calling the server. Its writes are not fenced; see
+// [Run.WithWriterEpoch].
 func (c *Client) Run(runID string) *Run { return &Run{client: c, id: runID} }
 
 // ID returns the run's id.
 func (r *Run) ID() string { return r.id }
 
-// WriterEpoch returns the epoch the handle writes with; false when it writes unfenced.
+// WriterEpoch returns the epoch that the handle writes with; false if its writes are not fenced.
 func (r *Run) WriterEpoch() (int64, bool) {
 	if r.writerEpoch == nil {
 		return 0, false
@@ -160,24 +162,24 @@ func (r *Run) WriterEpoch() (int64, bool) {
 	return *r.writerEpoch, true
 }
 
-// WithWriterEpoch returns a handle whose writes fail as [*WriterFencedError] once a later resume has
-// claimed the run.
+// WithWriterEpoch returns a handle whose writes fail with [*WriterFencedError] once a later resume
+// has claimed the run.
 func (r *Run) WithWriterEpoch(epoch int64) *Run {
 	derived := *r
 	derived.writerEpoch = &epoch
 	return &derived
 }
 
-// WithExpectedSeq returns a handle whose Append, PutSnapshot, Complete and Resume fail as
-// [*SeqConflictError] unless seq is the run's last seq before the write; 0 means that the run has no
-// event yet.
+// WithExpectedSeq returns a handle whose Append, PutSnapshot, Complete and Resume fail with
+// [*SeqConflictError] unless seq is the run's last seq before the write; 0 means that the run has
+// no events yet.
 func (r *Run) WithExpectedSeq(seq int64) *Run {
 	derived := *r
 	derived.expectedSeq = &seq
 	return &derived
 }
 
-// Get returns the run as it stands.
+// Get returns the current state of the run.
 func (r *Run) Get(ctx context.Context) (*RunInfo, error) {
 	response, err := send(ctx, r.client, r.client.service.GetRun, &runstorev1.GetRunRequest{
 		Project: r.client.project, RunId: r.id,

@@ -6,25 +6,25 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// ForkOptions says where a fork leaves the run, and what is different in it.
+// ForkOptions say where a fork begins and how it differs from the run.
 type ForkOptions struct {
-	// AtSeq is the last seq to have in common; 0 means all there is, without a terminal event. Beyond
-	// the last event it is [*SeqAheadError].
+	// AtSeq is the last seq of the shared history; 0 means the whole history except a terminal
+	// event. One beyond the last event fails with [*SeqAheadError].
 	AtSeq int64
-	// RunID is the fork's identity; the client makes a UUIDv7 where it is empty. The same one and
-	// content again is the same fork.
+	// RunID identifies the fork; if empty, the client generates a UUIDv7. Forking again with the
+	// same id and content returns the same fork.
 	RunID string
-	// Objective nil means the run's own.
+	// Objective is that of the run if nil.
 	Objective *string
-	// ConfigRefs replace the run's of the same kind and name, or come besides.
+	// ConfigRefs replace the run's pins of the same kind and name, or are added to them.
 	ConfigRefs []ConfigRef
-	// Tags and Labels are the fork's; the run's are not taken over.
+	// Tags and Labels are those of the fork; it does not inherit the run's.
 	Tags   []string
 	Labels map[string]string
 }
 
-// Fork creates a run that begins with this one's history, shared and not copied, and goes on by
-// itself. The handle writes with the fork's first epoch.
+// Fork creates a run that begins with this one's history, which is shared, not copied, and is
+// independent from there. The handle writes with the fork's first epoch.
 func (r *Run) Fork(ctx context.Context, options ForkOptions) (*Run, error) {
 	if options.RunID == "" {
 		options.RunID = newID()

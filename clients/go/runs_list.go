@@ -9,7 +9,7 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// ConfigFilter selects pins: of a config, where given of one version of it.
+// ConfigFilter selects runs pinned to a config, or to one version of it if set.
 type ConfigFilter struct {
 	Kind    string
 	Name    string
@@ -17,16 +17,16 @@ type ConfigFilter struct {
 	Digest  string
 }
 
-// ExternalFilter selects runs that are this in another system; without an ID, anything there.
+// ExternalFilter selects runs by their execution in another system; without an ID, any there.
 type ExternalFilter struct {
 	System string
 	ID     string
 }
 
-// RunOrder is the order of a listing of runs.
+// RunOrder is the order in which runs are listed.
 type RunOrder int32
 
-// The orders of runs; those by completion leave out runs that have not ended.
+// The orders of runs; those by completion omit runs that have not ended.
 const (
 	NewestCreated   = RunOrder(runstorev1.RunOrder_RUN_ORDER_CREATED_DESC)
 	OldestCreated   = RunOrder(runstorev1.RunOrder_RUN_ORDER_CREATED_ASC)
@@ -36,14 +36,14 @@ const (
 	OldestCompleted = RunOrder(runstorev1.RunOrder_RUN_ORDER_COMPLETED_ASC)
 )
 
-// String returns the contract's word, such as "CREATED_DESC".
+// String returns the name in the contract, such as "CREATED_DESC".
 func (o RunOrder) String() string {
 	return strings.TrimPrefix(runstorev1.RunOrder(o).String(), "RUN_ORDER_")
 }
 
-// RunsOptions says which runs to list; conditions are joined by AND.
+// RunsOptions say which runs to list; a run must meet all conditions.
 type RunsOptions struct {
-	// Statuses selects runs of any of them, Tags and Labels runs with all of them.
+	// Statuses selects runs with any of them, Tags and Labels runs with all of them.
 	Statuses []RunStatus
 	Tags     []string
 	Labels   map[string]string
@@ -51,7 +51,7 @@ type RunsOptions struct {
 	CreatedFrom   time.Time
 	CreatedBefore time.Time
 	PlanID        string
-	// Model and Tool select runs with an event of them.
+	// Model and Tool select runs that have an event with them.
 	Model       string
 	Tool        string
 	ParentRunID string
@@ -59,28 +59,28 @@ type RunsOptions struct {
 	Config *ConfigFilter
 	// AnyTags selects runs with at least one of them.
 	AnyTags []string
-	// RootRunID selects a run and all below it.
+	// RootRunID selects a run and all its descendants.
 	RootRunID string
-	// External selects the same execution in another system.
+	// External selects runs by their execution in another system.
 	External *ExternalFilter
-	// UpdatedFrom and CompletedFrom are inclusive, UpdatedBefore and CompletedBefore exclusive; a run
-	// that has not ended was not completed at any time.
+	// UpdatedFrom and CompletedFrom are inclusive, UpdatedBefore and CompletedBefore exclusive.
+	// Either bound on completion excludes runs that have not ended.
 	UpdatedFrom     time.Time
 	UpdatedBefore   time.Time
 	CompletedFrom   time.Time
 	CompletedBefore time.Time
-	// Objective are words of the objective: words, "a phrase" in quotes, a OR b, -word.
+	// Objective searches the objective: words, "a phrase" in quotes, a OR b, -word.
 	Objective string
-	// OldestFirst is the order OldestCreated, and counts where Order is not given.
+	// OldestFirst means OldestCreated; it is ignored if Order is set.
 	OldestFirst bool
-	// Order is NewestCreated where neither is given.
+	// Order defaults to NewestCreated.
 	Order RunOrder
 	// PageSize is how many runs are fetched at once; 0 means 100.
 	PageSize int
 }
 
-// ListRuns yields the project's runs, newest first unless the options say otherwise. A failure is
-// yielded once, as the last.
+// ListRuns yields the project's runs, newest first unless the options say otherwise. If it fails,
+// the last pair holds the error.
 func (c *Client) ListRuns(ctx context.Context, options RunsOptions) iter.Seq2[*RunInfo, error] {
 	if options.PageSize == 0 {
 		options.PageSize = 100

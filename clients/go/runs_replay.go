@@ -9,10 +9,10 @@ import (
 
 const replayPage = 1000
 
-// ReplayOptions says which moment of a run to replay.
+// ReplayOptions say which moment of a run to replay.
 type ReplayOptions struct {
-	// AtSeq is the moment: right after this event; 0 is before the first one, nil after the last
-	// one. Beyond the last one it is [*SeqAheadError].
+	// AtSeq is the moment right after this event; 0 is before the first event, nil after the last
+	// one. One beyond the last event fails with [*SeqAheadError].
 	AtSeq *int64
 	// Namespace is that of the snapshot.
 	Namespace string
@@ -20,35 +20,35 @@ type ReplayOptions struct {
 	PageSize int
 }
 
-// PinnedConfig is a version a run is pinned to.
+// PinnedConfig is a config version that a run is pinned to.
 type PinnedConfig struct {
 	Ref ConfigRef
-	// Body is the zero Payload where it is kept elsewhere.
+	// Body is the zero Payload if it is stored elsewhere.
 	Body Payload
 }
 
-// Replayed is a run as it stood at a moment.
+// Replayed is the state of a run at a moment.
 type Replayed struct {
-	// Info is the run as it is now; its pins are what they ever were.
+	// Info is the current state of the run; its pins never change.
 	Info *RunInfo
 	// AtSeq is the moment that was replayed.
 	AtSeq int64
-	// Snapshot is the latest one at or before the moment; nil when there is none.
+	// Snapshot is the latest one at or before the moment; nil if there is none.
 	Snapshot *Snapshot
-	// TaskWrites are those since the snapshot, made until the moment.
+	// TaskWrites are those since the snapshot, up to the moment.
 	TaskWrites []TaskWrite
-	// Configs are in the order of the run's references.
+	// Configs are in the order of the run's ConfigRefs.
 	Configs []PinnedConfig
 	// FirstEvents are those of the first page after the snapshot; Events yields all.
 	FirstEvents []*Event
-	// NextFromSeq is where ListEvents continues, up to AtSeq; 0 when FirstEvents reached it.
+	// NextFromSeq is where ListEvents continues, up to AtSeq; 0 if FirstEvents reached it.
 	NextFromSeq int64
 
 	run      *Run
 	pageSize int
 }
 
-// Replay returns the run as it stood right after an event; it changes nothing.
+// Replay returns the state of the run right after an event. It changes nothing.
 func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, error) {
 	if options.PageSize == 0 {
 		options.PageSize = replayPage
@@ -76,8 +76,8 @@ func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, err
 	}, nil
 }
 
-// Events yields the events after the snapshot up to the moment. A failure is yielded once, as the
-// last.
+// Events yields the events after the snapshot up to the moment. If it fails, the last pair holds
+// the error.
 func (r *Replayed) Events(ctx context.Context) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		for _, event := range r.FirstEvents {

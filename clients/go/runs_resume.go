@@ -7,40 +7,40 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// ResumeOptions says who resumes and from where.
+// ResumeOptions say who resumes and from where.
 type ResumeOptions struct {
-	// Actor is who resumes; the actor of run.resumed.
+	// Actor is who resumes: the actor of the run.resumed event.
 	Actor string
-	// Namespace is the one whose latest snapshot is wanted.
+	// Namespace is the one whose latest snapshot is returned.
 	Namespace string
-	// RequestID claims the same epoch again when it is sent again; the client makes one where it is
-	// empty.
+	// RequestID claims the same epoch again if it is sent again; if empty, the client generates
+	// one.
 	RequestID string
 }
 
-// Resumed is a claimed run and what its new writer needs.
+// Resumed is a claimed run and what its new writer needs to continue.
 type Resumed struct {
 	// Run is the handle that holds the new epoch.
 	Run *Run
-	// Info is the run as it stands. When a later resume claimed it before this call was answered,
-	// its WriterEpoch is greater than the handle's and writes will be fenced.
+	// Info is the current state of the run. If a later resume claimed the run before this call was
+	// answered, its WriterEpoch is greater than the handle's and writes will be fenced.
 	Info *RunInfo
 	// WriterEpoch is the claimed epoch.
 	WriterEpoch int64
-	// Snapshot is the latest one; nil when there is none.
+	// Snapshot is the latest one; nil if there is none.
 	Snapshot       *Snapshot
 	PendingNodeIDs []string
 	// TaskWrites are those since the snapshot.
 	TaskWrites []TaskWrite
-	// Deduplicated tells that the same RequestID claimed the epoch before.
+	// Deduplicated means that the same RequestID claimed the epoch before.
 	Deduplicated bool
 
 	events      []*Event
 	nextFromSeq int64
 }
 
-// Resume claims the run: earlier writers are fenced from now on. With [Run.WithExpectedSeq] it claims
-// only where that is still the run's last seq, and otherwise fails as [*SeqConflictError].
+// Resume claims the run: earlier writers are fenced from now on. With [Run.WithExpectedSeq] it
+// claims the run only if that is still its last seq, and otherwise fails with [*SeqConflictError].
 func (r *Run) Resume(ctx context.Context, options ResumeOptions) (*Resumed, error) {
 	if options.RequestID == "" {
 		options.RequestID = newID()
@@ -69,8 +69,8 @@ func (r *Run) Resume(ctx context.Context, options ResumeOptions) (*Resumed, erro
 	}, nil
 }
 
-// Events yields all events after the snapshot, run.resumed included. A failure is yielded once, as
-// the last.
+// Events yields all events after the snapshot, run.resumed included. If it fails, the last pair
+// holds the error.
 func (r *Resumed) Events(ctx context.Context) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		for _, event := range r.events {

@@ -9,24 +9,24 @@ import (
 
 const verifySlice = 10_000
 
-// Verification is what a check of the hash chain found.
+// Verification is the result of checking the hash chain.
 type Verification struct {
-	// Verified tells that everything checked agrees.
+	// Verified means that everything checked is intact.
 	Verified bool
-	// CheckedEvents counts those of all slices so far.
+	// CheckedEvents counts the events of all slices so far.
 	CheckedEvents int64
 	LastSeq       int64
 	// LastHash is that of the last event checked.
 	LastHash []byte
-	// Problem says what is wrong, for a person; empty when verified.
+	// Problem describes what is wrong, for people; empty if verified.
 	Problem string
-	// ProblemSeq is where it shows.
+	// ProblemSeq is where the problem is.
 	ProblemSeq int64
-	// NextFromSeq is where the next slice begins; 0 when the check is over.
+	// NextFromSeq is where the next slice begins; 0 if the check is finished.
 	NextFromSeq int64
 }
 
-// Verify recomputes the run's whole hash chain. A broken chain is no error: see Verified.
+// Verify recomputes the run's whole hash chain. A broken chain is not an error: see Verified.
 func (r *Run) Verify(ctx context.Context) (*Verification, error) {
 	var found *Verification
 	for slice, err := range r.VerifySlices(ctx, verifySlice) {
@@ -38,8 +38,8 @@ func (r *Run) Verify(ctx context.Context) (*Verification, error) {
 	return found, nil
 }
 
-// VerifySlices verifies a long run in slices of so many events, and yields what was found up to the
-// end of each; the last one speaks for the whole run.
+// VerifySlices verifies a long run in slices of sliceSize events and yields the result up to the
+// end of each; the last result is that of the whole run.
 func (r *Run) VerifySlices(ctx context.Context, sliceSize int) iter.Seq2[*Verification, error] {
 	return func(yield func(*Verification, error) bool) {
 		var checked int64

@@ -10,9 +10,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// SearchOptions says among which events to search, and in which order; conditions are joined by AND.
+// SearchOptions say which events to search and in which order; an event must meet all conditions.
 type SearchOptions struct {
-	// RunIDs, Types and NodeIDs select events of any of them, Tags events with all of them.
+	// RunIDs, Types and NodeIDs select events with any of them, Tags events with all of them.
 	RunIDs  []string
 	Types   []string
 	NodeIDs []string
@@ -22,24 +22,24 @@ type SearchOptions struct {
 	// RecordedFrom is inclusive, RecordedBefore exclusive.
 	RecordedFrom   time.Time
 	RecordedBefore time.Time
-	// NewestFirst yields all matches; otherwise the newest 1000 come best first.
+	// NewestFirst yields all matches; otherwise the newest 1000 are yielded, best first.
 	NewestFirst bool
 	// WithEvents fetches the events themselves too.
 	WithEvents bool
-	// After is an event that has to be searchable before the search answers.
+	// After is an event that must be searchable before the search answers.
 	After *EventPlace
-	// MinPosition is a position of the feed that has to be searchable.
+	// MinPosition is a position of the feed that must be searchable before the search answers.
 	MinPosition int64
-	// Wait is how long to wait for them, at most 30 seconds and within the call's time; 0 leaves it
-	// to the server. When it is over: [*SearchBehindError].
+	// Wait is how long to wait for them, at most 30 seconds and within the call's deadline; 0 means
+	// the server's default. After that it fails with [*SearchBehindError].
 	Wait time.Duration
-	// NoWait looks only at what there is: Wait of zero seconds.
+	// NoWait fails at once instead of waiting: a Wait of zero seconds.
 	NoWait bool
-	// PageSize is how many hits are fetched at once; 0 leaves it to the server.
+	// PageSize is how many hits are fetched at once; 0 means the server's default.
 	PageSize int
 }
 
-// EventPlace is a run and the seq an append was answered with.
+// EventPlace names an event by its run and the seq that its append returned.
 type EventPlace struct {
 	RunID string
 	Seq   int64
@@ -54,14 +54,14 @@ type SearchHit struct {
 	RecordedAt time.Time
 	Snippet    string
 	Highlights []Highlight
-	// Event is nil where events were not asked for.
+	// Event is nil without WithEvents.
 	Event *Event
 }
 
 // Highlight is a range of a snippet, in characters (runes).
 type Highlight struct{ Start, Length int }
 
-// Marked is the snippet with markers around what matched.
+// Marked returns the snippet with markers around the matches.
 func (h *SearchHit) Marked(start, stop string) string {
 	snippet := []rune(h.Snippet)
 	var marked strings.Builder
@@ -76,8 +76,8 @@ func (h *SearchHit) Marked(start, stop string) string {
 	return marked.String()
 }
 
-// SearchEvents yields the events that match, best first unless the options say otherwise. A query is
-// words, "a phrase" in quotes, a OR b, -word. A failure is yielded once, as the last.
+// SearchEvents yields the events that match, best first unless the options say otherwise. A query
+// is words, "a phrase" in quotes, a OR b, -word. If it fails, the last pair holds the error.
 func (c *Client) SearchEvents(
 	ctx context.Context, query string, options SearchOptions,
 ) iter.Seq2[*SearchHit, error] {
@@ -122,7 +122,7 @@ func (p *EventPlace) message() *runstorev1.EventPlace {
 	return &runstorev1.EventPlace{RunId: p.RunID, Seq: p.Seq}
 }
 
-// waiting is how long to wait; nil leaves it to the server.
+// waiting returns how long to wait; nil means the server's default.
 func waiting(wait time.Duration, noWait bool) *durationpb.Duration {
 	if wait == 0 && !noWait {
 		return nil

@@ -6,19 +6,18 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// SnapshotsDeleted is what one call removed; after a retry that may be nothing.
+// SnapshotsDeleted counts what one call deleted; after a retry that may be nothing.
 type SnapshotsDeleted struct {
-	// Snapshots is how many there were of those named, TaskWrites how many theirs.
+	// Snapshots counts the snapshots, TaskWrites the task writes deleted with them.
 	Snapshots  int64
 	TaskWrites int64
-	// FreedBytes are those of parts, as they were stored, that no snapshot of the run refers to any
-	// more.
+	// FreedBytes is the stored size of the parts that no snapshot of the run refers to any more.
 	FreedBytes int64
 }
 
 // DeleteSnapshots deletes 1 to 1000 snapshots of the main namespace with their task writes, and the
-// parts only they had: all or none. Ids that are not there are ignored. Where a fork has one of them
-// in its history it fails as [*SnapshotInUseError].
+// parts that only they had: all or none. Unknown ids are ignored. If a fork has one of the
+// snapshots in its history, it fails with [*SnapshotInUseError].
 func (r *Run) DeleteSnapshots(ctx context.Context, snapshotIDs ...string) (*SnapshotsDeleted, error) {
 	return r.DeleteSnapshotsIn(ctx, "", snapshotIDs...)
 }

@@ -7,37 +7,37 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// SnapshotSelector chooses a snapshot; the zero value the latest.
+// SnapshotSelector selects a snapshot; the zero value selects the latest.
 type SnapshotSelector struct {
 	namespace string
 	choose    func(*runstorev1.GetSnapshotRequest)
 }
 
-// LatestSnapshot chooses the one of the greatest seq.
+// LatestSnapshot selects the one with the greatest seq.
 func LatestSnapshot() SnapshotSelector { return SnapshotSelector{} }
 
-// SnapshotByID chooses the one with the id.
+// SnapshotByID selects the one with the id.
 func SnapshotByID(snapshotID string) SnapshotSelector {
 	return SnapshotSelector{choose: func(request *runstorev1.GetSnapshotRequest) {
 		request.Selector = &runstorev1.GetSnapshotRequest_SnapshotId{SnapshotId: snapshotID}
 	}}
 }
 
-// SnapshotOfPlan chooses the latest of a plan version.
+// SnapshotOfPlan selects the latest of a plan version.
 func SnapshotOfPlan(planVersionID string) SnapshotSelector {
 	return SnapshotSelector{choose: func(request *runstorev1.GetSnapshotRequest) {
 		request.Selector = &runstorev1.GetSnapshotRequest_PlanVersionId{PlanVersionId: planVersionID}
 	}}
 }
 
-// SnapshotAtSeq chooses the latest at or before a seq.
+// SnapshotAtSeq selects the latest at or before a seq.
 func SnapshotAtSeq(seq int64) SnapshotSelector {
 	return SnapshotSelector{choose: func(request *runstorev1.GetSnapshotRequest) {
 		request.Selector = &runstorev1.GetSnapshotRequest_AtSeq{AtSeq: seq}
 	}}
 }
 
-// In chooses within another namespace than the main one.
+// In selects in another namespace than the main one.
 func (s SnapshotSelector) In(namespace string) SnapshotSelector {
 	s.namespace = namespace
 	return s
@@ -60,29 +60,31 @@ func (r *Run) GetSnapshot(ctx context.Context, which SnapshotSelector) (*Snapsho
 	return snapshot, nil
 }
 
-// SnapshotsOptions says which snapshots to list.
+// SnapshotsOptions say which snapshots to list.
 type SnapshotsOptions struct {
-	// Namespace nil means all of them.
+	// Namespace is the only one to list; nil means all of them.
 	Namespace *string
-	// Before selects snapshots that stand before the one with this id; only within one run.
+	// Before selects snapshots that precede the one with this id in the order of the run. It is
+	// valid only for the snapshots of one run.
 	Before string
-	// Metadata is a JSON object; a snapshot's has to have each of its members.
+	// Metadata is a JSON object; it selects snapshots whose metadata has all its members.
 	Metadata Payload
-	// WithParts fetches nodes and state too; otherwise they are left out.
+	// WithParts fetches nodes and state too.
 	WithParts bool
-	// PageSize is how many snapshots are fetched at once; 0 leaves it to the server.
+	// PageSize is how many snapshots are fetched at once; 0 means the server's default.
 	PageSize int
 }
 
-// ListSnapshots yields the run's snapshots, greatest seq first. A failure is yielded once, as the
-// last.
+// ListSnapshots yields the run's snapshots, greatest seq first. If it fails, the last pair holds
+// the error.
 func (r *Run) ListSnapshots(
 	ctx context.Context, options SnapshotsOptions,
 ) iter.Seq2[*Snapshot, error] {
 	return r.client.listSnapshots(ctx, r.id, options)
 }
 
-// ListSnapshots yields the project's snapshots, newest first. A failure is yielded once, as the last.
+// ListSnapshots yields the project's snapshots, newest first. If it fails, the last pair holds the
+// error.
 func (c *Client) ListSnapshots(
 	ctx context.Context, options SnapshotsOptions,
 ) iter.Seq2[*Snapshot, error] {

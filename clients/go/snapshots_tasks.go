@@ -6,10 +6,10 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// TaskWrite is a task's finished result since a snapshot.
+// TaskWrite is the result of a task that finished since a snapshot.
 type TaskWrite struct {
 	TaskID string
-	// Index from 0 upward is written once; below 0 the last write replaces the one before.
+	// Index: 0 and above are written once; below 0 a later write replaces an earlier one.
 	Index   int32
 	Channel string
 	Payload Payload
@@ -18,8 +18,8 @@ type TaskWrite struct {
 	SnapshotID string
 }
 
-// PutTaskWrites keeps results of tasks since a snapshot of the main namespace, all or none; true
-// means that all were there already.
+// PutTaskWrites stores results of tasks since a snapshot of the main namespace, all or none; true
+// means that all had been stored before.
 func (r *Run) PutTaskWrites(ctx context.Context, writes ...TaskWrite) (bool, error) {
 	return r.PutTaskWritesIn(ctx, "", writes...)
 }

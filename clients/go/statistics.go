@@ -9,7 +9,7 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// Dimension is what counts are told apart by.
+// Dimension is what statistics can be grouped by.
 type Dimension int32
 
 // The dimensions of statistics.
@@ -23,25 +23,27 @@ const (
 	DimensionDay = Dimension(runstorev1.StatisticsDimension_STATISTICS_DIMENSION_DAY)
 )
 
-// String returns the contract's word, such as "MODEL".
+// String returns the name in the contract, such as "MODEL".
 func (d Dimension) String() string {
 	return strings.TrimPrefix(runstorev1.StatisticsDimension(d).String(), "STATISTICS_DIMENSION_")
 }
 
-// StatisticsOptions says what to count, and what to tell it apart by; conditions are joined by AND.
+// StatisticsOptions say what to count and how to group it; an event must meet all conditions.
 type StatisticsOptions struct {
-	// By is what to tell apart, each once; with LabelKey at most 3 in all. Nothing: one row of all.
+	// By is what to group by, each dimension once; with LabelKey at most 3 in all. Without any
+	// there is one row.
 	By []Dimension
-	// LabelKey tells apart by the value of this label of the run too.
+	// LabelKey groups by the value of this label of the run too.
 	LabelKey string
-	// RunIDs selects any of these runs; IncludeDescendants, which needs them, all runs below them too.
+	// RunIDs selects any of these runs; IncludeDescendants, which requires it, their descendants
+	// too.
 	RunIDs             []string
 	IncludeDescendants bool
 	PlanID             string
 	// Labels and Tags select runs with all of them.
 	Labels map[string]string
 	Tags   []string
-	// Types, Models, Tools and NodeIDs select events of any of them.
+	// Types, Models, Tools and NodeIDs select events with any of them.
 	Types   []string
 	Models  []string
 	Tools   []string
@@ -50,22 +52,22 @@ type StatisticsOptions struct {
 	// such as "2026-01-31".
 	FromDay string
 	ToDay   string
-	// RollUpToRoot counts each run as its topmost ancestor; it needs DimensionRun.
+	// RollUpToRoot counts each run as its topmost ancestor; it requires DimensionRun.
 	RollUpToRoot bool
-	// After is an event that has to be counted before the answer.
+	// After is an event that must be counted before the call answers.
 	After *EventPlace
-	// MinPosition is a position of the feed that has to be counted.
+	// MinPosition is a position of the feed that must be counted before the call answers.
 	MinPosition int64
-	// Wait is how long to wait for them, at most 30 seconds and within the call's time; 0 leaves it
-	// to the server. When it is over: [*StatisticsBehindError].
+	// Wait is how long to wait for them, at most 30 seconds and within the call's deadline; 0 means
+	// the server's default. After that it fails with [*StatisticsBehindError].
 	Wait time.Duration
-	// NoWait looks only at what there is: Wait of zero seconds.
+	// NoWait fails at once instead of waiting: a Wait of zero seconds.
 	NoWait bool
-	// PageSize is how many rows are fetched at once; 0 leaves it to the server.
+	// PageSize is how many rows are fetched at once; 0 means the server's default.
 	PageSize int
 }
 
-// StatisticsRow is what was counted of one group. What it is not grouped by is empty.
+// StatisticsRow is the counts of one group. Fields that it is not grouped by are empty.
 type StatisticsRow struct {
 	// RunID is the run, or its topmost ancestor.
 	RunID  string
@@ -76,19 +78,19 @@ type StatisticsRow struct {
 	// Day is in UTC, such as "2026-01-31".
 	Day        string
 	LabelValue string
-	// Events is how many there are, Errors how many of them are of a type whose last word is error or
-	// failed, ToolCalls how many name a tool and do not tell how a call ended.
+	// Events counts all events, Errors those of a type whose last word is error or failed,
+	// ToolCalls those that name a tool and do not report how a call ended.
 	Events    int64
 	Errors    int64
 	ToolCalls int64
-	// Runs is how many have any of these events.
+	// Runs counts the runs that have any of these events.
 	Runs int64
 	// Usage is the sum over the events.
 	Usage Usage
 }
 
-// GetStatistics yields what events used, added up: a row for each group that has events, in the order
-// of what they are told apart by. A failure is yielded once, as the last.
+// GetStatistics yields what events used, added up: a row for each group that has events, in the
+// order of the dimensions. If it fails, the last pair holds the error.
 func (c *Client) GetStatistics(
 	ctx context.Context, options StatisticsOptions,
 ) iter.Seq2[*StatisticsRow, error] {

@@ -18,50 +18,50 @@ const (
 	missedHeartbeats = 3
 )
 
-// follows is a stream that goes on after it broke, whatever it brings.
-type follows[Message, Item any] interface {
-	// open opens it once, asking for everything not delivered yet.
+// streamState is how far a stream has got, so that it continues after it broke.
+type streamState[Message, Item any] interface {
+	// open opens the stream once, requesting everything not delivered yet.
 	open(ctx context.Context) (grpc.ServerStreamingClient[Message], error)
-	// take yields what a message brings, each item once, and notes how far the stream got; false
-	// when no more is wanted.
+	// take yields the items of a message, each once, and records how far the stream has got; false
+	// if the caller wants no more.
 	take(message *Message, yield func(Item, error) bool) (isWanted bool, err error)
-	// hasEnded tells that everything was delivered.
+	// hasEnded reports whether everything was delivered.
 	hasEnded() bool
-	// ended is the server's end of the stream with OK, and what is wrong with that.
+	// ended is called when the server ends the stream with OK; it fails if that is too early.
 	ended() error
 }
 
-// streaming drives a stream until it has ended, over connections that break or fall silent.
-type streaming[Message, Item any] struct {
+// streamReader reads a stream to its end, across connections that break or fall silent.
+type streamReader[Message, Item any] struct {
 	client   *Client
 	silence  time.Duration
 	patience patience
-	follows  follows[Message, Item]
+	state    streamState[Message, Item]
 }
 
-// stream is the iterator of what start brings; it begins anew each time it is ranged over.
+// stream yields the items of a stream; each range over it begins with the state that start returns.
 func stream[Message, Item any](
 	ctx context.Context,
 	client *Client,
 	heartbeat, limit time.Duration,
-	start func() follows[Message, Item],
+	start func() streamState[Message, Item],
 ) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		s := streaming[Message, Item]{
+		s := streamReader[Message, Item]{
 			client:   client,
 			silence:  heartbeat * missedHeartbeats,
 			patience: patience{limit: limit, backoff: client.backoff},
-			follows:  start(),
+			state:    start(),
 		}
-		for !s.follows.hasEnded() {
+		for !s.state.hasEnded() {
 			isWanted, err := s.receive(ctx, yield)
 			if !isWanted {
 				return
 			}
-			if err == nil || s.follows.hasEnded() {
+			if err == nil || s.state.hasEnded() {
 				continue
 			}
-			if err = s.rest(ctx, err); err != nil {
+			if err = s.waitToReopen(ctx, err); err != nil {
 				var none Item
 				yield(none, err)
 				return
@@ -72,8 +72,8 @@ func stream[Message, Item any](
 
 var errSilent = errors.New("silent for too long")
 
-// receive opens the stream once and yields what it brings; false when no more is wanted.
-func (s *streaming[Message, Item]) receive(
+// receive opens the stream once and yields its items; false if the caller wants no more.
+func (s *streamReader[Message, Item]) receive(
 	ctx context.Context, yield func(Item, error) bool,
 ) (isWanted bool, err error) {
 	opened, cancel := context.WithCancelCause(ctx)
@@ -87,43 +87,43 @@ func (s *streaming[Message, Item]) receive(
 		return s.client.errorOf(ctx, err)
 	}
 
-	messages, err := s.follows.open(s.client.outgoing(opened))
+	messages, err := s.state.open(s.client.outgoing(opened))
 	if err != nil {
 		return true, broken(err)
 	}
 	for {
-		// A caller who is slow between two messages is no silence.
+		// The time that a slow caller takes between two messages does not count as silence.
 		watch.Reset(s.silence)
 		message, err := messages.Recv()
 		watch.Stop()
 		if err == io.EOF {
-			return true, s.follows.ended()
+			return true, s.state.ended()
 		}
 		if err != nil {
-			return true, toldOrBroken(broken(err))
+			return true, orBrokenStream(broken(err))
 		}
 		s.patience.renew()
-		if isWanted, err := s.follows.take(message, yield); !isWanted || err != nil {
+		if isWanted, err := s.state.take(message, yield); !isWanted || err != nil {
 			return isWanted, err
 		}
 	}
 }
 
-// rest waits before the stream is opened again; it returns what to fail with when it is given up.
-func (s *streaming[Message, Item]) rest(ctx context.Context, err error) error {
-	delay, mayHelp := s.patience.delay(err)
-	if !mayHelp {
+// waitToReopen waits before the stream is reopened; it returns the error to fail with on giving up.
+func (s *streamReader[Message, Item]) waitToReopen(ctx context.Context, err error) error {
+	delay, isRetryable := s.patience.delay(err)
+	if !isRetryable {
 		return err
 	}
 	return s.client.wait(ctx, delay, err)
 }
 
-// toldOrBroken is the server's own failure, or that the stream broke: a bare INTERNAL is the
-// transport's, for the server's has a reason.
-func toldOrBroken(err error) error {
-	var told *Error
-	if errors.As(err, &told) && told.Code == codes.Internal && told.Reason == "" {
-		return brokenStream(told.Message)
+// orBrokenStream returns an error as it is, or as that of a broken stream if the transport caused
+// it: an INTERNAL from the server has a reason, one from the transport has none.
+func orBrokenStream(err error) error {
+	var failed *Error
+	if errors.As(err, &failed) && failed.Code == codes.Internal && failed.Reason == "" {
+		return brokenStream(failed.Message)
 	}
 	return err
 }

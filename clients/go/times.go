@@ -6,7 +6,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// timestamp is the message of a time, to the microsecond as the store keeps it; nil for none.
+// timestamp returns the message for a time, cut to the microsecond as the store keeps it; nil for
+// the zero time.
 func timestamp(at time.Time) *timestamppb.Timestamp {
 	if at.IsZero() {
 		return nil
@@ -14,7 +15,7 @@ func timestamp(at time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(at.Truncate(time.Microsecond))
 }
 
-// timeOf is the time of a message in UTC; the zero time where there is none.
+// timeOf returns the time of a message in UTC; the zero time for nil.
 func timeOf(message *timestamppb.Timestamp) time.Time {
 	if message == nil {
 		return time.Time{}
