@@ -42,6 +42,14 @@ def time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def times(fields: Json) -> Json:
+    """Bounds such as `created_from_time`, without the ending that they have in the contracts."""
+    return {
+        name.removesuffix("_time"): time(each) if name.endswith("_time") else each
+        for name, each in fields.items()
+    }
+
+
 def event(fields: Json) -> runstore.NewEvent:
     made = payloads(fields)
     if "usage" in made:
@@ -122,9 +130,13 @@ def completion(fields: Json) -> runstore.Completion:
 
 
 def query(fields: Json) -> runstore.RunQuery:
-    made = dict(fields)
+    made = times(fields)
     if "statuses" in made:
         made["statuses"] = [runstore.RunStatus[each] for each in made["statuses"]]
+    if "external" in made:
+        made["external"] = runstore.ExternalFilter(**made["external"])
     if "config" in made:
         made["config"] = runstore.ConfigFilter(**made["config"])
+    if "order" in made:
+        made["order"] = runstore.RunOrder[made["order"]]
     return runstore.RunQuery(**made)

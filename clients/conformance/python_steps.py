@@ -21,6 +21,7 @@ from python_sent import (
     place,
     query,
     snapshot,
+    times,
     writes,
 )
 from runstore import Payload
@@ -117,7 +118,8 @@ class Runner:
 
     async def list_snapshots(self, a: Json) -> Any:
         a = payloads(a)
-        return {"snapshots": [each async for each in self.run(a).list_snapshots(**a)]}
+        of = self.run(a) if "run_id" in a else self._client
+        return {"snapshots": [each async for each in of.list_snapshots(**a)]}
 
     async def delete_snapshots(self, a: Json) -> Any:
         deleted = await self.run(a).delete_snapshots(**a)
@@ -206,7 +208,7 @@ class Runner:
         return {"consumers": [each async for each in self._client.feed.consumers(**a)]}
 
     async def search(self, a: Json) -> Any:
-        hits = [hit async for hit in self._client.search(**place(a))]
+        hits = [hit async for hit in self._client.search(**place(times(a)))]
         return {
             "hits": [
                 {

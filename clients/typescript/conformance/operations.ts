@@ -129,9 +129,11 @@ export class Operations {
       }),
     }),
     get_snapshot: (args: Written & SnapshotChoice) => this.#run(args).getSnapshot(args),
-    list_snapshots: async (args: Written & ListSnapshotsOptions) => ({
-      snapshots: await all(this.#run(args).listSnapshots(args)),
-    }),
+    list_snapshots: async (args: Partial<Written> & ListSnapshotsOptions) => {
+      const { runId, ...options } = args;
+      const of = runId === undefined ? this.#client : this.#client.run(runId);
+      return { snapshots: await all(of.listSnapshots(options)) };
+    },
     delete_snapshots: async (
       args: Written & { snapshotIds: readonly string[]; namespace?: string },
     ) => {

@@ -1,13 +1,20 @@
 /** What the scenarios spell out, as the client takes it. */
 
-import { Instant, Outcome, Payload, Ref, RunStatus, SnapshotReason } from "../src/index.js";
+import {
+  Instant,
+  Outcome,
+  Payload,
+  Ref,
+  RunOrder,
+  RunStatus,
+  SnapshotReason,
+} from "../src/index.js";
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 export type Fields = Record<string, Json>;
 
 // Names that callers make up: not to be spelled otherwise.
 const FREE = new Set(["labels", "state"]);
-const TIMES = new Set(["occurred_at"]);
 const SUMS = new Set(["usage", "config_refs"]);
 
 /** JSON whose integers beyond a double stand as texts, digit for digit. */
@@ -40,10 +47,12 @@ function sent(value: Json, key = ""): unknown {
       return Outcome[value as keyof typeof Outcome];
     case "reason":
       return SnapshotReason[value as keyof typeof SnapshotReason];
+    case "order":
+      return RunOrder[value as keyof typeof RunOrder];
     case "statuses":
       return RunStatus[value as keyof typeof RunStatus];
     default:
-      return TIMES.has(key) ? Instant.parse(value) : value;
+      return /^occurred_at$|_time$/.test(key) ? Instant.parse(value) : value;
   }
 }
 
@@ -54,7 +63,7 @@ function sentFields(fields: Fields, key: string): Record<string, unknown> {
       if ((SUMS.has(key) || name === "size") && typeof each === "string" && /^-?\d+$/.test(each)) {
         return [camel(name), BigInt(each)];
       }
-      return [isFree ? name : camel(name), sent(each, isFree ? "" : name)];
+      return [isFree ? name : camel(name.replace(/_time$/, "")), sent(each, isFree ? "" : name)];
     }),
   );
 }

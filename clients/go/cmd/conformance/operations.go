@@ -131,13 +131,28 @@ func (r *runner) saveRun(ctx context.Context, a *arguments) (any, error) {
 }
 
 func (r *runner) listRuns(ctx context.Context, a *arguments) (any, error) {
-	return listed("runs", r.client.ListRuns(ctx, runstore.RunsOptions{
+	options := runstore.RunsOptions{
 		Statuses: mapped(a.Statuses, func(name string) runstore.RunStatus {
 			return runstore.RunStatus(runstorev1.RunStatus_value["RUN_STATUS_"+name])
 		}),
-		Tags: a.Tags, Labels: a.Labels.values, PlanID: a.PlanID, Model: a.Model, Tool: a.Tool,
-		ParentRunID: a.ParentRunID, OldestFirst: a.OldestFirst,
-	}))
+		Tags: a.Tags, AnyTags: a.AnyTags, Labels: a.Labels.values,
+		CreatedFrom: a.CreatedFromTime, CreatedBefore: a.CreatedBeforeTime,
+		UpdatedFrom: a.UpdatedFromTime, UpdatedBefore: a.UpdatedBeforeTime,
+		CompletedFrom: a.CompletedFromTime, CompletedBefore: a.CompletedBeforeTime,
+		PlanID: a.PlanID, Model: a.Model, Tool: a.Tool,
+		ParentRunID: a.ParentRunID, RootRunID: a.RootRunID, OldestFirst: a.OldestFirst,
+		Order: runstore.RunOrder(runstorev1.RunOrder_value["RUN_ORDER_"+a.Order]),
+	}
+	if a.Objective != nil {
+		options.Objective = *a.Objective
+	}
+	if a.External != nil {
+		options.External = new(runstore.ExternalFilter(*a.External))
+	}
+	if a.Config != nil {
+		options.Config = new(runstore.ConfigFilter(*a.Config))
+	}
+	return listed("runs", r.client.ListRuns(ctx, options))
 }
 
 func (r *runner) append(ctx context.Context, a *arguments) (any, error) {
@@ -211,9 +226,13 @@ func (r *runner) getSnapshot(ctx context.Context, a *arguments) (any, error) {
 }
 
 func (r *runner) listSnapshots(ctx context.Context, a *arguments) (any, error) {
-	return listed("snapshots", r.run(a).ListSnapshots(ctx, runstore.SnapshotsOptions{
+	options := runstore.SnapshotsOptions{
 		Namespace: a.Namespace, Metadata: a.Metadata.Payload, WithParts: a.WithParts,
-	}))
+	}
+	if a.RunID == "" {
+		return listed("snapshots", r.client.ListSnapshots(ctx, options))
+	}
+	return listed("snapshots", r.run(a).ListSnapshots(ctx, options))
 }
 
 func (r *runner) resume(ctx context.Context, a *arguments) (any, error) {
@@ -383,6 +402,7 @@ func (r *runner) search(ctx context.Context, a *arguments) (any, error) {
 	options := runstore.SearchOptions{
 		RunIDs: a.RunIDs, Types: a.Types, NodeIDs: a.NodeIDs, Tags: a.Tags, Model: a.Model,
 		Tool: a.Tool, NewestFirst: a.NewestFirst, WithEvents: a.WithEvents,
+		RecordedFrom: a.RecordedFromTime, RecordedBefore: a.RecordedBeforeTime,
 		MinPosition: a.MinPosition, PageSize: a.PageSize, After: a.after(),
 	}
 	options.Wait, options.NoWait = a.wait()

@@ -27,6 +27,9 @@ type arguments struct {
 	Labels        labels       `json:"labels"`
 	Completion    *completion  `json:"completion"`
 	Statuses      []string     `json:"statuses"`
+	AnyTags       []string     `json:"any_tags"`
+	RootRunID     string       `json:"root_run_id"`
+	Order         string       `json:"order"`
 	Model         string       `json:"model"`
 	Tool          string       `json:"tool"`
 	OldestFirst   bool         `json:"oldest_first"`
@@ -67,6 +70,17 @@ type arguments struct {
 	MinPosition   int64        `json:"min_position"`
 	WaitSeconds   *float64     `json:"wait_seconds"`
 	RunIDs        []string     `json:"run_ids"`
+
+	External            *externalFilter `json:"external"`
+	Config              *configFilter   `json:"config"`
+	CreatedFromTime     time.Time       `json:"created_from_time"`
+	CreatedBeforeTime   time.Time       `json:"created_before_time"`
+	UpdatedFromTime     time.Time       `json:"updated_from_time"`
+	UpdatedBeforeTime   time.Time       `json:"updated_before_time"`
+	CompletedFromTime   time.Time       `json:"completed_from_time"`
+	CompletedBeforeTime time.Time       `json:"completed_before_time"`
+	RecordedFromTime    time.Time       `json:"recorded_from_time"`
+	RecordedBeforeTime  time.Time       `json:"recorded_before_time"`
 
 	SnapshotIDs        []string    `json:"snapshot_ids"`
 	ForkRunID          string      `json:"fork_run_id"`
@@ -138,6 +152,18 @@ type externalRef struct {
 	ID         string `json:"id"`
 	URL        string `json:"url"`
 	OwnsStatus bool   `json:"owns_status"`
+}
+
+type externalFilter struct {
+	System string `json:"system"`
+	ID     string `json:"id"`
+}
+
+type configFilter struct {
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Version int64  `json:"version"`
+	Digest  string `json:"digest"`
 }
 
 type configRef struct {
