@@ -1,11 +1,11 @@
-"""Commands that a document shows, with the output it promises.
+"""The commands in a document and the output that it shows for them.
 
-A command is a block of `sh`; a block of `json` or `text` right after it is its output, of which
-`exit=N` in the block's first line says how the command exits (0 unless it says so). In an output
+A command is a block of `sh`. A block of `json` or `text` right after it is its output; `exit=N` in
+the first line of that block is the exit code, 0 by default. In an output
 
-- `…` in a string or a line stands for anything, also for a whole JSON value;
-- a line `…` stands for any lines, a JSON member `"…": "…"` for any members, a last item `"…"` for
-  any items.
+- `…` in a string or a line matches anything, and a string `"…"` any JSON value that is neither an
+  object nor an array;
+- a line `…` matches any lines, a JSON member `"…": "…"` any members, a last item `"…"` any items.
 
 JSON is compared by value, text word by word.
 """
@@ -30,7 +30,7 @@ _BLOCKS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A command and what it is to answer; `kind` is empty where no output is shown."""
+    """A command and its expected output; `kind` is empty if the document shows no output."""
 
     line: int
     command: str
@@ -40,7 +40,7 @@ class Example:
 
 
 def examples(document: Path) -> list[Example]:
-    """The examples in order."""
+    """The examples of a document, in order."""
     text = document.read_text()
     return [
         Example(
@@ -55,7 +55,7 @@ def examples(document: Path) -> list[Example]:
 
 
 def run(example: Example, target: str, path: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command by bash, in the folder, with `target` where it names the server."""
+    """Run the command with bash in the folder, with `target` as the address of the server."""
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", example.command.replace("localhost:7411", target)],
         cwd=folder,
@@ -68,23 +68,23 @@ def run(example: Example, target: str, path: str, folder: Path) -> subprocess.Co
 
 
 def blocks(document: Path) -> list[tuple[str, str]]:
-    """All fenced blocks in order: what stands behind the opening fence, and the text."""
+    """All fenced blocks, in order: the info string of the opening fence, and the text."""
     return re.findall(r"^ *```(.*)\n((?:.*\n)*?) *```$", document.read_text(), re.MULTILINE)
 
 
 def consoles(document: Path) -> list[tuple[str, str]]:
-    """The commands that blocks of `console` show after `$ `, each with its output."""
+    """The commands after `$ ` in blocks of `console`, each with its output."""
     blocks = re.findall(r"^```console\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE)
     return [(first[2:], output) for first, _, output in (each.partition("\n") for each in blocks)]
 
 
 def is_text(wanted: str, got: str) -> bool:
-    """True when a text is as shown, save what `…` stands for."""
+    """True if the text matches the shown text, in which `…` matches anything."""
     return bool(_text_pattern(wanted).fullmatch(_words(got)))
 
 
 def difference(example: Example, code: int, output: str) -> str:
-    """What is not as the document says; empty where all is."""
+    """How a result differs from the document; empty if it does not."""
     if code != example.code:
         return f"exits with {code}, not {example.code}"
     if example.kind == "json":
@@ -95,7 +95,7 @@ def difference(example: Example, code: int, output: str) -> str:
 
 
 def values(text: str) -> list[Any]:
-    """The JSON values that follow each other in a text."""
+    """The consecutive JSON values in a text."""
     decoder, found, rest = json.JSONDecoder(), [], text.strip()
     while rest:
         value, end = decoder.raw_decode(rest)
@@ -105,7 +105,7 @@ def values(text: str) -> list[Any]:
 
 
 def json_difference(wanted: Any, got: Any, where: str = "$") -> str:
-    """The first place where a JSON value is not as shown; empty where all of it is."""
+    """The first difference of a JSON value from the shown one; empty if there is none."""
     if isinstance(wanted, dict) and isinstance(got, dict):
         return _object_difference(wanted, got, where)
     if isinstance(wanted, list) and isinstance(got, list):
@@ -148,6 +148,6 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def _words(text: str) -> str:
-    """The words of each line that has any."""
+    """The text with single spaces and without empty lines."""
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "".join(f"{line}\n" for line in lines if line)

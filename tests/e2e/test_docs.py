@@ -1,4 +1,4 @@
-"""What README.md and the pages of docs/ show works."""
+"""The examples in README.md and docs/ work."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def _failed(line: str, server: ServerProcess, folder: Path) -> str:
 
 
 def _run(*command: str, server: ServerProcess, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user of that server does."""
+    """Run a command in the environment of a user of that server."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     return subprocess.run(
         command,
@@ -220,7 +220,7 @@ def _run(*command: str, server: ServerProcess, folder: Path) -> subprocess.Compl
 
 
 def _wrong(server: ServerProcess, command: str, output: str) -> str:
-    """What an HTTP command answers where that is not what is shown."""
+    """What an HTTP command printed, if the page shows something else."""
     done = subprocess.run(
         ["bash", "-c", _here(server, command)],
         stdout=subprocess.PIPE,
@@ -232,7 +232,7 @@ def _wrong(server: ServerProcess, command: str, output: str) -> str:
 
 
 def _follow(server: ServerProcess, run: runstore.Run, command: str, output: str) -> str:
-    """The same for a stream; the run is completed when the stream is live."""
+    """The same for a stream; the run is completed once the stream is live."""
     stream = subprocess.Popen(
         ["bash", "-c", "exec " + _here(server, command)], stdout=subprocess.PIPE, text=True
     )
@@ -244,7 +244,7 @@ def _follow(server: ServerProcess, run: runstore.Run, command: str, output: str)
             run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
     stream.stdout.close()
     stream.wait(30)
-    comments = re.compile(r"^: .*\n", re.MULTILINE)  # a heartbeat comes when it is silent for long
+    comments = re.compile(r"^: .*\n", re.MULTILINE)  # heartbeats depend on the time
     return _otherwise(command, comments.sub("", output), comments.sub("", got))
 
 

@@ -1,4 +1,4 @@
-"""Examples of documents are told from what they are not."""
+"""An output is compared with the one that a document shows."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_json_is_as_shown(output: str, got: str) -> None:
         ('{"a": 1}', '{"a": 1} {"a": 2}'),
     ],
 )
-def test_json_that_differs_is_told(output: str, got: str) -> None:
+def test_json_that_differs_is_reported(output: str, got: str) -> None:
     assert difference(shown(output), 0, got)
 
 
@@ -62,7 +62,7 @@ def test_text_is_compared_word_by_word(output: str, got: str, is_same: bool) -> 
     assert (difference(shown(output, kind="text"), 0, got) == "") is is_same
 
 
-def test_an_exit_that_is_not_promised_is_told() -> None:
+def test_an_exit_code_that_differs_is_reported() -> None:
     assert difference(shown("", kind=""), 1, "")
     assert difference(shown("", kind="", code=69), 69, "") == ""
 

@@ -1,6 +1,6 @@
-"""Every fenced block of every document is executed by a test, or says that it is none to execute.
+"""Every fenced block of every document is executed by a test, or listed as not executable.
 
-A block that is added to a document has to be added to the table, with the test that executes it.
+A block that is added to a document must be added to a table, with the test that executes it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ LANGGRAPH = "tests/e2e/test_langgraph.py"
 SCENARIOS = "tests/clients/test_conformance.py"
 GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples.test.ts"
 
-# By document and language: how many blocks there are (ANY_NUMBER where the test takes them all as
-# they come), and the tests that execute them.
+# By document and language: the number of blocks (ANY_NUMBER if the tests execute all of them,
+# however many there are), and the tests that execute them.
 EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ("README.md", "python"): (1, [(README, "test_the_first_call_from_python_does_what_it_says")]),
     ("README.md", "sh"): (
         7,
         [
             (README, "test_every_make_target_and_command_it_names_exists"),
-            (README, "test_in_production_the_schema_is_brought_up_and_the_server_serves"),
+            (README, "test_in_production_the_schema_is_migrated_and_the_server_serves"),
             (README, "test_the_calls_by_grpcurl_save_append_and_stream"),
-            (README, "test_what_two_moments_of_a_run_differ_in_is_told"),
+            (README, "test_the_diff_of_two_moments_of_a_run_is_shown"),
             (README, "test_the_feed_is_followed_as_shown"),
             (DOCS, "test_the_commands_of_a_terminal_work"),
         ],
@@ -129,8 +129,8 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(DOCS, "test_the_extra_that_is_installed_is_one_of_the_package")],
     ),
 }
-# Blocks that nobody can execute: a drawing, outputs (which are compared where a command is before
-# them), and the packages' own installation, which CI does with the same words.
+# Blocks that cannot be executed: a drawing, outputs (compared if a command precedes them), and the
+# installation of the packages, which CI does with the same commands.
 NOT_EXECUTED = {
     ("ARCHITECTURE.md", ""),
     ("docs/grpcurl.md", "text"),
@@ -141,7 +141,7 @@ NOT_EXECUTED = {
 
 
 def found() -> Counter[tuple[str, str]]:
-    """How many blocks of each language each document has."""
+    """The number of blocks of each language in each document."""
     listed = subprocess.run(
         ["git", "ls-files", "--", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -152,7 +152,7 @@ def found() -> Counter[tuple[str, str]]:
     )
 
 
-def test_every_block_is_executed_or_said_to_be_none() -> None:
+def test_every_block_is_executed_or_listed_as_not_executable() -> None:
     shown = found()
 
     unknown = shown.keys() - EXECUTED.keys() - NOT_EXECUTED
@@ -163,12 +163,12 @@ def test_every_block_is_executed_or_said_to_be_none() -> None:
         if count is not ANY_NUMBER and shown[place] != count
     }
 
-    assert not unknown, "nobody executes these"
-    assert not gone, "no document has these any more"
-    assert not more, "the number of blocks is another: are all of them executed?"
+    assert not unknown, "no test executes these"
+    assert not gone, "no document has these"
+    assert not more, "the number of blocks has changed: are all of them executed?"
 
 
 @pytest.mark.parametrize("place", EXECUTED, ids=" ".join)
-def test_the_tests_that_are_named_are_there(place: tuple[str, str]) -> None:
+def test_the_named_tests_exist(place: tuple[str, str]) -> None:
     for file, test in EXECUTED[place][1]:
         assert re.search(rf"\b{test}\(", (ROOT / file).read_text()), f"{file} has no {test}"

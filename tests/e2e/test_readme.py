@@ -1,4 +1,4 @@
-"""What the README shows works."""
+"""The examples in the README work."""
 
 import os
 import re
@@ -55,13 +55,13 @@ def test_every_make_target_and_command_it_names_exists() -> None:
 
 
 def shown(holding: str) -> str:
-    """The one block of a shell with that text in it."""
+    """The only shell block that contains that text."""
     (found,) = (text for language, text in blocks(README) if language == "sh" and holding in text)
     return found
 
 
 def run(command: str, path: str, server: ServerProcess) -> subprocess.CompletedProcess[str]:
-    """Run a command in a shell as a user of that server does."""
+    """Run a command in a shell in the environment of a user of that server."""
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
         env={**os.environ, "PATH": path, "RUNSTORE_TARGET": server.target},
@@ -90,7 +90,7 @@ def test_the_calls_by_grpcurl_save_append_and_stream(
     assert done.stdout.count(r'"{\"query\": 1.0}"') == 1
 
 
-def test_in_production_the_schema_is_brought_up_and_the_server_serves(
+def test_in_production_the_schema_is_migrated_and_the_server_serves(
     path: str, server: ServerProcess, environment: dict[str, str], tmp_path: Path
 ) -> None:
     export, migrate, serve = shown("migrate up").splitlines()
@@ -109,9 +109,7 @@ def test_in_production_the_schema_is_brought_up_and_the_server_serves(
     assert production.stop() == 0
 
 
-def test_what_two_moments_of_a_run_differ_in_is_told(
-    path: str, fresh_server: ServerProcess
-) -> None:
+def test_the_diff_of_two_moments_of_a_run_is_shown(path: str, fresh_server: ServerProcess) -> None:
     (command,) = (line for line in shown("runs diff").splitlines() if "runs diff" in line)
     with runstore.Client(fresh_server.target, project="acme/search") as client:
         made = client.save_run("answer the question", run_id="run-1")

@@ -1,4 +1,4 @@
-"""The bounds in the contracts' comments are the ones the server enforces."""
+"""The bounds in the contracts' comments are the bounds that the server enforces."""
 
 import re
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from runstore_server.validation.requests import NO_RULES, RULES
 
 PROTOS = Path(__file__).parents[2] / "protos"
 MESSAGE_TYPE, FIELD = 4, 2
-# Bounded by what their type means, not by a number in a table.
+# Bounded by their type.
 FREE = {
     FieldDescriptorProto.TYPE_MESSAGE,
     FieldDescriptorProto.TYPE_ENUM,
     FieldDescriptorProto.TYPE_BOOL,
     FieldDescriptorProto.TYPE_BYTES,
 }
-# Written by the server, or read back from it.
+# Sent only by the server.
 NOT_SENT = {
     *("Run", "Event.seq", "Output.revision", "Payload.json", "FeedEntry", "Consumer"),
     *("Config", "ConfigVersion", "ConfigLabel", "LabelMove", "Artifact"),
