@@ -4,8 +4,8 @@
         graph = builder.compile(checkpointer=saver)
         graph.invoke(inputs, {"configurable": {"thread_id": "thread-1"}})
 
-A thread is a run, a checkpoint a snapshot, a pending write a task write. `async with` and the
-asynchronous methods do the same for `ainvoke`.
+A thread is a run, a checkpoint is a snapshot, a pending write is a task write. For `ainvoke`, use
+`async with` and the asynchronous methods.
 """
 
 from runstore.langgraph.saver import RunstoreSaver

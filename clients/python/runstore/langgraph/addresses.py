@@ -1,4 +1,4 @@
-"""Where a checkpoint is: what a config says, within the store's bounds."""
+"""Where a checkpoint is: what a config names, within the store's bounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
 
-from runstore.langgraph.sessions import Mark
+from runstore.langgraph.sessions import CheckpointKey
 
 MAX_THREAD_ID = 200
 MAX_CHECKPOINT_ID = 200
@@ -15,18 +15,18 @@ MAX_NAMESPACE = 400
 MAX_NAMESPACE_BYTES = 1000
 
 
-class Place(NamedTuple):
-    """A thread, a namespace, and a checkpoint; empty means the latest one."""
+class CheckpointAddress(NamedTuple):
+    """A thread, a namespace, and a checkpoint; an empty checkpoint id means the latest one."""
 
     thread_id: str
     namespace: str
     checkpoint_id: str
 
     @property
-    def mark(self) -> Mark:
-        return Mark(self.namespace, self.checkpoint_id)
+    def key(self) -> CheckpointKey:
+        return CheckpointKey(self.namespace, self.checkpoint_id)
 
-    def at(self, checkpoint_id: str) -> Place:
+    def at(self, checkpoint_id: str) -> CheckpointAddress:
         """Another checkpoint of the same namespace."""
         return self._replace(checkpoint_id=checkpoint_id)
 
@@ -41,30 +41,30 @@ class Place(NamedTuple):
         }
 
 
-def place_of(config: RunnableConfig) -> Place:
-    """The place a config names; raise ValueError where it names none the store can have."""
+def address_of(config: RunnableConfig) -> CheckpointAddress:
+    """The address a config names; raise ValueError if it is outside of the store's bounds."""
     fields = configurable(config)
-    return Place(
-        thread_of(fields.get("thread_id")),
+    return CheckpointAddress(
+        thread_id_of(fields.get("thread_id")),
         namespace_of(fields.get("checkpoint_ns") or ""),
         checkpoint_id_of(fields),
     )
 
 
-def stated_place_of(config: RunnableConfig) -> Place:
-    """The checkpoint a config names; raise ValueError where it names none."""
-    place = place_of(config)
-    if not place.checkpoint_id:
+def full_address_of(config: RunnableConfig) -> CheckpointAddress:
+    """As `address_of`; raise ValueError also if the config names no checkpoint."""
+    address = address_of(config)
+    if not address.checkpoint_id:
         raise ValueError("writes need the checkpoint they follow: configurable.checkpoint_id")
-    return place
+    return address
 
 
 def configurable(config: RunnableConfig) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], config.get("configurable") or {})
 
 
-def thread_of(thread_id: object) -> str:
-    """A thread id as the id of a run."""
+def thread_id_of(thread_id: object) -> str:
+    """The id of the run that a thread is stored in."""
     if thread_id is None or thread_id == "":
         raise ValueError("the config needs configurable.thread_id")
     text = str(thread_id)
@@ -85,7 +85,7 @@ def namespace_of(namespace: str) -> str:
 
 
 def checkpoint_id_of(fields: Mapping[str, Any]) -> str:
-    """The checkpoint a config asks for; empty where it asks for the latest."""
+    """The checkpoint that a config names; empty if it names none."""
     text = str(fields.get("checkpoint_id") or "")
     if len(text) > MAX_CHECKPOINT_ID:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A mapping that forgets what was used longest ago."""
+"""A mapping that evicts its least recently used entries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Bounded(Generic[K, V]):
-    """At most `most` entries; getting or putting one makes it the last to be forgotten."""
+    """At most `most` entries; `get` and `put` count as use."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -38,5 +38,5 @@ class Bounded(Generic[K, V]):
         self._entries.pop(key, None)
 
     def items(self) -> list[tuple[K, V]]:
-        """All entries, the one used longest ago first."""
+        """All entries, the least recently used first."""
         return list(self._entries.items())

@@ -1,4 +1,4 @@
-"""The calls of a saver, where the client's own do not say enough."""
+"""The saver's own calls, for what the client's do not express."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from runstore import calls
 from runstore.calls.call import RUNS, Call
 from runstore.ids import new_id
-from runstore.langgraph.addresses import Place
+from runstore.langgraph.addresses import CheckpointAddress
 from runstore.langgraph.checkpoints import FORMAT, Draft, State
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import NewEvent
@@ -19,16 +19,16 @@ from runstore.values.snapshots import Snapshot, SnapshotPut, SnapshotReason, Tas
 from runstore.wire.runs import replayed_value
 
 EVENT_TYPE = "langgraph.checkpoint"
-# Events that tell of a writer; others may append what they like.
+# Events that only savers write; other clients may append events of any other type.
 WRITERS_EVENTS = (EVENT_TYPE, "run.resumed")
 ACTOR = "langgraph"
 TAG = "langgraph"
-# No graph has this namespace: a claim then brings no snapshot along.
+# No graph has this namespace, so that a claim returns no snapshot.
 _NO_NAMESPACE = "runstore.none"
 
 
 class Claimed(NamedTuple):
-    """The epoch that was claimed, and the seq of the event that says so."""
+    """The claimed epoch, and the seq of the event that records the claim."""
 
     epoch: int
     last_seq: int
@@ -38,24 +38,26 @@ class Claimed(NamedTuple):
 class Put:
     """A checkpoint to be stored."""
 
-    place: Place
+    address: CheckpointAddress
     parent: str
     state: State
     metadata: Payload | None
     writes: Sequence[TaskWrite] = ()
 
     def with_writes(self, writes: Sequence[TaskWrite]) -> Put:
-        """The same with other writes, which are those of this checkpoint."""
+        """The same checkpoint with other writes, which become this checkpoint's."""
         return replace(self, writes=[replace(write, snapshot_id="") for write in writes])
 
 
-def put_of(place: Place, parent: str, drafted: Draft, writes: Sequence[TaskWrite]) -> Put:
+def put_of(
+    address: CheckpointAddress, parent: str, drafted: Draft, writes: Sequence[TaskWrite]
+) -> Put:
     """What stores a drafted checkpoint."""
-    return Put(place, parent, drafted.state, drafted.metadata, writes)
+    return Put(address, parent, drafted.state, drafted.metadata, writes)
 
 
 def save_run(project: str, thread_id: str) -> Call[RunInfo]:
-    """The run of a thread; every saver saves the same, so that they can race."""
+    """The run of a thread; every saver saves the same one, so that they can race."""
     return calls.runs.save_run(project, "", {"run_id": thread_id, "tags": [TAG]})
 
 
@@ -75,7 +77,7 @@ def _view(response: rpc.ReplayRunResponse) -> tuple[RunInfo, Snapshot | None]:
 
 
 def claim(run: RunRef, expected_seq: int | None) -> Call[Claimed]:
-    """Claim the run, given a seq only where nobody wrote since; no more than that is read."""
+    """Claim the run, with a seq only if it is still the last; nothing else is read."""
     request = rpc.ResumeRunRequest(
         project=run.project,
         run_id=run.run_id,
@@ -93,30 +95,30 @@ def claim(run: RunRef, expected_seq: int | None) -> Call[Claimed]:
     )
 
 
-def put(run: RunRef, asked: Put) -> Call[SnapshotPut]:
-    """Store a checkpoint with writes, and the event that tells of it."""
+def put(run: RunRef, wanted: Put) -> Call[SnapshotPut]:
+    """Store a checkpoint with its writes, and the event that records it."""
     return calls.snapshots.put_snapshot(
         run,
         {
-            "namespace": asked.place.namespace,
-            "snapshot_id": asked.place.checkpoint_id,
-            "parent_snapshot_id": asked.parent,
+            "namespace": wanted.address.namespace,
+            "snapshot_id": wanted.address.checkpoint_id,
+            "parent_snapshot_id": wanted.parent,
             "plan_version_id": FORMAT,
             "reason": SnapshotReason.CHECKPOINT,
-            "state": asked.state,
-            "metadata": cast(Mapping[str, Any], asked.metadata),
+            "state": wanted.state,
+            "metadata": cast(Mapping[str, Any], wanted.metadata),
         },
-        [_told(asked)],
-        asked.writes,
+        [_event_of(wanted)],
+        wanted.writes,
         None,
     )
 
 
-def _told(asked: Put) -> NewEvent:
-    metadata = asked.metadata.value() if asked.metadata else {}
+def _event_of(wanted: Put) -> NewEvent:
+    metadata = wanted.metadata.value() if wanted.metadata else {}
     fact = {
-        "checkpoint_id": asked.place.checkpoint_id,
-        "namespace": asked.place.namespace,
+        "checkpoint_id": wanted.address.checkpoint_id,
+        "namespace": wanted.address.namespace,
         "source": metadata.get("source"),
         "step": metadata.get("step"),
     }
@@ -124,5 +126,5 @@ def _told(asked: Put) -> NewEvent:
 
 
 def latest(run: RunRef, namespace: str) -> Call[Snapshot]:
-    """The latest checkpoint of a namespace, whatever snapshots other clients put after it."""
+    """The latest checkpoint of a namespace, even if other clients put snapshots after it."""
     return calls.snapshots.get_snapshot(run, namespace, plan_version_id=FORMAT)

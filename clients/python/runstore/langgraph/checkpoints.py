@@ -1,8 +1,8 @@
 """Checkpoints as snapshots: a part for each channel, one for the rest, metadata as JSON.
 
-A channel's value is stored as its serializer wrote it, so what did not change is the same part, and
-is kept once. The content type of a part says which serializer's format it has, for whoever looks at
-it; the saver itself goes by what the record of the checkpoint says.
+A channel's value is stored as the serializer wrote it, so a channel that did not change is the same
+part and is stored once. The content type of a part names the serializer's format for people who
+look at it; the saver itself relies on the types in the checkpoint's record.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from runstore.values.payloads import Payload, Ref
 from runstore.values.snapshots import Snapshot
 
-# What snapshots of checkpoints have as their plan version: other clients may put others.
+# The plan version of snapshots that are checkpoints; other clients may put other snapshots.
 FORMAT = "langgraph.checkpoint.v1"
 CHECKPOINT_PART = "checkpoint"
 METADATA_PART = "metadata"
@@ -39,7 +39,7 @@ class KnownPart(NamedTuple):
 
 
 class Drafting(NamedTuple):
-    """A checkpoint to be put, and the parts of it that the run is known to have."""
+    """A checkpoint to be put, and those of its parts that the run is known to have."""
 
     serde: SerializerProtocol
     checkpoint: Checkpoint
@@ -50,31 +50,31 @@ class Drafting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A checkpoint as the parts of a snapshot; `channels` are those that have a part."""
+    """A checkpoint as the parts of a snapshot; `channels` are the channels that have a part."""
 
     state: State
     metadata: Payload
     channels: Mapping[str, KnownPart]
 
     def is_stored_as(self, snapshot: Snapshot) -> bool:
-        """Whether the snapshot has just these parts; only for a draft without references."""
+        """Whether the snapshot has exactly these parts; only for a draft without references."""
         metadata = snapshot.metadata.value() if snapshot.metadata else None
         return dict(self.state) == dict(snapshot.state) and metadata == self.metadata.value()
 
 
 def typed_payload(typed: Typed) -> Payload:
-    """What a serializer wrote, as a payload that says which type it has."""
+    """A serialized value as a payload whose content type names the serializer's type."""
     return Payload(bytes(typed[1]), _CONTENT_TYPE + typed[0])
 
 
 def typed_of(payload: Payload) -> Typed:
-    """What `typed_payload` was given."""
+    """The inverse of `typed_payload`."""
     return payload.content_type.removeprefix(_CONTENT_TYPE), payload.data
 
 
-def draft(asked: Drafting) -> Draft:
-    """The parts to send; channels not in `new_versions` by reference where `known` has them."""
-    serde, checkpoint, metadata, new_versions, known = asked
+def draft(drafting: Drafting) -> Draft:
+    """The parts to send; unchanged channels are sent by reference if their part is known."""
+    serde, checkpoint, metadata, new_versions, known = drafting
     state: State = {}
     channels: dict[str, KnownPart] = {}
     inline: dict[str, Any] = {}
@@ -103,14 +103,14 @@ def draft(asked: Drafting) -> Draft:
 
 
 def _json_members(metadata: CheckpointMetadata) -> tuple[bool, dict[str, Any]]:
-    """Whether JSON keeps all of it, and the members that are JSON."""
+    """Whether JSON keeps all of the metadata, and the members that JSON can represent."""
     members = {key: value for key, value in metadata.items() if is_json(value)}
     text = json.loads(json.dumps(members))
     return _same(text, dict(metadata)), members
 
 
 def is_json(value: object) -> bool:
-    """Whether JSON has such a value; tuples count as lists, and keys as strings."""
+    """Whether JSON can represent a value; tuples count as lists, and keys as strings."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
@@ -119,9 +119,9 @@ def is_json(value: object) -> bool:
 
 
 def _same(text: object, value: object) -> bool:
-    """Whether JSON kept the value: 1 is neither 1.0 nor True, while a tuple may become a list.
+    """Whether JSON kept the value: 1 is neither 1.0 nor True, but a tuple may become a list.
 
-    The serializer makes lists of tuples as well.
+    LangGraph's serializer turns tuples into lists as well.
     """
     if isinstance(text, dict) and isinstance(value, dict):
         return text.keys() == value.keys() and all(_same(text[key], value[key]) for key in text)
@@ -131,17 +131,17 @@ def _same(text: object, value: object) -> bool:
 
 
 def is_checkpoint(snapshot: Snapshot) -> bool:
-    """Whether a saver put it; other clients may put snapshots into the same run."""
+    """Whether a saver put the snapshot; other clients may put snapshots into the same run."""
     return snapshot.plan_version_id == FORMAT
 
 
 def is_same(one: Snapshot, other: Snapshot) -> bool:
-    """Whether two snapshots hold the same checkpoint, wherever they stand."""
+    """Whether two snapshots hold the same checkpoint, in whichever run and namespace."""
     return dict(one.state) == dict(other.state) and one.metadata == other.metadata
 
 
 def checkpoint_of(serde: SerializerProtocol, snapshot: Snapshot) -> Checkpoint:
-    """The checkpoint a snapshot holds."""
+    """The checkpoint that a snapshot holds."""
     record = _record(serde, snapshot)
     values: dict[str, Any] = dict(record["inline"])
     for channel, type_ in record["types"].items():

@@ -1,7 +1,7 @@
-"""The two halves of a saver: a synchronous client, and an asynchronous one for each event loop.
+"""The two halves of a saver: a synchronous one, and an asynchronous one for each event loop.
 
-An asynchronous connection belongs to the loop it is opened in, while a saver is made anywhere, and
-`asyncio.run` may be called many times. So each is opened when it is first needed.
+An asynchronous connection belongs to the loop it is opened in. A saver can be made anywhere, and
+`asyncio.run` may be called many times, so each half is opened when it is first needed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class AsyncHalf(NamedTuple):
 
 
 class Halves:
-    """Opens what is needed; both halves share one memory, and so one claim of a thread."""
+    """Opens the halves; they share one memory, and so one claim of a thread."""
 
     def __init__(
         self,
@@ -91,14 +91,14 @@ class Halves:
             return self._aio[loop]
 
     def close(self) -> None:
-        """Close the synchronous half; a later call opens it again."""
+        """Close the synchronous half; a later call reopens it."""
         with self._guard:
             half, self._sync = self._sync, None
         if half:
             half.connection.close()
 
     async def aclose(self) -> None:
-        """Close the synchronous half and the running loop's."""
+        """Close the synchronous half and that of the running loop."""
         self.close()
         with self._guard:
             half = self._aio.pop(asyncio.get_running_loop(), None)

@@ -18,14 +18,14 @@ _Key = tuple[str, str, str, Version]
 
 
 class KnownParts:
-    """Which parts threads have stored: saves sending them again, and may forget any of them."""
+    """Parts that threads have stored, which need not be sent again; any may be forgotten."""
 
     def __init__(self, most: int = MAX_KNOWN_PARTS) -> None:
         self._guard = threading.Lock()
         self._parts: Bounded[_Key, KnownPart] = Bounded(most)
 
     def of(self, thread_id: str, namespace: str, versions: ChannelVersions) -> dict[str, KnownPart]:
-        """The stored parts of channels at their versions."""
+        """The known parts of channels at their versions."""
         with self._guard:
             found = {
                 channel: self._parts.get((thread_id, namespace, channel, version))

@@ -1,6 +1,7 @@
-"""Pending writes as task writes: the payload says which type and which task path they have.
+"""Pending writes as task writes.
 
-The first line of a payload is a JSON object, the rest what the serializer wrote.
+The first line of a payload is a JSON object with the serializer's type and the task path; the rest
+is the serialized value.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from runstore.values.snapshots import TaskWrite
 
 MAX_CHANNEL = 200
 MAX_BATCH = 1000
-# Not a task's: a checkpoint that was put again with other content, which replaces the first.
+# Stands for no task: it holds a checkpoint that was put again and replaces the first.
 REVISION_TASK = "runstore.revision"
 _REVISION_INDEX = -1
 _CONTENT_TYPE = "application/x-langgraph-write"
@@ -33,7 +34,7 @@ WriteKey = tuple[str, int]
 
 
 class Envelope(NamedTuple):
-    """A stored write, unpacked but not yet loaded."""
+    """A stored write, unpacked but not deserialized."""
 
     path: str
     channel: str
@@ -42,7 +43,7 @@ class Envelope(NamedTuple):
 
 
 class Writing(NamedTuple):
-    """What `put_writes` was given."""
+    """The arguments of `put_writes`."""
 
     serde: SerializerProtocol
     writes: Sequence[tuple[str, Any]]
@@ -50,30 +51,30 @@ class Writing(NamedTuple):
     task_path: str
 
 
-def writes_of(asked: Writing) -> dict[WriteKey, TaskWrite]:
-    """The task writes of one call; of special channels the last one counts."""
-    serde, writes, task_id, task_path = asked
+def writes_of(writing: Writing) -> dict[WriteKey, TaskWrite]:
+    """The task writes of one call; of a special channel's writes the last one counts."""
+    serde, writes, task_id, task_path = writing
     found: dict[WriteKey, TaskWrite] = {}
-    for position, (channel, value) in enumerate(writes):
-        index = WRITES_IDX_MAP.get(channel, position)
+    for number, (channel, value) in enumerate(writes):
+        index = WRITES_IDX_MAP.get(channel, number)
         found[task_id, index] = _task_write(task_id, index, channel, task_path, serde, value)
     return found
 
 
-def revision_of(asked: Drafting) -> dict[WriteKey, TaskWrite]:
-    """What replaces a checkpoint that is stored already; the last one counts."""
-    value = {"checkpoint": asked.checkpoint, "metadata": asked.metadata}
-    write = _task_write(REVISION_TASK, _REVISION_INDEX, "", "", asked.serde, value)
+def revision_of(drafting: Drafting) -> dict[WriteKey, TaskWrite]:
+    """The task write that replaces a stored checkpoint; the last one counts."""
+    value = {"checkpoint": drafting.checkpoint, "metadata": drafting.metadata}
+    write = _task_write(REVISION_TASK, _REVISION_INDEX, "", "", drafting.serde, value)
     return {key_of(write): write}
 
 
 def key_of(write: TaskWrite) -> WriteKey:
-    """What tells the writes of one checkpoint apart."""
+    """What identifies a write among those of its checkpoint."""
     return write.task_id, write.index
 
 
 def missing(wanted: Sequence[TaskWrite], stored: Iterable[TaskWrite]) -> list[TaskWrite]:
-    """The writes still to be put: from index 0 upward the first one of an index stays."""
+    """The writes still to be put: from index 0 up, the first write of an index stays."""
     there = set(map(key_of, stored))
     return [write for write in wanted if write.index < 0 or key_of(write) not in there]
 
@@ -101,7 +102,7 @@ def _task_write(
 
 
 def envelope(write: TaskWrite) -> Envelope:
-    """What a task write holds."""
+    """The content of a task write."""
     header, _, data = cast(Payload, write.payload).data.partition(b"\n")
     fields = json.loads(header)
     return Envelope(fields["path"], fields.get("channel", write.channel), fields["type"], data)
@@ -112,7 +113,7 @@ def is_revision(write: TaskWrite) -> bool:
 
 
 def pending_writes(serde: SerializerProtocol, writes: Iterable[TaskWrite]) -> list[PendingWrite]:
-    """The writes of tasks in the order in which a superstep applies them."""
+    """The writes of tasks, in the order in which a superstep applies them."""
     found = [(write, envelope(write)) for write in writes if not is_revision(write)]
     found.sort(key=lambda each: (each[1].path, each[0].task_id, each[0].index))
     return [
@@ -124,7 +125,7 @@ def pending_writes(serde: SerializerProtocol, writes: Iterable[TaskWrite]) -> li
 def revised(
     serde: SerializerProtocol, writes: Iterable[TaskWrite]
 ) -> tuple[Checkpoint, CheckpointMetadata] | None:
-    """What replaced the checkpoint these writes belong to."""
+    """What replaced the checkpoint of these writes; None if it was put only once."""
     for write in filter(is_revision, writes):
         held = envelope(write)
         value = serde.loads_typed((held.type, held.data))

@@ -22,11 +22,11 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
 from runstore.langgraph.addresses import (
-    Place,
+    CheckpointAddress,
+    address_of,
     checkpoint_id_of,
-    place_of,
-    stated_place_of,
-    thread_of,
+    full_address_of,
+    thread_id_of,
 )
 from runstore.langgraph.checkpoints import Drafting
 from runstore.langgraph.halves import Halves
@@ -42,11 +42,11 @@ DELETE = "delete"
 
 
 class RunstoreSaver(BaseCheckpointSaver[str]):
-    """Saves LangGraph checkpoints in a runstore; a thread is a run, a checkpoint a snapshot.
+    """Saves LangGraph checkpoints in runstore; a thread is a run, a checkpoint a snapshot.
 
-    Safe to share between threads, tasks and event loops. Writers of one thread are fenced: who
-    read a thread before another saver wrote to it gets `ThreadTakenOver` instead of forking it
-    silently. Calls raise what `runstore.errors` lists.
+    Safe to share between threads, tasks and event loops. Writers of one thread are fenced: a saver
+    that read a thread before another saver wrote to it gets `ThreadTakenOver`, instead of silently
+    forking the thread. Calls raise the exceptions that `runstore.errors` lists.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         serde: SerializerProtocol | None = None,
         max_sessions: int = MAX_SESSIONS,
     ) -> None:
-        """A saver for the server at `target` as `runstore.connect` takes it.
+        """A saver for the server at `target`, as for `runstore.connect`.
 
-        `timeout` is the whole time a call may take, retries included, in seconds. At most
-        `max_sessions` threads are remembered; one that was forgotten has to be read again before it
-        is written. Nothing is sent before the first call.
+        `timeout` bounds a call with all its retries, in seconds. At most `max_sessions` threads are
+        remembered; a thread that was forgotten has to be read again before it is written. Nothing
+        is sent before the first call.
         """
         super().__init__(serde=serde)
         self._halves = Halves(
@@ -109,12 +109,12 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
     # Reading
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint a config names, the latest of its namespace where it names none."""
-        return self._halves.sync().threads.get(place_of(config), self.serde)
+        """The checkpoint that a config names, by default the latest of its namespace."""
+        return self._halves.sync().threads.get(address_of(config), self.serde)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
-        return await self._halves.aio().threads.get(place_of(config), self.serde)
+        return await self._halves.aio().threads.get(address_of(config), self.serde)
 
     def list(
         self,
@@ -124,9 +124,9 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Yield checkpoints, newest first; without a config those of all threads of the project."""
-        asked = listing_of(config, filter, before)
-        yield from self._halves.sync().listings.tuples(asked, limit, self.serde)
+        """Yield checkpoints, newest first; without a config, of all threads of the project."""
+        listing = listing_of(config, filter, before)
+        yield from self._halves.sync().listings.tuples(listing, limit, self.serde)
 
     async def alist(
         self,
@@ -137,8 +137,10 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> AsyncGenerator[CheckpointTuple]:
         """As `list`."""
-        asked = listing_of(config, filter, before)
-        async with aclosing(self._halves.aio().listings.tuples(asked, limit, self.serde)) as found:
+        listing = listing_of(config, filter, before)
+        async with aclosing(
+            self._halves.aio().listings.tuples(listing, limit, self.serde)
+        ) as found:
             async for each in found:
                 yield each
 
@@ -146,15 +148,15 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """Writes of delta channels before a checkpoint, back to their last stored values."""
-        place = place_of(config)
-        return self._halves.sync().threads.history(place, channels, self.serde)
+        address = address_of(config)
+        return self._halves.sync().threads.history(address, channels, self.serde)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """As `get_delta_channel_history`."""
-        place = place_of(config)
-        return await self._halves.aio().threads.history(place, channels, self.serde)
+        address = address_of(config)
+        return await self._halves.aio().threads.history(address, channels, self.serde)
 
     # Writing
 
@@ -165,13 +167,13 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint after the one the config names, and return its own config.
+        """Store a checkpoint after the one that the config names, and return its own config.
 
-        Raise `ThreadTakenOver` where another writer continued the thread since it was read.
+        Raise `ThreadTakenOver` if another writer continued the thread after it was read.
         """
-        base, place, asked = self._put(config, checkpoint, metadata, new_versions)
-        self._halves.sync().threads.put(place, base.checkpoint_id, asked)
-        return place.config()
+        base, address, drafting = self._put(config, checkpoint, metadata, new_versions)
+        self._halves.sync().threads.put(address, base.checkpoint_id, drafting)
+        return address.config()
 
     async def aput(
         self,
@@ -181,9 +183,9 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `put`."""
-        base, place, asked = self._put(config, checkpoint, metadata, new_versions)
-        await self._halves.aio().threads.put(place, base.checkpoint_id, asked)
-        return place.config()
+        base, address, drafting = self._put(config, checkpoint, metadata, new_versions)
+        await self._halves.aio().threads.put(address, base.checkpoint_id, drafting)
+        return address.config()
 
     def _put(
         self,
@@ -191,11 +193,11 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
-    ) -> tuple[Place, Place, Drafting]:
-        base = place_of(config)
-        place = base.at(checkpoint_id_of({"checkpoint_id": checkpoint["id"]}))
+    ) -> tuple[CheckpointAddress, CheckpointAddress, Drafting]:
+        base = address_of(config)
+        address = base.at(checkpoint_id_of({"checkpoint_id": checkpoint["id"]}))
         whole = get_checkpoint_metadata(config, metadata)
-        return base, place, Drafting(self.serde, checkpoint, whole, new_versions, {})
+        return base, address, Drafting(self.serde, checkpoint, whole, new_versions, {})
 
     def put_writes(
         self,
@@ -204,13 +206,13 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store what a task wrote after the checkpoint the config names.
+        """Store the writes of a task after the checkpoint that the config names.
 
-        Of a task's regular writes the first of each position stays; of special ones (errors,
-        interrupts) the last. Writes that come before their checkpoint is put are stored with it.
+        Of a task's regular writes, the first at each index stays; of special ones (errors,
+        interrupts), the last. Writes that arrive before their checkpoint is put are stored with it.
         """
-        asked = Writing(self.serde, writes, task_id, task_path)
-        self._halves.sync().threads.put_writes(stated_place_of(config), asked)
+        writing = Writing(self.serde, writes, task_id, task_path)
+        self._halves.sync().threads.put_writes(full_address_of(config), writing)
 
     async def aput_writes(
         self,
@@ -220,33 +222,33 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         task_path: str = "",
     ) -> None:
         """As `put_writes`."""
-        asked = Writing(self.serde, writes, task_id, task_path)
-        await self._halves.aio().threads.put_writes(stated_place_of(config), asked)
+        writing = Writing(self.serde, writes, task_id, task_path)
+        await self._halves.aio().threads.put_writes(full_address_of(config), writing)
 
     def get_next_version(
         self,
         current: str | int | None,
         channel: None,  # noqa: ARG002 - LangGraph passes it
     ) -> str:
-        """The next version of a channel: greater, and another one on every branch."""
+        """The next version of a channel: greater, and different on every branch."""
         number = int(str(current).partition(".")[0]) if current is not None else 0
         return f"{number + 1:032}.{secrets.randbelow(10**16):016}"
 
     # Upkeep
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete all checkpoints and writes of a thread, and fence whoever works on it.
+        """Delete all checkpoints and writes of a thread, and fence its writers.
 
-        The run and its events stay as the record, and the thread may be used again.
+        The run and its events stay as the record. The thread may be used again.
         """
-        self._halves.sync().upkeep.delete_thread(thread_of(thread_id))
+        self._halves.sync().upkeep.delete_thread(thread_id_of(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
-        await self._halves.aio().upkeep.delete_thread(thread_of(thread_id))
+        await self._halves.aio().upkeep.delete_thread(thread_id_of(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete the checkpoints, with their writes, whose metadata has one of the `run_id`s."""
+        """Delete the checkpoints whose metadata has one of the `run_id`s, with their writes."""
         self._halves.sync().upkeep.delete_for_runs(run_ids)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
@@ -254,19 +256,19 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         await self._halves.aio().upkeep.delete_for_runs(run_ids)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy all checkpoints and writes of a thread into another one, ids and order kept."""
-        source, target = thread_of(source_thread_id), thread_of(target_thread_id)
+        """Copy all checkpoints and writes of a thread into another one; ids and order stay."""
+        source, target = thread_id_of(source_thread_id), thread_id_of(target_thread_id)
         self._halves.sync().upkeep.copy_thread(source, target)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `copy_thread`."""
-        source, target = thread_of(source_thread_id), thread_of(target_thread_id)
+        source, target = thread_id_of(source_thread_id), thread_id_of(target_thread_id)
         await self._halves.aio().upkeep.copy_thread(source, target)
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = KEEP_LATEST) -> None:
-        """Delete all checkpoints but the latest of each namespace, or with "delete" all.
+        """Delete all checkpoints but the latest of each namespace; with "delete", all of them.
 
-        Checkpoints that a kept one's delta channels are put together from are kept too.
+        The checkpoints that delta channels of the latest one are rebuilt from are kept too.
         """
         upkeep = self._halves.sync().upkeep
         for thread_id in _pruned(thread_ids, strategy):
@@ -287,7 +289,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
 
 def _pruned(thread_ids: Sequence[str], strategy: str) -> Sequence[str]:
     if isinstance(thread_ids, str):
-        raise TypeError("thread_ids is a sequence of thread ids, not a str")
+        raise TypeError("thread_ids must be a sequence of thread ids, not a str")
     if strategy not in {KEEP_LATEST, DELETE}:
-        raise ValueError(f"strategy is {KEEP_LATEST!r} or {DELETE!r}, not {strategy!r}")
-    return [thread_of(thread_id) for thread_id in thread_ids]
+        raise ValueError(f"strategy must be {KEEP_LATEST!r} or {DELETE!r}, not {strategy!r}")
+    return [thread_id_of(thread_id) for thread_id in thread_ids]

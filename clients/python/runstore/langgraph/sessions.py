@@ -1,11 +1,11 @@
-"""What a saver knows of the threads it works on, and what it may write for that reason.
+"""What a saver knows of the threads it works on, and what that allows it to write.
 
-A session is opened by reading a thread and holds what was seen: the run's last seq and writer
-epoch, the latest checkpoint of each namespace, checkpoints read by their ids. The first write
-claims the run; it fails where another saver wrote since. Sessions that are not used are forgotten:
-the thread has to be read again before it is written, which is what every graph does anyway.
+A session is opened by reading a thread. It holds what was read: the run's last seq and writer
+epoch, the latest checkpoint of each namespace, and checkpoints read by their ids. The first write
+claims the run; the claim fails if another saver wrote meanwhile. Sessions that are not used are
+forgotten: such a thread has to be read again before it is written, as every graph does anyway.
 
-A session is looked at and changed only by who has the thread's turn. Nothing here waits or sends.
+A session is used only while its thread's turn is held. Nothing here waits or sends.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ FORK = "fork"
 
 
 class ThreadTakenOver(WriterFenced):
-    """Another writer continued the thread since it was read: what was to be written is refused.
+    """Another writer continued the thread after it was read, so the write is refused.
 
-    Reading the thread's latest checkpoint again, as every `invoke` does, lets this saver go on
-    from there.
+    Once the thread's latest checkpoint is read again, as every `invoke` does, this saver may
+    continue from there.
     """
 
 
 def taken_over(thread_id: str, why: str) -> ThreadTakenOver:
-    """The refusal of a write to a thread, with what makes it one."""
+    """The refusal of a write to a thread, and its cause."""
     message = f"thread {thread_id!r} was taken over by another writer, or was not read: {why}"
     metadata = {"run_id": thread_id}
     failure = Failure(grpc.StatusCode.FAILED_PRECONDITION, message, "WRITER_FENCED", metadata)
     return ThreadTakenOver(failure)
 
 
-class Mark(NamedTuple):
-    """A checkpoint by namespace and id."""
+class CheckpointKey(NamedTuple):
+    """Identifies a checkpoint within its thread."""
 
     namespace: str
     checkpoint_id: str
 
 
 class Latest(NamedTuple):
-    """The latest checkpoint of a namespace; an empty id where there is none.
+    """The latest checkpoint of a namespace; an empty id if there is none.
 
-    `seq` is the run's last one when this was learnt. `is_read` where the namespace was read and not
-    only written to: who reads knows what to follow.
+    `seq` was the run's last seq when this was learnt. `is_read` if the namespace was read, not only
+    written to: a caller that read it knows which checkpoint to follow.
     """
 
     checkpoint_id: str
@@ -64,16 +64,16 @@ class Latest(NamedTuple):
     is_read: bool
 
 
-def _remembered() -> Bounded[Mark, str]:
+def _remembered() -> Bounded[CheckpointKey, str]:
     return Bounded(MAX_REMEMBERED)
 
 
 @dataclass(slots=True)
 class Session:
-    """A saver's view of one thread; `epoch` is None until it claims the run.
+    """A saver's view of one thread; `epoch` is None until the saver claims the run.
 
-    Until then all of it was read at one seq, `seen_seq`, which the claim expects. Afterwards nobody
-    else can write, so what is read from `base_seq` on adds up.
+    Until then everything was read at one seq, `seen_seq`, which the claim expects. Afterwards no
+    other saver can write, so reads from `base_seq` on are consistent with each other.
     """
 
     thread_id: str
@@ -83,112 +83,112 @@ class Session:
     base_seq: int
     epoch: int | None = None
     latest: Bounded[str, Latest] = field(default_factory=lambda: Bounded(MAX_REMEMBERED))
-    own: Bounded[Mark, str] = field(default_factory=_remembered)
-    chosen: Bounded[Mark, str] = field(default_factory=_remembered)
-    refused: Bounded[Mark, str] = field(default_factory=_remembered)
-    held: dict[Mark, dict[tuple[str, int], TaskWrite]] = field(default_factory=dict)
+    own: Bounded[CheckpointKey, str] = field(default_factory=_remembered)
+    chosen: Bounded[CheckpointKey, str] = field(default_factory=_remembered)
+    refused: Bounded[CheckpointKey, str] = field(default_factory=_remembered)
+    held: dict[CheckpointKey, dict[tuple[str, int], TaskWrite]] = field(default_factory=dict)
 
     def claimed(self, epoch: int, last_seq: int) -> None:
-        """The run is this saver's."""
+        """The saver has claimed the run."""
         self.epoch = self.seen_epoch = epoch
         self.base_seq, self.seen_seq = self.seen_seq, last_seq
         self.exists = True
 
-    def check_put(self, at: Mark, parent: str, source: str) -> None:
-        """Refuse a checkpoint that does not follow what this saver has seen last or chose."""
-        if self._may_follow(at.namespace, parent, source):
+    def check_put(self, key: CheckpointKey, parent: str, source: str) -> None:
+        """Refuse a checkpoint unless its parent is the latest one, or one read by its id."""
+        if self._may_follow(key.namespace, parent, source):
             return
-        known = self.latest.get(at.namespace)
+        known = self.latest.get(key.namespace)
         latest = known.checkpoint_id if known else ""
-        self.refuse(at, "its checkpoint was refused")
+        self.refuse(key, "its checkpoint was refused")
         raise taken_over(
             self.thread_id,
-            f"checkpoint {at.checkpoint_id} follows {parent or 'nothing'},"
-            f" the latest is {latest or 'none'} in namespace {at.namespace!r}",
+            f"checkpoint {key.checkpoint_id} follows {parent or 'nothing'},"
+            f" the latest is {latest or 'none'} in namespace {key.namespace!r}",
         )
 
     def _may_follow(self, namespace: str, parent: str, source: str) -> bool:
         known = self.latest.get(namespace)
-        # A copy made by update_state(as_node="__copy__") follows what its original follows.
+        # A copy made by update_state(as_node="__copy__") has the parent of its original.
         if source == FORK and parent in self._parents_read(namespace):
             return True
         if not parent:
             return known is None or not known.checkpoint_id or not known.is_read
         is_latest = known is not None and parent == known.checkpoint_id
-        return is_latest or Mark(namespace, parent) in self.chosen
+        return is_latest or CheckpointKey(namespace, parent) in self.chosen
 
     def _parents_read(self, namespace: str) -> set[str]:
         known = self.latest.get(namespace)
         parents = {known.parent} if known and known.checkpoint_id else set()
         return parents | {
-            parent for mark, parent in self.chosen.items() if mark.namespace == namespace
+            parent for key, parent in self.chosen.items() if key.namespace == namespace
         }
 
-    def knows(self, at: Mark) -> bool:
-        """Whether the checkpoint is stored; False where its put is still to come.
+    def knows(self, key: CheckpointKey) -> bool:
+        """Whether the checkpoint is stored; False if it has not been put yet.
 
-        Raise `ThreadTakenOver` where it cannot be written to.
+        Raise `ThreadTakenOver` if it must not be written to.
         """
-        if why := self.refused.get(at):
-            raise taken_over(self.thread_id, f"checkpoint {at.checkpoint_id}: {why}")
-        known = self.latest.get(at.namespace)
-        is_latest = known is not None and known.checkpoint_id == at.checkpoint_id
-        return is_latest or at in self.own or at in self.chosen
+        if why := self.refused.get(key):
+            raise taken_over(self.thread_id, f"checkpoint {key.checkpoint_id}: {why}")
+        known = self.latest.get(key.namespace)
+        is_latest = known is not None and known.checkpoint_id == key.checkpoint_id
+        return is_latest or key in self.own or key in self.chosen
 
-    def hold(self, at: Mark, writes: dict[tuple[str, int], TaskWrite]) -> None:
-        """Keep writes until their checkpoint is put; from index 0 upward the first one counts."""
+    def hold(self, key: CheckpointKey, writes: dict[tuple[str, int], TaskWrite]) -> None:
+        """Keep writes until their checkpoint is put; from index 0 up, the first one counts."""
         if sum(map(len, self.held.values())) + len(writes) > MAX_HELD_WRITES:
             raise ValueError(
                 f"more than {MAX_HELD_WRITES} writes wait for checkpoints of thread"
-                f" {self.thread_id!r} that nobody puts"
+                f" {self.thread_id!r} that are never put"
             )
-        held = self.held.setdefault(at, {})
-        for key, write in writes.items():
-            if write.index < 0 or key not in held:
-                held[key] = write
+        held = self.held.setdefault(key, {})
+        for write_key, write in writes.items():
+            if write.index < 0 or write_key not in held:
+                held[write_key] = write
 
-    def put_done(self, at: Mark, parent: str, last_seq: int) -> None:
-        """The checkpoint is stored, and with it the writes that waited for it."""
-        self.own.put(at, parent)
-        self.refused.discard(at)
-        known = self.latest.get(at.namespace)
+    def put_done(self, key: CheckpointKey, parent: str, last_seq: int) -> None:
+        """The checkpoint is stored, together with the writes that waited for it."""
+        self.own.put(key, parent)
+        self.refused.discard(key)
+        known = self.latest.get(key.namespace)
         is_read = known is not None and known.is_read
-        self.latest.put(at.namespace, Latest(at.checkpoint_id, parent, last_seq, is_read))
+        self.latest.put(key.namespace, Latest(key.checkpoint_id, parent, last_seq, is_read))
         self.seen_seq = max(self.seen_seq, last_seq)
-        # Ids ascend: what waits for an earlier checkpoint waits for one that is never put, as a
-        # Command does that begins a thread.
-        for mark in [mark for mark in self.held if mark.namespace == at.namespace]:
-            if mark.checkpoint_id <= at.checkpoint_id:
-                del self.held[mark]
+        # Ids ascend, so writes held for an earlier checkpoint wait for one that is never put. A
+        # Command that begins a thread leaves such writes.
+        for other in [other for other in self.held if other.namespace == key.namespace]:
+            if other.checkpoint_id <= key.checkpoint_id:
+                del self.held[other]
 
-    def refuse(self, at: Mark, why: str) -> None:
-        """Writes to this checkpoint are refused from now on."""
-        self.refused.put(at, why)
-        self.held.pop(at, None)
+    def refuse(self, key: CheckpointKey, why: str) -> None:
+        """From now on refuse writes to this checkpoint."""
+        self.refused.put(key, why)
+        self.held.pop(key, None)
 
     def start_again(self, epoch: int, last_seq: int, why: str) -> None:
-        """What was known is out of date; begin with what is read now.
+        """Forget what was known, which is out of date, and begin with what is read now.
 
-        Writes that wait for their checkpoint go on waiting: whether it comes is decided by its put.
+        Writes held for a checkpoint stay: its put will decide whether they are stored.
         """
-        latest = (Mark(name, each.checkpoint_id) for name, each in self.latest.items())
-        for mark in (*latest, *dict(self.own.items()), *dict(self.chosen.items())):
-            self.refused.put(mark, why)
+        latest = (CheckpointKey(name, each.checkpoint_id) for name, each in self.latest.items())
+        for key in (*latest, *dict(self.own.items()), *dict(self.chosen.items())):
+            self.refused.put(key, why)
         self.latest, self.own, self.chosen = Bounded(MAX_REMEMBERED), _remembered(), _remembered()
         self.epoch, self.seen_epoch = None, epoch
         self.base_seq = self.seen_seq = last_seq
 
     def read_latest(self, namespace: str, checkpoint_id: str, parent: str, seq: int) -> None:
-        """The namespace's latest checkpoint at a seq was read; an empty id: there was none."""
+        """The namespace's latest checkpoint at a seq was read; with an empty id there was none."""
         known = self.latest.get(namespace)
         if known is None or known.seq <= seq:
             self.latest.put(namespace, Latest(checkpoint_id, parent, seq, is_read=True))
-            self.refused.discard(Mark(namespace, checkpoint_id))
+            self.refused.discard(CheckpointKey(namespace, checkpoint_id))
 
-    def read_chosen(self, at: Mark, parent: str) -> None:
+    def read_chosen(self, key: CheckpointKey, parent: str) -> None:
         """A checkpoint was read by its id: a new branch may start there."""
-        self.chosen.put(at, parent)
-        self.refused.discard(at)
+        self.chosen.put(key, parent)
+        self.refused.discard(key)
 
 
 class Sessions:
@@ -207,9 +207,9 @@ class Sessions:
             self._sessions.discard(thread_id)
 
     def read(self, thread_id: str, run: RunInfo | None) -> tuple[Session, bool]:
-        """The session after the run was read, None where there is none; whether the read counts.
+        """The session after the run was read (None: there is no run), and whether the read counts.
 
-        It starts again where another writer claimed the run since, or may have written to it.
+        It starts again if another writer claimed the run meanwhile, or may have written to it.
         """
         last_seq, epoch = (run.last_seq, run.writer_epoch) if run else (0, FIRST_EPOCH)
         with self._guard:
@@ -219,9 +219,9 @@ class Sessions:
                 self._sessions.put(thread_id, session)
                 return session, True
         if epoch > session.seen_epoch:
-            session.start_again(epoch, last_seq, "another writer claimed the thread since")
+            session.start_again(epoch, last_seq, "another writer has claimed the thread")
         elif session.epoch is None and last_seq > session.seen_seq:
-            session.start_again(epoch, last_seq, "the thread was written to since it was read")
+            session.start_again(epoch, last_seq, "the thread was written to after it was read")
         elif last_seq < session.base_seq:
             return session, False
         session.exists = session.exists or run is not None

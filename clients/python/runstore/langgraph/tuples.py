@@ -1,4 +1,4 @@
-"""What is read: snapshots as checkpoint tuples."""
+"""Reading: snapshots as checkpoint tuples."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore.langgraph.addresses import (
-    Place,
+    CheckpointAddress,
     checkpoint_id_of,
     configurable,
     namespace_of,
-    thread_of,
+    thread_id_of,
 )
 from runstore.langgraph.checkpoints import (
     KnownPart,
@@ -35,28 +35,31 @@ from runstore.values.snapshots import Snapshot
 
 
 class Stored(NamedTuple):
-    """A snapshot with its task writes, its place as asked for, and what loads its values.
+    """A snapshot with its task writes, the address it was read by, and what loads its values.
 
     A fork's snapshots may be stored in the run it was forked from; their thread is the fork.
     """
 
     serde: SerializerProtocol
-    place: Place
+    address: CheckpointAddress
     snapshot: Snapshot
 
     @property
-    def parent(self) -> Place | None:
+    def parent(self) -> CheckpointAddress | None:
         parent = self.snapshot.parent_snapshot_id
-        return self.place.at(parent) if parent else None
+        return self.address.at(parent) if parent else None
 
 
 def load(stored: Stored) -> CheckpointTuple:
     """Deserialize a checkpoint with its pending writes."""
-    serde, place, snapshot = stored
-    again = revised(serde, snapshot.task_writes)
-    checkpoint, metadata = again or (checkpoint_of(serde, snapshot), metadata_of(serde, snapshot))
+    serde, address, snapshot = stored
+    revision = revised(serde, snapshot.task_writes)
+    checkpoint, metadata = revision or (
+        checkpoint_of(serde, snapshot),
+        metadata_of(serde, snapshot),
+    )
     return CheckpointTuple(
-        config=place.config(),
+        config=address.config(),
         checkpoint=checkpoint,
         metadata=metadata,
         parent_config=stored.parent.config() if stored.parent else None,
@@ -65,17 +68,17 @@ def load(stored: Stored) -> CheckpointTuple:
 
 
 def load_and_hash(stored: Stored) -> tuple[CheckpointTuple, dict[tuple[str, Version], KnownPart]]:
-    """As `load`, with the parts that need not be sent again."""
+    """As `load`, and the stored parts, which need not be sent again."""
     return load(stored), known_parts(stored.serde, stored.snapshot)
 
 
 class Filter(NamedTuple):
-    """Which metadata to list: what the server compares, and what only Python can."""
+    """A filter by metadata: what the server compares, and what only Python can."""
 
     metadata: Payload | None
     rest: Mapping[str, Any]
 
-    def takes(self, metadata: CheckpointMetadata) -> bool:
+    def accepts(self, metadata: CheckpointMetadata) -> bool:
         found: Mapping[str, Any] = {**metadata}
         return all(found.get(name) == value for name, value in self.rest.items())
 
@@ -87,7 +90,7 @@ def filter_of(wanted: Mapping[str, Any] | None) -> Filter:
 
 
 class Listing(NamedTuple):
-    """Which checkpoints: of a thread or, for "", of all; of a namespace or, for None, of all."""
+    """Which checkpoints to list: of a thread (all for ""), of a namespace (all for None)."""
 
     thread_id: str
     namespace: str | None
@@ -95,8 +98,8 @@ class Listing(NamedTuple):
     before: str
     where: Filter
 
-    def takes(self, snapshot: Snapshot) -> bool:
-        """Whether a snapshot, its parts left out, may be one of them."""
+    def accepts(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot without its parts may be one of them."""
         if not is_checkpoint(snapshot) or self.checkpoint_id not in {"", snapshot.snapshot_id}:
             return False
         return not self.before or snapshot.snapshot_id < self.before
@@ -107,11 +110,11 @@ def listing_of(
     wanted: Mapping[str, Any] | None,
     before: RunnableConfig | None,
 ) -> Listing:
-    """What `list` was asked; raise ValueError where a config names what the store cannot have."""
+    """The listing that `list` was asked for; raise ValueError as `address_of` does."""
     fields = configurable(config) if config else {}
     namespace = fields.get("checkpoint_ns")
     return Listing(
-        thread_id=thread_of(fields.get("thread_id")) if config else "",
+        thread_id=thread_id_of(fields.get("thread_id")) if config else "",
         namespace=None if namespace is None else namespace_of(namespace),
         checkpoint_id=checkpoint_id_of(fields),
         before=checkpoint_id_of(configurable(before)) if before else "",
@@ -120,7 +123,7 @@ def listing_of(
 
 
 def delta_channels(metadata: CheckpointMetadata) -> set[str]:
-    """Channels whose value has to be put together from writes of checkpoints before."""
+    """Channels whose value has to be rebuilt from the writes of earlier checkpoints."""
     return set(metadata.get("counters_since_delta_snapshot") or ())
 
 
@@ -137,7 +140,7 @@ class History:
         return not self._missing
 
     def add(self, ancestor: CheckpointTuple) -> None:
-        """Take what the next ancestor has of channels that still lack their seed."""
+        """Add the next ancestor's writes and values of the channels that still lack a seed."""
         for write in reversed(ancestor.pending_writes or ()):
             if write[1] in self._missing:
                 self._writes[write[1]].append(write)
@@ -147,7 +150,7 @@ class History:
         self._missing -= values.keys()
 
     def result(self) -> dict[str, Any]:
-        """For each channel its writes, oldest first, and the seed where there is one."""
+        """For each channel its writes, oldest first, and its seed if there is one."""
         return {
             channel: {"writes": writes[::-1]}
             | ({"seed": self._seeds[channel]} if channel in self._seeds else {})

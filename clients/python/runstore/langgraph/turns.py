@@ -1,7 +1,8 @@
-"""Turns: who may write a thread now, for threads and tasks alike.
+"""Turns: which caller may write to a thread now.
 
-A sync node of an async graph may run a graph of its own on the same thread id, so one lock has to
-serve both worlds: it is entered by `with` and by `async with`. Turns come in the order asked for.
+A synchronous node of an asynchronous graph may run a graph of its own on the same thread id. So one
+lock serves threads and tasks alike: it is entered by `with` and by `async with`, first come, first
+served.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from types import TracebackType
 
 
 class Turns:
-    """One turn for each name; names that nobody waits for take no memory."""
+    """One turn at a time for each name; unused names take no memory."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._waiting: dict[str, deque[Future[None]]] = {}
 
     def of(self, name: str) -> Turn:
-        """A turn to be taken once, by `with` or `async with`."""
+        """A turn, to be taken once by `with` or `async with`."""
         return Turn(self, name)
 
-    def ask(self, name: str) -> Future[None]:
-        """Stand in line; the future is done when it is one's turn."""
+    def join(self, name: str) -> Future[None]:
+        """Join the line; the future is done when the caller's turn begins."""
         ticket: Future[None] = Future()
         with self._guard:
             line = self._waiting.get(name)
@@ -37,7 +38,7 @@ class Turns:
         return ticket
 
     def pass_on(self, name: str) -> None:
-        """Give the turn to the next in line."""
+        """End a turn; the next in line begins."""
         with self._guard:
             line = self._waiting[name]
             while line:
@@ -49,8 +50,8 @@ class Turns:
                 return
         ticket.set_result(None)
 
-    def withdraw(self, name: str, ticket: Future[None]) -> None:
-        """Leave the line; a turn that came already is passed on."""
+    def leave(self, name: str, ticket: Future[None]) -> None:
+        """Leave the line; a turn that has already begun is passed on."""
         if not ticket.cancel():
             self.pass_on(name)
 
@@ -61,18 +62,18 @@ class Turn:
         self._name = name
 
     def __enter__(self) -> None:
-        ticket = self._turns.ask(self._name)
+        ticket = self._turns.join(self._name)
         if not ticket.done() and _is_in_loop():
-            # Whoever has the turn may be a task of this loop, which could never end.
-            self._turns.withdraw(self._name, ticket)
+            # Waiting would block this loop, and a task of this loop may have the turn.
+            self._turns.leave(self._name, ticket)
             raise RuntimeError(
-                f"a synchronous call would keep the event loop waiting for thread {self._name!r},"
-                " which is being written: await the asynchronous method, or call from a thread"
+                f"a synchronous call would block the event loop until thread {self._name!r} is free"
+                " to be written: await the asynchronous method, or call from another thread"
             )
         try:
             ticket.result()
         except BaseException:
-            self._turns.withdraw(self._name, ticket)
+            self._turns.leave(self._name, ticket)
             raise
 
     def __exit__(
@@ -84,13 +85,13 @@ class Turn:
         self._turns.pass_on(self._name)
 
     async def __aenter__(self) -> None:
-        ticket = self._turns.ask(self._name)
+        ticket = self._turns.join(self._name)
         if ticket.done():
             return
         try:
             await asyncio.wrap_future(ticket)
         except BaseException:
-            self._turns.withdraw(self._name, ticket)
+            self._turns.leave(self._name, ticket)
             raise
 
     async def __aexit__(

@@ -24,18 +24,19 @@ from runstore.errors import (
     WriterFenced,
 )
 from runstore.langgraph import calls
-from runstore.langgraph.addresses import Place
+from runstore.langgraph.addresses import CheckpointAddress
 from runstore.langgraph.checkpoints import Drafting, draft, is_checkpoint
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import Writing, batches, missing, revision_of, writes_of
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import History, Stored, load, load_and_hash
+from runstore.values.events import FilterFields
 from runstore.values.runs import RunInfo, RunRef
 from runstore.values.snapshots import Snapshot, TaskWrite
 
 
 class AsyncThreads:
-    """Reads and writes checkpoints of threads; one thread's writes take turns."""
+    """Reads and writes the checkpoints of threads; the writes of one thread take turns."""
 
     def __init__(self, connection: AsyncConnection, project: str, memory: Memory) -> None:
         self._connection = connection
@@ -46,105 +47,109 @@ class AsyncThreads:
         """The thread's run."""
         return RunRef(self._project, thread_id, epoch)
 
-    async def get(self, place: Place, serde: SerializerProtocol) -> CheckpointTuple | None:
-        """The checkpoint at a place; what was seen there allows writes after it."""
-        find = self.choose if place.checkpoint_id else self._latest
-        snapshot = await find(place)
+    async def get(
+        self, address: CheckpointAddress, serde: SerializerProtocol
+    ) -> CheckpointTuple | None:
+        """The checkpoint at an address; reading it allows writes after it."""
+        find = self.choose if address.checkpoint_id else self._latest
+        snapshot = await find(address)
         if snapshot is None:
             return None
-        stored = Stored(serde, place.at(snapshot.snapshot_id), snapshot)
+        stored = Stored(serde, address.at(snapshot.snapshot_id), snapshot)
         found, parts = await transport.run_blocking(load_and_hash, stored)
-        self._memory.parts.learn(place.thread_id, place.namespace, parts)
+        self._memory.parts.learn(address.thread_id, address.namespace, parts)
         return found
 
-    async def _latest(self, place: Place) -> Snapshot | None:
-        run, latest = await self._view(place)
+    async def _latest(self, address: CheckpointAddress) -> Snapshot | None:
+        run, latest = await self._view(address)
         if latest is not None and not is_checkpoint(latest):
-            latest = await self._latest_checkpoint(place)
-        async with self._memory.turns.of(place.thread_id):
-            session, counts = self._memory.sessions.read(place.thread_id, run)
+            latest = await self._latest_checkpoint(address)
+        async with self._memory.turns.of(address.thread_id):
+            session, counts = self._memory.sessions.read(address.thread_id, run)
             if counts:
                 id_, parent = (
                     (latest.snapshot_id, latest.parent_snapshot_id) if latest else ("", "")
                 )
                 seq = run.last_seq if run else 0
-                session.read_latest(place.namespace, id_, parent, seq)
+                session.read_latest(address.namespace, id_, parent, seq)
         return latest
 
-    async def _view(self, place: Place) -> tuple[RunInfo | None, Snapshot | None]:
+    async def _view(self, address: CheckpointAddress) -> tuple[RunInfo | None, Snapshot | None]:
+        ref = self.ref(address.thread_id)
         try:
-            return await self._connection.send(
-                calls.view(self.ref(place.thread_id), place.namespace)
-            )
+            return await self._connection.send(calls.view(ref, address.namespace))
         except RunNotFound:
             return None, None
 
-    async def _latest_checkpoint(self, place: Place) -> Snapshot | None:
-        """The latest that a saver put, where another client put a snapshot after it."""
-        ref = self.ref(place.thread_id)
+    async def _latest_checkpoint(self, address: CheckpointAddress) -> Snapshot | None:
+        """The latest checkpoint that a saver put, if another client put a snapshot after it."""
+        ref = self.ref(address.thread_id)
         try:
-            return await self._connection.send(calls.latest(ref, place.namespace))
+            return await self._connection.send(calls.latest(ref, address.namespace))
         except SnapshotNotFound:
             return None
 
-    async def choose(self, place: Place) -> Snapshot | None:
-        # The run first: what is written in between makes the claim that follows fail.
-        run = await self.find_run(place.thread_id)
-        found = await self.find(place) if run else None
-        async with self._memory.turns.of(place.thread_id):
-            session, counts = self._memory.sessions.read(place.thread_id, run)
+    async def choose(self, address: CheckpointAddress) -> Snapshot | None:
+        """As `find`; a new branch may start at the checkpoint that is found."""
+        # The run is read first, so that a write in between makes the later claim fail.
+        run = await self.find_run(address.thread_id)
+        found = await self.find(address) if run else None
+        async with self._memory.turns.of(address.thread_id):
+            session, counts = self._memory.sessions.read(address.thread_id, run)
             if found and counts:
-                session.read_chosen(place.mark, found.parent_snapshot_id)
+                session.read_chosen(address.key, found.parent_snapshot_id)
         return found
 
     async def find_run(self, thread_id: str) -> RunInfo | None:
-        """The thread's run as it stands, None where there is none."""
+        """The current state of the thread's run; None if there is none."""
         try:
             return await self._connection.send(client_calls.runs.get_run(self.ref(thread_id)))
         except RunNotFound:
             return None
 
-    async def find(self, place: Place) -> Snapshot | None:
-        """The snapshot of a checkpoint, None where there is none."""
-        ref, namespace = self.ref(place.thread_id), place.namespace
-        call = client_calls.snapshots.get_snapshot(ref, namespace, place.checkpoint_id)
+    async def find(self, address: CheckpointAddress) -> Snapshot | None:
+        """The snapshot of a checkpoint; None if there is none."""
+        ref, namespace = self.ref(address.thread_id), address.namespace
+        call = client_calls.snapshots.get_snapshot(ref, namespace, address.checkpoint_id)
         try:
             found = await self._connection.send(call)
         except (RunNotFound, SnapshotNotFound):
             return None
         return found if is_checkpoint(found) else None
 
-    async def put(self, place: Place, parent: str, asked: Drafting) -> None:
-        """Store a checkpoint; raise `ThreadTakenOver` where another writer came in between."""
-        metadata = asked.metadata
-        async with self._memory.turns.of(place.thread_id):
-            session = await self.session(place.thread_id)
-            session.check_put(place.mark, parent, str(metadata.get("source", "")))
+    async def put(self, address: CheckpointAddress, parent: str, drafting: Drafting) -> None:
+        """Store a checkpoint; raise `ThreadTakenOver` if another writer wrote in between."""
+        metadata = drafting.metadata
+        async with self._memory.turns.of(address.thread_id):
+            session = await self.session(address.thread_id)
+            session.check_put(address.key, parent, str(metadata.get("source", "")))
             try:
-                last_seq = await self._put(session, place, parent, asked)
+                last_seq = await self._put(session, address, parent, drafting)
             except BaseException:
-                session.refuse(place.mark, "putting its checkpoint failed")
+                session.refuse(address.key, "putting its checkpoint failed")
                 raise
-            session.put_done(place.mark, parent, last_seq)
+            session.put_done(address.key, parent, last_seq)
 
-    async def _put(self, session: Session, place: Place, parent: str, asked: Drafting) -> int:
+    async def _put(
+        self, session: Session, address: CheckpointAddress, parent: str, drafting: Drafting
+    ) -> int:
         run = await self.claim(session)
-        parts, versions = self._memory.parts, asked.checkpoint["channel_versions"]
-        known = parts.of(place.thread_id, place.namespace, versions)
-        drafted = await transport.run_blocking(draft, asked._replace(known=known))
-        waiting = list(session.held.get(place.mark, {}).values())
+        parts, versions = self._memory.parts, drafting.checkpoint["channel_versions"]
+        known = parts.of(address.thread_id, address.namespace, versions)
+        drafted = await transport.run_blocking(draft, drafting._replace(known=known))
+        waiting = list(session.held.get(address.key, {}).values())
         try:
             try:
-                last_seq = await self.store(run, calls.put_of(place, parent, drafted, waiting))
+                last_seq = await self.store(run, calls.put_of(address, parent, drafted, waiting))
             except UnknownRef:
-                drafted = await transport.run_blocking(draft, asked)
-                last_seq = await self.store(run, calls.put_of(place, parent, drafted, waiting))
+                drafted = await transport.run_blocking(draft, drafting)
+                last_seq = await self.store(run, calls.put_of(address, parent, drafted, waiting))
         except IdempotencyMismatch:
-            await self._revise(run, place, asked, waiting)
+            await self._revise(run, address, drafting, waiting)
             return session.seen_seq
         parts.learn(
-            place.thread_id,
-            place.namespace,
+            address.thread_id,
+            address.namespace,
             {
                 (channel, versions[channel]): part
                 for channel, part in drafted.channels.items()
@@ -154,49 +159,54 @@ class AsyncThreads:
         return last_seq
 
     async def store(self, run: RunRef, put: calls.Put) -> int:
-        """Store a checkpoint and its writes; the run's last seq after it."""
+        """Store a checkpoint and its writes; return the run's last seq after it."""
         first, *more = [*batches(put.writes)] or [[]]
         try:
-            answer = await self._connection.send(calls.put(run, put.with_writes(first)))
+            stored = await self._connection.send(calls.put(run, put.with_writes(first)))
         except (WriterFenced, WriterEpochUnknown) as error:
             raise self.fenced(run, error) from error
         for batch in more:
-            await self.put_batch(run, put.place, batch)
-        return answer.last_seq
+            await self.put_batch(run, put.address, batch)
+        return stored.last_seq
 
     async def _revise(
-        self, run: RunRef, place: Place, asked: Drafting, waiting: Sequence[TaskWrite]
+        self,
+        run: RunRef,
+        address: CheckpointAddress,
+        drafting: Drafting,
+        waiting: Sequence[TaskWrite],
     ) -> None:
-        """Put a checkpoint that is there: nothing where it is the same, else beside the first."""
-        stored = await self.find(place)
-        drafted = await transport.run_blocking(draft, asked)
-        revisions = (
-            [] if stored and drafted.is_stored_as(stored) else [*revision_of(asked).values()]
-        )
+        """Put a stored checkpoint again: other content is stored beside the first."""
+        stored = await self.find(address)
+        drafted = await transport.run_blocking(draft, drafting)
+        is_same = stored is not None and drafted.is_stored_as(stored)
+        revisions = [] if is_same else [*revision_of(drafting).values()]
         for batch in batches([*waiting, *revisions]):
-            await self.put_batch(run, place, batch)
+            await self.put_batch(run, address, batch)
 
-    async def put_writes(self, place: Place, asked: Writing) -> None:
-        """Store results of a task, at once or with their checkpoint where that is on its way."""
-        writes = await transport.run_blocking(writes_of, asked)
-        async with self._memory.turns.of(place.thread_id):
-            session = await self.session(place.thread_id)
-            if not session.knows(place.mark) and await self.find(place) is None:
-                session.hold(place.mark, writes)
+    async def put_writes(self, address: CheckpointAddress, writing: Writing) -> None:
+        """Store results of a task, now or, if their checkpoint is still to be put, with it."""
+        writes = await transport.run_blocking(writes_of, writing)
+        async with self._memory.turns.of(address.thread_id):
+            session = await self.session(address.thread_id)
+            if not session.knows(address.key) and await self.find(address) is None:
+                session.hold(address.key, writes)
                 return
             run = await self.claim(session)
         for batch in batches(writes.values()):
-            await self.put_batch(run, place, batch)
+            await self.put_batch(run, address, batch)
 
-    async def put_batch(self, run: RunRef, place: Place, batch: Sequence[TaskWrite]) -> None:
-        """Put writes of a stored checkpoint; those from index 0 upward that are there stay."""
-        wanted = [replace(write, snapshot_id=place.checkpoint_id) for write in batch]
+    async def put_batch(
+        self, run: RunRef, address: CheckpointAddress, batch: Sequence[TaskWrite]
+    ) -> None:
+        """Put writes of a stored checkpoint; from index 0 up, stored writes stay."""
+        wanted = [replace(write, snapshot_id=address.checkpoint_id) for write in batch]
         while wanted:
             try:
-                call = client_calls.snapshots.put_task_writes(run, wanted, place.namespace)
+                call = client_calls.snapshots.put_task_writes(run, wanted, address.namespace)
                 await self._connection.send(call)
             except IdempotencyMismatch:
-                stored = await self.find(place)
+                stored = await self.find(address)
                 left = missing(wanted, stored.task_writes if stored else ())
                 if len(left) == len(wanted):
                     raise
@@ -216,10 +226,10 @@ class AsyncThreads:
         return session
 
     async def claim(self, session: Session) -> RunRef:
-        """The run with the epoch this saver holds; claimed where nobody wrote since it was read."""
+        """The run with the epoch this saver holds; claimed if no saver wrote since it was read."""
         thread_id = session.thread_id
         if not session.exists:
-            # A mismatch: somebody saved it meanwhile, as a run that has more to say of itself.
+            # A mismatch means that another client saved the run meanwhile, with more fields.
             with suppress(IdempotencyMismatch):
                 await self._connection.send(calls.save_run(self._project, thread_id))
             session.exists = True
@@ -235,12 +245,11 @@ class AsyncThreads:
         return self.ref(thread_id, session.epoch)
 
     async def _seq_without_writers(self, session: Session, error: SeqConflict) -> int:
-        """The run's last seq where what came since it was read is no saver's; else refuse."""
+        """The run's last seq; refuse if a saver wrote since the run was read."""
         ref, from_seq = self.ref(session.thread_id), session.seen_seq + 1
+        where: FilterFields = {"types": calls.WRITERS_EVENTS}
         while True:
-            call = client_calls.events.list_events(
-                ref, from_seq, 1, {"types": calls.WRITERS_EVENTS}
-            )
+            call = client_calls.events.list_events(ref, from_seq, 1, where)
             page = await self._connection.send(call)
             if page.events:
                 found = page.events[0]
@@ -251,24 +260,25 @@ class AsyncThreads:
             from_seq = page.next_from_seq
 
     def fenced(self, run: RunRef, error: RunstoreError) -> RunstoreError:
-        """What a refused write is to its caller."""
-        if isinstance(error, WriterEpochUnknown):  # another run has the name now
+        """The exception that the caller of a refused write gets."""
+        if isinstance(error, WriterEpochUnknown):  # the name belongs to another run now
             self._memory.sessions.drop(run.run_id)
             return error
         return taken_over(run.run_id, str(error))
 
     async def history(
-        self, place: Place, channels: Sequence[str], serde: SerializerProtocol
+        self, address: CheckpointAddress, channels: Sequence[str], serde: SerializerProtocol
     ) -> Mapping[str, Any]:
-        """Writes of channels before a checkpoint, back to where each has a stored value."""
+        """Writes of channels before a checkpoint, back to the last stored value of each."""
         history = History(channels)
-        target = await self.find(place) if place.checkpoint_id else await self._latest(place)
+        target = await (self.find if address.checkpoint_id else self._latest)(address)
         parent = target.parent_snapshot_id if target else ""
         while parent and not history.is_complete:
-            ancestor = place.at(parent)
+            ancestor = address.at(parent)
             found = await self.find(ancestor)
             if found is None:
                 break
-            history.add(await transport.run_blocking(load, Stored(serde, ancestor, found)))
+            stored = Stored(serde, ancestor, found)
+            history.add(await transport.run_blocking(load, stored))
             parent = found.parent_snapshot_id
         return history.result()

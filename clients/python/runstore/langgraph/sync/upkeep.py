@@ -13,7 +13,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from runstore import calls as client_calls
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
 from runstore.langgraph import calls
-from runstore.langgraph.addresses import Place, place_of
+from runstore.langgraph.addresses import CheckpointAddress, address_of
 from runstore.langgraph.checkpoints import CHANNEL_PREFIX, is_same
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import batches
@@ -49,19 +49,19 @@ class Upkeep:
         self._listings = listings
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete all checkpoints of a thread; who works on it is fenced. The run stays."""
+        """Delete all checkpoints of a thread and fence its writers. The run stays."""
         with self._memory.turns.of(thread_id):
             run = self._threads.find_run(thread_id)
             if run is None:
                 self._memory.sessions.drop(thread_id)
                 return
             session, _ = self._memory.sessions.read(thread_id, run)
-            ref = self._take(session)
+            ref = self._take_over(session)
             for namespace, ids in (self._all(thread_id)).items():
                 self._delete(ref, namespace, ids)
 
-    def _take(self, session: Session) -> RunRef:
-        """Claim the run whoever has it; without an epoch where it is over."""
+    def _take_over(self, session: Session) -> RunRef:
+        """Claim the run from any other writer; a completed run is returned without an epoch."""
         ref = RunRef(self._project, session.thread_id)
         try:
             claimed = self._connection.send(calls.claim(ref, None))
@@ -87,7 +87,7 @@ class Upkeep:
                 raise taken_over(ref.run_id, str(error)) from error
 
     def delete_for_runs(self, run_ids: Iterable[str]) -> None:
-        """Delete the checkpoints whose metadata names one of the runs, in all threads."""
+        """Delete the checkpoints of all threads whose metadata names one of the runs."""
         for run_id in run_ids:
             found: dict[tuple[str, str], list[str]] = defaultdict(list)
             where = payload_of({RUN_ID: str(run_id)})
@@ -98,31 +98,33 @@ class Upkeep:
                 self._delete(self._threads.ref(thread_id), namespace, ids)
 
     def keep_latest(self, thread_id: str, serde: SerializerProtocol) -> None:
-        """Delete all but the latest checkpoint of each namespace, and what that one needs."""
+        """Delete all checkpoints but the latest of each namespace and those it is rebuilt from."""
         found = self._all(thread_id)
         for namespace, ids in found.items():
-            kept = self._needed(Place(thread_id, namespace, ids[0]), serde)
+            kept = self._needed(CheckpointAddress(thread_id, namespace, ids[0]), serde)
             rest = [each for each in ids if each not in kept]
             self._delete(self._threads.ref(thread_id), namespace, rest)
 
-    def _needed(self, latest: Place, serde: SerializerProtocol) -> set[str]:
-        """The checkpoint, and those before it that values of its delta channels are made from."""
+    def _needed(self, latest: CheckpointAddress, serde: SerializerProtocol) -> set[str]:
+        """The checkpoint, and the earlier ones that its delta channels are rebuilt from."""
         kept = {latest.checkpoint_id}
         found, wanted = self._loaded(latest, serde), set[str]()
         if found:
             wanted = delta_channels(found.metadata)
         while found and (wanted := wanted - found.checkpoint["channel_values"].keys()):
             parent = found.parent_config
-            found = self._loaded(place_of(parent), serde) if parent else None
+            found = self._loaded(address_of(parent), serde) if parent else None
             if found:
                 kept.add(found.checkpoint["id"])
         return kept
 
-    def _loaded(self, place: Place, serde: SerializerProtocol) -> CheckpointTuple | None:
-        found = self._threads.find(place)
+    def _loaded(
+        self, address: CheckpointAddress, serde: SerializerProtocol
+    ) -> CheckpointTuple | None:
+        found = self._threads.find(address)
         if found is None:
             return None
-        return transport.run_blocking(load, Stored(serde, place, found))
+        return transport.run_blocking(load, Stored(serde, address, found))
 
     def copy_thread(self, source: str, target: str) -> None:
         """Put every checkpoint of a thread, with its writes, into another one, oldest first."""
@@ -136,13 +138,19 @@ class Upkeep:
             ref = self._threads.claim(session)
             sent: set[bytes] = set()
             for namespace, checkpoint_id in reversed(found):
-                stored = self._threads.find(Place(source, namespace, checkpoint_id))
+                original = CheckpointAddress(source, namespace, checkpoint_id)
+                stored = self._threads.find(original)
                 if stored:
-                    place = Place(target, namespace, checkpoint_id)
-                    self._copy(session, ref, place, stored, sent)
+                    copy = CheckpointAddress(target, namespace, checkpoint_id)
+                    self._copy(session, ref, copy, stored, sent)
 
     def _copy(
-        self, session: Session, ref: RunRef, place: Place, stored: Snapshot, sent: set[bytes]
+        self,
+        session: Session,
+        ref: RunRef,
+        address: CheckpointAddress,
+        stored: Snapshot,
+        sent: set[bytes],
     ) -> None:
         state: dict[str, Payload | Ref] = {}
         for name, part in stored.state.items():
@@ -151,15 +159,15 @@ class Upkeep:
             state[name] = Ref(sha256) if is_there else part
             sent.add(sha256)
         parent, writes = stored.parent_snapshot_id, stored.task_writes
-        put = calls.Put(place, parent, state, stored.metadata, writes)
+        put = calls.Put(address, parent, state, stored.metadata, writes)
         try:
             last_seq = self._threads.store(ref, put)
         except IdempotencyMismatch:
-            # A copy that was broken off is continued by copying again.
-            there = self._threads.find(place)
+            # An interrupted copy is continued by copying again.
+            there = self._threads.find(address)
             if there is None or not is_same(there, stored):
                 raise
             for batch in batches(writes):
-                self._threads.put_batch(ref, place, batch)
+                self._threads.put_batch(ref, address, batch)
             last_seq = session.seen_seq
-        session.put_done(place.mark, parent, last_seq)
+        session.put_done(address.key, parent, last_seq)
