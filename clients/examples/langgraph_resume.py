@@ -1,4 +1,4 @@
-"""Watch a LangGraph graph survive SIGKILL: what was finished is not done again.
+"""Watch a LangGraph graph survive SIGKILL: finished tasks are not run again.
 
     python -m clients.examples.langgraph_resume [host:port]
 
@@ -26,7 +26,7 @@ from runstore.langgraph import RunstoreSaver
 PROJECT = "examples/langgraph"
 THREAD: Any = {"configurable": {"thread_id": f"report-{os.getpid()}"}}
 SOURCES = ("alpha", "beta", "gamma", "delta")
-# These never answer the first worker.
+# The first worker gets no answer from these.
 SILENT = {"gamma", "delta"}
 STORED_SECONDS = 60.0
 
@@ -42,7 +42,7 @@ class Source(TypedDict):
 
 
 def graph_of(saver: RunstoreSaver, *, answers: bool) -> Any:
-    """Ask all sources side by side, then write the summary."""
+    """Read all sources in parallel, then write the summary."""
 
     async def plan(_: Report) -> dict[str, Any]:
         return {}
@@ -71,7 +71,7 @@ def graph_of(saver: RunstoreSaver, *, answers: bool) -> Any:
 
 
 async def work(target: str, thread_id: str, kind: str) -> None:
-    """A worker: begins the thread, or goes on with it."""
+    """A worker: begins the thread, or continues it."""
     config: Any = {"configurable": {"thread_id": thread_id}}
     async with RunstoreSaver(target, project=PROJECT) as saver:
         graph = graph_of(saver, answers=kind == "resume")
@@ -89,7 +89,7 @@ def start(target: str, kind: str) -> subprocess.Popen[bytes]:
 
 
 def wait_for_results(saver: RunstoreSaver, wanted: int) -> list[str]:
-    """The findings that are stored, as soon as there are so many."""
+    """The stored findings, once there are `wanted` of them."""
     give_up_at = time.monotonic() + STORED_SECONDS
     while time.monotonic() < give_up_at:
         found = saver.get_tuple(THREAD)
@@ -119,7 +119,7 @@ def main(arguments: list[str]) -> None:
         print(f"== worker 1 is killed: exit code {first.wait()}; stored are", flush=True)
         for finding in stored:
             print(f"   - {finding}", flush=True)
-        print("== worker 2 goes on with the thread", flush=True)
+        print("== worker 2 continues the thread", flush=True)
         second = start(target, "resume")
         if second.wait():
             raise SystemExit("worker 2 failed")

@@ -1,7 +1,7 @@
-"""Write the synchronous client from the asynchronous one; with --check only say if it is fresh.
+"""Write the synchronous client from the asynchronous one; with --check, only compare them.
 
 Every module in an aio folder below runstore/ becomes the module of the same name in the sync folder
-beside it, except those in `BY_HAND`: there the two differ in more than words.
+beside it. Those in `BY_HAND` have a twin written by hand, as the two differ in more than words.
 """
 
 import re
@@ -31,7 +31,7 @@ PATTERNS = tuple(
 
 
 def main(arguments: list[str]) -> str | None:
-    """None when all is well, otherwise what to say."""
+    """Return None on success, otherwise the message to exit with."""
     made = dict(map(_synchronous, _sources()))
     if arguments == ["--check"]:
         stale = [str(path) for path, text in made.items() if not _is(path, text)]

@@ -3,8 +3,7 @@
     python clients/python/ranges.py
 
 builds the wheel, installs it in two clean environments, and runs ranges_smoke.py in both against
-one server; then the same with the extra langgraph and ranges_langgraph.py. A warning there is an
-error.
+one server; then the same with the extra langgraph and ranges_langgraph.py. Warnings are errors.
 """
 
 import subprocess
@@ -25,7 +24,7 @@ SAVER = "langgraph-checkpoint"
 
 
 def main() -> None:
-    """Raise CalledProcessError where something fails; its output says what."""
+    """Raise CalledProcessError if a step fails; the output of the step says why."""
     with tempfile.TemporaryDirectory(prefix="runstore-ranges-") as name, testing.server() as server:
         folder = Path(name)
         _run(
@@ -59,13 +58,13 @@ def _installed(python: str, *packages: str) -> list[str]:
 
 
 def _with_saver(wheel: Path, end: str) -> list[str]:
-    """The extra beside what is installed; only its own floor counts, as nobody has LangChain's."""
+    """The wheel with its extra. Only the extra's own floor is pinned, not those of LangChain."""
     wanted = f"runstore[langgraph] @ {wheel.as_uri()}"
     return [wanted, *_floors("langgraph")] if end == LOWEST else [wanted]
 
 
 def _floors(extra: str = "") -> set[str]:
-    """What pyproject.toml says is the oldest: a floor that nobody can have is a lie."""
+    """The oldest versions that pyproject.toml allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["optional-dependencies"][extra] if extra else project["dependencies"]
     return {one.partition(",")[0].replace(">=", "==") for one in wanted}

@@ -1,6 +1,7 @@
-"""The checkpoint saver against the server at sys.argv[1], with what is installed.
+"""Uses the checkpoint saver with the installed versions, against the server at sys.argv[1].
 
-Run by ranges.py beside the client's wheel with its extra langgraph; LangGraph itself is not there.
+Run by ranges.py in environments that have the client's wheel with its extra langgraph, but not
+LangGraph itself.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ CONFIG: Any = {"configurable": {"thread_id": THREAD, "checkpoint_ns": ""}}
 
 
 def checkpoint(saver: RunstoreSaver) -> tuple[Any, dict[str, str | int | float]]:
-    """A checkpoint with one channel, and its versions."""
+    """A checkpoint with one channel, and its channel versions."""
     versions: dict[str, str | int | float] = {"said": saver.get_next_version(None, None)}
     made: Any = empty_checkpoint()
     return made | {"channel_values": {"said": ["hi"]}, "channel_versions": versions}, versions

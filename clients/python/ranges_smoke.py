@@ -1,6 +1,6 @@
-"""A call of every kind against the server at sys.argv[1], with what is installed.
+"""Makes calls of every kind with the installed versions, against the server at sys.argv[1].
 
-Run by ranges.py in environments that have the client's wheel and nothing else.
+Run by ranges.py in environments that have only the client's wheel and what it requires.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from runstore.v1 import feed_service_pb2, run_service_pb2
 
 
 async def asynchronously(address: str) -> None:
-    """Write, resume, follow, pipeline, read the feed, and be refused with a reason."""
+    """Write, resume, be refused with a reason, follow, verify, and read the feed."""
     async with runstore.connect(address, project="ranges/async", timeout=30) as client:
         assert await client.health()
         run = await client.save_run("try it", tags=["t"], labels={"k": "v"})

@@ -38,7 +38,7 @@ def test_a_killed_graph_goes_on_without_doing_again_what_was_finished(
 
     assert done.returncode == 0, done.stdout + done.stderr
     before, after = done.stdout.split("== worker 1 is killed: exit code -9; stored are\n")
-    stored, resumed = after.split("== worker 2 goes on with the thread\n")
+    stored, resumed = after.split("== worker 2 continues the thread\n")
     read = re.compile(r"reads (\w+)")
     assert sorted(read.findall(before)) == ["alpha", "beta", "delta", "gamma"]
     assert sorted(re.findall(r"- (\w+) ", stored)) == ["alpha", "beta"]

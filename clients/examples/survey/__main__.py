@@ -19,7 +19,7 @@ from clients.examples.survey.executor import FENCED_EXIT_CODE, PROJECT
 
 FOLDER = Path(".demo")
 RUN = "survey-1"
-# Which executor suffers what, at its how-manieth finished step.
+# How many steps are finished when an executor is killed, and when the next one is frozen.
 STEPS_UNTIL_KILL = 3
 STEPS_UNTIL_FREEZE = 5
 ANSWER = "asyncio"
@@ -65,7 +65,7 @@ async def start_executor(target: str) -> asyncio.subprocess.Process:
 
 
 class Watcher:
-    """Follows the run from before its first event; others wait for what it sees."""
+    """Follows the run from before its first event; `until` waits for events to arrive."""
 
     def __init__(self, run: runstore.AsyncRun) -> None:
         self.seen: list[runstore.Event] = []
@@ -87,8 +87,8 @@ class Watcher:
 
 
 def ask(choices: list[str]) -> str:
-    """The person's answer; without a person at the terminal, a fixed one."""
-    question = f"  which package shall be looked into? {', '.join(choices)} [{ANSWER}] "
+    """The person's answer, or a fixed one if there is no terminal."""
+    question = f"  which package should be looked into? {', '.join(choices)} [{ANSWER}] "
     if not sys.stdin.isatty():
         print(f"{question}\n  (no terminal: answering {ANSWER})")
         return ANSWER
@@ -114,7 +114,7 @@ async def survey(client: runstore.AsyncClient, target: str) -> Watcher:
     title("a third one claims the run; the second wakes up (SIGCONT) and is refused")
     third = await start_executor(target)
     await watcher.until("run.resumed", 3)
-    # Held, so that the second finds its epoch gone before it finds the third's next result.
+    # The third is held, so that the second meets its lost epoch before the third's next result.
     third.send_signal(signal.SIGSTOP)
     second.send_signal(signal.SIGCONT)
     code = await second.wait()

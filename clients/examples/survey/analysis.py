@@ -1,4 +1,4 @@
-"""The work itself: what the source of a package is made of."""
+"""The work: statistics of a package's source code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Functions = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def inventory(packages: Sequence[str]) -> dict[str, int]:
-    """How many source files each package has."""
+    """The number of source files of each package."""
     return {package: sum(1 for _ in _sources(package)) for package in packages}
 
 
@@ -58,7 +58,7 @@ def compare(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def look_into(package: str, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What one package needs of the others, and who needs it."""
+    """Which of the other packages this one imports, and which import it."""
     return {
         "package": package,
         "needs": sorted(set(results[package]["imports"]) & set(results) - {package}),
@@ -72,5 +72,5 @@ def look_into(package: str, results: Mapping[str, Mapping[str, Any]]) -> dict[st
 def _sources(package: str) -> Iterator[Path]:
     folder = LIBRARY / package
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no package of the standard library")
+        raise FileNotFoundError(f"{folder} is not a package of the standard library")
     yield from sorted(path for path in folder.rglob("*.py") if "test" not in path.parts)

@@ -1,9 +1,9 @@
-"""Runs a plan and records it: start it again after a crash and it goes on where it was.
+"""Runs a plan and records it; started again after a crash, it continues where it was.
 
     python -m clients.examples.survey.executor RUN [--target HOST:PORT]
 
-A finished step is kept as a task write before its event is appended, so a resume repeats neither.
-Every third step the whole state becomes a snapshot; parts that did not change are sent by hash.
+A finished step is stored as a task write before its event is appended, so a resume repeats neither.
+After every third step the whole state becomes a snapshot; unchanged parts are sent by hash.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FENCED_EXIT_CODE = 3
 
 
 class Executor:
-    """One writer of one run. `results` holds what each finished step found."""
+    """One writer of one run. `results` holds the results of the finished steps."""
 
     def __init__(self, resumed: runstore.AsyncResumed) -> None:
         self.run = resumed.run
@@ -48,7 +48,7 @@ class Executor:
         self.writes = resumed.claim.task_writes
 
     async def execute(self) -> None:
-        """Run what is left of the plan and complete the run."""
+        """Run the rest of the plan and complete the run."""
         for write in self.writes:
             say(f"{write.task_id} was finished before the crash")
             await self.keep(write.task_id, write.payload.value())
@@ -88,14 +88,14 @@ class Executor:
                 return analysis.look_into(step.package, found)
 
     async def finish(self, step: Step, result: Any) -> None:
-        """Keep the result first: from then on nobody does this step again."""
+        """Store the result first: once it is stored, no executor repeats this step."""
         write = runstore.TaskWrite(step.node_id, 0, result, snapshot_id=self.snapshot_id)
         await self.run.put_task_writes([write])
         await self.keep(step.node_id, result)
         say(f"{step.node_id} done")
 
     async def keep(self, node_id: str, result: Any) -> None:
-        """Append the step's event; one that is there already is recognised by its id."""
+        """Append the step's event; a repeated one is recognised by its id."""
         self.results[node_id] = result
         self.since_snapshot += 1
         await self.run.append(
@@ -118,7 +118,7 @@ class Executor:
             answer = event.payload.value()["package"] if event.payload else None
             if answer in choices:
                 break
-            say(f"{answer!r} is no package of the survey; still waiting")
+            say(f"{answer!r} is not a package of the survey; still waiting")
         self.results[step.node_id] = {"found": answer, "seconds": 0.0}
         self.plan = planner.replan(self.plan, answer)
         await self.snapshot(runstore.SnapshotReason.REPLAN)
@@ -133,7 +133,7 @@ class Executor:
     def state(
         self, reason: runstore.SnapshotReason = runstore.SnapshotReason.FINAL
     ) -> runstore.SnapshotFields:
-        """Everything a resume needs."""
+        """Everything that a resume needs."""
         values = self.results | {"plan": [asdict(step) for step in self.plan]}
         parts: dict[str, Any] = {}
         for name, value in values.items():
@@ -180,8 +180,8 @@ async def main(arguments: Sequence[str] | None = None) -> int:
         say(f"claimed the run with epoch {resumed.run.writer_epoch}")
         try:
             await Executor(resumed).execute()
-        # A successor that was faster has stored this one's next result already: what is known is
-        # judged before who may write.
+        # IdempotencyMismatch: a faster successor has stored a result under the same id already,
+        # and known ids are checked before the writer's epoch.
         except (runstore.WriterFenced, runstore.IdempotencyMismatch) as error:
             say(f"refused: {error}")
             return FENCED_EXIT_CODE

@@ -20,7 +20,7 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node of the plan: a kind of work on a package, after other steps."""
+    """A node of the plan: a kind of work on a package, to be done after other steps."""
 
     node_id: str
     kind: str
@@ -29,7 +29,7 @@ class Step:
 
 
 def first_plan(packages: Sequence[str] = PACKAGES) -> list[Step]:
-    """Take stock, analyse each package, compare them, then ask a person what to look into."""
+    """List the packages, analyse each, compare them, then ask a person which to look into."""
     analyses = [
         Step(f"analyse:{package}", "analyse", package, ("inventory",)) for package in packages
     ]
@@ -43,12 +43,12 @@ def first_plan(packages: Sequence[str] = PACKAGES) -> list[Step]:
 
 
 def replan(plan: Sequence[Step], package: str) -> list[Step]:
-    """The plan once the person has chosen a package."""
+    """The plan after the person has chosen a package."""
     return [*plan, Step(f"look_into:{package}", "look_into", package, ("ask",))]
 
 
 def ready(plan: Sequence[Step], finished: Collection[str]) -> Step | None:
-    """The first step whose needs are met and that is not finished; None when all are."""
+    """The first unfinished step whose needs are met; None if there is none."""
     for step in plan:
         if step.node_id not in finished and all(need in finished for need in step.needs):
             return step

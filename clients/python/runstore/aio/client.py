@@ -78,7 +78,7 @@ class AsyncClient:
         """Save a run and return its handle, which writes with the run's first epoch.
 
         Saving the same run_id and content again returns the same run. If the run was resumed
-        meanwhile, it belongs to whoever resumed it, and writes of this handle are `WriterFenced`.
+        meanwhile, a later writer owns it, and writes of this handle raise `WriterFenced`.
         """
         info = await self._connection.send(calls.runs.save_run(self.project, objective, fields))
         return self.run(info.run_id, writer_epoch=FIRST_EPOCH)

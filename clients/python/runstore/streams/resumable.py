@@ -15,7 +15,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class ResumableStream(Protocol[T_co]):
-    """How far a server stream has come, whatever it delivers."""
+    """A server stream's progress, by which it can be reopened where it broke."""
 
     @property
     def service(self) -> str: ...
@@ -34,7 +34,7 @@ class ResumableStream(Protocol[T_co]):
         """The request for everything that has not been delivered yet."""
 
     def take(self, message: Any) -> Iterator[T_co]:
-        """Yield the items of a message, each once, and remember how far the stream has come."""
+        """Yield the items of a message, each once, and record the progress."""
 
     def retry_delay(self, error: RunstoreError) -> float | None:
         """How long to wait before the stream is reopened; None to give up."""

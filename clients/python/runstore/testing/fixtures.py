@@ -1,7 +1,7 @@
 """What `pytest_plugins = ["runstore.testing"]` adds to a test session.
 
-One server serves the session; each test has a project of its own, so tests see only what they
-wrote and may run in any order or, one server a worker, in parallel.
+One server serves the session. Each test has its own project, so tests see only what they wrote, and
+may run in any order or, with a server for each worker, in parallel.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from runstore.testing import server
 
 @pytest.fixture(scope="session")
 def runstore_server() -> Iterator[str]:
-    """The address, host:port, of a server that lives as long as the test session."""
+    """The address, host:port, of a server that runs as long as the test session."""
     with server() as address:
         yield address
 
 
 @pytest.fixture
 def runstore_project() -> str:
-    """A project of this test alone; the clients below are the project's."""
+    """A project that only this test uses; the clients below are clients of it."""
     return f"test/{uuid4().hex[:12]}"
 
 
