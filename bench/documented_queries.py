@@ -70,7 +70,7 @@ async def some_run(store: PostgresStore) -> RunKey:
     """A run of middling age."""
     where = RunFilter(created_before=LATE)
     page = await store.list_runs(LARGE, where, RunOrder.CREATED_DESC, limit=1, after=None)
-    return page.runs[0].key
+    return page.items[0].key
 
 
 def events(name: str, where: EventFilter, from_seq: int = 1) -> Query:

@@ -9,6 +9,7 @@ own statements are explained as it sent them. Exits with 1 where one scans a lar
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -97,7 +98,7 @@ async def explained(driver: Any, sql: str, values: list[object], *, plans: bool)
         for row in await driver.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", *values):
             print(row[0])
     found = await driver.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", *values)
-    plan: dict[str, Any] = found[0]["Plan"]  # the store's connections read JSON
+    plan: dict[str, Any] = json.loads(found)[0]["Plan"]
     return plan
 
 
