@@ -212,7 +212,7 @@ async def explain(store: PostgresStore) -> str:
     of = matching(LARGE, SearchFilter(), parse("w40"))
     conditions = (*of.conditions, either(window.lexemes))
     values: dict[str, object] = {f"m{n}": each for n, each in enumerate(conditions)}
-    where = " AND ".join(f"tsv @@ CAST(CAST(:{name} AS text) AS tsquery)" for name in values)
+    where = " AND ".join(f"tsv @@ :{name}::text::tsquery" for name in values)
     sql = search_rows._MATCHES.format(where=where)
     values |= {"words": of.words, "below": indexed + 1, "limit": 1000}
     async with reading(store._engine) as conn:

@@ -12,7 +12,7 @@ from runstore_storage.contract.errors import (
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.sql import pins
-from runstore_storage.sql.pins import Known
+from runstore_storage.sql.pins import Registered
 
 
 async def pin(conn: Connection, project: str, refs: Sequence[ConfigRef]) -> tuple[ConfigRef, ...]:
@@ -29,7 +29,7 @@ async def pin(conn: Connection, project: str, refs: Sequence[ConfigRef]) -> tupl
     return tuple(_pin(project, ref, each) for ref, each in zip(refs, known, strict=True))
 
 
-def _pin(project: str, ref: ConfigRef, known: Known) -> ConfigRef:
+def _pin(project: str, ref: ConfigRef, known: Registered) -> ConfigRef:
     key = ConfigKey(project, ref.kind, ref.name)
     if ref.version and ref.digest:
         if not known.version and not known.version_of_digest:

@@ -15,7 +15,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.database.connection import Connection, Row
+from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
 
 STATEMENT_SECONDS = 30
@@ -50,7 +50,6 @@ async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
         timeout=10,
         command_timeout=STATEMENT_SECONDS + 5,
         statement_cache_size=KEPT_STATEMENTS,
-        record_class=Row,
         server_settings={
             "application_name": name,
             "search_path": quoted(schema),

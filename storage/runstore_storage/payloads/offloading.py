@@ -120,7 +120,7 @@ class Offloading:
         self, wanted: Collection[BlobKey], conn: Connection | None = None
     ) -> dict[BlobKey, bytes]:
         async with nullcontext(conn) if conn else reading(self._engine) as used:
-            found = await blobs.find_places(used, wanted)
+            found = await blobs.locate(used, wanted)
         if lost := set(wanted) - found.keys():
             raise PayloadLost(lost)
         return {key: await self._content(stored) for key, stored in found.items()}

@@ -150,5 +150,5 @@ def _hits(
             each.recorded,
         )
         for each in texts
-        for match in (found[each.place - 1],)
+        for match in (found[each.number - 1],)
     )

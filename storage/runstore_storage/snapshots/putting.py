@@ -30,7 +30,7 @@ from runstore_storage.snapshots.storing import (
     store_task_writes,
 )
 from runstore_storage.sql import requests
-from runstore_storage.sql.requests import Answer
+from runstore_storage.sql.requests import StoredResponse
 
 # What a snapshot with such a reason does to its run: the event it appends, the status it sets.
 _EFFECTS = {
@@ -147,7 +147,7 @@ def _apply_reason(write: RunWrite, snapshot: Snapshot) -> None:
     write.set_status(status)
 
 
-def _remembered(answer: PutSnapshotAnswer) -> Answer:
+def _remembered(answer: PutSnapshotAnswer) -> StoredResponse:
     return {
         "snapshot_id": answer.snapshot_id,
         "seq": answer.seq,
@@ -157,7 +157,7 @@ def _remembered(answer: PutSnapshotAnswer) -> Answer:
     }
 
 
-def _repeated(answer: Answer) -> PutSnapshotAnswer:
+def _repeated(answer: StoredResponse) -> PutSnapshotAnswer:
     return PutSnapshotAnswer(
         snapshot_id=str(answer["snapshot_id"]),
         seq=int(answer["seq"]),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from runstore_storage.contract.artifacts import Artifact, ArtifactFilter, ArtifactRef, NewArtifact
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql.columns import payload_columns, payload_of
 
@@ -16,24 +13,34 @@ _INSERT = statement("""
                            url, sha256, size, metadata_json, metadata_binary, metadata_type,
                            actor, created_at)
     VALUES (:run, :name, :version, :artifact_id, :project, :type, :content_type, :object,
-            :url, :sha256, :size, CAST(CAST(:metadata_json AS text) AS json), :metadata_binary,
+            :url, :sha256, :size, :metadata_json::text::json, :metadata_binary,
             :metadata_type, :actor, :created_at)
 """)
-_SELECT = (
-    "SELECT a.artifact_id, a.project, r.run_id, a.name, a.type, a.content_type,"
-    " a.metadata_json::text, a.metadata_binary, a.metadata_type, a.actor, a.version, a.url,"
-    " a.sha256, a.size, a.created_at{more} FROM artifacts a JOIN runs r ON r.run = a.run"
-)
-_WITH_LOCATION = _SELECT.format(more=", coalesce(o.location, '')") + (
-    " LEFT JOIN objects o ON o.object = a.object WHERE "
-)
-_NEWEST = " ORDER BY a.version DESC LIMIT 1"
-_BY_ID = statement(_WITH_LOCATION + "a.project = :project AND a.artifact_id = :artifact_id")
-_BY_NAME = statement(
-    _WITH_LOCATION + "r.project = :project AND r.run_id = :run_id AND a.name = :name"
-    " AND (a.version = :version OR :version = 0)" + _NEWEST
-)
-_LATEST = statement(_SELECT.format(more="") + " WHERE a.run = :run AND a.name = :name" + _NEWEST)
+_SELECTED = """
+    a.artifact_id, a.project, r.run_id, a.name, a.type, a.content_type, a.metadata_json::text,
+    a.metadata_binary, a.metadata_type, a.actor, a.version, a.url, a.sha256, a.size, a.created_at
+"""
+_BY_ID = statement(f"""
+    SELECT {_SELECTED}, coalesce(o.location, '') AS location
+    FROM artifacts a JOIN runs r ON r.run = a.run LEFT JOIN objects o ON o.object = a.object
+    WHERE a.project = :project AND a.artifact_id = :artifact_id
+""")
+_BY_NAME = statement(f"""
+    SELECT {_SELECTED}, coalesce(o.location, '') AS location
+    FROM artifacts a JOIN runs r ON r.run = a.run LEFT JOIN objects o ON o.object = a.object
+    WHERE r.project = :project AND r.run_id = :run_id AND a.name = :name
+      AND (a.version = :version OR :version = 0)
+    ORDER BY a.version DESC LIMIT 1
+""")
+_LATEST = statement(f"""
+    SELECT {_SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
+    WHERE a.run = :run AND a.name = :name
+    ORDER BY a.version DESC LIMIT 1
+""")
+_PAGE = f"""
+    SELECT {_SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
+    WHERE {{conditions}} ORDER BY a.artifact_id DESC LIMIT :limit
+"""
 
 
 async def insert(conn: Connection, run: int, artifact: Artifact, *, object_: int | None) -> None:
@@ -68,7 +75,7 @@ async def latest(conn: Connection, run: int, name: str) -> Artifact | None:
 
 
 async def find(conn: Connection, ref: ArtifactRef) -> tuple[Artifact, str] | None:
-    """An artifact, and where its bytes lie in the object store; "" for a link."""
+    """An artifact, and where its bytes are in the object store; "" for a link."""
     if ref.artifact_id:
         values: dict[str, object] = {"project": ref.project, "artifact_id": ref.artifact_id}
         found = await conn.execute(_BY_ID, values)
@@ -81,7 +88,7 @@ async def find(conn: Connection, ref: ArtifactRef) -> tuple[Artifact, str] | Non
         }
         found = await conn.execute(_BY_NAME, values)
     row = found.one_or_none()
-    return (_artifact(row), row[-1]) if row else None
+    return (_artifact(row), row["location"]) if row else None
 
 
 async def page(
@@ -104,28 +111,26 @@ async def page(
     chosen = {name: each for name, each in asked.items() if each[1]}
     conditions = " AND ".join(sql for sql, _ in chosen.values())
     found = await conn.execute(
-        composed(
-            f"{_SELECT.format(more='')} WHERE {conditions} ORDER BY a.artifact_id DESC LIMIT :limit"
-        ),
+        composed(_PAGE.format(conditions=conditions)),
         {name: value for name, (_, value) in chosen.items()} | {"limit": limit},
     )
     return tuple(_artifact(row) for row in found)
 
 
-def _artifact(row: Sequence[Any]) -> Artifact:
+def _artifact(row: Row) -> Artifact:
     return Artifact(
-        artifact_id=row[0],
+        artifact_id=row["artifact_id"],
         new=NewArtifact(
-            key=RunKey(row[1], row[2]),
-            name=row[3],
-            type=row[4],
-            content_type=row[5],
-            metadata=payload_of(row[6], row[7], row[8]),
-            actor=row[9],
+            key=RunKey(row["project"], row["run_id"]),
+            name=row["name"],
+            type=row["type"],
+            content_type=row["content_type"],
+            metadata=payload_of(row, "metadata"),
+            actor=row["actor"],
         ),
-        version=row[10],
-        url=row[11],
-        sha256=row[12] or b"",
-        size=row[13],
-        created_at=row[14],
+        version=row["version"],
+        url=row["url"],
+        sha256=row["sha256"] or b"",
+        size=row["size"],
+        created_at=row["created_at"],
     )

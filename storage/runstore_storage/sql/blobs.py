@@ -1,13 +1,12 @@
-"""blobs: the contents of snapshot parts and of large payloads, once a run."""
+"""blobs: the contents of snapshot parts and of large payloads, each kept once a run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import by_column, insert_rows
 
@@ -21,56 +20,60 @@ _COLUMNS = (
     ("location", "text"),
 )
 _REF = "sha256, blob, is_json, content_type"
-_FIND = statement(
-    f"SELECT {_REF} FROM blobs WHERE run = :run AND sha256 = ANY(CAST(:hashes AS bytea[]))"
-)
-_FIND_BY_KEY = statement(
-    f"SELECT {_REF} FROM runs r JOIN blobs b USING (run)"
-    " WHERE r.project = :project AND r.run_id = :run_id"
-    " AND b.sha256 = ANY(CAST(:hashes AS bytea[]))"
-)
-_ENSURE = statement(
-    f"WITH added AS ({insert_rows('blobs', _COLUMNS)}"
-    f" ON CONFLICT ON CONSTRAINT uq_blobs_sha256 DO NOTHING RETURNING {_REF})"
-    f" SELECT {_REF} FROM added UNION ALL SELECT {_REF} FROM blobs"
-    " WHERE run = :of_run AND sha256 = ANY(CAST(:hashes AS bytea[]))"
-)
-_COPY = statement(
-    "INSERT INTO blobs (run, sha256, is_json, content_type, raw_bytes, data, location)"
-    " SELECT DISTINCT ON (sha256) CAST(:run AS bigint), sha256, is_json, content_type, raw_bytes,"
-    " data, location FROM blobs"
-    " WHERE run = ANY(CAST(:sources AS bigint[])) AND sha256 = ANY(CAST(:hashes AS bytea[]))"
-    f" RETURNING {_REF}"
-)
-_READ = statement(
-    "SELECT b.run, b.blob, b.data"
-    " FROM unnest(CAST(:runs AS bigint[]), CAST(:blobs AS bigint[])) AS k(run, blob)"
-    " JOIN blobs b ON b.run = k.run AND b.blob = k.blob"
-)
-
-_PLACES = statement(
-    "SELECT b.run, b.blob, b.raw_bytes, b.data, b.location"
-    " FROM unnest(CAST(:runs AS bigint[]), CAST(:blobs AS bigint[])) AS k(run, blob)"
-    " JOIN blobs b ON b.run = k.run AND b.blob = k.blob"
-)
-# Whoever knows the name of a payload's blob may have referred to it in a snapshot.
-_DELETE = statement(
-    "DELETE FROM blobs b WHERE b.run = :run AND b.blob = ANY(CAST(:blobs AS bigint[]))"
-    " AND NOT EXISTS (SELECT FROM events e WHERE e.run = :run AND e.payload_blob = b.blob)"
-    " AND NOT EXISTS (SELECT FROM outputs o WHERE o.run = :run AND o.payload_blob = b.blob)"
-    " RETURNING octet_length(b.data)"
-)
+_FIND = statement(f"SELECT {_REF} FROM blobs WHERE run = :run AND sha256 = ANY(:hashes::bytea[])")
+_FIND_BY_KEY = statement(f"""
+    SELECT {_REF} FROM runs r JOIN blobs b USING (run)
+    WHERE r.project = :project AND r.run_id = :run_id AND b.sha256 = ANY(:hashes::bytea[])
+""")
+_ENSURE = statement(f"""
+    WITH added AS (
+        {insert_rows("blobs", _COLUMNS)}
+        ON CONFLICT ON CONSTRAINT uq_blobs_sha256 DO NOTHING
+        RETURNING {_REF}
+    )
+    SELECT {_REF} FROM added
+    UNION ALL
+    SELECT {_REF} FROM blobs WHERE run = :of_run AND sha256 = ANY(:hashes::bytea[])
+""")
+_COPY = statement(f"""
+    INSERT INTO blobs (run, sha256, is_json, content_type, raw_bytes, data, location)
+    SELECT DISTINCT ON (sha256)
+           :run::bigint, sha256, is_json, content_type, raw_bytes, data, location
+    FROM blobs
+    WHERE run = ANY(:sources::bigint[]) AND sha256 = ANY(:hashes::bytea[])
+    RETURNING {_REF}
+""")
+_READ = statement("""
+    SELECT b.run, b.blob, b.data
+    FROM unnest(:runs::bigint[], :blobs::bigint[]) AS asked(run, blob)
+    JOIN blobs b ON b.run = asked.run AND b.blob = asked.blob
+""")
+_LOCATE = statement("""
+    SELECT b.run, b.blob, b.raw_bytes, b.data, b.location
+    FROM unnest(:runs::bigint[], :blobs::bigint[]) AS asked(run, blob)
+    JOIN blobs b ON b.run = asked.run AND b.blob = asked.blob
+""")
+# A snapshot may refer to the blob of a payload, if its writer knew the blob's name.
+_DELETE = statement("""
+    DELETE FROM blobs b
+    WHERE b.run = :run AND b.blob = ANY(:blobs::bigint[])
+      AND NOT EXISTS (SELECT FROM events e WHERE e.run = :run AND e.payload_blob = b.blob)
+      AND NOT EXISTS (SELECT FROM outputs o WHERE o.run = :run AND o.payload_blob = b.blob)
+    RETURNING octet_length(b.data)
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class NewBlob:
+    """A blob about to be inserted."""
+
     sha256: bytes
     is_json: bool
     content_type: str
     raw_bytes: int
     data: bytes | None
     location: str | None = None
-    """Where in the object store the data is, where it is not here."""
+    """Where in the object store the data is, if it is there instead of here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class StoredBlob:
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """A stored blob, and as what it was stored first."""
+    """A stored blob's number, and the kind and media type it was first stored under."""
 
     blob: int
     is_json: bool
@@ -92,14 +95,14 @@ class BlobRef:
 
 
 async def find(conn: Connection, run: int, hashes: Collection[bytes]) -> dict[bytes, BlobRef]:
-    """The blobs of the run that are there, by hash."""
+    """The run's blobs with these hashes, by hash."""
     return _refs(await conn.execute(_FIND, {"run": run, "hashes": list(hashes)}))
 
 
 async def find_by_key(
     conn: Connection, key: RunKey, hashes: Collection[bytes]
 ) -> dict[bytes, BlobRef]:
-    """The blobs of a run that are there, by hash; none where there is no run."""
+    """The run's blobs with these hashes, by hash; none where there is no run."""
     values = {"project": key.project, "run_id": key.run_id, "hashes": list(hashes)}
     return _refs(await conn.execute(_FIND_BY_KEY, values))
 
@@ -107,7 +110,7 @@ async def find_by_key(
 async def copy(
     conn: Connection, sources: Collection[int], run: int, hashes: Collection[bytes]
 ) -> dict[bytes, BlobRef]:
-    """Give a run blobs of other runs, and return those that were there."""
+    """Copy blobs of other runs to a run; those that were found, by hash."""
     values = {"sources": list(sources), "run": run, "hashes": list(hashes)}
     return _refs(await conn.execute(_COPY, values))
 
@@ -115,9 +118,9 @@ async def copy(
 async def ensure(
     conn: Connection, run: int, hashes: Collection[bytes], new: Iterable[NewBlob]
 ) -> dict[bytes, BlobRef]:
-    """Insert those of the new blobs that are not there, under the run's lock.
+    """Insert those of the new blobs that the run does not have yet, under its lock.
 
-    They and the blobs of the run with one of the hashes, by hash.
+    Returns them, and the run's blobs with these hashes, by hash.
     """
     rows = [
         (
@@ -137,12 +140,14 @@ async def ensure(
     return _refs(await conn.execute(_ENSURE, values))
 
 
-def _refs(rows: Iterable[Sequence[Any]]) -> dict[bytes, BlobRef]:
-    return {row[0]: BlobRef(*row[1:]) for row in rows}
+def _refs(rows: Iterable[Row]) -> dict[bytes, BlobRef]:
+    return {
+        row["sha256"]: BlobRef(row["blob"], row["is_json"], row["content_type"]) for row in rows
+    }
 
 
 async def delete(conn: Connection, run: int, numbers: Collection[int]) -> int:
-    """Delete blobs of the run that no event and no output is kept in; their bytes together."""
+    """Delete those of the blobs that hold no event's or output's payload; the bytes they took."""
     if not numbers:
         return 0
     found = await conn.execute(_DELETE, {"run": run, "blobs": list(numbers)})
@@ -155,27 +160,33 @@ async def read(
     """The data of (run, blob) pairs."""
     runs, blobs = zip(*wanted, strict=True)
     found = await conn.execute(_READ, {"runs": list(runs), "blobs": list(blobs)})
-    return {(row[0], row[1]): row[2] for row in found}
+    return {(row["run"], row["blob"]): row["data"] for row in found}
 
 
-async def find_places(
+async def locate(
     conn: Connection, wanted: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], StoredBlob]:
-    """The data of (run, blob) pairs, or where it is."""
+    """The data of (run, blob) pairs, or where in the object store it is."""
     runs, blobs = zip(*wanted, strict=True)
-    found = await conn.execute(_PLACES, {"runs": list(runs), "blobs": list(blobs)})
-    return {(row[0], row[1]): StoredBlob(*row[2:]) for row in found}
+    found = await conn.execute(_LOCATE, {"runs": list(runs), "blobs": list(blobs)})
+    return {
+        (row["run"], row["blob"]): StoredBlob(row["raw_bytes"], row["data"], row["location"])
+        for row in found
+    }
 
 
 async def store_blobs(
     conn: Connection, new: Iterable[tuple[int, NewBlob]]
 ) -> dict[tuple[int, bytes], int]:
-    """Insert blobs their runs do not have, under the runs' locks; all their numbers."""
+    """Insert those of the blobs that their runs do not have, under the runs' locks.
+
+    Returns the numbers of all of them, by run and hash.
+    """
     by_run: dict[int, dict[bytes, NewBlob]] = {}
     for run, blob in new:
         by_run.setdefault(run, {})[blob.sha256] = blob
     numbers: dict[tuple[int, bytes], int] = {}
     for run, wanted in by_run.items():
-        there = await ensure(conn, run, wanted.keys(), wanted.values())
-        numbers |= {(run, name): ref.blob for name, ref in there.items()}
+        stored = await ensure(conn, run, wanted.keys(), wanted.values())
+        numbers |= {(run, name): ref.blob for name, ref in stored.items()}
     return numbers

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.payloads import Payload
+from runstore_storage.database.connection import Row
 
 USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
 
+Columns = Sequence[tuple[str, str]]
+"""(name, type) of each column that rows are inserted with."""
 PayloadColumns = tuple[str | None, bytes | None, str | None]
 UsageColumns = tuple[int | None, int | None, int | None, int | None, int | None]
 
@@ -36,23 +39,29 @@ def payload_columns(payload: Payload | None) -> PayloadColumns:
     return None, payload.content, payload.content_type
 
 
-def payload_of(json: str | None, binary: bytes | None, content_type: str | None) -> Payload | None:
-    """The payload of its columns."""
-    content = binary if json is None else json
-    return None if content is None else Payload(content, content_type or "")
+def payload_of(row: Row, name: str) -> Payload | None:
+    """The payload in the three columns of a row that begin with a name."""
+    return _payload(row[f"{name}_json"], row[f"{name}_binary"], row[f"{name}_type"])
 
 
-def away_columns(payload: Payload | None) -> PayloadColumns:
+def offloaded_columns(payload: Payload | None) -> PayloadColumns:
     """What the columns hold of a payload that is kept as a blob: its kind and media type."""
     assert payload
     return None, None if isinstance(payload.content, str) else b"", payload.content_type
 
 
-def away_of(
-    run: int, blob: int, binary: bytes | None, content_type: str | None
-) -> OffloadedPayload:
-    """What stands for a payload kept as a blob."""
+def stored_payload(
+    run: int, json: str | None, binary: bytes | None, content_type: str | None, blob: int | None
+) -> Payload | None:
+    """The payload of its columns, or what stands for it where it is kept as a blob."""
+    if blob is None:
+        return _payload(json, binary, content_type)
     return OffloadedPayload("" if binary is None else b"", content_type or "", (run, blob))
+
+
+def _payload(json: str | None, binary: bytes | None, content_type: str | None) -> Payload | None:
+    content = binary if json is None else json
+    return None if content is None else Payload(content, content_type or "")
 
 
 def usage_columns(usage: Usage | None) -> UsageColumns:
@@ -68,46 +77,51 @@ def usage_columns(usage: Usage | None) -> UsageColumns:
     )
 
 
+def usage_of(row: Row) -> Usage:
+    """The usage in a row that has the columns of `USAGE`, all of them set."""
+    return Usage(
+        row["input_tokens"],
+        row["output_tokens"],
+        row["cached_input_tokens"],
+        row["cost_micros"],
+        row["duration_us"],
+    )
+
+
 def array_literal(items: Iterable[str]) -> str:
     """A text[] as Postgres writes it, so that rows with differing arrays fit one parameter."""
     quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in items)
     return "{" + ",".join(f'"{item}"' for item in quoted) + "}"
 
 
-def insert_rows(table: str, columns: Sequence[tuple[str, str]]) -> str:
-    """An INSERT of any number of rows that takes one array parameter a column.
+def names_of(columns: Columns) -> str:
+    """The columns as INSERT lists them."""
+    return ", ".join(f'"{name}"' for name, _ in columns)
 
-    `columns` are (name, type). Types that arrays cannot carry travel as text and are cast per row.
+
+def insert_rows(table: str, columns: Columns) -> str:
+    """An INSERT of any number of rows that takes one array parameter a column."""
+    return f"""
+        INSERT INTO {table} ({names_of(columns)})
+        SELECT {values_of(columns)} FROM {new_rows(columns)}
     """
-    names = ", ".join(f'"{name}"' for name, _ in columns)
-    values, rows = _rows(columns, [f":{name}" for name, _ in columns])
-    return f"INSERT INTO {table} ({names}) SELECT {values} FROM {rows}"
 
 
-def new_rows(columns: Sequence[tuple[str, str]], *, first: int) -> tuple[str, str]:
-    """What `insert_rows` selects and from where, for a driver that numbers its parameters.
-
-    The columns' arrays are the parameters from the `first` on; the rows are called `new`.
-    """
-    return _rows(columns, [f"${number}" for number in range(first, first + len(columns))])
+def new_rows(columns: Columns, *, prefix: str = "") -> str:
+    """Rows called `new`, from one array parameter a column, named as the column behind a prefix."""
+    arrays = ", ".join(f":{prefix}{name}::{_sent_as(type_)}[]" for name, type_ in columns)
+    return f"unnest({arrays}) AS new({names_of(columns)})"
 
 
-def _rows(columns: Sequence[tuple[str, str]], parameters: Sequence[str]) -> tuple[str, str]:
-    names = ", ".join(f'"{name}"' for name, _ in columns)
-    values = ", ".join(
-        f'CAST(new."{name}" AS {type_})' if _travels_as(type_) != type_ else f'new."{name}"'
+def values_of(columns: Columns) -> str:
+    """The values of the rows called `new`, in the types of their columns."""
+    return ", ".join(
+        f'new."{name}"' if _sent_as(type_) == type_ else f'new."{name}"::{type_}'
         for name, type_ in columns
     )
-    sent = ", ".join(
-        f"CAST({parameter} AS {_travels_as(type_)}[])"
-        for parameter, (_, type_) in zip(parameters, columns, strict=True)
-    )
-    return values, f"unnest({sent}) AS new({names})"
 
 
-def by_column(
-    columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]]
-) -> dict[str, list[object]]:
+def by_column(columns: Columns, rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:
     """The parameters of `insert_rows`."""
     return {name: values for (name, _), values in zip(columns, arrays(rows), strict=True)}
 
@@ -117,5 +131,6 @@ def arrays(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     return [list(values) for values in zip(*rows, strict=True)]
 
 
-def _travels_as(type_: str) -> str:
+def _sent_as(type_: str) -> str:
+    """The type of a parameter's items: what arrays cannot carry is sent as text."""
     return "text" if type_ in {"json", "jsonb", "text[]"} else type_

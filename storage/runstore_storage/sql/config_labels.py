@@ -1,15 +1,15 @@
-"""config_labels and config_label_moves: where labels point, and every place they pointed to."""
+"""config_labels and config_label_moves: where labels point, and every version they pointed to."""
 
 from __future__ import annotations
 
 from runstore_storage.contract.configs import ConfigLabel, LabelChange, LabelMove
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import statement
 
-_GET = statement(
-    "SELECT label, version, actor, moved_at FROM config_labels"
-    " WHERE config = :config AND label = :label"
-)
+_GET = statement("""
+    SELECT label, version, actor, moved_at FROM config_labels
+    WHERE config = :config AND label = :label
+""")
 _SET = statement("""
     INSERT INTO config_labels (config, label, version, actor, moved_at)
     VALUES (:config, :label, :version, :actor, :moved_at)
@@ -24,22 +24,22 @@ _RECORD = statement(f"""
     VALUES (:config, :label, :from_version, :to_version, :actor, :request_id, clock_timestamp())
     RETURNING {_MOVE}
 """)
-_FIND_MOVE = statement(
-    f"SELECT {_MOVE} FROM config_label_moves"
-    " WHERE config = :config AND label = :label AND request_id = :request_id AND request_id <> ''"
-)
-_PAGE = statement(
-    f"SELECT move, {_MOVE} FROM config_label_moves"
-    " WHERE config = :config AND (:label = '' OR label = :label)"
-    " AND (CAST(:before AS bigint) IS NULL OR move < :before)"
-    " ORDER BY move DESC LIMIT :limit"
-)
+_FIND_MOVE = statement(f"""
+    SELECT {_MOVE} FROM config_label_moves
+    WHERE config = :config AND label = :label AND request_id = :request_id AND request_id <> ''
+""")
+_PAGE = statement(f"""
+    SELECT move, {_MOVE} FROM config_label_moves
+    WHERE config = :config AND (:label = '' OR label = :label)
+      AND (:before::bigint IS NULL OR move < :before)
+    ORDER BY move DESC LIMIT :limit
+""")
 
 
 async def get(conn: Connection, config: int, label: str) -> ConfigLabel | None:
     """Where a label points."""
     row = (await conn.execute(_GET, {"config": config, "label": label})).one_or_none()
-    return ConfigLabel(*row) if row else None
+    return ConfigLabel(**row) if row else None
 
 
 async def move(
@@ -57,11 +57,11 @@ async def move(
             "request_id": change.request_id,
         },
     )
-    made = LabelMove(*recorded.one())
+    made = _move(recorded.one())
     where = {"config": config, "label": change.label}
     if change.version:
-        place = {"version": change.version, "actor": change.actor, "moved_at": made.moved_at}
-        await conn.execute(_SET, where | place)
+        values = {"version": change.version, "actor": change.actor, "moved_at": made.moved_at}
+        await conn.execute(_SET, where | values)
     else:
         await conn.execute(_REMOVE, where)
     return made
@@ -71,7 +71,7 @@ async def find_move(conn: Connection, config: int, change: LabelChange) -> Label
     """The move that a request made before."""
     values = {"config": config, "label": change.label, "request_id": change.request_id}
     row = (await conn.execute(_FIND_MOVE, values)).one_or_none()
-    return LabelMove(*row) if row else None
+    return _move(row) if row else None
 
 
 async def page(
@@ -79,4 +79,10 @@ async def page(
 ) -> list[tuple[int, LabelMove]]:
     """Moves beside their numbers, newest first."""
     values = {"config": config, "label": label, "limit": limit, "before": before}
-    return [(row[0], LabelMove(*row[1:])) for row in await conn.execute(_PAGE, values)]
+    return [(row["move"], _move(row)) for row in await conn.execute(_PAGE, values)]
+
+
+def _move(row: Row) -> LabelMove:
+    return LabelMove(
+        row["label"], row["from_version"], row["to_version"], row["actor"], row["moved_at"]
+    )

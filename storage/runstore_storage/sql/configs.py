@@ -1,11 +1,9 @@
-"""configs and config_versions: immutable versions under a row that numbers them."""
+"""configs and config_versions: immutable versions, and the row that numbers them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from runstore_storage.contract.configs import (
     Config,
@@ -15,8 +13,8 @@ from runstore_storage.contract.configs import (
     NewVersion,
     VersionSelector,
 )
-from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import composed, statement
+from runstore_storage.database.connection import Connection, Row
+from runstore_storage.database.statements import Statement, statement
 from runstore_storage.sql.columns import payload_columns, payload_of
 
 _KEYED = "project = :project AND kind = :kind AND name = :name"
@@ -42,37 +40,49 @@ _INSERT = statement("""
                                  description, metadata_json, metadata_binary, metadata_type, actor,
                                  created_at)
     SELECT :config, last_version, :digest, :is_json, :content_type, :raw_bytes, :data, :description,
-           CAST(CAST(:metadata_json AS text) AS json), :metadata_binary, :metadata_type, :actor,
+           :metadata_json::text::json, :metadata_binary, :metadata_type, :actor,
            clock_timestamp()
     FROM next
     RETURNING version, created_at
 """)
-_SELECTED = (
-    "c.kind, c.name, v.version, v.digest, v.is_json, v.content_type, v.raw_bytes, v.description,"
-    " v.metadata_json::text, v.metadata_binary, v.metadata_type, v.actor, v.created_at,"
-    " ARRAY(SELECT l.label FROM config_labels l"
-    " WHERE l.config = v.config AND l.version = v.version ORDER BY l.label)"
+_SELECTED = """
+    c.kind, c.name, v.version, v.digest, v.is_json, v.content_type, v.raw_bytes, v.description,
+    v.metadata_json::text, v.metadata_binary, v.metadata_type, v.actor, v.created_at,
+    ARRAY(
+        SELECT l.label FROM config_labels l
+        WHERE l.config = v.config AND l.version = v.version ORDER BY l.label
+    ) AS labels
+"""
+_GET = f"""
+    SELECT {_SELECTED}, v.data
+    FROM configs c JOIN config_versions v ON v.config = c.config
+    WHERE c.config = :config AND {{condition}}
+"""
+_BY_NUMBER = statement(_GET.format(condition="v.version = :version"))
+_BY_DIGEST = statement(_GET.format(condition="v.digest = :digest"))
+_BY_LABEL = statement(
+    _GET.format(
+        condition="v.version ="
+        " (SELECT version FROM config_labels WHERE config = :config AND label = :label)"
+    )
 )
-_SELECTED_COLUMNS = 14
-_OF_CONFIG = (
-    " FROM configs c JOIN config_versions v ON v.config = c.config WHERE c.config = :config"
-)
-_BY_LABEL = (
-    "v.version = (SELECT version FROM config_labels WHERE config = :config AND label = :label)"
-)
-_PAGE = statement(
-    f"SELECT {_SELECTED}{_OF_CONFIG} AND (CAST(:before AS bigint) IS NULL OR v.version < :before)"
-    " ORDER BY v.version DESC LIMIT :limit"
-)
+_LATEST = statement(_GET.format(condition="v.version = c.last_version"))
+_PAGE = statement(f"""
+    SELECT {_SELECTED}
+    FROM configs c JOIN config_versions v ON v.config = c.config
+    WHERE c.config = :config AND (:before::bigint IS NULL OR v.version < :before)
+    ORDER BY v.version DESC LIMIT :limit
+""")
 _CONFIGS = statement(f"""
-    SELECT {_SELECTED}, c.created_at, l.labels, l.versions, l.actors, l.times
+    SELECT {_SELECTED}, c.created_at AS config_created_at,
+           l.all_labels, l.label_versions, l.label_actors, l.label_times
     FROM configs c
     JOIN config_versions v ON v.config = c.config AND v.version = c.last_version
     CROSS JOIN LATERAL (
-        SELECT array_agg(label ORDER BY label) AS labels,
-               array_agg(version ORDER BY label) AS versions,
-               array_agg(actor ORDER BY label) AS actors,
-               array_agg(moved_at ORDER BY label) AS times
+        SELECT array_agg(label ORDER BY label) AS all_labels,
+               array_agg(version ORDER BY label) AS label_versions,
+               array_agg(actor ORDER BY label) AS label_actors,
+               array_agg(moved_at ORDER BY label) AS label_times
         FROM config_labels WHERE config = c.config
     ) AS l
     WHERE c.project = :project AND (:kind = '' OR c.kind = :kind)
@@ -97,20 +107,20 @@ async def find(conn: Connection, key: ConfigKey) -> int | None:
 
 
 async def lock(conn: Connection, key: ConfigKey) -> int | None:
-    """The config's number; whoever else locks it waits for this transaction."""
+    """The config's number; any other writer of it waits for this transaction."""
     number: int | None = (await conn.execute(_LOCK, _keyed(key))).scalar_one_or_none()
     return number
 
 
 async def create(conn: Connection, key: ConfigKey) -> None:
-    """Make the config where it is not there yet."""
+    """Create the config where it does not exist yet."""
     await conn.execute(_CREATE, _keyed(key))
 
 
 async def find_digest(conn: Connection, config: int, digest: str) -> tuple[int, datetime] | None:
-    """Number and time of the version with this content."""
+    """The number of the version with this content, and when it was registered."""
     row = (await conn.execute(_FIND_DIGEST, {"config": config, "digest": digest})).one_or_none()
-    return (row[0], row[1]) if row else None
+    return (row["version"], row["created_at"]) if row else None
 
 
 async def has_version(conn: Connection, config: int, version: int) -> bool:
@@ -123,7 +133,7 @@ async def has_version(conn: Connection, config: int, version: int) -> bool:
 async def insert(
     conn: Connection, config: int, new: NewVersion, body: StoredBody
 ) -> tuple[int, datetime]:
-    """Add the next version of a locked config; its number and time."""
+    """Add the next version of a locked config; its number, and when it was registered."""
     metadata_json, metadata_binary, metadata_type = payload_columns(new.metadata)
     found = await conn.execute(
         _INSERT,
@@ -142,17 +152,16 @@ async def insert(
         },
     )
     row = found.one()
-    return row[0], row[1]
+    return row["version"], row["created_at"]
 
 
 async def get(
     conn: Connection, config: int, selector: VersionSelector
 ) -> tuple[ConfigVersion, bool, str, bytes] | None:
     """The version without its body; then whether that is JSON, its media type, its stored bytes."""
-    condition, chosen = _choice(selector)
-    chosen_version = composed(f"SELECT {_SELECTED}, v.data{_OF_CONFIG} AND {condition}")
-    row = (await conn.execute(chosen_version, {"config": config, **chosen})).one_or_none()
-    return (_version(row), row[4], row[5], row[_SELECTED_COLUMNS]) if row else None
+    selected, value = _selected(selector)
+    row = (await conn.execute(selected, {"config": config, **value})).one_or_none()
+    return (_version(row), row["is_json"], row["content_type"], row["data"]) if row else None
 
 
 async def page(
@@ -184,44 +193,44 @@ async def page_of_configs(
     return tuple(map(_config, await conn.execute(_CONFIGS, values)))
 
 
-def _choice(selector: VersionSelector) -> tuple[str, dict[str, int | str]]:
-    """The condition of a selector, and its parameter."""
+def _selected(selector: VersionSelector) -> tuple[Statement, dict[str, int | str]]:
+    """The statement that finds what a selector names, and the value it takes."""
     if selector.version:
-        return "v.version = :version", {"version": selector.version}
+        return _BY_NUMBER, {"version": selector.version}
     if selector.digest:
-        return "v.digest = :digest", {"digest": selector.digest}
+        return _BY_DIGEST, {"digest": selector.digest}
     if selector.label:
         return _BY_LABEL, {"label": selector.label}
-    return "v.version = c.last_version", {}
+    return _LATEST, {}
 
 
 def _keyed(key: ConfigKey) -> dict[str, str]:
     return {"project": key.project, "kind": key.kind, "name": key.name}
 
 
-def _version(row: Sequence[Any]) -> ConfigVersion:
+def _version(row: Row) -> ConfigVersion:
     return ConfigVersion(
-        kind=row[0],
-        name=row[1],
-        version=row[2],
-        digest=row[3],
+        kind=row["kind"],
+        name=row["name"],
+        version=row["version"],
+        digest=row["digest"],
         body=None,
-        body_bytes=row[6],
-        description=row[7],
-        metadata=payload_of(row[8], row[9], row[10]),
-        actor=row[11],
-        created_at=row[12],
-        labels=tuple(row[13]),
+        body_bytes=row["raw_bytes"],
+        description=row["description"],
+        metadata=payload_of(row, "metadata"),
+        actor=row["actor"],
+        created_at=row["created_at"],
+        labels=tuple(row["labels"]),
     )
 
 
-def _config(row: Sequence[Any]) -> Config:
-    created_at, *columns = row[_SELECTED_COLUMNS:]
+def _config(row: Row) -> Config:
+    columns = (row["all_labels"], row["label_versions"], row["label_actors"], row["label_times"])
     labels = zip(*(column or () for column in columns), strict=True)
     return Config(
-        kind=row[0],
-        name=row[1],
+        kind=row["kind"],
+        name=row["name"],
         latest=_version(row),
         labels=tuple(ConfigLabel(*each) for each in labels),
-        created_at=created_at,
+        created_at=row["config_created_at"],
     )

@@ -1,4 +1,4 @@
-"""consumers: named readers of a project's feed and how far they have come."""
+"""consumers: named readers of a project's feed and how far they have read."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from runstore_storage.contract.feed import Consumer
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
 
-_RETURNED = (
-    "name, position, (SELECT position FROM duties WHERE name = 'relay'), created_at, committed_at"
-)
-_COMMIT = statement(f"""
+_SELECTED = """
+    name, position, (SELECT position FROM duties WHERE name = 'relay') AS last_position,
+    created_at, committed_at
+"""
+_COMMIT = statement("""
     INSERT INTO consumers (project, name, position, created_at, committed_at)
     VALUES (:project, :name, :position, clock_timestamp(), clock_timestamp())
     ON CONFLICT ON CONSTRAINT pk_consumers DO UPDATE
         SET position = excluded.position, committed_at = excluded.committed_at
         WHERE consumers.position < excluded.position OR :may_go_back
-    RETURNING {_RETURNED}
 """)
-_GET = statement(f"SELECT {_RETURNED} FROM consumers WHERE project = :project AND name = :name")
-_PAGE = statement(
-    f"SELECT {_RETURNED} FROM consumers WHERE project = :project AND name > :after"
-    " ORDER BY name LIMIT :limit"
-)
+_GET = statement(f"SELECT {_SELECTED} FROM consumers WHERE project = :project AND name = :name")
+_PAGE = statement(f"""
+    SELECT {_SELECTED} FROM consumers WHERE project = :project AND name > :after
+    ORDER BY name LIMIT :limit
+""")
 
 
 async def commit(
@@ -35,10 +35,10 @@ async def commit(
 async def get(conn: Connection, project: str, name: str) -> Consumer | None:
     """One consumer."""
     row = (await conn.execute(_GET, {"project": project, "name": name})).one_or_none()
-    return Consumer(*row) if row else None
+    return Consumer(**row) if row else None
 
 
 async def page(conn: Connection, project: str, *, limit: int, after: str) -> tuple[Consumer, ...]:
     """Consumers by name."""
     values = {"project": project, "limit": limit, "after": after}
-    return tuple(Consumer(*row) for row in await conn.execute(_PAGE, values))
+    return tuple(Consumer(**row) for row in await conn.execute(_PAGE, values))

@@ -1,4 +1,4 @@
-"""dead_letters: entries that a sink gave up."""
+"""dead_letters: entries that a sink has given up on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from runstore_storage.database.statements import statement
 _INSERT = statement("""
     INSERT INTO dead_letters (sink, position, attempts, error, failed_at)
     SELECT :sink, l.position, l.attempts, l.error, clock_timestamp()
-    FROM unnest(CAST(:positions AS bigint[]), CAST(:attempts AS integer[]), CAST(:errors AS text[]))
+    FROM unnest(:positions::bigint[], :attempts::integer[], :errors::text[])
          AS l(position, attempts, error)
     ON CONFLICT ON CONSTRAINT uq_dead_letters_position DO NOTHING
 """)
-_PAGE = statement(
-    "SELECT sink, position, attempts, error, failed_at, id FROM dead_letters"
-    " WHERE sink = :sink AND id > :after ORDER BY id LIMIT :limit"
-)
+_PAGE = statement("""
+    SELECT sink, position, attempts, error, failed_at, id FROM dead_letters
+    WHERE sink = :sink AND id > :after ORDER BY id LIMIT :limit
+""")
 _REMOVE = statement("DELETE FROM dead_letters WHERE id = :id RETURNING id")
 
 
@@ -34,11 +34,11 @@ async def insert(conn: Connection, sink: str, letters: Sequence[DeadLetter]) -> 
 
 
 async def page(conn: Connection, sink: str, *, limit: int, after: int) -> tuple[DeadLetter, ...]:
-    """Letters of a sink in the order in which they were given up."""
+    """Letters of a sink, oldest first."""
     values = {"sink": sink, "limit": limit, "after": after}
-    return tuple(DeadLetter(*row) for row in await conn.execute(_PAGE, values))
+    return tuple(DeadLetter(**row) for row in await conn.execute(_PAGE, values))
 
 
 async def remove(conn: Connection, letter_id: int) -> bool:
-    """Forget a letter; False when it is gone already."""
+    """Delete a letter; False when it is gone already."""
     return (await conn.execute(_REMOVE, {"id": letter_id})).one_or_none() is not None

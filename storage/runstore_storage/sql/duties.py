@@ -1,4 +1,4 @@
-"""duties: work on the feed that one process at a time does, and how far it is done."""
+"""duties: work on the feed that one process at a time does, and how far it has come."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ LEASE_SECONDS = 4
 
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
 
-_TAKE = statement(
-    f"UPDATE duties SET holder = :holder, expires_at = {_LEASE}"
-    " WHERE name = :name AND (holder = :holder OR expires_at < clock_timestamp())"
-    " RETURNING position"
-)
-_CREATE = statement(
-    f"INSERT INTO duties (name, holder, expires_at) VALUES (:name, :holder, {_LEASE})"
-    " ON CONFLICT ON CONSTRAINT pk_duties DO NOTHING RETURNING position"
-)
+_TAKE = statement(f"""
+    UPDATE duties SET holder = :holder, expires_at = {_LEASE}
+    WHERE name = :name AND (holder = :holder OR expires_at < clock_timestamp())
+    RETURNING position
+""")
+_CREATE = statement(f"""
+    INSERT INTO duties (name, holder, expires_at) VALUES (:name, :holder, {_LEASE})
+    ON CONFLICT ON CONSTRAINT pk_duties DO NOTHING
+    RETURNING position
+""")
 _FENCE = statement("SELECT position FROM duties WHERE name = :name AND holder = :holder FOR UPDATE")
-_ADVANCE = statement(
-    "UPDATE duties SET position = :position WHERE name = :name AND holder = :holder"
-    " RETURNING position"
-)
-_RELEASE = statement(
-    "UPDATE duties SET holder = '', expires_at = '-infinity'"
-    " WHERE name = :name AND holder = :holder"
-)
+_ADVANCE = statement("""
+    UPDATE duties SET position = :position WHERE name = :name AND holder = :holder
+    RETURNING position
+""")
+_RELEASE = statement("""
+    UPDATE duties SET holder = '', expires_at = '-infinity'
+    WHERE name = :name AND holder = :holder
+""")
 _RESTART = statement(
     f"UPDATE duties SET position = 0, holder = :holder, expires_at = {_LEASE} WHERE name = :name"
 )
-_POSITION = statement("SELECT max(position) FROM duties WHERE name = :name")
-_LIST = statement(
-    "SELECT name, position, CASE WHEN expires_at < clock_timestamp() THEN '' ELSE holder END"
-    " FROM duties ORDER BY name"
-)
+_POSITION = statement("SELECT coalesce(max(position), 0) FROM duties WHERE name = :name")
+_LIST = statement("""
+    SELECT name, position,
+           CASE WHEN expires_at < clock_timestamp() THEN '' ELSE holder END AS holder
+    FROM duties ORDER BY name
+""")
 
 
 async def take(conn: Connection, name: str, holder: str) -> int | None:
-    """Take or renew a duty; its position, or None while another has it."""
+    """Take or renew a duty; its position, or None while another process holds it."""
     values = {"name": name, "holder": holder}
     position: int | None = (await conn.execute(_TAKE, values)).scalar_one_or_none()
     if position is None:
@@ -49,35 +51,35 @@ async def take(conn: Connection, name: str, holder: str) -> int | None:
 
 
 async def fence(conn: Connection, name: str, holder: str) -> int | None:
-    """Keep the duty from changing hands until the transaction ends; None when it has."""
+    """Keep the duty with its holder until the transaction ends; None when it was lost before."""
     found = await conn.execute(_FENCE, {"name": name, "holder": holder})
     position: int | None = found.scalar_one_or_none()
     return position
 
 
 async def advance(conn: Connection, name: str, holder: str, position: int) -> int | None:
-    """Set how far the duty is done; None when the holder has lost it."""
+    """Set how far the duty has come; None when the holder has lost it."""
     found = await conn.execute(_ADVANCE, {"name": name, "holder": holder, "position": position})
     advanced: int | None = found.scalar_one_or_none()
     return advanced
 
 
 async def release(conn: Connection, name: str, holder: str) -> None:
-    """Let the next that asks have the duty."""
+    """Let the next process that asks take the duty."""
     await conn.execute(_RELEASE, {"name": name, "holder": holder})
 
 
 async def restart(conn: Connection, name: str, holder: str) -> None:
-    """Take the duty from whoever has it, back at position 0."""
+    """Take the duty from its holder, and set it back to position 0."""
     await take(conn, name, holder)
     await conn.execute(_RESTART, {"name": name, "holder": holder})
 
 
 async def position_of(conn: Connection, name: str) -> int:
-    """How far a duty is done; 0 where nobody ever took it."""
-    return (await conn.execute(_POSITION, {"name": name})).scalar_one() or 0
+    """How far a duty has come; 0 where it was never taken."""
+    return int((await conn.execute(_POSITION, {"name": name})).scalar_one())
 
 
 async def every(conn: Connection) -> tuple[Duty, ...]:
-    """All duties by name; one whose time is over has no holder."""
-    return tuple(Duty(*row) for row in await conn.execute(_LIST))
+    """All duties by name; one whose lease has expired has no holder."""
+    return tuple(Duty(**row) for row in await conn.execute(_LIST))

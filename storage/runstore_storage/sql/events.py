@@ -8,18 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runstore_storage.contract.events import Event, EventFilter, RecordedEvent, Usage
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import (
     USAGE,
     array_literal,
-    away_columns,
-    away_of,
     by_column,
     insert_rows,
+    offloaded_columns,
     payload_columns,
-    payload_of,
+    stored_payload,
     usage_columns,
 )
 
@@ -48,38 +47,37 @@ NEW_COLUMNS = (
 )
 _INSERT = statement(insert_rows("events", NEW_COLUMNS))
 
-SELECTED = (
-    "seq, recorded_at, hash, type, event_id, payload_json::text, payload_binary, payload_type,"
-    " node_id, actor, model, tool, tags, trace_parent, occurred_at, payload_bytes, "
-    + ", ".join(USAGE)
-    + ", run, payload_blob"
-)
-_PAYLOAD_BYTES = 15 - len(SELECTED.split(", "))
+SELECTED = f"""
+    run, seq, recorded_at, hash, event_id, type, node_id, actor, model, tool, tags, trace_parent,
+    occurred_at, payload_json::text, payload_binary, payload_type, payload_bytes, payload_blob,
+    {", ".join(USAGE)}
+"""
+"""What `recorded_event` unpacks."""
 
 # Large payloads stay in TOAST until the outer query lets them through, so a page reads what it
 # returns and no more.
-_PAGE = """
-    SELECT {selected} FROM (
+_PAGE = f"""
+    SELECT {SELECTED} FROM (
         SELECT *, sum(payload_bytes) OVER (ORDER BY seq) - payload_bytes AS bytes_before FROM (
             SELECT * FROM events
-            WHERE run = :run AND seq BETWEEN :from_seq AND :to_seq {where}
+            WHERE run = :run AND seq BETWEEN :from_seq AND :to_seq {{where}}
             ORDER BY seq LIMIT :limit
         ) AS page
     ) AS measured WHERE bytes_before < :max_bytes ORDER BY seq
 """
 
-_FIND = statement(
-    "SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.body_hash"
-    " FROM unnest(CAST(:runs AS bigint[]), CAST(:ids AS text[])) AS k(run, event_id)"
-    " JOIN events e ON e.run = k.run AND e.event_id = k.event_id"
-)
+_FIND = statement("""
+    SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.body_hash
+    FROM unnest(:runs::bigint[], :ids::text[]) AS asked(run, event_id)
+    JOIN events e ON e.run = asked.run AND e.event_id = asked.event_id
+""")
 
 _HASH_AT = statement("SELECT hash FROM events WHERE run = :run AND seq = :seq")
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event about to be inserted, in its place."""
+    """An event about to be inserted, with its seq and hash."""
 
     run: int
     recorded: RecordedEvent
@@ -90,7 +88,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class KnownEvent:
-    """What an event that is there already answers to its repetition."""
+    """What a repeated event is compared with and answered by."""
 
     seq: int
     recorded_at: datetime
@@ -118,7 +116,7 @@ def new_row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[obje
         event.model,
         event.tool,
         array_literal(event.tags) if event.tags else "{}",
-        *(away_columns(event.payload) if new.blob else payload_columns(event.payload)),
+        *(offloaded_columns(event.payload) if new.blob else payload_columns(event.payload)),
         len(event.payload.data) if event.payload else 0,
         blobs[new.run, new.blob.sha256] if new.blob else None,
         *usage_columns(event.usage),
@@ -137,7 +135,12 @@ async def find(
     """The events, among (run, event_id) pairs, that are there."""
     runs, event_ids = zip(*ids, strict=True)
     found = await conn.execute(_FIND, {"runs": list(runs), "ids": list(event_ids)})
-    return {(row[0], row[1]): KnownEvent(*row[2:]) for row in found}
+    return {
+        (row["run"], row["event_id"]): KnownEvent(
+            row["seq"], row["recorded_at"], row["hash"], row["body_hash"]
+        )
+        for row in found
+    }
 
 
 async def page(
@@ -156,7 +159,7 @@ async def page(
     """
     wanted, values = conditions(where)
     rows = await conn.execute(
-        composed(_PAGE.format(selected=SELECTED, where=wanted)),
+        composed(_PAGE.format(where=wanted)),
         {
             "run": run,
             "from_seq": from_seq,
@@ -170,45 +173,71 @@ async def page(
     return [recorded_event(row) for row in rows], is_cut
 
 
-def payload_bytes(rows: Iterable[Sequence[Any]]) -> int:
-    """What the payloads of rows that end in the order of `SELECTED` take."""
-    return sum(row[_PAYLOAD_BYTES] for row in rows)
+def payload_bytes(rows: Iterable[Row]) -> int:
+    """The bytes of all payloads of rows with the columns of `SELECTED`."""
+    return sum(row["payload_bytes"] for row in rows)
 
 
 async def hash_at(conn: Connection, run: int, seq: int) -> bytes | None:
     """The hash of one event."""
     found = await conn.execute(_HASH_AT, {"run": run, "seq": seq})
-    row = found.one_or_none()
-    return row[0] if row else None
+    found_hash: bytes | None = found.scalar_one_or_none()
+    return found_hash
 
 
-def recorded_event(row: Sequence[Any]) -> RecordedEvent:
-    """The event of a row in the order of `SELECTED`."""
-    return RecordedEvent(
-        seq=row[0],
-        recorded_at=row[1],
-        hash=row[2],
-        event=Event(
-            type=row[3],
-            event_id=row[4],
-            payload=payload_of(row[5], row[6], row[7])
-            if row[22] is None
-            else away_of(row[21], row[22], row[6], row[7]),
-            node_id=row[8],
-            actor=row[9],
-            model=row[10],
-            tool=row[11],
-            tags=tuple(row[12]),
-            trace_parent=row[13],
-            # asyncpg takes the first and last instants for infinity, and returns them naive.
-            occurred_at=row[14] and row[14].replace(tzinfo=UTC),
-            usage=None if row[16] is None else Usage(*row[16:21]),
-        ),
+def recorded_event(selected: Iterable[Any]) -> RecordedEvent:
+    """The event of the columns of `SELECTED`.
+
+    They are unpacked at once: a page has many events, and reading each column of a row by its name
+    would take a fifth longer.
+    """
+    (
+        run,
+        seq,
+        recorded_at,
+        hash_,
+        event_id,
+        type_,
+        node_id,
+        actor,
+        model,
+        tool,
+        tags,
+        trace_parent,
+        occurred_at,
+        payload_json,
+        payload_binary,
+        payload_type,
+        _payload_bytes,
+        payload_blob,
+        input_tokens,
+        output_tokens,
+        cached_input_tokens,
+        cost_micros,
+        duration_us,
+    ) = selected
+    usage = None
+    if input_tokens is not None:
+        usage = Usage(input_tokens, output_tokens, cached_input_tokens, cost_micros, duration_us)
+    event = Event(
+        type=type_,
+        event_id=event_id,
+        payload=stored_payload(run, payload_json, payload_binary, payload_type, payload_blob),
+        node_id=node_id,
+        actor=actor,
+        model=model,
+        tool=tool,
+        tags=tuple(tags),
+        trace_parent=trace_parent,
+        # asyncpg takes the first and last instants for infinity, and returns them naive.
+        occurred_at=occurred_at and occurred_at.replace(tzinfo=UTC),
+        usage=usage,
     )
+    return RecordedEvent(seq, recorded_at, hash_, event)
 
 
-def conditions(where: EventFilter) -> tuple[str, dict[str, list[str]]]:
-    """What follows AND in a WHERE clause over events, and its parameters."""
+def conditions(where: EventFilter) -> tuple[str, dict[str, object]]:
+    """Conditions on events, each after an AND, and their parameters."""
     possible = {
         "types": ("type = ANY(:types)", where.types),
         "node_ids": ("node_id = ANY(:node_ids)", where.node_ids),

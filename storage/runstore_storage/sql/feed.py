@@ -10,11 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from runstore_storage.contract.events import EventFilter
 from runstore_storage.contract.feed import FeedEntry, FeedFilter
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql import events
 
@@ -22,8 +21,8 @@ from runstore_storage.sql import events
 PUBLISHED_RANGES = 2000
 PAGE_RANGES = 1000
 
-# The duty's row is locked first: whoever takes the duty over does it before this or after it, and
-# the position is read as the one before left it.
+# The duty's row is locked first: another process takes the duty over either before this, or after
+# it, and then continues from the position that this leaves.
 _PUBLISH = statement("""
     WITH held AS MATERIALIZED (
         SELECT position FROM duties WHERE name = 'relay' AND holder = :holder FOR UPDATE
@@ -42,50 +41,48 @@ _PUBLISH = statement("""
         WHERE name = 'relay' AND EXISTS (SELECT FROM placed)
         RETURNING position
     )
-    SELECT coalesce((SELECT position FROM moved), h.position) - h.position FROM held h
+    SELECT coalesce((SELECT position FROM moved), h.position) - h.position AS published
+    FROM held h
 """)
 
-_LAST_POSITION = "(SELECT position FROM duties WHERE name = 'relay')"
+_LAST_POSITION = statement("SELECT position FROM duties WHERE name = 'relay'")
 
-_GET_LAST_POSITION = statement(f"SELECT {_LAST_POSITION}")
-
+# One row where no range is found, for the feed's last position.
 _RANGES = """
-    SELECT {last_position}, f.last_position, f.run, f.first_seq, f.last_seq, f.published_at
+    SELECT (SELECT position FROM duties WHERE name = 'relay') AS feed_position, f.last_position,
+           f.run, f.first_seq, f.last_seq, f.published_at
     FROM (SELECT 1) AS always LEFT JOIN LATERAL (
-        SELECT * FROM feed WHERE last_position >= :from_position {where}
+        SELECT * FROM feed WHERE last_position >= :from_position {of_project}
         ORDER BY last_position LIMIT :limit
     ) AS f ON true ORDER BY f.last_position
 """
-_RANGES_OF_ALL = statement(_RANGES.format(last_position=_LAST_POSITION, where=""))
-_RANGES_OF_PROJECT = statement(
-    _RANGES.format(last_position=_LAST_POSITION, where="AND project = :project")
-)
+_RANGES_OF_ALL = statement(_RANGES.format(of_project=""))
+_RANGES_OF_PROJECT = statement(_RANGES.format(of_project="AND project = :project"))
 
-# OFFSET keeps each range a look-up by key: the planner takes a thousand of them for a reason to
-# read all events of a partition.
+# OFFSET keeps each range a look-up by key: with a thousand ranges the planner would read all events
+# of a partition instead.
 #
 # As in a page of events, large payloads stay in TOAST until the outer query lets them through.
-_ENTRIES = """
-    SELECT position, project, run_id, labels::text, published_at, {selected} FROM (
+_ENTRIES = f"""
+    SELECT position, project, run_id, labels::text, published_at, {events.SELECTED} FROM (
         SELECT *, sum(payload_bytes) OVER (ORDER BY position) - payload_bytes AS bytes_before FROM (
             SELECT f.before + e.seq AS position, r.project, r.run_id, r.labels, f.published_at, e.*
             FROM unnest(
-                CAST(:runs AS bigint[]), CAST(:first_seqs AS bigint[]),
-                CAST(:last_seqs AS bigint[]), CAST(:befores AS bigint[]),
-                CAST(:published_ats AS timestamptz[])
+                :runs::bigint[], :first_seqs::bigint[], :last_seqs::bigint[], :befores::bigint[],
+                :published_ats::timestamptz[]
             ) AS f(run, first_seq, last_seq, before, published_at)
             JOIN LATERAL (
-                SELECT * FROM runs r WHERE r.run = f.run {of_runs} OFFSET 0
+                SELECT * FROM runs r WHERE r.run = f.run {{of_runs}} OFFSET 0
             ) AS r ON true
             JOIN LATERAL (
                 SELECT * FROM events
-                WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq {of_events} OFFSET 0
+                WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq {{of_events}} OFFSET 0
             ) AS e ON true
             ORDER BY position LIMIT :limit
         ) AS page
     ) AS measured WHERE bytes_before < :max_bytes ORDER BY position
 """
-_PLACE_COLUMNS = 5
+_OF_LABELS = "AND r.labels @> :labels::text::jsonb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +97,23 @@ class FeedRange:
 
     @property
     def before(self) -> int:
-        """What a seq of the range is added to, to make its position."""
+        """What the position of each event exceeds its seq by."""
         return self.last_position - self.last_seq
 
 
 async def publish(conn: Connection, holder: str) -> int | None:
     """Move the oldest rows of the outbox to the feed's end, in one statement.
 
-    How many events they are, 0 when the outbox is empty; None when the holder has lost the duty.
+    The number of their events, 0 when the outbox is empty; None when the holder has lost the duty.
     """
     found = await conn.execute(_PUBLISH, {"holder": holder, "limit": PUBLISHED_RANGES})
-    moved: int | None = found.scalar_one_or_none()
-    return moved
+    published: int | None = found.scalar_one_or_none()
+    return published
 
 
 async def last_position(conn: Connection) -> int:
     """The newest entry's position."""
-    position: int = (await conn.execute(_GET_LAST_POSITION)).scalar_one()
+    position: int = (await conn.execute(_LAST_POSITION)).scalar_one()
     return position
 
 
@@ -124,11 +121,11 @@ async def ranges(conn: Connection, project: str, from_position: int) -> tuple[li
     """The next ranges of a project, or of all for "", and the feed's last position."""
     values: dict[str, object] = {"from_position": from_position, "limit": PAGE_RANGES}
     if project:
-        found = await conn.execute(_RANGES_OF_PROJECT, {**values, "project": project})
+        rows = await conn.execute(_RANGES_OF_PROJECT, values | {"project": project})
     else:
-        found = await conn.execute(_RANGES_OF_ALL, values)
-    rows = found.all()
-    return [FeedRange(*row[1:]) for row in rows if row[1] is not None], rows[0][0]
+        rows = await conn.execute(_RANGES_OF_ALL, values)
+    found = [_range(row) for row in rows if row["run"] is not None]
+    return found, rows[0]["feed_position"]
 
 
 async def entries(
@@ -141,16 +138,11 @@ async def entries(
 ) -> tuple[list[FeedEntry], bool]:
     """The selected entries of some ranges, and whether they were cut before the ranges' end."""
     of_events, values = events.conditions(EventFilter(types=where.types, tags=where.tags))
+    of_runs = _OF_LABELS if where.labels else ""
+    if where.labels:
+        values["labels"] = json.dumps(dict(where.labels))
     rows = await conn.execute(
-        composed(
-            _ENTRIES.format(
-                selected=events.SELECTED,
-                of_events=of_events,
-                of_runs="AND r.labels @> CAST(CAST(:labels AS text) AS jsonb)"
-                if where.labels
-                else "",
-            )
-        ),
+        composed(_ENTRIES.format(of_events=of_events, of_runs=of_runs)),
         {
             "runs": [each.run for each in of],
             "first_seqs": [each.first_seq for each in of],
@@ -159,7 +151,6 @@ async def entries(
             "published_ats": [each.published_at for each in of],
             "limit": limit,
             "max_bytes": max_bytes,
-            **({"labels": json.dumps(dict(where.labels))} if where.labels else {}),
             **values,
         },
     )
@@ -167,12 +158,23 @@ async def entries(
     return [_entry(row) for row in rows], is_cut
 
 
-def _entry(row: Sequence[Any]) -> FeedEntry:
+def _range(row: Row) -> FeedRange:
+    return FeedRange(
+        row["last_position"],
+        row["run"],
+        row["first_seq"],
+        row["last_seq"],
+        row["published_at"],
+    )
+
+
+def _entry(row: Row) -> FeedEntry:
+    position, project, run_id, labels, published_at, *event = row
     return FeedEntry(
-        position=row[0],
-        project=row[1],
-        run_id=row[2],
-        labels=json.loads(row[3]),
-        published_at=row[4],
-        recorded=events.recorded_event(row[_PLACE_COLUMNS:]),
+        position=position,
+        project=project,
+        run_id=run_id,
+        labels=json.loads(labels),
+        published_at=published_at,
+        recorded=events.recorded_event(event),
     )

@@ -6,15 +6,22 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from runstore_storage.contract.errors import RunNotFound
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
 from runstore_storage.contract.times import microseconds, time_at
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import statement
-from runstore_storage.sql.columns import USAGE, by_column, usage_columns
+from runstore_storage.sql.columns import (
+    USAGE,
+    by_column,
+    names_of,
+    new_rows,
+    usage_columns,
+    usage_of,
+)
 
 COLUMNS = (
     ("run", "bigint"),
@@ -28,6 +35,7 @@ COLUMNS = (
     ("completed_at", "timestamptz"),
 )
 SELECTED = ", ".join(f"h.{name}" for name, _ in COLUMNS)
+"""What `head_of` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,39 +109,37 @@ class Head(NamedTuple):
         )
 
 
-_FIND = statement(
-    f"SELECT {SELECTED}, r.lineage::text FROM runs r JOIN run_heads h USING (run)"
-    " WHERE r.project = :project AND r.run_id = :run_id"
-)
+_FIND = statement(f"""
+    SELECT {SELECTED}, r.lineage::text
+    FROM runs r JOIN run_heads h USING (run)
+    WHERE r.project = :project AND r.run_id = :run_id
+""")
 
 # Locked in the order of `run`, so that two batches never wait for each other in a circle.
-_LOCK = statement(
-    f"SELECT r.project, r.run_id, clock_timestamp(), {SELECTED}, r.lineage::text"
-    " FROM unnest(CAST(:projects AS text[]), CAST(:run_ids AS text[])) AS k(project, run_id)"
-    " JOIN runs r ON r.project = k.project AND r.run_id = k.run_id"
-    " JOIN run_heads h ON h.run = r.run"
-    " ORDER BY h.run FOR NO KEY UPDATE OF h"
-)
+_LOCK = statement(f"""
+    SELECT r.project, r.run_id, clock_timestamp() AS now, {SELECTED}, r.lineage::text
+    FROM unnest(:projects::text[], :run_ids::text[]) AS asked(project, run_id)
+    JOIN runs r ON r.project = asked.project AND r.run_id = asked.run_id
+    JOIN run_heads h ON h.run = r.run
+    ORDER BY h.run FOR NO KEY UPDATE OF h
+""")
 
-_UPDATE = statement(
-    "UPDATE run_heads h SET "
-    + ", ".join(f"{name} = new.{name}" for name, _ in COLUMNS[1:])
-    + " FROM unnest("
-    + ", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in COLUMNS)
-    + f") AS new({', '.join(name for name, _ in COLUMNS)}) WHERE h.run = new.run"
-)
+_UPDATE = statement(f"""
+    UPDATE run_heads h SET {", ".join(f"{name} = new.{name}" for name, _ in COLUMNS[1:])}
+    FROM {new_rows(COLUMNS)} WHERE h.run = new.run
+""")
 
-_INSERT = statement(
-    f"INSERT INTO run_heads ({', '.join(name for name, _ in COLUMNS)})"
-    f" VALUES ({', '.join(':' + name for name, _ in COLUMNS)})"
-)
+_INSERT = statement(f"""
+    INSERT INTO run_heads ({names_of(COLUMNS)})
+    VALUES ({", ".join(f":{name}" for name, _ in COLUMNS)})
+""")
 
-_MOVED = statement(
-    "SELECT k.project, k.run_id, h.last_seq, h.completed_at IS NOT NULL"
-    " FROM unnest(CAST(:projects AS text[]), CAST(:run_ids AS text[])) AS k(project, run_id)"
-    " JOIN runs r ON r.project = k.project AND r.run_id = k.run_id"
-    " JOIN run_heads h ON h.run = r.run"
-)
+_LAST_SEQS = statement("""
+    SELECT asked.project, asked.run_id, h.last_seq, h.completed_at IS NOT NULL AS is_completed
+    FROM unnest(:projects::text[], :run_ids::text[]) AS asked(project, run_id)
+    JOIN runs r ON r.project = asked.project AND r.run_id = asked.run_id
+    JOIN run_heads h ON h.run = r.run
+""")
 
 
 async def find(conn: Connection, key: RunKey) -> Head | None:
@@ -158,10 +164,9 @@ async def lock(
 
     The locks queue the writers of a run, so seqs commit in their order.
     """
-    found = await conn.execute(_LOCK, _arrays(keys))
-    rows = found.all()
-    heads = {RunKey(row[0], row[1]): _with_lineage(row[3:]) for row in rows}
-    return heads, rows[0][2] if rows else None
+    rows = await conn.execute(_LOCK, _arrays(keys))
+    heads = {RunKey(row["project"], row["run_id"]): _with_lineage(row) for row in rows}
+    return heads, rows[0]["now"] if rows else None
 
 
 async def update(conn: Connection, heads: Sequence[Head]) -> None:
@@ -177,23 +182,25 @@ async def insert(conn: Connection, head: Head) -> None:
 
 async def last_seqs(conn: Connection, keys: Collection[RunKey]) -> dict[RunKey, tuple[int, bool]]:
     """The last seq of each run that exists, and whether it is completed."""
-    found = await conn.execute(_MOVED, _arrays(keys))
-    return {RunKey(row[0], row[1]): (row[2], row[3]) for row in found}
+    found = await conn.execute(_LAST_SEQS, _arrays(keys))
+    return {
+        RunKey(row["project"], row["run_id"]): (row["last_seq"], row["is_completed"])
+        for row in found
+    }
 
 
-def head_of(row: Sequence[Any]) -> Head:
-    """The head whose columns, in the order of `COLUMNS`, begin the row."""
-    run, last_seq, last_hash, status, outcome, epoch, *rest = row
+def head_of(row: Row) -> Head:
+    """The head in a row with the columns of `SELECTED`; the lineage is not among them."""
     return Head(
-        run=run,
-        last_seq=last_seq,
-        last_hash=last_hash,
-        status=RunStatus(status),
-        outcome=Outcome(outcome),
-        writer_epoch=epoch,
-        usage=Usage(*rest[:5]),
-        updated_at=rest[5],
-        completed_at=rest[6],
+        run=row["run"],
+        last_seq=row["last_seq"],
+        last_hash=row["last_hash"],
+        status=RunStatus(row["status"]),
+        outcome=Outcome(row["outcome"]),
+        writer_epoch=row["writer_epoch"],
+        usage=usage_of(row),
+        updated_at=row["updated_at"],
+        completed_at=row["completed_at"],
     )
 
 
@@ -204,13 +211,13 @@ def lineage_json(lineage: Sequence[Ancestor]) -> str:
     )
 
 
-def _with_lineage(row: Sequence[Any]) -> Head:
+def _with_lineage(row: Row) -> Head:
     head = head_of(row)
-    if not row[len(COLUMNS)]:
+    if not row["lineage"]:
         return head
     lineage = tuple(
         Ancestor(run, last_seq, time_at(until), has_events)
-        for run, last_seq, until, has_events in json.loads(row[len(COLUMNS)])
+        for run, last_seq, until, has_events in json.loads(row["lineage"])
     )
     return head._replace(lineage=lineage)
 

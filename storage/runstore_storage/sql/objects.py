@@ -1,4 +1,4 @@
-"""objects: contents that are in the object store, once a project."""
+"""objects: contents in the object store, each kept once a project."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INSERT = statement("""
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A row: its number, and what it says of the bytes."""
+    """A row: its number, and the size and location of the bytes."""
 
     object: int
     size: int
@@ -31,7 +31,7 @@ async def find(conn: Connection, project: str, sha256: bytes) -> StoredObject | 
     """The object that holds this content."""
     found = await conn.execute(_FIND, {"project": project, "sha256": sha256})
     row = found.one_or_none()
-    return StoredObject(*row) if row else None
+    return StoredObject(**row) if row else None
 
 
 async def ensure(
@@ -40,6 +40,6 @@ async def ensure(
     """Record an object, or return the one that holds this content already."""
     values = {"project": project, "sha256": sha256, "size": size, "location": location}
     row = (await conn.execute(_INSERT, values)).one_or_none()
-    there = StoredObject(*row) if row else await find(conn, project, sha256)
-    assert there, "a conflicting row is committed and never deleted meanwhile"
-    return there
+    stored = StoredObject(**row) if row else await find(conn, project, sha256)
+    assert stored, "a conflicting row is committed and never deleted"
+    return stored

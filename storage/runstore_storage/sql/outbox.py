@@ -11,7 +11,7 @@ from runstore_storage.sql.columns import by_column, insert_rows
 
 _COLUMNS = (("run", "bigint"), ("first_seq", "bigint"), ("last_seq", "bigint"))
 _INSERT = statement(insert_rows("outbox", _COLUMNS))
-_LAST_ID = statement("SELECT max(id) FROM outbox")
+_LAST_ID = statement("SELECT coalesce(max(id), 0) FROM outbox")
 _HOLDS_UP_TO = statement("SELECT EXISTS (SELECT FROM outbox WHERE id <= :id)")
 _PUBLISHED_UP_TO = statement("""
     SELECT position FROM duties WHERE name = 'relay' AND NOT EXISTS (
@@ -19,22 +19,22 @@ _PUBLISHED_UP_TO = statement("""
     )
 """)
 _LAG = statement("""
-    SELECT coalesce(sum(o.last_seq - o.first_seq + 1), 0)::bigint,
+    SELECT coalesce(sum(o.last_seq - o.first_seq + 1), 0)::bigint AS events,
            coalesce(extract(epoch FROM clock_timestamp() - min(
                (SELECT recorded_at FROM events e WHERE e.run = o.run AND e.seq = o.first_seq)
-           ) FILTER (WHERE o.id = oldest.id)), 0)::double precision
+           ) FILTER (WHERE o.id = oldest.id)), 0)::double precision AS seconds
     FROM outbox o, (SELECT min(id) AS id FROM outbox) AS oldest
 """)
 
 
 async def insert(conn: Connection, ranges: Sequence[tuple[int, int, int]]) -> None:
-    """Note ranges (run, first_seq, last_seq) for publication."""
+    """Add ranges (run, first_seq, last_seq)."""
     await conn.execute(_INSERT, by_column(_COLUMNS, ranges))
 
 
 async def last_id(conn: Connection) -> int:
     """The newest row's id, 0 when there is none."""
-    return (await conn.execute(_LAST_ID)).scalar_one() or 0
+    return int((await conn.execute(_LAST_ID)).scalar_one())
 
 
 async def holds_up_to(conn: Connection, row_id: int) -> bool:
@@ -43,13 +43,13 @@ async def holds_up_to(conn: Connection, row_id: int) -> bool:
 
 
 async def lag(conn: Connection) -> Lag:
-    """Events that wait, and for how long the oldest has."""
-    events, seconds = (await conn.execute(_LAG)).one()
-    return Lag(events, max(seconds, 0.0))
+    """The waiting events, and for how long the oldest has waited."""
+    row = (await conn.execute(_LAG)).one()
+    return Lag(row["events"], max(row["seconds"], 0.0))
 
 
 async def published_up_to(conn: Connection, run: int, seq: int) -> int | None:
-    """The feed's last position, where the run's events up to a recorded seq are all in it."""
+    """The feed's last position once all of the run's events up to a seq are in it, None before."""
     found = await conn.execute(_PUBLISHED_UP_TO, {"run": run, "seq": seq})
     position: int | None = found.scalar_one_or_none()
     return position

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from runstore_storage.contract.events import Usage
 from runstore_storage.contract.heads import Outcome
 from runstore_storage.contract.outputs import Output, StoredOutput
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import (
     USAGE,
-    away_columns,
-    away_of,
     by_column,
     insert_rows,
+    offloaded_columns,
     payload_columns,
     payload_of,
+    stored_payload,
     usage_columns,
+    usage_of,
 )
 
 _COLUMNS = (
@@ -41,14 +41,15 @@ _COLUMNS = (
     ("completed_at", "timestamptz"),
 )
 _INSERT = statement(insert_rows("outputs", _COLUMNS))
-_GET = statement(
-    "SELECT payload_json::text, payload_binary, payload_type, schema_hash, plan_version_id,"
-    " provenance_json::text, provenance_binary, provenance_type,"
-    " statistics_json::text, statistics_binary, statistics_type,"
-    f" {', '.join(USAGE)}, outcome, revision, completed_at, run, payload_blob FROM outputs"
-    " WHERE run = :run AND (revision = :revision OR :revision = 0)"
-    " ORDER BY revision DESC LIMIT 1"
-)
+_GET = statement(f"""
+    SELECT run, revision, outcome, payload_json::text, payload_binary, payload_type, payload_blob,
+           schema_hash, plan_version_id, provenance_json::text, provenance_binary, provenance_type,
+           statistics_json::text, statistics_binary, statistics_type, {", ".join(USAGE)},
+           completed_at
+    FROM outputs
+    WHERE run = :run AND (revision = :revision OR :revision = 0)
+    ORDER BY revision DESC LIMIT 1
+""")
 _FIND = statement(
     "SELECT revision, completed_at FROM outputs WHERE run = :run AND body_hash = :body_hash"
 )
@@ -63,13 +64,13 @@ async def insert(
     body_hash: bytes,
     blob: int | None = None,
 ) -> None:
-    """Store a revision; `blob` is the number of the one its payload is kept as."""
+    """Store a revision; `blob` is the number of the blob that its payload is kept as."""
     output = stored.output
     row = (
         run,
         stored.revision,
         int(stored.outcome),
-        *(payload_columns(output.payload) if blob is None else away_columns(output.payload)),
+        *(payload_columns(output.payload) if blob is None else offloaded_columns(output.payload)),
         blob,
         output.schema_hash,
         output.plan_version_id,
@@ -86,7 +87,7 @@ async def find(conn: Connection, run: int, body_hash: bytes) -> tuple[int, datet
     """The revision that holds this content, and when it was written."""
     found = await conn.execute(_FIND, {"run": run, "body_hash": body_hash})
     row = found.one_or_none()
-    return (row[0], row[1]) if row else None
+    return (row["revision"], row["completed_at"]) if row else None
 
 
 async def latest_revision(conn: Connection, run: int) -> int:
@@ -96,23 +97,27 @@ async def latest_revision(conn: Connection, run: int) -> int:
 
 
 async def get(conn: Connection, run: int, revision: int) -> StoredOutput | None:
-    """A revision, the latest for 0."""
+    """A revision; the latest for 0."""
     found = await conn.execute(_GET, {"run": run, "revision": revision})
     row = found.one_or_none()
     if row is None:
         return None
     return StoredOutput(
         output=Output(
-            payload=payload_of(*row[0:3])
-            if row[20] is None
-            else away_of(row[19], row[20], row[1], row[2]),
-            schema_hash=row[3],
-            plan_version_id=row[4],
-            provenance=payload_of(*row[5:8]),
-            statistics=payload_of(*row[8:11]),
+            payload=stored_payload(
+                row["run"],
+                row["payload_json"],
+                row["payload_binary"],
+                row["payload_type"],
+                row["payload_blob"],
+            ),
+            schema_hash=row["schema_hash"],
+            plan_version_id=row["plan_version_id"],
+            provenance=payload_of(row, "provenance"),
+            statistics=payload_of(row, "statistics"),
         ),
-        usage=Usage(*row[11:16]),
-        outcome=Outcome(row[16]),
-        revision=row[17],
-        completed_at=row[18],
+        usage=usage_of(row),
+        outcome=Outcome(row["outcome"]),
+        revision=row["revision"],
+        completed_at=row["completed_at"],
     )

@@ -7,16 +7,18 @@ from runstore_storage.database.statements import composed, statement
 
 RUNS_PER_PARTITION = 100_000
 
-# Two processes may come at once; the lock lets one make the partition and the other find it.
-_ALONE = statement(
-    "SELECT pg_advisory_xact_lock(hashtextextended('runstore partitions ' || current_schema(), 0))"
-)
-# Read from the table itself: what to_regclass remembers of names is not renewed by waiting for the
-# lock, so it would miss a partition made meanwhile.
-_EXISTS = statement(
-    "SELECT EXISTS (SELECT FROM pg_class"
-    " WHERE relname = :name AND relnamespace = current_schema()::regnamespace)"
-)
+# Two processes may need it at once; the lock lets one make the partition and the other find it.
+_LOCK = statement("""
+    SELECT pg_advisory_xact_lock(hashtextextended('runstore partitions ' || current_schema(), 0))
+""")
+# Read from the catalogue's table: to_regclass remembers names and does not renew them after waiting
+# for the lock, so it would miss a partition made meanwhile.
+_EXISTS = statement("""
+    SELECT EXISTS (
+        SELECT FROM pg_class
+        WHERE relname = :name AND relnamespace = current_schema()::regnamespace
+    )
+""")
 
 
 def lower_bound(run: int) -> int:
@@ -27,13 +29,13 @@ def lower_bound(run: int) -> int:
 async def ensure(conn: Connection, run: int) -> bool:
     """Make the partition that holds `run` if it is missing; True when it was there.
 
-    The table is built apart and then attached, which does not stop writers of other partitions:
-    ATTACH takes SHARE UPDATE EXCLUSIVE on the parent.
+    The table is built by itself and then attached, which does not block writers of other
+    partitions: ATTACH takes SHARE UPDATE EXCLUSIVE on the parent.
     """
     low = lower_bound(run)
     if await _exists(conn, low):
         return True
-    await conn.execute(_ALONE)
+    await conn.execute(_LOCK)
     if await _exists(conn, low):
         return True
     name, high = _name(low), low + RUNS_PER_PARTITION

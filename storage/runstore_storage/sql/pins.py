@@ -11,23 +11,28 @@ from runstore_storage.database.statements import statement
 
 # Each reference is looked up by number (its own, or its label's) and by digest.
 _FIND = statement("""
-    SELECT c.config IS NOT NULL, coalesce(numbered.version, 0), coalesce(numbered.digest, ''),
-           coalesce(alike.version, 0)
-    FROM unnest(CAST(:kinds AS text[]), CAST(:names AS text[]), CAST(:versions AS bigint[]),
-                CAST(:digests AS text[]), CAST(:labels AS text[]))
-         WITH ORDINALITY AS k(kind, name, version, digest, label, place)
-    LEFT JOIN configs c ON c.project = :project AND c.kind = k.kind AND c.name = k.name
-    LEFT JOIN config_labels l ON l.config = c.config AND l.label = k.label
+    SELECT c.config IS NOT NULL AS is_config,
+           coalesce(numbered.version, 0) AS version, coalesce(numbered.digest, '') AS digest,
+           coalesce(alike.version, 0) AS version_of_digest
+    FROM unnest(:kinds::text[], :names::text[], :versions::bigint[], :digests::text[],
+                :labels::text[])
+         WITH ORDINALITY AS asked(kind, name, version, digest, label, number)
+    LEFT JOIN configs c ON c.project = :project AND c.kind = asked.kind AND c.name = asked.name
+    LEFT JOIN config_labels l ON l.config = c.config AND l.label = asked.label
     LEFT JOIN config_versions numbered
-        ON numbered.config = c.config AND numbered.version = coalesce(l.version, k.version)
-    LEFT JOIN config_versions alike ON alike.config = c.config AND alike.digest = k.digest
-    ORDER BY k.place
+        ON numbered.config = c.config AND numbered.version = coalesce(l.version, asked.version)
+    LEFT JOIN config_versions alike ON alike.config = c.config AND alike.digest = asked.digest
+    ORDER BY asked.number
 """)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is registered: the version of the number or label, and the number of the digest's."""
+class Registered:
+    """What a config reference finds: whether the config exists, the version of the reference's
+    number or label with its digest, and the version that has the reference's digest.
+
+    Versions are 0 and digests empty where nothing is found.
+    """
 
     is_config: bool
     version: int
@@ -35,8 +40,8 @@ class Known:
     version_of_digest: int
 
 
-async def find(conn: Connection, project: str, refs: Sequence[ConfigRef]) -> list[Known]:
-    """What is known about each reference, in order; as of one moment."""
+async def find(conn: Connection, project: str, refs: Sequence[ConfigRef]) -> list[Registered]:
+    """What each reference finds, in order; as of one moment."""
     found = await conn.execute(
         _FIND,
         {
@@ -48,4 +53,4 @@ async def find(conn: Connection, project: str, refs: Sequence[ConfigRef]) -> lis
             "labels": [ref.label for ref in refs],
         },
     )
-    return [Known(*row) for row in found]
+    return [Registered(**row) for row in found]

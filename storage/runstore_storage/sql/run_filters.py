@@ -8,15 +8,15 @@ from typing import Any
 
 from runstore_storage.contract.runs import ExternalFilter, PinFilter, RunFilter
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import composed
+from runstore_storage.database.statements import statement
 
 # Characters of an objective that are searched, so that no objective is too much for an index.
 SEARCHED_CHARACTERS = 10_000
 # Ranges of events, committed and not counted yet, that a listing by model or tool looks into.
 FRESH_RANGES = 10_000
 
-_FROM = "CAST(:updated_from AS timestamptz)"
-_BEFORE = "CAST(:updated_before AS timestamptz)"
+_FROM = ":updated_from::timestamptz"
+_BEFORE = ":updated_before::timestamptz"
 HOUR_OF = "date_trunc('hour', {}, 'UTC')"
 OBJECTIVE = f"to_tsvector('simple', \"left\"(r.objective, {SEARCHED_CHARACTERS}))"
 
@@ -29,25 +29,32 @@ _TREE = """
     )
 """
 
-# Containment finds candidates by the index, but takes arrays for sets: the path compares by place.
+# Containment finds candidates by the index, but compares arrays as sets; the path compares each
+# member with its own.
 _HAS_PIN = """
-    r.config_refs @> (CAST(CAST(:config AS text) AS jsonb) -> 'some')
+    r.config_refs @> (:config::text::jsonb -> 'some')
     AND jsonb_path_exists(
         r.config_refs,
         'strict $[*] ? (@[0] == $kind && @[1] == $name
             && ($version == 0 || @[2] == $version) && ($digest == "" || @[3] == $digest))',
-        CAST(CAST(:config AS text) AS jsonb)
+        :config::text::jsonb
     )
 """
 _IS_EXTERNAL = """
-    r.external_ref @> (CAST(CAST(:external AS text) AS jsonb) -> 'some')
-    AND r.external_ref -> 0 = CAST(CAST(:external AS text) AS jsonb) -> 'system'
-    AND (CAST(CAST(:external AS text) AS jsonb) -> 'id' = '""'
-         OR r.external_ref -> 1 = CAST(CAST(:external AS text) AS jsonb) -> 'id')
+    r.external_ref @> (:external::text::jsonb -> 'some')
+    AND r.external_ref -> 0 = :external::text::jsonb -> 'system'
+    AND (:external::text::jsonb -> 'id' = '""'
+         OR r.external_ref -> 1 = :external::text::jsonb -> 'id')
 """
 
-# The uncounted ranges are few: what is committed is counted within a second.
-_FRESH = """
+# Runs that used the model or tool by what has been counted, and by what `uncounted` found.
+_USED = {
+    "model": "EXISTS (SELECT FROM usage_counts u WHERE u.model = :model AND u.run = r.run)",
+    "tool": "EXISTS (SELECT FROM usage_counts u WHERE u.tool = :tool AND u.run = r.run)",
+}
+_USED_LATELY = {"model": "r.run = ANY(:fresh_model)", "tool": "r.run = ANY(:fresh_tool)"}
+# Few ranges are not counted: what is committed is counted within a second.
+_UNCOUNTED = """
     SELECT DISTINCT e.run FROM (
         (SELECT run, first_seq, last_seq FROM outbox ORDER BY id DESC LIMIT :ranges)
         UNION ALL
@@ -57,12 +64,11 @@ _FRESH = """
          ORDER BY last_position DESC LIMIT :ranges)
     ) AS waiting JOIN LATERAL (
         SELECT run FROM events WHERE run = waiting.run
-            AND seq BETWEEN waiting.first_seq AND waiting.last_seq AND {name} = :value LIMIT 1
+            AND seq BETWEEN waiting.first_seq AND waiting.last_seq AND {column} = :value LIMIT 1
     ) AS e ON true
 """
-_USES = """
-    (EXISTS (SELECT FROM usage_counts u WHERE u.{0} = :{0} AND u.run = r.run){1})
-"""
+_UNCOUNTED_OF_MODEL = statement(_UNCOUNTED.format(column="model"))
+_UNCOUNTED_OF_TOOL = statement(_UNCOUNTED.format(column="tool"))
 
 
 def _pin_json(pin: PinFilter) -> str:
@@ -95,7 +101,7 @@ Conditions = Mapping[str, tuple[str, Callable[[Any], object]]]
 OF_RUNS: Conditions = {
     "tags": ("r.tags @> :tags", list),
     "labels": (
-        "r.labels @> CAST(CAST(:labels AS text) AS jsonb)",
+        "r.labels @> :labels::text::jsonb",
         lambda many: json.dumps({**many}),
     ),
     "plan_id": ("r.plan_id = :plan_id", str),
@@ -125,9 +131,8 @@ _CONDITIONS: Conditions = {
     "external": (_IS_EXTERNAL, _external_json),
     "text": (f"{OBJECTIVE} @@ websearch_to_tsquery('simple', :text)", str),
 }
-_USED = ("model", "tool")
-# The same again of heads, for what their indexes find. Said of other filters too, it would have the
-# planner read the heads of the whole project.
+# Heads repeat their run's project, for filters that the indexes of heads serve. With any other
+# filter this condition would have the planner read the heads of the whole project.
 HEADS_OF_PROJECT = "h.project = :project"
 _OF_HEADS = (
     "statuses",
@@ -141,23 +146,23 @@ _OF_HEADS = (
 def conditions(
     project: str, where: RunFilter, fresh: Mapping[str, Sequence[int]]
 ) -> tuple[list[str], dict[str, object]]:
-    """Conditions and their parameters; `fresh` is what `uncounted` found."""
+    """Conditions and the values of their parameters; `fresh` is what `uncounted` found."""
     values: dict[str, object] = {"project": project}
     wanted = ["r.project = :project", *asked_of(_CONDITIONS, where, values)]
     if any(getattr(where, name) for name in _OF_HEADS):
         wanted.append(HEADS_OF_PROJECT)
-    for name in _USED:
+    for name, condition in _USED.items():
         if asked := getattr(where, name):
-            also = f" OR r.run = ANY(:fresh_{name})" if fresh.get(name) else ""
-            wanted.append(_USES.format(name, also))
             values[name] = asked
-            if also:
-                values[f"fresh_{name}"] = list(fresh[name])
+            lately = fresh.get(name)
+            if lately:
+                values[f"fresh_{name}"] = list(lately)
+            wanted.append(f"({condition} OR {_USED_LATELY[name]})" if lately else condition)
     return wanted, values
 
 
 def asked_of(known: Conditions, where: object, values: dict[str, object]) -> list[str]:
-    """The conditions whose field of `where` asks for something; adds their parameters to values."""
+    """The conditions of those fields of `where` that are set; adds the values they compare with."""
     wanted = []
     for name, (condition, parameter) in known.items():
         if asked := getattr(where, name):
@@ -167,14 +172,14 @@ def asked_of(known: Conditions, where: object, values: dict[str, object]) -> lis
 
 
 async def uncounted(conn: Connection, project: str, where: RunFilter) -> dict[str, Sequence[int]]:
-    """Runs with events of the model or tool asked for that no usage count knows yet.
+    """Runs with events of the filter's model or tool that no usage count includes yet.
 
     Read it before the listing: what is counted in between is then found twice and not missed.
     """
     found: dict[str, Sequence[int]] = {}
-    for name in _USED:
-        if asked := getattr(where, name):
+    used = (("model", where.model, _UNCOUNTED_OF_MODEL), ("tool", where.tool, _UNCOUNTED_OF_TOOL))
+    for name, asked, uncounted_runs in used:
+        if asked:
             values = {"project": project, "ranges": FRESH_RANGES, "value": asked}
-            rows = await conn.execute(composed(_FRESH.format(name=name)), values)
-            found[name] = rows.scalars().all()
+            found[name] = (await conn.execute(uncounted_runs, values)).scalars()
     return found

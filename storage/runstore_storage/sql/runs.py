@@ -6,11 +6,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import RunNotFound
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import (
     ExternalRef,
     ForkBase,
@@ -20,7 +20,7 @@ from runstore_storage.contract.runs import (
     RunFilter,
     RunOrder,
 )
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql import heads, run_filters
 from runstore_storage.sql.columns import payload_columns, payload_of
@@ -30,63 +30,69 @@ _INSERT = statement("""
     INSERT INTO runs (project, run_id, plan_id, objective, plan_json, plan_binary, plan_type,
                       parent, external_ref, config_refs, tags, labels, body_hash,
                       fork_parent, fork_seq, lineage, created_at)
-    VALUES (:project, :run_id, :plan_id, :objective, CAST(CAST(:plan_json AS text) AS json),
-            :plan_binary, :plan_type, :parent, CAST(CAST(:external_ref AS text) AS jsonb),
-            CAST(CAST(:config_refs AS text) AS jsonb), :tags,
-            CAST(CAST(:labels AS text) AS jsonb), :body_hash,
-            :fork_parent, :fork_seq, CAST(CAST(:lineage AS text) AS jsonb), clock_timestamp())
+    VALUES (:project, :run_id, :plan_id, :objective, :plan_json::text::json, :plan_binary,
+            :plan_type, :parent, :external_ref::text::jsonb, :config_refs::text::jsonb, :tags,
+            :labels::text::jsonb, :body_hash, :fork_parent, :fork_seq, :lineage::text::jsonb,
+            clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_runs_project_run_id DO NOTHING
     RETURNING run, created_at
 """)
 
-_BORN = (
-    "r.project, r.run_id, r.plan_id, r.objective, {plan}, coalesce(p.run_id, ''),"
-    " r.external_ref::text, r.config_refs::text, r.tags, r.labels::text, r.created_at,"
-    " f.run_id, r.fork_seq"
-)
-_BORN_COLUMNS = 15
-_FROM = (
-    " FROM runs r JOIN run_heads h ON h.run = r.run LEFT JOIN runs p ON p.run = r.parent"
-    " LEFT JOIN runs f ON f.run = r.fork_parent WHERE "
-)
-_WITH_PLAN = _BORN.format(plan="r.plan_json::text, r.plan_binary, r.plan_type")
-_WITHOUT_PLAN = _BORN.format(plan="NULL, NULL, NULL")
-
-_GET = statement(
-    f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.project = :project AND r.run_id = :run_id"
-)
-_GET_MANY = statement(f"SELECT {_WITH_PLAN}, {heads.SELECTED}{_FROM}r.run = ANY(:runs)")
-_CLOCK = statement("SELECT clock_timestamp()")
-_BODY_HASH = statement(
+_SELECTED = f"""
+    r.project, r.run_id, r.plan_id, r.objective, r.external_ref::text, r.config_refs::text, r.tags,
+    r.labels::text, r.created_at, coalesce(p.run_id, '') AS parent_run_id,
+    f.run_id AS fork_run_id, r.fork_seq, {heads.SELECTED}
+"""
+_PLAN = "r.plan_json::text, r.plan_binary, r.plan_type"
+_RUNS = """
+    runs r
+    JOIN run_heads h ON h.run = r.run
+    LEFT JOIN runs p ON p.run = r.parent
+    LEFT JOIN runs f ON f.run = r.fork_parent
+"""
+_GET = statement(f"""
+    SELECT {_SELECTED}, {_PLAN} FROM {_RUNS}
+    WHERE r.project = :project AND r.run_id = :run_id
+""")
+_GET_MANY = statement(f"SELECT {_SELECTED}, {_PLAN} FROM {_RUNS} WHERE r.run = ANY(:runs)")
+_PAGE = f"""
+    SELECT {_SELECTED} FROM {_RUNS}
+    WHERE {{conditions}} ORDER BY {{keys}} LIMIT :limit OFFSET :offset
+"""
+_IDENTITY = statement(
     "SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id"
 )
+_CLOCK = statement("SELECT clock_timestamp()")
 
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """How a listing is sorted, and which condition finds what lies behind a place of it."""
+    """How a listing is sorted, and the condition that selects what comes after a cursor."""
 
     columns: tuple[str, ...]
-    places: tuple[str, ...]
+    cursor: tuple[str, ...]
+    """The cursor's value for each of the columns."""
     is_ascending: bool
     condition: str = ""
 
     @property
     def keys(self) -> str:
+        """What follows ORDER BY."""
         direction = "ASC" if self.is_ascending else "DESC"
         return ", ".join(f"{column} {direction}" for column in self.columns)
 
     @property
-    def behind(self) -> str:
+    def after_cursor(self) -> str:
+        """The condition."""
         compare = ">" if self.is_ascending else "<"
-        return f"({', '.join(self.columns)}) {compare} ({', '.join(self.places)})"
+        return f"({', '.join(self.columns)}) {compare} ({', '.join(self.cursor)})"
 
 
 def _orderings() -> dict[RunOrder, Ordering]:
-    at, run = "CAST(:after_at AS timestamptz)", "CAST(:after_run AS bigint)"
+    at, run = ":after_at::timestamptz", ":after_run::bigint"
     created = ("r.created_at", "r.run"), (at, run)
-    # The hour comes first because it alone is in an index: it stays as it is while appends move
-    # updated_at, so they remain HOT. Only the runs of an hour are sorted.
+    # The hour comes first because it is what is indexed: appends within it leave it as it is while
+    # they move updated_at, so they stay HOT. Only the runs of one hour are sorted.
     updated = (
         ("h.updated_hour", "h.updated_at", "h.run"),
         (run_filters.HOUR_OF.format(at), at, run),
@@ -148,14 +154,14 @@ async def insert(
         },
     )
     row = found.one_or_none()
-    return Inserted(row[0], row[1]) if row else None
+    return Inserted(**row) if row else None
 
 
 async def identity(conn: Connection, key: RunKey) -> tuple[int, bytes] | None:
     """The run's number and the hash of the request that saved it."""
-    found = await conn.execute(_BODY_HASH, {"project": key.project, "run_id": key.run_id})
+    found = await conn.execute(_IDENTITY, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
-    return (row[0], row[1]) if row else None
+    return (row["run"], row["body_hash"]) if row else None
 
 
 async def get(conn: Connection, key: RunKey) -> Run:
@@ -164,13 +170,13 @@ async def get(conn: Connection, key: RunKey) -> Run:
     row = found.one_or_none()
     if row is None:
         raise RunNotFound(key)
-    return _run(row)
+    return _run(row, payload_of(row, "plan"))
 
 
 async def get_many(conn: Connection, numbers: Collection[int]) -> dict[int, Run]:
     """Runs with their plans, by number."""
     found = await conn.execute(_GET_MANY, {"runs": list(numbers)})
-    return {row[_BORN_COLUMNS]: _run(row) for row in found}
+    return {row["run"]: _run(row, payload_of(row, "plan")) for row in found}
 
 
 async def page(
@@ -189,19 +195,14 @@ async def page(
     ordering = _ORDERINGS[order]
     conditions += [ordering.condition] if ordering.condition else []
     if after is not None:
-        conditions.append(ordering.behind)
+        conditions.append(ordering.after_cursor)
         values |= {"after_at": after.at, "after_run": after.run}
         if after.as_of is not None:
             conditions.append("h.updated_at <= :as_of")
             values["as_of"] = after.as_of
-    found = await conn.execute(
-        composed(
-            f"SELECT {_WITHOUT_PLAN}, {heads.SELECTED}{_FROM}{' AND '.join(conditions)}"
-            f" ORDER BY {ordering.keys} LIMIT :limit OFFSET :offset"
-        ),
-        values | {"limit": limit, "offset": offset},
-    )
-    return [(row[_BORN_COLUMNS], _run(row)) for row in found]
+    sql = _PAGE.format(conditions=" AND ".join(conditions), keys=ordering.keys)
+    found = await conn.execute(composed(sql), values | {"limit": limit, "offset": offset})
+    return [(row["run"], _run(row, plan=None)) for row in found]
 
 
 async def clock(conn: Connection) -> datetime:
@@ -210,21 +211,22 @@ async def clock(conn: Connection) -> datetime:
     return now
 
 
-def _run(row: Sequence[Any]) -> Run:
-    head = heads.head_of(row[_BORN_COLUMNS:])
+def _run(row: Row, plan: Payload | None) -> Run:
+    head = heads.head_of(row)
+    external_ref = row["external_ref"]
     return Run(
         born=NewRun(
-            project=row[0],
-            run_id=row[1],
-            plan_id=row[2],
-            objective=row[3],
-            plan=payload_of(row[4], row[5], row[6]),
-            parent_run_id=row[7],
-            external_ref=ExternalRef(*json.loads(row[8])) if row[8] else None,
-            config_refs=tuple(ConfigRef(*each) for each in json.loads(row[9])),
-            tags=tuple(row[10]),
-            labels=json.loads(row[11]),
-            fork_base=ForkBase(row[13], row[14]) if row[13] else None,
+            project=row["project"],
+            run_id=row["run_id"],
+            plan_id=row["plan_id"],
+            objective=row["objective"],
+            plan=plan,
+            parent_run_id=row["parent_run_id"],
+            external_ref=ExternalRef(*json.loads(external_ref)) if external_ref else None,
+            config_refs=tuple(ConfigRef(*each) for each in json.loads(row["config_refs"])),
+            tags=tuple(row["tags"]),
+            labels=json.loads(row["labels"]),
+            fork_base=ForkBase(row["fork_run_id"], row["fork_seq"]) if row["fork_run_id"] else None,
         ),
         status=head.status,
         outcome=head.outcome,
@@ -232,7 +234,7 @@ def _run(row: Sequence[Any]) -> Run:
         last_hash=head.last_hash,
         writer_epoch=head.writer_epoch,
         usage=head.usage,
-        created_at=row[12],
+        created_at=row["created_at"],
         updated_at=head.updated_at,
         completed_at=head.completed_at,
     )

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from runstore_storage.contract.events import RecordedEvent
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql import events
-from runstore_storage.sql.columns import by_column
+from runstore_storage.sql.columns import by_column, new_rows
 
 _COLUMNS = (
     ("project", "text"),
@@ -27,18 +26,17 @@ _COLUMNS = (
 )
 _INSERT = statement(f"""
     INSERT INTO search_rows (run, seq, position, recorded_at, text, tsv)
-    SELECT r.run, n.seq, n.position, n.recorded_at, n.text, CAST(n.tsv AS tsvector)
-    FROM unnest({", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in _COLUMNS)})
-        AS n({", ".join(name for name, _ in _COLUMNS)})
-    JOIN runs r ON r.project = n.project AND r.run_id = n.run_id
-    ORDER BY n.position
+    SELECT r.run, new.seq, new.position, new.recorded_at, new.text, new.tsv::tsvector
+    FROM {new_rows(_COLUMNS)}
+    JOIN runs r ON r.project = new.project AND r.run_id = new.run_id
+    ORDER BY new.position
 """)
 
 # Only the rows that are kept are ranked. No index has the order, so the plan is always the same:
 # the rows of the window by GIN, the newest of them by a bounded sort.
 _MATCHES = """
     SELECT run, seq, position,
-           ts_rank_cd(tsv, CAST(CAST(:words AS text) AS tsquery), 1)::double precision AS rank
+           ts_rank_cd(tsv, :words::text::tsquery, 1)::double precision AS rank
     FROM (
         SELECT run, seq, position, tsv FROM search_rows
         WHERE {where} AND position < :below
@@ -46,28 +44,28 @@ _MATCHES = """
     ) AS newest ORDER BY position DESC
 """
 
-_TEXTS = """
-    SELECT place, run_id, s.recorded_at, s.text {columns} FROM unnest(
-        CAST(:runs AS bigint[]), CAST(:seqs AS bigint[])
-    ) WITH ORDINALITY AS m(run, seq, place)
+# A match is known by its number among those asked for.
+_TEXTS = statement("""
+    SELECT m.number, r.run_id, s.recorded_at, s.text
+    FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
     JOIN search_rows s ON s.run = m.run AND s.seq = m.seq
-    JOIN runs r ON r.run = m.run AND r.project = :project {join}
-    ORDER BY place
-"""
-_TEXTS_ALONE = statement(_TEXTS.format(columns="", join=""))
-_SIZES = statement("""
-    SELECT e.payload_bytes FROM unnest(
-        CAST(:runs AS bigint[]), CAST(:seqs AS bigint[])
-    ) WITH ORDINALITY AS m(run, seq, place)
-    LEFT JOIN events e ON e.run = m.run AND e.seq = m.seq ORDER BY place
+    JOIN runs r ON r.run = m.run AND r.project = :project
+    ORDER BY m.number
 """)
-_TEXTS_WITH_EVENTS = statement(
-    _TEXTS.format(
-        columns=", " + ", ".join(f"e.{each.strip()}" for each in events.SELECTED.split(",")),
-        join="JOIN events e ON e.run = m.run AND e.seq = m.seq",
-    )
-)
-_TEXT_COLUMNS = 4
+_TEXTS_WITH_EVENTS = statement(f"""
+    SELECT m.number, r.run_id, s.text, e.*
+    FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
+    JOIN search_rows s ON s.run = m.run AND s.seq = m.seq
+    JOIN runs r ON r.run = m.run AND r.project = :project
+    JOIN (SELECT {events.SELECTED} FROM events) AS e ON e.run = m.run AND e.seq = m.seq
+    ORDER BY m.number
+""")
+_SIZES = statement("""
+    SELECT coalesce(e.payload_bytes, 0)
+    FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
+    LEFT JOIN events e ON e.run = m.run AND e.seq = m.seq
+    ORDER BY m.number
+""")
 _FORGET = statement("TRUNCATE search_rows")
 
 
@@ -106,9 +104,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class MatchText:
-    """What a hit shows; `place` (1, 2 ...) is that of its match among those asked for."""
+    """What a hit shows; `number` (1, 2, ...) is that of its match among those asked for."""
 
-    place: int
+    number: int
     run_id: str
     recorded_at: datetime
     text: str
@@ -132,7 +130,7 @@ async def forget(conn: Connection) -> None:
 async def matches(conn: Connection, of: Matching, *, below: int, limit: int) -> list[Match]:
     """The newest matches below a position, newest first."""
     values: dict[str, object] = {f"match_{n}": each for n, each in enumerate(of.conditions)}
-    where = [f"tsv @@ CAST(CAST(:{name} AS text) AS tsquery)" for name in values]
+    where = [f"tsv @@ :{name}::text::tsquery" for name in values]
     values |= {"words": of.words, "below": below, "limit": limit}
     if of.recorded_from is not None:
         where.append("recorded_at >= :recorded_from")
@@ -141,29 +139,30 @@ async def matches(conn: Connection, of: Matching, *, below: int, limit: int) -> 
         where.append("recorded_at < :recorded_before")
         values["recorded_before"] = of.recorded_before
     found = await conn.execute(composed(_MATCHES.format(where=" AND ".join(where))), values)
-    return [Match(*row) for row in found]
+    return [Match(**row) for row in found]
 
 
 async def payload_sizes(conn: Connection, of: Sequence[Match]) -> list[int]:
     """The bytes of each match's payload."""
     found = await conn.execute(_SIZES, _keys(of))
-    return [size or 0 for (size,) in found]
+    return found.scalars()
 
 
 async def texts(
     conn: Connection, project: str, of: Sequence[Match], *, with_events: bool
 ) -> list[MatchText]:
     """What the hits of some matches show; those whose run is gone are left out."""
-    found = await conn.execute(
-        _TEXTS_WITH_EVENTS if with_events else _TEXTS_ALONE, {**_keys(of), "project": project}
-    )
-    return [_text(row, with_events=with_events) for row in found]
+    values = {**_keys(of), "project": project}
+    if with_events:
+        return [_text_with_event(row) for row in await conn.execute(_TEXTS_WITH_EVENTS, values)]
+    return [MatchText(**row, recorded=None) for row in await conn.execute(_TEXTS, values)]
 
 
 def _keys(of: Sequence[Match]) -> dict[str, object]:
     return {"runs": [each.run for each in of], "seqs": [each.seq for each in of]}
 
 
-def _text(row: Sequence[Any], *, with_events: bool) -> MatchText:
-    recorded = events.recorded_event(row[_TEXT_COLUMNS:]) if with_events else None
-    return MatchText(row[0], row[1], row[2], row[3], recorded)
+def _text_with_event(row: Row) -> MatchText:
+    number, run_id, text, *event = row
+    recorded = events.recorded_event(event)
+    return MatchText(number, run_id, recorded.recorded_at, text, recorded)

@@ -1,11 +1,11 @@
-"""snapshots: manifests and what they are found by."""
+"""snapshots: manifests, and the columns they are found by."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from runstore_storage.contract.snapshots import (
     Snapshot,
@@ -14,7 +14,7 @@ from runstore_storage.contract.snapshots import (
     SnapshotReason,
     SnapshotSelector,
 )
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor, Head
@@ -38,22 +38,31 @@ _COLUMNS = (
     ("content_hash", "bytea"),
 )
 _INSERT = statement(insert_rows("snapshots", _COLUMNS))
-_SELECT = (
-    "SELECT s.run, r.run_id, s.namespace, s.snapshot_id, s.parent_snapshot_id, s.seq,"
-    " s.plan_version_id, s.reason, s.pending_node_ids, s.metadata_json::text, s.metadata_binary,"
-    " s.metadata_type, s.created_at, s.content_hash, s.manifest, s.parts_bytes"
-    " FROM snapshots s JOIN runs r ON r.run = s.run WHERE "
-)
+_SELECTED = """
+    s.run, r.run_id, s.namespace, s.snapshot_id, s.parent_snapshot_id, s.seq, s.plan_version_id,
+    s.reason, s.pending_node_ids, s.metadata_json::text, s.metadata_binary, s.metadata_type,
+    s.created_at, s.content_hash, s.manifest, s.parts_bytes
+"""
+_LATEST = f"""
+    SELECT {_SELECTED} FROM snapshots s JOIN runs r ON r.run = s.run
+    WHERE s.run = :run AND s.namespace = :namespace {{conditions}}
+    ORDER BY s.seq DESC, s.snapshot_id DESC LIMIT 1
+"""
+_PAGE = f"""
+    SELECT {_SELECTED} FROM snapshots s JOIN runs r ON r.run = s.run
+    WHERE {{conditions}} ORDER BY {{keys}} LIMIT :limit
+"""
+# What a selector may say of a snapshot.
 _BY = {
     "snapshot_id": " AND s.snapshot_id = :snapshot_id",
     "plan_version_id": " AND s.plan_version_id = :plan_version_id",
     "at_seq": " AND s.seq <= :at_seq",
 }
-
+# What a fork's history includes of another run.
 _WITHIN = " AND s.seq <= :last_seq AND s.created_at <= :until"
 
-_SINCE_EPOCH = "timestamptz 'epoch' + CAST({} AS bigint) * interval '1 microsecond'"
-# What snapshots are ordered by, descending: (SQL, field of SnapshotCursor, its parameter).
+_SINCE_EPOCH = "timestamptz 'epoch' + {}::bigint * interval '1 microsecond'"
+# What listings are sorted by, descending: (column, field of SnapshotCursor, SQL of its value).
 _RUN_ORDER = (
     ("s.seq", "rank", "{}"),
     ("s.snapshot_id", "snapshot_id", "{}"),
@@ -67,30 +76,37 @@ _PROJECT_ORDER = (
 )
 
 
-# What a fork sees of a run is in its lineage, and a fork of that fork sees no more of it.
-_IN_FORK = statement(
-    "SELECT s.snapshot_id, f.run_id FROM runs f"
-    " CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part"
-    " JOIN snapshots s ON s.run = :run AND s.namespace = :namespace"
-    " AND s.snapshot_id = ANY(CAST(:ids AS text[])) AND s.seq <= CAST(part->>1 AS bigint)"
-    f" AND s.created_at <= {_SINCE_EPOCH.format('part->>2')}"
-    " WHERE f.fork_parent = :run AND CAST(part->>0 AS bigint) = :run LIMIT 1"
-)
-_OF_IDS = " WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(CAST(:ids AS text[]))"
-_DELETE = statement(f"DELETE FROM snapshots{_OF_IDS} RETURNING snapshot_id, manifest")
-_MANIFESTS_BY_ID = statement(f"SELECT manifest FROM snapshots{_OF_IDS}")
+# A fork's lineage says how much of a run it includes, and a fork of that fork includes no more.
+_IN_FORK = statement(f"""
+    SELECT s.snapshot_id, f.run_id
+    FROM runs f
+    CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part
+    JOIN snapshots s ON s.run = :run AND s.namespace = :namespace
+        AND s.snapshot_id = ANY(:ids::text[]) AND s.seq <= (part->>1)::bigint
+        AND s.created_at <= {_SINCE_EPOCH.format("(part->>2)")}
+    WHERE f.fork_parent = :run AND (part->>0)::bigint = :run LIMIT 1
+""")
+_DELETE = statement("""
+    DELETE FROM snapshots
+    WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(:ids::text[])
+    RETURNING snapshot_id, manifest
+""")
+_MANIFESTS_BY_ID = statement("""
+    SELECT manifest FROM snapshots
+    WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(:ids::text[])
+""")
 _ROW_IDS = statement("SELECT namespace, snapshot_id, created_at FROM snapshots WHERE run = :run")
-_MANIFESTS = statement(
-    "SELECT s.namespace, s.snapshot_id, s.created_at, s.manifest"
-    " FROM unnest(CAST(:namespaces AS text[]), CAST(:ids AS text[]),"
-    " CAST(:times AS timestamptz[])) AS k(namespace, snapshot_id, created_at)"
-    " JOIN snapshots s ON s.run = :run AND s.namespace = k.namespace"
-    " AND s.snapshot_id = k.snapshot_id AND s.created_at = k.created_at"
-)
+_MANIFESTS = statement("""
+    SELECT s.namespace, s.snapshot_id, s.created_at, s.manifest
+    FROM unnest(:namespaces::text[], :ids::text[], :times::timestamptz[])
+         AS asked(namespace, snapshot_id, created_at)
+    JOIN snapshots s ON s.run = :run AND s.namespace = asked.namespace
+        AND s.snapshot_id = asked.snapshot_id AND s.created_at = asked.created_at
+""")
 
 
 class RowId(NamedTuple):
-    """A row of one run: an id that is put again after a deletion is another row."""
+    """Identifies a row of one run: an id that is put again after a deletion is another row."""
 
     namespace: str
     snapshot_id: str
@@ -99,7 +115,7 @@ class RowId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A snapshot as its row has it: everything but the parts, which the manifest names."""
+    """A snapshot as its row holds it: everything but the parts, which the manifest names."""
 
     run: int
     run_id: str
@@ -113,7 +129,7 @@ class StoredRow:
 async def insert(
     conn: Connection, row: StoredRow, *, metadata_terms: str, pending_node_ids: str
 ) -> None:
-    """Store a snapshot; the two arrays come as array literals."""
+    """Store a snapshot; the two arrays are given as array literals."""
     snapshot = row.snapshot
     values = (
         row.run,
@@ -137,10 +153,10 @@ async def insert(
 async def find(
     conn: Connection, head: Head, namespace: str, selector: SnapshotSelector
 ) -> StoredRow | None:
-    """The chosen snapshot of the run's history; the latest of those that fit."""
-    parts = [(head.run, None), *((each.run, each) for each in head.lineage)]
+    """The latest snapshot of the run's history that the selector selects."""
+    runs = [(head.run, None), *((each.run, each) for each in head.lineage)]
     found = [
-        row for run, within in parts if (row := await _find(conn, run, namespace, selector, within))
+        row for run, within in runs if (row := await _find(conn, run, namespace, selector, within))
     ]
     return max(found, key=lambda row: (row.snapshot.seq, row.snapshot.snapshot_id), default=None)
 
@@ -153,18 +169,12 @@ async def _find(
     within: Ancestor | None,
 ) -> StoredRow | None:
     asked = {name: value for name in _BY if (value := getattr(selector, name)) is not None}
-    bounds: dict[str, object] = (
-        {"last_seq": within.last_seq, "until": within.until} if within else {}
-    )
-    found = await conn.execute(
-        composed(
-            f"{_SELECT} s.run = :run AND s.namespace = :namespace"
-            + "".join(_BY[name] for name in asked)
-            + (_WITHIN if within else "")
-            + " ORDER BY s.seq DESC, s.snapshot_id DESC LIMIT 1"
-        ),
-        {"run": run, "namespace": namespace, **asked, **bounds},
-    )
+    conditions = "".join(_BY[name] for name in asked)
+    values: dict[str, object] = {"run": run, "namespace": namespace, **asked}
+    if within:
+        conditions += _WITHIN
+        values |= {"last_seq": within.last_seq, "until": within.until}
+    found = await conn.execute(composed(_LATEST.format(conditions=conditions)), values)
     row = found.one_or_none()
     return _row(row) if row else None
 
@@ -193,52 +203,47 @@ async def page(
         conditions.append("s.metadata_terms @> :terms")
         values["terms"] = list(metadata_terms)
     if after is not None:
-        places = ", ".join(sql for sql, _, _ in order)
-        values_after = ", ".join(made.format(f":after_{name}") for _, name, made in order)
-        conditions.append(f"({places}) < ({values_after})")
+        columns = ", ".join(column for column, _, _ in order)
+        cursor = ", ".join(sql.format(f":after_{name}") for _, name, sql in order)
+        conditions.append(f"({columns}) < ({cursor})")
         values |= {f"after_{name}": getattr(after, name) for _, name, _ in order}
-    found = await conn.execute(
-        composed(
-            f"{_SELECT}{' AND '.join(conditions)}"
-            f" ORDER BY {', '.join(sql + ' DESC' for sql, _, _ in order)} LIMIT :limit"
-        ),
-        values,
-    )
-    return [_row(row) for row in found]
+    keys = ", ".join(f"{column} DESC" for column, _, _ in order)
+    sql = _PAGE.format(conditions=" AND ".join(conditions), keys=keys)
+    return [_row(row) for row in await conn.execute(composed(sql), values)]
 
 
 async def find_in_fork(
     conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]
 ) -> tuple[str, str] | None:
-    """One of the snapshots that a fork has in its history, and the fork's run_id."""
+    """One of the snapshots that is in a fork's history, and the fork's run_id."""
     found = await conn.execute(_IN_FORK, _ids(run, namespace, snapshot_ids))
     row = found.one_or_none()
-    return (row[0], row[1]) if row else None
+    return (row["snapshot_id"], row["run_id"]) if row else None
 
 
 async def delete(
     conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]
 ) -> Mapping[str, bytes]:
-    """Delete the snapshots of the run that are there; their manifests by id."""
+    """Delete those of the snapshots that the run has; their manifests by id."""
     found = await conn.execute(_DELETE, _ids(run, namespace, snapshot_ids))
-    return {row[0]: row[1] for row in found}
+    return {row["snapshot_id"]: row["manifest"] for row in found}
 
 
 async def manifests_by_id(
     conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]
 ) -> list[bytes]:
-    """The manifests of those snapshots of the run that are there."""
+    """The manifests of those of the snapshots that the run has."""
     found = await conn.execute(_MANIFESTS_BY_ID, _ids(run, namespace, snapshot_ids))
-    return [row[0] for row in found]
+    return found.scalars()
 
 
 async def row_ids(conn: Connection, run: int) -> list[RowId]:
     """All snapshots of the run itself, of any namespace."""
-    return [RowId(*row) for row in await conn.execute(_ROW_IDS, {"run": run})]
+    return [_row_id(row) for row in await conn.execute(_ROW_IDS, {"run": run})]
 
 
 async def manifests(conn: Connection, run: int, rows: Sequence[RowId]) -> list[tuple[RowId, bytes]]:
-    """The manifests of the rows that are still there."""
+    """The manifests of the rows that still exist."""
     found = await conn.execute(
         _MANIFESTS,
         {
@@ -248,7 +253,7 @@ async def manifests(conn: Connection, run: int, rows: Sequence[RowId]) -> list[t
             "times": [row.created_at for row in rows],
         },
     )
-    return [(RowId(*row[:3]), row[3]) for row in found]
+    return [(_row_id(row), row["manifest"]) for row in found]
 
 
 def _ids(run: int, namespace: str, snapshot_ids: Collection[str]) -> dict[str, object]:
@@ -256,38 +261,42 @@ def _ids(run: int, namespace: str, snapshot_ids: Collection[str]) -> dict[str, o
 
 
 def _of_history(head: Head, values: dict[str, object]) -> str:
-    """The condition that selects a run's history; its parameters go to `values`."""
+    """The condition that selects a run's history; adds its parameters to `values`."""
     values["run"] = head.run
-    places = ["s.run = :run"]
+    conditions = ["s.run = :run"]
     for number, each in enumerate(head.lineage):
         values |= {
             f"run_{number}": each.run,
             f"last_seq_{number}": each.last_seq,
             f"until_{number}": each.until,
         }
-        places.append(
+        conditions.append(
             f"(s.run = :run_{number} AND s.seq <= :last_seq_{number}"
             f" AND s.created_at <= :until_{number})"
         )
-    return f"({' OR '.join(places)})"
+    return f"({' OR '.join(conditions)})"
 
 
-def _row(row: Sequence[Any]) -> StoredRow:
+def _row_id(row: Row) -> RowId:
+    return RowId(row["namespace"], row["snapshot_id"], row["created_at"])
+
+
+def _row(row: Row) -> StoredRow:
     return StoredRow(
-        run=row[0],
-        run_id=row[1],
+        run=row["run"],
+        run_id=row["run_id"],
         snapshot=Snapshot(
-            namespace=row[2],
-            snapshot_id=row[3],
-            parent_snapshot_id=row[4],
-            seq=row[5],
-            plan_version_id=row[6],
-            reason=SnapshotReason(row[7]),
-            pending_node_ids=tuple(row[8]),
-            metadata=payload_of(row[9], row[10], row[11]),
+            namespace=row["namespace"],
+            snapshot_id=row["snapshot_id"],
+            parent_snapshot_id=row["parent_snapshot_id"],
+            seq=row["seq"],
+            plan_version_id=row["plan_version_id"],
+            reason=SnapshotReason(row["reason"]),
+            pending_node_ids=tuple(row["pending_node_ids"]),
+            metadata=payload_of(row, "metadata"),
         ),
-        created_at=row[12],
-        content_hash=row[13],
-        manifest=row[14],
-        parts_bytes=row[15],
+        created_at=row["created_at"],
+        content_hash=row["content_hash"],
+        manifest=row["manifest"],
+        parts_bytes=row["parts_bytes"],
     )

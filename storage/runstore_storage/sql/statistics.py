@@ -1,11 +1,9 @@
-"""usage_counts, added up over a selection of runs and events."""
+"""usage_counts, summed over a selection of runs and events."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from runstore_storage.contract.events import Usage
 from runstore_storage.contract.statistics import (
     ANSWER_WORDS,
     ERROR_WORDS,
@@ -14,9 +12,9 @@ from runstore_storage.contract.statistics import (
     StatisticsQuery,
     StatisticsRow,
 )
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed
-from runstore_storage.sql.columns import USAGE
+from runstore_storage.sql.columns import USAGE, usage_of
 from runstore_storage.sql.run_filters import OF_RUNS, Conditions, asked_of
 
 _LAST_WORD = "split_part(u.type, '.', -1)"
@@ -29,6 +27,12 @@ _SUMS = {
     **{name: f"sum(u.{name})" for name in USAGE},
 }
 _MAX = 2**63 - 1
+
+
+def _total(sql: str, name: str) -> str:
+    """A sum as it is returned: 0 where there is nothing, and no more than a bigint holds."""
+    return f"least(coalesce({sql}, 0), {_MAX})::bigint AS {name}"
+
 
 _KEYS = {
     Dimension.RUN: "c.run_id",
@@ -57,12 +61,13 @@ _OF_COUNTS: Conditions = {
     "to_day": ("u.day <= :to_day", lambda day: day),
 }
 
+_SUMS_OF_RUN = ", ".join(f"{sql} AS {name}" for name, sql in _SUMS.items())
 _CHOSEN = """
-    SELECT r.run, r.run_id, coalesce(r.labels ->> CAST(:label_key AS text), '') AS label
+    SELECT r.run, r.run_id, coalesce(r.labels ->> :label_key::text, '') AS label
     FROM runs r WHERE {of_runs}
 """
-# Each chosen run beside the name of its topmost ancestor. Those that have none above them are most,
-# and stand apart so that the planner knows it.
+# Each chosen run with the run_id of its topmost ancestor. Most runs have no parent; they are
+# selected separately, so that the planner knows it.
 _ROLLED_UP = f"""
     {_CHOSEN} AND r.parent IS NULL
     UNION ALL
@@ -77,23 +82,26 @@ _ROLLED_UP = f"""
         ) SELECT run, label, at FROM climb
     ) AS climb JOIN runs top ON top.run = climb.at AND top.parent IS NULL
 """
-# First each run by itself, so that counting runs is counting rows.
-_PAGE = """
-    SELECT {keys} {sums}, count(*) FROM (
-        SELECT {key_columns} u.run, {run_sums}
-        FROM ({chosen}) AS c JOIN usage_counts u ON u.run = c.run
-        {of_counts} GROUP BY {keys} u.run
-    ) AS u {behind} {grouped} LIMIT :limit
+# Each run is summed by itself first, so that the outer query counts runs by counting rows.
+_PAGE = f"""
+    SELECT {{keys}} {", ".join(_total(f"sum(u.{name})", name) for name in _SUMS)}, count(*) AS runs
+    FROM (
+        SELECT {{key_columns}} u.run, {_SUMS_OF_RUN}
+        FROM ({{chosen}}) AS c JOIN usage_counts u ON u.run = c.run
+        {{of_counts}} GROUP BY {{keys}} u.run
+    ) AS u {{after}} {{grouped}} LIMIT :limit
 """
-# By run nothing has to be added up but what a page shows: runs are read in order until it is full.
-_PAGE_BY_RUN = """
-    SELECT {keys} {sums}, 1 FROM (
-        SELECT c.run_id COLLATE "C" AS k0, u.* FROM ({chosen}) AS c JOIN LATERAL (
-            SELECT {other_columns} {run_sums}
-            FROM usage_counts u WHERE u.run = c.run {and_counts}
-            {other_groups} HAVING count(*) > 0
-        ) AS u ON true {from_run}
-    ) AS u {behind} ORDER BY {order} LIMIT :limit
+# Grouped by run, only the runs on the page have to be summed: they are read in order until it is
+# full.
+_PAGE_BY_RUN = f"""
+    SELECT {{keys}} {", ".join(_total(f"u.{name}", name) for name in _SUMS)}, 1 AS runs
+    FROM (
+        SELECT c.run_id COLLATE "C" AS k0, u.* FROM ({{chosen}}) AS c JOIN LATERAL (
+            SELECT {{other_columns}} {_SUMS_OF_RUN}
+            FROM usage_counts u WHERE u.run = c.run {{and_counts}}
+            {{other_groups}} HAVING count(*) > 0
+        ) AS u ON true {{from_run}}
+    ) AS u {{after}} ORDER BY {{order}} LIMIT :limit
 """
 
 
@@ -105,7 +113,7 @@ async def page(
     limit: int,
     after: Sequence[str] | None,
 ) -> list[StatisticsRow]:
-    """Groups in order, from behind the keys `after` on."""
+    """Groups in the order of their keys, those after the keys `after`."""
     order = sorted(query.group_by, key=lambda each: each is not Dimension.RUN)
     values: dict[str, object] = {
         "project": project,
@@ -114,69 +122,69 @@ async def page(
         "error_words": list(ERROR_WORDS),
         "answer_words": list(ANSWER_WORDS),
     }
-    for place, dimension in enumerate(order if after else ()):
-        values[f"after{place}"] = (after or ())[query.group_by.index(dimension)]
+    if after is not None:
+        for name, dimension in _keys(order).items():
+            values[f"after_{name}"] = after[query.group_by.index(dimension)]
     by_run = Dimension.RUN in order and not query.roll_up
     sql = (_by_run if by_run else _added_up)(query, order, after is not None, values)
-    found = await conn.execute(composed(sql), values)
-    places = [order.index(each) for each in query.group_by]
-    return [_row(row, places) for row in found]
+    names = [f"k{order.index(each)}" for each in query.group_by]
+    return [_row(row, names) for row in await conn.execute(composed(sql), values)]
 
 
 def _added_up(
-    query: StatisticsQuery, order: Sequence[Dimension], goes_on: bool, values: dict[str, object]
+    query: StatisticsQuery,
+    order: Sequence[Dimension],
+    continued: bool,
+    values: dict[str, object],
 ) -> str:
-    """The statement that adds up everything selected."""
-    names = [f"k{place}" for place in range(len(order))]
+    """The statement that sums everything selected."""
+    names = list(_keys(order))
     of_counts = asked_of(_OF_COUNTS, query.where, values)
-    template = _ROLLED_UP if query.roll_up and Dimension.RUN in order else _CHOSEN
+    chosen = _ROLLED_UP if query.roll_up and Dimension.RUN in order else _CHOSEN
     return _PAGE.format(
         keys="".join(f"{name}, " for name in names),
-        key_columns=_columns(order),
-        sums=", ".join(f"least(coalesce(sum(u.{name}), 0), {_MAX})::bigint" for name in _SUMS),
-        run_sums=_run_sums(),
-        chosen=template.format(of_runs=_of_runs(query.where, values)),
+        key_columns=_columns(_keys(order)),
+        chosen=chosen.format(of_runs=_of_runs(query.where, values)),
         of_counts=f"WHERE {' AND '.join(of_counts)}" if of_counts else "",
-        behind=_behind(names) if goes_on else "",
+        after=_after(names) if continued else "",
         grouped=f"GROUP BY {', '.join(names)} ORDER BY {', '.join(names)}" if names else "",
     )
 
 
 def _by_run(
-    query: StatisticsQuery, order: Sequence[Dimension], goes_on: bool, values: dict[str, object]
+    query: StatisticsQuery,
+    order: Sequence[Dimension],
+    continued: bool,
+    values: dict[str, object],
 ) -> str:
-    """The statement that goes through the runs in order; the first dimension is RUN."""
-    names = [f"k{place}" for place in range(len(order))]
-    others = ", ".join(names[1:])
+    """The statement that reads the runs in order; the first dimension is RUN."""
+    names = list(_keys(order))
+    others = {name: each for name, each in _keys(order).items() if each is not Dimension.RUN}
     return _PAGE_BY_RUN.format(
         keys="".join(f"{name}, " for name in names),
-        sums=", ".join(f"least(coalesce(u.{name}, 0), {_MAX})::bigint" for name in _SUMS),
         chosen=_CHOSEN.format(of_runs=_of_runs(query.where, values)),
-        other_columns=_columns(order, first=1),
-        run_sums=_run_sums(),
+        other_columns=_columns(others),
         and_counts="".join(f" AND {each}" for each in asked_of(_OF_COUNTS, query.where, values)),
-        other_groups=f"GROUP BY {others}" if others else "",
-        from_run="WHERE c.run_id >= :after0" if goes_on else "",
-        behind=_behind(names) if goes_on else "",
+        other_groups=f"GROUP BY {', '.join(others)}" if others else "",
+        from_run="WHERE c.run_id >= :after_k0" if continued else "",
+        after=_after(names) if continued else "",
         order=", ".join(names),
     )
 
 
-def _columns(order: Sequence[Dimension], *, first: int = 0) -> str:
-    return "".join(
-        f'{_KEYS[dimension]} COLLATE "C" AS k{place}, '
-        for place, dimension in enumerate(order)
-        if place >= first
-    )
+def _keys(order: Sequence[Dimension]) -> dict[str, Dimension]:
+    """The names of the columns that the dimensions become."""
+    return {f"k{number}": dimension for number, dimension in enumerate(order)}
 
 
-def _run_sums() -> str:
-    return ", ".join(f"{expression} AS {name}" for name, expression in _SUMS.items())
+def _columns(keys: Mapping[str, Dimension]) -> str:
+    return "".join(f'{_KEYS[each]} COLLATE "C" AS {name}, ' for name, each in keys.items())
 
 
-def _behind(names: Sequence[str]) -> str:
-    places = ", ".join(f"CAST(:after{place} AS text)" for place in range(len(names)))
-    return f"WHERE ({', '.join(f'u.{name}' for name in names)}) > ({places})"
+def _after(names: Sequence[str]) -> str:
+    """The condition on groups after the last page's."""
+    keys = ", ".join(f"u.{name}" for name in names)
+    return f"WHERE ({keys}) > ({', '.join(f':after_{name}::text' for name in names)})"
 
 
 def _of_runs(where: StatisticsFilter, values: dict[str, object]) -> str:
@@ -187,8 +195,12 @@ def _of_runs(where: StatisticsFilter, values: dict[str, object]) -> str:
     return " AND ".join(conditions)
 
 
-def _row(row: Sequence[Any], places: Sequence[int]) -> StatisticsRow:
-    events, errors, tool_calls, *usage, runs = row[len(places) :]
+def _row(row: Row, names: Sequence[str]) -> StatisticsRow:
     return StatisticsRow(
-        tuple(row[place] for place in places), events, errors, tool_calls, runs, Usage(*usage)
+        tuple(row[name] for name in names),
+        row["events"],
+        row["errors"],
+        row["tool_calls"],
+        row["runs"],
+        usage_of(row),
     )

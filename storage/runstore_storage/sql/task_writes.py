@@ -1,4 +1,4 @@
-"""task_writes: results of tasks since a snapshot."""
+"""task_writes: the results that tasks reported since a snapshot."""
 
 from __future__ import annotations
 
@@ -28,43 +28,48 @@ _COLUMNS = (
     ("seq", "bigint"),
     ("written_at", "timestamptz"),
 )
-_PUT = statement(
-    insert_rows("task_writes", _COLUMNS)
-    + " ON CONFLICT ON CONSTRAINT pk_task_writes DO UPDATE SET channel = excluded.channel,"
-    " payload_json = excluded.payload_json, payload_binary = excluded.payload_binary,"
-    " payload_type = excluded.payload_type, body_hash = excluded.body_hash,"
-    " seq = excluded.seq, written_at = excluded.written_at"
-)
-_FIND = statement(
-    'SELECT w.snapshot_id, w.task_id, w."index", w.body_hash'
-    " FROM unnest(CAST(:snapshot_ids AS text[]), CAST(:task_ids AS text[]),"
-    ' CAST(:indexes AS integer[])) AS k(snapshot_id, task_id, "index")'
-    " JOIN task_writes w ON w.run = :run AND w.namespace = :namespace"
-    ' AND w.snapshot_id = k.snapshot_id AND w.task_id = k.task_id AND w."index" = k."index"'
-)
-_LIST = statement(
-    'SELECT task_id, "index", snapshot_id, channel,'
-    " payload_json::text, payload_binary, payload_type FROM ("
-    ' SELECT DISTINCT ON (task_id, "index") w.* FROM task_writes w'
-    " JOIN unnest(CAST(:runs AS bigint[]), CAST(:last_seqs AS bigint[]),"
-    " CAST(:untils AS timestamptz[])) WITH ORDINALITY AS part(run, last_seq, until, age)"
-    " ON w.run = part.run"
-    " WHERE w.namespace = :namespace AND w.snapshot_id = :snapshot_id"
-    " AND coalesce(w.seq, 0) <= least(part.last_seq, :at_seq)"
-    " AND (w.written_at IS NULL OR w.written_at <= part.until)"
-    ' ORDER BY task_id, "index", age DESC) AS newest ORDER BY task_id, "index"'
-)
-
-_DELETE = statement(
-    "WITH gone AS (DELETE FROM task_writes WHERE run = :run AND namespace = :namespace"
-    " AND snapshot_id = ANY(CAST(:ids AS text[])) RETURNING 1) SELECT count(*) FROM gone"
-)
+_PUT = statement(f"""
+    {insert_rows("task_writes", _COLUMNS)}
+    ON CONFLICT ON CONSTRAINT pk_task_writes DO UPDATE SET
+        channel = excluded.channel, payload_json = excluded.payload_json,
+        payload_binary = excluded.payload_binary, payload_type = excluded.payload_type,
+        body_hash = excluded.body_hash, seq = excluded.seq, written_at = excluded.written_at
+""")
+_FIND = statement("""
+    SELECT w.snapshot_id, w.task_id, w."index", w.body_hash
+    FROM unnest(:snapshot_ids::text[], :task_ids::text[], :indexes::integer[])
+         AS asked(snapshot_id, task_id, "index")
+    JOIN task_writes w ON w.run = :run AND w.namespace = :namespace
+        AND w.snapshot_id = asked.snapshot_id AND w.task_id = asked.task_id
+        AND w."index" = asked."index"
+""")
+_LIST = statement("""
+    SELECT task_id, "index", snapshot_id, channel, payload_json::text, payload_binary, payload_type
+    FROM (
+        SELECT DISTINCT ON (task_id, "index") w.*
+        FROM task_writes w
+        JOIN unnest(:runs::bigint[], :last_seqs::bigint[], :untils::timestamptz[])
+             WITH ORDINALITY AS part(run, last_seq, until, age) ON w.run = part.run
+        WHERE w.namespace = :namespace AND w.snapshot_id = :snapshot_id
+          AND coalesce(w.seq, 0) <= least(part.last_seq, :at_seq)
+          AND (w.written_at IS NULL OR w.written_at <= part.until)
+        ORDER BY task_id, "index", age DESC
+    ) AS newest ORDER BY task_id, "index"
+""")
+_DELETE = statement("""
+    WITH gone AS (
+        DELETE FROM task_writes
+        WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(:ids::text[])
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone
+""")
 
 
 async def put(
     conn: Connection, head: Head, at: datetime, namespace: str, writes: Sequence[TaskWrite]
 ) -> bool:
-    """Keep the writes; True when all were there already. Call it under the run's lock."""
+    """Store the writes, under the run's lock; True when all of them were stored before."""
     run = head.run
     known = await _find(conn, run, namespace, writes)
     hashes = [chain.task_write_hash(write) for write in writes]
@@ -110,13 +115,19 @@ async def since(
         },
     )
     return tuple(
-        TaskWrite(row[0], row[1], row[2], row[3], payload_of(row[4], row[5], row[6]))
+        TaskWrite(
+            row["task_id"],
+            row["index"],
+            row["snapshot_id"],
+            row["channel"],
+            payload_of(row, "payload"),
+        )
         for row in found
     )
 
 
 async def delete(conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]) -> int:
-    """Delete the run's own writes since the snapshots; how many there were."""
+    """Delete the run's own writes since the snapshots; the number of them."""
     values = {"run": run, "namespace": namespace, "ids": list(snapshot_ids)}
     deleted: int = (await conn.execute(_DELETE, values)).scalar_one()
     return deleted
@@ -135,4 +146,4 @@ async def _find(
             "indexes": [write.index for write in writes],
         },
     )
-    return {(row[0], row[1], row[2]): row[3] for row in found}
+    return {(row["snapshot_id"], row["task_id"], row["index"]): row["body_hash"] for row in found}

@@ -10,12 +10,12 @@ from runstore_storage.sql.columns import USAGE
 COUNTED_RANGES = 2000
 
 _KEY = "run, day, type, node_id, model, tool"
-# Which of them it is, in a few bytes: the first half of a SHA-256.
+# Tells them apart in a few bytes: the first half of a SHA-256.
 _FACETS = (
     "substr(sha256(convert_to("
     "jsonb_build_array(e.type, e.node_id, e.model, e.tool)::text, 'UTF8')), 1, 16)"
 )
-# OFFSET keeps each range a look-up by key: of a long run the planner would read all events.
+# OFFSET keeps each range a look-up by key: the planner would read all events of a long run.
 _ADD = statement(f"""
     WITH ranges AS (
         SELECT last_position, run, first_seq, last_seq FROM feed
@@ -33,15 +33,15 @@ _ADD = statement(f"""
         ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,
             {", ".join(f"{name} = u.{name} + excluded.{name}" for name in USAGE)}
     )
-    SELECT max(last_position) FROM ranges
+    SELECT coalesce(max(last_position), 0) FROM ranges
 """)
 _FORGET = statement("DELETE FROM usage_counts")
 
 
 async def add(conn: Connection, position: int) -> int:
-    """Count the ranges behind `position`; the last one's position, 0 when there is none."""
+    """Count the ranges after `position`; the last one's position, 0 when there is none."""
     found = await conn.execute(_ADD, {"position": position, "limit": COUNTED_RANGES})
-    return found.scalar_one() or 0
+    return int(found.scalar_one())
 
 
 async def forget(conn: Connection) -> None:

@@ -18,6 +18,7 @@ import asyncpg
 
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import is_unavailable
 from runstore_storage.run_write import RunWrite
 from runstore_storage.sql import appends
@@ -80,7 +81,7 @@ class Optimistic:
             return NOTHING_STORED
         try:
             conn = await self._connection()
-            moved, now = await appends.append(conn, [each.move for each in attempts])
+            moved, now = await appends.append(Connection(conn), [each.move for each in attempts])
         except ValueError:  # a value that the driver cannot send
             return NOTHING_STORED
         except Exception as error:

@@ -42,3 +42,13 @@ def test_the_statements_of_every_noun_are_found() -> None:
 @pytest.mark.parametrize("name", STATEMENTS)
 async def test_a_statement_can_be_prepared(conn: asyncpg.Connection, name: str) -> None:
     await conn.prepare(STATEMENTS[name].sql)
+
+
+@pytest.mark.parametrize("name", [name for name in STATEMENTS if name.startswith("sql.")])
+async def test_each_column_of_a_row_has_a_name_of_its_own(
+    conn: asyncpg.Connection, name: str
+) -> None:
+    prepared = await conn.prepare(STATEMENTS[name].sql)
+
+    names = [column.name for column in prepared.get_attributes()]
+    assert len(set(names)) == len(names)
