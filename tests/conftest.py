@@ -114,7 +114,7 @@ def no_leaked_connection(request: pytest.FixtureRequest) -> Iterator[None]:
     if "store" in request.fixturenames:
         database = request.getfixturevalue("store")._engine
         # The notifier and the two polls may be at work just now.
-        assert database.lent <= 3, "somebody holds a connection"
+        assert database.in_use <= 3, "somebody holds a connection"
 
 
 @pytest.fixture

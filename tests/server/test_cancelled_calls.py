@@ -58,4 +58,4 @@ async def test_cancelled_and_late_calls_never_fail_a_neighbour_nor_leak_a_connec
         assert verdict.verified
         assert verdict.checked_events == run.last_seq >= CALLS // 2
     await server.drain()
-    assert store._engine.lent == 0
+    assert store._engine.in_use == 0

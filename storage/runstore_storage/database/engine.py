@@ -1,7 +1,7 @@
 """Connections to Postgres, and what its failures mean.
 
-Every connection is opened by asyncpg from one URL, so whatever asyncpg reads there (hosts, sockets,
-TLS) works, and its search_path is the one schema the store lives in.
+asyncpg opens every connection from one URL, so all that it understands there (hosts, sockets, TLS)
+works. The search_path of a connection is the one schema that the store lives in.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from runstore_storage.database.statements import statement
 STATEMENT_SECONDS = 30
 LOCK_SECONDS = 10
 CLOSE_SECONDS = 1
-# Statements that a connection keeps planned; the store has about two hundred.
-KEPT_STATEMENTS = 256
+# How many statements a connection keeps prepared; the store has about two hundred.
+PREPARED_STATEMENTS = 256
 
 IsolationLevel = Literal["read_committed", "repeatable_read"]
 
-# Connection failures, shutdowns, time-outs, too many clients, a standby: worth another try later.
+# Connection failures, shutdowns, time-outs, too many clients, a standby: a later try may succeed.
 _UNAVAILABLE_CLASSES = ("08", "57P", "53")
 _UNAVAILABLE_STATES = frozenset({"57014", "55P03", "25006", "25P03"})
 _ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
 
-# A plan made once for all values cannot know whether a filter selects much or nothing.
-_PLANNED_ANEW = "set_config('plan_cache_mode', 'force_custom_plan', true)"
-# What is looked up is mostly in memory, where one page costs what another does; and what an index
-# can find is never looked for by reading a table in full, however small the planner takes it for.
+# A generic plan does not know whether a filter selects much or nothing.
+_CUSTOM_PLANS = "set_config('plan_cache_mode', 'force_custom_plan', true)"
+# Pages that a look-up reads are mostly in memory, where any page costs the same. And what an index
+# can find is never searched for in a whole table, even where the planner believes it to be small.
 _LOOKING_UP = statement(
-    f"SELECT {_PLANNED_ANEW}, set_config('random_page_cost', '1.1', true),"
+    f"SELECT {_CUSTOM_PLANS}, set_config('random_page_cost', '1.1', true),"
     " set_config('enable_seqscan', 'off', true)"
 )
-_ADDING_UP = statement(f"SELECT {_PLANNED_ANEW}, set_config('work_mem', '64MB', true)")
-_FINISHED_LATE = statement("SET LOCAL synchronous_commit = off")
+_ADDING_UP = statement(f"SELECT {_CUSTOM_PLANS}, set_config('work_mem', '64MB', true)")
+_FLUSH_LATER = statement("SET LOCAL synchronous_commit = off")
 
 
 async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
-    """Open one connection with the settings the store's promises rest on."""
+    """Open one connection with the settings that the store's promises depend on."""
     return await asyncpg.connect(
         url,
         timeout=10,
         command_timeout=STATEMENT_SECONDS + 5,
-        statement_cache_size=KEPT_STATEMENTS,
+        statement_cache_size=PREPARED_STATEMENTS,
         server_settings={
             "application_name": name,
             "search_path": quoted(schema),
@@ -64,25 +64,25 @@ async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
 
 
 class Database:
-    """A pool of such connections; none is opened before it is needed."""
+    """A pool of such connections; each is opened when it is first needed."""
 
     def __init__(self, url: str, *, schema: str, pool_size: int) -> None:
         async def opened(*_: object, **__: object) -> asyncpg.Connection:
             return await connect(url, schema=schema, name="runstore")
 
         self._pool = asyncpg.create_pool(
-            connect=opened, reset=_as_it_is, min_size=0, max_size=pool_size
+            connect=opened, reset=_leave, min_size=0, max_size=pool_size
         )
 
     @property
-    def lent(self) -> int:
-        """How many connections somebody has."""
+    def in_use(self) -> int:
+        """How many connections are in use."""
         return self._pool.get_size() - self._pool.get_idle_size()
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
-        """A connection whose statements are transactions of their own."""
-        await self._pool  # opened by the first that comes; that opens no connection yet
+        """A connection on which each statement is its own transaction."""
+        await self._pool  # initialised by the first caller; this opens no connection yet
         async with self._pool.acquire(timeout=LOCK_SECONDS) as driver:
             yield Connection(driver)
 
@@ -90,7 +90,7 @@ class Database:
     async def begin(
         self, *, isolation: IsolationLevel = "read_committed", readonly: bool = False
     ) -> AsyncIterator[Connection]:
-        """One transaction, committed at the end, undone when it fails."""
+        """One transaction, committed at the end, rolled back when it fails."""
         async with (
             self.connect() as conn,
             conn.driver.transaction(isolation=isolation, readonly=readonly),
@@ -98,7 +98,7 @@ class Database:
             yield conn
 
     async def dispose(self) -> None:
-        """Close every connection; those that somebody still has a second later are cut."""
+        """Close every connection; terminate those that are still in use a second later."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._pool.close()
@@ -106,57 +106,57 @@ class Database:
             self._pool.terminate()
 
 
-async def _as_it_is(_: asyncpg.Connection) -> None:
-    """Lend a connection on as it is: whatever is set on one is set for a transaction."""
+async def _leave(_: asyncpg.Connection) -> None:
+    """Reset nothing when a connection is returned: settings are set for one transaction only."""
 
 
 def quoted(identifier: str) -> str:
-    """The identifier as SQL spells it."""
+    """The identifier as it is written in SQL."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
 @asynccontextmanager
 async def writing(engine: Database) -> AsyncIterator[Connection]:
-    """One transaction, committed at the end; raise `StorageUnavailable` when Postgres is away."""
+    """One transaction, committed at the end; raise `StorageUnavailable` if it cannot be."""
     async with translated(), engine.begin() as conn:
         yield conn
 
 
-async def finished_late(conn: Connection) -> None:
+async def flush_later(conn: Connection) -> None:
     """Commit this transaction without waiting for the disk; a crash of Postgres may undo it."""
-    await conn.execute(_FINISHED_LATE)
+    await conn.execute(_FLUSH_LATER)
 
 
 @asynccontextmanager
 async def reading(engine: Database) -> AsyncIterator[Connection]:
-    """A connection whose statements each see what was committed when they began."""
+    """A connection on which each statement sees what was committed when it began."""
     async with translated(), engine.connect() as conn:
         yield conn
 
 
 @asynccontextmanager
 async def consistent(engine: Database) -> AsyncIterator[Connection]:
-    """One transaction that reads, and sees throughout what was committed at its beginning."""
+    """One read-only transaction that sees what was committed when it began, until it ends."""
     async with translated(), engine.begin(isolation="repeatable_read", readonly=True) as conn:
         yield conn
 
 
 @asynccontextmanager
 async def looking_up(engine: Database) -> AsyncIterator[Connection]:
-    """A transaction that reads a few rows by any filter, by the index that fits the values best."""
+    """A transaction that reads a few rows by any filter, through the index that fits it best."""
     async with translated(), engine.begin() as conn:
         await look_up(conn)
         yield conn
 
 
 async def look_up(conn: Connection) -> None:
-    """Have what this transaction reads planned as `looking_up` says."""
+    """Have the statements of this transaction planned as those of `looking_up` are."""
     await conn.execute(_LOOKING_UP)
 
 
 @asynccontextmanager
 async def adding_up(engine: Database) -> AsyncIterator[Connection]:
-    """A transaction that reads many rows to add them up."""
+    """A transaction that reads many rows to sum them."""
     async with translated(), engine.begin() as conn:
         await conn.execute(_ADDING_UP)
         yield conn
@@ -164,7 +164,7 @@ async def adding_up(engine: Database) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Raise `StorageUnavailable` for what says that Postgres is away."""
+    """Raise `StorageUnavailable` for errors which say that Postgres is unavailable."""
     try:
         yield
     except Exception as error:
@@ -175,7 +175,7 @@ async def translated() -> AsyncIterator[None]:
 
 def is_unavailable(error: BaseException) -> bool:
     """True when Postgres could not be reached or gave up, and a later try may succeed."""
-    # The driver's own complaint is that a backend said farewell and its connection is yet to close.
+    # The driver raises the last two where the backend closed a connection and it has yet to notice.
     lost = OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
     if isinstance(error, lost):
         return True
@@ -184,7 +184,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def is_rolled_back(error: BaseException) -> bool:
-    """True when Postgres undid the transaction to let another pass; the same again may succeed."""
+    """True when Postgres rolled the transaction back in favour of another; a retry may succeed."""
     return sqlstate(error) in _ROLLED_BACK_STATES
 
 
@@ -195,5 +195,5 @@ def sqlstate(error: BaseException) -> str:
 
 
 def violated(error: asyncpg.IntegrityConstraintViolationError) -> str:
-    """The name of the constraint that an error broke."""
+    """The name of the constraint that was violated."""
     return str(error.constraint_name or "")

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 class Signal:
-    """Something may have changed. Take `mark` before looking, wait with it after."""
+    """Says that something may have changed. Take `mark` before reading, and wait with it after."""
 
     def __init__(self) -> None:
         self.mark = 0
@@ -20,7 +20,7 @@ class Signal:
         self._changed = asyncio.Event()
 
     async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on silence
-        """Wait for a wake-up since `mark`; False when `timeout` seconds passed without one."""
+        """Wait for a wake-up since `mark`; False if `timeout` seconds pass without one."""
         if self.mark == mark:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), timeout)

@@ -1,4 +1,4 @@
-"""Work that would hold up the event loop."""
+"""Work that would block the event loop."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Ts = TypeVarTuple("Ts")
 async def run_in_thread_if_large(
     size: int, work: Callable[[*Ts], T], *args: *Ts, most: int = THREAD_BYTES
 ) -> T:
-    """Do the work, in a thread of its own where its size is above `most` and would hold up others.
+    """Do the work, in a thread if its size is above `most`, so that it does not block the loop.
 
-    Only there: beside a busy thread each step of the event loop waits for its turn.
+    Only then: while a thread is busy, each step of the event loop has to wait for the interpreter.
     """
     return await asyncio.to_thread(work, *args) if size > most else work(*args)

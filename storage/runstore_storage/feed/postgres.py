@@ -23,7 +23,7 @@ from runstore_storage.contract.feed import (
     sink_duty,
 )
 from runstore_storage.contract.pages import Page
-from runstore_storage.database.engine import Database, finished_late, reading, translated, writing
+from runstore_storage.database.engine import Database, flush_later, reading, translated, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.database.signals import Signal
 from runstore_storage.feed.paging import feed_page, load_entries
@@ -73,7 +73,7 @@ class PostgresFeed:
 
     async def hold_duty(self, name: str, holder: str) -> int | None:
         async with writing(self._engine) as conn:
-            await finished_late(conn)
+            await flush_later(conn)
             return await duties.take(conn, name, holder)
 
     async def advance_duty(self, name: str, holder: str, position: int) -> int | None:

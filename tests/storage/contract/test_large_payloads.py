@@ -295,7 +295,7 @@ async def test_a_page_without_blobs_costs_no_further_statement(
     offloading: PostgresStore, run: RunKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await offloading.append_events(run, [Event("x", payload=SMALL)] * 3)
-    monkeypatch.setattr("runstore_storage.sql.blobs.find_places", None)
+    monkeypatch.setattr("runstore_storage.sql.blobs.locate", None)
 
     page = await offloading.read_events(run, 1, limit=10)
 
