@@ -17,7 +17,7 @@ from runstore_storage.database.statements import Statement, statement
 from runstore_storage.sql import events
 from runstore_storage.sql.columns import (
     USAGE,
-    by_column,
+    arrays,
     names_of,
     new_rows,
     usage_columns,
@@ -36,7 +36,8 @@ _HEADS = (
     ("updated_at", "timestamptz"),
 )
 _TOTALS = tuple((name, "bigint") for name in USAGE)
-# The statement sets these itself.
+_HEAD_PARAMETERS = tuple(f"head_{name}" for name, _ in (*_HEADS, *_TOTALS))
+# What the statement sets itself.
 _SET = ("recorded_at", "is_terminal")
 # What a column that is left out holds: most events leave most of these empty, and the driver spends
 # as long on an empty value as on a full one.
@@ -80,18 +81,17 @@ _APPEND = """
 
 
 async def append(conn: Connection, moves: Sequence[Move]) -> tuple[Collection[int], datetime]:
-    """Store the events of the runs that are as believed: those runs, and the database's clock."""
+    """Store the events of those runs that are as believed; which runs, and the database's time."""
     in_order = sorted(moves, key=lambda move: move.head.run)
-    rows = [events.new_row(each, {}) for move in in_order for each in move.new]
+    columns = arrays([events.new_row(each, {}) for move in in_order for each in move.new])
     kept = {
         name: values
-        for name, values in by_column(events.NEW_COLUMNS, rows).items()
+        for (name, _), values in zip(events.NEW_COLUMNS, columns, strict=True)
         if name not in _SET and not (name in _EMPTY and values.count(_EMPTY[name]) == len(values))
     }
     # Where no event has usage, the totals stay.
-    columns = (*_HEADS, *_TOTALS) if USAGE[0] in kept else _HEADS
-    heads = by_column(columns, [_row(move)[: len(columns)] for move in in_order])
-    values = {f"head_{name}": each for name, each in heads.items()} | kept
+    names = _HEAD_PARAMETERS if USAGE[0] in kept else _HEAD_PARAMETERS[: len(_HEADS)]
+    values = dict(zip(names, arrays([_row(move) for move in in_order]), strict=False)) | kept
     row = (await conn.execute(_statement(tuple(kept)), values)).one()
     return frozenset(row["runs"]), row["now"]
 

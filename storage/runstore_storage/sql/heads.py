@@ -40,10 +40,10 @@ SELECTED = ", ".join(f"h.{name}" for name, _ in COLUMNS)
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """A run whose history a fork begins with: what was put beside its events up to `last_seq` until
-    a time, and the events themselves.
+    """A run that a fork's history begins with: its events up to `last_seq`, and the snapshots and
+    task writes that were put beside them until a time.
 
-    A run that was forked within what it had from others has no event of its own in that history.
+    `has_events` is False where the fork's base is before the run's own first event.
     """
 
     run: int
@@ -54,7 +54,7 @@ class Ancestor:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Events `first_seq`..`last_seq` of a history, and the run whose rows they are; maybe none."""
+    """Events `first_seq`..`last_seq` of a history, all rows of one run; may be empty."""
 
     run: int
     first_seq: int
