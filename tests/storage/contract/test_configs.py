@@ -443,4 +443,4 @@ async def test_a_write_whose_call_is_cancelled_is_finished_before_the_store_clos
 
     latest = (await store.configs.get_version(key)).version
     assert await place(store, key, "live") == latest
-    assert other._engine.lent == 0
+    assert other._engine.in_use == 0
