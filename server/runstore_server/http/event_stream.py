@@ -6,8 +6,7 @@ from runstore_storage.contract.events import EventPage, RecordedEvent
 
 from runstore_server.http import sse
 from runstore_server.json.events import event_value
-from runstore_server.json.outputs import outcome_name
-from runstore_server.json.payloads import line_safe_payload_value
+from runstore_server.json.texts import enum_text
 from runstore_server.streams.following import Item, Progress
 
 
@@ -29,8 +28,7 @@ class RunEncoder:
             case Progress.HEARTBEAT:
                 return f": heartbeat {page.last_seq}\n{progress}\n"
             case Progress.END_OF_RUN:
-                outcome = outcome_name(page.outcome)
-                end = {"last_seq": page.last_seq, "outcome": outcome}
+                end = {"last_seq": page.last_seq, "outcome": enum_text(page.outcome)}
                 return f"id: {sse.END_ID}\n" + sse.message("end", end)
 
     def draining(self) -> str:
@@ -42,4 +40,4 @@ class RunEncoder:
 
 
 def _event(recorded: RecordedEvent) -> str:
-    return f"id: {recorded.seq}\n" + sse.data(event_value(recorded, line_safe_payload_value))
+    return f"id: {recorded.seq}\n" + sse.data(event_value(recorded))

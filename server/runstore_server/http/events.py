@@ -17,9 +17,9 @@ from runstore_server.http.event_stream import RunEncoder
 from runstore_server.http.models import EventList
 from runstore_server.http.parameters import Events as Selected
 from runstore_server.http.parameters import FirstSeq, Key
+from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.events import event_value
-from runstore_server.json.writing import JsonResponse
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.following import Following, follow
 from runstore_server.validation.bounds import HEARTBEAT, LONG_PAGE, MAX_INT64

@@ -13,11 +13,9 @@ from runstore_server.edge.metrics import Metrics
 from runstore_server.http import sse
 from runstore_server.http.models import EntryList
 from runstore_server.http.parameters import Entries, FirstPosition, Project
+from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import Api
-from runstore_server.json.events import event_value
-from runstore_server.json.payloads import line_safe_payload_value
-from runstore_server.json.times import time_text
-from runstore_server.json.writing import JsonResponse, JsonValue
+from runstore_server.json.feed import entry_value
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.feed import FeedItem, Live, Silence, follow
 from runstore_server.validation.bounds import HEARTBEAT, LONG_PAGE
@@ -90,9 +88,7 @@ class Feed:
         page = await self._feed.read_feed(project, from_position, limit=limit, where=where)
         answer = JsonResponse(
             {
-                "entries": [
-                    _place(entry) | {"event": event_value(entry.recorded)} for entry in page.entries
-                ],
+                "entries": [entry_value(entry) for entry in page.entries],
                 "next_position": page.next_position,
                 "last_position": page.last_position,
             }
@@ -122,13 +118,4 @@ class FeedEncoder:
 
 
 def _block(entry: FeedEntry) -> str:
-    event = event_value(entry.recorded, line_safe_payload_value)
-    return f"id: {entry.position}\n" + sse.data(_place(entry) | {"event": event})
-
-
-def _place(entry: FeedEntry) -> dict[str, JsonValue]:
-    return {
-        "position": entry.position,
-        "run_id": entry.run_id,
-        "published_at": time_text(entry.published_at),
-    }
+    return f"id: {entry.position}\n" + sse.data(entry_value(entry))

@@ -211,6 +211,13 @@ class ConfigRefModel(Described):
     digest: str
 
 
+class ForkBaseModel(Described):
+    """The run a fork's history begins with, and its last seq that both have."""
+
+    run_id: str
+    seq: Seq
+
+
 class RunModel(RunSummary):
     """All of a run."""
 
@@ -220,6 +227,7 @@ class RunModel(RunSummary):
     output: OutputModel | None = Field(description="The latest output.")
     external_ref: ExternalRefModel | None
     config_refs: list[ConfigRefModel]
+    fork_base: ForkBaseModel | None
     writer_epoch: int
     last_hash: Hash
     latest_snapshot: SnapshotSummary | None = Field(description="Of any namespace.")

@@ -14,7 +14,7 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import CONTENT_TYPE, Metrics
 from runstore_server.http.description import description
 from runstore_server.http.docs_page import docs_page
-from runstore_server.json.writing import NO_STORE, JsonResponse
+from runstore_server.http.responses import NO_STORE, JsonResponse
 
 
 class Operations:

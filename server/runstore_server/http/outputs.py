@@ -9,9 +9,9 @@ from runstore_storage.contract.store import Store
 
 from runstore_server.http.models import OutputAnswer
 from runstore_server.http.parameters import Key
+from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.outputs import output_value
-from runstore_server.json.writing import JsonResponse
 from runstore_server.validation.bounds import MAX_INT32
 
 

@@ -24,7 +24,8 @@ from runstore_server.edge.errors import (
     is_known,
 )
 from runstore_server.edge.requests import request_id
-from runstore_server.json.writing import NO_STORE, JsonValue, written
+from runstore_server.http.responses import NO_STORE
+from runstore_server.json.writing import JsonValue, written
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:runstore:reason:"

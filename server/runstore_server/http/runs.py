@@ -16,9 +16,10 @@ from runstore_storage.contract.store import Store
 from runstore_server.convert.runs import filter_of
 from runstore_server.http.models import RunAnswer, RunList, VerificationAnswer
 from runstore_server.http.parameters import Key, PageToken, Project, RunFilter, checked
+from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.runs import run_summary_value, run_value, verification_value
-from runstore_server.json.writing import JsonResponse
+from runstore_server.json.snapshots import snapshot_summary_value
 from runstore_server.pages import run_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.bounds import MAX_INT64, PAGE
@@ -111,7 +112,14 @@ class Runs:
         run = await self._store.get_run(key)
         output = await self._latest_output(run)
         latest = await self._latest_snapshot(key)
-        return JsonResponse({"run": run_value(run, output, latest)})
+        return JsonResponse(
+            {
+                "run": {
+                    **run_value(run, output),
+                    "latest_snapshot": snapshot_summary_value(latest) if latest else None,
+                }
+            }
+        )
 
     async def verify_run(
         self,

@@ -13,9 +13,9 @@ from runstore_storage.contract.store import Store
 
 from runstore_server.http.models import SnapshotAnswer, SnapshotList
 from runstore_server.http.parameters import Key, Namespace, PageToken, checked
+from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
-from runstore_server.json.snapshots import snapshot_value, summary_value
-from runstore_server.json.writing import JsonResponse
+from runstore_server.json.snapshots import snapshot_summary_value, snapshot_value
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.bounds import ID, PAGE
@@ -58,7 +58,7 @@ class Snapshots:
         page = await self._store.list_snapshots(query, limit=limit, after=_after(request))
         return JsonResponse(
             {
-                "snapshots": [summary_value(each) for each in page.items],
+                "snapshots": [snapshot_summary_value(each) for each in page.items],
                 "limit": limit,
                 "next_page_token": _token(request, page.next_after),
             }
@@ -89,7 +89,7 @@ class Snapshots:
     async def _whole(self, key: RunKey, namespace: str, snapshot_id: str) -> JsonResponse:
         selector = SnapshotSelector(snapshot_id=snapshot_id)
         found = await self._store.get_snapshot(key, namespace, selector)
-        return JsonResponse({"snapshot": snapshot_value(found)})
+        return JsonResponse({"snapshot": snapshot_value(found.snapshot, found.task_writes)})
 
 
 def _request(key: RunKey, snapshot_id: str, namespace: str | None) -> rpc.GetSnapshotRequest:

@@ -25,7 +25,8 @@ from starlette.types import Send
 from runstore_server.edge.errors import ServerDraining
 from runstore_server.edge.metrics import Metrics
 from runstore_server.http.problems import problem_value
-from runstore_server.json.writing import NO_STORE, JsonValue, written
+from runstore_server.http.responses import NO_STORE
+from runstore_server.json.writing import JsonValue, written_without
 from runstore_server.validation.bounds import MAX_INT64
 from runstore_server.validation.requests import refuse
 
@@ -95,8 +96,12 @@ def message(kind: str, value: Mapping[str, JsonValue]) -> str:
 
 
 def data(value: Mapping[str, JsonValue]) -> str:
-    """Data in as many lines as the text has; the client joins them with LF again."""
-    return "".join(f"data: {line}\n" for line in written(value).split("\n")) + "\n"
+    """Data in as many lines as the text has; the client joins them with LF again.
+
+    It would make an LF of a CR too, so the text has none.
+    """
+    lines = written_without("\r", value).split("\n")
+    return "".join(f"data: {line}\n" for line in lines) + "\n"
 
 
 def place_after(last_event_id: str) -> int:

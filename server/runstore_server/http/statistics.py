@@ -9,15 +9,15 @@ from fastapi import Depends, Query
 from google.protobuf.duration_pb2 import Duration
 from runstore.v1 import search_pb2
 from runstore.v1 import statistics_pb2 as rpc
-from runstore_storage.contract.statistics import StatisticsQuery, StatisticsRow, StatisticsStore
+from runstore_storage.contract.statistics import StatisticsStore
 
 from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import keys_of, query_of
 from runstore_server.http.models import StatisticsAnswer
 from runstore_server.http.parameters import Project, checked, labels_of
+from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import Api
-from runstore_server.json.events import usage_value
-from runstore_server.json.writing import JsonResponse, JsonValue
+from runstore_server.json.statistics import statistics_row_value
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.validation.bounds import ID, LONG_PAGE, MAX_INT64, TAGS, WAIT
@@ -169,7 +169,7 @@ class Statistics:
         page = await self._statistics.get_statistics(project, query, limit=limit, after=after)
         return JsonResponse(
             {
-                "rows": [_row_value(query, row) for row in page.rows],
+                "rows": [statistics_row_value(keys_of(query, row), row) for row in page.rows],
                 "limit": limit,
                 "next_page_token": page_tokens.issue(request, page.next_after)
                 if page.next_after
@@ -180,14 +180,3 @@ class Statistics:
 
 
 _NAME = "STATISTICS_DIMENSION_"
-
-
-def _row_value(query: StatisticsQuery, row: StatisticsRow) -> dict[str, JsonValue]:
-    return {
-        **keys_of(query, row),
-        "events": row.events,
-        "errors": row.errors,
-        "tool_calls": row.tool_calls,
-        "runs": row.runs,
-        "usage": usage_value(row.usage),
-    }

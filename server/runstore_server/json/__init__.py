@@ -1,4 +1,5 @@
-"""From records to JSON values, by noun; pure functions.
+"""Values in JSON, a module a noun: what the HTTP side answers and what `--json` prints.
 
-Enums are lower-case names, times RFC 3339 in UTC, hashes hex. Payloads are spliced in as stored.
+The rules (names, enums, times, hashes, payloads) are in docs/http.md, "How values are written". A
+function takes the store's value of its noun, the Python client's, or either.
 """

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from datetime import timedelta
 
+import runstore
 from runstore_storage.contract.events import RecordedEvent, Usage
-from runstore_storage.contract.payloads import SnapshotPart
 
 from runstore_server.json.payloads import payload_value
-from runstore_server.json.times import time_text
-from runstore_server.json.writing import JsonValue
+from runstore_server.json.texts import hash_text, time_text
+from runstore_server.json.writing import JsonObject
 
 
-def event_value(
-    recorded: RecordedEvent, payload: Callable[[SnapshotPart | None], JsonValue] = payload_value
-) -> dict[str, JsonValue]:
-    event = recorded.event
+def event_value(recorded: RecordedEvent | runstore.Event) -> JsonObject:
+    event = recorded.event if isinstance(recorded, RecordedEvent) else recorded
     return {
         "seq": recorded.seq,
         "event_id": event.event_id,
         "type": event.type,
-        "payload": payload(event.payload),
+        "payload": payload_value(event.payload),
         "node_id": event.node_id,
         "actor": event.actor,
         "model": event.model,
@@ -30,15 +28,17 @@ def event_value(
         "trace_parent": event.trace_parent,
         "occurred_at": time_text(event.occurred_at),
         "recorded_at": time_text(recorded.recorded_at),
-        "hash": recorded.hash.hex(),
+        "hash": hash_text(recorded.hash),
     }
 
 
-def usage_value(usage: Usage) -> dict[str, JsonValue]:
+def usage_value(usage: Usage | runstore.Usage) -> JsonObject:
     return {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cached_input_tokens": usage.cached_input_tokens,
         "cost_micros": usage.cost_micros,
-        "duration_us": usage.duration_us,
+        "duration_us": usage.duration_us
+        if isinstance(usage, Usage)
+        else usage.duration // timedelta.resolution,
     }

@@ -1,24 +1,21 @@
 """JSON texts that hold other JSON texts exactly as they are.
 
-Payloads must come back byte for byte: key order, duplicate keys, 1.0 and numbers of any size. What
-is parsed and written again is another text, so payloads are spliced in unread.
+Payloads must come back byte for byte: key order, duplicate keys, 1.0 and numbers of any size.
+Parsing a text and writing it again changes it, so payloads are spliced in unread.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TypeAlias
 
-from starlette.responses import Response
-
-NO_STORE = {"Cache-Control": "no-store"}
-
 
 @dataclass(frozen=True, slots=True)
 class RawJson:
-    """A JSON text that is written as it is; who makes one vouches for it."""
+    """A JSON text that is written as it is; its maker guarantees that it is valid."""
 
     text: str
 
@@ -26,22 +23,40 @@ class RawJson:
 JsonValue: TypeAlias = (
     "bool | int | float | str | RawJson | Mapping[str, JsonValue] | Sequence[JsonValue] | None"
 )
-
-
-class JsonResponse(Response):
-    """An answer in JSON that nobody keeps."""
-
-    media_type = "application/json"
-
-    def __init__(self, value: JsonValue) -> None:
-        super().__init__(written(value).encode(), headers=NO_STORE)
+JsonObject: TypeAlias = dict[str, JsonValue]
 
 
 def written(value: JsonValue) -> str:
-    """The value as a JSON text on one line, but for the line breaks of raw texts in it."""
+    """The value as a JSON text on one line, except for the line breaks of raw texts in it."""
     pieces: list[str] = []
     _write(value, pieces.append)
     return "".join(pieces)
+
+
+def written_without(breaks: str, value: JsonValue) -> str:
+    """The value as a JSON text without any of the characters `breaks`, which are line breaks.
+
+    Outside of its strings JSON allows a line break only as white space, so a blank in its place
+    leaves the value unchanged. A payload whose text has any gets its exact bytes in `json_base64`.
+    """
+    text = written(value)
+    if not any(each in text for each in breaks):
+        return text
+    return written(_with_blanks(value, dict.fromkeys(map(ord, breaks), " ")))
+
+
+def _with_blanks(value: JsonValue, blanks: dict[int, str]) -> JsonValue:
+    if isinstance(value, RawJson):
+        return RawJson(value.text.translate(blanks))
+    if isinstance(value, Mapping):
+        members: JsonObject = {name: _with_blanks(each, blanks) for name, each in value.items()}
+        raw = value.get("json")
+        if isinstance(raw, RawJson) and members["json"] != raw:
+            members["json_base64"] = b64encode(raw.text.encode()).decode()
+        return members
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_with_blanks(each, blanks) for each in value]
+    return value
 
 
 def _write(value: JsonValue, put: Callable[[str], None]) -> None:
