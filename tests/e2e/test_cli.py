@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_runs_are_shown_to_people_and_programs(server: ServerProcess, project: s
     verdict = json.loads(cli("runs", "verify", "run", "--json", *where))
     point = json.loads(cli("runs", "resume-point", "run", "--json", *where))
     assert listed["run_id"] == "run"
-    assert shown["output"]["payload"]["json"] == '{"answer":42}'
+    assert shown["output"]["payload"]["json"] == {"answer": 42}
     assert [event["type"] for event in events] == ["tool.called", "run.completed"]
     assert (verdict["verified"], verdict["checked_events"]) == (True, 2)
     assert point["snapshot"]["pending_node_ids"] == ["next"]
@@ -121,7 +122,7 @@ def test_events_are_found_and_the_index_is_rebuilt(
     where = ("--target", server.target, "--project", project)
 
     found = json.loads(cli("runs", "search", "fox", "--json", *where))
-    assert (found["seq"], found["highlights"]) == (1, [[10, 3]])
+    assert (found["seq"], found["highlights"]) == (1, [{"start": 10, "length": 3}])
     assert "find the [fox]" in cli("runs", "search", "fox", *where)
     assert "nothing found" in cli("runs", "search", "whale", *where)
     assert "holds no word" in cli("runs", "search", "&", *where, code=1)
@@ -156,7 +157,7 @@ def test_runs_are_listed_and_counted_by_what_was_asked(server: ServerProcess, pr
     assert (row["events"], row["tool_calls"], row["errors"]) == (1, 1, 0)
     assert "[m]" in cli(*counted, "--from-day", "2020-01-01", "--run", "root", "--descendants")
     assert "nothing counted" in cli(*counted, "--to-day", "2020-01-01")
-    assert "none of" in cli("statistics", "show", "--by", "odd", code=2)
+    assert "is not one of" in cli("statistics", "show", "--by", "odd", code=2)
 
 
 def test_what_is_not_there_is_said_in_a_line(server: ServerProcess, project: str) -> None:
@@ -164,12 +165,14 @@ def test_what_is_not_there_is_said_in_a_line(server: ServerProcess, project: str
 
     assert "RUN_NOT_FOUND" in said
     assert "Traceback" not in said
-    assert "none of" in cli("runs", "ls", "--status", "odd", "--target", server.target, code=2)
+    assert "is not one of" in cli(
+        "runs", "ls", "--status", "odd", "--target", server.target, code=2
+    )
 
 
 def test_health_is_an_exit_code(server: ServerProcess) -> None:
     assert "SERVING" in cli("health", "--target", server.target)
-    assert json.loads(cli("health", "--json", "--target", server.target))["status"] == "SERVING"
+    assert json.loads(cli("health", "--json", "--target", server.target))["status"] == "serving"
     assert "UNAVAILABLE" in cli("health", "--target", "127.0.0.1:1", code=1)
 
 
@@ -268,7 +271,8 @@ def test_configs_are_registered_labelled_and_shown(
     listed = json.loads(cli("configs", "ls", "--json", *where))
 
     assert (known["version"], known["deduplicated"]) == (2, True)
-    assert (shown["version"], shown["body"]["json"]) == (1, '{"say": "hi"}\n')
+    assert (shown["version"], shown["body"]["json"]) == (1, {"say": "hi"})
+    assert b64decode(shown["body"]["json_base64"]) == b'{"say": "hi"}\n'
     assert (
         json.loads(moves[0]).items() >= {"from_version": 2, "to_version": 1, "actor": "ann"}.items()
     )
@@ -310,7 +314,7 @@ def test_artifacts_are_put_listed_and_fetched(dev: ServerProcess, tmp_path: Path
     lines = cli("artifacts", "ls", "run", "--json", *at).splitlines()
 
     assert said == "out/report version 1\n"
-    assert "was there already" in again
+    assert "was stored already" in again
     assert copy.read_bytes() == file.read_bytes()
     assert sorted(tmp_path.glob("*.part")) == []
     assert [json.loads(line)["name"] for line in lines] == ["out/report", "elsewhere"]

@@ -1,4 +1,4 @@
-"""Commands that work on the database itself, beside the servers."""
+"""The database of commands that work on it directly, while servers run or not."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ from runstore_migrations import schema
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server.app import open_store
-from runstore_server.cli.failures import database_url, explained
+from runstore_server.cli.failures import exit_on_failure, failed
 from runstore_server.settings import Settings
 
 T = TypeVar("T")
 
 
+def database_url(settings: Settings) -> str:
+    """The database that the settings name."""
+    if settings.database_url is None:
+        raise failed("set RUNSTORE_DATABASE_URL (only `runstore dev` runs a database of its own)")
+    return settings.database_url
+
+
 def run_with_store(
     settings: Settings, work: Callable[[PostgresStore], Coroutine[object, object, T]]
 ) -> T:
-    """Do some work on the store of the settings, whose schema must be this release's."""
+    """Do some work on the settings' store; its schema must be the one this release needs."""
     url = database_url(settings)
 
     async def run() -> T:
@@ -30,6 +37,6 @@ def run_with_store(
         finally:
             await store.close()
 
-    with explained():
+    with exit_on_failure():
         asyncio.run(schema.check(url, settings.db_schema))
         return uvloop.run(run())

@@ -1,4 +1,4 @@
-"""What differs between two states of plans."""
+"""The differences between two snapshots."""
 
 from __future__ import annotations
 
@@ -22,36 +22,39 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is on one side alone (`added`, `removed`) or `changed`."""
+    """A node, pending node or state part that only one side has, or that differs.
 
-    kind: str
+    `how` is `added`, `removed` or `changed`; a changed node says in which fields.
+    """
+
+    what: str
     name: str
     how: str
     fields: tuple[str, ...] = ()
 
 
 def differences(before: Snapshot | None, after: Snapshot | None) -> list[Difference]:
-    """Nodes, pending nodes and state parts of two snapshots, in order of their names."""
+    """Compare nodes, pending nodes and state parts, each in order of their names."""
     return [
         *_compared("node", _nodes(before), _nodes(after), _changed_fields),
-        *_compared("pending node", _pending(before), _pending(after), _nothing),
-        *_compared("state", _state(before), _state(after), _nothing),
+        *_compared("pending_node", _pending(before), _pending(after), _no_fields),
+        *_compared("state", _state(before), _state(after), _no_fields),
     ]
 
 
 def _compared(
-    kind: str,
+    what: str,
     before: Mapping[str, T],
     after: Mapping[str, T],
     fields: Callable[[T, T], tuple[str, ...]],
 ) -> Iterator[Difference]:
     for name in sorted({*before, *after}):
         if name not in before:
-            yield Difference(kind, name, "added")
+            yield Difference(what, name, "added")
         elif name not in after:
-            yield Difference(kind, name, "removed")
+            yield Difference(what, name, "removed")
         elif before[name] != after[name]:
-            yield Difference(kind, name, "changed", fields(before[name], after[name]))
+            yield Difference(what, name, "changed", fields(before[name], after[name]))
 
 
 def _nodes(snapshot: Snapshot | None) -> Mapping[str, PlanNode]:
@@ -70,5 +73,5 @@ def _changed_fields(before: PlanNode, after: PlanNode) -> tuple[str, ...]:
     return tuple(name for name in NODE_FIELDS if getattr(before, name) != getattr(after, name))
 
 
-def _nothing(_before: object, _after: object) -> tuple[str, ...]:
+def _no_fields(_before: object, _after: object) -> tuple[str, ...]:
     return ()

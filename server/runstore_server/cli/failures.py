@@ -1,4 +1,4 @@
-"""What a person is told instead of a traceback."""
+"""Failures that end a command with a message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from runstore_storage.embedded.postgres import EmbeddedPostgresError
 from runstore_storage.payloads.objects import UnusableObjectsUrl
 
 from runstore_server.edge.listening import CannotBind
-from runstore_server.settings import Settings
 
-# What says in its own words what is wrong.
-_PLAIN = (
+# Their messages are written for people.
+_EXPLAINED = (
     schema.SchemaMismatch,
     CommandError,
     EmbeddedPostgresError,
@@ -26,24 +25,17 @@ _PLAIN = (
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Say what keeps a command from working, and exit with 1."""
+def exit_on_failure() -> Iterator[None]:
+    """Print why a command cannot do its work, and exit with 1."""
     try:
         yield
-    except _PLAIN as error:
+    except _EXPLAINED as error:
         raise failed(str(error)) from error
     except StorageUnavailable as error:
         raise failed(f"the database does not answer: {error.__cause__}") from error
 
 
 def failed(message: str) -> typer.Exit:
-    """What to raise after saying what is wrong."""
+    """Print a message, and return the exit to raise."""
     typer.secho(message, err=True, fg=typer.colors.RED)
     return typer.Exit(1)
-
-
-def database_url(settings: Settings) -> str:
-    """The database the settings name."""
-    if settings.database_url is None:
-        raise failed("set RUNSTORE_DATABASE_URL (`runstore dev` looks after its own database)")
-    return settings.database_url

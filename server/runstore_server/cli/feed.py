@@ -1,26 +1,28 @@
-"""runstore feed: what a person or a script asks of the feed and its consumers."""
+"""runstore feed: the events of all runs in one order, and the consumers of that order."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
-from runstore import Consumer, FeedEntry
+from runstore import FeedEntry
 
-from runstore_server.cli.connection import AsJson, Project, Target, connected
-from runstore_server.cli.tables import runs as shown
+from runstore_server.cli.connection import connected
+from runstore_server.cli.options import AsJson, Limit, Project, Target, Types
+from runstore_server.cli.printing import print_json
+from runstore_server.cli.tables.events import print_entry
+from runstore_server.cli.tables.feed import print_consumers
+from runstore_server.json.feed import consumer_value, entry_value
+
+MAX_PAGE = 1000
 
 app = typer.Typer(
-    help="Look at the events of all runs of a project in the order of their publication.",
+    help="Read the events of all runs of a project in the order of their publication.",
     no_args_is_help=True,
 )
 
 FromPosition = Annotated[int, typer.Option(help="First position to show.", min=0)]
 Name = Annotated[str, typer.Argument(metavar="CONSUMER", help="The consumer's name.")]
-Types = Annotated[list[str] | None, typer.Option("--type", help="Only this type; repeatable.")]
 
 
 @app.command()
@@ -29,16 +31,16 @@ def ls(
     project: Project = "default",
     from_position: FromPosition = 0,
     type_: Types = None,
-    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 100,
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Print entries there are, from a position on."""
+    """List published events, from a position on."""
     with connected(target, project) as client:
         left = limit
-        page = client.feed.read(from_position, page_size=min(left, 1000), types=type_ or ())
+        page = client.feed.read(from_position, page_size=min(left, MAX_PAGE), types=type_ or ())
         while True:
             for entry in page.entries[:left]:
-                _entry(entry, as_json=as_json)
+                _print(entry, as_json=as_json)
             left -= len(page.entries)
             if left <= 0 or page.next_position > page.last_position:
                 return
@@ -51,36 +53,29 @@ def tail(
     project: Project = "default",
     from_position: FromPosition = 0,
     consumer: Annotated[
-        str, typer.Option(help="Go on after what this consumer committed, and commit.")
+        str, typer.Option(help="Begin after this consumer's position, and move it along.")
     ] = "",
     type_: Types = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print entries as they are published, until Ctrl-C. Server restarts go unnoticed."""
+    """Print events as they are published, until Ctrl-C. Continues across server restarts."""
     with connected(target, project) as client:
         for entry in client.feed.entries(from_position, consumer=consumer, types=type_ or ()):
-            _entry(entry, as_json=as_json)
+            _print(entry, as_json=as_json)
             if consumer:
                 client.feed.commit(consumer, entry.position)
 
 
 @app.command()
 def consumers(target: Target = None, project: Project = "default", as_json: AsJson = False) -> None:
-    """List the project's consumers and how far each has come."""
+    """List the project's consumers and their positions."""
     with connected(target, project) as client:
         found = list(client.feed.consumers())
     if as_json:
-        for each in found:
-            typer.echo(json.dumps(_consumer_json(each)))
-        return
-    if not found:
-        typer.echo("no consumers")
-        return
-    table = Table("consumer", "position", "behind, at most", "committed", box=None)
-    for each in found:
-        behind = str(each.last_position - each.position)
-        table.add_row(Text(each.name), str(each.position), behind, shown.time(each.committed_at))
-    shown.console.print(table)
+        for consumer in found:
+            print_json(consumer_value(consumer))
+    else:
+        print_consumers(found)
 
 
 @app.command()
@@ -89,30 +84,17 @@ def reset(
     target: Target = None,
     project: Project = "default",
     position: Annotated[
-        int, typer.Option(help="Position to count as done; 0 starts over.", min=0)
+        int, typer.Option(help="Last position that counts as done; 0 starts over.", min=0)
     ] = 0,
 ) -> None:
-    """Set a consumer back or forth."""
+    """Move a consumer to any position."""
     with connected(target, project) as client:
         moved = client.feed.reset(consumer, position)
-    typer.echo(f"{moved.name} goes on at position {moved.position + 1}")
+    typer.echo(f"{moved.name} continues at position {moved.position + 1}")
 
 
-def _entry(entry: FeedEntry, *, as_json: bool) -> None:
+def _print(entry: FeedEntry, *, as_json: bool) -> None:
     if as_json:
-        place = {"position": entry.position, "run_id": entry.run_id}
-        typer.echo(json.dumps(place | shown.event_json(entry.event)))
-        return
-    place_text = Text(f"{entry.position:>8}  {entry.run_id} ", style="dim")
-    shown.console.print(place_text, end="")
-    shown.event(entry.event, as_json=False)
-
-
-def _consumer_json(consumer: Consumer) -> dict[str, object]:
-    return {
-        "name": consumer.name,
-        "position": consumer.position,
-        "last_position": consumer.last_position,
-        "created_at": consumer.created_at.isoformat(),
-        "committed_at": consumer.committed_at.isoformat(),
-    }
+        print_json(entry_value(entry))
+    else:
+        print_entry(entry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import grpc
@@ -10,29 +9,33 @@ import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from runstore.channels import target_of
 
+from runstore_server.cli.options import AsJson, Target
+from runstore_server.cli.printing import print_json
+
 TIMEOUT_SECONDS = 5
+SERVING = "SERVING"
 
 
 def health(
-    target: Annotated[
-        str | None,
-        typer.Option(help="Server, host:port; else $RUNSTORE_TARGET, else localhost:7411."),
-    ] = None,
-    service: Annotated[str, typer.Option(help="Service to ask about; empty means all.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    target: Target = None,
+    service: Annotated[
+        str, typer.Option(help="The gRPC service to ask about; empty means all of the server.")
+    ] = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Ask a server whether it serves; exit with 1 when it does not."""
+    """Ask a server whether it serves; exit with 1 if it does not."""
     address = target_of(target)
     status = _status(address, service)
     if as_json:
-        typer.echo(json.dumps({"target": address, "service": service, "status": status}))
+        print_json({"target": address, "service": service, "status": status.lower()})
     else:
         typer.echo(f"{address}: {status}")
-    if status != "SERVING":
+    if status != SERVING:
         raise typer.Exit(1)
 
 
 def _status(address: str, service: str) -> str:
+    """The service's status, or the gRPC code of a call that failed."""
     with grpc.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs know no methods
         try:

@@ -1,4 +1,4 @@
-"""The command and its groups."""
+"""The `runstore` command and its groups."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from runstore_server.cli import (
 
 app = typer.Typer(
     help="The durable record of agent runs: a gRPC service on Postgres.\n\n"
-    "Begin with `runstore dev`. Every setting of the server is also an environment variable that"
-    " starts with RUNSTORE_.",
+    "Start with `runstore dev`. Every setting of the server is an environment variable that begins"
+    " with RUNSTORE_.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
-def _say_version(is_asked: bool) -> None:
+def _print_version(is_asked: bool) -> None:
     if is_asked:
         typer.echo(f"runstore {version('runstore')}")
         raise typer.Exit
@@ -43,7 +43,7 @@ def _options(
     _: Annotated[
         bool,
         typer.Option(
-            "--version", help="Show the release and exit.", callback=_say_version, is_eager=True
+            "--version", help="Show the release and exit.", callback=_print_version, is_eager=True
         ),
     ] = False,
 ) -> None:

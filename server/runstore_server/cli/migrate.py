@@ -9,19 +9,20 @@ from typing import Annotated, TypeVar
 import typer
 from runstore_migrations import schema
 
-from runstore_server.cli.failures import database_url, explained
+from runstore_server.cli.database import database_url
+from runstore_server.cli.failures import exit_on_failure
 from runstore_server.settings import Settings
 
 app = typer.Typer(
-    help="Bring the schema of RUNSTORE_DATABASE_URL up or down, and see where it stands.",
+    help="Migrate the schema of RUNSTORE_DATABASE_URL up or down, and show its version.",
     no_args_is_help=True,
 )
 T = TypeVar("T")
 
 
 @app.command()
-def up(version: Annotated[str, typer.Argument(help="Version to go to.")] = "head") -> None:
-    """Bring the schema up; safe to run from several places at once."""
+def up(version: Annotated[str, typer.Argument(help="Version to migrate to.")] = "head") -> None:
+    """Migrate the schema up; safe to run in several places at once."""
     url, name = _database()
     before = _run(schema.current(url, name))
     _run(schema.upgrade(url, name, version))
@@ -30,15 +31,19 @@ def up(version: Annotated[str, typer.Argument(help="Version to go to.")] = "head
 
 @app.command()
 def down(
-    version: Annotated[str, typer.Argument(help='Version to go back to; "base" removes all.')],
+    version: Annotated[
+        str, typer.Argument(help='Version to go back to; "base" removes everything.')
+    ],
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask: what the newer versions hold is lost.")
+        bool, typer.Option("--yes", help="Do not ask before dropping what later versions added.")
     ] = False,
 ) -> None:
-    """Take the schema down to a version. What later versions added is dropped with its data."""
+    """Migrate the schema down to a version; what later versions added is dropped with its data."""
     url, name = _database()
     if not yes:
-        typer.confirm(f"Drop what versions after {version} hold in schema {name}?", abort=True)
+        typer.confirm(
+            f"Drop what versions after {version} added to schema {name}, with its data?", abort=True
+        )
     before = _run(schema.current(url, name))
     _run(schema.downgrade(url, name, version))
     typer.echo(f"{before or 'none'} -> {_run(schema.current(url, name)) or 'none'}")
@@ -52,9 +57,9 @@ def current() -> None:
 
 @app.command()
 def check() -> None:
-    """Exit with 1 when the schema is not the one this release needs."""
+    """Exit with 1 if the schema is not the version this release needs."""
     _run(schema.check(*_database()))
-    typer.echo(f"{schema.head()} as needed")
+    typer.echo(f"{schema.head()}, as needed")
 
 
 def _database() -> tuple[str, str]:
@@ -63,5 +68,5 @@ def _database() -> tuple[str, str]:
 
 
 def _run(work: Coroutine[object, object, T]) -> T:
-    with explained():
+    with exit_on_failure():
         return asyncio.run(work)

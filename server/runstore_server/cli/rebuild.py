@@ -1,4 +1,4 @@
-"""Making again what is derived from the feed, beside the servers."""
+"""Rebuilding what is derived from the feed, while servers run or not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OnProgress = Callable[[int, int], None]
 def rebuild_with_bar(
     title: str, duty: str, parts: Callable[[Store], tuple[Forget, DutyStep]]
 ) -> int:
-    """Rebuild on the database of the settings, behind a progress bar; see `rebuild`."""
+    """Rebuild on the settings' database and show a progress bar; see `rebuild`."""
     with Progress(
         title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
     ) as progress:
@@ -39,9 +39,9 @@ def rebuild_with_bar(
 async def rebuild(
     store: Store, duty: str, forget: Forget, step: DutyStep, on_progress: OnProgress
 ) -> int:
-    """Start over, and return the feed's position at that time when all up to it is done.
+    """Start over, and return once everything published before is done: the feed's position then.
 
-    While another process has taken the duty it does the work, and this one looks on.
+    If another process takes the duty, it does the work while this one watches.
     """
     holder = new_holder()
     total, done = await _position(store, RELAY), 0
@@ -60,5 +60,5 @@ async def rebuild(
 
 
 async def _position(store: Store, duty: str) -> int:
-    """How far a duty is done."""
+    """The position up to which a duty is done."""
     return {each.name: each.position for each in await store.feed.list_duties()}.get(duty, 0)

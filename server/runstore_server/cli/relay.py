@@ -15,10 +15,10 @@ from runstore_server.settings import Settings
 
 
 def relay() -> None:
-    """Publish, count and deliver events, without serving.
+    """Publish, count, index and deliver events without serving.
 
-    Every server does this too unless RUNSTORE_RELAY=false; whoever comes first does it, and the
-    others stand by. SIGTERM publishes what is committed and stops.
+    Servers do this too unless RUNSTORE_RELAY=false: one process at a time holds each duty, and the
+    others stand by. On SIGTERM it publishes what is committed and stops.
     """
     settings = Settings()
     logs.configure(settings)

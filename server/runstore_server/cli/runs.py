@@ -1,8 +1,7 @@
-"""runstore runs: what a person or a script asks of recorded runs."""
+"""runstore runs: list, show, follow, search and verify recorded runs."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from runstore import (
     ConfigFilter,
+    Event,
     ExternalFilter,
     Run,
     RunOrder,
@@ -20,31 +20,41 @@ from runstore import (
     Verification,
 )
 
-from runstore_server.cli.connection import (
+from runstore_server.cli.connection import connected
+from runstore_server.cli.options import (
     AsJson,
+    FromSeq,
     Labels,
+    Limit,
     Project,
     RunId,
     Target,
-    connected,
+    Types,
     labels_of,
 )
-from runstore_server.cli.tables import runs as shown
-from runstore_server.cli.tables import search as shown_hits
+from runstore_server.cli.printing import print_json
+from runstore_server.cli.tables.events import print_event
+from runstore_server.cli.tables.runs import print_resume_point, print_run, print_runs
+from runstore_server.cli.tables.search import print_hits
+from runstore_server.json.events import event_value
+from runstore_server.json.runs import (
+    resume_point_value,
+    run_summary_value,
+    run_value,
+    verification_value,
+)
+from runstore_server.json.search import hit_value
 from runstore_server.validation.runs import RunOrderName
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 _From = Annotated[
-    datetime | None, typer.Option(metavar="TIME", formats=_FORMATS, help="At this time or later.")
+    datetime | None, typer.Option(metavar="TIME", formats=_FORMATS, help="At or after this time.")
 ]
 _Before = Annotated[
     datetime | None, typer.Option(metavar="TIME", formats=_FORMATS, help="Before this time.")
 ]
 
-app = typer.Typer(help="Look at recorded runs.", no_args_is_help=True)
-
-FromSeq = Annotated[int, typer.Option(help="First seq to show.", min=0)]
-Types = Annotated[list[str] | None, typer.Option("--type", help="Only this type; repeatable.")]
+app = typer.Typer(help="List, show, follow, search and verify runs.", no_args_is_help=True)
 
 
 @app.command()
@@ -52,38 +62,42 @@ def ls(
     target: Target = None,
     project: Project = "default",
     status: Annotated[
-        list[str] | None, typer.Option(help="Only this status, e.g. running; repeatable.")
+        list[str] | None, typer.Option(help="Only runs with this status, e.g. running; repeatable.")
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag; repeatable.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only runs with this tag; repeatable.")
+    ] = None,
     any_tag: Annotated[
-        list[str] | None, typer.Option(help="Only with one of these tags; repeatable.")
+        list[str] | None, typer.Option(help="Only runs with one of these tags; repeatable.")
     ] = None,
     label: Labels = None,
-    plan: Annotated[str, typer.Option(help="Only of this plan.")] = "",
-    parent: Annotated[str, typer.Option(help="Only started by this run.")] = "",
+    plan: Annotated[str, typer.Option(help="Only runs of this plan.")] = "",
+    parent: Annotated[str, typer.Option(help="Only runs started by this run.")] = "",
     root: Annotated[str, typer.Option(help="Only this run and all below it.")] = "",
     external: Annotated[
-        str, typer.Option(help="Only of another system, SYSTEM or SYSTEM:ID.", metavar="REF")
+        str, typer.Option(help="Only runs of another system: SYSTEM or SYSTEM:ID.", metavar="REF")
     ] = "",
     config: Annotated[
-        str, typer.Option(help="Only pinned to KIND/NAME or KIND/NAME@VERSION.", metavar="REF")
+        str, typer.Option(help="Only runs pinned to KIND/NAME or KIND/NAME@VERSION.", metavar="REF")
     ] = "",
-    model: Annotated[str, typer.Option(help="Only with an event of this model.")] = "",
-    tool: Annotated[str, typer.Option(help="Only with an event of this tool.")] = "",
-    objective: Annotated[str, typer.Option(help="Only with these words in the objective.")] = "",
+    model: Annotated[str, typer.Option(help="Only runs with an event of this model.")] = "",
+    tool: Annotated[str, typer.Option(help="Only runs with an event of this tool.")] = "",
+    objective: Annotated[
+        str, typer.Option(help="Only runs with these words in the objective.")
+    ] = "",
     created_from: _From = None,
     created_before: _Before = None,
     updated_from: _From = None,
     updated_before: _Before = None,
     completed_from: _From = None,
     completed_before: _Before = None,
-    order: Annotated[RunOrderName, typer.Option(help="By completion, only runs that ended.")] = (
-        "created_desc"
-    ),
-    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 20,
+    order: Annotated[
+        RunOrderName, typer.Option(help="Orders by completion list only runs that have ended.")
+    ] = "created_desc",
+    limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first unless asked otherwise."""
+    """List runs, newest first unless --order says otherwise."""
     query = RunQuery(
         statuses=[_status(each) for each in status or ()],
         tags=tag or (),
@@ -107,19 +121,26 @@ def ls(
     )
     with connected(target, project) as client:
         found = list(islice(client.list_runs(query), limit))
-    shown.runs(found, as_json=as_json)
+    if as_json:
+        for info in found:
+            print_json(run_summary_value(info))
+    else:
+        print_runs(found)
 
 
 @app.command()
 def show(
     run_id: RunId, target: Target = None, project: Project = "default", as_json: AsJson = False
 ) -> None:
-    """Show one run: what it was to do, where it stands, what it cost, its output."""
+    """Show a run: its objective, status, usage and output."""
     with connected(target, project) as client:
         run = client.run(run_id)
         info = run.get()
         output = run.output() if info.completed_at else None
-    shown.run(info, output, as_json=as_json)
+    if as_json:
+        print_json(run_value(info, output))
+    else:
+        print_run(info, output)
 
 
 @app.command()
@@ -131,10 +152,10 @@ def events(
     type_: Types = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the events there are."""
+    """Print the events recorded so far."""
     with connected(target, project) as client:
         for event in client.run(run_id).events(from_seq, types=type_ or ()):
-            shown.event(event, as_json=as_json)
+            _print_event(event, as_json=as_json)
 
 
 @app.command()
@@ -144,36 +165,34 @@ def tail(
     project: Project = "default",
     from_seq: FromSeq = 1,
     type_: Types = None,
-    wait: Annotated[bool, typer.Option(help="Wait for a run that is not saved yet.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait for the run if it is not saved yet.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print events as they come, until the run is complete. Server restarts go unnoticed."""
+    """Print events as they come, until the run is complete. Continues across server restarts."""
     with connected(target, project) as client:
         run = client.run(run_id)
         for event in run.events(from_seq, follow=True, types=type_ or (), wait_for_run=wait):
-            shown.event(event, as_json=as_json)
+            _print_event(event, as_json=as_json)
 
 
 @app.command()
 def search(
-    query: Annotated[
-        str, typer.Argument(help='Words; "a phrase" in quotes, a OR b, -word for none of it.')
-    ],
+    query: Annotated[str, typer.Argument(help='Words; "a phrase", a OR b, -word to exclude.')],
     target: Target = None,
     project: Project = "default",
     run_id: Annotated[
-        list[str] | None, typer.Option("--run", help="Only in this run; repeatable.")
+        list[str] | None, typer.Option("--run", help="Only events of this run; repeatable.")
     ] = None,
     type_: Types = None,
-    tool: Annotated[str, typer.Option(help="Only of this tool.")] = "",
-    model: Annotated[str, typer.Option(help="Only of this model.")] = "",
-    newest: Annotated[bool, typer.Option(help="Newest first, instead of best first.")] = False,
-    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 20,
+    tool: Annotated[str, typer.Option(help="Only events of this tool.")] = "",
+    model: Annotated[str, typer.Option(help="Only events of this model.")] = "",
+    newest: Annotated[bool, typer.Option(help="Newest first instead of best match first.")] = False,
+    limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
     """Find events by the words in their messages and tool outputs."""
     with connected(target, project) as client:
-        hits = client.search(
+        found = client.search(
             query,
             run_ids=run_id or (),
             types=type_ or (),
@@ -181,31 +200,24 @@ def search(
             model=model,
             newest_first=newest,
         )
-        shown_hits.hits(list(islice(hits, limit)), as_json=as_json)
+        hits = list(islice(found, limit))
+    if as_json:
+        for hit in hits:
+            print_json(hit_value(hit))
+    else:
+        print_hits(hits)
 
 
 @app.command()
 def verify(
     run_id: RunId, target: Target = None, project: Project = "default", as_json: AsJson = False
 ) -> None:
-    """Recompute the hash chain; exit with 1 where it is broken."""
+    """Recompute the hash chain; exit with 1 if it is broken."""
     with connected(target, project) as client:
         run = client.run(run_id)
         found = run.verify() if as_json else _verify_with_bar(run)
     if as_json:
-        typer.echo(
-            json.dumps(
-                {
-                    "run_id": run_id,
-                    "verified": found.verified,
-                    "checked_events": found.checked_events,
-                    "last_seq": found.last_seq,
-                    "last_hash": found.last_hash.hex(),
-                    "problem": found.problem,
-                    "problem_seq": found.problem_seq,
-                }
-            )
-        )
+        print_json({"run_id": run_id, **verification_value(found)})
     elif found.verified:
         typer.echo(f"{found.checked_events} events agree with their hashes; the last is")
         typer.echo(found.last_hash.hex())
@@ -231,7 +243,17 @@ def resume_point(
             snapshot = run.get_snapshot(namespace=namespace)
         except SnapshotNotFound:
             snapshot = None
-    shown.resume_point(info, snapshot, as_json=as_json)
+    if as_json:
+        print_json(resume_point_value(info, snapshot))
+    else:
+        print_resume_point(info, snapshot)
+
+
+def _print_event(event: Event, *, as_json: bool) -> None:
+    if as_json:
+        print_json(event_value(event))
+    else:
+        print_event(event)
 
 
 def _verify_with_bar(run: Run) -> Verification:
@@ -259,7 +281,7 @@ def _config(ref: str) -> ConfigFilter | None:
 
 
 def _utc(at: datetime | None) -> datetime | None:
-    """The time; one without an offset is UTC's."""
+    """The time, which is UTC if it has no offset."""
     return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
 
 
@@ -268,4 +290,4 @@ def _status(name: str) -> RunStatus:
         return RunStatus[name.upper()]
     except KeyError:
         known = ", ".join(status.name.lower() for status in RunStatus)
-        raise typer.BadParameter(f"{name!r} is none of {known}") from None
+        raise typer.BadParameter(f"{name!r} is not one of {known}") from None

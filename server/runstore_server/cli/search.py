@@ -1,4 +1,4 @@
-"""runstore search: the index that searches look through."""
+"""runstore search: the index that searches read."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from runstore_storage.contract.feed import SEARCH
 
 from runstore_server.cli.rebuild import rebuild_with_bar
 
-app = typer.Typer(help="Look after what searches look through.", no_args_is_help=True)
+app = typer.Typer(help="Maintain the search index.", no_args_is_help=True)
 
 
 @app.callback()
 def search() -> None:
-    """Look after what searches look through."""
+    """Maintain the search index."""
 
 
 @app.command()
 def rebuild() -> None:
-    """Make all events of RUNSTORE_DATABASE_URL searchable anew, from the first on.
+    """Empty the search index of RUNSTORE_DATABASE_URL and index every published event again.
 
-    Servers may go on: searches find what was done so far. Safe to stop; servers do the rest.
+    Servers may keep running: searches find what is indexed so far. If this is stopped, the servers
+    do the rest.
     """
     done = rebuild_with_bar(
-        "rebuilding",
+        "indexing entries of the feed",
         SEARCH,
         lambda store: (store.search.forget_text, store.search.index_text),
     )

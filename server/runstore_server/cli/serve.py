@@ -1,4 +1,4 @@
-"""runstore dev, runstore serve."""
+"""runstore dev and runstore serve."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from runstore_server import logs
 from runstore_server.app import App, open_store
-from runstore_server.cli.failures import explained, failed
+from runstore_server.cli.failures import exit_on_failure, failed
 from runstore_server.cli.workers import supervise
 from runstore_server.settings import Settings
 
-# Python's own are 700, 10 and 10.
+# Python's defaults are 700, 10 and 10.
 GARBAGE_THRESHOLDS = (10_000, 50, 100)
 
 
-def _says(setting: str, text: str) -> str:
-    """An option's help, with what counts where the option is left out."""
+def _help(setting: str, text: str) -> str:
+    """An option's help, with the value that is used without the option."""
     default = str(Settings.model_fields[setting].default)
     return f"{text} Else $RUNSTORE_{setting.upper()}, else {default.lower()}."
 
 
-Host = Annotated[str | None, typer.Option(help=_says("host", "Address to listen on."))]
+Host = Annotated[str | None, typer.Option(help=_help("host", "Address to listen on."))]
 Port = Annotated[
-    int | None, typer.Option(help=_says("port", "Port to listen on; 0 picks a free one."))
+    int | None, typer.Option(help=_help("port", "Port to listen on; 0 picks a free one."))
 ]
 HttpPort = Annotated[
     int | None,
     typer.Option(
-        help=_says("http_port", "Port of the HTTP side; 0 picks a free one."), min=0, max=65535
+        help=_help("http_port", "Port of the HTTP side; 0 picks a free one."), min=0, max=65535
     ),
 ]
 Http = Annotated[
     bool | None,
-    typer.Option("--http/--no-http", help=_says("http", "Serve the read-only HTTP side too.")),
+    typer.Option("--http/--no-http", help=_help("http", "Serve the read-only HTTP side too.")),
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option(help=_says("data_dir", "Folder that keeps the data; made where it is missing.")),
+    typer.Option(help=_help("data_dir", "Folder of the data; made if it is missing.")),
 ]
 Workers = Annotated[
-    int | None, typer.Option(help=_says("workers", "Server processes that share the port."))
+    int | None, typer.Option(help=_help("workers", "Server processes that share the port."))
 ]
 
 
@@ -64,9 +64,9 @@ def dev(
     http_port: HttpPort = None,
     http: Http = None,
 ) -> None:
-    """Serve from an embedded Postgres in a folder: nothing to install, nothing to set up.
+    """Serve from an embedded Postgres: nothing to install, nothing to set up.
 
-    The data stays in the folder; a second start finds it. Stop with Ctrl-C.
+    The data stays in its folder for the next start. Stop with Ctrl-C.
     """
     settings = _settings(
         data_dir=data_dir,
@@ -91,25 +91,27 @@ def serve(
 ) -> None:
     """Serve from RUNSTORE_DATABASE_URL; without it, from an embedded Postgres as `dev` does.
 
-    A database whose schema is not this release's is refused with the command that mends it.
-    SIGTERM drains: streams end as UNAVAILABLE, calls in flight finish.
+    A database with another release's schema is refused, with the command that migrates it. SIGTERM
+    drains: streams end as UNAVAILABLE, calls in flight finish.
     """
     settings = _settings(host=host, port=port, http_port=http_port, http=http, workers=workers)
     if settings.database_url is None:
         if settings.workers > 1:
-            raise failed("several workers need RUNSTORE_DATABASE_URL")
+            raise failed(
+                "several workers need a database that they share: set RUNSTORE_DATABASE_URL"
+            )
         _serve_embedded(settings)
         return
-    with explained():
+    with exit_on_failure():
         asyncio.run(schema.check(settings.database_url, settings.db_schema))
     if settings.workers > 1:
         raise typer.Exit(supervise(settings))
-    with explained():
+    with exit_on_failure():
         _run(settings, settings.database_url, reuse_port=reuse_port)
 
 
 def _serve_embedded(settings: Settings, *, is_disposable: bool = False) -> None:
-    with explained(), ExitStack() as stack:
+    with exit_on_failure(), ExitStack() as stack:
         if is_disposable and not settings.data_dir.exists():
             stack.callback(shutil.rmtree, settings.data_dir, ignore_errors=True)
         postgres = stack.enter_context(
@@ -142,10 +144,10 @@ async def _serve(settings: Settings, url: str, *, data_dir: Path | None, reuse_p
 
 
 def _collect_less() -> None:
-    """Leave what the start has made out of every collection of garbage, and collect less often.
+    """Exclude the objects of the start from garbage collection, and collect less often.
 
-    Calls under way are many young objects that are no garbage; looking at them again and again took
-    half of the time that appends did. Little of what calls leave behind is cyclic.
+    Calls in progress are many young objects that are still in use; scanning them again and again
+    took half of the time that appends did. Little of the garbage of calls is cyclic.
     """
     gc.collect()
     gc.freeze()
@@ -153,7 +155,7 @@ def _collect_less() -> None:
 
 
 def _end_with_standard_input() -> None:
-    """Stop as by Ctrl-C when the other end is closed: as a pipe's is when its process dies."""
+    """Stop as on Ctrl-C when standard input ends, as a pipe does when its other process dies."""
 
     def watch() -> None:
         while sys.stdin.buffer.read(1 << 10):
@@ -178,7 +180,7 @@ def _greet(address: str, http_address: str | None, data_dir: Path | None) -> Non
 
 
 def _settings(**given: object) -> Settings:
-    """The environment's settings, with what the command line gives instead."""
+    """The environment's settings, overridden by what the command line gives."""
     return Settings().model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )

@@ -1,26 +1,36 @@
-"""runstore statistics: what events used, and the counts it is read from."""
+"""runstore statistics: the usage of events, added up; and the counts that it comes from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Annotated, get_args
 
 import typer
-from runstore import Dimension, StatisticsFields
+from runstore import Dimension, StatisticsFields, StatisticsRow
+from runstore_storage.contract import statistics as contract
 from runstore_storage.contract.feed import USAGE_COUNTS
 
-from runstore_server.cli.connection import AsJson, Labels, Project, Target, connected, labels_of
+from runstore_server.cli.connection import connected
+from runstore_server.cli.options import AsJson, Labels, Limit, Project, Target, labels_of
+from runstore_server.cli.printing import print_json
 from runstore_server.cli.rebuild import rebuild_with_bar
-from runstore_server.cli.tables import statistics as shown_statistics
+from runstore_server.cli.tables.statistics import print_statistics
+from runstore_server.convert.statistics import FIELDS
+from runstore_server.json.statistics import statistics_row_value
 
-app = typer.Typer(help="Add up what events used.", no_args_is_help=True)
+MAX_PAGE = 1000
+
+app = typer.Typer(help="Add up the usage of events.", no_args_is_help=True)
 
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 KNOWN = ", ".join(DIMENSIONS)
 
-_Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="In UTC, inclusive.")]
-_Many = Annotated[list[str] | None, typer.Option(help="Only this; repeatable.")]
+_Day = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A day in UTC, inclusive.")
+]
+_Many = Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")]
 
 
 @app.command()
@@ -29,17 +39,17 @@ def show(
     project: Project = "default",
     by: Annotated[
         list[str] | None,
-        typer.Option(help=f"Tell apart: {KNOWN}; repeatable, up to three.", metavar="WHAT"),
+        typer.Option(help=f"Group by {KNOWN}; repeatable, up to three.", metavar="WHAT"),
     ] = None,
     by_label: Annotated[
-        str, typer.Option(help="Tell apart by this label of the run too.", metavar="KEY")
+        str, typer.Option(help="Group by the value of this label of the run too.", metavar="KEY")
     ] = "",
     run: _Many = None,
     descendants: Annotated[
-        bool, typer.Option("--descendants", help="Count all below those runs too.")
+        bool, typer.Option("--descendants", help="Count all runs below those of --run too.")
     ] = False,
     roll_up: Annotated[
-        bool, typer.Option("--roll-up", help="By run: count each as its topmost ancestor.")
+        bool, typer.Option("--roll-up", help="By run: count each run as its topmost ancestor.")
     ] = False,
     plan: Annotated[str, typer.Option(help="Only runs of this plan.")] = "",
     label: Labels = None,
@@ -47,14 +57,14 @@ def show(
         list[str] | None, typer.Option(help="Only runs with this tag; repeatable.")
     ] = None,
     type_: Annotated[
-        list[str] | None, typer.Option("--type", help="Only this; repeatable.")
+        list[str] | None, typer.Option("--type", help="Only this one; repeatable.")
     ] = None,
     model: _Many = None,
     tool: _Many = None,
     node: _Many = None,
     from_day: _Day = None,
     to_day: _Day = None,
-    limit: Annotated[int, typer.Option(help="Rows to show at most.", min=1)] = 1000,
+    limit: Limit = MAX_PAGE,
     as_json: AsJson = False,
 ) -> None:
     """Show events, errors, tool calls, tokens, cost and time. Counts lag writes by a second."""
@@ -74,16 +84,20 @@ def show(
     fields |= _days(from_day and from_day.date(), to_day and to_day.date())
     dimensions = [_dimension(each) for each in by or ()]
     with connected(target, project) as client:
-        found = client.statistics(dimensions, page_size=min(limit, 1000), **fields)
-        rows = list(islice(found, limit))
-    shown_statistics.rows(rows, dimensions, by_label, as_json=as_json)
+        found = client.statistics(dimensions, page_size=min(limit, MAX_PAGE), **fields)
+        rows = [(_keys(row, dimensions, by_label), row) for row in islice(found, limit)]
+    if as_json:
+        for keys, row in rows:
+            print_json(statistics_row_value(keys, row))
+    else:
+        print_statistics([*dimensions, *([by_label] if by_label else [])], rows)
 
 
 @app.command()
 def rebuild() -> None:
     """Empty the usage counts and count every published event again.
 
-    Servers may go on meanwhile; statistics are incomplete until it is done.
+    Servers may keep running; statistics are incomplete until this is done.
     """
     counted = rebuild_with_bar(
         "counting entries of the feed",
@@ -93,11 +107,19 @@ def rebuild() -> None:
     typer.echo(f"counted {counted} entries")
 
 
+def _keys(row: StatisticsRow, by: Sequence[Dimension], label_key: str) -> dict[str, str]:
+    """What the row is grouped by, named as its fields."""
+    dimensions = [contract.Dimension[each.upper()] for each in by]
+    if label_key:
+        dimensions.append(contract.Dimension.LABEL)
+    return {FIELDS[each]: str(getattr(row, FIELDS[each]) or "") for each in dimensions}
+
+
 def _dimension(name: str) -> Dimension:
     for known in DIMENSIONS:
         if known == name:
             return known
-    raise typer.BadParameter(f"{name!r} is none of {KNOWN}")
+    raise typer.BadParameter(f"{name!r} is not one of {KNOWN}")
 
 
 def _days(from_day: date | None, to_day: date | None) -> StatisticsFields:

@@ -1,4 +1,4 @@
-"""Several server processes on the same ports."""
+"""Several server processes that share their ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runstore_server import logs
 from runstore_server.edge.listening import bound
 from runstore_server.settings import Settings
 
-# A worker that dies at once is not started again in a tight circle.
+# Keeps a worker that dies at once from being restarted in a tight loop.
 RESTART_SECONDS = 1.0
 POLL_SECONDS = 0.2
 
@@ -27,8 +27,8 @@ def supervise(settings: Settings) -> int:
     """Run `settings.workers` servers on the same ports until SIGTERM or SIGINT; return the exit
     code.
 
-    A worker that dies is replaced. The ports are held here, so that they are the same for all even
-    where they were chosen by the system, and a foreign server on one is an error at once.
+    A worker that dies is replaced. The ports are held here, so that all workers share them even if
+    the system chose them, and a port that another server has is an error at once.
     """
     logs.configure(settings)
     stopping = False
@@ -47,18 +47,18 @@ def supervise(settings: Settings) -> int:
         running = [_start(settings, port, http) for _ in range(settings.workers)]
         while not stopping:
             time.sleep(POLL_SECONDS)
-            for place, worker in enumerate(running):
+            for index, worker in enumerate(running):
                 if worker.poll() is not None and not stopping:
                     _log.error("worker died", pid=worker.pid, code=worker.returncode)
                     time.sleep(RESTART_SECONDS)
-                    running[place] = _start(settings, port, http)
+                    running[index] = _start(settings, port, http)
         for worker in running:
             worker.send_signal(signal.SIGTERM)
         return max(worker.wait() for worker in running)
 
 
 def _held(stack: ExitStack, host: str, port: int) -> int:
-    """Hold a port until the stack is closed; it is kept from others, and nothing listens here."""
+    """Reserve a port until the stack is closed, without listening on it."""
     held = stack.enter_context(bound(host, port, reuse_port=True))
     return int(held.getsockname()[1])
 

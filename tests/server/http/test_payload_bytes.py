@@ -10,7 +10,6 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.outputs_pb2 import OUTCOME_SUCCEEDED, Output
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.snapshots_pb2 import PlanNode, Snapshot, TaskWrite
-from runstore_server.json.writing import RawJson, written
 from server.services.test_payload_bytes import CORPUS
 from sse_client import opened
 
@@ -104,11 +103,3 @@ async def test_line_breaks_in_a_payload_survive_a_stream(http, client, name) -> 
     assert f'"json":{text.replace(chr(13), " ")},' in message.data
     if "\r" in text:
         assert b64decode(given["json_base64"]).decode() == text
-
-
-def test_values_are_written_as_json_and_raw_texts_as_they_are() -> None:
-    value = {"a": [1, -2.5, True, False, None, '\n"ü\u2028'], "b": {}, "c": [], "d": (1,)}
-    raw = RawJson('{"z":1.0,"z":2 }')
-
-    assert written(value) == '{"a":[1,-2.5,true,false,null,"\\n\\"ü\u2028"],"b":{},"c":[],"d":[1]}'
-    assert written({"x": [raw, raw]}) == '{"x":[{"z":1.0,"z":2 },{"z":1.0,"z":2 }]}'

@@ -93,7 +93,7 @@ async def test_what_was_is_shown_compared_and_forked_by_command(
 
     assert "snapshot s1 at seq 2" in shown
     assert "done since: t/0" in shown
-    assert as_json["state"]["y"]["json"] == "2"
+    assert as_json["snapshot"]["state"]["y"]["json"] == 2
     assert list(map(json.loads, differing.splitlines())) == [
         {"what": "node", "name": "n2", "how": "changed", "fields": ["status"]},
         {"what": "state", "name": "x", "how": "removed", "fields": []},

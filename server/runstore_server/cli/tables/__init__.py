@@ -1,1 +1,1 @@
-"""Tables and lines for people, a module a noun."""
+"""What commands print for people: tables and lines, a module a noun."""

@@ -1,8 +1,7 @@
-"""How hits of a search look."""
+"""Hits of a search."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import typer
@@ -10,25 +9,20 @@ from rich.table import Column, Table
 from rich.text import Text
 from runstore import SearchHit
 
-from runstore_server.cli.tables.runs import console
+from runstore_server.cli.printing import console
+from runstore_server.cli.tables.cells import time_cell
 
 _MATCHED = "bold yellow"
 
 
-def hits(found: Sequence[SearchHit], *, as_json: bool) -> None:
-    """A table with what matched made bright, or a JSON object a line."""
-    if as_json:
-        for hit in found:
-            typer.echo(json.dumps(_json(hit)))
-        return
+def print_hits(found: Sequence[SearchHit]) -> None:
+    """A table of the hits, with the matches highlighted."""
     if not found:
         typer.echo("nothing found")
         return
     table = Table(Column("run", no_wrap=True), Column("seq", justify="right"), "recorded", "text")
     for hit in found:
-        table.add_row(
-            Text(hit.run_id), str(hit.seq), f"{hit.recorded_at:%Y-%m-%d %H:%M:%S}Z", _snippet(hit)
-        )
+        table.add_row(Text(hit.run_id), str(hit.seq), time_cell(hit.recorded_at), _snippet(hit))
     console.print(table)
 
 
@@ -37,15 +31,3 @@ def _snippet(hit: SearchHit) -> Text:
     for start, length in hit.highlights:
         shown.stylize(_MATCHED, start, start + length)
     return shown
-
-
-def _json(hit: SearchHit) -> dict[str, object]:
-    return {
-        "run_id": hit.run_id,
-        "seq": hit.seq,
-        "position": hit.position,
-        "rank": hit.rank,
-        "recorded_at": hit.recorded_at.isoformat(),
-        "snippet": hit.snippet,
-        "highlights": [list(each) for each in hit.highlights],
-    }

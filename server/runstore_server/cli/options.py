@@ -1,0 +1,38 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Target = Annotated[
+    str | None,
+    typer.Option(help="The server, as host:port. Else $RUNSTORE_TARGET, else localhost:7411."),
+]
+Project = Annotated[str, typer.Option(help="The project.", envvar="RUNSTORE_PROJECT")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON, one object per line, written as docs/http.md says."),
+]
+Limit = Annotated[int, typer.Option(help="The most to list.", min=1)]
+FromSeq = Annotated[int, typer.Option(help="First seq to show.", min=0)]
+Types = Annotated[
+    list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="Only runs with this label; repeatable.", metavar="KEY=VALUE"),
+]
+
+
+def labels_of(given: list[str] | None) -> dict[str, str]:
+    """Labels given as KEY=VALUE."""
+    labels: dict[str, str] = {}
+    for each in given or ():
+        key, equals, value = each.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"{each!r} is not KEY=VALUE")
+        labels[key] = value
+    return labels
