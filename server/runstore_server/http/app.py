@@ -19,13 +19,13 @@ from runstore_server.http.exchanges import Exchanges
 from runstore_server.http.feed import Feed
 from runstore_server.http.operations import Operations
 from runstore_server.http.outputs import Outputs
-from runstore_server.http.parameters import PROJECT_HEADER
+from runstore_server.http.parameters.runs import PROJECT_HEADER
 from runstore_server.http.paths import RawPaths
 from runstore_server.http.routing import Api
 from runstore_server.http.runs import Runs
 from runstore_server.http.snapshots import Snapshots
-from runstore_server.http.sse import LAST_EVENT_ID
 from runstore_server.http.statistics import Statistics
+from runstore_server.http.streams.sse import LAST_EVENT_ID
 from runstore_server.settings import Settings
 
 DESCRIPTION = (

@@ -12,13 +12,13 @@ from starlette.responses import Response
 
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
-from runstore_server.http import sse
-from runstore_server.http.event_stream import RunEncoder
-from runstore_server.http.models import EventList
-from runstore_server.http.parameters import Events as Selected
-from runstore_server.http.parameters import FirstSeq, Key
+from runstore_server.http.models.runs import EventList
+from runstore_server.http.parameters.runs import Events as Selected
+from runstore_server.http.parameters.runs import FirstSeq, Key
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
+from runstore_server.http.streams import sse
+from runstore_server.http.streams.events import RunEncoder
 from runstore_server.json.events import event_value
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.following import Following, follow

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
-from runstore_server.http import sse
-from runstore_server.http.models import EntryList
-from runstore_server.http.parameters import Entries, FirstPosition, Project
+from runstore_server.http.models.runs import EntryList
+from runstore_server.http.parameters.runs import Entries, FirstPosition, Project
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import Api
+from runstore_server.http.streams import sse
 from runstore_server.json.feed import entry_value
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.feed import FeedItem, Live, Silence, follow

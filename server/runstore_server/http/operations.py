@@ -12,8 +12,8 @@ from starlette.responses import HTMLResponse, Response
 from runstore_server.edge.health import Health
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import CONTENT_TYPE, Metrics
-from runstore_server.http.description import description
 from runstore_server.http.docs_page import docs_page
+from runstore_server.http.openapi import description
 from runstore_server.http.responses import NO_STORE, JsonResponse
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import Query
 from runstore_storage.contract.store import Store
 
-from runstore_server.http.models import OutputAnswer
-from runstore_server.http.parameters import Key
+from runstore_server.http.models.runs import OutputAnswer
+from runstore_server.http.parameters.runs import Key
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.outputs import output_value

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.http.models import Problem
+from runstore_server.http.models.runs import Problem
 from runstore_server.http.problems import MEDIA_TYPE
 
 PREFIX = "/api/v1"

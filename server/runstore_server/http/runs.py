@@ -14,8 +14,8 @@ from runstore_storage.contract.snapshots import SnapshotQuery, StoredSnapshot
 from runstore_storage.contract.store import Store
 
 from runstore_server.convert.runs import filter_of
-from runstore_server.http.models import RunAnswer, RunList, VerificationAnswer
-from runstore_server.http.parameters import Key, PageToken, Project, RunFilter, checked
+from runstore_server.http.models.runs import RunAnswer, RunList, VerificationAnswer
+from runstore_server.http.parameters.runs import Key, PageToken, Project, RunFilter, checked
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.runs import run_summary_value, run_value, verification_value

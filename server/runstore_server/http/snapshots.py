@@ -11,8 +11,8 @@ from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery, SnapshotSelector
 from runstore_storage.contract.store import Store
 
-from runstore_server.http.models import SnapshotAnswer, SnapshotList
-from runstore_server.http.parameters import Key, Namespace, PageToken, checked
+from runstore_server.http.models.runs import SnapshotAnswer, SnapshotList
+from runstore_server.http.parameters.runs import Key, Namespace, PageToken, checked
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.snapshots import snapshot_summary_value, snapshot_value

@@ -13,8 +13,8 @@ from runstore_storage.contract.statistics import StatisticsStore
 
 from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import keys_of, query_of
-from runstore_server.http.models import StatisticsAnswer
-from runstore_server.http.parameters import Project, checked, labels_of
+from runstore_server.http.models.runs import StatisticsAnswer
+from runstore_server.http.parameters.runs import Project, checked, labels_of
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import Api
 from runstore_server.json.statistics import statistics_row_value

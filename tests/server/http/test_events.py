@@ -2,7 +2,7 @@
 
 import pytest
 import runstore
-from runstore_server.http import models
+from runstore_server.http.models import runs as models
 
 RUN = "/api/v1/runs/run"
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from grpc import StatusCode
 from runstore_server.edge.errors import STATUS
-from runstore_server.http import models
+from runstore_server.http.models import runs as models
 from runstore_server.http.problems import HTTP_STATUS
 from runstore_storage.contract.errors import StorageUnavailable
 from structlog.testing import capture_logs

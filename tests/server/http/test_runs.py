@@ -2,7 +2,7 @@
 
 import pytest
 import runstore
-from runstore_server.http import models
+from runstore_server.http.models import runs as models
 
 PATH = "/api/v1/runs"
 ODD_IDS = ["a/b", "a/events", "events", "ü 1", "%2F", "a%2Fb", "a?b#c", "a+b", "..a", "a//b", "😀"]

@@ -2,7 +2,7 @@
 
 import pytest
 from runstore import NewEvent, Usage
-from runstore_server.http import models
+from runstore_server.http.models import runs as models
 
 PATH = "/api/v1/statistics"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runstore_storage.contract.events import EventPage, RecordedEvent
 
-from runstore_server.http import sse
+from runstore_server.http.streams import sse
 from runstore_server.json.events import event_value
 from runstore_server.json.texts import enum_text
 from runstore_server.streams.following import Item, Progress

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from runstore_server.http.models import Problem
+from runstore_server.http.models.runs import Problem
 
 _REFERENCE = "#/components/schemas/{model}"
 

@@ -1,0 +1,1 @@
+"""The answers as OpenAPI describes them, a module a noun. Nothing is built from these."""
