@@ -1,11 +1,11 @@
-"""Hold the chart to what Kubernetes takes.
+"""Check that Kubernetes accepts the chart.
 
     python deploy/helm/check.py HELM
 
 For each file in values/ and each release of Kubernetes: helm's strict lint, and every field of
 every rendered object against that release's own schemas, where an unknown field is an error. Then
-what the schemas cannot know: that labels select, that pods have time to drain, that values which
-are wrong are refused. Prints what is wrong and exits with 1.
+what the schemas cannot know: that selectors match labels, that pods have time to drain, that wrong
+values are refused. Prints what is wrong and exits with 1.
 """
 
 import itertools
@@ -22,18 +22,18 @@ import yaml
 FOLDER = Path(__file__).parent
 CHART = FOLDER / "runstore"
 VALUES = sorted((FOLDER / "values").glob("*.yaml"))
-# The oldest that the chart allows, and the newest there are schemas of.
+# The oldest that the chart allows, and the newest that there are schemas for.
 RELEASES = ("1.27.0", kubernetes_validate.latest_version())
 LINT = ("lint", "--strict", "--quiet")
 TEMPLATE = ("template", "runs")
 LONGEST_NAME = 63
 EXPONENT = re.compile(r"\de\+\d")
-# Of the Prometheus operator: no release of Kubernetes has its schema.
+# The Prometheus operator's: Kubernetes has no schema for it.
 SERVICE_MONITOR = {
     "spec": {"selector", "endpoints"},
     "endpoints": {"port", "path", "interval"},
 }
-# What must not be rendered, on top of the least there is to say.
+# Values that must be refused, added to those of least.yaml.
 REFUSED = (
     "replicaCounts=2",
     "replicaCount=0",
@@ -51,7 +51,7 @@ Object = dict[str, Any]
 
 
 def main(helm: str) -> str | None:
-    """None when all is well, otherwise what is not."""
+    """What is wrong; None if nothing is."""
     wrong: list[str] = []
     for values, release in itertools.product(VALUES, RELEASES):
         where = f"{values.name} on {release}"
@@ -88,7 +88,7 @@ def _rendered(helm: str, release: str, values: Path) -> list[Object]:
 
 
 def _problems(objects: list[Object], release: str) -> list[str]:
-    """What the schemas find; where they find nothing, what they cannot know."""
+    """Errors the schemas find; if there are none, mistakes that schemas cannot see."""
     return list(_of_each(objects, release)) or list(_of_the_whole(objects))
 
 

@@ -62,7 +62,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   value: {{ toJson .Values.drainSeconds | quote }}
 {{- range $name, $value := .Values.settings }}
 - name: RUNSTORE_{{ $name | upper }}
-  # As JSON: a large number would else be written with an exponent.
+  # As JSON, because YAML would write a large number with an exponent.
   value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
 {{- end }}
 {{- with .Values.extraEnv }}
@@ -85,7 +85,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{- /* drainSeconds twice: calls in flight may take it, then the relay's last round. */ -}}
+{{- /* drainSeconds twice: once for calls in flight, once for the relay's last round. */ -}}
 {{- define "runstore.gracePeriod" -}}
 {{- add (ceil .Values.preStopSeconds) (mul 2 (ceil .Values.drainSeconds)) 5 -}}
 {{- end -}}
