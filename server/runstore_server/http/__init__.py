@@ -1,1 +1,1 @@
-"""The read-only side over HTTP: JSON, Server-Sent Events, and what operators ask of a server."""
+"""The read-only HTTP side: JSON, Server-Sent Events, probes and metrics."""

@@ -19,25 +19,25 @@ from runstore_server.http.exchanges import Exchanges
 from runstore_server.http.feed import Feed
 from runstore_server.http.operations import Operations
 from runstore_server.http.outputs import Outputs
-from runstore_server.http.parameters.runs import PROJECT_HEADER
+from runstore_server.http.parameters.keys import PROJECT_HEADER
+from runstore_server.http.parameters.streams import LAST_EVENT_ID
 from runstore_server.http.paths import RawPaths
 from runstore_server.http.routing import Api
 from runstore_server.http.runs import Runs
 from runstore_server.http.snapshots import Snapshots
 from runstore_server.http.statistics import Statistics
-from runstore_server.http.streams.sse import LAST_EVENT_ID
 from runstore_server.settings import Settings
 
 DESCRIPTION = (
     "Recorded runs over HTTP, read only; runs are written over gRPC."
-    " A run's project is named by a header or a query parameter. Failures are problems (RFC 9457)."
+    " A header or a query parameter names the project. Failures are problem documents (RFC 9457)."
 )
 
 
 def http_app(
     settings: Settings, store: Store, health: Health, lifecycle: Lifecycle, metrics: Metrics
 ) -> ASGIApp:
-    """The application over a store, as a server calls it."""
+    """The application, for a server to serve."""
     app = FastAPI(
         title="runstore",
         version=version("runstore"),

@@ -1,4 +1,4 @@
-"""The OpenAPI document as one plain page that needs nothing from anywhere else."""
+"""The OpenAPI document as one plain page that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BOUNDS = ("default", "minimum", "maximum", "minLength", "maxLength", "maxItems"
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """HTML of every operation and every schema of the document."""
+    """The HTML page, with every operation and every schema."""
     return "".join(_pieces(document))
 
 
@@ -46,7 +46,7 @@ def _operation(title: str, operation: dict[str, Any]) -> Iterator[str]:
         (f"{escape(each['name'])} <small>({each['in']})</small>", *_typed(each["schema"], each))
         for each in operation.get("parameters", ())
     )
-    yield "<p>Answers:</p>"
+    yield "<p>Responses:</p>"
     yield _table(
         (escape(status), ", ".join(_answers(answer)), _text(answer))
         for status, answer in operation["responses"].items()
@@ -67,7 +67,7 @@ def _typed(schema: dict[str, Any], described: dict[str, Any] | None = None) -> t
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """The schema's type in a few words, with links to what it refers to."""
+    """The schema's type in a few words, with links to other schemas."""
     if reference := schema.get("$ref"):
         name = escape(reference.rpartition("/")[2])
         return f'<a href="#{name}">{name}</a>'

@@ -1,4 +1,4 @@
-"""Around every HTTP request: its id, its log line and numbers, and the end of what fails."""
+"""Around every HTTP request: its id, its log line, its metrics, and an answer where it fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import REQUEST_ID_KEY, id_of, request_id
 from runstore_server.http.problems import problem
 
-# Methods are the client's choice; the numbers' labels are not.
+# A client can send any method; labels of metrics must stay few.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 NOT_ROUTED = "none"
 NOT_ANSWERED = 0
@@ -36,11 +36,11 @@ class Exchanges:
         try:
             await self._app(scope, receive, exchange.send)
         except asyncio.CancelledError:
-            # The server ends and took the connection away; there is nobody to tell.
+            # While draining, the server has closed the connection: there is no one to answer.
             if not self._lifecycle.draining.is_set():
                 raise
         except Exception as error:
-            # What the application could answer is answered and logged; the rest is here.
+            # The application has answered and logged what it could.
             if not exchange.is_begun:
                 await problem(error)(scope, receive, exchange.send)
         finally:
@@ -49,7 +49,7 @@ class Exchanges:
 
 
 class _Exchange:
-    """One request and how it was answered."""
+    """One request and its answer."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
@@ -68,7 +68,7 @@ class _Exchange:
 
     @property
     def route(self) -> str:
-        """The template of the route that was taken."""
+        """The template of the route that matched."""
         return str(getattr(self._scope.get("route"), "path_format", NOT_ROUTED))
 
     @property

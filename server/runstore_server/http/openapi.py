@@ -6,16 +6,16 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from runstore_server.http.models.runs import Problem
+from runstore_server.http.models.problems import Problem
 
 _REFERENCE = "#/components/schemas/{model}"
 
 
-def description(app: FastAPI) -> dict[str, Any]:
-    """The document of everything under /api, made once.
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Everything under /api, described once.
 
-    FastAPI describes the models of answers in JSON; problems, which are of another media type,
-    join them here.
+    FastAPI describes the models of JSON answers; those of problems, which have another media type,
+    are added here.
     """
     if app.openapi_schema is None:
         problem = Problem.model_json_schema(ref_template=_REFERENCE)

@@ -1,4 +1,4 @@
-"""What operators ask: is the server alive, is it ready, what are its numbers, what can it do."""
+"""For operators: liveness, readiness, metrics, and the description of the API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runstore_server.edge.health import Health
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import CONTENT_TYPE, Metrics
 from runstore_server.http.docs_page import docs_page
-from runstore_server.http.openapi import description
+from runstore_server.http.openapi import openapi_document
 from runstore_server.http.responses import NO_STORE, JsonResponse
 
 
@@ -43,26 +43,26 @@ class Operations:
             )
 
     async def livez(self) -> Response:
-        """The process runs."""
+        """The process is running."""
         return JsonResponse({"status": "alive"})
 
     async def readyz(self) -> Response:
-        """The server takes calls and the database answers."""
+        """The server takes requests and the database answers."""
         self._lifecycle.check()
         if not self._health.is_serving:
             raise StorageUnavailable
         return JsonResponse({"status": "ready"})
 
     async def metrics(self) -> Response:
-        """Numbers of this process, and how far the feed of all lags, for Prometheus."""
-        with suppress(StorageUnavailable):  # said by other means; the other numbers are wanted now
+        """Metrics of this process and of the feed, for Prometheus."""
+        with suppress(StorageUnavailable):  # the other metrics are still useful
             self._metrics.lags(await self._feed.lag(), await self._feed.list_duties())
         return Response(self._metrics.text(), headers={**NO_STORE, "Content-Type": CONTENT_TYPE})
 
     async def openapi(self) -> Response:
-        """The description of everything under /api."""
-        return JsonResponse(description(self._app))
+        """The OpenAPI document."""
+        return JsonResponse(openapi_document(self._app))
 
     async def docs(self) -> Response:
-        """The description as a page."""
-        return HTMLResponse(docs_page(description(self._app)), headers=NO_STORE)
+        """The OpenAPI document as a page."""
+        return HTMLResponse(docs_page(openapi_document(self._app)), headers=NO_STORE)

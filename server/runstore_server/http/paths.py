@@ -1,8 +1,8 @@
 """Paths whose segments may hold any character.
 
-A run id may be "a/b" or "a/events". Servers hand over a path that is already decoded, in which
-such an id cannot be told from two segments; so routes are matched on the path as it was sent, and
-each segment is decoded by itself.
+A run id may be "a/b" or "a/events". HTTP servers decode the path, and then such an id looks like
+two segments. So routes are matched on the path as it was sent, and each segment is decoded by
+itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from runstore_server.http.problems import problem
 
 
 class _Segment(Convertor[str]):
-    """One segment of a path, which `RawPaths` left encoded."""
+    """One segment of a path, still encoded by `RawPaths`."""
 
     regex = "[^/]+"
 
@@ -32,7 +32,7 @@ register_url_convertor("segment", _Segment())
 
 
 class RawPaths:
-    """Lets the application match the path as it was sent, each segment in its one spelling."""
+    """Makes the application match the path as it was sent, with each segment in canonical form."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -44,7 +44,7 @@ class RawPaths:
             await problem(refusal)(scope, receive, send)
             return
         segments = (quote(unquote_to_bytes(each), safe="") for each in raw.split(b"/"))
-        scope["path"] = "/".join(segments)  # in place: the layers outside read the route from it
+        scope["path"] = "/".join(segments)  # in place: outer layers read the route from this scope
         await self._app(scope, receive, send)
 
 

@@ -1,4 +1,4 @@
-"""Refusals as RFC 9457 problems: the reasons are those of `errors.STATUS`, the statuses HTTP's."""
+"""Failures as problem documents (RFC 9457): the reasons are those of gRPC, the statuses HTTP's."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _log = structlog.get_logger(__name__)
 
 
 def problem_value(error: Exception) -> dict[str, JsonValue]:
-    """The problem document of a refusal; what clients must not see becomes a bare INTERNAL."""
+    """The problem document of a failure; a defect is logged and becomes a bare INTERNAL."""
     current = request_id.get()
     if not is_known(error):
         _log.error("defect", exc_info=error)
@@ -69,15 +69,15 @@ def problem_value(error: Exception) -> dict[str, JsonValue]:
 
 
 def problem(error: Exception) -> Response:
-    """The answer to a request that was refused or failed."""
+    """The answer to a request that failed."""
     return _response(problem_value(error))
 
 
 def install(app: FastAPI) -> None:
-    """Answer every failure of the application with a problem."""
+    """Answer every failure of the application with a problem document."""
     for kind in (RequestError, StorageError, Exception):
         app.add_exception_handler(kind, _refused)
-    app.add_exception_handler(RequestValidationError, _mistaken)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _not_routed)
 
 
@@ -85,13 +85,13 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return problem(error)
 
 
-async def _mistaken(_request: Request, error: Exception) -> Response:
+async def _invalid(_request: Request, error: Exception) -> Response:
     found = cast(RequestValidationError, error).errors()
     return problem(InvalidRequest([Violation(_field(each["loc"]), each["msg"]) for each in found]))
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
-    """No such path, or not this method: nothing a reason of ours stands for."""
+    """An unknown path or method, for which there is no reason in the contracts."""
     failure = cast(HTTPException, error)
     value: dict[str, JsonValue] = {
         "type": "about:blank",
@@ -114,11 +114,11 @@ def _response(value: dict[str, JsonValue], headers: Any = None) -> Response:
 
 def _detail(error: Exception) -> str:
     if isinstance(error, StorageUnavailable):
-        return "the database did not answer"  # nothing is written here that could be in doubt
+        return "the database did not answer"  # its own text is about writes
     return str(error)
 
 
 def _field(location: Sequence[int | str]) -> str:
-    """Where the mistake is, without the kind of parameter: `tag[3]`."""
-    name, *places = location[1:] or location
-    return str(name) + "".join(f"[{place}]" for place in places)
+    """The parameter at fault, without its kind: `tag[3]`."""
+    name, *indexes = location[1:] or location
+    return str(name) + "".join(f"[{index}]" for index in indexes)

@@ -1,4 +1,4 @@
-"""How routes are declared: what each answers, and how it may refuse."""
+"""How routes are declared: what each answers, and the refusals it may answer with."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.http.models.runs import Problem
+from runstore_server.http.models.problems import Problem
 from runstore_server.http.problems import MEDIA_TYPE
 
 PREFIX = "/api/v1"
 RUN = "/runs/{run_id:segment}"
 _PROBLEMS = {
-    400: "A parameter breaks its rule; `violations` says which.",
-    404: "There is no such thing.",
-    503: "The database does not answer, or the server is going down.",
+    400: "A parameter breaks a rule; `violations` says which.",
+    404: "The run, snapshot or output does not exist.",
+    503: "The database does not answer, or the server is shutting down.",
 }
 
 
 class Api:
-    """The application as the modules of nouns add to it."""
+    """The application, for the nouns' modules to add their routes to."""
 
     def __init__(self, app: FastAPI, lifecycle: Lifecycle) -> None:
         self._app = app

@@ -15,36 +15,23 @@ from runstore_storage.contract.store import Store
 
 from runstore_server.convert.runs import filter_of
 from runstore_server.http.models.runs import RunAnswer, RunList, VerificationAnswer
-from runstore_server.http.parameters.runs import Key, PageToken, Project, RunFilter, checked
+from runstore_server.http.parameters.checks import checked
+from runstore_server.http.parameters.keys import Key, Project
+from runstore_server.http.parameters.pages import PageToken
+from runstore_server.http.parameters.queries import integer
+from runstore_server.http.parameters.queries import limit as limit_of
+from runstore_server.http.parameters.runs import FIELDS, Selected
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.runs import run_summary_value, run_value, verification_value
 from runstore_server.json.snapshots import snapshot_summary_value
 from runstore_server.pages import run_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
-from runstore_server.validation.bounds import MAX_INT64, PAGE
+from runstore_server.validation.bounds import PAGE, SEQ
 from runstore_server.validation.requests import refuse
 from runstore_server.validation.runs import CHECKED_EVENTS, RunOrderName
 
 MAX_OFFSET = 10_000
-FIELDS = {
-    "filter.statuses": "status",
-    "filter.tags": "tag",
-    "filter.labels": "label",
-    "filter.plan_id": "plan_id",
-    "filter.model": "model",
-    "filter.tool": "tool",
-    "filter.parent_run_id": "parent_run_id",
-    "filter.any_tags": "any_tag",
-    "filter.root_run_id": "root_run_id",
-    "filter.external.system": "external_system",
-    "filter.external.id": "external_id",
-    "filter.config.kind": "config_kind",
-    "filter.config.name": "config_name",
-    "filter.config.version": "config_version",
-    "filter.config.digest": "config_digest",
-    "filter.objective": "objective",
-}
 
 
 class Runs:
@@ -62,25 +49,19 @@ class Runs:
     async def list_runs(
         self,
         project: Project,
-        where: RunFilter,
-        limit: Annotated[
-            int, Query(ge=1, le=PAGE.high, description="Runs on a page.")
-        ] = DEFAULT_PAGE,
+        where: Selected,
+        limit: Annotated[int, limit_of(PAGE, "The most runs to return.")] = DEFAULT_PAGE,
         offset: Annotated[
             int,
-            Query(
-                ge=0,
-                description=f"Runs to pass over, at most {MAX_OFFSET}; not with page_token.",
-            ),
+            Query(ge=0, description=f"Runs to skip, at most {MAX_OFFSET}; not with page_token."),
         ] = 0,
         page_token: PageToken = "",
         order: Annotated[
-            RunOrderName,
-            Query(description="By completion, runs that have not ended are left out."),
+            RunOrderName, Query(description="Orders by completion list only runs that have ended.")
         ] = "created_desc",
     ) -> JsonResponse:
-        """Runs without their plans. Follow `next_page_token` with the same filters and order; it
-        misses and repeats no run, which an offset does when runs are saved meanwhile.
+        """A page of runs, without their plans. Follow `next_page_token` with the same filters and
+        order: it skips and repeats no run. An offset may do both while runs are saved.
         """
         chosen = RunOrder[order.upper()]
         request = rpc.ListRunsRequest(
@@ -108,29 +89,23 @@ class Runs:
         )
 
     async def get_run(self, key: Key) -> JsonResponse:
-        """The run with its plan, its latest output and what its latest snapshot is."""
+        """The run with its plan, its latest output and a summary of its latest snapshot."""
         run = await self._store.get_run(key)
         output = await self._latest_output(run)
         latest = await self._latest_snapshot(key)
-        return JsonResponse(
-            {
-                "run": {
-                    **run_value(run, output),
-                    "latest_snapshot": snapshot_summary_value(latest) if latest else None,
-                }
-            }
-        )
+        value = run_value(run, output)
+        value["latest_snapshot"] = snapshot_summary_value(latest) if latest else None
+        return JsonResponse({"run": value})
 
     async def verify_run(
         self,
         key: Key,
-        from_seq: Annotated[int, Query(ge=0, le=MAX_INT64, description="First seq to check.")] = 0,
+        from_seq: Annotated[int, integer(SEQ, "First seq to check.")] = 0,
         max_events: Annotated[
-            int,
-            Query(ge=0, le=CHECKED_EVENTS.high, description="Most events to check; 0 checks all."),
+            int, integer(CHECKED_EVENTS, "The most events to check; 0 checks all.")
         ] = 0,
     ) -> JsonResponse:
-        """Recompute the hash chain and say whether the stored events agree with it."""
+        """Recompute the hash chain and compare it with the stored one."""
         found = await self._store.verify_run(key, from_seq=from_seq, max_events=max_events)
         return JsonResponse(verification_value(found))
 
@@ -153,7 +128,7 @@ def _after(request: rpc.ListRunsRequest, offset: int) -> RunCursor | None:
     if request.page_token and offset:
         refuse("offset", "must not be given with page_token, which says where the page begins")
     if offset > MAX_OFFSET:
-        refuse("offset", f"must be 0..{MAX_OFFSET}; to go further follow next_page_token")
+        refuse("offset", f"must be 0..{MAX_OFFSET}; follow next_page_token to go further")
     return run_tokens.read(request)
 
 

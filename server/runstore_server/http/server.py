@@ -1,4 +1,4 @@
-"""uvicorn inside this process: it brings HTTP, and the process keeps signals and logs."""
+"""uvicorn inside this process, which keeps control of signals and logs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from starlette.types import ASGIApp
 
 from runstore_server.edge.listening import bound
 
-# Request line and headers together: 64 filters of 200 characters each fit, percent-encoded.
+# Of the request line and headers together: fits 64 filters of 200 percent-encoded characters.
 MAX_HEAD_BYTES = 256 << 10
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the process, and says when it serves."""
+    """Leaves signals to the process, and tells when it serves."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -35,7 +35,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class HttpServer:
-    """One listening socket and what is served on it."""
+    """One listening socket and the application served on it."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, *, reuse_port: bool) -> None:
         self._address = (host, port)
@@ -58,22 +58,22 @@ class HttpServer:
         )
 
     def bind(self) -> str:
-        """Take the address, and return the one clients connect to."""
+        """Bind the address, and return the one that clients connect to."""
         self._listener = bound(*self._address, reuse_port=self._reuse_port)
         return f"{self._address[0]}:{self._listener.getsockname()[1]}"
 
     async def start(self) -> None:
-        """Serve on the address that was bound."""
+        """Serve on the bound address."""
         assert self._listener, "bind comes first"
         self._serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
         await self._uvicorn.serving.wait()
         if not self._uvicorn.started:
-            await self._serving  # raises what kept it from starting
+            await self._serving  # raises why it did not start
 
     def refuse_more(self) -> None:
-        """Take no new connection, and close each as soon as it has answered what it was asked.
+        """Accept no more connections, and close each one after its current request.
 
-        A client whose stream ends next connects again, and gets to a server that stays.
+        Streams end after this, so that their clients reconnect to a server that stays.
         """
         if self._serving is None:
             return
@@ -83,7 +83,7 @@ class HttpServer:
             connection.shutdown()
 
     async def stop(self, grace: float) -> None:
-        """Return when every request is answered; after `grace` seconds take connections away."""
+        """Return when every request is answered; after `grace` seconds, close all connections."""
         if self._serving is None:
             if self._listener:
                 self._listener.close()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path, Query
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.errors import SnapshotNotFound
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery, SnapshotSelector
 from runstore_storage.contract.store import Store
 
-from runstore_server.http.models.runs import SnapshotAnswer, SnapshotList
-from runstore_server.http.parameters.runs import Key, Namespace, PageToken, checked
+from runstore_server.http.models.snapshots import SnapshotAnswer, SnapshotList
+from runstore_server.http.parameters.checks import checked
+from runstore_server.http.parameters.keys import Key
+from runstore_server.http.parameters.pages import PageToken
+from runstore_server.http.parameters.queries import limit as limit_of
+from runstore_server.http.parameters.snapshots import Namespace, SnapshotId
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.snapshots import snapshot_summary_value, snapshot_value
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
-from runstore_server.validation.bounds import ID, PAGE
+from runstore_server.validation.bounds import PAGE
 
 
 class Snapshots:
@@ -26,7 +29,7 @@ class Snapshots:
         self._store = store
         path = f"{RUN}/snapshots"
         api.get(path, self.list_snapshots, summary="List a run's snapshots", answer=SnapshotList)
-        # Before the next, which would take it for an id.
+        # Before the next route, which would take "latest" for an id.
         api.get(
             f"{path}/latest",
             self.get_latest_snapshot,
@@ -44,12 +47,10 @@ class Snapshots:
         self,
         key: Key,
         namespace: Namespace = None,
-        limit: Annotated[
-            int, Query(ge=1, le=PAGE.high, description="Snapshots on a page.")
-        ] = DEFAULT_PAGE,
+        limit: Annotated[int, limit_of(PAGE, "The most snapshots to return.")] = DEFAULT_PAGE,
         page_token: PageToken = "",
     ) -> JsonResponse:
-        """What the snapshots are, without their parts; of all namespaces unless one is given."""
+        """A page of snapshots, without their parts; of all namespaces unless one is given."""
         request = rpc.ListSnapshotsRequest(
             project=key.project, run_id=key.run_id, namespace=namespace, page_token=page_token
         )
@@ -72,21 +73,19 @@ class Snapshots:
         if not page.items:
             raise SnapshotNotFound(key.run_id, "yet")
         latest = page.items[0].snapshot
-        return await self._whole(key, latest.namespace, latest.snapshot_id)
+        return await self._in_full(key, latest.namespace, latest.snapshot_id)
 
     async def get_snapshot(
         self,
         key: Key,
-        snapshot_id: Annotated[
-            str, Path(min_length=1, max_length=ID.high, description="Percent-encoded.")
-        ],
+        snapshot_id: SnapshotId,
         namespace: Namespace = None,
     ) -> JsonResponse:
         """A snapshot with its parts; of the namespace without a name unless one is given."""
         checked(_request(key, snapshot_id, namespace), {})
-        return await self._whole(key, namespace or "", snapshot_id)
+        return await self._in_full(key, namespace or "", snapshot_id)
 
-    async def _whole(self, key: RunKey, namespace: str, snapshot_id: str) -> JsonResponse:
+    async def _in_full(self, key: RunKey, namespace: str, snapshot_id: str) -> JsonResponse:
         selector = SnapshotSelector(snapshot_id=snapshot_id)
         found = await self._store.get_snapshot(key, namespace, selector)
         return JsonResponse({"snapshot": snapshot_value(found.snapshot, found.task_writes)})

@@ -2,103 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import Depends, Query
-from google.protobuf.duration_pb2 import Duration
-from runstore.v1 import search_pb2
+from fastapi import Query
 from runstore.v1 import statistics_pb2 as rpc
 from runstore_storage.contract.statistics import StatisticsStore
 
 from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import keys_of, query_of
-from runstore_server.http.models.runs import StatisticsAnswer
-from runstore_server.http.parameters.runs import Project, checked, labels_of
+from runstore_server.http.models.statistics import StatisticsAnswer
+from runstore_server.http.parameters.checks import checked
+from runstore_server.http.parameters.keys import Project
+from runstore_server.http.parameters.queries import limit as limit_of
+from runstore_server.http.parameters.statistics import (
+    FIELDS,
+    Awaited,
+    GroupBy,
+    LabelKey,
+    PageToken,
+    Selected,
+    dimension_of,
+)
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import Api
 from runstore_server.json.statistics import statistics_row_value
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
-from runstore_server.validation.bounds import ID, LONG_PAGE, MAX_INT64, TAGS, WAIT
-from runstore_server.validation.requests import refuse
-from runstore_server.validation.statistics import DAY, DIMENSIONS, STATISTICS_TOKEN
-
-FIELDS = {
-    "filter.run_ids": "run_id",
-    "filter.plan_id": "plan_id",
-    "filter.labels": "label",
-    "filter.tags": "tag",
-    "filter.types": "type",
-    "filter.models": "model",
-    "filter.tools": "tool",
-    "filter.node_ids": "node_id",
-    "filter.from_day": "from_day",
-    "filter.to_day": "to_day",
-    "after.run_id": "after_run_id",
-    "after.seq": "after_seq",
-}
-_Many = Annotated[tuple[str, ...], Query(max_length=TAGS.high, description="Any of these.")]
-_All = Annotated[tuple[str, ...], Query(max_length=TAGS.high, description="Of the run; all.")]
-_Day = Annotated[str, Query(max_length=DAY.high, description="YYYY-MM-DD in UTC, inclusive.")]
-
-
-async def statistics_filter(
-    run_id: _Many = (),
-    plan_id: Annotated[str, Query(max_length=ID.high)] = "",
-    label: Annotated[
-        tuple[str, ...], Query(max_length=TAGS.high, description="Runs with all: `key=value`.")
-    ] = (),
-    tag: _All = (),
-    type_: Annotated[
-        tuple[str, ...], Query(alias="type", max_length=TAGS.high, description="Any of these.")
-    ] = (),
-    model: _Many = (),
-    tool: _Many = (),
-    node_id: _Many = (),
-    from_day: _Day = "",
-    to_day: _Day = "",
-) -> rpc.StatisticsFilter:
-    """Which runs and events are counted."""
-    return rpc.StatisticsFilter(
-        run_ids=run_id,
-        plan_id=plan_id,
-        labels=labels_of(label),
-        tags=tag,
-        types=type_,
-        models=model,
-        tools=tool,
-        node_ids=node_id,
-        from_day=from_day,
-        to_day=to_day,
-    )
-
-
-async def waiting(
-    min_position: Annotated[
-        int, Query(ge=0, le=MAX_INT64, description="Answer when the feed is counted up to it.")
-    ] = 0,
-    after_run_id: Annotated[
-        str, Query(max_length=ID.high, description="Answer when this event is counted.")
-    ] = "",
-    after_seq: Annotated[
-        int, Query(ge=0, le=MAX_INT64, description="The event's seq; with after_run_id.")
-    ] = 0,
-    wait: Annotated[
-        float | None, Query(ge=WAIT.low, le=WAIT.high, description="Seconds; else 10.")
-    ] = None,
-) -> rpc.GetStatisticsRequest:
-    """What must be counted before the answer."""
-    if after_seq and not after_run_id:
-        refuse("after_seq", "needs after_run_id")
-    duration = None if wait is None else Duration()
-    if duration is not None and wait is not None:
-        duration.FromTimedelta(timedelta(seconds=wait))
-    return rpc.GetStatisticsRequest(
-        min_position=min_position,
-        after=search_pb2.EventPlace(run_id=after_run_id, seq=after_seq) if after_run_id else None,
-        wait=duration,
-    )
+from runstore_server.validation.bounds import LONG_PAGE
 
 
 class Statistics:
@@ -114,42 +44,26 @@ class Statistics:
     async def get_statistics(
         self,
         project: Project,
-        where: Annotated[rpc.StatisticsFilter, Depends(statistics_filter)],
-        awaited: Annotated[rpc.GetStatisticsRequest, Depends(waiting)],
-        group_by: Annotated[
-            tuple[Literal["run", "node", "model", "tool", "type", "day"], ...],
-            Query(
-                max_length=DIMENSIONS.high,
-                description="What to tell apart, with label_key at most 3.",
-            ),
-        ] = (),
-        label_key: Annotated[
-            str, Query(max_length=ID.high, description="Tell apart by this label of the run.")
-        ] = "",
+        where: Selected,
+        awaited: Awaited,
+        group_by: GroupBy = (),
+        label_key: LabelKey = "",
         include_descendants: Annotated[
-            bool, Query(description="Count the runs below those of run_id too.")
+            bool, Query(description="Count all runs below those of run_id too.")
         ] = False,
         roll_up_to_root: Annotated[
             bool, Query(description="Count each run as its topmost ancestor.")
         ] = False,
-        limit: Annotated[
-            int, Query(ge=1, le=LONG_PAGE.high, description="Rows on a page.")
-        ] = DEFAULT_LONG_PAGE,
-        page_token: Annotated[
-            str,
-            Query(
-                max_length=STATISTICS_TOKEN.high,
-                description="`next_page_token` of the page before.",
-            ),
-        ] = "",
+        limit: Annotated[int, limit_of(LONG_PAGE, "The most rows to return.")] = DEFAULT_LONG_PAGE,
+        page_token: PageToken = "",
     ) -> JsonResponse:
-        """Groups with events in the order of what tells them apart. Counts lag the feed a moment;
-        `min_position` and `after_run_id` with `after_seq` wait for it.
+        """A page of groups that have events, in the order of their keys. Counts lag the feed by a
+        moment; `min_position`, or `after_run_id` with `after_seq`, waits for them.
         """
         request = rpc.GetStatisticsRequest(
             project=project,
             filter=where,
-            group_by=[rpc.StatisticsDimension.Value(_NAME + each.upper()) for each in group_by],
+            group_by=[dimension_of(each) for each in group_by],
             label_key=label_key,
             include_descendants=include_descendants,
             roll_up_to_root=roll_up_to_root,
@@ -177,6 +91,3 @@ class Statistics:
                 "counted_position": page.counted_position,
             }
         )
-
-
-_NAME = "STATISTICS_DIMENSION_"

@@ -6,6 +6,8 @@ from runstore_server.validation.bounds import BATCH, GUARDED, ID, MAX_INT32, OF_
 from runstore_server.validation.checks import no_refs, of_this_run, unique_event_ids
 from runstore_server.validation.rules import MessageRules, Rules
 
+REVISION = Integer(0, MAX_INT32)
+
 RULES: Rules = {
     "Output": MessageRules(
         {"schema_hash": ID, "plan_version_id": ID},
@@ -16,5 +18,5 @@ RULES: Rules = {
         OF_RUN | GUARDED | {"events": BATCH},
         checks=(unique_event_ids, of_this_run("final_snapshot")),
     ),
-    "GetOutputRequest": MessageRules(OF_RUN | {"revision": Integer(0, MAX_INT32)}),
+    "GetOutputRequest": MessageRules(OF_RUN | {"revision": REVISION}),
 }

@@ -2,7 +2,7 @@
 
 import pytest
 import runstore
-from runstore_server.http.models import runs as models
+from runstore_server.http.models.events import EventList
 
 RUN = "/api/v1/runs/run"
 
@@ -14,7 +14,7 @@ async def run(client) -> runstore.AsyncRun:
 
 async def page(http, **query) -> tuple[list[int], int | None]:
     answer = await http.get(f"{RUN}/events", params=query)
-    found = models.EventList.model_validate_json(answer.text)
+    found = EventList.model_validate_json(answer.text)
     return [event.seq for event in found.events], found.next_from_seq
 
 
@@ -54,7 +54,7 @@ async def test_an_event_has_all_its_writer_said(http, run) -> None:
 
     answer = await http.get(f"{RUN}/events")
 
-    (event,) = models.EventList.model_validate_json(answer.text).events
+    (event,) = EventList.model_validate_json(answer.text).events
     assert (event.event_id, event.type, event.hash) == (
         recorded.event_id,
         "call",

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from grpc import StatusCode
 from runstore_server.edge.errors import STATUS
-from runstore_server.http.models import runs as models
+from runstore_server.http.models.problems import Problem
 from runstore_server.http.problems import HTTP_STATUS
 from runstore_storage.contract.errors import StorageUnavailable
 from structlog.testing import capture_logs
@@ -14,10 +14,10 @@ SECRET = "password=hunter2"  # what a driver's message may hold
 RUN = "/api/v1/runs/run"
 
 
-def problem_in(answer) -> models.Problem:
+def problem_in(answer) -> Problem:
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
-    found = models.Problem.model_validate_json(answer.text)
+    found = Problem.model_validate_json(answer.text)
     assert found.status == answer.status_code
     assert found.request_id == answer.headers["x-request-id"]
     return found

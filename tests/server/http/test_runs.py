@@ -2,7 +2,11 @@
 
 import pytest
 import runstore
-from runstore_server.http.models import runs as models
+from runstore_server.http.models.outputs import OutputAnswer
+from runstore_server.http.models.payloads import PayloadModel
+from runstore_server.http.models.problems import Problem
+from runstore_server.http.models.runs import RunAnswer, RunList, VerificationAnswer
+from runstore_server.http.models.snapshots import SnapshotAnswer, SnapshotList
 
 PATH = "/api/v1/runs"
 ODD_IDS = ["a/b", "a/events", "events", "ü 1", "%2F", "a%2Fb", "a?b#c", "a+b", "..a", "a//b", "😀"]
@@ -43,7 +47,7 @@ async def five(client) -> None:
 async def test_runs_are_listed_newest_first_as_the_model_says(http, five) -> None:
     answer = await http.get(PATH)
 
-    found = models.RunList.model_validate_json(answer.text)
+    found = RunList.model_validate_json(answer.text)
     assert [run.run_id for run in found.runs] == [f"run{n}" for n in (4, 3, 2, 1, 0)]
     assert [run.success for run in found.runs] == [None, False, None, None, None]
     assert (found.limit, found.offset, found.next_page_token) == (20, 0, None)
@@ -149,7 +153,7 @@ async def test_what_breaks_a_rule_is_refused_by_the_name_of_its_parameter(
 ) -> None:
     answer = await http.get(PATH, params=query)
 
-    problem = models.Problem.model_validate_json(answer.text)
+    problem = Problem.model_validate_json(answer.text)
     assert (answer.status_code, problem.status, problem.reason) == (400, 400, "INVALID_REQUEST")
     assert [violation.field for violation in problem.violations] == [field]
 
@@ -190,16 +194,16 @@ async def test_a_run_is_read_whole(http, client) -> None:
     )
     await run.append("call", usage=runstore.Usage(input_tokens=3, cost_micros=5))
     await run.snapshot(nodes=[runstore.PlanNode("n")], namespace="graph", pending_node_ids=["n"])
-    before = models.RunAnswer.model_validate_json((await http.get(f"{PATH}/run")).text).run
+    before = RunAnswer.model_validate_json((await http.get(f"{PATH}/run")).text).run
     await run.complete(payload={"answer": 42}, statistics={"calls": 1})
     await run.complete(payload={"answer": 43})
 
     answer = await http.get(f"{PATH}/run")
 
-    found = models.RunAnswer.model_validate_json(answer.text).run
+    found = RunAnswer.model_validate_json(answer.text).run
     assert (before.output, before.execution_result, before.success) == (None, None, None)
-    assert found.plan == found.plan_result == models.PayloadModel(json={"steps": [1]})
-    assert found.execution_result == models.PayloadModel(json={"answer": 43})
+    assert found.plan == found.plan_result == PayloadModel(json={"steps": [1]})
+    assert found.execution_result == PayloadModel(json={"answer": 43})
     assert found.output
     assert (found.output.revision, found.output.outcome) == (2, "succeeded")
     assert (found.status, found.success, found.last_seq) == ("succeeded", True, 2)
@@ -239,7 +243,7 @@ async def test_a_chain_is_verified_in_steps(http, client) -> None:
     whole = await http.get(f"{PATH}/run/verify")
     part = await http.get(f"{PATH}/run/verify", params={"from_seq": 2, "max_events": 2})
 
-    found = models.VerificationAnswer.model_validate_json(whole.text)
+    found = VerificationAnswer.model_validate_json(whole.text)
     assert (found.verified, found.checked_events, found.last_seq) == (True, 5, 5)
     assert part.json()["next_from_seq"] == 4
 
@@ -250,7 +254,7 @@ async def test_an_output_is_read_by_revision(http, client) -> None:
     await run.complete(payload={"answer": 42}, provenance={"by": "me"})
     await run.complete(payload={"answer": 43})
 
-    latest = models.OutputAnswer.model_validate_json((await http.get(f"{PATH}/run/output")).text)
+    latest = OutputAnswer.model_validate_json((await http.get(f"{PATH}/run/output")).text)
     first = (await http.get(f"{PATH}/run/output", params={"revision": 1})).json()["output"]
     other = await http.get(f"{PATH}/run/output", params={"revision": 3})
 
@@ -274,7 +278,7 @@ async def test_snapshots_are_listed_newest_first_and_read_in_full(http, client) 
         )
 
     first = await http.get(f"{PATH}/run/snapshots", params={"limit": 2})
-    page = models.SnapshotList.model_validate_json(first.text)
+    page = SnapshotList.model_validate_json(first.text)
     token = {"limit": 2, "page_token": page.next_page_token}
     rest = (await http.get(f"{PATH}/run/snapshots", params=token)).json()
     named = (await http.get(f"{PATH}/run/snapshots", params={"namespace": ""})).json()
@@ -287,9 +291,9 @@ async def test_snapshots_are_listed_newest_first_and_read_in_full(http, client) 
     assert [each.node_count for each in page.snapshots] == [1, 1]
     assert [each["snapshot_id"] for each in rest["snapshots"]] == ["s0"]
     assert [each["snapshot_id"] for each in named["snapshots"]] == ["s1", "s0"]
-    found = models.SnapshotAnswer.model_validate_json(whole.text).snapshot
-    assert found.state["x"] == models.PayloadModel(json=1)
-    assert found.nodes[0].state == models.PayloadModel(json={"n": 1})
+    found = SnapshotAnswer.model_validate_json(whole.text).snapshot
+    assert found.state["x"] == PayloadModel(json=1)
+    assert found.nodes[0].state == PayloadModel(json={"n": 1})
     assert (latest["snapshot_id"], latest["state"]["x"]["json"]) == ("s2", 2)
     assert of_graph.json()["snapshot"]["namespace"] == "graph"
     assert (await http.get(f"{PATH}/run/snapshots/s2")).status_code == 404

@@ -2,7 +2,7 @@
 
 import pytest
 from runstore import NewEvent, Usage
-from runstore_server.http.models import runs as models
+from runstore_server.http.models.statistics import StatisticsAnswer
 
 PATH = "/api/v1/statistics"
 
@@ -21,7 +21,7 @@ async def counted(http, client) -> None:
 async def test_rows_are_as_the_model_says(http, counted) -> None:
     answer = await http.get(PATH, params={"group_by": ["run", "tool"], "label_key": "team"})
 
-    found = models.StatisticsAnswer.model_validate_json(answer.text)
+    found = StatisticsAnswer.model_validate_json(answer.text)
     assert [(row.run_id, row.tool, row.label_value, row.events) for row in found.rows] == [
         ("a/b", "x", "red", 2),
         ("child", "x", "", 1),

@@ -1,1 +1,4 @@
-"""The answers as OpenAPI describes them, a module a noun. Nothing is built from these."""
+"""The answers as OpenAPI describes them, a module a noun.
+
+Nothing is built from these: payloads are spliced in (`runstore_server.json`).
+"""

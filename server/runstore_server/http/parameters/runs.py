@@ -1,115 +1,43 @@
-"""What requests ask for: parameters, and the messages they are checked as.
-
-The rules are those of the RPCs: parameters become the RPC's request, which is validated, and what
-breaks a rule is reported under the parameter's name.
-"""
+"""Which runs are listed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Query
-from google.protobuf.message import Message
+from fastapi import Depends, Query
 from google.protobuf.timestamp_pb2 import Timestamp
-from runstore.v1 import events_pb2, feed_pb2, runs_pb2
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.events import EventFilter
-from runstore_storage.contract.feed import FeedFilter
-from runstore_storage.contract.heads import RunKey
+from runstore.v1 import runs_pb2
 
-from runstore_server.convert.events import filter_of
-from runstore_server.convert.feed import feed_filter_of
-from runstore_server.convert.runs import TIME_BOUNDS, TimeBound, key_of, project_of
-from runstore_server.edge.errors import InvalidRequest, Violation
-from runstore_server.validation.bounds import ID, MAX_INT64, TAGS, TOKEN
-from runstore_server.validation.requests import refuse, validate
+from runstore_server.convert.runs import TIME_BOUNDS, TimeBound
+from runstore_server.http.parameters.checks import labels_of
+from runstore_server.http.parameters.queries import Many, integer, text, texts
+from runstore_server.validation.bounds import ID, SEQ, TAGS
+from runstore_server.validation.requests import refuse
 from runstore_server.validation.runs import EXTERNAL_ID, OBJECTIVE_WORDS, STATUSES
 
-PROJECT_HEADER = "X-Runstore-Project"
 STATUS_PREFIX = "RUN_STATUS_"
-
-FromSeq = Annotated[int | None, Query(ge=0, le=MAX_INT64, description="First seq, inclusive.")]
-FromSeqAlias = Annotated[
-    int | None,
-    Query(alias="fromSeq", ge=0, le=MAX_INT64, description="The same as from_seq."),
-]
-PageToken = Annotated[
-    str,
-    Query(max_length=TOKEN.high, description="`next_page_token` of the page before."),
-]
-Namespace = Annotated[str | None, Query(max_length=ID.high, description="Namespace of snapshots.")]
-_Many = tuple[str, ...]
-_Id = Annotated[str, Query(max_length=ID.high)]
+FIELDS = {
+    "filter.statuses": "status",
+    "filter.tags": "tag",
+    "filter.labels": "label",
+    "filter.plan_id": "plan_id",
+    "filter.model": "model",
+    "filter.tool": "tool",
+    "filter.parent_run_id": "parent_run_id",
+    "filter.any_tags": "any_tag",
+    "filter.root_run_id": "root_run_id",
+    "filter.external.system": "external_system",
+    "filter.external.id": "external_id",
+    "filter.config.kind": "config_kind",
+    "filter.config.name": "config_name",
+    "filter.config.version": "config_version",
+    "filter.config.digest": "config_digest",
+    "filter.objective": "objective",
+}
+_Id = Annotated[str, text(ID)]
 _From = Annotated[str | None, Query(description="RFC 3339, inclusive.")]
 _Before = Annotated[str | None, Query(description="RFC 3339, exclusive.")]
-
-
-def checked(request: Message, names: Mapping[str, str]) -> None:
-    """Raise `InvalidRequest` for what breaks a rule; `names` maps a field to its parameter."""
-    try:
-        validate(request)
-    except InvalidRequest as error:
-        raise InvalidRequest([_renamed(each, names) for each in error.violations]) from None
-
-
-def _renamed(violation: Violation, names: Mapping[str, str]) -> Violation:
-    field, bracket, place = violation.field.partition("[")
-    return Violation(names.get(field, field) + bracket + place, violation.description)
-
-
-async def project(
-    header: Annotated[
-        str | None,
-        Header(alias=PROJECT_HEADER, description="Project of the run, in UTF-8; else `default`."),
-    ] = None,
-    query: Annotated[
-        str | None,
-        Query(
-            alias="project",
-            max_length=ID.high,
-            description=f"The same as the header {PROJECT_HEADER}, for who cannot send headers.",
-        ),
-    ] = None,
-) -> str:
-    """The project the request is about."""
-    given = None if header is None else _utf8(header)
-    if given is not None and query is not None and given != query:
-        refuse("project", f"is not what the header {PROJECT_HEADER} says")
-    chosen = project_of(query or given or "")
-    checked(rpc.ListRunsRequest(project=chosen), {})
-    return chosen
-
-
-def _utf8(header: str) -> str:
-    """The header's text, which HTTP libraries hand over as Latin-1."""
-    try:
-        return header.encode("latin-1").decode()
-    except UnicodeDecodeError:
-        refuse(PROJECT_HEADER, "is not UTF-8")
-
-
-Project = Annotated[str, Depends(project)]
-
-
-async def key(
-    project: Project,
-    run_id: Annotated[
-        str,
-        Path(
-            min_length=1,
-            max_length=ID.high,
-            description="The run's id, percent-encoded: `a/b` is `a%2Fb`.",
-        ),
-    ],
-) -> RunKey:
-    """The run the request is about."""
-    request = rpc.GetRunRequest(project=project, run_id=run_id)
-    checked(request, {})
-    return key_of(request)
-
-
-Key = Annotated[RunKey, Depends(key)]
 
 
 async def time_bounds(
@@ -140,9 +68,9 @@ async def time_bounds(
 async def config_filter(
     config_kind: _Id = "",
     config_name: Annotated[
-        str, Query(max_length=ID.high, description="Pinned to a version of it; with config_kind.")
+        str, text(ID, "Runs pinned to a version of this config; needs config_kind.")
     ] = "",
-    config_version: Annotated[int, Query(ge=0, le=MAX_INT64, description="0 means any.")] = 0,
+    config_version: Annotated[int, integer(SEQ, "The version; 0 means any.")] = 0,
     config_digest: _Id = "",
 ) -> rpc.ConfigFilter | None:
     """What runs are pinned to."""
@@ -159,40 +87,22 @@ _Config = Annotated[rpc.ConfigFilter | None, Depends(config_filter)]
 
 async def run_filter(
     status: Annotated[
-        _Many,
-        Query(
-            max_length=STATUSES.high, description="Any of these: `running` or `RUN_STATUS_RUNNING`."
-        ),
+        Many, texts(STATUSES, "Any of these: `running` or `RUN_STATUS_RUNNING`.")
     ] = (),
-    tag: Annotated[_Many, Query(max_length=TAGS.high, description="All of these.")] = (),
-    label: Annotated[
-        _Many, Query(max_length=TAGS.high, description="All of these `key=value`.")
-    ] = (),
-    any_tag: Annotated[
-        _Many, Query(max_length=TAGS.high, description="At least one of these.")
-    ] = (),
+    tag: Annotated[Many, texts(TAGS, "All of these tags.")] = (),
+    label: Annotated[Many, texts(TAGS, "All of these labels, as `key=value`.")] = (),
+    any_tag: Annotated[Many, texts(TAGS, "At least one of these tags.")] = (),
     plan_id: _Id = "",
-    model: Annotated[str, Query(max_length=ID.high, description="Used by an event.")] = "",
-    tool: Annotated[str, Query(max_length=ID.high, description="Used by an event.")] = "",
+    model: Annotated[str, text(ID, "Used by an event of the run.")] = "",
+    tool: Annotated[str, text(ID, "Used by an event of the run.")] = "",
     parent_run_id: _Id = "",
-    root_run_id: Annotated[
-        str, Query(max_length=ID.high, description="This run and all below it.")
-    ] = "",
-    external_system: Annotated[
-        str, Query(max_length=ID.high, description="Of an execution in this system.")
-    ] = "",
+    root_run_id: Annotated[str, text(ID, "This run and all below it.")] = "",
+    external_system: Annotated[str, text(ID, "The system of the external reference.")] = "",
     external_id: Annotated[
-        str,
-        Query(
-            max_length=EXTERNAL_ID.high,
-            description="Of this execution there; needs external_system.",
-        ),
+        str, text(EXTERNAL_ID, "The id in that system; needs external_system.")
     ] = "",
     objective: Annotated[
-        str,
-        Query(
-            max_length=OBJECTIVE_WORDS.high, description="Words of the objective, as in web search."
-        ),
+        str, text(OBJECTIVE_WORDS, "Words of the objective, in the syntax of web search.")
     ] = "",
     times: _Times = None,
     config: _Config = None,
@@ -201,7 +111,7 @@ async def run_filter(
     if external_id and not external_system:
         refuse("external_id", "needs external_system")
     return rpc.RunFilter(
-        statuses=[_status(name, place) for place, name in enumerate(status)],
+        statuses=[_status(index, name) for index, name in enumerate(status)],
         tags=tag,
         any_tags=any_tag,
         labels=labels_of(label),
@@ -219,97 +129,23 @@ async def run_filter(
     )
 
 
-RunFilter = Annotated[rpc.RunFilter, Depends(run_filter)]
+Selected = Annotated[rpc.RunFilter, Depends(run_filter)]
 
 
-async def event_filter(
-    type_: Annotated[
-        _Many, Query(alias="type", max_length=TAGS.high, description="Any of these types.")
-    ] = (),
-    node_id: Annotated[_Many, Query(max_length=TAGS.high, description="Any of these nodes.")] = (),
-    tag: Annotated[_Many, Query(max_length=TAGS.high, description="All of these tags.")] = (),
-) -> EventFilter:
-    """Which events are selected."""
-    message = events_pb2.EventFilter(types=type_, node_ids=node_id, tags=tag)
-    checked(message, {"types": "type", "node_ids": "node_id", "tags": "tag"})
-    return filter_of(message)
-
-
-Events = Annotated[EventFilter, Depends(event_filter)]
-
-
-async def first_seq(from_seq: FromSeq = None, alias: FromSeqAlias = None) -> int:
-    """Where reading begins."""
-    if from_seq is not None and alias is not None and from_seq != alias:
-        refuse("fromSeq", "is not what from_seq says")
-    return max(from_seq or alias or 1, 1)
-
-
-FirstSeq = Annotated[int, Depends(first_seq)]
-
-
-async def feed_filter(
-    type_: Annotated[
-        _Many, Query(alias="type", max_length=TAGS.high, description="Any of these types.")
-    ] = (),
-    tag: Annotated[_Many, Query(max_length=TAGS.high, description="All of these tags.")] = (),
-    label: Annotated[
-        _Many, Query(max_length=TAGS.high, description="Runs with all of these `key=value`.")
-    ] = (),
-) -> FeedFilter:
-    """Which entries are selected."""
-    message = feed_pb2.FeedFilter(types=type_, tags=tag, labels=labels_of(label))
-    checked(message, {"types": "type", "tags": "tag", "labels": "label"})
-    return feed_filter_of(message)
-
-
-Entries = Annotated[FeedFilter, Depends(feed_filter)]
-
-
-async def first_position(
-    from_position: Annotated[
-        int | None, Query(ge=0, le=MAX_INT64, description="First position, inclusive.")
-    ] = None,
-    alias: Annotated[
-        int | None,
-        Query(alias="fromPosition", ge=0, le=MAX_INT64, description="The same as from_position."),
-    ] = None,
-) -> int:
-    """Where reading the feed begins."""
-    if from_position is not None and alias is not None and from_position != alias:
-        refuse("fromPosition", "is not what from_position says")
-    return max(from_position or alias or 1, 1)
-
-
-FirstPosition = Annotated[int, Depends(first_position)]
-
-
-def _status(name: str, place: int) -> runs_pb2.RunStatus.ValueType:
+def _status(index: int, name: str) -> runs_pb2.RunStatus.ValueType:
     known = STATUS_PREFIX + name.upper().removeprefix(STATUS_PREFIX)
     number = runs_pb2.RunStatus.DESCRIPTOR.values_by_name.get(known)
     if number is None or not number.number:
-        refuse(f"status[{place}]", f"has no value {name[: ID.high]!r}")
+        refuse(f"status[{index}]", f"has no value {name[: ID.high]!r}")
     return runs_pb2.RunStatus.ValueType(number.number)
 
 
-def labels_of(given: _Many) -> dict[str, str]:
-    """Labels given as `key=value`."""
-    labels: dict[str, str] = {}
-    for place, each in enumerate(given):
-        name, equals, value = each.partition("=")
-        if not equals:
-            refuse(f"label[{place}]", "must be key=value")
-        if labels.setdefault(name, value) != value:
-            refuse(f"label[{place}]", "gives a label another value: no run has both")
-    return labels
-
-
-def _time(name: str, text: str | None) -> Timestamp | None:
-    if text is None:
+def _time(name: str, given: str | None) -> Timestamp | None:
+    if given is None:
         return None
     at = Timestamp()
     try:
-        at.FromJsonString(text)
+        at.FromJsonString(given)
     except ValueError:
         refuse(name, "is not an RFC 3339 time, like 2026-01-31T12:00:00Z; + is sent as %2B")
     return at

@@ -10,16 +10,16 @@ from runstore_server.json.texts import enum_text
 from runstore_server.streams.following import Item, Progress
 
 
-class RunEncoder:
-    """Items as text, and which seq the client was last told as id."""
+class EventEncoder:
+    """Items as text; knows the last seq that the client was sent as an id."""
 
     def __init__(self, from_seq: int) -> None:
-        self._told = from_seq - 1
+        self._last_id = from_seq - 1
 
     def text(self, item: Item) -> str:
-        page, told = item.page, self._told
-        self._told = page.next_from_seq - 1
-        progress = f"id: {self._told}\n" if self._told != told else ""
+        page, last_id = item.page, self._last_id
+        self._last_id = page.next_from_seq - 1
+        progress = f"id: {self._last_id}\n" if self._last_id != last_id else ""
         match item.progress:
             case Progress.EVENTS:
                 return self._events(page)
@@ -32,10 +32,10 @@ class RunEncoder:
                 return f"id: {sse.END_ID}\n" + sse.message("end", end)
 
     def draining(self) -> str:
-        return sse.message("draining", {"next_from_seq": self._told + 1})
+        return sse.message("draining", {"next_from_seq": self._last_id + 1})
 
     def _events(self, page: EventPage) -> str:
-        self._told = page.events[-1].seq
+        self._last_id = page.events[-1].seq
         return "".join(_event(recorded) for recorded in page.events)
 
 
