@@ -13,6 +13,7 @@ from sse_client import AS_STREAM, Message, Parser, opened, shown
 EVENTS = "/api/v1/runs/run/events"
 DISCONNECTS = 50
 MANY = 5_000
+OPEN_STREAMS = 'runstore_open_streams{kind="sse"} '
 
 
 @pytest.fixture
@@ -337,12 +338,12 @@ async def test_a_reader_that_leaves_leaves_the_tail(own_server) -> None:
         async with opened(own.http, EVENTS) as stream:
             await stream.until("caught_up")
             assert own.store._tails._open
-            assert b'runstore_open_streams{kind="sse"} 1.0' in own.app._metrics.text()
+            assert OPEN_STREAMS + "1.0" in (await own.http.get("/metrics")).text
 
         async with asyncio.timeout(10):
             while own.store._tails._open:
                 await own.http.get("/livez")
-        assert b'runstore_open_streams{kind="sse"} 0.0' in own.app._metrics.text()
+        assert OPEN_STREAMS + "0.0" in (await own.http.get("/metrics")).text
         await run.complete()
 
 
