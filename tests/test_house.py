@@ -1,0 +1,40 @@
+"""The house keeps its rules: modules that can be read in a sitting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = (
+    "clients/python/runstore",
+    "migrations/runstore_migrations",
+    "server/runstore_server",
+    "storage/runstore_storage",
+)
+ABOUT_300_LINES = 310
+GENERATED = "clients/python/runstore/v1/"
+# Longer than a sitting, by its path, with the reason.
+LONGER: dict[str, str] = {}
+
+
+def modules() -> list[str]:
+    paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return sorted(
+        name for path in paths if not (name := str(path.relative_to(ROOT))).startswith(GENERATED)
+    )
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_is_too_long_to_read_in_a_sitting(package: str) -> None:
+    lengths = {
+        name: len((ROOT / name).read_text().splitlines())
+        for name in modules()
+        if name.startswith(package)
+    }
+
+    assert lengths
+    assert {name for name, lines in lengths.items() if lines > ABOUT_300_LINES} == {
+        name for name in LONGER if name.startswith(package)
+    }
