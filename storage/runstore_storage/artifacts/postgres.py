@@ -29,8 +29,7 @@ from runstore_storage.database.in_flight import WritesInFlight, finish_despite_c
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.run_write import lock_run
-from runstore_storage.sql import artifacts, heads
-from runstore_storage.sql import objects as object_rows
+from runstore_storage.sql import artifacts, heads, objects
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +37,9 @@ _log = logging.getLogger(__name__)
 class PostgresArtifacts:
     """Shares the connections of the store that makes it."""
 
-    def __init__(self, engine: Database, objects: Objects, in_flight: WritesInFlight) -> None:
+    def __init__(self, engine: Database, store: Objects, in_flight: WritesInFlight) -> None:
         self._engine = engine
-        self._objects = objects
+        self._objects = store
         self._in_flight = in_flight
 
     async def upload_artifact(
@@ -99,7 +98,7 @@ class PostgresArtifacts:
         """The announced content; it is put unless the object store has it already."""
         async with reading(self._engine) as conn:
             await heads.get(conn, key)
-            known = await object_rows.find(conn, key.project, announced.sha256)
+            known = await objects.find(conn, key.project, announced.sha256)
         if known and announced.size not in {None, known.size}:
             raise ContentMismatch("size", announced.size, known.size)
         if known and await self._objects.exists(known.location):
@@ -111,10 +110,10 @@ class PostgresArtifacts:
     async def _record_content(
         self, new: NewArtifact, content: StoredContent
     ) -> tuple[str, RecordedArtifact]:
-        """Record content under a name; also, where the project keeps this content."""
+        """Record content under a name; return where the project keeps it, and the artifact."""
         async with writing(self._engine) as conn:
             write = await lock_run(conn, new.key)
-            there = await object_rows.ensure(
+            stored = await objects.ensure(
                 conn,
                 new.key.project,
                 sha256=content.sha256,
@@ -123,11 +122,11 @@ class PostgresArtifacts:
             )
             newest = await artifacts.latest(conn, write.head.run, new.name)
             if newest and not newest.url and newest.sha256 == content.sha256:
-                return there.location, RecordedArtifact(newest, deduplicated=True)
+                return stored.location, RecordedArtifact(newest, deduplicated=True)
             version = newest.version + 1 if newest else 1
             artifact = Artifact(new_id(), new, version, "", content.sha256, content.size, write.now)
-            await artifacts.insert(conn, write.head.run, artifact, object_=there.object)
-        return there.location, RecordedArtifact(artifact, deduplicated=False)
+            await artifacts.insert(conn, write.head.run, artifact, object_=stored.object)
+        return stored.location, RecordedArtifact(artifact, deduplicated=False)
 
     async def _find(self, ref: ArtifactRef) -> tuple[Artifact, str]:
         async with reading(self._engine) as conn:
@@ -141,4 +140,4 @@ class PostgresArtifacts:
         try:
             await self._objects.delete(location)
         except StorageUnavailable:
-            _log.warning("an object that nothing names stays behind: %s", location)
+            _log.warning("an object that no row names is left behind: %s", location)

@@ -69,15 +69,15 @@ class Wakeups:
 
     def _announce_elsewhere(self, keys: Collection[RunKey]) -> None:
         self.committed.wake()
-        self._queue_words(map(digest, keys))
+        self._queue(map(digest, keys))
 
     def announce_published(self) -> None:
         """Wake the feed's followers, in this process at once and in others soon."""
         self.published.wake()
-        self._queue_words([FEED])
+        self._queue([FEED])
 
-    def _queue_words(self, words: Iterable[str]) -> None:
-        self._pending.update(words)
+    def _queue(self, names: Iterable[str]) -> None:
+        self._pending.update(names)
         self._has_pending.set()
 
     async def close(self) -> None:
@@ -89,9 +89,9 @@ class Wakeups:
         while True:
             await self._has_pending.wait()
             self._has_pending.clear()
-            words, self._pending = sorted(self._pending), set()
+            names, self._pending = sorted(self._pending), set()
             try:
-                await self._notify(words)
+                await self._notify(names)
             except Exception as error:
                 if is_unavailable(error):
                     _log.warning("other processes are not woken while the database is unavailable")
@@ -99,11 +99,11 @@ class Wakeups:
                     _log.exception("other processes were not woken")
             await asyncio.sleep(SEND_PAUSE)
 
-    async def _notify(self, words: Sequence[str]) -> None:
-        for start in range(0, len(words), DIGESTS_PER_NOTIFY):
+    async def _notify(self, names: Sequence[str]) -> None:
+        for start in range(0, len(names), DIGESTS_PER_NOTIFY):
             if self._conn is None:
                 raise asyncpg.InterfaceError("not connected")
-            some = ",".join(words[start : start + DIGESTS_PER_NOTIFY])
+            some = ",".join(names[start : start + DIGESTS_PER_NOTIFY])
             await self._conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
 
     async def _listen(self) -> None:
@@ -137,10 +137,10 @@ class Wakeups:
         sender, _, sent = str(payload).partition(":")
         if sender == self._me:
             return
-        words = set(sent.split(","))
-        if FEED in words:
-            words.remove(FEED)
+        names = set(sent.split(","))
+        if FEED in names:
+            names.remove(FEED)
             self.published.wake()
-        if words:
+        if names:
             self.committed.wake()
-            self._tails.wake_digests(words)
+            self._tails.wake_digests(names)

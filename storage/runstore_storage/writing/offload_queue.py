@@ -61,17 +61,17 @@ class OffloadQueue:
         line = self._lines.setdefault(key, deque())
         turn = asyncio.get_running_loop().create_future()
         line.append(turn)
-        _let_first(line)
+        _give_turn_to_first(line)
         try:
             yield turn
         finally:
             line.remove(turn)
-            _let_first(line)
+            _give_turn_to_first(line)
             if not line:
                 del self._lines[key]
 
 
-def _let_first(line: deque[asyncio.Future[None]]) -> None:
+def _give_turn_to_first(line: deque[asyncio.Future[None]]) -> None:
     # A cancelled caller has cancelled its turn too, and leaves the line when it runs next.
     if line and not line[0].done():
         line[0].set_result(None)
