@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
+from weakref import WeakSet
 
 import grpc
 import pytest
 import pytest_asyncio
 import runstore
-from database import provided_database
+from database import all_returned, provided_database
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_migrations import schema
 from runstore_server.app import App
@@ -49,6 +50,10 @@ async def db_schema(database_url: str) -> AsyncIterator[str]:
     shutil.rmtree(objects_folder(name), ignore_errors=True)
 
 
+_made: WeakSet[PostgresStore] = WeakSet()
+"""The stores of this process."""
+
+
 def make_store(
     database_url: str,
     db_schema: str,
@@ -56,7 +61,7 @@ def make_store(
     poll_interval: float = 0.5,
     large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
 ) -> PostgresStore:
-    return PostgresStore(
+    made = PostgresStore(
         database_url,
         schema=db_schema,
         pool_size=10,
@@ -65,6 +70,8 @@ def make_store(
         objects_url=objects_folder(db_schema).as_uri(),
         large_payloads=large_payloads,
     )
+    _made.add(made)
+    return made
 
 
 def objects_folder(db_schema: str) -> Path:
@@ -107,14 +114,19 @@ async def own(database_url: str, own_schema: str) -> AsyncIterator[PostgresStore
     await opened.close()
 
 
-@pytest.fixture(autouse=True)
-def no_leaked_connection(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that leaves a connection checked out fails."""
+@pytest.fixture
+def own_is_open(request: pytest.FixtureRequest) -> None:
+    """Make a test's own store before the check below is, so that it is checked before it closes."""
+    if "own" in request.fixturenames:
+        request.getfixturevalue("own")
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_leaked_connection(own_is_open: None) -> AsyncIterator[None]:
+    """A test that keeps a connection of any open store fails."""
     yield
-    if "store" in request.fixturenames:
-        database = request.getfixturevalue("store")._engine
-        # The notifier and the two polls may be at work just now.
-        assert database.in_use <= 3, "somebody holds a connection"
+    for each in list(_made):
+        assert await all_returned(each._engine), "a connection was not returned"
 
 
 @pytest.fixture

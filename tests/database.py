@@ -1,7 +1,11 @@
-"""Where the tests find a Postgres: one that is given, one in Docker, or the embedded one."""
+"""Where the tests find a Postgres, and whether they returned its connections.
+
+A Postgres is one that is given, one in Docker, or the embedded one.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -14,6 +18,8 @@ from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runstore_storage.database.engine import Database
 
 POSTGRES_IMAGE = "postgres:17-alpine"
 
@@ -62,3 +68,17 @@ def data_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def all_returned(database: Database, within: float = 5) -> bool:
+    """Tell whether every connection of the pool comes back.
+
+    Polls hold one for a moment only, so the pool is whole now and then unless one is kept.
+    """
+    try:
+        async with asyncio.timeout(within):
+            while database.in_use:  # noqa: ASYNC110 - the pool does not say that one came back
+                await asyncio.sleep(0)
+    except TimeoutError:
+        return False
+    return True
