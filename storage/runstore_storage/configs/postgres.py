@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from runstore_storage import chain
+from runstore_storage.configs.bodies import compress_body, with_body
 from runstore_storage.contract.configs import (
     LATEST,
     Config,
@@ -25,14 +23,10 @@ from runstore_storage.contract.errors import (
     LabelConflict,
 )
 from runstore_storage.contract.pages import Page
-from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
-from runstore_storage.database.threads import run_in_thread_if_large
-from runstore_storage.payloads.compression import compress, decompress
 from runstore_storage.sql import config_labels, configs
-from runstore_storage.sql.configs import StoredBody
 
 
 class PostgresConfigs:
@@ -44,7 +38,7 @@ class PostgresConfigs:
 
     @finish_despite_cancellation
     async def register_version(self, new: NewVersion) -> RegisteredVersion:
-        body = await _compressed(new.body)
+        body = await compress_body(new.body)
         async with writing(self._engine) as conn:
             config = await _lock_or_create(conn, new.key)
             before = await configs.find_digest(conn, config, body.digest)
@@ -63,10 +57,7 @@ class PostgresConfigs:
             if selector.label:
                 raise ConfigLabelNotFound(key, selector.label)
             raise ConfigVersionNotFound(key, selector.digest or str(selector.version))
-        version, is_json, content_type, data = found
-        content = await _decompressed(data, version.body_bytes)
-        body = Payload(content.decode() if is_json else content, content_type)
-        return replace(version, body=body)
+        return await with_body(*found)
 
     async def list_versions(
         self, key: ConfigKey, *, limit: int, after: int | None
@@ -152,17 +143,3 @@ async def _change_label(
     return LabelAnswer(
         await config_labels.move(conn, config, change, from_version=points_to), deduplicated=False
     )
-
-
-async def _compressed(body: Payload) -> StoredBody:
-    """The body hashed and compressed, before any lock is taken."""
-    data = body.data
-
-    def work() -> StoredBody:
-        return StoredBody(chain.config_digest(body), len(data), compress(data))
-
-    return await run_in_thread_if_large(len(data), work)
-
-
-async def _decompressed(data: bytes, size: int) -> bytes:
-    return await run_in_thread_if_large(size, decompress, data)

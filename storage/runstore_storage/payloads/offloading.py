@@ -97,7 +97,7 @@ class Offloading:
     ) -> tuple[RecordedEvent, ...]:
         """The events with their offloaded payloads; rows are read over `conn` if it is given."""
         wanted = {
-            payload.place
+            payload.blob
             for each in recorded
             if isinstance(payload := each.event.payload, OffloadedPayload)
         }
@@ -114,7 +114,7 @@ class Offloading:
         """The payload itself, whether it was offloaded or not."""
         if not isinstance(payload, OffloadedPayload):
             return payload
-        return payload.filled((await self._contents([payload.place]))[payload.place])
+        return payload.loaded((await self._contents([payload.blob]))[payload.blob])
 
     async def _contents(
         self, wanted: Collection[BlobKey], conn: Connection | None = None
@@ -151,4 +151,4 @@ def _with_payload(event: Event, contents: dict[BlobKey, bytes]) -> Event:
     payload = event.payload
     if not isinstance(payload, OffloadedPayload):
         return event
-    return replace(event, payload=payload.filled(contents[payload.place]))
+    return replace(event, payload=payload.loaded(contents[payload.blob]))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runstore_storage.configs.bodies import with_body
 from runstore_storage.contract.configs import ConfigKey, ConfigRef, PinnedConfig, VersionSelector
 from runstore_storage.contract.errors import SeqAhead
 from runstore_storage.contract.events import EventFilter
@@ -13,7 +13,6 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import ReplayedRun, Run
 from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
-from runstore_storage.payloads.compression import decompress
 from runstore_storage.reading.paging import event_page
 from runstore_storage.snapshots.loading import load_snapshot
 from runstore_storage.sql import configs
@@ -58,8 +57,4 @@ async def _body(conn: Connection, project: str, ref: ConfigRef) -> Payload | Non
     config = await configs.find(conn, ConfigKey(project, ref.kind, ref.name))
     selector = VersionSelector(digest=ref.digest)
     found = await configs.get(conn, config, selector) if config else None
-    if found is None:
-        return None
-    _, is_json, content_type, data = found
-    content = await asyncio.to_thread(decompress, data)
-    return Payload(content.decode() if is_json else content, content_type)
+    return (await with_body(*found)).body if found else None

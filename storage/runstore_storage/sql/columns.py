@@ -19,15 +19,15 @@ UsageColumns = tuple[int | None, int | None, int | None, int | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class OffloadedPayload(Payload):
-    """Stands for a payload kept as a blob until it is put back; empty, of the payload's kind."""
+    """Stands for an offloaded payload until it is loaded: empty, and of the payload's kind."""
 
-    place: tuple[int, int] = (0, 0)
+    blob: tuple[int, int] = (0, 0)
     """The blob's run and number."""
 
-    def filled(self, data: bytes) -> Payload:
-        """The payload of the blob's bytes."""
-        content = data.decode() if isinstance(self.content, str) else data
-        return Payload(content, self.content_type)
+    def loaded(self, content: bytes) -> Payload:
+        """The payload, given the content of its blob."""
+        kept = content.decode() if isinstance(self.content, str) else content
+        return Payload(kept, self.content_type)
 
 
 def payload_columns(payload: Payload | None) -> PayloadColumns:
