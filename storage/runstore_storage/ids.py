@@ -1,4 +1,4 @@
-"""Ids that the store gives where the caller gave none."""
+"""Ids that the store assigns when the caller gave none."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def put_content(
 
 
 def key_of(project: str, sha256_: bytes) -> str:
-    """The key that content is stored under: its SHA-256, or a new one where that is not known."""
+    """The key that content is stored under: its SHA-256, or a new key if that is not known."""
     name = f"sha256/{sha256_.hex()}" if sha256_ else f"uploads/{new_id()}"
     return f"{project_folder(project)}/{name}"
 

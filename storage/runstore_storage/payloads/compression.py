@@ -1,4 +1,4 @@
-"""How content is compressed where it is stored: with zstd, each content by itself."""
+"""Compression of stored content: zstd, each piece of content by itself."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ DamagedContent = zstandard.ZstdError
 
 
 def compress(content: bytes) -> bytes:
+    """Compress one piece of content."""
     return zstandard.ZstdCompressor().compress(content)
 
 
 def compress_all(contents: Iterable[bytes]) -> list[bytes]:
-    """Each content compressed; for small ones several times as fast as one by one."""
+    """Compress each piece of content; much faster than one by one if they are small."""
     compressor = zstandard.ZstdCompressor()
     return [compressor.compress(content) for content in contents]
 
 
 def decompress(data: bytes) -> bytes:
-    """The content that was compressed; raise `DamagedContent` where `data` is not what it was."""
+    """The content that was compressed; raise `DamagedContent` if `data` is not valid zstd."""
     return zstandard.ZstdDecompressor().decompress(data)

@@ -50,7 +50,7 @@ async def verify(
 
 @dataclass(slots=True)
 class _Check:
-    """How far the chain has been followed; each step raises `ChainBroken` where it breaks."""
+    """How far the chain has been followed; each step raises `ChainBroken` if it does not hold."""
 
     head: Head
     births: dict[int, bytes] = field(default_factory=dict)

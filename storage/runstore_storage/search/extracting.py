@@ -72,7 +72,7 @@ def _strings(payload: Payload) -> Iterator[str]:
 
 
 def _walk(value: Any) -> Iterator[str]:
-    """The strings of a value, depth first; with its own stack, so that no depth is too much."""
+    """The strings of a value, depth first; its own stack takes any depth of nesting."""
     stack: list[tuple[int, Any]] = [(0, value)]
     for _ in range(MAX_VALUES):
         if not stack:
