@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from importlib import import_module
 
 import asyncpg
@@ -19,8 +19,20 @@ def statements() -> Iterator[tuple[str, Statement]]:
     """Every statement that a module of the store holds, by name."""
     for module in pkgutil.walk_packages(runstore_storage.__path__, "runstore_storage."):
         for name, value in vars(import_module(module.name)).items():
-            if isinstance(value, Statement):
-                yield f"{module.name.removeprefix('runstore_storage.')}.{name}", value
+            if not name.startswith("__"):
+                yield from held(f"{module.name.removeprefix('runstore_storage.')}.{name}", value)
+
+
+def held(name: str, value: object) -> Iterator[tuple[str, Statement]]:
+    """The statements that a value is or contains."""
+    if isinstance(value, Statement):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from held(f"{name}[{key}]", each)
+    elif isinstance(value, tuple | list):
+        for index, each in enumerate(value):
+            yield from held(f"{name}[{index}]", each)
 
 
 STATEMENTS = dict(statements())
