@@ -54,9 +54,9 @@ class App:
         self._lifecycle = Lifecycle()
         self._health = Health(store, SERVICES)
         self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
-        metrics = Metrics()
-        metrics.watch(self.relay.workers)
-        self._server = _grpc_server(settings, self._lifecycle, metrics, reuse_port=reuse_port)
+        self._metrics = Metrics()
+        self._metrics.watch(self.relay.workers)
+        self._server = _grpc_server(settings, self._lifecycle, self._metrics, reuse_port=reuse_port)
         add_services(
             self._server, store, self._lifecycle, default_heartbeat=settings.heartbeat_seconds
         )
@@ -69,7 +69,7 @@ class App:
             from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
 
             self._http = HttpServer(
-                http_app(settings, store, self._health, self._lifecycle, metrics),
+                http_app(settings, store, self._health, self._lifecycle, self._metrics),
                 settings.http_host or settings.host,
                 settings.http_port,
                 reuse_port=reuse_port,
