@@ -20,6 +20,8 @@ from runstore_storage.database.engine import connect
 HOLD = (
     "SELECT 1 FROM run_heads JOIN runs USING (run) WHERE runs.project = $1 FOR UPDATE OF run_heads"
 )
+LARGEST_LIMIT = 512 << 20
+TAG_BYTES = 6  # tag and length of a field that is nearly as long
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
@@ -118,10 +120,20 @@ async def test_a_port_that_is_taken_is_an_error(
     await server.drain()
 
 
-async def test_the_largest_request_limit_can_be_served(settings, database_url, db_schema) -> None:
-    largest = settings.model_copy(update={"max_request_bytes": 512 << 20})
+async def test_the_largest_request_limit_can_be_served(
+    settings, database_url, db_schema, stub, project
+) -> None:
+    of_run = {"project": project, "run_id": "run"}
+    await stub.SaveRun(rpc.SaveRunRequest(**of_run))
+    largest = settings.model_copy(update={"max_request_bytes": LARGEST_LIMIT})
     server = App(largest, make_store(database_url, db_schema))
+    async with grpc.aio.insecure_channel(await server.start()) as channel:
+        request = rpc.GetRunRequest(**of_run).SerializeToString()
+        # A field that this message does not have, so that the rest is ignored.
+        request += Event(hash=bytes(LARGEST_LIMIT - len(request) - TAG_BYTES)).SerializeToString()
+        assert len(request) == LARGEST_LIMIT
 
-    await server.start()
+        answer = await channel.unary_unary("/runstore.v1.RunService/GetRun")(request)
 
     await server.drain()
+    assert rpc.GetRunResponse.FromString(answer).run.run_id == "run"
