@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import runstore
-from clients.graphs import chain, echo, say, thread
-from clients.test_langgraph import NewSaver, config_of, put, stored
+from clients.langgraph.graphs import chain, echo, say, thread
+from clients.langgraph.test_saver import NewSaver, config_of, put, stored
 from e2e.servers import ServerProcess
 from runstore.langgraph import RunstoreSaver, ThreadTakenOver
 
 OTHER_PROCESS = """
 import sys
-from clients.graphs import echo, thread
+from clients.langgraph.graphs import echo, thread
 from runstore.langgraph import RunstoreSaver
 
 with RunstoreSaver(sys.argv[1], project=sys.argv[2]) as saver:
