@@ -1,17 +1,12 @@
-"""A scripted server, and a real one in a process of its own with savers on it."""
+"""A scripted server."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
 
 import grpc
-import pytest
 import pytest_asyncio
 from clients.script import Script
-from conftest import server_environment
-from e2e.servers import ServerProcess
-from runstore.langgraph import RunstoreSaver
 from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 
 
@@ -24,30 +19,3 @@ async def script() -> AsyncIterator[Script]:
     await server.start()
     yield followed
     await server.stop(0)
-
-
-@pytest.fixture(scope="session")
-def served(
-    database_url: str, db_schema: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    """A server that synchronous calls can wait for."""
-    environment = server_environment(database_url, db_schema)
-    made = ServerProcess(tmp_path_factory.mktemp("served") / "server.log", environment)
-    made.start()
-    made.wait_until_serving()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def new_saver(served: ServerProcess, project: str) -> Iterator[Callable[..., RunstoreSaver]]:
-    """Makes savers of the test's project, as processes of their own would have them."""
-    with ExitStack() as stack:
-        yield lambda **given: stack.enter_context(
-            RunstoreSaver(served.target, project=project, **given)
-        )
-
-
-@pytest.fixture
-def saver(new_saver: Callable[..., RunstoreSaver]) -> RunstoreSaver:
-    return new_saver()

@@ -73,3 +73,17 @@ def test_a_connection_that_breaks_under_a_request_is_no_defect_of_the_server() -
     broken = Failed(grpc.StatusCode.INTERNAL, None, said="Internal error from Core")
 
     assert type(from_rpc(broken)) is runstore.Unavailable
+
+
+async def test_errors_carry_reason_metadata_and_violations(client: runstore.AsyncClient) -> None:
+    run = await client.save_run()
+    with pytest.raises(runstore.SeqConflict) as conflict:
+        await run.append("a", expected_seq=7)
+    with pytest.raises(runstore.InvalidRequest) as invalid:
+        await run.append("", node_id="x" * 201)
+    with pytest.raises(runstore.RunNotFound):
+        await client.run("nobody").get()
+
+    assert conflict.value.current_seq == 0
+    assert [field for field, _ in invalid.value.violations] == ["event.type", "event.node_id"]
+    assert invalid.value.request_id

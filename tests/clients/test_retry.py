@@ -67,3 +67,14 @@ def test_no_patience_helps_against_a_refusal(clock: Clock) -> None:
     refusal = runstore.WriterFenced(Failure(grpc.StatusCode.FAILED_PRECONDITION, "fenced"))
 
     assert Patience(60, Backoff()).delay(refusal) is None
+
+
+def test_only_what_a_later_try_may_mend_is_tried_again() -> None:
+    def delay(kind: type[runstore.RunstoreError], attempt: int = 1) -> float | None:
+        failure = Failure(grpc.StatusCode.UNAVAILABLE, "", retry_after=0.5)
+        return Backoff().delay(attempt, kind(failure))
+
+    assert delay(runstore.Unavailable) == delay(runstore.Overloaded) == 0.5
+    assert delay(runstore.ServerDraining, 30) <= 2.0
+    for kind in (runstore.SeqConflict, runstore.WriterFenced, runstore.DeadlineExceeded):
+        assert delay(kind) is None

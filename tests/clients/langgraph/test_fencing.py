@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import runstore
+from clients.langgraph.checkpoints import NewSaver, config_of, put, stored
 from clients.langgraph.graphs import chain, echo, say, thread
-from clients.langgraph.test_saver import NewSaver, config_of, put, stored
 from e2e.servers import ServerProcess
 from runstore.langgraph import RunstoreSaver, ThreadTakenOver
 

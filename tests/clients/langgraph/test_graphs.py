@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 import runstore
+from clients.langgraph.checkpoints import NewSaver, config_of, stored
 from clients.langgraph.graphs import Graph, Said, ask, chain, echo, say, thread
-from clients.langgraph.test_saver import NewSaver, config_of, stored
 from conftest import server_environment
 from e2e.servers import ServerProcess
 from langgraph.channels.delta import DeltaChannel

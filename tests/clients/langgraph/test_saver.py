@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 import runstore
+from clients.langgraph.checkpoints import NewSaver, config_of, put, stored
 from e2e.servers import ServerProcess
-from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import Capability
@@ -19,7 +19,6 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from runstore.langgraph import RunstoreSaver
 from runstore.langgraph.memory import KnownParts
 
-NewSaver = Callable[..., RunstoreSaver]
 LARGE = 200_000
 
 
@@ -69,38 +68,6 @@ async def test_the_conformance_suite_finds_all_capabilities_and_passes(
     assert [failure for each in results.values() for failure in each.failures] == []
     assert sum(each.tests_skipped for each in results.values()) == 0
     assert sum(each.tests_passed for each in results.values()) == 81
-
-
-def config_of(thread_id: str = "thread", checkpoint_id: str = "", namespace: str = "") -> Any:
-    fields = {"thread_id": thread_id, "checkpoint_ns": namespace}
-    return {"configurable": fields | ({"checkpoint_id": checkpoint_id} if checkpoint_id else {})}
-
-
-def put(
-    saver: RunstoreSaver,
-    values: dict[str, Any],
-    config: Any = None,
-    *,
-    new: tuple[str, ...] | None = None,
-    metadata: Any = None,
-    checkpoint_id: str = "",
-) -> Any:
-    """Put a checkpoint in which the channels `new` (all of them by default) are new."""
-    names = values if new is None else new
-    checkpoint = empty_checkpoint() | {
-        "id": checkpoint_id or str(uuid6()),
-        "channel_values": values,
-        "channel_versions": {name: repr(value)[:40] for name, value in values.items()},
-    }
-    versions = {name: checkpoint["channel_versions"][name] for name in names}
-    given = metadata or {"source": "loop", "step": 1}
-    return saver.put(config or config_of(), checkpoint, given, versions)
-
-
-def stored(saver: RunstoreSaver, config: Any) -> CheckpointTuple:
-    found = saver.get_tuple(config)
-    assert found
-    return found
 
 
 def test_a_channel_that_did_not_change_is_neither_sent_nor_stored_again(

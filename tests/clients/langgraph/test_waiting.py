@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import runstore
+from clients.langgraph.checkpoints import NewSaver, config_of, put, stored
 from clients.langgraph.graphs import echo, thread
-from clients.langgraph.test_saver import NewSaver, config_of, put, stored
 from e2e.servers import ServerProcess
 from runstore.langgraph import RunstoreSaver, sessions
 from runstore.langgraph.turns import Turns

@@ -1,0 +1,114 @@
+"""How calls are sent: retried, answered elsewhere, given up."""
+
+import asyncio
+import json
+
+import grpc
+import pytest
+import runstore
+from conftest import make_store
+from runstore_server.app import App
+
+
+async def test_a_server_that_serves_says_so(client: runstore.AsyncClient) -> None:
+    assert await client.health()
+    assert await client.health("runstore.v1.RunService")
+    async with runstore.connect("127.0.0.1:1", timeout=2) as nobody:
+        with pytest.raises(runstore.Unavailable):
+            await nobody.health()
+
+
+async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
+    settings, database_url, db_schema, project
+) -> None:
+    async def start(port: int) -> tuple[App, str]:
+        server = App(
+            settings.model_copy(update={"port": port}), make_store(database_url, db_schema)
+        )
+        return server, await server.start()
+
+    server, address = await start(0)
+    async with runstore.connect(address, project=project, timeout=30) as client:
+        runs = [await client.save_run() for _ in range(8)]
+        watching = [asyncio.create_task(anext(run.events(follow=True))) for run in runs]
+        writing = [asyncio.create_task(run.append("tick")) for run in runs]
+
+        await server.drain()
+        server, _ = await start(int(address.rpartition(":")[2]))
+
+        written = await asyncio.wait_for(asyncio.gather(*writing), 30)
+        watched = await asyncio.wait_for(asyncio.gather(*watching), 30)
+    await server.drain()
+
+    assert [each.seq for each in written] == [each.seq for each in watched] == [1] * 8
+
+
+async def test_a_closed_client_does_not_try_again(script) -> None:
+    script.streams = [[...]]
+    opened = runstore.Client(script.address)
+    stream = opened.run("run").stream()
+    reading = asyncio.create_task(asyncio.to_thread(list, stream))
+    await script.was_asked.wait()
+
+    await asyncio.to_thread(opened.close)
+
+    with pytest.raises(runstore.RunstoreError):
+        await asyncio.wait_for(reading, 10)
+    assert script.asked == [1]
+
+
+class Silent(grpc.GenericRpcHandler):
+    """A server whose streams go dead without ending."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+
+    def service(self, handler_call_details):
+        async def hang(request, context):
+            self.requests.append(request)
+            await asyncio.Event().wait()
+            yield b""
+
+        return grpc.unary_stream_rpc_method_handler(hang)
+
+
+async def test_a_stream_that_falls_silent_is_opened_again_then_given_up() -> None:
+    handler = Silent()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with runstore.connect(f"127.0.0.1:{port}") as client:
+        stream = client.run("run").events(follow=True, heartbeat_seconds=0.1, patience_seconds=0.8)
+        with pytest.raises(runstore.Unavailable, match="silent"):
+            await anext(stream)
+    await server.stop(0)
+
+    assert len(handler.requests) >= 2
+
+
+async def test_no_server_is_unavailable_within_the_timeout() -> None:
+    async with runstore.connect("127.0.0.1:1", timeout=0.5) as client:
+        with pytest.raises((runstore.Unavailable, runstore.DeadlineExceeded)):
+            await client.run("run").get()
+
+
+async def test_the_synchronous_client_does_the_same(server_address, project) -> None:
+    def use() -> tuple[list[str], bool, str]:
+        with runstore.Client(server_address, project=project) as client:
+            run = client.save_run("sync")
+            run.append("a", {"n": 1})
+            run.snapshot(state={"x": 1}, snapshot_id="s")
+            assert run.delete_snapshots(["s"]).snapshots == 1
+            resumed = client.resume(run.run_id, expected_seq=1)
+            resumed.run.complete(payload={"ok": True})
+            types = [event.type for event in run.events(follow=True)]
+            output = run.output().payload
+            assert output is not None
+            return types, run.verify().verified, json.dumps(output.value())
+
+    types, is_verified, output = await asyncio.to_thread(use)
+
+    assert types == ["a", "run.resumed", "run.completed"]
+    assert is_verified
+    assert output == '{"ok": true}'
