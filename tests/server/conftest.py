@@ -1,4 +1,4 @@
-"""What sinks deliver to: a NATS server and an HTTP endpoint, both real."""
+"""Receivers for sinks: a NATS server and an HTTP endpoint, both real."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from receiver import Receiver, receiving
 
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
-    """A running server of this test alone."""
+    """A running server for this test only."""
     if program() is None:
         missing = "nats-server is not installed: run tests/tools/install-nats-server"
         if os.environ.get("CI") or os.environ.get("TEST_REQUIRE_NATS"):

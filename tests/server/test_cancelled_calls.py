@@ -1,4 +1,4 @@
-"""Calls that are cancelled or time out harm nobody else."""
+"""Calls that are cancelled or time out do not harm other calls."""
 
 import asyncio
 import random

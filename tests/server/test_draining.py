@@ -1,4 +1,4 @@
-"""A server that goes down finishes what it began, for as long as it was told to."""
+"""A draining server finishes the calls in flight, within the time it is given."""
 
 import asyncio
 from collections.abc import AsyncIterator

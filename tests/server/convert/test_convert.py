@@ -44,7 +44,7 @@ def test_a_time_of_another_zone_is_the_same_moment() -> None:
     assert time_of(timestamp(at)).tzinfo is UTC
 
 
-def test_what_is_finer_than_a_microsecond_is_left_out() -> None:
+def test_times_are_truncated_to_the_microsecond() -> None:
     assert time_of(Timestamp(seconds=-1, nanos=999_999_999)) == datetime(
         1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC
     )

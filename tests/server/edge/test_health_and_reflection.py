@@ -18,7 +18,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
     "service",
     ["", "runstore.v1.RunService", "runstore.v1.ConfigService", "grpc.health.v1.Health"],
 )
-async def test_health_is_told_for_the_server_and_each_service(server_address, service) -> None:
+async def test_the_server_and_each_service_report_their_health(server_address, service) -> None:
     async with grpc.aio.insecure_channel(server_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
 
@@ -101,7 +101,7 @@ async def test_what_is_listed_is_described(server_address, symbol) -> None:
     assert answer.file_descriptor_response.file_descriptor_proto
 
 
-async def test_what_is_unknown_is_told(server_address) -> None:
+async def test_an_unknown_symbol_is_not_found(server_address) -> None:
     answer = await described(server_address, "runstore.v1.RunService.Unknown")
 
     assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]

@@ -217,7 +217,7 @@ async def test_a_draining_server_begins_no_call(channel, lifecycle, shape) -> No
     assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
 
 
-async def test_a_client_stream_that_breaks_off_never_looks_complete(channel) -> None:
+async def test_a_client_stream_that_is_cut_off_never_looks_complete(channel) -> None:
     ENDED.clear()
     data = rpc.GetRunRequest(run_id="fine").SerializeToString()
     with capture_logs() as lines:

@@ -1,4 +1,4 @@
-"""Page tokens lead through a listing, and through that listing alone."""
+"""Page tokens lead through a listing, and only through that listing."""
 
 import base64
 
@@ -79,7 +79,7 @@ async def test_a_token_of_another_rpc_is_refused(stub, project) -> None:
     await refuse(stub.ListSnapshots(rpc.ListSnapshotsRequest(project=project, page_token=of_runs)))
 
 
-async def test_a_token_whose_place_was_changed_is_refused(stub, project) -> None:
+async def test_a_token_whose_cursor_was_changed_is_refused(stub, project) -> None:
     query = rpc.ListRunsRequest(project=project, page_size=1)
     token = base64.urlsafe_b64decode((await stub.ListRuns(query)).next_page_token)
 

@@ -56,7 +56,7 @@ async def settled(relay: Relay) -> None:
         await relay.drain()
 
 
-async def test_what_was_committed_arrives_in_order(own: PostgresStore, receiver: Receiver) -> None:
+async def test_committed_events_arrive_in_order(own: PostgresStore, receiver: Receiver) -> None:
     keys = [await saved(own, f"run{number}") for number in range(5)]
     async with relaying(own, **webhook(receiver)) as relay:
         for _ in range(6):
@@ -69,7 +69,7 @@ async def test_what_was_committed_arrives_in_order(own: PostgresStore, receiver:
     assert (await own.feed.lag()).events == 0
 
 
-async def test_a_new_process_goes_on_where_the_last_one_was(
+async def test_a_new_process_resumes_where_the_last_one_stopped(
     own: PostgresStore, receiver: Receiver
 ) -> None:
     key = await saved(own, "run")
@@ -125,7 +125,7 @@ async def test_a_receiver_in_trouble_gets_everything_in_order_in_the_end(
     assert await own.feed.list_dead_letters("out", limit=10, after=0) == ()
 
 
-async def test_what_is_refused_too_often_becomes_a_dead_letter_and_the_rest_goes_on(
+async def test_an_event_refused_too_often_becomes_a_dead_letter_and_delivery_continues(
     own: PostgresStore, receiver: Receiver
 ) -> None:
     def refuse_bad(request: Request) -> bytes:

@@ -12,7 +12,7 @@ from runstore_storage.postgres import PostgresStore
 
 
 class Work:
-    """Steps that are counted, by who did them."""
+    """Counts steps by their holder."""
 
     def __init__(self, feed: object, name: str) -> None:
         self.feed = feed

@@ -93,7 +93,7 @@ async def test_no_message_is_larger_than_clients_take(
     assert all(each.ByteSize() <= MIB + 100 for each in got)
 
 
-async def test_what_is_stored_is_not_sent_again(
+async def test_stored_events_are_not_sent_again(
     client: runstore.AsyncClient, run: runstore.AsyncRun, artifact_stub: Any, project: str
 ) -> None:
     data = bytes_of(2 * MIB)
@@ -347,7 +347,7 @@ async def test_a_download_of_other_bytes_is_noticed(
         await client.artifacts.read(run_id="run", name="a")
 
 
-async def test_an_object_store_that_is_away_is_unavailable(
+async def test_an_unreachable_object_store_is_unavailable(
     settings: Settings, database_url: str, store: PostgresStore, project: str
 ) -> None:
     with s3_server() as s3:

@@ -113,7 +113,7 @@ async def test_labels_and_tags_select(client: runstore.AsyncClient) -> None:
     assert [each.event.type for each in by_both] == ["x"]
 
 
-async def test_a_consumer_goes_on_where_it_committed(client: runstore.AsyncClient) -> None:
+async def test_a_consumer_resumes_where_it_committed(client: runstore.AsyncClient) -> None:
     run = await client.save_run(run_id="run")
     await run.append_many([NewEvent("x")] * 6)
     first = client.feed.entries(consumer="indexer")

@@ -23,7 +23,7 @@ async def collected(hits: AsyncIterator[SearchHit]) -> list[SearchHit]:
 
 
 @pytest.fixture
-async def told(client: runstore.AsyncClient) -> runstore.AsyncRun:
+async def fox_run(client: runstore.AsyncClient) -> runstore.AsyncRun:
     """A run whose events about foxes are searchable."""
     run = await client.save_run(run_id="run")
     await run.append_many(
@@ -48,14 +48,14 @@ async def test_a_writer_finds_what_it_wrote(client: runstore.AsyncClient) -> Non
 
 
 async def test_a_hit_says_where_and_why(
-    told: runstore.AsyncRun, client: runstore.AsyncClient
+    fox_run: runstore.AsyncRun, client: runstore.AsyncClient
 ) -> None:
     (hit,) = await collected(client.search("東京", with_events=True))
 
     assert (hit.run_id, hit.seq, hit.snippet) == ("run", 3, "東京 has no whale")
     assert hit.highlights == ((0, 2),)
     assert hit.marked() == "[[東京]] has no whale"
-    assert hit.event == (await told.list_events(3)).events[0]
+    assert hit.event == (await fox_run.list_events(3)).events[0]
     assert hit.recorded_at == hit.event.recorded_at
 
 
@@ -75,7 +75,7 @@ async def test_a_hit_says_where_and_why(
     ],
 )
 async def test_filters_select(
-    told: runstore.AsyncRun,
+    fox_run: runstore.AsyncRun,
     client: runstore.AsyncClient,
     where: runstore.SearchFields,
     seqs: list[int],
@@ -103,8 +103,8 @@ async def test_pages_are_one_after_the_other(
     assert len(hits) == 25
 
 
-async def test_a_token_is_for_its_query(told: runstore.AsyncRun, stub: object) -> None:
-    request = rpc.SearchEventsRequest(project=told.project, query="fox", page_size=1)
+async def test_a_token_is_for_its_query(fox_run: runstore.AsyncRun, stub: object) -> None:
+    request = rpc.SearchEventsRequest(project=fox_run.project, query="fox", page_size=1)
     first = await stub.SearchEvents(request)
     request.page_token = first.next_page_token
     second = await stub.SearchEvents(request)
@@ -158,13 +158,13 @@ async def test_a_query_that_looks_for_nothing_is_refused(
     ],
 )
 async def test_no_query_breaks_the_server(
-    told: runstore.AsyncRun, client: runstore.AsyncClient, query: str
+    fox_run: runstore.AsyncRun, client: runstore.AsyncClient, query: str
 ) -> None:
     assert isinstance(await collected(client.search(query)), list)
 
 
 async def test_waiting_too_long_says_how_far_it_is(
-    told: runstore.AsyncRun, client: runstore.AsyncClient
+    fox_run: runstore.AsyncRun, client: runstore.AsyncClient
 ) -> None:
     with pytest.raises(runstore.SearchBehind) as by_position:
         await collected(client.search("fox", min_position=1 << 60, wait_seconds=0))
@@ -203,10 +203,10 @@ async def test_a_search_is_bounded(stub: object) -> None:
 
 
 async def test_the_synchronous_client_searches_too(
-    told: runstore.AsyncRun, server_address: str
+    fox_run: runstore.AsyncRun, server_address: str
 ) -> None:
     def search() -> list[int]:
-        with Client(server_address, project=told.project) as sync:
+        with Client(server_address, project=fox_run.project) as sync:
             return [hit.seq for hit in sync.search("fox", page_size=1)]
 
     assert await asyncio.wait_for(asyncio.to_thread(search), 20) == [2, 1]

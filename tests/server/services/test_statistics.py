@@ -41,7 +41,9 @@ async def test_a_row_says_what_was_used(counted: str, client: runstore.AsyncClie
     assert (row.run_id, row.model, row.day) == ("", "", None)
 
 
-async def test_rows_are_told_apart_in_order(counted: str, client: runstore.AsyncClient) -> None:
+async def test_rows_differ_by_their_dimensions_and_are_in_order(
+    counted: str, client: runstore.AsyncClient
+) -> None:
     by_day = await collected(client.statistics(["day"]))
     by_two = await collected(client.statistics(["tool", "run"], page_size=1))
     by_label = await collected(client.statistics(label_key="team"))

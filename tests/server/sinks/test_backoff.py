@@ -23,7 +23,9 @@ def test_waits_double_up_to_the_ceiling() -> None:
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
-def test_a_wait_lies_between_half_and_all_of_its_measure(tries: int, chance: float) -> None:
+def test_a_wait_is_between_half_and_all_of_the_doubled_first_wait(
+    tries: int, chance: float
+) -> None:
     full = min(60, 0.2 * 2 ** min(tries - 1, 20))
 
     assert full / 2 <= Backoff().wait(tries, chance=chance) <= full
@@ -34,7 +36,7 @@ def test_waits_differ_by_chance() -> None:
 
 
 @given(st.floats(0, MAX_RETRY_AFTER_SECONDS), st.floats(0, 1))
-def test_what_the_receiver_asks_for_is_waited_out(asked: float, chance: float) -> None:
+def test_a_wait_that_the_receiver_asks_for_is_kept(asked: float, chance: float) -> None:
     assert Backoff().wait(1, retry_after=asked, chance=chance) >= asked
 
 

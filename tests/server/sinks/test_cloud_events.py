@@ -98,7 +98,7 @@ def test_data_holds_the_event_under_the_names_of_the_contract() -> None:
     }
 
 
-def test_what_is_empty_is_left_out() -> None:
+def test_empty_fields_are_left_out() -> None:
     found = read(cloud_event(entry(event=Event(type="t", event_id="e"))))
 
     assert set(found.get_data()) == {"project", "run_id", "seq", "event_id", "type", "recorded_at"}

@@ -119,7 +119,7 @@ async def test_any_text_can_be_a_subject(open_jetstream, nats_server, text: str)
     assert unquote(message.headers["Runstore-Event-Id"]) == text
 
 
-async def test_what_is_published_again_is_stored_once(open_jetstream, nats_server) -> None:
+async def test_an_event_published_twice_is_stored_once(open_jetstream, nats_server) -> None:
     entries = interleaved(3, 4)
 
     await open_jetstream().deliver(entries)
@@ -131,7 +131,7 @@ async def test_what_is_published_again_is_stored_once(open_jetstream, nats_serve
     }
 
 
-async def test_the_stream_is_made_once_with_its_duplicate_window(
+async def test_the_stream_is_created_once_with_its_duplicate_window(
     open_jetstream, nats_server
 ) -> None:
     sinks = [open_jetstream(duplicate_window_seconds=77) for _ in range(4)]
@@ -145,7 +145,7 @@ async def test_the_stream_is_made_once_with_its_duplicate_window(
     assert config.duplicate_window == 77
 
 
-async def test_a_stream_that_is_there_is_left_as_it_is(open_jetstream, nats_server) -> None:
+async def test_an_existing_stream_is_left_as_it_is(open_jetstream, nats_server) -> None:
     async with connected(nats_server) as client:
         await client.jetstream().add_stream(name="RUNSTORE", subjects=["runstore.>"])
 
@@ -156,7 +156,7 @@ async def test_a_stream_that_is_there_is_left_as_it_is(open_jetstream, nats_serv
     assert config.duplicate_window == 120
 
 
-async def test_a_stream_that_is_not_to_be_made_is_missed_by_name(open_jetstream) -> None:
+async def test_a_missing_stream_that_must_not_be_created_is_named(open_jetstream) -> None:
     failure = await outcome(open_jetstream(create_stream=False))
 
     assert str(failure) == "NATS has no stream RUNSTORE"
@@ -173,7 +173,7 @@ async def test_a_stream_of_other_subjects_is_a_clear_error(open_jetstream, nats_
     assert str(failure) == "the stream RUNSTORE stores orders.>, other but not runstore.*.*.*"
 
 
-async def test_a_stream_that_acknowledges_nothing_is_a_clear_error(
+async def test_a_stream_that_does_not_acknowledge_is_a_clear_error(
     open_jetstream, nats_server
 ) -> None:
     async with connected(nats_server) as client:
@@ -197,7 +197,7 @@ async def test_subjects_that_another_stream_stores_are_a_clear_error(
     )
 
 
-async def test_a_stream_that_is_deleted_is_made_again(open_jetstream, nats_server) -> None:
+async def test_a_deleted_stream_is_created_again(open_jetstream, nats_server) -> None:
     sink = open_jetstream()
     await outcome(sink)
     async with connected(nats_server) as client:
@@ -281,7 +281,7 @@ async def test_a_subject_longer_than_the_server_reads_is_final(open_jetstream) -
     assert str(failure) == f"the subject has {size} bytes, more than the 3800 that NATS accepts"
 
 
-async def test_a_server_that_is_away_is_an_outcome_and_found_when_it_comes(
+async def test_an_unreachable_server_is_an_outcome_and_used_once_it_is_up(
     open_jetstream, nats_server
 ) -> None:
     nats_server.kill()
@@ -334,7 +334,9 @@ async def test_a_server_that_hangs_is_given_up_in_bounded_time(open_jetstream, n
     assert await sink.deliver(interleaved(3, 2)) == [None] * 6
 
 
-async def test_a_lost_connection_fails_what_waits_at_once(open_jetstream, nats_server) -> None:
+async def test_a_lost_connection_fails_waiting_deliveries_at_once(
+    open_jetstream, nats_server
+) -> None:
     sink = open_jetstream()
     await outcome(sink)
     nats_server.freeze()
@@ -440,7 +442,7 @@ async def test_giving_up_while_connecting_leaves_no_connection_behind() -> None:
         assert delivering.cancelled()
 
 
-async def test_closing_fails_what_is_under_way(open_jetstream, nats_server) -> None:
+async def test_closing_fails_deliveries_in_flight(open_jetstream, nats_server) -> None:
     sink = open_jetstream()
     await outcome(sink)
     nats_server.freeze()

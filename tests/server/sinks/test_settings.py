@@ -84,7 +84,7 @@ def test_a_stream_with_something_wrong_is_refused(
         configured(monkeypatch, NATS | wrong)
 
 
-def test_secrets_are_neither_in_errors_nor_in_what_settings_look_like(
+def test_secrets_are_neither_in_errors_nor_in_the_text_of_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     secretive = {

@@ -206,7 +206,7 @@ async def test_an_endpoint_that_hangs_is_given_up_in_time(open_webhook, receiver
     assert str(found) == "no answer within 0.2 seconds"
 
 
-async def test_an_endpoint_that_nobody_serves_is_an_outcome(open_webhook) -> None:
+async def test_an_endpoint_that_is_not_served_is_an_outcome(open_webhook) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}"

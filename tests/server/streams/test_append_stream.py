@@ -60,7 +60,7 @@ async def test_pipelined_appends_are_answered_in_order_each_with_its_own_result(
     assert [seq for place, seq in enumerate(seqs) if place != 37] == list(range(1, 97))
 
 
-async def test_an_unreadable_request_answers_for_itself_and_the_call_goes_on(
+async def test_an_unreadable_request_is_answered_and_the_call_continues(
     server_address, names
 ) -> None:
     sent = {

@@ -294,7 +294,7 @@ async def test_bytes_that_are_not_the_message_are_malformed(server_address, data
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
 
 
-async def test_a_request_above_the_limit_is_told_the_limit(stub, run_id, project) -> None:
+async def test_a_request_above_the_limit_gets_the_limit_in_its_error(stub, run_id, project) -> None:
     big = event(payload=Payload(binary=b"x" * (16 << 20)))
     big.project = project
 

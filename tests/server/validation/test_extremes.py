@@ -1,4 +1,4 @@
-"""Whatever keeps its bounds is taken and comes back: at each bound, with the widest characters."""
+"""A request within its bounds is accepted and reads back: at each bound, with wide characters."""
 
 import random
 
@@ -90,7 +90,7 @@ def fill_message(message: Message, *, high: bool) -> None:
         message.json = '{"a":1}'
         message.content_type = wide(200) if high else ""
     elif isinstance(message, Timestamp):
-        # The outermost microseconds are told of below.
+        # The outermost microseconds have a test of their own below.
         message.seconds = MAX_TIMESTAMP if high else MIN_TIMESTAMP
         message.nanos = NANOS - 2 * MICROSECOND if high else MICROSECOND
     else:

@@ -64,7 +64,7 @@ def test_brackets_in_strings_are_no_nesting() -> None:
         "1\0",
     ],
 )
-def test_what_rfc_8259_does_not_know_is_refused(text: str) -> None:
+def test_texts_that_rfc_8259_does_not_allow_are_refused(text: str) -> None:
     assert json_problem(text).startswith(("is not JSON", "Infinity"))
 
 
