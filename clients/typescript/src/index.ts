@@ -36,12 +36,12 @@ export type {
   RunAppender,
 } from "./events/appender.js";
 export type { Sent } from "./events/appends.js";
-export type { StreamItem, StreamOptions } from "./events/following.js";
 export type { EventFilter, EventPage, ListEventsOptions } from "./events/query.js";
+export type { StreamItem, StreamOptions } from "./events/stream.js";
 export type { Appended, Event, NewEvent, WriteOptions } from "./events/values.js";
 export type { Feed } from "./feed/calls.js";
-export type { FollowFeedOptions } from "./feed/following.js";
 export type { FeedFilter, ReadFeedOptions } from "./feed/query.js";
+export type { FollowFeedOptions } from "./feed/stream.js";
 export type { Consumer, FeedEntry, FeedItem, FeedPage } from "./feed/values.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";

@@ -1,8 +1,8 @@
 /** A run, and the epoch this writer holds. */
 
 import { Appender, RunAppender, type AppenderOptions } from "./events/appender.js";
-import { Following, type StreamItem, type StreamOptions } from "./events/following.js";
 import { allEvents, eventPage, type EventPage, type ListEventsOptions } from "./events/query.js";
+import { Following, type StreamItem, type StreamOptions } from "./events/stream.js";
 import {
   appendedValue,
   appendRequest,

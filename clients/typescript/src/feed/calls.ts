@@ -5,8 +5,8 @@ import { pages, present } from "../transport/answers.js";
 import type { CallOptions, Connection } from "../transport/connection.js";
 import { follow } from "../transport/streams.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
-import { FeedFollowing, type FollowFeedOptions } from "./following.js";
 import { filterMessage, type ReadFeedOptions } from "./query.js";
+import { FeedFollowing, type FollowFeedOptions } from "./stream.js";
 import {
   consumerValue,
   entryValue,
