@@ -24,15 +24,16 @@ import { FIRST_EPOCH } from "./values/writers.js";
 const DEFAULT_PROJECT = "default";
 
 /**
- * A client of the server at `target` ("host:port"; else $RUNSTORE_TARGET, else localhost:7411).
+ * Make a client of the server at `target` ("host:port"). Without one it is $RUNSTORE_TARGET, or
+ * else localhost:7411.
  *
- * Nothing is sent before the first call. An idle client does not keep the process alive.
+ * It does not connect before the first call, and does not keep an idle process alive.
  */
 export function connect(target?: string, options: ConnectOptions = {}): Client {
   return new Client(target, options);
 }
 
-/** Calls of one project, over one connection. Share it; close it at the end. */
+/** The calls of one project over one connection. Share it, and close it at the end. */
 export class Client {
   readonly project: string;
   readonly #connection: Connection;
@@ -43,7 +44,7 @@ export class Client {
     this.#connection = new Connection(target, options);
   }
 
-  /** Close the connection; calls in flight fail and nothing is tried again. */
+  /** Close the connection; calls in flight fail and are not retried. */
   close(): void {
     this.#connection.close();
   }
@@ -55,8 +56,8 @@ export class Client {
   /**
    * Save a run and return its handle, which writes with the run's first epoch.
    *
-   * Saving the same runId and content again returns the same run. A run that was resumed since
-   * belongs to whoever resumed it: the handle's writes are then `WriterFenced`.
+   * Saving the same runId and content again returns the same run. If the run has been resumed since,
+   * it belongs to the writer that resumed it, and writes of this handle are `WriterFenced`.
    */
   async saveRun(run: NewRun = {}, options: CallOptions = {}): Promise<Run> {
     const request = saveRequest(this.project, run);
@@ -64,7 +65,7 @@ export class Client {
     return this.run(present(answer.run).runId, { writerEpoch: FIRST_EPOCH });
   }
 
-  /** A handle on a run, without a call. Without an epoch it writes unfenced. */
+  /** A handle for a run; makes no call. Without an epoch its writes are not fenced. */
   run(runId: string, { writerEpoch }: { readonly writerEpoch?: Int64 } = {}): Run {
     return new Run(this.#connection, { project: this.project, runId, writerEpoch });
   }
@@ -74,7 +75,7 @@ export class Client {
     return this.run(runId).resume(options);
   }
 
-  /** Appends to any runs, pipelined over one stream; close it when done. */
+  /** An appender to any number of runs, pipelined over one stream; close it when done. */
   appender(options: AppenderOptions = {}): Appender {
     return new Appender(this.#connection, options);
   }
@@ -92,8 +93,8 @@ export class Client {
   }
 
   /**
-   * Yield the events that match, best first unless asked otherwise. By rank these are the best of
-   * the newest 1000 matches. A query is words, "a phrase" in quotes, `a OR b`, `-word`.
+   * Yield the matching events, best first unless the options say otherwise. Ordered by rank they are
+   * the newest 1000 matches. A query has words, "a phrase" in quotes, `a OR b`, `-word`.
    */
   search(query: string, options: SearchQuery = {}): AsyncGenerator<SearchHit, void, undefined> {
     const { searchEvents } = RunService.method;
@@ -105,9 +106,9 @@ export class Client {
   }
 
   /**
-   * Yield what events used, added up, a row for each value of what they are told apart by.
+   * Yield the summed usage of events, a row for each group.
    *
-   * `by` is up to three things; without any there is one row.
+   * `by` is up to three dimensions to group by; without any there is one row.
    */
   statistics(
     by: readonly Dimension[] = [],
@@ -121,12 +122,12 @@ export class Client {
     );
   }
 
-  /** Versions of prompts, tools, agents and evaluators, which runs are pinned to. */
+  /** Versions of prompts, tools, agents and evaluators that runs are pinned to. */
   get configs(): Configs {
     return new Configs(this.#connection, this.project);
   }
 
-  /** Named results of runs, their bytes in an object store. */
+  /** Named results of runs, with their bytes in an object store. */
   get artifacts(): Artifacts {
     return new Artifacts(this.#connection, this.project);
   }
@@ -144,9 +145,9 @@ export class Client {
   }
 
   /**
-   * Whether the server says that it (or one service of it) serves; asked once.
+   * Whether the server, or one of its services, is serving; asked once.
    *
-   * Rejects with `Unavailable` where no server answers.
+   * Rejects with `Unavailable` if no server answers.
    */
   async health(service = "", options: CallOptions = {}): Promise<boolean> {
     const answer = await this.#connection.once(Health.method.check, { service }, options);

@@ -5,7 +5,7 @@
  *     const run = await client.saveRun({ objective: "answer the question" });
  *     await run.append({ type: "tool.called", payload: { query: "..." }, tool: "search" });
  *
- * Every call may reject with what `errors` lists.
+ * Calls reject with the errors of `transport/errors`.
  */
 
 export type { Artifacts, UploadOptions } from "./artifacts/calls.js";

@@ -1,8 +1,8 @@
-/** A run, and the epoch this writer holds. */
+/** The handle of a run, and of one that was claimed. */
 
 import { Appender, RunAppender, type AppenderOptions } from "./events/appender.js";
 import { allEvents, eventPage, type EventPage, type ListEventsOptions } from "./events/query.js";
-import { Following, type StreamItem, type StreamOptions } from "./events/stream.js";
+import { EventStream, type StreamItem, type StreamOptions } from "./events/stream.js";
 import {
   appendedValue,
   appendRequest,
@@ -52,7 +52,7 @@ import { newId } from "./values/ids.js";
 import { optionalInt64, type Int64 } from "./values/numbers.js";
 import { FIRST_EPOCH, writerFields, type RunRef } from "./values/writers.js";
 
-/** A handle on a run: a name and an epoch, no state. Made by `Client.saveRun` and `Client.run`. */
+/** A handle for a run: its id and an epoch, no state. Made by `Client.saveRun` and `Client.run`. */
 export class Run implements RunRef {
   readonly project: string;
   readonly runId: string;
@@ -67,7 +67,7 @@ export class Run implements RunRef {
     this.writerEpoch = writerEpoch;
   }
 
-  /** The run as it stands. */
+  /** The current state of the run. */
   async get(options: CallOptions = {}): Promise<RunInfo> {
     const { run } = await this.#connection.send(RunService.method.getRun, this.#name, options);
     return runValue(present(run));
@@ -91,18 +91,18 @@ export class Run implements RunRef {
     return answer.events.map(appendedValue);
   }
 
-  /** Appends to this run, pipelined over one stream; close it when done. */
+  /** An appender to this run, pipelined over one stream; close it when done. */
   appender(options: AppenderOptions = {}): RunAppender {
     return new RunAppender(new Appender(this.#connection, options), this);
   }
 
-  /** Store a snapshot, with the step's events and task writes before it: all or none. */
+  /** Store a snapshot after the step's events and task writes: all or none. */
   async putSnapshot(snapshot: NewSnapshot, step: Step = {}): Promise<SnapshotPut> {
     const request = putRequest(this, snapshot, step);
     return putValue(await this.#connection.send(RunService.method.putSnapshot, request, step));
   }
 
-  /** Keep results of tasks since a snapshot; true when all were there already. */
+  /** Store results of tasks since a snapshot; true if all had been stored before. */
   async putTaskWrites(
     writes: readonly NewTaskWrite[],
     options: CallOptions & { readonly namespace?: string } = {},
@@ -117,7 +117,7 @@ export class Run implements RunRef {
     return answer.deduplicated;
   }
 
-  /** One snapshot in full; the latest where nothing else is asked. */
+  /** One snapshot in full; the latest by default. */
   async getSnapshot(choice: SnapshotChoice = {}): Promise<Snapshot> {
     const request = choiceRequest(this, choice);
     const answer = await this.#connection.send(RunService.method.getSnapshot, request, choice);
@@ -130,10 +130,10 @@ export class Run implements RunRef {
   }
 
   /**
-   * Delete 1..1000 snapshots with their task writes, and the parts only they had.
+   * Delete 1..1000 snapshots with their task writes, and the parts that only they had.
    *
-   * Ids that are not there are ignored. Where a fork has one of them in its history it rejects with
-   * `SnapshotInUse`, and nothing is deleted.
+   * Unknown ids are ignored. If a fork has one of the snapshots in its history, it rejects with
+   * `SnapshotInUse` and nothing is deleted.
    */
   async deleteSnapshots(
     snapshotIds: readonly string[],
@@ -149,7 +149,7 @@ export class Run implements RunRef {
     return deletedValue(await this.#connection.send(deleteSnapshots, request, options));
   }
 
-  /** Claim the run: earlier writers, this handle among them, are fenced from now on. */
+  /** Claim the run: earlier writers, including this handle, are fenced from now on. */
   async resume(options: ResumeOptions = {}): Promise<Resumed> {
     const request = {
       ...this.#name,
@@ -163,7 +163,7 @@ export class Run implements RunRef {
     return new Resumed(this.#connection, this.#name, claim);
   }
 
-  /** End the run, or revise the output of an ended one. */
+  /** End the run, or revise the output of a run that has ended. */
   async complete(completion: Completion = {}, options: WriteOptions = {}): Promise<Completed> {
     const request = {
       ...this.#name,
@@ -175,7 +175,7 @@ export class Run implements RunRef {
     );
   }
 
-  /** An output revision; the latest where none is asked for. */
+  /** An output revision; the latest by default. */
   async getOutput(options: CallOptions & { readonly revision?: number } = {}): Promise<Output> {
     const request = { ...this.#name, revision: options.revision ?? 0 };
     const answer = await this.#connection.send(RunService.method.getOutput, request, options);
@@ -190,7 +190,7 @@ export class Run implements RunRef {
   /**
    * Yield events, each once and in order.
    *
-   * With `follow` it goes on until the run's end, over lost connections and server restarts.
+   * With `follow` it continues until the run's end, across lost connections and server restarts.
    */
   async *events(options: StreamOptions = {}): AsyncGenerator<Event, void, undefined> {
     for await (const item of this.stream(options)) {
@@ -200,14 +200,14 @@ export class Run implements RunRef {
     }
   }
 
-  /** As `events`, with the marks between them. */
+  /** As `events`, with progress between the events. */
   stream(options: StreamOptions = {}): AsyncGenerator<StreamItem, void, undefined> {
-    const following = new Following(this, options, this.#connection.backoff);
+    const state = new EventStream(this, options, this.#connection.backoff);
     const method = RunService.method.streamEvents;
-    return follow(this.#connection, method, following, options.signal);
+    return follow(this.#connection, method, state, options.signal);
   }
 
-  /** The run as it stood right after an event, the last one by default; nothing changes. */
+  /** The state of the run right after an event, by default the last; changes nothing. */
   async replay(options: ReplayOptions = {}): Promise<Replayed> {
     const atSeq = optionalInt64(options.atSeq);
     const request = {
@@ -220,7 +220,7 @@ export class Run implements RunRef {
     return new Replayed(this.#connection, this, runValue(present(answer.run)), answer);
   }
 
-  /** A new run that begins with this one's history up to a seq; its handle writes with its epoch. */
+  /** Make a run that begins with this one's history up to a seq; the handle writes with its epoch. */
   async fork(fork: NewFork = {}, options: CallOptions = {}): Promise<Run> {
     const request = forkRequest(this, fork);
     const answer = await this.#connection.send(RunService.method.forkRun, request, options);
@@ -228,7 +228,7 @@ export class Run implements RunRef {
     return new Run(this.#connection, { ...this.#name, runId, writerEpoch: FIRST_EPOCH });
   }
 
-  /** Check the hash chain slice by slice; the last slice's findings, all events counted. */
+  /** Check the hash chain slice by slice; the result is that of the whole run. */
   verify(options: VerifyOptions = {}): Promise<Verification> {
     return verify(this.#connection, this, options);
   }
@@ -238,7 +238,7 @@ export class Run implements RunRef {
   }
 }
 
-/** A claimed run: the handle that holds the new epoch, and what the claim returned. */
+/** A claimed run: the handle with the new epoch, and what the claim returned. */
 export class Resumed implements Claim {
   /** Writes with the claimed epoch. */
   readonly run: Run;
@@ -266,7 +266,7 @@ export class Resumed implements Claim {
     this.deduplicated = claim.deduplicated;
   }
 
-  /** Yield all events after the snapshot, run.resumed included. */
+  /** Yield all events after the snapshot, including run.resumed. */
   events(): AsyncGenerator<Event, void, undefined> {
     return allEvents(this.#connection, this.run, this);
   }

@@ -103,7 +103,7 @@ test("bytes that are not the artifact's are never taken for it", async ({ script
   })();
 
   await expect(reading).rejects.toThrow(ProtocolError);
-  await expect(reading).rejects.toThrow("not the artifact's");
+  await expect(reading).rejects.toThrow("do not match the artifact's SHA-256");
   expect(seen).toEqual([HEAD]);
 });
 
@@ -114,7 +114,7 @@ test("an empty artifact is checked too", async ({ script }) => {
   script.downloads = [[none], [wrong]];
 
   expect(await read(script)).toHaveLength(0);
-  await expect(read(script)).rejects.toThrow("not the artifact's");
+  await expect(read(script)).rejects.toThrow("do not match the artifact's SHA-256");
 });
 
 test.for<[string, Downloaded[], string]>([

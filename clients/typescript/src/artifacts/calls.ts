@@ -1,4 +1,4 @@
-/** Artifacts: named results of runs, their bytes in an object store or elsewhere. */
+/** Calls of artifacts: named results of runs, with their bytes in an object store or elsewhere. */
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 
@@ -10,9 +10,9 @@ import { pages, present } from "../transport/answers.js";
 import type { CallOptions, Connection } from "../transport/connection.js";
 import { Patience } from "../transport/retry.js";
 import { follow, sendStream } from "../transport/streams.js";
-import { ArtifactReading, PATIENCE_MS, type DownloadOptions } from "./downloads.js";
+import { DownloadState, PATIENCE_MS, type DownloadOptions } from "./downloads.js";
 import { choiceFields, type ArtifactChoice, type ArtifactFilter } from "./query.js";
-import { canRepeat, measured, pieces, type Data } from "./uploads.js";
+import { isRepeatable, measure, pieces, type Data } from "./uploads.js";
 import {
   artifactValue,
   putValue,
@@ -25,13 +25,13 @@ import {
 const PAGE_SIZE = 100;
 
 export interface UploadOptions extends ArtifactDescription {
-  /** How long to go on failing before a failure is raised; 60 seconds. Chunks are sent once. */
+  /** How long to retry before rejecting; 60 seconds. An upload of chunks is not retried. */
   readonly patienceMs?: number;
-  /** Gives the upload up; it rejects with the signal's reason. */
+  /** Aborts the upload; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Named results of a project's runs, too large or too opaque for a payload. */
+/** Named results of a project's runs that are too large or too opaque for a payload. */
 export class Artifacts {
   readonly #connection: Connection;
   readonly #project: string;
@@ -43,10 +43,10 @@ export class Artifacts {
   }
 
   /**
-   * Store bytes as the next version of a name; the newest one where it has these bytes.
+   * Store bytes as the next version of a name. If the newest version has these bytes, return that.
    *
-   * Of bytes and files the server takes what it does not have, so an upload may be repeated at no
-   * cost; the client does so for a minute while the server is away.
+   * Bytes and files that the server already has are not sent again, so repeating an upload is cheap;
+   * the client retries it for a minute while the server is unavailable.
    */
   async upload(
     runId: string,
@@ -55,7 +55,7 @@ export class Artifacts {
     options: UploadOptions = {},
   ): Promise<ArtifactPut> {
     const { signal, patienceMs = PATIENCE_MS } = options;
-    const known = await measured(data);
+    const known = await measure(data);
     const header = create(UploadArtifactRequestSchema, {
       message: {
         case: "header",
@@ -65,7 +65,7 @@ export class Artifacts {
         },
       },
     });
-    const patience = canRepeat(data)
+    const patience = isRepeatable(data)
       ? new Patience(patienceMs, this.#connection.backoff)
       : undefined;
     const { uploadArtifact } = ArtifactService.method;
@@ -76,16 +76,16 @@ export class Artifacts {
   /**
    * Yield an artifact's bytes, or a range of them.
    *
-   * A download that breaks goes on where it was. A whole one is checked against its SHA-256: where
-   * it differs, it rejects with `ProtocolError` in place of the last bytes.
+   * A download that breaks continues where it was. A whole artifact is checked against its SHA-256:
+   * if they differ, it rejects with `ProtocolError` instead of yielding the last bytes.
    */
   download(options: DownloadOptions): AsyncGenerator<Uint8Array, void, undefined> {
-    const reading = new ArtifactReading(this.#project, options, this.#connection.backoff);
+    const state = new DownloadState(this.#project, options, this.#connection.backoff);
     const { downloadArtifact } = ArtifactService.method;
-    return follow(this.#connection, downloadArtifact, reading, options.signal);
+    return follow(this.#connection, downloadArtifact, state, options.signal);
   }
 
-  /** As `download`, all in one. */
+  /** As `download`, all bytes at once. */
   async read(options: DownloadOptions): Promise<Uint8Array> {
     const chunks = [];
     for await (const chunk of this.download(options)) {
@@ -94,7 +94,7 @@ export class Artifacts {
     return new Uint8Array(Buffer.concat(chunks));
   }
 
-  /** Record a pointer to bytes that are kept elsewhere as the next version of a name. */
+  /** Record the URL of bytes that are stored elsewhere as the next version of a name. */
   async link(
     runId: string,
     name: string,

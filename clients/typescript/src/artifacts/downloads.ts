@@ -1,4 +1,4 @@
-/** A download as the client keeps it whole: what to ask for, what to make of the answers. */
+/** How far a download has got: what to request next, and how to read the responses. */
 
 import { createHash, type Hash } from "node:crypto";
 
@@ -18,24 +18,24 @@ export const PATIENCE_MS = 60_000;
 
 const SILENCE_MS = 60_000;
 
-/** Which bytes of it are wanted. */
+/** Which bytes of an artifact to download. */
 export interface DownloadOptions extends ArtifactChoice {
-  /** The first byte wanted; 0. */
+  /** The first byte to read; 0. */
   readonly offset?: Int64;
   /** How many bytes; 0 means up to the end. */
   readonly length?: Int64;
-  /** How long to go on failing, from the first failure after a message, before one is raised. */
+  /** How long to retry, from the first failure after a message, before rejecting; 60 seconds. */
   readonly patienceMs?: number;
-  /** Gives the download up; it rejects with the signal's reason. */
+  /** Aborts the download; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Where a download stands; see `Follows`.
+ * How far a download has got; see `StreamState`.
  *
- * It goes on behind the bytes received, and checks the SHA-256 of a whole artifact.
+ * It continues after the bytes received, and checks the SHA-256 of a whole artifact.
  */
-export class ArtifactReading {
+export class DownloadState {
   readonly silenceMs = SILENCE_MS;
   readonly #project: string;
   readonly #patience: Patience;
@@ -59,7 +59,7 @@ export class ArtifactReading {
     return this.#isOver;
   }
 
-  /** What to ask for now: all bytes not delivered yet. */
+  /** The request for all bytes not delivered yet. */
   request(): MessageInitShape<typeof DownloadArtifactRequestSchema> {
     return {
       project: this.#project,
@@ -76,13 +76,13 @@ export class ArtifactReading {
         this.#begin(message.value);
         break;
       case "chunk":
-        yield this.#went(message.value);
+        yield this.#receive(message.value);
         break;
       case undefined: // a kind of message that is newer than this client
     }
   }
 
-  /** How long to wait before the stream is opened again; undefined when it is given up. */
+  /** How long to wait before reopening the stream; undefined to give up. */
   retryDelay(error: unknown): number | undefined {
     return this.#patience.delay(error);
   }
@@ -95,19 +95,19 @@ export class ArtifactReading {
 
   #begin(artifact: ArtifactMessage): void {
     if (this.#sha256) {
-      return; // the stream was opened again
+      return; // the stream was reopened
     }
     this.#sha256 = artifact.sha256;
     this.#length ||= (artifact.size ?? 0n) - this.#offset;
-    // A newer version must not go on where this one broke off.
+    // The download must not continue in a newer version.
     this.#which = choiceFields({ artifactId: artifact.artifactId });
     this.#check();
   }
 
-  #went(chunk: Uint8Array): Uint8Array {
+  #receive(chunk: Uint8Array): Uint8Array {
     const count = BigInt(chunk.length);
     if (!this.#sha256 || count > this.#length) {
-      throw new ProtocolError("the server sent bytes that were not asked for");
+      throw new ProtocolError("the server sent bytes that were not requested");
     }
     this.#offset += count;
     this.#length -= count;
@@ -119,7 +119,7 @@ export class ArtifactReading {
   #check(): void {
     this.#isOver = this.#length === 0n;
     if (this.#isOver && this.#hash && !this.#hash.digest().equals(this.#sha256 ?? Buffer.of())) {
-      throw new ProtocolError("the bytes received are not the artifact's");
+      throw new ProtocolError("the received bytes do not match the artifact's SHA-256");
     }
   }
 }

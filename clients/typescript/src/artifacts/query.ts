@@ -1,8 +1,8 @@
-/** Which artifacts: one, or a list. */
+/** Which artifacts to read: one, or a list. */
 
 import { int64, type Int64 } from "../values/numbers.js";
 
-/** Which artifact: by its id, or by run, name and version (the newest without). */
+/** Selects an artifact by its id, or by run, name and version (by default the newest). */
 export interface ArtifactChoice {
   readonly artifactId?: string;
   readonly runId?: string;
@@ -10,7 +10,7 @@ export interface ArtifactChoice {
   readonly version?: Int64;
 }
 
-/** The request's fields that name an artifact. */
+/** The fields of a request that select an artifact. */
 export function choiceFields(choice: ArtifactChoice) {
   return {
     artifactId: choice.artifactId ?? "",
@@ -20,7 +20,7 @@ export function choiceFields(choice: ArtifactChoice) {
   };
 }
 
-/** Which artifacts: of a run, of a type, versions of a name. */
+/** Selects artifacts by their run, type and name. */
 export interface ArtifactFilter {
   readonly runId?: string;
   readonly type?: string;

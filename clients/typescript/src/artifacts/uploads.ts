@@ -1,4 +1,4 @@
-/** What an upload is given: bytes, a file or chunks, in pieces small enough to send. */
+/** The data of an upload: bytes, a file or chunks, cut into pieces small enough to send. */
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -7,24 +7,24 @@ import { setImmediate } from "node:timers/promises";
 const PIECE_BYTES = 1 << 20;
 
 /**
- * Bytes, a file by its `file:` URL, or chunks. Chunks can be read once only, so an upload of them is
- * not tried again.
+ * Bytes, a file by its `file:` URL, or chunks. Chunks can be read only once, so an upload of them is
+ * not retried.
  */
 export type Data = Uint8Array | URL | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Whether the data can be read a second time. */
-export function canRepeat(data: Data): data is Uint8Array | URL {
+export function isRepeatable(data: Data): data is Uint8Array | URL {
   return data instanceof Uint8Array || data instanceof URL;
 }
 
-/** What the header of an upload says of bytes or of a file; neither is known of chunks. */
+/** The digest and size of bytes or a file; empty and undefined for chunks. */
 export interface Measured {
   readonly sha256: Uint8Array;
   readonly size: bigint | undefined;
 }
 
-export async function measured(data: Data): Promise<Measured> {
-  if (!canRepeat(data)) {
+export async function measure(data: Data): Promise<Measured> {
+  if (!isRepeatable(data)) {
     return { sha256: new Uint8Array(), size: undefined };
   }
   const hash = createHash("sha256");
@@ -32,7 +32,7 @@ export async function measured(data: Data): Promise<Measured> {
   for await (const piece of pieces(data)) {
     hash.update(piece);
     size += BigInt(piece.length);
-    await setImmediate(); // others have their turn, however much there is to hash
+    await setImmediate(); // lets other tasks run, however much there is to hash
   }
   return { sha256: Uint8Array.from(hash.digest()), size };
 }
@@ -45,7 +45,7 @@ export async function* pieces(data: Data): AsyncGenerator<Uint8Array, void, unde
   }
   for await (const chunk of data instanceof Uint8Array ? [data] : data) {
     if (!((chunk as unknown) instanceof Uint8Array)) {
-      throw new TypeError("an artifact's bytes are given as Uint8Array: encode text first");
+      throw new TypeError("the chunks of an artifact must be Uint8Arrays: encode text first");
     }
     for (let start = 0; start < chunk.length; start += PIECE_BYTES) {
       yield chunk.subarray(start, start + PIECE_BYTES);

@@ -1,4 +1,4 @@
-/** Artifacts: what they are described with, and how they are read back. */
+/** Artifacts as they are described and read. */
 
 import type {
   LinkArtifactResponse,
@@ -10,7 +10,7 @@ import { optionalInt64, safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
 import { instantOf, type Instant } from "../values/times.js";
 
-/** A version of a named result; its bytes are at `url` where that is not empty. */
+/** A version of a named result; its bytes are at `url` if that is not empty. */
 export interface Artifact {
   readonly artifactId: string;
   readonly project: string;
@@ -19,9 +19,9 @@ export interface Artifact {
   readonly version: number;
   readonly type: string;
   readonly contentType: string;
-  /** Undefined where a link was made without. */
+  /** Undefined if a link was made without it. */
   readonly size: bigint | undefined;
-  /** Empty where a link was made without. */
+  /** Empty if a link was made without it. */
   readonly sha256: Uint8Array;
   readonly url: string;
   readonly metadata: Payload | undefined;
@@ -29,15 +29,15 @@ export interface Artifact {
   readonly createdAt: Instant;
 }
 
-/** An artifact that was uploaded or linked; `deduplicated` where it was there already. */
+/** An artifact that was uploaded or linked; `deduplicated` if it was stored before. */
 export interface ArtifactPut {
   readonly artifact: Artifact;
   readonly deduplicated: boolean;
 }
 
-/** What may be said of an artifact; size and sha256 of bytes or of a file the client finds. */
+/** Optional properties of an artifact; the client computes size and sha256 of bytes and files. */
 export interface ArtifactDescription {
-  /** What it is to its readers, such as "report" or "dataset". */
+  /** What readers take it for, such as "report" or "dataset". */
   readonly type?: string;
   /** Media type of its bytes. */
   readonly contentType?: string;

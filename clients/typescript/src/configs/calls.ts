@@ -1,4 +1,4 @@
-/** Configs: versions of prompts, tools, agents and evaluators, and the labels that move. */
+/** Calls of configs: versions of prompts, tools, agents and evaluators, and their labels. */
 
 import { ConfigService } from "../gen/runstore/v1/config_service_pb.js";
 import { pages, present } from "../transport/answers.js";
@@ -20,7 +20,7 @@ import {
 
 const PAGE_SIZE = 100;
 
-/** What may stand beside a version's body. */
+/** Optional properties of a version. */
 export interface RegisterOptions extends CallOptions {
   readonly description?: string;
   /** A JSON object. */
@@ -29,23 +29,23 @@ export interface RegisterOptions extends CallOptions {
   readonly labels?: readonly string[];
   /** Who registers it and moves the labels. */
   readonly actor?: string;
-  /** Repeats a call whose answer was lost; without one the client makes one. */
+  /** Identifies a retry; by default the client generates one. */
   readonly requestId?: string;
 }
 
 export interface ListConfigsOptions extends CallOptions {
   /** Only of this kind. */
   readonly kind?: string;
-  /** Only names that begin so. */
+  /** Only names that begin with it. */
   readonly namePrefix?: string;
 }
 
 export interface MoveLabelOptions extends CallOptions {
-  /** Where the label must be now, else it rejects with `LabelConflict`; 0 is nowhere. */
+  /** Where the label must point now, or it rejects with `LabelConflict`; 0 means no label. */
   readonly expectedVersion?: Int64;
   /** Who moves it. */
   readonly actor?: string;
-  /** Repeats a call whose answer was lost; without one the client makes one. */
+  /** Identifies a retry; by default the client generates one. */
   readonly requestId?: string;
 }
 
@@ -60,7 +60,7 @@ export class Configs {
     this.#project = project;
   }
 
-  /** Store a body as the next version; one registered before is the version it was then. */
+  /** Store a body as the next version; a body registered before keeps its version. */
   async register(
     kind: string,
     name: string,
@@ -80,7 +80,7 @@ export class Configs {
     return registeredValue(await this.#connection.send(registerVersion, request, options));
   }
 
-  /** A version with its body: by number, digest or label, else the latest. */
+  /** A version with its body: by number, digest or label, by default the latest. */
   async get(kind: string, name: string, choice: VersionChoice = {}): Promise<ConfigVersion> {
     const request = { ...this.#named(kind, name), selector: selectorOf(choice) };
     const answer = await this.#connection.send(ConfigService.method.getVersion, request, choice);
@@ -112,7 +112,7 @@ export class Configs {
     );
   }
 
-  /** Point a label to a version; no run that is saved changes by it. */
+  /** Point a label to a version. Runs that are already saved keep their pins. */
   async setLabel(
     kind: string,
     name: string,
@@ -137,7 +137,7 @@ export class Configs {
     return moveValue(present(answer.move));
   }
 
-  /** Yield who moved a label (or any) when, from where to where, newest first. */
+  /** Yield the moves of a label, by default of all labels, newest first. */
   labelMoves(
     kind: string,
     name: string,

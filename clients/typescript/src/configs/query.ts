@@ -1,9 +1,9 @@
-/** Which version of a config. */
+/** Which version of a config to read. */
 
 import type { CallOptions } from "../transport/connection.js";
 import { int64, type Int64 } from "../values/numbers.js";
 
-/** Which version: by at most one of number, digest and label; else the latest. */
+/** Selects a version by at most one of number, digest and label; by default the latest. */
 export interface VersionChoice extends CallOptions {
   readonly version?: Int64;
   readonly digest?: string;
@@ -17,7 +17,7 @@ export function selectorOf({ version, digest, label }: VersionChoice) {
     label !== undefined && ({ case: "label", value: label } as const),
   ].filter((each) => each !== false);
   if (selectors.length > 1) {
-    throw new TypeError("choose a version by one of version, digest and label");
+    throw new TypeError("give only one of version, digest and label");
   }
   const [selector = { case: undefined }] = selectors;
   return selector;

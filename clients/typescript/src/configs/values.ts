@@ -13,7 +13,7 @@ import { safeNumber } from "../values/numbers.js";
 import { optionalPayload, payloadOf, type Payload, type Value } from "../values/payloads.js";
 import { instantOf, optionalInstant, type Instant } from "../values/times.js";
 
-/** Which version a body is; `deduplicated` when it was one before. */
+/** Which version a body has; `deduplicated` if it had been registered before. */
 export interface RegisteredVersion {
   readonly version: bigint;
   readonly digest: string;
@@ -21,7 +21,7 @@ export interface RegisteredVersion {
   readonly deduplicated: boolean;
 }
 
-/** An immutable version, and the labels that point to it now; lists leave `body` out. */
+/** An immutable version, and the labels that point to it now; lists do not return `body`. */
 export interface ConfigVersion {
   readonly kind: string;
   readonly name: string;
@@ -44,7 +44,7 @@ export interface ConfigLabel {
   readonly movedAt: Instant;
 }
 
-/** All versions of one name: the latest without its body, and every label. */
+/** A named series of versions: the latest without its body, and all labels. */
 export interface Config {
   readonly kind: string;
   readonly name: string;
@@ -54,9 +54,9 @@ export interface Config {
 }
 
 /**
- * A label went from one version to another; 0 stands for no label.
+ * The move of a label from one version to another; 0 stands for no label.
  *
- * The two are equal where nothing had to be moved; `movedAt` is undefined where there was no label
+ * The two are equal if the label did not have to move; `movedAt` is undefined if there was no label
  * to remove.
  */
 export interface LabelMove {
@@ -67,7 +67,7 @@ export interface LabelMove {
   readonly movedAt: Instant | undefined;
 }
 
-/** The digest a version of this body has, for whoever checks a pin without the server. */
+/** The digest of a version with this body, to check a pin without a server. */
 export function configDigest(body: Value): string {
   const payload = payloadOf(body);
   const hash = createHash("sha256");

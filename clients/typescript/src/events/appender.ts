@@ -6,12 +6,12 @@ import { Unavailable } from "../transport/errors.js";
 import { pause } from "../transport/retry.js";
 import type { Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
-import { Appending, type Open, type Sent } from "./appends.js";
-import { Gate, Outbox, Room } from "./queues.js";
+import { AppendsInFlight, type OpenAppend, type Sent } from "./appends.js";
+import { Gate, Queue, Slots } from "./queues.js";
 import type { NewEvent } from "./values.js";
 
 export interface AppenderOptions {
-  /** The most appends without an answer; 256. */
+  /** How many appends may be in flight; 256. */
   readonly window?: number;
 }
 
@@ -21,75 +21,77 @@ export interface PipelinedOptions {
 }
 
 /**
- * Appends to any runs, pipelined over one stream. Made by `Client.appender`; close it when done.
+ * Appends to any number of runs, pipelined over one stream. Made by `Client.appender`; close it when
+ * done.
  *
- * When the stream breaks, what is not answered is sent again in order, with the same event ids. When
- * that has failed for the client's timeout, open appends, later ones and `close` reject with the
- * error.
+ * If the stream breaks, the appends in flight are sent again in order, with the same event ids. If
+ * that keeps failing for the client's timeout, the appends in flight, later ones and `close` reject
+ * with the error.
  */
 export class Appender {
   readonly #connection: Connection;
-  readonly #room: Room;
-  readonly #appending: Appending;
+  readonly #window: Slots;
+  readonly #inFlight: AppendsInFlight;
   readonly #changed = new Gate();
   readonly #aborting = new AbortController();
-  #outbox = new Outbox<AppendEventStreamRequest>();
+  #requests = new Queue<AppendEventStreamRequest>();
   #worker: Promise<void> | undefined;
   #isClosing = false;
   #failure: Error | undefined;
-  #unheard: { sent: Sent; refusal: Error } | undefined;
+  /** The first refusal whose `answer()` was not asked for. */
+  #unseen: { sent: Sent; refusal: Error } | undefined;
 
   /** @internal */
   constructor(connection: Connection, { window = 256 }: AppenderOptions) {
     if (!Number.isInteger(window) || window < 1) {
-      throw new RangeError(`a window holds at least one append, not ${window}`);
+      throw new RangeError(`the window must be an integer of at least 1, got ${window}`);
     }
     this.#connection = connection;
-    this.#room = new Room(window);
-    this.#appending = new Appending(connection.timeoutMs, connection.backoff);
+    this.#window = new Slots(window);
+    this.#inFlight = new AppendsInFlight(connection.timeoutMs, connection.backoff);
   }
 
   /**
-   * Send one event, once the window has room; `answer()` of what this resolves to is where it
-   * stands.
+   * Send one event once the window has room. Resolves to a `Sent`, whose `answer()` is where the
+   * event was recorded.
    *
-   * Events of one run are recorded in the order of the calls. A refusal is its own append's alone
-   * and stops no other; a writer to whom that matters sends `expectedSeq`.
+   * Events of one run are recorded in the order of the calls. A refused append does not stop later
+   * ones; send `expectedSeq` to have those refused too.
    */
   async append(
     run: RunRef,
     event: NewEvent,
     { expectedSeq }: PipelinedOptions = {},
   ): Promise<Sent> {
-    await this.#room.enter();
+    await this.#window.enter();
     let open;
     try {
       this.#checkOpen();
-      open = this.#appending.add(run, event, expectedSeq);
+      open = this.#inFlight.add(run, event, expectedSeq);
     } catch (error) {
-      this.#room.leave();
+      this.#window.leave();
       throw error;
     }
-    this.#outbox.put(open.request);
+    this.#requests.put(open.request);
     this.#changed.open();
     this.#worker ??= this.#work();
     return open.sent;
   }
 
   /**
-   * Wait for all answers and end the stream. Rejects with what made the appender give up, else with
-   * the first refusal whose `answer()` nobody asked for.
+   * Wait for all answers and end the stream. Rejects with the error that made the appender give up,
+   * or else with the first refusal whose `answer()` was not asked for.
    */
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#outbox.end();
+    this.#requests.end();
     this.#changed.open();
     await this.#worker;
     if (this.#failure) {
       throw this.#failure;
     }
-    if (this.#unheard && !this.#unheard.sent.wasAsked) {
-      throw this.#unheard.refusal;
+    if (this.#unseen && !this.#unseen.sent.wasAsked) {
+      throw this.#unseen.refusal;
     }
   }
 
@@ -97,7 +99,7 @@ export class Appender {
     await this.close();
   }
 
-  /** Give up at once: open appends reject with the reason, whether or not they were recorded. */
+  /** Give up at once: appends in flight reject with the reason, recorded or not. */
   abort(reason: Error = new DOMException("the appender was aborted", "AbortError")): void {
     this.#failure ??= reason;
     this.#isClosing = true;
@@ -118,9 +120,9 @@ export class Appender {
     const { signal } = this.#aborting;
     while (await this.#hasWork()) {
       try {
-        await this.#converse();
+        await this.#runStream();
       } catch (error) {
-        const delay = this.#appending.retryDelay(error);
+        const delay = this.#inFlight.retryDelay(error);
         if (delay === undefined || this.#connection.isClosed || signal.aborted) {
           this.#failure ??= error instanceof Error ? error : new Error(String(error));
           break;
@@ -131,20 +133,20 @@ export class Appender {
     this.#stop();
   }
 
-  /** Wait for an append; false when there will be none. */
+  /** Wait for an append; false if there will be none. */
   async #hasWork(): Promise<boolean> {
-    while (this.#appending.size === 0 && !this.#isClosing) {
+    while (this.#inFlight.size === 0 && !this.#isClosing) {
       await this.#changed.wait();
-      this.#appending.rested();
+      this.#inFlight.idled();
     }
-    return this.#appending.size > 0;
+    return this.#inFlight.size > 0;
   }
 
   /** Send and receive over one stream until the appender closes. */
-  async #converse(): Promise<void> {
-    this.#outbox = new Outbox(this.#appending.requests());
+  async #runStream(): Promise<void> {
+    this.#requests = new Queue(this.#inFlight.requests());
     if (this.#isClosing) {
-      this.#outbox.end();
+      this.#requests.end();
     }
     const ending = new AbortController();
     const end = () => {
@@ -153,35 +155,35 @@ export class Appender {
     this.#aborting.signal.addEventListener("abort", end);
     try {
       const method = RunService.method.appendEventStream;
-      for await (const answer of this.#connection.stream(method, this.#outbox, ending.signal)) {
-        this.#settle(...this.#appending.take(answer));
+      for await (const answer of this.#connection.stream(method, this.#requests, ending.signal)) {
+        this.#settle(...this.#inFlight.take(answer));
       }
     } finally {
       end();
       this.#aborting.signal.removeEventListener("abort", end);
     }
-    this.#appending.ended(this.#isClosing);
+    this.#inFlight.ended(this.#isClosing);
   }
 
-  #settle({ sent, settle }: Open, result: Parameters<Open["settle"]>[0]): void {
+  #settle({ sent, settle }: OpenAppend, result: Parameters<OpenAppend["settle"]>[0]): void {
     settle(result);
-    if (result instanceof Error && (!this.#unheard || this.#unheard.sent.wasAsked)) {
-      this.#unheard = { sent, refusal: result };
+    if (result instanceof Error && (!this.#unseen || this.#unseen.sent.wasAsked)) {
+      this.#unseen = { sent, refusal: result };
     }
-    this.#room.leave();
+    this.#window.leave();
   }
 
   #stop(): void {
     this.#isClosing = true;
-    for (const { settle } of this.#appending.giveUp()) {
+    for (const { settle } of this.#inFlight.giveUp()) {
       settle(this.#failure ?? new Error("the appender stopped"));
-      this.#room.leave(); // who waits for it finds the appender closed
+      this.#window.leave(); // an append that waits for a slot then finds the appender closed
     }
     this.#changed.open();
   }
 }
 
-/** An appender of one run; see `Appender`. Made by `Run.appender`. */
+/** An appender to one run; see `Appender`. Made by `Run.appender`. */
 export class RunAppender {
   readonly #appender: Appender;
   readonly #run: RunRef;

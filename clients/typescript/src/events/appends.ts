@@ -1,5 +1,5 @@
 /**
- * Appends in flight over AppendEventStream: what to send, what the answers mean.
+ * The appends in flight over AppendEventStream: what to send, and what the answers mean.
  *
  * No I/O happens here; `appender` drives it.
  */
@@ -19,7 +19,7 @@ import { checkText } from "../values/texts.js";
 import type { RunRef } from "../values/writers.js";
 import { appendedValue, appendRequest, type Appended, type NewEvent } from "./values.js";
 
-/** An append that was sent, or will be when there is a server. */
+/** An append that was sent, or will be once a server is available. */
 export class Sent {
   readonly eventId: string;
   readonly #answer: Promise<Appended>;
@@ -29,31 +29,31 @@ export class Sent {
   constructor(eventId: string, answer: Promise<Appended>) {
     this.eventId = eventId;
     this.#answer = answer;
-    answer.catch(() => undefined); // the appender's `close` raises what nobody asked for
+    answer.catch(() => undefined); // `close` rejects with a refusal that was not asked for
   }
 
-  /** Where the event stands; rejects when the append was refused or given up. */
+  /** Where the event was recorded; rejects if the append was refused or given up. */
   answer(): Promise<Appended> {
     this.#wasAsked = true;
     return this.#answer;
   }
 
-  /** @internal Whether somebody will hear of a refusal. */
+  /** @internal Whether `answer()` was called, so that the caller learns of a refusal. */
   get wasAsked(): boolean {
     return this.#wasAsked;
   }
 }
 
-/** An append without its answer. */
-export interface Open {
+/** An append that is not answered yet. */
+export interface OpenAppend {
   readonly request: AppendEventStreamRequest;
   readonly sent: Sent;
   readonly settle: (result: Appended | Error) => void;
 }
 
-/** The appends not answered yet, in the order they were made. */
-export class Appending {
-  readonly #unanswered = new Map<string, Open>();
+/** The appends that are not answered yet, in the order of the calls. */
+export class AppendsInFlight {
+  readonly #unanswered = new Map<string, OpenAppend>();
   readonly #patience: Patience;
   #made = 0;
 
@@ -65,14 +65,14 @@ export class Appending {
     return this.#unanswered.size;
   }
 
-  /** Note an append that is about to be sent, with an event id that makes it safe to send again. */
-  add(run: RunRef, event: NewEvent, expectedSeq: Int64 | undefined): Open {
+  /** Add an append that is about to be sent, with an event id that makes it safe to repeat. */
+  add(run: RunRef, event: NewEvent, expectedSeq: Int64 | undefined): OpenAppend {
     const request = create(AppendEventStreamRequestSchema, {
       correlationId: String(this.#made + 1),
       append: appendRequest(run, event, expectedSeq),
     });
     checkText(request);
-    let settle: Open["settle"] = () => undefined;
+    let settle: OpenAppend["settle"] = () => undefined;
     const answer = new Promise<Appended>((resolve, reject) => {
       settle = (result) => {
         if (result instanceof Error) {
@@ -88,22 +88,22 @@ export class Appending {
     return open;
   }
 
-  /** What a new stream begins with: everything not answered. */
+  /** The requests with which a new stream begins: all unanswered ones. */
   requests(): AppendEventStreamRequest[] {
     return [...this.#unanswered.values()].map(({ request }) => request);
   }
 
   /**
-   * The oldest append, and what became of it.
+   * The oldest append and its outcome.
    *
-   * Raises `ServerDraining` where the server refused it because it goes down: it refuses all that
-   * follow too, so that sending them again elsewhere keeps their order.
+   * Throws `ServerDraining` if the server refused it because it is shutting down: it refuses all
+   * later ones too, so sending them again to another server keeps their order.
    */
-  take(response: AppendEventStreamResponse): [Open, Appended | RunstoreError] {
+  take(response: AppendEventStreamResponse): [OpenAppend, Appended | RunstoreError] {
     const open = this.#answered(response);
     const { result } = response;
     if (result.case === undefined) {
-      throw new ProtocolError("the server answered an append with nothing");
+      throw new ProtocolError("the answer to an append is empty");
     }
     const outcome =
       result.case === "error" ? fromStatus(result.value) : appendedValue(result.value);
@@ -115,39 +115,41 @@ export class Appending {
     return [open, outcome];
   }
 
-  /** The server ended the stream with OK: right when all is said and answered. */
+  /** The server ended the stream with OK, which is right once all is sent and answered. */
   ended(isClosing: boolean): void {
     if (!isClosing || this.size > 0) {
       throw new ProtocolError("the server ended the append stream before its last answer");
     }
   }
 
-  /** Nobody waited for a while: failures of then do not count against what comes. */
-  rested(): void {
+  /** There was nothing to send for a while: earlier failures do not count against later appends. */
+  idled(): void {
     this.#patience.renew();
   }
 
-  /** How long to wait before a new stream is opened; undefined when the appends are given up. */
+  /** How long to wait before opening a new stream; undefined to give up. */
   retryDelay(error: unknown): number | undefined {
     return this.#patience.delay(error);
   }
 
-  /** The appends that will have no answer. */
-  giveUp(): Open[] {
+  /** The appends that will not be answered. */
+  giveUp(): OpenAppend[] {
     const open = [...this.#unanswered.values()];
     this.#unanswered.clear();
     return open;
   }
 
-  #answered({ correlationId }: AppendEventStreamResponse): Open {
+  #answered({ correlationId }: AppendEventStreamResponse): OpenAppend {
     const [oldest] = this.#unanswered.values();
     if (oldest === undefined) {
-      throw new ProtocolError("the server answered an append that was not made");
+      throw new ProtocolError("the server answered an append that was not sent");
     }
     const expected = oldest.request.correlationId;
-    // Empty where the server could not read the request.
+    // Empty if the server could not decode the request.
     if (correlationId !== expected && correlationId !== "") {
-      throw new ProtocolError(`expected the answer of append ${expected}, got ${correlationId}`);
+      throw new ProtocolError(
+        `expected the answer to append ${expected}, got that to ${correlationId}`,
+      );
     }
     return oldest;
   }

@@ -1,4 +1,4 @@
-/** Which events of a run, and pages of them. */
+/** Which events of a run to read, and pages of them. */
 
 import { RunService } from "../gen/runstore/v1/run_service_pb.js";
 import type { CallOptions, Connection } from "../transport/connection.js";
@@ -6,7 +6,7 @@ import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
 import { eventValue, type Event } from "./values.js";
 
-/** Which events: any of the types, any of the nodes, all of the tags. */
+/** Selects events with any of the types, any of the nodes and all of the tags. */
 export interface EventFilter {
   readonly types?: readonly string[] | undefined;
   readonly nodeIds?: readonly string[] | undefined;
@@ -24,20 +24,20 @@ export function filterMessage(filter: EventFilter) {
 const LARGEST_PAGE = 1000;
 
 export interface ListEventsOptions extends EventFilter, CallOptions {
-  /** The first seq wanted, inclusive; 1 is the beginning. */
+  /** The first seq to read, inclusive; 1 is the beginning. */
   readonly fromSeq?: Int64;
   /** Events on the page, 1 to 1000; 100. */
   readonly pageSize?: number;
 }
 
-/** A page of events; `nextFromSeq` is 0 when the page reached the run's end. */
+/** A page of events; `nextFromSeq` is 0 if the page reached the run's end. */
 export interface EventPage {
   readonly events: readonly Event[];
   readonly nextFromSeq: number;
   readonly lastSeq: number;
 }
 
-/** The first events of a longer list, and the seq at which the rest begins, or 0. */
+/** The first events of a list, and the seq at which the rest begins, or 0. */
 export interface FirstEvents {
   readonly firstEvents: readonly Event[];
   readonly nextFromSeq: number;

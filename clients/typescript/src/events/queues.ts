@@ -1,6 +1,6 @@
-/** What tasks wait on: a gate for all, a room with so many places, an outbox a stream is fed from. */
+/** What tasks wait on: a gate, a number of slots, a queue that feeds a stream. */
 
-/** Wakes everybody who waits; what they waited for is for them to look at. */
+/** Wakes all waiting tasks, which then check what they waited for. */
 export class Gate {
   #waiting: (() => void)[] = [];
 
@@ -19,16 +19,16 @@ export class Gate {
   }
 }
 
-/** So many places, given to those who wait in the order they came. */
-export class Room {
+/** A number of slots, given to waiting tasks in the order in which they arrived. */
+export class Slots {
   readonly #waiting: (() => void)[] = [];
   #free: number;
 
-  constructor(places: number) {
-    this.#free = places;
+  constructor(count: number) {
+    this.#free = count;
   }
 
-  /** Wait for a place. */
+  /** Wait for a slot and take it. */
   async enter(): Promise<void> {
     if (this.#free > 0) {
       this.#free -= 1;
@@ -39,7 +39,7 @@ export class Room {
     }
   }
 
-  /** Give a place back, at once to who has waited longest. */
+  /** Give a slot back, to the task that has waited longest. */
   leave(): void {
     const next = this.#waiting.shift();
     if (next) {
@@ -50,8 +50,8 @@ export class Room {
   }
 }
 
-/** Items in the order they were put, until the end. Read by one reader. */
-export class Outbox<T> implements AsyncIterable<T> {
+/** Items in the order in which they were put, until the end. Has one reader. */
+export class Queue<T> implements AsyncIterable<T> {
   readonly #gate = new Gate();
   #items: T[];
   #isEnded = false;

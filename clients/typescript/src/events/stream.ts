@@ -1,7 +1,7 @@
 /**
- * A stream of events as the client keeps it whole: what to ask for, what to make of the answers.
+ * How far a stream of events has got: what to request next, and how to read the responses.
  *
- * No I/O happens here; `streams` drives it.
+ * No I/O happens here; `transport/streams` drives it.
  */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -21,23 +21,23 @@ import type { RunRef } from "../values/writers.js";
 import { filterMessage, type EventFilter } from "./query.js";
 import { eventValue, type Event } from "./values.js";
 
-/** What is wanted of a run's events. */
+/** Which events of a run to stream. */
 export interface StreamOptions extends EventFilter {
-  /** The first seq wanted, inclusive; 1 is the beginning. */
+  /** The first seq to read, inclusive; 1 is the beginning. */
   readonly fromSeq?: Int64;
-  /** Whether to go on with events as they are committed, until the run's end. */
+  /** Whether to continue with events as they are committed, until the run's end. */
   readonly follow?: boolean;
-  /** Whether to wait for a run that does not exist yet; needs `follow`. */
+  /** Whether to wait for a run that does not exist yet; requires `follow`. */
   readonly waitForRun?: boolean;
-  /** How often a silent stream shows that it lives; after three times that it is taken for dead. */
+  /** How often an idle stream sends a heartbeat; after three times that it is reopened. */
   readonly heartbeatMs?: number;
-  /** How long to go on failing, from the first failure after a message, before one is raised. */
+  /** How long to retry, from the first failure after a message, before rejecting; 60 seconds. */
   readonly patienceMs?: number;
-  /** Gives the stream up; it rejects with the signal's reason. */
+  /** Aborts the stream; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a stream shows: events, and marks of progress between them. */
+/** An item of a stream: an event, or progress. */
 export type StreamItem =
   | { readonly kind: "event"; readonly event: Event }
   /** Everything up to `lastSeq` was delivered; the stream is live from here. */
@@ -47,8 +47,8 @@ export type StreamItem =
   /** The run is complete at `lastSeq`; the stream ends. */
   | { readonly kind: "endOfRun"; readonly lastSeq: number; readonly outcome: Outcome };
 
-/** Where a stream stands. A stream that broke is opened again with `request()`. */
-export class Following {
+/** How far a stream of events has got; see `StreamState`. */
+export class EventStream {
   readonly #run: RunRef;
   readonly #options: StreamOptions;
   readonly #heartbeatMs: number;
@@ -71,12 +71,12 @@ export class Following {
     return this.#isOver;
   }
 
-  /** How long a live stream may be silent before it is taken for dead. */
+  /** How long the stream may be silent before it is reopened. */
   get silenceMs(): number {
     return this.#heartbeatMs * MISSED_HEARTBEATS;
   }
 
-  /** What to ask for now: everything not delivered yet. */
+  /** The request for everything not delivered yet. */
   request(): MessageInitShape<typeof StreamEventsRequestSchema> {
     return {
       project: this.#run.project,
@@ -89,7 +89,7 @@ export class Following {
     };
   }
 
-  /** Yield what the message brings, each event once; note how far the stream got. */
+  /** Yield the items of a message, each once, and record how far the stream has got. */
   *take({ message }: StreamEventsResponse): Generator<StreamItem> {
     this.#patience.renew();
     switch (message.case) {
@@ -110,12 +110,12 @@ export class Following {
     }
   }
 
-  /** How long to wait before the stream is opened again; undefined when it is given up. */
+  /** How long to wait before reopening the stream; undefined to give up. */
   retryDelay(error: unknown): number | undefined {
     return this.#patience.delay(error);
   }
 
-  /** The server ended the stream with OK: right for one that does not follow. */
+  /** The server ended the stream with OK, which is right unless it follows the run. */
   ended(): void {
     if (this.#options.follow && !this.#isOver) {
       throw new ProtocolError("the server ended a followed stream before the run's end");
@@ -138,7 +138,7 @@ export class Following {
 
   #reached(lastSeq: bigint): number {
     if (!this.#isFiltered && lastSeq >= this.#nextSeq) {
-      throw new ProtocolError(`events from ${this.#nextSeq} to ${lastSeq} were left out`);
+      throw new ProtocolError(`the server skipped events ${this.#nextSeq} to ${lastSeq}`);
     }
     if (lastSeq >= this.#nextSeq) {
       this.#nextSeq = lastSeq + 1n;

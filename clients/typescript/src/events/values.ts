@@ -1,4 +1,4 @@
-/** Events: what is appended, what is read back. */
+/** Events as they are appended and read. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import { instantOf, optionalInstant, timestamp, type Instant } from "../values/t
 import { usageMessage, usageValue, type NewUsage, type Usage } from "../values/usage.js";
 import { writerFields, type RunRef } from "../values/writers.js";
 
-/** An event to append. Without an `eventId` the client makes one, so that it can retry. */
+/** An event to append. Without an `eventId` the client generates one, so that it can retry. */
 export interface NewEvent {
   readonly type: string;
   readonly payload?: Value;
@@ -30,7 +30,7 @@ export interface NewEvent {
   readonly occurredAt?: Date | Instant;
 }
 
-/** An event as it was recorded. */
+/** A recorded event. */
 export interface Event {
   readonly seq: number;
   readonly type: string;
@@ -48,7 +48,7 @@ export interface Event {
   readonly hash: Uint8Array;
 }
 
-/** Where an event stands; `deduplicated` when it was there already. */
+/** Where an event was recorded; `deduplicated` if that had happened before. */
 export interface Appended {
   readonly seq: number;
   readonly recordedAt: Instant;
@@ -57,13 +57,13 @@ export interface Appended {
   readonly eventId: string;
 }
 
-/** What a write takes beside its content. */
+/** What a write takes besides its content. */
 export interface WriteOptions extends CallOptions {
-  /** The last seq the writer has seen; when the run has moved on, the write is `SeqConflict`. */
+  /** The last seq that the writer has seen; if it is not the last any more: `SeqConflict`. */
   readonly expectedSeq?: Int64 | undefined;
 }
 
-/** The message of an event, with an id of ours where it has none. */
+/** The message of an event, with a generated id if it has none. */
 export function eventMessage(event: NewEvent): MessageInitShape<typeof EventSchema> {
   return {
     eventId: event.eventId || newId(),
@@ -99,7 +99,7 @@ export function eventValue(message: EventMessage): Event {
   };
 }
 
-/** One append, with an event id that makes it safe to send again. */
+/** The request to append an event, with an event id that makes it safe to repeat. */
 export function appendRequest(
   run: RunRef,
   event: NewEvent,

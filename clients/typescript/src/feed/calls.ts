@@ -6,7 +6,7 @@ import type { CallOptions, Connection } from "../transport/connection.js";
 import { follow } from "../transport/streams.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import { filterMessage, type ReadFeedOptions } from "./query.js";
-import { FeedFollowing, type FollowFeedOptions } from "./stream.js";
+import { FeedStream, type FollowFeedOptions } from "./stream.js";
 import {
   consumerValue,
   entryValue,
@@ -44,9 +44,9 @@ export class Feed {
   }
 
   /**
-   * Yield entries from a position on, or after what a consumer committed.
+   * Yield entries from a position on, or after the one that a consumer committed.
    *
-   * Each once and in order, for ever, over lost connections and server restarts.
+   * Each once and in order, without end, across lost connections and server restarts.
    */
   async *entries(options: FollowFeedOptions = {}): AsyncGenerator<FeedEntry, void, undefined> {
     for await (const item of this.follow(options)) {
@@ -56,14 +56,14 @@ export class Feed {
     }
   }
 
-  /** As `entries`, with the marks between them, which say how far it got. */
+  /** As `entries`, with marks between them, which say how far the stream has got. */
   follow(options: FollowFeedOptions = {}): AsyncGenerator<FeedItem, void, undefined> {
-    const following = new FeedFollowing(this.#project, options, this.#connection.backoff);
+    const state = new FeedStream(this.#project, options, this.#connection.backoff);
     const method = FeedService.method.followFeed;
-    return follow(this.#connection, method, following, options.signal);
+    return follow(this.#connection, method, state, options.signal);
   }
 
-  /** Note that a consumer is done with every entry up to `position`. */
+  /** Record that a consumer has processed every entry up to `position`. */
   async commit(consumer: string, position: Int64, options: CallOptions = {}): Promise<Consumer> {
     const request = { project: this.#project, consumer, position: int64(position) };
     const method = FeedService.method.commitPosition;
@@ -71,7 +71,7 @@ export class Feed {
     return consumerValue(present(answer.consumer));
   }
 
-  /** Set a consumer back or forth; 0 starts over. */
+  /** Move a consumer back or forward; 0 starts over. */
   async reset(consumer: string, position: Int64 = 0, options: CallOptions = {}): Promise<Consumer> {
     const request = { project: this.#project, consumer, position: int64(position) };
     const answer = await this.#connection.send(FeedService.method.resetConsumer, request, options);

@@ -1,9 +1,9 @@
-/** Which entries of the feed. */
+/** Which entries of the feed to read. */
 
 import type { CallOptions } from "../transport/connection.js";
 import type { Int64 } from "../values/numbers.js";
 
-/** Which entries: any of the types, all of the tags, all of the run's labels. */
+/** Selects entries with any of the types, all of the tags and all of the run's labels. */
 export interface FeedFilter {
   readonly types?: readonly string[] | undefined;
   readonly tags?: readonly string[] | undefined;
@@ -11,7 +11,7 @@ export interface FeedFilter {
 }
 
 export interface ReadFeedOptions extends FeedFilter, CallOptions {
-  /** The first position wanted, inclusive; 0 and 1 both mean the beginning. */
+  /** The first position to read, inclusive; 0 and 1 both mean the beginning. */
   readonly fromPosition?: Int64;
   /** Entries on the page, 1 to 1000; 100. */
   readonly pageSize?: number;

@@ -1,4 +1,4 @@
-/** A stream of the feed as the client keeps it whole. */
+/** How far a stream of the feed has got. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
@@ -15,25 +15,25 @@ import { filterMessage, type FeedFilter } from "./query.js";
 import { entryValue, type FeedItem } from "./values.js";
 
 export interface FollowFeedOptions extends FeedFilter {
-  /** The first position wanted, inclusive; it may lie beyond the end. */
+  /** The first position to read, inclusive; may be beyond the end. */
   readonly fromPosition?: Int64;
-  /** Start after what this consumer has committed. Nothing is committed by following. */
+  /** Start after the position that this consumer has committed. Following commits nothing. */
   readonly consumer?: string;
-  /** How often a silent stream shows that it lives; after three times that it is taken for dead. */
+  /** How often an idle stream sends a heartbeat; after three times that it is reopened. */
   readonly heartbeatMs?: number;
-  /** How long to go on failing, from the first failure after a message, before one is raised. */
+  /** How long to retry, from the first failure after a message, before rejecting; 60 seconds. */
   readonly patienceMs?: number;
-  /** Gives the stream up; it rejects with the signal's reason. */
+  /** Aborts the stream; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Where a stream of the feed stands; see `Follows`.
+ * How far a stream of the feed has got; see `StreamState`.
  *
- * A consumer's committed position is asked for until something was delivered: that counts from then
- * on, committed or not.
+ * It starts from the consumer's committed position until something was delivered, and from there
+ * afterwards, committed or not.
  */
-export class FeedFollowing {
+export class FeedStream {
   readonly isOver = false;
   readonly #project: string;
   readonly #options: FollowFeedOptions;
@@ -92,6 +92,6 @@ export class FeedFollowing {
   }
 
   ended(): never {
-    throw new ProtocolError("the server ended a stream of the feed, which has no end");
+    throw new ProtocolError("the server ended a stream of the feed, which never ends");
   }
 }

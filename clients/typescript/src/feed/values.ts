@@ -1,4 +1,4 @@
-/** What the feed holds: entries, and the consumers that read them. */
+/** Entries of the feed, and the consumers that read them. */
 
 import { eventValue, type Event } from "../events/values.js";
 import type {
@@ -9,16 +9,16 @@ import { present } from "../transport/answers.js";
 import { safeNumber } from "../values/numbers.js";
 import { instantOf, type Instant } from "../values/times.js";
 
-/** A published event with its place among the events of all runs. */
+/** A published event with its position among the events of all runs. */
 export interface FeedEntry {
-  /** Positions grow over all projects of the database, so a project's have gaps between them. */
+  /** Counts over all projects of the database, so a project's positions have gaps. */
   readonly position: number;
   readonly runId: string;
   readonly event: Event;
   readonly publishedAt: Instant;
 }
 
-/** What following the feed shows: entries, and marks of progress between them. */
+/** An item of the followed feed: an entry, or a mark of progress. */
 export type FeedItem =
   | { readonly kind: "entry"; readonly entry: FeedEntry }
   /** The stream has just reached the end; every entry up to `position` was delivered. */
@@ -26,14 +26,14 @@ export type FeedItem =
   /** The stream is alive; every selected entry up to `position` was delivered. */
   | { readonly kind: "heartbeat"; readonly position: number };
 
-/** Entries in order; the page reached the end where `nextPosition` is beyond `lastPosition`. */
+/** Entries in order; the page reached the end if `nextPosition` is beyond `lastPosition`. */
 export interface FeedPage {
   readonly entries: readonly FeedEntry[];
   readonly nextPosition: number;
   readonly lastPosition: number;
 }
 
-/** A named reader, done with all up to `position`; the feed's end is `lastPosition`. */
+/** A named reader that has processed all up to `position`; the feed ends at `lastPosition`. */
 export interface Consumer {
   readonly name: string;
   readonly position: number;

@@ -1,4 +1,4 @@
-/** Outputs: how a run ends, and what it leaves. */
+/** Outputs: how a run ends, and its result. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
@@ -12,7 +12,7 @@ import { optionalPayload, payloadMessage, type Payload, type Value } from "../va
 import { instantOf, type Instant } from "../values/times.js";
 import { usageValue, type Usage } from "../values/usage.js";
 
-/** How a run ended: its outcome (SUCCEEDED unless said otherwise), output, last events and state. */
+/** How a run ended: its outcome (by default SUCCEEDED), output, last events and state. */
 export interface Completion {
   readonly outcome?: Outcome;
   readonly payload?: Value;
@@ -24,7 +24,7 @@ export interface Completion {
   readonly finalSnapshot?: NewSnapshot;
 }
 
-/** How a completed run stands. */
+/** The state of a run after its completion. */
 export interface Completed {
   readonly status: RunStatus;
   readonly seq: number;

@@ -1,4 +1,4 @@
-/** Claims: what a resume asks for, and what it returns. */
+/** Claims: what a resume takes and returns. */
 
 import { eventValue, type Event } from "../events/values.js";
 import type { ResumeRunResponse } from "../gen/runstore/v1/run_service_pb.js";
@@ -13,17 +13,17 @@ import { safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunInfo } from "./values.js";
 
 export interface ResumeOptions extends CallOptions {
-  /** The namespace whose latest snapshot is wanted. */
+  /** The namespace whose latest snapshot is returned. */
   readonly namespace?: string;
   /** Who resumes. */
   readonly actor?: string;
-  /** Repeats a resume whose answer was lost; without one the client makes one. */
+  /** Identifies a retry, which claims the same epoch; by default the client generates one. */
   readonly requestId?: string;
-  /** What the run's last seq has to be, else it rejects with `SeqConflict` and claims nothing. */
+  /** What the run's last seq must be; otherwise it rejects with `SeqConflict`. */
   readonly expectedSeq?: Int64 | undefined;
 }
 
-/** What a resume returned: the claimed epoch and what the new writer needs. */
+/** What a resume returned: the claimed epoch, and what the new writer needs to continue. */
 export interface Claim {
   readonly info: RunInfo;
   readonly writerEpoch: number;

@@ -1,4 +1,4 @@
-/** Listing: which runs, in which order. */
+/** Which runs to list, and in which order. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
@@ -7,7 +7,7 @@ import type { RunStatus } from "../gen/runstore/v1/runs_pb.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { timestamp, type Instant } from "../values/times.js";
 
-/** Which pins: of a config, where given of one version of it. */
+/** Selects runs pinned to a config, or to one version of it if given. */
 export interface ConfigFilter {
   readonly kind: string;
   readonly name: string;
@@ -15,18 +15,18 @@ export interface ConfigFilter {
   readonly digest?: string;
 }
 
-/** Runs that are this in another system; without an id, anything there. */
+/** Selects runs by their execution in another system; without an id, any there. */
 export interface ExternalFilter {
   readonly system: string;
   readonly id?: string;
 }
 
-/** Which runs to list; conditions are joined by AND. */
+/** Which runs to list; a run must meet all conditions. */
 export interface RunQuery {
   readonly statuses?: readonly RunStatus[];
-  /** All of them. */
+  /** Runs with all of them. */
   readonly tags?: readonly string[];
-  /** At least one of them. */
+  /** Runs with at least one of them. */
   readonly anyTags?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly createdFrom?: Date | Instant;
@@ -39,18 +39,18 @@ export interface RunQuery {
   readonly model?: string;
   readonly tool?: string;
   readonly parentRunId?: string;
-  /** This run and all below it. */
+  /** This run and all its descendants. */
   readonly rootRunId?: string;
   readonly external?: ExternalFilter;
   /** Runs that are pinned to it. */
   readonly config?: ConfigFilter;
-  /** Words of the objective, as in web search. */
+  /** Searches the objective: words, "a phrase" in quotes, `a OR b`, `-word`. */
   readonly objective?: string;
-  /** CREATED_DESC, newest first, unless said otherwise. */
+  /** By default CREATED_DESC, newest first. */
   readonly order?: RunOrder;
-  /** The order CREATED_ASC; counts where no `order` is given. */
+  /** Means CREATED_ASC; ignored if `order` is given. */
   readonly oldestFirst?: boolean;
-  /** Runs asked for at once, 1 to 100. */
+  /** How many runs are fetched at once, 1 to 100; 100. */
   readonly pageSize?: number;
 }
 

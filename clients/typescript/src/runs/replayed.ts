@@ -1,4 +1,4 @@
-/** A run as it stood at a seq. */
+/** The state of a run at a seq. */
 
 import { allEvents } from "../events/query.js";
 import { eventValue, type Event } from "../events/values.js";
@@ -16,27 +16,27 @@ import type { RunRef } from "../values/writers.js";
 import { configRefValue, type ConfigRef, type RunInfo } from "./values.js";
 
 export interface ReplayOptions extends CallOptions {
-  /** The moment: right after this event, 0 is before the first; left out, after the last. */
+  /** The moment right after this event; 0 is before the first one. By default after the last. */
   readonly atSeq?: Int64;
-  /** The namespace whose snapshot is wanted. */
+  /** The namespace whose snapshot is returned. */
   readonly namespace?: string;
-  /** Events that come with the answer, 1 to 1000; 1000. */
+  /** How many events are fetched with the answer, 1 to 1000; 1000. */
   readonly pageSize?: number;
 }
 
-/** A version a run is pinned to; the body is undefined where it is kept elsewhere. */
+/** A version that a run is pinned to; the body is undefined if it is stored elsewhere. */
 export interface PinnedConfig {
   readonly ref: ConfigRef;
   readonly body: Payload | undefined;
 }
 
-/** A run as it stood right after `atSeq`; `info` is the run as it is now. */
+/** The state of a run right after `atSeq`; `info` is its current state. */
 export class Replayed {
   readonly info: RunInfo;
   readonly atSeq: number;
   /** The latest at or before `atSeq`. */
   readonly snapshot: Snapshot | undefined;
-  /** Results since the snapshot, made until `atSeq`. */
+  /** Results since the snapshot, up to `atSeq`. */
   readonly taskWrites: readonly TaskWrite[];
   /** The first events after the snapshot; `nextFromSeq` is where the rest begins, or 0. */
   readonly firstEvents: readonly Event[];

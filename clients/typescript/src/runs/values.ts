@@ -1,4 +1,4 @@
-/** Runs: what one is saved with, how it stands, which are listed. */
+/** Runs: what one is saved or forked with, and its state. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
@@ -21,7 +21,7 @@ import { instantOf, optionalInstant, type Instant } from "../values/times.js";
 import { usageValue, type Usage } from "../values/usage.js";
 import type { RunRef } from "../values/writers.js";
 
-/** The same execution in another system; one that owns the status makes the run EXTERNAL. */
+/** The same execution in another system; if that owns the status, the run is EXTERNAL. */
 export interface ExternalRef {
   readonly system: string;
   readonly id: string;
@@ -29,7 +29,7 @@ export interface ExternalRef {
   readonly ownsStatus?: boolean;
 }
 
-/** A pinned version of a prompt, tool, agent or evaluator; read back its version is a bigint. */
+/** A pinned version of a prompt, tool, agent or evaluator; as returned its version is a bigint. */
 export interface ConfigRef {
   readonly kind: string;
   readonly name: string;
@@ -37,19 +37,19 @@ export interface ConfigRef {
   readonly digest: string;
 }
 
-/** What a run is to be pinned to: by number, by digest, by both, or by a label alone. */
+/** What to pin a run to: a number, a digest, both, or only a label. */
 export interface NewConfigRef {
   readonly kind: string;
   readonly name: string;
   readonly version?: Int64;
   readonly digest?: string;
-  /** Pins the version it points to when the run is saved. */
+  /** Pins the version that it points to when the run is saved. */
   readonly label?: string;
 }
 
-/** What a run may be saved with; with `completion` it is stored as already finished. */
+/** A run to be saved; with `completion` it is saved as already ended. */
 export interface NewRun {
-  /** Identity within the project; without one the client makes a UUIDv7. */
+  /** Identifies the run in the project; by default the client generates a UUIDv7. */
   readonly runId?: string;
   readonly objective?: string;
   readonly planId?: string;
@@ -62,27 +62,27 @@ export interface NewRun {
   readonly completion?: Completion;
 }
 
-/** What is different in a fork; tags and labels are not taken over. */
+/** How a fork differs from its base; it does not inherit tags and labels. */
 export interface NewFork {
-  /** The last seq to have in common; left out, all there is without a terminal event. */
+  /** The last seq of the shared history; by default all of it except a terminal event. */
   readonly atSeq?: Int64;
-  /** Identity within the project; without one the client makes a UUIDv7. */
+  /** Identifies the run in the project; by default the client generates a UUIDv7. */
   readonly runId?: string;
-  /** Left out, the other run's. */
+  /** By default that of the base. */
   readonly objective?: string;
-  /** Replace those of the same kind and name. */
+  /** Replace the pins of the same kind and name, or are added. */
   readonly configRefs?: readonly NewConfigRef[];
   readonly tags?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** Where a fork left another run: they have all events up to `seq` in common. */
+/** Where a fork begins: it has all events of the run up to `seq`. */
 export interface ForkBase {
   readonly runId: string;
   readonly seq: number;
 }
 
-/** A run as it stands; lists leave `plan` out. */
+/** The state of a run; lists do not return `plan`. */
 export interface RunInfo {
   readonly project: string;
   readonly runId: string;
@@ -106,7 +106,7 @@ export interface RunInfo {
   readonly forkBase: ForkBase | undefined;
 }
 
-/** The request that saves a run, with an id that makes it safe to send again. */
+/** The request to save a run, with an id that makes it safe to repeat. */
 export function saveRequest(
   project: string,
   run: NewRun,
@@ -126,7 +126,7 @@ export function saveRequest(
   };
 }
 
-/** The request that forks a run, with an id that makes it safe to send again. */
+/** The request to fork a run, with an id that makes it safe to repeat. */
 export function forkRequest(
   run: RunRef,
   fork: NewFork,
@@ -178,7 +178,7 @@ export function runValue(message: RunMessage): RunInfo {
   };
 }
 
-/** A reference as it stands in an answer: a pin by number and digest. */
+/** A reference in a response: a pin with number and digest. */
 export function configRefValue(message: ConfigRefMessage | undefined): ConfigRef {
   const { kind, name, version, digest } = present(message);
   return { kind, name, version, digest };

@@ -7,7 +7,7 @@ import type { RunRef } from "../values/writers.js";
 
 const SLICE_SIZE = 10_000;
 
-/** What a check of the hash chain found; `problem` is empty when everything agrees. */
+/** The result of checking the hash chain; `problem` is empty if it is intact. */
 export interface Verification {
   readonly verified: boolean;
   readonly checkedEvents: number;
@@ -19,13 +19,13 @@ export interface Verification {
 }
 
 export interface VerifyOptions extends CallOptions {
-  /** Events checked in one call. */
+  /** How many events one call checks; 10000. */
   readonly sliceSize?: number;
-  /** Told of what was found after each slice. */
+  /** Called with the result so far after each slice. */
   readonly onProgress?: (found: Verification) => void;
 }
 
-/** Check a run slice by slice; the last slice's findings, all events counted. */
+/** Check a run slice by slice; the result is that of the whole run. */
 export async function verify(
   connection: Connection,
   run: RunRef,

@@ -1,4 +1,4 @@
-/** What a search may ask for. */
+/** Which events to search. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
@@ -7,9 +7,9 @@ import type { CallOptions } from "../transport/connection.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { duration, timestamp, type Instant } from "../values/times.js";
 
-/** What a search may be asked for beside its words; conditions are joined by AND. */
+/** Options of a search besides its words; an event must meet all conditions. */
 export interface SearchQuery extends CallOptions {
-  /** Any of the runs, types and nodes, all of the tags. */
+  /** Events with any of the runs, types and nodes, and all of the tags. */
   readonly runIds?: readonly string[];
   readonly types?: readonly string[];
   readonly nodeIds?: readonly string[];
@@ -19,15 +19,15 @@ export interface SearchQuery extends CallOptions {
   readonly recordedFrom?: Date | Instant;
   readonly recordedBefore?: Date | Instant;
   readonly newestFirst?: boolean;
-  /** True to get the events themselves too. */
+  /** Whether to get the events too. */
   readonly withEvents?: boolean;
-  /** An event that has to be searchable before the search answers. */
+  /** An event that must be searchable before the search answers. */
   readonly after?: { readonly runId: string; readonly seq: Int64 };
-  /** A position of the feed that has to be searchable. */
+  /** A position of the feed that must be searchable before the search answers. */
   readonly minPosition?: Int64;
-  /** How long to wait for them, at most 30 seconds; then it rejects with `SearchBehind`. */
+  /** How long to wait for them, at most 30 seconds; after that it rejects with `SearchBehind`. */
   readonly waitMs?: number;
-  /** Hits asked for at once, 1 to 100; 20. */
+  /** How many hits are fetched at once, 1 to 100; 20. */
   readonly pageSize?: number;
 }
 

@@ -5,13 +5,13 @@ import type { SearchHit as SearchHitMessage } from "../gen/runstore/v1/search_pb
 import { safeNumber } from "../values/numbers.js";
 import { instantOf, type Instant } from "../values/times.js";
 
-/** What matched: a range of a snippet, in characters (code points, not UTF-16 units). */
+/** A match: a range of a snippet in characters (code points, not UTF-16 units). */
 export interface Highlight {
   readonly start: number;
   readonly length: number;
 }
 
-/** An event that matched; `event` is there where events were asked for. */
+/** A matching event; `event` is set with `withEvents`. */
 export interface SearchHit {
   readonly runId: string;
   readonly seq: number;
@@ -23,7 +23,7 @@ export interface SearchHit {
   readonly event: Event | undefined;
 }
 
-/** The snippet with markers around what matched. */
+/** The snippet with markers around the matches. */
 export function marked(hit: SearchHit, start = "[[", stop = "]]"): string {
   const characters = Array.from(hit.snippet);
   const text = (from: number, to?: number) => characters.slice(from, to).join("");

@@ -1,9 +1,9 @@
-/** Plan nodes: what a snapshot keeps of each step of a plan. */
+/** Plan nodes: what a snapshot holds of each step of a plan. */
 
 import type { PlanNode as PlanNodeMessage } from "../gen/runstore/v1/snapshots_pb.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
 
-/** A plan node to be put in a snapshot; its payloads may be any `Value` or a `Ref`. */
+/** A plan node in a snapshot to be stored; its payloads may be any `Value` or a `Ref`. */
 export interface NewPlanNode {
   readonly nodeId: string;
   readonly kind?: string;
@@ -15,7 +15,7 @@ export interface NewPlanNode {
   readonly state?: Value;
 }
 
-/** A plan node as it was stored. */
+/** A stored plan node. */
 export interface PlanNode {
   readonly nodeId: string;
   readonly kind: string;

@@ -1,4 +1,4 @@
-/** Which snapshots: one, or a list. */
+/** Which snapshots to read: one, or a list. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import { payloadMessage, type Value } from "../values/payloads.js";
 import type { RunRef } from "../values/writers.js";
 import { snapshotValue, type Snapshot } from "./values.js";
 
-/** Which snapshot to get: by at most one of id, plan version and seq; else the latest. */
+/** Selects a snapshot by at most one of id, plan version and seq; by default the latest. */
 export interface SnapshotChoice extends CallOptions {
   readonly snapshotId?: string;
   readonly planVersionId?: string;
@@ -24,13 +24,13 @@ export interface SnapshotChoice extends CallOptions {
 }
 
 export interface ListSnapshotsOptions extends CallOptions {
-  /** Only this namespace; left out, all. */
+  /** Only this namespace; by default all. */
   readonly namespace?: string;
-  /** Only snapshots that stand before the one with this id. */
+  /** Only snapshots that precede the one with this id in the run's order. */
   readonly before?: string;
-  /** A JSON object; only snapshots whose metadata has its members, with equal values. */
+  /** A JSON object; only snapshots whose metadata has all its members, with equal values. */
   readonly metadata?: Value;
-  /** True to get nodes and state too. */
+  /** Whether to get nodes and state too. */
   readonly withParts?: boolean;
 }
 
@@ -45,13 +45,13 @@ export function choiceRequest(
     atSeq !== undefined && ({ case: "atSeq", value: int64(atSeq) } as const),
   ].filter((each) => each !== false);
   if (selectors.length > 1) {
-    throw new TypeError("choose a snapshot by one of snapshotId, planVersionId and atSeq");
+    throw new TypeError("give only one of snapshotId, planVersionId and atSeq");
   }
   const [selector = { case: undefined }] = selectors;
   return { project: run.project, runId: run.runId, namespace, selector };
 }
 
-/** Yield the snapshots of a run, or of the project where the run's id is empty. */
+/** Yield the snapshots of a run, or of the project if the run's id is empty. */
 export function snapshotPages(
   connection: Connection,
   run: RunRef,

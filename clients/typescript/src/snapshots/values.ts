@@ -27,7 +27,7 @@ import { instantOf, type Instant } from "../values/times.js";
 import { writerFields, type RunRef } from "../values/writers.js";
 import { nodeMessage, nodeValue, type NewPlanNode, type PlanNode } from "./nodes.js";
 
-/** A task's finished result since a snapshot. */
+/** The result of a task that finished since a snapshot. */
 export interface NewTaskWrite {
   readonly taskId: string;
   readonly index?: number;
@@ -36,7 +36,7 @@ export interface NewTaskWrite {
   readonly snapshotId?: string;
 }
 
-/** A task's result as it was stored. */
+/** A stored result of a task. */
 export interface TaskWrite {
   readonly taskId: string;
   readonly index: number;
@@ -45,7 +45,7 @@ export interface TaskWrite {
   readonly snapshotId: string;
 }
 
-/** What a snapshot may hold; values of `state` may be `Ref`s to parts stored before. */
+/** A snapshot to be stored; values of `state` may be `Ref`s to parts stored before. */
 export interface NewSnapshot {
   readonly state?: Readonly<Record<string, Value>>;
   readonly nodes?: readonly NewPlanNode[];
@@ -55,9 +55,9 @@ export interface NewSnapshot {
   readonly namespace?: string;
   readonly snapshotId?: string;
   readonly parentSnapshotId?: string;
-  /** The last event the state includes; left out, the run's last one. */
+  /** The last event that the state includes; by default the run's last one. */
   readonly seq?: Int64;
-  /** A JSON object whose members `listSnapshots` can ask for. */
+  /** A JSON object that `listSnapshots` can filter by. */
   readonly metadata?: Value;
 }
 
@@ -86,7 +86,7 @@ export interface Snapshot {
   readonly taskWrites: readonly TaskWrite[];
 }
 
-/** What became of a snapshot that was put. */
+/** How a snapshot was stored. */
 export interface SnapshotPut {
   readonly snapshotId: string;
   readonly seq: number;
@@ -96,14 +96,14 @@ export interface SnapshotPut {
   readonly deduplicated: boolean;
 }
 
-/** What one call removed; `freedBytes` are those of parts, as they were stored. */
+/** What one call deleted; `freedBytes` is the stored size of the deleted parts. */
 export interface SnapshotsDeleted {
   readonly snapshots: number;
   readonly taskWrites: number;
   readonly freedBytes: number;
 }
 
-/** The request that puts a snapshot, with an id that makes it safe to send again. */
+/** The request to put a snapshot, with an id that makes it safe to repeat. */
 export function putRequest(
   run: RunRef,
   snapshot: NewSnapshot,
@@ -115,7 +115,7 @@ export function putRequest(
     snapshot: snapshotMessage(snapshot),
     events: (step.events ?? []).map(eventMessage),
     taskWrites: (step.taskWrites ?? []).map(taskWriteMessage),
-    // A snapshot's own id recognises it also when another process puts it again.
+    // A snapshot with its own id is recognised even if another process puts it again.
     requestId: snapshot.snapshotId ? "" : newId(),
     ...writerFields(run, step.expectedSeq),
   };

@@ -1,4 +1,4 @@
-/** What statistics may be asked for. */
+/** Which usage to sum up, and how to group it. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
@@ -10,39 +10,39 @@ import type { CallOptions } from "../transport/connection.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
 
-/** What counts are told apart by. */
+/** What statistics can be grouped by. */
 export type Dimension = "run" | "node" | "model" | "tool" | "type" | "day";
 
-/** What statistics may be asked for beside what tells them apart; conditions are joined by AND. */
+/** Options of statistics besides their dimensions; an event must meet all conditions. */
 export interface StatisticsQuery extends CallOptions {
   /** Any of these runs. */
   readonly runIds?: readonly string[];
-  /** Whether to count all runs below those of `runIds` too. */
+  /** Whether to count the descendants of `runIds` too. */
   readonly includeDescendants?: boolean;
   readonly planId?: string;
   /** Runs with all of the labels and tags. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly tags?: readonly string[];
-  /** Events of any of the types, models, tools and nodes. */
+  /** Events with any of the types, models, tools and nodes. */
   readonly types?: readonly string[];
   readonly models?: readonly string[];
   readonly tools?: readonly string[];
   readonly nodeIds?: readonly string[];
-  /** Recorded on this day or later, "YYYY-MM-DD" in UTC. */
+  /** Recorded on this day or later: "YYYY-MM-DD", in UTC. */
   readonly fromDay?: string;
   /** Recorded on this day or earlier. */
   readonly toDay?: string;
-  /** Tells apart by the value of this label of the run too. */
+  /** Groups by the value of this label of the run too. */
   readonly labelKey?: string;
-  /** Whether each run counts as its topmost ancestor; needs "run". */
+  /** Whether each run counts as its topmost ancestor; requires "run". */
   readonly rollUpToRoot?: boolean;
-  /** An event that has to be counted before the answer. */
+  /** An event that must be counted before the call answers. */
   readonly after?: { readonly runId: string; readonly seq: Int64 };
-  /** A position of the feed that has to be counted. */
+  /** A position of the feed that must be counted before the call answers. */
   readonly minPosition?: Int64;
   /** How long to wait for them, at most 30 seconds; then it rejects with `StatisticsBehind`. */
   readonly waitMs?: number;
-  /** Rows asked for at once, 1 to 1000; 100. */
+  /** How many rows are fetched at once, 1 to 1000; 100. */
   readonly pageSize?: number;
 }
 
@@ -89,7 +89,7 @@ export function statisticsRequest(
 
 function dimension(name: Dimension): StatisticsDimension {
   if (!Object.hasOwn(DIMENSIONS, name)) {
-    throw new TypeError(`statistics are not told apart by ${name}`);
+    throw new TypeError(`statistics cannot be grouped by ${name}`);
   }
   return DIMENSIONS[name];
 }

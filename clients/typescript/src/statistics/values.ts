@@ -1,10 +1,10 @@
-/** What was counted. */
+/** Rows of statistics. */
 
 import type { StatisticsRow as StatisticsRowMessage } from "../gen/runstore/v1/statistics_pb.js";
 import { safeNumber } from "../values/numbers.js";
 import { usageValue, type Usage } from "../values/usage.js";
 
-/** What was counted of one group. What it is not grouped by is empty. */
+/** The counts of one group. Fields that it is not grouped by are empty. */
 export interface StatisticsRow {
   readonly runId: string;
   readonly nodeId: string;
@@ -17,7 +17,7 @@ export interface StatisticsRow {
   readonly events: number;
   /** Events of a type whose last word is error or failed. */
   readonly errors: number;
-  /** Events that name a tool and do not tell how a call ended. */
+  /** Events that name a tool and do not report how a call ended. */
   readonly toolCalls: number;
   /** Runs that have any of the events. */
   readonly runs: number;

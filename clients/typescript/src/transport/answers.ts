@@ -1,16 +1,16 @@
-/** What answers hold: one thing, or a page of a listing. */
+/** What answers hold: one value, or a page of a listing. */
 
 import { ProtocolError } from "./errors.js";
 
-/** What an answer always holds. */
+/** A part that every answer has; throws `ProtocolError` if it is missing. */
 export function present<T>(part: T | undefined): T {
   if (part === undefined) {
-    throw new ProtocolError("the server's answer lacks its content");
+    throw new ProtocolError("the server's response lacks its content");
   }
   return part;
 }
 
-/** Yield what a listing holds, page by page. */
+/** Yield the items of a listing, page by page. */
 export async function* pages<Page extends { readonly nextPageToken: string }, Item>(
   page: (pageToken: string) => Promise<Page>,
   items: (answer: Page) => Iterable<Item>,

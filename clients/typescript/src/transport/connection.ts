@@ -1,4 +1,4 @@
-/** The connection: where to, with which settings, and how one call is sent. */
+/** The connection: its target and settings, and how a call is sent and retried. */
 
 import { setMaxListeners } from "node:events";
 import type { SecureClientSessionOptions } from "node:http2";
@@ -24,55 +24,55 @@ export const DEFAULT_TARGET = "localhost:7411";
 export const TARGET_VARIABLE = "RUNSTORE_TARGET";
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
-// What the header that tells the server of a call's time can say; beyond it a call has all time.
+// The longest deadline that the header for it can express; a longer one is not sent.
 const LONGEST_MS = 99_999_999;
-// Less than a call's time, so that a call over a connection that died unused still succeeds.
+// The timeout is less than a call's, so a call over a connection that died while idle succeeds.
 const KEEPALIVE: Keepalive = { intervalMs: 30_000, timeoutMs: 5_000 };
 
-/** What any call takes. */
+/** Options of every call. */
 export interface CallOptions {
-  /** The whole time the call may take, retries included, in milliseconds. */
+  /** How long the call may take, retries included, in milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** Gives the call up; it rejects with the signal's reason. */
+  /** Aborts the call; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How a dead connection is found: by a PING that has no answer. */
+/** How a dead connection is detected: by a PING that is not answered. */
 export interface Keepalive {
-  /** Silence before a PING; the server takes one every 10 seconds. Unused, the next call sends it. */
+  /** Silence before a PING; the server allows one every 10 seconds. If idle, the next call sends it. */
   readonly intervalMs: number;
   readonly timeoutMs: number;
 }
 
 /** How to connect. */
 export interface ConnectOptions {
-  /** The tenant of all calls; "default" where it is left out. */
+  /** The tenant of all calls; "default" by default. */
   readonly project?: string;
-  /** What `CallOptions.timeoutMs` is unless a call says otherwise; 10 seconds. */
+  /** The default of `CallOptions.timeoutMs`; 10 seconds. */
   readonly timeoutMs?: number;
   /** Sent with every call. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** 30 and 5 seconds. */
+  /** By default 30 and 5 seconds. */
   readonly keepalive?: Keepalive;
-  /** True or options of node:tls for an encrypted connection. */
+  /** True, or options of node:tls, to encrypt the connection. */
   readonly tls?: boolean | SecureClientSessionOptions;
 }
 
-/** One connection, made at the first call and again whenever it is lost. */
+/** One connection, opened by the first call and again whenever it is lost. */
 export class Connection {
   readonly backoff = new Backoff();
   readonly timeoutMs: number;
   readonly #closing = new AbortController();
   readonly #newSessions: () => Sessions;
   readonly #newTransport: (sessions: Sessions) => Transport;
-  readonly #alone = new Set<Sessions>();
+  readonly #ownSessions = new Set<Sessions>();
   readonly #sessions: Sessions;
   readonly #transport: Transport;
   readonly #metadata: Readonly<Record<string, string>>;
   #calls = 0;
 
   constructor(target: string | undefined, options: ConnectOptions) {
-    // Every call and stream that waits for its next try listens.
+    // Every call and stream that waits to retry listens.
     setMaxListeners(0, this.#closing.signal);
     const address = target || process.env[TARGET_VARIABLE] || DEFAULT_TARGET;
     const { tls = false, keepalive = KEEPALIVE } = options;
@@ -99,19 +99,19 @@ export class Connection {
     return this.#closing.signal;
   }
 
-  /** Calls under way fail; without one the server sees an ordinary end. */
+  /** Calls in flight fail; without any the server sees an ordinary end. */
   close(): void {
     this.#closing.abort();
     if (this.#calls === 0) {
-      this.#sessions.leave();
+      this.#sessions.closeGracefully();
     } else {
-      for (const sessions of [this.#sessions, ...this.#alone]) {
+      for (const sessions of [this.#sessions, ...this.#ownSessions]) {
         sessions.abort(new ConnectError("the client was closed", Code.Canceled));
       }
     }
   }
 
-  /** Send one call, again where that is safe and may help, until the timeout. */
+  /** Send a call, and retry it while that may help, until the timeout. */
   async send<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     init: MessageInitShape<I>,
@@ -135,7 +135,7 @@ export class Connection {
     }
   }
 
-  /** Send one call once. */
+  /** Send a call once. */
   async once<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
@@ -157,27 +157,27 @@ export class Connection {
   }
 
   /**
-   * As `stream`, over a connection that ends with it.
+   * As `stream`, over a connection of its own.
    *
-   * What a server that answered early has not taken would count against the memory of a shared
-   * connection for ever (Node does not take it off), until that one refuses every call.
+   * Node counts the bytes that a server that answered early did not read against the memory of the
+   * connection for good. A shared one would in the end refuse every call.
    */
-  async *streamAlone<I extends DescMessage, O extends DescMessage>(
+  async *streamOnOwnConnection<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     requests: AsyncIterable<MessageInitShape<I>>,
     signal: AbortSignal,
   ): AsyncGenerator<MessageShape<O>> {
     const sessions = this.#newSessions();
-    this.#alone.add(sessions);
+    this.#ownSessions.add(sessions);
     try {
       yield* this.stream(method, requests, signal, this.#newTransport(sessions));
     } finally {
-      this.#alone.delete(sessions);
+      this.#ownSessions.delete(sessions);
       sessions.abort(new ConnectError("the call is over", Code.Canceled));
     }
   }
 
-  /** Open a stream once, and yield what it brings until `signal` is aborted. */
+  /** Open a stream once, and yield its messages until `signal` is aborted. */
   async *stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     requests: AsyncIterable<MessageInitShape<I>>,
@@ -203,7 +203,7 @@ export class Connection {
     }
   }
 
-  /** The message, once and for all: every try sends the same ids. */
+  /** The message, made once, so that every attempt sends the same ids. */
   #checked<I extends DescMessage>(schema: I, init: MessageInitShape<I>): MessageShape<I> {
     const request = create(schema, init);
     checkText(request);

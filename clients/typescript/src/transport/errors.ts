@@ -1,51 +1,51 @@
 /**
- * What a call rejects with.
+ * The errors that calls reject with.
  *
  *     RunstoreError
  *     ├── Unavailable              no server, or it went away; the client has retried
  *     │   ├── StorageUnavailable   the server's database does not answer
- *     │   └── ServerDraining       the server is going down
- *     ├── DeadlineExceeded         the time for the call is over
- *     ├── InvalidRequest           a field breaks its rule: see `violations`
- *     ├── MalformedMessage         the bytes sent are not the message
- *     ├── MessageTooLarge          more than the server takes
+ *     │   └── ServerDraining       the server is shutting down
+ *     ├── DeadlineExceeded         the timeout of the call has passed
+ *     ├── InvalidRequest           a field is invalid: see `violations`
+ *     ├── MalformedMessage         the bytes sent do not decode as the request
+ *     ├── MessageTooLarge          more than the server accepts
  *     ├── RunNotFound
  *     ├── SnapshotNotFound
  *     ├── OutputNotFound
  *     ├── IdempotencyMismatch      a known id with other content
- *     ├── SeqConflict              another writer was faster: see `currentSeq`
+ *     ├── SeqConflict              another writer wrote first: see `currentSeq`
  *     ├── WriterFenced             a later resume claimed the run: stop writing
- *     ├── WriterEpochUnknown       an epoch the run never issued
+ *     ├── WriterEpochUnknown       an epoch that the run never issued
  *     ├── RunCompleted
  *     ├── OutcomeConflict
  *     ├── OutcomeRequired
  *     ├── SnapshotAhead
- *     ├── ConsumerNotFound         it has not committed yet
- *     ├── PositionAhead            a position the feed has not reached
+ *     ├── ConsumerNotFound         it has never committed
+ *     ├── PositionAhead            a position beyond the end of the feed
  *     ├── UnknownRef               send the part in full
  *     ├── SnapshotInUse            a fork has it in its history: see `forkRunId`
  *     ├── ConfigNotFound
  *     ├── ConfigVersionNotFound
  *     ├── ConfigLabelNotFound
- *     ├── LabelConflict            somebody else moved it: see `currentVersion`
+ *     ├── LabelConflict            someone else moved it: see `currentVersion`
  *     ├── ArtifactNotFound
  *     ├── ContentMismatch          the bytes changed while they were uploaded
- *     ├── RangeBeyondEnd           bytes the artifact does not have
+ *     ├── RangeBeyondEnd           bytes that the artifact does not have
  *     ├── ArtifactIsLink           its bytes are elsewhere: see `url`
- *     ├── SearchBehind             what is awaited is not searchable yet
- *     ├── SeqAhead                 the run has not come to this seq
- *     ├── StatisticsBehind         what is awaited is not counted yet
+ *     ├── SearchBehind             the awaited event or position is not searchable yet
+ *     ├── SeqAhead                 the run has not reached this seq
+ *     ├── StatisticsBehind         the awaited event or position is not counted yet
  *     ├── Overloaded               the client has retried
- *     ├── Internal                 a defect of the service
+ *     ├── Internal                 a bug in the server
  *     └── ProtocolError            the server broke its own contract
  *
- * The class follows from `ErrorInfo.reason`, never from the message. A call that its caller aborts
- * rejects with the reason of the caller's AbortSignal instead.
+ * The class depends on `ErrorInfo.reason`, never on the message. An aborted call rejects with the
+ * reason of the caller's AbortSignal instead.
  */
 
 import type { ErrorReason } from "../gen/runstore/v1/errors_pb.js";
 
-/** The names of gRPC's status codes; the place is the number. */
+/** The names of gRPC's status codes; the index is the number. */
 export const STATUS_CODES = [
   "OK",
   "CANCELLED",
@@ -68,13 +68,13 @@ export const STATUS_CODES = [
 
 export type StatusCode = (typeof STATUS_CODES)[number];
 
-/** A field of a request that breaks its rule. */
+/** An invalid field of a request. */
 export interface Violation {
   readonly field: string;
   readonly description: string;
 }
 
-/** Everything a status says. */
+/** The contents of a status. */
 export interface Failure {
   readonly code: StatusCode;
   readonly message: string;
@@ -89,13 +89,13 @@ export interface Failure {
 /** A failed call: `reason` and `metadata` as errors.proto defines them. */
 export class RunstoreError extends Error {
   readonly code: StatusCode;
-  /** Stable and made for branching; empty where the failure has none. */
+  /** Stable, for branching on; empty if the failure has none. */
   readonly reason: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly violations: readonly Violation[];
-  /** Finds the call in the server's log. */
+  /** Identifies the call in the server's log. */
   readonly requestId: string;
-  /** When the server asks the caller to come back. */
+  /** How long the server asks the caller to wait. */
   readonly retryAfterMs: number | undefined;
 
   constructor(failure: Failure) {
@@ -127,12 +127,12 @@ export class OutputNotFound extends RunstoreError {}
 export class IdempotencyMismatch extends RunstoreError {}
 
 export class SeqConflict extends RunstoreError {
-  /** What the writer took for the run's last seq. */
+  /** The last seq that the writer expected. */
   get expectedSeq(): number {
     return this.number("expected_seq");
   }
 
-  /** The run's last seq: read on from here, decide again, retry. */
+  /** The run's last seq: read the events after `expectedSeq`, decide again, retry. */
   get currentSeq(): number {
     return this.number("current_seq");
   }
@@ -166,7 +166,7 @@ export class ConfigVersionNotFound extends RunstoreError {}
 export class ConfigLabelNotFound extends RunstoreError {}
 
 export class LabelConflict extends RunstoreError {
-  /** The version the label points to; 0 where there is no such label. */
+  /** The version that the label points to; 0 if there is no such label. */
   get currentVersion(): number {
     return this.number("current_version");
   }

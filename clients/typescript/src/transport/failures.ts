@@ -1,4 +1,4 @@
-/** From what the transport throws to what the client rejects with. */
+/** Turns what the transport throws into the errors that calls reject with. */
 
 import { fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -24,16 +24,16 @@ import {
 const DOMAIN = "runstore.v1";
 const STATUS_HEADERS = ["grpc-status", "grpc-status-details-bin"];
 
-// gRPC answers a call that reaches a server just as it stops with a bare CANCELLED, and no handler
-// of ours sees it: the server went away.
+// gRPC answers a call that reaches a stopping server with a bare CANCELLED, before any handler of the
+// service sees it: the server is unavailable.
 const BY_CODE: Partial<Record<StatusCode, ErrorClass>> = {
   UNAVAILABLE: Unavailable,
   CANCELLED: Unavailable,
   DEADLINE_EXCEEDED: DeadlineExceeded,
 };
 
-// What the transport makes of a connection that broke: a reset, a destroyed session, a response
-// that ends without its status, a message of which only a part came.
+// What the transport reports for a broken connection: a reset, a destroyed session, a response
+// without a status, a truncated message.
 const BROKEN = new Set([
   Code.Aborted,
   Code.Canceled,
@@ -47,13 +47,13 @@ interface Packed {
   readonly value: Uint8Array;
 }
 
-/** The error of a call that failed; what the transport did not throw is returned as it is. */
+/** The error of a failed call; an error that is not from the transport is returned unchanged. */
 export function fromTransport(error: unknown): unknown {
   if (!(error instanceof ConnectError)) {
     return error;
   }
-  const isTold = STATUS_HEADERS.some((name) => error.metadata.has(name));
-  if (!isTold && BROKEN.has(error.code)) {
+  const hasStatus = STATUS_HEADERS.some((name) => error.metadata.has(name));
+  if (!hasStatus && BROKEN.has(error.code)) {
     return brokenStream(error.rawMessage, error);
   }
   const details = error.details.filter((each): each is Packed => "type" in each);
@@ -69,12 +69,12 @@ export function fromStatus(status: Status): RunstoreError {
   return fromParts(status.code, status.message, details);
 }
 
-/** A stream that brought not even a heartbeat for too long. */
-export function silence(milliseconds: number): Unavailable {
+/** The error of a stream on which not even a heartbeat arrived for too long. */
+export function silentStream(milliseconds: number): Unavailable {
   return brokenStream(`the stream was silent for ${milliseconds / 1000} seconds`);
 }
 
-/** A stream that broke without a status of the server's. */
+/** The error of a stream that broke without a status from the server. */
 export function brokenStream(message: string, cause?: unknown): Unavailable {
   return new Unavailable({ code: "UNAVAILABLE", message, cause });
 }
@@ -115,6 +115,6 @@ function find<Desc extends DescMessage>(
   try {
     return packed && fromBinary(schema, packed.value);
   } catch {
-    return undefined; // not ours; the code still says what happened
+    return undefined; // malformed; the code still says what happened
   }
 }

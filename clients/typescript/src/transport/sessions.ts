@@ -7,10 +7,10 @@ import { Http2SessionManager } from "@connectrpc/connect-node";
 type Ping = (callback: (error: Error | null, duration: number, data: Buffer) => void) => boolean;
 
 /**
- * Sessions whose PING never throws, and whose end never does.
+ * Sessions that never end the process, neither by a PING nor by an error.
  *
- * The manager's timer may fire when a session was destroyed and its cleanup has not run yet. Node's
- * `ping` throws then, out of the timer, and ends the process (connectrpc/connect-es#1795).
+ * The manager's timer may fire after a session was destroyed and before its cleanup has run. Node's
+ * `ping` then throws out of the timer and ends the process (connectrpc/connect-es#1795).
  */
 export class Sessions extends Http2SessionManager {
   readonly #live = new Set<ClientHttp2Session>();
@@ -23,14 +23,14 @@ export class Sessions extends Http2SessionManager {
     if (session && !this.#live.has(session)) {
       this.#live.add(session);
       session.once("close", () => this.#live.delete(session));
-      guard(session);
+      guardSession(session);
     }
-    keepWhatIsCutOpen(stream);
+    resetWithoutEnd(stream);
     return stream;
   }
 
-  /** Take leave of the server: what is under way ends as it would have. */
-  leave(): void {
+  /** Close the sessions once the streams in flight have ended. */
+  closeGracefully(): void {
     for (const session of this.#live) {
       session.close();
     }
@@ -38,12 +38,12 @@ export class Sessions extends Http2SessionManager {
 }
 
 /**
- * Let a stream that is reset before its end be reset, and not ended first.
+ * Reset a stream that is closed early without ending it first.
  *
  * Node ends a stream before it resets it. A server that reads the end before the reset takes an
- * upload that was cut for a complete one.
+ * aborted upload for a complete one.
  */
-function keepWhatIsCutOpen(stream: ClientHttp2Stream): void {
+function resetWithoutEnd(stream: ClientHttp2Stream): void {
   const close = stream.close.bind(stream);
   stream.close = (code, callback) => {
     if (code !== constants.NGHTTP2_NO_ERROR && !stream.writableEnded) {
@@ -55,7 +55,7 @@ function keepWhatIsCutOpen(stream: ClientHttp2Stream): void {
   };
 }
 
-function guard(session: ClientHttp2Session): void {
+function guardSession(session: ClientHttp2Session): void {
   const ping: Ping = session.ping.bind(session);
   const guarded: Ping = (callback) => {
     if (!session.destroyed) {
@@ -65,7 +65,7 @@ function guard(session: ClientHttp2Session): void {
     return false;
   };
   session.ping = guarded as ClientHttp2Session["ping"];
-  // Why a session broke is told to each of its calls. The manager stops listening when it gives the
-  // session up, and a session that breaks a moment before tells it with nobody listening.
+  // Each call on a session that breaks gets the error. The manager stops listening when it abandons a
+  // session; an error after that would have no listener and would end the process.
   session.on("error", () => undefined);
 }

@@ -1,4 +1,4 @@
-/** Streams that go on over lost connections and server restarts. */
+/** Streams that continue across lost connections and server restarts. */
 
 import {
   create,
@@ -12,47 +12,47 @@ import {
 import { checkText } from "../values/texts.js";
 import { present } from "./answers.js";
 import type { Connection } from "./connection.js";
-import { silence } from "./failures.js";
+import { silentStream } from "./failures.js";
 import { pause, type Patience } from "./retry.js";
 
-/** How many heartbeats a live stream may miss before it is taken for dead. */
+/** How many heartbeats a stream may miss before it is reopened. */
 export const MISSED_HEARTBEATS = 3;
 
-/** A stream that goes on after it broke, whatever it brings. */
-export interface Follows<I extends DescMessage, O extends DescMessage, Item> {
+/** How far a stream has got, so that it continues after it broke. */
+export interface StreamState<I extends DescMessage, O extends DescMessage, Item> {
   readonly isOver: boolean;
-  /** How long a live stream may be silent before it is taken for dead. */
+  /** How long the stream may be silent before it is reopened. */
   readonly silenceMs: number;
-  /** What to ask for now: everything not delivered yet. */
+  /** The request for everything not delivered yet. */
   request(): MessageInitShape<I>;
-  /** Yield what the message brings, each item once; note how far the stream got. */
+  /** Yield the items of a message, each once, and record how far the stream has got. */
   take(message: MessageShape<O>): Iterable<Item>;
-  /** How long to wait before the stream is opened again; undefined when it is given up. */
+  /** How long to wait before reopening the stream; undefined to give up. */
   retryDelay(error: unknown): number | undefined;
-  /** The server ended the stream with OK; throws `ProtocolError` where it may not. */
+  /** The server ended the stream with OK; throws `ProtocolError` if that is too early. */
   ended(): void;
 }
 
-/** Yield what a stream brings; one that breaks or falls silent is opened again. */
+/** Yield the items of a stream; one that breaks or falls silent is reopened. */
 export async function* follow<I extends DescMessage, O extends DescMessage, Item>(
   connection: Connection,
   method: DescMethodServerStreaming<I, O>,
-  following: Follows<I, O, Item>,
+  state: StreamState<I, O, Item>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Item, void, undefined> {
-  while (!following.isOver) {
+  while (!state.isOver) {
     signal?.throwIfAborted();
     try {
-      for await (const message of receive(connection, method, following, signal)) {
-        for (const item of following.take(message)) {
+      for await (const message of receive(connection, method, state, signal)) {
+        for (const item of state.take(message)) {
           signal?.throwIfAborted();
           yield item;
         }
       }
-      following.ended();
+      state.ended();
     } catch (error) {
       signal?.throwIfAborted();
-      const delay = following.retryDelay(error);
+      const delay = state.retryDelay(error);
       if (delay === undefined || connection.isClosed) {
         throw error;
       }
@@ -62,8 +62,8 @@ export async function* follow<I extends DescMessage, O extends DescMessage, Item
 }
 
 /**
- * Send a stream of requests, and again from the beginning while `patience` lasts; without one it is
- * sent once. The answer may come before all requests were sent: the rest is not asked for then.
+ * Send a stream of requests, and retry it from the beginning while `patience` lasts; without it the
+ * stream is sent once. If the answer arrives before all requests are sent, the rest is not read.
  */
 export async function sendStream<I extends DescMessage, O extends DescMessage>(
   connection: Connection,
@@ -87,7 +87,7 @@ export async function sendStream<I extends DescMessage, O extends DescMessage>(
   }
 }
 
-/** Send a stream of requests once. What the requests throw is thrown on, and ends the call. */
+/** Send a stream of requests once. An error of the requests ends the call and is rethrown. */
 async function exchange<I extends DescMessage, O extends DescMessage>(
   connection: Connection,
   method: DescMethodClientStreaming<I, O>,
@@ -95,14 +95,15 @@ async function exchange<I extends DescMessage, O extends DescMessage>(
   signal: AbortSignal | undefined,
 ): Promise<MessageShape<O>> {
   const ending = new AbortController();
-  const source = new Source(requests, method.input);
+  const source = new RequestSource(requests, method.input);
   const end = () => {
     ending.abort();
   };
   signal?.addEventListener("abort", end);
   try {
     let answer: MessageShape<O> | undefined;
-    for await (const message of connection.streamAlone(method, source.messages(), ending.signal)) {
+    const messages = source.messages();
+    for await (const message of connection.streamOnOwnConnection(method, messages, ending.signal)) {
       answer = message;
     }
     return present(answer);
@@ -116,10 +117,10 @@ async function exchange<I extends DescMessage, O extends DescMessage>(
 }
 
 /** The requests of a call, which may end before they do. */
-class Source<I extends DescMessage> {
-  /** What the requests threw. */
+class RequestSource<I extends DescMessage> {
+  /** The error that the requests threw. */
   failure: unknown;
-  #isAsked = false;
+  #isPending = false;
 
   constructor(
     private readonly requests: AsyncGenerator<MessageInitShape<I>, void, undefined>,
@@ -136,18 +137,18 @@ class Source<I extends DescMessage> {
     }
   }
 
-  /** Nobody asks for more. A source that is being waited for ends when it has answered. */
+  /** End the source. If the next request is pending, the source ends after it has produced it. */
   async close(): Promise<void> {
     const closed = this.requests.return();
-    if (this.#isAsked) {
-      closed.catch(() => undefined); // the call is over: nobody waits for what comes now
+    if (this.#isPending) {
+      closed.catch(() => undefined); // the call is over: a later error does not matter
     } else {
       await closed;
     }
   }
 
   async #next(): Promise<MessageShape<I> | undefined> {
-    this.#isAsked = true;
+    this.#isPending = true;
     try {
       const { value, done } = await this.requests.next();
       if (done) {
@@ -160,44 +161,44 @@ class Source<I extends DescMessage> {
       this.failure = error;
       throw error;
     } finally {
-      this.#isAsked = false;
+      this.#isPending = false;
     }
   }
 }
 
-/** Yield the messages of one stream; raise `Unavailable` when it is silent for too long. */
+/** Yield the messages of one stream; throw `Unavailable` if it is silent for too long. */
 async function* receive<I extends DescMessage, O extends DescMessage, Item>(
   connection: Connection,
   method: DescMethodServerStreaming<I, O>,
-  following: Follows<I, O, Item>,
+  state: StreamState<I, O, Item>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<MessageShape<O>> {
-  const request = create(method.input, following.request());
+  const request = create(method.input, state.request());
   checkText(request);
   const ending = new AbortController();
   const end = () => {
     ending.abort();
   };
-  const watch = new Watch(following.silenceMs, end);
+  const timer = new SilenceTimer(state.silenceMs, end);
   signal?.addEventListener("abort", end);
   try {
-    watch.start();
+    timer.start();
     for await (const message of connection.stream(method, once(request), ending.signal)) {
-      watch.stop();
+      timer.stop();
       yield message;
-      watch.start();
+      timer.start();
     }
   } catch (error) {
-    throw watch.hasFired ? silence(following.silenceMs) : error;
+    throw timer.hasFired ? silentStream(state.silenceMs) : error;
   } finally {
-    watch.stop();
+    timer.stop();
     end();
     signal?.removeEventListener("abort", end);
   }
 }
 
-/** Fires when a wait takes too long; the time a caller takes between two messages is not one. */
-class Watch {
+/** Fires if a wait takes too long. The time that a caller takes between messages does not count. */
+class SilenceTimer {
   #timer: NodeJS.Timeout | undefined;
   #hasFired = false;
 
@@ -222,7 +223,7 @@ class Watch {
   }
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- the transport takes requests in this form
+// eslint-disable-next-line @typescript-eslint/require-await -- the transport takes an async iterable
 async function* once<T>(value: T): AsyncGenerator<T> {
   yield value;
 }

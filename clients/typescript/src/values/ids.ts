@@ -1,8 +1,8 @@
-/** Ids the client makes, so that every write can be sent again safely. */
+/** Ids that the client generates, so that every write can be repeated safely. */
 
 import { randomBytes } from "node:crypto";
 
-/** A UUIDv7: nobody else has it, and ids sort by the millisecond they were made in. */
+/** A UUIDv7: unique, and ordered by the millisecond of its creation. */
 export function newId(): string {
   const bytes = randomBytes(16);
   bytes.writeUIntBE(Date.now(), 0, 6);

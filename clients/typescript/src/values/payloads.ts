@@ -1,4 +1,4 @@
-/** Payloads: values the store keeps byte for byte. */
+/** Payloads: values that the store keeps byte for byte. */
 
 import { createHash } from "node:crypto";
 
@@ -7,16 +7,16 @@ import { create } from "@bufbuild/protobuf";
 import { PayloadSchema, type Payload as PayloadMessage } from "../gen/runstore/v1/payloads_pb.js";
 
 /**
- * What payload arguments take: a `Payload` as it is, a `Uint8Array` as a binary payload, anything
- * else as its JSON text (`Payload.of`). `undefined` means no payload; `null` is JSON's null.
+ * The argument for a payload: a `Payload` as it is, a `Uint8Array` as a binary payload, anything else
+ * as its JSON text (`Payload.of`). `undefined` means no payload; `null` is JSON's null.
  */
 export type Value = unknown;
 
 const encoder = new TextEncoder();
 
-/** A value the store keeps byte for byte: a JSON text or opaque bytes. */
+/** A value that the store keeps byte for byte: a JSON text or opaque bytes. */
 export class Payload {
-  /** Media type; empty means unstated. */
+  /** Media type; empty if not given. */
   readonly contentType: string;
   readonly #content: string | Uint8Array;
 
@@ -25,7 +25,7 @@ export class Payload {
     this.contentType = contentType;
   }
 
-  /** A JSON text, kept exactly as it is; text that has no UTF-8 form is refused. */
+  /** A JSON text, kept exactly as it is; throws TypeError if it has no UTF-8 form. */
   static json(text: string, contentType = ""): Payload {
     if (!text.isWellFormed()) {
       throw new TypeError("a lone surrogate has no UTF-8 form; write it as its \\u escape");
@@ -39,13 +39,14 @@ export class Payload {
   }
 
   /**
-   * The JSON text of a value, as `JSON.stringify` writes it. What JSON has no word for is refused:
-   * NaN and the infinities, which `JSON.stringify` would turn into null, a bigint, a function.
+   * The JSON text of a value, as `JSON.stringify` writes it. Throws TypeError for values that JSON
+   * cannot represent: NaN and the infinities, which `JSON.stringify` would turn into null, a bigint,
+   * a function.
    */
   static of(value: Value): Payload {
     const text = JSON.stringify(value, finite) as string | undefined;
     if (text === undefined) {
-      throw new TypeError(`JSON has no word for ${typeof value}`);
+      throw new TypeError(`JSON cannot represent a value of type ${typeof value}`);
     }
     return new Payload(text, "");
   }
@@ -54,27 +55,27 @@ export class Payload {
     return typeof this.#content === "string";
   }
 
-  /** The JSON text; raises TypeError for bytes. */
+  /** The JSON text; throws TypeError for bytes. */
   get text(): string {
     if (typeof this.#content !== "string") {
-      throw new TypeError("the payload is binary; see bytes");
+      throw new TypeError("the payload is binary; use bytes");
     }
     return this.#content;
   }
 
-  /** The bytes; of a JSON text its UTF-8. */
+  /** The bytes; for a JSON text its UTF-8. */
   get bytes(): Uint8Array {
     return typeof this.#content === "string"
       ? encoder.encode(this.#content)
       : Uint8Array.from(this.#content);
   }
 
-  /** The JSON text parsed. Numbers beyond a double lose digits here, never in `text`. */
+  /** The parsed JSON text. Numbers beyond a double lose digits here, never in `text`. */
   json(): unknown {
     return JSON.parse(this.text);
   }
 
-  /** What a `Ref` to this content holds. */
+  /** The hash by which a `Ref` names this content. */
   get sha256(): Uint8Array {
     return Uint8Array.from(createHash("sha256").update(this.#content).digest());
   }
@@ -100,12 +101,12 @@ export class Payload {
   }
 }
 
-/** Stands for a snapshot part the run has stored before. */
+/** Stands for a snapshot part that the run has stored before. */
 export class Ref {
   constructor(readonly sha256: Uint8Array) {}
 }
 
-/** The payload an argument means. */
+/** The payload that an argument stands for. */
 export function payloadOf(value: Value): Payload {
   if (value instanceof Payload) {
     return value;
@@ -113,7 +114,7 @@ export function payloadOf(value: Value): Payload {
   return value instanceof Uint8Array ? Payload.binary(value) : Payload.of(value);
 }
 
-/** The message of a payload argument; undefined stays away. */
+/** The message of a payload argument; undefined for none. */
 export function payloadMessage(value: Value): PayloadMessage | undefined {
   if (value === undefined) {
     return undefined;
@@ -143,7 +144,7 @@ export function optionalPayload(message: PayloadMessage | undefined): Payload | 
 
 function finite(key: string, value: unknown): unknown {
   if (typeof value === "number" && !Number.isFinite(value)) {
-    throw new TypeError(`JSON has no word for ${value} (at ${JSON.stringify(key)})`);
+    throw new TypeError(`JSON cannot represent ${value} (at ${JSON.stringify(key)})`);
   }
   return value;
 }

@@ -1,8 +1,8 @@
 /**
- * Refuse text that has no UTF-8 form, wherever it stands in a message.
+ * Throw TypeError for text without a UTF-8 form, anywhere in a message.
  *
- * The encoder would replace a lone surrogate by U+FFFD in silence, and the store would keep
- * something else than what was meant; two ids could become one.
+ * The encoder would silently replace a lone surrogate by U+FFFD, and the store would keep a different
+ * text; two ids could become one.
  */
 export function checkText(value: unknown, path = "request"): void {
   if (typeof value === "string") {

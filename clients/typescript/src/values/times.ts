@@ -13,7 +13,7 @@ import { int64, type Int64 } from "./numbers.js";
 const MICROS = 1_000_000n;
 const ISO = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/;
 
-/** A point in time to the microsecond, which a `Date` would cut to the millisecond. */
+/** A point in time, exact to the microsecond, which a `Date` would cut to the millisecond. */
 export class Instant {
   /** Microseconds since 1970-01-01T00:00:00Z. */
   readonly epochMicros: bigint;
@@ -30,7 +30,7 @@ export class Instant {
     return time instanceof Instant ? time : new Instant(int64(time.getTime()) * 1000n);
   }
 
-  /** Read an RFC 3339 time; digits finer than a microsecond are cut off. */
+  /** Parse an RFC 3339 time; digits beyond a microsecond are cut off. */
   static parse(text: string): Instant {
     const [, whole, fraction = "", zone] = ISO.exec(text) ?? [];
     const millis = Date.parse(`${whole}${zone}`);
@@ -49,7 +49,7 @@ export class Instant {
     return new Date(Number(floorDivide(this.epochMicros, 1000n)));
   }
 
-  /** RFC 3339 in UTC, always with six digits of a second. */
+  /** RFC 3339 in UTC, always with six fractional digits. */
   toString(): string {
     const seconds = floorDivide(this.epochMicros, MICROS);
     const micros = this.epochMicros - seconds * MICROS;

@@ -13,7 +13,7 @@ export interface Usage {
   readonly durationMicros: bigint;
 }
 
-/** What an event cost; what is left out counts as 0. */
+/** What an event cost; omitted fields count as 0. */
 export type NewUsage = { readonly [Name in keyof Usage]?: Int64 };
 
 export function usageValue(message: UsageMessage | undefined): Usage {

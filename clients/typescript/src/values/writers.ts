@@ -5,14 +5,14 @@ import { optionalInt64, type Int64 } from "./numbers.js";
 /** The writer epoch of a run that was never resumed. */
 export const FIRST_EPOCH = 1;
 
-/** A run and the epoch its writer holds; without one it writes unfenced. */
+/** A run and the epoch that its writer holds; without one its writes are not fenced. */
 export interface RunRef {
   readonly project: string;
   readonly runId: string;
   readonly writerEpoch: Int64 | undefined;
 }
 
-/** What guards a write: the writer's epoch, and the last seq it has seen. */
+/** The guards of a write: the writer's epoch, and the last seq that it has seen. */
 export function writerFields(run: RunRef, expectedSeq: Int64 | undefined) {
   return {
     expectedSeq: optionalInt64(expectedSeq),
