@@ -1,6 +1,6 @@
-"""What a step's result must be, and how results of different clients are made comparable.
+"""Judging the results of steps, and making those of different clients comparable.
 
-Pure functions over what the runners write; README.md defines the words.
+Pure functions of the runners' output; README.md defines the terms.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{1
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-# What only the server's clock makes; `occurred_at` is the caller's own.
+# Times from the server's clock; `occurred_at` is the caller's.
 _TIMES = frozenset(
     {
         "completed_at",
@@ -39,7 +39,7 @@ _POSITIONS = frozenset({"counted_position", "indexed_position", "last_position",
 
 
 def cases(file: Json) -> dict[str, tuple[Json, Any]]:
-    """Each scenario by its name, once for each payload where it says so, with what is bound."""
+    """Each scenario by its name, once for each payload if it says so, with that payload."""
     found = {}
     for scenario in file["scenarios"]:
         bound = file["payloads"] if scenario.get("each") == "payloads" else {"": None}
@@ -50,9 +50,9 @@ def cases(file: Json) -> dict[str, tuple[Json, Any]]:
 
 
 def problems(scenario: Json, seen: list[Json], known: Json) -> list[str]:
-    """What is not as the scenario says; `known` are the values that references may name."""
+    """How the results differ from the scenario; `known` are the values of references."""
     if len(seen) != len(scenario["steps"]):
-        return [f"{len(seen)} of {len(scenario['steps'])} steps were done"]
+        return [f"{len(seen)} of {len(scenario['steps'])} steps were executed"]
     found = []
     for number, (step, done) in enumerate(zip(scenario["steps"], seen, strict=True), start=1):
         if "as" in step:
@@ -95,8 +95,8 @@ def _differences(expected: Any, seen: Any, known: Json, path: str) -> list[str]:
             return [f"{path}: expected {len(expected)} items, got {_short(seen)}"]
         return [
             problem
-            for place, (want, got) in enumerate(zip(expected, seen, strict=True))
-            for problem in _differences(want, got, known, f"{path}[{place}]")
+            for index, (want, got) in enumerate(zip(expected, seen, strict=True))
+            for problem in _differences(want, got, known, f"{path}[{index}]")
         ]
     if type(expected) is not type(seen) or expected != seen:
         return [f"{path}: expected {_short(expected)}, got {_short(seen)}"]
@@ -136,12 +136,12 @@ def _referred(reference: str, known: Json) -> Any:
         for part in path:
             found = found[int(part)] if isinstance(found, list) else found[part]
     except (IndexError, KeyError, TypeError):
-        return f"what {reference} stands for: it was not returned"
+        return f"the value of {reference}, which was not returned"
     return found
 
 
 def _shown(value: Any) -> Any:
-    """A payload as it was spelled, as the runners show what they read back."""
+    """A payload of a scenario as the runners write one that they read."""
     if not isinstance(value, dict) or not ({"json", "base64"} & value.keys()):
         return value
     is_json = "json" in value
@@ -157,9 +157,9 @@ def _shown(value: Any) -> Any:
 
 
 def normalised(steps: list[Json], project: str) -> list[Json]:
-    """The results with a stable name for each value that the server, the clock or chance made.
+    """The results with stable names for values that depend on the server, the clock or chance.
 
-    Equal values have equal names, so that what was the same stays the same.
+    Equal values have equal names.
     """
     names: dict[str, str] = {}
 
@@ -176,7 +176,7 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
         if key == "position":
             return name("position", f"position {value}") if value else value
         if key in _TIMES:
-            return "<time>"  # events of one batch share it, or do not
+            return "<time>"  # events of one batch may share it
         if key in _HASHES:
             return name("hash", value)
         if isinstance(value, str):

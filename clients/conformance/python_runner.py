@@ -1,4 +1,4 @@
-"""Executes the scenarios with the Python client; README.md defines the vocabulary.
+"""Executes the scenarios with the Python client; README.md defines the terms.
 
 python python_runner.py --target HOST:PORT --scenarios FILE --project PREFIX --control URL
     --results FILE
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def resolved(value: Any, known: Json) -> Any:
-    """The arguments with what "$name.path" stands for."""
+    """The arguments with "$name.path" replaced by its value."""
     match value:
         case str() if value.startswith("$"):
             name, *path = value[1:].split(".")

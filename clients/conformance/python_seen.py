@@ -1,4 +1,4 @@
-"""Values of the Python client as every runner writes them; README.md defines the words."""
+"""Values of the Python client as every runner writes them; README.md defines the format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def seen(value: Any) -> Any:
-    """A value of the client as every runner writes it; what is empty is left out."""
+    """A value of the client as every runner writes it; empty values are omitted."""
     match value:
         case Payload():
             return seen_payload(value)
@@ -80,4 +80,4 @@ def shown_item(item: runstore.StreamItem) -> Json | None:
             return {"event": item}
         case runstore.EndOfRun():
             return {"end_of_run": item}
-    return None  # marks come when they come
+    return None  # other progress depends on time

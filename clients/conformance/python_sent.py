@@ -1,4 +1,4 @@
-"""What the scenarios spell as the Python client takes it; README.md defines the words."""
+"""Arguments of the scenarios as the Python client takes them; README.md defines the format."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ NODE_PAYLOADS = ("input_schema", "output_schema", "provenance", "state")
 Json = dict[str, Any]
 
 
-def bytes_of(spelled: Any) -> str:
-    """A text: as it is, or as pieces and how often each."""
-    if isinstance(spelled, str):
-        return spelled
-    return "".join(piece * times for piece, times in spelled["repeat"])
+def text_of(raw: Any) -> str:
+    """A text: as it is, or as strings with the number of their repetitions."""
+    if isinstance(raw, str):
+        return raw
+    return "".join(piece * times for piece, times in raw["repeat"])
 
 
-def payload(spelled: Json) -> Payload | Ref:
-    if "sha256_of" in spelled:
-        found = payload(spelled["sha256_of"])
+def payload(raw: Json) -> Payload | Ref:
+    if "sha256_of" in raw:
+        found = payload(raw["sha256_of"])
         assert isinstance(found, Payload)
         return Ref(found.sha256)
-    if "sha256" in spelled:
-        return Ref(bytes.fromhex(spelled["sha256"]))
-    kind = spelled.get("content_type", "")
-    if "json" in spelled:
-        return Payload(bytes_of(spelled["json"]), kind)
-    return Payload(base64.b64decode(spelled["base64"]), kind)
+    if "sha256" in raw:
+        return Ref(bytes.fromhex(raw["sha256"]))
+    kind = raw.get("content_type", "")
+    if "json" in raw:
+        return Payload(text_of(raw["json"]), kind)
+    return Payload(base64.b64decode(raw["base64"]), kind)
 
 
 def payloads(fields: Json, names: tuple[str, ...] = PAYLOADS) -> Json:
@@ -102,15 +102,15 @@ def artifact(fields: Json) -> Json:
 
 
 def counted(fields: Json) -> Json:
-    """What statistics are asked for."""
+    """The arguments of statistics."""
     made = dict(fields)
     for name in ("from_day", "to_day"):
         if name in made:
             made[name] = date.fromisoformat(made[name])
-    return place(made)
+    return with_after(made)
 
 
-def place(fields: Json) -> Json:
+def with_after(fields: Json) -> Json:
     """`after` as the client takes it."""
     if "after" in fields:
         fields["after"] = (fields["after"]["run_id"], fields["after"]["seq"])
@@ -123,9 +123,9 @@ def completion(fields: Json) -> runstore.Completion:
     return runstore.Completion(
         runstore.Outcome[fields.get("outcome", "UNSPECIFIED")],
         made.pop("payload"),
-        made,  # type: ignore[arg-type]  # what the scenarios say
+        made,  # type: ignore[arg-type]  # checked by the client
         [event(each) for each in fields.get("events", [])],
-        snapshot(final) if final else None,  # type: ignore[arg-type]  # what the scenarios say
+        snapshot(final) if final else None,  # type: ignore[arg-type]  # checked by the client
     )
 
 

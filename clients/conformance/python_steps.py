@@ -1,4 +1,4 @@
-"""The steps of a scenario as calls of the Python client; README.md defines the words."""
+"""The steps of a scenario as calls of the Python client; README.md defines the terms."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from python_sent import (
     events,
     payload,
     payloads,
-    place,
     query,
     snapshot,
     times,
+    with_after,
     writes,
 )
 from runstore import Payload
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 class Watch:
-    """A stream that is followed beside the steps."""
+    """A stream that is followed in the background."""
 
     def __init__(self, items: AsyncIterator[runstore.StreamItem]) -> None:
         self.items: list[Json] = []
@@ -208,7 +208,7 @@ class Runner:
         return {"consumers": [each async for each in self._client.feed.consumers(**a)]}
 
     async def search(self, a: Json) -> Any:
-        hits = [hit async for hit in self._client.search(**place(times(a)))]
+        hits = [hit async for hit in self._client.search(**with_after(times(a)))]
         return {
             "hits": [
                 {

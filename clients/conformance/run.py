@@ -1,4 +1,4 @@
-"""Proves that the clients in Python, Go and TypeScript do the same: README.md.
+"""Prove that the clients in Python, Go and TypeScript behave the same: README.md.
 
 python clients/conformance/run.py [--client NAME ...] [--results FOLDER]
 """
@@ -43,7 +43,7 @@ Results = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client under test: the programs it needs, how its runner is made and started."""
+    """A client under test: the programs it needs, how its runner is built and started."""
 
     name: str
     needs: tuple[str, ...]
@@ -73,7 +73,7 @@ CLIENTS = (
 
 @contextmanager
 def database() -> Iterator[dict[str, str]]:
-    """The settings of a server on a migrated schema, which goes afterwards."""
+    """The settings of a server on a migrated schema, which is dropped afterwards."""
     name = f"runstore_conformance_{os.getpid()}"
     with provided_database() as url:
         asyncio.run(schema.upgrade(url, name))
@@ -91,7 +91,7 @@ async def _drop(url: str, name: str) -> None:
 
 @contextmanager
 def controlled(server: ServerProcess) -> Iterator[str]:
-    """The address at which a runner has the server restarted: POST /restart?signal=SIGKILL."""
+    """The address by which runners restart the server: POST /restart?signal=SIGKILL."""
 
     class Control(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -107,7 +107,7 @@ def controlled(server: ServerProcess) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Nothing: the table is what is printed."""
+            """Log nothing: only the table is printed."""
 
     control = ThreadingHTTPServer(("127.0.0.1", 0), Control)
     thread = threading.Thread(target=control.serve_forever)
@@ -121,7 +121,7 @@ def controlled(server: ServerProcess) -> Iterator[str]:
 
 
 def present(client: Client) -> bool:
-    """Whether its tools are installed; in CI they have to be."""
+    """Whether its tools are installed; in CI they must be."""
     missing = [each for each in client.needs if not shutil.which(each)]
     if not missing:
         return True
@@ -139,7 +139,7 @@ def made(client: Client) -> Client:
 
 
 def run(client: Client, server: ServerProcess, control: str, project: str, file: Path) -> str:
-    """Let a runner write its results; return what went wrong with it as a whole."""
+    """Have a runner write its results; return why it failed as a whole, or an empty string."""
     command = [
         *client.start,
         *("--target", server.target, "--control", control, "--project", project),
@@ -153,10 +153,10 @@ def run(client: Client, server: ServerProcess, control: str, project: str, file:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when every client does what every scenario says, and all of them the same."""
+    """Return 0 if every client passes every scenario with the same results."""
     parser = argparse.ArgumentParser(description=__doc__)
     names = [each.name for each in CLIENTS]
-    parser.add_argument("--client", action="append", choices=names, help="only these")
+    parser.add_argument("--client", action="append", choices=names, help="only these clients")
     parser.add_argument("--results", type=Path, help="keep the results in this folder")
     given = parser.parse_args(arguments)
     file = json.loads(SCENARIOS.read_text())
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str]) -> int:
 def judged(
     file: dict[str, Any], results: Results, project: str, broken: str
 ) -> tuple[dict[str, list[str]], Results]:
-    """What is wrong by scenario, and the results made comparable."""
+    """The problems of each scenario, and the results made comparable."""
     found: dict[str, list[str]] = {}
     comparable: Results = {}
     for number, (name, (scenario, payload)) in enumerate(cases(file).items()):
@@ -208,7 +208,7 @@ def judged(
 def report(
     file: dict[str, Any], found: dict[str, dict[str, list[str]]], texts: dict[str, Results]
 ) -> int:
-    """Print the table, and what is wrong under it."""
+    """Print the table and then the problems."""
     names = list(cases(file))
     width = max(len(name) for name in names)
     print(f"{'scenario':{width}}  {'  '.join(f'{each:10}' for each in found)}  same")

@@ -48,7 +48,7 @@ interface Batch extends Written {
   readonly times?: number;
 }
 
-/** A stream that is followed beside the steps. */
+/** A stream that is followed in the background. */
 class Watch {
   readonly items: object[] = [];
   readonly ended: Promise<void>;
@@ -56,7 +56,7 @@ class Watch {
 
   constructor(items: AsyncIterable<StreamItem>) {
     this.ended = this.#watch(items);
-    this.ended.catch(() => undefined); // told by the step that waits for the end
+    this.ended.catch(() => undefined); // reported by the step that waits for the end
   }
 
   async until(count: number): Promise<void> {
@@ -74,7 +74,7 @@ class Watch {
   }
 }
 
-/** What a step may do, by its name. */
+/** The operations of steps, by name. */
 export class Operations {
   readonly #client: Client;
   readonly #control: string;
@@ -91,7 +91,7 @@ export class Operations {
   run(name: string, args: object): unknown {
     const operation = this.#operations[name] ?? this.#others[name];
     if (!operation) {
-      throw new Error(`no operation is called ${name}`);
+      throw new Error(`unknown operation ${name}`);
     }
     return operation(args as never);
   }
@@ -206,7 +206,7 @@ export class Operations {
     feed_consumers: async () => ({ consumers: await all(this.#client.feed.consumers()) }),
     replay: async (args: Written & ReplayOptions) => {
       const { info, firstEvents, snapshot, ...rest } = await this.#run(args).replay(args);
-      // They stand beside the snapshot.
+      // They are written beside the snapshot.
       return {
         ...{ ...rest, run: info, events: firstEvents },
         snapshot: snapshot && { ...snapshot, taskWrites: [] },
@@ -244,7 +244,7 @@ export class Operations {
   #watch(name: string): Watch {
     const watch = this.#watches.get(name);
     if (!watch) {
-      throw new Error(`nothing is watched as ${name}`);
+      throw new Error(`there is no watch ${name}`);
     }
     return watch;
   }
@@ -254,7 +254,7 @@ interface Output {
   readonly output?: Omit<Completion, "outcome" | "events" | "finalSnapshot">;
 }
 
-/** A completion as the client takes it: the scenarios say an outcome wherever there is one. */
+/** A completion as the client takes it, but without a default for the outcome. */
 function completion({
   output,
   outcome = Outcome.UNSPECIFIED,

@@ -1,4 +1,4 @@
-/** What the client returned, as every runner writes it; what is empty is left out. */
+/** The results of the client as every runner writes them; empty values are omitted. */
 
 import { createHash } from "node:crypto";
 
@@ -21,7 +21,7 @@ const ENUMS: Record<string, Record<number, string>> = {
   reason: SnapshotReason,
 };
 
-/** A value of the client; `key` is the name it stands under. */
+/** A value of the client; `key` is its name. */
 export function seen(value: unknown, key = ""): Json {
   if (value instanceof Payload) {
     return seenPayload(value);
@@ -93,7 +93,7 @@ export function seenError(error: RunstoreError): Fields {
   });
 }
 
-/** Events and the run's end; the marks between them come when they come. */
+/** Events and the run's end; other progress depends on time. */
 export function shownItem(item: StreamItem): object[] {
   switch (item.kind) {
     case "event":

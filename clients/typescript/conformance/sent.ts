@@ -1,4 +1,4 @@
-/** What the scenarios spell out, as the client takes it. */
+/** Arguments of the scenarios as the client takes them. */
 
 import {
   Instant,
@@ -13,11 +13,11 @@ import {
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 export type Fields = Record<string, Json>;
 
-// Names that callers make up: not to be spelled otherwise.
+// Members whose names are the caller's, which stay as they are.
 const FREE = new Set(["labels", "state"]);
 const SUMS = new Set(["usage", "config_refs"]);
 
-/** JSON whose integers beyond a double stand as texts, digit for digit. */
+/** JSON whose integers beyond a double become strings, digit for digit. */
 export function parsed(text: string): unknown {
   const tokens = /("(?:[^"\\]|\\.)*")|-?\d{16,}(?![\d.eE])/g;
   return JSON.parse(
@@ -27,7 +27,7 @@ export function parsed(text: string): unknown {
   );
 }
 
-/** The arguments of a step in the client's spelling, payloads and times as its values. */
+/** The arguments of a step with the client's names, and with payloads and times as its values. */
 export function sentArguments(fields: Fields): Record<string, unknown> {
   return sentFields(fields, "");
 }
@@ -37,7 +37,7 @@ function sent(value: Json, key = ""): unknown {
     return value.map((each) => sent(each, key));
   }
   if (typeof value === "object" && value !== null) {
-    return spelledPayload(value) ?? sentFields(value, key);
+    return payloadOf(value) ?? sentFields(value, key);
   }
   if (typeof value !== "string") {
     return value;
@@ -68,10 +68,10 @@ function sentFields(fields: Fields, key: string): Record<string, unknown> {
   );
 }
 
-function spelledPayload(value: Fields): Payload | Ref | undefined {
+function payloadOf(value: Fields): Payload | Ref | undefined {
   const { json, base64, sha256, sha256_of: of, content_type: type = "" } = value;
   if (of !== undefined) {
-    return (spelledPayload(of as Fields) as Payload).ref;
+    return (payloadOf(of as Fields) as Payload).ref;
   }
   if (sha256 !== undefined) {
     return new Ref(Uint8Array.from(Buffer.from(sha256 as string, "hex")));
@@ -85,12 +85,12 @@ function spelledPayload(value: Fields): Payload | Ref | undefined {
   return undefined;
 }
 
-/** A text: as it is, or as pieces and how often each. */
-function text(spelled: Json): string {
-  if (typeof spelled === "string") {
-    return spelled;
+/** A text: as it is, or from strings with the number of their repetitions. */
+function text(raw: Json): string {
+  if (typeof raw === "string") {
+    return raw;
   }
-  const { repeat } = spelled as { repeat: [string, number][] };
+  const { repeat } = raw as { repeat: [string, number][] };
   return repeat.map(([piece, times]) => piece.repeat(times)).join("");
 }
 
@@ -98,7 +98,7 @@ function camel(name: string): string {
   return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** The arguments with what "$name.path" stands for. */
+/** The arguments with "$name.path" replaced by its value. */
 export function resolved(value: Json, known: Fields): Json {
   if (typeof value === "string" && value.startsWith("$")) {
     const [name = "", ...path] = value.slice(1).split(".");
@@ -118,7 +118,7 @@ export function resolved(value: Json, known: Fields): Json {
 function step(found: Json, part: string, reference: string): Json {
   const next = (found as Fields)[part];
   if (next === undefined) {
-    throw new Error(`nothing is known of ${reference}`);
+    throw new Error(`cannot resolve ${reference}`);
   }
   return next;
 }

@@ -86,7 +86,7 @@ func run(target, scenarios, project, control, results string) error {
 	return os.WriteFile(results, written, 0o600)
 }
 
-// casesOf are the names of the payloads in the order of the file, for a scenario that wants each.
+// casesOf returns the names of the payloads in the order of the file, for a scenario with each.
 func casesOf(text []byte, of scenario) []string {
 	if of.Each == "" {
 		return []string{""}
@@ -96,7 +96,7 @@ func casesOf(text []byte, of scenario) []string {
 	}
 	_ = json.Unmarshal(text, &raw)
 	decoder := json.NewDecoder(bytes.NewReader(raw.Payloads))
-	_, _ = decoder.Token() // the brace
+	_, _ = decoder.Token() // the opening brace
 	var names []string
 	for decoder.More() {
 		name, _ := decoder.Token()
@@ -132,7 +132,7 @@ func execute(r *runner, steps []step, known map[string]any) []any {
 func (r *runner) step(ctx context.Context, each step, known map[string]any) (any, error) {
 	operation, ok := operations[each.Do]
 	if !ok {
-		return nil, fmt.Errorf("no operation is called %s", each.Do)
+		return nil, fmt.Errorf("unknown operation %s", each.Do)
 	}
 	given, err := resolved(each.Args, known)
 	if err != nil {
@@ -153,7 +153,7 @@ func (r *runner) step(ctx context.Context, each step, known map[string]any) (any
 	return seen(result), nil
 }
 
-// resolved is a value with what "$name.path" stands for.
+// resolved returns a value with "$name.path" replaced by its value.
 func resolved(value any, known map[string]any) (any, error) {
 	var err error
 	switch value := value.(type) {
@@ -172,8 +172,8 @@ func resolved(value any, known map[string]any) (any, error) {
 		return made, nil
 	case []any:
 		made := make([]any, len(value))
-		for place, each := range value {
-			if made[place], err = resolved(each, known); err != nil {
+		for index, each := range value {
+			if made[index], err = resolved(each, known); err != nil {
 				return nil, err
 			}
 		}
@@ -189,22 +189,22 @@ func referred(reference string, known map[string]any) (any, error) {
 		case map[string]any:
 			found = at[part]
 		case []any:
-			var place int
-			if _, err := fmt.Sscan(part, &place); err != nil || place >= len(at) {
-				return nil, fmt.Errorf("nothing is known of %s", reference)
+			var index int
+			if _, err := fmt.Sscan(part, &index); err != nil || index >= len(at) {
+				return nil, fmt.Errorf("cannot resolve %s", reference)
 			}
-			found = at[place]
+			found = at[index]
 		default:
-			return nil, fmt.Errorf("nothing is known of %s", reference)
+			return nil, fmt.Errorf("cannot resolve %s", reference)
 		}
 	}
 	if found == nil {
-		return nil, fmt.Errorf("nothing is known of %s", reference)
+		return nil, fmt.Errorf("cannot resolve %s", reference)
 	}
 	return found, nil
 }
 
-// decode reads JSON strictly, with numbers as they are spelled.
+// decode reads JSON strictly, with numbers as they are written.
 func decode(text []byte, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()

@@ -24,7 +24,7 @@ type runner struct {
 	watches map[string]*watch
 }
 
-// fields are a result that is put together here.
+// fields is a result that is composed here.
 type fields = map[string]any
 
 var operations = map[string]func(*runner, context.Context, *arguments) (any, error){
@@ -93,7 +93,7 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"artifact_list":       (*runner).listArtifacts,
 }
 
-// run is the handle that a step writes with.
+// run returns the handle that a step writes with.
 func (r *runner) run(a *arguments) *runstore.Run {
 	run := r.client.Run(a.RunID)
 	if a.WriterEpoch != nil {
@@ -280,7 +280,7 @@ func (r *runner) items(
 	})
 }
 
-// shown is what a runner keeps of a stream: the marks come when they come.
+// shown returns what a runner keeps of a stream item; nil for progress, which depends on time.
 func shown(item runstore.StreamItem) any {
 	switch item := item.(type) {
 	case *runstore.Event:
@@ -304,7 +304,7 @@ func (r *runner) stream(ctx context.Context, a *arguments) (any, error) {
 	return fields{"items": items}, nil
 }
 
-// watch is a stream that is followed beside the steps.
+// watch is a stream that is followed in the background.
 type watch struct {
 	mutex sync.Mutex
 	items []any
@@ -354,7 +354,7 @@ func (r *runner) watchUntil(_ context.Context, a *arguments) (any, error) {
 		case err := <-w.ended:
 			return nil, fmt.Errorf("the stream ended early: %w", err)
 		case <-limit:
-			return nil, fmt.Errorf("only %d items came", w.count())
+			return nil, fmt.Errorf("only %d items arrived", w.count())
 		}
 	}
 	return fields{}, nil
@@ -419,7 +419,7 @@ func (r *runner) search(ctx context.Context, a *arguments) (any, error) {
 	return fields{"hits": hits}, nil
 }
 
-// listed are all items of an iterator under a name.
+// listed returns all items of an iterator under a name.
 func listed[Item any](name string, items iter.Seq2[Item, error]) (fields, error) {
 	found := []Item{}
 	for item, err := range items {

@@ -18,7 +18,7 @@ const (
 	mostExact       = 1<<53 - 1
 )
 
-// seen is a value of the client as every runner writes it; what is empty is left out.
+// seen returns a value of the client as every runner writes it; empty values are omitted.
 func seen(value any) any {
 	return seenValue(reflect.ValueOf(value))
 }
@@ -86,7 +86,7 @@ func seenStruct(value reflect.Value) any {
 	return made
 }
 
-// put leaves out what is empty.
+// put omits empty values.
 func put(fields map[string]any, name string, value any) {
 	switch known := value.(type) {
 	case nil:
@@ -133,14 +133,14 @@ func seenError(err error, told *runstore.Error) any {
 	put(made, "type", strings.TrimSuffix(name, "Error"))
 	put(made, "code", codeName(told.Code))
 	put(made, "reason", told.Reason)
-	if len(told.Metadata) > 0 { // its keys are the contract's: one without a value is kept
+	if len(told.Metadata) > 0 { // its keys are the contract's, so those with an empty value are kept
 		made["metadata"] = told.Metadata
 	}
 	put(made, "violations", seen(told.Violations))
 	return made
 }
 
-// codeName is the code as gRPC's specification spells it.
+// codeName returns the name of a code in gRPC's specification.
 func codeName(code codes.Code) string {
 	if code == codes.Canceled {
 		return "CANCELLED"
@@ -148,7 +148,7 @@ func codeName(code codes.Code) string {
 	return strings.ToUpper(snake(code.String()))
 }
 
-// snake spells a name of Go's as the contracts do.
+// snake returns a Go name as it is in the contracts.
 func snake(name string) string {
 	for _, initials := range []string{"ID", "URL", "SHA"} {
 		name = strings.ReplaceAll(name, initials, initials[:1]+strings.ToLower(initials[1:]))

@@ -12,7 +12,7 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// arguments are those of all operations; a name that is not among them is refused.
+// arguments are those of all operations; an unknown name is rejected.
 type arguments struct {
 	RunID         string       `json:"run_id"`
 	WriterEpoch   *int64       `json:"writer_epoch"`
@@ -66,7 +66,7 @@ type arguments struct {
 	Query         string       `json:"query"`
 	NewestFirst   bool         `json:"newest_first"`
 	WithEvents    bool         `json:"with_events"`
-	After         *place       `json:"after"`
+	After         *eventPlace  `json:"after"`
 	MinPosition   int64        `json:"min_position"`
 	WaitSeconds   *float64     `json:"wait_seconds"`
 	RunIDs        []string     `json:"run_ids"`
@@ -112,37 +112,37 @@ type arguments struct {
 	Length             int64       `json:"length"`
 }
 
-// wholeNumber is an integer, which scenarios spell as a string where it may be beyond 2^53.
+// wholeNumber is an integer, which scenarios write as a string if it may be beyond 2^53.
 type wholeNumber int64
 
-func (n *wholeNumber) UnmarshalJSON(spelled []byte) error {
-	number, err := strconv.ParseInt(strings.Trim(string(spelled), `"`), 10, 64)
+func (n *wholeNumber) UnmarshalJSON(raw []byte) error {
+	number, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 64)
 	*n = wholeNumber(number)
 	return err
 }
 
-// hexadecimal is bytes.
+// hexadecimal is bytes in hexadecimal.
 type hexadecimal []byte
 
-func (h *hexadecimal) UnmarshalText(spelled []byte) (err error) {
-	*h, err = hex.DecodeString(string(spelled))
+func (h *hexadecimal) UnmarshalText(raw []byte) (err error) {
+	*h, err = hex.DecodeString(string(raw))
 	return err
 }
 
-// labels are those of a run, with values, or names for a version.
+// labels are the labels of a run, with values, or the names of those of a version.
 type labels struct {
 	values map[string]string
 	names  []string
 }
 
-func (l *labels) UnmarshalJSON(spelled []byte) error {
-	if json.Unmarshal(spelled, &l.names) == nil {
+func (l *labels) UnmarshalJSON(raw []byte) error {
+	if json.Unmarshal(raw, &l.names) == nil {
 		return nil
 	}
-	return json.Unmarshal(spelled, &l.values)
+	return json.Unmarshal(raw, &l.values)
 }
 
-type place struct {
+type eventPlace struct {
 	RunID string `json:"run_id"`
 	Seq   int64  `json:"seq"`
 }
@@ -249,10 +249,10 @@ type completion struct {
 	FinalSnapshot *newSnapshot `json:"final_snapshot"`
 }
 
-// payload is a payload as the scenarios spell it.
+// payload is a payload as the scenarios write it.
 type payload struct{ runstore.Payload }
 
-func (p *payload) UnmarshalJSON(spelled []byte) error {
+func (p *payload) UnmarshalJSON(raw []byte) error {
 	var given struct {
 		JSON        json.RawMessage `json:"json"`
 		Base64      *string         `json:"base64"`
@@ -260,7 +260,7 @@ func (p *payload) UnmarshalJSON(spelled []byte) error {
 		SHA256Of    *payload        `json:"sha256_of"`
 		ContentType string          `json:"content_type"`
 	}
-	if err := decode(spelled, &given); err != nil {
+	if err := decode(raw, &given); err != nil {
 		return err
 	}
 	switch {
@@ -288,16 +288,16 @@ func (p *payload) UnmarshalJSON(spelled []byte) error {
 	return nil
 }
 
-// textOf is a text: as it is, or as pieces and how often each.
-func textOf(spelled json.RawMessage) (string, error) {
+// textOf returns a text: as it is, or from strings with the number of their repetitions.
+func textOf(raw json.RawMessage) (string, error) {
 	var text string
-	if json.Unmarshal(spelled, &text) == nil {
+	if json.Unmarshal(raw, &text) == nil {
 		return text, nil
 	}
 	var pieces struct {
 		Repeat [][2]any `json:"repeat"`
 	}
-	if err := json.Unmarshal(spelled, &pieces); err != nil {
+	if err := json.Unmarshal(raw, &pieces); err != nil {
 		return "", err
 	}
 	var made strings.Builder
@@ -309,8 +309,8 @@ func textOf(spelled json.RawMessage) (string, error) {
 
 func mapped[From, To any](from []From, to func(From) To) []To {
 	made := make([]To, len(from))
-	for place, each := range from {
-		made[place] = to(each)
+	for index, each := range from {
+		made[index] = to(each)
 	}
 	return made
 }
@@ -331,7 +331,7 @@ func (e event) value() runstore.NewEvent {
 	return made
 }
 
-// batch are the events, all of them so many times.
+// batch returns the events, repeated a.Times.
 func (a *arguments) batch() []runstore.NewEvent {
 	var made []runstore.NewEvent
 	for range max(a.Times, 1) {

@@ -8,7 +8,7 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// after is the event that an answer waits for.
+// after returns the event that an answer waits for.
 func (a *arguments) after() *runstore.EventPlace {
 	if a.After == nil {
 		return nil
