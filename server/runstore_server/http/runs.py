@@ -84,7 +84,9 @@ class Runs:
                 "runs": [run_summary_value(run) for run in page.items],
                 "limit": limit,
                 "offset": offset,
-                "next_page_token": _token(request, page.next_after),
+                "next_page_token": run_tokens.issue(request, page.next_after)
+                if page.next_after
+                else None,
             }
         )
 
@@ -130,7 +132,3 @@ def _after(request: rpc.ListRunsRequest, offset: int) -> RunCursor | None:
     if offset > MAX_OFFSET:
         refuse("offset", f"must be 0..{MAX_OFFSET}; follow next_page_token to go further")
     return run_tokens.read(request)
-
-
-def _token(request: rpc.ListRunsRequest, last: RunCursor | None) -> str | None:
-    return None if last is None else run_tokens.issue(request, last)

@@ -7,7 +7,7 @@ from typing import Annotated
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.errors import SnapshotNotFound
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery, SnapshotSelector
+from runstore_storage.contract.snapshots import SnapshotQuery, SnapshotSelector
 from runstore_storage.contract.store import Store
 
 from runstore_server.http.models.snapshots import SnapshotAnswer, SnapshotList
@@ -19,7 +19,7 @@ from runstore_server.http.parameters.snapshots import Namespace, SnapshotId
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.json.snapshots import snapshot_summary_value, snapshot_value
-from runstore_server.pages import page_tokens
+from runstore_server.pages import snapshot_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.bounds import PAGE
 
@@ -56,12 +56,16 @@ class Snapshots:
         )
         checked(request, {})
         query = SnapshotQuery(key.project, key.run_id, namespace, with_node_counts=True)
-        page = await self._store.list_snapshots(query, limit=limit, after=_after(request))
+        page = await self._store.list_snapshots(
+            query, limit=limit, after=snapshot_tokens.read(request)
+        )
         return JsonResponse(
             {
                 "snapshots": [snapshot_summary_value(each) for each in page.items],
                 "limit": limit,
-                "next_page_token": _token(request, page.next_after),
+                "next_page_token": snapshot_tokens.issue(request, page.next_after)
+                if page.next_after
+                else None,
             }
         )
 
@@ -95,16 +99,3 @@ def _request(key: RunKey, snapshot_id: str, namespace: str | None) -> rpc.GetSna
     return rpc.GetSnapshotRequest(
         project=key.project, run_id=key.run_id, snapshot_id=snapshot_id, namespace=namespace or ""
     )
-
-
-def _after(request: rpc.ListSnapshotsRequest) -> SnapshotCursor | None:
-    if not request.page_token:
-        return None
-    rank, run, namespace, snapshot_id = page_tokens.read(request, request.page_token)
-    return SnapshotCursor(int(rank), int(run), namespace, snapshot_id)
-
-
-def _token(request: rpc.ListSnapshotsRequest, last: SnapshotCursor | None) -> str | None:
-    if last is None:
-        return None
-    return page_tokens.issue(request, [last.rank, last.run, last.namespace, last.snapshot_id])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.snapshots import SnapshotCursor, SnapshotQuery, SnapshotStore
+from runstore_storage.contract.snapshots import SnapshotQuery, SnapshotStore
 
 from runstore_server.convert.events import events_of
 from runstore_server.convert.payloads import payload_of
@@ -18,7 +18,7 @@ from runstore_server.convert.snapshots import (
     task_write_of,
 )
 from runstore_server.convert.times import timestamp
-from runstore_server.pages import page_tokens
+from runstore_server.pages import snapshot_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.requests import validate
 
@@ -101,21 +101,11 @@ class Snapshots:
             with_parts=request.with_parts,
         )
         page = await self._snapshots.list_snapshots(
-            query, limit=request.limit or DEFAULT_PAGE, after=_after(request)
+            query, limit=request.limit or DEFAULT_PAGE, after=snapshot_tokens.read(request)
         )
-        last = page.next_after
         return rpc.ListSnapshotsResponse(
             snapshots=[snapshot_message(each) for each in page.items],
-            next_page_token=page_tokens.issue(
-                request, [last.rank, last.run, last.namespace, last.snapshot_id]
-            )
-            if last
+            next_page_token=snapshot_tokens.issue(request, page.next_after)
+            if page.next_after
             else "",
         )
-
-
-def _after(request: rpc.ListSnapshotsRequest) -> SnapshotCursor | None:
-    if not request.page_token:
-        return None
-    rank, run, namespace, snapshot_id = page_tokens.read(request, request.page_token)
-    return SnapshotCursor(int(rank), int(run), namespace, snapshot_id)
