@@ -54,7 +54,7 @@ def test_dev_greets_keeps_its_data_and_stops_cleanly(dev: ServerProcess, tmp_pat
     assert "grpcurl -plaintext" in greeting
 
 
-def test_a_second_dev_on_the_same_folder_is_told_why_not(
+def test_a_second_dev_on_the_same_folder_is_refused_with_the_reason(
     dev: ServerProcess, tmp_path: Path
 ) -> None:
     said = cli("dev", "--data-dir", str(tmp_path / "data"), "--port", "0", code=1)
@@ -63,7 +63,7 @@ def test_a_second_dev_on_the_same_folder_is_told_why_not(
     assert "Traceback" not in said
 
 
-def test_a_taken_port_is_told(dev: ServerProcess, tmp_path: Path) -> None:
+def test_a_port_in_use_is_named(dev: ServerProcess, tmp_path: Path) -> None:
     said = cli("dev", "--data-dir", str(tmp_path / "other"), "--port", str(dev.port), code=1)
 
     assert f"cannot listen on 127.0.0.1:{dev.port}" in said
@@ -102,11 +102,11 @@ def test_runs_are_shown_to_people_and_programs(server: ServerProcess, project: s
     assert "complete" not in cli("runs", "resume-point", "open", *where)
 
 
-def test_it_says_its_release() -> None:
+def test_version_prints_the_release() -> None:
     assert cli("--version") == f"runstore {version('runstore')}\n"
 
 
-def test_where_no_server_answers_a_line_says_so() -> None:
+def test_an_unreachable_server_is_reported_in_one_line() -> None:
     said = cli("runs", "ls", "--target", "localhost:1", code=1)
 
     assert said == "no server answers at localhost:1; choose another with --target\n"
@@ -130,7 +130,7 @@ def test_events_are_found_and_the_index_is_rebuilt(
     assert json.loads(cli("runs", "search", "fox", "--json", *where)) == found
 
 
-def test_runs_are_listed_and_counted_by_what_was_asked(server: ServerProcess, project: str) -> None:
+def test_runs_are_listed_and_counted_by_filters(server: ServerProcess, project: str) -> None:
     with runstore.Client(server.target, project=project) as client:
         ref = runstore.ExternalRef("jira", "X-1")
         run = client.save_run("find a fox", run_id="root", labels={"a": "b=c"}, external_ref=ref)
@@ -160,7 +160,9 @@ def test_runs_are_listed_and_counted_by_what_was_asked(server: ServerProcess, pr
     assert "is not one of" in cli("statistics", "show", "--by", "odd", code=2)
 
 
-def test_what_is_not_there_is_said_in_a_line(server: ServerProcess, project: str) -> None:
+def test_an_unknown_run_or_status_is_reported_in_one_line(
+    server: ServerProcess, project: str
+) -> None:
     said = cli("runs", "show", "nobody", "--target", server.target, "--project", project, code=1)
 
     assert "RUN_NOT_FOUND" in said
@@ -176,7 +178,7 @@ def test_health_is_an_exit_code(server: ServerProcess) -> None:
     assert "UNAVAILABLE" in cli("health", "--target", "127.0.0.1:1", code=1)
 
 
-def test_serve_refuses_a_wrong_schema_with_the_command_that_mends_it(
+def test_serve_refuses_a_wrong_schema_with_the_command_that_migrates_it(
     environment: dict[str, str],
 ) -> None:
     nowhere = environment | {"RUNSTORE_DB_SCHEMA": "runstore_not_migrated"}
@@ -193,7 +195,7 @@ def test_a_schema_goes_up_and_down_by_command(environment: dict[str, str]) -> No
     assert "-> none" in cli("migrate", "down", "base", "--yes", environment=own)
 
 
-def test_no_database_is_told_without_a_traceback() -> None:
+def test_an_unreachable_database_is_reported_without_a_traceback() -> None:
     away = {"RUNSTORE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
 
     said = cli("serve", "--port", "0", environment=away, code=1)
@@ -284,7 +286,7 @@ def test_configs_are_registered_labelled_and_shown(
     assert "nowhere" in cli("configs", "label", "prompt", "greeting", "live", "--remove", *where)
 
 
-def test_what_cannot_be_done_with_configs_is_told_in_a_line(
+def test_errors_with_configs_are_reported_in_one_line(
     server: ServerProcess, project: str, tmp_path: Path
 ) -> None:
     where = ("--target", server.target, "--project", project)
@@ -324,7 +326,7 @@ def test_artifacts_are_put_listed_and_fetched(dev: ServerProcess, tmp_path: Path
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])
-def test_help_tells_what_an_option_is_when_it_is_left_out(command: str) -> None:
+def test_help_shows_what_an_option_defaults_to(command: str) -> None:
     asked = subprocess.run(
         [sys.executable, "-m", "runstore_server", command, "--help"],
         env={**os.environ, "COLUMNS": "200"},

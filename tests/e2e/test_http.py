@@ -47,7 +47,9 @@ class Follower:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("stop", ["drained", "killed"])
-async def test_a_stream_goes_on_over_restarts(server: ServerProcess, project: str, stop) -> None:
+async def test_a_stream_continues_across_restarts(
+    server: ServerProcess, project: str, stop
+) -> None:
     async with runstore.connect(server.target, project=project, timeout=PATIENT) as client:
         run = await client.save_run(run_id="run")
         follower = Follower(server.http_target, project)
@@ -99,7 +101,7 @@ def _listeners(server: ServerProcess) -> set[int]:
     }
 
 
-async def test_a_server_tells_its_http_address_and_can_do_without(
+async def test_a_server_prints_its_http_address_and_can_serve_without_http(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     told: dict[str, Any] = {}

@@ -192,7 +192,7 @@ async def test_statistics_are_rebuilt_by_command(
     assert "counted 8 entries" in said
 
 
-async def test_events_committed_last_are_published_before_a_server_goes(
+async def test_events_committed_last_are_published_before_a_server_stops(
     server: ServerProcess, environment: dict[str, str]
 ) -> None:
     async with runstore.connect(server.target, project="p", timeout=PATIENT) as client:

@@ -203,7 +203,7 @@ def _selector(version: int | None, digest: str | None, label: str | None) -> Sel
 
 
 def _body(file: Path, content_type: str | None) -> Payload:
-    """The file's text where it is JSON, else its bytes."""
+    """The file's text if it is JSON, else its bytes."""
     try:
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         type_ = content_type or mimetypes.guess_type(file.name)[0] or ""

@@ -1,4 +1,4 @@
-"""The database of commands that work on it directly, while servers run or not."""
+"""The database, for commands that work on it directly. Servers may keep running."""
 
 from __future__ import annotations
 

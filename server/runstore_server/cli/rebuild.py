@@ -1,4 +1,4 @@
-"""Rebuilding what is derived from the feed, while servers run or not."""
+"""Rebuilding what is derived from the feed. Servers may keep running."""
 
 from __future__ import annotations
 

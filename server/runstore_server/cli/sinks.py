@@ -34,7 +34,7 @@ app = typer.Typer(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a sink has come, of a feed that ends at `last_position`."""
+    """The position of a sink in a feed that ends at `last_position`."""
 
     name: str
     kind: str
@@ -130,8 +130,8 @@ async def _standings(feed: FeedStore, settings: Settings) -> list[Standing]:
 
 
 def _table(rows: list[Standing]) -> Table:
-    table = Table("sink", "kind", "position", "behind, at most", "dead letters", box=None)
+    table = Table("sink", "kind", "position", "lag, at most", "dead letters", box=None)
     for row in rows:
-        behind = row.last_position - row.position
-        table.add_row(row.name, row.kind, str(row.position), str(behind), str(row.dead_letters))
+        lag = row.last_position - row.position
+        table.add_row(row.name, row.kind, str(row.position), str(lag), str(row.dead_letters))
     return table

@@ -1,4 +1,4 @@
-"""Around every HTTP request: its id, its log line, its metrics, and an answer where it fails."""
+"""Around every HTTP request: its id, log line and metrics, and a response if the app fails."""
 
 from __future__ import annotations
 

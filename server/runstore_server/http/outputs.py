@@ -27,6 +27,6 @@ class Outputs:
         key: Key,
         revision: Annotated[int, integer(REVISION, "The revision; 0 is the latest.")] = 0,
     ) -> JsonResponse:
-        """The latest revision of the output, or the one that is asked for."""
+        """The latest revision of the output, or the given one."""
         stored = await self._store.get_output(key, revision)
         return JsonResponse({"output": output_value(stored)})

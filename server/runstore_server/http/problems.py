@@ -91,7 +91,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
-    """An unknown path or method, for which there is no reason in the contracts."""
+    """An unknown path or method, for which the contracts have no reason."""
     failure = cast(HTTPException, error)
     value: dict[str, JsonValue] = {
         "type": "about:blank",

@@ -17,7 +17,7 @@ MAX_HEAD_BYTES = 256 << 10
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the process, and tells when it serves."""
+    """Leaves signals to the process, and sets an event when it serves."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

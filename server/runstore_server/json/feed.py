@@ -31,7 +31,7 @@ def consumer_value(consumer: runstore.Consumer) -> JsonObject:
 
 
 def dead_letter_value(letter: DeadLetter, entry: FeedEntry | None) -> JsonObject:
-    """A dead letter with its event's place; `entry` is None where the feed has it no longer."""
+    """A dead letter with its event's run and seq; `entry` is None if the feed no longer has it."""
     return {
         "id": letter.id,
         "position": letter.position,

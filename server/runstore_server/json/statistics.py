@@ -14,7 +14,7 @@ from runstore_server.json.writing import JsonObject
 def statistics_row_value(
     keys: Mapping[str, str], row: StatisticsRow | runstore.StatisticsRow
 ) -> JsonObject:
-    """A row behind its keys, which are named for what it is grouped by."""
+    """A row after its keys, each named for what it groups by."""
     return {
         **keys,
         "events": row.events,

@@ -22,7 +22,7 @@ class Gate:
         return await self._get_run(key)
 
 
-async def test_a_request_in_flight_is_answered_before_the_server_is_gone(own_server) -> None:
+async def test_a_request_in_flight_is_answered_before_the_server_stops(own_server) -> None:
     async with own_server() as own:
         await own.client.save_run(run_id="run")
         gate = Gate(own.store)
@@ -38,7 +38,7 @@ async def test_a_request_in_flight_is_answered_before_the_server_is_gone(own_ser
         await asyncio.wait_for(draining, 5)
 
 
-async def test_a_request_that_takes_too_long_does_not_keep_the_server(own_server) -> None:
+async def test_a_request_that_takes_too_long_does_not_hold_up_the_server(own_server) -> None:
     async with own_server(drain_seconds=0.1) as own:
         await own.client.save_run(run_id="run")
         gate = Gate(own.store)

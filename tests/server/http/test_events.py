@@ -39,7 +39,7 @@ async def test_filters_select_as_over_grpc(http, run) -> None:
     assert await page(http, type="nothing") == ([], None)
 
 
-async def test_an_event_has_all_its_writer_said(http, run) -> None:
+async def test_an_event_has_every_field_that_its_writer_set(http, run) -> None:
     await run.append(
         "call",
         {"q": 1},
@@ -89,5 +89,5 @@ async def test_bounds_are_kept(http, run, query, field) -> None:
     assert answer.json()["violations"][0]["field"] == field
 
 
-async def test_the_largest_seq_is_a_place_to_read_from(http, run) -> None:
+async def test_reading_may_begin_at_the_largest_seq(http, run) -> None:
     assert await page(http, from_seq=2**63 - 1) == ([], None)

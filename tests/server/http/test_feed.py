@@ -64,7 +64,7 @@ async def test_a_bad_parameter_is_named(http) -> None:
         assert answer.json()["violations"][0]["field"].startswith(name)
 
 
-async def test_a_reader_that_comes_back_gets_each_entry_once(
+async def test_a_reader_that_reconnects_gets_each_entry_once(
     http: httpx.AsyncClient, client: runstore.AsyncClient
 ) -> None:
     runs = [await client.save_run(run_id=f"run{number}") for number in range(5)]
@@ -108,7 +108,7 @@ async def test_a_filter_that_matches_nothing_moves_the_last_event_id(http, clien
     assert live.type == "caught_up"
 
 
-async def test_a_draining_server_says_where_to_go_on(own_server) -> None:
+async def test_a_draining_server_says_where_to_continue(own_server) -> None:
     async with own_server() as own:
         await (await own.client.save_run(run_id="run")).append("x")
         page = await published(own.http, 1)

@@ -117,7 +117,7 @@ async def test_the_description_names_every_route_with_its_bounds_and_problems(ht
     assert "text/event-stream" in paths[f"{run}/events"]["get"]["responses"]["200"]["content"]
 
 
-async def test_the_page_of_the_description_needs_nothing_from_elsewhere(http) -> None:
+async def test_the_docs_page_loads_nothing_from_elsewhere(http) -> None:
     page = (await http.get("/docs")).text
 
     assert "GET /api/v1/runs/{run_id}/events" in page
@@ -126,7 +126,7 @@ async def test_the_page_of_the_description_needs_nothing_from_elsewhere(http) ->
     assert "<script" not in page
 
 
-async def test_pages_of_named_origins_may_read(own_server) -> None:
+async def test_pages_of_configured_origins_may_read(own_server) -> None:
     origin = "https://console.example"
     preflight = {"Origin": origin, "Access-Control-Request-Method": "GET"}
     async with own_server(http_cors_origins=(origin,)) as own:
@@ -141,13 +141,13 @@ async def test_pages_of_named_origins_may_read(own_server) -> None:
     assert refused.headers["access-control-allow-origin"] == origin
 
 
-async def test_nobody_elses_pages_may_read_unless_named(http) -> None:
+async def test_pages_of_other_origins_may_not_read(http) -> None:
     answer = await http.get("/api/v1/runs", headers={"Origin": "https://console.example"})
 
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_the_http_side_can_be_left_out(settings, database_url, db_schema) -> None:
+async def test_the_http_side_can_be_turned_off(settings, database_url, db_schema) -> None:
     server = App(settings.model_copy(update={"http": False}), make_store(database_url, db_schema))
 
     await server.start()
@@ -156,7 +156,7 @@ async def test_the_http_side_can_be_left_out(settings, database_url, db_schema) 
     await server.drain()
 
 
-async def test_an_http_port_that_is_taken_is_an_error(
+async def test_an_http_port_in_use_is_an_error(
     settings, running_server, database_url, db_schema
 ) -> None:
     port = int(running_server[1].rpartition(":")[2])

@@ -76,7 +76,7 @@ async def test_an_address_that_breaks_a_rule_is_refused(http, client, path, fiel
     assert (found.status, found.violations[0].field) == (400, field)
 
 
-async def test_every_mistake_is_told_at_once(http) -> None:
+async def test_every_violation_is_reported_at_once(http) -> None:
     found = problem_in(await http.get("/api/v1/runs?limit=0&offset=x"))
 
     assert {violation.field for violation in found.violations} == {"limit", "offset"}

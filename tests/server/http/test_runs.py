@@ -76,7 +76,7 @@ async def test_every_filter_selects(http, five) -> None:
     assert await ids(http, created_from=third, tag="odd") == ["run3"]
 
 
-async def test_runs_are_found_by_what_they_belong_to_and_say(http, client, five) -> None:
+async def test_runs_are_found_by_relation_time_and_words(http, client, five) -> None:
     ref = runstore.ExternalRef("jira", "X-1")
     await client.save_run("the red fox", run_id="x", external_ref=ref)
     done = (await http.get(f"{PATH}/run3")).json()["run"]["completed_at"]
@@ -106,7 +106,7 @@ async def test_runs_are_found_by_what_they_belong_to_and_say(http, client, five)
         ({"order": "by_chance"}, "order"),
     ],
 )
-async def test_a_filter_that_means_nothing_is_named(http, asked, field) -> None:
+async def test_a_meaningless_filter_is_refused_by_name(http, asked, field) -> None:
     answer = await http.get(PATH, params=asked)
 
     assert [each["field"] for each in answer.json()["violations"]] == [field]
@@ -148,9 +148,7 @@ async def test_offsets_and_tokens_page_through_the_same_list(http, five) -> None
         ({"project": "another"}, "project"),
     ],
 )
-async def test_what_breaks_a_rule_is_refused_by_the_name_of_its_parameter(
-    http, query, field
-) -> None:
+async def test_a_violation_has_the_name_of_its_parameter(http, query, field) -> None:
     answer = await http.get(PATH, params=query)
 
     problem = Problem.model_validate_json(answer.text)
@@ -158,7 +156,7 @@ async def test_what_breaks_a_rule_is_refused_by_the_name_of_its_parameter(
     assert [violation.field for violation in problem.violations] == [field]
 
 
-async def test_a_token_serves_the_query_it_was_issued_for_alone(http, five) -> None:
+async def test_a_token_serves_only_the_query_it_was_issued_for(http, five) -> None:
     token = (await http.get(PATH, params={"limit": 1})).json()["next_page_token"]
 
     other = await http.get(PATH, params={"tag": "all", "page_token": token})
@@ -184,7 +182,7 @@ async def test_a_project_is_named_by_header_or_query_and_sees_its_own_runs(
     assert (await http.get(PATH, headers={"X-Runstore-Project": b"\xff"})).status_code == 400
 
 
-async def test_a_run_is_read_whole(http, client) -> None:
+async def test_a_run_is_read_in_full(http, client) -> None:
     run = await client.save_run(
         "answer",
         run_id="run",
@@ -297,3 +295,17 @@ async def test_snapshots_are_listed_newest_first_and_read_in_full(http, client) 
     assert (latest["snapshot_id"], latest["state"]["x"]["json"]) == ("s2", 2)
     assert of_graph.json()["snapshot"]["namespace"] == "graph"
     assert (await http.get(f"{PATH}/run/snapshots/s2")).status_code == 404
+
+
+async def test_a_namespace_may_be_as_long_as_over_grpc(http, client) -> None:
+    run = await client.save_run(run_id="run")
+    longest = "n" * 400
+    await run.snapshot(snapshot_id="s", namespace=longest)
+
+    found = await http.get(f"{PATH}/run/snapshots", params={"namespace": longest})
+    refused = await http.get(f"{PATH}/run/snapshots", params={"namespace": longest + "n"})
+
+    assert [each.namespace for each in SnapshotList.model_validate_json(found.text).snapshots] == [
+        longest
+    ]
+    assert Problem.model_validate_json(refused.text).violations[0].field == "namespace"

@@ -81,7 +81,7 @@ async def test_an_id_that_no_message_has_is_refused(http, run, odd) -> None:
     assert answer.json()["violations"][0]["field"] == "Last-Event-ID"
 
 
-async def test_who_has_seen_the_end_is_told_not_to_come_back(http, run) -> None:
+async def test_a_client_that_has_seen_the_end_is_told_not_to_reconnect(http, run) -> None:
     headers = AS_STREAM | {"Last-Event-ID": "end"}
     early = await http.get(EVENTS, headers=headers)
     await run.complete()
@@ -108,7 +108,9 @@ async def test_an_unknown_run_is_a_problem_and_no_stream(http) -> None:
         ("text/*", "application/json"),
     ],
 )
-async def test_a_stream_is_for_who_names_its_type(http, run, accept, kind) -> None:
+async def test_only_a_client_that_names_the_media_type_gets_a_stream(
+    http, run, accept, kind
+) -> None:
     await run.complete()
 
     answer = await http.get(EVENTS, headers={"Accept": accept})
@@ -148,7 +150,7 @@ async def _after(first, rest):
         yield message
 
 
-async def test_progress_without_events_is_where_a_reader_goes_on(http, run) -> None:
+async def test_a_reader_continues_after_progress_without_events(http, run) -> None:
     await run.append_many(ticks(4))
 
     async with opened(http, EVENTS, type="nothing", follow=False) as stream:
@@ -157,7 +159,7 @@ async def test_progress_without_events_is_where_a_reader_goes_on(http, run) -> N
     assert (caught_up.type, caught_up.last_event_id) == ("caught_up", "4")
 
 
-async def test_who_waits_for_a_later_seq_is_not_sent_back(http, run) -> None:
+async def test_a_client_that_waits_for_a_later_seq_is_not_sent_back(http, run) -> None:
     await run.append_many(ticks(2))
     async with opened(http, EVENTS, from_seq=4, heartbeat=0.1) as stream:
         (caught_up,) = await stream.until("caught_up")
@@ -320,7 +322,7 @@ async def test_a_reader_that_stops_reading_costs_bounded_memory(own_server, proj
         writer.close()
 
 
-async def test_a_reader_that_never_reads_does_not_keep_the_server(own_server, project) -> None:
+async def test_a_reader_that_never_reads_does_not_hold_up_the_server(own_server, project) -> None:
     async with own_server(drain_seconds=0.5) as own:
         run = await own.client.save_run(run_id="run")
         _, writer = await raw_reader(own.app.http_address, project)

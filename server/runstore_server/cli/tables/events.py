@@ -22,6 +22,6 @@ def print_event(event: Event) -> None:
 
 
 def print_entry(entry: FeedEntry) -> None:
-    """An event behind its position and run."""
+    """An event after its position and run."""
     console.print(Text(f"{entry.position:>8}  {entry.run_id} ", style="dim"), end="")
     print_event(entry.event)

@@ -17,8 +17,8 @@ def print_consumers(found: Sequence[Consumer]) -> None:
     if not found:
         typer.echo("no consumers")
         return
-    table = Table("consumer", "position", "behind, at most", "committed", box=None)
+    table = Table("consumer", "position", "lag, at most", "committed", box=None)
     for each in found:
-        behind = str(each.last_position - each.position)
-        table.add_row(Text(each.name), str(each.position), behind, time_cell(each.committed_at))
+        lag = str(each.last_position - each.position)
+        table.add_row(Text(each.name), str(each.position), lag, time_cell(each.committed_at))
     console.print(table)

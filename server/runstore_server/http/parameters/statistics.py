@@ -1,4 +1,4 @@
-"""Which runs and events are counted, how they are grouped, and what is waited for."""
+"""Which runs and events are counted, how they are grouped, and what to wait for."""
 
 from __future__ import annotations
 

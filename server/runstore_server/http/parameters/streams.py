@@ -1,4 +1,4 @@
-"""What streams of Server-Sent Events are asked for."""
+"""Parameters of streams."""
 
 from __future__ import annotations
 
