@@ -8,8 +8,8 @@ from runstore_storage.contract.configs import (
     Config,
     ConfigKey,
     ConfigVersion,
-    LabelAnswer,
     LabelChange,
+    LabelChangeResult,
     LabelMove,
     NewVersion,
     RegisteredVersion,
@@ -88,7 +88,7 @@ class PostgresConfigs:
         return Page.of(found, limit, lambda config: (config.kind, config.name))
 
     @finish_despite_cancellation
-    async def change_label(self, key: ConfigKey, change: LabelChange) -> LabelAnswer:
+    async def change_label(self, key: ConfigKey, change: LabelChange) -> LabelChangeResult:
         async with writing(self._engine) as conn:
             config = await configs.lock(conn, key)
             if config is None:
@@ -123,23 +123,23 @@ async def _find(conn: Connection, key: ConfigKey) -> int:
 
 async def _change_label(
     conn: Connection, config: int, key: ConfigKey, change: LabelChange
-) -> LabelAnswer:
+) -> LabelChangeResult:
     """Move a label of a locked config."""
     before = await config_labels.find_move(conn, config, change) if change.request_id else None
     if before:
         if before.to_version != change.version:
             raise IdempotencyMismatch("request", change.request_id)
-        return LabelAnswer(before, deduplicated=True)
+        return LabelChangeResult(before, deduplicated=True)
     current = await config_labels.get(conn, config, change.label)
     points_to = current.version if current else 0
     if points_to == change.version:
         actor, moved_at = (current.actor, current.moved_at) if current else ("", None)
         unmoved = LabelMove(change.label, points_to, points_to, actor, moved_at)
-        return LabelAnswer(unmoved, deduplicated=True)
+        return LabelChangeResult(unmoved, deduplicated=True)
     if change.version and not await configs.has_version(conn, config, change.version):
         raise ConfigVersionNotFound(key, str(change.version))
     if change.expected_version not in (None, points_to):
         raise LabelConflict(key, change.label, change.expected_version, points_to)
-    return LabelAnswer(
+    return LabelChangeResult(
         await config_labels.move(conn, config, change, from_version=points_to), deduplicated=False
     )

@@ -1,11 +1,11 @@
-"""The artifacts' contract: named results of runs, their bytes in an object store.
+"""Artifacts: named results of runs, whose bytes are in an object store.
 
-Bytes are stored once a project by their SHA-256. They reach the object store first and the artifact
-is recorded then, in one transaction, so whoever sees an artifact can read it. What fails between
-the two leaves an object that nothing names; it can neither be listed nor read.
+A project stores the same bytes once, by their SHA-256. They are put into the object store before
+the artifact is recorded, in one transaction, so an artifact that can be seen can be read. A failure
+between the two leaves an object that no artifact names; it can be neither listed nor read.
 
-Versions of a name are 1, 2, 3 ... in the order in which they were recorded. Artifacts may be added
-to completed runs and never change. `StorageUnavailable` also means that the object store did not
+The versions of a name are 1, 2, 3 ... in the order they were recorded. Artifacts never change, and
+may be added to completed runs. `StorageUnavailable` may also mean that the object store did not
 answer. The rules of `Store` hold here too.
 """
 
@@ -23,7 +23,7 @@ from runstore_storage.contract.payloads import Payload
 
 @dataclass(frozen=True, slots=True)
 class NewArtifact:
-    """What its writer says of an artifact."""
+    """An artifact as its writer describes it."""
 
     key: RunKey
     name: str
@@ -35,7 +35,7 @@ class NewArtifact:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What is known of bytes before they are read; empty and None leave it open."""
+    """What the writer says of the bytes before sending them; empty and None say nothing."""
 
     sha256: bytes = b""
     size: int | None = None
@@ -43,9 +43,10 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A version of a named result; `url` is empty where its bytes are in the object store.
+    """A version of a named result.
 
-    A link may be without size and sha256.
+    `url` is empty if its bytes are in the object store; otherwise the artifact is a link, which may
+    lack `size` and `sha256`.
     """
 
     artifact_id: str
@@ -59,7 +60,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class RecordedArtifact:
-    """An artifact, and whether it was there already."""
+    """An artifact, and whether it had been recorded before."""
 
     artifact: Artifact
     deduplicated: bool
@@ -67,7 +68,7 @@ class RecordedArtifact:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRef:
-    """Names an artifact: by its id, or by run, name and version (0: the newest)."""
+    """Names an artifact by its id, or by run, name and version (0 is the newest)."""
 
     project: str
     artifact_id: str = ""
@@ -93,7 +94,7 @@ class ArtifactFilter:
 
 @dataclass(frozen=True, slots=True)
 class OpenedArtifact:
-    """An artifact and the bytes of the range that was asked for."""
+    """An artifact and the bytes of the requested range."""
 
     artifact: Artifact
     chunks: AsyncIterator[bytes]
@@ -107,27 +108,27 @@ class ArtifactStore(Protocol):
     ) -> RecordedArtifact:
         """Store bytes and record them under a name.
 
-        Content that the project has already is not read from `chunks` where its SHA-256 was
-        announced, and never stored twice. The newest version of the name is returned,
-        `deduplicated`, where it has this content. Other bytes than announced raise
-        `ContentMismatch`. What `chunks` raises is raised, and nothing is recorded.
+        Content that the project already has is never stored twice, and `chunks` is not read if its
+        SHA-256 was announced. If the newest version of the name has this content, that version is
+        returned, `deduplicated`. Bytes that differ from the announcement raise `ContentMismatch`.
+        An exception of `chunks` is raised as it is, and nothing is recorded.
         """
 
     async def link_artifact(
         self, new: NewArtifact, url: str, announced: Announced
     ) -> RecordedArtifact:
-        """Record a pointer; the newest version of the name, where it is the same pointer."""
+        """Record a link, or return the newest version of the name if it is the same link."""
 
     async def get_artifact(self, ref: ArtifactRef) -> Artifact:
         """Return an artifact, or raise `ArtifactNotFound`."""
 
     async def open_artifact(self, ref: ArtifactRef, *, offset: int, length: int) -> OpenedArtifact:
-        """Begin to read `length` bytes (0: the rest) from `offset` on.
+        """Open a range of an artifact: `length` bytes from `offset`, or all the rest for 0.
 
-        A range that is not within the artifact raises `RangeBeyondEnd`, a link `ArtifactIsLink`.
+        A range that exceeds the artifact raises `RangeBeyondEnd`; a link raises `ArtifactIsLink`.
         """
 
     async def list_artifacts(
         self, project: str, where: ArtifactFilter, *, limit: int, after: str | None
     ) -> Page[Artifact, str]:
-        """Return up to `limit` artifacts, newest first; those behind the id `after` if given."""
+        """Return up to `limit` artifacts, newest first; the cursor is an artifact id."""

@@ -1,8 +1,8 @@
-"""The configs' contract: immutable versions, and labels that move between them.
+"""Configs: immutable versions of prompts, tools, agents and evaluators, and labels on them.
 
 A config is addressed by project, kind and name; one that the project does not have raises
-`ConfigNotFound`. Its versions are 1, 2, 3 ... without gaps, in commit order, and never change; the
-database refuses it too. Every move of a label is recorded for ever.
+`ConfigNotFound`. Its versions are 1, 2, 3 ... without gaps, in commit order. They never change: the
+database refuses it too. Every move of a label is recorded, and the records are kept.
 
 The rules of `Store` hold here too.
 """
@@ -30,7 +30,7 @@ class ConfigKey:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A version as its author states it, and the labels to move to it."""
+    """A version as its author gives it, and the labels to move to it."""
 
     key: ConfigKey
     body: Payload
@@ -51,7 +51,7 @@ class RegisteredVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionSelector:
-    """Chooses a version by the one field that is set; none is set: the latest."""
+    """Chooses a version by the one field that is set, or the latest if none is."""
 
     version: int = 0
     digest: str = ""
@@ -63,7 +63,7 @@ LATEST = VersionSelector()
 
 @dataclass(frozen=True, slots=True)
 class ConfigVersion:
-    """An immutable version, and the labels that point to it now. Lists leave `body` out."""
+    """An immutable version, and the labels that point to it now. Listings leave `body` out."""
 
     kind: str
     name: str
@@ -88,7 +88,7 @@ class ConfigLabel:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All versions of one name: the latest without its body, and every label."""
+    """A config: its latest version without the body, and all its labels."""
 
     kind: str
     name: str
@@ -99,9 +99,10 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class LabelChange:
-    """Where a label shall point; `NO_VERSION` removes it.
+    """The version that a label is to point to; `NO_VERSION` removes the label.
 
-    `expected_version` is where it must point now, `NO_VERSION` nowhere, None anywhere.
+    The label must point to `expected_version` now: `NO_VERSION` means that it must not exist, None
+    that it may point anywhere.
     """
 
     label: str
@@ -115,8 +116,8 @@ class LabelChange:
 class LabelMove:
     """An entry of a label's history; `NO_VERSION` stands for no label.
 
-    `moved_at` is None, and both versions are `NO_VERSION`, where a label was removed that was not
-    there.
+    Removing a label that does not exist makes no entry: then `moved_at` is None, and both versions
+    are `NO_VERSION`.
     """
 
     label: str
@@ -127,14 +128,17 @@ class LabelMove:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelAnswer:
+class LabelChangeResult:
     move: LabelMove
     deduplicated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigRef:
-    """A pinned version. Before a run is saved, a number, a digest or a label may stand alone."""
+    """A version that a run is pinned to, by number and digest.
+
+    A run may be saved with only one of number, digest and label; the store then fills in the pin.
+    """
 
     kind: str
     name: str
@@ -145,7 +149,7 @@ class ConfigRef:
 
 @dataclass(frozen=True, slots=True)
 class PinnedConfig:
-    """A version a run is pinned to; the body is None where the store does not have it."""
+    """A pinned version and its body, which is None if the store does not have it."""
 
     ref: ConfigRef
     body: Payload | None
@@ -155,11 +159,11 @@ class ConfigStore(Protocol):
     """Versions of prompts, tools, agents and evaluators, and the labels that point to them."""
 
     async def register_version(self, new: NewVersion) -> RegisteredVersion:
-        """Store a body as the config's next version and move the labels to it: all or none.
+        """Store a body as the config's next version and move the labels to it, all or nothing.
 
-        The config need not exist. A body that is one of its versions already is that version,
-        `deduplicated`, with the description and metadata it has; the labels are moved all the same,
-        each as by `change_label`.
+        The config is made if it does not exist. If one of its versions has this body, that version
+        is returned, `deduplicated`, and keeps its description and metadata; the labels are moved to
+        it all the same, each as `change_label` would.
         """
 
     async def get_version(
@@ -167,13 +171,14 @@ class ConfigStore(Protocol):
     ) -> ConfigVersion:
         """Return a version with its body.
 
-        None such raises `ConfigVersionNotFound`, for a label `ConfigLabelNotFound`.
+        An unknown label raises `ConfigLabelNotFound`, any other unknown version
+        `ConfigVersionNotFound`.
         """
 
     async def list_versions(
         self, key: ConfigKey, *, limit: int, after: int | None
     ) -> Page[ConfigVersion, int]:
-        """Return up to `limit` versions, newest first; those below the number `after` if given."""
+        """Return up to `limit` versions, newest first; the cursor is a version's number."""
 
     async def list_configs(
         self,
@@ -184,21 +189,22 @@ class ConfigStore(Protocol):
         limit: int,
         after: tuple[str, str] | None,
     ) -> Page[Config, tuple[str, str]]:
-        """Return up to `limit` configs by kind and name; those behind `after` where it is given.
+        """Return up to `limit` configs in the order of kind and name, which make up the cursor.
 
-        An empty `kind` is every kind.
+        An empty `kind` selects all kinds.
         """
 
-    async def change_label(self, key: ConfigKey, change: LabelChange) -> LabelAnswer:
+    async def change_label(self, key: ConfigKey, change: LabelChange) -> LabelChangeResult:
         """Point a label to a version, or remove it, and record the move.
 
-        A move recorded under the `request_id` is the answer, `deduplicated`, wherever the label is
-        now; one to another version raises `IdempotencyMismatch`. A label that is there already
-        stays, `deduplicated`, and nothing is recorded. Otherwise an unknown version raises
-        `ConfigVersionNotFound`, a label that is not at `expected_version` raises `LabelConflict`.
+        A move that was recorded under the `request_id` is returned, `deduplicated`, wherever the
+        label points now; if it was to another version, `IdempotencyMismatch` is raised. If the
+        label points to the version already, nothing is recorded, and the result is `deduplicated`.
+        Otherwise an unknown version raises `ConfigVersionNotFound`, and a label that does not point
+        to `expected_version` raises `LabelConflict`.
         """
 
     async def list_label_moves(
         self, key: ConfigKey, label: str, *, limit: int, after: int | None
     ) -> Page[LabelMove, int]:
-        """Return up to `limit` moves of a label, or of all for an empty one, newest first."""
+        """Return up to `limit` moves of a label, newest first; of all labels if it is empty."""

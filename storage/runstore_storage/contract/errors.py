@@ -4,15 +4,15 @@ StorageError
 ├── RunNotFound            no such run in the project
 ├── SnapshotNotFound       no such snapshot of the run
 ├── OutputNotFound         no such output revision
-├── IdempotencyMismatch    a known id with other content
+├── IdempotencyMismatch    a known id with different content
 ├── SeqConflict            expected_seq is not the last seq
 ├── WriterFenced           a later resume claimed the run
 ├── WriterEpochUnknown     an epoch the run never issued
-├── RunCompleted           a completed run takes no more
+├── RunCompleted           a completed run takes no more writes
 ├── OutcomeConflict        completed with another outcome before
 ├── OutcomeRequired        completed without an outcome
 ├── SnapshotAhead          a snapshot beyond the last event
-├── UnknownRef             a part the run never stored
+├── UnknownRef             a part that the run never stored
 ├── SnapshotInUse          a fork has the snapshot in its history
 ├── SeqAhead               a seq beyond the last event
 ├── ConsumerNotFound       no such consumer of the feed
@@ -22,15 +22,15 @@ StorageError
 ├── ConfigLabelNotFound    no such label of the config
 ├── LabelConflict          the label is not at expected_version
 ├── ArtifactNotFound       no such artifact
-├── ContentMismatch        not the bytes that were announced
-├── RangeBeyondEnd         bytes an artifact does not have
-├── ArtifactIsLink         its bytes are elsewhere
-├── SearchBehind           what is awaited is not searchable yet
-├── StatisticsBehind       what is awaited is not counted yet
-├── Overloaded             too many writes wait
+├── ContentMismatch        the bytes differ from the announcement
+├── RangeBeyondEnd         a range that exceeds the artifact
+├── ArtifactIsLink         the artifact's bytes are elsewhere
+├── SearchBehind           a feed point is not searchable yet
+├── StatisticsBehind       a feed point is not counted yet
+├── Overloaded             too many writes are waiting
 └── StorageUnavailable     Postgres or the object store did not answer
 
-`details` are safe to show a client: names and numbers the caller gave or may read.
+`details` are safe to show a client: names and numbers that the caller gave or may read.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class OutputNotFound(StorageError):
 
 class IdempotencyMismatch(StorageError):
     def __init__(self, what: str, id: str) -> None:  # noqa: A002 - the metadata key is `id`
-        super().__init__(f"{what} {id!r} was used before with other content", id=id)
+        super().__init__(f"{what} {id!r} was used before with different content", id=id)
 
 
 class SeqConflict(StorageError):
@@ -97,7 +97,7 @@ class WriterFenced(StorageError):
 class WriterEpochUnknown(StorageError):
     def __init__(self, run_id: str, writer_epoch: int, current_epoch: int) -> None:
         super().__init__(
-            f"run {run_id!r} is at epoch {current_epoch} and never issued {writer_epoch}",
+            f"run {run_id!r} is at epoch {current_epoch} and never issued epoch {writer_epoch}",
             run_id=run_id,
             writer_epoch=writer_epoch,
             current_epoch=current_epoch,
@@ -107,7 +107,7 @@ class WriterEpochUnknown(StorageError):
 class RunCompleted(StorageError):
     def __init__(self, run_id: str, last_seq: int) -> None:
         super().__init__(
-            f"run {run_id!r} is complete at seq {last_seq}", run_id=run_id, last_seq=last_seq
+            f"run {run_id!r} was completed at seq {last_seq}", run_id=run_id, last_seq=last_seq
         )
 
 
@@ -248,7 +248,7 @@ class ContentMismatch(StorageError):
 class RangeBeyondEnd(StorageError):
     def __init__(self, artifact_id: str, offset: int, length: int, size: int) -> None:
         super().__init__(
-            f"artifact {artifact_id!r} has {size} bytes: {length} from {offset} on are not there",
+            f"artifact {artifact_id!r} has {size} bytes: it does not have {length} from {offset} on",
             artifact_id=artifact_id,
             offset=offset,
             length=length,
@@ -268,8 +268,8 @@ class ArtifactIsLink(StorageError):
 class SearchBehind(StorageError):
     def __init__(self, indexed_position: int, awaited_position: int) -> None:
         super().__init__(
-            f"the feed is searchable up to position {indexed_position}, which is behind what the"
-            " search was to wait for",
+            f"the feed is searchable only up to position {indexed_position}, not yet up to the"
+            " event or position to wait for",
             indexed_position=indexed_position,
             awaited_position=awaited_position,
         )
@@ -278,8 +278,8 @@ class SearchBehind(StorageError):
 class StatisticsBehind(StorageError):
     def __init__(self, counted_position: int, awaited_position: int) -> None:
         super().__init__(
-            f"the feed is counted up to position {counted_position}, which is behind what the"
-            " statistics were to wait for",
+            f"the feed is counted only up to position {counted_position}, not yet up to the event"
+            " or position to wait for",
             counted_position=counted_position,
             awaited_position=awaited_position,
         )
@@ -287,10 +287,10 @@ class StatisticsBehind(StorageError):
 
 class Overloaded(StorageError):
     def __init__(self, retry_after: float) -> None:
-        super().__init__("more writes wait than this server holds")
+        super().__init__("too many writes are waiting on this server")
         self.retry_after = retry_after
 
 
 class StorageUnavailable(StorageError):
     def __init__(self, what: str = "the database") -> None:
-        super().__init__(f"{what} did not answer; whether the write happened is unknown")
+        super().__init__(f"{what} did not answer; it is unknown whether the write was stored")

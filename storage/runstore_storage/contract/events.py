@@ -15,7 +15,7 @@ from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.signals import Watchable
 
-# Events the store writes by itself; nobody else may use their types.
+# Types of events that only the store writes.
 RUN_COMPLETED = "run.completed"
 RUN_PAUSED = "run.paused"
 RUN_REPLANNED = "run.replanned"
@@ -25,7 +25,7 @@ OWN_EVENT_TYPES = frozenset({RUN_COMPLETED, RUN_PAUSED, RUN_REPLANNED, RUN_RESUM
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an event cost, or the sum over several."""
+    """What one event used, or several together."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -45,7 +45,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact as its writer states it. An empty `event_id` is filled in by the store."""
+    """A fact as its writer states it. The store fills in an empty `event_id`."""
 
     type: str
     event_id: str = ""
@@ -97,11 +97,11 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Events in order of seq, and how far reading got.
+    """Events in order of seq, and where the next page begins.
 
-    Every selected event below `next_from_seq` that is not below the page's `from_seq` is on it.
-    `last_seq` and `outcome` are the run's when the page was read; `is_completed` says that no event
-    will follow `last_seq`.
+    The page has every selected event from its `from_seq` up to, not including, `next_from_seq`.
+    `last_seq` and `outcome` are those of the run when the page was read; if `is_completed`, no
+    event will follow.
     """
 
     events: tuple[RecordedEvent, ...]
@@ -125,7 +125,7 @@ class Tail(Watchable, Protocol):
     """
 
     async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
-        """Return what `Store.read_events` returns, from memory where the tail holds it.
+        """Return what `Store.read_events` returns, from memory if the tail has it.
 
         A run that does not exist yet reads as an empty page with `last_seq` 0.
         """
@@ -137,10 +137,10 @@ class EventStore(Protocol):
     async def append_events(
         self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
     ) -> tuple[Appended, ...]:
-        """Append events with consecutive seqs, all or none; one answer an event, in order.
+        """Append events with consecutive seqs, all or nothing; return a result for each, in order.
 
-        More waiting writes than the store holds raise `Overloaded`. Cancelling the caller does not
-        take the events back.
+        `Overloaded` is raised if too many writes are waiting. Events whose caller is cancelled may
+        be appended all the same.
         """
 
     async def read_events(
@@ -148,9 +148,9 @@ class EventStore(Protocol):
     ) -> EventPage:
         """Return up to `limit` selected events from `from_seq` (inclusive) on.
 
-        A page ends early where its payloads pass the store's page size, but holds at least one
-        event where one is selected.
+        A page ends early when its payloads reach the store's page size, but has at least one event
+        if any is selected.
         """
 
     def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[Tail]:
-        """Join the run's tail for as long as the context lasts; the run need not exist."""
+        """Share the run's tail for as long as the context lasts; the run need not exist yet."""

@@ -1,12 +1,12 @@
-"""The feed's contract: how committed events are published in one order, and read from there.
+"""The feed: committed events of all projects, published in one order.
 
-Positions are 1, 2, 3 ... over all projects, assigned by whoever holds the duty `relay`, one holder
-at a time. Entries of a run have the order of its seqs. A position that is visible means that every
-smaller one is.
+Positions are 1, 2, 3 ... over all projects, assigned by the holder of the duty `relay`. The entries
+of a run are in the order of its seqs. Once a position is visible, all smaller ones are.
 
-A duty belongs to one holder for a few seconds at a time. A holder that does not renew it loses it
-to the next that asks, and from then on each of its writes under that duty is refused by returning
-None, so two holders never do the same work twice in the store.
+A duty is held by one process at a time, for a few seconds unless it is renewed. After that the next
+process that asks gets it, and the former holder's writes under it are refused: the method returns
+None. So the same work is never recorded twice. Work under a duty may be cancelled at any time; the
+next holder does again what was not committed.
 
 The rules of `Store` hold here too.
 """
@@ -23,7 +23,7 @@ from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.pages import Page
 from runstore_storage.contract.signals import Watchable
 
-# The names of all duties. They are stored, and statements in sql/ spell them out.
+# The names of all duties. They are stored, and spelled out in statements of sql/.
 RELAY = "relay"
 """Publishes committed events."""
 USAGE_COUNTS = "usage counts"
@@ -39,9 +39,9 @@ def sink_duty(sink: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """A published event with its place in the feed; `labels` are its run's.
+    """A published event and its position; `labels` are those of its run.
 
-    Where `is_payload_lost` the event comes without the payload it had.
+    If `is_payload_lost`, the payload is gone from where it was kept, and the event lacks it.
     """
 
     position: int
@@ -55,7 +55,10 @@ class FeedEntry:
 
 @dataclass(frozen=True, slots=True)
 class FeedFilter:
-    """Selects entries: any of the types, all of the tags, all of the run's labels; empty: all."""
+    """Selects entries: any of the types, all of the tags, all of the run's labels.
+
+    Conditions that are empty select everything.
+    """
 
     types: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -64,10 +67,10 @@ class FeedFilter:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Entries in order of position, and how far reading got.
+    """Entries in order of position, and where the next page begins.
 
-    Every selected entry below `next_position` that is not below the page's `from_position` is on
-    it. `last_position` is the feed's when the page was read.
+    The page has every selected entry from its `from_position` up to, not including,
+    `next_position`. `last_position` is the feed's when the page was read.
     """
 
     entries: tuple[FeedEntry, ...]
@@ -90,7 +93,7 @@ class FeedPoint:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A named reader of a project's feed; it is done with all up to `position`."""
+    """A named reader of a project's feed, which has processed everything up to `position`."""
 
     name: str
     position: int
@@ -101,9 +104,9 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Work on the feed that one process at a time does; it is done up to `position`.
+    """Work on the feed, which one process does at a time; it is done up to `position`.
 
-    An empty `holder` means that nobody has it.
+    `holder` is empty if no process holds the duty.
     """
 
     name: str
@@ -113,7 +116,7 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What was committed and not yet published: events, and the age of the oldest in seconds."""
+    """How many committed events are not published yet, and the age of the oldest in seconds."""
 
     events: int
     seconds: float
@@ -121,7 +124,7 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An entry that a sink gave up; `id` is 0 before it is stored."""
+    """An entry that could not be delivered to a sink; `id` is 0 until the letter is stored."""
 
     sink: str
     position: int
@@ -136,7 +139,7 @@ EVERY_PROJECT = ""
 
 
 class FeedStore(Protocol):
-    """The order in which events are published, and who has come how far in it."""
+    """The feed, its duties, its consumers, and what its sinks gave up."""
 
     @property
     def committed(self) -> Watchable:
@@ -147,25 +150,25 @@ class FeedStore(Protocol):
         """Wakes when entries may have been published anywhere."""
 
     async def hold_duty(self, name: str, holder: str) -> int | None:
-        """Take or renew a duty; its position, or None while another has it."""
+        """Take or renew a duty; return its position, or None while another process holds it."""
 
     async def advance_duty(self, name: str, holder: str, position: int) -> int | None:
-        """Note that a duty is done up to `position`; None when the holder has lost it."""
+        """Record that a duty is done up to `position`; return None if the holder has lost it."""
 
     async def release_duty(self, name: str, holder: str) -> None:
-        """Give a duty up, so that another can take it at once."""
+        """Give up a duty, so that another process can take it at once."""
 
     async def list_duties(self) -> tuple[Duty, ...]:
-        """Every duty ever taken, by name."""
+        """Return every duty that was ever taken, by name."""
 
     async def publish(self, holder: str) -> int | None:
-        """Give the oldest committed events their positions; how many, None without the duty."""
+        """Publish the oldest committed events; return how many, None without the duty `relay`."""
 
     async def lag(self) -> Lag:
-        """What was committed and not yet published."""
+        """Return how far publishing is behind."""
 
     async def drain(self) -> None:
-        """Return when everything committed before the call is published, by whoever relays."""
+        """Return once everything committed before the call is published, by whichever process."""
 
     async def read_feed(
         self,
@@ -178,19 +181,19 @@ class FeedStore(Protocol):
     ) -> FeedPage:
         """Return up to `limit` selected entries from `from_position` (inclusive) on.
 
-        `EVERY_PROJECT` reads all projects. A page ends early where its payloads pass the store's
-        page size or the filter has looked at many entries; it may then be empty. `without_lost`
-        returns an event whose payload is gone from where it was kept without it; else that raises.
+        `EVERY_PROJECT` reads all projects. A page ends early, and may be empty, when its payloads
+        reach the store's page size or the filter has looked at many entries. An event whose payload
+        is lost makes the call fail, unless `without_lost` asks for the event without its payload.
         """
 
     async def commit_position(self, project: str, name: str, position: int) -> Consumer:
-        """Move a consumer forward; it is made where there is none, and never moves back.
+        """Move a consumer forward, never back; a consumer that does not exist is made.
 
-        A position beyond the feed's last raises `PositionAhead`.
+        A position beyond the feed's last one raises `PositionAhead`.
         """
 
     async def reset_consumer(self, project: str, name: str, position: int) -> Consumer:
-        """Move a consumer anywhere; otherwise as `commit_position`."""
+        """Move a consumer forward or back; otherwise like `commit_position`."""
 
     async def get_consumer(self, project: str, name: str) -> Consumer:
         """Return a consumer, or raise `ConsumerNotFound`."""
@@ -198,27 +201,27 @@ class FeedStore(Protocol):
     async def list_consumers(
         self, project: str, *, limit: int, after: str | None
     ) -> Page[Consumer, str]:
-        """Return up to `limit` consumers by name; those behind the name `after` if given."""
+        """Return up to `limit` consumers by name, which is the cursor."""
 
     async def count_usage(self, holder: str) -> int | None:
-        """Add the next entries to the usage counts; how far it got, 0 when there was none.
+        """Add the next entries to the usage counts; return how many positions that were.
 
-        None without the duty `usage counts`.
+        None is returned without the duty `usage counts`.
         """
 
     async def forget_usage(self, holder: str) -> None:
-        """Empty the usage counts, set their duty back to the beginning and take it."""
+        """Empty the usage counts, take their duty and set it back to the beginning."""
 
     async def bury(self, holder: str, letters: Sequence[DeadLetter]) -> int | None:
-        """Keep what a sink gave up; letters that are there already stay. None without its duty."""
+        """Store those dead letters of a sink that are new; return None without its duty."""
 
     async def list_dead_letters(
         self, sink: str, *, limit: int, after: int
     ) -> tuple[DeadLetter, ...]:
-        """Return up to `limit` letters with ids above `after`, in order."""
+        """Return up to `limit` letters of a sink with ids above `after`, in order."""
 
     async def read_entry(self, position: int) -> FeedEntry | None:
-        """Return one entry of any project, without its payload where that is lost."""
+        """Return one entry of any project, without its payload if that is lost."""
 
     async def remove_dead_letter(self, letter_id: int) -> bool:
-        """Remove a letter that was delivered after all; False when it is gone already."""
+        """Remove a letter, once it was delivered after all; return False if it is gone already."""

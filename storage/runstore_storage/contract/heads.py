@@ -1,4 +1,4 @@
-"""A run as every other noun sees it: its key, its state, and what a write may require of them.
+"""What the other nouns know of a run: its key, its state, and what a write may require of it.
 
 Enum numbers equal those of the contracts.
 """
@@ -35,7 +35,7 @@ class RunKey:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What must hold for a write to be accepted; None asks for nothing."""
+    """What a write requires of the run; None requires nothing."""
 
     expected_seq: int | None = None
     writer_epoch: int | None = None

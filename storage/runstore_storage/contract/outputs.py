@@ -55,12 +55,12 @@ class OutputStore(Protocol):
     async def complete_run(
         self, key: RunKey, completion: Completion, guard: Guard = NO_GUARD
     ) -> CompletedRun:
-        """End a run, or add an output revision to an ended one.
+        """Complete a run, or add an output revision to a completed one.
 
-        Content equal to an earlier revision returns that revision. Another outcome than the first
-        raises `OutcomeConflict`; new events or snapshots for an ended run raise `RunCompleted`. No
-        outcome raises `OutcomeRequired`, unless the run is EXTERNAL.
+        A completion equal to an earlier one returns that revision. An outcome other than the first
+        raises `OutcomeConflict`; new events or snapshots for a completed run raise `RunCompleted`.
+        Without an outcome `OutcomeRequired` is raised, unless the run is EXTERNAL.
         """
 
     async def get_output(self, key: RunKey, revision: int) -> StoredOutput:
-        """Return a revision, the latest for 0, or raise `OutputNotFound`."""
+        """Return a revision (0 is the latest), or raise `OutputNotFound`."""

@@ -18,7 +18,7 @@ SNAPSHOT_PAGE_BYTES = 4 << 20
 class Page(Generic[Item, Cursor]):
     """Items of a listing, in its order.
 
-    Passing `next_after` as the listing's `after` returns the next page; None on the last page.
+    `next_after` is the `after` that returns the next page; None on the last page.
     """
 
     items: tuple[Item, ...]

@@ -1,4 +1,4 @@
-"""Runs as a whole: their values, and the methods that save, list, resume, replay, verify them."""
+"""Runs as a whole, and the methods that save, list, resume, replay, fork and verify them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ExternalRef:
 
 @dataclass(frozen=True, slots=True)
 class ForkBase:
-    """Where a fork left another run: they have all up to `seq` in common."""
+    """The run that a fork was made of, and the last seq they have in common."""
 
     run_id: str
     seq: int
@@ -44,7 +44,7 @@ class ForkBase:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run as it is known at birth. An empty `run_id` is filled in by the store."""
+    """A run as it is known at birth. The store fills in an empty `run_id`."""
 
     project: str
     run_id: str = ""
@@ -62,10 +62,10 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class NewFork:
-    """A fork as it is asked for. `at_seq` 0 means all of the other run but its end.
+    """A fork to be made of the run `key`. `at_seq` 0 takes all its events but the terminal one.
 
-    `objective` None and an empty `fork_run_id` are filled in; `config_refs` replace those of the
-    same kind and name.
+    The store fills in an `objective` of None and an empty `fork_run_id`. Each of the `config_refs`
+    replaces the one of its kind and name.
     """
 
     key: RunKey
@@ -79,7 +79,7 @@ class NewFork:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as it stands; `born` is what SaveRun was given, without the completion."""
+    """A run as it stands; `born` is what it was saved with, without the completion."""
 
     born: NewRun
     status: RunStatus
@@ -99,7 +99,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class PinFilter:
-    """Selects runs by a pinned version; version 0 and an empty digest are not compared."""
+    """Selects runs by a pinned config version; version 0 and an empty digest match any."""
 
     kind: str
     name: str
@@ -109,7 +109,7 @@ class PinFilter:
 
 @dataclass(frozen=True, slots=True)
 class ExternalFilter:
-    """Selects runs by what they are in another system; an empty id is not compared."""
+    """Selects runs by their counterpart in another system; an empty id matches any."""
 
     system: str
     id: str = ""
@@ -119,9 +119,9 @@ class ExternalFilter:
 class RunFilter:
     """Selects runs; every condition that is set must hold.
 
-    `tags` must all be there, of `any_tags` one. `root_run_id` selects a run and whatever was
-    started below it. `text` is looked for in the objective's beginning. A run that has not ended
-    was completed at no time.
+    A run must have all of `tags`, and one of `any_tags`. `root_run_id` selects a run and all runs
+    started below it. `text` is searched for in the beginning of the objective. Conditions on the
+    time of completion exclude runs that are not completed.
     """
 
     statuses: tuple[RunStatus, ...] = ()
@@ -154,7 +154,7 @@ class SavedRun:
 class RunCursor:
     """Where a page of runs ended.
 
-    `as_of` is when the first page was read, where later updates are left out.
+    `as_of` is when the first page was read, if runs updated later are to be left out.
     """
 
     at: datetime
@@ -174,9 +174,9 @@ class ResumedRun:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedRun:
-    """A run as it stood at a seq: the latest snapshot at or before it, and what came after that.
+    """A run as it stood at a seq: the latest snapshot at or before it, and what followed that.
 
-    `events` are the first page of those behind the snapshot; none is beyond `at_seq`.
+    `events` is the first page of the events after the snapshot, up to `at_seq`.
     """
 
     run: Run
@@ -189,7 +189,7 @@ class ReplayedRun:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a check of the hash chain found; `problem` is empty when everything checked agrees."""
+    """The result of checking the hash chain; `problem` is empty if all that was checked agrees."""
 
     checked_events: int
     last_seq: int
@@ -203,11 +203,11 @@ class RunStore(Protocol):
     """Runs as a whole."""
 
     async def save_run(self, new: NewRun) -> SavedRun:
-        """Create a run with epoch 1, and its completion where given, in one transaction.
+        """Create a run with epoch 1, and complete it if a completion is given, in one transaction.
 
-        The same run_id and content again returns the run as it stands. A parent that the project
-        does not have raises `RunNotFound`. Config refs are resolved to pins in that transaction,
-        once; see `pinning.pin` for what that raises.
+        Repeated with the same run_id and content, it returns the run as it stands. A parent that
+        the project does not have raises `RunNotFound`. Config refs are resolved to pins, once, in
+        the same transaction; `configs.pinning.pin` says what that raises.
         """
 
     async def get_run(self, key: RunKey) -> Run:
@@ -223,17 +223,18 @@ class RunStore(Protocol):
         after: RunCursor | None,
         offset: int = 0,
     ) -> Page[Run, RunCursor]:
-        """Return up to `limit` runs without plans that follow `after`, None being the start.
+        """Return up to `limit` runs, without their plans.
 
-        By completion, only runs that ended are listed. Pages that follow each other hold no run
-        twice, and every run that was selected all the while and that nothing moved: what is saved
-        or completed meanwhile may be left out, and by update what is updated meanwhile.
+        Ordered by completion, only completed runs are listed. No run is on two pages, and every run
+        that is selected all the while is on one; a run may be missing if it was saved or completed
+        while the pages were read or, ordered by update, updated.
 
-        The models and tools of an event select its run at once, while at most `FRESH_RANGES` of
-        committed events wait to be counted; beyond that the newest of those and all counted ones.
+        Filters by model and tool see an event as soon as it is committed, while at most
+        `FRESH_RANGES` ranges of events wait to be counted; beyond that they see the counted events
+        and the newest of the others.
 
-        The first `offset` of them are passed over, at the cost of reading them; a run saved between
-        two pages moves what an offset stands for, and moves nothing for `after`.
+        The first `offset` runs are skipped, at the cost of reading them. A run saved between two
+        pages shifts an offset, but not `after`.
         """
 
     async def resume_run(
@@ -246,28 +247,31 @@ class RunStore(Protocol):
         limit: int,
         expected_seq: int | None = None,
     ) -> ResumedRun:
-        """Claim a new epoch, set the run running, append run.resumed, and return in one consistent
-        read the run, the latest snapshot, its task writes and the first page of events after it.
+        """Claim the run for a new writer: take the next epoch, set the run running, append
+        run.resumed. Return the run, its latest snapshot, the task writes since and the first page
+        of the events after it, all read in the same transaction.
 
-        The same request_id again returns the same epoch. A completed run raises `RunCompleted`, an
-        `expected_seq` that is not the last seq `SeqConflict`.
+        A repeated request_id returns the same epoch. A completed run raises `RunCompleted`; an
+        `expected_seq` that is not the last seq raises `SeqConflict`.
         """
 
     async def replay_run(
         self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
     ) -> ReplayedRun:
-        """Return in one consistent read the run as it stood at a seq, None being its last one: the
-        latest snapshot at or before it, the task writes made until then, the first page of the
-        events between, and the bodies of the pinned configs. A seq beyond the last event raises
-        `SeqAhead`.
+        """Return the run as it stood at a seq, or at its last one for None: the latest snapshot at
+        or before it, the task writes made until then, the first page of the events in between and
+        the bodies of the pinned configs, all read in the same transaction.
+
+        A seq beyond the last event raises `SeqAhead`.
         """
 
     async def fork_run(self, fork: NewFork) -> SavedRun:
-        """Create a run whose history up to a seq is another's, shared and not copied.
+        """Create a run that shares another run's history up to a seq; nothing is copied.
 
-        The same fork_run_id and content again returns the run as it stands. A seq beyond the other
-        run's last event raises `SeqAhead`, its terminal event `RunCompleted`.
+        Repeated with the same fork_run_id and content, it returns the fork as it stands. A seq
+        beyond the other run's last event raises `SeqAhead`; the seq of its terminal event raises
+        `RunCompleted`.
         """
 
     async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
-        """Recompute the hash chain from `from_seq` on, over at most `max_events` (0: all)."""
+        """Recompute the hash chain of at most `max_events` events (0: all) from `from_seq` on."""

@@ -1,9 +1,9 @@
-"""The search's contract: full text over the events that were published.
+"""Search: full text over published events.
 
-An event becomes searchable a moment after it was published, by whoever holds the duty `search`,
-together with everything before it: what is searchable is the feed up to a position. Which text of a
-payload is searched, `search/extracting.py` says; what a word is, `words.py`; what a query means,
-`queries.py`.
+The holder of the duty `search` makes events searchable a moment after they are published, in the
+order of the feed: everything up to a position is searchable. `search/extracting.py` defines which
+text of a payload is searched, `search/words.py` what a word is, `search/queries.py` what a query
+means.
 
 The rules of `Store` hold here too.
 """
@@ -26,7 +26,10 @@ class SearchOrder(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SearchFilter:
-    """Selects events: any of the runs, types and nodes, all of the tags; empty conditions hold."""
+    """Selects events: any of the runs, types and nodes, all of the tags.
+
+    Conditions that are empty select everything.
+    """
 
     run_ids: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -40,7 +43,7 @@ class SearchFilter:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What to look for (see `search/queries.py`), among which events, in which order."""
+    """What to search for (see `search/queries.py`), among which events, and in which order."""
 
     text: str
     where: SearchFilter = SearchFilter()
@@ -50,7 +53,7 @@ class SearchQuery:
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A part of an event's text, and (start, length) in characters of what matched in it."""
+    """A part of an event's text, and the (start, length) in characters of each match in it."""
 
     text: str
     highlights: tuple[tuple[int, int], ...]
@@ -58,7 +61,7 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """An event that matched; `recorded` is None where events were not asked for."""
+    """An event that matched; `recorded` is None unless the query is `with_events`."""
 
     run_id: str
     seq: int
@@ -71,7 +74,7 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class SearchCursor:
-    """Where a page ended: of what was searchable up to `as_of`, behind this rank and position."""
+    """Where a page of hits ended, among what was searchable up to `as_of`."""
 
     as_of: int
     rank: float
@@ -80,10 +83,10 @@ class SearchCursor:
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """Hits in order. `next_after` is None on the last page.
+    """Hits in order; `next_after` is None on the last page.
 
-    `indexed_position` is what was searchable when the page was read; later pages answer as of the
-    first one's.
+    Everything up to `indexed_position` was searchable when the page was read. Later pages search
+    what the first one searched.
     """
 
     hits: tuple[SearchHit, ...]
@@ -92,16 +95,16 @@ class SearchPage:
 
 
 class SearchStore(Protocol):
-    """What can be found, and how it comes to be."""
+    """Search, and the work that makes events searchable."""
 
     async def index_text(self, holder: str) -> int | None:
-        """Make the next entries of the feed searchable; how far it got, 0 when there was none.
+        """Make the next entries of the feed searchable; return how many positions that were.
 
-        None without the duty `search`. No payload makes it fail.
+        None is returned without the duty `search`. No payload makes it fail.
         """
 
     async def forget_text(self, holder: str) -> None:
-        """Make nothing searchable, set the duty back to the beginning and take it."""
+        """Empty the index, take its duty and set it back to the beginning."""
 
     async def indexed_position(self) -> int:
         """Return the position up to which the feed is searchable."""
@@ -116,12 +119,12 @@ class SearchStore(Protocol):
     async def search_events(
         self, project: str, query: SearchQuery, *, limit: int, after: SearchCursor | None = None
     ) -> SearchPage:
-        """Return up to `limit` events of the project that match, from behind `after` on.
+        """Return up to `limit` matching events of the project.
 
-        By rank, it is the newest `RANKED_MATCHES` matches that are ranked and returned; of equal
-        rank the newer comes first. By age, all of them are, the newest first. Pages that follow
-        each other hold no event twice and miss none, whatever is published meanwhile.
+        By rank, the newest `RANKED_MATCHES` matches are ranked and returned; of equal rank the
+        newer comes first. By age, all matches are returned, the newest first. Successive pages
+        repeat no event and miss none, whatever is published meanwhile.
 
-        A run the project does not have matches nothing. A page with events ends early where their
-        payloads pass the store's page size, but holds at least one event where one is left.
+        A run that the project does not have matches nothing. A page with events ends early when
+        their payloads pass the store's page size, but has at least one event if any is left.
         """

@@ -36,9 +36,9 @@ class PlanNode:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A plan version and state as the writer states it.
+    """A plan version and its state as the writer states them.
 
-    An empty `snapshot_id` is filled in by the store; `seq` 0 means the run's last event.
+    The store fills in an empty `snapshot_id`; `seq` 0 stands for the run's last event.
     """
 
     namespace: str = ""
@@ -55,7 +55,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
-    """A snapshot with its place in time; `node_count` is None where it was not asked for."""
+    """A snapshot as it is stored; `node_count` is None unless it was requested."""
 
     run_id: str
     snapshot: Snapshot
@@ -74,7 +74,7 @@ class TaskWrite:
 
 
 @dataclass(frozen=True, slots=True)
-class PutSnapshotAnswer:
+class PutSnapshotResult:
     snapshot_id: str
     seq: int
     content_hash: bytes
@@ -85,14 +85,14 @@ class PutSnapshotAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSelector:
-    """Chooses a snapshot; at most one field is set, none means the latest."""
+    """Chooses a snapshot by the one field that is set, or the latest if none is."""
 
     snapshot_id: str | None = None
     plan_version_id: str | None = None
     at_seq: int | None = None
 
     def __str__(self) -> str:
-        """What is chosen, for whom it is not found: `run 'x' has no snapshot ...`."""
+        """Describes the selector in `SnapshotNotFound` messages: `run 'x' has no snapshot ...`."""
         if self.snapshot_id is not None:
             return self.snapshot_id
         if self.plan_version_id is not None:
@@ -108,10 +108,11 @@ class SnapshotWithWrites:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotQuery:
-    """Selects snapshots of a run, or of all runs of a project where `run_id` is empty.
+    """Selects snapshots of a run, or of all runs of a project if `run_id` is empty.
 
-    `namespace` None selects all. `metadata` is a JSON object whose members must all be equal.
-    `with_node_counts` says how many nodes each has where `with_parts` does not bring them.
+    `namespace` None selects all namespaces. `before` lists a run's snapshots from behind that one.
+    `metadata` is a JSON object, each member of which a snapshot's metadata must have. `with_parts`
+    returns snapshots in full, `with_node_counts` only says how many nodes each has.
     """
 
     project: str
@@ -135,7 +136,7 @@ class SnapshotCursor:
 
 @dataclass(frozen=True, slots=True)
 class DeletedSnapshots:
-    """How much was deleted; `freed_bytes` are those of parts, as they were stored."""
+    """How much was deleted; `freed_bytes` counts parts in their stored, compressed form."""
 
     snapshots: int
     task_writes: int
@@ -143,7 +144,7 @@ class DeletedSnapshots:
 
 
 class SnapshotStore(Protocol):
-    """Snapshots of runs, and task writes since them."""
+    """Snapshots of runs, and the task writes since them."""
 
     async def put_snapshot(
         self,
@@ -154,13 +155,13 @@ class SnapshotStore(Protocol):
         task_writes: Sequence[TaskWrite] = (),
         guard: Guard = NO_GUARD,
         request_id: str = "",
-    ) -> PutSnapshotAnswer:
-        """Append the events, keep the task writes, store the snapshot: all or none.
+    ) -> PutSnapshotResult:
+        """Append the events, and store the task writes and the snapshot, all or nothing.
 
-        PAUSE appends run.paused and pauses the run, REPLAN appends run.replanned and sets it
-        running; the status of an EXTERNAL run stays. A seq beyond the last event raises
-        `SnapshotAhead`, a ref the run never stored `UnknownRef`. The request is recognised by
-        `request_id`, or else by a snapshot_id of the caller's.
+        PAUSE appends run.paused and pauses the run; REPLAN appends run.replanned and sets the run
+        running. The status of an EXTERNAL run does not change. A seq beyond the last event raises
+        `SnapshotAhead`, a ref that the run never stored `UnknownRef`. A repeated request is
+        recognised by its `request_id` or, without one, by the caller's snapshot_id.
         """
 
     async def put_task_writes(
@@ -171,10 +172,10 @@ class SnapshotStore(Protocol):
         *,
         writer_epoch: int | None = None,
     ) -> bool:
-        """Keep results of tasks since a snapshot, all or none; True when all were known.
+        """Store results of tasks since a snapshot, all or nothing; True if all had been stored.
 
-        Index >= 0 is written once, index < 0 is replaced. An empty snapshot_id is the run's
-        beginning, an unknown one raises `SnapshotNotFound`.
+        A write with an index >= 0 is stored once, one with an index < 0 is replaced. An empty
+        snapshot_id stands for the run's beginning; an unknown one raises `SnapshotNotFound`.
         """
 
     async def get_snapshot(
@@ -185,8 +186,9 @@ class SnapshotStore(Protocol):
     async def list_snapshots(
         self, query: SnapshotQuery, *, limit: int, after: SnapshotCursor | None
     ) -> Page[StoredSnapshot, SnapshotCursor]:
-        """Return up to `limit` snapshots: of a run by seq and id, of a project by age; both
-        descending. With parts, a page ends early where they pass the store's page size.
+        """Return up to `limit` snapshots: of a run by seq and id, of a project by time, descending.
+
+        With parts, a page ends early when they pass the store's page size.
         """
 
     async def delete_snapshots(
@@ -197,10 +199,10 @@ class SnapshotStore(Protocol):
         *,
         writer_epoch: int | None = None,
     ) -> DeletedSnapshots:
-        """Delete snapshots of the run itself with their task writes, and the parts that no other
-        snapshot of the run refers to; return how much that was.
+        """Delete snapshots of the run itself, their task writes, and the parts that no other
+        snapshot of the run refers to.
 
-        Unknown ids are ignored. A snapshot that a fork has in its history raises `SnapshotInUse`,
-        and nothing is deleted. A completed run's snapshots may be deleted too. Events, outputs and
-        first answers to requests stay.
+        Unknown ids are ignored. If a fork has one of the snapshots in its history, `SnapshotInUse`
+        is raised and nothing is deleted. Snapshots of a completed run may be deleted too. Events,
+        outputs and first answers to requests are kept.
         """

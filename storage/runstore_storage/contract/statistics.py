@@ -1,7 +1,7 @@
-"""The contract of statistics: what events used, added up over any selection of them.
+"""Statistics: what events used, added up over any selection of them.
 
-Events are counted a moment after they were published, by whoever holds the duty `usage counts`:
-what is counted is the feed up to a position. Counts are exact as of that position.
+The holder of the duty `usage counts` counts events a moment after they are published, in the order
+of the feed: everything up to a position is counted. Counts are exact as of that position.
 
 The rules of `Store` hold here too.
 """
@@ -17,14 +17,14 @@ from typing import Protocol
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.feed import FeedPoint
 
-# What the last word of a type (behind its last dot, or all of it) says of an event.
+# The last dot-separated words of a type that mark an event as an error.
 ERROR_WORDS = ("error", "failed")
-# Of an event that names a tool: that it tells how a call ended, which another event began.
+# Those that mark an event with a tool as the end of a call: a call is counted once, as it begins.
 ANSWER_WORDS = ("completed", "error", "failed", "result", "returned")
 
 
 class Dimension(IntEnum):
-    """What counts may be told apart by."""
+    """What counts may be grouped by."""
 
     RUN = 1
     NODE = 2
@@ -37,11 +37,11 @@ class Dimension(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatisticsFilter:
-    """Selects runs and, of these, events; every condition that is set must hold.
+    """Selects runs, and events of these; every condition that is set must hold.
 
-    Runs: any of `run_ids` (with all below them where `with_descendants`), of the plan, with all of
-    the labels and tags. Events: any of the types, models, tools and nodes, recorded on the days
-    (UTC) from `from_day` to `to_day`, both inclusive.
+    Runs are any of `run_ids` (with all runs below them if `with_descendants`), of the plan, with
+    all of the labels and tags. Events have any of the types, models, tools and nodes, and were
+    recorded from `from_day` to `to_day` (UTC), both inclusive.
     """
 
     run_ids: tuple[str, ...] = ()
@@ -59,9 +59,9 @@ class StatisticsFilter:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsQuery:
-    """What to count and how to tell it apart; LABEL is the value of the run's label `label_key`.
+    """What to count and how to group it; LABEL is the value of the run's label `label_key`.
 
-    With `roll_up` RUN is not a run itself but the run without a parent that it descends from.
+    With `roll_up`, RUN is not the run itself but the topmost run that it descends from.
     """
 
     where: StatisticsFilter = StatisticsFilter()
@@ -72,9 +72,9 @@ class StatisticsQuery:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsRow:
-    """What was counted of one group; `keys` are in the order of the query's `group_by`.
+    """The counts of one group; `keys` are in the order of the query's `group_by`.
 
-    A day is YYYY-MM-DD. `runs` are those that have any of the events.
+    A day is written as YYYY-MM-DD. `runs` counts the runs that have any of the events.
     """
 
     keys: tuple[str, ...]
@@ -87,7 +87,7 @@ class StatisticsRow:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsPage:
-    """Rows in order; `next_after` continues them, None on the last page.
+    """Rows in order; `next_after` is None on the last page.
 
     Everything up to `counted_position` of the feed is counted.
     """
@@ -98,7 +98,7 @@ class StatisticsPage:
 
 
 class StatisticsStore(Protocol):
-    """What was counted."""
+    """Counts of what events used."""
 
     async def wait_counted(self, point: FeedPoint, seconds: float) -> None:
         """Return when usage is counted up to `point`; raise `StatisticsBehind` after `seconds`.
@@ -115,12 +115,12 @@ class StatisticsStore(Protocol):
         limit: int,
         after: tuple[str, ...] | None = None,
     ) -> StatisticsPage:
-        """Return up to `limit` groups that have events, from behind the keys `after` on.
+        """Return up to `limit` groups that have events; the cursor is a group's keys.
 
-        They come in the order of their keys, compared byte by byte: RUN before all others, the
-        others as `group_by` has them. Without `group_by` there is one group, of everything, also
-        where there is nothing. No group comes twice, whatever is counted between two pages.
+        Groups are in the order of their keys, compared byte by byte: RUN first, the others in the
+        order of `group_by`. Without `group_by` there is one group of everything, even if there are
+        no events. No group is on two pages, whatever is counted between them.
 
-        A run the project does not have counts nothing. By RUN, a page costs what its runs do;
-        otherwise each page adds up all that is selected.
+        A run that the project does not have counts nothing. By RUN, the cost of a page depends on
+        its runs; otherwise each page adds up everything that is selected.
         """

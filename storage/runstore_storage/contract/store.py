@@ -1,20 +1,23 @@
 """The store's contract. Read this first.
 
-A `Store` keeps runs. Each method is one transaction: it commits before it returns, and when it
-raises nothing was written, except after `StorageUnavailable`, where the outcome is unknown until
+A `Store` keeps runs. Each method is one transaction. It has committed when the method returns; if
+the method raises, nothing was written. Only `StorageUnavailable` leaves the outcome unknown, until
 the write is repeated with the same ids.
 
 Rules that hold for every method:
 
 - A run is addressed by project and run_id together; an unknown one raises `RunNotFound`.
-- Seqs of a run are 1, 2, 3 ... without gaps, in commit order.
-- Idempotence is judged before conflicts: a write repeated with the same ids and content returns the
-  first answer, `deduplicated`, whatever happened to the run since. A known id with other content,
-  or a batch of which only some ids are known, raises `IdempotencyMismatch`.
-- A `Guard` is then checked in this order: `writer_epoch` below the run's raises `WriterFenced`,
-  above it `WriterEpochUnknown`; a completed run raises `RunCompleted`; an `expected_seq` that is
-  not the last seq raises `SeqConflict`.
-- Callers have validated bounds; the store relies on them and on well-formed JSON.
+- The seqs of a run are 1, 2, 3 ... without gaps, in commit order.
+- Idempotence is decided before conflicts: a write repeated with the same ids and content returns
+  the first answer, `deduplicated`, whatever has happened to the run since. A known id with other
+  content, or a batch of which only some ids are known, raises `IdempotencyMismatch`.
+- Then a `Guard` is checked, in this order: a `writer_epoch` below the run's raises `WriterFenced`,
+  one above it `WriterEpochUnknown`; a completed run raises `RunCompleted`; an `expected_seq` that
+  is not the last seq raises `SeqConflict`.
+- A listing returns a `Page`; its `after` is the `next_after` of the page before, None for the first
+  page.
+- A write that has begun is finished even if its caller is cancelled.
+- Callers have checked all bounds, and that JSON is well-formed; the store relies on that.
 """
 
 from __future__ import annotations
@@ -33,33 +36,33 @@ from runstore_storage.contract.statistics import StatisticsStore
 
 
 class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
-    """The durable record of runs."""
+    """The durable record of runs. The other nouns have properties of their own."""
 
     @property
     def feed(self) -> FeedStore:
-        """The same events in the order of their publication."""
+        """The events of all projects in the order they were published."""
 
     @property
     def configs(self) -> ConfigStore:
-        """Versions of prompts, tools, agents and evaluators, which runs are pinned to."""
+        """Versions of prompts, tools, agents and evaluators, to which runs are pinned."""
 
     @property
     def artifacts(self) -> ArtifactStore:
-        """Named results of the runs, whose bytes are in an object store."""
+        """Named results of runs, whose bytes are in an object store."""
 
     @property
     def search(self) -> SearchStore:
-        """The same events by the words in them."""
+        """Search for published events by the words in them."""
 
     @property
     def statistics(self) -> StatisticsStore:
-        """The same events counted: what they used, by run, node, model, tool, type and day."""
+        """What events used, counted by run, node, model, tool, type and day."""
 
     async def check(self) -> None:
-        """Return when the database answers and takes writes; raise `StorageUnavailable` if not."""
+        """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""
 
     def wake_all(self) -> None:
-        """End every wait of this process for events or for the feed."""
+        """End every wait of this process for events or the feed."""
 
     async def close(self) -> None:
-        """Finish writes in flight and release every connection."""
+        """Finish the writes that have begun, then close every connection."""

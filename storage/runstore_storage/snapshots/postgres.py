@@ -11,7 +11,7 @@ from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
 from runstore_storage.contract.pages import SNAPSHOT_PAGE_BYTES, Page, within
 from runstore_storage.contract.snapshots import (
     DeletedSnapshots,
-    PutSnapshotAnswer,
+    PutSnapshotResult,
     Snapshot,
     SnapshotCursor,
     SnapshotQuery,
@@ -62,7 +62,7 @@ class PostgresSnapshots:
         task_writes: Sequence[TaskWrite] = (),
         guard: Guard = NO_GUARD,
         request_id: str = "",
-    ) -> PutSnapshotAnswer:
+    ) -> PutSnapshotResult:
         put = SnapshotPut(snapshot, tuple(events), tuple(task_writes), guard, request_id)
         prepared = await put.prepare(self._engine, self._offloading, key)
         async with writing(self._engine) as conn:

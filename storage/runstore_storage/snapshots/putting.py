@@ -11,7 +11,7 @@ from runstore_storage.contract.events import RUN_PAUSED, RUN_REPLANNED, Event
 from runstore_storage.contract.heads import Guard, RunKey, RunStatus
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.snapshots import (
-    PutSnapshotAnswer,
+    PutSnapshotResult,
     Snapshot,
     SnapshotReason,
     TaskWrite,
@@ -93,7 +93,7 @@ class PreparedPut:
 
 async def put_snapshot(
     conn: Connection, write: RunWrite, prepared: PreparedPut
-) -> PutSnapshotAnswer:
+) -> PutSnapshotResult:
     """Repeat the first answer, refuse the put, or store all of it."""
     put, run = prepared.put, write.head.run
     if put.name:
@@ -114,7 +114,7 @@ async def put_snapshot(
     return answer
 
 
-async def _store(conn: Connection, write: RunWrite, prepared: PreparedPut) -> PutSnapshotAnswer:
+async def _store(conn: Connection, write: RunWrite, prepared: PreparedPut) -> PutSnapshotResult:
     row = await store_snapshot(conn, write, prepared.snapshot)
     namespace, snapshot_id = row.snapshot.namespace, row.snapshot.snapshot_id
     if prepared.put.task_writes:
@@ -123,7 +123,7 @@ async def _store(conn: Connection, write: RunWrite, prepared: PreparedPut) -> Pu
             for each in prepared.put.task_writes
         ]
         await store_task_writes(conn, write, namespace, writes)
-    return PutSnapshotAnswer(
+    return PutSnapshotResult(
         snapshot_id=snapshot_id,
         seq=row.snapshot.seq,
         content_hash=row.content_hash,
@@ -147,7 +147,7 @@ def _apply_reason(write: RunWrite, snapshot: Snapshot) -> None:
     write.set_status(status)
 
 
-def _remembered(answer: PutSnapshotAnswer) -> StoredResponse:
+def _remembered(answer: PutSnapshotResult) -> StoredResponse:
     return {
         "snapshot_id": answer.snapshot_id,
         "seq": answer.seq,
@@ -157,8 +157,8 @@ def _remembered(answer: PutSnapshotAnswer) -> StoredResponse:
     }
 
 
-def _repeated(answer: StoredResponse) -> PutSnapshotAnswer:
-    return PutSnapshotAnswer(
+def _repeated(answer: StoredResponse) -> PutSnapshotResult:
+    return PutSnapshotResult(
         snapshot_id=str(answer["snapshot_id"]),
         seq=int(answer["seq"]),
         content_hash=bytes.fromhex(str(answer["content_hash"])),
