@@ -1,9 +1,9 @@
-"""Hashes: what is covered, in which order, in which bytes.
+"""Hashes: what they cover, in which order, in which bytes.
 
 A canonical text is a list of fields, each written as its length in bytes (unsigned 64-bit,
 big-endian) followed by its bytes. Strings are UTF-8, integers are decimal ASCII, an absent value is
 the empty field, a list is one field holding its own canonical text. The first field names what is
-hashed, so that no two kinds share a hash.
+hashed, so that different kinds never share a hash.
 
     body  = SHA-256("event", event_id, type, payload, node_id, actor, model, tool, tags, usage,
                     trace_parent, occurred_at)
@@ -63,7 +63,7 @@ def digest(*fields: Field) -> bytes:
 
 
 def birth_hash(new: NewRun) -> bytes:
-    """Hash of what a run is at birth, its completion apart; its config refs are pins."""
+    """Hash of a run as it is born, without its completion; its config refs are pins."""
     base = new.fork_base
     return digest(
         "run",
@@ -82,12 +82,12 @@ def birth_hash(new: NewRun) -> bytes:
 
 
 def fork_hash(previous: bytes, birth: bytes) -> bytes:
-    """What binds a fork to the history it begins with."""
+    """The hash that binds a fork to the history it begins with."""
     return digest("fork", previous, birth)
 
 
 def fork_request_hash(fork: NewFork) -> bytes:
-    """Hash of a ForkRun request as it was given."""
+    """Hash of a ForkRun request as it was sent."""
     return digest(
         "fork_run",
         fork.key.run_id,
@@ -100,7 +100,7 @@ def fork_request_hash(fork: NewFork) -> bytes:
 
 
 def save_hash(new: NewRun) -> bytes:
-    """Hash of a SaveRun request as it was given: labels are not resolved; with its completion."""
+    """Hash of a SaveRun request as it was sent: with its completion, labels not resolved."""
     completion = new.completion
     return digest("save", birth_hash(new), completion_hash(completion) if completion else b"")
 
@@ -125,14 +125,14 @@ def event_hash(event: Event) -> bytes:
 
 
 def link_hash(previous: bytes, seq: int, recorded_at: datetime, body: bytes) -> bytes:
-    """Hash of an event in its place, bound to everything before it."""
+    """Hash of an event at its seq, bound to everything before it."""
     return digest("link", previous, seq, microseconds(recorded_at), body)
 
 
 def snapshot_hash(
     snapshot: Snapshot, hash_of: Callable[[SnapshotPart], bytes] | None = None
 ) -> bytes:
-    """Hash of a snapshot; its parts count by the SHA-256 of their content alone.
+    """Hash of a snapshot, which covers only the SHA-256 of the content of each part.
 
     `hash_of` stands in for `part_hash` where the hashes are known already.
     """
@@ -160,7 +160,7 @@ def task_write_hash(write: TaskWrite) -> bytes:
 
 
 def completion_hash(completion: Completion) -> bytes:
-    """Hash of a completion as a whole."""
+    """Hash of a whole completion."""
     final = completion.final_snapshot
     return digest(
         "completion",
@@ -189,7 +189,7 @@ def request_hash(kind: str, *parts: bytes) -> bytes:
 
 
 def config_digest(body: Payload) -> str:
-    """What a config version is recognised by: its body, whatever its kind and name."""
+    """The digest of a config version: it depends on the body, not on kind and name."""
     kind = "json" if isinstance(body.content, str) else "binary"
     return f"sha256:{digest('config', kind, body.content_type, body.data).hex()}"
 
@@ -223,7 +223,7 @@ def _external_ref(ref: ExternalRef | None) -> bytes:
 
 
 def _config_ref(ref: ConfigRef) -> bytes:
-    """A reference as it is given; a pin has no label."""
+    """A reference as it was sent; a pin has no label."""
     asked = (ref.label,) if ref.label else ()
     return canonical(ref.kind, ref.name, ref.version, ref.digest, *asked)
 

@@ -1,4 +1,4 @@
-"""One run inside a write transaction: decided in memory under its row lock, then stored at once."""
+"""One run inside a write transaction: decided in memory under the row lock, then stored at once."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ KnownEvents = Mapping[tuple[int, str], KnownEvent]
 
 
 class RunWrite:
-    """A locked run and what this transaction adds to it."""
+    """A run and what one transaction adds to it. `head` is how the transaction leaves the run."""
 
     __slots__ = ("_known", "_new", "head", "key", "now")
 
     def __init__(self, key: RunKey, head: Head, now: datetime) -> None:
         self.key = key
         self.head = head
-        # The database's clock may step back; the run's record never does.
+        # The database's clock may step back; the times of a run never do.
         self.now = max(now, head.updated_at)
         self._new: list[NewEvent] = []
         self._known: dict[str, KnownEvent] = {}
@@ -45,7 +45,7 @@ class RunWrite:
     def append(
         self, given: Sequence[PreparedEvent], guard: Guard, known: KnownEvents
     ) -> tuple[Appended, ...]:
-        """Decide an append: repeat its first answer, refuse it, or give it its seqs."""
+        """Decide an append: return its first results again, refuse it, or give the events seqs."""
         repeated = self.repeated(given, known)
         if repeated:
             return repeated
@@ -53,7 +53,7 @@ class RunWrite:
         return tuple(self.record(each) for each in given)
 
     def repeated(self, given: Sequence[PreparedEvent], known: KnownEvents) -> tuple[Appended, ...]:
-        """The first answer, where the events are there already; empty where none is."""
+        """The first results, if the events were recorded before; empty if none of them was."""
         before = [self._find(each.event.event_id, known) for each in given]
         if not any(before):
             return ()
@@ -67,7 +67,7 @@ class RunWrite:
         )
 
     def check(self, guard: Guard) -> None:
-        """Refuse a write that is fenced, late or lost a race."""
+        """Refuse a write that is fenced, comes after completion, or lost a race."""
         self.check_epoch(guard.writer_epoch)
         self.check_open()
         self.check_seq(guard.expected_seq)
@@ -105,7 +105,7 @@ class RunWrite:
         self.head = self.head._replace(updated_at=self.now)
 
     def advance_clock(self) -> None:
-        """Have whatever is written to the run from now on be later than this write."""
+        """Make everything written to the run from now on later than this write."""
         self.head = self.head._replace(updated_at=self.now + MICROSECOND)
 
     def claim(self) -> int:
@@ -119,7 +119,7 @@ class RunWrite:
             self.head = self.head._replace(status=status)
 
     def end(self, outcome: Outcome) -> None:
-        """Let the run be completed, now and with this outcome."""
+        """Complete the run, now, with this outcome."""
         self.head = self.head._replace(outcome=outcome, completed_at=self.now)
 
     @property
@@ -131,7 +131,7 @@ class RunWrite:
 
 
 async def lock_runs(conn: Connection, keys: Iterable[RunKey]) -> dict[RunKey, RunWrite]:
-    """Lock the runs that exist, each until the transaction ends."""
+    """Lock those runs that exist until the transaction ends."""
     locked, now = await heads.lock(conn, set(keys))
     return {key: RunWrite(key, head, now) for key, head in locked.items() if now}
 
@@ -147,7 +147,7 @@ async def lock_run(conn: Connection, key: RunKey) -> RunWrite:
 async def find_known(
     conn: Connection, given: Iterable[tuple[RunWrite, Sequence[PreparedEvent]]]
 ) -> KnownEvents:
-    """Which of the events are there already. Call it under the runs' locks."""
+    """The events that were recorded before. Call it under the locks of the runs."""
     asked = [(write.head, each.event.event_id) for write, many in given for each in many]
     ids = {(segment.run, event_id) for head, event_id in asked for segment in head.segments}
     found = await events.find(conn, ids) if ids else {}
@@ -160,7 +160,7 @@ async def find_known(
 
 
 async def store(conn: Connection, writes: Iterable[RunWrite]) -> None:
-    """Insert what the writes recorded and update their heads."""
+    """Store the recorded events of the writes, and their heads."""
     changed = list(writes)
     appended = [write for write in changed if write.new_events]
     if appended:

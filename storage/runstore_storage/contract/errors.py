@@ -248,7 +248,7 @@ class ContentMismatch(StorageError):
 class RangeBeyondEnd(StorageError):
     def __init__(self, artifact_id: str, offset: int, length: int, size: int) -> None:
         super().__init__(
-            f"artifact {artifact_id!r} has {size} bytes: it does not have {length} from {offset} on",
+            f"artifact {artifact_id!r} has {size} bytes; {length} from {offset} on exceed it",
             artifact_id=artifact_id,
             offset=offset,
             length=length,

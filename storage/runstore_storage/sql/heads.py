@@ -62,9 +62,10 @@ class Segment:
 
 
 class Head(NamedTuple):
-    """Where a run stands. A write replaces it in memory and stores the last one once.
+    """How far a run has grown, and its state.
 
-    Each recorded event makes a new one, and a frozen dataclass takes ten times as long to make.
+    A named tuple: each recorded event makes a new one, and a frozen dataclass would take ten times
+    as long to make.
     """
 
     run: int

@@ -115,6 +115,7 @@ class Optimistic:
             by_run.setdefault(each.key, []).append(each)
         now = self._clock + timedelta(seconds=time.monotonic() - self._read_at)
         for key, given in by_run.items():
+            # Forgotten until it is known again how the run was left.
             head = self._heads.pop(key, None)
             if head and not any(event.blob for each in given for event in each.events):
                 attempt = _attempted(key, head, given, now)
