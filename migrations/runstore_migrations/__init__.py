@@ -1,1 +1,1 @@
-"""runstore's schema, by Alembic; `schema` is the way in."""
+"""runstore's schema and its versions, by Alembic. Use it through `schema`."""

@@ -1,4 +1,4 @@
-"""Keep schema.sql what the migrations make of it: write it, or check that it is."""
+"""Write schema.sql from the migrations, or check that it is up to date."""
 
 import sys
 
@@ -8,7 +8,7 @@ USAGE = "usage: python -m runstore_migrations write-schema-sql | check-schema-sq
 
 
 def main(arguments: list[str]) -> str | None:
-    """None when all is well, otherwise what to say."""
+    """Run a command; return None if it succeeded, otherwise a message."""
     match arguments:
         case ["write-schema-sql"]:
             SCHEMA_SQL.write_text(schema_sql())

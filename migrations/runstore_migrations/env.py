@@ -1,4 +1,4 @@
-"""Alembic's environment: one schema, its own version table, a lock time-out, a lock for one runner.
+"""Alembic's environment: one schema with a version table of its own, and a lock timeout.
 
 `runstore_migrations.schema` calls it with a connection (online) or without one (to print SQL).
 """
@@ -6,8 +6,9 @@
 from alembic import context
 from runstore_storage.sql.tables import metadata
 
+from runstore_migrations.schema import VERSION_TABLE
+
 LOCK_TIMEOUT = "10s"
-VERSION_TABLE = "schema_version"
 
 
 def run() -> None:

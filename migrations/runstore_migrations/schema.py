@@ -1,7 +1,7 @@
-"""The schema's versions: bring the database up or down, and say where it stands.
+"""The schema's versions: migrate the database up or down, and tell its version.
 
-Every function connects on its own and is safe to run from several processes at once: a lock on the
-schema lets one migrate while the others wait, then find nothing left to do.
+Every function opens its own connections and may run in several processes at once: under a lock on
+the schema one of them migrates, while the others wait and then find nothing to do.
 """
 
 from __future__ import annotations
@@ -62,30 +62,30 @@ def versions() -> list[str]:
 
 
 async def current(url: str, schema: str) -> str | None:
-    """The database's version; None where runstore has never been."""
-    async with translated(), open_engine(url, schema) as engine, _at_once(engine) as conn:
+    """The database's version, None if runstore was never set up there."""
+    async with translated(), open_engine(url, schema) as engine, _autocommit(engine) as conn:
         return await conn.run_sync(_current)
 
 
 async def check(url: str, schema: str) -> None:
-    """Return when the database is at `head()`; raise `SchemaMismatch` otherwise."""
+    """Return if the database is at `head()`; raise `SchemaMismatch` otherwise."""
     found = await current(url, schema)
     if found != head():
         raise SchemaMismatch(found, head())
 
 
 async def upgrade(url: str, schema: str, version: str = "head") -> None:
-    """Bring the database up to a version, creating the schema where it is missing."""
+    """Migrate the database up to a version, and create the schema if it is missing."""
     await _migrate(url, schema, lambda config: command.upgrade(config, version))
 
 
 async def downgrade(url: str, schema: str, version: str) -> None:
-    """Take the database down to a version, or to nothing for "base"."""
+    """Migrate the database down to a version; "base" leaves nothing."""
     await _migrate(url, schema, lambda config: command.downgrade(config, version))
 
 
 def schema_sql() -> str:
-    """The SQL that an empty schema is brought up with."""
+    """The SQL that migrates an empty schema to the head."""
     out = io.StringIO()
     config = _config(output_buffer=out)
     command.upgrade(config, "head", sql=True)
@@ -100,7 +100,7 @@ async def _migrate(url: str, schema: str, run: Callable[[Config], None]) -> None
 
     async with (
         open_engine(url, schema) as engine,
-        _alone(engine, schema),
+        _migration_lock(engine, schema),
         engine.connect() as conn,
     ):
         await conn.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"))
@@ -109,13 +109,13 @@ async def _migrate(url: str, schema: str, run: Callable[[Config], None]) -> None
 
 
 @asynccontextmanager
-async def _alone(engine: AsyncEngine, schema: str) -> AsyncIterator[None]:
+async def _migration_lock(engine: AsyncEngine, schema: str) -> AsyncIterator[None]:
     """Hold the schema's migration lock.
 
-    It is asked for again and again instead of waited for: a waiting statement would hold up the
-    concurrent index builds of the process that has the lock.
+    The lock is polled: a statement that waits for it would hold up the concurrent index builds of
+    the process that has it.
     """
-    async with translated(), _at_once(engine) as conn:
+    async with translated(), _autocommit(engine) as conn:
         while not (await conn.execute(_TRY_LOCK, {"schema": schema})).scalar_one():  # noqa: ASYNC110 - the other side is a database
             await asyncio.sleep(RETRY_SECONDS)
         try:
@@ -126,7 +126,7 @@ async def _alone(engine: AsyncEngine, schema: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def open_engine(url: str, schema: str) -> AsyncIterator[AsyncEngine]:
-    """SQLAlchemy's engine, which Alembic needs, over connections set up as the store's."""
+    """The SQLAlchemy engine that Alembic needs, over connections opened as the store opens them."""
 
     async def opened() -> asyncpg.Connection:
         return await connect(url, schema=schema, name="runstore migrations")
@@ -139,7 +139,7 @@ async def open_engine(url: str, schema: str) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def _at_once(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def _autocommit(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection whose statements are transactions of their own."""
     async with engine.connect() as conn:
         yield await conn.execution_options(isolation_level="AUTOCOMMIT")
