@@ -1,7 +1,7 @@
 """When a failed call is retried: one policy for the whole client.
 
 Every write carries ids made by the client, so a write whose response was lost can be repeated. Only
-failures that a later attempt may not meet again are retried.
+failures that a later attempt may not have are retried.
 """
 
 from __future__ import annotations

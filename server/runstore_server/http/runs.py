@@ -61,7 +61,8 @@ class Runs:
         ] = "created_desc",
     ) -> JsonResponse:
         """A page of runs, without their plans. Follow `next_page_token` with the same filters and
-        order: it skips and repeats no run. An offset may do both while runs are saved.
+        order: no run is on two pages; those saved or changed meanwhile may be left out. With an
+        offset, runs may be repeated or skipped while others are saved.
         """
         chosen = RunOrder[order.upper()]
         request = rpc.ListRunsRequest(

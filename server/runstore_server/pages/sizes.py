@@ -1,4 +1,4 @@
-"""How long pages are where a request does not say; the bounds are `PAGE` and `LONG_PAGE`."""
+"""Page lengths for requests that give none; `PAGE` and `LONG_PAGE` are the bounds."""
 
 DEFAULT_PAGE = 20
 DEFAULT_LONG_PAGE = 100

@@ -1,6 +1,6 @@
-"""Following the feed: from a position to its end, and then live.
+"""Following the feed: from a position up to the newest entry, then live.
 
-As for the events of a run, the loop holds one page and awaits each send.
+The loop holds one page and awaits each send, like the one for the events of a run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing was yielded for a while; every selected entry up to `position` has been."""
+    """Nothing was yielded for a while; every selected entry up to `position` was yielded before."""
 
     position: int
 

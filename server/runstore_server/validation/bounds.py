@@ -14,7 +14,7 @@ MAX_INT32 = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Length of a string in Unicode characters, and of its UTF-8 where that is bounded too.
+    """Length of a string in Unicode characters and, if `most_bytes` is set, in bytes of UTF-8.
 
     NUL is never allowed.
     """

@@ -95,7 +95,7 @@ class PostgresArtifacts:
     async def _content(
         self, key: RunKey, announced: Announced, chunks: AsyncIterator[bytes]
     ) -> StoredContent:
-        """The announced content; it is put unless the object store has it already."""
+        """The announced content; uploads it unless the object store already has it."""
         async with reading(self._engine) as conn:
             await heads.get(conn, key)
             known = await objects.find(conn, key.project, announced.sha256)
@@ -136,7 +136,7 @@ class PostgresArtifacts:
         return found
 
     async def _remove(self, location: str) -> None:
-        """Remove bytes that another upload of the same content made superfluous."""
+        """Remove bytes that another upload of the same content made redundant."""
         try:
             await self._objects.delete(location)
         except StorageUnavailable:

@@ -1,6 +1,6 @@
 """The store's contract. Read this first.
 
-A `Store` keeps runs. Each method is one transaction. It has committed when the method returns; if
+A `Store` keeps runs. Each write is one transaction. It has committed when the method returns; if
 the method raises, nothing was written. Only `StorageUnavailable` leaves the outcome unknown, until
 the write is repeated with the same ids.
 

@@ -1,4 +1,4 @@
-"""The feed on Postgres. The contract is `FeedStore`; each method here is its transaction."""
+"""The feed on Postgres. The contract is `FeedStore`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Objects: bytes under keys in a folder or a bucket.
 
 A put is atomic: its key holds all of the bytes or nothing. Failures of the object store raise
-`StorageUnavailable`; an error raised by a source of bytes passes through, and nothing was put.
+`StorageUnavailable`; an error raised by the source of the bytes is passed on, and nothing is put.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def project_folder(project: str) -> str:
-    """The folder of a project's objects: a hash, as the project's name may be too long for one."""
+    """The folder of a project's objects: a hash, since its name may be too long for a folder."""
     return sha256(project.encode()).hexdigest()[:32]
 
 
@@ -94,7 +94,7 @@ class Objects:
             await asyncio.shield(putting)
         except asyncio.CancelledError:
             if isinstance(given, _FailableSource):
-                # A failing source has the stored chunks removed; a cancelled put would not.
+                # A put whose source fails removes its chunks; a cancelled one would not.
                 given.fail()
             await asyncio.wait([putting])
             putting.exception()  # retrieved
@@ -172,11 +172,11 @@ class _FailableSource:
         self._failing = asyncio.create_task(self._has_failed.wait())
 
     def fail(self) -> None:
-        """Raise from now on, and from the read under way."""
+        """Make the read under way and every later one raise."""
         self._has_failed.set()
 
     def close(self) -> None:
-        """Release what the source needs while it is read."""
+        """Stop waiting for `fail`; call it when the source has been read."""
         self._failing.cancel()
 
     def __aiter__(self) -> _FailableSource:
@@ -207,7 +207,7 @@ def _usable() -> Iterator[None]:
 
 
 def _flush(folder: Path, file: Path) -> None:
-    """Make a file and its names survive a power failure."""
+    """Flush a file and the folders above it, so that a power failure loses neither."""
     path = file
     while True:
         descriptor = os.open(path, os.O_RDONLY)

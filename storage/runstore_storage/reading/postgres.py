@@ -1,4 +1,5 @@
-"""Runs read on Postgres: their state, events and output. Each method is its transaction.
+"""Runs read on Postgres: their state, events and output. What must be consistent is read in one
+transaction.
 
 The contracts are `RunStore`, `EventStore` and `OutputStore`.
 """

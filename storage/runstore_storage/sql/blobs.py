@@ -1,4 +1,4 @@
-"""blobs: the contents of snapshot parts and of large payloads, each kept once a run."""
+"""blobs: the contents of snapshot parts and of large payloads, each kept once per run."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def find_by_key(
 async def copy(
     conn: Connection, sources: Collection[int], run: int, hashes: Collection[bytes]
 ) -> dict[bytes, BlobRef]:
-    """Copy blobs of other runs to a run; those that were found, by hash."""
+    """Copy blobs of other runs to a run. Returns the copied ones, by hash."""
     values = {"sources": list(sources), "run": run, "hashes": list(hashes)}
     return _refs(await conn.execute(_COPY, values))
 
@@ -118,7 +118,7 @@ async def copy(
 async def ensure(
     conn: Connection, run: int, hashes: Collection[bytes], new: Iterable[NewBlob]
 ) -> dict[bytes, BlobRef]:
-    """Insert those of the new blobs that the run does not have yet, under its lock.
+    """Insert the new blobs that the run does not have yet; call it under the run's lock.
 
     Returns them, and the run's blobs with these hashes, by hash.
     """
@@ -147,7 +147,7 @@ def _refs(rows: Iterable[Row]) -> dict[bytes, BlobRef]:
 
 
 async def delete(conn: Connection, run: int, numbers: Collection[int]) -> int:
-    """Delete those of the blobs that hold no event's or output's payload; the bytes they took."""
+    """Delete the blobs, except payloads of events and outputs. Returns the bytes freed."""
     if not numbers:
         return 0
     found = await conn.execute(_DELETE, {"run": run, "blobs": list(numbers)})

@@ -1,6 +1,6 @@
-"""search_rows: the searchable text of each published event, and all it is found by in one tsvector.
+"""search_rows: the text of each published event, and one tsvector of everything it can be found by.
 
-What a row holds is decided in the room of search.
+`search/rows.py` decides what a row holds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Optimistic appends: decided on remembered heads, without reading first, in one round trip.
 
-A process that appended to a run knows the head it left. It decides the next append on that head,
-and stores it by a statement that takes effect only if the head is still the same: if another
-process wrote meanwhile, nothing happens. Whatever is not plainly accepted - a refusal, a known
+After an append a process remembers the run's head. It decides the next append on that head and
+stores it with a statement that takes effect only if the head is still the same: if the run was
+written to meanwhile, nothing happens. Whatever is not plainly accepted - a refusal, a known
 event id, a run that is not remembered - is left to the caller, which decides it under locks.
 """
 
@@ -31,7 +31,7 @@ MAX_REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The results of the appends that were stored, and the runs that grew by them."""
+    """The results of the appends that were stored, and the writes that made their runs grow."""
 
     results: Mapping[Append, AppendResult]
     grown: Sequence[RunWrite]
@@ -58,23 +58,23 @@ class Optimistic:
         self._read_at = 0.0
 
     def remember(self, committed: Iterable[RunWrite], now: datetime) -> None:
-        """Remember heads as they were committed, and the database's clock as it was just read."""
+        """Remember committed heads, and the time `now` that the database's clock just gave."""
         self._clock, self._read_at = now, time.monotonic()
         for write in committed:
             self._remember(write.key, write.head)
 
     def _remember(self, key: RunKey, head: Head) -> None:
         self._heads.pop(key, None)
-        # The id of a fork's event may be known from its ancestors, which only a look-up tells.
+        # Event ids of a fork may be known from its ancestors: that takes a look-up.
         if not head.is_completed and not head.lineage:
             self._heads[key] = head
         if len(self._heads) > MAX_REMEMBERED:
             del self._heads[next(iter(self._heads))]
 
     async def append(self, batch: Sequence[Append]) -> Stored:
-        """Store those of the appends that are plainly accepted.
+        """Store the appends that are plainly accepted.
 
-        Raises `StorageUnavailable` if Postgres is unavailable; it may have stored them then.
+        Raises `StorageUnavailable` if Postgres is unavailable; they may be stored all the same.
         """
         attempts = list(self._attempts(batch))
         if not attempts:
@@ -98,7 +98,7 @@ class Optimistic:
         return Stored(results, writes)
 
     def _hang_up(self) -> None:
-        """Never use the connection again, as its state is unknown."""
+        """Terminate the connection: its state is unknown."""
         if self._conn:
             self._conn.terminate()
             self._conn = None

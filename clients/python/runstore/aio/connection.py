@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class AsyncConnection:
-    """Sends calls to one target. Nothing is sent before the first call."""
+    """Sends calls to one target; connects at the first call."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class AsyncConnection:
         await self._channel.close()
 
     async def health(self, service: str) -> bool:
-        """Whether the server, or one of its services, reports that it is serving; sent once."""
+        """Whether the server, or one of its services, reports that it is serving; never retried."""
         request = StringValue(value=service)
         try:
             response = await self._check_health(
@@ -134,5 +134,5 @@ class AsyncConnection:
             call.cancel()
 
     def open(self, service: str, method: str, sent: Any) -> Any:
-        """Open a stream: the gRPC call that was sent a request, or an iterator of requests."""
+        """Open a stream: the gRPC call; `sent` is a message or an iterator of messages."""
         return self._stubs.method(service, method)(sent, metadata=self._metadata)
