@@ -1,0 +1,67 @@
+"""pgbouncer between a server and its Postgres."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from e2e.servers import free_port
+from runstore_storage.embedded.accounts import _unprivileged_account
+
+START_SECONDS = 20
+
+
+class PgBouncer:
+    """A pooler in front of one Postgres port; any database and user pass."""
+
+    def __init__(self, folder: Path, postgres_port: int, settings: Mapping[str, str]) -> None:
+        folder.mkdir(exist_ok=True)
+        self.port = free_port()
+        self._folder = folder
+        (folder / "users.txt").write_text('"postgres" ""\n"runstore_app" ""\n')
+        lines = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": str(self.port),
+            "auth_type": "trust",
+            "auth_file": str(folder / "users.txt"),
+            "unix_socket_dir": "",
+            **settings,
+        }
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={postgres_port}\n[pgbouncer]\n"
+            + "".join(f"{name} = {value}\n" for name, value in lines.items())
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url_of(self, database: str, *, user: str = "postgres") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+        assert program, "pgbouncer is not installed: make field-programs"
+        user = _unprivileged_account()[0] if os.geteuid() == 0 else None
+        with (self._folder / "pgbouncer.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, str(self._folder / "pgbouncer.ini")], stdout=log, stderr=log, user=user
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                said = (self._folder / "pgbouncer.log").read_text()
+                assert self._process.poll() is None, said
+                assert time.monotonic() < deadline, said
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(30)
