@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
@@ -63,3 +63,27 @@ class Stubs:
     def method(self, service: str, name: str) -> Any:
         """What calls one RPC."""
         return getattr(getattr(self, service), name)
+
+
+class HomeProcess:
+    """The process that a connection works in: neither pickling nor forking takes it to another."""
+
+    def __init__(self) -> None:
+        self._process_id = os.getpid()
+
+    def check(self) -> None:
+        """Raise RuntimeError in a forked child, where a call would hang."""
+        if os.getpid() != self._process_id:
+            raise RuntimeError(
+                f"this client was opened in process {self._process_id} and does not work in its"
+                f" fork {os.getpid()}: open a client in each process"
+            )
+
+
+def refuse_to_pickle() -> NoReturn:
+    """Raise the TypeError of a client, or of a handle made by it, that is pickled."""
+    raise TypeError(
+        "a client, its handles (runs, feeds, configs, artifacts, appenders) and a RunstoreSaver"
+        " cannot be pickled or deep-copied: open a client in the other process, and pass ids or"
+        " `run.ref` to it"
+    )

@@ -43,6 +43,9 @@ The class follows from `ErrorInfo.reason`, never from the message.
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 import grpc
 from google.rpc.status_pb2 import Status
 
@@ -63,6 +66,10 @@ class RunstoreError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason or self.code.name}: {super().__str__()}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are rebuilt by calling their class with `args`, which hold only the message.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed leaves it out
 
     def _number(self, name: str) -> int:
         return int(self.metadata.get(name, 0))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -14,7 +14,15 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore.aio import transport
 from runstore.calls.call import Call, Page
-from runstore.channels import HEALTH_METHOD, SERVING, Metadata, Stubs, target_of
+from runstore.channels import (
+    HEALTH_METHOD,
+    SERVING,
+    HomeProcess,
+    Metadata,
+    Stubs,
+    refuse_to_pickle,
+    target_of,
+)
 from runstore.errors import RunstoreError, from_rpc
 from runstore.retry import Backoff, Patience
 from runstore.streams.resumable import ResumableStream
@@ -35,6 +43,7 @@ class AsyncConnection:
     ) -> None:
         self.timeout = timeout
         self.backoff = Backoff()
+        self._home = HomeProcess()
         self._is_closed = False
         self._metadata = tuple(metadata)
         self._channel = transport.open_channel(target_of(target), credentials)
@@ -43,6 +52,9 @@ class AsyncConnection:
             HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
         )
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        refuse_to_pickle()
+
     async def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         self._is_closed = True
@@ -50,6 +62,7 @@ class AsyncConnection:
 
     async def health(self, service: str) -> bool:
         """Whether the server, or one of its services, reports that it is serving; never retried."""
+        self._home.check()
         request = StringValue(value=service)
         try:
             response = await self._check_health(
@@ -61,6 +74,7 @@ class AsyncConnection:
 
     async def send(self, call: Call[T]) -> T:
         """Send a call; retry it until the timeout if that is safe and may help."""
+        self._home.check()
         deadline, attempt = time.monotonic() + self.timeout, 0
         method = self._stubs.method(call.service, call.method)
         while True:
@@ -94,6 +108,7 @@ class AsyncConnection:
         patience: Patience | None,
     ) -> T:
         """Send a call of many requests; while `patience` lasts, start over when it fails."""
+        self._home.check()
         method = self._stubs.method(call.service, call.method)
         while True:
             try:
@@ -135,4 +150,5 @@ class AsyncConnection:
 
     def open(self, service: str, method: str, sent: Any) -> Any:
         """Open a stream: the gRPC call; `sent` is a message or an iterator of messages."""
+        self._home.check()
         return self._stubs.method(service, method)(sent, metadata=self._metadata)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, NoReturn, SupportsIndex, TypedDict, Unpack
 
 import grpc
 
 from runstore.aio.connection import AsyncConnection
-from runstore.channels import Metadata
+from runstore.channels import Metadata, refuse_to_pickle
 from runstore.langgraph.aio.listing import AsyncListings
 from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.aio.upkeep import AsyncUpkeep
@@ -64,6 +64,9 @@ class Halves:
         self._guard = threading.Lock()
         self._sync: SyncHalf | None = None
         self._aio: dict[asyncio.AbstractEventLoop, AsyncHalf] = {}
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        refuse_to_pickle()
 
     def sync(self) -> SyncHalf:
         """The synchronous half."""

@@ -66,7 +66,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         remembered; a thread that was forgotten has to be read again before it is written. Nothing
         is sent before the first call.
         """
-        super().__init__(serde=serde)
+        # First, so that pickling a saver meets it first, which says what to do instead.
         self._halves = Halves(
             target,
             project,
@@ -75,6 +75,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
             metadata=metadata,
             max_sessions=max_sessions,
         )
+        super().__init__(serde=serde)
 
     def close(self) -> None:
         """Close the connection of the synchronous methods; calls in flight are cancelled."""
