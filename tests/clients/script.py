@@ -1,4 +1,4 @@
-"""A server that follows a script, for what a real one does only when things go wrong."""
+"""A server that follows a script, to do what a real one does only when things go wrong."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def end_of_run(last_seq: int) -> Response:
 
 
 def status(code: int, reason: str, **metadata: str) -> status_pb2.Status:
-    """A status as the server makes it."""
+    """A status as the server builds it."""
     info = Packed()
     info.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="runstore.v1", metadata=metadata))
     return status_pb2.Status(code=code, message=reason.lower(), details=[info])

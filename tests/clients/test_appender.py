@@ -74,7 +74,9 @@ def append(request):
 
 
 @pytest.mark.parametrize("window", [1, 2, 256])
-async def test_appends_are_sent_in_order_and_answered_each(script: Script, append, window) -> None:
+async def test_appends_are_sent_in_order_and_each_gets_its_response(
+    script: Script, append, window
+) -> None:
     script.appends = [accept]
     ids = [str(number) for number in range(10)]
 
@@ -83,7 +85,7 @@ async def test_appends_are_sent_in_order_and_answered_each(script: Script, appen
     assert script.sent == [ids]
 
 
-async def test_what_a_broken_stream_did_not_answer_is_sent_again_in_order(
+async def test_appends_without_a_response_are_sent_again_in_order_after_a_break(
     script: Script, append
 ) -> None:
     script.appends = [instead("b", drop), drop, accept]
@@ -93,7 +95,9 @@ async def test_what_a_broken_stream_did_not_answer_is_sent_again_in_order(
     assert script.sent[-1] == ["b", "c"]
 
 
-async def test_what_a_draining_server_refused_is_sent_to_the_next(script: Script, append) -> None:
+async def test_appends_that_a_draining_server_refused_are_sent_to_the_next(
+    script: Script, append
+) -> None:
     draining = refuse(UNAVAILABLE, "SERVER_DRAINING")
     script.appends = [
         lambda request: draining(request) if later(request, "a") else accept(request),
@@ -114,7 +118,7 @@ async def test_a_status_that_asynchronous_grpc_lost_is_a_broken_stream(script: S
     assert script.sent[-1] == ["b"]
 
 
-async def test_a_refusal_is_its_own_appends_alone(script: Script, append) -> None:
+async def test_a_refusal_fails_only_its_own_append(script: Script, append) -> None:
     script.appends = [instead("b", refuse(ABORTED, "SEQ_CONFLICT"))]
 
     first, second, third = await append(script, ["a", "b", "c"])
@@ -133,7 +137,9 @@ async def test_a_refusal_is_its_own_appends_alone(script: Script, append) -> Non
     ],
     ids=["answers another append", "an unknown reason"],
 )
-async def test_nothing_unexpected_is_taken_for_success(script: Script, append, answer) -> None:
+async def test_an_unexpected_response_never_counts_as_success(
+    script: Script, append, answer
+) -> None:
     script.appends = [answer]
 
     try:
@@ -144,7 +150,7 @@ async def test_nothing_unexpected_is_taken_for_success(script: Script, append, a
     assert isinstance(outcome, runstore.RunstoreError)
 
 
-async def test_appends_that_no_server_takes_fail_with_the_exit(script: Script) -> None:
+async def test_appends_that_no_server_accepts_fail_with_the_exit(script: Script) -> None:
     async with runstore.connect("127.0.0.1:1", timeout=0.3) as client:
         with pytest.raises(runstore.Unavailable):
             async with client.appender() as appender:
@@ -185,7 +191,7 @@ async def test_a_synchronous_appender_left_by_an_exception_waits_for_nothing() -
     assert answers[0].exception(timeout=5) is not None
 
 
-async def test_a_closed_appender_takes_nothing(script: Script) -> None:
+async def test_a_closed_appender_accepts_nothing(script: Script) -> None:
     async with runstore.connect(script.address) as client:
         async with client.appender() as appender:
             pass
@@ -204,10 +210,10 @@ async def test_a_real_server_records_pipelined_appends_in_order(client) -> None:
             await appender.append(runs[number % 3], "tick", {"n": number}) for number in range(300)
         ]
 
-    for place, run in enumerate(runs):
+    for index, run in enumerate(runs):
         events = [event async for event in run.events()]
-        assert [event.payload.value()["n"] for event in events] == list(range(place, 300, 3))
-        assert [answer.result().seq for answer in answers[place::3]] == list(range(1, 101))
+        assert [event.payload.value()["n"] for event in events] == list(range(index, 300, 3))
+        assert [answer.result().seq for answer in answers[index::3]] == list(range(1, 101))
 
 
 async def test_pipelined_appends_survive_server_restarts_once_and_in_order(

@@ -1,4 +1,4 @@
-"""How calls are spread over servers, and who repeats them."""
+"""How calls are spread over servers and repeated."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def target(*servers: Counted) -> str:
     return f"ipv4:{','.join(counted.address for counted in servers)}"
 
 
-async def test_calls_go_in_turn_to_every_address(two: tuple[Counted, Counted]) -> None:
+async def test_calls_go_to_every_address_in_turn(two: tuple[Counted, Counted]) -> None:
     async with runstore.connect(target(*two)) as client:
         for _ in range(40):
             await client.run("run").get()
@@ -64,7 +64,7 @@ async def test_calls_go_in_turn_to_every_address(two: tuple[Counted, Counted]) -
     assert min(counted.calls for counted in two) > 10
 
 
-async def test_synchronous_calls_go_in_turn_too(two: tuple[Counted, Counted]) -> None:
+async def test_synchronous_calls_go_to_every_address_in_turn(two: tuple[Counted, Counted]) -> None:
     def call() -> None:
         with runstore.Client(target(*two)) as client:
             for _ in range(40):
@@ -75,7 +75,7 @@ async def test_synchronous_calls_go_in_turn_too(two: tuple[Counted, Counted]) ->
     assert min(counted.calls for counted in two) > 10
 
 
-async def test_an_address_nobody_serves_fails_no_call(two: tuple[Counted, Counted]) -> None:
+async def test_an_address_without_a_server_fails_no_call(two: tuple[Counted, Counted]) -> None:
     dead = Counted()
     dead.address = "127.0.0.1:1"
     async with runstore.connect(target(dead, two[0])) as client:
@@ -85,10 +85,10 @@ async def test_an_address_nobody_serves_fails_no_call(two: tuple[Counted, Counte
     assert two[0].calls == 40
 
 
-async def test_nothing_but_the_client_itself_repeats_a_refused_call(
+async def test_only_the_client_itself_repeats_a_refused_call(
     two: tuple[Counted, Counted],
 ) -> None:
-    """gRPC's own retries would come at once, and before the time the server asked for."""
+    """gRPC's own retries would not wait as long as the server asks."""
     refusing = two[0]
     refusing.wait_seconds = 3600
 

@@ -41,7 +41,7 @@ async def test_a_config_is_registered_labelled_and_read(client: runstore.AsyncCl
 
 
 @pytest.mark.parametrize("body", [{"a": [1.5, "ä"]}, "text", None, b"", Payload("1 ", "text/x")])
-async def test_the_digest_can_be_told_without_the_server(
+async def test_the_digest_can_be_computed_without_the_server(
     client: runstore.AsyncClient, body: object
 ) -> None:
     registered = await client.configs.register("tool", "x", body)

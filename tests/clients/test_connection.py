@@ -10,7 +10,7 @@ from conftest import make_store
 from runstore_server.app import App
 
 
-async def test_a_server_that_serves_says_so(client: runstore.AsyncClient) -> None:
+async def test_a_serving_server_is_healthy(client: runstore.AsyncClient) -> None:
     assert await client.health()
     assert await client.health("runstore.v1.RunService")
     async with runstore.connect("127.0.0.1:1", timeout=2) as nobody:
@@ -43,7 +43,7 @@ async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
     assert [each.seq for each in written] == [each.seq for each in watched] == [1] * 8
 
 
-async def test_a_closed_client_does_not_try_again(script) -> None:
+async def test_a_closed_client_does_not_retry(script) -> None:
     script.streams = [[...]]
     opened = runstore.Client(script.address)
     stream = opened.run("run").stream()
@@ -72,7 +72,7 @@ class Silent(grpc.GenericRpcHandler):
         return grpc.unary_stream_rpc_method_handler(hang)
 
 
-async def test_a_stream_that_falls_silent_is_opened_again_then_given_up() -> None:
+async def test_a_stream_that_falls_silent_is_reopened_then_given_up() -> None:
     handler = Silent()
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((handler,))

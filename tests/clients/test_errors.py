@@ -43,7 +43,7 @@ def test_a_reason_becomes_its_class_whatever_the_code(reason: str) -> None:
     assert (raised.reason, raised.code) == (reason, grpc.StatusCode.UNKNOWN)
 
 
-def test_a_conflict_tells_both_seqs() -> None:
+def test_a_conflict_names_both_seqs() -> None:
     raised = from_status(status(10, "SEQ_CONFLICT", expected_seq="3", current_seq="5"))
 
     assert isinstance(raised, runstore.SeqConflict)
@@ -69,7 +69,7 @@ def test_without_details_the_code_decides(details: bytes | None) -> None:
         assert type(from_rpc(Failed(code, details))) is kind
 
 
-def test_a_connection_that_breaks_under_a_request_is_no_defect_of_the_server() -> None:
+def test_a_connection_that_breaks_during_a_request_is_not_a_defect_of_the_server() -> None:
     broken = Failed(grpc.StatusCode.INTERNAL, None, said="Internal error from Core")
 
     assert type(from_rpc(broken)) is runstore.Unavailable

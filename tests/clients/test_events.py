@@ -35,7 +35,7 @@ async def test_an_event_comes_back_with_every_field(client: runstore.AsyncClient
         assert getattr(found, name) == getattr(sent, name)
 
 
-async def test_an_event_that_holds_its_fields_takes_no_others(client: runstore.AsyncClient) -> None:
+async def test_fields_beside_a_new_event_are_refused(client: runstore.AsyncClient) -> None:
     with pytest.raises(TypeError):
         await client.run("run").append(runstore.NewEvent("a"), {"lost": True})
 

@@ -1,4 +1,4 @@
-"""When a failure is tried again, and for how long."""
+"""Which failures are retried, and for how long."""
 
 import grpc
 import pytest
@@ -69,7 +69,7 @@ def test_no_patience_helps_against_a_refusal(clock: Clock) -> None:
     assert Patience(60, Backoff()).delay(refusal) is None
 
 
-def test_only_what_a_later_try_may_mend_is_tried_again() -> None:
+def test_only_failures_that_a_later_attempt_may_not_meet_are_retried() -> None:
     def delay(kind: type[runstore.RunstoreError], attempt: int = 1) -> float | None:
         failure = Failure(grpc.StatusCode.UNAVAILABLE, "", retry_after=0.5)
         return Backoff().delay(attempt, kind(failure))

@@ -4,7 +4,7 @@ import pytest
 import runstore
 
 
-async def test_a_resume_fences_the_writer_before(client: runstore.AsyncClient) -> None:
+async def test_a_resume_fences_the_earlier_writer(client: runstore.AsyncClient) -> None:
     first = await client.save_run()
     await first.append("a")
     resumed = await client.resume(first.run_id, actor="second")
@@ -17,7 +17,7 @@ async def test_a_resume_fences_the_writer_before(client: runstore.AsyncClient) -
     assert [event.type async for event in resumed.events()] == ["a", "run.resumed"]
 
 
-async def test_a_resume_takes_no_run_that_another_wrote_to_since(
+async def test_a_resume_with_an_expected_seq_leaves_a_run_that_was_written_to(
     client: runstore.AsyncClient,
 ) -> None:
     run = await client.save_run()
@@ -28,7 +28,7 @@ async def test_a_resume_takes_no_run_that_another_wrote_to_since(
         await client.resume(run.run_id, expected_seq=seen)
 
     assert caught.value.current_seq == 2
-    await run.append("c")  # nobody fenced the writer
+    await run.append("c")  # the writer was not fenced
     resumed = await client.resume(run.run_id, expected_seq=3)
     assert resumed.run.writer_epoch == 2
 

@@ -31,7 +31,7 @@ async def test_a_snapshot_comes_back_with_its_parts(client: runstore.AsyncClient
     assert big.sha256 == sha256(big.data).digest()
 
 
-async def test_a_snapshot_put_again_under_its_id_is_the_one_that_is_there(
+async def test_a_snapshot_put_again_under_its_id_is_deduplicated(
     client: runstore.AsyncClient,
 ) -> None:
     run = await client.save_run()
@@ -45,7 +45,7 @@ async def test_a_snapshot_put_again_under_its_id_is_the_one_that_is_there(
         await run.snapshot(snapshot_id="s", state={"memory": [2]})
 
 
-async def test_snapshots_that_nobody_needs_are_deleted(client: runstore.AsyncClient) -> None:
+async def test_snapshots_that_no_fork_needs_are_deleted(client: runstore.AsyncClient) -> None:
     run = await client.save_run()
     await run.append("a")
     for number in range(3):

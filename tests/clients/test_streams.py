@@ -14,7 +14,7 @@ from runstore.v1 import run_service_pb2 as rpc
 
 
 def shown(items: Sequence[StreamItem]) -> list[str | int]:
-    """Seqs of events, names of marks."""
+    """The seqs of events, the names of other items."""
     return [item.seq if isinstance(item, Event) else type(item).__name__ for item in items]
 
 
@@ -37,7 +37,7 @@ def read(request):
     return request.param
 
 
-async def test_a_dropped_stream_goes_on_at_the_next_seq(script: Script, read) -> None:
+async def test_a_dropped_stream_continues_at_the_next_seq(script: Script, read) -> None:
     script.streams = [
         [batch(1, 2), None],
         [None],
@@ -50,13 +50,13 @@ async def test_a_dropped_stream_goes_on_at_the_next_seq(script: Script, read) ->
     assert script.asked == [1, 3, 3]
 
 
-async def test_an_event_that_comes_again_is_left_out(script: Script, read) -> None:
+async def test_a_repeated_event_is_left_out(script: Script, read) -> None:
     script.streams = [[batch(1, 2), batch(2, 3), batch(1), end_of_run(3)]]
 
     assert shown(await read(script)) == [1, 2, 3, "EndOfRun"]
 
 
-async def test_marks_move_a_filtered_stream_forward(script: Script, read) -> None:
+async def test_progress_messages_move_a_filtered_stream_forward(script: Script, read) -> None:
     script.streams = [
         [batch(2), caught_up(5), None],
         [heartbeat(9), None],
@@ -88,7 +88,7 @@ async def test_an_event_left_out_of_an_unfiltered_stream_is_an_error(
         await read(script)
 
 
-async def test_a_silent_stream_is_opened_again(script: Script, read) -> None:
+async def test_a_silent_stream_is_reopened(script: Script, read) -> None:
     script.streams = [[batch(1), ...], [batch(2), end_of_run(2)]]
 
     seen = await asyncio.wait_for(read(script, heartbeat_seconds=0.1), 10)
@@ -120,7 +120,7 @@ async def test_a_followed_stream_may_not_just_end(script: Script, read) -> None:
 
 
 class Late:
-    """A stream whose watch fires at the very moment a message is there."""
+    """A stream whose watch fires just as a message arrives."""
 
     def __init__(self) -> None:
         self.was_cancelled = threading.Event()
@@ -140,7 +140,7 @@ class Cancelled(grpc.RpcError):
     pass
 
 
-def test_a_watch_that_fires_as_a_message_comes_counts_as_silence() -> None:
+def test_a_watch_that_fires_as_a_message_arrives_counts_as_silence() -> None:
     received = messages(Late(), 0.05)
 
     first = next(received)

@@ -1,4 +1,4 @@
-"""What users put into their own tests: a server of theirs, with pytest and without."""
+"""The server that users start in their own tests, with pytest and without."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_users_suite_runs_against_a_server_of_its_own(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
         cwd=tmp_path,
-        # Not the user's to set: a server of theirs must not listen or write where this says.
+        # The test server must ignore these variables, and not listen or write where they say.
         env=os.environ | {"RUNSTORE_DATABASE_URL": "postgresql://nobody@nowhere/none"},
         capture_output=True,
         text=True,

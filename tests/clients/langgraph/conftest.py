@@ -1,4 +1,4 @@
-"""A server in a process of its own, and savers on it."""
+"""A server in a separate process, and savers on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def served(
 
 @pytest.fixture
 def new_saver(served: ServerProcess, project: str) -> Iterator[Callable[..., RunstoreSaver]]:
-    """Makes savers of the test's project, as processes of their own would have them."""
+    """Makes independent savers of the test's project, as separate processes would have."""
     with ExitStack() as stack:
         yield lambda **given: stack.enter_context(
             RunstoreSaver(served.target, project=project, **given)

@@ -26,7 +26,7 @@ def thread(thread_id: str = "thread", **more: str) -> Any:
 
 
 def chain(saver: RunstoreSaver, *nodes: Node, state: type = Said) -> Graph:
-    """The nodes one after the other, named as their functions."""
+    """The nodes in a row, named as their functions."""
     builder = StateGraph(state)
     names = [node.__name__ for node in nodes]
     for name, node in zip(names, nodes, strict=True):

@@ -52,7 +52,7 @@ def test_web_servers_may_serve_a_thread_in_turns(new_saver: NewSaver) -> None:
     assert_no_fork(savers[0])
 
 
-def test_who_is_overtaken_in_the_middle_is_refused_and_may_go_on_after_reading(
+def test_a_saver_that_is_overtaken_is_refused_and_may_continue_after_reading(
     new_saver: NewSaver,
 ) -> None:
     mine, other = new_saver(), new_saver()
@@ -94,7 +94,7 @@ def test_another_process_that_overtakes_fences_this_one(
     assert_no_fork(saver)
 
 
-def test_a_first_write_after_another_savers_is_refused(new_saver: NewSaver) -> None:
+def test_a_first_write_after_that_of_another_saver_is_refused(new_saver: NewSaver) -> None:
     slow, fast = new_saver(), new_saver()
     assert slow.get_tuple(config_of()) is None
     put(fast, {"a": 1})
@@ -105,7 +105,7 @@ def test_a_first_write_after_another_savers_is_refused(new_saver: NewSaver) -> N
     assert len(history(fast)) == 1
 
 
-def test_who_read_while_another_saver_held_the_thread_cannot_overtake_it(
+def test_a_saver_that_read_while_another_held_the_thread_cannot_overtake_it(
     new_saver: NewSaver,
 ) -> None:
     holder, late = new_saver(), new_saver()
@@ -135,7 +135,7 @@ def test_reading_another_namespace_does_not_make_an_old_read_new(new_saver: NewS
     assert_no_fork(holder)
 
 
-def test_a_read_that_comes_late_takes_back_nothing(saver: RunstoreSaver) -> None:
+def test_a_read_that_returns_late_takes_nothing_back(saver: RunstoreSaver) -> None:
     first = put(saver, {"a": 1})
     stored(saver, config_of())
     run = saver._halves.sync().threads.find_run("thread")
@@ -150,7 +150,7 @@ def test_a_read_that_comes_late_takes_back_nothing(saver: RunstoreSaver) -> None
     assert session.latest.get("sub:1").checkpoint_id == "sub"
 
 
-def test_events_of_others_do_not_keep_a_saver_from_going_on(
+def test_events_of_other_clients_do_not_stop_a_saver(
     new_saver: NewSaver, served: ServerProcess, project: str
 ) -> None:
     first = put(new_saver(), {"a": 1})
@@ -185,7 +185,7 @@ def test_an_invocation_that_read_before_another_saver_wrote_stays_refused(
     assert stored(mine, config_of()).checkpoint["channel_values"] == {"a": 4}
 
 
-def test_two_invocations_in_one_process_do_not_fork_a_thread_either(saver: RunstoreSaver) -> None:
+def test_two_invocations_in_one_process_do_not_fork_a_thread(saver: RunstoreSaver) -> None:
     both_read = threading.Barrier(2, timeout=30)
     graph = chain(saver, say("one", both_read.wait), say("two"))
 
@@ -218,7 +218,7 @@ def test_a_thread_that_was_forgotten_has_to_be_read_again(new_saver: NewSaver) -
     assert_no_fork(saver)
 
 
-def test_a_deleted_thread_is_taken_from_who_works_on_it_and_may_be_used_again(
+def test_deleting_a_thread_fences_its_writer_and_the_thread_may_be_used_again(
     new_saver: NewSaver, served: ServerProcess, project: str
 ) -> None:
     mine, admin = new_saver(), new_saver()

@@ -24,7 +24,7 @@ DURABILITIES = ["sync", "async", "exit"]
 
 
 def call(graph: Graph, given: Any, config: Any, how: str, **more: Any) -> Any:
-    """Invoke a graph by either of its ways."""
+    """Invoke a graph synchronously or asynchronously."""
     if how == "async":
         return asyncio.run(graph.ainvoke(given, config, **more))
     return graph.invoke(given, config, **more)
@@ -49,7 +49,7 @@ def test_a_person_answers_in_the_middle(how: str, durability: str, saver: Runsto
 
 @pytest.mark.parametrize("durability", DURABILITIES)
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_what_finished_beside_a_failure_is_not_done_again(
+def test_tasks_that_finished_beside_a_failure_are_not_run_again(
     how: str, durability: str, saver: RunstoreSaver, new_saver: NewSaver
 ) -> None:
     done: list[str] = []
@@ -58,7 +58,7 @@ def test_what_finished_beside_a_failure_is_not_done_again(
     def work(given: Said) -> Said:
         (word,) = given["words"]
         done.append(word)
-        # Without a durability of tasks they are stored when the graph fails, as far as they came.
+        # With durability "exit" the writes are stored only when the graph fails.
         while word == "7" and broken and durability != "exit":
             found = broken[0].get_tuple(config_of())
             if found and len(found.pending_writes or ()) >= 9:
@@ -111,7 +111,7 @@ def test_a_state_may_be_copied(base: str, saver: RunstoreSaver) -> None:
     assert graph.get_state(copied).values == graph.get_state(config).values
 
 
-def test_a_replayed_subgraph_goes_on_from_what_it_was_then(saver: RunstoreSaver) -> None:
+def test_a_replayed_subgraph_continues_from_its_state_at_that_time(saver: RunstoreSaver) -> None:
     inner = chain(saver, say("in"), ask)
     inner.checkpointer = None
     builder = StateGraph(Said)
@@ -137,7 +137,7 @@ def test_a_replayed_subgraph_goes_on_from_what_it_was_then(saver: RunstoreSaver)
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_a_subgraph_with_a_memory_is_replayed_from_what_it_knew_then(
+def test_a_subgraph_with_a_memory_is_replayed_from_its_memory_at_that_time(
     how: str, saver: RunstoreSaver
 ) -> None:
     said = []

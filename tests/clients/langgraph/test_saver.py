@@ -23,7 +23,7 @@ LARGE = 200_000
 
 
 class SyncSaver(RunstoreSaver):
-    """The suite calls the asynchronous methods; here they are the synchronous ones."""
+    """The suite calls asynchronous methods; here these call the synchronous ones."""
 
     async def aget_tuple(self, config):
         return await asyncio.to_thread(self.get_tuple, config)
@@ -102,7 +102,7 @@ def test_a_channel_that_did_not_change_is_neither_sent_nor_stored_again(
     assert freed.freed_bytes < 10_000, "what the first one has was not the others'"
 
 
-def test_a_part_the_server_has_no_more_is_sent_in_full(saver: RunstoreSaver) -> None:
+def test_a_part_that_the_server_no_longer_has_is_sent_in_full(saver: RunstoreSaver) -> None:
     first = put(saver, {"large": "x" * LARGE})
     second = put(saver, {"n": 1}, first)
     saver.prune(["thread"])
@@ -122,7 +122,7 @@ def test_forgetting_which_parts_are_stored_changes_nothing(saver: RunstoreSaver)
     assert values == {"a": "x" * LARGE, "b": "y" * LARGE}
 
 
-def test_values_of_equal_bytes_and_other_types_stay_apart(saver: RunstoreSaver) -> None:
+def test_values_of_equal_bytes_and_different_types_stay_apart(saver: RunstoreSaver) -> None:
     values = {"none": None, "bytes": b"", "array": bytearray(), "": 1, "n" * 300: 2}
     first = put(saver, values)
 
@@ -180,7 +180,7 @@ def test_the_first_regular_write_stays_and_the_last_special_one_counts(
     ]
 
 
-def test_more_writes_than_one_request_takes_are_kept(saver: RunstoreSaver) -> None:
+def test_more_writes_than_fit_in_one_request_are_stored(saver: RunstoreSaver) -> None:
     config = put(saver, {})
     writes = [("c", number) for number in range(2_500)]
 
@@ -222,7 +222,7 @@ def test_an_encrypted_checkpoint_shows_nothing_to_the_server(
 
 
 class Rot:
-    """A cipher as far as the serializer can see."""
+    """Looks like a cipher to the serializer."""
 
     def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
         return "rot", bytes(each ^ 0x55 for each in plaintext)
@@ -241,7 +241,7 @@ class Rot:
         ({"configurable": {}}, "thread_id"),
     ],
 )
-def test_what_the_store_cannot_name_is_refused_clearly(
+def test_names_that_the_store_cannot_have_are_refused_clearly(
     config: Any, says: str, saver: RunstoreSaver
 ) -> None:
     with pytest.raises(ValueError, match=says):

@@ -1,4 +1,4 @@
-"""What waits: writes for their checkpoint, threads and tasks for their turn."""
+"""Waiting: writes for their checkpoint, threads and tasks for their turn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runstore.langgraph import RunstoreSaver, sessions
 from runstore.langgraph.turns import Turns
 
 
-def test_writes_that_wait_for_their_checkpoint_come_with_it(
+def test_writes_that_wait_for_their_checkpoint_are_stored_with_it(
     saver: RunstoreSaver, new_saver: NewSaver, served: ServerProcess, project: str
 ) -> None:
     first = put(new_saver(), {"a": 1})
@@ -37,7 +37,7 @@ def test_writes_that_wait_for_their_checkpoint_come_with_it(
     ]
 
 
-def test_writes_to_a_checkpoint_that_is_there_are_stored_at_once(
+def test_writes_of_a_stored_checkpoint_are_stored_at_once(
     saver: RunstoreSaver, new_saver: NewSaver
 ) -> None:
     first = put(new_saver(), {"a": 1})
@@ -76,7 +76,7 @@ async def test_many_tasks_and_threads_may_use_one_saver(
         assert not saver._halves._memory.turns._waiting
 
 
-async def test_a_synchronous_call_that_would_stop_its_own_loop_says_so(
+async def test_a_synchronous_call_that_would_block_its_own_loop_is_refused(
     saver: RunstoreSaver,
 ) -> None:
     put(saver, {"a": 1})
@@ -89,7 +89,7 @@ async def test_a_synchronous_call_that_would_stop_its_own_loop_says_so(
     assert not turns._waiting
 
 
-async def test_who_stops_waiting_leaves_the_line(saver: RunstoreSaver) -> None:
+async def test_a_cancelled_waiter_leaves_the_line(saver: RunstoreSaver) -> None:
     turns = saver._halves._memory.turns
     order: list[str] = []
 
