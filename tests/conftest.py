@@ -1,4 +1,4 @@
-"""What every test may ask for: a real Postgres, a store on it, a server over that, and stubs."""
+"""Fixtures of every test: a real Postgres, a store on it, a server over that, and stubs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def database_url() -> Iterator[str]:
 
 @pytest_asyncio.fixture(scope="session")
 async def db_schema(database_url: str) -> AsyncIterator[str]:
-    """A migrated schema of this test session alone."""
+    """A migrated schema that only this test session uses."""
     name = f"runstore_test_{os.getpid()}"
     await schema.upgrade(database_url, name)
     yield name
@@ -97,7 +97,7 @@ async def store(database_url: str, db_schema: str) -> AsyncIterator[PostgresStor
 
 @pytest.fixture
 async def own_schema(database_url: str) -> AsyncIterator[str]:
-    """A migrated schema of one test alone."""
+    """A migrated schema that only one test uses."""
     name = f"runstore_own_{uuid4().hex[:8]}"
     await schema.upgrade(database_url, name)
     yield name
@@ -108,7 +108,7 @@ async def own_schema(database_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def own(database_url: str, own_schema: str) -> AsyncIterator[PostgresStore]:
-    """A store on a schema of its own: its feed holds what the test wrote, and nobody relays."""
+    """A store on a schema of its own: only the test writes to its feed, and nothing is relayed."""
     opened = make_store(database_url, own_schema, poll_interval=0.2)
     yield opened
     await opened.close()

@@ -10,16 +10,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from runstore_storage.database.engine import Database
 from runstore_storage.embedded.postgres import EmbeddedPostgres
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from runstore_storage.database.engine import Database
 
 POSTGRES_IMAGE = "postgres:17-alpine"
 
@@ -38,7 +34,7 @@ def provided_database() -> Iterator[str]:
 
 
 def docker_answers() -> bool:
-    """Tell whether a Docker engine can be asked for a container."""
+    """Tell whether there is a Docker engine that can start a container."""
     program = shutil.which("docker")
     if program is None:
         return False
@@ -71,13 +67,13 @@ def data_folder() -> Iterator[Path]:
 
 
 async def all_returned(database: Database, within: float = 5) -> bool:
-    """Tell whether every connection of the pool comes back.
+    """Tell whether every connection is returned to the pool.
 
-    Polls hold one for a moment only, so the pool is whole now and then unless one is kept.
+    Polls use one for a moment only, so the pool is whole now and then unless one is kept.
     """
     try:
         async with asyncio.timeout(within):
-            while database.in_use:  # noqa: ASYNC110 - the pool does not say that one came back
+            while database.in_use:  # noqa: ASYNC110 - the pool has no event for a return
                 await asyncio.sleep(0)
     except TimeoutError:
         return False

@@ -84,7 +84,7 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class FeedPoint:
-    """How far a duty must have come before a reader is answered: a position, an event, or both."""
+    """How far a duty must be done before a reader is answered: a position, an event, or both."""
 
     position: int = 0
     run: RunKey | None = None

@@ -1,4 +1,4 @@
-"""Pages of a listing, and how much a page holds beside its limit."""
+"""Pages of a listing, and how many bytes a page holds."""
 
 from __future__ import annotations
 
