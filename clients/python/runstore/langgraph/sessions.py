@@ -85,6 +85,7 @@ class Session:
     latest: Bounded[str, Latest] = field(default_factory=lambda: Bounded(MAX_REMEMBERED))
     own: Bounded[CheckpointKey, str] = field(default_factory=_remembered)
     chosen: Bounded[CheckpointKey, str] = field(default_factory=_remembered)
+    begun_anew: Bounded[str, bool] = field(default_factory=lambda: Bounded(MAX_REMEMBERED))
     refused: Bounded[CheckpointKey, str] = field(default_factory=_remembered)
     held: dict[CheckpointKey, dict[tuple[str, int], TaskWrite]] = field(default_factory=dict)
 
@@ -95,7 +96,10 @@ class Session:
         self.exists = True
 
     def check_put(self, key: CheckpointKey, parent: str, source: str) -> None:
-        """Refuse a checkpoint unless its parent is the latest one, or one read by its id."""
+        """Refuse a checkpoint unless its parent is the latest one, or one read by its id.
+
+        One without a parent must be the first of its namespace, or of a replay that found none.
+        """
         if self._may_follow(key.namespace, parent, source):
             return
         known = self.latest.get(key.namespace)
@@ -113,7 +117,8 @@ class Session:
         if source == FORK and parent in self._parents_read(namespace):
             return True
         if not parent:
-            return known is None or not known.checkpoint_id or not known.is_read
+            is_empty = known is None or not known.checkpoint_id or not known.is_read
+            return is_empty or namespace in self.begun_anew
         is_latest = known is not None and parent == known.checkpoint_id
         return is_latest or CheckpointKey(namespace, parent) in self.chosen
 
@@ -175,6 +180,7 @@ class Session:
         for key in (*latest, *dict(self.own.items()), *dict(self.chosen.items())):
             self.refused.put(key, why)
         self.latest, self.own, self.chosen = Bounded(MAX_REMEMBERED), _remembered(), _remembered()
+        self.begun_anew = Bounded(MAX_REMEMBERED)
         self.epoch, self.seen_epoch = None, epoch
         self.base_seq = self.seen_seq = last_seq
 
@@ -189,6 +195,10 @@ class Session:
         """A checkpoint was read by its id: a new branch may start there."""
         self.chosen.put(key, parent)
         self.refused.discard(key)
+
+    def chose_none(self, namespace: str) -> None:
+        """A replay from before the namespace's first checkpoint: a branch may start with a root."""
+        self.begun_anew.put(namespace, True)
 
 
 class Sessions:

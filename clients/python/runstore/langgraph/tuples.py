@@ -98,6 +98,12 @@ class Listing(NamedTuple):
     before: str
     where: Filter
 
+    @property
+    def is_replay(self) -> bool:
+        """Whether it looks, as LangGraph does, for what a replayed subgraph continues from."""
+        is_filtered = self.checkpoint_id or self.where.metadata or self.where.rest
+        return bool(self.thread_id and self.namespace and self.before and not is_filtered)
+
     def accepts(self, snapshot: Snapshot) -> bool:
         """Whether a snapshot without its parts may be one of them."""
         if not is_checkpoint(snapshot) or self.checkpoint_id not in {"", snapshot.snapshot_id}:

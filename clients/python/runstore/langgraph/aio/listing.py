@@ -32,7 +32,21 @@ class AsyncListings:
     async def tuples(
         self, listing: Listing, limit: int | None, serde: SerializerProtocol
     ) -> AsyncGenerator[CheckpointTuple]:
-        """Yield checkpoints, newest first."""
+        """Yield checkpoints, newest first; a subgraph of which none is replayed begins anew."""
+        # The run is read first, so that a write in between makes the later claim fail.
+        is_replay = listing.is_replay and limit != 0
+        run = await self._threads.find_run(listing.thread_id) if is_replay else None
+        is_empty = True
+        async with aclosing(self._tuples(listing, limit, serde)) as tuples:
+            async for found in tuples:
+                is_empty = False
+                yield found
+        if is_replay and is_empty:
+            await self._threads.choose_none(run, listing.thread_id, listing.namespace or "")
+
+    async def _tuples(
+        self, listing: Listing, limit: int | None, serde: SerializerProtocol
+    ) -> AsyncGenerator[CheckpointTuple]:
         left = limit
         async with aclosing(self._addresses(listing)) as addresses:
             async for address in addresses:

@@ -33,7 +33,21 @@ class Listings:
     def tuples(
         self, listing: Listing, limit: int | None, serde: SerializerProtocol
     ) -> Generator[CheckpointTuple]:
-        """Yield checkpoints, newest first."""
+        """Yield checkpoints, newest first; a subgraph of which none is replayed begins anew."""
+        # The run is read first, so that a write in between makes the later claim fail.
+        is_replay = listing.is_replay and limit != 0
+        run = self._threads.find_run(listing.thread_id) if is_replay else None
+        is_empty = True
+        with closing(self._tuples(listing, limit, serde)) as tuples:
+            for found in tuples:
+                is_empty = False
+                yield found
+        if is_replay and is_empty:
+            self._threads.choose_none(run, listing.thread_id, listing.namespace or "")
+
+    def _tuples(
+        self, listing: Listing, limit: int | None, serde: SerializerProtocol
+    ) -> Generator[CheckpointTuple]:
         left = limit
         with closing(self._addresses(listing)) as addresses:
             for address in addresses:

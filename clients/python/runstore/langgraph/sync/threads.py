@@ -99,6 +99,13 @@ class Threads:
                 session.read_chosen(address.key, found.parent_snapshot_id)
         return found
 
+    def choose_none(self, run: RunInfo | None, thread_id: str, namespace: str) -> None:
+        """A replay found no checkpoint in a namespace after its run was read: it begins anew."""
+        with self._memory.turns.of(thread_id):
+            session, counts = self._memory.sessions.read(thread_id, run)
+            if counts:
+                session.chose_none(namespace)
+
     def find_run(self, thread_id: str) -> RunInfo | None:
         """The current state of the thread's run; None if there is none."""
         try:
