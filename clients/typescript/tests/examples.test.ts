@@ -140,7 +140,7 @@ describe.each(Object.entries(EXPECTED))("%s", (path, { text, lines }) => {
 test("every method and class that the README names exists", () => {
   const run: Record<keyof Run, unknown> = new Client().run("r");
   const client = new Client();
-  const tables = readme.slice(readme.indexOf("## What there is"), readme.indexOf("Every method"));
+  const tables = readme.slice(readme.indexOf("## Overview"), readme.indexOf("Every method"));
   const names = [...tables.matchAll(/`(\w+)\(?/g)].map(([, name = ""]) => name);
 
   expect(names.length).toBeGreaterThan(20);

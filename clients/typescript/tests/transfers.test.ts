@@ -119,8 +119,8 @@ test("an empty artifact is checked too", async ({ script }) => {
 
 test.for<[string, Downloaded[], string]>([
   ["ends early", [described(DATA), chunk(HEAD)], "4 bytes early"],
-  ["sends too much", [described(HEAD), chunk(DATA)], "not asked for"],
-  ["sends bytes of nothing", [chunk(DATA)], "not asked for"],
+  ["sends too much", [described(HEAD), chunk(DATA)], "not requested"],
+  ["sends bytes of nothing", [chunk(DATA)], "not requested"],
 ])("a server that %s breaks its contract", async ([, messages, problem], { script }) => {
   script.downloads = [messages];
 
