@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from runstore.v1 import events_pb2
 from runstore.v1 import run_service_pb2 as rpc
@@ -16,12 +17,21 @@ from runstore.v1.run_service_pb2_grpc import RunServiceServicer
 Response = rpc.StreamEventsResponse
 Answer = Callable[[rpc.AppendEventStreamRequest], rpc.AppendEventStreamResponse | None]
 
+# The statuses of a call whose path to the server breaks, as gRPC and proxies make them.
+BROKEN_PATH = [
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+]
+BROKEN_STREAM = [*BROKEN_PATH, grpc.StatusCode.DEADLINE_EXCEEDED]
+
 
 class Script(RunServiceServicer):
-    """What happens each time a stream is opened; `None` in a script drops it as UNAVAILABLE.
+    """What happens each time a stream is opened; `None` in a script drops it as `dropped_as`.
 
     A stream of events is a list of messages, and hangs after them where they end in `...`. An
-    append stream is a function of the request.
+    append stream is a function of the request. `calls` are the responses of AppendEvent, or `None`.
     """
 
     def __init__(self) -> None:
@@ -32,13 +42,16 @@ class Script(RunServiceServicer):
         self.was_asked = asyncio.Event()
         self.address = ""
         self.dropped_as = grpc.StatusCode.UNAVAILABLE
+        self.dropped_with: status_pb2.Status | None = None
+        self.calls: list[Message | None] = []
+        self.requests: list[Message] = []
 
     async def StreamEvents(self, request: Any, context: Any) -> AsyncIterator[Response]:  # noqa: N802 - an RPC
         self.asked.append(request.from_seq)
         self.was_asked.set()
         for message in self.streams[len(self.asked) - 1]:
             if message is None:
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "dropped")
+                await self._drop(context)
             if message is ...:
                 await asyncio.Event().wait()
             yield message
@@ -51,8 +64,24 @@ class Script(RunServiceServicer):
             seen.append(request.append.event.event_id)
             response = answer(request)
             if response is None:
-                await context.abort(self.dropped_as, "dropped")
+                await self._drop(context)
             yield response
+
+    async def AppendEvent(self, request: Message, context: Any) -> Any:  # noqa: N802 - an RPC
+        return await self._call(request, context)
+
+    async def _call(self, request: Message, context: Any) -> Message:
+        self.requests.append(request)
+        response = self.calls[len(self.requests) - 1]
+        if response is None:
+            await self._drop(context)
+        return response or rpc.AppendEventResponse()
+
+    async def _drop(self, context: Any) -> None:
+        if self.dropped_with:
+            details = self.dropped_with.SerializeToString()
+            context.set_trailing_metadata((("grpc-status-details-bin", details),))
+        await context.abort(self.dropped_as, "dropped")
 
 
 def batch(*seqs: int) -> Response:

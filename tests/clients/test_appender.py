@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-import grpc
 import pytest
 import runstore
-from clients.script import Script, status
+from clients.script import BROKEN_STREAM, Script, status
 from conftest import make_store
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.app import App
@@ -109,11 +108,12 @@ async def test_appends_that_a_draining_server_refused_are_sent_to_the_next(
     assert script.sent[-1] == ["b", "c"]
 
 
-async def test_a_status_that_asynchronous_grpc_lost_is_a_broken_stream(script: Script) -> None:
-    script.dropped_as = grpc.StatusCode.INTERNAL
+@pytest.mark.parametrize("code", BROKEN_STREAM, ids=lambda code: code.name)
+async def test_appends_survive_every_status_of_a_broken_path(script: Script, append, code) -> None:
+    script.dropped_as = code
     script.appends = [instead("b", drop), accept]
 
-    assert await append_async(script, ["a", "b"]) == ["a", "b"]
+    assert await append(script, ["a", "b"]) == ["a", "b"]
 
     assert script.sent[-1] == ["b"]
 

@@ -6,7 +6,9 @@ import json
 import grpc
 import pytest
 import runstore
+from clients.script import BROKEN_PATH, Script, status
 from conftest import make_store
+from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.app import App
 
 
@@ -41,6 +43,45 @@ async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
     await server.drain()
 
     assert [each.seq for each in written] == [each.seq for each in watched] == [1] * 8
+
+
+async def append_async(address: str) -> int:
+    async with runstore.connect(address) as client:
+        return (await client.run("run").append("tick")).seq
+
+
+async def append_sync(address: str) -> int:
+    def append() -> int:
+        with runstore.Client(address) as client:
+            return client.run("run").append("tick").seq
+
+    return await asyncio.to_thread(append)
+
+
+@pytest.mark.parametrize("append", [append_async, append_sync])
+@pytest.mark.parametrize("code", BROKEN_PATH, ids=lambda code: code.name)
+async def test_a_call_is_repeated_after_every_status_of_a_broken_path(
+    script: Script, append, code
+) -> None:
+    script.dropped_as = code
+    script.calls = [None, rpc.AppendEventResponse(seq=7)]
+
+    assert await append(script.address) == 7
+
+    first, second = script.requests
+    assert first == second
+
+
+@pytest.mark.parametrize("append", [append_async, append_sync])
+@pytest.mark.parametrize("code", BROKEN_PATH, ids=lambda code: code.name)
+async def test_a_call_that_the_server_refused_is_not_repeated(script: Script, append, code) -> None:
+    script.dropped_as, script.dropped_with = code, status(code.value[0], "INTERNAL")
+    script.calls = [None]
+
+    with pytest.raises(runstore.Internal):
+        await append(script.address)
+
+    assert len(script.requests) == 1
 
 
 async def test_a_closed_client_does_not_retry(script) -> None:

@@ -64,7 +64,10 @@ def test_without_details_the_code_decides(details: bytes | None) -> None:
         (grpc.StatusCode.UNAVAILABLE, runstore.Unavailable),
         (grpc.StatusCode.CANCELLED, runstore.Unavailable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, runstore.DeadlineExceeded),
-        (grpc.StatusCode.INTERNAL, runstore.RunstoreError),
+        (grpc.StatusCode.INTERNAL, runstore.Unavailable),
+        (grpc.StatusCode.UNKNOWN, runstore.Unavailable),
+        (grpc.StatusCode.UNIMPLEMENTED, runstore.RunstoreError),
+        (grpc.StatusCode.PERMISSION_DENIED, runstore.RunstoreError),
     ]:
         assert type(from_rpc(Failed(code, details))) is kind
 

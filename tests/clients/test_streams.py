@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import grpc
 import pytest
 import runstore
-from clients.script import Script, batch, caught_up, end_of_run, heartbeat
+from clients.script import (
+    BROKEN_STREAM,
+    Script,
+    batch,
+    caught_up,
+    end_of_run,
+    heartbeat,
+    status,
+)
 from runstore import Event, StreamItem
 from runstore.sync.transport import messages
 from runstore.v1 import run_service_pb2 as rpc
@@ -48,6 +56,48 @@ async def test_a_dropped_stream_continues_at_the_next_seq(script: Script, read) 
 
     assert shown(seen) == [1, 2, 3, "EndOfRun"]
     assert script.asked == [1, 3, 3]
+
+
+@pytest.mark.parametrize("code", BROKEN_STREAM, ids=lambda code: code.name)
+async def test_a_stream_survives_every_status_of_a_broken_path(script: Script, read, code) -> None:
+    script.dropped_as = code
+    script.streams = [[batch(1, 2), None], [batch(3), end_of_run(3)]]
+
+    assert shown(await read(script)) == [1, 2, 3, "EndOfRun"]
+    assert script.asked == [1, 3]
+
+
+@pytest.mark.parametrize("code", BROKEN_STREAM, ids=lambda code: code.name)
+async def test_a_status_with_our_reason_ends_a_stream_whatever_its_code(
+    script: Script, read, code
+) -> None:
+    script.dropped_as, script.dropped_with = code, status(code.value[0], "INTERNAL")
+    script.streams = [[batch(1), None]]
+
+    with pytest.raises(runstore.Internal):
+        await read(script)
+
+    assert script.asked == [1]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ],
+    ids=lambda code: code.name,
+)
+async def test_a_proxy_that_refuses_the_call_ends_the_stream(script: Script, read, code) -> None:
+    script.dropped_as = code
+    script.streams = [[None]]
+
+    with pytest.raises(runstore.RunstoreError) as raised:
+        await read(script)
+
+    assert (raised.value.code, raised.value.reason) == (code, "")
 
 
 async def test_a_repeated_event_is_left_out(script: Script, read) -> None:

@@ -1,7 +1,8 @@
 """The exceptions that calls raise.
 
 RunstoreError
-├── Unavailable              the server cannot be reached; the client has retried
+├── Unavailable              the server cannot be reached, or the path to it broke; the client
+│   │                        has retried
 │   ├── StorageUnavailable   the server's database or object store does not respond
 │   └── ServerDraining       the server is shutting down
 ├── DeadlineExceeded         the call took longer than its timeout
@@ -281,23 +282,43 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "SERVER_DRAINING": ServerDraining,
     "INTERNAL": Internal,
 }
-# gRPC ends a call that reaches a server just as it stops with a bare CANCELLED, without calling our
-# handlers: it means that the server is gone.
 _BY_CODE: dict[grpc.StatusCode, type[RunstoreError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
-    grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
+# What a call ends with where the path to the server breaks. The server gives a reason with every
+# status; these come without one, from gRPC and from proxies: CANCELLED from a server that stops as
+# the call reaches it, INTERNAL for a reset stream or an interrupted send, UNKNOWN for a response
+# that is not gRPC's, such as a proxy's error page.
+_BROKEN_PATH = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+}
+# Our streams have no deadline, so one that passed was a proxy's.
+_BROKEN_STREAM = _BROKEN_PATH | {grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 def from_rpc(error: grpc.RpcError) -> RunstoreError:
-    """The exception of a failed gRPC call, sync or async."""
-    return _error_of(failure_of_call(error))
+    """The exception of a failed call, sync or async."""
+    return _error_or_broken(failure_of_call(error), _BROKEN_PATH)
+
+
+def from_stream(error: grpc.RpcError) -> RunstoreError:
+    """The exception of a failed stream, which was opened without a deadline."""
+    return _error_or_broken(failure_of_call(error), _BROKEN_STREAM)
 
 
 def from_status(status: Status) -> RunstoreError:
-    """The exception of a status with details."""
+    """The exception of a status that the server sent inside of a response."""
     return _error_of(failure_of_status(status))
+
+
+def _error_or_broken(failure: Failure, broken_by: set[grpc.StatusCode]) -> RunstoreError:
+    if not failure.reason and failure.code in broken_by:
+        return Unavailable(failure)
+    return _error_of(failure)
 
 
 def _error_of(failure: Failure) -> RunstoreError:

@@ -13,8 +13,6 @@ from google.rpc import error_details_pb2, status_pb2
 DOMAIN = "runstore.v1"
 DETAILS_KEY = "grpc-status-details-bin"
 
-# How grpc.aio reports a connection that breaks while a request is being sent; no server sends it.
-_BROKEN_SEND = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -38,10 +36,8 @@ def failure_of_call(error: grpc.RpcError) -> Failure:
         if name == DETAILS_KEY:
             with suppress(DecodeError):  # not ours; the code still says what happened
                 return failure_of_status(status_pb2.Status.FromString(value))
-    code, text = error.code(), error.details()
-    if (code, text) == _BROKEN_SEND:
-        return broken("the connection broke while the request was sent")
-    return Failure(code, text or code.name)
+    code = error.code()
+    return Failure(code, error.details() or code.name)
 
 
 def failure_of_status(status: status_pb2.Status) -> Failure:

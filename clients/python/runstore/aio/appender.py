@@ -12,7 +12,7 @@ import grpc
 from runstore.aio.connection import AsyncConnection
 from runstore.calls.call import RUNS
 from runstore.calls.events import append_request
-from runstore.errors import RunstoreError, broken_stream, from_rpc
+from runstore.errors import RunstoreError, broken_stream, from_stream
 from runstore.streams.appends import PendingAppends
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import Appended, EventFields, NewEvent, event_of
@@ -133,11 +133,13 @@ class Appender:
             async for response in call:
                 self._settle(*self._pending.take(response))
         except grpc.RpcError as error:
-            raise _reported_or_broken(from_rpc(error)) from None
+            raise from_stream(error) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
+            # Asynchronous gRPC does this to a stream that ends while a request is being written
+            # (grpc/grpc#36066).
             raise broken_stream("the call was cancelled by gRPC") from None
         finally:
             call.cancel()
@@ -155,16 +157,6 @@ class Appender:
             future.cancel()
         else:
             future.set_exception(result)
-
-
-def _reported_or_broken(error: RunstoreError) -> RunstoreError:
-    """The failure that the server reported, or that the stream broke.
-
-    Asynchronous gRPC loses the status of a stream that ends while a request is being written: it
-    reports INTERNAL, or cancels the call (grpc/grpc#36066). The server's INTERNAL has a reason.
-    """
-    is_reported = error.code is not grpc.StatusCode.INTERNAL or error.reason
-    return error if is_reported else broken_stream(str(error))
 
 
 async def _all(outgoing: Outgoing) -> AsyncIterator[rpc.AppendEventStreamRequest]:

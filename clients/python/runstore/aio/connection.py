@@ -23,7 +23,7 @@ from runstore.channels import (
     refuse_to_pickle,
     target_of,
 )
-from runstore.errors import RunstoreError, from_rpc
+from runstore.errors import RunstoreError, from_rpc, from_stream
 from runstore.retry import Backoff, Patience
 from runstore.streams.resumable import ResumableStream
 
@@ -114,7 +114,7 @@ class AsyncConnection:
             try:
                 response = await transport.send_all(method, requests(), self._metadata)
             except grpc.RpcError as error:
-                failure = from_rpc(error)
+                failure = from_stream(error)
                 delay = patience.delay(failure) if patience else None
                 if delay is None or self._is_closed:
                     raise failure from None
@@ -144,7 +144,7 @@ class AsyncConnection:
                         yield item
             stream.ended()
         except grpc.RpcError as error:
-            raise from_rpc(error) from None
+            raise from_stream(error) from None
         finally:
             call.cancel()
 

@@ -12,7 +12,7 @@ import grpc
 
 from runstore.calls.call import RUNS
 from runstore.calls.events import append_request
-from runstore.errors import RunstoreError, from_rpc
+from runstore.errors import RunstoreError, from_stream
 from runstore.streams.appends import PendingAppends
 from runstore.sync.connection import Connection
 from runstore.v1 import run_service_pb2 as rpc
@@ -157,7 +157,7 @@ class Appender:
                     future, result = self._pending.take(response)
                 self._settle(future, result)
         except grpc.RpcError as error:
-            raise from_rpc(error) from None
+            raise from_stream(error) from None
         finally:
             call.cancel()
             outgoing.put(None)  # frees gRPC's thread that waits for the next request

@@ -22,7 +22,7 @@ from runstore.channels import (
     refuse_to_pickle,
     target_of,
 )
-from runstore.errors import RunstoreError, from_rpc
+from runstore.errors import RunstoreError, from_rpc, from_stream
 from runstore.retry import Backoff, Patience
 from runstore.streams.resumable import ResumableStream
 from runstore.sync import transport
@@ -112,7 +112,7 @@ class Connection:
             try:
                 response = transport.send_all(method, requests(), self._metadata)
             except grpc.RpcError as error:
-                failure = from_rpc(error)
+                failure = from_stream(error)
                 delay = patience.delay(failure) if patience else None
                 if delay is None or self._is_closed:
                     raise failure from None
@@ -142,7 +142,7 @@ class Connection:
                         yield item
             stream.ended()
         except grpc.RpcError as error:
-            raise from_rpc(error) from None
+            raise from_stream(error) from None
         finally:
             call.cancel()
 
