@@ -17,6 +17,7 @@ from runstore.aio import (
     AsyncRun,
     connect,
 )
+from runstore.arguments import InvalidArgument
 from runstore.errors import (
     BY_REASON,
     ArtifactIsLink,
@@ -96,6 +97,7 @@ from runstore.values.feed import (
     FeedPage,
     FollowFields,
 )
+from runstore.values.json_texts import register_encoder
 from runstore.values.outputs import Completion, Outcome, Output, OutputFields
 from runstore.values.payloads import Payload, Ref, payload_of
 from runstore.values.runs import (
@@ -181,6 +183,7 @@ __all__ = [
     "Heartbeat",
     "IdempotencyMismatch",
     "Internal",
+    "InvalidArgument",
     "InvalidRequest",
     "LabelConflict",
     "LabelMove",
@@ -247,4 +250,5 @@ __all__ = [
     "config_digest",
     "connect",
     "payload_of",
+    "register_encoder",
 ]

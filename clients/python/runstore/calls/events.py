@@ -8,7 +8,13 @@ from runstore.calls.call import RUNS, Call
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import Appended, EventPage, FilterFields, NewEvent
 from runstore.values.runs import RunRef
-from runstore.wire.events import appended_value, event_message, filter_message, page_value
+from runstore.wire.events import (
+    appended_value,
+    event_message,
+    event_messages,
+    filter_message,
+    page_value,
+)
 
 
 def append_request(
@@ -34,7 +40,7 @@ def append_events(
     request = rpc.AppendEventsRequest(
         project=run.project,
         run_id=run.run_id,
-        events=[event_message(event) for event in events],
+        events=event_messages(events),
         expected_seq=expected_seq,
         writer_epoch=run.writer_epoch,
     )

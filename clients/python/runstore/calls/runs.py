@@ -43,7 +43,7 @@ def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo
         run_id=fields.get("run_id") or new_id(),
         plan_id=fields.get("plan_id", ""),
         objective=objective,
-        plan=payload_message(fields.get("plan")),
+        plan=payload_message(fields.get("plan"), "plan"),
         parent_run_id=fields.get("parent_run_id", ""),
         external_ref=external_ref_message(ref) if ref else None,
         config_refs=ref_messages(fields.get("config_refs", ())),

@@ -18,7 +18,7 @@ from runstore.values.snapshots import (
     SnapshotsDeleted,
     TaskWrite,
 )
-from runstore.wire.events import event_message
+from runstore.wire.events import event_messages
 from runstore.wire.payloads import payload_message
 from runstore.wire.snapshots import (
     deleted_value,
@@ -41,7 +41,7 @@ def put_snapshot(
         project=run.project,
         run_id=run.run_id,
         snapshot=snapshot_message(fields),
-        events=[event_message(event) for event in events],
+        events=event_messages(events),
         task_writes=[task_write_message(write) for write in task_writes],
         expected_seq=expected_seq,
         writer_epoch=run.writer_epoch,
@@ -91,7 +91,7 @@ def list_snapshots(
         project=run.project,
         run_id=run.run_id,
         namespace=namespace,
-        metadata=payload_message(metadata),
+        metadata=payload_message(metadata, "metadata"),
         with_parts=with_parts,
         limit=limit,
         page_token=page_token,

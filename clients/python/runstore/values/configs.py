@@ -127,7 +127,7 @@ class LabelMove:
 
 def config_digest(body: Value) -> str:
     """The digest of the version with this body, for checking a pin without the server."""
-    payload = payload_of(body)
+    payload = payload_of(body, "body")
     kind = b"json" if isinstance(payload.content, str) else b"binary"
     whole = sha256()
     for field in (b"config", kind, payload.content_type.encode(), payload.data):

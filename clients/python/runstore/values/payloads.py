@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from runstore.values.json_texts import json_text
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
@@ -39,18 +41,14 @@ class Ref:
 
 Value = Any
 """What payload arguments accept: a `Payload` as it is, bytes as a binary payload, anything else as
-its JSON text (`json.dumps`)."""
+its JSON text. JSON has strings, finite numbers, booleans, None, lists or tuples of these, and dicts
+with string keys; `register_encoder` adds types."""
 
 
-def payload_of(value: Value) -> Payload:
-    """The payload of an argument; raise TypeError or ValueError if JSON cannot represent it."""
+def payload_of(value: Value, name: str = "payload") -> Payload:
+    """The payload of an argument; raise `InvalidArgument` for what is not JSON."""
     if isinstance(value, Payload):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
         return Payload(bytes(value))
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate has to be escaped
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Payload(text)
+    return Payload(json_text(value, name))

@@ -26,7 +26,7 @@ def described(fields: ArtifactFields) -> Described:
     return Described(
         type=fields.get("type", ""),
         content_type=fields.get("content_type", ""),
-        metadata=payload_message(fields.get("metadata")),
+        metadata=payload_message(fields.get("metadata"), "metadata"),
         actor=fields.get("actor", ""),
         size=fields.get("size"),
         sha256=fields.get("sha256", b""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from runstore.ids import new_id
 from runstore.v1 import events_pb2
 from runstore.v1 import run_service_pb2 as rpc
@@ -10,12 +12,17 @@ from runstore.wire.payloads import optional_payload, payload_message
 from runstore.wire.times import optional_time, span_message, span_value, time_message, time_value
 
 
-def event_message(event: NewEvent) -> events_pb2.Event:
+def event_messages(events: Iterable[NewEvent]) -> list[events_pb2.Event]:
+    """The messages of the argument `events`."""
+    return [event_message(event, f"events[{n}].payload") for n, event in enumerate(events)]
+
+
+def event_message(event: NewEvent, payload_name: str = "payload") -> events_pb2.Event:
     """The message of an event; an event without an id is given one."""
     return events_pb2.Event(
         event_id=event.event_id or new_id(),
         type=event.type,
-        payload=payload_message(event.payload),
+        payload=payload_message(event.payload, payload_name),
         node_id=event.node_id,
         actor=event.actor,
         model=event.model,

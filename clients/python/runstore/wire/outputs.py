@@ -6,7 +6,7 @@ from runstore.v1 import outputs_pb2
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.outputs import Completion, Outcome, Output, OutputFields
 from runstore.values.payloads import Value
-from runstore.wire.events import event_message, usage_value
+from runstore.wire.events import event_messages, usage_value
 from runstore.wire.payloads import optional_payload, payload_message
 from runstore.wire.snapshots import snapshot_message
 from runstore.wire.times import time_value
@@ -14,11 +14,11 @@ from runstore.wire.times import time_value
 
 def output_message(payload: Value, fields: OutputFields) -> outputs_pb2.Output:
     return outputs_pb2.Output(
-        payload=payload_message(payload),
+        payload=payload_message(payload, "payload"),
         schema_hash=fields.get("schema_hash", ""),
         plan_version_id=fields.get("plan_version_id", ""),
-        provenance=payload_message(fields.get("provenance")),
-        statistics=payload_message(fields.get("statistics")),
+        provenance=payload_message(fields.get("provenance"), "provenance"),
+        statistics=payload_message(fields.get("statistics"), "statistics"),
     )
 
 
@@ -40,7 +40,7 @@ def completion_message(completion: Completion) -> rpc.Completion:
     final = completion.final_snapshot
     return rpc.Completion(
         outcome=outputs_pb2.Outcome.ValueType(completion.outcome),
-        events=[event_message(event) for event in completion.events],
+        events=event_messages(completion.events),
         output=output_message(completion.payload, completion.output),
         final_snapshot=None if final is None else snapshot_message(final),
     )

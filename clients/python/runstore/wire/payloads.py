@@ -8,21 +8,22 @@ from runstore.v1 import payloads_pb2
 from runstore.values.payloads import Payload, Ref, Value, payload_of
 
 
-def payload_message(value: Value) -> payloads_pb2.Payload | None:
-    """The message of a payload argument; None for None."""
+def payload_message(value: Value, name: str) -> payloads_pb2.Payload | None:
+    """The message of the payload argument `name`; None for None."""
     if value is None:
         return None
     if isinstance(value, Ref):
         return payloads_pb2.Payload(ref=value.sha256)
-    payload = payload_of(value)
+    payload = payload_of(value, name)
     if isinstance(payload.content, str):
         return payloads_pb2.Payload(json=payload.content, content_type=payload.content_type)
     return payloads_pb2.Payload(binary=payload.content, content_type=payload.content_type)
 
 
-def part_message(value: Value) -> payloads_pb2.Payload:
+def part_message(value: Value, name: str) -> payloads_pb2.Payload:
     """The message of a payload that has to be there: None is JSON's null."""
-    return payload_message(Payload("null") if value is None else value) or payloads_pb2.Payload()
+    given = Payload("null") if value is None else value
+    return payload_message(given, name) or payloads_pb2.Payload()
 
 
 def payload_value(message: payloads_pb2.Payload) -> Payload:

@@ -29,10 +29,10 @@ def snapshot_message(fields: SnapshotFields) -> snapshots_pb2.Snapshot:
         reason=snapshots_pb2.SnapshotReason.ValueType(fields.get("reason", 0)),
         nodes=[node_message(node) for node in fields.get("nodes", ())],
         pending_node_ids=fields.get("pending_node_ids", ()),
-        metadata=payload_message(fields.get("metadata")),
+        metadata=payload_message(fields.get("metadata"), "metadata"),
     )
     for name, value in fields.get("state", {}).items():
-        message.state[name].CopyFrom(part_message(value))
+        message.state[name].CopyFrom(part_message(value, f"state[{name!r}]"))
     return message
 
 
@@ -92,10 +92,10 @@ def node_message(node: PlanNode) -> snapshots_pb2.PlanNode:
         kind=node.kind,
         facets=node.facets,
         status=node.status,
-        input_schema=payload_message(node.input_schema),
-        output_schema=payload_message(node.output_schema),
-        provenance=payload_message(node.provenance),
-        state=payload_message(node.state),
+        input_schema=payload_message(node.input_schema, f"nodes[{node.node_id!r}].input_schema"),
+        output_schema=payload_message(node.output_schema, f"nodes[{node.node_id!r}].output_schema"),
+        provenance=payload_message(node.provenance, f"nodes[{node.node_id!r}].provenance"),
+        state=payload_message(node.state, f"nodes[{node.node_id!r}].state"),
     )
 
 
@@ -118,7 +118,7 @@ def task_write_message(write: TaskWrite) -> snapshots_pb2.TaskWrite:
         task_id=write.task_id,
         index=write.index,
         channel=write.channel,
-        payload=payload_message(write.payload),
+        payload=payload_message(write.payload, f"task_writes[{write.task_id!r}].payload"),
     )
 
 
