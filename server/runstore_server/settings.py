@@ -12,7 +12,10 @@ from runstore_server.sinks.settings import SinkSettings, repeated_names
 
 
 class Settings(BaseSettings):
-    """Every setting has a working default; its variable is RUNSTORE_ and its name in capitals."""
+    """Every setting but the database's URL has a working default.
+
+    Its variable is RUNSTORE_ and its name in capitals.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="RUNSTORE_",
@@ -23,7 +26,8 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(
         default=None,
-        description="URL of the Postgres to use, postgresql://...; if unset, the embedded one.",
+        description="URL of the Postgres to use, postgresql://...; only `runstore dev`, which"
+        " starts one by itself, does without.",
     )
     db_schema: str = Field(
         default="runstore",
@@ -33,8 +37,8 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default=Path(".runstore"),
-        description="Folder of the embedded Postgres, and of objects if RUNSTORE_OBJECTS_URL is"
-        " unset.",
+        description="Folder of the Postgres of `runstore dev`, and of objects if"
+        " RUNSTORE_OBJECTS_URL is unset.",
     )
     objects_url: str | None = Field(
         default=None,

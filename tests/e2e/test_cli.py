@@ -14,8 +14,11 @@ import pytest
 import runstore
 from e2e.servers import ServerProcess
 from runstore_migrations import schema
+from runstore_server.cli.main import app
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
+DATABASE_URL = "RUNSTORE_DATABASE_URL"
 
 
 def cli(*arguments: str, environment: dict[str, str] | None = None, code: int = 0) -> str:
@@ -185,6 +188,35 @@ def test_serve_refuses_a_wrong_schema_with_the_command_that_migrates_it(
 
     assert "runstore migrate up" in cli("serve", "--port", "0", environment=nowhere, code=1)
     assert "runstore migrate up" in cli("migrate", "check", environment=nowhere, code=1)
+
+
+@pytest.mark.parametrize("url", [None, ""], ids=["unset", "empty"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("serve",),
+        ("serve", "--workers", "2"),
+        ("relay",),
+        ("migrate", "up"),
+        ("migrate", "check"),
+        ("sinks", "ls"),
+        ("search", "rebuild"),
+        ("statistics", "rebuild"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_without_a_database_refuses_and_names_dev(
+    command: tuple[str, ...], url: str | None, tmp_path: Path
+) -> None:
+    environment = {DATABASE_URL: url, "RUNSTORE_DATA_DIR": str(tmp_path / "data")}
+
+    done = CliRunner().invoke(app, command, env=environment)
+
+    assert done.exit_code == 1
+    assert DATABASE_URL in done.stderr
+    assert "`runstore dev`" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_schema_goes_up_and_down_by_command(environment: dict[str, str]) -> None:

@@ -18,9 +18,16 @@ T = TypeVar("T")
 
 
 def database_url(settings: Settings) -> str:
-    """The database that the settings name."""
-    if settings.database_url is None:
-        raise failed("set RUNSTORE_DATABASE_URL (only `runstore dev` runs a database of its own)")
+    """The database that the settings name; exit with 1 where they name none.
+
+    No command but `dev` falls back on a database: an empty one would look like lost data.
+    """
+    if not settings.database_url:  # unset, or empty as where another variable was to fill it in
+        raise failed(
+            "RUNSTORE_DATABASE_URL is not set: set it to the URL of your Postgres"
+            " (postgresql://user@host/database), or try runstore out with `runstore dev`, which"
+            " starts a Postgres by itself"
+        )
     return settings.database_url
 
 

@@ -19,7 +19,8 @@ from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from runstore_server import logs
 from runstore_server.app import App, open_store
-from runstore_server.cli.failures import exit_on_failure, failed
+from runstore_server.cli.database import database_url
+from runstore_server.cli.failures import exit_on_failure
 from runstore_server.cli.workers import supervise
 from runstore_server.settings import Settings
 
@@ -89,28 +90,22 @@ def serve(
     workers: Workers = None,
     reuse_port: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Serve from RUNSTORE_DATABASE_URL; without it, from an embedded Postgres as `dev` does.
+    """Serve from RUNSTORE_DATABASE_URL, which has to be set; `dev` needs no database.
 
     A database with another release's schema is refused, with the command that migrates it. SIGTERM
     drains: streams end as UNAVAILABLE, calls in flight finish.
     """
     settings = _settings(host=host, port=port, http_port=http_port, http=http, workers=workers)
-    if settings.database_url is None:
-        if settings.workers > 1:
-            raise failed(
-                "several workers need a database that they share: set RUNSTORE_DATABASE_URL"
-            )
-        _serve_embedded(settings)
-        return
+    url = database_url(settings)
     with exit_on_failure():
-        asyncio.run(schema.check(settings.database_url, settings.db_schema))
+        asyncio.run(schema.check(url, settings.db_schema))
     if settings.workers > 1:
         raise typer.Exit(supervise(settings))
     with exit_on_failure():
-        _run(settings, settings.database_url, reuse_port=reuse_port)
+        _run(settings, url, reuse_port=reuse_port)
 
 
-def _serve_embedded(settings: Settings, *, is_disposable: bool = False) -> None:
+def _serve_embedded(settings: Settings, *, is_disposable: bool) -> None:
     with exit_on_failure(), ExitStack() as stack:
         if is_disposable and not settings.data_dir.exists():
             stack.callback(shutil.rmtree, settings.data_dir, ignore_errors=True)
