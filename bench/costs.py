@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runstore_storage.database.engine import quoted
+from runstore_storage.database.opening import quoted
 
 from bench.appends import BATCH, IN_FLIGHT
 from bench.figure import Taken, alternate

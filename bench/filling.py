@@ -5,7 +5,7 @@ Their rows are as the store writes them, but their hashes are zeros, so they can
 
 from __future__ import annotations
 
-from runstore_storage.database.engine import quoted
+from runstore_storage.database.opening import quoted
 
 from bench.figure import say
 from bench.payloads import PAYLOADS

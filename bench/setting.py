@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import psutil
 from runstore_migrations import schema as schemas
-from runstore_storage.database.engine import quoted
+from runstore_storage.database.opening import quoted
 
 from bench import servers
 from bench.load import Generators

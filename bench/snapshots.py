@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from uuid import uuid4
 
-from runstore_storage.database.engine import quoted
+from runstore_storage.database.opening import quoted
 
 from bench.figure import Taken, alternate
 from bench.setting import Setting

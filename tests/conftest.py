@@ -24,7 +24,7 @@ from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_migrations import schema
 from runstore_server.app import App
 from runstore_server.settings import Settings
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 

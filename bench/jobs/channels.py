@@ -8,7 +8,7 @@ from functools import cache
 import asyncpg
 import grpc
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 
 # Channels of one process to one address would share a connection otherwise.
 _OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)

@@ -32,7 +32,7 @@ from checking import cases, normalised, problems, written  # noqa: E402 - found 
 from database import provided_database  # noqa: E402
 from e2e.servers import ServerProcess  # noqa: E402
 from runstore_migrations import schema  # noqa: E402
-from runstore_storage.database.engine import connect  # noqa: E402
+from runstore_storage.database.opening import connect  # noqa: E402
 
 SCENARIOS = HERE / "scenarios.json"
 GO = ROOT / "clients" / "go"

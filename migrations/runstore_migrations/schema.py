@@ -17,7 +17,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from runstore_storage.database.engine import connect, quoted, translated
+from runstore_storage.database.engine import translated
+from runstore_storage.database.opening import connect, quoted
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 

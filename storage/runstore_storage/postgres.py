@@ -10,8 +10,9 @@ from functools import partial
 from runstore_storage.artifacts.postgres import PostgresArtifacts
 from runstore_storage.configs.postgres import PostgresConfigs
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.database.engine import Database, connect, reading
+from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.in_flight import WritesInFlight
+from runstore_storage.database.opening import connect
 from runstore_storage.database.statements import statement
 from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.payloads.objects import Objects
@@ -91,6 +92,7 @@ class PostgresStore:
     async def check(self) -> None:
         async with reading(self._engine) as conn:
             if not (await conn.execute(_TAKES_WRITES)).scalar_one():
+                await self._engine.renew()
                 raise StorageUnavailable
 
     def wake_all(self) -> None:

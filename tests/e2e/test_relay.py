@@ -13,7 +13,7 @@ from conftest import server_environment
 from e2e.servers import ServerProcess
 from e2e.test_cli import cli
 from runstore_migrations import schema
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 
 RUNS, WRITERS, KILLS = 200, 16, 10
 PATIENT = 60.0

@@ -14,7 +14,7 @@ from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 from runstore_storage.sql.tables import metadata
 from sqlalchemy import Connection
 

@@ -15,7 +15,7 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
 from runstore_server.edge.listening import CannotBind
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 
 HOLD = (
     "SELECT 1 FROM run_heads JOIN runs USING (run) WHERE runs.project = $1 FOR UPDATE OF run_heads"

@@ -13,7 +13,7 @@ from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.snapshots import Snapshot
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql.partitions import RUNS_PER_PARTITION

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
 from database import provided_database
 from runstore_migrations import schema
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 
 
 async def drop(url: str, name: str) -> None:

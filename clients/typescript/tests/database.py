@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from database import provided_database  # noqa: E402 - found by the path above
 from runstore_migrations import schema  # noqa: E402
-from runstore_storage.database.engine import connect  # noqa: E402
+from runstore_storage.database.opening import connect  # noqa: E402
 
 
 async def drop(url: str, name: str) -> None:

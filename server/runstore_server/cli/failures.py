@@ -9,6 +9,7 @@ import typer
 from alembic.util import CommandError
 from runstore_migrations import schema
 from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.database.opening import UnusableDatabase
 from runstore_storage.embedded.postgres import EmbeddedPostgresError
 from runstore_storage.payloads.objects import UnusableObjectsUrl
 
@@ -32,6 +33,8 @@ def exit_on_failure() -> Iterator[None]:
     except _EXPLAINED as error:
         raise failed(str(error)) from error
     except StorageUnavailable as error:
+        if isinstance(error.__cause__, UnusableDatabase):
+            raise failed(str(error.__cause__)) from error
         raise failed(f"the database does not answer: {error.__cause__}") from error
 
 

@@ -16,19 +16,28 @@ from sqlalchemy.exc import DBAPIError
 
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.opening import (
+    LOCK_SECONDS,
+    READ_ONLY,
+    ConnectionLost,
+    Driver,
+    UnusableDatabase,
+    connect,
+    is_read_only,
+    losses_of,
+)
 from runstore_storage.database.statements import statement
 
-STATEMENT_SECONDS = 30
-LOCK_SECONDS = 10
 CLOSE_SECONDS = 1
-# How many statements a connection keeps prepared; the store has about two hundred.
-PREPARED_STATEMENTS = 256
 
 IsolationLevel = Literal["read_committed", "repeatable_read"]
 
-# Connection failures, shutdowns, time-outs, too many clients, a standby: a later try may succeed.
-_UNAVAILABLE_CLASSES = ("08", "57P", "53")
-_UNAVAILABLE_STATES = frozenset({"57014", "55P03", "25006", "25P03"})
+# Connection failures, shutdowns, time-outs, too many clients, a standby, a disk that fails, refused
+# logins: a later try may succeed.
+_UNAVAILABLE_CLASSES = ("08", "57P", "53", "58", "28", "3D")
+_UNAVAILABLE_STATES = frozenset({"57014", "55P03", "25006", "25P03", "25P04"})
+# Poolers end a connection with it; of a connection that goes on, it says that we sent nonsense.
+_PROTOCOL_VIOLATION = "08P01"
 _ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
 
 # A generic plan does not know whether a filter selects much or nothing.
@@ -41,26 +50,6 @@ _LOOKING_UP = statement(
 )
 _ADDING_UP = statement(f"SELECT {_CUSTOM_PLANS}, set_config('work_mem', '64MB', true)")
 _FLUSH_LATER = statement("SET LOCAL synchronous_commit = off")
-
-
-async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
-    """Open one connection with the settings that the store's promises depend on."""
-    return await asyncpg.connect(
-        url,
-        timeout=10,
-        command_timeout=STATEMENT_SECONDS + 5,
-        statement_cache_size=PREPARED_STATEMENTS,
-        server_settings={
-            "application_name": name,
-            "search_path": quoted(schema),
-            "timezone": "UTC",
-            "synchronous_commit": "on",
-            "jit": "off",
-            "statement_timeout": f"{STATEMENT_SECONDS}s",
-            "lock_timeout": f"{LOCK_SECONDS}s",
-            "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS}s",
-        },
-    )
 
 
 class Database:
@@ -83,8 +72,36 @@ class Database:
     async def connect(self) -> AsyncIterator[Connection]:
         """A connection on which each statement is its own transaction."""
         await self._pool  # initialised by the first caller; this opens no connection yet
-        async with self._pool.acquire(timeout=LOCK_SECONDS) as driver:
-            yield Connection(driver)
+        try:
+            held = await self._pool.acquire(timeout=LOCK_SECONDS)
+        except asyncpg.InterfaceError as error:
+            if self._pool.is_closing():
+                raise ConnectionLost("the pool is closed") from error
+            raise
+        try:
+            async with self._from_the_primary(held):
+                yield Connection(held)
+        finally:
+            await self._pool.release(held)
+
+    @asynccontextmanager
+    async def _from_the_primary(self, held: Driver) -> AsyncIterator[None]:
+        """Let no answer of a server that became read-only pass, nor a refusal made from one."""
+        try:
+            with losses_of(held):
+                yield
+        except Exception as error:
+            if is_read_only(held, error):
+                await self.renew()
+                raise ConnectionLost(READ_ONLY) from error
+            raise
+        if is_read_only(held):
+            await self.renew()
+            raise ConnectionLost(READ_ONLY)
+
+    async def renew(self) -> None:
+        """Use no open connection again; each is closed when it is returned or would be taken."""
+        await self._pool.expire_connections()
 
     @asynccontextmanager
     async def begin(
@@ -108,11 +125,6 @@ class Database:
 
 async def _leave(_: asyncpg.Connection) -> None:
     """Reset nothing when a connection is returned: settings are set for one transaction only."""
-
-
-def quoted(identifier: str) -> str:
-    """The identifier as it is written in SQL."""
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 @asynccontextmanager
@@ -175,11 +187,12 @@ async def translated() -> AsyncIterator[None]:
 
 def is_unavailable(error: BaseException) -> bool:
     """True when Postgres could not be reached or gave up, and a later try may succeed."""
-    # The driver raises the last two where the backend closed a connection and it has yet to notice.
-    lost = OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
-    if isinstance(error, lost):
+    # The driver's own errors are not among them: they say that it was used in a wrong way.
+    if isinstance(error, OSError | TimeoutError | ConnectionLost | UnusableDatabase):
         return True
     state = sqlstate(error)
+    if state == _PROTOCOL_VIOLATION:
+        return _severity(error) != "ERROR"
     return state in _UNAVAILABLE_STATES or state.startswith(_UNAVAILABLE_CLASSES)
 
 
@@ -190,8 +203,15 @@ def is_rolled_back(error: BaseException) -> bool:
 
 def sqlstate(error: BaseException) -> str:
     """The SQLSTATE of a database error, empty for anything else."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return str(getattr(cause, "sqlstate", None) or "")
+    return str(getattr(_cause(error), "sqlstate", None) or "")
+
+
+def _severity(error: BaseException) -> str:
+    return str(getattr(_cause(error), "severity_en", None) or "")
+
+
+def _cause(error: BaseException) -> object:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 def violated(error: asyncpg.IntegrityConstraintViolationError) -> str:

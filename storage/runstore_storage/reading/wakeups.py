@@ -21,12 +21,14 @@ import asyncpg
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.engine import is_unavailable
+from runstore_storage.database.opening import READ_ONLY, ConnectionLost, is_read_only, losses_of
 from runstore_storage.database.signals import Signal
 from runstore_storage.reading.tails import Tails, digest
 
 # NOTIFY takes fewer than 8000 bytes; a digest and its comma are 17.
 DIGESTS_PER_NOTIFY = 400
 RECONNECT_SECONDS = 1.0
+CHECK_SECONDS = 5.0
 # Under load, runs that grow within this time share a NOTIFY, which costs as much as a small commit.
 SEND_PAUSE = 0.005
 FEED = "feed"  # no digest looks like this
@@ -102,9 +104,10 @@ class Wakeups:
     async def _notify(self, names: Sequence[str]) -> None:
         for start in range(0, len(names), DIGESTS_PER_NOTIFY):
             if self._conn is None:
-                raise asyncpg.InterfaceError("not connected")
+                raise ConnectionLost("not connected")
             some = ",".join(names[start : start + DIGESTS_PER_NOTIFY])
-            await self._conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
+            with losses_of(self._conn):
+                await self._conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
 
     async def _listen(self) -> None:
         while True:
@@ -127,7 +130,10 @@ class Wakeups:
             self._tails.wake_all()
             self.committed.wake()
             self.published.wake()
-            await closed.wait()
+            while not closed.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(closed.wait(), CHECK_SECONDS)
+                await _refuse_unless_primary(conn)
         finally:
             self._conn = None
             with suppress(Exception):
@@ -144,3 +150,11 @@ class Wakeups:
         if names:
             self.committed.wake()
             self._tails.wake_digests(names)
+
+
+async def _refuse_unless_primary(conn: asyncpg.Connection) -> None:
+    """Raise `ConnectionLost` on a server that takes no writes: no other process notifies there."""
+    with losses_of(conn):
+        await conn.execute("SELECT")
+    if is_read_only(conn):
+        raise ConnectionLost(READ_ONLY)

@@ -19,7 +19,8 @@ import asyncpg
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.engine import is_unavailable
+from runstore_storage.database.engine import is_rolled_back, is_unavailable
+from runstore_storage.database.opening import losses_of
 from runstore_storage.run_write import RunWrite
 from runstore_storage.sql import appends
 from runstore_storage.sql.appends import Move
@@ -81,14 +82,18 @@ class Optimistic:
             return NOTHING_STORED
         try:
             conn = await self._connection()
-            moved, now = await appends.append(Connection(conn), [each.move for each in attempts])
-        except ValueError:  # a value that the driver cannot send
-            return NOTHING_STORED
+            with losses_of(conn):
+                moved, now = await appends.append(
+                    Connection(conn), [each.move for each in attempts]
+                )
         except Exception as error:
             if is_unavailable(error):
                 self._hang_up()
                 raise StorageUnavailable from error
-            if isinstance(error, asyncpg.PostgresError):  # nothing was stored
+            # Another process has stored one of the ids, or holds what this one needs.
+            if isinstance(error, asyncpg.IntegrityConstraintViolationError) or is_rolled_back(
+                error
+            ):
                 return NOTHING_STORED
             raise
         stored = [each for each in attempts if each.move.head.run in moved]

@@ -17,7 +17,7 @@ from conftest import server_environment
 from pydantic import TypeAdapter
 from runstore_server.sinks.settings import SinkSettings
 from runstore_server.sinks.signing import signature_headers, signing_key
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 
 DOC = (Path(__file__).parents[3] / "docs" / "sinks.md").read_text()
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

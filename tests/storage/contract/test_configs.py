@@ -27,7 +27,7 @@ from runstore_storage.contract.errors import (
     LabelConflict,
 )
 from runstore_storage.contract.payloads import Payload
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 from runstore_storage.postgres import PostgresStore
 
 WRITERS = 32

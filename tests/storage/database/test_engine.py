@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
 from database import all_returned
-from runstore_storage.database.engine import Database
+from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.database import engine
+from runstore_storage.database.engine import Database, is_unavailable, reading, translated, writing
+from runstore_storage.database.opening import UnusableDatabase, connect
 
 
 async def test_a_single_connection_that_is_kept_is_a_leak(
@@ -17,3 +25,83 @@ async def test_a_single_connection_that_is_kept_is_a_leak(
         assert await all_returned(database)
     finally:
         await database.dispose()
+
+
+@pytest.fixture
+async def database(database_url: str, db_schema: str) -> AsyncIterator[Database]:
+    opened = Database(database_url, schema=db_schema, pool_size=2)
+    yield opened
+    await opened.dispose()
+
+
+async def test_a_wrong_number_of_arguments_is_a_defect(database: Database) -> None:
+    with pytest.raises(asyncpg.InterfaceError) as caught:
+        async with reading(database) as conn:
+            await conn.driver.fetch("SELECT $1::int", 1, 2)
+
+    assert not is_unavailable(caught.value)
+
+
+async def test_a_connection_that_is_used_twice_at_a_time_is_a_defect(database: Database) -> None:
+    async def use_twice() -> None:
+        async with reading(database) as conn:
+            await asyncio.gather(conn.driver.fetch("SELECT 1"), conn.driver.fetch("SELECT 2"))
+
+    with pytest.raises(asyncpg.InterfaceError):
+        await use_twice()
+
+
+async def test_a_value_that_cannot_be_sent_is_a_defect(database: Database) -> None:
+    with pytest.raises(Exception, match="invalid input for query argument") as caught:
+        async with reading(database) as conn:
+            await conn.driver.fetch("SELECT $1::int", "text")
+
+    assert not isinstance(caught.value, StorageUnavailable)
+
+
+async def test_a_connection_that_is_used_after_it_was_returned_is_a_defect(
+    database: Database,
+) -> None:
+    async with reading(database) as conn:
+        pass
+
+    with pytest.raises(asyncpg.InterfaceError):
+        async with translated():
+            await conn.driver.fetch("SELECT 1")
+
+
+async def test_a_connection_that_the_server_closed_is_an_outage(database: Database) -> None:
+    async def lose() -> None:
+        async with writing(database) as conn:
+            conn.driver.terminate()
+            await conn.driver.fetch("SELECT 1")
+
+    with pytest.raises(StorageUnavailable):
+        await lose()
+
+
+async def test_a_pool_without_a_free_connection_is_an_outage(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOCK_SECONDS", 0.1)
+    async with reading(database), reading(database):
+        with pytest.raises(StorageUnavailable):
+            async with reading(database):
+                pass
+
+
+async def test_a_pool_that_is_closed_is_an_outage(database_url: str, db_schema: str) -> None:
+    closed = Database(database_url, schema=db_schema, pool_size=2)
+    async with reading(closed):
+        pass
+    await closed.dispose()
+
+    with pytest.raises(StorageUnavailable):
+        async with reading(closed):
+            pass
+
+
+async def test_a_url_that_is_none_is_told_in_a_sentence() -> None:
+    for url in ("mysql://somewhere/x", "postgresql://host:port/x"):
+        with pytest.raises(UnusableDatabase, match="RUNSTORE_DATABASE_URL cannot be used"):
+            await connect(url, schema="runstore", name="test")

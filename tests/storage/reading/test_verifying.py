@@ -8,7 +8,7 @@ from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 from runstore_storage.postgres import PostgresStore
 
 

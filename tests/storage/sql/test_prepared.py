@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 import runstore_storage
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 from runstore_storage.database.statements import Statement
 
 

@@ -17,7 +17,7 @@ from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewFork, NewRun
-from runstore_storage.database.engine import connect
+from runstore_storage.database.opening import connect
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.writing import optimistic
 from runstore_storage.writing.lanes import Append

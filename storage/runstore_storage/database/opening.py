@@ -1,0 +1,164 @@
+"""Opening a connection, and making sure that it is what was asked for before it is used.
+
+What the store promises depends on settings of its sessions. A pooler may drop what a connection
+asks for when it is opened, and an administrator may set other defaults; so the settings are read
+back, and a database that does not give them is refused in a sentence that says what to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+from asyncpg.pool import PoolConnectionProxy
+
+STATEMENT_SECONDS = 30
+LOCK_SECONDS = 10
+CONNECT_SECONDS = 10
+# How many statements a connection keeps prepared; the store has about two hundred.
+PREPARED_STATEMENTS = 256
+
+_ASKED: Mapping[str, str] = {
+    "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "synchronous_commit": "on",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    # A policy that hides rows makes a statement fail instead of leaving rows out of the answer.
+    "row_security": "off",
+    "standard_conforming_strings": "on",
+    "jit": "off",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS}s",
+    "idle_session_timeout": "0",
+}
+_UTF8 = "UTF8"
+READ_ONLY = (
+    "the database takes no writes: it is a standby, or default_transaction_read_only is on; point"
+    " RUNSTORE_DATABASE_URL to the primary"
+)
+# One statement, without parameters: it needs no prepared statement, so it works through any pooler.
+_READ_BACK = (
+    "SELECT name, given FROM ("
+    "SELECT unnest(string_to_array('{names}', ',')) AS name) AS asked,"
+    " LATERAL current_setting(name) AS given"
+    " UNION ALL SELECT 'encoding', getdatabaseencoding()"
+    " UNION ALL SELECT 'recovery', pg_is_in_recovery()::text"
+)
+
+Driver: TypeAlias = "asyncpg.Connection | PoolConnectionProxy[asyncpg.Record]"
+
+
+class UnusableDatabase(Exception):
+    """The database is not what the store needs; the message says what to change."""
+
+
+class ConnectionLost(Exception):
+    """The connection that was used is closed."""
+
+
+async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
+    """Open one connection with the settings that the store's promises depend on.
+
+    Of several hosts, the one that takes writes is chosen, whatever the URL says. Raise
+    `UnusableDatabase` where a setting is not given, the encoding is not UTF-8 or no writes are
+    taken.
+    """
+    asked = {**_ASKED, "search_path": quoted(schema)}
+    conn = await _opened(url, {**asked, "application_name": name})
+    try:
+        _refuse_unless(asked, await _settings(conn, asked))
+    except BaseException:
+        conn.terminate()
+        raise
+    return conn
+
+
+async def _opened(url: str, asked: Mapping[str, str]) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS + 5,
+            statement_cache_size=PREPARED_STATEMENTS,
+            target_session_attrs=SessionAttribute.read_write,
+            server_settings=dict(asked),
+        )
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise UnusableDatabase(READ_ONLY) from error
+    except asyncpg.InternalClientError as error:  # it was closed while it was being opened
+        raise ConnectionLost(str(error)) from error
+    except (asyncpg.InterfaceError, ValueError) as error:
+        raise UnusableDatabase(f"RUNSTORE_DATABASE_URL cannot be used: {error}") from error
+
+
+async def _settings(conn: asyncpg.Connection, asked: Mapping[str, str]) -> Mapping[str, str]:
+    names = ",".join([*asked, "client_encoding", "default_transaction_read_only"])
+    with losses_of(conn):
+        rows = await conn.fetch(_READ_BACK.format(names=names))
+    return {row["name"]: row["given"] for row in rows}
+
+
+def _refuse_unless(asked: Mapping[str, str], given: Mapping[str, str]) -> None:
+    if given["encoding"] != _UTF8:
+        raise UnusableDatabase(
+            f"the encoding of the database is {given['encoding']}, which cannot hold every text:"
+            f" create one with ENCODING '{_UTF8}'"
+        )
+    if given["recovery"] == "true" or given["default_transaction_read_only"] == "on":
+        raise UnusableDatabase(READ_ONLY)
+    for name, wanted in {**asked, "client_encoding": _UTF8}.items():
+        if given[name] != wanted:
+            raise UnusableDatabase(
+                f"a connection has {name} = {given[name]} where {wanted} was asked for: if there is"
+                " a pooler before the database, let it pass start-up parameters on, or connect to"
+                " Postgres directly"
+            )
+
+
+def is_read_only(driver: Driver, error: Exception | None = None) -> bool:
+    """True if the server has said on this connection that it takes no writes any more.
+
+    Postgres says so with its answer to the first statement after it became read-only or a standby.
+    """
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return True
+    if is_closed(driver):
+        return False
+    said = driver.get_settings()
+    return "on" in (
+        getattr(said, "in_hot_standby", "off"),
+        getattr(said, "default_transaction_read_only", "off"),
+    )
+
+
+@contextmanager
+def losses_of(driver: Driver) -> Iterator[None]:
+    """Raise `ConnectionLost` for what the driver raises where the connection is closed.
+
+    The driver's own errors do not tell that from a wrong use of it, which is a defect.
+    """
+    try:
+        yield
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        if is_closed(driver):
+            raise ConnectionLost(str(error)) from error
+        raise
+
+
+def is_closed(driver: Driver) -> bool:
+    """True if the connection, which its user has not given back, can no longer be used."""
+    try:
+        return driver.is_closed()
+    except asyncpg.InterfaceError:  # the driver took it back when the server closed it
+        return True
+
+
+def quoted(identifier: str) -> str:
+    """The identifier as it is written in SQL."""
+    return '"' + identifier.replace('"', '""') + '"'

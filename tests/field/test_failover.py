@@ -1,0 +1,104 @@
+"""A primary that hands over to another while connections to it stay open."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from conftest import make_store
+from database import data_folder
+from field.postgres import PostgresServer
+from field.switch import TcpSwitch
+from runstore_migrations import schema
+from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.runs import NewRun
+from runstore_storage.database.opening import UnusableDatabase, connect
+from runstore_storage.postgres import PostgresStore
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+RECOVERY_SECONDS = 10
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    """A primary and its standby, which has everything before a commit returns."""
+    with data_folder() as folder:
+        for name in ("first", "second"):
+            (folder / name).mkdir(mode=0o711)
+        first = PostgresServer(folder / "first").create("--encoding=UTF8", "--locale=C").start()
+        asyncio.run(schema.upgrade(first.url, "runstore"))
+        second = PostgresServer(folder / "second").follow(first).start()
+        yield first, second
+        second.stop()
+        first.stop()
+
+
+async def test_after_a_switch_over_all_connections_move_and_no_read_is_stale(
+    pair: tuple[PostgresServer, PostgresServer],
+) -> None:
+    first, second = pair
+    with TcpSwitch(first.port) as switch:
+        store = make_store(first.url_of("postgres", port=switch.port), "runstore")
+        try:
+            key = (await store.save_run(NewRun("acme", "run"))).run.key
+            await append(store, key)
+            await asyncio.gather(*(store.get_run(key) for _ in range(10)))
+
+            first.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            first.execute("SELECT pg_reload_conf()")
+            second.promote()
+            switch.point_to(second.port)
+            moved = time.monotonic()
+            await append(store, key)
+            late = (await store.save_run(NewRun("acme", "late"))).run.key
+            taken = time.monotonic() - moved
+            for _ in range(50):
+                assert (await read(store, late)) == 0
+            await store.check()
+        finally:
+            await store.close()
+
+    assert taken < RECOVERY_SECONDS
+
+
+async def test_a_standby_is_refused_and_of_several_hosts_the_primary_is_taken(
+    pair: tuple[PostgresServer, PostgresServer],
+) -> None:
+    first, second = pair
+    hosts = f"127.0.0.1:{second.port},127.0.0.1:{first.port}"
+
+    with pytest.raises(UnusableDatabase, match="takes no writes"):
+        await connect(second.url, schema="runstore", name="test")
+    for attributes in ("", "?target_session_attrs=any", "?target_session_attrs=prefer-standby"):
+        url = f"postgresql://postgres@{hosts}/postgres{attributes}"
+        conn = await connect(url, schema="runstore", name="test")
+        assert await conn.fetchval("SELECT pg_is_in_recovery()") is False
+        await conn.close()
+
+
+async def append(store: PostgresStore, key: RunKey) -> None:
+    """Append as a client does, which repeats what was not answered under the same id."""
+    event = Event("tick", event_id=f"{time.monotonic_ns()}")
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await store.append_events(key, [event])
+            except StorageUnavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def read(store: PostgresStore, key: RunKey) -> int:
+    """The run's last seq, as a client that repeats outages and nothing else reads it."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return (await store.get_run(key)).last_seq
+            except StorageUnavailable:
+                await asyncio.sleep(0.05)
