@@ -8,6 +8,9 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
+// largestPage is the most events that the server returns at once.
+const largestPage = 1000
+
 // NewEvent is an event to append.
 type NewEvent struct {
 	// Type is the kind of event, such as "tool.called"; the only required field.
@@ -146,6 +149,24 @@ func (r *Run) ListEvents(ctx context.Context, options ListEventsOptions) iter.Se
 				return
 			}
 			at.FromSeq = page.NextFromSeq
+		}
+	}
+}
+
+// eventsFrom yields the first events, which came with an answer, and then those from nextFromSeq on; 0
+// means that there are no more.
+func (r *Run) eventsFrom(
+	ctx context.Context, first []*Event, nextFromSeq int64, pageSize int,
+) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		for _, event := range first {
+			if !yield(event, nil) {
+				return
+			}
+		}
+		if nextFromSeq > 0 {
+			rest := ListEventsOptions{FromSeq: nextFromSeq, PageSize: pageSize}
+			r.ListEvents(ctx, rest)(yield)
 		}
 	}
 }

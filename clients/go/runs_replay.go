@@ -7,8 +7,6 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-const replayPage = 1000
-
 // ReplayOptions say which moment of a run to replay.
 type ReplayOptions struct {
 	// AtSeq is the moment right after this event; 0 is before the first event, nil after the last
@@ -51,7 +49,7 @@ type Replayed struct {
 // Replay returns the state of the run right after an event. It changes nothing.
 func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, error) {
 	if options.PageSize == 0 {
-		options.PageSize = replayPage
+		options.PageSize = largestPage
 	}
 	response, err := send(ctx, r.client, r.client.service.ReplayRun, &runstorev1.ReplayRunRequest{
 		Project:   r.client.project,
@@ -80,20 +78,8 @@ func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, err
 // the error.
 func (r *Replayed) Events(ctx context.Context) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
-		for _, event := range r.FirstEvents {
-			if !yield(event, nil) {
-				return
-			}
-		}
-		if r.NextFromSeq == 0 {
-			return
-		}
-		rest := ListEventsOptions{FromSeq: r.NextFromSeq, PageSize: r.pageSize}
-		for event, err := range r.run.ListEvents(ctx, rest) {
-			if err == nil && event.Seq > r.AtSeq {
-				return
-			}
-			if !yield(event, err) {
+		for event, err := range r.run.eventsFrom(ctx, r.FirstEvents, r.NextFromSeq, r.pageSize) {
+			if err == nil && event.Seq > r.AtSeq || !yield(event, err) {
 				return
 			}
 		}

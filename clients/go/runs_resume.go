@@ -72,16 +72,5 @@ func (r *Run) Resume(ctx context.Context, options ResumeOptions) (*Resumed, erro
 // Events yields all events after the snapshot, run.resumed included. If it fails, the last pair
 // holds the error.
 func (r *Resumed) Events(ctx context.Context) iter.Seq2[*Event, error] {
-	return func(yield func(*Event, error) bool) {
-		for _, event := range r.events {
-			if !yield(event, nil) {
-				return
-			}
-		}
-		if r.nextFromSeq == 0 {
-			return
-		}
-		rest := ListEventsOptions{FromSeq: r.nextFromSeq, PageSize: 1000}
-		r.Run.ListEvents(ctx, rest)(yield)
-	}
+	return r.Run.eventsFrom(ctx, r.events, r.nextFromSeq, largestPage)
 }

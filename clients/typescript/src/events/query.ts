@@ -6,6 +6,8 @@ import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
 import { eventValue, type Event } from "./values.js";
 
+const LARGEST_PAGE = 1000;
+
 /** Selects events with any of the types, any of the nodes and all of the tags. */
 export interface EventFilter {
   readonly types?: readonly string[] | undefined;
@@ -20,8 +22,6 @@ export function filterMessage(filter: EventFilter) {
     tags: [...(filter.tags ?? [])],
   };
 }
-
-const LARGEST_PAGE = 1000;
 
 export interface ListEventsOptions extends EventFilter, CallOptions {
   /** The first seq to read, inclusive; 1 is the beginning. */
