@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from e2e.servers import free_port
+from field.programs import installed
 from runstore_storage.embedded.accounts import _unprivileged_account
 
 START_SECONDS = 20
@@ -43,8 +43,7 @@ class PgBouncer:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
-        assert program, "pgbouncer is not installed: make field-programs"
+        program = installed("pgbouncer")
         user = _unprivileged_account()[0] if os.geteuid() == 0 else None
         with (self._folder / "pgbouncer.log").open("ab") as log:
             self._process = subprocess.Popen(

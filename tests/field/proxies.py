@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 
 from e2e.servers import ServerProcess, free_port
+from field.programs import installed
 
 START_SECONDS = 20
 
@@ -70,8 +70,7 @@ class _Proxy:
         self._process: subprocess.Popen[bytes] | None = None
 
     def _start(self, *command: str) -> None:
-        program = shutil.which(self.program, path="/usr/sbin:/usr/bin:/sbin:/bin")
-        assert program, f"{self.program} is not installed: make field-programs"
+        program = installed(self.program)
         with (self._folder / "output.log").open("ab") as log:
             self._process = subprocess.Popen([program, *command], stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
