@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
 import pytest
 from conftest import make_store
@@ -23,6 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 RECOVERY_SECONDS = 10
 
+T = TypeVar("T")
+
 
 @pytest.fixture
 def pair() -> Iterator[tuple[PostgresServer, PostgresServer]]:
@@ -33,6 +36,8 @@ def pair() -> Iterator[tuple[PostgresServer, PostgresServer]]:
         first = PostgresServer(folder / "first").create("--encoding=UTF8", "--locale=C").start()
         asyncio.run(schema.upgrade(first.url, "runstore"))
         second = PostgresServer(folder / "second").follow(first).start()
+        first.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        first.execute("SELECT pg_reload_conf()")
         yield first, second
         second.stop()
         first.stop()
@@ -55,10 +60,10 @@ async def test_after_a_switch_over_all_connections_move_and_no_read_is_stale(
             switch.point_to(second.port)
             moved = time.monotonic()
             await append(store, key)
-            late = (await store.save_run(NewRun("acme", "late"))).run.key
+            late = (await repeated(lambda: store.save_run(NewRun("acme", "late")))).run.key
             taken = time.monotonic() - moved
             for _ in range(50):
-                assert (await read(store, late)) == 0
+                assert (await repeated(lambda: store.get_run(late))).last_seq == 0
             await store.check()
         finally:
             await store.close()
@@ -84,21 +89,14 @@ async def test_a_standby_is_refused_and_of_several_hosts_the_primary_is_taken(
 async def append(store: PostgresStore, key: RunKey) -> None:
     """Append as a client does, which repeats what was not answered under the same id."""
     event = Event("tick", event_id=f"{time.monotonic_ns()}")
+    await repeated(lambda: store.append_events(key, [event]))
+
+
+async def repeated(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer of a call, made as a client makes it: outages, and nothing else, are repeated."""
     async with asyncio.timeout(60):
         while True:
             try:
-                await store.append_events(key, [event])
-            except StorageUnavailable:
-                await asyncio.sleep(0.05)
-            else:
-                return
-
-
-async def read(store: PostgresStore, key: RunKey) -> int:
-    """The run's last seq, as a client that repeats outages and nothing else reads it."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return (await store.get_run(key)).last_seq
+                return await call()
             except StorageUnavailable:
                 await asyncio.sleep(0.05)
