@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from e2e.servers import free_port
-from field.programs import installed
+from field.programs import installed, started
 from runstore_storage.embedded.accounts import _unprivileged_account
-
-START_SECONDS = 20
 
 
 class PgBouncer:
@@ -45,20 +41,8 @@ class PgBouncer:
     def start(self) -> None:
         program = installed("pgbouncer")
         user = _unprivileged_account()[0] if os.geteuid() == 0 else None
-        with (self._folder / "pgbouncer.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [program, str(self._folder / "pgbouncer.ini")], stdout=log, stderr=log, user=user
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                said = (self._folder / "pgbouncer.log").read_text()
-                assert self._process.poll() is None, said
-                assert time.monotonic() < deadline, said
-                time.sleep(0.02)
+        command = [program, str(self._folder / "pgbouncer.ini")]
+        self._process = started(command, self._folder / "pgbouncer.log", self.port, user=user)
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:

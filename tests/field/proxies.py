@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 from e2e.servers import ServerProcess, free_port
-from field.programs import installed
-
-START_SECONDS = 20
+from field.programs import installed, started
 
 NGINX = """
 worker_processes 1;
@@ -71,18 +67,7 @@ class _Proxy:
 
     def _start(self, *command: str) -> None:
         program = installed(self.program)
-        with (self._folder / "output.log").open("ab") as log:
-            self._process = subprocess.Popen([program, *command], stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                said = (self._folder / "output.log").read_text()
-                assert self._process.poll() is None, said
-                assert time.monotonic() < deadline, said
-                time.sleep(0.02)
+        self._process = started([program, *command], self._folder / "output.log", self.port)
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
