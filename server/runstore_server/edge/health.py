@@ -74,7 +74,8 @@ class Health:
 
     async def _check(self) -> None:
         try:
-            await asyncio.wait_for(self._store.check(), TIMEOUT_SECONDS)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self._store.check()
             is_serving = True
         except (StorageUnavailable, TimeoutError):
             is_serving = False

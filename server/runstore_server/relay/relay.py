@@ -87,7 +87,8 @@ class Relay:
         """Release every duty; first publish what is committed if this process is the publisher."""
         if self._publisher.is_leading and patience_seconds:
             try:
-                await asyncio.wait_for(self._feed.drain(), patience_seconds)
+                async with asyncio.timeout(patience_seconds):
+                    await self._feed.drain()
             except (TimeoutError, StorageUnavailable):
                 _log.warning("events are left in the outbox for another process")
         await asyncio.gather(*(worker.stop() for worker in self.workers))

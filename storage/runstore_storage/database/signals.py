@@ -23,5 +23,6 @@ class Signal:
         """Wait for a wake-up since `mark`; False if `timeout` seconds pass without one."""
         if self.mark == mark:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
         return self.mark != mark

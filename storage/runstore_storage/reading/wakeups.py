@@ -132,7 +132,8 @@ class Wakeups:
             self.published.wake()
             while not closed.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(closed.wait(), CHECK_SECONDS)
+                    async with asyncio.timeout(CHECK_SECONDS):
+                        await closed.wait()
                 await _refuse_unless_primary(conn)
         finally:
             self._conn = None

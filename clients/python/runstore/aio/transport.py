@@ -31,7 +31,8 @@ async def messages(call: Stream, silence_seconds: float) -> AsyncGenerator[Messa
     """Yield the stream's messages; raise `Unavailable` if it is silent for too long."""
     while True:
         try:
-            message = await asyncio.wait_for(call.read(), silence_seconds)
+            async with asyncio.timeout(silence_seconds):
+                message = await call.read()
         except TimeoutError:
             raise silence(silence_seconds) from None
         if not isinstance(message, Message):  # grpc.aio.EOF
