@@ -1,0 +1,367 @@
+"""Every field of what is hashed counts, and hashes stay what they were.
+
+The fields are read from the classes: a new one fails here until it has a value below, and is hashed
+or stands among those that are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from inspect import isfunction
+from typing import Any
+
+import pytest
+from runstore_storage import chain
+from runstore_storage.contract.configs import ConfigRef
+from runstore_storage.contract.events import Event, Usage
+from runstore_storage.contract.heads import Guard, Outcome, RunKey
+from runstore_storage.contract.outputs import Completion, Output
+from runstore_storage.contract.payloads import Payload, Ref
+from runstore_storage.contract.runs import ExternalRef, ForkBase, NewFork, NewRun
+from runstore_storage.contract.snapshots import PlanNode, Snapshot, SnapshotReason, TaskWrite
+from runstore_storage.snapshots.manifests import NODE_PARTS, HashedParts
+from runstore_storage.snapshots.putting import SnapshotPut
+from runstore_storage.writing.resuming import Resume
+
+EVENT = Event(
+    type="tool.called",
+    event_id="event",
+    payload=Payload('{"city": "Łódź"}', "application/json"),
+    node_id="node",
+    actor="actor",
+    model="model",
+    tool="tool",
+    tags=("first", "second"),
+    usage=Usage(1, 2, 3, 4, 5),
+    trace_parent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    occurred_at=datetime(2026, 1, 2, 3, 4, 5, 678, UTC),
+)
+SNAPSHOT = Snapshot(
+    namespace="namespace",
+    snapshot_id="snapshot",
+    parent_snapshot_id="parent",
+    seq=7,
+    plan_version_id="plan version",
+    reason=SnapshotReason.PAUSE,
+    nodes=(
+        PlanNode(
+            "node",
+            "kind",
+            ("facet", "other facet"),
+            "status",
+            Payload("1", "input"),
+            Payload("2", "output"),
+            Payload("3", "provenance"),
+            Payload("4", "state"),
+        ),
+        PlanNode(
+            "other node",
+            "other kind",
+            ("facet", "third facet"),
+            "other status",
+            Ref(sha256(b"1").digest()),
+            Ref(sha256(b"5").digest()),
+            Ref(sha256(b"6").digest()),
+            Ref(sha256(b"7").digest()),
+        ),
+    ),
+    pending_node_ids=("node", "other node"),
+    state={"channel": Payload("8", "state"), "other": Ref(sha256(b"9").digest())},
+    metadata=Payload('{"step": 1}', "application/json"),
+)
+OUTPUT = Output(
+    payload=Payload(b"\x00\xff", "application/x-protobuf"),
+    schema_hash="schema",
+    plan_version_id="plan version",
+    provenance=Payload('{"by": "me"}', "provenance"),
+    statistics=Payload('{"calls": 3}', "statistics"),
+)
+COMPLETION = Completion(Outcome.FAILED, (EVENT, replace(EVENT, type="b")), OUTPUT, SNAPSHOT)
+CONFIG_REFS = (
+    ConfigRef("prompt", "greeting", 3, "sha256:00", "live"),
+    ConfigRef("tool", "search", 4, "sha256:01", "canary"),
+)
+RUN = NewRun(
+    project="project",
+    run_id="run",
+    plan_id="plan",
+    objective="objective",
+    plan=Payload('{"plan": 1}', "plan"),
+    parent_run_id="parent run",
+    external_ref=ExternalRef("temporal", "workflow", "https://example.com", owns_status=True),
+    config_refs=CONFIG_REFS,
+    tags=("first", "second"),
+    labels={"team": "search", "tier": "gold"},
+    completion=COMPLETION,
+    fork_base=ForkBase("base run", 11),
+)
+FORK = NewFork(
+    RunKey("project", "run"),
+    at_seq=12,
+    fork_run_id="fork",
+    objective="objective",
+    config_refs=CONFIG_REFS,
+    tags=("first", "second"),
+    labels={"team": "search", "tier": "gold"},
+)
+WRITE = TaskWrite("task", 13, "snapshot", "channel", Payload('"done"', "result"))
+PUT = SnapshotPut(SNAPSHOT, (EVENT, replace(EVENT, type="b")), (WRITE,), Guard(14, 15), "request")
+RESUME = Resume("namespace", "request", "actor", 16, 17)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What `chain.link_hash` binds together."""
+
+    previous: bytes
+    seq: int
+    recorded_at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ForkLink:
+    """What `chain.fork_hash` binds together."""
+
+    previous: bytes
+    birth: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A hash, a value with every field set, its golden hash, and the paths that it leaves out."""
+
+    hash: Callable[[Any], bytes | str]
+    value: Any
+    golden: str
+    left_out: tuple[str, ...] = ()
+
+
+# A part is hashed by its content, also where it is sent as a reference to it.
+PARTS = tuple(
+    f"*{path}.{aspect}"
+    for path in (*(f"nodes.?.{name}" for name in NODE_PARTS), "state.channel")
+    for aspect in ("content_type", "content as bytes")
+)
+
+HASHES = {
+    "birth_hash": Hashed(
+        chain.birth_hash,
+        RUN,
+        "8d3ac1db268cec7e40e2e41015cb6f98ef3fb1926e637a6fc9a13f4406550552",
+        ("completion", "completion.*"),
+    ),
+    "save_hash": Hashed(
+        chain.save_hash,
+        RUN,
+        "76aa2db44096a7e2bc43079e6249fafe1541501d5c05b5818a65e667aa2e3cbe",
+        PARTS,
+    ),
+    "fork_request_hash": Hashed(
+        chain.fork_request_hash,
+        FORK,
+        "ba85d891ecec02ff15df03746e3c406397d2758aa35e7bd81f0ab0777e524ccc",
+        # The fork is looked up by these.
+        ("key.project", "fork_run_id"),
+    ),
+    "event_hash": Hashed(
+        chain.event_hash,
+        EVENT,
+        "f9305a6d7cd73eb3ade5f4f83dbba2a35829c8a5792aa9c4a810ab30665a37db",
+    ),
+    "link_hash": Hashed(
+        lambda link: chain.link_hash(link.previous, link.seq, link.recorded_at, link.body),
+        Link(b"previous", 18, datetime(2026, 1, 2, 3, 4, 5, 678, UTC), b"body"),
+        "01a92567d410e20f9e2c79b6cfbe2ad0a418f93c3fd98722d40d6ab856e5c0fb",
+    ),
+    "fork_hash": Hashed(
+        lambda link: chain.fork_hash(link.previous, link.birth),
+        ForkLink(b"previous", b"birth"),
+        "4ef9117939e527c401b4c4fad4906375e1185d4b2ce4be35610fb8f323812f39",
+    ),
+    "snapshot_hash": Hashed(
+        chain.snapshot_hash,
+        SNAPSHOT,
+        "c402039b4c199f4fd168ffbccd85be06df9612067379bc948cc7d2a7f97a9b90",
+        PARTS,
+    ),
+    "task_write_hash": Hashed(
+        chain.task_write_hash,
+        WRITE,
+        "e35d8bab225636d1989cb0dbc455bae04af5df875c471c3c693698631496e8aa",
+        # The task write is looked up by these.
+        ("task_id", "index", "snapshot_id"),
+    ),
+    "completion_hash": Hashed(
+        chain.completion_hash,
+        COMPLETION,
+        "123cc49c6e54ff947ece3fb68baaaf8d18bfa34d792cbeabee4aa0e9a7386688",
+        PARTS,
+    ),
+    "output_hash": Hashed(
+        chain.output_hash,
+        OUTPUT,
+        "302f86efdc123e73be66d3839181089806cd7d076ce7fdf806ab05f141796672",
+    ),
+    "config_digest": Hashed(
+        chain.config_digest,
+        EVENT.payload,
+        "sha256:1a7ef2f1b13bcccfbd9833b7f041f88ef7e2bf6452d59ea927812432577ef89d",
+    ),
+    "part_hash": Hashed(
+        chain.part_hash,
+        EVENT.payload,
+        "773be5affdda7984f2fccb195c611317474b8cef0fd3a5324e37b1a3720396a9",
+        ("content_type", "content as bytes"),
+    ),
+    "request_hash (put_snapshot)": Hashed(
+        lambda put: put._body_hash(HashedParts(put.snapshot)),
+        PUT,
+        "65391001341e14764f0882d0115af8a199fdc6fc9868ce94bf6763ec125096f2",
+        # The request is looked up by its id; the guard says when it is taken, not what it is.
+        (*PARTS, "guard.*", "request_id"),
+    ),
+    "request_hash (resume)": Hashed(
+        lambda resume: resume.body_hash,
+        RESUME,
+        "4a2d9d709d97a476ae5109cef20b3b2c49b534a3af68ef5bf1e1ea2009de71e8",
+        # As above; the limit is of the answer.
+        ("request_id", "limit", "expected_seq"),
+    ),
+}
+
+
+def changes(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The value with one thing changed, in every place and way there is, each with its path."""
+    if is_dataclass(value):
+        yield from _changed_fields(value, path)
+    elif isinstance(value, Mapping):
+        yield from _changed_entries(value, path)
+    elif isinstance(value, tuple):
+        yield from _changed_items(value, path)
+    else:
+        yield path, _other(value)
+
+
+def _changed_fields(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for field in fields(value):
+        name, old = f"{path}.{field.name}".lstrip("."), getattr(value, field.name)
+        for where, new in changes(old, name):
+            yield where, replace(value, **{field.name: new})
+        if field.default is None:
+            yield name, replace(value, **{field.name: None})
+    if isinstance(value, Payload):
+        content = value.data if isinstance(value.content, str) else "ÿ"
+        yield f"{path}.content as bytes".lstrip("."), replace(value, content=content)
+
+
+def _changed_entries(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for name, old in value.items():
+        others = {key: each for key, each in value.items() if key != name}
+        for where, new in changes(old, f"{path}.{name}"):
+            yield where, {**others, name: new}
+        yield f"{path} without {name}", others
+        yield f"{path} with {name} renamed", {**others, f"{name}x": old}
+
+
+def _changed_items(value: tuple[Any, ...], path: str) -> Iterator[tuple[str, Any]]:
+    for place, old in enumerate(value):
+        before, after = value[:place], value[place + 1 :]
+        for where, new in changes(old, f"{path}.{place}"):
+            yield where, (*before, new, *after)
+        yield f"{path} without {place}", (*before, *after)
+        yield f"{path} with {place} twice", (*before, old, old, *after)
+    if len(value) > 1:
+        yield f"{path} in another order", value[::-1]
+    if all(isinstance(each, str) for each in value):
+        yield f"{path} run together", ("".join(value),)
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, IntEnum):
+        return next(each for each in type(value) if each is not value)
+    if isinstance(value, datetime):
+        return value + timedelta(microseconds=1)
+    return value + {int: 1, str: "x", bytes: b"x"}[type(value)]
+
+
+def unset(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of the fields within a value that have their default, or are empty."""
+    inside: Mapping[Any, Any] = {}
+    if is_dataclass(value):
+        inside = {field.name: getattr(value, field.name) for field in fields(value)}
+        yield from (
+            f"{path}.{field.name}"
+            for field in fields(value)
+            if field.default is not MISSING and inside[field.name] == field.default
+        )
+    elif isinstance(value, Mapping):
+        inside = value
+    elif isinstance(value, tuple):
+        inside = dict(enumerate(value))
+    elif not value:
+        yield path
+    for name, each in inside.items():
+        yield from unset(each, f"{path}.{name}")
+
+
+def test_every_hash_has_a_value_here() -> None:
+    public = {
+        name
+        for name, each in vars(chain).items()
+        if isfunction(each) and each.__module__ == chain.__name__ and not name.startswith("_")
+    }
+
+    # These two hash whatever they are given.
+    assert {name.split()[0] for name in HASHES} == public - {"canonical", "digest"}
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_the_value_has_every_field_set(name: str) -> None:
+    assert not list(unset(HASHES[name].value))
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_a_hash_is_what_it_was(name: str) -> None:
+    hashed = HASHES[name]
+
+    found = hashed.hash(hashed.value)
+
+    assert (found if isinstance(found, str) else found.hex()) == hashed.golden
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_a_change_of_any_field_changes_the_hash(name: str) -> None:
+    hashed = HASHES[name]
+    seen = {hashed.hash(hashed.value): "no change"}
+    same = {}
+
+    for path, value in changes(hashed.value):
+        if any(fnmatchcase(path, pattern) for pattern in hashed.left_out):
+            assert hashed.hash(value) == hashed.hash(hashed.value), path
+        elif found := seen.setdefault(hashed.hash(value), path):
+            same |= {path: found} if found != path else {}
+
+    assert not same
+
+
+def test_the_order_of_a_maps_entries_is_not_hashed() -> None:
+    turned = replace(RUN, labels=dict(reversed(RUN.labels.items())))
+    turned_state = replace(SNAPSHOT, state=dict(reversed(SNAPSHOT.state.items())))
+
+    assert chain.birth_hash(turned) == chain.birth_hash(RUN)
+    assert chain.snapshot_hash(turned_state) == chain.snapshot_hash(SNAPSHOT)
+
+
+def test_a_part_sent_as_a_reference_is_hashed_as_its_content() -> None:
+    sent = replace(SNAPSHOT, state={"a": Payload("1"), "b": Payload("1")})
+    referred = replace(sent, state={"a": Ref(sha256(b"1").digest()), "b": Payload("1")})
+
+    assert chain.snapshot_hash(sent) == chain.snapshot_hash(referred)
