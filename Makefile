@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test check format lint types imports protos stubs schema lock bench soak
-.PHONY: nats go typescript
+.PHONY: nats go typescript slow
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -52,12 +52,15 @@ demo: $(READY) ## watch an orchestrator crash, resume and finish
 	@$(BIN)/python -m clients.examples.survey
 
 test: $(READY) ## run the tests (Docker, TEST_DATABASE_URL or the embedded Postgres)
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not slow"
+
+slow: $(READY) ## run the tests that kill, freeze or install things, or stand proxies in between
+	$(BIN)/pytest -m slow
 
 nats: ## install the nats-server that the sinks' tests start
 	tests/tools/install-nats-server
 
-check: format-check lint types imports protos fresh ranges chart test ## everything that guards main
+check: format-check lint types imports protos fresh ranges chart slow test ## everything that guards main
 
 .PHONY: format-check fresh
 format: $(READY) ## format the code
