@@ -18,6 +18,7 @@ from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.listening import CannotBind
 from runstore_server.edge.metrics import Metrics
+from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
 from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
@@ -108,8 +109,7 @@ class App:
         await asyncio.gather(
             self._server.stop(grace), *([self._http.stop(grace)] if self._http else [])
         )
-        await self.relay.stop(grace)
-        await self._store.close()
+        await end(self.relay, self._store, grace)
         _log.info("drained")
 
 

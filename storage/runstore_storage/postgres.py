@@ -10,9 +10,9 @@ from functools import partial
 from runstore_storage.artifacts.postgres import PostgresArtifacts
 from runstore_storage.configs.postgres import PostgresConfigs
 from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.in_flight import WritesInFlight
-from runstore_storage.database.opening import connect
 from runstore_storage.database.statements import statement
 from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.payloads.objects import Objects
@@ -43,21 +43,21 @@ class PostgresStore:
         objects_url: str,
         large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
     ) -> None:
-        opened = partial(connect, url, schema=schema)
+        self._connections = connections = Connections(url, schema=schema)
         objects = Objects(objects_url)
-        self._engine = engine = Database(url, schema=schema, pool_size=pool_size)
+        self._engine = engine = Database(connections, pool_size=pool_size)
         self._in_flight = in_flight = WritesInFlight()
         offloading = Offloading(engine, objects, large_payloads)
         runs = PostgresReading(engine, offloading)
         self._tails = Tails(runs.read_for_tail, runs.last_seqs, poll_interval=poll_interval)
         self._wakeups = wakeups = Wakeups(
-            partial(opened, name="runstore wake-ups"), self._tails, schema=schema
+            partial(connections.open, "runstore wake-ups"), self._tails, schema=schema
         )
         writes = PostgresWriting(engine, offloading, in_flight, wakeups.announce)
         snapshots = PostgresSnapshots(engine, offloading, in_flight, wakeups.announce)
         self._appender = Appender(
             engine,
-            partial(opened, name="runstore appends"),
+            partial(connections.open, "runstore appends"),
             offloading,
             wakeups.announce_appended,
             lanes=append_lanes,
@@ -98,6 +98,9 @@ class PostgresStore:
     def wake_all(self) -> None:
         self._tails.wake_all()
         self.feed.published.wake()
+
+    def abandon(self) -> None:
+        self._connections.abandon()
 
     async def close(self) -> None:
         await self._appender.close()

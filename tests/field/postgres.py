@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import psutil
 from e2e.servers import free_port
 from runstore_storage.embedded import postmaster
 from runstore_storage.embedded.accounts import Account
@@ -74,6 +77,20 @@ class PostgresServer:
     def promote(self) -> None:
         """Make the standby a primary; returns when it takes writes."""
         self._run("pg_ctl", "promote", "-w", "-D")
+
+    def freeze(self) -> None:
+        """Stop every process of the server in the middle of its work; connections stay open."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process
+        postmaster = psutil.Process(self._process.pid)
+        for process in (postmaster, *postmaster.children()):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def stop(self) -> None:
         if self._process:

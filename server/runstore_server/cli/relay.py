@@ -10,6 +10,7 @@ from runstore_storage.postgres import PostgresStore
 
 from runstore_server import logs
 from runstore_server.cli.database import run_with_store
+from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
 from runstore_server.settings import Settings
 
@@ -34,4 +35,4 @@ async def _relay(settings: Settings, store: PostgresStore) -> None:
     working.start()
     typer.echo("runstore relays")
     await stopping.wait()
-    await working.stop(settings.drain_seconds)
+    await end(working, store, settings.drain_seconds)

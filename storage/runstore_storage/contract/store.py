@@ -64,5 +64,8 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     def wake_all(self) -> None:
         """End every wait of this process for events or the feed."""
 
+    def abandon(self) -> None:
+        """Break every connection and open no more: calls under way raise `StorageUnavailable`."""
+
     async def close(self) -> None:
         """Finish the writes that have begun, then close every connection."""

@@ -16,13 +16,13 @@ from sqlalchemy.exc import DBAPIError
 
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.connections import Connections
 from runstore_storage.database.opening import (
     LOCK_SECONDS,
     READ_ONLY,
     ConnectionLost,
     Driver,
     UnusableDatabase,
-    connect,
     is_read_only,
     losses_of,
 )
@@ -55,9 +55,9 @@ _FLUSH_LATER = statement("SET LOCAL synchronous_commit = off")
 class Database:
     """A pool of such connections; each is opened when it is first needed."""
 
-    def __init__(self, url: str, *, schema: str, pool_size: int) -> None:
+    def __init__(self, connections: Connections, *, pool_size: int) -> None:
         async def opened(*_: object, **__: object) -> asyncpg.Connection:
-            return await connect(url, schema=schema, name="runstore")
+            return await connections.open("runstore")
 
         self._pool = asyncpg.create_pool(
             connect=opened, reset=_leave, min_size=0, max_size=pool_size

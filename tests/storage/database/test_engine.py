@@ -10,6 +10,7 @@ import pytest
 from database import all_returned
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database import engine
+from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, is_unavailable, reading, translated, writing
 from runstore_storage.database.opening import UnusableDatabase, connect
 
@@ -17,7 +18,7 @@ from runstore_storage.database.opening import UnusableDatabase, connect
 async def test_a_single_connection_that_is_kept_is_a_leak(
     database_url: str, db_schema: str
 ) -> None:
-    database = Database(database_url, schema=db_schema, pool_size=2)
+    database = Database(Connections(database_url, schema=db_schema), pool_size=2)
     try:
         async with database.connect():
             assert not await all_returned(database, within=0.1)
@@ -29,7 +30,7 @@ async def test_a_single_connection_that_is_kept_is_a_leak(
 
 @pytest.fixture
 async def database(database_url: str, db_schema: str) -> AsyncIterator[Database]:
-    opened = Database(database_url, schema=db_schema, pool_size=2)
+    opened = Database(Connections(database_url, schema=db_schema), pool_size=2)
     yield opened
     await opened.dispose()
 
@@ -91,7 +92,7 @@ async def test_a_pool_without_a_free_connection_is_an_outage(
 
 
 async def test_a_pool_that_is_closed_is_an_outage(database_url: str, db_schema: str) -> None:
-    closed = Database(database_url, schema=db_schema, pool_size=2)
+    closed = Database(Connections(database_url, schema=db_schema), pool_size=2)
     async with reading(closed):
         pass
     await closed.dispose()
@@ -99,6 +100,30 @@ async def test_a_pool_that_is_closed_is_an_outage(database_url: str, db_schema: 
     with pytest.raises(StorageUnavailable):
         async with reading(closed):
             pass
+
+
+async def test_what_waits_for_a_database_that_is_abandoned_is_an_outage(
+    database_url: str, db_schema: str
+) -> None:
+    connections = Connections(database_url, schema=db_schema)
+    database = Database(connections, pool_size=2)
+
+    async def sleep_long() -> None:
+        async with reading(database) as conn:
+            asyncio.get_running_loop().call_later(0.1, connections.abandon)
+            await conn.driver.fetch("SELECT pg_sleep(2)")
+
+    async def read() -> None:
+        async with reading(database) as conn:
+            await conn.driver.fetch("SELECT 1")
+
+    try:
+        with pytest.raises(StorageUnavailable):
+            await sleep_long()
+        with pytest.raises(StorageUnavailable):
+            await read()
+    finally:
+        await database.dispose()
 
 
 async def test_a_url_that_is_none_is_told_in_a_sentence() -> None:
