@@ -44,7 +44,7 @@ class ServerProcess:
 
     def wait_until_serving(self) -> None:
         with grpc.insecure_channel(self.target) as channel:
-            grpc.channel_ready_future(channel).result(30)
+            grpc.channel_ready_future(channel).result(60)
 
     def kill(self) -> None:
         assert self.process
