@@ -76,7 +76,7 @@ def test_runs_are_shown_to_people_and_programs(server: ServerProcess, project: s
     with runstore.Client(server.target, project=project) as client:
         run = client.save_run("find the answer", run_id="run", tags=["t"])
         run.append("tool.called", {"q": 1}, tool="search")
-        run.snapshot(state={"x": 1}, pending_node_ids=["next"])
+        run.snapshot(state={"x": 1}, nodes=[runstore.PlanNode("next")], pending_node_ids=["next"])
         run.complete(payload={"answer": 42})
     where = ("--target", server.target, "--project", project)
 
@@ -172,6 +172,15 @@ def test_an_unknown_run_or_status_is_reported_in_one_line(
     assert "Traceback" not in said
     assert "is not one of" in cli(
         "runs", "ls", "--status", "odd", "--target", server.target, code=2
+    )
+
+
+def test_a_name_that_no_project_may_have_is_refused_in_one_line(server: ServerProcess) -> None:
+    said = cli("runs", "ls", "--project", "bad project", "--target", server.target, code=1)
+
+    assert said == (
+        "INVALID_REQUEST: project: must have 0..200 characters: letters, digits and ._-/:@+~,"
+        ' a letter or digit first; has " "\n'
     )
 
 

@@ -112,7 +112,7 @@ func (*UploadArtifactRequest_Chunk) isUploadArtifactRequest_Message() {}
 type ArtifactHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run that the artifact belongs to.
 	// Bounds: 1..200 characters.
@@ -293,7 +293,7 @@ func (x *UploadArtifactResponse) GetDeduplicated() bool {
 type DownloadArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Id of the artifact; if set, omit run, name and version.
 	// Bounds: 0..200 characters.
@@ -487,7 +487,7 @@ func (*DownloadArtifactResponse_Chunk) isDownloadArtifactResponse_Message() {}
 type LinkArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run that the artifact belongs to.
 	// Bounds: 1..200 characters.
@@ -678,7 +678,7 @@ func (x *LinkArtifactResponse) GetDeduplicated() bool {
 type GetArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Id of the artifact; if set, omit run, name and version.
 	// Bounds: 0..200 characters.
@@ -811,7 +811,7 @@ func (x *GetArtifactResponse) GetArtifact() *Artifact {
 type ListArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Only artifacts of this run; empty means all runs. An unknown run is RUN_NOT_FOUND.
 	// Bounds: 0..200 characters.

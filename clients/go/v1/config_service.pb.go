@@ -26,7 +26,7 @@ const (
 type RegisterVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of your own.
 	// Bounds: 1..200 characters.
@@ -224,7 +224,7 @@ func (x *RegisterVersionResponse) GetDeduplicated() bool {
 type GetVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The kind of config.
 	// Bounds: 1..200 characters.
@@ -407,7 +407,7 @@ func (x *GetVersionResponse) GetVersion() *ConfigVersion {
 type ListVersionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The kind of config.
 	// Bounds: 1..200 characters.
@@ -549,7 +549,7 @@ func (x *ListVersionsResponse) GetNextPageToken() string {
 type ListConfigsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Only configs of this kind; empty means all kinds.
 	// Bounds: 0..200 characters.
@@ -692,7 +692,7 @@ func (x *ListConfigsResponse) GetNextPageToken() string {
 type SetLabelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The kind of config.
 	// Bounds: 1..200 characters.
@@ -864,7 +864,7 @@ func (x *SetLabelResponse) GetDeduplicated() bool {
 type RemoveLabelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The kind of config.
 	// Bounds: 1..200 characters.
@@ -1026,7 +1026,7 @@ func (x *RemoveLabelResponse) GetDeduplicated() bool {
 type ListLabelMovesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The kind of config.
 	// Bounds: 1..200 characters.

@@ -26,7 +26,7 @@ const (
 type ReadFeedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The first position to read, inclusive; 0 and 1 both mean the beginning.
 	// Bounds: 0..9223372036854775807.
@@ -169,7 +169,7 @@ func (x *ReadFeedResponse) GetLastPosition() int64 {
 type FollowFeedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The first position to deliver, inclusive; 0 and 1 both mean the beginning. It may lie beyond
 	// the end: the stream then waits for it. Must be 0 if `consumer` is set.
@@ -500,7 +500,7 @@ func (x *FeedHeartbeat) GetPosition() int64 {
 type CommitPositionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Name of the consumer.
 	// Bounds: 1..200 characters.
@@ -613,7 +613,7 @@ func (x *CommitPositionResponse) GetConsumer() *Consumer {
 type GetConsumerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Name of the consumer.
 	// Bounds: 1..200 characters.
@@ -716,7 +716,7 @@ func (x *GetConsumerResponse) GetConsumer() *Consumer {
 type ListConsumersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Maximum number of consumers on a page; 0 means 100.
 	// Bounds: 0..1000.
@@ -838,7 +838,7 @@ func (x *ListConsumersResponse) GetNextPageToken() string {
 type ResetConsumerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Name of the consumer.
 	// Bounds: 1..200 characters.

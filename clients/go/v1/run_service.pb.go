@@ -98,7 +98,7 @@ func (RunOrder) EnumDescriptor() ([]byte, []int) {
 type SaveRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Identity of the run. If it is empty, the server makes a UUIDv7, and the call cannot be retried
 	// safely.
@@ -372,7 +372,7 @@ func (x *SaveRunResponse) GetDeduplicated() bool {
 type GetRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -822,7 +822,7 @@ func (x *ConfigFilter) GetDigest() string {
 type ListRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Which runs to list.
 	Filter *RunFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
@@ -963,7 +963,7 @@ func (x *ListRunsResponse) GetNextPageToken() string {
 type AppendEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -1131,7 +1131,7 @@ func (x *AppendEventResponse) GetEventId() string {
 type AppendEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -1425,7 +1425,7 @@ func (*AppendEventStreamResponse_Error) isAppendEventStreamResponse_Result() {}
 type ListEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -1576,7 +1576,7 @@ func (x *ListEventsResponse) GetLastSeq() int64 {
 type StreamEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -1999,7 +1999,7 @@ func (x *EndOfRun) GetOutcome() Outcome {
 type PutSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -2206,7 +2206,7 @@ func (x *PutSnapshotResponse) GetDeduplicated() bool {
 type PutTaskWritesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -2339,7 +2339,7 @@ func (x *PutTaskWritesResponse) GetDeduplicated() bool {
 type GetSnapshotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -2531,7 +2531,7 @@ func (x *GetSnapshotResponse) GetTaskWrites() []*TaskWrite {
 type ListSnapshotsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run; empty means all runs of the project.
 	// Bounds: 0..200 characters.
@@ -2704,7 +2704,7 @@ func (x *ListSnapshotsResponse) GetNextPageToken() string {
 type DeleteSnapshotsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -2856,7 +2856,7 @@ func (x *DeleteSnapshotsResponse) GetFreedBytes() int64 {
 type ResumeRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -3073,7 +3073,7 @@ func (x *ResumeRunResponse) GetDeduplicated() bool {
 type CompleteRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -3270,7 +3270,7 @@ func (x *CompleteRunResponse) GetDeduplicated() bool {
 type GetOutputRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -3383,7 +3383,7 @@ func (x *GetOutputResponse) GetOutput() *Output {
 type VerifyRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -3608,7 +3608,7 @@ func (x *VerifyRunResponse) GetNextFromSeq() int64 {
 type ReplayRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run.
 	// Bounds: 1..200 characters.
@@ -3850,7 +3850,7 @@ func (x *PinnedConfig) GetBody() *Payload {
 type ForkRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The run to fork.
 	// Bounds: 1..200 characters.

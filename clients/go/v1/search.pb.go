@@ -255,7 +255,7 @@ func (x *EventPlace) GetSeq() int64 {
 type SearchEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// The words to find, as in web search: all of them, anywhere in the text; "several words" in
 	// quotes next to each other; `a OR b` for either; -word to exclude one. Nothing else has a

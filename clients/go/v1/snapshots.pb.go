@@ -231,7 +231,7 @@ type Snapshot struct {
 	// The nodes of the plan.
 	// Bounds: 0..10000 items.
 	Nodes []*PlanNode `protobuf:"bytes,8,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	// The nodes that have not run yet.
+	// The nodes that have not run yet, all of them in `nodes`.
 	// Bounds: 0..10000 items, each 1..200 characters.
 	PendingNodeIds []string `protobuf:"bytes,9,rep,name=pending_node_ids,json=pendingNodeIds,proto3" json:"pending_node_ids,omitempty"`
 	// Named parts of the state.

@@ -232,7 +232,7 @@ func (x *StatisticsFilter) GetToDay() string {
 type GetStatisticsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant.
-	// Bounds: 0..200 characters.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	// Which runs and events to count.
 	Filter *StatisticsFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FilePath, HttpUrl, SecretStr, field_validator
 
 from runstore_server.sinks.signing import signing_key
+from runstore_server.validation.bounds import NAME_PATTERN
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OUR_HEADERS = frozenset(
@@ -26,7 +27,11 @@ class _Common(BaseModel):
         pattern=r"^[a-z0-9-]{1,50}$",
         description="Names the sink's position and dead letters; never give it to another sink.",
     )
-    project: str | None = Field(default=None, description="Only this project; unset means all.")
+    project: str | None = Field(
+        default=None,
+        pattern=f"^{NAME_PATTERN.pattern}$",
+        description="Only this project; unset means all.",
+    )
     types: tuple[str, ...] = Field(default=(), description="Only events of any of these types.")
     tags: tuple[str, ...] = Field(default=(), description="Only events with all of these tags.")
     labels: Mapping[str, str] = Field(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from runstore_server.validation.bounds import ID, PAGED, REQUIRED_ID, SEQ, Bound, Text
+from runstore_server.validation.bounds import ID, PAGED, PROJECT, REQUIRED_ID, SEQ, Bound, Text
 from runstore_server.validation.checks import SHA256_BYTES, json_object
 from runstore_server.validation.rules import Found, MessageRules, Rules, report
 
 MAX_METADATA_BYTES = 64 << 10
 NAME = Text(0, 500)
 NEW_ARTIFACT: dict[str, Bound] = {
-    "project": ID,
+    "project": PROJECT,
     "run_id": REQUIRED_ID,
     "name": Text(1, NAME.high),
     "type": ID,
@@ -20,7 +20,7 @@ NEW_ARTIFACT: dict[str, Bound] = {
     "actor": ID,
 }
 OF_ARTIFACT: dict[str, Bound] = {
-    "project": ID,
+    "project": PROJECT,
     "artifact_id": ID,
     "run_id": ID,
     "name": NAME,
@@ -59,6 +59,6 @@ RULES: Rules = {
     ),
     "GetArtifactRequest": MessageRules(OF_ARTIFACT, checks=(_names_artifact,)),
     "ListArtifactsRequest": MessageRules(
-        {"project": ID, "run_id": ID, "type": ID, "name": NAME} | PAGED
+        {"project": PROJECT, "run_id": ID, "type": ID, "name": NAME} | PAGED
     ),
 }

@@ -6,26 +6,32 @@ the two equal.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 MAX_INT64 = 2**63 - 1
 MAX_INT32 = 2**31 - 1
+NAME_RULE = "letters, digits and ._-/:@+~, a letter or digit first"
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-/:@+~]*")
+"""Names stand in URLs, headers, subjects and shells as they are, and no two of them look alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """Length of a string in Unicode characters and, if `most_bytes` is set, in bytes of UTF-8.
 
-    NUL is never allowed.
+    NUL is never allowed. With `is_name` the string is a name: see `NAME_PATTERN`.
     """
 
     low: int
     high: int
     most_bytes: int | None = None
+    is_name: bool = False
 
     def __str__(self) -> str:
         most = f", at most {self.most_bytes} bytes" if self.most_bytes else ""
-        return f"{self.low}..{self.high} characters{most}"
+        of_name = f": {NAME_RULE}" if self.is_name else ""
+        return f"{self.low}..{self.high} characters{most}{of_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ Bound = Text | Items | Entries | Integer | Seconds
 
 ID = Text(0, 200)
 REQUIRED_ID = Text(1, 200)
+PROJECT = Text(0, 200, is_name=True)
 # Nested graphs' names are long; more bytes than this would not fit the key of a task write, which
 # is an index row of Postgres.
 NAMESPACE = Text(0, 400, most_bytes=1000)
@@ -93,6 +100,6 @@ BATCH = Items(0, 1000)
 FULL_BATCH = Items(1, 1000)
 HEARTBEAT = Seconds(0.1, 3600)
 WAIT = Seconds(0, 30)
-OF_RUN: dict[str, Bound] = {"project": ID, "run_id": REQUIRED_ID}
+OF_RUN: dict[str, Bound] = {"project": PROJECT, "run_id": REQUIRED_ID}
 GUARDED: dict[str, Bound] = {"expected_seq": SEQ, "writer_epoch": SEQ}
 PAGED: dict[str, Bound] = {"page_size": PAGE, "page_token": TOKEN}

@@ -8,6 +8,7 @@ from runstore_server.validation.bounds import (
     ID,
     MAX_INT64,
     PAGED,
+    PROJECT,
     REQUIRED_ID,
     SEQ,
     TAGS,
@@ -18,7 +19,7 @@ from runstore_server.validation.bounds import (
 from runstore_server.validation.checks import json_object, no_refs
 from runstore_server.validation.rules import Found, MessageRules, Rules, report
 
-OF_CONFIG: dict[str, Bound] = {"project": ID, "kind": REQUIRED_ID, "name": REQUIRED_ID}
+OF_CONFIG: dict[str, Bound] = {"project": PROJECT, "kind": REQUIRED_ID, "name": REQUIRED_ID}
 LABEL_CHANGE: dict[str, Bound] = {
     "label": REQUIRED_ID,
     "expected_version": SEQ,
@@ -48,7 +49,7 @@ RULES: Rules = {
         OF_CONFIG | {"version": SEQ, "digest": REQUIRED_ID, "label": REQUIRED_ID}
     ),
     "ListVersionsRequest": MessageRules(OF_CONFIG | PAGED),
-    "ListConfigsRequest": MessageRules({"project": ID, "kind": ID, "name_prefix": ID} | PAGED),
+    "ListConfigsRequest": MessageRules({"project": PROJECT, "kind": ID, "name_prefix": ID} | PAGED),
     "SetLabelRequest": MessageRules(OF_CONFIG | LABEL_CHANGE | {"version": Integer(1, MAX_INT64)}),
     "RemoveLabelRequest": MessageRules(OF_CONFIG | LABEL_CHANGE),
     "ListLabelMovesRequest": MessageRules(OF_CONFIG | {"label": ID} | PAGED),

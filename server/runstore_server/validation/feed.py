@@ -7,6 +7,7 @@ from runstore_server.validation.bounds import (
     ID,
     LABELS,
     LONG_PAGE,
+    PROJECT,
     REQUIRED_ID,
     SEQ,
     TAGS,
@@ -16,14 +17,16 @@ from runstore_server.validation.bounds import (
 from runstore_server.validation.checks import excludes
 from runstore_server.validation.rules import MessageRules, Rules
 
-OF_CONSUMER: dict[str, Bound] = {"project": ID, "consumer": REQUIRED_ID}
+OF_CONSUMER: dict[str, Bound] = {"project": PROJECT, "consumer": REQUIRED_ID}
 
 RULES: Rules = {
     "FeedFilter": MessageRules({"types": TAGS, "tags": TAGS, "labels": LABELS}),
-    "ReadFeedRequest": MessageRules({"project": ID, "from_position": SEQ, "page_size": LONG_PAGE}),
+    "ReadFeedRequest": MessageRules(
+        {"project": PROJECT, "from_position": SEQ, "page_size": LONG_PAGE}
+    ),
     "FollowFeedRequest": MessageRules(
         {
-            "project": ID,
+            "project": PROJECT,
             "from_position": SEQ,
             "consumer": ID,
             "heartbeat_interval": HEARTBEAT,
@@ -33,7 +36,7 @@ RULES: Rules = {
     "CommitPositionRequest": MessageRules(OF_CONSUMER | {"position": SEQ}),
     "GetConsumerRequest": MessageRules(OF_CONSUMER),
     "ListConsumersRequest": MessageRules(
-        {"project": ID, "page_size": LONG_PAGE, "page_token": TOKEN}
+        {"project": PROJECT, "page_size": LONG_PAGE, "page_token": TOKEN}
     ),
     "ResetConsumerRequest": MessageRules(OF_CONSUMER | {"position": SEQ}),
 }

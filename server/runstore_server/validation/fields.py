@@ -8,7 +8,15 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from runstore_server.validation.bounds import Bound, Entries, Integer, Items, Seconds, Text
+from runstore_server.validation.bounds import (
+    NAME_PATTERN,
+    Bound,
+    Entries,
+    Integer,
+    Items,
+    Seconds,
+    Text,
+)
 from runstore_server.validation.rules import Check, Found, report
 from runstore_server.validation.times import NANOS
 
@@ -43,7 +51,7 @@ def _text(name: str, bound: Text, has_presence: bool) -> Check:
 
     def check(message: Any, path: str, found: Found) -> None:
         value = value_of(message)
-        if low <= len(value) <= surely and "\0" not in value:
+        if low <= len(value) <= surely and "\0" not in value and not bound.is_name:
             return
         if not has_presence or message.HasField(name):
             _check_text(value, bound, path + name, found)
@@ -58,6 +66,10 @@ def _check_text(value: str, bound: Text, path: str, found: Found) -> None:
         report(found, path, f"must have {bound}, has {size} bytes")
     elif "\0" in value:
         report(found, path, "must not contain the NUL character")
+    elif bound.is_name and value and not NAME_PATTERN.fullmatch(value):
+        kept = NAME_PATTERN.match(value)
+        other = value[kept.end() if kept else 0]
+        report(found, path, f"must have {bound}; has {json.dumps(other)}")
 
 
 def _integer(name: str, bound: Integer) -> Check:

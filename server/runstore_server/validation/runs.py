@@ -11,6 +11,7 @@ from runstore_server.validation.bounds import (
     NAMESPACE,
     OF_RUN,
     PAGED,
+    PROJECT,
     REQUIRED_ID,
     SEQ,
     TAGS,
@@ -62,7 +63,7 @@ RULES: Rules = {
     ),
     "SaveRunRequest": MessageRules(
         {
-            "project": ID,
+            "project": PROJECT,
             "run_id": ID,
             "plan_id": ID,
             "objective": OBJECTIVE,
@@ -74,7 +75,7 @@ RULES: Rules = {
         checks=(no_refs("plan"),),
     ),
     "GetRunRequest": MessageRules(OF_RUN),
-    "ListRunsRequest": MessageRules({"project": ID} | PAGED),
+    "ListRunsRequest": MessageRules({"project": PROJECT} | PAGED),
     "ResumeRunRequest": MessageRules(
         OF_RUN
         | {

@@ -10,6 +10,7 @@ from runstore_server.validation.bounds import (
     ID,
     MAX_INT64,
     PAGED,
+    PROJECT,
     REQUIRED_ID,
     SEQ,
     TAGS,
@@ -38,7 +39,7 @@ RULES: Rules = {
     ),
     "EventPlace": MessageRules({"run_id": REQUIRED_ID, "seq": Integer(1, MAX_INT64)}),
     "SearchEventsRequest": MessageRules(
-        PAGED | {"project": ID, "query": Text(1, 1000), "min_position": SEQ, "wait": WAIT},
+        PAGED | {"project": PROJECT, "query": Text(1, 1000), "min_position": SEQ, "wait": WAIT},
         checks=(_query,),
     ),
 }

@@ -12,6 +12,7 @@ from runstore_server.validation.bounds import (
     NAMESPACE,
     OF_RUN,
     PAGE,
+    PROJECT,
     REQUIRED_ID,
     SEQ,
     TOKEN,
@@ -27,13 +28,20 @@ from runstore_server.validation.checks import (
     unique,
     unique_event_ids,
 )
-from runstore_server.validation.rules import MessageRules, Rules
+from runstore_server.validation.rules import Found, MessageRules, Rules, report
 
 MAX_PARTS = 10_000
 
 
 def _key(write: Any) -> object:
     return write.snapshot_id, write.task_id, write.index
+
+
+def _pending_nodes(message: Any, path: str, found: Found) -> None:
+    node_ids = {node.node_id for node in message.nodes}
+    for index, node_id in enumerate(message.pending_node_ids):
+        if node_id and node_id not in node_ids:
+            report(found, f"{path}pending_node_ids[{index}]", "is not a node of the snapshot")
 
 
 RULES: Rules = {
@@ -60,6 +68,7 @@ RULES: Rules = {
         checks=(
             json_object("metadata"),
             unique("nodes", lambda node: node.node_id, "a node_id of the snapshot"),
+            _pending_nodes,
         ),
     ),
     "TaskWrite": MessageRules(
@@ -99,7 +108,7 @@ RULES: Rules = {
     ),
     "ListSnapshotsRequest": MessageRules(
         {
-            "project": ID,
+            "project": PROJECT,
             "run_id": ID,
             "namespace": NAMESPACE,
             "before": ID,

@@ -8,7 +8,17 @@ from typing import Any
 
 from runstore.v1.statistics_pb2 import STATISTICS_DIMENSION_RUN
 
-from runstore_server.validation.bounds import ID, LABELS, LONG_PAGE, SEQ, TAGS, WAIT, Items, Text
+from runstore_server.validation.bounds import (
+    ID,
+    LABELS,
+    LONG_PAGE,
+    PROJECT,
+    SEQ,
+    TAGS,
+    WAIT,
+    Items,
+    Text,
+)
 from runstore_server.validation.rules import Found, MessageRules, Rules, report
 
 MAX_DIMENSIONS = 3
@@ -59,7 +69,7 @@ RULES: Rules = {
     ),
     "GetStatisticsRequest": MessageRules(
         {
-            "project": ID,
+            "project": PROJECT,
             "group_by": DIMENSIONS,
             "label_key": ID,
             "page_size": LONG_PAGE,

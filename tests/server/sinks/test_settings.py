@@ -47,6 +47,7 @@ def test_two_sinks_of_one_name_are_refused_by_that_name(monkeypatch: pytest.Monk
         {"name": "Hook"},
         {"name": "a" * 51},
         {"name": "hook\n"},
+        {"project": "bad project"},
         {"url": "ftp://example.com"},
         {"secret": ""},
         {"secret": "whsec_"},

@@ -39,6 +39,19 @@ BAD = {
     "no type": ("AppendEvent", event(type=""), "event.type"),
     "reserved type": ("AppendEvent", event(type="run.completed"), "event.type"),
     "long type": ("AppendEvent", event(type="x" * 201), "event.type"),
+    **{
+        f"project {name!r}": ("GetRun", rpc.GetRunRequest(project=name, run_id="run"), "project")
+        for name in (
+            "bad project",
+            "acme\n",
+            "\tacme",
+            "a\0b",
+            "caf\u00e9",
+            "/acme",
+            "..",
+            "a" * 201,
+        )
+    },
     "NUL in an id": ("AppendEvent", event(event_id="a\0b"), "event.event_id"),
     "no JSON": ("AppendEvent", event(payload=Payload(json="{")), "event.payload.json"),
     "empty JSON": ("AppendEvent", event(payload=Payload(json="")), "event.payload.json"),
@@ -151,6 +164,11 @@ BAD = {
         "PutSnapshot",
         snapshot(metadata=Payload(json="[]")),
         "snapshot.metadata",
+    ),
+    "a pending node that the snapshot lacks": (
+        "PutSnapshot",
+        snapshot(nodes=[PlanNode(node_id="a")], pending_node_ids=["a", "b"]),
+        "snapshot.pending_node_ids[1]",
     ),
     "repeated task write": (
         "PutTaskWrites",

@@ -67,7 +67,7 @@ class ArtifactHeader(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run that the artifact belongs to.
@@ -167,7 +167,7 @@ class DownloadArtifactRequest(_message.Message):
     LENGTH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     artifact_id: _builtins.str
     """Id of the artifact; if set, omit run, name and version.
@@ -260,7 +260,7 @@ class LinkArtifactRequest(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run that the artifact belongs to.
@@ -363,7 +363,7 @@ class GetArtifactRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     artifact_id: _builtins.str
     """Id of the artifact; if set, omit run, name and version.
@@ -436,7 +436,7 @@ class ListArtifactsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """Only artifacts of this run; empty means all runs. An unknown run is RUN_NOT_FOUND.

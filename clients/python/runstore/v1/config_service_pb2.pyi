@@ -38,7 +38,7 @@ class RegisterVersionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     kind: _builtins.str
     """The kind of config: "prompt", "tool", "agent", "evaluator" or a kind of your own.
@@ -145,7 +145,7 @@ class GetVersionRequest(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     kind: _builtins.str
     """The kind of config.
@@ -224,7 +224,7 @@ class ListVersionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     kind: _builtins.str
     """The kind of config.
@@ -300,7 +300,7 @@ class ListConfigsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     kind: _builtins.str
     """Only configs of this kind; empty means all kinds.
@@ -380,7 +380,7 @@ class SetLabelRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     kind: _builtins.str
     """The kind of config.
@@ -475,7 +475,7 @@ class RemoveLabelRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     kind: _builtins.str
     """The kind of config.
@@ -564,7 +564,7 @@ class ListLabelMovesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     kind: _builtins.str
     """The kind of config.

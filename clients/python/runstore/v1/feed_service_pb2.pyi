@@ -32,7 +32,7 @@ class ReadFeedRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     from_position: _builtins.int
     """The first position to read, inclusive; 0 and 1 both mean the beginning.
@@ -112,7 +112,7 @@ class FollowFeedRequest(_message.Message):
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     from_position: _builtins.int
     """The first position to deliver, inclusive; 0 and 1 both mean the beginning. It may lie beyond
@@ -270,7 +270,7 @@ class CommitPositionRequest(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     consumer: _builtins.str
     """Name of the consumer.
@@ -329,7 +329,7 @@ class GetConsumerRequest(_message.Message):
     CONSUMER_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     consumer: _builtins.str
     """Name of the consumer.
@@ -384,7 +384,7 @@ class ListConsumersRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     page_size: _builtins.int
     """Maximum number of consumers on a page; 0 means 100.
@@ -448,7 +448,7 @@ class ResetConsumerRequest(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     consumer: _builtins.str
     """Name of the consumer.

@@ -110,7 +110,7 @@ class SaveRunRequest(_message.Message):
     COMPLETION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """Identity of the run. If it is empty, the server makes a UUIDv7, and the call cannot be retried
@@ -262,7 +262,7 @@ class GetRunRequest(_message.Message):
     RUN_ID_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -549,7 +549,7 @@ class ListRunsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     order: Global___RunOrder.ValueType
     """The order of the runs."""
@@ -624,7 +624,7 @@ class AppendEventRequest(_message.Message):
     WRITER_EPOCH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -719,7 +719,7 @@ class AppendEventsRequest(_message.Message):
     WRITER_EPOCH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -870,7 +870,7 @@ class ListEventsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -953,7 +953,7 @@ class StreamEventsRequest(_message.Message):
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -1158,7 +1158,7 @@ class PutSnapshotRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -1276,7 +1276,7 @@ class PutTaskWritesRequest(_message.Message):
     WRITER_EPOCH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -1351,7 +1351,7 @@ class GetSnapshotRequest(_message.Message):
     AT_SEQ_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -1439,7 +1439,7 @@ class ListSnapshotsRequest(_message.Message):
     WITH_PARTS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run; empty means all runs of the project.
@@ -1534,7 +1534,7 @@ class DeleteSnapshotsRequest(_message.Message):
     WRITER_EPOCH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -1619,7 +1619,7 @@ class ResumeRunRequest(_message.Message):
     EXPECTED_SEQ_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -1744,7 +1744,7 @@ class CompleteRunRequest(_message.Message):
     WRITER_EPOCH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -1854,7 +1854,7 @@ class GetOutputRequest(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -1915,7 +1915,7 @@ class VerifyRunRequest(_message.Message):
     MAX_EVENTS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -2031,7 +2031,7 @@ class ReplayRunRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run.
@@ -2190,7 +2190,7 @@ class ForkRunRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
     """The run to fork.

@@ -176,7 +176,7 @@ class SearchEventsRequest(_message.Message):
     WAIT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     query: _builtins.str
     """The words to find, as in web search: all of them, anywhere in the text; "several words" in

@@ -212,7 +212,7 @@ class Snapshot(_message.Message):
 
     @_builtins.property
     def pending_node_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The nodes that have not run yet.
+        """The nodes that have not run yet, all of them in `nodes`.
         Bounds: 0..10000 items, each 1..200 characters.
         """
 

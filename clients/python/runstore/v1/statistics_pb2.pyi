@@ -193,7 +193,7 @@ class GetStatisticsRequest(_message.Message):
     WAIT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
-    Bounds: 0..200 characters.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     label_key: _builtins.str
     """Group by the value of this label of the run as well; a run without the label counts as an empty

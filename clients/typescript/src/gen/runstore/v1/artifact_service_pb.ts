@@ -61,7 +61,7 @@ export const UploadArtifactRequestSchema: GenMessage<UploadArtifactRequest> = /*
 export type ArtifactHeader = Message<"runstore.v1.ArtifactHeader"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -174,7 +174,7 @@ export const UploadArtifactResponseSchema: GenMessage<UploadArtifactResponse> = 
 export type DownloadArtifactRequest = Message<"runstore.v1.DownloadArtifactRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -281,7 +281,7 @@ export const DownloadArtifactResponseSchema: GenMessage<DownloadArtifactResponse
 export type LinkArtifactRequest = Message<"runstore.v1.LinkArtifactRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -402,7 +402,7 @@ export const LinkArtifactResponseSchema: GenMessage<LinkArtifactResponse> = /*@_
 export type GetArtifactRequest = Message<"runstore.v1.GetArtifactRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -477,7 +477,7 @@ export const GetArtifactResponseSchema: GenMessage<GetArtifactResponse> = /*@__P
 export type ListArtifactsRequest = Message<"runstore.v1.ListArtifactsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */

@@ -26,7 +26,7 @@ export const file_runstore_v1_config_service: GenFile = /*@__PURE__*/
 export type RegisterVersionRequest = Message<"runstore.v1.RegisterVersionRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -152,7 +152,7 @@ export const RegisterVersionResponseSchema: GenMessage<RegisterVersionResponse> 
 export type GetVersionRequest = Message<"runstore.v1.GetVersionRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -245,7 +245,7 @@ export const GetVersionResponseSchema: GenMessage<GetVersionResponse> = /*@__PUR
 export type ListVersionsRequest = Message<"runstore.v1.ListVersionsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -327,7 +327,7 @@ export const ListVersionsResponseSchema: GenMessage<ListVersionsResponse> = /*@_
 export type ListConfigsRequest = Message<"runstore.v1.ListConfigsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -410,7 +410,7 @@ export const ListConfigsResponseSchema: GenMessage<ListConfigsResponse> = /*@__P
 export type SetLabelRequest = Message<"runstore.v1.SetLabelRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -516,7 +516,7 @@ export const SetLabelResponseSchema: GenMessage<SetLabelResponse> = /*@__PURE__*
 export type RemoveLabelRequest = Message<"runstore.v1.RemoveLabelRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -614,7 +614,7 @@ export const RemoveLabelResponseSchema: GenMessage<RemoveLabelResponse> = /*@__P
 export type ListLabelMovesRequest = Message<"runstore.v1.ListLabelMovesRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */

@@ -24,7 +24,7 @@ export const file_runstore_v1_feed_service: GenFile = /*@__PURE__*/
 export type ReadFeedRequest = Message<"runstore.v1.ReadFeedRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -107,7 +107,7 @@ export const ReadFeedResponseSchema: GenMessage<ReadFeedResponse> = /*@__PURE__*
 export type FollowFeedRequest = Message<"runstore.v1.FollowFeedRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -271,7 +271,7 @@ export const FeedHeartbeatSchema: GenMessage<FeedHeartbeat> = /*@__PURE__*/
 export type CommitPositionRequest = Message<"runstore.v1.CommitPositionRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -330,7 +330,7 @@ export const CommitPositionResponseSchema: GenMessage<CommitPositionResponse> = 
 export type GetConsumerRequest = Message<"runstore.v1.GetConsumerRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -381,7 +381,7 @@ export const GetConsumerResponseSchema: GenMessage<GetConsumerResponse> = /*@__P
 export type ListConsumersRequest = Message<"runstore.v1.ListConsumersRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -447,7 +447,7 @@ export const ListConsumersResponseSchema: GenMessage<ListConsumersResponse> = /*
 export type ResetConsumerRequest = Message<"runstore.v1.ResetConsumerRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */

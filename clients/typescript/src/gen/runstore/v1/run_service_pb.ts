@@ -38,7 +38,7 @@ export const file_runstore_v1_run_service: GenFile = /*@__PURE__*/
 export type SaveRunRequest = Message<"runstore.v1.SaveRunRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -209,7 +209,7 @@ export const SaveRunResponseSchema: GenMessage<SaveRunResponse> = /*@__PURE__*/
 export type GetRunRequest = Message<"runstore.v1.GetRunRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -490,7 +490,7 @@ export const ConfigFilterSchema: GenMessage<ConfigFilter> = /*@__PURE__*/
 export type ListRunsRequest = Message<"runstore.v1.ListRunsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -571,7 +571,7 @@ export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*
 export type AppendEventRequest = Message<"runstore.v1.AppendEventRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -673,7 +673,7 @@ export const AppendEventResponseSchema: GenMessage<AppendEventResponse> = /*@__P
 export type AppendEventsRequest = Message<"runstore.v1.AppendEventsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -828,7 +828,7 @@ export const AppendEventStreamResponseSchema: GenMessage<AppendEventStreamRespon
 export type ListEventsRequest = Message<"runstore.v1.ListEventsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -917,7 +917,7 @@ export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PUR
 export type StreamEventsRequest = Message<"runstore.v1.StreamEventsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1133,7 +1133,7 @@ export const EndOfRunSchema: GenMessage<EndOfRun> = /*@__PURE__*/
 export type PutSnapshotRequest = Message<"runstore.v1.PutSnapshotRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1266,7 +1266,7 @@ export const PutSnapshotResponseSchema: GenMessage<PutSnapshotResponse> = /*@__P
 export type PutTaskWritesRequest = Message<"runstore.v1.PutTaskWritesRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1341,7 +1341,7 @@ export const PutTaskWritesResponseSchema: GenMessage<PutTaskWritesResponse> = /*
 export type GetSnapshotRequest = Message<"runstore.v1.GetSnapshotRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1441,7 +1441,7 @@ export const GetSnapshotResponseSchema: GenMessage<GetSnapshotResponse> = /*@__P
 export type ListSnapshotsRequest = Message<"runstore.v1.ListSnapshotsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1548,7 +1548,7 @@ export const ListSnapshotsResponseSchema: GenMessage<ListSnapshotsResponse> = /*
 export type DeleteSnapshotsRequest = Message<"runstore.v1.DeleteSnapshotsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1638,7 +1638,7 @@ export const DeleteSnapshotsResponseSchema: GenMessage<DeleteSnapshotsResponse> 
 export type ResumeRunRequest = Message<"runstore.v1.ResumeRunRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1779,7 +1779,7 @@ export const ResumeRunResponseSchema: GenMessage<ResumeRunResponse> = /*@__PURE_
 export type CompleteRunRequest = Message<"runstore.v1.CompleteRunRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1904,7 +1904,7 @@ export const CompleteRunResponseSchema: GenMessage<CompleteRunResponse> = /*@__P
 export type GetOutputRequest = Message<"runstore.v1.GetOutputRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -1963,7 +1963,7 @@ export const GetOutputResponseSchema: GenMessage<GetOutputResponse> = /*@__PURE_
 export type VerifyRunRequest = Message<"runstore.v1.VerifyRunRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -2095,7 +2095,7 @@ export const VerifyRunResponseSchema: GenMessage<VerifyRunResponse> = /*@__PURE_
 export type ReplayRunRequest = Message<"runstore.v1.ReplayRunRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
@@ -2240,7 +2240,7 @@ export const PinnedConfigSchema: GenMessage<PinnedConfig> = /*@__PURE__*/
 export type ForkRunRequest = Message<"runstore.v1.ForkRunRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */

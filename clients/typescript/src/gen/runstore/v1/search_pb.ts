@@ -131,7 +131,7 @@ export const EventPlaceSchema: GenMessage<EventPlace> = /*@__PURE__*/
 export type SearchEventsRequest = Message<"runstore.v1.SearchEventsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */

@@ -164,7 +164,7 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   nodes: PlanNode[];
 
   /**
-   * The nodes that have not run yet.
+   * The nodes that have not run yet, all of them in `nodes`.
    * Bounds: 0..10000 items, each 1..200 characters.
    *
    * @generated from field: repeated string pending_node_ids = 9;

@@ -120,7 +120,7 @@ export const StatisticsFilterSchema: GenMessage<StatisticsFilter> = /*@__PURE__*
 export type GetStatisticsRequest = Message<"runstore.v1.GetStatisticsRequest"> & {
   /**
    * The tenant.
-   * Bounds: 0..200 characters.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
    *
    * @generated from field: string project = 1;
    */
