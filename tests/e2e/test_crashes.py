@@ -31,6 +31,7 @@ async def patient(server: ServerProcess, project: str) -> AsyncIterator[runstore
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 async def test_a_server_killed_20_times_loses_and_repeats_nothing(
     server: ServerProcess, patient: runstore.AsyncClient
 ) -> None:
@@ -44,6 +45,7 @@ async def test_a_server_killed_20_times_loses_and_repeats_nothing(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 async def test_two_servers_killed_in_turn_serve_each_others_streams(
     server: ServerProcess, environment: dict[str, str], project: str, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 async def test_a_database_killed_5_times_loses_and_repeats_nothing(
     own_postgres: EmbeddedPostgres, project: str, tmp_path: Path
 ) -> None:

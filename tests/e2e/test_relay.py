@@ -95,6 +95,7 @@ class Reader:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 async def test_the_feed_is_whole_and_in_order_though_leaders_are_killed(
     server: ServerProcess, second: ServerProcess, environment: dict[str, str]
 ) -> None:

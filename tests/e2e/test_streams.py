@@ -52,6 +52,7 @@ def watch(request, server: ServerProcess, project: str):
     return begin
 
 
+@pytest.mark.slow
 async def test_a_stream_of_10_000_events_goes_on_over_three_restarts(
     server: ServerProcess, project: str, watch
 ) -> None:

@@ -120,6 +120,7 @@ async def test_a_port_that_is_taken_is_an_error(
     await server.drain()
 
 
+@pytest.mark.slow
 async def test_the_largest_request_limit_can_be_served(
     settings, database_url, db_schema, stub, project
 ) -> None:
