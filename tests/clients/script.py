@@ -31,7 +31,8 @@ class Script(RunServiceServicer):
     """What happens each time a stream is opened; `None` in a script drops it as `dropped_as`.
 
     A stream of events is a list of messages, and hangs after them where they end in `...`. An
-    append stream is a function of the request. `calls` are the responses of AppendEvent, or `None`.
+    append stream is a function of the request that ends after the event `ends_after`. `calls` are
+    the responses of AppendEvent, or `None`.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Script(RunServiceServicer):
         self.asked: list[int] = []
         self.appends: list[Answer] = []
         self.sent: list[list[str]] = []
+        self.ends_after = ""
         self.was_asked = asyncio.Event()
         self.address = ""
         self.dropped_as = grpc.StatusCode.UNAVAILABLE
@@ -66,6 +68,8 @@ class Script(RunServiceServicer):
             if response is None:
                 await self._drop(context)
             yield response
+            if seen[-1] == self.ends_after:
+                return
 
     async def AppendEvent(self, request: Message, context: Any) -> Any:  # noqa: N802 - an RPC
         return await self._call(request, context)

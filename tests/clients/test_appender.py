@@ -7,11 +7,13 @@ import pytest
 import runstore
 from clients.script import BROKEN_STREAM, Script, status
 from conftest import make_store
+from runstore.streams.appends import MAX_STREAM_BYTES
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.app import App
 
 Request = rpc.AppendEventStreamRequest
 Response = rpc.AppendEventStreamResponse
+KIBIBYTE = 1024
 UNAVAILABLE = 14
 ABORTED = 10
 
@@ -47,20 +49,24 @@ def refuse(code: int, reason: str):
     return answer
 
 
-async def append_async(script: Script, ids: list[str], **fields) -> list[object]:
+async def append_async(
+    script: Script, ids: list[str], payload: str | None = None, **fields
+) -> list[object]:
     async with runstore.connect(script.address, timeout=5) as client:
         run = client.run("run")
         async with client.appender(**fields) as appender:
-            answers = [await appender.append(run, "tick", event_id=each) for each in ids]
+            answers = [await appender.append(run, "tick", payload, event_id=each) for each in ids]
         return [each.exception() or each.result().event_id for each in answers]
 
 
-async def append_sync(script: Script, ids: list[str], **fields) -> list[object]:
+async def append_sync(
+    script: Script, ids: list[str], payload: str | None = None, **fields
+) -> list[object]:
     def append() -> list[object]:
         with runstore.Client(script.address, timeout=5) as client:
             run = client.run("run")
             with client.appender(**fields) as appender:
-                answers = [appender.append(run, "tick", event_id=each) for each in ids]
+                answers = [appender.append(run, "tick", payload, event_id=each) for each in ids]
             return [each.exception() or each.result().event_id for each in answers]
 
     return await asyncio.to_thread(append)
@@ -116,6 +122,35 @@ async def test_appends_survive_every_status_of_a_broken_path(script: Script, app
     assert await append(script, ["a", "b"]) == ["a", "b"]
 
     assert script.sent[-1] == ["b"]
+
+
+@pytest.mark.parametrize("window", [1, 3, 256])
+async def test_a_stream_ends_before_the_size_that_proxies_allow_and_the_next_goes_on(
+    script: Script, append, window
+) -> None:
+    script.appends = [accept] * 3
+    ids = [str(number) for number in range(8)]
+    third = "x" * (MAX_STREAM_BYTES // 3 - KIBIBYTE)
+
+    assert await append(script, ids, third, window=window) == ids
+
+    assert script.sent == [ids[:3], ids[3:6], ids[6:]]
+
+
+async def test_an_append_beyond_that_size_has_a_stream_of_its_own(script: Script, append) -> None:
+    script.appends = [accept] * 2
+
+    assert await append(script, ["a", "b"], "x" * MAX_STREAM_BYTES) == ["a", "b"]
+
+    assert script.sent == [["a"], ["b"]]
+
+
+async def test_a_stream_that_ends_before_it_is_full_is_a_breach(script: Script, append) -> None:
+    script.ends_after = "a"
+    script.appends = [accept]
+
+    with pytest.raises(runstore.ProtocolError):
+        await append(script, ["a", "b"])
 
 
 async def test_a_refusal_fails_only_its_own_append(script: Script, append) -> None:

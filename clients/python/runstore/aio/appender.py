@@ -13,7 +13,7 @@ from runstore.aio.connection import AsyncConnection
 from runstore.calls.call import RUNS
 from runstore.calls.events import append_request
 from runstore.errors import RunstoreError, broken_stream, from_stream
-from runstore.streams.appends import PendingAppends
+from runstore.streams.appends import PendingAppends, StreamLimit
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import Appended, EventFields, NewEvent, event_of
 from runstore.values.payloads import Value
@@ -23,7 +23,7 @@ Outgoing = asyncio.Queue[rpc.AppendEventStreamRequest | None]
 
 
 class Appender:
-    """Appends to any runs, pipelined over one stream. Made by `AsyncClient.appender`.
+    """Appends to any runs, pipelined over a stream. Made by `AsyncClient.appender`.
 
     Leaving the `async with` waits for all responses; leaving it by an exception cancels them. When
     the stream breaks, appends without a response are sent again in order, with the same event ids.
@@ -122,13 +122,14 @@ class Appender:
         return not self._pending.is_idle
 
     async def _converse(self) -> None:
-        """Send and receive over one stream until the appender closes."""
+        """Send and receive over one stream until it is full or the appender closes."""
         self._outgoing = asyncio.Queue()
         for request in self._pending.requests():
             self._outgoing.put_nowait(request)
         if self._is_closing:
             self._outgoing.put_nowait(None)
-        call = self._connection.open(RUNS, "AppendEventStream", _all(self._outgoing))
+        limit = StreamLimit()
+        call = self._connection.open(RUNS, "AppendEventStream", _within(limit, self._outgoing))
         try:
             async for response in call:
                 self._settle(*self._pending.take(response))
@@ -143,7 +144,7 @@ class Appender:
             raise broken_stream("the call was cancelled by gRPC") from None
         finally:
             call.cancel()
-        self._pending.ended(is_closing=self._is_closing)
+        self._pending.ended(limit, is_closing=self._is_closing)
 
     def _settle(
         self, future: asyncio.Future[Appended], result: Appended | RunstoreError | None
@@ -159,6 +160,8 @@ class Appender:
             future.set_exception(result)
 
 
-async def _all(outgoing: Outgoing) -> AsyncIterator[rpc.AppendEventStreamRequest]:
-    while request := await outgoing.get():
+async def _within(
+    limit: StreamLimit, outgoing: Outgoing
+) -> AsyncIterator[rpc.AppendEventStreamRequest]:
+    while (request := await outgoing.get()) and limit.admits(request):
         yield request

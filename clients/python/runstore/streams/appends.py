@@ -14,7 +14,28 @@ from runstore.wire.events import appended_value
 
 DEFAULT_WINDOW = 256
 
+# A stream is one HTTP request, and proxies limit the body of one: nginx to 1 MiB by default.
+MAX_STREAM_BYTES = 768 * 1024
+_FRAME_BYTES = 5  # what gRPC writes before each message
+
 F = TypeVar("F")
+
+
+class StreamLimit:
+    """How much one stream may still carry. One append always fits, however large."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self.left_out: rpc.AppendEventStreamRequest | None = None
+
+    def admits(self, request: rpc.AppendEventStreamRequest) -> bool:
+        """True if the request may be sent; otherwise the stream must end before it."""
+        size = request.ByteSize() + _FRAME_BYTES
+        if self._bytes and self._bytes + size > MAX_STREAM_BYTES:
+            self.left_out = request
+            return False
+        self._bytes += size
+        return True
 
 
 class PendingAppends(Generic[F]):
@@ -57,9 +78,14 @@ class PendingAppends(Generic[F]):
         _, future = self._unanswered.popleft()
         return future, result
 
-    def ended(self, *, is_closing: bool) -> None:
-        """The server ended the stream with OK; raise `ProtocolError` if it may not end yet."""
-        if not is_closing or self._unanswered:
+    def ended(self, limit: StreamLimit, *, is_closing: bool) -> None:
+        """The server ended the stream with OK; raise `ProtocolError` if it may not end yet.
+
+        It may once everything that was sent is answered, and either nothing will follow or the
+        next append goes on another stream.
+        """
+        may_end = self._unanswered[0][0] is limit.left_out if self._unanswered else is_closing
+        if not may_end:
             raise ProtocolError("the server ended the append stream before its last response")
 
     def rested(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import Future
+from itertools import takewhile
 from types import TracebackType
 from typing import Protocol, Self, Unpack
 
@@ -13,7 +14,7 @@ import grpc
 from runstore.calls.call import RUNS
 from runstore.calls.events import append_request
 from runstore.errors import RunstoreError, from_stream
-from runstore.streams.appends import PendingAppends
+from runstore.streams.appends import PendingAppends, StreamLimit
 from runstore.sync.connection import Connection
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import Appended, EventFields, NewEvent, event_of
@@ -28,7 +29,7 @@ class _Cancellable(Protocol):
 
 
 class Appender:
-    """Appends to any runs, pipelined over one stream. Made by `Client.appender`; threads share it.
+    """Appends to any runs, pipelined over a stream. Made by `Client.appender`; threads share it.
 
     Leaving the `with` waits for all responses; leaving it by an exception cancels them. When the
     stream breaks, appends without a response are sent again in order, with the same event ids. When
@@ -139,15 +140,17 @@ class Appender:
             return not self._pending.is_idle and not self._is_aborted
 
     def _converse(self) -> None:
-        """Send and receive over one stream until the appender closes."""
+        """Send and receive over one stream until it is full or the appender closes."""
         outgoing: Outgoing = queue.SimpleQueue()
+        limit = StreamLimit()
         with self._changed:
             for request in self._pending.requests():
                 outgoing.put(request)
             if self._is_closing:
                 outgoing.put(None)
             self._outgoing = outgoing
-            call = self._connection.open(RUNS, "AppendEventStream", iter(outgoing.get, None))
+            requests = takewhile(limit.admits, iter(outgoing.get, None))
+            call = self._connection.open(RUNS, "AppendEventStream", requests)
             self._call = call
             if self._is_aborted:
                 call.cancel()
@@ -162,7 +165,7 @@ class Appender:
             call.cancel()
             outgoing.put(None)  # frees gRPC's thread that waits for the next request
         with self._changed:
-            self._pending.ended(is_closing=self._is_closing)
+            self._pending.ended(limit, is_closing=self._is_closing)
 
     def _settle(self, future: Future[Appended], result: Appended | RunstoreError | None) -> None:
         self._room.release()
