@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
+FIELD = "tests/field/test_proxies.py"
 LANGGRAPH = "tests/e2e/test_langgraph.py"
 SCENARIOS = "tests/clients/test_conformance.py"
 GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples.test.ts"
@@ -88,6 +89,15 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(DOCS, "test_the_extra_that_is_installed_is_one_of_the_package")],
     ),
     ("docs/performance.md", "sh"): (1, [(DOCS, "test_the_measures_shown_can_be_asked_for")]),
+    ("docs/proxies.md", "nginx"): (
+        2,
+        [(FIELD, "test_requests_of_any_size_pass_a_configured_proxy")],
+    ),
+    ("docs/proxies.md", "haproxy"): (
+        1,
+        [(FIELD, "test_requests_of_any_size_pass_a_configured_proxy")],
+    ),
+    ("docs/proxies.md", "yaml"): (2, [(FIELD, "test_what_no_test_runs_is_yaml")]),
     ("docs/search.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
     ("docs/search.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
     ("docs/sinks.md", "console"): (1, [(SINKS, "test_the_commands_shown_are_understood")]),

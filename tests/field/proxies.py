@@ -1,4 +1,4 @@
-"""Real proxies between clients and servers: nginx and HAProxy, as their documentation has them."""
+"""Real proxies between clients and servers, configured as docs/proxies.md shows."""
 
 from __future__ import annotations
 
@@ -6,50 +6,50 @@ import signal
 import subprocess
 from pathlib import Path
 
+from e2e.documents import blocks
 from e2e.servers import ServerProcess, free_port
 from field.programs import installed, started
 
-NGINX = """
+PAGE = Path(__file__).parents[2] / "docs" / "proxies.md"
+
+# What a package's nginx.conf brings around the blocks of the page.
+NGINX_MAIN = """
 worker_processes 1;
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log info;
 events {{ worker_connections 512; }}
 http {{
-  access_log off;
+  access_log {folder}/access.log;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port} http2;
-    {directives}
-    location / {{ grpc_pass grpc://127.0.0.1:{grpc}; }}
-  }}
-  server {{
-    listen 127.0.0.1:{http_port};
-    location / {{ proxy_pass http://127.0.0.1:{http}; }}
-  }}
+  {servers}
 }}
 """
-
-HAPROXY = """
-global
-  maxconn 512
-defaults
-  mode http
-  timeout connect 5s
-  timeout client {idle}
-  timeout server {idle}
-frontend grpc
-  bind 127.0.0.1:{port} proto h2
-  default_backend grpc
-backend grpc
-  server runstore 127.0.0.1:{grpc} proto h2
-frontend http
-  bind 127.0.0.1:{http_port}
-  default_backend http
-backend http
-  server runstore 127.0.0.1:{http}
+# What nginx limits where only the pass is configured.
+NGINX_UNCONFIGURED = """
+server {
+  listen 8411 http2;
+  location / { grpc_pass grpc://127.0.0.1:7411; }
+}
+server {
+  listen 8412;
+  location / { proxy_pass http://127.0.0.1:7412; }
+  location /runstore/ { proxy_pass http://127.0.0.1:7412/; }
+}
 """
+
+
+def shown(language: str) -> list[str]:
+    """The blocks of that language on the page."""
+    return [text for name, text in blocks(PAGE) if name == language]
+
+
+def nginx_configured() -> str:
+    """The servers of the page, with its prefix added to the one of the HTTP API."""
+    servers, prefix = shown("nginx")
+    assert "listen 8412;" in servers
+    return servers.replace("listen 8412;", f"listen 8412;\n{prefix}")
 
 
 class _Proxy:
@@ -59,7 +59,7 @@ class _Proxy:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        self._folder = folder
+        self.folder = folder
         self.port, self.http_port = free_port(), free_port()
         self.target = f"127.0.0.1:{self.port}"
         self.http_target = f"http://127.0.0.1:{self.http_port}"
@@ -67,7 +67,21 @@ class _Proxy:
 
     def _start(self, *command: str) -> None:
         program = installed(self.program)
-        self._process = started([program, *command], self._folder / "output.log", self.port)
+        self._process = started([program, *command], self.folder / "output.log", self.port)
+
+    def _here(self, config: str, server: ServerProcess) -> str:
+        """The configuration with the addresses of this proxy and of the server behind it."""
+        for page, here in (
+            ("127.0.0.1:7411", server.target),
+            ("127.0.0.1:7412", f"127.0.0.1:{server.http_port}"),
+            ("check port 7412", f"check port {server.http_port}"),
+            ("listen 8411", f"listen {self.target}"),
+            ("listen 8412", f"listen 127.0.0.1:{self.http_port}"),
+            ("bind :8411", f"bind {self.target}"),
+            ("bind :8412", f"bind 127.0.0.1:{self.http_port}"),
+        ):
+            config = config.replace(page, here)
+        return config
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
@@ -78,35 +92,22 @@ class _Proxy:
 class Nginx(_Proxy):
     program = "nginx"
 
-    def start(self, server: ServerProcess, *, directives: str = "") -> None:
-        """Stand before the server; `directives` are added to the gRPC side."""
-        config = self._folder / "nginx.conf"
+    def start(self, server: ServerProcess, *, is_configured: bool = True) -> None:
+        """Stand before the server, configured as the page shows or with nginx's own limits."""
+        servers = nginx_configured() if is_configured else NGINX_UNCONFIGURED
+        config = self.folder / "nginx.conf"
         config.write_text(
-            NGINX.format(
-                folder=self._folder,
-                port=self.port,
-                http_port=self.http_port,
-                grpc=server.port,
-                http=server.http_port,
-                directives=directives,
-            )
+            NGINX_MAIN.format(folder=self.folder, servers=self._here(servers, server))
         )
-        self._start("-p", str(self._folder), "-c", str(config))
+        self._start("-p", str(self.folder), "-c", str(config))
 
 
 class HaProxy(_Proxy):
     program = "haproxy"
 
-    def start(self, server: ServerProcess, *, idle: str = "60s") -> None:
-        """Stand before the server; streams without a byte for `idle` are cut."""
-        config = self._folder / "haproxy.cfg"
-        config.write_text(
-            HAPROXY.format(
-                port=self.port,
-                http_port=self.http_port,
-                grpc=server.port,
-                http=server.http_port,
-                idle=idle,
-            )
-        )
+    def start(self, server: ServerProcess) -> None:
+        """Stand before the server."""
+        (shows,) = shown("haproxy")
+        config = self.folder / "haproxy.cfg"
+        config.write_text(self._here(shows, server))
         self._start("-f", str(config), "-db")
