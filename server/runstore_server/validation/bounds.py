@@ -12,8 +12,9 @@ from dataclasses import dataclass
 MAX_INT64 = 2**63 - 1
 MAX_INT32 = 2**31 - 1
 NAME_RULE = "letters, digits and ._-/:@+~, a letter or digit first"
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-/:@+~]*")
-"""Names stand in URLs, headers, subjects and shells as they are, and no two of them look alike."""
+NAME_PATTERN = re.compile(r"[^\W_][\w.\-/:@+~]*")
+"""Letters and digits are those of any script. Blanks and invisible characters are none, so a name
+survives shells, logs and copying."""
 
 
 @dataclass(frozen=True, slots=True)

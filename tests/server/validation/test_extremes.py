@@ -239,3 +239,11 @@ async def test_metadata_may_nest_as_deep_as_any_json(stub, project) -> None:
         put = await answer(stub.PutSnapshot(rpc.PutSnapshotRequest(**of_run, snapshot=snapshot)))
 
     assert put == "OK"
+
+
+async def test_a_project_may_be_named_in_any_script(stub, project) -> None:
+    of_run = {"project": f"{project}/Käufe:日本.1_@+~-٣", "run_id": "run"}
+
+    await stub.SaveRun(rpc.SaveRunRequest(**of_run))
+
+    assert (await stub.GetRun(rpc.GetRunRequest(**of_run))).run.run_id == "run"
