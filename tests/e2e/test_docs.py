@@ -11,6 +11,7 @@ import sys
 import textwrap
 import tomllib
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import runstore
@@ -116,6 +117,32 @@ def test_the_python_of_a_page_works(page: str, fresh_server: ServerProcess, tmp_
     done = _run(sys.executable, "example.py", server=fresh_server, folder=tmp_path)
 
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("page", ["langgraph.md", "python.md"])
+def test_the_python_of_a_page_prints_what_is_shown(
+    page: str, fresh_server: ServerProcess, tmp_path: Path
+) -> None:
+    shown = [block for block in blocks(ROOT / "docs" / page) if block[0] in {"python", "text"}]
+    code = "\n".join(text for language, text in shown if language == "python")
+    code = code.replace("localhost:7411", fresh_server.target)
+    (tmp_path / "example.py").write_text(code.replace("acme/search", f"test/{uuid4()}"))
+
+    done = _run(sys.executable, "-W", "error", "example.py", server=fresh_server, folder=tmp_path)
+
+    wanted = "".join(text for language, text in shown if language == "text")
+    assert len(shown) > 9
+    assert done.returncode == 0, done.stdout
+    assert is_text(wanted, done.stdout), done.stdout
+
+
+def test_the_page_of_python_has_every_error() -> None:
+    page = (ROOT / "docs" / "python.md").read_text()
+
+    raised = {kind.__name__ for kind in runstore.BY_REASON.values()}
+
+    assert len(raised) > 30
+    assert not {name for name in raised if f"`{name}`" not in page}
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

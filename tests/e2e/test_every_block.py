@@ -18,7 +18,6 @@ ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
 FIELD = "tests/field/test_proxies.py"
-LANGGRAPH = "tests/e2e/test_langgraph.py"
 SCENARIOS = "tests/clients/test_conformance.py"
 GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples.test.ts"
 
@@ -78,11 +77,11 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ("docs/http.md", "js"): (1, [(DOCS, "test_a_page_in_a_browser_reads_a_run_to_its_end")]),
     ("docs/langgraph.md", "python"): (
         ANY_NUMBER,
-        [(LANGGRAPH, "test_the_python_of_the_page_says_what_is_shown")],
+        [(DOCS, "test_the_python_of_a_page_prints_what_is_shown")],
     ),
     ("docs/langgraph.md", "text"): (
         ANY_NUMBER,
-        [(LANGGRAPH, "test_the_python_of_the_page_says_what_is_shown")],
+        [(DOCS, "test_the_python_of_a_page_prints_what_is_shown")],
     ),
     ("docs/langgraph.md", "sh"): (
         1,
@@ -98,6 +97,14 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(FIELD, "test_requests_of_any_size_pass_a_configured_proxy")],
     ),
     ("docs/proxies.md", "yaml"): (2, [(FIELD, "test_what_no_test_runs_is_yaml")]),
+    ("docs/python.md", "python"): (
+        ANY_NUMBER,
+        [(DOCS, "test_the_python_of_a_page_prints_what_is_shown")],
+    ),
+    ("docs/python.md", "text"): (
+        ANY_NUMBER,
+        [(DOCS, "test_the_python_of_a_page_prints_what_is_shown")],
+    ),
     ("docs/search.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
     ("docs/search.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
     ("docs/sinks.md", "console"): (1, [(SINKS, "test_the_commands_shown_are_understood")]),
@@ -146,6 +153,7 @@ NOT_EXECUTED = {
     ("docs/grpcurl.md", "text"),
     ("clients/go/README.md", "sh"),
     ("clients/typescript/README.md", "sh"),
+    ("docs/python.md", "sh"),
     ("docs/typescript.md", "sh"),
 }
 
