@@ -17,18 +17,24 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from runstore_storage.database.engine import translated
-from runstore_storage.database.opening import connect, quoted
+from runstore_storage.database import rights
+from runstore_storage.database.connection import Connection as Driven
+from runstore_storage.database.failures import translated
+from runstore_storage.database.opening import connect, losses_of, quoted
+from runstore_storage.sql import partitions
+from runstore_storage.writing.room import RUNS_AHEAD, lacking_room
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 VERSION_TABLE = "schema_version"
 SCHEMA_SQL = Path(__file__).with_name("schema.sql")
 RETRY_SECONDS = 0.2
+ROOM = partitions.RUNS_PER_PARTITION
 
 _TRY_LOCK = text(
     "SELECT pg_try_advisory_lock(hashtextextended('runstore migrations ' || :schema, 0))"
 )
+_EXISTS = text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended('runstore migrations ' || :schema, 0))")
 
 
@@ -51,6 +57,10 @@ class SchemaMismatch(Exception):
         )
 
 
+class RoomEnds(Exception):
+    """Saving will fail soon, for want of a partition that the role may not make."""
+
+
 def head() -> str:
     """The version this code was written for."""
     return versions()[-1]
@@ -69,15 +79,38 @@ async def current(url: str, schema: str) -> str | None:
 
 
 async def check(url: str, schema: str) -> None:
-    """Return if the database is at `head()`; raise `SchemaMismatch` otherwise."""
+    """Return if the database is at `head()` and the role may serve from it.
+
+    Raise `SchemaMismatch` or `MissingRights` otherwise.
+    """
+    async with _connected(url, schema) as conn:
+        await rights.may_serve(conn, schema, read_only=VERSION_TABLE)
     found = await current(url, schema)
     if found != head():
         raise SchemaMismatch(found, head())
 
 
-async def upgrade(url: str, schema: str, version: str = "head") -> None:
-    """Migrate the database up to a version, and create the schema if it is missing."""
+async def check_room(url: str, schema: str) -> None:
+    """Raise `RoomEnds` if few runs can be saved before a role that may not do it makes a partition.
+
+    The database is at `head()`.
+    """
+    async with _connected(url, schema) as conn:
+        driven = Driven(conn)
+        room = await partitions.room(driven)
+        if room < RUNS_AHEAD and not await partitions.may_make(driven):
+            raise RoomEnds(lacking_room(room))
+
+
+async def upgrade(url: str, schema: str, version: str = "head", *, room: int = ROOM) -> None:
+    """Migrate the database up to a version, and create the schema if it is missing.
+
+    At the head, partitions are made until `room` more runs can be saved.
+    """
     await _migrate(url, schema, lambda config: command.upgrade(config, version))
+    if version == "head":
+        async with _connected(url, schema) as conn, conn.transaction():
+            await partitions.make_room(Driven(conn), room)
 
 
 async def downgrade(url: str, schema: str, version: str) -> None:
@@ -99,12 +132,16 @@ async def _migrate(url: str, schema: str, run: Callable[[Config], None]) -> None
         config.attributes["connection"] = connection
         run(config)
 
+    async with _connected(url, schema) as driver:
+        await rights.may_migrate(driver, schema)
     async with (
         open_engine(url, schema) as engine,
         _migration_lock(engine, schema),
         engine.connect() as conn,
     ):
-        await conn.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"))
+        # IF NOT EXISTS takes the right to create one even where it exists.
+        if not (await conn.execute(_EXISTS, {"schema": schema})).scalar_one():
+            await conn.execute(text(f"CREATE SCHEMA {quoted(schema)}"))
         await conn.commit()
         await conn.run_sync(migrate)
 
@@ -123,6 +160,18 @@ async def _migration_lock(engine: AsyncEngine, schema: str) -> AsyncIterator[Non
             yield
         finally:
             await conn.execute(_UNLOCK, {"schema": schema})
+
+
+@asynccontextmanager
+async def _connected(url: str, schema: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that the driver itself uses."""
+    async with translated():
+        conn = await connect(url, schema=schema, name="runstore migrations")
+        try:
+            with losses_of(conn):
+                yield conn
+        finally:
+            await conn.close()
 
 
 @asynccontextmanager

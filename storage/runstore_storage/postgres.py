@@ -25,6 +25,7 @@ from runstore_storage.snapshots.postgres import PostgresSnapshots
 from runstore_storage.statistics.postgres import PostgresStatistics
 from runstore_storage.writing.appender import Appender
 from runstore_storage.writing.postgres import PostgresWriting
+from runstore_storage.writing.room import Room
 
 _TAKES_WRITES = statement("SELECT current_setting('transaction_read_only') = 'off'")
 
@@ -53,7 +54,8 @@ class PostgresStore:
         self._wakeups = wakeups = Wakeups(
             partial(connections.open, "runstore wake-ups"), self._tails, schema=schema
         )
-        writes = PostgresWriting(engine, offloading, in_flight, wakeups.announce)
+        self._room = Room(engine)
+        writes = PostgresWriting(engine, offloading, in_flight, wakeups.announce, self._room)
         snapshots = PostgresSnapshots(engine, offloading, in_flight, wakeups.announce)
         self._appender = Appender(
             engine,
@@ -95,6 +97,10 @@ class PostgresStore:
                 await self._engine.renew()
                 raise StorageUnavailable
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self._room.warnings
+
     def wake_all(self) -> None:
         self._tails.wake_all()
         self.feed.published.wake()
@@ -108,4 +114,5 @@ class PostgresStore:
         await self.feed.close()
         await self._wakeups.close()
         await self._tails.close()
+        await self._room.close()
         await self._engine.dispose()

@@ -60,6 +60,10 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
             (DEPLOY, "test_the_installation_shown_renders"),
         ],
     ),
+    ("docs/deploy.md", "sql"): (
+        1,
+        [("tests/field/test_roles.py", "test_the_service_does_all_its_work_with_its_grants")],
+    ),
     ("docs/deploy.md", "yaml"): (
         1,
         [(DEPLOY, "test_the_probes_shown_are_those_of_the_chart")],

@@ -120,7 +120,7 @@ async def test_partitions_made_before_their_index_get_it(database_url: str, empt
     await store.save_run(NewRun("p", "run"))
     await store.close()
 
-    await schema.upgrade(database_url, empty)
+    await schema.upgrade(database_url, empty, "0016")
 
     conn = await connect(database_url, schema=empty, name="test")
     rows = await conn.fetch(

@@ -9,7 +9,8 @@ import typer
 from alembic.util import CommandError
 from runstore_migrations import schema
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.database.opening import UnusableDatabase
+from runstore_storage.database.failures import explained
+from runstore_storage.database.rights import MissingRights
 from runstore_storage.embedded.postgres import EmbeddedPostgresError
 from runstore_storage.payloads.objects import UnusableObjectsUrl
 
@@ -18,6 +19,8 @@ from runstore_server.edge.listening import CannotBind
 # Their messages are written for people.
 _EXPLAINED = (
     schema.SchemaMismatch,
+    schema.RoomEnds,
+    MissingRights,
     CommandError,
     EmbeddedPostgresError,
     CannotBind,
@@ -33,9 +36,7 @@ def exit_on_failure() -> Iterator[None]:
     except _EXPLAINED as error:
         raise failed(str(error)) from error
     except StorageUnavailable as error:
-        if isinstance(error.__cause__, UnusableDatabase):
-            raise failed(str(error.__cause__)) from error
-        raise failed(f"the database does not answer: {error.__cause__}") from error
+        raise failed(explained(error.__cause__)) from error
 
 
 def failed(message: str) -> typer.Exit:

@@ -17,15 +17,27 @@ app = typer.Typer(
     help="Migrate the schema of RUNSTORE_DATABASE_URL up or down, and show its version.",
     no_args_is_help=True,
 )
+MAX_ROOM = 10_000_000
 T = TypeVar("T")
 
 
 @app.command()
-def up(version: Annotated[str, typer.Argument(help="Version to migrate to.")] = "head") -> None:
+def up(
+    version: Annotated[str, typer.Argument(help="Version to migrate to.")] = "head",
+    room: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_ROOM,
+            help="Make partitions for this many more runs; servers whose role may not make them"
+            " live on these.",
+        ),
+    ] = schema.ROOM,
+) -> None:
     """Migrate the schema up; safe to run in several places at once."""
     url, name = _database()
     before = _run(schema.current(url, name))
-    _run(schema.upgrade(url, name, version))
+    _run(schema.upgrade(url, name, version, room=room))
     typer.echo(f"{before or 'none'} -> {_run(schema.current(url, name))}")
 
 
@@ -57,8 +69,10 @@ def current() -> None:
 
 @app.command()
 def check() -> None:
-    """Exit with 1 if the schema is not the version this release needs."""
-    _run(schema.check(*_database()))
+    """Exit with 1 unless this release can serve: the version, the role's rights, room for runs."""
+    url, name = _database()
+    _run(schema.check(url, name))
+    _run(schema.check_room(url, name))
     typer.echo(f"{schema.head()}, as needed")
 
 

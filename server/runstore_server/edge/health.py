@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -51,6 +52,11 @@ class Health:
     def is_serving(self) -> bool:
         """True if the database answered the last check and the server is not shutting down."""
         return bool(self._is_serving)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What will make writes fail unless an operator sees to it."""
+        return self._store.warnings
 
     async def start(self) -> None:
         """Check once, then keep checking."""

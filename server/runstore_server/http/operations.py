@@ -47,11 +47,12 @@ class Operations:
         return JsonResponse({"status": "alive"})
 
     async def readyz(self) -> Response:
-        """The server takes requests and the database answers."""
+        """The server takes requests and the database answers; with the store's warnings, if any."""
         self._lifecycle.check()
         if not self._health.is_serving:
             raise StorageUnavailable
-        return JsonResponse({"status": "ready"})
+        warnings = list(self._health.warnings)
+        return JsonResponse({"status": "ready", **({"warnings": warnings} if warnings else {})})
 
     async def metrics(self) -> Response:
         """Metrics of this process and of the feed, for Prometheus."""

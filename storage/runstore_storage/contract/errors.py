@@ -28,7 +28,7 @@ StorageError
 ├── SearchBehind           a feed point is not searchable yet
 ├── StatisticsBehind       a feed point is not counted yet
 ├── Overloaded             too many writes are waiting
-└── StorageUnavailable     Postgres or the object store did not answer
+└── StorageUnavailable     Postgres or the object store did not answer, or refuses a right
 
 `details` are safe to show a client: names and numbers that the caller gave or may read.
 """
@@ -292,5 +292,5 @@ class Overloaded(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    def __init__(self, what: str = "the database") -> None:
-        super().__init__(f"{what} did not answer; it is unknown whether the write was stored")
+    def __init__(self, what: str = "the database", answer: str = "did not answer") -> None:
+        super().__init__(f"{what} {answer}; it is unknown whether the write was stored")

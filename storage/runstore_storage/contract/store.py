@@ -22,6 +22,7 @@ Rules that hold for every method:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from runstore_storage.contract.artifacts import ArtifactStore
@@ -60,6 +61,10 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
 
     async def check(self) -> None:
         """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Sentences on what will make writes fail unless an operator sees to it; usually none."""
 
     def wake_all(self) -> None:
         """End every wait of this process for events or the feed."""

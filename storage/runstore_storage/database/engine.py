@@ -1,4 +1,4 @@
-"""Connections to Postgres, and what its failures mean.
+"""The pool of connections to Postgres, and its transactions.
 
 asyncpg opens every connection from one URL, so all that it understands there (hosts, sockets, TLS)
 works. The search_path of a connection is the one schema that the store lives in.
@@ -12,17 +12,15 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 
-from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.connections import Connections
+from runstore_storage.database.failures import translated
 from runstore_storage.database.opening import (
     LOCK_SECONDS,
     READ_ONLY,
     ConnectionLost,
     Driver,
-    UnusableDatabase,
     is_read_only,
     losses_of,
 )
@@ -31,14 +29,6 @@ from runstore_storage.database.statements import statement
 CLOSE_SECONDS = 1
 
 IsolationLevel = Literal["read_committed", "repeatable_read"]
-
-# Connection failures, shutdowns, time-outs, too many clients, a standby, a disk that fails, refused
-# logins: a later try may succeed.
-_UNAVAILABLE_CLASSES = ("08", "57P", "53", "58", "28", "3D")
-_UNAVAILABLE_STATES = frozenset({"57014", "55P03", "25006", "25P03", "25P04"})
-# Poolers end a connection with it; of a connection that goes on, it says that we sent nonsense.
-_PROTOCOL_VIOLATION = "08P01"
-_ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
 
 # A generic plan does not know whether a filter selects much or nothing.
 _CUSTOM_PLANS = "set_config('plan_cache_mode', 'force_custom_plan', true)"
@@ -172,48 +162,3 @@ async def adding_up(engine: Database) -> AsyncIterator[Connection]:
     async with translated(), engine.begin() as conn:
         await conn.execute(_ADDING_UP)
         yield conn
-
-
-@asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """Raise `StorageUnavailable` for errors which say that Postgres is unavailable."""
-    try:
-        yield
-    except Exception as error:
-        if is_unavailable(error):
-            raise StorageUnavailable from error
-        raise
-
-
-def is_unavailable(error: BaseException) -> bool:
-    """True when Postgres could not be reached or gave up, and a later try may succeed."""
-    # The driver's own errors are not among them: they say that it was used in a wrong way.
-    if isinstance(error, OSError | TimeoutError | ConnectionLost | UnusableDatabase):
-        return True
-    state = sqlstate(error)
-    if state == _PROTOCOL_VIOLATION:
-        return _severity(error) != "ERROR"
-    return state in _UNAVAILABLE_STATES or state.startswith(_UNAVAILABLE_CLASSES)
-
-
-def is_rolled_back(error: BaseException) -> bool:
-    """True when Postgres rolled the transaction back in favour of another; a retry may succeed."""
-    return sqlstate(error) in _ROLLED_BACK_STATES
-
-
-def sqlstate(error: BaseException) -> str:
-    """The SQLSTATE of a database error, empty for anything else."""
-    return str(getattr(_cause(error), "sqlstate", None) or "")
-
-
-def _severity(error: BaseException) -> str:
-    return str(getattr(_cause(error), "severity_en", None) or "")
-
-
-def _cause(error: BaseException) -> object:
-    return error.orig if isinstance(error, DBAPIError) else error
-
-
-def violated(error: asyncpg.IntegrityConstraintViolationError) -> str:
-    """The name of the constraint that was violated."""
-    return str(error.constraint_name or "")

@@ -20,7 +20,7 @@ import asyncpg
 
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.database.engine import is_unavailable
+from runstore_storage.database.failures import is_unavailable
 from runstore_storage.database.opening import READ_ONLY, ConnectionLost, is_read_only, losses_of
 from runstore_storage.database.signals import Signal
 from runstore_storage.reading.tails import Tails, digest

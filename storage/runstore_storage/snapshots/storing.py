@@ -21,7 +21,8 @@ from runstore_storage.contract.snapshots import (
     TaskWrite,
 )
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.engine import Database, reading, violated
+from runstore_storage.database.engine import Database, reading
+from runstore_storage.database.failures import violated
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.run_write import RunWrite
 from runstore_storage.snapshots.manifests import HashedParts

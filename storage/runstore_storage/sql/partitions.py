@@ -19,6 +19,12 @@ _EXISTS = statement("""
         WHERE relname = :name AND relnamespace = current_schema()::regnamespace
     )
 """)
+_NEWEST_RUN = statement("SELECT coalesce(max(run), 0) FROM runs")
+# ATTACH PARTITION takes the table's owner.
+_MAY_MAKE = statement("""
+    SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relnamespace, 'CREATE')
+    FROM pg_class WHERE relname = 'events' AND relnamespace = current_schema()::regnamespace
+""")
 
 
 def lower_bound(run: int) -> int:
@@ -47,6 +53,32 @@ async def ensure(conn: Connection, run: int) -> bool:
     ):
         await conn.execute(composed(ddl))
     return False
+
+
+async def room(conn: Connection) -> int:
+    """How many more runs can be saved before a partition has to be made."""
+    first = await newest_run(conn) + 1
+    low = lower_bound(first)
+    while await _exists(conn, low):
+        low += RUNS_PER_PARTITION
+    return max(low - first, 0)
+
+
+async def make_room(conn: Connection, runs: int) -> None:
+    """Make partitions until this many more runs can be saved."""
+    first = await newest_run(conn) + 1
+    for low in range(lower_bound(first), first + runs, RUNS_PER_PARTITION):
+        await ensure(conn, low)
+
+
+async def newest_run(conn: Connection) -> int:
+    """The highest number of a run, 0 where there is none."""
+    return int((await conn.execute(_NEWEST_RUN)).scalar_one())
+
+
+async def may_make(conn: Connection) -> bool:
+    """Whether this connection's role may make partitions."""
+    return bool((await conn.execute(_MAY_MAKE)).scalar_one())
 
 
 async def _exists(conn: Connection, low: int) -> bool:

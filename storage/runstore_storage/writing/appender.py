@@ -18,7 +18,8 @@ import asyncpg
 from runstore_storage.contract.errors import RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.contract.events import Event, RecordedEvent
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
-from runstore_storage.database.engine import Database, is_rolled_back, writing
+from runstore_storage.database.engine import Database, writing
+from runstore_storage.database.failures import is_rolled_back
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_events
 from runstore_storage.run_write import KnownEvents, RunWrite, find_known, lock_runs, store

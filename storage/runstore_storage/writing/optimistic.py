@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from runstore_storage.contract.errors import StorageError, StorageUnavailable
+from runstore_storage.contract.errors import StorageError
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.engine import is_rolled_back, is_unavailable
+from runstore_storage.database.failures import is_rolled_back, is_unavailable, unavailable
 from runstore_storage.database.opening import losses_of
 from runstore_storage.run_write import RunWrite
 from runstore_storage.sql import appends
@@ -89,7 +89,7 @@ class Optimistic:
         except Exception as error:
             if is_unavailable(error):
                 self._hang_up()
-                raise StorageUnavailable from error
+                raise unavailable(error) from error
             # Another process has stored one of the ids, or holds what this one needs.
             if isinstance(error, asyncpg.IntegrityConstraintViolationError) or is_rolled_back(
                 error

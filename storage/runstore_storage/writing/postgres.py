@@ -19,6 +19,7 @@ from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import lock_run, store
 from runstore_storage.writing.completing import complete, prepare_completion
 from runstore_storage.writing.resuming import Resume, resume
+from runstore_storage.writing.room import Room
 from runstore_storage.writing.saving import RunSaver
 
 
@@ -34,12 +35,13 @@ class PostgresWriting:
         offloading: Offloading,
         in_flight: WritesInFlight,
         grew: Callable[[Collection[RunKey]], None],
+        room: Room,
     ) -> None:
         self._engine = engine
         self._offloading = offloading
         self._in_flight = in_flight
         self._grew = grew
-        self._saver = RunSaver(engine, offloading)
+        self._saver = RunSaver(engine, offloading, room)
 
     @finish_despite_cancellation
     async def save_run(self, new: NewRun) -> SavedRun:

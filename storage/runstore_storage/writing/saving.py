@@ -14,20 +14,21 @@ from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import RunWrite, store
-from runstore_storage.sql import heads, partitions, runs
+from runstore_storage.sql import heads, runs
 from runstore_storage.sql.runs import Inserted
 from runstore_storage.writing.births import first_head
 from runstore_storage.writing.completing import PreparedCompletion, complete, prepare_completion
 from runstore_storage.writing.forking import fork_run, known_fork
+from runstore_storage.writing.room import Room
 
 
 class RunSaver:
-    """Saves runs, and makes sure that their partitions exist."""
+    """Saves runs."""
 
-    def __init__(self, engine: Database, offloading: Offloading) -> None:
+    def __init__(self, engine: Database, offloading: Offloading, room: Room) -> None:
         self._engine = engine
         self._offloading = offloading
-        self._partitions: set[int] = set()
+        self._room = room
 
     async def prepare(self, new: NewRun) -> tuple[NewRun, PreparedCompletion | None]:
         """Give the run an id if it lacks one, and hash and compress its completion."""
@@ -63,7 +64,7 @@ class RunSaver:
         key = RunKey(fork.key.project, fork.fork_run_id)
         while not await known_fork(conn, fork):
             if head := await fork_run(conn, fork):
-                await self._ensure_partitions(conn, head.run)
+                await self._room.of(conn, head.run)
                 return SavedRun(await runs.get(conn, key), deduplicated=False)
         return SavedRun(await runs.get(conn, key), deduplicated=True)
 
@@ -84,7 +85,7 @@ class RunSaver:
         inserted: Inserted,
         completion: PreparedCompletion | None,
     ) -> None:
-        await self._ensure_partitions(conn, inserted.run)
+        await self._room.of(conn, inserted.run)
         is_external = new.external_ref is not None and new.external_ref.owns_status
         head = first_head(
             inserted.run, inserted.created_at, chain.birth_hash(new), is_external=is_external
@@ -94,11 +95,3 @@ class RunSaver:
             write = RunWrite(key, head, inserted.created_at)
             await complete(conn, write, completion, Guard())
             await store(conn, [write])
-
-    async def _ensure_partitions(self, conn: Connection, run: int) -> None:
-        """Make the run's partition, and the next one once half of this one's runs are saved."""
-        for each in (run, run + partitions.RUNS_PER_PARTITION // 2):
-            low = partitions.lower_bound(each)
-            # A partition made here may be rolled back, so only one that existed is remembered.
-            if low not in self._partitions and await partitions.ensure(conn, each):
-                self._partitions.add(low)

@@ -11,7 +11,8 @@ from database import all_returned
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database import engine
 from runstore_storage.database.connections import Connections
-from runstore_storage.database.engine import Database, is_unavailable, reading, translated, writing
+from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.database.failures import is_unavailable, translated
 from runstore_storage.database.opening import UnusableDatabase, connect
 
 
