@@ -14,6 +14,9 @@ CHART_READY := $(CHART_VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH ?=
+MUTANTS_VENV := .venv-mutants
+MUTANTS_READY := $(MUTANTS_VENV)/.ready
+MUTANTS ?= --sample 100
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -46,6 +49,12 @@ $(BENCH_READY): requirements-bench.lock pyproject.toml
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(MUTANTS_READY): requirements-mutants.lock pyproject.toml
+	$(PYTHON) -m venv $(MUTANTS_VENV)
+	$(MUTANTS_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(MUTANTS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY) ## watch an orchestrator crash, resume and finish
@@ -145,6 +154,9 @@ lock: $(READY) ## lock the newest versions of all dependencies
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--extra embedded --group bench \
 		--output-file requirements-bench.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--extra embedded --group dev --group mutants --constraint requirements-dev.lock \
+		--output-file requirements-mutants.lock pyproject.toml
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--constraint requirements-dev.lock --output-file requirements-build.lock -
 
@@ -153,6 +165,10 @@ bench: $(BENCH_READY) ## measure beside baselines and peers: make bench BENCH="-
 
 soak: $(BENCH_READY) ## half an hour of mixed work at half load: make soak BENCH="--minutes 5"
 	@$(BENCH_VENV)/bin/python -m bench.soak $(BENCH)
+
+.PHONY: mutants
+mutants: $(MUTANTS_READY) ## change the code and see whether tests notice: make mutants MUTANTS="--module feed"
+	@$(MUTANTS_VENV)/bin/python -m tests.mutants $(MUTANTS)
 
 .PHONY: bench-queries
 bench-queries: $(READY) ## explain every documented query among a hundred thousand and a million events

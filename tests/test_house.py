@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,12 @@ def test_no_module_is_too_long_to_read_in_a_sitting(package: str) -> None:
     assert {name for name, lines in lengths.items() if lines > ABOUT_300_LINES} == {
         name for name in LONGER if name.startswith(package)
     }
+
+
+def test_make_mutants_names_files_and_tests_that_exist() -> None:
+    targets = tomllib.loads((ROOT / "tests/mutants/targets.toml").read_text())
+    equivalents = tomllib.loads((ROOT / "tests/mutants/equivalents.toml").read_text())
+    globs = [glob for each in targets.values() for glob in (*each["files"], *each["tests"])]
+    files = [each["file"] for each in equivalents.get("equivalent", ())]
+
+    assert [glob for glob in (*globs, *files) if not list(ROOT.glob(glob))] == []
