@@ -1,11 +1,13 @@
 """Live tails: wake-ups within and between processes, and the poll that makes up for lost ones."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import pytest
 from conftest import make_store
-from runstore_storage.contract.events import Event, EventFilter, EventPage
+from runstore_storage.contract.errors import RunNotFound, StorageUnavailable
+from runstore_storage.contract.events import Event, EventFilter, EventPage, RecordedEvent
 from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.runs import NewRun
@@ -228,3 +230,145 @@ async def test_a_reader_sees_the_end_that_another_is_reading() -> None:
     answer.set()
 
     assert [(await each).is_completed for each in (first, second)] == [True, True]
+
+
+class Scripted:
+    """A run that a tail reads; `during_read` happens before a read returns its answer."""
+
+    def __init__(self, *seqs: int) -> None:
+        self.events = [recorded(seq) for seq in seqs]
+        self.reads: list[int] = []
+        self.during_read: list[Callable[[], None]] = []
+
+    async def __call__(
+        self, key: RunKey, from_seq: int, limit: int, where: EventFilter
+    ) -> EventPage:
+        self.reads.append(from_seq)
+        last = self.events[-1].seq if self.events else 0
+        found = tuple(each for each in self.events if each.seq >= from_seq)[:limit]
+        page = EventPage(
+            found,
+            found[-1].seq + 1 if found else max(from_seq, last + 1),
+            last,
+            is_completed=False,
+            outcome=Outcome.UNSPECIFIED,
+        )
+        await asyncio.sleep(0)
+        if self.during_read:
+            self.during_read.pop(0)()
+        return page
+
+
+def recorded(seq: int) -> RecordedEvent:
+    return RecordedEvent(seq, datetime(2026, 1, 1, tzinfo=UTC), bytes(32), Event("x"))
+
+
+async def seqs_from(tail: RunTail, from_seq: int) -> list[int]:
+    async with asyncio.timeout(20):
+        page = await tail.read(from_seq, limit=100, where=EVERYTHING)
+    return [event.seq for event in page.events]
+
+
+async def test_what_grows_while_the_end_is_read_is_in_the_answer() -> None:
+    run = Scripted(1)
+    tail = RunTail(RunKey("p", "run"), run)
+    assert await seqs_from(tail, 2) == []
+
+    def grow() -> None:
+        run.events.append(recorded(3))
+        tail.wake()
+
+    run.events.append(recorded(2))
+    tail.wake()
+    run.during_read = [grow]
+
+    assert await seqs_from(tail, 2) == [2, 3]
+
+
+async def test_what_is_committed_here_while_the_end_is_read_is_read_again() -> None:
+    run = Scripted(1)
+    tail = RunTail(RunKey("p", "run"), run)
+    await seqs_from(tail, 2)
+
+    def commit() -> None:
+        run.events.append(recorded(3))
+        tail.push([recorded(3)])
+
+    run.events.append(recorded(2))
+    tail.wake()
+    run.during_read = [commit]
+
+    assert await seqs_from(tail, 2) == [2, 3]
+
+
+@pytest.mark.parametrize("pushed", [[4], [2, 3]])
+async def test_a_push_that_leaves_a_gap_or_repeats_is_read_instead(pushed: list[int]) -> None:
+    run = Scripted(1)
+    tail = RunTail(RunKey("p", "run"), run)
+    await seqs_from(tail, 2)
+    tail.push([recorded(2)])
+    mark = tail.mark
+    run.events = [recorded(seq) for seq in range(1, 5)]
+
+    tail.push([recorded(seq) for seq in pushed])
+
+    assert tail.mark != mark
+    assert await seqs_from(tail, 2) == [2, 3, 4]
+
+
+async def test_a_push_that_follows_on_wakes_its_readers_and_is_not_read() -> None:
+    run = Scripted(1)
+    tail = RunTail(RunKey("p", "run"), run)
+    await seqs_from(tail, 2)
+    mark, reads = tail.mark, list(run.reads)
+
+    tail.push([recorded(2), recorded(3)])
+
+    assert tail.mark != mark
+    assert await seqs_from(tail, 2) == [2, 3]
+    assert await seqs_from(tail, 3) == [3]
+    assert await seqs_from(tail, 4) == []
+    assert run.reads == reads
+
+
+async def test_a_push_to_a_tail_that_was_never_read_is_read() -> None:
+    run = Scripted(1, 2)
+    tail = RunTail(RunKey("p", "run"), run)
+
+    tail.push([recorded(2)])
+
+    assert await seqs_from(tail, 1) == [1, 2]
+
+
+async def test_a_refresh_that_fails_leaves_the_tail_to_be_read_again() -> None:
+    run = Scripted(1)
+    tail = RunTail(RunKey("p", "run"), run)
+    await seqs_from(tail, 2)
+
+    def fail() -> None:
+        raise StorageUnavailable
+
+    run.events.append(recorded(2))
+    tail.wake()
+    run.during_read = [fail]
+
+    with pytest.raises(StorageUnavailable):
+        await seqs_from(tail, 2)
+    assert await seqs_from(tail, 2) == [2]
+
+
+async def test_a_run_that_is_gone_is_an_empty_page_and_found_when_it_is_back() -> None:
+    run = Scripted(1)
+    tail = RunTail(RunKey("p", "run"), run)
+    await seqs_from(tail, 2)
+
+    def vanish() -> None:
+        raise RunNotFound(tail.key)
+
+    tail.wake()
+    run.during_read = [vanish]
+    page = await tail.read(5, limit=1, where=EVERYTHING)
+    tail.wake()
+
+    assert (page.events, page.next_from_seq, page.last_seq) == ((), 5, 0)
+    assert await seqs_from(tail, 1) == [1]
