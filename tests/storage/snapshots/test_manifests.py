@@ -17,13 +17,13 @@ PARTS = {
     "typed binary": Payload(b"", "application/x-protobuf"),
 }
 NODE = PlanNode("node", "kind", ("facet", "öther"), "status", *PARTS.values())
-SNAPSHOT = Snapshot(nodes=(NODE, PlanNode("bare")), state=PARTS)
-NUMBERS = {part.data: 10 + number for number, part in enumerate(PARTS.values())}
+STATE = {"shared": PARTS["typed"], "own": Payload(b"3")}
+SNAPSHOT = Snapshot(nodes=(NODE, PlanNode("bare")), state=STATE)
+NUMBERS = {part.data: 10 + number for number, part in enumerate([*PARTS.values(), STATE["own"]])}
 TEXT = (
     '{"nodes":[["node","kind",["facet","öther"],"status",10,[11,true,"application/schema+json"],'
     '[12,false,""],[13,false,"application/x-protobuf"]],["bare","",[],"",null,null,null,null]],'
-    '"state":{"binary":[12,false,""],"json":10,"typed":[11,true,"application/schema+json"],'
-    '"typed binary":[13,false,"application/x-protobuf"]}}'
+    '"state":{"own":[14,false,""],"shared":[11,true,"application/schema+json"]}}'
 )
 
 
@@ -73,7 +73,7 @@ def test_every_part_of_a_node_is_stored_as_a_part() -> None:
 
 def test_a_part_that_is_sent_as_a_reference_keeps_its_kind() -> None:
     sent = HashedParts(SNAPSHOT)
-    state = {name: Ref(sent.hash_of(part)) for name, part in PARTS.items()}
+    state = {name: Ref(sent.hash_of(part)) for name, part in STATE.items()}
 
     manifest = HashedParts(replace(SNAPSHOT, state=state)).manifest(stored(sent))
 
