@@ -31,14 +31,17 @@ sys.path[:0] = [str(ROOT / "tests"), str(HERE)]
 from checking import cases, normalised, problems, written  # noqa: E402 - found by the path above
 from database import provided_database  # noqa: E402
 from e2e.servers import ServerProcess  # noqa: E402
+from lossy import FOLLOWED, WRITES, lossy_server  # noqa: E402
 from runstore_migrations import schema  # noqa: E402
 from runstore_storage.database.opening import connect  # noqa: E402
 
 SCENARIOS = HERE / "scenarios.json"
+LOST_ANSWERS = HERE / "lost_answers.json"
 GO = ROOT / "clients" / "go"
 TYPESCRIPT = ROOT / "clients" / "typescript"
 TIME_LIMIT_SECONDS = 300
 Results = dict[str, list[dict[str, Any]]]
+Problems = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +141,46 @@ def made(client: Client) -> Client:
     return client
 
 
-def run(client: Client, server: ServerProcess, control: str, project: str, file: Path) -> str:
-    """Have a runner write its results; return why it failed as a whole, or an empty string."""
-    command = [
-        *client.start,
-        *("--target", server.target, "--control", control, "--project", project),
-        *("--scenarios", str(SCENARIOS), "--results", str(file)),
-    ]
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The scenarios of a file, and where runners keep what they found."""
+
+    file: Path
+    server: ServerProcess
+    control: str
+    folder: Path
+
+    @property
+    def scenarios(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.file.read_text())
+        return found
+
+    def run(self, client: Client, target: str = "") -> tuple[Problems, Results]:
+        """Have a client execute the scenarios; return its problems, and its results as judged."""
+        project = f"{self.file.stem}/{client.name}"
+        raw = self.folder / f"{client.name}.{self.file.stem}.raw.json"
+        command = [
+            *client.start,
+            *("--target", target or self.server.target, "--control", self.control),
+            *("--project", project, "--scenarios", str(self.file), "--results", str(raw)),
+        ]
+        broken = ended(command, client.folder)
+        results: Results = {} if broken else json.loads(raw.read_text())
+        return judged(self.scenarios, results, project, broken)
+
+    async def run_lossy(self, client: Client) -> tuple[Problems, Results]:
+        """The same through a server that loses answers, which may find faults of its own."""
+        async with lossy_server(self.server.target) as (target, lossy):
+            found, results = await asyncio.to_thread(self.run, client, target)
+            never = sorted((WRITES | FOLLOWED.keys()) - lossy.repeated)
+            faults = [*lossy.faults, *(f"{name} was never repeated" for name in never)]
+        return {name: [*each, *faults] for name, each in found.items()}, results
+
+
+def ended(command: Sequence[str], folder: Path) -> str:
+    """Execute a runner; return why it failed as a whole, or an empty string."""
     try:
-        done = subprocess.run(command, cwd=client.folder, check=False, timeout=TIME_LIMIT_SECONDS)
+        done = subprocess.run(command, cwd=folder, check=False, timeout=TIME_LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
         return f"did not end within {TIME_LIMIT_SECONDS} seconds"
     return f"ended with {done.returncode}" if done.returncode else ""
@@ -159,8 +193,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--client", action="append", choices=names, help="only these clients")
     parser.add_argument("--results", type=Path, help="keep the results in this folder")
     given = parser.parse_args(arguments)
-    file = json.loads(SCENARIOS.read_text())
-    jsonschema.validate(file, json.loads((HERE / "scenarios.schema.json").read_text()))
+    files = [json.loads(each.read_text()) for each in (SCENARIOS, LOST_ANSWERS)]
+    for file in files:
+        jsonschema.validate(file, json.loads((HERE / "scenarios.schema.json").read_text()))
     clients = [each for each in CLIENTS if each.name in (given.client or names) and present(each)]
     with ExitStack() as stack:
         folder = given.results or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -178,23 +213,23 @@ def main(arguments: Sequence[str]) -> int:
         stack.callback(server.stop)
         server.wait_until_serving()
         control = stack.enter_context(controlled(server))
-        found: dict[str, dict[str, list[str]]] = {}
+        plain = Suite(SCENARIOS, server, control, folder)
+        lossy = Suite(LOST_ANSWERS, server, control, folder)
+        found: dict[str, Problems] = {}
         texts: dict[str, Results] = {}
         for client in clients:
-            raw = folder / f"{client.name}.raw.json"
-            project = f"conformance/{client.name}"
-            broken = run(client, server, control, project, raw)
-            results: Results = {} if broken else json.loads(raw.read_text())
-            found[client.name], texts[client.name] = judged(file, results, project, broken)
+            for wrong, results in (plain.run(client), asyncio.run(lossy.run_lossy(client))):
+                found[client.name] = found.get(client.name, {}) | wrong
+                texts[client.name] = texts.get(client.name, {}) | results
             (folder / f"{client.name}.json").write_text(written(texts[client.name]))
-    return report(file, found, texts)
+    return report([name for file in files for name in cases(file)], found, texts)
 
 
 def judged(
     file: dict[str, Any], results: Results, project: str, broken: str
-) -> tuple[dict[str, list[str]], Results]:
+) -> tuple[Problems, Results]:
     """The problems of each scenario, and the results made comparable."""
-    found: dict[str, list[str]] = {}
+    found: Problems = {}
     comparable: Results = {}
     for number, (name, (scenario, payload)) in enumerate(cases(file).items()):
         own = f"{project}/{number}"
@@ -205,11 +240,8 @@ def judged(
     return found, comparable
 
 
-def report(
-    file: dict[str, Any], found: dict[str, dict[str, list[str]]], texts: dict[str, Results]
-) -> int:
+def report(names: Sequence[str], found: dict[str, Problems], texts: dict[str, Results]) -> int:
     """Print the table and then the problems."""
-    names = list(cases(file))
     width = max(len(name) for name in names)
     print(f"{'scenario':{width}}  {'  '.join(f'{each:10}' for each in found)}  same")
     wrong = []

@@ -1,0 +1,239 @@
+"""A server that loses the first answer to everything, between a client and a real server.
+
+The first request of each write is dropped as UNAVAILABLE, the second one is let through; they have
+to be the same, byte for byte, with every id by which the server can recognise them. Each followed
+stream is dropped before its first message, then after its first item, and has to continue after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from runstore.v1 import (
+    artifact_service_pb2,
+    config_service_pb2,
+    feed_service_pb2,
+    run_service_pb2,
+)
+
+Rpc = tuple[str, MethodDescriptor]
+
+RPCS: dict[str, MethodDescriptor] = {
+    f"/{service.full_name}/{method.name}": method
+    for module in (artifact_service_pb2, config_service_pb2, feed_service_pb2, run_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+READ_VERBS = ("Get", "List", "Read", "Replay", "Search", "Verify")
+IDS = frozenset({"event_id", "fork_run_id", "request_id", "run_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How a response is cut to its first item, and what the next request has to ask for."""
+
+    cut: Callable[[Any], bool]
+    next_request: Callable[[Any], dict[str, Any]]
+
+
+def _one_event(response: run_service_pb2.StreamEventsResponse) -> bool:
+    del response.events.events[1:]
+    return bool(response.events.events)
+
+
+def _one_entry(response: feed_service_pb2.FollowFeedResponse) -> bool:
+    del response.entries.entries[1:]
+    return bool(response.entries.entries)
+
+
+def _one_byte(response: artifact_service_pb2.DownloadArtifactResponse) -> bool:
+    response.chunk = response.chunk[:1]
+    return bool(response.chunk)
+
+
+FOLLOWED = {
+    "StreamEvents": Followed(
+        _one_event, lambda response: {"from_seq": response.events.events[0].seq + 1}
+    ),
+    "FollowFeed": Followed(
+        _one_entry,
+        lambda response: {
+            "from_position": response.entries.entries[0].position + 1,
+            "consumer": "",
+        },
+    ),
+    "DownloadArtifact": Followed(_one_byte, lambda _: {"offset": 1}),
+}
+
+
+def is_write(method: MethodDescriptor) -> bool:
+    return method.name not in FOLLOWED and not method.name.startswith(READ_VERBS)
+
+
+WRITES = frozenset(method.name for method in RPCS.values() if is_write(method))
+
+
+@asynccontextmanager
+async def lossy_server(target: str) -> AsyncIterator[tuple[str, LossyServer]]:
+    """Serve in front of `target`; yield the address of the lossy server, and the server."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        lossy = LossyServer(channel)
+        server = grpc.aio.server(handlers=[lossy])
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            yield f"127.0.0.1:{port}", lossy
+        finally:
+            await server.stop(0)
+
+
+class LossyServer(grpc.GenericRpcHandler):
+    """What a client did about its lost answers: what it repeated well, and its faults."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._lost: dict[str, list[bytes]] = {}
+        self._expected: dict[str, dict[str, Any]] = {}
+        self._faults: list[str] = []
+        self.repeated: set[str] = set()
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """What was wrong so far, when every call has ended."""
+        return [*self._faults, *(f"{name} was not sent again" for name in self._lost)]
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        method = RPCS.get(details.method)
+        if method is None:
+            return None
+        rpc = details.method, method
+        if method.client_streaming and method.server_streaming:
+            return grpc.stream_stream_rpc_method_handler(partial(self._stream, rpc))
+        if method.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(partial(self._upload, rpc))
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(partial(self._follow, rpc))
+        return grpc.unary_unary_rpc_method_handler(partial(self._call, rpc))
+
+    async def _call(self, rpc: Rpc, request: bytes, context: Any) -> Any:
+        if is_write(rpc[1]):
+            await self._lose_first(rpc, [request], context)
+        return await _passed(self._channel.unary_unary(rpc[0])(request), context)
+
+    async def _upload(self, rpc: Rpc, requests: AsyncIterator[bytes], context: Any) -> Any:
+        sent = [request async for request in requests]
+        await self._lose_first(rpc, sent, context)
+        return await _passed(self._channel.stream_unary(rpc[0])(iter(sent)), context)
+
+    async def _stream(
+        self, rpc: Rpc, requests: AsyncIterator[bytes], context: Any
+    ) -> AsyncIterator[bytes]:
+        first = await anext(requests)
+        await self._lose_first(rpc, [first], context)
+
+        call = self._channel.stream_stream(rpc[0])()
+
+        async def pass_on() -> None:
+            await call.write(first)
+            async for request in requests:
+                await call.write(request)
+            await call.done_writing()
+
+        passing = asyncio.create_task(pass_on())
+        try:
+            async for response in _all_passed(call, context):
+                yield response
+        finally:
+            passing.cancel()
+            await asyncio.wait([passing])
+
+    async def _follow(self, rpc: Rpc, sent: bytes, context: Any) -> AsyncIterator[bytes]:
+        path, method = rpc
+        expected = self._expected.pop(method.name, None)
+        if expected is None:
+            await self._lose_first(rpc, [sent], context)
+        else:
+            self._compare(method, sent, expected)
+        followed = FOLLOWED[method.name]
+        async for response in _all_passed(self._channel.unary_stream(path)(sent), context):
+            message = GetMessageClass(method.output_type).FromString(response)
+            if expected is None and followed.cut(message):
+                yield message.SerializeToString()
+                self._expected[method.name] = followed.next_request(message)
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+            yield response
+
+    async def _lose_first(self, rpc: Rpc, sent: list[bytes], context: Any) -> None:
+        """Drop the call, unless it is the repetition of a dropped one."""
+        method = rpc[1]
+        lost = self._lost.pop(method.name, None)
+        if lost is None:
+            self._lost[method.name] = sent
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+        elif lost != sent:
+            self._faults.append(f"{method.name} was sent again with other bytes")
+        elif is_write(method) and (missing := list(_missing(_parsed(method, sent[0])))):
+            self._faults.append(f"{method.name} has no {' and no '.join(missing)}")
+        else:
+            self.repeated.add(method.name)
+
+    def _compare(self, method: MethodDescriptor, sent: bytes, expected: dict[str, Any]) -> None:
+        request = _parsed(method, sent)
+        asked = {name: getattr(request, name) for name in expected}
+        if asked != expected:
+            self._faults.append(f"{method.name} continued with {asked}, not {expected}")
+
+
+def _parsed(method: MethodDescriptor, sent: bytes) -> Message:
+    return GetMessageClass(method.input_type).FromString(sent)
+
+
+def _missing(message: Message, path: str = "") -> Iterator[str]:
+    """The paths of ids that are not set."""
+    fields = set(message.DESCRIPTOR.fields_by_name)
+    for name in (IDS & fields) - _not_needed(message):
+        if not getattr(message, name):
+            yield path + name
+    for field, value in message.ListFields():
+        if field.message_type and not field.message_type.GetOptions().map_entry:
+            for each in value if field.is_repeated else [value]:
+                yield from _missing(each, f"{path}{field.name}.")
+
+
+def _not_needed(message: Any) -> set[str]:
+    """The ids that a message can do without: a put is recognised by its snapshot's id too."""
+    kind = message.DESCRIPTOR.name
+    if kind == "Snapshot":
+        return {"run_id"}
+    return (
+        {"request_id"} if kind == "PutSnapshotRequest" and message.snapshot.snapshot_id else set()
+    )
+
+
+async def _passed(call: Any, context: Any) -> Any:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        await _fail(error, context)
+
+
+async def _all_passed(call: Any, context: Any) -> AsyncIterator[bytes]:
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as error:
+        await _fail(error, context)
+
+
+async def _fail(error: grpc.aio.AioRpcError, context: Any) -> None:
+    context.set_trailing_metadata(tuple(error.trailing_metadata() or ()))
+    await context.abort(error.code(), error.details() or "")

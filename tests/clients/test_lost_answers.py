@@ -1,0 +1,115 @@
+"""A write whose answer is lost is sent again as it was, with the ids that make that safe."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runstore
+from runstore import NewEvent, TaskWrite
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "clients" / "conformance"))
+
+from lossy import WRITES, LossyServer, lossy_server
+
+Call = Callable[[Any], Any]
+
+# How each write is made, without any id that the client could make itself.
+CALLS: dict[str, Call] = {
+    "AppendEvent": lambda client: client.run("run").append("tick"),
+    "AppendEvents": lambda client: client.run("run").append_many([NewEvent("a"), NewEvent("b")]),
+    "CommitPosition": lambda client: client.feed.commit("reader", 0),
+    "CompleteRun": lambda client: client.run("run").complete(
+        events=[NewEvent("last")], final_snapshot={"state": {"a": 1}}
+    ),
+    "DeleteSnapshots": lambda client: client.run("run").delete_snapshots(["snapshot"]),
+    "ForkRun": lambda client: client.run("run").fork(),
+    "LinkArtifact": lambda client: client.artifacts.link("run", "page", "https://example.com"),
+    "PutSnapshot": lambda client: client.run("run").snapshot(
+        state={"a": 1}, events=[NewEvent("step")]
+    ),
+    "PutTaskWrites": lambda client: client.run("run").put_task_writes(
+        [TaskWrite("task", 0, snapshot_id="snapshot")]
+    ),
+    "RegisterVersion": lambda client: client.configs.register("prompt", "new", "body"),
+    "RemoveLabel": lambda client: client.configs.remove_label("prompt", "greeting", "live"),
+    "ResetConsumer": lambda client: client.feed.reset("reader"),
+    "ResumeRun": lambda client: client.resume("run"),
+    "SaveRun": lambda client: client.save_run("objective"),
+    "SetLabel": lambda client: client.configs.set_label("prompt", "greeting", "canary", 1),
+    "UploadArtifact": lambda client: client.artifacts.upload("run", "report", b"bytes"),
+}
+
+
+async def by_async(address: str, project: str, call: Call) -> Any:
+    async with runstore.connect(address, project=project, timeout=30) as client:
+        return await call(client)
+
+
+async def by_sync(address: str, project: str, call: Call) -> Any:
+    def use() -> Any:
+        with runstore.Client(address, project=project, timeout=30) as client:
+            return call(client)
+
+    return await asyncio.to_thread(use)
+
+
+async def append_async(address: str, project: str) -> None:
+    async with (
+        runstore.connect(address, project=project) as client,
+        client.appender() as appender,
+    ):
+        await appender.append(client.run("run"), "tick")
+
+
+async def append_sync(address: str, project: str) -> None:
+    def use() -> None:
+        with runstore.Client(address, project=project) as client, client.appender() as appender:
+            appender.append(client.run("run"), "tick")
+
+    await asyncio.to_thread(use)
+
+
+@pytest.fixture
+async def lossy(
+    server_address: str, client: runstore.AsyncClient
+) -> AsyncIterator[tuple[str, LossyServer]]:
+    """A lossy server in front of a project with a run, a snapshot and a config."""
+    run = await client.save_run(run_id="run")
+    await run.snapshot(snapshot_id="snapshot")
+    await client.configs.register("prompt", "greeting", "body", labels=["live"])
+    async with lossy_server(server_address) as served:
+        yield served
+
+
+def test_every_write_has_a_call_here() -> None:
+    assert CALLS.keys() | {"AppendEventStream"} == WRITES
+
+
+@pytest.mark.parametrize("by", [by_async, by_sync])
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_write_is_sent_again_as_it_was(
+    lossy: tuple[str, LossyServer], project: str, name: str, by: Callable[..., Any]
+) -> None:
+    address, server = lossy
+
+    await by(address, project, CALLS[name])
+
+    assert server.faults == []
+    assert server.repeated == {name}
+
+
+@pytest.mark.parametrize("append", [append_async, append_sync])
+async def test_an_append_of_a_stream_is_sent_again_as_it_was(
+    lossy: tuple[str, LossyServer], project: str, append: Callable[..., Any]
+) -> None:
+    address, server = lossy
+
+    await append(address, project)
+
+    assert server.faults == []
+    assert server.repeated == {"AppendEventStream"}
