@@ -144,6 +144,7 @@ class Appender:
             raise broken_stream("the call was cancelled by gRPC") from None
         finally:
             call.cancel()
+            self._outgoing.put_nowait(None)  # gRPC waits on for requests of a stream that broke
         self._pending.ended(limit, is_closing=self._is_closing)
 
     def _settle(
