@@ -142,10 +142,8 @@ async def test_every_argument_with_a_payload_names_itself(script: Script) -> Non
             ),
             "state['s'].x[0]": run.snapshot(state={"s": bad}),
             "metadata.x[0]": run.snapshot(metadata=bad),
-            "nodes['n'].state.x[0]": run.snapshot(nodes=[node]),
-            "task_writes['t'].payload.x[0]": run.put_task_writes(
-                [runstore.TaskWrite("t", payload=bad)]
-            ),
+            "nodes[0].state.x[0]": run.snapshot(nodes=[node]),
+            "writes[0].payload.x[0]": run.put_task_writes([runstore.TaskWrite("t", payload=bad)]),
             "statistics.x[0]": run.complete(statistics=bad),
         }
         for field, call in calls.items():

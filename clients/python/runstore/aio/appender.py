@@ -13,7 +13,7 @@ from runstore.aio.connection import AsyncConnection
 from runstore.calls.call import RUNS
 from runstore.calls.events import append_request
 from runstore.errors import RunstoreError, broken_stream, from_stream
-from runstore.streams.appends import PendingAppends, StreamLimit
+from runstore.streams.appends import PendingAppends, StreamLimit, window_of
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import Appended, EventFields, NewEvent, event_of
 from runstore.values.payloads import Value
@@ -33,7 +33,7 @@ class Appender:
 
     def __init__(self, connection: AsyncConnection, window: int) -> None:
         self._connection = connection
-        self._room = asyncio.Semaphore(window)
+        self._room = asyncio.Semaphore(window_of(window))
         self._pending: PendingAppends[asyncio.Future[Appended]] = PendingAppends(
             connection.timeout, connection.backoff
         )

@@ -15,6 +15,7 @@ from runstore.aio.configs import AsyncConfigs
 from runstore.aio.connection import AsyncConnection
 from runstore.aio.feed import AsyncFeed
 from runstore.aio.run import AsyncResumed, AsyncRun
+from runstore.arguments import text
 from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
 from runstore.streams.appends import DEFAULT_WINDOW
 from runstore.values.runs import FIRST_EPOCH, NewRunFields, RunInfo, RunQuery, RunRef
@@ -85,7 +86,9 @@ class AsyncClient:
 
     def run(self, run_id: str, *, writer_epoch: int | None = None) -> AsyncRun:
         """A handle on a run, without a call. Without an epoch its writes are not fenced."""
-        return AsyncRun(self._connection, RunRef(self.project, run_id, writer_epoch))
+        return AsyncRun(
+            self._connection, RunRef(self.project, text(run_id, "run_id"), writer_epoch)
+        )
 
     async def resume(
         self,

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from runstore import calls
 from runstore.aio.connection import AsyncConnection
+from runstore.arguments import only_known
 from runstore.streams.events import EventStream
 from runstore.values.events import (
     Appended,
@@ -193,6 +194,7 @@ class AsyncRun:
         self, from_seq: int = 1, *, follow: bool = True, **fields: Unpack[StreamFields]
     ) -> AsyncGenerator[StreamItem]:
         """As `events`, with the progress messages between them."""
+        only_known(fields, StreamFields)
         query = StreamQuery(self._ref.project, self.run_id, from_seq, follow, **fields)
         stream = EventStream(query, self._connection.backoff)
         async with aclosing(self._connection.follow(stream)) as items:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runstore.arguments import InvalidArgument, only_known
 from runstore.calls.call import CONFIGS, PAGE_SIZE, Call, Page, page_of
 from runstore.ids import new_id
 from runstore.v1 import config_service_pb2 as rpc
@@ -17,13 +18,16 @@ from runstore.values.configs import (
 )
 from runstore.values.payloads import Value
 from runstore.wire.configs import config_value, move_value, registered_value, version_value
+from runstore.wire.messages import message_of
 from runstore.wire.payloads import part_message, payload_message
 
 
 def register_version(
     project: str, kind: str, name: str, body: Value, fields: RegisterFields
 ) -> Call[RegisteredVersion]:
-    request = rpc.RegisterVersionRequest(
+    only_known(fields, RegisterFields)
+    request = message_of(
+        rpc.RegisterVersionRequest,
         project=project,
         kind=kind,
         name=name,
@@ -38,21 +42,28 @@ def register_version(
 
 
 def get_version(project: str, kind: str, name: str, selector: Selector) -> Call[ConfigVersion]:
+    only_known(selector, Selector)
     if len(selector) > 1:
-        raise TypeError("select a version by only one of number, digest and label")
-    request = rpc.GetVersionRequest(project=project, kind=kind, name=name, **selector)
+        raise InvalidArgument(" and ".join(selector), "only one of them selects a version")
+    request = message_of(rpc.GetVersionRequest, project=project, kind=kind, name=name, **selector)
     return Call(CONFIGS, "GetVersion", request, lambda response: version_value(response.version))
 
 
 def list_versions(project: str, kind: str, name: str, page_token: str) -> Call[Page[ConfigVersion]]:
-    request = rpc.ListVersionsRequest(
-        project=project, kind=kind, name=name, page_size=PAGE_SIZE, page_token=page_token
+    request = message_of(
+        rpc.ListVersionsRequest,
+        project=project,
+        kind=kind,
+        name=name,
+        page_size=PAGE_SIZE,
+        page_token=page_token,
     )
     return Call(CONFIGS, "ListVersions", request, page_of("versions", version_value))
 
 
 def list_configs(project: str, kind: str, name_prefix: str, page_token: str) -> Call[Page[Config]]:
-    request = rpc.ListConfigsRequest(
+    request = message_of(
+        rpc.ListConfigsRequest,
         project=project,
         kind=kind,
         name_prefix=name_prefix,
@@ -71,7 +82,8 @@ def set_label(
     expected_version: int | None,
     actor: str,
 ) -> Call[LabelMove]:
-    request = rpc.SetLabelRequest(
+    request = message_of(
+        rpc.SetLabelRequest,
         project=project,
         kind=kind,
         name=name,
@@ -87,7 +99,8 @@ def set_label(
 def remove_label(
     project: str, kind: str, name: str, label: str, expected_version: int | None, actor: str
 ) -> Call[LabelMove]:
-    request = rpc.RemoveLabelRequest(
+    request = message_of(
+        rpc.RemoveLabelRequest,
         project=project,
         kind=kind,
         name=name,
@@ -102,7 +115,8 @@ def remove_label(
 def list_label_moves(
     project: str, kind: str, name: str, label: str, page_token: str
 ) -> Call[Page[LabelMove]]:
-    request = rpc.ListLabelMovesRequest(
+    request = message_of(
+        rpc.ListLabelMovesRequest,
         project=project,
         kind=kind,
         name=name,

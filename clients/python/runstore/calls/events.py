@@ -15,16 +15,18 @@ from runstore.wire.events import (
     filter_message,
     page_value,
 )
+from runstore.wire.messages import message_of
 
 
 def append_request(
     run: RunRef, event: NewEvent, expected_seq: int | None
 ) -> rpc.AppendEventRequest:
     """The request of one append, with an event id that makes it safe to send again."""
-    return rpc.AppendEventRequest(
+    return message_of(
+        rpc.AppendEventRequest,
         project=run.project,
         run_id=run.run_id,
-        event=event_message(event),
+        event=event_message(event, ""),
         expected_seq=expected_seq,
         writer_epoch=run.writer_epoch,
     )
@@ -37,7 +39,8 @@ def append_event(run: RunRef, event: NewEvent, expected_seq: int | None) -> Call
 def append_events(
     run: RunRef, events: Sequence[NewEvent], expected_seq: int | None
 ) -> Call[list[Appended]]:
-    request = rpc.AppendEventsRequest(
+    request = message_of(
+        rpc.AppendEventsRequest,
         project=run.project,
         run_id=run.run_id,
         events=event_messages(events),
@@ -53,7 +56,8 @@ def append_events(
 
 
 def list_events(run: RunRef, from_seq: int, page_size: int, where: FilterFields) -> Call[EventPage]:
-    request = rpc.ListEventsRequest(
+    request = message_of(
+        rpc.ListEventsRequest,
         project=run.project,
         run_id=run.run_id,
         from_seq=from_seq,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runstore.arguments import instance, member, only_known
 from runstore.calls.call import PAGE_SIZE, RUNS, Call, Page, page_of
 from runstore.ids import new_id
 from runstore.v1 import run_service_pb2 as rpc
@@ -21,6 +22,7 @@ from runstore.values.runs import (
     Verification,
 )
 from runstore.wire.configs import ref_messages
+from runstore.wire.messages import message_of
 from runstore.wire.outputs import completion_message
 from runstore.wire.payloads import payload_message
 from runstore.wire.runs import (
@@ -37,15 +39,17 @@ VERIFY_SLICE = 10_000
 
 
 def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo]:
+    only_known(fields, NewRunFields)
     ref, completion = fields.get("external_ref"), fields.get("completion")
-    request = rpc.SaveRunRequest(
+    request = message_of(
+        rpc.SaveRunRequest,
         project=project,
         run_id=fields.get("run_id") or new_id(),
         plan_id=fields.get("plan_id", ""),
         objective=objective,
         plan=payload_message(fields.get("plan"), "plan"),
         parent_run_id=fields.get("parent_run_id", ""),
-        external_ref=external_ref_message(ref) if ref else None,
+        external_ref=external_ref_message(ref),
         config_refs=ref_messages(fields.get("config_refs", ())),
         tags=fields.get("tags", ()),
         labels=fields.get("labels", {}),
@@ -55,16 +59,18 @@ def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo
 
 
 def get_run(run: RunRef) -> Call[RunInfo]:
-    request = rpc.GetRunRequest(project=run.project, run_id=run.run_id)
+    request = message_of(rpc.GetRunRequest, project=run.project, run_id=run.run_id)
     return Call(RUNS, "GetRun", request, _run)
 
 
 def list_runs(project: str, query: RunQuery, page_token: str) -> Call[Page[RunInfo]]:
+    instance(query, RunQuery, "query")
     default = RunOrder.CREATED_ASC if query.oldest_first else RunOrder.CREATED_DESC
-    request = rpc.ListRunsRequest(
+    request = message_of(
+        rpc.ListRunsRequest,
         project=project,
         filter=filter_message(query),
-        order=rpc.RunOrder.ValueType(query.order or default),
+        order=rpc.RunOrder.ValueType(member(query.order or default, RunOrder, "order")),
         page_size=PAGE_SIZE,
         page_token=page_token,
     )
@@ -74,7 +80,8 @@ def list_runs(project: str, query: RunQuery, page_token: str) -> Call[Page[RunIn
 def resume_run(
     run: RunRef, namespace: str, actor: str, request_id: str, expected_seq: int | None
 ) -> Call[Claim]:
-    request = rpc.ResumeRunRequest(
+    request = message_of(
+        rpc.ResumeRunRequest,
         project=run.project,
         run_id=run.run_id,
         namespace=namespace,
@@ -87,7 +94,8 @@ def resume_run(
 
 def complete_run(run: RunRef, completion: Completion, expected_seq: int | None) -> Call[Completed]:
     message = completion_message(completion)
-    request = rpc.CompleteRunRequest(
+    request = message_of(
+        rpc.CompleteRunRequest,
         project=run.project,
         run_id=run.run_id,
         outcome=message.outcome,
@@ -101,7 +109,8 @@ def complete_run(run: RunRef, completion: Completion, expected_seq: int | None) 
 
 
 def replay_run(run: RunRef, at_seq: int | None, namespace: str, page_size: int) -> Call[Replayed]:
-    request = rpc.ReplayRunRequest(
+    request = message_of(
+        rpc.ReplayRunRequest,
         project=run.project,
         run_id=run.run_id,
         at_seq=at_seq,
@@ -112,7 +121,9 @@ def replay_run(run: RunRef, at_seq: int | None, namespace: str, page_size: int) 
 
 
 def fork_run(run: RunRef, at_seq: int, objective: str | None, fields: ForkFields) -> Call[RunInfo]:
-    request = rpc.ForkRunRequest(
+    only_known(fields, ForkFields)
+    request = message_of(
+        rpc.ForkRunRequest,
         project=run.project,
         run_id=run.run_id,
         at_seq=at_seq,
@@ -126,8 +137,12 @@ def fork_run(run: RunRef, at_seq: int, objective: str | None, fields: ForkFields
 
 
 def verify_run(run: RunRef, from_seq: int, max_events: int) -> Call[Verification]:
-    request = rpc.VerifyRunRequest(
-        project=run.project, run_id=run.run_id, from_seq=from_seq, max_events=max_events
+    request = message_of(
+        rpc.VerifyRunRequest,
+        project=run.project,
+        run_id=run.run_id,
+        from_seq=from_seq,
+        max_events=max_events,
     )
     return Call(RUNS, "VerifyRun", request, verification_value)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from runstore.arguments import only_known
 from runstore.calls.call import RUNS, Call, Page, page_of
 from runstore.v1 import search_pb2 as rpc
 from runstore.values.search import SearchFields, SearchHit
+from runstore.wire.messages import message_of
 from runstore.wire.search import event_place_message, filter_message, hit_value
 from runstore.wire.times import seconds_message
 
@@ -12,7 +14,9 @@ from runstore.wire.times import seconds_message
 def search_events(
     project: str, query: str, fields: SearchFields, page_size: int, page_token: str
 ) -> Call[Page[SearchHit]]:
-    request = rpc.SearchEventsRequest(
+    only_known(fields, SearchFields)
+    request = message_of(
+        rpc.SearchEventsRequest,
         project=project,
         query=query,
         filter=filter_message(fields),
@@ -22,6 +26,6 @@ def search_events(
         with_events=fields.get("with_events", False),
         min_position=fields.get("min_position", 0),
         after=event_place_message(fields.get("after")),
-        wait=seconds_message(fields.get("wait_seconds")),
+        wait=seconds_message(fields.get("wait_seconds"), "wait_seconds"),
     )
     return Call(RUNS, "SearchEvents", request, page_of("hits", hit_value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runstore.arguments import InvalidArgument
 from runstore.calls.call import RUNS, Call, Page, page_of
 from runstore.ids import new_id
 from runstore.v1 import run_service_pb2 as rpc
@@ -19,6 +20,7 @@ from runstore.values.snapshots import (
     TaskWrite,
 )
 from runstore.wire.events import event_messages
+from runstore.wire.messages import message_of
 from runstore.wire.payloads import payload_message
 from runstore.wire.snapshots import (
     deleted_value,
@@ -26,7 +28,7 @@ from runstore.wire.snapshots import (
     put_value,
     snapshot_message,
     snapshot_value,
-    task_write_message,
+    task_write_messages,
 )
 
 
@@ -37,12 +39,13 @@ def put_snapshot(
     task_writes: Sequence[TaskWrite],
     expected_seq: int | None,
 ) -> Call[SnapshotPut]:
-    request = rpc.PutSnapshotRequest(
+    request = message_of(
+        rpc.PutSnapshotRequest,
         project=run.project,
         run_id=run.run_id,
-        snapshot=snapshot_message(fields),
+        snapshot=snapshot_message(fields, ""),
         events=event_messages(events),
-        task_writes=[task_write_message(write) for write in task_writes],
+        task_writes=task_write_messages(task_writes, "task_writes"),
         expected_seq=expected_seq,
         writer_epoch=run.writer_epoch,
         # By a snapshot's own id a repeated put is recognised from another process too.
@@ -52,11 +55,12 @@ def put_snapshot(
 
 
 def put_task_writes(run: RunRef, writes: Sequence[TaskWrite], namespace: str) -> Call[bool]:
-    request = rpc.PutTaskWritesRequest(
+    request = message_of(
+        rpc.PutTaskWritesRequest,
         project=run.project,
         run_id=run.run_id,
         namespace=namespace,
-        writes=[task_write_message(write) for write in writes],
+        writes=task_write_messages(writes, "writes"),
         writer_epoch=run.writer_epoch,
     )
     return Call(RUNS, "PutTaskWrites", request, lambda response: bool(response.deduplicated))
@@ -69,13 +73,17 @@ def get_snapshot(
     plan_version_id: str | None = None,
     at_seq: int | None = None,
 ) -> Call[Snapshot]:
-    request = rpc.GetSnapshotRequest(project=run.project, run_id=run.run_id, namespace=namespace)
-    if snapshot_id is not None:
-        request.snapshot_id = snapshot_id
-    elif plan_version_id is not None:
-        request.plan_version_id = plan_version_id
-    elif at_seq is not None:
-        request.at_seq = at_seq
+    given = {"snapshot_id": snapshot_id, "plan_version_id": plan_version_id, "at_seq": at_seq}
+    selected: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if len(selected) > 1:
+        raise InvalidArgument(" and ".join(selected), "only one of them selects a snapshot")
+    request = message_of(
+        rpc.GetSnapshotRequest,
+        project=run.project,
+        run_id=run.run_id,
+        namespace=namespace,
+        **selected,
+    )
     return Call(RUNS, "GetSnapshot", request, found_value)
 
 
@@ -87,7 +95,8 @@ def list_snapshots(
     page_token: str,
     limit: int = 0,
 ) -> Call[Page[Snapshot]]:
-    request = rpc.ListSnapshotsRequest(
+    request = message_of(
+        rpc.ListSnapshotsRequest,
         project=run.project,
         run_id=run.run_id,
         namespace=namespace,
@@ -102,7 +111,8 @@ def list_snapshots(
 def delete_snapshots(
     run: RunRef, snapshot_ids: Sequence[str], namespace: str
 ) -> Call[SnapshotsDeleted]:
-    request = rpc.DeleteSnapshotsRequest(
+    request = message_of(
+        rpc.DeleteSnapshotsRequest,
         project=run.project,
         run_id=run.run_id,
         namespace=namespace,

@@ -6,6 +6,7 @@ from collections import deque
 from itertools import count
 from typing import Generic, TypeVar
 
+from runstore.arguments import InvalidArgument, integer
 from runstore.errors import ProtocolError, RunstoreError, ServerDraining, from_status
 from runstore.retry import Backoff, Patience
 from runstore.v1 import run_service_pb2 as rpc
@@ -36,6 +37,13 @@ class StreamLimit:
             return False
         self._bytes += size
         return True
+
+
+def window_of(window: int) -> int:
+    """The window; raise `InvalidArgument` for one that has no room for an append."""
+    if integer(window, "window") < 1:
+        raise InvalidArgument("window", f"must be at least 1, is {window}")
+    return window
 
 
 class PendingAppends(Generic[F]):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 
+from runstore.arguments import InvalidArgument, not_of, only_known
 from runstore.calls.call import ARTIFACTS
 from runstore.errors import ProtocolError, RunstoreError
 from runstore.retry import Backoff, Patience
 from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.v1 import artifacts_pb2
 from runstore.values.artifacts import Data, WhichArtifact
+from runstore.wire.messages import message_of
 
 CHUNK_BYTES = 1 << 20
 PATIENCE_SECONDS = 60.0
@@ -46,10 +48,14 @@ def pieces(data: Data) -> Iterator[bytes]:
         for start in range(0, len(view), CHUNK_BYTES):
             yield bytes(view[start : start + CHUNK_BYTES])
     elif isinstance(data, str):
-        raise TypeError("a str is neither bytes nor a path: encode it, or make it a pathlib.Path")
+        raise InvalidArgument(
+            "data", "a str is neither bytes nor a path: encode it, or make it a Path"
+        )
     elif isinstance(data, AsyncIterable):
-        raise TypeError("only the asynchronous client accepts asynchronous chunks")
+        raise InvalidArgument("data", "only the asynchronous client accepts asynchronous chunks")
     else:
+        if not isinstance(data, Iterable):
+            raise not_of("bytes, a Path or chunks of bytes", data, "data")
         for chunk in data:
             yield from pieces(chunk)
 
@@ -67,8 +73,9 @@ class ArtifactDownload:
         self, project: str, which: WhichArtifact, offset: int, length: int, backoff: Backoff
     ) -> None:
         self.is_over = False
-        self._request = rpc.DownloadArtifactRequest(
-            project=project, offset=offset, length=length, **which
+        only_known(which, WhichArtifact)
+        self._request = message_of(
+            rpc.DownloadArtifactRequest, project=project, offset=offset, length=length, **which
         )
         self._artifact: artifacts_pb2.Artifact | None = None
         self._digest = None if offset or length else sha256()

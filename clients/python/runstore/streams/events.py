@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from runstore.arguments import integer, seconds
 from runstore.calls.call import RUNS
 from runstore.errors import ProtocolError, RunstoreError
 from runstore.retry import Backoff, Patience
@@ -14,6 +15,7 @@ from runstore.values.events import Event
 from runstore.values.outputs import Outcome
 from runstore.values.streams import CaughtUp, EndOfRun, Heartbeat, StreamItem, StreamQuery
 from runstore.wire.events import event_value, filter_message
+from runstore.wire.messages import message_of
 from runstore.wire.times import seconds_message
 
 
@@ -24,9 +26,9 @@ class EventStream:
 
     def __init__(self, query: StreamQuery, backoff: Backoff) -> None:
         self._query = query
-        self._next_seq = max(query.from_seq, 1)
+        self._next_seq = max(integer(query.from_seq, "from_seq"), 1)
         self.is_over = False
-        self._patience = Patience(query.patience_seconds, backoff)
+        self._patience = Patience(seconds(query.patience_seconds, "patience_seconds"), backoff)
 
     @property
     def silence_seconds(self) -> float:
@@ -34,7 +36,8 @@ class EventStream:
 
     def request(self) -> rpc.StreamEventsRequest:
         query = self._query
-        return rpc.StreamEventsRequest(
+        return message_of(
+            rpc.StreamEventsRequest,
             project=query.project,
             run_id=query.run_id,
             from_seq=self._next_seq,
@@ -43,7 +46,7 @@ class EventStream:
             ),
             follow=query.follow,
             wait_for_run=query.wait_for_run,
-            heartbeat_interval=seconds_message(query.heartbeat_seconds),
+            heartbeat_interval=seconds_message(query.heartbeat_seconds, "heartbeat_seconds"),
         )
 
     def take(self, message: rpc.StreamEventsResponse) -> Iterator[StreamItem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from runstore.arguments import integer, only_known, seconds
 from runstore.calls.call import FEED
 from runstore.errors import ProtocolError, RunstoreError
 from runstore.retry import Backoff, Patience
@@ -11,6 +12,7 @@ from runstore.streams.resumable import MISSED_HEARTBEATS
 from runstore.v1 import feed_service_pb2 as rpc
 from runstore.values.feed import FeedItem, FeedMark, FollowFields
 from runstore.wire.feed import entry_value, filter_message
+from runstore.wire.messages import message_of
 from runstore.wire.times import seconds_message
 
 
@@ -32,24 +34,27 @@ class FeedStream:
         fields: FollowFields,
         backoff: Backoff,
     ) -> None:
+        only_known(fields, FollowFields)
         self._project = project
-        self._next_position = from_position
+        self._next_position = integer(from_position, "from_position")
         self._consumer = consumer
         self._filter = filter_message(fields)
         self._heartbeat_seconds = fields.get("heartbeat_seconds", 10.0)
-        self._patience = Patience(fields.get("patience_seconds", 60.0), backoff)
+        patience = seconds(fields.get("patience_seconds", 60.0), "patience_seconds")
+        self._patience = Patience(patience, backoff)
 
     @property
     def silence_seconds(self) -> float:
         return self._heartbeat_seconds * MISSED_HEARTBEATS
 
     def request(self) -> rpc.FollowFeedRequest:
-        return rpc.FollowFeedRequest(
+        return message_of(
+            rpc.FollowFeedRequest,
             project=self._project,
             from_position=self._next_position,
             consumer="" if self._next_position else self._consumer,
             filter=self._filter,
-            heartbeat_interval=seconds_message(self._heartbeat_seconds),
+            heartbeat_interval=seconds_message(self._heartbeat_seconds, "heartbeat_seconds"),
         )
 
     def take(self, message: rpc.FollowFeedResponse) -> Iterator[FeedItem]:

@@ -14,7 +14,7 @@ import grpc
 from runstore.calls.call import RUNS
 from runstore.calls.events import append_request
 from runstore.errors import RunstoreError, from_stream
-from runstore.streams.appends import PendingAppends, StreamLimit
+from runstore.streams.appends import PendingAppends, StreamLimit, window_of
 from runstore.sync.connection import Connection
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import Appended, EventFields, NewEvent, event_of
@@ -39,7 +39,7 @@ class Appender:
 
     def __init__(self, connection: Connection, window: int) -> None:
         self._connection = connection
-        self._room = threading.Semaphore(window)
+        self._room = threading.Semaphore(window_of(window))
         self._pending: PendingAppends[Future[Appended]] = PendingAppends(
             connection.timeout, connection.backoff
         )

@@ -10,6 +10,7 @@ from typing import Any, Self, Unpack
 import grpc
 
 from runstore import calls
+from runstore.arguments import text
 from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
 from runstore.streams.appends import DEFAULT_WINDOW
 from runstore.sync.appender import Appender
@@ -86,7 +87,7 @@ class Client:
 
     def run(self, run_id: str, *, writer_epoch: int | None = None) -> Run:
         """A handle on a run, without a call. Without an epoch its writes are not fenced."""
-        return Run(self._connection, RunRef(self.project, run_id, writer_epoch))
+        return Run(self._connection, RunRef(self.project, text(run_id, "run_id"), writer_epoch))
 
     def resume(
         self,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from runstore import calls
+from runstore.arguments import only_known
 from runstore.streams.events import EventStream
 from runstore.sync.connection import Connection
 from runstore.values.events import (
@@ -188,6 +189,7 @@ class Run:
         self, from_seq: int = 1, *, follow: bool = True, **fields: Unpack[StreamFields]
     ) -> Generator[StreamItem]:
         """As `events`, with the progress messages between them."""
+        only_known(fields, StreamFields)
         query = StreamQuery(self._ref.project, self.run_id, from_seq, follow, **fields)
         stream = EventStream(query, self._connection.backoff)
         with closing(self._connection.follow(stream)) as items:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict
 
+from runstore.arguments import InvalidArgument, not_of, only_known
 from runstore.values.payloads import Payload, Value
 
 
@@ -101,9 +102,12 @@ class FilterFields(TypedDict, total=False):
 
 
 def event_of(event: str | NewEvent, payload: Value, fields: EventFields) -> NewEvent:
-    """The event an append stands for; raise TypeError if a `NewEvent` comes with more fields."""
+    """The event an append stands for; raise `InvalidArgument` if fields are beside a `NewEvent`."""
+    only_known(fields, EventFields)
     if isinstance(event, str):
         return NewEvent(event, payload, **fields)
+    if not isinstance(event, NewEvent):
+        raise not_of("a type (str) or a NewEvent", event, "event")
     if payload is not None or fields:
-        raise TypeError("pass the payload and fields inside the NewEvent, not beside it")
+        raise InvalidArgument("event", "has the payload and fields in it, not beside it")
     return event

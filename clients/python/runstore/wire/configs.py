@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from runstore.arguments import instance, items
 from runstore.v1 import config_service_pb2 as rpc
 from runstore.v1 import configs_pb2, run_service_pb2, runs_pb2
 from runstore.values.configs import (
@@ -16,16 +17,23 @@ from runstore.values.configs import (
     PinnedConfig,
     RegisteredVersion,
 )
+from runstore.wire.messages import message_at
 from runstore.wire.payloads import optional_payload
 from runstore.wire.times import optional_time, time_value
 
 
 def ref_messages(refs: Iterable[ConfigRef]) -> list[runs_pb2.ConfigRef]:
     return [
-        runs_pb2.ConfigRef(
-            kind=ref.kind, name=ref.name, version=ref.version, digest=ref.digest, label=ref.label
+        message_at(
+            f"config_refs[{index}].",
+            runs_pb2.ConfigRef,
+            kind=ref.kind,
+            name=ref.name,
+            version=ref.version,
+            digest=ref.digest,
+            label=ref.label,
         )
-        for ref in refs
+        for index, ref in enumerate(items(refs, ConfigRef, "config_refs"))
     ]
 
 
@@ -38,8 +46,14 @@ def pinned_value(message: run_service_pb2.PinnedConfig) -> PinnedConfig:
 
 
 def filter_message(wanted: ConfigFilter) -> run_service_pb2.ConfigFilter:
-    return run_service_pb2.ConfigFilter(
-        kind=wanted.kind, name=wanted.name, version=wanted.version, digest=wanted.digest
+    instance(wanted, ConfigFilter, "config")
+    return message_at(
+        "config.",
+        run_service_pb2.ConfigFilter,
+        kind=wanted.kind,
+        name=wanted.name,
+        version=wanted.version,
+        digest=wanted.digest,
     )
 
 

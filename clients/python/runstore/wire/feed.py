@@ -6,12 +6,16 @@ from runstore.v1 import feed_pb2
 from runstore.v1 import feed_service_pb2 as rpc
 from runstore.values.feed import Consumer, FeedEntry, FeedFields, FeedPage
 from runstore.wire.events import event_value
+from runstore.wire.messages import message_of
 from runstore.wire.times import time_value
 
 
 def filter_message(fields: FeedFields) -> feed_pb2.FeedFilter:
-    return feed_pb2.FeedFilter(
-        types=fields.get("types", ()), tags=fields.get("tags", ()), labels=fields.get("labels", {})
+    return message_of(
+        feed_pb2.FeedFilter,
+        types=fields.get("types", ()),
+        tags=fields.get("tags", ()),
+        labels=fields.get("labels", {}),
     )
 
 

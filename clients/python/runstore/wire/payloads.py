@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
+from runstore.arguments import not_of, text
 from runstore.v1 import payloads_pb2
 from runstore.values.payloads import Payload, Ref, Value, payload_of
+from runstore.wire.messages import message_at
 
 
 def payload_message(value: Value, name: str) -> payloads_pb2.Payload | None:
@@ -13,11 +15,15 @@ def payload_message(value: Value, name: str) -> payloads_pb2.Payload | None:
     if value is None:
         return None
     if isinstance(value, Ref):
-        return payloads_pb2.Payload(ref=value.sha256)
+        return message_at(f"{name}.", payloads_pb2.Payload, ref=value.sha256)
     payload = payload_of(value, name)
+    content_type = text(payload.content_type, f"{name}.content_type")
     if isinstance(payload.content, str):
-        return payloads_pb2.Payload(json=payload.content, content_type=payload.content_type)
-    return payloads_pb2.Payload(binary=payload.content, content_type=payload.content_type)
+        json = text(payload.content, f"{name}.content")
+        return payloads_pb2.Payload(json=json, content_type=content_type)
+    if isinstance(payload.content, bytes | bytearray | memoryview):
+        return payloads_pb2.Payload(binary=bytes(payload.content), content_type=content_type)
+    raise not_of("str or bytes", payload.content, f"{name}.content")
 
 
 def part_message(value: Value, name: str) -> payloads_pb2.Payload:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from runstore.arguments import instance, items
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1 import runs_pb2
 from runstore.values.outputs import Outcome
 from runstore.values.runs import (
     Claim,
     Completed,
+    ExternalFilter,
     ExternalRef,
     ForkBase,
     Replayed,
@@ -18,14 +20,23 @@ from runstore.values.runs import (
 )
 from runstore.wire import configs
 from runstore.wire.events import event_value, usage_value
+from runstore.wire.messages import message_at, message_of
 from runstore.wire.payloads import optional_payload
 from runstore.wire.snapshots import optional_snapshot, task_write_values
 from runstore.wire.times import optional_time, time_message, time_value
 
 
-def external_ref_message(ref: ExternalRef) -> runs_pb2.ExternalRef:
-    return runs_pb2.ExternalRef(
-        system=ref.system, id=ref.id, url=ref.url, owns_status=ref.owns_status
+def external_ref_message(ref: ExternalRef | None) -> runs_pb2.ExternalRef | None:
+    if ref is None:
+        return None
+    instance(ref, ExternalRef, "external_ref")
+    return message_at(
+        "external_ref.",
+        runs_pb2.ExternalRef,
+        system=ref.system,
+        id=ref.id,
+        url=ref.url,
+        owns_status=ref.owns_status,
     )
 
 
@@ -58,27 +69,35 @@ def run_value(message: runs_pb2.Run) -> RunInfo:
 
 
 def filter_message(query: RunQuery) -> rpc.RunFilter:
-    external = query.external
-    return rpc.RunFilter(
-        statuses=[runs_pb2.RunStatus.ValueType(each) for each in query.statuses],
+    statuses = items(query.statuses, RunStatus, "statuses")
+    return message_of(
+        rpc.RunFilter,
+        statuses=[runs_pb2.RunStatus.ValueType(each) for each in statuses],
         tags=query.tags,
         any_tags=query.any_tags,
         labels=query.labels,
-        created_from_time=time_message(query.created_from),
-        created_before_time=time_message(query.created_before),
-        updated_from_time=time_message(query.updated_from),
-        updated_before_time=time_message(query.updated_before),
-        completed_from_time=time_message(query.completed_from),
-        completed_before_time=time_message(query.completed_before),
+        created_from_time=time_message(query.created_from, "created_from"),
+        created_before_time=time_message(query.created_before, "created_before"),
+        updated_from_time=time_message(query.updated_from, "updated_from"),
+        updated_before_time=time_message(query.updated_before, "updated_before"),
+        completed_from_time=time_message(query.completed_from, "completed_from"),
+        completed_before_time=time_message(query.completed_before, "completed_before"),
         plan_id=query.plan_id,
         model=query.model,
         tool=query.tool,
         parent_run_id=query.parent_run_id,
         root_run_id=query.root_run_id,
-        external=rpc.ExternalFilter(system=external.system, id=external.id) if external else None,
+        external=_external_filter_message(query.external),
         config=configs.filter_message(query.config) if query.config else None,
         objective=query.objective,
     )
+
+
+def _external_filter_message(wanted: ExternalFilter | None) -> rpc.ExternalFilter | None:
+    if wanted is None:
+        return None
+    instance(wanted, ExternalFilter, "external")
+    return message_at("external.", rpc.ExternalFilter, system=wanted.system, id=wanted.id)
 
 
 def claim_value(message: rpc.ResumeRunResponse) -> Claim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from runstore.arguments import items, mapping, member, only_known
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1 import snapshots_pb2
 from runstore.values.snapshots import (
@@ -15,24 +16,32 @@ from runstore.values.snapshots import (
     SnapshotsDeleted,
     TaskWrite,
 )
+from runstore.wire.messages import message_at
 from runstore.wire.payloads import optional_payload, part_message, payload_message, payload_value
 from runstore.wire.times import time_value
 
 
-def snapshot_message(fields: SnapshotFields) -> snapshots_pb2.Snapshot:
-    message = snapshots_pb2.Snapshot(
+def snapshot_message(fields: SnapshotFields, at: str) -> snapshots_pb2.Snapshot:
+    """The message of the snapshot at this path."""
+    only_known(fields, SnapshotFields)
+    nodes = items(fields.get("nodes", ()), PlanNode, f"{at}nodes")
+    message = message_at(
+        at,
+        snapshots_pb2.Snapshot,
         namespace=fields.get("namespace", ""),
         snapshot_id=fields.get("snapshot_id", ""),
         parent_snapshot_id=fields.get("parent_snapshot_id", ""),
         seq=fields.get("seq", 0),
         plan_version_id=fields.get("plan_version_id", ""),
-        reason=snapshots_pb2.SnapshotReason.ValueType(fields.get("reason", 0)),
-        nodes=[node_message(node) for node in fields.get("nodes", ())],
+        reason=snapshots_pb2.SnapshotReason.ValueType(
+            member(fields.get("reason", 0), SnapshotReason, f"{at}reason")
+        ),
+        nodes=[node_message(node, f"{at}nodes[{n}].") for n, node in enumerate(nodes)],
         pending_node_ids=fields.get("pending_node_ids", ()),
-        metadata=payload_message(fields.get("metadata"), "metadata"),
+        metadata=payload_message(fields.get("metadata"), f"{at}metadata"),
     )
-    for name, value in fields.get("state", {}).items():
-        message.state[name].CopyFrom(part_message(value, f"state[{name!r}]"))
+    for name, value in mapping(fields.get("state", {}), f"{at}state").items():
+        message.state[name].CopyFrom(part_message(value, f"{at}state[{name!r}]"))
     return message
 
 
@@ -86,16 +95,19 @@ def deleted_value(message: rpc.DeleteSnapshotsResponse) -> SnapshotsDeleted:
     )
 
 
-def node_message(node: PlanNode) -> snapshots_pb2.PlanNode:
-    return snapshots_pb2.PlanNode(
+def node_message(node: PlanNode, at: str) -> snapshots_pb2.PlanNode:
+    """The message of the node at this path."""
+    return message_at(
+        at,
+        snapshots_pb2.PlanNode,
         node_id=node.node_id,
         kind=node.kind,
         facets=node.facets,
         status=node.status,
-        input_schema=payload_message(node.input_schema, f"nodes[{node.node_id!r}].input_schema"),
-        output_schema=payload_message(node.output_schema, f"nodes[{node.node_id!r}].output_schema"),
-        provenance=payload_message(node.provenance, f"nodes[{node.node_id!r}].provenance"),
-        state=payload_message(node.state, f"nodes[{node.node_id!r}].state"),
+        input_schema=payload_message(node.input_schema, f"{at}input_schema"),
+        output_schema=payload_message(node.output_schema, f"{at}output_schema"),
+        provenance=payload_message(node.provenance, f"{at}provenance"),
+        state=payload_message(node.state, f"{at}state"),
     )
 
 
@@ -112,13 +124,21 @@ def node_value(message: snapshots_pb2.PlanNode) -> PlanNode:
     )
 
 
-def task_write_message(write: TaskWrite) -> snapshots_pb2.TaskWrite:
-    return snapshots_pb2.TaskWrite(
+def task_write_messages(writes: Iterable[TaskWrite], name: str) -> list[snapshots_pb2.TaskWrite]:
+    """The messages of the argument `name`."""
+    given = items(writes, TaskWrite, name)
+    return [_task_write_message(write, f"{name}[{n}].") for n, write in enumerate(given)]
+
+
+def _task_write_message(write: TaskWrite, at: str) -> snapshots_pb2.TaskWrite:
+    return message_at(
+        at,
+        snapshots_pb2.TaskWrite,
         snapshot_id=write.snapshot_id,
         task_id=write.task_id,
         index=write.index,
         channel=write.channel,
-        payload=payload_message(write.payload, f"task_writes[{write.task_id!r}].payload"),
+        payload=payload_message(write.payload, f"{at}payload"),
     )
 
 

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import get_args
 
+from runstore.arguments import InvalidArgument, instance, not_of, sequence
 from runstore.v1 import statistics_pb2 as rpc
 from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow
 from runstore.wire.events import usage_value
+from runstore.wire.messages import message_of
 
 
-def dimension_message(dimension: Dimension) -> rpc.StatisticsDimension.ValueType:
-    return rpc.StatisticsDimension.Value(f"STATISTICS_DIMENSION_{dimension.upper()}")
+def dimension_messages(by: Sequence[Dimension]) -> list[rpc.StatisticsDimension.ValueType]:
+    """The messages of the argument `by`."""
+    known = get_args(Dimension)
+    for index, each in enumerate(sequence(by, "dimensions", "by")):
+        if each not in known:
+            raise InvalidArgument(f"by[{index}]", f"must be one of {', '.join(known)}, is {each!r}")
+    return [rpc.StatisticsDimension.Value(f"STATISTICS_DIMENSION_{each.upper()}") for each in by]
+
+
+def _day(day: date | None, name: str) -> str:
+    if day is None:
+        return ""
+    if isinstance(day, datetime):
+        raise not_of("date", day, name)
+    return instance(day, date, name).isoformat()
 
 
 def filter_message(fields: StatisticsFields) -> rpc.StatisticsFilter:
-    from_day, to_day = fields.get("from_day"), fields.get("to_day")
-    return rpc.StatisticsFilter(
+    return message_of(
+        rpc.StatisticsFilter,
         run_ids=fields.get("run_ids", ()),
         plan_id=fields.get("plan_id", ""),
         labels=fields.get("labels", {}),
@@ -24,8 +41,8 @@ def filter_message(fields: StatisticsFields) -> rpc.StatisticsFilter:
         models=fields.get("models", ()),
         tools=fields.get("tools", ()),
         node_ids=fields.get("node_ids", ()),
-        from_day=from_day.isoformat() if from_day else "",
-        to_day=to_day.isoformat() if to_day else "",
+        from_day=_day(fields.get("from_day"), "from_day"),
+        to_day=_day(fields.get("to_day"), "to_day"),
     )
 
 
