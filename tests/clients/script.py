@@ -32,7 +32,7 @@ class Script(RunServiceServicer):
 
     A stream of events is a list of messages, and hangs after them where they end in `...`. An
     append stream is a function of the request that ends after the event `ends_after`. `calls` are
-    the responses of AppendEvent, or `None`.
+    the responses of AppendEvent, or `None`; `...` hangs.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Script(RunServiceServicer):
         self.address = ""
         self.dropped_as = grpc.StatusCode.UNAVAILABLE
         self.dropped_with: status_pb2.Status | None = None
-        self.calls: list[Message | None] = []
+        self.calls: list[Any] = []
         self.requests: list[Message] = []
 
     async def StreamEvents(self, request: Any, context: Any) -> AsyncIterator[Response]:  # noqa: N802 - an RPC
@@ -79,6 +79,8 @@ class Script(RunServiceServicer):
         response = self.calls[len(self.requests) - 1]
         if response is None:
             await self._drop(context)
+        if response is ...:
+            await asyncio.Event().wait()
         return response or rpc.AppendEventResponse()
 
     async def _drop(self, context: Any) -> None:

@@ -93,7 +93,7 @@ async def test_a_closed_client_does_not_retry(script) -> None:
 
     await asyncio.to_thread(opened.close)
 
-    with pytest.raises(runstore.RunstoreError):
+    with pytest.raises(runstore.ClientClosed):
         await asyncio.wait_for(reading, 10)
     assert script.asked == [1]
 

@@ -80,7 +80,10 @@ SENT_AS = {
     ("2026-01-02", "to_day"),
 }
 # Arguments that exclude each other.
-CHOSEN: Mapping[str, Mapping[str, Any]] = {"get_version": {"selector": {"label": "label"}}}
+CHOSEN: Mapping[str, Mapping[str, Any]] = {
+    "get_version": {"selector": {"label": "label"}},
+    "get_snapshot": {"plan_version_id": None, "at_seq": None},
+}
 
 
 def calls() -> Iterator[Any]:
@@ -177,7 +180,7 @@ def test_a_payload_is_sent_with_its_type_and_as_what_it_is() -> None:
     ],
 )
 def test_a_time_keeps_its_microseconds(at: datetime) -> None:
-    message = times.time_message(at)
+    message = times.time_message(at, "at")
 
     assert message
     assert message.ToDatetime(UTC) == times.time_value(message) == at
@@ -185,7 +188,7 @@ def test_a_time_keeps_its_microseconds(at: datetime) -> None:
 
 @pytest.mark.parametrize("span", [timedelta(0), timedelta(days=9, microseconds=1)])
 def test_a_span_keeps_its_microseconds(span: timedelta) -> None:
-    assert times.span_value(times.span_message(span)) == span
+    assert times.span_value(times.span_message(span, "span")) == span
 
 
 def texts_in(message: Message, name: str = "") -> Iterator[tuple[str, str]]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import grpc
+
+from runstore.arguments import InvalidArgument, instance, pair, seconds, sequence, text
+from runstore.targets import checked_target
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
 from runstore.v1.feed_service_pb2_grpc import FeedServiceStub
@@ -44,11 +49,42 @@ OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 Metadata = Sequence[tuple[str, str]]
+_METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 
 
 def target_of(target: str | None) -> str:
-    """The given address, else the environment's, else the default."""
-    return target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET
+    """The given address, else the environment's, else the default; checked."""
+    return checked_target(target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET)
+
+
+def checked_timeout(timeout: float) -> float:
+    """The timeout; raise `InvalidArgument` for one that no call can keep."""
+    if seconds(timeout, "timeout") == 0:
+        raise InvalidArgument("timeout", "must be more than 0 seconds")
+    return timeout
+
+
+def checked_metadata(metadata: Metadata) -> tuple[tuple[str, str], ...]:
+    """The metadata; raise `InvalidArgument` for what gRPC cannot send as such."""
+    given = sequence(metadata, "pairs of a key and a value", "metadata")
+    for index, each in enumerate(given):
+        key, value = pair(each, f"metadata[{index}]")
+        if not _METADATA_KEY.fullmatch(text(key, f"metadata[{index}][0]")):
+            raise InvalidArgument(
+                f"metadata[{index}][0]", f"must be a key in lower case, is {key!r}"
+            )
+        if not key.endswith("-bin"):
+            text(value, f"metadata[{index}][1]")
+    return tuple(given)
+
+
+def checked_credentials(
+    credentials: grpc.ChannelCredentials | None,
+) -> grpc.ChannelCredentials | None:
+    """The credentials; raise `InvalidArgument` for what is none."""
+    if credentials is None:
+        return None
+    return instance(credentials, grpc.ChannelCredentials, "credentials")
 
 
 class Stubs:

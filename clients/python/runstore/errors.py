@@ -5,6 +5,7 @@ RunstoreError
 │   │                        has retried
 │   ├── StorageUnavailable   the server's database or object store does not respond
 │   └── ServerDraining       the server is shutting down
+├── ClientClosed             the client was closed
 ├── DeadlineExceeded         the call took longer than its timeout
 ├── InvalidRequest           a field breaks its rule: see `violations`
 ├── MalformedMessage         the bytes sent do not decode to the message
@@ -85,6 +86,10 @@ class StorageUnavailable(Unavailable):
 
 
 class ServerDraining(Unavailable):
+    pass
+
+
+class ClientClosed(RunstoreError):
     pass
 
 
@@ -329,6 +334,11 @@ def _error_of(failure: Failure) -> RunstoreError:
 def broken_stream(message: str) -> Unavailable:
     """The error of a stream that broke without a status from the server."""
     return Unavailable(broken(message))
+
+
+def closed() -> ClientClosed:
+    """The error of a call on a client that was closed."""
+    return ClientClosed(Failure(grpc.StatusCode.CANCELLED, "the client was closed"))
 
 
 def silence(seconds: float) -> Unavailable:

@@ -10,7 +10,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from runstore.errors import Overloaded, RunstoreError, Unavailable
+from runstore.errors import DeadlineExceeded, Overloaded, RunstoreError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,39 @@ class Backoff:
         ceiling = min(self.most, self.first * self.factor ** min(attempt - 1, 16))
         jittered = ceiling * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, hides nothing
         return max(jittered, error.retry_after or 0.0)
+
+
+class Attempts:
+    """The attempts of one call, within its timeout."""
+
+    def __init__(self, timeout: float, backoff: Backoff) -> None:
+        self._started = time.monotonic()
+        self._deadline = self._started + timeout
+        self._backoff = backoff
+        self._made = 0
+        self._cause: RunstoreError | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the call has taken so far."""
+        return time.monotonic() - self._started
+
+    def begin(self) -> float:
+        """The seconds that the next attempt may take."""
+        self._made += 1
+        return max(self._deadline - time.monotonic(), 0.001)
+
+    def failed(self, error: RunstoreError) -> tuple[RunstoreError, float | None]:
+        """What made the call fail, and how long to wait for another attempt; None to give up.
+
+        An attempt that is cut short by the deadline says nothing; the one before it does.
+        """
+        if isinstance(error, DeadlineExceeded) and self._cause:
+            return self._cause, None
+        self._cause = error
+        delay = self._backoff.delay(self._made, error)
+        is_late = delay is not None and time.monotonic() + delay > self._deadline
+        return error, None if is_late else delay
 
 
 class Patience:

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
-from runstore import Client, ConfigNotFound, RunNotFound, RunstoreError, Unavailable
+from runstore import (
+    Client,
+    ConfigNotFound,
+    InvalidArgument,
+    RunNotFound,
+    RunstoreError,
+    Unavailable,
+)
 from runstore.channels import target_of
 
 from runstore_server.cli.failures import failed
@@ -24,7 +31,7 @@ def connected(target: str | None, project: str) -> Iterator[Client]:
         # Every server gives a reason; without one, none was reached.
         unreached = f"no server answers at {target_of(target)}; choose another with --target"
         raise failed(str(error) if error.reason else unreached) from error
-    except RunstoreError as error:
+    except (InvalidArgument, RunstoreError) as error:
         raise failed(str(error)) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -101,8 +101,8 @@ class Appender:
                     await self._converse()
                 except RunstoreError as error:
                     delay = self._pending.retry_delay(error)
-                    if delay is None:
-                        self._failure = error
+                    if not await self._connection.may_retry(error) or delay is None:
+                        self._failure = self._connection.final(error)
                         return
                     await asyncio.sleep(delay)
         finally:
@@ -132,6 +132,7 @@ class Appender:
         call = self._connection.open(RUNS, "AppendEventStream", _within(limit, self._outgoing))
         try:
             async for response in call:
+                self._connection.reached()
                 self._settle(*self._pending.take(response))
         except grpc.RpcError as error:
             raise from_stream(error) from None

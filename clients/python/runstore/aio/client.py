@@ -36,7 +36,7 @@ def connect(
 
     Without a target it is $RUNSTORE_TARGET, else localhost:7411. `timeout` bounds a call with all
     its retries, in seconds. Use it as `async with connect() as client:`; nothing is sent before the
-    first call.
+    first call. While no server has ever been reached, calls are not retried.
     """
     return AsyncClient(
         target, project=project, timeout=timeout, credentials=credentials, metadata=metadata
@@ -55,7 +55,7 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
     ) -> None:
-        self.project = project
+        self.project = text(project, "project")
         self._connection = AsyncConnection(
             target, timeout=timeout, credentials=credentials, metadata=metadata
         )

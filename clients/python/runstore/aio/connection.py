@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore.aio import transport
+from runstore.arguments import text
 from runstore.calls.call import Call, Page
 from runstore.channels import (
     HEALTH_METHOD,
@@ -20,12 +21,16 @@ from runstore.channels import (
     HomeProcess,
     Metadata,
     Stubs,
+    checked_credentials,
+    checked_metadata,
+    checked_timeout,
     refuse_to_pickle,
     target_of,
 )
-from runstore.errors import RunstoreError, from_rpc, from_stream
-from runstore.retry import Backoff, Patience
+from runstore.errors import RunstoreError, closed, from_rpc, from_stream
+from runstore.retry import Attempts, Backoff, Patience
 from runstore.streams.resumable import ResumableStream
+from runstore.targets import Reach
 
 T = TypeVar("T")
 
@@ -41,12 +46,13 @@ class AsyncConnection:
         credentials: grpc.ChannelCredentials | None,
         metadata: Metadata,
     ) -> None:
-        self.timeout = timeout
+        self.timeout = checked_timeout(timeout)
         self.backoff = Backoff()
         self._home = HomeProcess()
         self._is_closed = False
-        self._metadata = tuple(metadata)
-        self._channel = transport.open_channel(target_of(target), credentials)
+        self._metadata = checked_metadata(metadata)
+        self._reach = Reach(target_of(target))
+        self._channel = transport.open_channel(self._reach.target, checked_credentials(credentials))
         self._stubs = Stubs(self._channel)
         self._check_health = self._channel.unary_unary(
             HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
@@ -62,33 +68,36 @@ class AsyncConnection:
 
     async def health(self, service: str) -> bool:
         """Whether the server, or one of its services, reports that it is serving; never retried."""
-        self._home.check()
-        request = StringValue(value=service)
+        self._check_open()
+        request = StringValue(value=text(service, "service"))
+        started = time.monotonic()
         try:
             response = await self._check_health(
                 request, timeout=self.timeout, metadata=self._metadata
             )
         except grpc.RpcError as error:
-            raise from_rpc(error) from None
+            failure = from_rpc(error)
+            await self.may_retry(failure)
+            raise self.final(failure, time.monotonic() - started) from None
+        self._reach.reached()
         return bool(response.value == SERVING)
 
     async def send(self, call: Call[T]) -> T:
         """Send a call; retry it until the timeout if that is safe and may help."""
-        self._home.check()
-        deadline, attempt = time.monotonic() + self.timeout, 0
+        attempts = Attempts(self.timeout, self.backoff)
         method = self._stubs.method(call.service, call.method)
         while True:
-            attempt += 1
-            left = max(deadline - time.monotonic(), 0.001)
+            self._check_open()
+            left = attempts.begin()
             try:
                 response = await method(call.request, timeout=left, metadata=self._metadata)
             except grpc.RpcError as error:
-                failure = from_rpc(error)
-                delay = self.backoff.delay(attempt, failure)
-                if delay is None or self._is_closed or time.monotonic() + delay > deadline:
-                    raise failure from None
+                failure, delay = attempts.failed(from_rpc(error))
+                if delay is None or not await self.may_retry(failure):
+                    raise self.final(failure, attempts.seconds) from None
                 await asyncio.sleep(delay)
             else:
+                self._reach.reached()
                 return call.decode(response)
 
     async def pages(self, page: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
@@ -108,18 +117,19 @@ class AsyncConnection:
         patience: Patience | None,
     ) -> T:
         """Send a call of many requests; while `patience` lasts, start over when it fails."""
-        self._home.check()
         method = self._stubs.method(call.service, call.method)
         while True:
+            self._check_open()
             try:
                 response = await transport.send_all(method, requests(), self._metadata)
             except grpc.RpcError as error:
                 failure = from_stream(error)
                 delay = patience.delay(failure) if patience else None
-                if delay is None or self._is_closed:
-                    raise failure from None
+                if delay is None or not await self.may_retry(failure):
+                    raise self.final(failure) from None
                 await asyncio.sleep(delay)
             else:
+                self._reach.reached()
                 return call.decode(response)
 
     async def follow(self, stream: ResumableStream[T]) -> AsyncGenerator[T]:
@@ -131,8 +141,8 @@ class AsyncConnection:
                         yield item
             except RunstoreError as error:
                 delay = stream.retry_delay(error)
-                if delay is None or self._is_closed:
-                    raise
+                if delay is None or not await self.may_retry(error):
+                    raise self.final(error) from None
                 await asyncio.sleep(delay)
 
     async def _receive(self, stream: ResumableStream[T]) -> AsyncGenerator[T]:
@@ -140,6 +150,7 @@ class AsyncConnection:
         try:
             async with aclosing(transport.messages(call, stream.silence_seconds)) as messages:
                 async for message in messages:
+                    self._reach.reached()
                     for item in stream.take(message):
                         yield item
             stream.ended()
@@ -148,7 +159,31 @@ class AsyncConnection:
         finally:
             call.cancel()
 
+    def reached(self) -> None:
+        """A stream has begun."""
+        self._reach.reached()
+
+    async def may_retry(self, error: RunstoreError) -> bool:
+        """Note a failed attempt; return whether the connection permits another."""
+        if self._reach.is_first_failure(error):
+            if self._is_closed or await transport.is_unreachable(self._channel):
+                return False
+            self._reach.reached()
+        return not self._is_closed
+
+    def final(self, error: RunstoreError, seconds: float | None = None) -> RunstoreError:
+        """What is raised for the error of the last attempt."""
+        if self._is_closed and not error.reason:
+            return closed()
+        self._reach.explain(error, seconds)
+        return error
+
+    def _check_open(self) -> None:
+        self._home.check()
+        if self._is_closed:
+            raise closed()
+
     def open(self, service: str, method: str, sent: Any) -> Any:
         """Open a stream: the gRPC call; `sent` is a message or an iterator of messages."""
-        self._home.check()
+        self._check_open()
         return self._stubs.method(service, method)(sent, metadata=self._metadata)

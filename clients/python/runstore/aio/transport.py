@@ -27,6 +27,11 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
     return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 
+async def is_unreachable(channel: grpc.aio.Channel) -> bool:
+    """Whether the last attempt to connect has failed."""
+    return channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE
+
+
 async def messages(call: Stream, silence_seconds: float) -> AsyncGenerator[Message]:
     """Yield the stream's messages; raise `Unavailable` if it is silent for too long."""
     while True:

@@ -118,10 +118,11 @@ class Appender:
                 try:
                     self._converse()
                 except RunstoreError as error:
+                    may_retry = self._connection.may_retry(error)
                     with self._changed:
                         delay = self._pending.retry_delay(error)
-                        if delay is None:
-                            failure = error
+                        if not may_retry or delay is None:
+                            failure = self._connection.final(error)
                             return
                         self._changed.wait_for(lambda: self._is_aborted, delay)
         finally:
@@ -156,6 +157,7 @@ class Appender:
                 call.cancel()
         try:
             for response in call:
+                self._connection.reached()
                 with self._changed:
                     future, result = self._pending.take(response)
                 self._settle(future, result)

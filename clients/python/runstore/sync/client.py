@@ -37,7 +37,7 @@ def connect(
 
     Without a target it is $RUNSTORE_TARGET, else localhost:7411. `timeout` bounds a call with all
     its retries, in seconds. Use it as `with connect() as client:`; nothing is sent before the
-    first call.
+    first call. While no server has ever been reached, calls are not retried.
     """
     return Client(
         target, project=project, timeout=timeout, credentials=credentials, metadata=metadata
@@ -56,7 +56,7 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
     ) -> None:
-        self.project = project
+        self.project = text(project, "project")
         self._connection = Connection(
             target, timeout=timeout, credentials=credentials, metadata=metadata
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeVar
@@ -15,6 +16,8 @@ from runstore.streams.artifacts import pieces
 from runstore.values.artifacts import Data
 
 T = TypeVar("T")
+# A channel reports its state from a thread of its own.
+STATE_SECONDS = 1.0
 DataT = TypeVar("DataT")
 
 
@@ -30,6 +33,18 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
     if credentials:
         return grpc.secure_channel(address, credentials, options=OPTIONS)
     return grpc.insecure_channel(address, options=OPTIONS)
+
+
+def is_unreachable(channel: grpc.Channel) -> bool:
+    """Whether the last attempt to connect has failed."""
+    states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
+    channel.subscribe(states.put)
+    try:
+        return states.get(timeout=STATE_SECONDS) is grpc.ChannelConnectivity.TRANSIENT_FAILURE
+    except queue.Empty:
+        return False
+    finally:
+        channel.unsubscribe(states.put)
 
 
 def messages(call: Stream, silence_seconds: float) -> Generator[Message]:
