@@ -13,6 +13,7 @@ from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server.edge import reflection
+from runstore_server.edge.connections import connection_options
 from runstore_server.edge.health import Health
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
@@ -118,12 +119,20 @@ def _grpc_server(
 ) -> grpc.aio.Server:
     limit = settings.max_request_bytes
     return grpc.aio.server(
-        interceptors=[Calls(lifecycle, max_request_bytes=limit, metrics=metrics)],
+        interceptors=[
+            Calls(
+                lifecycle,
+                max_request_bytes=limit,
+                connection_streams=settings.connection_streams,
+                metrics=metrics,
+            )
+        ],
         options=[
             ("grpc.so_reuseport", int(reuse_port)),
             ("grpc.max_receive_message_length", min(limit * HARD_LIMIT_FACTOR, MAX_GRPC_OPTION)),
             ("grpc.max_send_message_length", -1),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            *connection_options(
+                streams=settings.connection_streams, keepalive_seconds=settings.keepalive_seconds
+            ),
         ],
     )

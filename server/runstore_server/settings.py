@@ -81,6 +81,19 @@ class Settings(BaseSettings):
         le=512 << 20,
         description="Largest request message accepted; larger ones are MESSAGE_TOO_LARGE.",
     )
+    connection_streams: int = Field(
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description="Streams that one gRPC connection may have open; another is OVERLOADED.",
+    )
+    keepalive_seconds: float = Field(
+        default=20.0,
+        ge=0.1,
+        le=86_400,
+        description="Seconds of silence after which the server asks whether a gRPC client is still"
+        " there; as long again without an answer, at most ten seconds, ends its calls.",
+    )
     heartbeat_seconds: float = Field(
         default=15.0,
         ge=0.1,

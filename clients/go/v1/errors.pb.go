@@ -71,8 +71,10 @@ const (
 	// FAILED_PRECONDITION. A `ref` names content that this run has not stored. Metadata: run_id, ref
 	// (hex). Send the part in full.
 	ErrorReason_ERROR_REASON_UNKNOWN_REF ErrorReason = 14
-	// RESOURCE_EXHAUSTED. The server's queue of writes is full; google.rpc.RetryInfo says when to
-	// retry. Metadata: none. Nothing was written; retry with backoff.
+	// RESOURCE_EXHAUSTED. The server's queue of writes is full, or the connection has as many streams
+	// open as one may have, or too much of what streams sent has not been read; google.rpc.RetryInfo
+	// says when to retry. Metadata: none. Nothing was written; retry with backoff, for streams over
+	// more connections.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 15
 	// UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
 	// response. Metadata: none. Whether the write happened is unknown: retry with the same ids.

@@ -131,7 +131,7 @@ def status_of(error: Exception, request_id: str) -> status_pb2.Status:
     ]
     if isinstance(error, InvalidRequest):
         details.append(_bad_request(error))
-    if isinstance(error, storage.Overloaded):
+    if isinstance(error, storage.Overloaded | storage.StorageUnavailable):
         delay = duration(round(error.retry_after * 1e6))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return status_pb2.Status(

@@ -13,6 +13,7 @@ import grpc
 import structlog
 from grpc.aio import AbortError, ServerInterceptor
 
+from runstore_server.edge.connections import OpenStreams
 from runstore_server.edge.errors import Internal, code_of, is_known, status_of
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
@@ -43,11 +44,17 @@ class Calls(ServerInterceptor):
     """Wraps the RPCs of our services; others (health, reflection) are not wrapped."""
 
     def __init__(
-        self, lifecycle: Lifecycle, *, max_request_bytes: int, metrics: Metrics | None = None
+        self,
+        lifecycle: Lifecycle,
+        *,
+        max_request_bytes: int,
+        connection_streams: int,
+        metrics: Metrics | None = None,
     ) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics or Metrics()
         self._max_request_bytes = max_request_bytes
+        self._streams = OpenStreams(connection_streams)
         self._handlers: dict[str, Any] = {}
 
     async def intercept_service(
@@ -93,14 +100,15 @@ class Calls(ServerInterceptor):
     def _gathered(self, behavior: Any, name: str) -> Any:
         async def call(requests: Any, context: Any) -> Any:
             async with self._answered(name, requests, context):
-                return await behavior(all_messages(requests, context), context)
+                with self._streams.opened(context.peer()):
+                    return await behavior(all_messages(requests, context), context)
 
         return call
 
     def _streamed(self, behavior: Any, name: str) -> Any:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             async with self._answered(name, request, context):
-                with self._metrics.stream(name):
+                with self._streams.opened(context.peer()), self._metrics.stream(name):
                     async for response in behavior(request, context):
                         self._metrics.answered(response)
                         yield response

@@ -286,11 +286,15 @@ class StatisticsBehind(StorageError):
 
 
 class Overloaded(StorageError):
-    def __init__(self, retry_after: float) -> None:
-        super().__init__("too many writes are waiting on this server")
+    def __init__(
+        self, retry_after: float, why: str = "too many writes are waiting on this server"
+    ) -> None:
+        super().__init__(why)
         self.retry_after = retry_after
 
 
 class StorageUnavailable(StorageError):
+    retry_after = 0.2
+
     def __init__(self, what: str = "the database", answer: str = "did not answer") -> None:
         super().__init__(f"{what} {answer}; it is unknown whether the write was stored")

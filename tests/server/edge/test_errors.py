@@ -50,3 +50,10 @@ def test_an_overloaded_server_says_when_to_come_back() -> None:
 
     assert isinstance(raised, runstore.Overloaded)
     assert raised.retry_after == 0.25
+
+
+def test_an_unavailable_store_says_when_to_come_back() -> None:
+    raised = runstore.errors.from_status(server.status_of(storage.StorageUnavailable(), "r"))
+
+    assert isinstance(raised, runstore.Unavailable)
+    assert raised.retry_after == storage.StorageUnavailable.retry_after

@@ -88,7 +88,9 @@ def lifecycle() -> Lifecycle:
 
 @pytest.fixture
 async def channel(lifecycle: Lifecycle) -> AsyncIterator[grpc.aio.Channel]:
-    server = grpc.aio.server(interceptors=[Calls(lifecycle, max_request_bytes=LIMIT)])
+    server = grpc.aio.server(
+        interceptors=[Calls(lifecycle, max_request_bytes=LIMIT, connection_streams=9)]
+    )
     server.add_generic_rpc_handlers((service(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

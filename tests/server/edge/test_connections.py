@@ -1,0 +1,132 @@
+"""What one gRPC connection may take of the server, and when a silent one is given up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+import pytest
+from conftest import make_store
+from field.switch import TcpSwitch
+from runstore.errors import from_rpc
+from runstore.v1 import run_service_pb2 as rpc
+from runstore.v1.run_service_pb2_grpc import RunServiceStub
+from runstore_server.app import App
+from runstore_server.settings import Settings
+
+MOST = 3
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
+
+
+@pytest.fixture
+async def serve(settings: Settings, database_url: str, db_schema: str) -> AsyncIterator[Callable]:
+    """Starts a server with these settings, and returns it and its address."""
+    async with AsyncExitStack() as stack:
+
+        async def started(**changed: object) -> tuple[App, str]:
+            changed |= {"drain_seconds": 0}
+            server = App(settings.model_copy(update=changed), make_store(database_url, db_schema))
+            stack.push_async_callback(server.drain)
+            return server, await server.start()
+
+        yield started
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[RunServiceStub]:
+    async with grpc.aio.insecure_channel(address, options=OWN_CONNECTION) as channel:
+        yield RunServiceStub(channel)
+
+
+async def follow(stub: RunServiceStub, project: str) -> grpc.aio.UnaryStreamCall:
+    """A followed stream that has been answered."""
+    call = stub.StreamEvents(
+        rpc.StreamEventsRequest(project=project, run_id="run", follow=True), timeout=30
+    )
+    answer = await call.read()
+    assert answer.HasField("caught_up")
+    return call
+
+
+def open_streams(server: App) -> float:
+    labels = {"kind": "StreamEvents"}
+    return server._metrics.registry.get_sample_value("runstore_open_streams", labels) or 0
+
+
+async def all_ended(server: App) -> None:
+    """Return when the server has no stream open."""
+    async with asyncio.timeout(60):
+        while open_streams(server):  # noqa: ASYNC110 - a metric cannot be waited for
+            await asyncio.sleep(0.02)
+
+
+async def test_a_connection_with_all_its_streams_open_is_refused_another_but_no_call(
+    serve: Callable, project: str
+) -> None:
+    _, address = await serve(connection_streams=MOST)
+    async with connected(address) as full, connected(address) as other:
+        await full.SaveRun(rpc.SaveRunRequest(project=project, run_id="run"))
+        streams = [await follow(full, project) for _ in range(MOST)]
+
+        with pytest.raises(grpc.RpcError) as refused:
+            await follow(full, project)
+
+        error = from_rpc(refused.value)
+        assert (error.reason, error.retry_after) == ("OVERLOADED", 1)
+        assert "this connection has 3 open streams" in str(error)
+        await full.GetRun(rpc.GetRunRequest(project=project, run_id="run"), timeout=30)
+        await follow(other, project)
+        assert not any(stream.done() for stream in streams)
+
+
+async def test_every_kind_of_stream_counts(serve: Callable, project: str) -> None:
+    _, address = await serve(connection_streams=1)
+    async with connected(address) as stub:
+        await stub.SaveRun(rpc.SaveRunRequest(project=project, run_id="run"))
+        pipeline = stub.AppendEventStream(timeout=30)
+        append = rpc.AppendEventRequest(project=project, run_id="run", event={"type": "t"})
+        await pipeline.write(rpc.AppendEventStreamRequest(append=append))
+        await pipeline.read()
+
+        with pytest.raises(grpc.RpcError) as refused:
+            await follow(stub, project)
+
+        assert from_rpc(refused.value).reason == "OVERLOADED"
+
+
+async def test_a_stream_that_ends_makes_room(serve: Callable, project: str) -> None:
+    server, address = await serve(connection_streams=1)
+    async with connected(address) as stub:
+        await stub.SaveRun(rpc.SaveRunRequest(project=project, run_id="run"))
+        (await follow(stub, project)).cancel()
+        await all_ended(server)
+
+        await follow(stub, project)
+
+
+async def test_calls_beyond_what_a_connection_may_have_open_wait_for_their_turn(
+    serve: Callable, project: str
+) -> None:
+    _, address = await serve(connection_streams=1)
+    async with connected(address) as stub:
+        await stub.SaveRun(rpc.SaveRunRequest(project=project, run_id="run"))
+        request = rpc.GetRunRequest(project=project, run_id="run")
+
+        answers = await asyncio.gather(*(stub.GetRun(request, timeout=60) for _ in range(500)))
+
+        assert {answer.run.run_id for answer in answers} == {"run"}
+
+
+async def test_the_calls_of_a_client_that_is_gone_without_a_word_end(
+    serve: Callable, project: str
+) -> None:
+    server, address = await serve(keepalive_seconds=0.5)
+    with TcpSwitch(int(address.rpartition(":")[2])) as switch:
+        async with connected(f"127.0.0.1:{switch.port}") as stub:
+            await stub.SaveRun(rpc.SaveRunRequest(project=project, run_id="run"))
+            await follow(stub, project)
+            assert open_streams(server) == 1
+
+            switch.fall_silent()
+
+            await all_ended(server)
