@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ def main() -> int:
     tried = sampled(places, wanted)
     print(f"{len(places)} places, {len(tried)} mutants tried (seed {wanted.seed})", flush=True)
     outcomes: dict[Mutant, Outcome] = {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and stop the database on the way
     ends_at = time.monotonic() + wanted.minutes * 60
     with tempfile.TemporaryDirectory() as folder, provided_database() as url:
         trials = Trials(ROOT, Path(folder), url)

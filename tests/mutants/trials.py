@@ -119,6 +119,7 @@ class Trials:
     def _test(self, tests: Sequence[str]) -> None:
         """Run tests in this process, and end it."""
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(self._tree)
         said = os.open(self._said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(said, 1)
