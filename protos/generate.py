@@ -1,7 +1,7 @@
 """Stubs from the contracts, and the checks that guard both.
 
-    python protos/generate.py generate    write the stubs
-    python protos/generate.py fresh       are the stubs what the contracts make of them?
+    python protos/generate.py generate    write the stubs, and what reflection serves
+    python protos/generate.py fresh       are these what the contracts make of them?
     python protos/generate.py generate-go, fresh-go
                                           the same for Go's stubs; these two need Go
     python protos/generate.py lint        buf's STANDARD and COMMENTS rules
@@ -9,8 +9,7 @@
     python protos/generate.py generate-typescript | fresh-typescript    the same for TypeScript
 
 The compiler is an old one, of an environment of its own (requirements-stubs.in says why); this
-program runs there, and finds buf and mypy-protobuf on the path. buf takes a compiled image, so the
-imported Google contracts come from the packages that ship them.
+program runs there, and finds buf and mypy-protobuf on the path.
 """
 
 from __future__ import annotations
@@ -24,13 +23,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import google.rpc.status_pb2
 import grpc_tools
 from grpc_tools import protoc
 
 PROTOS = Path(__file__).parent
 ROOT = PROTOS.parent
 STUBS = ROOT / "clients" / "python"
+# The contracts with their comments, as reflection serves them.
+DESCRIPTORS = ROOT / "server" / "runstore_server" / "edge" / "contracts.binpb"
 TYPESCRIPT = ROOT / "clients" / "typescript"
 PACKAGE = Path("runstore/v1")
 GO = ROOT / "clients" / "go"
@@ -41,7 +41,6 @@ GO_PLUGINS = {
     "protoc-gen-go-grpc": "google.golang.org/grpc/cmd/protoc-gen-go-grpc",
 }
 MAIN_REFS = ("origin/main", "main")
-_GOOGLE_RPC = Path(google.rpc.status_pb2.__file__).parents[2]
 _WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
 
@@ -60,23 +59,16 @@ def generate(target: Path = STUBS) -> str | None:
 
 
 def generate_go(target: Path = GO_STUBS) -> str | None:
-    """Write Go's stubs; the contracts stay free of Go, so its import path is said here."""
+    """Write Go's stubs."""
     target.mkdir(parents=True, exist_ok=True)
     for stale in target.glob("*.pb.go"):
         stale.unlink()
-    paths = [
-        f"M{path.relative_to(PROTOS)}={GO_MODULE}/v1;runstorev1"
-        for path in sorted((PROTOS / PACKAGE).glob("*.proto"))
-    ]
     with tempfile.TemporaryDirectory() as folder:
         _build_go_plugins(Path(folder))
         return _protoc(
             PROTOS,
             *(f"--plugin={name}={Path(folder) / name}" for name in GO_PLUGINS),
-            *(
-                f"--{kind}_out={','.join([f'module={GO_MODULE}/v1', *paths])}:{target}"
-                for kind in ("go", "go-grpc")
-            ),
+            *(f"--{kind}_out=module={GO_MODULE}/v1:{target}" for kind in ("go", "go-grpc")),
         )
 
 
@@ -89,8 +81,17 @@ def _build_go_plugins(folder: Path) -> None:
     )
 
 
+def describe(target: Path = DESCRIPTORS.parent) -> str | None:
+    """Write the descriptors of the contracts, comments included."""
+    return _protoc(
+        PROTOS, "--include_source_info", f"--descriptor_set_out={target / DESCRIPTORS.name}"
+    )
+
+
 def fresh() -> str | None:
-    return _differences(generate, STUBS, PACKAGE, "*.py*", "stubs")
+    return _differences(generate, STUBS, PACKAGE, "*.py*", "stubs") or _differences(
+        describe, DESCRIPTORS.parent, Path(), DESCRIPTORS.name, "stubs"
+    )
 
 
 def fresh_go() -> str | None:
@@ -187,7 +188,8 @@ def _image(protos: Path, image: Path) -> str | None:
 
 def _protoc(protos: Path, *outputs: str) -> str | None:
     files = sorted(str(path.relative_to(protos)) for path in (protos / PACKAGE).glob("*.proto"))
-    includes = [f"-I{path}" for path in (protos, _GOOGLE_RPC, _WELL_KNOWN)]
+    # Main's contracts import what is vendored here.
+    includes = [f"-I{path}" for path in (protos, PROTOS, _WELL_KNOWN)]
     return "protoc failed" if protoc.main(["protoc", *includes, *outputs, *files]) else None
 
 
@@ -200,7 +202,7 @@ def _buf(command: str, image: Path, *options: str) -> str | None:
 
 
 COMMANDS = {
-    "generate": generate,
+    "generate": lambda: generate() or describe(),
     "fresh": fresh,
     "generate-go": generate_go,
     "fresh-go": fresh_go,

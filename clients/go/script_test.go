@@ -25,10 +25,9 @@ type script struct {
 	// channel to be closed, hangs at a nil, and ends with an error.
 	streams [][]any
 	asked   []int64
-	// appends has what each AppendEventStream answers; nil drops it as dropped says.
+	// appends has what each AppendEventStream answers; nil drops it as UNAVAILABLE.
 	appends []answer
 	sent    [][]string
-	dropped error
 	// saves has what each SaveRun fails with; nil is a success.
 	saves []error
 	saved []string
@@ -38,7 +37,7 @@ type answer func(*runstorev1.AppendEventStreamRequest) *runstorev1.AppendEventSt
 
 func scripted(t *testing.T) *script {
 	t.Helper()
-	s := &script{dropped: dropped}
+	s := &script{}
 	server := grpc.NewServer()
 	runstorev1.RegisterRunServiceServer(server, s)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,7 +103,7 @@ func (s *script) AppendEventStream(
 		s.mutex.Unlock()
 		response := answer(request)
 		if response == nil {
-			return s.dropped
+			return dropped
 		}
 		if err := stream.Send(response); err != nil {
 			return err

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
+PROTOS = "tests/e2e/test_protos_readme.py"
 FIELD = "tests/field/test_proxies.py"
 SCENARIOS = "tests/clients/test_conformance.py"
 GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples.test.ts"
@@ -148,6 +149,13 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ("docs/testing.md", "sh"): (
         1,
         [(DOCS, "test_the_extra_that_is_installed_is_one_of_the_package")],
+    ),
+    ("protos/README.md", "sh"): (
+        2,
+        [
+            (PROTOS, "test_one_include_path_is_enough_for_protoc_and_buf"),
+            (PROTOS, "test_a_server_describes_itself_with_its_comments"),
+        ],
     ),
 }
 # Blocks that cannot be executed: a drawing, outputs (compared if a command precedes them), and the

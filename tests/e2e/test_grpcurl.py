@@ -30,11 +30,21 @@ runstore.v1.FeedService.ResetConsumer
 """
 APPEND_EVENT_REQUEST = """
 runstore.v1.AppendEventRequest is a message:
+// AppendEventRequest is one event for one run.
 message AppendEventRequest {
+  // The tenant.
+  // Bounds: …
   string project = 1;
+  // The run.
+  // Bounds: …
   string run_id = 2;
+  // The event. Required.
   .runstore.v1.Event event = 3;
+  // The last seq that the writer has seen.
+  // Bounds: …
   optional int64 expected_seq = 4;
+  // The writer's epoch.
+  // Bounds: …
   optional int64 writer_epoch = 5;
 }
 """

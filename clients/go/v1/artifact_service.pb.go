@@ -1036,7 +1036,8 @@ const file_runstore_v1_artifact_service_proto_rawDesc = "" +
 	"\x10DownloadArtifact\x12$.runstore.v1.DownloadArtifactRequest\x1a%.runstore.v1.DownloadArtifactResponse0\x01\x12S\n" +
 	"\fLinkArtifact\x12 .runstore.v1.LinkArtifactRequest\x1a!.runstore.v1.LinkArtifactResponse\x12P\n" +
 	"\vGetArtifact\x12\x1f.runstore.v1.GetArtifactRequest\x1a .runstore.v1.GetArtifactResponse\x12V\n" +
-	"\rListArtifacts\x12!.runstore.v1.ListArtifactsRequest\x1a\".runstore.v1.ListArtifactsResponseb\x06proto3"
+	"\rListArtifacts\x12!.runstore.v1.ListArtifactsRequest\x1a\".runstore.v1.ListArtifactsResponseB\x8b\x01\n" +
+	"\x0fcom.runstore.v1B\x14ArtifactServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_artifact_service_proto_rawDescOnce sync.Once

@@ -199,7 +199,8 @@ const file_runstore_v1_artifacts_proto_rawDesc = "" +
 	"\x05actor\x18\f \x01(\tR\x05actor\x129\n" +
 	"\n" +
 	"created_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAtB\a\n" +
-	"\x05_sizeb\x06proto3"
+	"\x05_sizeB\x85\x01\n" +
+	"\x0fcom.runstore.v1B\x0eArtifactsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_artifacts_proto_rawDescOnce sync.Once

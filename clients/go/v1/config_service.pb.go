@@ -1274,7 +1274,8 @@ const file_runstore_v1_config_service_proto_rawDesc = "" +
 	"\vListConfigs\x12\x1f.runstore.v1.ListConfigsRequest\x1a .runstore.v1.ListConfigsResponse\x12G\n" +
 	"\bSetLabel\x12\x1c.runstore.v1.SetLabelRequest\x1a\x1d.runstore.v1.SetLabelResponse\x12P\n" +
 	"\vRemoveLabel\x12\x1f.runstore.v1.RemoveLabelRequest\x1a .runstore.v1.RemoveLabelResponse\x12Y\n" +
-	"\x0eListLabelMoves\x12\".runstore.v1.ListLabelMovesRequest\x1a#.runstore.v1.ListLabelMovesResponseb\x06proto3"
+	"\x0eListLabelMoves\x12\".runstore.v1.ListLabelMovesRequest\x1a#.runstore.v1.ListLabelMovesResponseB\x89\x01\n" +
+	"\x0fcom.runstore.v1B\x12ConfigServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_config_service_proto_rawDescOnce sync.Once

@@ -436,7 +436,8 @@ const file_runstore_v1_configs_proto_rawDesc = "" +
 	"\n" +
 	"to_version\x18\x03 \x01(\x03R\ttoVersion\x12\x14\n" +
 	"\x05actor\x18\x04 \x01(\tR\x05actor\x125\n" +
-	"\bmoved_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\amovedAtb\x06proto3"
+	"\bmoved_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\amovedAtB\x83\x01\n" +
+	"\x0fcom.runstore.v1B\fConfigsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_configs_proto_rawDescOnce sync.Once

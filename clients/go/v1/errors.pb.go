@@ -280,7 +280,8 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x16ERROR_REASON_SEQ_AHEAD\x10 \x12\"\n" +
 	"\x1eERROR_REASON_STATISTICS_BEHIND\x10$\x12 \n" +
 	"\x1cERROR_REASON_SNAPSHOT_IN_USE\x10%\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x12b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10\x12B\x82\x01\n" +
+	"\x0fcom.runstore.v1B\vErrorsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_errors_proto_rawDescOnce sync.Once

@@ -387,7 +387,8 @@ const file_runstore_v1_events_proto_rawDesc = "" +
 	"\vEventFilter\x12\x14\n" +
 	"\x05types\x18\x01 \x03(\tR\x05types\x12\x19\n" +
 	"\bnode_ids\x18\x02 \x03(\tR\anodeIds\x12\x12\n" +
-	"\x04tags\x18\x03 \x03(\tR\x04tagsb\x06proto3"
+	"\x04tags\x18\x03 \x03(\tR\x04tagsB\x82\x01\n" +
+	"\x0fcom.runstore.v1B\vEventsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_events_proto_rawDescOnce sync.Once

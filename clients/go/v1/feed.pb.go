@@ -271,7 +271,8 @@ const file_runstore_v1_feed_proto_rawDesc = "" +
 	"\rlast_position\x18\x03 \x01(\x03R\flastPosition\x129\n" +
 	"\n" +
 	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12=\n" +
-	"\fcommitted_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vcommittedAtb\x06proto3"
+	"\fcommitted_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vcommittedAtB\x80\x01\n" +
+	"\x0fcom.runstore.v1B\tFeedProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_feed_proto_rawDescOnce sync.Once

@@ -1010,7 +1010,8 @@ const file_runstore_v1_feed_service_proto_rawDesc = "" +
 	"\x0eCommitPosition\x12\".runstore.v1.CommitPositionRequest\x1a#.runstore.v1.CommitPositionResponse\x12P\n" +
 	"\vGetConsumer\x12\x1f.runstore.v1.GetConsumerRequest\x1a .runstore.v1.GetConsumerResponse\x12V\n" +
 	"\rListConsumers\x12!.runstore.v1.ListConsumersRequest\x1a\".runstore.v1.ListConsumersResponse\x12V\n" +
-	"\rResetConsumer\x12!.runstore.v1.ResetConsumerRequest\x1a\".runstore.v1.ResetConsumerResponseb\x06proto3"
+	"\rResetConsumer\x12!.runstore.v1.ResetConsumerRequest\x1a\".runstore.v1.ResetConsumerResponseB\x87\x01\n" +
+	"\x0fcom.runstore.v1B\x10FeedServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_feed_service_proto_rawDescOnce sync.Once

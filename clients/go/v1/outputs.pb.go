@@ -225,7 +225,8 @@ const file_runstore_v1_outputs_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n" +
 	"\x0eOUTCOME_FAILED\x10\x02\x12\x15\n" +
-	"\x11OUTCOME_CANCELLED\x10\x03b\x06proto3"
+	"\x11OUTCOME_CANCELLED\x10\x03B\x83\x01\n" +
+	"\x0fcom.runstore.v1B\fOutputsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_outputs_proto_rawDescOnce sync.Once

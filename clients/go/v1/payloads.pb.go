@@ -152,7 +152,8 @@ const file_runstore_v1_payloads_proto_rawDesc = "" +
 	"\x06binary\x18\x02 \x01(\fH\x00R\x06binary\x12\x12\n" +
 	"\x03ref\x18\x04 \x01(\fH\x00R\x03ref\x12!\n" +
 	"\fcontent_type\x18\x03 \x01(\tR\vcontentTypeB\t\n" +
-	"\acontentb\x06proto3"
+	"\acontentB\x84\x01\n" +
+	"\x0fcom.runstore.v1B\rPayloadsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_payloads_proto_rawDescOnce sync.Once

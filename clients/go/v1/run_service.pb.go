@@ -4369,7 +4369,8 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\tGetOutput\x12\x1d.runstore.v1.GetOutputRequest\x1a\x1e.runstore.v1.GetOutputResponse\x12S\n" +
 	"\fSearchEvents\x12 .runstore.v1.SearchEventsRequest\x1a!.runstore.v1.SearchEventsResponse\x12V\n" +
 	"\rGetStatistics\x12!.runstore.v1.GetStatisticsRequest\x1a\".runstore.v1.GetStatisticsResponse\x12J\n" +
-	"\tVerifyRun\x12\x1d.runstore.v1.VerifyRunRequest\x1a\x1e.runstore.v1.VerifyRunResponseb\x06proto3"
+	"\tVerifyRun\x12\x1d.runstore.v1.VerifyRunRequest\x1a\x1e.runstore.v1.VerifyRunResponseB\x86\x01\n" +
+	"\x0fcom.runstore.v1B\x0fRunServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_run_service_proto_rawDescOnce sync.Once

@@ -589,7 +589,8 @@ const file_runstore_v1_runs_proto_rawDesc = "" +
 	"\x14RUN_STATUS_SUCCEEDED\x10\x03\x12\x15\n" +
 	"\x11RUN_STATUS_FAILED\x10\x04\x12\x18\n" +
 	"\x14RUN_STATUS_CANCELLED\x10\x05\x12\x17\n" +
-	"\x13RUN_STATUS_EXTERNAL\x10\x06b\x06proto3"
+	"\x13RUN_STATUS_EXTERNAL\x10\x06B\x80\x01\n" +
+	"\x0fcom.runstore.v1B\tRunsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_runs_proto_rawDescOnce sync.Once

@@ -677,7 +677,8 @@ const file_runstore_v1_search_proto_rawDesc = "" +
 	"\vSearchOrder\x12\x1c\n" +
 	"\x18SEARCH_ORDER_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11SEARCH_ORDER_RANK\x10\x01\x12\x17\n" +
-	"\x13SEARCH_ORDER_NEWEST\x10\x02b\x06proto3"
+	"\x13SEARCH_ORDER_NEWEST\x10\x02B\x82\x01\n" +
+	"\x0fcom.runstore.v1B\vSearchProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_search_proto_rawDescOnce sync.Once

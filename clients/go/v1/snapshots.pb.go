@@ -509,7 +509,8 @@ const file_runstore_v1_snapshots_proto_rawDesc = "" +
 	"\x15SNAPSHOT_REASON_PAUSE\x10\x02\x12\x1a\n" +
 	"\x16SNAPSHOT_REASON_REPLAN\x10\x03\x12\x19\n" +
 	"\x15SNAPSHOT_REASON_ERROR\x10\x04\x12\x19\n" +
-	"\x15SNAPSHOT_REASON_FINAL\x10\x05b\x06proto3"
+	"\x15SNAPSHOT_REASON_FINAL\x10\x05B\x85\x01\n" +
+	"\x0fcom.runstore.v1B\x0eSnapshotsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_snapshots_proto_rawDescOnce sync.Once

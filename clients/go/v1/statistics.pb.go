@@ -654,7 +654,8 @@ const file_runstore_v1_statistics_proto_rawDesc = "" +
 	"\x1aSTATISTICS_DIMENSION_MODEL\x10\x03\x12\x1d\n" +
 	"\x19STATISTICS_DIMENSION_TOOL\x10\x04\x12\x1d\n" +
 	"\x19STATISTICS_DIMENSION_TYPE\x10\x05\x12\x1c\n" +
-	"\x18STATISTICS_DIMENSION_DAY\x10\x06b\x06proto3"
+	"\x18STATISTICS_DIMENSION_DAY\x10\x06B\x86\x01\n" +
+	"\x0fcom.runstore.v1B\x0fStatisticsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
 	file_runstore_v1_statistics_proto_rawDescOnce sync.Once

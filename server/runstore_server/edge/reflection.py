@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pool, text_format
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_reflection.v1alpha import reflection, reflection_pb2
+from runstore.v1 import errors_pb2  # noqa: F401 - puts the reasons into the pool
 
+CONTRACTS = Path(__file__).with_name("contracts.binpb")
 V1 = "grpc.reflection.v1.ServerReflection"
 
 
@@ -29,36 +33,61 @@ def enable(services: tuple[str, ...], server: grpc.aio.Server) -> None:
 
 
 class Descriptors:
-    """Python's pool of descriptors, with two things that reflection needs.
+    """Python's pool of descriptors, with three things that reflection needs.
 
-    The pool lacks v1 of reflection itself, which tools ask for because it is listed, and does not
-    find a file by the name of a method.
+    The pool lacks v1 of reflection itself, which tools ask for because it is listed, does not find
+    a file by the name of a method, and drops the comments of our contracts.
     """
 
     def __init__(self) -> None:
         self._pool: Any = descriptor_pool.Default()
         self._v1 = descriptor_pool.DescriptorPool()
         self._v1.Add(_v1_file())
+        files = FileDescriptorSet.FromString(CONTRACTS.read_bytes()).file
+        self._commented = {file.name: file for file in files}
 
     def FindFileByName(self, name: str) -> Any:  # noqa: N802 - as the pool's
         """Return the file, or raise KeyError."""
         try:
-            return self._pool.FindFileByName(name)
+            found = self._pool.FindFileByName(name)
         except KeyError:
-            return self._v1.FindFileByName(name)
+            found = self._v1.FindFileByName(name)
+        return Commented(found, self._commented)
 
     def FindFileContainingSymbol(self, symbol: str) -> Any:  # noqa: N802 - as the pool's
         """Return the file that defines the symbol, which may be a method, or raise KeyError."""
         for pool in (self._pool, self._v1):
             for name in (symbol, *_service_of(pool, symbol)):
                 try:
-                    return pool.FindFileContainingSymbol(name)
+                    return Commented(pool.FindFileContainingSymbol(name), self._commented)
                 except KeyError:
                     continue
         raise KeyError(symbol)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pool, name)
+
+
+class Commented:
+    """A file of a pool, described with its comments where they are known."""
+
+    def __init__(self, file: Any, commented: Mapping[str, FileDescriptorProto]) -> None:
+        self._file = file
+        self._commented = commented
+
+    @property
+    def name(self) -> str:
+        return str(self._file.name)
+
+    @property
+    def dependencies(self) -> list[Commented]:
+        return [Commented(each, self._commented) for each in self._file.dependencies]
+
+    def CopyToProto(self, proto: FileDescriptorProto) -> None:  # noqa: N802 - as a file's
+        """Write the description into `proto`."""
+        self._file.CopyToProto(proto)
+        if known := self._commented.get(self.name):
+            proto.source_code_info.CopyFrom(known.source_code_info)
 
 
 def _service_of(pool: Any, symbol: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 import pytest
 from conftest import make_store
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from runstore_server.app import App
@@ -99,6 +100,23 @@ async def test_what_is_listed_is_described(server_address, symbol) -> None:
     answer = await described(server_address, symbol)
 
     assert answer.file_descriptor_response.file_descriptor_proto
+
+
+@pytest.mark.parametrize(
+    ("symbol", "comment"),
+    [
+        ("runstore.v1.RunService", "AppendEventStream pipelines single appends"),
+        ("runstore.v1.FeedService.FollowFeed", "Bounds: 0..200 characters."),
+        ("runstore.v1.ErrorReason", "ABORTED. `expected_seq` is not the run's last seq"),
+    ],
+)
+async def test_what_is_described_has_its_comments(server_address, symbol, comment) -> None:
+    answer = await described(server_address, symbol)
+
+    first, *_ = answer.file_descriptor_response.file_descriptor_proto
+    file = FileDescriptorProto.FromString(first)
+    comments = [place.leading_comments for place in file.source_code_info.location]
+    assert comment in "\n".join(comments)
 
 
 async def test_an_unknown_symbol_is_not_found(server_address) -> None:

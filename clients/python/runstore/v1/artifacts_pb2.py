@@ -16,13 +16,14 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from runstore.v1 import payloads_pb2 as runstore_dot_v1_dot_payloads__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brunstore/v1/artifacts.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xa3\x02\n\x08\x41rtifact\x12\x13\n\x0b\x61rtifact_id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0c\n\x04type\x18\x06 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x07 \x01(\t\x12\x11\n\x04size\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06sha256\x18\t \x01(\x0c\x12\x0b\n\x03url\x18\n \x01(\t\x12&\n\x08metadata\x18\x0b \x01(\x0b\x32\x14.runstore.v1.Payload\x12\r\n\x05\x61\x63tor\x18\x0c \x01(\t\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_sizeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brunstore/v1/artifacts.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xa3\x02\n\x08\x41rtifact\x12\x13\n\x0b\x61rtifact_id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0c\n\x04type\x18\x06 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x07 \x01(\t\x12\x11\n\x04size\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06sha256\x18\t \x01(\x0c\x12\x0b\n\x03url\x18\n \x01(\t\x12&\n\x08metadata\x18\x0b \x01(\x0b\x32\x14.runstore.v1.Payload\x12\r\n\x05\x61\x63tor\x18\x0c \x01(\t\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_sizeB\x85\x01\n\x0f\x63om.runstore.v1B\x0e\x41rtifactsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runstore.v1.artifacts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\016ArtifactsProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
   _globals['_ARTIFACT']._serialized_start=106
   _globals['_ARTIFACT']._serialized_end=397
 # @@protoc_insertion_point(module_scope)

@@ -16,13 +16,14 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from runstore.v1 import events_pb2 as runstore_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16runstore/v1/feed.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\"\x82\x01\n\tFeedEntry\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12!\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x12.runstore.v1.Event\x12\x30\n\x0cpublished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\nFeedFilter\x12\r\n\x05types\x18\x01 \x03(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\x33\n\x06labels\x18\x03 \x03(\x0b\x32#.runstore.v1.FeedFilter.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\x08\x43onsumer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x15\n\rlast_position\x18\x03 \x01(\x03\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ommitted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16runstore/v1/feed.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\"\x82\x01\n\tFeedEntry\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12!\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x12.runstore.v1.Event\x12\x30\n\x0cpublished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\nFeedFilter\x12\r\n\x05types\x18\x01 \x03(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\x33\n\x06labels\x18\x03 \x03(\x0b\x32#.runstore.v1.FeedFilter.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\x08\x43onsumer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x15\n\rlast_position\x18\x03 \x01(\x03\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ommitted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x80\x01\n\x0f\x63om.runstore.v1B\tFeedProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runstore.v1.feed_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\tFeedProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
   _globals['_FEEDFILTER_LABELSENTRY']._loaded_options = None
   _globals['_FEEDFILTER_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_FEEDENTRY']._serialized_start=99

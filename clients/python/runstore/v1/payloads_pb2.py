@@ -14,13 +14,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arunstore/v1/payloads.proto\x12\x0brunstore.v1\"[\n\x07Payload\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x62inary\x18\x02 \x01(\x0cH\x00\x12\r\n\x03ref\x18\x04 \x01(\x0cH\x00\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\tB\t\n\x07\x63ontentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arunstore/v1/payloads.proto\x12\x0brunstore.v1\"[\n\x07Payload\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x62inary\x18\x02 \x01(\x0cH\x00\x12\r\n\x03ref\x18\x04 \x01(\x0cH\x00\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\tB\t\n\x07\x63ontentB\x84\x01\n\x0f\x63om.runstore.v1B\rPayloadsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runstore.v1.payloads_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\rPayloadsProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
   _globals['_PAYLOAD']._serialized_start=43
   _globals['_PAYLOAD']._serialized_end=134
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/payloads.proto.
  */
 export const file_runstore_v1_payloads: GenFile = /*@__PURE__*/
-  fileDesc("ChpydW5zdG9yZS92MS9wYXlsb2Fkcy5wcm90bxILcnVuc3RvcmUudjEiWwoHUGF5bG9hZBIOCgRqc29uGAEgASgJSAASEAoGYmluYXJ5GAIgASgMSAASDQoDcmVmGAQgASgMSAASFAoMY29udGVudF90eXBlGAMgASgJQgkKB2NvbnRlbnRiBnByb3RvMw");
+  fileDesc("ChpydW5zdG9yZS92MS9wYXlsb2Fkcy5wcm90bxILcnVuc3RvcmUudjEiWwoHUGF5bG9hZBIOCgRqc29uGAEgASgJSAASEAoGYmluYXJ5GAIgASgMSAASDQoDcmVmGAQgASgMSAASFAoMY29udGVudF90eXBlGAMgASgJQgkKB2NvbnRlbnRChAEKD2NvbS5ydW5zdG9yZS52MUINUGF5bG9hZHNQcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw");
 
 /**
  * A Payload is a value that the store keeps and never interprets. It is returned byte for byte as
