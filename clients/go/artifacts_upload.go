@@ -143,12 +143,12 @@ func (u *upload) send(ctx context.Context) (*runstorev1.UploadArtifactResponse, 
 			break
 		}
 		if err != nil {
-			return nil, orBrokenStream(client.errorOf(ctx, err))
+			return nil, client.errorOf(ctx, err)
 		}
 	}
 	response, err := stream.CloseAndRecv()
 	if err != nil {
-		return nil, orBrokenStream(client.errorOf(ctx, err))
+		return nil, client.streamErrorOf(ctx, err)
 	}
 	return response, nil
 }

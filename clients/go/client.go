@@ -11,6 +11,7 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -186,6 +187,16 @@ func (c *Client) errorOf(ctx context.Context, err error) error {
 		return closedError("client")
 	}
 	return errorOf(ctx, err)
+}
+
+// streamErrorOf is the error of a stream that was received from. Our streams have no deadline, so one
+// that passed was a proxy's.
+func (c *Client) streamErrorOf(ctx context.Context, err error) error {
+	err = c.errorOf(ctx, err)
+	if ctx.Err() != nil || c.isClosed() {
+		return err
+	}
+	return orBrokenPath(err, codes.Internal, codes.Unknown, codes.DeadlineExceeded)
 }
 
 func (c *Client) isClosed() bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -132,6 +133,20 @@ func protocolError(format string, values ...any) error {
 // brokenStream is the error of a stream that ended without a status from the server.
 func brokenStream(message string) error {
 	return &UnavailableError{&Error{Code: codes.Unavailable, Message: message}}
+}
+
+// orBrokenPath returns an error as it is, or as that of a server that cannot be reached if it has no
+// reason and one of these codes.
+//
+// The server gives a reason with every status. Without one, gRPC and proxies end a call with
+// INTERNAL where a stream was reset, and with UNKNOWN where a response is not gRPC's, such as a
+// proxy's error page.
+func orBrokenPath(err error, made ...codes.Code) error {
+	var failed *Error
+	if errors.As(err, &failed) && failed.Reason == "" && slices.Contains(made, failed.Code) {
+		return &UnavailableError{&Error{Code: failed.Code, Message: failed.Message}}
+	}
+	return err
 }
 
 func read(reported *status.Status) *Error {

@@ -123,7 +123,7 @@ func (a *Appender) receiveAll(stream appendStream, left *patience) error {
 			return a.ended()
 		}
 		if err != nil {
-			return orBrokenStream(a.client.errorOf(a.ctx, err))
+			return a.client.streamErrorOf(a.ctx, err)
 		}
 		if err := a.take(response); err != nil {
 			return err

@@ -94,6 +94,22 @@ func TestWhatABrokenStreamDidNotAnswerIsSentAgainInOrder(t *testing.T) {
 	equal(t, "sent last", fmt.Sprint(s.whatWasSent()[2]), "[b c]")
 }
 
+func TestWhatABrokenPathDidNotAnswerIsSentAgainInOrder(t *testing.T) {
+	for _, code := range []codes.Code{
+		codes.Canceled, codes.Internal, codes.Unknown, codes.DeadlineExceeded,
+	} {
+		s := scripted(t)
+		s.dropped = status.Error(code, "a proxy's")
+		s.appends = []answer{refuse("b", "b", nil), refuse("a", "z", nil), accept}
+
+		answers, _, err := appendAll(t, dialTo(t, s.target), 0, "a", "b", "c")
+
+		require(t, err)
+		equal(t, code.String(), strings.Join(answers, ""), "abc")
+		equal(t, "sent last", fmt.Sprint(s.whatWasSent()[2]), "[b c]")
+	}
+}
+
 func TestWhatADrainingServerRefusedIsSentToTheNext(t *testing.T) {
 	s := scripted(t)
 	draining := told(codes.Unavailable, "SERVER_DRAINING", nil)

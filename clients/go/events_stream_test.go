@@ -58,6 +58,45 @@ func TestADroppedStreamGoesOnAtTheNextSeq(t *testing.T) {
 	askedFrom(t, s, 1, 3, 3)
 }
 
+func TestAStreamThatABrokenPathEndsGoesOnAtTheNextSeq(t *testing.T) {
+	for _, code := range []codes.Code{
+		codes.Unavailable, codes.Canceled, codes.Internal, codes.Unknown, codes.DeadlineExceeded,
+	} {
+		s := scripted(t)
+		broken := status.Error(code, "a proxy's")
+		s.streams = [][]any{{batch(1, 2), broken}, {broken}, {batch(3), endOfRun(3)}}
+
+		equal(t, code.String(), follow(t, s, runstore.EventsOptions{}), "1 2 3 EndOfRun")
+
+		askedFrom(t, s, 1, 3, 3)
+	}
+}
+
+func TestAStreamThatTheServerRefusesIsNotOpenedAgain(t *testing.T) {
+	s := scripted(t)
+	s.streams = [][]any{{told(codes.Internal, "INTERNAL", nil).Err()}}
+
+	_, err := show(t, s, runstore.EventsOptions{Follow: true})
+
+	var internal *runstore.InternalError
+	if !errors.As(err, &internal) {
+		t.Fatalf("got %v", err)
+	}
+	askedFrom(t, s, 1)
+}
+
+func TestAStreamWhoseRequestCannotBeEncodedIsNotOpenedAgain(t *testing.T) {
+	s := scripted(t)
+
+	_, err := show(t, s, runstore.EventsOptions{
+		Follow: true, Filter: runstore.EventFilter{Types: []string{"\xff"}},
+	})
+
+	if status.Code(err) != codes.Internal {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestWhatAStoppingServerSaysIsNoEnd(t *testing.T) {
 	s := scripted(t)
 	s.streams = [][]any{

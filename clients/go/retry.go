@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 )
 
 // backoff decides whether and when a failed call is retried: after exponential delays with jitter.
@@ -79,7 +81,9 @@ func send[Request, Response any](
 		if err == nil {
 			return response, nil
 		}
-		err = client.errorOf(ctx, err)
+		if err = client.errorOf(ctx, err); isSendable(request) {
+			err = orBrokenPath(err, codes.Internal, codes.Unknown)
+		}
 		delay, isRetryable := client.backoff.delay(attempt, err)
 		if !isRetryable {
 			return nil, err
@@ -88,6 +92,17 @@ func send[Request, Response any](
 			return nil, stop
 		}
 	}
+}
+
+// isSendable reports whether a request can be encoded: gRPC ends the call of one that cannot, such as
+// one with a string that is not UTF-8, with INTERNAL too.
+func isSendable(request any) bool {
+	message, isMessage := request.(proto.Message)
+	if !isMessage {
+		return false
+	}
+	_, err := proto.Marshal(message)
+	return err == nil
 }
 
 // wait sleeps before a retry. It returns nil to retry, or the error to fail with: err itself if the

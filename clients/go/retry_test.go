@@ -21,6 +21,8 @@ func TestAWriteIsSentAgainUnderTheSameID(t *testing.T) {
 	s.saves = []error{
 		dropped,
 		status.Error(codes.Canceled, ""),
+		status.Error(codes.Internal, "stream terminated by RST_STREAM with error code: INTERNAL_ERROR"),
+		status.Error(codes.Unknown, "unexpected HTTP status code received from server: 413"),
 		told(codes.ResourceExhausted, "OVERLOADED", nil).Err(),
 		told(codes.Unavailable, "SERVER_DRAINING", nil).Err(),
 		told(codes.Unavailable, "STORAGE_UNAVAILABLE", nil).Err(),
@@ -30,7 +32,7 @@ func TestAWriteIsSentAgainUnderTheSameID(t *testing.T) {
 	run, err := dialTo(t, s.target).SaveRun(t.Context(), runstore.NewRun{})
 
 	require(t, err)
-	equal(t, "calls", len(s.saved), 6)
+	equal(t, "calls", len(s.saved), 8)
 	for _, id := range s.saved {
 		equal(t, "id", id, run.ID())
 	}
@@ -43,7 +45,6 @@ func TestARefusalIsNotSentAgain(t *testing.T) {
 		told(codes.Aborted, "SEQ_CONFLICT", nil).Err(),
 		told(codes.Internal, "INTERNAL", nil).Err(),
 		status.Error(codes.ResourceExhausted, "a proxy's"),
-		status.Error(codes.Internal, ""),
 	} {
 		s := scripted(t)
 		s.saves = []error{refusal, nil}
@@ -53,6 +54,16 @@ func TestARefusalIsNotSentAgain(t *testing.T) {
 		if status.Code(err) != status.Code(refusal) || len(s.saved) != 1 {
 			t.Errorf("got %v after %d calls", err, len(s.saved))
 		}
+	}
+}
+
+func TestARequestThatCannotBeEncodedIsNotSentAgain(t *testing.T) {
+	client := dialTo(t, scripted(t).target, runstore.WithTimeout(time.Hour))
+
+	_, err := client.SaveRun(soon(t, time.Minute), runstore.NewRun{Objective: "\xff"})
+
+	if status.Code(err) != codes.Internal {
+		t.Fatalf("got %v", err)
 	}
 }
 

@@ -25,9 +25,10 @@ type script struct {
 	// channel to be closed, hangs at a nil, and ends with an error.
 	streams [][]any
 	asked   []int64
-	// appends has what each AppendEventStream answers; nil drops it as UNAVAILABLE.
+	// appends has what each AppendEventStream answers; nil drops it as dropped says.
 	appends []answer
 	sent    [][]string
+	dropped error
 	// saves has what each SaveRun fails with; nil is a success.
 	saves []error
 	saved []string
@@ -37,7 +38,7 @@ type answer func(*runstorev1.AppendEventStreamRequest) *runstorev1.AppendEventSt
 
 func scripted(t *testing.T) *script {
 	t.Helper()
-	s := &script{}
+	s := &script{dropped: dropped}
 	server := grpc.NewServer()
 	runstorev1.RegisterRunServiceServer(server, s)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -103,7 +104,7 @@ func (s *script) AppendEventStream(
 		s.mutex.Unlock()
 		response := answer(request)
 		if response == nil {
-			return dropped
+			return s.dropped
 		}
 		if err := stream.Send(response); err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 )
 
 const (
@@ -80,16 +79,16 @@ func (s *streamReader[Message, Item]) receive(
 	defer cancel(nil)
 	watch := time.AfterFunc(s.silence, func() { cancel(errSilent) })
 	defer watch.Stop()
-	broken := func(err error) error {
+	orSilent := func(err error) error {
 		if context.Cause(opened) == errSilent {
 			return brokenStream(fmt.Sprintf("the stream was silent for %v", s.silence))
 		}
-		return s.client.errorOf(ctx, err)
+		return err
 	}
 
 	messages, err := s.state.open(s.client.outgoing(opened))
 	if err != nil {
-		return true, broken(err)
+		return true, orSilent(s.client.errorOf(ctx, err))
 	}
 	for {
 		// The time that a slow caller takes between two messages does not count as silence.
@@ -100,7 +99,7 @@ func (s *streamReader[Message, Item]) receive(
 			return true, s.state.ended()
 		}
 		if err != nil {
-			return true, orBrokenStream(broken(err))
+			return true, orSilent(s.client.streamErrorOf(ctx, err))
 		}
 		s.patience.renew()
 		if isWanted, err := s.state.take(message, yield); !isWanted || err != nil {
@@ -116,14 +115,4 @@ func (s *streamReader[Message, Item]) waitToReopen(ctx context.Context, err erro
 		return err
 	}
 	return s.client.wait(ctx, delay, err)
-}
-
-// orBrokenStream returns an error as it is, or as that of a broken stream if the transport caused
-// it: an INTERNAL from the server has a reason, one from the transport has none.
-func orBrokenStream(err error) error {
-	var failed *Error
-	if errors.As(err, &failed) && failed.Code == codes.Internal && failed.Reason == "" {
-		return brokenStream(failed.Message)
-	}
-	return err
 }

@@ -155,6 +155,7 @@ _SIMPLE: Mapping[Any, Callable[[str], Any]] = {
     date: lambda _: START.date(),
     datetime: lambda _: START,
     float: lambda _: 1.5,
+    object: lambda name: name,
     int: lambda name: FIRST_NUMBER + len(name),
     str: lambda name: name,
     timedelta: lambda _: timedelta(seconds=1.5),

@@ -74,15 +74,16 @@ class Trials:
         for name in IMPORTED:
             importlib.import_module(name)
 
-    def prove_that_tests_pass(self, target: Target) -> None:
-        """Run a target's tests on the code as it is, and take their time; exit if they fail."""
+    def tests_pass(self, target: Target) -> bool:
+        """Run a target's tests on the code as it is, and take their time; say so if they fail."""
         began = time.monotonic()
         if self._run(target, bound=600) != _PASSED:
-            sys.exit(
-                f"the tests of {target.name} fail on the code as it is:\n{self._said.read_text()}"
-            )
+            said = self._said.read_text()
+            print(f"the tests of {target.name} fail on the code as it is:\n{said}", flush=True)
+            return False
         self._seconds[target] = time.monotonic() - began
         print(f"{target.name}: its tests take {self._seconds[target]:.1f} s", flush=True)
+        return True
 
     def outcome(self, mutant: Mutant) -> Outcome:
         with changed(self._tree / mutant.place.file, mutant.code):
@@ -119,6 +120,7 @@ class Trials:
     def _test(self, tests: Sequence[str]) -> None:
         """Run tests in this process, and end it."""
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(self._tree)
         said = os.open(self._said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(said, 1)

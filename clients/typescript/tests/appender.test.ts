@@ -2,7 +2,7 @@
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect } from "vitest";
 
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
@@ -20,9 +20,9 @@ import {
   type AppenderOptions,
 } from "../src/index.js";
 import { collect, scripted, test } from "./fixtures.js";
-import type { Mishap, Script } from "./script.js";
+import type { Failure, Script } from "./script.js";
 
-type Answer = MessageInitShape<typeof AppendEventStreamResponseSchema> | Mishap;
+type Answer = MessageInitShape<typeof AppendEventStreamResponseSchema> | Failure;
 type Decide = (request: AppendEventStreamRequest) => Answer;
 
 function eventId(request: AppendEventStreamRequest): string {
@@ -102,6 +102,27 @@ describe("against a scripted server", () => {
     expect(await append(script, ["a", "b", "c"])).toEqual(["a", "b", "c"]);
     expect(script.sent.at(-1)).toEqual(["b", "c"]);
   });
+
+  scripted.for([Code.Canceled, Code.Internal, Code.Unknown, Code.DeadlineExceeded])(
+    "what a path that broke with code %i did not answer is sent again in order",
+    async (code, { script }) => {
+      const broken = new ConnectError("a proxy's", code);
+      script.appends = [but("b", () => broken), () => broken, accept];
+
+      expect(await append(script, ["a", "b", "c"])).toEqual(["a", "b", "c"]);
+      expect(script.sent.at(-1)).toEqual(["b", "c"]);
+    },
+  );
+
+  scripted.for([502, 413])(
+    "appends that a proxy answers with HTTP %i are sent again",
+    async (status, { script }) => {
+      script.pages = [status];
+      script.appends = [accept];
+
+      expect(await append(script, ["a", "b"])).toEqual(["a", "b"]);
+    },
+  );
 
   scripted("what a lost connection did not answer is sent again in order", async ({ script }) => {
     script.appends = [but("b", () => "cut"), accept];

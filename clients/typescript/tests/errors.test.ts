@@ -18,7 +18,7 @@ import {
   Unavailable,
   WriterFenced,
 } from "../src/index.js";
-import { fromStatus, fromTransport } from "../src/transport/failures.js";
+import { fromStatus, fromStream, fromTransport } from "../src/transport/failures.js";
 
 const REASONS = ErrorReasonSchema.values
   .map(({ name }) => name.replace("ERROR_REASON_", ""))
@@ -103,10 +103,19 @@ describe("without details", () => {
     [Code.Unavailable, Unavailable],
     [Code.Canceled, Unavailable],
     [Code.DeadlineExceeded, DeadlineExceeded],
-    [Code.Internal, RunstoreError],
+    [Code.Internal, Unavailable],
+    [Code.Unknown, Unavailable],
     [Code.Aborted, RunstoreError],
   ])("the server's code %i decides", (code, kind) => {
     expect((fromTransport(told(code)) as Error).constructor).toBe(kind);
+  });
+
+  test("a deadline of a stream, which has none of ours, is a broken path", () => {
+    expect((fromStream(told(Code.DeadlineExceeded)) as Error).constructor).toBe(Unavailable);
+  });
+
+  test("a status inside of a response does not tell of the path", () => {
+    expect(fromStatus(create(StatusSchema, { code: 13 })).constructor).toBe(RunstoreError);
   });
 
   test.each([Code.Aborted, Code.Canceled, Code.Internal, Code.InvalidArgument, Code.Unavailable])(

@@ -35,20 +35,24 @@ type Answer = (request: DownloadArtifactRequest) => (Downloaded | Mishap)[];
 
 /** In a script: drop the call as UNAVAILABLE; destroy the connection; wait for ever. */
 export type Mishap = "drop" | "cut" | "hang";
+/** How a call ends in a script. */
+export type Failure = ConnectError | Mishap;
 
 export class Script {
   /** What each stream of events brings, one after the other. */
-  streams: (Message | Mishap)[][] = [];
+  streams: (Message | Failure)[][] = [];
   /** The seq each stream was asked from. */
   readonly asked: bigint[] = [];
   /** What each append stream does with a request. */
-  appends: ((request: AppendEventStreamRequest) => Appended | Mishap)[] = [];
+  appends: ((request: AppendEventStreamRequest) => Appended | Failure)[] = [];
   /** The events each append stream saw. */
   readonly sent: string[][] = [];
   /** The ids by which other writes are known. */
   readonly named: string[] = [];
   /** How single writes fail, one after the other; then they succeed. */
-  failures: (ConnectError | Mishap)[] = [];
+  failures: Failure[] = [];
+  /** The HTTP statuses that a proxy answers with, before any call reaches the server. */
+  pages: number[] = [];
   /** The single appends that came. */
   readonly appended: AppendEventRequest[] = [];
   /** What each download brings, one after the other. */
@@ -58,59 +62,65 @@ export class Script {
   /** The bytes that each upload brought before it failed or was answered. */
   readonly uploads: number[] = [];
   /** How uploads fail after their first chunk, one after the other; then they succeed. */
-  uploadFailures: (ConnectError | Mishap)[] = [];
+  uploadFailures: Failure[] = [];
   /** The codes with which clients took leave. */
   readonly farewells: number[] = [];
   target = "";
 
   readonly #sockets = new Set<Socket>();
-  readonly #server = http2.createServer(
-    connectNodeAdapter({
-      connect: false,
-      grpcWeb: false,
-      routes: (router) => {
-        router.service(RunService, {
-          saveRun: async (request, context) => {
-            await this.#name(request.runId, context);
-            return { run: { runId: request.runId } };
-          },
-          putSnapshot: async (request, context) => {
-            await this.#name(request.requestId, context);
-            return {};
-          },
-          resumeRun: async (request, context) => {
-            await this.#name(request.requestId, context);
-            return { run: {} };
-          },
-          appendEvent: (request, context) => this.#append(request, context),
-          appendEventStream: (requests, context) => this.#appendStream(requests, context),
-          streamEvents: (request, context) => this.#stream(request.fromSeq, context),
-          forkRun: async (request, context) => {
-            await this.#name(request.forkRunId, context);
-            return { run: { runId: request.forkRunId } };
-          },
-        });
-        router.service(ConfigService, {
-          registerVersion: async (request, context) => {
-            await this.#name(request.requestId, context);
-            return {};
-          },
-          setLabel: async (request, context) => {
-            await this.#name(request.requestId, context);
-            return { move: {} };
-          },
-          removeLabel: async (request, context) => {
-            await this.#name(request.requestId, context);
-            return { move: {} };
-          },
-        });
-        router.service(ArtifactService, {
-          uploadArtifact: (requests, context) => this.#upload(requests, context),
-          downloadArtifact: (request, context) => this.#download(request, context),
-        });
-      },
-    }),
-  );
+  readonly #server = http2.createServer((request, response) => {
+    const status = this.pages.shift();
+    if (status === undefined) {
+      this.#serve(request, response);
+    } else {
+      response.writeHead(status, { "content-type": "text/html" }).end("<html></html>");
+    }
+  });
+  readonly #serve = connectNodeAdapter({
+    connect: false,
+    grpcWeb: false,
+    routes: (router) => {
+      router.service(RunService, {
+        saveRun: async (request, context) => {
+          await this.#name(request.runId, context);
+          return { run: { runId: request.runId } };
+        },
+        putSnapshot: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return {};
+        },
+        resumeRun: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { run: {} };
+        },
+        appendEvent: (request, context) => this.#append(request, context),
+        appendEventStream: (requests, context) => this.#appendStream(requests, context),
+        streamEvents: (request, context) => this.#stream(request.fromSeq, context),
+        forkRun: async (request, context) => {
+          await this.#name(request.forkRunId, context);
+          return { run: { runId: request.forkRunId } };
+        },
+      });
+      router.service(ConfigService, {
+        registerVersion: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return {};
+        },
+        setLabel: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { move: {} };
+        },
+        removeLabel: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { move: {} };
+        },
+      });
+      router.service(ArtifactService, {
+        uploadArtifact: (requests, context) => this.#upload(requests, context),
+        downloadArtifact: (request, context) => this.#download(request, context),
+      });
+    },
+  });
 
   async start(): Promise<void> {
     this.#server.on("connection", (socket: Socket) => {
@@ -189,7 +199,7 @@ export class Script {
   async *#stream(fromSeq: bigint, context: HandlerContext) {
     this.asked.push(fromSeq);
     for (const message of this.streams[this.asked.length - 1] ?? []) {
-      if (typeof message === "string") {
+      if (isFailure(message)) {
         await this.#fail(message, context);
       } else {
         yield create(StreamEventsResponseSchema, message);
@@ -204,7 +214,7 @@ export class Script {
     for await (const request of requests) {
       seen.push(request.append?.event?.eventId ?? "");
       const response = answer?.(request) ?? "hang";
-      if (typeof response === "string") {
+      if (isFailure(response)) {
         await this.#fail(response, context);
       } else {
         yield create(AppendEventStreamResponseSchema, response);
@@ -212,7 +222,7 @@ export class Script {
     }
   }
 
-  async #fail(failure: ConnectError | Mishap, context: HandlerContext): Promise<void> {
+  async #fail(failure: Failure, context: HandlerContext): Promise<void> {
     if (failure instanceof ConnectError) {
       throw failure;
     }
@@ -226,6 +236,10 @@ export class Script {
       context.signal.addEventListener("abort", resolve);
     });
   }
+}
+
+function isFailure(given: object | string): given is Failure {
+  return typeof given === "string" || given instanceof ConnectError;
 }
 
 export function batch(...seqs: number[]): Message {

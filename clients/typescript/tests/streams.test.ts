@@ -1,11 +1,20 @@
 /** Streams against a server that drops, repeats, leaves out and falls silent. */
 
+import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "vitest";
 
-import { connect, ProtocolError, Unavailable, type StreamOptions } from "../src/index.js";
+import { connect, Internal, ProtocolError, Unavailable, type StreamOptions } from "../src/index.js";
 import { collect, scripted as test } from "./fixtures.js";
 import { Proxy } from "./proxy.js";
-import { batch, caughtUp, endOfRun, heartbeat, type Message, type Script } from "./script.js";
+import {
+  batch,
+  caughtUp,
+  endOfRun,
+  heartbeat,
+  refusal,
+  type Message,
+  type Script,
+} from "./script.js";
 
 type Shown = number | "caughtUp" | "heartbeat" | "endOfRun";
 
@@ -24,6 +33,42 @@ test("a dropped stream goes on at the next seq", async ({ script }) => {
 
   expect(await read(script)).toEqual([1, 2, 3, "endOfRun"]);
   expect(script.asked).toEqual([1n, 3n, 3n]);
+});
+
+const BROKEN_PATH = [
+  Code.Unavailable,
+  Code.Canceled,
+  Code.Internal,
+  Code.Unknown,
+  Code.DeadlineExceeded,
+];
+
+test.for(BROKEN_PATH)(
+  "a stream that a broken path ends with code %i goes on at the next seq",
+  async (code, { script }) => {
+    const broken = new ConnectError("RST_STREAM with error code 2", code);
+    script.streams = [[batch(1, 2), broken], [broken], [batch(3), endOfRun(3)]];
+
+    expect(await read(script)).toEqual([1, 2, 3, "endOfRun"]);
+    expect(script.asked).toEqual([1n, 3n, 3n]);
+  },
+);
+
+test.for([502, 503, 504, 413])(
+  "a stream that a proxy answers with HTTP %i is opened again",
+  async (status, { script }) => {
+    script.pages = [status, status];
+    script.streams = [[batch(1), endOfRun(1)]];
+
+    expect(await read(script)).toEqual([1, "endOfRun"]);
+  },
+);
+
+test("a stream that the server refuses is not opened again", async ({ script }) => {
+  script.streams = [[refusal(Code.Internal, "INTERNAL")]];
+
+  await expect(read(script)).rejects.toBeInstanceOf(Internal);
+  expect(script.asked).toHaveLength(1);
 });
 
 test("a stream whose connection is lost goes on", async ({ script }) => {

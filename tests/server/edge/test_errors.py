@@ -1,13 +1,19 @@
 """errors.proto, the exceptions, the server's table and the client's tree name the same reasons."""
 
 import inspect
+import re
+from pathlib import Path
 
+import pytest
 import runstore
+from clients.filled import arguments
+from google.rpc import error_details_pb2
 from runstore.v1.errors_pb2 import ErrorReason
 from runstore_server.edge import errors as server
 from runstore_storage.contract import errors as storage
 
 PREFIX = "ERROR_REASON_"
+PROTO = Path(__file__).parents[3] / "protos/runstore/v1/errors.proto"
 
 
 def classes(module: object, base: type) -> set[type]:
@@ -57,3 +63,60 @@ def test_an_unavailable_store_says_when_to_come_back() -> None:
 
     assert isinstance(raised, runstore.Unavailable)
     assert raised.retry_after == storage.StorageUnavailable.retry_after
+
+
+def said() -> dict[str, tuple[str, set[str]]]:
+    """The code and the metadata keys of each reason, as its comment in the contract says."""
+    found, comment = {}, ""
+    for line in PROTO.read_text().splitlines():
+        if line.startswith("  // "):
+            comment += line.removeprefix("  //")
+        elif line.startswith("  ERROR_REASON_") and "Metadata:" in comment:
+            reason = line.split()[0].removeprefix(PREFIX)
+            found[reason] = (comment.split()[0].rstrip("."), _keys(comment))
+            comment = ""
+        else:
+            comment = ""
+    return found
+
+
+def _keys(comment: str) -> set[str]:
+    found = re.search(r"Metadata: (.*?)\.(?: |$)", comment)
+    assert found, comment
+    return set(re.sub(r" ?\([^)]*\)", "", found[1]).split(", ")) - {"none"}
+
+
+@pytest.mark.parametrize("kind", server.STATUS)
+def test_code_and_metadata_are_those_of_the_contract(kind: type[Exception]) -> None:
+    code, reason = server.STATUS[kind]
+    made = kind(**arguments(kind.__init__)) if "__init__" in vars(kind) else kind()
+
+    status = server.status_of(made, "r")
+
+    raised = runstore.errors.from_status(status)
+    assert (code.name, set(raised.metadata)) == said()[reason]
+    assert server.code_of(made) is code
+    assert status.code == code.value[0]
+
+
+def test_a_long_message_is_cut_between_characters() -> None:
+    def message_of(size: int) -> str:
+        error = storage.StorageUnavailable()
+        error.args = ("漢" * size,)
+        return server.status_of(error, "r").message
+
+    assert message_of(170) == "漢" * 170
+    assert message_of(171) == "漢" * 170 + "..."
+
+
+def test_as_many_violations_are_sent_as_fit_and_always_one() -> None:
+    def sent(*sizes: int) -> list[int]:
+        violations = [server.Violation("f", "x" * size) for size in sizes]
+        status = server.status_of(server.InvalidRequest(violations), "r")
+        answer = error_details_pb2.BadRequest()
+        [_] = (each for each in status.details if each.Unpack(answer))
+        return [len(each.description) for each in answer.field_violations]
+
+    assert sent(900, 900, 900, 900) == [900, 900, 900]
+    assert sent(5000, 1) == [5000]
+    assert sent(1, 2) == [1, 2]

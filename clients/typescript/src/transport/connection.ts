@@ -16,7 +16,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import { checkText } from "../values/texts.js";
 import { Unavailable } from "./errors.js";
-import { fromTransport } from "./failures.js";
+import { fromStream, fromTransport } from "./failures.js";
 import { Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
 
@@ -191,7 +191,7 @@ export class Connection {
       const answer = await transport.stream(method, signal, undefined, metadata, requests);
       yield* answer.message;
     } catch (error) {
-      throw fromTransport(error);
+      throw fromStream(error);
     } finally {
       this.#calls -= 1;
     }

@@ -24,13 +24,23 @@ import {
 const DOMAIN = "runstore.v1";
 const STATUS_HEADERS = ["grpc-status", "grpc-status-details-bin"];
 
-// gRPC answers a call that reaches a stopping server with a bare CANCELLED, before any handler of the
-// service sees it: the server is unavailable.
-const BY_CODE: Partial<Record<StatusCode, ErrorClass>> = {
-  UNAVAILABLE: Unavailable,
+type Classes = Partial<Record<StatusCode, ErrorClass>>;
+
+const BY_CODE: Classes = { UNAVAILABLE: Unavailable, DEADLINE_EXCEEDED: DeadlineExceeded };
+
+// What a call ends with where the path to the server breaks. The server gives a reason with every
+// status; these come without one, from gRPC and from proxies: CANCELLED from a server that stops as
+// the call reaches it, INTERNAL for a reset stream, UNKNOWN for a response that is not gRPC's, such
+// as a proxy's error page.
+const OF_CALLS: Classes = {
+  ...BY_CODE,
   CANCELLED: Unavailable,
-  DEADLINE_EXCEEDED: DeadlineExceeded,
+  INTERNAL: Unavailable,
+  UNKNOWN: Unavailable,
 };
+
+// Our streams have no deadline, so one that passed was a proxy's.
+const OF_STREAMS: Classes = { ...OF_CALLS, DEADLINE_EXCEEDED: Unavailable };
 
 // What the transport reports for a broken connection: a reset, a destroyed session, a response
 // without a status, a truncated message.
@@ -49,6 +59,15 @@ interface Packed {
 
 /** The error of a failed call; an error that is not from the transport is returned unchanged. */
 export function fromTransport(error: unknown): unknown {
+  return fromConnect(error, OF_CALLS);
+}
+
+/** As `fromTransport`, for a stream, which was opened without a deadline. */
+export function fromStream(error: unknown): unknown {
+  return fromConnect(error, OF_STREAMS);
+}
+
+function fromConnect(error: unknown, classes: Classes): unknown {
   if (!(error instanceof ConnectError)) {
     return error;
   }
@@ -57,7 +76,7 @@ export function fromTransport(error: unknown): unknown {
     return brokenStream(error.rawMessage, error);
   }
   const details = error.details.filter((each): each is Packed => "type" in each);
-  return fromParts(error.code, error.rawMessage, details, error);
+  return fromParts(error.code, error.rawMessage, details, classes, error);
 }
 
 /** The error of a status with details. */
@@ -66,7 +85,7 @@ export function fromStatus(status: Status): RunstoreError {
     type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
     value,
   }));
-  return fromParts(status.code, status.message, details);
+  return fromParts(status.code, status.message, details, BY_CODE);
 }
 
 /** The error of a stream on which not even a heartbeat arrived for too long. */
@@ -83,6 +102,7 @@ function fromParts(
   number: number,
   message: string,
   details: readonly Packed[],
+  classes: Classes,
   cause?: unknown,
 ): RunstoreError {
   const info = find(ErrorInfoSchema, details);
@@ -90,7 +110,7 @@ function fromParts(
   const violations = find(BadRequestSchema, details)?.fieldViolations ?? [];
   const code = STATUS_CODES[number] ?? "UNKNOWN";
   const reason = info?.domain === DOMAIN ? info.reason : "";
-  const kind = byReason(reason) ?? BY_CODE[code] ?? RunstoreError;
+  const kind = byReason(reason) ?? (reason ? undefined : classes[code]) ?? RunstoreError;
   return new kind({
     code,
     message,
