@@ -12,7 +12,7 @@ from runstore_storage.sql.heads import Ancestor, Head
 
 def first_head(
     run: int,
-    created_at: datetime,
+    begun_at: datetime,
     last_hash: bytes,
     *,
     is_external: bool = False,
@@ -28,7 +28,7 @@ def first_head(
         outcome=Outcome.UNSPECIFIED,
         writer_epoch=FIRST_EPOCH,
         usage=Usage(),
-        updated_at=created_at,
+        updated_at=begun_at,
         completed_at=None,
         lineage=lineage,
     )

@@ -57,9 +57,9 @@ async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
     await heads.update(conn, [write.head])
     previous = await _link_at(conn, write.head, at_seq)
     last_hash = chain.fork_hash(previous, chain.birth_hash(new))
-    head = first_head(
-        inserted.run, inserted.created_at, last_hash, last_seq=at_seq, lineage=lineage
-    )
+    # The database's clock may be behind the other run's events; the fork's own come after them.
+    begun_at = max(inserted.created_at, write.now)
+    head = first_head(inserted.run, begun_at, last_hash, last_seq=at_seq, lineage=lineage)
     await heads.insert(conn, head)
     return head
 
