@@ -1,0 +1,75 @@
+"""What a write to the feed sets off, and that it is finished once it has begun."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+from conftest import make_store
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, DeadLetter, sink_duty
+from runstore_storage.contract.runs import NewRun
+from runstore_storage.postgres import PostgresStore
+
+
+async def given_entry(store: PostgresStore) -> None:
+    key = (await store.save_run(NewRun("p", "run"))).run.key
+    await store.append_events(key, [Event("x")])
+    await store.feed.hold_duty(RELAY, "me")
+
+
+async def test_publishing_wakes_followers_and_finding_nothing_does_not(
+    database_url: str, own_schema: str
+) -> None:
+    store = make_store(database_url, own_schema, poll_interval=3600)
+    try:
+        assert await store.feed.published.wait(0, 20), "connecting wakes followers"
+        await given_entry(store)
+        marks = [store.feed.published.mark]
+        for _ in range(2):
+            await store.feed.publish("me")
+            marks.append(store.feed.published.mark)
+
+        assert marks == [marks[0], marks[0] + 1, marks[0] + 1]
+    finally:
+        await store.close()
+
+
+async def test_counting_and_indexing_wake_those_who_wait_for_them(own: PostgresStore) -> None:
+    await given_entry(own)
+    await own.feed.publish("me")
+    await own.feed.hold_duty(USAGE_COUNTS, "me")
+    await own.feed.hold_duty(SEARCH, "me")
+    counted, indexed = own.feed.counted, own.search._indexed
+    before = (counted.mark, indexed.mark)
+
+    done = await own.feed.count_usage("me"), await own.search.index_text("me")
+
+    assert done == (1, 1)
+    assert (counted.mark, indexed.mark) == (before[0] + 1, before[1] + 1)
+
+
+async def test_a_write_that_has_begun_is_finished_without_its_caller(own: PostgresStore) -> None:
+    await given_entry(own)
+    await own.feed.publish("me")
+    await own.feed.hold_duty(sink_duty("hook"), "me")
+    await own.feed.bury("me", [DeadLetter("hook", 1, 3, "500")])
+    (letter,) = await own.feed.list_dead_letters("hook", limit=9, after=0)
+
+    await _abandoned(own, own.feed.commit_position("p", "committed", 1))
+    await _abandoned(own, own.feed.reset_consumer("p", "reset", 1))
+    await _abandoned(own, own.feed.remove_dead_letter(letter.id))
+
+    consumers = (await own.feed.list_consumers("p", limit=9, after=None)).items
+    assert [(each.name, each.position) for each in consumers] == [("committed", 1), ("reset", 1)]
+    assert await own.feed.list_dead_letters("hook", limit=9, after=0) == ()
+
+
+async def _abandoned(store: PostgresStore, write: Coroutine[object, object, object]) -> None:
+    """Begin a write, cancel its caller, and wait until nothing is in flight."""
+    caller = asyncio.create_task(write)
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    await store._in_flight.landed()
+    assert caller.cancelled()
