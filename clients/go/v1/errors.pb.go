@@ -76,8 +76,9 @@ const (
 	// says when to retry. Metadata: none. Nothing was written; retry with backoff, for streams over
 	// more connections.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 15
-	// UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
-	// response. Metadata: none. Whether the write happened is unknown: retry with the same ids.
+	// UNAVAILABLE. Postgres or the object store did not answer, or refuses the server a right that its
+	// log names, or the connection broke before the response. Metadata: none. Whether the write
+	// happened is unknown: retry with the same ids.
 	ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE ErrorReason = 16
 	// UNAVAILABLE. The server is shutting down. Metadata: none. Reconnect; resume streams at last seq
 	// + 1 and retry writes with the same ids.

@@ -473,7 +473,7 @@ type StatisticsRow struct {
 	ToolCalls int64 `protobuf:"varint,10,opt,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
 	// The number of runs that have any of these events.
 	Runs int64 `protobuf:"varint,11,opt,name=runs,proto3" json:"runs,omitempty"`
-	// The sum of what the events used. A sum is never above 9223372036854775807.
+	// The sum of what the events used.
 	Usage         *Usage `protobuf:"bytes,12,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

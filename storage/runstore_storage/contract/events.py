@@ -23,9 +23,14 @@ RUN_RESUMED = "run.resumed"
 OWN_EVENT_TYPES = frozenset({RUN_COMPLETED, RUN_PAUSED, RUN_REPLANNED, RUN_RESUMED})
 
 
+MAX_SUM = 2**63 - 1
+# The longest time that the wire carries: ten thousand years.
+MAX_DURATION_US = 315_576_000_000 * 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one event used, or several together."""
+    """What one event used, or several together; a sum that would exceed its maximum is that."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -35,11 +40,11 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cached_input_tokens + other.cached_input_tokens,
-            self.cost_micros + other.cost_micros,
-            self.duration_us + other.duration_us,
+            min(self.input_tokens + other.input_tokens, MAX_SUM),
+            min(self.output_tokens + other.output_tokens, MAX_SUM),
+            min(self.cached_input_tokens + other.cached_input_tokens, MAX_SUM),
+            min(self.cost_micros + other.cost_micros, MAX_SUM),
+            min(self.duration_us + other.duration_us, MAX_DURATION_US),
         )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runstore_storage.contract.events import Usage
+from runstore_storage.contract.events import MAX_DURATION_US, MAX_SUM, Usage
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.database.connection import Row
 
 USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
+
+_MAX_SUMS = {"duration_us": MAX_DURATION_US}
 
 Columns = Sequence[tuple[str, str]]
 """(name, type) of each column that rows are inserted with."""
@@ -86,6 +88,11 @@ def usage_of(row: Row) -> Usage:
         row["cost_micros"],
         row["duration_us"],
     )
+
+
+def bounded(name: str, sum_of: str) -> str:
+    """A numeric sum as a bigint: its maximum where it exceeds that, as `Usage` adds up."""
+    return f"least({sum_of}, {_MAX_SUMS.get(name, MAX_SUM)})::bigint"
 
 
 def array_literal(items: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from runstore_storage.contract.statistics import (
 )
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed
-from runstore_storage.sql.columns import USAGE, usage_of
+from runstore_storage.sql.columns import USAGE, bounded, usage_of
 from runstore_storage.sql.run_filters import OF_RUNS, Conditions, asked_of
 
 _LAST_WORD = "split_part(u.type, '.', -1)"
@@ -26,12 +26,11 @@ _SUMS = {
     ),
     **{name: f"sum(u.{name})" for name in USAGE},
 }
-_MAX = 2**63 - 1
 
 
 def _total(sql: str, name: str) -> str:
-    """A sum as it is returned: 0 where there is nothing, and no more than a bigint holds."""
-    return f"least(coalesce({sql}, 0), {_MAX})::bigint AS {name}"
+    """A sum as it is returned: 0 where there is nothing."""
+    return f"{bounded(name, f'coalesce({sql}, 0)')} AS {name}"
 
 
 _KEYS = {

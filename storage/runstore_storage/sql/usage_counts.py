@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
-from runstore_storage.sql.columns import USAGE
+from runstore_storage.sql.columns import USAGE, bounded
 
 # Ranges of the feed that one transaction counts.
 COUNTED_RANGES = 2000
 
 _KEY = "run, day, type, node_id, model, tool"
+
+
+def _added(name: str) -> str:
+    return bounded(name, f"u.{name}::numeric + excluded.{name}")
+
+
 # Tells them apart in a few bytes: the first half of a SHA-256.
 _FACETS = (
     "substr(sha256(convert_to("
@@ -24,14 +30,14 @@ _ADD = statement(f"""
         INSERT INTO usage_counts AS u ({_KEY}, facets, events, {", ".join(USAGE)})
         SELECT e.run, (e.recorded_at AT TIME ZONE 'UTC')::date, e.type, e.node_id, e.model, e.tool,
                {_FACETS}, count(*),
-               {", ".join(f"coalesce(sum(e.{name}), 0)::bigint" for name in USAGE)}
+               {", ".join(bounded(name, f"coalesce(sum(e.{name}), 0)") for name in USAGE)}
         FROM ranges f JOIN LATERAL (
             SELECT * FROM events WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq
             OFFSET 0
         ) AS e ON true
         GROUP BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,
-            {", ".join(f"{name} = u.{name} + excluded.{name}" for name in USAGE)}
+            {", ".join(f"{name} = {_added(name)}" for name in USAGE)}
     )
     SELECT coalesce(max(last_position), 0) FROM ranges
 """)

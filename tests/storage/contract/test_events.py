@@ -12,7 +12,13 @@ from runstore_storage.contract.errors import (
     WriterEpochUnknown,
     WriterFenced,
 )
-from runstore_storage.contract.events import Event, EventFilter, Usage
+from runstore_storage.contract.events import (
+    MAX_DURATION_US,
+    MAX_SUM,
+    Event,
+    EventFilter,
+    Usage,
+)
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.pages import PAGE_BYTES
@@ -243,6 +249,18 @@ async def test_usage_adds_up_in_the_run(store: PostgresStore, key: RunKey) -> No
     await store.append_events(key, [Event("a", usage=usage), Event("b"), Event("c", usage=usage)])
 
     assert (await store.get_run(key)).usage == Usage(20, 40, 10, 600, 2000)
+
+
+async def test_a_sum_that_would_overflow_is_the_maximum(store: PostgresStore, key: RunKey) -> None:
+    largest = Usage(MAX_SUM, MAX_SUM, MAX_SUM, MAX_SUM, MAX_DURATION_US)
+    for usage in (largest, Usage(1, 1, 1, 1, 1), largest):
+        await store.append_events(key, [Event("a", usage=usage), Event("b", usage=usage)])
+    await store.complete_run(key, Completion(Outcome.SUCCEEDED))
+
+    page = await store.read_events(key, 3, limit=1)
+    assert page.events[0].event.usage == Usage(1, 1, 1, 1, 1)
+    assert (await store.get_run(key)).usage == largest
+    assert (await store.get_output(key, 0)).usage == largest
 
 
 async def test_every_event_is_noted_once_for_publication(own: PostgresStore) -> None:

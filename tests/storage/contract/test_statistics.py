@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from runstore_storage.contract.errors import RunNotFound, StatisticsBehind
-from runstore_storage.contract.events import Event, Usage
+from runstore_storage.contract.events import MAX_DURATION_US, MAX_SUM, Event, Usage
 from runstore_storage.contract.feed import RELAY, USAGE_COUNTS, FeedPoint
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import NewRun
@@ -322,3 +322,20 @@ def rows_of(plan: dict[str, Any]) -> Iterator[float]:
     yield (plan["Actual Rows"] + filtered) * plan["Actual Loops"]
     for each in plan.get("Plans", ()):
         yield from rows_of(each)
+
+
+async def test_a_sum_that_would_overflow_is_the_maximum(relayed: PostgresStore) -> None:
+    largest = Usage(MAX_SUM, MAX_SUM, MAX_SUM, MAX_SUM, MAX_DURATION_US)
+    for name in ("r1", "r2"):
+        key = (await relayed.save_run(NewRun("p", name))).run.key
+        for _ in range(2):
+            await relayed.append_events(key, [Event("a", usage=largest)] * 2)
+            await count(relayed)
+
+    of_runs = await relayed.statistics.get_statistics(
+        "p", StatisticsQuery(group_by=(Dimension.RUN,)), limit=10
+    )
+    of_all = await relayed.statistics.get_statistics("p", StatisticsQuery(), limit=10)
+
+    assert [row.usage for row in of_runs.rows] == [largest, largest]
+    assert [(row.events, row.usage) for row in of_all.rows] == [(8, largest)]

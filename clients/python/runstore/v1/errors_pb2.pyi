@@ -87,8 +87,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     more connections.
     """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
-    response. Metadata: none. Whether the write happened is unknown: retry with the same ids.
+    """UNAVAILABLE. Postgres or the object store did not answer, or refuses the server a right that its
+    log names, or the connection broke before the response. Metadata: none. Whether the write
+    happened is unknown: retry with the same ids.
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 17
     """UNAVAILABLE. The server is shutting down. Metadata: none. Reconnect; resume streams at last seq
@@ -234,8 +235,9 @@ says when to retry. Metadata: none. Nothing was written; retry with backoff, for
 more connections.
 """
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
-response. Metadata: none. Whether the write happened is unknown: retry with the same ids.
+"""UNAVAILABLE. Postgres or the object store did not answer, or refuses the server a right that its
+log names, or the connection broke before the response. Metadata: none. Whether the write
+happened is unknown: retry with the same ids.
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 17
 """UNAVAILABLE. The server is shutting down. Metadata: none. Reconnect; resume streams at last seq

@@ -130,7 +130,11 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class Usage(_message.Message):
-    """Usage is what an event used. In a run or an output it is the sum over the run's events."""
+    """Usage is what an event used. In a run or an output it is the sum over the run's events, and in
+    statistics the sum over the events that were counted. A sum does not overflow: one that would
+    exceed 9223372036854775807, or 315576000000 seconds for `duration`, is that maximum. The events
+    keep what each of them states.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -352,7 +352,7 @@ class StatisticsRow(_message.Message):
     """The number of runs that have any of these events."""
     @_builtins.property
     def usage(self) -> _events_pb2.Usage:
-        """The sum of what the events used. A sum is never above 9223372036854775807."""
+        """The sum of what the events used."""
 
     def __init__(
         self,

@@ -149,8 +149,9 @@ export enum ErrorReason {
   OVERLOADED = 15,
 
   /**
-   * UNAVAILABLE. Postgres or the object store did not answer, or the connection broke before the
-   * response. Metadata: none. Whether the write happened is unknown: retry with the same ids.
+   * UNAVAILABLE. Postgres or the object store did not answer, or refuses the server a right that its
+   * log names, or the connection broke before the response. Metadata: none. Whether the write
+   * happened is unknown: retry with the same ids.
    *
    * @generated from enum value: ERROR_REASON_STORAGE_UNAVAILABLE = 16;
    */

@@ -142,7 +142,10 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_runstore_v1_events, 0);
 
 /**
- * Usage is what an event used. In a run or an output it is the sum over the run's events.
+ * Usage is what an event used. In a run or an output it is the sum over the run's events, and in
+ * statistics the sum over the events that were counted. A sum does not overflow: one that would
+ * exceed 9223372036854775807, or 315576000000 seconds for `duration`, is that maximum. The events
+ * keep what each of them states.
  *
  * @generated from message runstore.v1.Usage
  */

@@ -342,7 +342,7 @@ export type StatisticsRow = Message<"runstore.v1.StatisticsRow"> & {
   runs: bigint;
 
   /**
-   * The sum of what the events used. A sum is never above 9223372036854775807.
+   * The sum of what the events used.
    *
    * @generated from field: runstore.v1.Usage usage = 12;
    */
