@@ -5,8 +5,6 @@ Each noun's transactions are in the `postgres` module of its package.
 
 from __future__ import annotations
 
-from functools import partial
-
 from runstore_storage.artifacts.postgres import PostgresArtifacts
 from runstore_storage.configs.postgres import PostgresConfigs
 from runstore_storage.contract.errors import StorageUnavailable
@@ -51,15 +49,13 @@ class PostgresStore:
         offloading = Offloading(engine, objects, large_payloads)
         runs = PostgresReading(engine, offloading)
         self._tails = Tails(runs.read_for_tail, runs.last_seqs, poll_interval=poll_interval)
-        self._wakeups = wakeups = Wakeups(
-            partial(connections.open, "runstore wake-ups"), self._tails, schema=schema
-        )
+        self._wakeups = wakeups = Wakeups(connections, self._tails, schema=schema)
         self._room = Room(engine)
         writes = PostgresWriting(engine, offloading, in_flight, wakeups.announce, self._room)
         snapshots = PostgresSnapshots(engine, offloading, in_flight, wakeups.announce)
         self._appender = Appender(
             engine,
-            partial(connections.open, "runstore appends"),
+            connections,
             offloading,
             wakeups.announce_appended,
             lanes=append_lanes,
@@ -116,3 +112,4 @@ class PostgresStore:
         await self._tails.close()
         await self._room.close()
         await self._engine.dispose()
+        await self._connections.close()

@@ -46,6 +46,8 @@ class Database:
     """A pool of such connections; each is opened when it is first needed."""
 
     def __init__(self, connections: Connections, *, pool_size: int) -> None:
+        self._connections = connections
+
         async def opened(*_: object, **__: object) -> asyncpg.Connection:
             return await connections.open("runstore")
 
@@ -68,11 +70,12 @@ class Database:
             if self._pool.is_closing():
                 raise ConnectionLost("the pool is closed") from error
             raise
-        try:
-            async with self._from_the_primary(held):
-                yield Connection(held)
-        finally:
-            await self._pool.release(held)
+        with self._connections.used(held):
+            try:
+                async with self._from_the_primary(held):
+                    yield Connection(held)
+            finally:
+                await self._pool.release(held)
 
     @asynccontextmanager
     async def _from_the_primary(self, held: Driver) -> AsyncIterator[None]:

@@ -7,6 +7,9 @@ back, and a database that does not give them is refused in a sentence that says 
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -49,9 +52,40 @@ _READ_BACK = (
     " LATERAL current_setting(name) AS given"
     " UNION ALL SELECT 'encoding', getdatabaseencoding()"
     " UNION ALL SELECT 'recovery', pg_is_in_recovery()::text"
+    " UNION ALL SELECT 'backend', pg_backend_pid()::text"
 )
 
 Driver: TypeAlias = "asyncpg.Connection | PoolConnectionProxy[asyncpg.Record]"
+
+
+# The kernel gives a path up on which nothing comes back for about this long.
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": 4,
+    "TCP_KEEPALIVE": 4,  # its name on macOS
+    "TCP_KEEPINTVL": 2,
+    "TCP_KEEPCNT": 2,
+    "TCP_USER_TIMEOUT": 8000,
+}
+
+
+class Session(asyncpg.Connection):
+    """A connection that knows its server process, which a pooler hides from the driver."""
+
+    __slots__ = ("backend",)
+    backend: int
+    _transport: asyncio.BaseTransport
+
+    def keep_alive(self) -> None:
+        """Have the kernel break it soon after the other end is gone without a word."""
+        given = self._transport.get_extra_info("socket")
+        if given.family == socket.AF_UNIX:
+            return
+        # Of a duplicate, since uvloop's sockets take no options.
+        with socket.socket(fileno=os.dup(given.fileno())) as its_socket:
+            its_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                if option := getattr(socket, name, None):
+                    its_socket.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class UnusableDatabase(Exception):
@@ -62,7 +96,7 @@ class ConnectionLost(Exception):
     """The connection that was used is closed."""
 
 
-async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
+async def connect(url: str, *, schema: str, name: str) -> Session:
     """Open one connection with the settings that the store's promises depend on.
 
     Of several hosts, the one that takes writes is chosen, whatever the URL says. Raise
@@ -72,17 +106,21 @@ async def connect(url: str, *, schema: str, name: str) -> asyncpg.Connection:
     asked = {**_ASKED, "search_path": quoted(schema)}
     conn = await _opened(url, {**asked, "application_name": name})
     try:
-        _refuse_unless(asked, await _settings(conn, asked))
+        conn.keep_alive()
+        given = await _settings(conn, asked)
+        _refuse_unless(asked, given)
+        conn.backend = int(given["backend"])
     except BaseException:
         conn.terminate()
         raise
     return conn
 
 
-async def _opened(url: str, asked: Mapping[str, str]) -> asyncpg.Connection:
+async def _opened(url: str, asked: Mapping[str, str]) -> Session:
     try:
         return await asyncpg.connect(
             url,
+            connection_class=Session,
             timeout=CONNECT_SECONDS,
             command_timeout=STATEMENT_SECONDS + 5,
             statement_cache_size=PREPARED_STATEMENTS,

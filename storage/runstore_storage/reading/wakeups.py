@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from uuid import uuid4
@@ -20,8 +20,15 @@ import asyncpg
 
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.database.connections import Connections
 from runstore_storage.database.failures import is_unavailable
-from runstore_storage.database.opening import READ_ONLY, ConnectionLost, is_read_only, losses_of
+from runstore_storage.database.opening import (
+    READ_ONLY,
+    ConnectionLost,
+    Session,
+    is_read_only,
+    losses_of,
+)
 from runstore_storage.database.signals import Signal
 from runstore_storage.reading.tails import Tails, digest
 
@@ -42,12 +49,12 @@ class Wakeups:
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        connections: Connections,
         tails: Tails,
         *,
         schema: str,
     ) -> None:
-        self._connect = connect
+        self._connections = connections
         self._conn: asyncpg.Connection | None = None
         self._tails = tails
         self._channel = "runstore_" + blake2b(schema.encode(), digest_size=8).hexdigest()
@@ -106,7 +113,7 @@ class Wakeups:
             if self._conn is None:
                 raise ConnectionLost("not connected")
             some = ",".join(names[start : start + DIGESTS_PER_NOTIFY])
-            with losses_of(self._conn):
+            with self._connections.used(self._conn), losses_of(self._conn):
                 await self._conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
 
     async def _listen(self) -> None:
@@ -121,11 +128,12 @@ class Wakeups:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen_until_closed(self) -> None:
-        conn = await self._connect()
+        conn = await self._connections.open("runstore wake-ups")
         closed = asyncio.Event()
         conn.add_termination_listener(lambda _: closed.set())
         try:
-            await conn.add_listener(self._channel, self._heard)
+            with self._connections.used(conn), losses_of(conn):
+                await conn.add_listener(self._channel, self._heard)
             self._conn = conn
             self._tails.wake_all()
             self.committed.wake()
@@ -134,11 +142,18 @@ class Wakeups:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CHECK_SECONDS):
                         await closed.wait()
-                await _refuse_unless_primary(conn)
+                await self._refuse_unless_primary(conn)
         finally:
             self._conn = None
             with suppress(Exception):
                 await conn.close(timeout=1)
+
+    async def _refuse_unless_primary(self, conn: Session) -> None:
+        """Raise `ConnectionLost` on a server that takes no writes: nothing is notified there."""
+        with self._connections.used(conn), losses_of(conn):
+            await conn.execute("SELECT")
+        if is_read_only(conn):
+            raise ConnectionLost(READ_ONLY)
 
     def _heard(self, _conn: object, _pid: int, _channel: str, payload: object) -> None:
         sender, _, sent = str(payload).partition(":")
@@ -151,11 +166,3 @@ class Wakeups:
         if names:
             self.committed.wake()
             self._tails.wake_digests(names)
-
-
-async def _refuse_unless_primary(conn: asyncpg.Connection) -> None:
-    """Raise `ConnectionLost` on a server that takes no writes: no other process notifies there."""
-    with losses_of(conn):
-        await conn.execute("SELECT")
-    if is_read_only(conn):
-        raise ConnectionLost(READ_ONLY)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-
-import asyncpg
 
 from runstore_storage.contract.errors import RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.contract.events import Event, RecordedEvent
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
+from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, writing
 from runstore_storage.database.failures import is_rolled_back
 from runstore_storage.payloads.offloading import Offloading
@@ -42,7 +41,7 @@ class Appender:
     def __init__(
         self,
         engine: Database,
-        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        connections: Connections,
         offloading: Offloading,
         grew: Callable[[Mapping[RunKey, Sequence[RecordedEvent]]], None],
         *,
@@ -53,7 +52,7 @@ class Appender:
             offloading.offload_events, lambda each: offloading.is_large(each.event.payload)
         )
         self._grew = grew
-        self._remembered = [Optimistic(connect) for _ in range(lanes)]
+        self._remembered = [Optimistic(connections) for _ in range(lanes)]
         self._lanes = [Lane(partial(self._commit, each)) for each in self._remembered]
 
     async def append(

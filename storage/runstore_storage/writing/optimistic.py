@@ -9,7 +9,7 @@ event id, a run that is not remembered - is left to the caller, which decides it
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ import asyncpg
 from runstore_storage.contract.errors import StorageError
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.connections import Connections
 from runstore_storage.database.failures import is_rolled_back, is_unavailable, unavailable
 from runstore_storage.database.opening import losses_of
 from runstore_storage.run_write import RunWrite
@@ -51,8 +52,8 @@ class _Attempt:
 class Optimistic:
     """The heads that one lane remembers, and its connection. One call at a time."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
-        self._connect = connect
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
         self._conn: asyncpg.Connection | None = None
         self._heads: dict[RunKey, Head] = {}
         self._clock = datetime.min.replace(tzinfo=UTC)
@@ -82,7 +83,7 @@ class Optimistic:
             return NOTHING_STORED
         try:
             conn = await self._connection()
-            with losses_of(conn):
+            with self._connections.used(conn), losses_of(conn):
                 moved, now = await appends.append(
                     Connection(conn), [each.move for each in attempts]
                 )
@@ -129,7 +130,7 @@ class Optimistic:
 
     async def _connection(self) -> asyncpg.Connection:
         if self._conn is None or self._conn.is_closed():
-            self._conn = await self._connect()
+            self._conn = await self._connections.open("runstore appends")
         return self._conn
 
 

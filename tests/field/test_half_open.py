@@ -1,0 +1,86 @@
+"""Connections to Postgres whose other end has gone without a word."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from conftest import make_store
+from database import data_folder
+from field.postgres import PostgresServer
+from field.switch import TcpSwitch
+from field.test_failover import append, repeated
+from runstore_migrations import schema
+from runstore_storage.contract.runs import NewRun
+from runstore_storage.database.engine import reading
+from runstore_storage.database.opening import connect
+from runstore_storage.database.statements import statement
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+# Measured: 3.6 seconds, and 0.1 for the siblings.
+RECOVERY_SECONDS = 10
+
+
+@pytest.fixture
+def postgres() -> Iterator[PostgresServer]:
+    with data_folder() as folder:
+        server = PostgresServer(folder).create("--encoding=UTF8", "--locale=C").start()
+        asyncio.run(schema.upgrade(server.url, "runstore"))
+        yield server
+        server.stop()
+
+
+async def test_writes_are_accepted_soon_after_every_open_connection_fell_silent(
+    postgres: PostgresServer,
+) -> None:
+    with TcpSwitch(postgres.port) as switch:
+        store = make_store(postgres.url_of("postgres", port=switch.port), "runstore")
+        try:
+            key = (await store.save_run(NewRun("acme", "run"))).run.key
+            for _ in range(2):
+                await append(store, key)
+            await asyncio.gather(*(store.get_run(key) for _ in range(10)))
+
+            switch.fall_silent()
+            fell = time.monotonic()
+            await asyncio.gather(
+                append(store, key),
+                repeated(lambda: store.save_run(NewRun("acme", "late"))),
+                *(repeated(lambda: store.get_run(key)) for _ in range(5)),
+            )
+            taken = time.monotonic() - fell
+            began = time.monotonic()
+            await asyncio.gather(
+                append(store, key), *(repeated(lambda: store.get_run(key)) for _ in range(10))
+            )
+            siblings = time.monotonic() - began
+        finally:
+            await store.close()
+
+    assert taken < RECOVERY_SECONDS
+    assert siblings < RECOVERY_SECONDS / 2
+
+
+async def test_a_statement_that_takes_long_is_left_alone(postgres: PostgresServer) -> None:
+    store = make_store(postgres.url, "runstore")
+    try:
+        async with reading(store._engine) as conn:
+            await conn.execute(statement("SELECT pg_sleep(6)"))
+    finally:
+        await store.close()
+
+
+async def test_the_kernel_gives_up_a_path_on_which_nothing_comes_back(
+    postgres: PostgresServer,
+) -> None:
+    conn = await connect(postgres.url, schema="runstore", name="test")
+    its = conn._transport.get_extra_info("socket")
+    try:
+        assert its.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert its.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 10_000
+    finally:
+        await conn.close()
