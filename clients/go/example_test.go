@@ -88,6 +88,7 @@ func ExampleRun_Resume() {
 	_, err = crashed.PutSnapshot(ctx,
 		runstore.NewSnapshot{
 			State:          map[string]runstore.Payload{"draft": runstore.JSONOf("first thoughts")},
+			Nodes:          []runstore.PlanNode{{NodeID: "write"}},
 			PendingNodeIDs: []string{"write"},
 		},
 		runstore.WithEvents(runstore.NewEvent{Type: "step.done", NodeID: "search"}),

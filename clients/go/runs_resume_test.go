@@ -10,7 +10,9 @@ import (
 func TestAResumeGivesTheNewWriterWhatItNeeds(t *testing.T) {
 	run := withTicks(t, dial(t), 3)
 	_, err := run.PutSnapshot(t.Context(),
-		runstore.NewSnapshot{SnapshotID: "s", PendingNodeIDs: []string{"write"}},
+		runstore.NewSnapshot{
+			SnapshotID: "s", Nodes: []runstore.PlanNode{{NodeID: "write"}}, PendingNodeIDs: []string{"write"},
+		},
 		runstore.WithTaskWrites(runstore.TaskWrite{TaskID: "t"}),
 	)
 	require(t, err)

@@ -6,7 +6,7 @@ import { EventStream, type StreamItem, type StreamOptions } from "./events/strea
 import {
   appendedValue,
   appendRequest,
-  eventMessage,
+  eventMessages,
   type Appended,
   type Event,
   type NewEvent,
@@ -36,7 +36,7 @@ import {
   putRequest,
   putValue,
   snapshotValue,
-  taskWriteMessage,
+  taskWriteMessages,
   type NewSnapshot,
   type NewTaskWrite,
   type Snapshot,
@@ -84,7 +84,7 @@ export class Run implements RunRef {
   async appendMany(events: readonly NewEvent[], options: WriteOptions = {}): Promise<Appended[]> {
     const request = {
       ...this.#name,
-      events: events.map(eventMessage),
+      events: eventMessages(events),
       ...writerFields(this, options.expectedSeq),
     };
     const answer = await this.#connection.send(RunService.method.appendEvents, request, options);
@@ -110,7 +110,7 @@ export class Run implements RunRef {
     const request = {
       ...this.#name,
       namespace: options.namespace ?? "",
-      writes: writes.map(taskWriteMessage),
+      writes: taskWriteMessages(writes, "writes"),
       writerEpoch: writerFields(this, undefined).writerEpoch,
     };
     const answer = await this.#connection.send(RunService.method.putTaskWrites, request, options);

@@ -1,9 +1,24 @@
 /** Payloads come back byte for byte, whichever way they went in and out. */
 
+import { runInNewContext } from "node:vm";
+
 import { describe, expect } from "vitest";
 
-import { Payload, UnknownRef } from "../src/index.js";
+import { connect, InvalidArgument, Payload, registerEncoder, UnknownRef } from "../src/index.js";
 import { collect, test } from "./fixtures.js";
+
+class Point {
+  constructor(readonly x: number) {}
+}
+
+class Encoded {
+  readonly at = 7;
+  readonly tags = new Set(["a"]);
+}
+
+class Wrong {
+  readonly x = 1;
+}
 
 const CORPUS: Record<string, Payload> = {
   "key order": Payload.json('{"z":1,"a":2,"m":3}'),
@@ -90,20 +105,89 @@ describe("an argument", () => {
     ["é", '"é"'],
     ["\ud800", String.raw`"\ud800"`],
     [null, "null"],
-    [[1.5, "x", undefined], '[1.5,"x",null]'],
-    [new Date(0), '"1970-01-01T00:00:00.000Z"'],
+    [[1.5, "x", -0], '[1.5,"x",0]'],
+    [Object.assign(Object.create(null) as object, { a: 1 }), '{"a":1}'],
+    [runInNewContext("({ a: [1] })"), '{"a":[1]}'],
+    [JSON.parse('{"__proto__":1,"toJSON":2}'), '{"__proto__":1,"toJSON":2}'],
   ])("%j becomes the text one expects", ([value, text]) => {
     expect(Payload.of(value).text).toBe(text);
   });
 
   test.for<[string, unknown]>([
-    ["NaN", Number.NaN],
-    ["infinity within", { deep: [Number.POSITIVE_INFINITY] }],
-    ["a bigint", 1n],
-    ["a function", () => 1],
-    ["undefined", undefined],
-  ])("that JSON has no word for is refused: %s", ([, value]) => {
-    expect(() => Payload.of(value)).toThrow(TypeError);
+    ["NaN is not JSON", Number.NaN],
+    ["-Infinity is not JSON", Number.NEGATIVE_INFINITY],
+    ["a bigint is not JSON", 1n],
+    ["a function is not JSON", () => 1],
+    ["a symbol is not JSON", Symbol("s")],
+    ["undefined is not JSON", undefined],
+    ["an instance of Map is not JSON", new Map([["a", 1]])],
+    ["an instance of Set is not JSON", new Set([1])],
+    ["an instance of Date is not JSON", new Date(0)],
+    ["an instance of RegExp is not JSON", /x/],
+    ["an instance of Error is not JSON", new Error("x")],
+    ["an instance of URL is not JSON", new URL("http://x/")],
+    ["an instance of Uint8Array is not JSON", Uint8Array.of(1)],
+    ["an instance of Buffer is not JSON", Buffer.from("x")],
+    ["an instance of Number is not JSON", Object(1)],
+    ["an instance of Promise is not JSON", Promise.resolve(1)],
+    ["an instance of Point is not JSON", new Point(1)],
+    ["an instance of Payload is not JSON", Payload.json("1")],
+    ["a symbol as a key is not JSON", { [Symbol("s")]: 1 }],
+  ])("that JSON has no word for is refused by its path: %s", ([problem, value]) => {
+    const holding = { steps: [0, { score: value }], rest: "fine" };
+
+    expect(() => Payload.of(holding)).toThrow(InvalidArgument);
+    expect(() => Payload.of(holding)).toThrow(`payload.steps[1].score: ${problem}`);
+  });
+
+  test("with a hole, or with a key that is no name, is refused by its path", () => {
+    // eslint-disable-next-line no-sparse-arrays -- that is what is refused
+    expect(() => Payload.of({ "a b": [0, , 2] })).toThrow(
+      'payload["a b"][1]: undefined is not JSON',
+    );
+  });
+
+  test("that contains itself is refused", () => {
+    const value: unknown[] = [];
+    value.push(value);
+
+    expect(() => Payload.of(value)).toThrow("payload: is nested too deeply, or contains itself");
+  });
+
+  test("is named where it stands in a call, before anything is sent", async () => {
+    using client = connect("127.0.0.1:1");
+    const [run, bad] = [client.run("run"), { x: [Number.NaN] }];
+
+    for (const [path, call] of [
+      ["plan", () => client.saveRun({ plan: bad })],
+      ["payload", () => run.append({ type: "t", payload: bad })],
+      ["events[1].payload", () => run.appendMany([{ type: "t" }, { type: "t", payload: bad }])],
+      ["state.s", () => run.putSnapshot({ state: { s: bad } })],
+      ["nodes[0].state", () => run.putSnapshot({ nodes: [{ nodeId: "n", state: bad }] })],
+      ["metadata", () => run.putSnapshot({ metadata: bad })],
+      ["writes[0].payload", () => run.putTaskWrites([{ taskId: "t", payload: bad }])],
+      ["statistics", () => run.complete({ statistics: bad })],
+      ["finalSnapshot.metadata", () => run.complete({ finalSnapshot: { metadata: bad } })],
+      ["body", () => client.configs.register("prompt", "p", bad)],
+    ] as const) {
+      await expect(async () => call()).rejects.toThrow(`${path}.x[0]: NaN is not JSON`);
+    }
+  });
+
+  test("of a class with an encoder is replaced wherever it is", () => {
+    class Sub extends Encoded {}
+    registerEncoder(Encoded, ({ at, tags }) => ({ at, tags: [...tags] }));
+
+    expect(Payload.of([new Encoded(), { sub: new Sub() }]).json()).toEqual([
+      { at: 7, tags: ["a"] },
+      { sub: { at: 7, tags: ["a"] } },
+    ]);
+  });
+
+  test("that an encoder makes is checked too", () => {
+    registerEncoder(Wrong, () => ({ x: Number.NaN }));
+
+    expect(() => Payload.of([new Wrong()])).toThrow("payload[0].x: NaN is not JSON");
   });
 
   test("that has no UTF-8 form is refused", () => {

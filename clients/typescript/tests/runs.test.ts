@@ -162,7 +162,12 @@ test("a resume hands over snapshot, pending nodes, task writes and all events", 
   client,
 }) => {
   const run = await client.saveRun();
-  await run.putSnapshot({ snapshotId: "s", state: { n: 1 }, pendingNodeIds: ["n"] });
+  await run.putSnapshot({
+    snapshotId: "s",
+    state: { n: 1 },
+    nodes: [{ nodeId: "n" }],
+    pendingNodeIds: ["n"],
+  });
   await run.putTaskWrites([{ taskId: "t", snapshotId: "s", payload: { done: true } }]);
   await run.appendMany(Array.from({ length: 150 }, () => ({ type: "tick" })));
 

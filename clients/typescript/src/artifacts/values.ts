@@ -55,7 +55,7 @@ export function descriptionFields(description: ArtifactDescription) {
   return {
     type: description.type ?? "",
     contentType: description.contentType ?? "",
-    metadata: payloadMessage(description.metadata),
+    metadata: payloadMessage(description.metadata, "metadata"),
     actor: description.actor ?? "",
     ...(size === undefined ? {} : { size }),
     sha256: description.sha256 ?? new Uint8Array(),

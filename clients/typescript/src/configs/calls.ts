@@ -69,9 +69,9 @@ export class Configs {
   ): Promise<RegisteredVersion> {
     const request = {
       ...this.#named(kind, name),
-      body: payloadMessage(body),
+      body: payloadMessage(body, "body"),
       description: options.description ?? "",
-      metadata: payloadMessage(options.metadata),
+      metadata: payloadMessage(options.metadata, "metadata"),
       labels: [...(options.labels ?? [])],
       actor: options.actor ?? "",
       requestId: options.requestId || newId(),

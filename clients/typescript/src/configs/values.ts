@@ -69,7 +69,7 @@ export interface LabelMove {
 
 /** The digest of a version with this body, to check a pin without a server. */
 export function configDigest(body: Value): string {
-  const payload = payloadOf(body);
+  const payload = payloadOf(body, "body");
   const hash = createHash("sha256");
   const kind = payload.isJson ? "json" : "binary";
   for (const field of ["config", kind, payload.contentType, payload.bytes]) {

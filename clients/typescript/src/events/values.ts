@@ -63,12 +63,17 @@ export interface WriteOptions extends CallOptions {
   readonly expectedSeq?: Int64 | undefined;
 }
 
-/** The message of an event, with a generated id if it has none. */
-export function eventMessage(event: NewEvent): MessageInitShape<typeof EventSchema> {
+/** The messages of the argument `events`. */
+export function eventMessages(events: readonly NewEvent[] = []) {
+  return events.map((event, index) => eventMessage(event, `events[${index}].`));
+}
+
+/** The message of the event at this path, with a generated id if it has none. */
+export function eventMessage(event: NewEvent, at = ""): MessageInitShape<typeof EventSchema> {
   return {
     eventId: event.eventId || newId(),
     type: event.type,
-    payload: payloadMessage(event.payload),
+    payload: payloadMessage(event.payload, `${at}payload`),
     nodeId: event.nodeId ?? "",
     actor: event.actor ?? "",
     model: event.model ?? "",

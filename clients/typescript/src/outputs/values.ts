@@ -2,7 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { eventMessage, type NewEvent } from "../events/values.js";
+import { eventMessages, type NewEvent } from "../events/values.js";
 import { Outcome, type Output as OutputMessage } from "../gen/runstore/v1/outputs_pb.js";
 import type { CompletionSchema, CompleteRunResponse } from "../gen/runstore/v1/run_service_pb.js";
 import type { RunStatus } from "../gen/runstore/v1/runs_pb.js";
@@ -51,15 +51,16 @@ export function completionMessage(
 ): Omit<MessageInitShape<typeof CompletionSchema>, "$typeName" | "$unknown"> {
   return {
     outcome: completion.outcome ?? Outcome.SUCCEEDED,
-    events: (completion.events ?? []).map(eventMessage),
+    events: eventMessages(completion.events),
     output: {
-      payload: payloadMessage(completion.payload),
+      payload: payloadMessage(completion.payload, "payload"),
       schemaHash: completion.schemaHash ?? "",
       planVersionId: completion.planVersionId ?? "",
-      provenance: payloadMessage(completion.provenance),
-      statistics: payloadMessage(completion.statistics),
+      provenance: payloadMessage(completion.provenance, "provenance"),
+      statistics: payloadMessage(completion.statistics, "statistics"),
     },
-    finalSnapshot: completion.finalSnapshot && snapshotMessage(completion.finalSnapshot),
+    finalSnapshot:
+      completion.finalSnapshot && snapshotMessage(completion.finalSnapshot, "finalSnapshot."),
   };
 }
 

@@ -116,7 +116,7 @@ export function saveRequest(
     runId: run.runId || newId(),
     planId: run.planId ?? "",
     objective: run.objective ?? "",
-    plan: payloadMessage(run.plan),
+    plan: payloadMessage(run.plan, "plan"),
     parentRunId: run.parentRunId ?? "",
     externalRef: run.externalRef,
     configRefs: (run.configRefs ?? []).map(configRefMessage),

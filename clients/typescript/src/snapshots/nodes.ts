@@ -27,16 +27,17 @@ export interface PlanNode {
   readonly state: Payload | undefined;
 }
 
-export function nodeMessage(node: NewPlanNode) {
+/** The message of the node at this path. */
+export function nodeMessage(node: NewPlanNode, at: string) {
   return {
     nodeId: node.nodeId,
     kind: node.kind ?? "",
     facets: [...(node.facets ?? [])],
     status: node.status ?? "",
-    inputSchema: payloadMessage(node.inputSchema),
-    outputSchema: payloadMessage(node.outputSchema),
-    provenance: payloadMessage(node.provenance),
-    state: payloadMessage(node.state),
+    inputSchema: payloadMessage(node.inputSchema, `${at}inputSchema`),
+    outputSchema: payloadMessage(node.outputSchema, `${at}outputSchema`),
+    provenance: payloadMessage(node.provenance, `${at}provenance`),
+    state: payloadMessage(node.state, `${at}state`),
   };
 }
 

@@ -74,7 +74,7 @@ function listRequest(
     runId: run.runId,
     ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
     before: options.before ?? "",
-    metadata: payloadMessage(options.metadata),
+    metadata: payloadMessage(options.metadata, "metadata"),
     withParts: options.withParts ?? false,
     pageToken,
   };

@@ -2,7 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { eventMessage, type NewEvent, type WriteOptions } from "../events/values.js";
+import { eventMessages, type NewEvent, type WriteOptions } from "../events/values.js";
 import type {
   DeleteSnapshotsResponse,
   PutSnapshotRequestSchema,
@@ -16,6 +16,7 @@ import {
 } from "../gen/runstore/v1/snapshots_pb.js";
 import { newId } from "../values/ids.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { memberPath } from "../values/json.js";
 import {
   optionalPayload,
   payloadMessage,
@@ -113,15 +114,19 @@ export function putRequest(
     project: run.project,
     runId: run.runId,
     snapshot: snapshotMessage(snapshot),
-    events: (step.events ?? []).map(eventMessage),
-    taskWrites: (step.taskWrites ?? []).map(taskWriteMessage),
+    events: eventMessages(step.events),
+    taskWrites: taskWriteMessages(step.taskWrites, "taskWrites"),
     // A snapshot with its own id is recognised even if another process puts it again.
     requestId: snapshot.snapshotId ? "" : newId(),
     ...writerFields(run, step.expectedSeq),
   };
 }
 
-export function snapshotMessage(snapshot: NewSnapshot): MessageInitShape<typeof SnapshotSchema> {
+/** The message of the snapshot at this path. */
+export function snapshotMessage(
+  snapshot: NewSnapshot,
+  at = "",
+): MessageInitShape<typeof SnapshotSchema> {
   return {
     namespace: snapshot.namespace ?? "",
     snapshotId: snapshot.snapshotId ?? "",
@@ -129,15 +134,15 @@ export function snapshotMessage(snapshot: NewSnapshot): MessageInitShape<typeof 
     seq: int64(snapshot.seq ?? 0),
     planVersionId: snapshot.planVersionId ?? "",
     reason: snapshot.reason ?? SnapshotReason.UNSPECIFIED,
-    nodes: (snapshot.nodes ?? []).map(nodeMessage),
+    nodes: (snapshot.nodes ?? []).map((node, n) => nodeMessage(node, `${at}nodes[${n}].`)),
     pendingNodeIds: [...(snapshot.pendingNodeIds ?? [])],
     state: Object.fromEntries(
       Object.entries(snapshot.state ?? {}).flatMap(([name, value]) => {
-        const part = payloadMessage(value);
+        const part = payloadMessage(value, memberPath(`${at}state`, name));
         return part ? [[name, part]] : [];
       }),
     ),
-    metadata: payloadMessage(snapshot.metadata),
+    metadata: payloadMessage(snapshot.metadata, `${at}metadata`),
   };
 }
 
@@ -184,13 +189,18 @@ export function deletedValue(message: DeleteSnapshotsResponse): SnapshotsDeleted
   };
 }
 
-export function taskWriteMessage(write: NewTaskWrite) {
+/** The messages of the argument `name`. */
+export function taskWriteMessages(writes: readonly NewTaskWrite[] = [], name: string) {
+  return writes.map((write, n) => taskWriteMessage(write, `${name}[${n}].`));
+}
+
+function taskWriteMessage(write: NewTaskWrite, at: string) {
   return {
     snapshotId: write.snapshotId ?? "",
     taskId: write.taskId,
     index: write.index ?? 0,
     channel: write.channel ?? "",
-    payload: payloadMessage(write.payload),
+    payload: payloadMessage(write.payload, `${at}payload`),
   };
 }
 

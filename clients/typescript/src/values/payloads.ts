@@ -5,10 +5,12 @@ import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 
 import { PayloadSchema, type Payload as PayloadMessage } from "../gen/runstore/v1/payloads_pb.js";
+import { jsonText } from "./json.js";
 
 /**
  * The argument for a payload: a `Payload` as it is, a `Uint8Array` as a binary payload, anything else
- * as its JSON text (`Payload.of`). `undefined` means no payload; `null` is JSON's null.
+ * as its JSON text (`Payload.of`). JSON has strings, finite numbers, booleans, null, arrays of these
+ * and object literals; `registerEncoder` adds classes. `undefined` means no payload; `null` is JSON's null.
  */
 export type Value = unknown;
 
@@ -39,16 +41,12 @@ export class Payload {
   }
 
   /**
-   * The JSON text of a value, as `JSON.stringify` writes it. Throws TypeError for values that JSON
-   * cannot represent: NaN and the infinities, which `JSON.stringify` would turn into null, a bigint,
-   * a function.
+   * The JSON text of a value. Throws `InvalidArgument`, with the path of the value, for what
+   * `JSON.stringify` would leave out or turn into something else: undefined, NaN, a bigint, a
+   * function, an instance of a class such as Map, Set or Date; `registerEncoder` adds classes.
    */
-  static of(value: Value): Payload {
-    const text = JSON.stringify(value, finite) as string | undefined;
-    if (text === undefined) {
-      throw new TypeError(`JSON cannot represent a value of type ${typeof value}`);
-    }
-    return new Payload(text, "");
+  static of(value: Value, name = "payload"): Payload {
+    return new Payload(jsonText(value, name), "");
   }
 
   get isJson(): boolean {
@@ -106,23 +104,23 @@ export class Ref {
   constructor(readonly sha256: Uint8Array) {}
 }
 
-/** The payload that an argument stands for. */
-export function payloadOf(value: Value): Payload {
+/** The payload that the argument `name` stands for. */
+export function payloadOf(value: Value, name: string): Payload {
   if (value instanceof Payload) {
     return value;
   }
-  return value instanceof Uint8Array ? Payload.binary(value) : Payload.of(value);
+  return value instanceof Uint8Array ? Payload.binary(value) : Payload.of(value, name);
 }
 
-/** The message of a payload argument; undefined for none. */
-export function payloadMessage(value: Value): PayloadMessage | undefined {
+/** The message of the payload argument `name`; undefined for none. */
+export function payloadMessage(value: Value, name: string): PayloadMessage | undefined {
   if (value === undefined) {
     return undefined;
   }
   if (value instanceof Ref) {
     return create(PayloadSchema, { content: { case: "ref", value: value.sha256 } });
   }
-  const payload = payloadOf(value);
+  const payload = payloadOf(value, name);
   return create(PayloadSchema, {
     content: payload.isJson
       ? { case: "json", value: payload.text }
@@ -140,11 +138,4 @@ export function payloadValue(message: PayloadMessage): Payload {
 
 export function optionalPayload(message: PayloadMessage | undefined): Payload | undefined {
   return message && payloadValue(message);
-}
-
-function finite(key: string, value: unknown): unknown {
-  if (typeof value === "number" && !Number.isFinite(value)) {
-    throw new TypeError(`JSON cannot represent ${value} (at ${JSON.stringify(key)})`);
-  }
-  return value;
 }
