@@ -19,6 +19,7 @@ from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.listening import CannotBind
 from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.requests import READING_OPTIONS
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
 from runstore_server.services.serving import SERVICES, add_services
@@ -26,7 +27,7 @@ from runstore_server.settings import Settings
 
 # gRPC's own limit is above ours, so that a request too large for us gets our status and details.
 # gRPC refuses anything beyond its limit without them.
-HARD_LIMIT_FACTOR = 4
+HARD_LIMIT_FACTOR = 2
 MAX_GRPC_OPTION = 2**31 - 1
 
 _log = structlog.get_logger(__name__)
@@ -131,6 +132,7 @@ def _grpc_server(
             ("grpc.so_reuseport", int(reuse_port)),
             ("grpc.max_receive_message_length", min(limit * HARD_LIMIT_FACTOR, MAX_GRPC_OPTION)),
             ("grpc.max_send_message_length", -1),
+            *READING_OPTIONS,
             *connection_options(
                 streams=settings.connection_streams, keepalive_seconds=settings.keepalive_seconds
             ),

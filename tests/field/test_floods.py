@@ -90,6 +90,24 @@ async def test_thousands_of_streams_at_once_are_followed_or_refused_with_a_reaso
     assert await outcome(other.GetRun(rpc.GetRunRequest(**of_run), timeout=SECONDS)) == "OK"
 
 
+@pytest.mark.parametrize("item", ["1", "[]", '{"a":1}'])
+async def test_calls_go_on_beside_the_check_of_a_large_text(stubs, item: str) -> None:
+    stub, other = stubs
+    of_run = await saved(stub)
+    text = "[" + f"{item}," * (8_000_000 // (len(item) + 1)) + "1]"
+    payload = {"json": text}
+    large = rpc.AppendEventRequest(**of_run, event={"type": "t", "payload": payload})
+    answered = 0
+
+    appending = asyncio.ensure_future(stub.AppendEvent(large, timeout=SECONDS))
+    while not appending.done():
+        await other.GetRun(rpc.GetRunRequest(**of_run), timeout=SECONDS)
+        answered += 1
+
+    assert (await appending).seq == 1
+    assert answered >= 10
+
+
 async def test_a_client_that_resets_its_calls_does_not_hurt_another(
     server: ServerProcess, stubs
 ) -> None:

@@ -23,6 +23,7 @@ from runstore_server.edge.requests import (
     Unreadable,
     all_messages,
     id_of,
+    inflated,
     reader,
     request_id,
 )
@@ -41,7 +42,7 @@ _threshold = logging.getLogger(__name__)
 
 
 class Calls(ServerInterceptor):
-    """Wraps the RPCs of our services; others (health, reflection) are not wrapped."""
+    """Wraps the RPCs of our services; of others (health, reflection), only their decoding."""
 
     def __init__(
         self,
@@ -64,8 +65,10 @@ class Calls(ServerInterceptor):
     ) -> Any:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(OURS):
+        if handler is None:
             return handler
+        if not method.startswith(OURS):
+            return self._readable(handler)
         if method not in self._handlers:
             make, wrapped = self._wrapped(handler, method.rpartition("/")[2])
             self._handlers[method] = make(
@@ -74,6 +77,11 @@ class Calls(ServerInterceptor):
                 response_serializer=handler.response_serializer,
             )
         return self._handlers[method]
+
+    def _readable(self, handler: Any) -> Any:
+        """A handler of another service, which takes compressed messages as ours do."""
+        decode, limit = handler.request_deserializer, self._max_request_bytes
+        return handler._replace(request_deserializer=lambda data: decode(inflated(data, limit)))
 
     def _wrapped(self, handler: Any, name: str) -> tuple[Any, Any]:
         if handler.request_streaming and not handler.response_streaming:

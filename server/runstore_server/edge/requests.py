@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from runstore_server.edge.errors import MalformedMessage, MessageTooLarge, Reque
 
 REQUEST_ID_KEY = "x-request-id"
 MAX_REQUEST_ID = 200
+GZIP = b"\x1f\x8b"  # no message begins like this: its first byte names a wire type there is not
+IDENTITY_AND_GZIP = 0b101
+# gRPC would decompress a message whole, however large it becomes; `inflated` does not.
+READING_OPTIONS = (
+    ("grpc.per_message_decompression", 0),
+    ("grpc.compression_enabled_algorithms_bitset", IDENTITY_AND_GZIP),
+)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that the current task handles."""
@@ -30,14 +38,29 @@ def reader(decode: Callable[[bytes], Message], limit: int) -> Callable[[bytes], 
     """A deserializer that returns `Unreadable` instead of raising, for a status with details."""
 
     def read(data: bytes) -> object:
-        if len(data) > limit:
-            return Unreadable(MessageTooLarge(limit, len(data)))
         try:
-            return decode(data)
+            content = inflated(data, limit)
+            if len(content) > limit:
+                return Unreadable(MessageTooLarge(limit, len(content)))
+            return decode(content)
         except DecodeError:
             return Unreadable(MalformedMessage())
 
     return read
+
+
+def inflated(data: bytes, limit: int) -> bytes:
+    """The message, decompressed if it is gzip; only the beginning of one beyond the limit."""
+    if not data.startswith(GZIP):
+        return data
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = inflater.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise DecodeError from error
+    if len(content) <= limit and not inflater.eof:
+        raise DecodeError
+    return content
 
 
 class RequestsCut(Exception):

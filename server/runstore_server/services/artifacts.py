@@ -20,7 +20,7 @@ from runstore_server.convert.artifacts import (
 from runstore_server.convert.runs import project_of
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
-from runstore_server.validation.requests import refuse, validate
+from runstore_server.validation.requests import admit, refuse
 
 # Well below the 4 MiB that gRPC clients accept by default.
 CHUNK_BYTES = 1 << 20
@@ -44,7 +44,7 @@ class ArtifactService(ArtifactServiceServicer):
     async def DownloadArtifact(
         self, request: rpc.DownloadArtifactRequest, _context: Any
     ) -> AsyncIterator[rpc.DownloadArtifactResponse]:
-        validate(request)
+        await admit(request)
         opened = await self._artifacts.open_artifact(
             ref_of(request), offset=request.offset, length=request.length
         )
@@ -56,7 +56,7 @@ class ArtifactService(ArtifactServiceServicer):
     async def LinkArtifact(
         self, request: rpc.LinkArtifactRequest, _context: Any
     ) -> rpc.LinkArtifactResponse:
-        validate(request)
+        await admit(request)
         recorded = await self._artifacts.link_artifact(
             new_artifact_of(request), request.url, announced_of(request)
         )
@@ -67,14 +67,14 @@ class ArtifactService(ArtifactServiceServicer):
     async def GetArtifact(
         self, request: rpc.GetArtifactRequest, _context: Any
     ) -> rpc.GetArtifactResponse:
-        validate(request)
+        await admit(request)
         artifact = await self._artifacts.get_artifact(ref_of(request))
         return rpc.GetArtifactResponse(artifact=artifact_message(artifact))
 
     async def ListArtifacts(
         self, request: rpc.ListArtifactsRequest, _context: Any
     ) -> rpc.ListArtifactsResponse:
-        validate(request)
+        await admit(request)
         token = request.page_token
         page = await self._artifacts.list_artifacts(
             project_of(request.project),
@@ -95,7 +95,7 @@ async def _header(requests: AsyncIterator[rpc.UploadArtifactRequest]) -> rpc.Art
     first = await anext(requests, None)
     if first is None or not first.HasField("header"):
         refuse("header", "must be the first message")
-    validate(first)
+    await admit(first)
     header = first.header
     structlog.contextvars.bind_contextvars(project=header.project, run_id=header.run_id)
     return header

@@ -21,7 +21,7 @@ from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import timestamp
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class ConfigService(ConfigServiceServicer):
@@ -31,7 +31,7 @@ class ConfigService(ConfigServiceServicer):
     async def RegisterVersion(
         self, request: rpc.RegisterVersionRequest, _context: Any
     ) -> rpc.RegisterVersionResponse:
-        validate(request)
+        await admit(request)
         registered = await self._configs.register_version(new_version_of(request))
         return rpc.RegisterVersionResponse(
             version=registered.version,
@@ -43,7 +43,7 @@ class ConfigService(ConfigServiceServicer):
     async def GetVersion(
         self, request: rpc.GetVersionRequest, _context: Any
     ) -> rpc.GetVersionResponse:
-        validate(request)
+        await admit(request)
         version = await self._configs.get_version(
             config_key_of(request), version_selector_of(request)
         )
@@ -52,7 +52,7 @@ class ConfigService(ConfigServiceServicer):
     async def ListVersions(
         self, request: rpc.ListVersionsRequest, _context: Any
     ) -> rpc.ListVersionsResponse:
-        validate(request)
+        await admit(request)
         page = await self._configs.list_versions(
             config_key_of(request),
             limit=request.page_size or DEFAULT_PAGE,
@@ -66,7 +66,7 @@ class ConfigService(ConfigServiceServicer):
     async def ListConfigs(
         self, request: rpc.ListConfigsRequest, _context: Any
     ) -> rpc.ListConfigsResponse:
-        validate(request)
+        await admit(request)
         token = request.page_token
         after_kind, after_name = page_tokens.read(request, token) if token else ("", "")
         page = await self._configs.list_configs(
@@ -82,7 +82,7 @@ class ConfigService(ConfigServiceServicer):
         )
 
     async def SetLabel(self, request: rpc.SetLabelRequest, _context: Any) -> rpc.SetLabelResponse:
-        validate(request)
+        await admit(request)
         answer = await self._configs.change_label(
             config_key_of(request), _change(request, request.version)
         )
@@ -93,7 +93,7 @@ class ConfigService(ConfigServiceServicer):
     async def RemoveLabel(
         self, request: rpc.RemoveLabelRequest, _context: Any
     ) -> rpc.RemoveLabelResponse:
-        validate(request)
+        await admit(request)
         answer = await self._configs.change_label(
             config_key_of(request), _change(request, NO_VERSION)
         )
@@ -104,7 +104,7 @@ class ConfigService(ConfigServiceServicer):
     async def ListLabelMoves(
         self, request: rpc.ListLabelMovesRequest, _context: Any
     ) -> rpc.ListLabelMovesResponse:
-        validate(request)
+        await admit(request)
         page = await self._configs.list_label_moves(
             config_key_of(request),
             request.label,

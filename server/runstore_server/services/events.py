@@ -21,7 +21,7 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.events import deliver
 from runstore_server.streams.pipeline import Pipeline
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class Events:
@@ -35,13 +35,13 @@ class Events:
     async def AppendEvent(
         self, request: rpc.AppendEventRequest, _context: Any
     ) -> rpc.AppendEventResponse:
-        validate(request)
+        await admit(request)
         return await self._append(request)
 
     async def AppendEvents(
         self, request: rpc.AppendEventsRequest, _context: Any
     ) -> rpc.AppendEventsResponse:
-        validate(request)
+        await admit(request)
         appended = await self._events.append_events(
             key_of(request), events_of(request.events), guard_of(request)
         )
@@ -61,7 +61,7 @@ class Events:
     async def ListEvents(
         self, request: rpc.ListEventsRequest, _context: Any
     ) -> rpc.ListEventsResponse:
-        validate(request)
+        await admit(request)
         page = await self._events.read_events(
             key_of(request),
             request.from_seq,
@@ -77,7 +77,7 @@ class Events:
     async def StreamEvents(
         self, request: rpc.StreamEventsRequest, _context: Any
     ) -> AsyncIterator[rpc.StreamEventsResponse]:
-        validate(request)
+        await admit(request)
         async for response in deliver(
             self._events, self._lifecycle, request, default_heartbeat=self._default_heartbeat
         ):

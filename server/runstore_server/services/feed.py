@@ -17,7 +17,7 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.feed import FeedItem, Live, Silence, follow
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class FeedService(FeedServiceServicer):
@@ -27,7 +27,7 @@ class FeedService(FeedServiceServicer):
         self._default_heartbeat = default_heartbeat
 
     async def ReadFeed(self, request: rpc.ReadFeedRequest, _context: Any) -> rpc.ReadFeedResponse:
-        validate(request)
+        await admit(request)
         page = await self._feed.read_feed(
             project_of(request.project),
             request.from_position,
@@ -43,7 +43,7 @@ class FeedService(FeedServiceServicer):
     async def FollowFeed(
         self, request: rpc.FollowFeedRequest, _context: Any
     ) -> AsyncIterator[rpc.FollowFeedResponse]:
-        validate(request)
+        await admit(request)
         async for item in follow(
             self._feed,
             self._lifecycle,
@@ -57,7 +57,7 @@ class FeedService(FeedServiceServicer):
     async def CommitPosition(
         self, request: rpc.CommitPositionRequest, _context: Any
     ) -> rpc.CommitPositionResponse:
-        validate(request)
+        await admit(request)
         consumer = await self._feed.commit_position(
             project_of(request.project), request.consumer, request.position
         )
@@ -66,14 +66,14 @@ class FeedService(FeedServiceServicer):
     async def GetConsumer(
         self, request: rpc.GetConsumerRequest, _context: Any
     ) -> rpc.GetConsumerResponse:
-        validate(request)
+        await admit(request)
         consumer = await self._feed.get_consumer(project_of(request.project), request.consumer)
         return rpc.GetConsumerResponse(consumer=consumer_message(consumer))
 
     async def ListConsumers(
         self, request: rpc.ListConsumersRequest, _context: Any
     ) -> rpc.ListConsumersResponse:
-        validate(request)
+        await admit(request)
         token = request.page_token
         page = await self._feed.list_consumers(
             project_of(request.project),
@@ -90,7 +90,7 @@ class FeedService(FeedServiceServicer):
     async def ResetConsumer(
         self, request: rpc.ResetConsumerRequest, _context: Any
     ) -> rpc.ResetConsumerResponse:
-        validate(request)
+        await admit(request)
         consumer = await self._feed.reset_consumer(
             project_of(request.project), request.consumer, request.position
         )

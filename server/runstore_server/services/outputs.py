@@ -11,7 +11,7 @@ from runstore_storage.contract.outputs import OutputStore
 from runstore_server.convert.outputs import completion_of, output_message
 from runstore_server.convert.runs import guard_of, key_of
 from runstore_server.convert.times import timestamp
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class Outputs:
@@ -21,7 +21,7 @@ class Outputs:
     async def CompleteRun(
         self, request: rpc.CompleteRunRequest, _context: Any
     ) -> rpc.CompleteRunResponse:
-        validate(request)
+        await admit(request)
         completed = await self._outputs.complete_run(
             key_of(request), completion_of(request), guard_of(request)
         )
@@ -36,6 +36,6 @@ class Outputs:
     async def GetOutput(
         self, request: rpc.GetOutputRequest, _context: Any
     ) -> rpc.GetOutputResponse:
-        validate(request)
+        await admit(request)
         stored = await self._outputs.get_output(key_of(request), request.revision)
         return rpc.GetOutputResponse(output=output_message(stored))

@@ -12,7 +12,7 @@ from runstore_server.convert.payloads import payload_message
 from runstore_server.convert.runs import config_ref_message, fork_of, key_of, run_message
 from runstore_server.convert.snapshots import snapshot_message, task_write_message
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class Replays:
@@ -22,7 +22,7 @@ class Replays:
     async def ReplayRun(
         self, request: rpc.ReplayRunRequest, _context: Any
     ) -> rpc.ReplayRunResponse:
-        validate(request)
+        await admit(request)
         replayed = await self._runs.replay_run(
             key_of(request),
             request.at_seq if request.HasField("at_seq") else None,
@@ -46,6 +46,6 @@ class Replays:
         )
 
     async def ForkRun(self, request: rpc.ForkRunRequest, _context: Any) -> rpc.ForkRunResponse:
-        validate(request)
+        await admit(request)
         saved = await self._runs.fork_run(fork_of(request))
         return rpc.ForkRunResponse(run=run_message(saved.run), deduplicated=saved.deduplicated)

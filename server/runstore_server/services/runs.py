@@ -18,7 +18,7 @@ from runstore_server.convert.runs import (
 from runstore_server.convert.snapshots import snapshot_message, task_write_message
 from runstore_server.pages import run_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class Runs:
@@ -26,17 +26,17 @@ class Runs:
         self._runs = runs
 
     async def SaveRun(self, request: rpc.SaveRunRequest, _context: Any) -> rpc.SaveRunResponse:
-        validate(request)
+        await admit(request)
         saved = await self._runs.save_run(new_run_of(request))
         return rpc.SaveRunResponse(run=run_message(saved.run), deduplicated=saved.deduplicated)
 
     async def GetRun(self, request: rpc.GetRunRequest, _context: Any) -> rpc.GetRunResponse:
-        validate(request)
+        await admit(request)
         run = await self._runs.get_run(key_of(request))
         return rpc.GetRunResponse(run=run_message(run))
 
     async def ListRuns(self, request: rpc.ListRunsRequest, _context: Any) -> rpc.ListRunsResponse:
-        validate(request)
+        await admit(request)
         page = await self._runs.list_runs(
             project_of(request.project),
             filter_of(request.filter),
@@ -52,7 +52,7 @@ class Runs:
     async def ResumeRun(
         self, request: rpc.ResumeRunRequest, _context: Any
     ) -> rpc.ResumeRunResponse:
-        validate(request)
+        await admit(request)
         resumed = await self._runs.resume_run(
             key_of(request),
             namespace=request.namespace,
@@ -76,7 +76,7 @@ class Runs:
     async def VerifyRun(
         self, request: rpc.VerifyRunRequest, _context: Any
     ) -> rpc.VerifyRunResponse:
-        validate(request)
+        await admit(request)
         found = await self._runs.verify_run(
             key_of(request), from_seq=request.from_seq, max_events=request.max_events
         )

@@ -11,7 +11,7 @@ from runstore_server.convert.runs import project_of
 from runstore_server.convert.search import awaited_of, hit_message, query_of, wait_seconds
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class Search:
@@ -21,7 +21,7 @@ class Search:
     async def SearchEvents(
         self, request: rpc.SearchEventsRequest, context: Any
     ) -> rpc.SearchEventsResponse:
-        validate(request)
+        await admit(request)
         after = _after(request)
         if awaited := awaited_of(request):
             seconds = wait_seconds(request, context.time_remaining())

@@ -20,7 +20,7 @@ from runstore_server.convert.snapshots import (
 from runstore_server.convert.times import timestamp
 from runstore_server.pages import snapshot_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class Snapshots:
@@ -30,7 +30,7 @@ class Snapshots:
     async def PutSnapshot(
         self, request: rpc.PutSnapshotRequest, _context: Any
     ) -> rpc.PutSnapshotResponse:
-        validate(request)
+        await admit(request)
         answer = await self._snapshots.put_snapshot(
             key_of(request),
             snapshot_of(request.snapshot),
@@ -51,7 +51,7 @@ class Snapshots:
     async def PutTaskWrites(
         self, request: rpc.PutTaskWritesRequest, _context: Any
     ) -> rpc.PutTaskWritesResponse:
-        validate(request)
+        await admit(request)
         known = await self._snapshots.put_task_writes(
             key_of(request),
             request.namespace,
@@ -63,7 +63,7 @@ class Snapshots:
     async def DeleteSnapshots(
         self, request: rpc.DeleteSnapshotsRequest, _context: Any
     ) -> rpc.DeleteSnapshotsResponse:
-        validate(request)
+        await admit(request)
         deleted = await self._snapshots.delete_snapshots(
             key_of(request),
             request.namespace,
@@ -79,7 +79,7 @@ class Snapshots:
     async def GetSnapshot(
         self, request: rpc.GetSnapshotRequest, _context: Any
     ) -> rpc.GetSnapshotResponse:
-        validate(request)
+        await admit(request)
         found = await self._snapshots.get_snapshot(
             key_of(request), request.namespace, selector_of(request)
         )
@@ -91,7 +91,7 @@ class Snapshots:
     async def ListSnapshots(
         self, request: rpc.ListSnapshotsRequest, _context: Any
     ) -> rpc.ListSnapshotsResponse:
-        validate(request)
+        await admit(request)
         query = SnapshotQuery(
             project=project_of(request.project),
             run_id=request.run_id,

@@ -12,7 +12,7 @@ from runstore_server.convert.search import awaited_of, wait_seconds
 from runstore_server.convert.statistics import query_of, row_message
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 
 class Statistics:
@@ -22,7 +22,7 @@ class Statistics:
     async def GetStatistics(
         self, request: rpc.GetStatisticsRequest, context: Any
     ) -> rpc.GetStatisticsResponse:
-        validate(request)
+        await admit(request)
         query = query_of(request)
         after = tuple(page_tokens.read(request, request.page_token)) if request.page_token else None
         if awaited := awaited_of(request):

@@ -12,7 +12,7 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.edge.errors import Internal, is_known, status_of
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.requests import Unreadable, request_id
-from runstore_server.validation.requests import validate
+from runstore_server.validation.requests import admit
 
 WINDOW = 1024
 
@@ -62,24 +62,37 @@ class Pipeline:
     ) -> None:
         async for request in requests:
             await self._room.acquire()
-            answering = asyncio.create_task(self._answer(request))
+            # Not in the task, so that no later request overtakes one that is checked aside.
+            refusal = await _refusal(request)
+            answering = asyncio.create_task(self._answer(request, refusal))
             _in_flight.add(answering)
             answering.add_done_callback(_in_flight.discard)
             self._answers.put_nowait(answering)
 
     async def _answer(
-        self, request: rpc.AppendEventStreamRequest | Unreadable
+        self, request: rpc.AppendEventStreamRequest | Unreadable, refusal: Exception | None
     ) -> rpc.AppendEventStreamResponse:
         if isinstance(request, Unreadable):
             return rpc.AppendEventStreamResponse(error=_status(request.error))
         response = rpc.AppendEventStreamResponse(correlation_id=request.correlation_id)
         try:
             self._lifecycle.check()
-            validate(request)
+            if refusal:
+                raise refusal
             response.appended.CopyFrom(await self._append(request.append))
         except Exception as error:
             response.error.CopyFrom(_status(error))
         return response
+
+
+async def _refusal(request: rpc.AppendEventStreamRequest | Unreadable) -> Exception | None:
+    if isinstance(request, Unreadable):
+        return None
+    try:
+        await admit(request)
+    except Exception as error:
+        return error
+    return None
 
 
 def _status(error: Exception) -> status_pb2.Status:

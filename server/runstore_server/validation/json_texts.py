@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from runstore_server.validation.large_json import NotJson, TooDeep, scan
+
 MAX_JSON_DEPTH = 512
-# A larger text can hold so many values that collecting garbage while parsing takes several times as
-# long as parsing itself, and every other call waits.
-SMALL_TEXT = 1 << 16
+# Of a larger text the parser may make so many values that every other call waits for it.
+SMALL_TEXT = 256 << 10
+
+_TOO_DEEP = f"nests deeper than {MAX_JSON_DEPTH} levels"
 
 
 def json_problem(text: str) -> str:
     """Why the text is not JSON (RFC 8259) that the store accepts; empty if it is."""
-    if len(text) <= SMALL_TEXT:
-        return _problem(text)
-    with _no_collection():
-        return _problem(text)
+    return _problem(text) if len(text) <= SMALL_TEXT else _large_problem(text)
+
+
+def _large_problem(text: str) -> str:
+    try:
+        scan(text, MAX_JSON_DEPTH)
+    except TooDeep:
+        return _TOO_DEEP
+    except NotJson as error:
+        line = text.count("\n", 0, error.at) + 1
+        return f"is not JSON: line {line} (char {error.at})"
+    return ""
 
 
 def _problem(text: str) -> str:
     try:
         value = _JSON.decode(text)
     except RecursionError:
-        return f"nests deeper than {MAX_JSON_DEPTH} levels"
+        return _TOO_DEEP
     except ValueError as error:
         return f"is not JSON: {error}"
     if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_too_deep(value):
-        return f"nests deeper than {MAX_JSON_DEPTH} levels"
+        return _TOO_DEEP
     return ""
 
 
@@ -46,19 +54,6 @@ def _is_too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Suspend garbage collection; parsing makes no cyclic garbage."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _no_constant(spelling: str) -> NoReturn:

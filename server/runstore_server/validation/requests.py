@@ -5,6 +5,7 @@ A message type is compiled once into a list of checks, one for each field that c
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
@@ -42,7 +43,16 @@ RULES: Rules = (
     | search.RULES
     | statistics.RULES
 )
+LARGE_REQUEST = 256 << 10
 NO_RULES = MessageRules()
+
+
+async def admit(request: Message) -> None:
+    """As `validate`, in a thread if the request is large, so that other calls go on."""
+    if request.ByteSize() > LARGE_REQUEST:
+        await asyncio.to_thread(validate, request)
+    else:
+        validate(request)
 
 
 def validate(request: Message) -> None:

@@ -1,6 +1,7 @@
 """What stands around every RPC, shown on a small service of the tests' own."""
 
 import asyncio
+import gzip
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.requests import READING_OPTIONS
 from runstore_storage.contract.errors import SeqConflict
 from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
@@ -89,7 +91,8 @@ def lifecycle() -> Lifecycle:
 @pytest.fixture
 async def channel(lifecycle: Lifecycle) -> AsyncIterator[grpc.aio.Channel]:
     server = grpc.aio.server(
-        interceptors=[Calls(lifecycle, max_request_bytes=LIMIT, connection_streams=9)]
+        interceptors=[Calls(lifecycle, max_request_bytes=LIMIT, connection_streams=9)],
+        options=READING_OPTIONS,
     )
     server.add_generic_rpc_handlers((service(),))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -237,3 +240,27 @@ async def test_a_client_stream_that_is_cut_off_never_looks_complete(channel) -> 
 
     assert ENDED == ["fine"]
     assert {line["log_level"] for line in lines} == {"debug"}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_compressed_request_is_read(channel, shape) -> None:
+    request = rpc.GetRunRequest(run_id="fine", project="x" * 500)
+
+    await finish(call(channel, shape, request, compression=grpc.Compression.Gzip))
+
+
+@pytest.mark.parametrize("shape", SHAPES[:3])
+async def test_a_request_is_decompressed_up_to_the_limit_and_no_further(channel, shape) -> None:
+    bomb = rpc.GetRunRequest(run_id="fine", project="x" * 1_000_000)
+
+    error = await refusal(call(channel, shape, bomb, compression=grpc.Compression.Gzip))
+
+    assert error.reason == "MESSAGE_TOO_LARGE"
+    assert error.metadata == {"limit_bytes": str(LIMIT), "size_bytes": str(LIMIT + 1)}
+
+
+@pytest.mark.parametrize("damaged", [b"\x1f\x8b", gzip.compress(b"x" * 100)[:-9]])
+async def test_what_cannot_be_decompressed_is_malformed(channel, damaged) -> None:
+    error = await refusal(call(channel, "Unary", damaged))
+
+    assert error.reason == "MALFORMED_MESSAGE"

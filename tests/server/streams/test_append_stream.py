@@ -88,6 +88,22 @@ async def test_an_unreadable_request_is_answered_and_the_call_continues(
         assert await call.code() is grpc.StatusCode.OK
 
 
+async def test_an_append_that_is_large_to_check_is_not_overtaken(stub, names) -> None:
+    large = Payload(json="[" + "1," * (1 << 19) + "1]")
+    sent = [
+        append(names, f"e{number}", **({} if number % 2 else {"payload": large}))
+        for number in range(6)
+    ]
+    call = stub.AppendEventStream()
+    for request in sent:
+        await call.write(request)
+    await call.done_writing()
+
+    answers = [answer.appended.seq async for answer in call]
+
+    assert answers == [1, 2, 3, 4, 5, 6]
+
+
 async def test_a_violation_is_named_by_its_path_in_the_streamed_message(stub, names) -> None:
     call = stub.AppendEventStream()
     for request in (append(names, "e", tags=[""]), rpc.AppendEventStreamRequest()):

@@ -1,0 +1,92 @@
+"""Large texts are judged as small ones are, in steps."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runstore_server.validation.json_texts import MAX_JSON_DEPTH, SMALL_TEXT, json_problem
+from runstore_server.validation.large_json import FEW, STEP_ITEMS, NotJson, TooDeep, scan
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=60,
+)
+PIECES = ["[", "]", "{", "}", ",", ":", "1", "-0", "1.5E+3", "01", "1.", "-", '"a"', '"\\u00e9"']
+PIECES += [
+    '"\\x"',
+    '"',
+    "true",
+    "nul",
+    "NaN",
+    " ",
+    "\n",
+    "\t",
+    '"k":',
+    "\x01",
+    "\u00a0",
+    "\u0661",
+    "",
+]
+
+
+def scanned(text: str) -> str:
+    try:
+        scan(text, MAX_JSON_DEPTH)
+    except NotJson:
+        return "is not JSON"
+    except TooDeep:
+        return f"nests deeper than {MAX_JSON_DEPTH} levels"
+    return ""
+
+
+def agrees(text: str) -> bool:
+    return scanned(text) == json_problem(text).partition(":")[0]
+
+
+@given(VALUES, st.sampled_from([None, 1]))
+def test_what_is_json_is_taken(value: object, indent: int | None) -> None:
+    assert scanned(json.dumps(value, indent=indent)) == ""
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_any_text_is_judged_as_the_parser_does(text: str) -> None:
+    assert agrees(text)
+
+
+@given(VALUES, st.data())
+def test_a_damaged_text_is_judged_as_the_parser_does(value: object, data: st.DataObject) -> None:
+    text = json.dumps(value)
+    start = data.draw(st.integers(0, len(text)))
+    removed, put = data.draw(st.integers(0, 2)), data.draw(st.sampled_from(PIECES))
+
+    assert agrees(text[:start] + put + text[start + removed :])
+
+
+@pytest.mark.parametrize("count", [FEW - 1, FEW, FEW + 1, STEP_ITEMS, STEP_ITEMS + 1, 1000])
+@pytest.mark.parametrize("item", ["1", '"a"', "[]", "[[2]]", '{"a": {"b": [1]}}'])
+def test_containers_of_every_length_are_taken_and_their_ends_checked(count: int, item: str) -> None:
+    items = ",".join([item] * count)
+    members = ",".join([f'"k":{item}'] * count)
+
+    assert scanned(f"[{items}]") == scanned(f"{{{members}}}") == ""
+    for bad in (f"[{items},]", f"[{items}}}", f"[{items}", f"{{{members},}}", f"[{items}]]"):
+        assert scanned(bad) == "is not JSON"
+
+
+@pytest.mark.parametrize("inner", ["", "1", "[],1", "1,[2]", '{"a":1}', "{}", '{"a":[]}'])
+@pytest.mark.parametrize("depth", range(MAX_JSON_DEPTH - 2, MAX_JSON_DEPTH + 2))
+def test_the_deepest_level_is_the_parsers(depth: int, inner: str) -> None:
+    assert agrees("[" * depth + inner + "]" * depth)
+    assert agrees('{"k":[' * (depth // 2) + inner + "]}" * (depth // 2))
+
+
+def test_a_large_text_is_told_where_it_is_wrong() -> None:
+    text = "[" + "1,\n" * SMALL_TEXT + "oops]"
+
+    assert json_problem(text) == f"is not JSON: line {SMALL_TEXT + 1} (char {3 * SMALL_TEXT + 1})"
