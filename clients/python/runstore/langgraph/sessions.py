@@ -11,12 +11,20 @@ A session is used only while its thread's turn is held. Nothing here waits or se
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import grpc
 
-from runstore.errors import WriterFenced
+from runstore.errors import (
+    DeadlineExceeded,
+    Overloaded,
+    RunstoreError,
+    Unavailable,
+    WriterFenced,
+)
 from runstore.failures import Failure
 from runstore.langgraph.bounded import Bounded
 from runstore.values.runs import FIRST_EPOCH, RunInfo
@@ -26,6 +34,8 @@ MAX_SESSIONS = 10_000
 MAX_REMEMBERED = 4_096
 MAX_HELD_WRITES = 10_000
 FORK = "fork"
+# Calls that fail so were retried until their timeout, and the next one would be.
+OUTAGE = (Unavailable, Overloaded, DeadlineExceeded)
 
 
 class ThreadTakenOver(WriterFenced):
@@ -88,6 +98,8 @@ class Session:
     begun_anew: Bounded[str, bool] = field(default_factory=lambda: Bounded(MAX_REMEMBERED))
     refused: Bounded[CheckpointKey, str] = field(default_factory=_remembered)
     held: dict[CheckpointKey, dict[tuple[str, int], TaskWrite]] = field(default_factory=dict)
+    outage: RunstoreError | None = None
+    reads: int = 0
 
     def claimed(self, epoch: int, last_seq: int) -> None:
         """The saver has claimed the run."""
@@ -102,6 +114,12 @@ class Session:
         """
         if self._may_follow(key.namespace, parent, source):
             return
+        parent_key = CheckpointKey(key.namespace, parent)
+        if why := self.refused.get(parent_key):
+            self.refuse(key, f"it follows checkpoint {parent}: {why}")
+            raise taken_over(
+                self.thread_id, f"checkpoint {key.checkpoint_id} follows {parent}: {why}"
+            )
         known = self.latest.get(key.namespace)
         latest = known.checkpoint_id if known else ""
         self.refuse(key, "its checkpoint was refused")
@@ -140,6 +158,33 @@ class Session:
         is_latest = known is not None and known.checkpoint_id == key.checkpoint_id
         return is_latest or key in self.own or key in self.chosen
 
+    def check_outage(self) -> None:
+        """Refuse to write after a write that failed in an outage, until the thread is read again.
+
+        What follows a write that is lost cannot be stored, and each would wait for its timeout.
+        """
+        if self.outage is not None:
+            raise type(self.outage)(
+                Failure(
+                    self.outage.code,
+                    f"thread {self.thread_id!r} was not written since an earlier write failed;"
+                    f" read it again to go on: {self.outage}",
+                    self.outage.reason,
+                    self.outage.metadata,
+                )
+            )
+
+    @contextmanager
+    def noting_outage(self) -> Iterator[None]:
+        """Note a write that fails in an outage, unless the thread was read meanwhile."""
+        reads = self.reads
+        try:
+            yield
+        except OUTAGE as error:
+            if self.reads == reads:
+                self.outage = error
+            raise
+
     def hold(self, key: CheckpointKey, writes: dict[tuple[str, int], TaskWrite]) -> None:
         """Keep writes until their checkpoint is put; from index 0 up, the first one counts."""
         if sum(map(len, self.held.values())) + len(writes) > MAX_HELD_WRITES:
@@ -154,6 +199,7 @@ class Session:
 
     def put_done(self, key: CheckpointKey, parent: str, last_seq: int) -> None:
         """The checkpoint is stored, together with the writes that waited for it."""
+        self.outage = None
         self.own.put(key, parent)
         self.refused.discard(key)
         known = self.latest.get(key.namespace)
@@ -183,6 +229,11 @@ class Session:
         self.begun_anew = Bounded(MAX_REMEMBERED)
         self.epoch, self.seen_epoch = None, epoch
         self.base_seq = self.seen_seq = last_seq
+
+    def was_read(self) -> None:
+        """The server responds again, and the reader sees which writes are stored."""
+        self.outage = None
+        self.reads += 1
 
     def read_latest(self, namespace: str, checkpoint_id: str, parent: str, seq: int) -> None:
         """The namespace's latest checkpoint at a seq was read; with an empty id there was none."""
@@ -228,6 +279,7 @@ class Sessions:
                 session = Session(thread_id, run is not None, last_seq, epoch, last_seq)
                 self._sessions.put(thread_id, session)
                 return session, True
+        session.was_read()
         if epoch > session.seen_epoch:
             session.start_again(epoch, last_seq, "another writer has claimed the thread")
         elif session.epoch is None and last_seq > session.seen_seq:

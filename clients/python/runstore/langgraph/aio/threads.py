@@ -129,11 +129,14 @@ class AsyncThreads:
         metadata = drafting.metadata
         async with self._memory.turns.of(address.thread_id):
             session = await self.session(address.thread_id)
+            if address.key not in session.refused:  # else the same checkpoint is put again
+                session.check_outage()
             session.check_put(address.key, parent, str(metadata.get("source", "")))
             try:
-                last_seq = await self._put(session, address, parent, drafting)
-            except BaseException:
-                session.refuse(address.key, "putting its checkpoint failed")
+                with session.noting_outage():
+                    last_seq = await self._put(session, address, parent, drafting)
+            except BaseException as error:
+                session.refuse(address.key, f"putting it failed: {error!r}")
                 raise
             session.put_done(address.key, parent, last_seq)
 
@@ -196,12 +199,15 @@ class AsyncThreads:
         writes = await transport.run_blocking(writes_of, writing)
         async with self._memory.turns.of(address.thread_id):
             session = await self.session(address.thread_id)
-            if not session.knows(address.key) and await self.find(address) is None:
-                session.hold(address.key, writes)
-                return
-            run = await self.claim(session)
-        for batch in batches(writes.values()):
-            await self.put_batch(run, address, batch)
+            session.check_outage()
+            with session.noting_outage():
+                if not session.knows(address.key) and await self.find(address) is None:
+                    session.hold(address.key, writes)
+                    return
+                run = await self.claim(session)
+        with session.noting_outage():
+            for batch in batches(writes.values()):
+                await self.put_batch(run, address, batch)
 
     async def put_batch(
         self, run: RunRef, address: CheckpointAddress, batch: Sequence[TaskWrite]

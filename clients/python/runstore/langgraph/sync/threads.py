@@ -128,11 +128,14 @@ class Threads:
         metadata = drafting.metadata
         with self._memory.turns.of(address.thread_id):
             session = self.session(address.thread_id)
+            if address.key not in session.refused:  # else the same checkpoint is put again
+                session.check_outage()
             session.check_put(address.key, parent, str(metadata.get("source", "")))
             try:
-                last_seq = self._put(session, address, parent, drafting)
-            except BaseException:
-                session.refuse(address.key, "putting its checkpoint failed")
+                with session.noting_outage():
+                    last_seq = self._put(session, address, parent, drafting)
+            except BaseException as error:
+                session.refuse(address.key, f"putting it failed: {error!r}")
                 raise
             session.put_done(address.key, parent, last_seq)
 
@@ -195,12 +198,15 @@ class Threads:
         writes = transport.run_blocking(writes_of, writing)
         with self._memory.turns.of(address.thread_id):
             session = self.session(address.thread_id)
-            if not session.knows(address.key) and self.find(address) is None:
-                session.hold(address.key, writes)
-                return
-            run = self.claim(session)
-        for batch in batches(writes.values()):
-            self.put_batch(run, address, batch)
+            session.check_outage()
+            with session.noting_outage():
+                if not session.knows(address.key) and self.find(address) is None:
+                    session.hold(address.key, writes)
+                    return
+                run = self.claim(session)
+        with session.noting_outage():
+            for batch in batches(writes.values()):
+                self.put_batch(run, address, batch)
 
     def put_batch(
         self, run: RunRef, address: CheckpointAddress, batch: Sequence[TaskWrite]
