@@ -1,10 +1,11 @@
 """Extracting: the searchable text of an event's payload. Pure, and bounded for any payload.
 
 Of a JSON payload it takes the strings, in their order: of an object whose shape `shapes` knows,
-those of the members named there; of any other object, those of every member. Member names, numbers
-and booleans are left out. A string that holds the arguments or the result of a tool and is itself
-JSON text is read as JSON. A binary payload is text if its content type is text/*, and has none
-otherwise. Data URLs, long runs of base64 and words of more than 511 letters are left out.
+those of the members named there first, and none of what is not text by that shape; of any other
+object, those of every member. Member names, numbers and booleans are left out. A string that holds
+the arguments or the result of a tool and is itself JSON text is read as JSON. A binary payload is
+text if its content type is text/*, and has none otherwise. Data URLs, long runs of base64 and words
+of more than 511 letters are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runstore_storage.contract.payloads import Payload
-from runstore_storage.search.shapes import MAY_BE_JSON, members
+from runstore_storage.search.shapes import MAY_BE_JSON, OTEL, members
 from runstore_storage.search.words import PART_END, UNSPACED, cleaned
 
 # Only this much of an event, its beginning, is searchable: a tsvector then stays far below 1 MB.
@@ -81,16 +82,17 @@ def _walk(value: Any) -> Iterator[str]:
         if isinstance(each, str):
             yield each
         elif depth < MAX_DEPTH and isinstance(each, dict):
-            inside = [_read(name, member) for name, member in members(each)]
+            inside = [
+                _read(member) if name in MAY_BE_JSON or name.startswith(OTEL) else member
+                for name, member in members(each)
+            ]
             stack.extend((depth + 1, member) for member in reversed(inside))
         elif depth < MAX_DEPTH and isinstance(each, list):
             stack.extend((depth + 1, member) for member in reversed(each))
 
 
-def _read(name: str, member: Any) -> Any:
-    """A member's value; for a member that may hold JSON text, the value of that text."""
-    if name not in MAY_BE_JSON:
-        return member
+def _read(member: Any) -> Any:
+    """The value of a member that may hold JSON text: the value of that text, if it is one."""
     if isinstance(member, dict) and isinstance(member.get("stringValue"), str):
         member = member["stringValue"]
     if isinstance(member, str) and member.lstrip()[:1] in {"{", "["}:

@@ -2,16 +2,63 @@
 
 The table knows the messages of OpenAI's Chat Completions and Responses APIs, of Anthropic's
 Messages API, of OpenTelemetry's conventions for generative AI and of the Model Context Protocol. An
-object of one of these shapes is read by its row, wherever it stands in a payload; its other members
-(ids, models, roles, finish reasons, signatures, encrypted or inline data) are not text. Nothing
-else is interpreted.
+object of one of these shapes is read by its row, wherever it stands in a payload: first the members
+named there, then those that the shape does not know, so that what people add is found too. The
+members of `NOT_TEXT` (ids, models, roles, finish reasons, signatures, encrypted or inline data, the
+definitions of tools) are left out. Nothing else is interpreted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+# What known shapes hold beside text. Of the name of an attribute it is the last word that counts.
+NOT_TEXT = frozenset(
+    (
+        "type",
+        "role",
+        "object",
+        "model",
+        "status",
+        "id",
+        "call_id",
+        "tool_call_id",
+        "tool_use_id",
+        "item_id",
+        "response_id",
+        "previous_response_id",
+        "jsonrpc",
+        "index",
+        "created",
+        "temperature",
+        "finish_reason",
+        "finish_reasons",
+        "stop_reason",
+        "stop_sequence",
+        "signature",
+        "thought_signature",
+        "encrypted_content",
+        "data",
+        "b64_json",
+        "file_id",
+        "file_data",
+        "blob",
+        "mimeType",
+        "mime_type",
+        "media_type",
+        "system_fingerprint",
+        "service_tier",
+        "cache_control",
+        "logprobs",
+        "usage",
+        "tools",
+        "functions",
+        "tool_choice",
+        "response_format",
+    )
+)
 # Parts of messages, and items of a response, by their `type`.
 _PARTS: dict[str, tuple[str, ...]] = {
     # Texts of all of them.
@@ -88,6 +135,23 @@ _MEDIA_DATA = frozenset(
     )
 )
 _MEDIA_TEXTS = ("name", "title", "filename", "transcript", "uri")
+
+
+class _Row(NamedTuple):
+    """How a shape is read: these members first, then all others but the skipped ones."""
+
+    first: tuple[str, ...]
+    names: frozenset[str]
+    skipped: frozenset[str]
+
+
+def _row(*first: str, without: frozenset[str] = frozenset()) -> _Row:
+    return _Row(first, frozenset(first), NOT_TEXT.union(first, without))
+
+
+_ROWS = {kind: _row(*first) for kind, first in _PARTS.items()}
+_MEDIA_ROW = _row(*_MEDIA_TEXTS, without=_MEDIA_DATA)
+_NOTHING = _row()
 _MESSAGE = (
     "content",
     "parts",
@@ -111,74 +175,84 @@ _ENVELOPE = (
     "output_text",
     "error",
 )
-_CHOICE = ("message", "delta", "text")
-_TOOL_RESULT = ("content", "structuredContent")
-_JSON_RPC = ("method", "params", "result", "error")
-_RESOURCE = ("uri", "title", "name", "text")
-_OTEL_TEXTS = frozenset(
+_MESSAGE_ROW = _row(*_MESSAGE)
+_ENVELOPE_ROW = _row(*_ENVELOPE)
+_CHOICE_ROW = _row("message", "delta", "text")
+_CALL_ROW = _row("name", "arguments")
+_TOOL_RESULT_ROW = _row("content", "structuredContent")
+_JSON_RPC_ROW = _row("method", "params", "result", "error")
+_RESOURCE_ROW = _row("uri", "title", "name", "text")
+# Attributes of OpenTelemetry's that name a system, an operation or a setting.
+OTEL = "gen_ai."
+OTEL_NOT_TEXT = frozenset(
     (
-        "gen_ai.system_instructions",
-        "gen_ai.input.messages",
-        "gen_ai.output.messages",
-        "gen_ai.prompt",
-        "gen_ai.completion",
-        "gen_ai.tool.name",
-        "gen_ai.tool.call.arguments",
-        "gen_ai.tool.call.result",
+        "gen_ai.system",
+        "gen_ai.provider.name",
+        "gen_ai.operation.name",
+        "gen_ai.tool.definitions",
+        "gen_ai.request.encoding_formats",
     )
 )
-# Members whose value, if it is a string, may be JSON text.
-MAY_BE_JSON = frozenset(("arguments", "input", "output", "result", "response")) | _OTEL_TEXTS
+# Members whose value, if it is a string, may be JSON text; so may be all of OpenTelemetry's.
+MAY_BE_JSON = frozenset(("arguments", "input", "output", "result", "response"))
 
 Members = list[tuple[str, Any]]
 
 
 def members(value: Mapping[str, Any]) -> Members:
     """The members of an object that hold text, in order; all members if its shape is unknown."""
-    wanted = _wanted(value)
-    if wanted is not None:
-        return [(name, value[name]) for name in wanted if name in value]
+    row = _row_of(value)
+    if row is not None:
+        found = [(name, value[name]) for name in row.first if name in value]
+        if not row.skipped.issuperset(value):
+            found += [each for each in value.items() if each[0] not in row.skipped]
+        return found
     if _is_otlp_attribute(value):
-        return [(value["key"], value["value"])] if value["key"] in _OTEL_TEXTS else []
+        return [(value["key"], value["value"])] if _is_otel_text(value["key"]) else []
     return [
         (name, member)
         for name, member in value.items()
-        if not name.startswith("gen_ai.") or name in _OTEL_TEXTS
+        if not name.startswith(OTEL) or _is_otel_text(name)
     ]
 
 
-def _wanted(value: Mapping[str, Any]) -> tuple[str, ...] | None:
+@lru_cache(maxsize=1024)
+def _is_otel_text(name: str) -> bool:
+    return name.rpartition(".")[2] not in NOT_TEXT and name not in OTEL_NOT_TEXT
+
+
+def _row_of(value: Mapping[str, Any]) -> _Row | None:
     """The row of the first shape that the object fits."""
     kind = value.get("type")
     if isinstance(kind, str):
-        fields = _PARTS.get(kind)
-        if fields and any(name in value for name in fields):
-            return fields
+        row = _ROWS.get(kind)
+        if row and not row.names.isdisjoint(value):
+            return row
         if kind in _MEDIA and not _MEDIA_DATA.isdisjoint(value):
-            return _MEDIA_TEXTS
+            return _MEDIA_ROW
         if kind == "redacted_thinking":
-            return ()
+            return _NOTHING
     if "structuredContent" in value or (
         "isError" in value and isinstance(value.get("content"), list)
     ):
-        return _TOOL_RESULT
-    if isinstance(value.get("role"), str) and any(name in value for name in _MESSAGE):
-        return _MESSAGE
+        return _TOOL_RESULT_ROW
+    if isinstance(value.get("role"), str) and not _MESSAGE_ROW.names.isdisjoint(value):
+        return _MESSAGE_ROW
     if _is_envelope(value):
-        return _ENVELOPE
+        return _ENVELOPE_ROW
     if "jsonrpc" in value:
-        return _JSON_RPC
-    return _wanted_inside(value)
+        return _JSON_RPC_ROW
+    return _row_inside(value)
 
 
-def _wanted_inside(value: Mapping[str, Any]) -> tuple[str, ...] | None:
+def _row_inside(value: Mapping[str, Any]) -> _Row | None:
     """The row of an object that has no type and stands inside another."""
     if "index" in value and any(isinstance(value.get(name), dict) for name in ("message", "delta")):
-        return _CHOICE
+        return _CHOICE_ROW
     if isinstance(value.get("arguments"), str) and isinstance(value.get("name"), str):
-        return ("name", "arguments")
+        return _CALL_ROW
     if isinstance(value.get("uri"), str) and ("text" in value or "blob" in value):
-        return _RESOURCE
+        return _RESOURCE_ROW
     return None
 
 
@@ -191,4 +265,4 @@ def _is_envelope(value: Mapping[str, Any]) -> bool:
 
 def _is_otlp_attribute(value: Mapping[str, Any]) -> bool:
     key = value.get("key")
-    return isinstance(key, str) and key.startswith("gen_ai.") and "value" in value
+    return isinstance(key, str) and key.startswith(OTEL) and "value" in value
