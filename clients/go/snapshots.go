@@ -74,7 +74,7 @@ type Snapshot struct {
 	CreatedAt        time.Time
 	// ContentHash is the SHA-256 of the snapshot.
 	ContentHash []byte
-	// TaskWrites are those since the snapshot; only GetSnapshot returns them.
+	// TaskWrites are those since the snapshot; listings return them only WithTaskWrites.
 	TaskWrites []TaskWrite
 }
 

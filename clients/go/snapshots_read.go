@@ -67,10 +67,14 @@ type SnapshotsOptions struct {
 	// Before selects snapshots that precede the one with this id in the order of the run. It is
 	// valid only for the snapshots of one run.
 	Before string
+	// IDBelow selects ids that are smaller, compared by code points.
+	IDBelow string
 	// Metadata is a JSON object; it selects snapshots whose metadata has all its members.
 	Metadata Payload
 	// WithParts fetches nodes and state too.
 	WithParts bool
+	// WithTaskWrites fetches the task writes since each snapshot too.
+	WithTaskWrites bool
 	// PageSize is how many snapshots are fetched at once; 0 means the server's default.
 	PageSize int
 }
@@ -101,15 +105,26 @@ func (c *Client) listSnapshots(
 			return nil, "", e.err
 		}
 		response, err := send(ctx, c, c.service.ListSnapshots, &runstorev1.ListSnapshotsRequest{
-			Project:   c.project,
-			RunId:     runID,
-			Namespace: options.Namespace,
-			Before:    options.Before,
-			Metadata:  metadata,
-			Limit:     int32(options.PageSize),
-			PageToken: token,
-			WithParts: options.WithParts,
+			Project:        c.project,
+			RunId:          runID,
+			Namespace:      options.Namespace,
+			Before:         options.Before,
+			IdBelow:        options.IDBelow,
+			Metadata:       metadata,
+			Limit:          int32(options.PageSize),
+			PageToken:      token,
+			WithParts:      options.WithParts,
+			WithTaskWrites: options.WithTaskWrites,
 		})
-		return mapped(response.GetSnapshots(), snapshotOf), response.GetNextPageToken(), err
+		return listedSnapshots(response), response.GetNextPageToken(), err
 	})
+}
+
+// listedSnapshots are the snapshots of a page, with their task writes if they were asked for.
+func listedSnapshots(page *runstorev1.ListSnapshotsResponse) []*Snapshot {
+	snapshots := mapped(page.GetSnapshots(), snapshotOf)
+	for i, since := range page.GetTaskWrites() {
+		snapshots[i].TaskWrites = mapped(since.TaskWrites, taskWriteOf)
+	}
+	return snapshots
 }

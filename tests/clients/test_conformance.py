@@ -25,8 +25,7 @@ def fields(message: type[Message]) -> list[str]:
     return [each.name for each in message.DESCRIPTOR.fields]
 
 
-# What each operation lists, and by which filters. `before` of list_snapshots is missing: the Python
-# client has no such argument.
+# What each operation lists, and by which filters.
 LISTINGS = {
     "list_runs": ("runs", fields(run_service_pb2.RunFilter)),
     "list_events": ("events", fields(events_pb2.EventFilter)),
@@ -35,7 +34,7 @@ LISTINGS = {
     "feed_follow": ("entries", fields(feed_pb2.FeedFilter)),
     "search": ("hits", fields(search_pb2.SearchFilter)),
     "statistics": ("rows", fields(statistics_pb2.StatisticsFilter)),
-    "list_snapshots": ("snapshots", ["run_id", "namespace", "metadata"]),
+    "list_snapshots": ("snapshots", ["run_id", "namespace", "metadata", "before", "id_below"]),
     "artifact_list": ("artifacts", ["run_id", "type", "name"]),
     "config_list": ("configs", ["kind", "name_prefix"]),
     "config_label_moves": ("moves", ["label"]),

@@ -2546,15 +2546,21 @@ type ListSnapshotsRequest struct {
 	// A JSON object. Only snapshots whose metadata has each of its members with an equal value;
 	// numbers are compared by value, objects without regard to order.
 	Metadata *Payload `protobuf:"bytes,5,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// Maximum number of snapshots on a page; 0 means 20. A page with parts ends early once they reach
-	// 4 MiB, but has at least one snapshot.
+	// Maximum number of snapshots on a page; 0 means 20. A page with parts or task writes ends early
+	// once they reach 4 MiB, but has at least one snapshot.
 	// Bounds: 0..100.
 	Limit int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	// `next_page_token` of the previous page. All other fields must be the same.
 	// Bounds: 0..2500 characters.
 	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// True to return nodes and state as well; otherwise they are omitted.
-	WithParts     bool `protobuf:"varint,8,opt,name=with_parts,json=withParts,proto3" json:"with_parts,omitempty"`
+	WithParts bool `protobuf:"varint,8,opt,name=with_parts,json=withParts,proto3" json:"with_parts,omitempty"`
+	// True to return the task writes made since each snapshot as well.
+	WithTaskWrites bool `protobuf:"varint,9,opt,name=with_task_writes,json=withTaskWrites,proto3" json:"with_task_writes,omitempty"`
+	// Only snapshots whose id is smaller than this one, compared by code points. The id need not
+	// exist, and it is compared in every namespace.
+	// Bounds: 0..200 characters.
+	IdBelow       string `protobuf:"bytes,10,opt,name=id_below,json=idBelow,proto3" json:"id_below,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2645,6 +2651,20 @@ func (x *ListSnapshotsRequest) GetWithParts() bool {
 	return false
 }
 
+func (x *ListSnapshotsRequest) GetWithTaskWrites() bool {
+	if x != nil {
+		return x.WithTaskWrites
+	}
+	return false
+}
+
+func (x *ListSnapshotsRequest) GetIdBelow() string {
+	if x != nil {
+		return x.IdBelow
+	}
+	return ""
+}
+
 // ListSnapshotsResponse is a page of snapshots.
 type ListSnapshotsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2652,6 +2672,8 @@ type ListSnapshotsResponse struct {
 	Snapshots []*Snapshot `protobuf:"bytes,1,rep,name=snapshots,proto3" json:"snapshots,omitempty"`
 	// Token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// With `with_task_writes`, one item for each of the snapshots, in the same order; otherwise empty.
+	TaskWrites    []*SnapshotTaskWrites `protobuf:"bytes,3,rep,name=task_writes,json=taskWrites,proto3" json:"task_writes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2700,6 +2722,59 @@ func (x *ListSnapshotsResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListSnapshotsResponse) GetTaskWrites() []*SnapshotTaskWrites {
+	if x != nil {
+		return x.TaskWrites
+	}
+	return nil
+}
+
+// SnapshotTaskWrites are the task writes made since one snapshot.
+type SnapshotTaskWrites struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In order of task_id and index.
+	TaskWrites    []*TaskWrite `protobuf:"bytes,1,rep,name=task_writes,json=taskWrites,proto3" json:"task_writes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotTaskWrites) Reset() {
+	*x = SnapshotTaskWrites{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotTaskWrites) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotTaskWrites) ProtoMessage() {}
+
+func (x *SnapshotTaskWrites) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotTaskWrites.ProtoReflect.Descriptor instead.
+func (*SnapshotTaskWrites) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SnapshotTaskWrites) GetTaskWrites() []*TaskWrite {
+	if x != nil {
+		return x.TaskWrites
+	}
+	return nil
+}
+
 // DeleteSnapshotsRequest identifies snapshots to delete.
 type DeleteSnapshotsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2725,7 +2800,7 @@ type DeleteSnapshotsRequest struct {
 
 func (x *DeleteSnapshotsRequest) Reset() {
 	*x = DeleteSnapshotsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2737,7 +2812,7 @@ func (x *DeleteSnapshotsRequest) String() string {
 func (*DeleteSnapshotsRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2750,7 +2825,7 @@ func (x *DeleteSnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{32}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeleteSnapshotsRequest) GetProject() string {
@@ -2803,7 +2878,7 @@ type DeleteSnapshotsResponse struct {
 
 func (x *DeleteSnapshotsResponse) Reset() {
 	*x = DeleteSnapshotsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +2890,7 @@ func (x *DeleteSnapshotsResponse) String() string {
 func (*DeleteSnapshotsResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +2903,7 @@ func (x *DeleteSnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{33}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DeleteSnapshotsResponse) GetDeletedSnapshots() int64 {
@@ -2882,7 +2957,7 @@ type ResumeRunRequest struct {
 
 func (x *ResumeRunRequest) Reset() {
 	*x = ResumeRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +2969,7 @@ func (x *ResumeRunRequest) String() string {
 func (*ResumeRunRequest) ProtoMessage() {}
 
 func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +2982,7 @@ func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{34}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResumeRunRequest) GetProject() string {
@@ -2985,7 +3060,7 @@ type ResumeRunResponse struct {
 
 func (x *ResumeRunResponse) Reset() {
 	*x = ResumeRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2997,7 +3072,7 @@ func (x *ResumeRunResponse) String() string {
 func (*ResumeRunResponse) ProtoMessage() {}
 
 func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3010,7 +3085,7 @@ func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunResponse.ProtoReflect.Descriptor instead.
 func (*ResumeRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{35}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResumeRunResponse) GetRun() *Run {
@@ -3100,7 +3175,7 @@ type CompleteRunRequest struct {
 
 func (x *CompleteRunRequest) Reset() {
 	*x = CompleteRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3112,7 +3187,7 @@ func (x *CompleteRunRequest) String() string {
 func (*CompleteRunRequest) ProtoMessage() {}
 
 func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3125,7 +3200,7 @@ func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunRequest.ProtoReflect.Descriptor instead.
 func (*CompleteRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{36}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CompleteRunRequest) GetProject() string {
@@ -3203,7 +3278,7 @@ type CompleteRunResponse struct {
 
 func (x *CompleteRunResponse) Reset() {
 	*x = CompleteRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3215,7 +3290,7 @@ func (x *CompleteRunResponse) String() string {
 func (*CompleteRunResponse) ProtoMessage() {}
 
 func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3228,7 +3303,7 @@ func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunResponse.ProtoReflect.Descriptor instead.
 func (*CompleteRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{37}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CompleteRunResponse) GetStatus() RunStatus {
@@ -3284,7 +3359,7 @@ type GetOutputRequest struct {
 
 func (x *GetOutputRequest) Reset() {
 	*x = GetOutputRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3296,7 +3371,7 @@ func (x *GetOutputRequest) String() string {
 func (*GetOutputRequest) ProtoMessage() {}
 
 func (x *GetOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3309,7 +3384,7 @@ func (x *GetOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetOutputRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{38}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetOutputRequest) GetProject() string {
@@ -3344,7 +3419,7 @@ type GetOutputResponse struct {
 
 func (x *GetOutputResponse) Reset() {
 	*x = GetOutputResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3356,7 +3431,7 @@ func (x *GetOutputResponse) String() string {
 func (*GetOutputResponse) ProtoMessage() {}
 
 func (x *GetOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3369,7 +3444,7 @@ func (x *GetOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetOutputResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{39}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetOutputResponse) GetOutput() *Output {
@@ -3401,7 +3476,7 @@ type VerifyRunRequest struct {
 
 func (x *VerifyRunRequest) Reset() {
 	*x = VerifyRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3413,7 +3488,7 @@ func (x *VerifyRunRequest) String() string {
 func (*VerifyRunRequest) ProtoMessage() {}
 
 func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3426,7 +3501,7 @@ func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRunRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{40}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *VerifyRunRequest) GetProject() string {
@@ -3471,7 +3546,7 @@ type ChainBreak struct {
 
 func (x *ChainBreak) Reset() {
 	*x = ChainBreak{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3483,7 +3558,7 @@ func (x *ChainBreak) String() string {
 func (*ChainBreak) ProtoMessage() {}
 
 func (x *ChainBreak) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3496,7 +3571,7 @@ func (x *ChainBreak) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainBreak.ProtoReflect.Descriptor instead.
 func (*ChainBreak) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{41}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ChainBreak) GetSeq() int64 {
@@ -3534,7 +3609,7 @@ type VerifyRunResponse struct {
 
 func (x *VerifyRunResponse) Reset() {
 	*x = VerifyRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3546,7 +3621,7 @@ func (x *VerifyRunResponse) String() string {
 func (*VerifyRunResponse) ProtoMessage() {}
 
 func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3559,7 +3634,7 @@ func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRunResponse.ProtoReflect.Descriptor instead.
 func (*VerifyRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{42}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *VerifyRunResponse) GetVerified() bool {
@@ -3628,7 +3703,7 @@ type ReplayRunRequest struct {
 
 func (x *ReplayRunRequest) Reset() {
 	*x = ReplayRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3640,7 +3715,7 @@ func (x *ReplayRunRequest) String() string {
 func (*ReplayRunRequest) ProtoMessage() {}
 
 func (x *ReplayRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3653,7 +3728,7 @@ func (x *ReplayRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRunRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{43}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReplayRunRequest) GetProject() string {
@@ -3714,7 +3789,7 @@ type ReplayRunResponse struct {
 
 func (x *ReplayRunResponse) Reset() {
 	*x = ReplayRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3726,7 +3801,7 @@ func (x *ReplayRunResponse) String() string {
 func (*ReplayRunResponse) ProtoMessage() {}
 
 func (x *ReplayRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3739,7 +3814,7 @@ func (x *ReplayRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRunResponse.ProtoReflect.Descriptor instead.
 func (*ReplayRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{44}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReplayRunResponse) GetRun() *Run {
@@ -3804,7 +3879,7 @@ type PinnedConfig struct {
 
 func (x *PinnedConfig) Reset() {
 	*x = PinnedConfig{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3816,7 +3891,7 @@ func (x *PinnedConfig) String() string {
 func (*PinnedConfig) ProtoMessage() {}
 
 func (x *PinnedConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3829,7 +3904,7 @@ func (x *PinnedConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedConfig.ProtoReflect.Descriptor instead.
 func (*PinnedConfig) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{45}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PinnedConfig) GetRef() *ConfigRef {
@@ -3879,7 +3954,7 @@ type ForkRunRequest struct {
 
 func (x *ForkRunRequest) Reset() {
 	*x = ForkRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3891,7 +3966,7 @@ func (x *ForkRunRequest) String() string {
 func (*ForkRunRequest) ProtoMessage() {}
 
 func (x *ForkRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3904,7 +3979,7 @@ func (x *ForkRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRunRequest.ProtoReflect.Descriptor instead.
 func (*ForkRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{46}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ForkRunRequest) GetProject() string {
@@ -3976,7 +4051,7 @@ type ForkRunResponse struct {
 
 func (x *ForkRunResponse) Reset() {
 	*x = ForkRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3988,7 +4063,7 @@ func (x *ForkRunResponse) String() string {
 func (*ForkRunResponse) ProtoMessage() {}
 
 func (x *ForkRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4001,7 +4076,7 @@ func (x *ForkRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRunResponse.ProtoReflect.Descriptor instead.
 func (*ForkRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{47}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ForkRunResponse) GetRun() *Run {
@@ -4211,7 +4286,7 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\x13GetSnapshotResponse\x121\n" +
 	"\bsnapshot\x18\x01 \x01(\v2\x15.runstore.v1.SnapshotR\bsnapshot\x127\n" +
 	"\vtask_writes\x18\x02 \x03(\v2\x16.runstore.v1.TaskWriteR\n" +
-	"taskWrites\"\x96\x02\n" +
+	"taskWrites\"\xdb\x02\n" +
 	"\x14ListSnapshotsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12!\n" +
@@ -4222,12 +4297,20 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\a \x01(\tR\tpageToken\x12\x1d\n" +
 	"\n" +
-	"with_parts\x18\b \x01(\bR\twithPartsB\f\n" +
+	"with_parts\x18\b \x01(\bR\twithParts\x12(\n" +
+	"\x10with_task_writes\x18\t \x01(\bR\x0ewithTaskWrites\x12\x19\n" +
+	"\bid_below\x18\n" +
+	" \x01(\tR\aidBelowB\f\n" +
 	"\n" +
-	"_namespace\"t\n" +
+	"_namespace\"\xb6\x01\n" +
 	"\x15ListSnapshotsResponse\x123\n" +
 	"\tsnapshots\x18\x01 \x03(\v2\x15.runstore.v1.SnapshotR\tsnapshots\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc3\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12@\n" +
+	"\vtask_writes\x18\x03 \x03(\v2\x1f.runstore.v1.SnapshotTaskWritesR\n" +
+	"taskWrites\"M\n" +
+	"\x12SnapshotTaskWrites\x127\n" +
+	"\vtask_writes\x18\x01 \x03(\v2\x16.runstore.v1.TaskWriteR\n" +
+	"taskWrites\"\xc3\x01\n" +
 	"\x16DeleteSnapshotsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1c\n" +
@@ -4385,7 +4468,7 @@ func file_runstore_v1_run_service_proto_rawDescGZIP() []byte {
 }
 
 var file_runstore_v1_run_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_runstore_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_runstore_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_runstore_v1_run_service_proto_goTypes = []any{
 	(RunOrder)(0),                     // 0: runstore.v1.RunOrder
 	(*SaveRunRequest)(nil),            // 1: runstore.v1.SaveRunRequest
@@ -4420,164 +4503,167 @@ var file_runstore_v1_run_service_proto_goTypes = []any{
 	(*GetSnapshotResponse)(nil),       // 30: runstore.v1.GetSnapshotResponse
 	(*ListSnapshotsRequest)(nil),      // 31: runstore.v1.ListSnapshotsRequest
 	(*ListSnapshotsResponse)(nil),     // 32: runstore.v1.ListSnapshotsResponse
-	(*DeleteSnapshotsRequest)(nil),    // 33: runstore.v1.DeleteSnapshotsRequest
-	(*DeleteSnapshotsResponse)(nil),   // 34: runstore.v1.DeleteSnapshotsResponse
-	(*ResumeRunRequest)(nil),          // 35: runstore.v1.ResumeRunRequest
-	(*ResumeRunResponse)(nil),         // 36: runstore.v1.ResumeRunResponse
-	(*CompleteRunRequest)(nil),        // 37: runstore.v1.CompleteRunRequest
-	(*CompleteRunResponse)(nil),       // 38: runstore.v1.CompleteRunResponse
-	(*GetOutputRequest)(nil),          // 39: runstore.v1.GetOutputRequest
-	(*GetOutputResponse)(nil),         // 40: runstore.v1.GetOutputResponse
-	(*VerifyRunRequest)(nil),          // 41: runstore.v1.VerifyRunRequest
-	(*ChainBreak)(nil),                // 42: runstore.v1.ChainBreak
-	(*VerifyRunResponse)(nil),         // 43: runstore.v1.VerifyRunResponse
-	(*ReplayRunRequest)(nil),          // 44: runstore.v1.ReplayRunRequest
-	(*ReplayRunResponse)(nil),         // 45: runstore.v1.ReplayRunResponse
-	(*PinnedConfig)(nil),              // 46: runstore.v1.PinnedConfig
-	(*ForkRunRequest)(nil),            // 47: runstore.v1.ForkRunRequest
-	(*ForkRunResponse)(nil),           // 48: runstore.v1.ForkRunResponse
-	nil,                               // 49: runstore.v1.SaveRunRequest.LabelsEntry
-	nil,                               // 50: runstore.v1.RunFilter.LabelsEntry
-	nil,                               // 51: runstore.v1.ForkRunRequest.LabelsEntry
-	(*Payload)(nil),                   // 52: runstore.v1.Payload
-	(*ExternalRef)(nil),               // 53: runstore.v1.ExternalRef
-	(*ConfigRef)(nil),                 // 54: runstore.v1.ConfigRef
-	(Outcome)(0),                      // 55: runstore.v1.Outcome
-	(*Event)(nil),                     // 56: runstore.v1.Event
-	(*Output)(nil),                    // 57: runstore.v1.Output
-	(*Snapshot)(nil),                  // 58: runstore.v1.Snapshot
-	(*Run)(nil),                       // 59: runstore.v1.Run
-	(RunStatus)(0),                    // 60: runstore.v1.RunStatus
-	(*timestamppb.Timestamp)(nil),     // 61: google.protobuf.Timestamp
-	(*status.Status)(nil),             // 62: google.rpc.Status
-	(*EventFilter)(nil),               // 63: runstore.v1.EventFilter
-	(*durationpb.Duration)(nil),       // 64: google.protobuf.Duration
-	(*TaskWrite)(nil),                 // 65: runstore.v1.TaskWrite
-	(*SearchEventsRequest)(nil),       // 66: runstore.v1.SearchEventsRequest
-	(*GetStatisticsRequest)(nil),      // 67: runstore.v1.GetStatisticsRequest
-	(*SearchEventsResponse)(nil),      // 68: runstore.v1.SearchEventsResponse
-	(*GetStatisticsResponse)(nil),     // 69: runstore.v1.GetStatisticsResponse
+	(*SnapshotTaskWrites)(nil),        // 33: runstore.v1.SnapshotTaskWrites
+	(*DeleteSnapshotsRequest)(nil),    // 34: runstore.v1.DeleteSnapshotsRequest
+	(*DeleteSnapshotsResponse)(nil),   // 35: runstore.v1.DeleteSnapshotsResponse
+	(*ResumeRunRequest)(nil),          // 36: runstore.v1.ResumeRunRequest
+	(*ResumeRunResponse)(nil),         // 37: runstore.v1.ResumeRunResponse
+	(*CompleteRunRequest)(nil),        // 38: runstore.v1.CompleteRunRequest
+	(*CompleteRunResponse)(nil),       // 39: runstore.v1.CompleteRunResponse
+	(*GetOutputRequest)(nil),          // 40: runstore.v1.GetOutputRequest
+	(*GetOutputResponse)(nil),         // 41: runstore.v1.GetOutputResponse
+	(*VerifyRunRequest)(nil),          // 42: runstore.v1.VerifyRunRequest
+	(*ChainBreak)(nil),                // 43: runstore.v1.ChainBreak
+	(*VerifyRunResponse)(nil),         // 44: runstore.v1.VerifyRunResponse
+	(*ReplayRunRequest)(nil),          // 45: runstore.v1.ReplayRunRequest
+	(*ReplayRunResponse)(nil),         // 46: runstore.v1.ReplayRunResponse
+	(*PinnedConfig)(nil),              // 47: runstore.v1.PinnedConfig
+	(*ForkRunRequest)(nil),            // 48: runstore.v1.ForkRunRequest
+	(*ForkRunResponse)(nil),           // 49: runstore.v1.ForkRunResponse
+	nil,                               // 50: runstore.v1.SaveRunRequest.LabelsEntry
+	nil,                               // 51: runstore.v1.RunFilter.LabelsEntry
+	nil,                               // 52: runstore.v1.ForkRunRequest.LabelsEntry
+	(*Payload)(nil),                   // 53: runstore.v1.Payload
+	(*ExternalRef)(nil),               // 54: runstore.v1.ExternalRef
+	(*ConfigRef)(nil),                 // 55: runstore.v1.ConfigRef
+	(Outcome)(0),                      // 56: runstore.v1.Outcome
+	(*Event)(nil),                     // 57: runstore.v1.Event
+	(*Output)(nil),                    // 58: runstore.v1.Output
+	(*Snapshot)(nil),                  // 59: runstore.v1.Snapshot
+	(*Run)(nil),                       // 60: runstore.v1.Run
+	(RunStatus)(0),                    // 61: runstore.v1.RunStatus
+	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
+	(*status.Status)(nil),             // 63: google.rpc.Status
+	(*EventFilter)(nil),               // 64: runstore.v1.EventFilter
+	(*durationpb.Duration)(nil),       // 65: google.protobuf.Duration
+	(*TaskWrite)(nil),                 // 66: runstore.v1.TaskWrite
+	(*SearchEventsRequest)(nil),       // 67: runstore.v1.SearchEventsRequest
+	(*GetStatisticsRequest)(nil),      // 68: runstore.v1.GetStatisticsRequest
+	(*SearchEventsResponse)(nil),      // 69: runstore.v1.SearchEventsResponse
+	(*GetStatisticsResponse)(nil),     // 70: runstore.v1.GetStatisticsResponse
 }
 var file_runstore_v1_run_service_proto_depIdxs = []int32{
-	52, // 0: runstore.v1.SaveRunRequest.plan:type_name -> runstore.v1.Payload
-	53, // 1: runstore.v1.SaveRunRequest.external_ref:type_name -> runstore.v1.ExternalRef
-	54, // 2: runstore.v1.SaveRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
-	49, // 3: runstore.v1.SaveRunRequest.labels:type_name -> runstore.v1.SaveRunRequest.LabelsEntry
+	53, // 0: runstore.v1.SaveRunRequest.plan:type_name -> runstore.v1.Payload
+	54, // 1: runstore.v1.SaveRunRequest.external_ref:type_name -> runstore.v1.ExternalRef
+	55, // 2: runstore.v1.SaveRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
+	50, // 3: runstore.v1.SaveRunRequest.labels:type_name -> runstore.v1.SaveRunRequest.LabelsEntry
 	2,  // 4: runstore.v1.SaveRunRequest.completion:type_name -> runstore.v1.Completion
-	55, // 5: runstore.v1.Completion.outcome:type_name -> runstore.v1.Outcome
-	56, // 6: runstore.v1.Completion.events:type_name -> runstore.v1.Event
-	57, // 7: runstore.v1.Completion.output:type_name -> runstore.v1.Output
-	58, // 8: runstore.v1.Completion.final_snapshot:type_name -> runstore.v1.Snapshot
-	59, // 9: runstore.v1.SaveRunResponse.run:type_name -> runstore.v1.Run
-	59, // 10: runstore.v1.GetRunResponse.run:type_name -> runstore.v1.Run
-	60, // 11: runstore.v1.RunFilter.statuses:type_name -> runstore.v1.RunStatus
-	50, // 12: runstore.v1.RunFilter.labels:type_name -> runstore.v1.RunFilter.LabelsEntry
-	61, // 13: runstore.v1.RunFilter.created_from_time:type_name -> google.protobuf.Timestamp
-	61, // 14: runstore.v1.RunFilter.created_before_time:type_name -> google.protobuf.Timestamp
+	56, // 5: runstore.v1.Completion.outcome:type_name -> runstore.v1.Outcome
+	57, // 6: runstore.v1.Completion.events:type_name -> runstore.v1.Event
+	58, // 7: runstore.v1.Completion.output:type_name -> runstore.v1.Output
+	59, // 8: runstore.v1.Completion.final_snapshot:type_name -> runstore.v1.Snapshot
+	60, // 9: runstore.v1.SaveRunResponse.run:type_name -> runstore.v1.Run
+	60, // 10: runstore.v1.GetRunResponse.run:type_name -> runstore.v1.Run
+	61, // 11: runstore.v1.RunFilter.statuses:type_name -> runstore.v1.RunStatus
+	51, // 12: runstore.v1.RunFilter.labels:type_name -> runstore.v1.RunFilter.LabelsEntry
+	62, // 13: runstore.v1.RunFilter.created_from_time:type_name -> google.protobuf.Timestamp
+	62, // 14: runstore.v1.RunFilter.created_before_time:type_name -> google.protobuf.Timestamp
 	8,  // 15: runstore.v1.RunFilter.config:type_name -> runstore.v1.ConfigFilter
 	7,  // 16: runstore.v1.RunFilter.external:type_name -> runstore.v1.ExternalFilter
-	61, // 17: runstore.v1.RunFilter.updated_from_time:type_name -> google.protobuf.Timestamp
-	61, // 18: runstore.v1.RunFilter.updated_before_time:type_name -> google.protobuf.Timestamp
-	61, // 19: runstore.v1.RunFilter.completed_from_time:type_name -> google.protobuf.Timestamp
-	61, // 20: runstore.v1.RunFilter.completed_before_time:type_name -> google.protobuf.Timestamp
+	62, // 17: runstore.v1.RunFilter.updated_from_time:type_name -> google.protobuf.Timestamp
+	62, // 18: runstore.v1.RunFilter.updated_before_time:type_name -> google.protobuf.Timestamp
+	62, // 19: runstore.v1.RunFilter.completed_from_time:type_name -> google.protobuf.Timestamp
+	62, // 20: runstore.v1.RunFilter.completed_before_time:type_name -> google.protobuf.Timestamp
 	6,  // 21: runstore.v1.ListRunsRequest.filter:type_name -> runstore.v1.RunFilter
 	0,  // 22: runstore.v1.ListRunsRequest.order:type_name -> runstore.v1.RunOrder
-	59, // 23: runstore.v1.ListRunsResponse.runs:type_name -> runstore.v1.Run
-	56, // 24: runstore.v1.AppendEventRequest.event:type_name -> runstore.v1.Event
-	61, // 25: runstore.v1.AppendEventResponse.recorded_at:type_name -> google.protobuf.Timestamp
-	56, // 26: runstore.v1.AppendEventsRequest.events:type_name -> runstore.v1.Event
+	60, // 23: runstore.v1.ListRunsResponse.runs:type_name -> runstore.v1.Run
+	57, // 24: runstore.v1.AppendEventRequest.event:type_name -> runstore.v1.Event
+	62, // 25: runstore.v1.AppendEventResponse.recorded_at:type_name -> google.protobuf.Timestamp
+	57, // 26: runstore.v1.AppendEventsRequest.events:type_name -> runstore.v1.Event
 	12, // 27: runstore.v1.AppendEventsResponse.events:type_name -> runstore.v1.AppendEventResponse
 	11, // 28: runstore.v1.AppendEventStreamRequest.append:type_name -> runstore.v1.AppendEventRequest
 	12, // 29: runstore.v1.AppendEventStreamResponse.appended:type_name -> runstore.v1.AppendEventResponse
-	62, // 30: runstore.v1.AppendEventStreamResponse.error:type_name -> google.rpc.Status
-	63, // 31: runstore.v1.ListEventsRequest.filter:type_name -> runstore.v1.EventFilter
-	56, // 32: runstore.v1.ListEventsResponse.events:type_name -> runstore.v1.Event
-	63, // 33: runstore.v1.StreamEventsRequest.filter:type_name -> runstore.v1.EventFilter
-	64, // 34: runstore.v1.StreamEventsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	63, // 30: runstore.v1.AppendEventStreamResponse.error:type_name -> google.rpc.Status
+	64, // 31: runstore.v1.ListEventsRequest.filter:type_name -> runstore.v1.EventFilter
+	57, // 32: runstore.v1.ListEventsResponse.events:type_name -> runstore.v1.Event
+	64, // 33: runstore.v1.StreamEventsRequest.filter:type_name -> runstore.v1.EventFilter
+	65, // 34: runstore.v1.StreamEventsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
 	21, // 35: runstore.v1.StreamEventsResponse.events:type_name -> runstore.v1.EventBatch
 	22, // 36: runstore.v1.StreamEventsResponse.caught_up:type_name -> runstore.v1.CaughtUp
 	23, // 37: runstore.v1.StreamEventsResponse.heartbeat:type_name -> runstore.v1.Heartbeat
 	24, // 38: runstore.v1.StreamEventsResponse.end_of_run:type_name -> runstore.v1.EndOfRun
-	56, // 39: runstore.v1.EventBatch.events:type_name -> runstore.v1.Event
-	55, // 40: runstore.v1.EndOfRun.outcome:type_name -> runstore.v1.Outcome
-	58, // 41: runstore.v1.PutSnapshotRequest.snapshot:type_name -> runstore.v1.Snapshot
-	56, // 42: runstore.v1.PutSnapshotRequest.events:type_name -> runstore.v1.Event
-	65, // 43: runstore.v1.PutSnapshotRequest.task_writes:type_name -> runstore.v1.TaskWrite
-	61, // 44: runstore.v1.PutSnapshotResponse.created_at:type_name -> google.protobuf.Timestamp
-	65, // 45: runstore.v1.PutTaskWritesRequest.writes:type_name -> runstore.v1.TaskWrite
-	58, // 46: runstore.v1.GetSnapshotResponse.snapshot:type_name -> runstore.v1.Snapshot
-	65, // 47: runstore.v1.GetSnapshotResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	52, // 48: runstore.v1.ListSnapshotsRequest.metadata:type_name -> runstore.v1.Payload
-	58, // 49: runstore.v1.ListSnapshotsResponse.snapshots:type_name -> runstore.v1.Snapshot
-	59, // 50: runstore.v1.ResumeRunResponse.run:type_name -> runstore.v1.Run
-	58, // 51: runstore.v1.ResumeRunResponse.snapshot:type_name -> runstore.v1.Snapshot
-	65, // 52: runstore.v1.ResumeRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	56, // 53: runstore.v1.ResumeRunResponse.events:type_name -> runstore.v1.Event
-	55, // 54: runstore.v1.CompleteRunRequest.outcome:type_name -> runstore.v1.Outcome
-	56, // 55: runstore.v1.CompleteRunRequest.events:type_name -> runstore.v1.Event
-	57, // 56: runstore.v1.CompleteRunRequest.output:type_name -> runstore.v1.Output
-	58, // 57: runstore.v1.CompleteRunRequest.final_snapshot:type_name -> runstore.v1.Snapshot
-	60, // 58: runstore.v1.CompleteRunResponse.status:type_name -> runstore.v1.RunStatus
-	61, // 59: runstore.v1.CompleteRunResponse.completed_at:type_name -> google.protobuf.Timestamp
-	57, // 60: runstore.v1.GetOutputResponse.output:type_name -> runstore.v1.Output
-	42, // 61: runstore.v1.VerifyRunResponse.first_break:type_name -> runstore.v1.ChainBreak
-	59, // 62: runstore.v1.ReplayRunResponse.run:type_name -> runstore.v1.Run
-	58, // 63: runstore.v1.ReplayRunResponse.snapshot:type_name -> runstore.v1.Snapshot
-	65, // 64: runstore.v1.ReplayRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	56, // 65: runstore.v1.ReplayRunResponse.events:type_name -> runstore.v1.Event
-	46, // 66: runstore.v1.ReplayRunResponse.configs:type_name -> runstore.v1.PinnedConfig
-	54, // 67: runstore.v1.PinnedConfig.ref:type_name -> runstore.v1.ConfigRef
-	52, // 68: runstore.v1.PinnedConfig.body:type_name -> runstore.v1.Payload
-	54, // 69: runstore.v1.ForkRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
-	51, // 70: runstore.v1.ForkRunRequest.labels:type_name -> runstore.v1.ForkRunRequest.LabelsEntry
-	59, // 71: runstore.v1.ForkRunResponse.run:type_name -> runstore.v1.Run
-	1,  // 72: runstore.v1.RunService.SaveRun:input_type -> runstore.v1.SaveRunRequest
-	4,  // 73: runstore.v1.RunService.GetRun:input_type -> runstore.v1.GetRunRequest
-	9,  // 74: runstore.v1.RunService.ListRuns:input_type -> runstore.v1.ListRunsRequest
-	11, // 75: runstore.v1.RunService.AppendEvent:input_type -> runstore.v1.AppendEventRequest
-	13, // 76: runstore.v1.RunService.AppendEvents:input_type -> runstore.v1.AppendEventsRequest
-	15, // 77: runstore.v1.RunService.AppendEventStream:input_type -> runstore.v1.AppendEventStreamRequest
-	17, // 78: runstore.v1.RunService.ListEvents:input_type -> runstore.v1.ListEventsRequest
-	19, // 79: runstore.v1.RunService.StreamEvents:input_type -> runstore.v1.StreamEventsRequest
-	25, // 80: runstore.v1.RunService.PutSnapshot:input_type -> runstore.v1.PutSnapshotRequest
-	27, // 81: runstore.v1.RunService.PutTaskWrites:input_type -> runstore.v1.PutTaskWritesRequest
-	29, // 82: runstore.v1.RunService.GetSnapshot:input_type -> runstore.v1.GetSnapshotRequest
-	31, // 83: runstore.v1.RunService.ListSnapshots:input_type -> runstore.v1.ListSnapshotsRequest
-	33, // 84: runstore.v1.RunService.DeleteSnapshots:input_type -> runstore.v1.DeleteSnapshotsRequest
-	35, // 85: runstore.v1.RunService.ResumeRun:input_type -> runstore.v1.ResumeRunRequest
-	44, // 86: runstore.v1.RunService.ReplayRun:input_type -> runstore.v1.ReplayRunRequest
-	47, // 87: runstore.v1.RunService.ForkRun:input_type -> runstore.v1.ForkRunRequest
-	37, // 88: runstore.v1.RunService.CompleteRun:input_type -> runstore.v1.CompleteRunRequest
-	39, // 89: runstore.v1.RunService.GetOutput:input_type -> runstore.v1.GetOutputRequest
-	66, // 90: runstore.v1.RunService.SearchEvents:input_type -> runstore.v1.SearchEventsRequest
-	67, // 91: runstore.v1.RunService.GetStatistics:input_type -> runstore.v1.GetStatisticsRequest
-	41, // 92: runstore.v1.RunService.VerifyRun:input_type -> runstore.v1.VerifyRunRequest
-	3,  // 93: runstore.v1.RunService.SaveRun:output_type -> runstore.v1.SaveRunResponse
-	5,  // 94: runstore.v1.RunService.GetRun:output_type -> runstore.v1.GetRunResponse
-	10, // 95: runstore.v1.RunService.ListRuns:output_type -> runstore.v1.ListRunsResponse
-	12, // 96: runstore.v1.RunService.AppendEvent:output_type -> runstore.v1.AppendEventResponse
-	14, // 97: runstore.v1.RunService.AppendEvents:output_type -> runstore.v1.AppendEventsResponse
-	16, // 98: runstore.v1.RunService.AppendEventStream:output_type -> runstore.v1.AppendEventStreamResponse
-	18, // 99: runstore.v1.RunService.ListEvents:output_type -> runstore.v1.ListEventsResponse
-	20, // 100: runstore.v1.RunService.StreamEvents:output_type -> runstore.v1.StreamEventsResponse
-	26, // 101: runstore.v1.RunService.PutSnapshot:output_type -> runstore.v1.PutSnapshotResponse
-	28, // 102: runstore.v1.RunService.PutTaskWrites:output_type -> runstore.v1.PutTaskWritesResponse
-	30, // 103: runstore.v1.RunService.GetSnapshot:output_type -> runstore.v1.GetSnapshotResponse
-	32, // 104: runstore.v1.RunService.ListSnapshots:output_type -> runstore.v1.ListSnapshotsResponse
-	34, // 105: runstore.v1.RunService.DeleteSnapshots:output_type -> runstore.v1.DeleteSnapshotsResponse
-	36, // 106: runstore.v1.RunService.ResumeRun:output_type -> runstore.v1.ResumeRunResponse
-	45, // 107: runstore.v1.RunService.ReplayRun:output_type -> runstore.v1.ReplayRunResponse
-	48, // 108: runstore.v1.RunService.ForkRun:output_type -> runstore.v1.ForkRunResponse
-	38, // 109: runstore.v1.RunService.CompleteRun:output_type -> runstore.v1.CompleteRunResponse
-	40, // 110: runstore.v1.RunService.GetOutput:output_type -> runstore.v1.GetOutputResponse
-	68, // 111: runstore.v1.RunService.SearchEvents:output_type -> runstore.v1.SearchEventsResponse
-	69, // 112: runstore.v1.RunService.GetStatistics:output_type -> runstore.v1.GetStatisticsResponse
-	43, // 113: runstore.v1.RunService.VerifyRun:output_type -> runstore.v1.VerifyRunResponse
-	93, // [93:114] is the sub-list for method output_type
-	72, // [72:93] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	57, // 39: runstore.v1.EventBatch.events:type_name -> runstore.v1.Event
+	56, // 40: runstore.v1.EndOfRun.outcome:type_name -> runstore.v1.Outcome
+	59, // 41: runstore.v1.PutSnapshotRequest.snapshot:type_name -> runstore.v1.Snapshot
+	57, // 42: runstore.v1.PutSnapshotRequest.events:type_name -> runstore.v1.Event
+	66, // 43: runstore.v1.PutSnapshotRequest.task_writes:type_name -> runstore.v1.TaskWrite
+	62, // 44: runstore.v1.PutSnapshotResponse.created_at:type_name -> google.protobuf.Timestamp
+	66, // 45: runstore.v1.PutTaskWritesRequest.writes:type_name -> runstore.v1.TaskWrite
+	59, // 46: runstore.v1.GetSnapshotResponse.snapshot:type_name -> runstore.v1.Snapshot
+	66, // 47: runstore.v1.GetSnapshotResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	53, // 48: runstore.v1.ListSnapshotsRequest.metadata:type_name -> runstore.v1.Payload
+	59, // 49: runstore.v1.ListSnapshotsResponse.snapshots:type_name -> runstore.v1.Snapshot
+	33, // 50: runstore.v1.ListSnapshotsResponse.task_writes:type_name -> runstore.v1.SnapshotTaskWrites
+	66, // 51: runstore.v1.SnapshotTaskWrites.task_writes:type_name -> runstore.v1.TaskWrite
+	60, // 52: runstore.v1.ResumeRunResponse.run:type_name -> runstore.v1.Run
+	59, // 53: runstore.v1.ResumeRunResponse.snapshot:type_name -> runstore.v1.Snapshot
+	66, // 54: runstore.v1.ResumeRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	57, // 55: runstore.v1.ResumeRunResponse.events:type_name -> runstore.v1.Event
+	56, // 56: runstore.v1.CompleteRunRequest.outcome:type_name -> runstore.v1.Outcome
+	57, // 57: runstore.v1.CompleteRunRequest.events:type_name -> runstore.v1.Event
+	58, // 58: runstore.v1.CompleteRunRequest.output:type_name -> runstore.v1.Output
+	59, // 59: runstore.v1.CompleteRunRequest.final_snapshot:type_name -> runstore.v1.Snapshot
+	61, // 60: runstore.v1.CompleteRunResponse.status:type_name -> runstore.v1.RunStatus
+	62, // 61: runstore.v1.CompleteRunResponse.completed_at:type_name -> google.protobuf.Timestamp
+	58, // 62: runstore.v1.GetOutputResponse.output:type_name -> runstore.v1.Output
+	43, // 63: runstore.v1.VerifyRunResponse.first_break:type_name -> runstore.v1.ChainBreak
+	60, // 64: runstore.v1.ReplayRunResponse.run:type_name -> runstore.v1.Run
+	59, // 65: runstore.v1.ReplayRunResponse.snapshot:type_name -> runstore.v1.Snapshot
+	66, // 66: runstore.v1.ReplayRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	57, // 67: runstore.v1.ReplayRunResponse.events:type_name -> runstore.v1.Event
+	47, // 68: runstore.v1.ReplayRunResponse.configs:type_name -> runstore.v1.PinnedConfig
+	55, // 69: runstore.v1.PinnedConfig.ref:type_name -> runstore.v1.ConfigRef
+	53, // 70: runstore.v1.PinnedConfig.body:type_name -> runstore.v1.Payload
+	55, // 71: runstore.v1.ForkRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
+	52, // 72: runstore.v1.ForkRunRequest.labels:type_name -> runstore.v1.ForkRunRequest.LabelsEntry
+	60, // 73: runstore.v1.ForkRunResponse.run:type_name -> runstore.v1.Run
+	1,  // 74: runstore.v1.RunService.SaveRun:input_type -> runstore.v1.SaveRunRequest
+	4,  // 75: runstore.v1.RunService.GetRun:input_type -> runstore.v1.GetRunRequest
+	9,  // 76: runstore.v1.RunService.ListRuns:input_type -> runstore.v1.ListRunsRequest
+	11, // 77: runstore.v1.RunService.AppendEvent:input_type -> runstore.v1.AppendEventRequest
+	13, // 78: runstore.v1.RunService.AppendEvents:input_type -> runstore.v1.AppendEventsRequest
+	15, // 79: runstore.v1.RunService.AppendEventStream:input_type -> runstore.v1.AppendEventStreamRequest
+	17, // 80: runstore.v1.RunService.ListEvents:input_type -> runstore.v1.ListEventsRequest
+	19, // 81: runstore.v1.RunService.StreamEvents:input_type -> runstore.v1.StreamEventsRequest
+	25, // 82: runstore.v1.RunService.PutSnapshot:input_type -> runstore.v1.PutSnapshotRequest
+	27, // 83: runstore.v1.RunService.PutTaskWrites:input_type -> runstore.v1.PutTaskWritesRequest
+	29, // 84: runstore.v1.RunService.GetSnapshot:input_type -> runstore.v1.GetSnapshotRequest
+	31, // 85: runstore.v1.RunService.ListSnapshots:input_type -> runstore.v1.ListSnapshotsRequest
+	34, // 86: runstore.v1.RunService.DeleteSnapshots:input_type -> runstore.v1.DeleteSnapshotsRequest
+	36, // 87: runstore.v1.RunService.ResumeRun:input_type -> runstore.v1.ResumeRunRequest
+	45, // 88: runstore.v1.RunService.ReplayRun:input_type -> runstore.v1.ReplayRunRequest
+	48, // 89: runstore.v1.RunService.ForkRun:input_type -> runstore.v1.ForkRunRequest
+	38, // 90: runstore.v1.RunService.CompleteRun:input_type -> runstore.v1.CompleteRunRequest
+	40, // 91: runstore.v1.RunService.GetOutput:input_type -> runstore.v1.GetOutputRequest
+	67, // 92: runstore.v1.RunService.SearchEvents:input_type -> runstore.v1.SearchEventsRequest
+	68, // 93: runstore.v1.RunService.GetStatistics:input_type -> runstore.v1.GetStatisticsRequest
+	42, // 94: runstore.v1.RunService.VerifyRun:input_type -> runstore.v1.VerifyRunRequest
+	3,  // 95: runstore.v1.RunService.SaveRun:output_type -> runstore.v1.SaveRunResponse
+	5,  // 96: runstore.v1.RunService.GetRun:output_type -> runstore.v1.GetRunResponse
+	10, // 97: runstore.v1.RunService.ListRuns:output_type -> runstore.v1.ListRunsResponse
+	12, // 98: runstore.v1.RunService.AppendEvent:output_type -> runstore.v1.AppendEventResponse
+	14, // 99: runstore.v1.RunService.AppendEvents:output_type -> runstore.v1.AppendEventsResponse
+	16, // 100: runstore.v1.RunService.AppendEventStream:output_type -> runstore.v1.AppendEventStreamResponse
+	18, // 101: runstore.v1.RunService.ListEvents:output_type -> runstore.v1.ListEventsResponse
+	20, // 102: runstore.v1.RunService.StreamEvents:output_type -> runstore.v1.StreamEventsResponse
+	26, // 103: runstore.v1.RunService.PutSnapshot:output_type -> runstore.v1.PutSnapshotResponse
+	28, // 104: runstore.v1.RunService.PutTaskWrites:output_type -> runstore.v1.PutTaskWritesResponse
+	30, // 105: runstore.v1.RunService.GetSnapshot:output_type -> runstore.v1.GetSnapshotResponse
+	32, // 106: runstore.v1.RunService.ListSnapshots:output_type -> runstore.v1.ListSnapshotsResponse
+	35, // 107: runstore.v1.RunService.DeleteSnapshots:output_type -> runstore.v1.DeleteSnapshotsResponse
+	37, // 108: runstore.v1.RunService.ResumeRun:output_type -> runstore.v1.ResumeRunResponse
+	46, // 109: runstore.v1.RunService.ReplayRun:output_type -> runstore.v1.ReplayRunResponse
+	49, // 110: runstore.v1.RunService.ForkRun:output_type -> runstore.v1.ForkRunResponse
+	39, // 111: runstore.v1.RunService.CompleteRun:output_type -> runstore.v1.CompleteRunResponse
+	41, // 112: runstore.v1.RunService.GetOutput:output_type -> runstore.v1.GetOutputResponse
+	69, // 113: runstore.v1.RunService.SearchEvents:output_type -> runstore.v1.SearchEventsResponse
+	70, // 114: runstore.v1.RunService.GetStatistics:output_type -> runstore.v1.GetStatisticsResponse
+	44, // 115: runstore.v1.RunService.VerifyRun:output_type -> runstore.v1.VerifyRunResponse
+	95, // [95:116] is the sub-list for method output_type
+	74, // [74:95] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_run_service_proto_init() }
@@ -4612,18 +4698,18 @@ func file_runstore_v1_run_service_proto_init() {
 		(*GetSnapshotRequest_AtSeq)(nil),
 	}
 	file_runstore_v1_run_service_proto_msgTypes[30].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[32].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[34].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[36].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[43].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[46].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[33].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[35].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[37].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[44].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[47].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_run_service_proto_rawDesc), len(file_runstore_v1_run_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

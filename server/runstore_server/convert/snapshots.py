@@ -84,6 +84,13 @@ def task_write_message(write: TaskWrite) -> snapshots_pb2.TaskWrite:
     )
 
 
+def task_writes_message(stored: StoredSnapshot) -> run_service_pb2.SnapshotTaskWrites:
+    """The task writes of a listed snapshot."""
+    return run_service_pb2.SnapshotTaskWrites(
+        task_writes=map(task_write_message, stored.task_writes)
+    )
+
+
 def selector_of(request: run_service_pb2.GetSnapshotRequest) -> SnapshotSelector:
     match request.WhichOneof("selector"):
         case "snapshot_id":

@@ -16,6 +16,7 @@ from runstore_server.convert.snapshots import (
     snapshot_of,
     task_write_message,
     task_write_of,
+    task_writes_message,
 )
 from runstore_server.convert.times import timestamp
 from runstore_server.pages import snapshot_tokens
@@ -97,8 +98,10 @@ class Snapshots:
             run_id=request.run_id,
             namespace=request.namespace if request.HasField("namespace") else None,
             before=request.before,
+            id_below=request.id_below,
             metadata=payload_of(request.metadata) if request.HasField("metadata") else None,
             with_parts=request.with_parts,
+            with_task_writes=request.with_task_writes,
         )
         page = await self._snapshots.list_snapshots(
             query, limit=request.limit or DEFAULT_PAGE, after=snapshot_tokens.read(request)
@@ -108,4 +111,5 @@ class Snapshots:
             next_page_token=snapshot_tokens.issue(request, page.next_after)
             if page.next_after
             else "",
+            task_writes=map(task_writes_message, page.items) if request.with_task_writes else (),
         )

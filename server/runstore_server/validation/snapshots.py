@@ -112,6 +112,7 @@ RULES: Rules = {
             "run_id": ID,
             "namespace": NAMESPACE,
             "before": ID,
+            "id_below": ID,
             "limit": PAGE,
             "page_token": TOKEN,
         },

@@ -54,23 +54,24 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSnapshot:
-    """A snapshot as it is stored; `node_count` is None unless it was requested."""
-
-    run_id: str
-    snapshot: Snapshot
-    created_at: datetime
-    content_hash: bytes
-    node_count: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TaskWrite:
     task_id: str
     index: int
     snapshot_id: str = ""
     channel: str = ""
     payload: Payload | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A snapshot as it is stored; `node_count` and, in a listing, `task_writes` only on request."""
+
+    run_id: str
+    snapshot: Snapshot
+    created_at: datetime
+    content_hash: bytes
+    node_count: int | None = None
+    task_writes: tuple[TaskWrite, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +111,20 @@ class SnapshotWithWrites:
 class SnapshotQuery:
     """Selects snapshots of a run, or of all runs of a project if `run_id` is empty.
 
-    `namespace` None selects all namespaces. `before` lists a run's snapshots from behind that one.
-    `metadata` is a JSON object, each member of which a snapshot's metadata must have. `with_parts`
-    returns snapshots in full, `with_node_counts` only says how many nodes each has.
+    `namespace` None selects all namespaces. `before` lists a run's snapshots from behind that one,
+    `id_below` those with a smaller id. `metadata` is a JSON object, each member of which a
+    snapshot's metadata must have. `with_parts` returns snapshots in full, `with_node_counts` only
+    says how many nodes each has; `with_task_writes` adds the writes since each.
     """
 
     project: str
     run_id: str = ""
     namespace: str | None = None
     before: str = ""
+    id_below: str = ""
     metadata: Payload | None = None
     with_parts: bool = False
+    with_task_writes: bool = False
     with_node_counts: bool = False
 
 
@@ -188,7 +192,7 @@ class SnapshotStore(Protocol):
     ) -> Page[StoredSnapshot, SnapshotCursor]:
         """Return up to `limit` snapshots: of a run by seq and id, of a project by time, descending.
 
-        With parts, a page ends early when they pass the store's page size.
+        With parts or task writes, a page ends early when they pass the store's page size.
         """
 
     async def delete_snapshots(

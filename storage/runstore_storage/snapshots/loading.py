@@ -22,6 +22,7 @@ from runstore_storage.snapshots.manifests import Manifest, unique_blobs
 from runstore_storage.sql import blobs, snapshots, task_writes
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.snapshots import StoredRow
+from runstore_storage.sql.task_writes import Since
 
 
 async def load_snapshot(
@@ -33,7 +34,8 @@ async def load_snapshot(
     """
     row = await snapshots.find(conn, head, namespace, selector)
     snapshot_id = row.snapshot.snapshot_id if row else ""
-    writes = await task_writes.since(conn, head, namespace, snapshot_id)
+    asked = task_writes.in_history(head, namespace, snapshot_id)
+    (writes,) = await task_writes.since(conn, [asked])
     return (await with_parts(conn, [row]))[0] if row else None, writes
 
 
@@ -67,6 +69,14 @@ def with_node_counts(rows: Iterable[StoredRow]) -> list[StoredSnapshot]:
         replace(_stored(row, row.snapshot), node_count=Manifest(row.manifest).node_count)
         for row in rows
     ]
+
+
+def since_rows(head: Head | None, rows: Iterable[StoredRow]) -> list[Since]:
+    """The writes since each row's snapshot: in the history of a run, or of the row's own run."""
+    found = ((row.run, row.snapshot.namespace, row.snapshot.snapshot_id) for row in rows)
+    if head is None:
+        return [task_writes.of_run(*each) for each in found]
+    return [task_writes.in_history(head, namespace, id_) for _, namespace, id_ in found]
 
 
 async def cursor_before(conn: Connection, head: Head, query: SnapshotQuery) -> SnapshotCursor:

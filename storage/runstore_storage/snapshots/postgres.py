@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from runstore_storage.contract.errors import SnapshotNotFound
 from runstore_storage.contract.events import Event
@@ -30,7 +31,8 @@ from runstore_storage.snapshots.deleting import SnapshotDeletion, delete_snapsho
 from runstore_storage.snapshots.metadata import metadata_terms
 from runstore_storage.snapshots.putting import SnapshotPut, put_snapshot
 from runstore_storage.snapshots.storing import store_task_writes
-from runstore_storage.sql import heads, snapshots
+from runstore_storage.sql import heads, snapshots, task_writes
+from runstore_storage.sql.heads import Head
 from runstore_storage.sql.snapshots import StoredRow
 
 
@@ -130,20 +132,35 @@ class PostgresSnapshots:
             found = await snapshots.page(
                 conn, query, metadata_terms=terms, limit=limit + 1, after=after, head=head
             )
-            kept: Sequence[StoredRow] = found[:limit]
-            if query.with_parts:
-                kept = within(kept, [row.parts_bytes for row in kept], SNAPSHOT_PAGE_BYTES)
-            listed = await _listed(conn, query, kept)
+            kept = await _within_page(conn, query, head, found[:limit])
+            listed = await _listed(conn, query, head, kept)
         more = len(found) > len(kept)
         return Page(listed, loading.cursor_of(kept[-1], query) if more else None)
 
 
+async def _within_page(
+    conn: Connection, query: SnapshotQuery, head: Head | None, rows: Sequence[StoredRow]
+) -> Sequence[StoredRow]:
+    """The first rows whose parts and task writes fit on a page, as far as they are asked for."""
+    bytes_of = [row.parts_bytes if query.with_parts else 0 for row in rows]
+    if query.with_task_writes:
+        written = await task_writes.sizes(conn, loading.since_rows(head, rows))
+        bytes_of = list(map(int.__add__, bytes_of, written))
+    return within(rows, bytes_of, SNAPSHOT_PAGE_BYTES)
+
+
 async def _listed(
-    conn: Connection, query: SnapshotQuery, rows: Sequence[StoredRow]
+    conn: Connection, query: SnapshotQuery, head: Head | None, rows: Sequence[StoredRow]
 ) -> tuple[StoredSnapshot, ...]:
     """The snapshots of rows with as much of them as the query asks for."""
     if query.with_parts:
-        return tuple(await loading.with_parts(conn, rows))
-    if query.with_node_counts:
-        return tuple(await asyncio.to_thread(loading.with_node_counts, rows))
-    return tuple(loading.without_parts(rows))
+        found = await loading.with_parts(conn, rows)
+    elif query.with_node_counts:
+        found = await asyncio.to_thread(loading.with_node_counts, rows)
+    else:
+        found = loading.without_parts(rows)
+    if query.with_task_writes:
+        writes = await task_writes.since(conn, loading.since_rows(head, rows))
+        pairs = zip(found, writes, strict=True)
+        return tuple(replace(each, task_writes=since) for each, since in pairs)
+    return tuple(found)

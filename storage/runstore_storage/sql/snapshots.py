@@ -199,6 +199,9 @@ async def page(
     if query.namespace is not None:
         conditions.append("s.namespace = :namespace")
         values["namespace"] = query.namespace
+    if query.id_below:
+        conditions.append("s.snapshot_id < :id_below")
+        values["id_below"] = query.id_below
     if metadata_terms:
         conditions.append("s.metadata_terms @> :terms")
         values["terms"] = list(metadata_terms)

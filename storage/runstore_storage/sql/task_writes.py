@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from runstore_storage import chain
 from runstore_storage.contract.errors import IdempotencyMismatch
@@ -11,9 +13,10 @@ from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
-from runstore_storage.sql.heads import Head
+from runstore_storage.sql.heads import Ancestor, Head
 
 _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+_LAST_SEQ = 2**63 - 1
 _COLUMNS = (
     ("run", "bigint"),
     ("namespace", "text"),
@@ -43,18 +46,26 @@ _FIND = statement("""
         AND w.snapshot_id = asked.snapshot_id AND w.task_id = asked.task_id
         AND w."index" = asked."index"
 """)
-_LIST = statement("""
-    SELECT task_id, "index", snapshot_id, channel, payload_json::text, payload_binary, payload_type
+_SINCE = """
+    FROM unnest(:numbers::integer[], :namespaces::text[], :snapshot_ids::text[],
+                :ages::integer[], :runs::bigint[], :last_seqs::bigint[], :untils::timestamptz[])
+         AS asked(number, namespace, snapshot_id, age, run, last_seq, until)
+    JOIN task_writes w ON w.run = asked.run AND w.namespace = asked.namespace
+        AND w.snapshot_id = asked.snapshot_id AND coalesce(w.seq, 0) <= asked.last_seq
+        AND (w.written_at IS NULL OR w.written_at <= asked.until)
+"""
+_LIST = statement(f"""
+    SELECT number, task_id, "index", snapshot_id, channel, payload_json::text, payload_binary,
+           payload_type
     FROM (
-        SELECT DISTINCT ON (task_id, "index") w.*
-        FROM task_writes w
-        JOIN unnest(:runs::bigint[], :last_seqs::bigint[], :untils::timestamptz[])
-             WITH ORDINALITY AS part(run, last_seq, until, age) ON w.run = part.run
-        WHERE w.namespace = :namespace AND w.snapshot_id = :snapshot_id
-          AND coalesce(w.seq, 0) <= least(part.last_seq, :at_seq)
-          AND (w.written_at IS NULL OR w.written_at <= part.until)
-        ORDER BY task_id, "index", age DESC
-    ) AS newest ORDER BY task_id, "index"
+        SELECT DISTINCT ON (number, task_id, "index") number, w.* {_SINCE}
+        ORDER BY number, task_id, "index", age DESC
+    ) AS newest ORDER BY number, task_id, "index"
+""")
+_SIZES = statement(f"""
+    SELECT number, sum(coalesce(octet_length(payload_json::text), octet_length(payload_binary), 0))
+                   ::bigint AS bytes
+    {_SINCE} GROUP BY number
 """)
 _DELETE = statement("""
     WITH gone AS (
@@ -99,31 +110,57 @@ async def put(
     return not new
 
 
-async def since(
-    conn: Connection, head: Head, namespace: str, snapshot_id: str
-) -> tuple[TaskWrite, ...]:
-    """The writes since a snapshot up to the head's last seq, by task_id and index."""
-    found = await conn.execute(
-        _LIST,
-        {
-            "runs": [*(each.run for each in head.lineage), head.run],
-            "last_seqs": [*(each.last_seq for each in head.lineage), head.last_seq],
-            "untils": [*(each.until for each in head.lineage), _FOREVER],
-            "namespace": namespace,
-            "snapshot_id": snapshot_id,
-            "at_seq": head.last_seq,
-        },
-    )
-    return tuple(
-        TaskWrite(
-            row["task_id"],
-            row["index"],
-            row["snapshot_id"],
-            row["channel"],
-            payload_of(row, "payload"),
+class Since(NamedTuple):
+    """A snapshot, and the runs that have writes since it: how much of each, the oldest first."""
+
+    namespace: str
+    snapshot_id: str
+    runs: tuple[Ancestor, ...]
+
+
+def in_history(head: Head, namespace: str, snapshot_id: str) -> Since:
+    """What a run's history has since a snapshot, up to the head's last seq."""
+    itself = Ancestor(head.run, head.last_seq, _FOREVER)
+    runs = (replace(each, last_seq=min(each.last_seq, head.last_seq)) for each in head.lineage)
+    return Since(namespace, snapshot_id, (*runs, itself))
+
+
+def of_run(run: int, namespace: str, snapshot_id: str) -> Since:
+    """What one run has since a snapshot of its own."""
+    return Since(namespace, snapshot_id, (Ancestor(run, _LAST_SEQ, _FOREVER),))
+
+
+async def since(conn: Connection, asked: Sequence[Since]) -> list[tuple[TaskWrite, ...]]:
+    """The writes since each snapshot, by task_id and index."""
+    found: list[list[TaskWrite]] = [[] for _ in asked]
+    for row in await conn.execute(_LIST, _parameters(asked)):
+        found[row["number"]].append(
+            TaskWrite(
+                row["task_id"],
+                row["index"],
+                row["snapshot_id"],
+                row["channel"],
+                payload_of(row, "payload"),
+            )
         )
-        for row in found
-    )
+    return [tuple(writes) for writes in found]
+
+
+async def sizes(conn: Connection, asked: Sequence[Since]) -> list[int]:
+    """How many bytes of payloads the writes since each snapshot have, at most."""
+    found = {row["number"]: row["bytes"] for row in await conn.execute(_SIZES, _parameters(asked))}
+    return [found.get(number, 0) for number in range(len(asked))]
+
+
+def _parameters(asked: Sequence[Since]) -> dict[str, object]:
+    rows = [
+        (number, each.namespace, each.snapshot_id, age, part.run, part.last_seq, part.until)
+        for number, each in enumerate(asked)
+        for age, part in enumerate(each.runs)
+    ]
+    names = ("numbers", "namespaces", "snapshot_ids", "ages", "runs", "last_seqs", "untils")
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return dict(zip(names, map(list, columns), strict=True))
 
 
 async def delete(conn: Connection, run: int, namespace: str, snapshot_ids: Collection[str]) -> int:

@@ -261,6 +261,9 @@ async def test_task_writes_belong_to_the_fork_until_it_left(
     resumed = await store.resume_run(fork, namespace="", request_id="", actor="", limit=10)
 
     assert [each.task_id for each in resumed.task_writes] == ["early", "own"]
+    query = SnapshotQuery(fork.project, fork.run_id, with_task_writes=True)
+    (listed,) = (await store.list_snapshots(query, limit=10, after=None)).items
+    assert listed.task_writes == resumed.task_writes
     other = await store.get_snapshot(key, "", SnapshotSelector())
     assert [each.task_id for each in other.task_writes] == ["early", "late"]
 

@@ -261,6 +261,60 @@ async def test_parts_are_listed_where_they_are_asked_for(store: PostgresStore, k
     assert full.items[0].snapshot.state == {"a": Payload("1")}
 
 
+async def test_ids_below_one_are_listed_in_every_namespace(
+    store: PostgresStore, key: RunKey
+) -> None:
+    for namespace, id_ in (("", "Z"), ("", "a"), ("n", "a"), ("n", "é"), ("", "b")):
+        await store.put_snapshot(key, Snapshot(namespace, id_), events=[Event("step")])
+
+    found = await store.list_snapshots(
+        SnapshotQuery(key.project, key.run_id, id_below="b"), limit=10, after=None
+    )
+
+    ids = [(each.snapshot.namespace, each.snapshot.snapshot_id) for each in found.items]
+    assert ids == [("n", "a"), ("", "a"), ("", "Z")]
+
+
+async def test_task_writes_are_listed_where_they_are_asked_for(
+    store: PostgresStore, key: RunKey
+) -> None:
+    other = (await store.save_run(NewRun(key.project, "other"))).run.key
+    for run, namespace in ((key, ""), (key, "n"), (other, "")):
+        await store.put_snapshot(run, Snapshot(namespace, "s"), events=[Event("step")])
+        write = TaskWrite(f"{run.run_id}/{namespace}", 0, "s", payload=Payload("1"))
+        await store.put_task_writes(run, namespace, [write])
+    await store.put_snapshot(other, Snapshot(snapshot_id="t"), events=[Event("step")])
+
+    async def listed(**more: str | bool) -> list[list[str]]:
+        query = SnapshotQuery(key.project, **more)  # type: ignore[arg-type]  # names and values
+        page = await store.list_snapshots(query, limit=10, after=None)
+        return [[write.task_id for write in each.task_writes] for each in page.items]
+
+    assert await listed(with_task_writes=True) == [[], ["other/"], ["run/n"], ["run/"]]
+    assert await listed(run_id="run", with_task_writes=True) == [["run/n"], ["run/"]]
+    assert await listed(run_id="run") == [[], []]
+
+
+async def test_a_page_with_task_writes_ends_early_when_they_are_large(
+    store: PostgresStore, key: RunKey
+) -> None:
+    large = Payload(f'"{"x" * (3 << 20)}"')
+    for id_ in ("a", "b"):
+        write = TaskWrite("t", 0, payload=large)
+        await store.put_snapshot(
+            key, Snapshot(snapshot_id=id_), events=[Event("step")], task_writes=[write]
+        )
+    query = SnapshotQuery(key.project, key.run_id, with_task_writes=True)
+
+    first = await store.list_snapshots(query, limit=10, after=None)
+    second = await store.list_snapshots(query, limit=10, after=first.next_after)
+
+    assert [each.snapshot.snapshot_id for each in first.items] == ["b"]
+    assert [each.snapshot.snapshot_id for each in second.items] == ["a"]
+    assert second.items[0].task_writes[0].payload == large
+    assert second.next_after is None
+
+
 @pytest.mark.parametrize(
     ("one", "other", "are_equal"),
     [

@@ -227,7 +227,8 @@ func (r *runner) getSnapshot(ctx context.Context, a *arguments) (any, error) {
 
 func (r *runner) listSnapshots(ctx context.Context, a *arguments) (any, error) {
 	options := runstore.SnapshotsOptions{
-		Namespace: a.Namespace, Metadata: a.Metadata.Payload, WithParts: a.WithParts,
+		Namespace: a.Namespace, Before: a.Before, IDBelow: a.IDBelow, Metadata: a.Metadata.Payload,
+		WithParts: a.WithParts, WithTaskWrites: a.WithTaskWrites,
 	}
 	if a.RunID == "" {
 		return listed("snapshots", r.client.ListSnapshots(ctx, options))

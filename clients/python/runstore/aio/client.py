@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 import grpc
 
@@ -20,7 +20,7 @@ from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
 from runstore.streams.appends import DEFAULT_WINDOW
 from runstore.values.runs import FIRST_EPOCH, NewRunFields, RunInfo, RunQuery, RunRef
 from runstore.values.search import SearchFields, SearchHit
-from runstore.values.snapshots import Snapshot
+from runstore.values.snapshots import ProjectSnapshotListing, Snapshot, SnapshotListing
 from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow
 
 
@@ -117,14 +117,13 @@ class AsyncClient:
             yield run
 
     async def list_snapshots(
-        self, *, metadata: Mapping[str, Any] | None = None, with_parts: bool = False
+        self, **fields: Unpack[ProjectSnapshotListing]
     ) -> AsyncIterator[Snapshot]:
         """Yield the project's snapshots, newest first."""
         all_runs = RunRef(self.project, "")
+        where = SnapshotListing(namespace=None, before="", **fields)
         async for snapshot in self._connection.pages(
-            lambda token: calls.snapshots.list_snapshots(
-                all_runs, None, metadata, with_parts, token
-            )
+            lambda token: calls.snapshots.list_snapshots(all_runs, where, token)
         ):
             yield snapshot
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Unpack
 
 from runstore import calls
 from runstore.aio.connection import AsyncConnection
@@ -35,6 +35,7 @@ from runstore.values.runs import (
 from runstore.values.snapshots import (
     Snapshot,
     SnapshotFields,
+    SnapshotListing,
     SnapshotPut,
     SnapshotsDeleted,
     TaskWrite,
@@ -122,18 +123,10 @@ class AsyncRun:
             calls.snapshots.get_snapshot(self._ref, namespace, snapshot_id, plan_version_id, at_seq)
         )
 
-    async def list_snapshots(
-        self,
-        *,
-        namespace: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        with_parts: bool = False,
-    ) -> AsyncIterator[Snapshot]:
+    async def list_snapshots(self, **fields: Unpack[SnapshotListing]) -> AsyncIterator[Snapshot]:
         """Yield the run's snapshots, greatest seq first."""
         async for snapshot in self._connection.pages(
-            lambda token: calls.snapshots.list_snapshots(
-                self._ref, namespace, metadata, with_parts, token
-            )
+            lambda token: calls.snapshots.list_snapshots(self._ref, fields, token)
         ):
             yield snapshot
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from runstore.arguments import InvalidArgument
-from runstore.calls.call import RUNS, Call, Page, page_of
+from runstore.calls.call import RUNS, Call, Page
 from runstore.ids import new_id
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import NewEvent
-from runstore.values.payloads import Payload
 from runstore.values.runs import RunRef
 from runstore.values.snapshots import (
     Snapshot,
     SnapshotFields,
+    SnapshotListing,
     SnapshotPut,
     SnapshotsDeleted,
     TaskWrite,
@@ -25,9 +25,9 @@ from runstore.wire.payloads import payload_message
 from runstore.wire.snapshots import (
     deleted_value,
     found_value,
+    listed_values,
     put_value,
     snapshot_message,
-    snapshot_value,
     task_write_messages,
 )
 
@@ -88,24 +88,22 @@ def get_snapshot(
 
 
 def list_snapshots(
-    run: RunRef,
-    namespace: str | None,
-    metadata: Mapping[str, Any] | Payload | None,
-    with_parts: bool,
-    page_token: str,
-    limit: int = 0,
+    run: RunRef, where: SnapshotListing, page_token: str, limit: int = 0
 ) -> Call[Page[Snapshot]]:
     request = message_of(
         rpc.ListSnapshotsRequest,
         project=run.project,
         run_id=run.run_id,
-        namespace=namespace,
-        metadata=payload_message(metadata, "metadata"),
-        with_parts=with_parts,
+        namespace=where.get("namespace"),
+        before=where.get("before", ""),
+        id_below=where.get("id_below", ""),
+        metadata=payload_message(where.get("metadata"), "metadata"),
+        with_parts=where.get("with_parts", False),
+        with_task_writes=where.get("with_task_writes", False),
         limit=limit,
         page_token=page_token,
     )
-    return Call(RUNS, "ListSnapshots", request, page_of("snapshots", snapshot_value))
+    return Call(RUNS, "ListSnapshots", request, listed_values)
 
 
 def delete_snapshots(

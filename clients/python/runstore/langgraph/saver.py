@@ -150,14 +150,14 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
     ) -> Mapping[str, DeltaChannelHistory]:
         """Writes of delta channels before a checkpoint, back to their last stored values."""
         address = address_of(config)
-        return self._halves.sync().threads.history(address, channels, self.serde)
+        return self._halves.sync().listings.history(address, channels, self.serde)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """As `get_delta_channel_history`."""
         address = address_of(config)
-        return await self._halves.aio().threads.history(address, channels, self.serde)
+        return await self._halves.aio().listings.history(address, channels, self.serde)
 
     # Writing
 

@@ -158,6 +158,15 @@ class Session:
         is_latest = known is not None and known.checkpoint_id == key.checkpoint_id
         return is_latest or key in self.own or key in self.chosen
 
+    def awaits(self, key: CheckpointKey) -> bool:
+        """Whether a checkpoint that it does not know is still to be put, by this saver.
+
+        While the saver holds the run no other puts one, and ids ascend.
+        """
+        known = self.latest.get(key.namespace)
+        is_next = known is not None and known.checkpoint_id < key.checkpoint_id
+        return key in self.held or (is_next and self.epoch is not None)
+
     def check_outage(self) -> None:
         """Refuse to write after a write that failed in an outage, until the thread is read again.
 

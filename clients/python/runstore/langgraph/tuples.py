@@ -33,6 +33,8 @@ from runstore.langgraph.pending import pending_writes, revised
 from runstore.values.payloads import Payload, payload_of
 from runstore.values.snapshots import Snapshot
 
+_UNKNOWN_STEPS = 100
+
 
 class Stored(NamedTuple):
     """A snapshot with its task writes, the address it was read by, and what loads its values.
@@ -99,6 +101,13 @@ class Listing(NamedTuple):
     where: Filter
 
     @property
+    def address(self) -> CheckpointAddress | None:
+        """Where the only checkpoint is that can be listed; None if there may be several."""
+        if self.thread_id and self.namespace is not None and self.checkpoint_id:
+            return CheckpointAddress(self.thread_id, self.namespace, self.checkpoint_id)
+        return None
+
+    @property
     def is_replay(self) -> bool:
         """Whether it looks, as LangGraph does, for what a replayed subgraph continues from."""
         is_filtered = self.checkpoint_id or self.where.metadata or self.where.rest
@@ -131,6 +140,16 @@ def listing_of(
 def delta_channels(metadata: CheckpointMetadata) -> set[str]:
     """Channels whose value has to be rebuilt from the writes of earlier checkpoints."""
     return set(metadata.get("counters_since_delta_snapshot") or ())
+
+
+def delta_steps(snapshot: Snapshot) -> int:
+    """How many steps before a checkpoint its delta channels were last stored, at most."""
+    metadata = snapshot.metadata.value() if snapshot.metadata else {}
+    counters = metadata.get("counters_since_delta_snapshot")
+    if not isinstance(counters, Mapping):
+        return _UNKNOWN_STEPS
+    steps = [each[-1] for each in counters.values() if isinstance(each, list) and each]
+    return max((each for each in steps if isinstance(each, int)), default=_UNKNOWN_STEPS)
 
 
 class History:

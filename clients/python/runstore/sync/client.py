@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 import grpc
 
@@ -21,7 +21,7 @@ from runstore.sync.feed import Feed
 from runstore.sync.run import Resumed, Run
 from runstore.values.runs import FIRST_EPOCH, NewRunFields, RunInfo, RunQuery, RunRef
 from runstore.values.search import SearchFields, SearchHit
-from runstore.values.snapshots import Snapshot
+from runstore.values.snapshots import ProjectSnapshotListing, Snapshot, SnapshotListing
 from runstore.values.statistics import Dimension, StatisticsFields, StatisticsRow
 
 
@@ -115,15 +115,12 @@ class Client:
         ):
             yield run
 
-    def list_snapshots(
-        self, *, metadata: Mapping[str, Any] | None = None, with_parts: bool = False
-    ) -> Iterator[Snapshot]:
+    def list_snapshots(self, **fields: Unpack[ProjectSnapshotListing]) -> Iterator[Snapshot]:
         """Yield the project's snapshots, newest first."""
         all_runs = RunRef(self.project, "")
+        where = SnapshotListing(namespace=None, before="", **fields)
         for snapshot in self._connection.pages(
-            lambda token: calls.snapshots.list_snapshots(
-                all_runs, None, metadata, with_parts, token
-            )
+            lambda token: calls.snapshots.list_snapshots(all_runs, where, token)
         ):
             yield snapshot
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Unpack
 
 from runstore import calls
 from runstore.arguments import only_known
@@ -36,6 +36,7 @@ from runstore.values.runs import (
 from runstore.values.snapshots import (
     Snapshot,
     SnapshotFields,
+    SnapshotListing,
     SnapshotPut,
     SnapshotsDeleted,
     TaskWrite,
@@ -119,18 +120,10 @@ class Run:
             calls.snapshots.get_snapshot(self._ref, namespace, snapshot_id, plan_version_id, at_seq)
         )
 
-    def list_snapshots(
-        self,
-        *,
-        namespace: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        with_parts: bool = False,
-    ) -> Iterator[Snapshot]:
+    def list_snapshots(self, **fields: Unpack[SnapshotListing]) -> Iterator[Snapshot]:
         """Yield the run's snapshots, greatest seq first."""
         for snapshot in self._connection.pages(
-            lambda token: calls.snapshots.list_snapshots(
-                self._ref, namespace, metadata, with_parts, token
-            )
+            lambda token: calls.snapshots.list_snapshots(self._ref, fields, token)
         ):
             yield snapshot
 

@@ -1437,6 +1437,8 @@ class ListSnapshotsRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     WITH_PARTS_FIELD_NUMBER: _builtins.int
+    WITH_TASK_WRITES_FIELD_NUMBER: _builtins.int
+    ID_BELOW_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
@@ -1455,8 +1457,8 @@ class ListSnapshotsRequest(_message.Message):
     Bounds: 0..200 characters.
     """
     limit: _builtins.int
-    """Maximum number of snapshots on a page; 0 means 20. A page with parts ends early once they reach
-    4 MiB, but has at least one snapshot.
+    """Maximum number of snapshots on a page; 0 means 20. A page with parts or task writes ends early
+    once they reach 4 MiB, but has at least one snapshot.
     Bounds: 0..100.
     """
     page_token: _builtins.str
@@ -1465,6 +1467,13 @@ class ListSnapshotsRequest(_message.Message):
     """
     with_parts: _builtins.bool
     """True to return nodes and state as well; otherwise they are omitted."""
+    with_task_writes: _builtins.bool
+    """True to return the task writes made since each snapshot as well."""
+    id_below: _builtins.str
+    """Only snapshots whose id is smaller than this one, compared by code points. The id need not
+    exist, and it is compared in every namespace.
+    Bounds: 0..200 characters.
+    """
     @_builtins.property
     def metadata(self) -> _payloads_pb2.Payload:
         """A JSON object. Only snapshots whose metadata has each of its members with an equal value;
@@ -1482,10 +1491,12 @@ class ListSnapshotsRequest(_message.Message):
         limit: _builtins.int = ...,
         page_token: _builtins.str = ...,
         with_parts: _builtins.bool = ...,
+        with_task_writes: _builtins.bool = ...,
+        id_below: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_namespace", b"_namespace", "metadata", b"metadata", "namespace", b"namespace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_namespace", b"_namespace", "before", b"before", "limit", b"limit", "metadata", b"metadata", "namespace", b"namespace", "page_token", b"page_token", "project", b"project", "run_id", b"run_id", "with_parts", b"with_parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_namespace", b"_namespace", "before", b"before", "id_below", b"id_below", "limit", b"limit", "metadata", b"metadata", "namespace", b"namespace", "page_token", b"page_token", "project", b"project", "run_id", b"run_id", "with_parts", b"with_parts", "with_task_writes", b"with_task_writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__namespace: _TypeAlias = _typing.Literal["namespace"]  # noqa: Y015
     _WhichOneofArgType__namespace: _TypeAlias = _typing.Literal["_namespace", b"_namespace"]  # noqa: Y015
@@ -1501,25 +1512,55 @@ class ListSnapshotsResponse(_message.Message):
 
     SNAPSHOTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TASK_WRITES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token for the next page; empty on the last page."""
     @_builtins.property
     def snapshots(self) -> _containers.RepeatedCompositeFieldContainer[_snapshots_pb2.Snapshot]:
         """The snapshots."""
 
+    @_builtins.property
+    def task_writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SnapshotTaskWrites]:
+        """With `with_task_writes`, one item for each of the snapshots, in the same order; otherwise empty."""
+
     def __init__(
         self,
         *,
         snapshots: _abc.Iterable[_snapshots_pb2.Snapshot] | None = ...,
         next_page_token: _builtins.str = ...,
+        task_writes: _abc.Iterable[Global___SnapshotTaskWrites] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "snapshots", b"snapshots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "snapshots", b"snapshots", "task_writes", b"task_writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSnapshotsResponse: _TypeAlias = ListSnapshotsResponse  # noqa: Y015
+
+@_typing.final
+class SnapshotTaskWrites(_message.Message):
+    """SnapshotTaskWrites are the task writes made since one snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_WRITES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def task_writes(self) -> _containers.RepeatedCompositeFieldContainer[_snapshots_pb2.TaskWrite]:
+        """In order of task_id and index."""
+
+    def __init__(
+        self,
+        *,
+        task_writes: _abc.Iterable[_snapshots_pb2.TaskWrite] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_writes", b"task_writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotTaskWrites: _TypeAlias = SnapshotTaskWrites  # noqa: Y015
 
 @_typing.final
 class DeleteSnapshotsRequest(_message.Message):

@@ -64,6 +64,31 @@ class Snapshot:
     task_writes: tuple[TaskWrite, ...] = ()
 
 
+class ProjectSnapshotListing(TypedDict, total=False):
+    """Which snapshots of a project to list, and how much of each.
+
+    `id_below` selects ids that are smaller, compared by code points; `metadata` is a JSON object,
+    each member of which the snapshot's metadata must have. `with_parts` returns nodes and state
+    too, `with_task_writes` the task writes since each.
+    """
+
+    id_below: str
+    metadata: Mapping[str, Any] | Payload | None
+    with_parts: bool
+    with_task_writes: bool
+
+
+class SnapshotListing(ProjectSnapshotListing, total=False):
+    """As `ProjectSnapshotListing`, of one run: of all namespaces unless one is named.
+
+    `before` selects those that precede the snapshot with this id, of the namespace, in the run's
+    order; `SnapshotNotFound` is raised if there is none.
+    """
+
+    namespace: str | None
+    before: str
+
+
 class SnapshotFields(TypedDict, total=False):
     """The content of a snapshot; values of `state` may be `Ref`s to parts stored before."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, repeat
 
 from runstore.arguments import items, mapping, member, only_known
 from runstore.v1 import run_service_pb2 as rpc
@@ -74,6 +75,13 @@ def optional_snapshot(message: rpc.ResumeRunResponse | rpc.ReplayRunResponse) ->
 def found_value(message: rpc.GetSnapshotResponse) -> Snapshot:
     """A snapshot with its task writes."""
     return snapshot_value(message.snapshot, task_write_values(message.task_writes))
+
+
+def listed_values(message: rpc.ListSnapshotsResponse) -> tuple[list[Snapshot], str]:
+    """A page of snapshots, with their task writes if they were asked for, and the next token."""
+    writes = [task_write_values(each.task_writes) for each in message.task_writes]
+    listed = zip(message.snapshots, chain(writes, repeat(())))  # noqa: B905 - one is endless
+    return [snapshot_value(each, since) for each, since in listed], message.next_page_token
 
 
 def put_value(message: rpc.PutSnapshotResponse) -> SnapshotPut:

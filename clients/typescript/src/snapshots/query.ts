@@ -28,10 +28,14 @@ export interface ListSnapshotsOptions extends CallOptions {
   readonly namespace?: string;
   /** Only snapshots that precede the one with this id in the run's order. */
   readonly before?: string;
+  /** Only snapshots whose id is smaller than this one, compared by code points. */
+  readonly idBelow?: string;
   /** A JSON object; only snapshots whose metadata has all its members, with equal values. */
   readonly metadata?: Value;
   /** Whether to get nodes and state too. */
   readonly withParts?: boolean;
+  /** Whether to get the task writes since each snapshot too. */
+  readonly withTaskWrites?: boolean;
 }
 
 export function choiceRequest(
@@ -60,7 +64,8 @@ export function snapshotPages(
   const { listSnapshots } = RunService.method;
   return pages(
     (token) => connection.send(listSnapshots, listRequest(run, options, token), options),
-    (page) => page.snapshots.map((each) => snapshotValue(each)),
+    (page) =>
+      page.snapshots.map((each, index) => snapshotValue(each, page.taskWrites[index]?.taskWrites)),
   );
 }
 
@@ -74,8 +79,10 @@ function listRequest(
     runId: run.runId,
     ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
     before: options.before ?? "",
+    idBelow: options.idBelow ?? "",
     metadata: payloadMessage(options.metadata, "metadata"),
     withParts: options.withParts ?? false,
+    withTaskWrites: options.withTaskWrites ?? false,
     pageToken,
   };
 }

@@ -1,9 +1,10 @@
-"""Listing checkpoints."""
+"""Listing checkpoints, whole and a page at a time."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -11,14 +12,13 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from runstore import calls as client_calls
 from runstore.aio import transport
 from runstore.aio.connection import AsyncConnection
-from runstore.errors import RunNotFound
+from runstore.errors import RunNotFound, SnapshotNotFound
 from runstore.langgraph.addresses import CheckpointAddress
 from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.checkpoints import is_checkpoint
-from runstore.langgraph.tuples import Listing, Stored, load
-from runstore.values.payloads import Payload
-from runstore.values.runs import RunRef
-from runstore.values.snapshots import Snapshot
+from runstore.langgraph.tuples import History, Listing, Stored, delta_steps, load
+from runstore.values.runs import RunInfo, RunRef
+from runstore.values.snapshots import Snapshot, SnapshotListing
 
 PAGE_SIZE = 100
 
@@ -33,57 +33,108 @@ class AsyncListings:
         self, listing: Listing, limit: int | None, serde: SerializerProtocol
     ) -> AsyncGenerator[CheckpointTuple]:
         """Yield checkpoints, newest first; a subgraph of which none is replayed begins anew."""
-        # The run is read first, so that a write in between makes the later claim fail.
-        is_replay = listing.is_replay and limit != 0
-        run = await self._threads.find_run(listing.thread_id) if is_replay else None
+        if limit is not None and limit <= 0:
+            return
+        left, run = limit, None
+        if listing.thread_id and listing.before:
+            # The run is read first, so that a write in between makes the later claim fail.
+            run = await self._threads.find_run(listing.thread_id)
         is_empty = True
-        async with aclosing(self._tuples(listing, limit, serde)) as tuples:
-            async for found in tuples:
-                is_empty = False
-                yield found
-        if is_replay and is_empty:
+        async with aclosing(self._stored(listing, limit, serde)) as found:
+            async for stored in found:
+                each = await transport.run_blocking(load, stored)
+                if not listing.where.accepts(each.metadata):
+                    continue
+                if listing.before:
+                    await self._choose(run, stored)
+                is_empty, left = False, None if left is None else left - 1
+                yield each
+                if left == 0:
+                    return
+        if listing.is_replay and is_empty:
             await self._threads.choose_none(run, listing.thread_id, listing.namespace or "")
 
-    async def _tuples(
-        self, listing: Listing, limit: int | None, serde: SerializerProtocol
-    ) -> AsyncGenerator[CheckpointTuple]:
-        left = limit
-        async with aclosing(self._addresses(listing)) as addresses:
-            async for address in addresses:
-                if left is not None and left <= 0:
-                    return
-                # When a run is replayed, its subgraphs continue from what this finds.
-                find = self._threads.choose if listing.before else self._threads.find
-                snapshot = await find(address)
-                if snapshot is None:
-                    continue
-                stored = Stored(serde, address, snapshot)
-                found = await transport.run_blocking(load, stored)
-                if listing.where.accepts(found.metadata):
-                    left = None if left is None else left - 1
-                    yield found
+    async def _choose(self, run: RunInfo | None, stored: Stored) -> None:
+        """When a run is replayed, its subgraphs continue from what a listing finds."""
+        if run is None:
+            await self._threads.choose(stored.address)
+        else:
+            await self._threads.chose(run, stored.address, stored.snapshot)
 
-    async def _addresses(self, listing: Listing) -> AsyncGenerator[CheckpointAddress]:
-        where = listing.where.metadata
-        async with aclosing(self.snapshots(listing.thread_id, listing.namespace, where)) as found:
+    async def _stored(
+        self, listing: Listing, limit: int | None, serde: SerializerProtocol
+    ) -> AsyncGenerator[Stored]:
+        """Yield what a listing asks for, as far as the server and the ids can tell."""
+        if (address := listing.address) is not None:
+            one = await self._threads.find(address)
+            if one is not None and listing.accepts(one):
+                yield Stored(serde, address, one)
+            return
+        where: SnapshotListing = {
+            "namespace": listing.namespace,
+            "metadata": listing.where.metadata,
+            "id_below": listing.before,
+            "with_parts": True,
+            "with_task_writes": True,
+        }
+        size = PAGE_SIZE if limit is None or listing.where.rest else min(limit, PAGE_SIZE)
+        async with aclosing(self.snapshots(listing.thread_id, where, size)) as found:
             async for snapshot in found:
                 if listing.accepts(snapshot):
                     thread_id = listing.thread_id or snapshot.run_id
-                    yield CheckpointAddress(thread_id, snapshot.namespace, snapshot.snapshot_id)
+                    address = CheckpointAddress(thread_id, snapshot.namespace, snapshot.snapshot_id)
+                    yield Stored(serde, address, snapshot)
+
+    async def history(
+        self, address: CheckpointAddress, channels: Sequence[str], serde: SerializerProtocol
+    ) -> Mapping[str, Any]:
+        """Writes of channels before a checkpoint, back to the last stored value of each."""
+        history = History(channels)
+        find = self._threads.find if address.checkpoint_id else self._threads.latest
+        target = await find(address)
+        if target is None or history.is_complete:
+            return history.result()
+        async with aclosing(self.ancestors(address, target)) as ancestors:
+            async for ancestor in ancestors:
+                stored = Stored(serde, address.at(ancestor.snapshot_id), ancestor)
+                history.add(await transport.run_blocking(load, stored))
+                if history.is_complete:
+                    break
+        return history.result()
+
+    async def ancestors(
+        self, address: CheckpointAddress, descendant: Snapshot
+    ) -> AsyncGenerator[Snapshot]:
+        """Yield the checkpoints that one follows, nearest first, until one is not stored."""
+        wanted = descendant.parent_snapshot_id
+        if not wanted:
+            return
+        older: SnapshotListing = {
+            "namespace": address.namespace,
+            "before": descendant.snapshot_id,
+            "with_parts": True,
+            "with_task_writes": True,
+        }
+        size = min(delta_steps(descendant) + 1, PAGE_SIZE)
+        async with aclosing(self.snapshots(address.thread_id, older, size)) as found:
+            async for snapshot in found:
+                if snapshot.snapshot_id == wanted:
+                    yield snapshot
+                    wanted = snapshot.parent_snapshot_id
+                    if not wanted:
+                        return
 
     async def snapshots(
-        self, thread_id: str, namespace: str | None = None, metadata: Payload | None = None
+        self, thread_id: str, where: SnapshotListing, page_size: int = PAGE_SIZE
     ) -> AsyncGenerator[Snapshot]:
-        """Yield the snapshots of checkpoints without their parts, newest first."""
+        """Yield the snapshots of checkpoints, newest first; none if there is no such run."""
         ref = RunRef(self._project, thread_id)
         token = ""
         while True:
-            call = client_calls.snapshots.list_snapshots(
-                ref, namespace, metadata, with_parts=False, page_token=token, limit=PAGE_SIZE
-            )
+            call = client_calls.snapshots.list_snapshots(ref, where, token, page_size)
             try:
                 page, token = await self._connection.send(call)
-            except RunNotFound:
+            except (RunNotFound, SnapshotNotFound):
                 return
             for snapshot in filter(is_checkpoint, page):
                 yield snapshot

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -29,7 +28,7 @@ from runstore.langgraph.checkpoints import Drafting, draft, is_checkpoint
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import Writing, batches, missing, revision_of, writes_of
 from runstore.langgraph.sessions import Session, taken_over
-from runstore.langgraph.tuples import History, Stored, load, load_and_hash
+from runstore.langgraph.tuples import Stored, load_and_hash
 from runstore.values.events import FilterFields
 from runstore.values.runs import RunInfo, RunRef
 from runstore.values.snapshots import Snapshot, TaskWrite
@@ -51,7 +50,7 @@ class AsyncThreads:
         self, address: CheckpointAddress, serde: SerializerProtocol
     ) -> CheckpointTuple | None:
         """The checkpoint at an address; reading it allows writes after it."""
-        find = self.choose if address.checkpoint_id else self._latest
+        find = self.choose if address.checkpoint_id else self.latest
         snapshot = await find(address)
         if snapshot is None:
             return None
@@ -60,7 +59,8 @@ class AsyncThreads:
         self._memory.parts.learn(address.thread_id, address.namespace, parts)
         return found
 
-    async def _latest(self, address: CheckpointAddress) -> Snapshot | None:
+    async def latest(self, address: CheckpointAddress) -> Snapshot | None:
+        """The latest checkpoint of a namespace, which may be followed."""
         run, latest = await self._view(address)
         if latest is not None and not is_checkpoint(latest):
             latest = await self._latest_checkpoint(address)
@@ -94,11 +94,17 @@ class AsyncThreads:
         # The run is read first, so that a write in between makes the later claim fail.
         run = await self.find_run(address.thread_id)
         found = await self.find(address) if run else None
+        await self.chose(run, address, found)
+        return found
+
+    async def chose(
+        self, run: RunInfo | None, address: CheckpointAddress, found: Snapshot | None
+    ) -> None:
+        """A checkpoint was found by its id after its run was read: a new branch may start there."""
         async with self._memory.turns.of(address.thread_id):
             session, counts = self._memory.sessions.read(address.thread_id, run)
             if found and counts:
                 session.read_chosen(address.key, found.parent_snapshot_id)
-        return found
 
     async def choose_none(self, run: RunInfo | None, thread_id: str, namespace: str) -> None:
         """A replay found no checkpoint in a namespace after its run was read: it begins anew."""
@@ -201,7 +207,9 @@ class AsyncThreads:
             session = await self.session(address.thread_id)
             session.check_outage()
             with session.noting_outage():
-                if not session.knows(address.key) and await self.find(address) is None:
+                if not session.knows(address.key) and (
+                    session.awaits(address.key) or await self.find(address) is None
+                ):
                     session.hold(address.key, writes)
                     return
                 run = await self.claim(session)
@@ -278,20 +286,3 @@ class AsyncThreads:
             self._memory.sessions.drop(run.run_id)
             return error
         return taken_over(run.run_id, str(error))
-
-    async def history(
-        self, address: CheckpointAddress, channels: Sequence[str], serde: SerializerProtocol
-    ) -> Mapping[str, Any]:
-        """Writes of channels before a checkpoint, back to the last stored value of each."""
-        history = History(channels)
-        target = await (self.find if address.checkpoint_id else self._latest)(address)
-        parent = target.parent_snapshot_id if target else ""
-        while parent and not history.is_complete:
-            ancestor = address.at(parent)
-            found = await self.find(ancestor)
-            if found is None:
-                break
-            stored = Stored(serde, ancestor, found)
-            history.add(await transport.run_blocking(load, stored))
-            parent = found.parent_snapshot_id
-        return history.result()

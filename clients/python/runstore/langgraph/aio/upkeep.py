@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 
-from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from runstore import calls as client_calls
@@ -14,7 +13,7 @@ from runstore.aio import transport
 from runstore.aio.connection import AsyncConnection
 from runstore.errors import IdempotencyMismatch, RunCompleted, WriterFenced
 from runstore.langgraph import calls
-from runstore.langgraph.addresses import CheckpointAddress, address_of
+from runstore.langgraph.addresses import CheckpointAddress
 from runstore.langgraph.aio.listing import AsyncListings
 from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.checkpoints import CHANNEL_PREFIX, is_same
@@ -22,9 +21,9 @@ from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import batches
 from runstore.langgraph.sessions import Session, taken_over
 from runstore.langgraph.tuples import Stored, delta_channels, load
-from runstore.values.payloads import Payload, Ref, payload_of
+from runstore.values.payloads import Payload, Ref
 from runstore.values.runs import RunRef
-from runstore.values.snapshots import Snapshot
+from runstore.values.snapshots import Snapshot, SnapshotListing
 
 MAX_DELETED = 1000
 RUN_ID = "run_id"
@@ -72,7 +71,7 @@ class AsyncUpkeep:
 
     async def _all(self, thread_id: str) -> ByNamespace:
         found: ByNamespace = defaultdict(list)
-        async with aclosing(self._listings.snapshots(thread_id)) as snapshots:
+        async with aclosing(self._listings.snapshots(thread_id, {})) as snapshots:
             async for snapshot in snapshots:
                 found[snapshot.namespace].append(snapshot.snapshot_id)
         return found
@@ -91,8 +90,8 @@ class AsyncUpkeep:
         """Delete the checkpoints of all threads whose metadata names one of the runs."""
         for run_id in run_ids:
             found: dict[tuple[str, str], list[str]] = defaultdict(list)
-            where = payload_of({RUN_ID: str(run_id)})
-            async with aclosing(self._listings.snapshots("", None, where)) as snapshots:
+            where: SnapshotListing = {"metadata": {RUN_ID: str(run_id)}}
+            async with aclosing(self._listings.snapshots("", where)) as snapshots:
                 async for snapshot in snapshots:
                     found[snapshot.run_id, snapshot.namespace].append(snapshot.snapshot_id)
             for (thread_id, namespace), ids in found.items():
@@ -109,27 +108,26 @@ class AsyncUpkeep:
     async def _needed(self, latest: CheckpointAddress, serde: SerializerProtocol) -> set[str]:
         """The checkpoint, and the earlier ones that its delta channels are rebuilt from."""
         kept = {latest.checkpoint_id}
-        found, wanted = await self._loaded(latest, serde), set[str]()
-        if found:
-            wanted = delta_channels(found.metadata)
-        while found and (wanted := wanted - found.checkpoint["channel_values"].keys()):
-            parent = found.parent_config
-            found = await self._loaded(address_of(parent), serde) if parent else None
-            if found:
-                kept.add(found.checkpoint["id"])
+        snapshot = await self._threads.find(latest)
+        if snapshot is None:
+            return kept
+        found = await transport.run_blocking(load, Stored(serde, latest, snapshot))
+        wanted = delta_channels(found.metadata) - found.checkpoint["channel_values"].keys()
+        if not wanted:
+            return kept
+        async with aclosing(self._listings.ancestors(latest, snapshot)) as ancestors:
+            async for each in ancestors:
+                kept.add(each.snapshot_id)
+                stored = Stored(serde, latest.at(each.snapshot_id), each)
+                found = await transport.run_blocking(load, stored)
+                wanted -= found.checkpoint["channel_values"].keys()
+                if not wanted:
+                    break
         return kept
-
-    async def _loaded(
-        self, address: CheckpointAddress, serde: SerializerProtocol
-    ) -> CheckpointTuple | None:
-        found = await self._threads.find(address)
-        if found is None:
-            return None
-        return await transport.run_blocking(load, Stored(serde, address, found))
 
     async def copy_thread(self, source: str, target: str) -> None:
         """Put every checkpoint of a thread, with its writes, into another one, oldest first."""
-        async with aclosing(self._listings.snapshots(source)) as snapshots:
+        async with aclosing(self._listings.snapshots(source, {})) as snapshots:
             found = [(each.namespace, each.snapshot_id) async for each in snapshots]
         if not found or source == target:
             return

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -28,7 +27,7 @@ from runstore.langgraph.checkpoints import Drafting, draft, is_checkpoint
 from runstore.langgraph.memory import Memory
 from runstore.langgraph.pending import Writing, batches, missing, revision_of, writes_of
 from runstore.langgraph.sessions import Session, taken_over
-from runstore.langgraph.tuples import History, Stored, load, load_and_hash
+from runstore.langgraph.tuples import Stored, load_and_hash
 from runstore.sync import transport
 from runstore.sync.connection import Connection
 from runstore.values.events import FilterFields
@@ -50,7 +49,7 @@ class Threads:
 
     def get(self, address: CheckpointAddress, serde: SerializerProtocol) -> CheckpointTuple | None:
         """The checkpoint at an address; reading it allows writes after it."""
-        find = self.choose if address.checkpoint_id else self._latest
+        find = self.choose if address.checkpoint_id else self.latest
         snapshot = find(address)
         if snapshot is None:
             return None
@@ -59,7 +58,8 @@ class Threads:
         self._memory.parts.learn(address.thread_id, address.namespace, parts)
         return found
 
-    def _latest(self, address: CheckpointAddress) -> Snapshot | None:
+    def latest(self, address: CheckpointAddress) -> Snapshot | None:
+        """The latest checkpoint of a namespace, which may be followed."""
         run, latest = self._view(address)
         if latest is not None and not is_checkpoint(latest):
             latest = self._latest_checkpoint(address)
@@ -93,11 +93,17 @@ class Threads:
         # The run is read first, so that a write in between makes the later claim fail.
         run = self.find_run(address.thread_id)
         found = self.find(address) if run else None
+        self.chose(run, address, found)
+        return found
+
+    def chose(
+        self, run: RunInfo | None, address: CheckpointAddress, found: Snapshot | None
+    ) -> None:
+        """A checkpoint was found by its id after its run was read: a new branch may start there."""
         with self._memory.turns.of(address.thread_id):
             session, counts = self._memory.sessions.read(address.thread_id, run)
             if found and counts:
                 session.read_chosen(address.key, found.parent_snapshot_id)
-        return found
 
     def choose_none(self, run: RunInfo | None, thread_id: str, namespace: str) -> None:
         """A replay found no checkpoint in a namespace after its run was read: it begins anew."""
@@ -200,7 +206,9 @@ class Threads:
             session = self.session(address.thread_id)
             session.check_outage()
             with session.noting_outage():
-                if not session.knows(address.key) and self.find(address) is None:
+                if not session.knows(address.key) and (
+                    session.awaits(address.key) or self.find(address) is None
+                ):
                     session.hold(address.key, writes)
                     return
                 run = self.claim(session)
@@ -275,20 +283,3 @@ class Threads:
             self._memory.sessions.drop(run.run_id)
             return error
         return taken_over(run.run_id, str(error))
-
-    def history(
-        self, address: CheckpointAddress, channels: Sequence[str], serde: SerializerProtocol
-    ) -> Mapping[str, Any]:
-        """Writes of channels before a checkpoint, back to the last stored value of each."""
-        history = History(channels)
-        target = (self.find if address.checkpoint_id else self._latest)(address)
-        parent = target.parent_snapshot_id if target else ""
-        while parent and not history.is_complete:
-            ancestor = address.at(parent)
-            found = self.find(ancestor)
-            if found is None:
-                break
-            stored = Stored(serde, ancestor, found)
-            history.add(transport.run_blocking(load, stored))
-            parent = found.parent_snapshot_id
-        return history.result()
