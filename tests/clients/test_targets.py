@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import runstore
 from clients.script import Script, status
+from e2e.servers import free_port
+from field.switch import TcpSwitch
 from runstore import InvalidArgument
 from runstore.v1 import run_service_pb2 as rpc
 
@@ -211,6 +213,23 @@ async def test_a_refusal_of_the_server_stays_as_it_is(script: Script) -> None:
             await client.run("r").append("tick")
 
     assert str(failed.value) == "RUN_NOT_FOUND: run_not_found"
+
+
+async def test_after_a_refusal_a_server_that_is_lost_is_waited_for(script: Script) -> None:
+    script.dropped_with = status(5, "RUN_NOT_FOUND")
+    script.calls = [None, rpc.AppendEventResponse(seq=1)]
+    port = int(script.address.rpartition(":")[2])
+    with TcpSwitch(port) as path:
+        async with runstore.connect(f"127.0.0.1:{path.port}") as client:
+            with pytest.raises(runstore.RunNotFound):
+                await client.run("r").append("tick")
+            path.point_to(free_port())
+            path.cut()
+            asyncio.get_running_loop().call_later(0.3, path.point_to, port)
+
+            stored = await client.run("r").append("tick")
+
+    assert stored.seq == 1
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)

@@ -64,6 +64,7 @@ class Reach:
         Without `seconds` that is the time since the first failure after the last answer.
         """
         if error.reason:
+            self.reached()
             return
         (message,) = error.args
         if isinstance(error, Unavailable) and not self._was_reached:
