@@ -18,21 +18,24 @@ README = Path(__file__).parents[2] / "README.md"
 def test_the_first_call_from_python_does_what_it_says(server: ServerProcess) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
-    done = subprocess.run(
-        [sys.executable, "-c", example.replace("localhost:7411", server.target)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    for _ in range(2):  # people run an example again
+        done = subprocess.run(
+            [sys.executable, "-c", example.replace("localhost:7411", server.target)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "left to do: ('write',)",
-        "1 tool.called",
-        "2 run.resumed",
-        "3 run.completed",
-    ]
+        assert done.returncode == 0, done.stderr
+        saved, *rest = done.stdout.splitlines()
+        assert saved.startswith("saved run ")
+        assert rest == [
+            "left to do: ('write',)",
+            "1 tool.called",
+            "2 run.resumed",
+            "3 run.completed",
+        ]
 
 
 def test_every_make_target_and_command_it_names_exists() -> None:

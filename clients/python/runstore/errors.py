@@ -78,54 +78,56 @@ class RunstoreError(Exception):
 
 
 class Unavailable(RunstoreError):
-    pass
+    """The server cannot be reached, or the path to it broke; the client has retried."""
 
 
 class StorageUnavailable(Unavailable):
-    pass
+    """The server's database or object store does not respond; the client has retried."""
 
 
 class ServerDraining(Unavailable):
-    pass
+    """The server is shutting down; the client has retried."""
 
 
 class ClientClosed(RunstoreError):
-    pass
+    """The client was closed before the call, or during it."""
 
 
 class DeadlineExceeded(RunstoreError):
-    pass
+    """The call took longer than its timeout; a write may have been stored nevertheless."""
 
 
 class InvalidRequest(RunstoreError):
-    pass
+    """A field breaks its rule: see `violations`."""
 
 
 class MalformedMessage(RunstoreError):
-    pass
+    """The bytes sent do not decode to the message."""
 
 
 class MessageTooLarge(RunstoreError):
-    pass
+    """The request is larger than the server accepts."""
 
 
 class RunNotFound(RunstoreError):
-    pass
+    """The project has no such run."""
 
 
 class SnapshotNotFound(RunstoreError):
-    pass
+    """The run has no such snapshot."""
 
 
 class OutputNotFound(RunstoreError):
-    pass
+    """The run has no output yet, or not this revision of it."""
 
 
 class IdempotencyMismatch(RunstoreError):
-    pass
+    """An id that is known was sent again with other content."""
 
 
 class SeqConflict(RunstoreError):
+    """Another writer was faster: read up to `current_seq`, decide again, retry."""
+
     @property
     def expected_seq(self) -> int:
         """The seq that the writer expected to be the run's last."""
@@ -138,6 +140,8 @@ class SeqConflict(RunstoreError):
 
 
 class WriterFenced(RunstoreError):
+    """A later resume claimed the run: stop writing."""
+
     @property
     def current_epoch(self) -> int:
         """The epoch that owns the run now."""
@@ -145,30 +149,32 @@ class WriterFenced(RunstoreError):
 
 
 class WriterEpochUnknown(RunstoreError):
-    pass
+    """The run never issued this writer epoch."""
 
 
 class RunCompleted(RunstoreError):
-    pass
+    """The run has ended and takes no more writes of this kind."""
 
 
 class OutcomeConflict(RunstoreError):
-    pass
+    """The run has ended with another outcome."""
 
 
 class OutcomeRequired(RunstoreError):
-    pass
+    """The run's end needs an outcome."""
 
 
 class SnapshotAhead(RunstoreError):
-    pass
+    """The snapshot's seq is beyond the run's last."""
 
 
 class UnknownRef(RunstoreError):
-    pass
+    """The run has not stored the part that a `Ref` stands for: send it in full."""
 
 
 class SnapshotInUse(RunstoreError):
+    """A fork has the snapshot in its history."""
+
     @property
     def fork_run_id(self) -> str:
         """A fork that has the snapshot in its history."""
@@ -176,30 +182,32 @@ class SnapshotInUse(RunstoreError):
 
 
 class SeqAhead(RunstoreError):
-    pass
+    """The run has not reached this seq."""
 
 
 class ConsumerNotFound(RunstoreError):
-    pass
+    """The consumer has not committed a position yet."""
 
 
 class PositionAhead(RunstoreError):
-    pass
+    """The feed has not reached this position."""
 
 
 class ConfigNotFound(RunstoreError):
-    pass
+    """The project has no config of this kind and name."""
 
 
 class ConfigVersionNotFound(RunstoreError):
-    pass
+    """The config has no such version."""
 
 
 class ConfigLabelNotFound(RunstoreError):
-    pass
+    """The config has no such label."""
 
 
 class LabelConflict(RunstoreError):
+    """The label was moved meanwhile."""
+
     @property
     def current_version(self) -> int:
         """The version the label points to; 0 if there is no such label."""
@@ -207,18 +215,20 @@ class LabelConflict(RunstoreError):
 
 
 class ArtifactNotFound(RunstoreError):
-    pass
+    """The project has no such artifact."""
 
 
 class ContentMismatch(RunstoreError):
-    pass
+    """The bytes changed while they were uploaded."""
 
 
 class RangeBeyondEnd(RunstoreError):
-    pass
+    """The artifact does not have these bytes."""
 
 
 class ArtifactIsLink(RunstoreError):
+    """The artifact's bytes are kept elsewhere."""
+
     @property
     def url(self) -> str:
         """Where the bytes are kept."""
@@ -226,6 +236,8 @@ class ArtifactIsLink(RunstoreError):
 
 
 class SearchBehind(RunstoreError):
+    """The awaited events are not searchable yet."""
+
     @property
     def indexed_position(self) -> int:
         """The position up to which the feed is searchable."""
@@ -233,6 +245,8 @@ class SearchBehind(RunstoreError):
 
 
 class StatisticsBehind(RunstoreError):
+    """The awaited events are not counted yet."""
+
     @property
     def counted_position(self) -> int:
         """The position up to which the feed is counted."""
@@ -240,14 +254,16 @@ class StatisticsBehind(RunstoreError):
 
 
 class Overloaded(RunstoreError):
-    pass
+    """The server has too much to do; the client has retried."""
 
 
 class Internal(RunstoreError):
-    pass
+    """A defect of the service; `request_id` finds it in the server's log."""
 
 
 class ProtocolError(RunstoreError):
+    """The server broke its own contract."""
+
     def __init__(self, message: str) -> None:
         super().__init__(Failure(grpc.StatusCode.INTERNAL, message))
 

@@ -1,10 +1,12 @@
 """The asynchronous client."""
 
+from runstore.aio.appender import Appender
 from runstore.aio.artifacts import AsyncArtifacts
 from runstore.aio.client import AsyncClient, connect
 from runstore.aio.configs import AsyncConfigs
 from runstore.aio.feed import AsyncFeed
 from runstore.aio.run import AsyncResumed, AsyncRun
+from runstore.signatures import show_fields
 
 __all__ = [
     "AsyncArtifacts",
@@ -15,3 +17,5 @@ __all__ = [
     "AsyncRun",
     "connect",
 ]
+
+show_fields(Appender, AsyncArtifacts, AsyncClient, AsyncConfigs, AsyncFeed, AsyncRun)

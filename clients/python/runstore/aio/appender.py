@@ -43,6 +43,10 @@ class Appender:
         self._failure: RunstoreError | None = None
         self._worker: asyncio.Task[None] | None = None
 
+    def __repr__(self) -> str:
+        state = "open" if self._worker is not None and not self._is_closing else "not open"
+        return f"<Appender to {self._connection.target}, {state}>"
+
     async def __aenter__(self) -> Self:
         self._worker = asyncio.create_task(self._work())
         return self

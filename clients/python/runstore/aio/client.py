@@ -64,6 +64,9 @@ class AsyncClient:
         """Close the connection; calls in flight are cancelled."""
         await self._connection.close()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._connection.target}, project {self.project!r}>"
+
     async def __aenter__(self) -> Self:
         return self
 

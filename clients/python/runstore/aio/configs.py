@@ -25,6 +25,9 @@ class AsyncConfigs:
         self._connection = connection
         self._project = project
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of project {self._project!r}>"
+
     async def register(
         self, kind: str, name: str, body: Value, **fields: Unpack[RegisterFields]
     ) -> RegisteredVersion:

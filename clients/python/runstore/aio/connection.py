@@ -61,6 +61,11 @@ class AsyncConnection:
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         refuse_to_pickle()
 
+    @property
+    def target(self) -> str:
+        """The address that was given, or the environment's."""
+        return self._reach.target
+
     async def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         self._is_closed = True

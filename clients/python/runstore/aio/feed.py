@@ -26,6 +26,9 @@ class AsyncFeed:
         self._connection = connection
         self._project = project
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of project {self._project!r}>"
+
     async def read(
         self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
     ) -> FeedPage:

@@ -55,16 +55,23 @@ class AsyncRun:
         """The run's name and the epoch, as a value."""
         return self._ref
 
+    def __repr__(self) -> str:
+        epoch = "" if self.writer_epoch is None else f", epoch {self.writer_epoch}"
+        return f"<{type(self).__name__} {self.run_id!r} of project {self.project!r}{epoch}>"
+
     @property
     def project(self) -> str:
+        """The project of the run."""
         return self._ref.project
 
     @property
     def run_id(self) -> str:
+        """The run's id, unique in its project."""
         return self._ref.run_id
 
     @property
     def writer_epoch(self) -> int | None:
+        """The epoch that this handle writes with; None if its writes are not fenced."""
         return self._ref.writer_epoch
 
     async def get(self) -> RunInfo:
@@ -244,14 +251,17 @@ class AsyncResumed:
 
     @property
     def snapshot(self) -> Snapshot | None:
+        """The latest snapshot; None if there is none."""
         return self.claim.snapshot
 
     @property
     def pending_node_ids(self) -> tuple[str, ...]:
+        """The snapshot's nodes that have not run yet."""
         return self.claim.pending_node_ids
 
     @property
     def task_writes(self) -> tuple[TaskWrite, ...]:
+        """The task writes stored after the snapshot."""
         return self.claim.task_writes
 
     async def events(self) -> AsyncIterator[Event]:

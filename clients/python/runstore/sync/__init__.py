@@ -1,6 +1,8 @@
 # Generated from aio/__init__.py; see generate_sync.py.
 """The synchronous client."""
 
+from runstore.signatures import show_fields
+from runstore.sync.appender import Appender
 from runstore.sync.artifacts import Artifacts
 from runstore.sync.client import Client, connect
 from runstore.sync.configs import Configs
@@ -16,3 +18,5 @@ __all__ = [
     "Run",
     "connect",
 ]
+
+show_fields(Appender, Artifacts, Client, Configs, Feed, Run)

@@ -52,6 +52,10 @@ class Appender:
         self._failure: RunstoreError | None = None
         self._worker = threading.Thread(target=self._work, name="runstore-appender", daemon=True)
 
+    def __repr__(self) -> str:
+        state = "open" if self._is_open else "not open"
+        return f"<Appender to {self._connection.target}, {state}>"
+
     def __enter__(self) -> Self:
         self._is_open = True
         self._worker.start()

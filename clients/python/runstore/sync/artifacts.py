@@ -32,6 +32,9 @@ class Artifacts:
         self._connection = connection
         self._project = project
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of project {self._project!r}>"
+
     def upload(
         self, run_id: str, name: str, data: Data, **fields: Unpack[ArtifactFields]
     ) -> ArtifactPut:

@@ -65,6 +65,9 @@ class Client:
         """Close the connection; calls in flight are cancelled."""
         self._connection.close()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._connection.target}, project {self.project!r}>"
+
     def __enter__(self) -> Self:
         return self
 

@@ -27,6 +27,9 @@ class Feed:
         self._connection = connection
         self._project = project
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of project {self._project!r}>"
+
     def read(
         self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
     ) -> FeedPage:

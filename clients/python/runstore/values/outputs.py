@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
 from typing import TypedDict
 
 from runstore.values.events import NewEvent, Usage
 from runstore.values.payloads import Payload, Value
 from runstore.values.snapshots import SnapshotFields
+from runstore.values.words import WordEnum
 
 
-class Outcome(IntEnum):
+class Outcome(WordEnum):
+    """How a run ended; `UNSPECIFIED` for one that has not."""
+
     UNSPECIFIED = 0
     SUCCEEDED = 1
     FAILED = 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
 from typing import Protocol, TypedDict
 
 from runstore.values.configs import ConfigFilter, ConfigRef, PinnedConfig
@@ -13,12 +12,15 @@ from runstore.values.events import Event, Usage
 from runstore.values.outputs import Completion, Outcome
 from runstore.values.payloads import Payload, Value
 from runstore.values.snapshots import Snapshot, TaskWrite
+from runstore.values.words import WordEnum
 
 FIRST_EPOCH = 1
 """The writer epoch of a run that has not been resumed."""
 
 
-class RunStatus(IntEnum):
+class RunStatus(WordEnum):
+    """Where a run stands. `EXTERNAL`: another system owns its status."""
+
     RUNNING = 1
     PAUSED = 2
     SUCCEEDED = 3
@@ -110,7 +112,7 @@ class ForkFields(TypedDict, total=False):
     labels: Mapping[str, str]
 
 
-class RunOrder(IntEnum):
+class RunOrder(WordEnum):
     """Orders of a run listing. The COMPLETED orders leave out runs that have not ended."""
 
     CREATED_DESC = 1

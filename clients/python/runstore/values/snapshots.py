@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
 from typing import Any, TypedDict
 
 from runstore.values.payloads import Payload, Value
+from runstore.values.words import WordEnum
 
 
-class SnapshotReason(IntEnum):
+class SnapshotReason(WordEnum):
+    """Why a snapshot was taken."""
+
     CHECKPOINT = 1
     PAUSE = 2
     REPLAN = 3
