@@ -3,6 +3,7 @@ package runstore
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"math"
 	"os"
 	"sync"
@@ -141,6 +142,11 @@ func dialOptions(transport credentials.TransportCredentials) []grpc.DialOption {
 			grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32),
 		),
 	}
+}
+
+// String names the target and the project.
+func (c *Client) String() string {
+	return fmt.Sprintf("client of %s, project %q", c.conn.Target(), c.project)
 }
 
 // Project returns the project that the client reads and writes.

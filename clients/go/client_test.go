@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -16,6 +17,13 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
+
+func TestHandlesSayWhatTheyAre(t *testing.T) {
+	client := dialTo(t, "127.0.0.1:1", runstore.WithProject("acme/search"))
+
+	equal(t, "client", fmt.Sprint(client), `client of 127.0.0.1:1, project "acme/search"`)
+	equal(t, "run", fmt.Sprint(client.Run("run-1")), `run "run-1" of project "acme/search"`)
+}
 
 func TestAHealthyServerSaysSo(t *testing.T) {
 	isServing, err := dial(t).Healthy(t.Context())

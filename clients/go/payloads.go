@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"unicode/utf8"
 
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
@@ -44,6 +45,10 @@ func JSON[Text ~string | ~[]byte](text Text) Payload {
 
 // JSONOf returns the JSON text of a value, as encoding/json writes it but without escaping HTML. A
 // json.RawMessage is kept as it is.
+//
+// What JSON cannot represent (NaN, the infinities, channels, functions, complex numbers), and strings
+// that are not UTF-8, which encoding/json would change, give a Payload whose [Payload.Err] is an
+// [*InvalidArgumentError] with the path of the value. A type with MarshalJSON writes itself.
 func JSONOf(value any) Payload {
 	if raw, ok := value.(json.RawMessage); ok {
 		return JSON(raw)
@@ -51,7 +56,14 @@ func JSONOf(value any) Payload {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
+	err := encoder.Encode(value)
+	// This is what encoding/json writes for bytes that are not UTF-8.
+	if err != nil || bytes.Contains(text.Bytes(), []byte(`\ufffd`)) {
+		if found := notJSON(reflect.ValueOf(value), payloadPath, 0); found != nil {
+			return Payload{err: found}
+		}
+	}
+	if err != nil {
 		return Payload{err: errorf("cannot encode a %T as JSON: %w", value, err)}
 	}
 	return JSON(bytes.TrimSuffix(text.Bytes(), []byte("\n")))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -148,6 +149,58 @@ func TestAnAbsentPayloadStaysAbsent(t *testing.T) {
 	event := first(t, run.Events(t.Context(), runstore.EventsOptions{}))
 
 	equal(t, "is zero", event.Payload.IsZero(), true)
+}
+
+type loop struct{ Next *loop }
+
+func TestARefusalNamesThePathOfTheValue(t *testing.T) {
+	type embedded struct{ Rate float64 }
+	type step struct {
+		embedded
+		Score   any `json:"score,omitempty"`
+		Private any `json:"-"`
+	}
+	around := &loop{}
+	around.Next = around
+	for _, each := range []struct {
+		value          any
+		field, problem string
+	}{
+		{[]any{0, map[string]any{"score": math.NaN()}}, "payload[1].score", "NaN is not JSON"},
+		{step{Score: math.Inf(-1)}, "payload.score", "-Inf is not JSON"},
+		{step{embedded: embedded{math.Inf(1)}}, "payload.Rate", "+Inf is not JSON"},
+		{&step{Score: make(chan int), Private: math.NaN()}, "payload.score", "a chan int is not JSON"},
+		{map[string]any{"a b": func() {}}, `payload["a b"]`, "a func() is not JSON"},
+		{[1]complex128{}, "payload[0]", "a complex128 is not JSON"},
+		{map[float64]int{1: 1}, "payload", "a key of type float64 is not JSON"},
+		{map[int]any{7: "\xff"}, `payload["7"]`, "a string that is not UTF-8 is not JSON"},
+		{map[string]any{"\xff": 1}, "payload", "a key that is not UTF-8 is not JSON"},
+	} {
+		err := runstore.JSONOf(each.value).Err()
+
+		var invalid *runstore.InvalidArgumentError
+		if !errors.As(err, &invalid) {
+			t.Fatalf("%#v: got %v", each.value, err)
+		}
+		equal(t, "field", invalid.Field, each.field)
+		equal(t, "problem", invalid.Problem, each.problem)
+	}
+	var invalid *runstore.InvalidArgumentError
+	var itself any
+	itself = &itself
+	for _, loop := range []any{around, itself} {
+		if err := runstore.JSONOf(loop).Err(); !errors.As(err, &invalid) {
+			t.Fatalf("got %v", err)
+		}
+		equal(t, "field of a loop", invalid.Field, "payload")
+	}
+}
+
+func TestAReplacementCharacterOfTheCallersIsKept(t *testing.T) {
+	payload := runstore.JSONOf([]string{"\ufffd", `\ufffd`})
+
+	require(t, payload.Err())
+	equal(t, "text", payload.Text(), "[\"\ufffd\",\"\\\\ufffd\"]")
 }
 
 func TestJSONOfWritesWhatItIsGiven(t *testing.T) {

@@ -2,6 +2,7 @@ package runstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -108,6 +109,14 @@ type Run struct {
 	id          string
 	writerEpoch *int64
 	expectedSeq *int64
+}
+
+// String names the run, its project and, if there is one, the epoch of its writes.
+func (r *Run) String() string {
+	if r.writerEpoch == nil {
+		return fmt.Sprintf("run %q of project %q", r.id, r.client.project)
+	}
+	return fmt.Sprintf("run %q of project %q, epoch %d", r.id, r.client.project, *r.writerEpoch)
 }
 
 // SaveRun saves a run and returns its handle, which writes with the run's first epoch.
