@@ -106,6 +106,9 @@ func Dial(target string, opts ...Option) (*Client, error) {
 	if target == "" {
 		target = DefaultTarget
 	}
+	if err := checkTarget(target); err != nil {
+		return nil, err
+	}
 	conn, err := grpc.NewClient(target, append(dialOptions(o.credentials), o.dial...)...)
 	if err != nil {
 		return nil, errorf("cannot connect to %q: %w", target, err)

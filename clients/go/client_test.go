@@ -18,6 +18,29 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
+func TestWhatCannotBeAnAddressIsRefusedByDial(t *testing.T) {
+	for _, target := range []string{
+		"localhost", "localhost:", ":7411", "localhost:port", "localhost:0", "localhost:65536",
+		"localhost:99999999999999999999", "localhost:7411/", "local host:7411", "localhost:7411\n",
+		"::1:7411", "a:1,b:2", "http://localhost:7411", "grpc://localhost:7411", "user@localhost:7411",
+	} {
+		_, err := runstore.Dial(target)
+
+		var invalid *runstore.InvalidArgumentError
+		if !errors.As(err, &invalid) || invalid.Field != "target" {
+			t.Errorf("%q: got %v", target, err)
+		}
+	}
+	for _, target := range []string{
+		"localhost:7411", "[::1]:7411", "a.b-c.svc.cluster.local:7411", "dns:///runstore:7411",
+		"passthrough:///x", "unix:/run/runstore.sock",
+	} {
+		client, err := runstore.Dial(target)
+		require(t, err)
+		require(t, client.Close())
+	}
+}
+
 func TestHandlesSayWhatTheyAre(t *testing.T) {
 	client := dialTo(t, "127.0.0.1:1", runstore.WithProject("acme/search"))
 

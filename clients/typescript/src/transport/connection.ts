@@ -19,6 +19,7 @@ import { Unavailable } from "./errors.js";
 import { fromStream, fromTransport } from "./failures.js";
 import { Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
+import { checkedTarget } from "./targets.js";
 
 export const DEFAULT_TARGET = "localhost:7411";
 export const TARGET_VARIABLE = "RUNSTORE_TARGET";
@@ -74,7 +75,7 @@ export class Connection {
   constructor(target: string | undefined, options: ConnectOptions) {
     // Every call and stream that waits to retry listens.
     setMaxListeners(0, this.#closing.signal);
-    const address = target || process.env[TARGET_VARIABLE] || DEFAULT_TARGET;
+    const address = checkedTarget(target || process.env[TARGET_VARIABLE] || DEFAULT_TARGET);
     const { tls = false, keepalive = KEEPALIVE } = options;
     const baseUrl = `${tls ? "https" : "http"}://${address}`;
     const pings = {
