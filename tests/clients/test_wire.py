@@ -28,9 +28,11 @@ from runstore.calls import (
     snapshots,
     statistics,
 )
-from runstore.calls.call import Call
+from runstore.calls.call import PAGE_SIZE, Call
 from runstore.values.payloads import Payload, Ref
+from runstore.values.runs import RunOrder, RunQuery
 from runstore.wire import payloads, times
+from runstore_server.validation.bounds import PAGE
 
 NOUNS = (artifacts, configs, events, feed, outputs, runs, search, snapshots, statistics)
 # What the server sets, and what no caller can give.
@@ -120,6 +122,20 @@ def test_a_call_sends_texts_in_the_fields_of_their_names(
     sent = set(texts_in(made(function).request))
 
     assert {(text, name) for text, name in sent if text != name} <= SENT_AS
+
+
+def test_runs_are_listed_newest_first_unless_asked_otherwise() -> None:
+    def order(**asked: Any) -> str:
+        request = runs.list_runs("p", RunQuery(**asked), "").request
+        return RunOrder(request.order).name  # type: ignore[attr-defined]
+
+    assert order() == "CREATED_DESC"
+    assert order(oldest_first=True) == "CREATED_ASC"
+    assert order(oldest_first=True, order=RunOrder.UPDATED_DESC) == "UPDATED_DESC"
+
+
+def test_pages_are_as_long_as_the_server_allows() -> None:
+    assert PAGE.high == PAGE_SIZE
 
 
 @pytest.mark.parametrize("function", [*calls()])

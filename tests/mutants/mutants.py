@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from tests.mutants.changes import CHANGES
 
 # What values can do beside holding fields, and the names of enums, is a matter of taste.
 _SHAPES = ("@dataclass", "@override", "_log.")
+_IS_TYPE = re.compile(r"\w+ = (Callable|Literal|Mapping|dict|tuple)\[")
 _HERE = Path(__file__).parent
 
 
@@ -82,7 +84,7 @@ def mutant_at(root: Path, place: Place) -> Mutant | None:
     if code is None or " not not " in code or not _compiles(code):
         return None
     before, after = _difference(source, code)
-    if before == after or before.startswith(_SHAPES):
+    if before == after or before.startswith(_SHAPES) or _IS_TYPE.match(before):
         return None
     return Mutant(place, before, after, code)
 
