@@ -16,6 +16,7 @@ from tests.mutants.changes import CHANGES
 
 # What values can do beside holding fields, and the names of enums, is a matter of taste.
 _SHAPES = ("@dataclass", "@override", "_log.")
+_STRICT = re.compile(r",? ?strict=(True|False)|,(?=\))")  # which finds defects only
 _IS_TYPE = re.compile(r"\w+ = (Callable|Literal|Mapping|dict|tuple)\[")
 _HERE = Path(__file__).parent
 
@@ -84,7 +85,11 @@ def mutant_at(root: Path, place: Place) -> Mutant | None:
     if code is None or " not not " in code or not _compiles(code):
         return None
     before, after = _difference(source, code)
-    if before == after or before.startswith(_SHAPES) or _IS_TYPE.match(before):
+    if (
+        _STRICT.sub("", before) == _STRICT.sub("", after)
+        or before.startswith(_SHAPES)
+        or _IS_TYPE.match(before)
+    ):
         return None
     return Mutant(place, before, after, code)
 

@@ -25,6 +25,7 @@ from runstore_server.sinks.sink import Sink, Undelivered
 BATCH_ENTRIES = 256
 MAX_ERROR_CHARACTERS = 1000
 PAYLOAD_LOST = "the payload is lost"
+NO_POSITION = 0  # positions begin at 1
 
 _log = structlog.get_logger(__name__)
 
@@ -111,7 +112,17 @@ class Delivery:
                     attempt=count,
                     error=str(outcome),
                 )
+        held_back = [outcome for outcome in outcomes if outcome]
+        if held_back and not any(outcome.is_attempted for outcome in held_back):
+            wait = self._count_held_back(held_back, attempts)
         return wait
+
+    def _count_held_back(self, outcomes: Sequence[Undelivered], attempts: dict[int, int]) -> float:
+        """As `_count`, for entries of which none was sent: they are counted together."""
+        count = attempts[NO_POSITION] = attempts.get(NO_POSITION, 0) + 1
+        asked = [outcome.retry_after for outcome in outcomes if outcome.retry_after is not None]
+        _log.warning("nothing sent", sink=self._sink.name, attempt=count, error=str(outcomes[0]))
+        return self._backoff.wait(count, retry_after=max(asked, default=None))
 
     def _letters(
         self,

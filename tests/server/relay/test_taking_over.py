@@ -213,6 +213,14 @@ async def test_the_position_stops_before_the_first_entry_that_is_not_delivered()
     assert reached == [1, PAGE]
 
 
+async def test_a_delivery_that_nothing_disturbs_sends_each_entry_once() -> None:
+    feed = Feed()
+
+    await finish(feed, ME)
+
+    assert [each.position for each in feed.taken] == [1, 2, 4, 6, 8]
+
+
 async def test_attempts_are_counted_for_each_entry_until_it_is_given_up() -> None:
     feed = Feed()
 
@@ -224,6 +232,42 @@ async def test_attempts_are_counted_for_each_entry_until_it_is_given_up() -> Non
         FAILS_OFTEN: (3, "broken"),
         REFUSED: (1, "refused"),
     }
+
+
+class Unreachable(Receiver):
+    """A receiver that nothing can be sent to at first."""
+
+    async def deliver(self, entries: Sequence[FeedEntry]) -> list[Undelivered | None]:
+        self.attempts.append(entries[0].position)
+        if len(self.attempts) > 3:
+            self._feed.taken += entries
+            return [None] * len(entries)
+        asked = {2: 0.4}.get(len(self.attempts))
+        return [Undelivered("down", is_attempted=False, retry_after=asked) for _ in entries]
+
+
+async def test_a_receiver_that_cannot_be_reached_is_tried_less_and_less_often() -> None:
+    feed = Feed()
+    delivery = delivering(feed)
+    delivery._sink = Unreachable(feed)
+    waits: list[float] = []
+    delivery._backoff = NotedBackoff(waits)  # type: ignore[assignment]
+
+    assert await delivery.step(ME) == PAGE
+
+    assert waits == [1.0, 2.4, 3.0]
+    assert [each.position for each in feed.letters] == [LOST]
+
+
+class NotedBackoff:
+    """Notes a second for each attempt, and what was asked for; waits for none of it."""
+
+    def __init__(self, noted: list[float]) -> None:
+        self._noted = noted
+
+    def wait(self, attempts: int, *, retry_after: float | None = None) -> float:
+        self._noted.append(attempts + (retry_after or 0.0))
+        return 0.0
 
 
 @pytest.fixture

@@ -1,0 +1,29 @@
+"""What waiting for the relay waits for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runstore_server.relay.relay import Relay
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS
+from runstore_storage.contract.runs import NewRun
+from runstore_storage.postgres import PostgresStore
+
+ME = "me"
+
+
+async def test_a_drain_waits_for_each_duty_whichever_process_does_it(own: PostgresStore) -> None:
+    key = (await own.save_run(NewRun("p", "run"))).run.key
+    for name in (RELAY, USAGE_COUNTS, SEARCH):
+        await own.feed.hold_duty(name, ME)
+    await own.append_events(key, [Event("x")])
+    draining = asyncio.create_task(Relay(own, poll_seconds=0.2).drain())
+
+    for step in (own.feed.publish, own.feed.count_usage, own.search.index_text):
+        done, _ = await asyncio.wait([draining], timeout=0.3)
+        assert not done, "there is something left to do"
+        assert await step(ME) == 1
+
+    async with asyncio.timeout(20):
+        await draining
