@@ -1,7 +1,7 @@
 """Live tails: wake-ups within and between processes, and the poll that makes up for lost ones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +12,7 @@ from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.reading.tails import WINDOW_EVENTS, RunTail
+from runstore_storage.reading.tails import WINDOW_EVENTS, RunTail, Tails
 
 EVERYTHING = EventFilter()
 
@@ -372,3 +372,43 @@ async def test_a_run_that_is_gone_is_an_empty_page_and_found_when_it_is_back() -
 
     assert (page.events, page.next_from_seq, page.last_seq) == ((), 5, 0)
     assert await seqs_from(tail, 1) == [1]
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailable(), RuntimeError("a defect")])
+async def test_a_poll_that_fails_is_followed_by_another(failure: Exception) -> None:
+    run, key = Scripted(1), RunKey("p", "run")
+    failures = [failure]
+
+    async def last_seqs(keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
+        if failures:
+            raise failures.pop()
+        return dict.fromkeys(keys, (2, False))
+
+    tails = Tails(run, last_seqs, poll_interval=0.01)
+    try:
+        async with tails.open(key) as tail:
+            await seqs_from(tail, 2)
+
+            assert await tail.wait(tail.mark, 20)
+    finally:
+        await tails.close()
+
+
+async def test_a_poll_wakes_only_the_tails_whose_runs_have_changed() -> None:
+    run, same, ended = Scripted(1), RunKey("p", "same"), RunKey("p", "ended")
+
+    async def last_seqs(_: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
+        return {same: (1, False), ended: (1, True), RunKey("p", "closed"): (1, False)}
+
+    tails = Tails(run, last_seqs, poll_interval=3600)
+    try:
+        async with tails.open(same) as one, tails.open(ended) as other:
+            await seqs_from(one, 2)
+            await seqs_from(other, 2)
+            marks = (one.mark, other.mark)
+
+            await tails._compare()
+
+            assert (one.mark, other.mark) == (marks[0], marks[1] + 1)
+    finally:
+        await tails.close()
