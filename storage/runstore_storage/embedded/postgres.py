@@ -65,9 +65,10 @@ class EmbeddedPostgres:
     """A Postgres server that lives in one folder and listens on a unix socket only.
 
     Only its owner starts and stops it. A second owner of the folder is refused while the first
-    lives; a server that a killed owner left running is replaced. A process forked from the owner
-    can connect to it but not stop it. A disposable server does not wait for the disk: its data does
-    not survive a crash of the machine.
+    lives. A killed owner's server is stopped by a watcher, a process of its own; where that was
+    killed too, the next owner replaces it. A process forked from the owner can connect to the
+    server but not stop it, and keeps both running until it ends. A disposable server does not wait
+    for the disk: its data does not survive a crash of the machine.
     """
 
     def __init__(self, data_dir: Path, *, is_disposable: bool = False) -> None:
@@ -79,6 +80,7 @@ class EmbeddedPostgres:
         self._owner_pid = 0
         self._socket_dir: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -118,6 +120,8 @@ class EmbeddedPostgres:
             if not self._cluster.exists():
                 self._initialize(account, binaries)
             account.own(self._cluster)
+            if self._watcher is None or self._watcher.poll() is not None:
+                self._watcher = postmaster.start_watcher(self._cluster)
             self._serve(account, binaries)
         except BaseException as error:
             self.stop()
@@ -133,6 +137,9 @@ class EmbeddedPostgres:
         if self._process:
             process, self._process = self._process, None
             postmaster.shut_down(process.pid, lambda: process.poll() is None)
+        if self._watcher:
+            watcher, self._watcher = self._watcher, None
+            watcher.communicate()
         self._leave_socket_dir()
         if self._lock:
             # Unlocked explicitly: a forked child shares the lock and may live longer.
@@ -185,6 +192,7 @@ class EmbeddedPostgres:
         retry_until = time.monotonic() + (RETRY_SECONDS if stale_pid else 0)
         while True:
             self._process = account.spawn(command, self._log, stale_pid)
+            self._tell_watcher(self._process.pid)
             give_up_at = time.monotonic() + START_SECONDS
             while self._process.poll() is None:
                 if postmaster.recorded(self._cluster) == (self._process.pid, "ready"):
@@ -196,6 +204,12 @@ class EmbeddedPostgres:
             if time.monotonic() > retry_until:
                 raise self._failure("Postgres did not start")
             time.sleep(10 * POLL_SECONDS)
+
+    def _tell_watcher(self, pid: int) -> None:
+        assert self._watcher
+        assert self._watcher.stdin
+        self._watcher.stdin.write(b"%d\n" % pid)
+        self._watcher.stdin.flush()
 
     def _choose_socket_dir(self, account: Account) -> None:
         self._leave_socket_dir()

@@ -1,4 +1,7 @@
-"""The server process of an embedded Postgres: whether it runs, and how it is stopped."""
+"""The server process of an embedded Postgres: whether it runs, and how it is stopped.
+
+The watcher is this file run as a program, so it imports the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,9 +30,27 @@ def recorded(cluster: Path) -> tuple[int, str]:
 def stop_orphan(cluster: Path) -> None:
     """Stop the server that a killed owner left running on the cluster, if there is one."""
     pid, _ = recorded(cluster)
-    shut_down(pid, lambda: _serves(pid, cluster))
+    _shut_down_server(pid, cluster)
     if _serves(pid, cluster):
         raise PermissionError(f"the Postgres of a former owner, process {pid}, does not stop")
+
+
+def start_watcher(cluster: Path) -> subprocess.Popen[bytes]:
+    """Start a process that stops the cluster's server once this process is gone, however it ends.
+
+    Write it the server's pid, on a line, at each start; the last one counts. It ends when its input
+    does, which the kernel closes with this process and those forked from it.
+    """
+    return subprocess.Popen(
+        # Isolated and without site-packages: it starts in a moment and stays small.
+        [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(cluster)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        # What signals this process's group or terminal does not reach the watcher.
+        start_new_session=True,
+    )
 
 
 def shut_down(pid: int, is_running: Callable[[], bool]) -> None:
@@ -41,6 +63,10 @@ def shut_down(pid: int, is_running: Callable[[], bool]) -> None:
         give_up_at = time.monotonic() + STOP_SECONDS
         while is_running() and time.monotonic() < give_up_at:
             time.sleep(POLL_SECONDS)
+
+
+def _shut_down_server(pid: int, cluster: Path) -> None:
+    shut_down(pid, lambda: _serves(pid, cluster))
 
 
 def _serves(pid: int, cluster: Path) -> bool:
@@ -57,3 +83,13 @@ def _serves(pid: int, cluster: Path) -> bool:
         listing = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
         command = subprocess.run(listing, capture_output=True, check=False).stdout
     return b"postgres -D " + os.fsencode(cluster) + b" " in command
+
+
+def _watch(cluster: Path) -> None:
+    pids = [int(line) for line in sys.stdin.buffer]
+    if pids:
+        _shut_down_server(pids[-1], cluster)
+
+
+if __name__ == "__main__":
+    _watch(Path(sys.argv[1]))

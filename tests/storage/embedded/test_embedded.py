@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -31,7 +33,9 @@ from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 postgres = EmbeddedPostgres(Path(sys.argv[1]))
 print(postgres.start(), postgres.pid, flush=True)
-sys.stdin.read()
+for _ in sys.stdin:
+    postgres._process.wait()
+    print(postgres.start(), postgres.pid, flush=True)
 postgres.stop()
 """
 
@@ -62,7 +66,9 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def start_owner(folder: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Start another process that owns the folder until its input ends."""
+    """Start another process that owns the folder until its input ends; a line starts the killed
+    server again.
+    """
     owners: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
@@ -71,6 +77,7 @@ def start_owner(folder: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         owners.append(owner)
         return owner
@@ -170,12 +177,48 @@ async def test_a_killed_server_starts_again_with_its_data(folder: Path) -> None:
         assert await fetch(postgres.url, READ) == 42
 
 
-async def test_the_server_of_a_killed_owner_is_replaced(
+def watcher_of(owner: subprocess.Popen[str]) -> psutil.Process:
+    (watcher,) = (
+        child
+        for child in psutil.Process(owner.pid).children()
+        if "postmaster.py" in " ".join(child.cmdline())
+    )
+    return watcher
+
+
+async def ended(process: psutil.Process) -> bool:
+    """Tell whether the process ends; its new parent may leave it a zombie."""
+    with contextlib.suppress(psutil.NoSuchProcess, TimeoutError):
+        async with asyncio.timeout(60):
+            while process.status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110 - not our child
+                await asyncio.sleep(0.01)
+            return True
+    return not process.is_running()
+
+
+async def test_the_server_of_a_killed_owner_ends_and_keeps_its_data(
+    folder: Path, start_owner: Callable[[], subprocess.Popen[str]]
+) -> None:
+    owner = start_owner()
+    url, pid = started(owner)
+    server, watcher = psutil.Process(pid), watcher_of(owner)
+    await fetch(url, *KEEP)
+
+    os.killpg(owner.pid, signal.SIGKILL)
+
+    assert await ended(server)
+    assert await ended(watcher)
+    with EmbeddedPostgres(folder) as postgres:
+        assert await fetch(postgres.url, READ) == 42
+
+
+async def test_the_server_of_an_owner_killed_with_its_watcher_is_replaced(
     folder: Path, start_owner: Callable[[], subprocess.Popen[str]]
 ) -> None:
     owner = start_owner()
     url, orphan = started(owner)
     await fetch(url, *KEEP)
+    watcher_of(owner).kill()
     owner.kill()
     owner.wait()
     assert psutil.pid_exists(orphan)
@@ -185,6 +228,53 @@ async def test_the_server_of_a_killed_owner_is_replaced(
 
     assert answer == 42
     assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == "zombie"
+
+
+async def test_a_late_watcher_leaves_the_next_owners_server_alone(
+    folder: Path, start_owner: Callable[[], subprocess.Popen[str]]
+) -> None:
+    owner = start_owner()
+    started(owner)
+    watcher = watcher_of(owner)
+    watcher.suspend()
+    owner.kill()
+    owner.wait()
+
+    with EmbeddedPostgres(folder) as postgres:
+        watcher.resume()
+
+        assert await ended(watcher)
+        assert await fetch(postgres.url, "SELECT 42") == 42
+
+
+async def test_a_server_that_was_started_again_ends_with_its_killed_owner(
+    start_owner: Callable[[], subprocess.Popen[str]],
+) -> None:
+    owner = start_owner()
+    _, pid = started(owner)
+    first = psutil.Process(pid)
+    first.kill()
+    assert owner.stdin
+    owner.stdin.write("again\n")
+    owner.stdin.flush()
+    _, pid = started(owner)
+    second = psutil.Process(pid)
+    assert second != first
+
+    owner.kill()
+
+    assert await ended(second)
+
+
+def test_stop_leaves_no_process_behind(folder: Path) -> None:
+    before = {child.pid for child in psutil.Process().children()}
+    postgres = EmbeddedPostgres(folder)
+    postgres.start()
+    assert len({child.pid for child in psutil.Process().children()} - before) == 2
+
+    postgres.stop()
+
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 @pytest.fixture
