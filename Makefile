@@ -11,6 +11,8 @@ STUBS_VENV := .venv-stubs
 STUBS_READY := $(STUBS_VENV)/.ready
 CHART_VENV := .venv-chart
 CHART_READY := $(CHART_VENV)/.ready
+DEMO_VENV := .venv-demo
+DEMO_READY := $(DEMO_VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH ?=
@@ -45,6 +47,13 @@ $(CHART_READY): deploy/helm/requirements-chart.lock
 	$(CHART_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+# What the demonstration runs on and no more. Only the modules it imports are compiled.
+$(DEMO_READY): requirements-demo.lock pyproject.toml
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-demo.lock
+	$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 $(BENCH_READY): requirements-bench.lock pyproject.toml
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -57,8 +66,8 @@ $(MUTANTS_READY): requirements-mutants.lock pyproject.toml
 	$(MUTANTS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## watch an orchestrator crash, resume and finish
-	@$(BIN)/python -m clients.examples.survey
+demo: $(DEMO_READY) ## watch an orchestrator crash, resume and finish
+	@$(DEMO_VENV)/bin/python -m clients.examples.survey
 
 test: $(READY) ## run the tests (Docker, TEST_DATABASE_URL or the embedded Postgres)
 	$(BIN)/pytest -m "not slow"
@@ -147,6 +156,9 @@ lock: $(READY) ## lock the newest versions of all dependencies
 		--extra embedded --group dev --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--extra server --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--extra embedded --group demo --constraint requirements-dev.lock \
+		--output-file requirements-demo.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 --output-file protos/requirements-stubs.lock protos/requirements-stubs.in
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
