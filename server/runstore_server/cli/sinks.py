@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from runstore_storage.contract.feed import (
     EVERY_PROJECT,
     DeadLetter,
@@ -17,9 +16,12 @@ from runstore_storage.contract.feed import (
 
 from runstore_server.cli.database import run_with_store
 from runstore_server.cli.dead_letters import letters_of, redeliver
+from runstore_server.cli.environment import settings_of
+from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.failures import failed
 from runstore_server.cli.options import AsJson
-from runstore_server.cli.printing import console, print_json
+from runstore_server.cli.printing import print_json
+from runstore_server.cli.tables.layout import print_table
 from runstore_server.cli.tables.sinks import print_dead_letters
 from runstore_server.json.feed import dead_letter_value
 from runstore_server.settings import Settings
@@ -49,13 +51,13 @@ SinkName = Annotated[str, typer.Argument(metavar="SINK", help="The sink's name."
 @app.command()
 def ls(as_json: AsJson = False) -> None:
     """List the configured sinks with their positions and their numbers of dead letters."""
-    settings = Settings()
+    settings = settings_of()
     rows = run_with_store(settings, lambda store: _standings(store.feed, settings))
     if as_json:
         for row in rows:
             print_json(asdict(row))
     elif rows:
-        console.print(_table(rows))
+        _print_standings(rows)
     else:
         typer.echo("no sinks: RUNSTORE_SINKS is empty")
 
@@ -63,7 +65,7 @@ def ls(as_json: AsJson = False) -> None:
 @app.command("dead-letters")
 def dead_letters(sink: SinkName, as_json: AsJson = False) -> None:
     """List the events that a sink gave up: how often each was tried, and why it failed."""
-    found = run_with_store(Settings(), lambda store: _letters(store.feed, sink))
+    found = run_with_store(settings_of(), lambda store: _letters(store.feed, sink))
     if as_json:
         for letter, entry in found:
             print_json(dead_letter_value(letter, entry))
@@ -81,11 +83,11 @@ def replay(
 ) -> None:
     """Deliver dead letters again; those that arrive are removed.
 
-    Exits with 1 when one fails; that one and those after it stay.
+    It ends with the first that fails; that one and those after it stay.
     """
     if (letter_id is None) != every:
         raise typer.BadParameter("give either --id or --all")
-    settings = Settings()
+    settings = settings_of()
     chosen = _configured(settings, sink)
 
     async def deliver(feed: FeedStore) -> int:
@@ -104,7 +106,7 @@ def _configured(settings: Settings, sink: str) -> SinkSettings:
         if each.name == sink:
             return each
     known = ", ".join(each.name for each in settings.sinks) or "no sinks"
-    raise failed(f"RUNSTORE_SINKS does not have {sink!r}; it has {known}")
+    raise failed(f"RUNSTORE_SINKS does not have {sink!r}; it has {known}", ExitCode.USAGE)
 
 
 async def _letters(feed: FeedStore, sink: str) -> list[tuple[DeadLetter, FeedEntry | None]]:
@@ -129,9 +131,16 @@ async def _standings(feed: FeedStore, settings: Settings) -> list[Standing]:
     ]
 
 
-def _table(rows: list[Standing]) -> Table:
-    table = Table("sink", "kind", "position", "lag, at most", "dead letters", box=None)
-    for row in rows:
-        lag = row.last_position - row.position
-        table.add_row(row.name, row.kind, str(row.position), str(lag), str(row.dead_letters))
-    return table
+def _print_standings(rows: list[Standing]) -> None:
+    headings = ("sink", "kind", "position", "lag, at most", "dead letters")
+    cells = (
+        (
+            row.name,
+            row.kind,
+            str(row.position),
+            str(row.last_position - row.position),
+            str(row.dead_letters),
+        )
+        for row in rows
+    )
+    print_table(headings, cells, numbers=headings[2:])

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 from runstore import Artifact
 
-from runstore_server.cli.printing import console
 from runstore_server.cli.tables.cells import time_cell
+from runstore_server.cli.tables.layout import print_table
 
 SHORT_DIGEST = 12
 
@@ -19,17 +17,17 @@ def print_artifacts(found: Sequence[Artifact]) -> None:
     if not found:
         typer.echo("no artifacts")
         return
-    table = Table("created", "run", "name", Column("version", justify="right"), "type", box=None)
-    table.add_column("size", justify="right")
-    table.add_column("where")
-    for each in found:
-        table.add_row(
-            time_cell(each.created_at),
-            Text(each.run_id),
-            Text(each.name),
+    rows = (
+        (
+            each.name,
             str(each.version),
-            Text(each.type),
-            "-" if each.size is None else str(each.size),
-            Text(each.url or f"sha256 {each.sha256.hex()[:SHORT_DIGEST]}"),
+            each.run_id,
+            each.type or "-",
+            "-" if each.size is None else f"{each.size:,}",
+            time_cell(each.created_at),
+            each.url or f"sha256 {each.sha256.hex()[:SHORT_DIGEST]}",
         )
-    console.print(table)
+        for each in found
+    )
+    headings = ("name", "version", "run", "type", "bytes", "created", "where")
+    print_table(headings, rows, numbers=("version", "bytes"))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 from runstore import Config, ConfigVersion, LabelMove, Payload, RegisteredVersion
 
-from runstore_server.cli.printing import console
 from runstore_server.cli.tables.cells import time_cell
+from runstore_server.cli.tables.layout import print_fields, print_table
 
 SHORT_DIGEST = len("sha256:") + 12
 
@@ -19,50 +17,53 @@ def print_configs(found: Sequence[Config]) -> None:
     if not found:
         typer.echo("no configs")
         return
-    table = Table("kind", Column("name", no_wrap=True), "latest", "registered", "labels", box=None)
-    for each in found:
-        labels = ", ".join(f"{label.label}={label.version}" for label in each.labels)
-        table.add_row(
-            Text(each.kind),
-            Text(each.name),
+    rows = (
+        (
+            each.name,
+            each.kind,
             str(each.latest.version),
             time_cell(each.latest.created_at),
-            Text(labels or "-"),
+            ", ".join(f"{label.label}={label.version}" for label in each.labels) or "-",
         )
-    console.print(table)
+        for each in found
+    )
+    headings = ("name", "kind", "latest", "registered", "labels")
+    print_table(headings, rows, numbers=("latest",), text_width=20)
 
 
 def print_version(found: ConfigVersion) -> None:
     """A version's fields, then its body."""
     author = f" by {found.actor}" if found.actor else ""
-    table = Table.grid(padding=(0, 2))
-    for name, value in (
-        (found.kind, found.name),
-        ("version", str(found.version)),
-        ("digest", found.digest),
-        ("labels", ", ".join(found.labels) or "-"),
-        ("registered", time_cell(found.created_at) + author),
-        ("description", found.description or "-"),
-        ("metadata", _text(found.metadata) or "-"),
-        ("size", f"{found.body_bytes} bytes"),
-    ):
-        table.add_row(Text(name, style="dim"), Text(value))
-    console.print(table)
+    print_fields(
+        {
+            "kind": found.kind,
+            "name": found.name,
+            "version": str(found.version),
+            "digest": found.digest,
+            "labels": ", ".join(found.labels),
+            "registered": time_cell(found.created_at) + author,
+            "description": found.description,
+            "metadata": _text(found.metadata),
+            "size": f"{found.body_bytes} bytes",
+        }
+    )
     typer.echo(_text(found.body))
 
 
 def print_versions(found: Sequence[ConfigVersion]) -> None:
-    table = Table("version", "digest", "bytes", "registered", "by", "labels", box=None)
-    for each in found:
-        table.add_row(
+    rows = (
+        (
             str(each.version),
             each.digest[:SHORT_DIGEST],
-            str(each.body_bytes),
+            f"{each.body_bytes:,}",
             time_cell(each.created_at),
-            Text(each.actor or "-"),
-            Text(", ".join(each.labels) or "-"),
+            each.actor or "-",
+            ", ".join(each.labels) or "-",
         )
-    console.print(table)
+        for each in found
+    )
+    headings = ("version", "digest", "bytes", "registered", "by", "labels")
+    print_table(headings, rows, numbers=("version", "bytes"))
 
 
 def print_registered(found: RegisteredVersion) -> None:
@@ -83,16 +84,17 @@ def print_moves(found: Sequence[LabelMove]) -> None:
     if not found:
         typer.echo("no label was ever moved")
         return
-    table = Table("moved", "label", "from", "to", "by", box=None)
-    for each in found:
-        table.add_row(
-            time_cell(each.moved_at),
-            Text(each.label),
+    rows = (
+        (
+            each.label,
             _target(each.from_version),
             _target(each.to_version),
-            Text(each.actor or "-"),
+            time_cell(each.moved_at),
+            each.actor or "-",
         )
-    console.print(table)
+        for each in found
+    )
+    print_table(("label", "from", "to", "moved", "by"), rows)
 
 
 def _text(payload: Payload | None) -> str:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import typer
-from rich.table import Table
-from rich.text import Text
 from runstore import Consumer
 
-from runstore_server.cli.printing import console
 from runstore_server.cli.tables.cells import time_cell
+from runstore_server.cli.tables.layout import print_table
 
 
 def print_consumers(found: Sequence[Consumer]) -> None:
     if not found:
         typer.echo("no consumers")
         return
-    table = Table("consumer", "position", "lag, at most", "committed", box=None)
-    for each in found:
-        lag = str(each.last_position - each.position)
-        table.add_row(Text(each.name), str(each.position), lag, time_cell(each.committed_at))
-    console.print(table)
+    rows = (
+        (
+            each.name,
+            str(each.position),
+            str(each.last_position - each.position),
+            time_cell(each.committed_at),
+        )
+        for each in found
+    )
+    headings = ("consumer", "position", "lag, at most", "committed")
+    print_table(headings, rows, numbers=("position", "lag, at most"))

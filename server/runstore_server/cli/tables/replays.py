@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import typer
-from rich.table import Table
 from rich.text import Text
 from runstore import ConfigRef, Event, Replayed, Snapshot, TaskWrite
 
 from runstore_server.cli.differences import Difference
-from runstore_server.cli.printing import console
 from runstore_server.cli.tables.cells import payload_cell
 from runstore_server.cli.tables.events import print_event
+from runstore_server.cli.tables.layout import print_table
 
 _STYLE = {"added": "green", "removed": "red", "changed": "yellow"}
 
@@ -32,11 +31,16 @@ def print_differences(found: Sequence[Difference]) -> None:
     if not found:
         typer.echo("no difference")
         return
-    table = Table("what", "name", "how", "fields", box=None)
-    for each in found:
-        how = Text(each.how, style=_STYLE[each.how])
-        table.add_row(each.what.replace("_", " "), Text(each.name), how, ", ".join(each.fields))
-    console.print(table)
+    rows = (
+        (
+            each.name,
+            each.what.replace("_", " "),
+            Text(each.how, style=_STYLE[each.how]),
+            ", ".join(each.fields) or "-",
+        )
+        for each in found
+    )
+    print_table(("name", "what", "how", "fields"), rows)
 
 
 def _print_snapshot(snapshot: Snapshot | None) -> None:

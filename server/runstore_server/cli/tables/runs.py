@@ -5,38 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import typer
-from rich.table import Column, Table
 from rich.text import Text
 from runstore import Output, RunInfo, Snapshot, Usage
 
 from runstore_server.cli.printing import console
 from runstore_server.cli.tables.cells import cost_cell, payload_cell, status_cell, time_cell
-
-MAX_OBJECTIVE_SHOWN = 60
+from runstore_server.cli.tables.layout import Cell, print_fields, print_table
 
 
 def print_runs(found: Sequence[RunInfo]) -> None:
     if not found:
         typer.echo("no runs")
         return
-    table = Table(
-        Column("run", no_wrap=True), "status", "events", "cost", "created", "objective", box=None
-    )
-    for info in found:
-        table.add_row(
-            Text(info.run_id),
+    rows = (
+        (
+            info.run_id,
             status_cell(info),
             str(info.last_seq),
             cost_cell(info.usage),
             time_cell(info.created_at),
-            Text(info.objective[:MAX_OBJECTIVE_SHOWN]),
+            info.objective,
         )
-    console.print(table)
+        for info in found
+    )
+    headings = ("run", "status", "events", "cost", "created", "objective")
+    print_table(headings, rows, numbers=("events", "cost"), text_width=16)
 
 
 def print_run(info: RunInfo, output: Output | None) -> None:
     base = info.fork_base
-    rows: dict[str, str | Text] = {
+    rows: dict[str, Cell] = {
         "run": f"{info.project} / {info.run_id}",
         "objective": info.objective,
         "status": status_cell(info),
@@ -52,23 +50,23 @@ def print_run(info: RunInfo, output: Output | None) -> None:
     }
     if output:
         rows["output"] = f"revision {output.revision}: {payload_cell(output.payload)}"
-    _print_fields(rows)
+    print_fields(rows)
 
 
 def print_resume_point(info: RunInfo, snapshot: Snapshot | None) -> None:
     if info.completed_at:
         console.print(Text("the run is complete: there is nothing to resume", style="green"))
-    rows: dict[str, str | Text] = {
+    rows: dict[str, Cell] = {
         "run": info.run_id,
         "status": status_cell(info),
         "events": str(info.last_seq),
         "writer epoch": str(info.writer_epoch),
         "events after snapshot": str(info.last_seq - (snapshot.seq if snapshot else 0)),
     }
-    _print_fields(rows | (_snapshot_rows(snapshot) if snapshot else {"snapshot": "none yet"}))
+    print_fields(rows | (_snapshot_rows(snapshot) if snapshot else {"snapshot": "none yet"}))
 
 
-def _snapshot_rows(snapshot: Snapshot) -> dict[str, str | Text]:
+def _snapshot_rows(snapshot: Snapshot) -> dict[str, Cell]:
     return {
         "snapshot": snapshot.snapshot_id,
         "namespace": snapshot.namespace,
@@ -81,14 +79,6 @@ def _snapshot_rows(snapshot: Snapshot) -> dict[str, str | Text]:
         "task writes": ", ".join(write.task_id for write in snapshot.task_writes),
         "created": time_cell(snapshot.created_at),
     }
-
-
-def _print_fields(rows: dict[str, str | Text]) -> None:
-    table = Table.grid(padding=(0, 2))
-    for name, value in rows.items():
-        cell = value if isinstance(value, Text) else Text(value or "-")
-        table.add_row(Text(name, style="dim"), cell)
-    console.print(table)
 
 
 def _usage(usage: Usage) -> str:

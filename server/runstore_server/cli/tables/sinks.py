@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import typer
-from rich.table import Table
-from rich.text import Text
 from runstore_storage.contract.feed import DeadLetter, FeedEntry
 
-from runstore_server.cli.printing import console
 from runstore_server.cli.tables.cells import time_cell
+from runstore_server.cli.tables.layout import print_table
 
 
 def print_dead_letters(sink: str, found: Sequence[tuple[DeadLetter, FeedEntry | None]]) -> None:
@@ -18,15 +16,17 @@ def print_dead_letters(sink: str, found: Sequence[tuple[DeadLetter, FeedEntry | 
     if not found:
         typer.echo(f"{sink} has no dead letters")
         return
-    table = Table("id", "position", "run", "seq", "tries", "failed", "error", box=None)
-    for letter, entry in found:
-        table.add_row(
+    rows = (
+        (
             str(letter.id),
             str(letter.position),
-            Text(entry.run_id if entry else "-"),
+            entry.run_id if entry else "-",
             str(entry.recorded.seq) if entry else "-",
             str(letter.attempts),
             time_cell(letter.failed_at),
-            Text(letter.error),
+            letter.error,
         )
-    console.print(table)
+        for letter, entry in found
+    )
+    headings = ("id", "position", "run", "seq", "tries", "failed", "error")
+    print_table(headings, rows, numbers=("id", "position", "seq", "tries"), text_width=40)

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 from runstore import StatisticsRow
 
-from runstore_server.cli.printing import console
+from runstore_server.cli.tables.layout import print_table
 
 _FIGURES = ("events", "errors", "tool calls", "runs", "in", "cached", "out", "cost", "time")
 
@@ -22,14 +20,8 @@ def print_statistics(
     if not found:
         typer.echo("nothing counted")
         return
-    table = Table(
-        *(Column(Text(each), overflow="fold") for each in headings),
-        *(Column(each, justify="right", no_wrap=True) for each in _FIGURES),
-        box=None,
-    )
-    for keys, row in found:
-        table.add_row(*(Text(each or "-") for each in keys.values()), *_figures(row))
-    console.print(table)
+    rows = ((*(each or "-" for each in keys.values()), *_figures(row)) for keys, row in found)
+    print_table((*headings, *_FIGURES), rows, numbers=_FIGURES)
 
 
 def _figures(row: StatisticsRow) -> list[str]:
