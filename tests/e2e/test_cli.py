@@ -14,6 +14,7 @@ import pytest
 import runstore
 from e2e.servers import ServerProcess
 from runstore_migrations import schema
+from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.main import app
 from typer.testing import CliRunner
 
@@ -57,17 +58,28 @@ def test_dev_greets_keeps_its_data_and_stops_cleanly(dev: ServerProcess, tmp_pat
     assert "grpcurl -plaintext" in greeting
 
 
+def test_dev_that_is_killed_takes_its_postgres_along(dev: ServerProcess) -> None:
+    assert dev.process
+    children = psutil.Process(dev.process.pid).children()
+
+    dev.kill()
+
+    assert "postgres" in [child.name() for child in children]
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
 def test_a_second_dev_on_the_same_folder_is_refused_with_the_reason(
     dev: ServerProcess, tmp_path: Path
 ) -> None:
-    said = cli("dev", "--data-dir", str(tmp_path / "data"), "--port", "0", code=1)
+    said = cli("dev", "--data-dir", str(tmp_path / "data"), "--port", "0", code=4)
 
     assert str(tmp_path / "data") in said
     assert "Traceback" not in said
 
 
 def test_a_port_in_use_is_named(dev: ServerProcess, tmp_path: Path) -> None:
-    said = cli("dev", "--data-dir", str(tmp_path / "other"), "--port", str(dev.port), code=1)
+    said = cli("dev", "--data-dir", str(tmp_path / "other"), "--port", str(dev.port), code=4)
 
     assert f"cannot listen on 127.0.0.1:{dev.port}" in said
 
@@ -110,7 +122,7 @@ def test_version_prints_the_release() -> None:
 
 
 def test_an_unreachable_server_is_reported_in_one_line() -> None:
-    said = cli("runs", "ls", "--target", "localhost:1", code=1)
+    said = cli("runs", "ls", "--target", "localhost:1", code=3)
 
     assert said == "no server answers at localhost:1; choose another with --target\n"
 
@@ -128,7 +140,7 @@ def test_events_are_found_and_the_index_is_rebuilt(
     assert (found["seq"], found["highlights"]) == (1, [{"start": 10, "length": 3}])
     assert "find the [fox]" in cli("runs", "search", "fox", *where)
     assert "nothing found" in cli("runs", "search", "whale", *where)
-    assert "holds no word" in cli("runs", "search", "&", *where, code=1)
+    assert "holds no word" in cli("runs", "search", "&", *where, code=4)
     assert "are searchable" in cli("search", "rebuild", environment=environment)
     assert json.loads(cli("runs", "search", "fox", "--json", *where)) == found
 
@@ -166,7 +178,7 @@ def test_runs_are_listed_and_counted_by_filters(server: ServerProcess, project: 
 def test_an_unknown_run_or_status_is_reported_in_one_line(
     server: ServerProcess, project: str
 ) -> None:
-    said = cli("runs", "show", "nobody", "--target", server.target, "--project", project, code=1)
+    said = cli("runs", "show", "nobody", "--target", server.target, "--project", project, code=4)
 
     assert "RUN_NOT_FOUND" in said
     assert "Traceback" not in said
@@ -176,7 +188,7 @@ def test_an_unknown_run_or_status_is_reported_in_one_line(
 
 
 def test_a_name_that_no_project_may_have_is_refused_in_one_line(server: ServerProcess) -> None:
-    said = cli("runs", "ls", "--project", "bad project", "--target", server.target, code=1)
+    said = cli("runs", "ls", "--project", "bad project", "--target", server.target, code=4)
 
     assert said == (
         "INVALID_REQUEST: project: must have 0..200 characters: letters, digits and ._-/:@+~,"
@@ -187,7 +199,7 @@ def test_a_name_that_no_project_may_have_is_refused_in_one_line(server: ServerPr
 def test_health_is_an_exit_code(server: ServerProcess) -> None:
     assert "SERVING" in cli("health", "--target", server.target)
     assert json.loads(cli("health", "--json", "--target", server.target))["status"] == "serving"
-    assert "UNAVAILABLE" in cli("health", "--target", "127.0.0.1:1", code=1)
+    assert "UNAVAILABLE" in cli("health", "--target", "127.0.0.1:1", code=3)
 
 
 def test_serve_refuses_a_wrong_schema_with_the_command_that_migrates_it(
@@ -195,7 +207,7 @@ def test_serve_refuses_a_wrong_schema_with_the_command_that_migrates_it(
 ) -> None:
     nowhere = environment | {"RUNSTORE_DB_SCHEMA": "runstore_not_migrated"}
 
-    assert "runstore migrate up" in cli("serve", "--port", "0", environment=nowhere, code=1)
+    assert "runstore migrate up" in cli("serve", "--port", "0", environment=nowhere, code=4)
     assert "runstore migrate up" in cli("migrate", "check", environment=nowhere, code=1)
 
 
@@ -221,7 +233,7 @@ def test_a_command_without_a_database_refuses_and_names_dev(
 
     done = CliRunner().invoke(app, command, env=environment)
 
-    assert done.exit_code == 1
+    assert done.exit_code == ExitCode.USAGE
     assert DATABASE_URL in done.stderr
     assert "`runstore dev`" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -239,7 +251,7 @@ def test_a_schema_goes_up_and_down_by_command(environment: dict[str, str]) -> No
 def test_an_unreachable_database_is_reported_without_a_traceback() -> None:
     away = {"RUNSTORE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
 
-    said = cli("serve", "--port", "0", environment=away, code=1)
+    said = cli("serve", "--port", "0", environment=away, code=3)
 
     assert "does not answer" in said
     assert "Traceback" not in said
@@ -266,6 +278,21 @@ def test_workers_share_a_port_are_replaced_and_drain(
     server.wait_until_serving()
     assert server.stop() == 0
     assert "worker died" in (tmp_path / "workers.log").read_text()
+
+
+def test_workers_end_with_their_killed_supervisor(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    server = ServerProcess(tmp_path / "workers.log", environment, "serve", "--workers", "2")
+    server.start()
+    server.wait_until_serving()
+    workers = _children(server)
+
+    server.kill()
+
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert len(workers) == 2
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def _children(server: ServerProcess) -> list[psutil.Process]:
@@ -338,7 +365,7 @@ def test_errors_with_configs_are_reported_in_one_line(
         (("label", "prompt", "x", "live"), "--remove"),
         (("show", "prompt", "x", "--version", "1", "--label", "live"), "by one of"),
     ):
-        output = cli("configs", *arguments, *where, code=1 if said.isupper() else 2)
+        output = cli("configs", *arguments, *where, code=4 if said.isupper() else 2)
         assert said in output
         assert "Traceback" not in output
 
@@ -362,8 +389,8 @@ def test_artifacts_are_put_listed_and_fetched(dev: ServerProcess, tmp_path: Path
     assert sorted(tmp_path.glob("*.part")) == []
     assert [json.loads(line)["name"] for line in lines] == ["out/report", "elsewhere"]
     assert "out/report" in cli("artifacts", "ls", *at)
-    assert "https://example.org/x" in cli("artifacts", "get", "run", "elsewhere", *at, code=1)
-    assert "RUN_NOT_FOUND" in cli("artifacts", "put", "none", "a", str(file), *at, code=1)
+    assert "https://example.org/x" in cli("artifacts", "get", "run", "elsewhere", *at, code=4)
+    assert "RUN_NOT_FOUND" in cli("artifacts", "put", "none", "a", str(file), *at, code=4)
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])

@@ -18,6 +18,8 @@ ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
 PROTOS = "tests/e2e/test_protos_readme.py"
+CLI = "tests/server/cli/test_main.py"
+INSTALLING = "tests/field/test_installing.py"
 FIELD = "tests/field/test_proxies.py"
 SCENARIOS = "tests/clients/test_conformance.py"
 GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples.test.ts"
@@ -27,8 +29,9 @@ GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples
 EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ("README.md", "python"): (1, [(README, "test_the_first_call_from_python_does_what_it_says")]),
     ("README.md", "sh"): (
-        7,
+        8,
         [
+            (INSTALLING, "test_the_python_client_installs_from_a_checkout"),
             (README, "test_every_make_target_and_command_it_names_exists"),
             (README, "test_in_production_the_schema_is_migrated_and_the_server_serves"),
             (README, "test_the_calls_by_grpcurl_save_append_and_stream"),
@@ -46,12 +49,27 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(SCENARIOS, "test_the_commands_that_are_shown_are_there")],
     ),
     ("clients/go/README.md", "go"): (1, [(GO, "TestTheQuickStartDoesWhatItSays")]),
+    ("clients/go/README.md", "sh"): (
+        1,
+        [(INSTALLING, "test_the_go_client_installs_from_a_checkout")],
+    ),
+    ("clients/typescript/README.md", "sh"): (
+        2,  # the other has the commands of CI
+        [(INSTALLING, "test_the_typescript_client_installs_from_a_checkout")],
+    ),
     ("clients/typescript/README.md", "ts"): (ANY_NUMBER, [(TYPESCRIPT, "examples")]),
     ("deploy/helm/runstore/README.md", "sh"): (
         1,
         [(DEPLOY, "test_the_installation_shown_renders")],
     ),
     ("docs/artifacts.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
+    ("docs/cli.md", "sh"): (
+        2,
+        [
+            (CLI, "test_the_script_that_is_shown_tells_the_ends_apart"),
+            (CLI, "test_completion_is_installed_as_shown"),
+        ],
+    ),
     ("docs/configs.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
     ("docs/configs.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
     ("docs/deploy.md", "sh"): (
@@ -163,8 +181,6 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
 NOT_EXECUTED = {
     ("ARCHITECTURE.md", ""),
     ("docs/grpcurl.md", "text"),
-    ("clients/go/README.md", "sh"),
-    ("clients/typescript/README.md", "sh"),
     ("docs/python.md", "sh"),
     ("docs/typescript.md", "sh"),
 }

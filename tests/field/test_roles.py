@@ -258,7 +258,7 @@ def test_who_may_not_migrate_is_refused_in_a_sentence(
 
     done = migrate(postgres.url_of(database, user=role), "up")
 
-    assert done.exit_code == 1
+    assert done.exit_code == 4
     assert len(done.stderr.splitlines()) == 1
     assert f"{role} lacks CREATE on schema runstore; the ownership of" in done.stderr
     assert postgres.execute(TABLES, database=database) == before
@@ -269,6 +269,6 @@ def test_where_there_is_no_schema_the_right_to_make_one_is_named(postgres: Postg
 
     done = migrate(postgres.url_of("bare", user="runstore_owner"), "up")
 
-    assert done.exit_code == 1
+    assert done.exit_code == 4
     assert len(done.stderr.splitlines()) == 1
     assert "runstore_owner lacks CREATE on database bare" in done.stderr

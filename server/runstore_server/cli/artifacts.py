@@ -12,8 +12,9 @@ import typer
 from runstore import Client
 
 from runstore_server.cli.connection import connected
+from runstore_server.cli.failures import failed
 from runstore_server.cli.options import AsJson, Limit, Project, RunId, Target
-from runstore_server.cli.printing import print_json
+from runstore_server.cli.printing import print_json, progress_bar
 from runstore_server.cli.tables.artifacts import print_artifacts
 from runstore_server.json.artifacts import artifact_value
 
@@ -68,13 +69,10 @@ def get(
             _fetch(client, which, sys.stdout.buffer)
             return
         path = output or Path(Path(name).name)
-        partial = path.with_name(f"{path.name}.part")
         try:
-            with partial.open("wb") as file:
-                _fetch(client, which, file)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            _fetch_to(path, client, which)
+        except OSError as error:
+            raise failed(f"cannot write {path}: {error.strerror}") from error
         typer.echo(path)
 
 
@@ -104,7 +102,24 @@ def put(
         typer.echo(f"{name} version {stored.artifact.version}{there}")
 
 
+def _fetch_to(path: Path, client: Client, which: Any) -> None:
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        with partial.open("wb") as file:
+            _fetch(client, which, file)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _fetch(client: Client, which: Any, file: BinaryIO) -> None:
-    with closing(client.artifacts.download(**which)) as chunks:
-        file.writelines(chunks)
+    fetched = 0
+    with (
+        progress_bar("fetching", in_bytes=True) as on_progress,
+        closing(client.artifacts.download(**which)) as chunks,
+    ):
+        for chunk in chunks:
+            file.write(chunk)
+            fetched += len(chunk)
+            on_progress(fetched, None)
     file.flush()

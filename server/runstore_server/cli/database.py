@@ -1,4 +1,4 @@
-"""The database, for commands that work on it directly. Servers may keep running."""
+"""The store, for commands that work on the database directly. Servers may keep running."""
 
 from __future__ import annotations
 
@@ -11,24 +11,11 @@ from runstore_migrations import schema
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server.app import open_store
-from runstore_server.cli.failures import exit_on_failure, failed
+from runstore_server.cli.environment import database_url
+from runstore_server.cli.server_failures import exit_on_failure
 from runstore_server.settings import Settings
 
 T = TypeVar("T")
-
-
-def database_url(settings: Settings) -> str:
-    """The database that the settings name; exit with 1 where they name none.
-
-    No command but `dev` falls back on a database: an empty one would look like lost data.
-    """
-    if not settings.database_url:  # unset, or empty as where another variable was to fill it in
-        raise failed(
-            "RUNSTORE_DATABASE_URL is not set: set it to the URL of your Postgres"
-            " (postgresql://user@host/database), or try runstore out with `runstore dev`, which"
-            " starts a Postgres by itself"
-        )
-    return settings.database_url
 
 
 def run_with_store(

@@ -9,11 +9,17 @@ import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from runstore.channels import target_of
 
+from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.options import AsJson, Target
 from runstore_server.cli.printing import print_json
 
 TIMEOUT_SECONDS = 5
 SERVING = "SERVING"
+EXITS = {
+    "NOT_SERVING": ExitCode.UNTRUE,
+    grpc.StatusCode.UNAVAILABLE.name: ExitCode.UNANSWERED,
+    grpc.StatusCode.DEADLINE_EXCEEDED.name: ExitCode.UNANSWERED,
+}
 
 
 def health(
@@ -23,7 +29,7 @@ def health(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask a server whether it serves; exit with 1 if it does not."""
+    """Ask a server whether it serves; exit with 1 if it does not, with 3 if none answers."""
     address = target_of(target)
     status = _status(address, service)
     if as_json:
@@ -31,7 +37,7 @@ def health(
     else:
         typer.echo(f"{address}: {status}")
     if status != SERVING:
-        raise typer.Exit(1)
+        raise typer.Exit(EXITS.get(status, ExitCode.FAILED))
 
 
 def _status(address: str, service: str) -> str:

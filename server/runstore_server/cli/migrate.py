@@ -8,10 +8,12 @@ from typing import Annotated, TypeVar
 
 import typer
 from runstore_migrations import schema
+from runstore_storage.database.rights import MissingRights
 
-from runstore_server.cli.database import database_url
-from runstore_server.cli.failures import exit_on_failure
-from runstore_server.settings import Settings
+from runstore_server.cli.environment import database_url, settings_of
+from runstore_server.cli.exits import ExitCode
+from runstore_server.cli.failures import failed
+from runstore_server.cli.server_failures import exit_on_failure
 
 app = typer.Typer(
     help="Migrate the schema of RUNSTORE_DATABASE_URL up or down, and show its version.",
@@ -52,10 +54,9 @@ def down(
 ) -> None:
     """Migrate the schema down to a version; what later versions added is dropped with its data."""
     url, name = _database()
-    if not yes:
-        typer.confirm(
-            f"Drop what versions after {version} added to schema {name}, with its data?", abort=True
-        )
+    question = f"Drop what versions after {version} added to schema {name}, with its data?"
+    if not (yes or typer.confirm(question)):
+        raise failed("nothing is dropped")
     before = _run(schema.current(url, name))
     _run(schema.downgrade(url, name, version))
     typer.echo(f"{before or 'none'} -> {_run(schema.current(url, name)) or 'none'}")
@@ -71,13 +72,17 @@ def current() -> None:
 def check() -> None:
     """Exit with 1 unless this release can serve: the version, the role's rights, room for runs."""
     url, name = _database()
-    _run(schema.check(url, name))
-    _run(schema.check_room(url, name))
+    with exit_on_failure():
+        try:
+            asyncio.run(schema.check(url, name))
+            asyncio.run(schema.check_room(url, name))
+        except (schema.SchemaMismatch, schema.RoomEnds, MissingRights) as error:
+            raise failed(str(error), ExitCode.UNTRUE) from error
     typer.echo(f"{schema.head()}, as needed")
 
 
 def _database() -> tuple[str, str]:
-    settings = Settings()
+    settings = settings_of()
     return database_url(settings), settings.db_schema
 
 

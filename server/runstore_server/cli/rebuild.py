@@ -5,34 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.store import Store
 
 from runstore_server.cli.database import run_with_store
+from runstore_server.cli.environment import settings_of
+from runstore_server.cli.printing import OnProgress, progress_bar
 from runstore_server.relay.worker import DutyStep, new_holder
-from runstore_server.settings import Settings
 
 POLL_SECONDS = 0.5
 
 Forget = Callable[[str], Awaitable[None]]
-OnProgress = Callable[[int, int], None]
 
 
 def rebuild_with_bar(
     title: str, duty: str, parts: Callable[[Store], tuple[Forget, DutyStep]]
 ) -> int:
     """Rebuild on the settings' database and show a progress bar; see `rebuild`."""
-    with Progress(
-        title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
-    ) as progress:
-        task = progress.add_task("", total=None)
-
-        def on_progress(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    with progress_bar(title) as on_progress:
         return run_with_store(
-            Settings(), lambda store: rebuild(store, duty, *parts(store), on_progress)
+            settings_of(), lambda store: rebuild(store, duty, *parts(store), on_progress)
         )
 
 

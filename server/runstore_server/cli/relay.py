@@ -10,6 +10,7 @@ from runstore_storage.postgres import PostgresStore
 
 from runstore_server import logs
 from runstore_server.cli.database import run_with_store
+from runstore_server.cli.environment import settings_of
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
 from runstore_server.settings import Settings
@@ -21,7 +22,7 @@ def relay() -> None:
     Servers do this too unless RUNSTORE_RELAY=false: one process at a time holds each duty, and the
     others stand by. On SIGTERM it publishes what is committed and stops.
     """
-    settings = Settings()
+    settings = settings_of()
     logs.configure(settings)
     run_with_store(settings, lambda store: _relay(settings, store))
 

@@ -9,6 +9,7 @@ from runstore import Client, Event, Replayed, Run, Snapshot
 
 from runstore_server.cli.connection import connected
 from runstore_server.cli.differences import Difference, differences
+from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.options import AsJson, Project, RunId, Target
 from runstore_server.cli.printing import print_json
 from runstore_server.cli.tables.replays import print_differences, print_replay
@@ -65,7 +66,7 @@ def diff(
     else:
         print_differences(found)
     if found:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.UNTRUE)
 
 
 def fork(

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from runstore import (
     ConfigFilter,
     Event,
@@ -20,7 +19,9 @@ from runstore import (
     Verification,
 )
 
+from runstore_server.cli import replays
 from runstore_server.cli.connection import connected
+from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.options import (
     AsJson,
     FromSeq,
@@ -32,7 +33,7 @@ from runstore_server.cli.options import (
     Types,
     labels_of,
 )
-from runstore_server.cli.printing import print_json
+from runstore_server.cli.printing import print_json, progress_bar
 from runstore_server.cli.tables.events import print_event
 from runstore_server.cli.tables.runs import print_resume_point, print_run, print_runs
 from runstore_server.cli.tables.search import print_hits
@@ -215,7 +216,7 @@ def verify(
     """Recompute the hash chain; exit with 1 if it is broken."""
     with connected(target, project) as client:
         run = client.run(run_id)
-        found = run.verify() if as_json else _verify_with_bar(run)
+        found = _verify_with_bar(run)
     if as_json:
         print_json({"run_id": run_id, **verification_value(found)})
     elif found.verified:
@@ -224,7 +225,7 @@ def verify(
     else:
         typer.secho(f"broken at seq {found.problem_seq}: {found.problem}", fg=typer.colors.RED)
     if not found.verified:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.UNTRUE)
 
 
 @app.command("resume-point")
@@ -258,11 +259,8 @@ def _print_event(event: Event, *, as_json: bool) -> None:
 
 def _verify_with_bar(run: Run) -> Verification:
     total = run.get().last_seq
-    with Progress(
-        "verifying", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
-    ) as progress:
-        task = progress.add_task("verify", total=total)
-        return run.verify(lambda found: progress.update(task, completed=found.checked_events))
+    with progress_bar("verifying") as on_progress:
+        return run.verify(lambda found: on_progress(found.checked_events, total))
 
 
 def _external(ref: str) -> ExternalFilter | None:
@@ -291,3 +289,7 @@ def _status(name: str) -> RunStatus:
     except KeyError:
         known = ", ".join(status.name.lower() for status in RunStatus)
         raise typer.BadParameter(f"{name!r} is not one of {known}") from None
+
+
+for command in (replays.replay, replays.diff, replays.fork):
+    app.command()(command)

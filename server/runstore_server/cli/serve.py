@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import shutil
 import signal
 import sys
@@ -19,8 +20,8 @@ from runstore_storage.embedded.postgres import EmbeddedPostgres
 
 from runstore_server import logs
 from runstore_server.app import App, open_store
-from runstore_server.cli.database import database_url
-from runstore_server.cli.failures import exit_on_failure
+from runstore_server.cli.environment import database_url, settings_of
+from runstore_server.cli.server_failures import exit_on_failure
 from runstore_server.cli.workers import supervise
 from runstore_server.settings import Settings
 
@@ -36,7 +37,8 @@ def _help(setting: str, text: str) -> str:
 
 Host = Annotated[str | None, typer.Option(help=_help("host", "Address to listen on."))]
 Port = Annotated[
-    int | None, typer.Option(help=_help("port", "Port to listen on; 0 picks a free one."))
+    int | None,
+    typer.Option(help=_help("port", "Port to listen on; 0 picks a free one."), min=0, max=65535),
 ]
 HttpPort = Annotated[
     int | None,
@@ -53,7 +55,8 @@ DataDir = Annotated[
     typer.Option(help=_help("data_dir", "Folder of the data; made if it is missing.")),
 ]
 Workers = Annotated[
-    int | None, typer.Option(help=_help("workers", "Server processes that share the port."))
+    int | None,
+    typer.Option(help=_help("workers", "Server processes that share the port."), min=1, max=256),
 ]
 
 
@@ -67,19 +70,22 @@ def dev(
 ) -> None:
     """Serve from an embedded Postgres: nothing to install, nothing to set up.
 
-    The data stays in its folder for the next start. Stop with Ctrl-C.
+    The data stays in its folder for the next start. Stop with Ctrl-C. It logs warnings and errors,
+    or from RUNSTORE_LOG_LEVEL on.
     """
-    settings = _settings(
+    settings = settings_of(
         data_dir=data_dir,
         host=host,
         port=port,
         http_port=http_port,
         http=http,
-        database_url=None,
     )
     if disposable:
         _end_with_standard_input()
-    _serve_embedded(settings.model_copy(update={"database_url": None}), is_disposable=disposable)
+    own: dict[str, object] = {"database_url": None}
+    if "log_level" not in settings.model_fields_set:
+        own["log_level"] = "warning"
+    _serve_embedded(settings.model_copy(update=own), is_disposable=disposable)
 
 
 def serve(
@@ -88,21 +94,23 @@ def serve(
     http_port: HttpPort = None,
     http: Http = None,
     workers: Workers = None,
-    reuse_port: Annotated[bool, typer.Option(hidden=True)] = False,
+    is_worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
     """Serve from RUNSTORE_DATABASE_URL, which has to be set; `dev` needs no database.
 
     A database with another release's schema is refused, with the command that migrates it. SIGTERM
     drains: streams end as UNAVAILABLE, calls in flight finish.
     """
-    settings = _settings(host=host, port=port, http_port=http_port, http=http, workers=workers)
+    settings = settings_of(host=host, port=port, http_port=http_port, http=http, workers=workers)
     url = database_url(settings)
     with exit_on_failure():
         asyncio.run(schema.check(url, settings.db_schema))
     if settings.workers > 1:
         raise typer.Exit(supervise(settings))
+    if is_worker:
+        _end_with_standard_input()
     with exit_on_failure():
-        _run(settings, url, reuse_port=reuse_port)
+        _run(settings, url, reuse_port=is_worker)
 
 
 def _serve_embedded(settings: Settings, *, is_disposable: bool) -> None:
@@ -153,7 +161,8 @@ def _end_with_standard_input() -> None:
     """Stop as on Ctrl-C when standard input ends, as a pipe does when its other process dies."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1 << 10):
+        # Not through sys.stdin: a thread that waits in its lock aborts the interpreter's end.
+        while os.read(sys.stdin.fileno(), 1 << 10):
             pass
         signal.raise_signal(signal.SIGINT)
 
@@ -172,10 +181,3 @@ def _greet(address: str, http_address: str | None, data_dir: Path | None) -> Non
             " runstore.v1.RunService/SaveRun"
         )
         typer.echo(f"  runstore runs ls --target {address}")
-
-
-def _settings(**given: object) -> Settings:
-    """The environment's settings, overridden by what the command line gives."""
-    return Settings().model_copy(
-        update={name: value for name, value in given.items() if value is not None}
-    )

@@ -15,7 +15,6 @@ from runstore_storage.contract.feed import USAGE_COUNTS
 from runstore_server.cli.connection import connected
 from runstore_server.cli.options import AsJson, Labels, Limit, Project, Target, labels_of
 from runstore_server.cli.printing import print_json
-from runstore_server.cli.rebuild import rebuild_with_bar
 from runstore_server.cli.tables.statistics import print_statistics
 from runstore_server.convert.statistics import FIELDS
 from runstore_server.json.statistics import statistics_row_value
@@ -99,6 +98,10 @@ def rebuild() -> None:
 
     Servers may keep running; statistics are incomplete until this is done.
     """
+    from runstore_server.cli.rebuild import (  # noqa: PLC0415 - `show` needs no database
+        rebuild_with_bar,
+    )
+
     counted = rebuild_with_bar(
         "counting entries of the feed",
         USAGE_COUNTS,

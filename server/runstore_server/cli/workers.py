@@ -27,8 +27,9 @@ def supervise(settings: Settings) -> int:
     """Run `settings.workers` servers on the same ports until SIGTERM or SIGINT; return the exit
     code.
 
-    A worker that dies is replaced. The ports are held here, so that all workers share them even if
-    the system chose them, and a port that another server has is an error at once.
+    A worker that dies is replaced. Where this process is killed, its workers drain and end. The
+    ports are held here, so that all workers share them even if the system chose them, and a port
+    that another server has is an error at once.
     """
     logs.configure(settings)
     stopping = False
@@ -67,10 +68,11 @@ def _start(settings: Settings, port: int, http_port: int | None) -> subprocess.P
     return subprocess.Popen(
         [
             sys.executable,
-            *("-m", "runstore_server", "serve", "--reuse-port", "--workers", "1"),
+            *("-m", "runstore_server", "serve", "--worker", "--workers", "1"),
             *("--host", settings.host, "--port", str(port)),
             *(["--no-http"] if http_port is None else ["--http", "--http-port", str(http_port)]),
         ],
         env=os.environ,
+        stdin=subprocess.PIPE,  # ends with this process, and the worker with it
         start_new_session=True,  # Ctrl-C reaches the supervisor, which drains the workers
     )

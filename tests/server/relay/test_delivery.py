@@ -220,7 +220,7 @@ async def test_dead_letters_are_listed_and_replayed_by_command(
         return await asyncio.to_thread(cli, "sinks", *arguments, environment=environment, code=code)
 
     listed = list(map(json.loads, (await run("dead-letters", "out", "--json")).splitlines()))
-    again = await run("replay", "out", "--all", code=1)
+    again = await run("replay", "out", "--all", code=4)
     receiver.reply = lambda request: answer(204)
     said = await run("replay", "out", chosen, *([str(listed[0]["id"])] if chosen == "--id" else []))
     standing = json.loads(await run("ls", "--json"))

@@ -97,7 +97,7 @@ def test_the_commands_shown_are_understood(database_url: str, db_schema: str) ->
 
         assert program == "runstore"
         if "--id" in arguments:  # nothing was given up here
-            assert done.returncode == 1, line
+            assert done.returncode == 4, line
             assert "17" in done.stdout + done.stderr
         else:
             assert done.returncode == 0, line + done.stderr
