@@ -75,6 +75,7 @@ async def test_a_stream_on_one_server_sees_what_another_commits_at_once(
         tmp_path / "second.log", environment | {"RUNSTORE_POLL_INTERVAL": "3600"}
     )
     second.start()
+    await asyncio.to_thread(second.wait_until_serving)
     try:
         async with (
             runstore.connect(server.target, project=project) as here,
