@@ -1,0 +1,451 @@
+"""Each constraint, trigger and index of the schema does its work.
+
+The walls are listed here, and compared with the database's catalogue: a new one fails until it has
+a statement that it stops, or a query that uses it, and one that is gone fails as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from conftest import make_store
+from runstore_migrations import schema
+from runstore_storage.contract.artifacts import Announced, NewArtifact
+from runstore_storage.contract.configs import ConfigKey, NewVersion
+from runstore_storage.contract.events import Event
+from runstore_storage.contract.heads import Outcome
+from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.runs import NewFork, NewRun
+from runstore_storage.contract.snapshots import Snapshot, TaskWrite
+from runstore_storage.database.opening import connect
+
+SCHEMA = "runstore_walls"
+NOBODY = 1 << 60
+"""A number that no row has."""
+
+# Changes to a copy of a row, each of which breaks the constraint and no other.
+CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "pk_runs": ("runs", [{"run_id": "new"}]),
+    "uq_runs_project_run_id": ("runs", [{"run": NOBODY}]),
+    "fk_runs_parent": ("runs", [{"run": NOBODY, "run_id": "new", "parent": NOBODY + 1}]),
+    "fk_runs_fork_parent": (
+        "runs",
+        [
+            {
+                "run": NOBODY,
+                "run_id": "new",
+                "fork_parent": NOBODY + 1,
+                "fork_seq": 1,
+                "lineage": [],
+            }
+        ],
+    ),
+    "ck_runs_identity": ("runs", [{"project": ""}, {"run_id": ""}]),
+    "ck_runs_fork": (
+        "runs",
+        [
+            {"fork_parent": 1, "fork_seq": None, "lineage": None},
+            {"fork_parent": None, "fork_seq": 1, "lineage": []},
+        ],
+    ),
+    "pk_run_heads": ("run_heads", [{}]),
+    "fk_run_heads_run": ("run_heads", [{"run": NOBODY}]),
+    "ck_run_heads_last_seq": ("run_heads", [{"last_seq": -1}]),
+    "ck_run_heads_writer_epoch": ("run_heads", [{"writer_epoch": 0}]),
+    "ck_run_heads_status": (
+        "run_heads",
+        [{"status": status, "completed_at": "2026-01-01"} for status in (0, 7)],
+    ),
+    "ck_run_heads_open": (
+        "run_heads",
+        [
+            {"completed_at": None, "outcome": 1, "status": 1},
+            *({"completed_at": None, "outcome": 0, "status": status} for status in (3, 4, 5)),
+        ],
+    ),
+    "pk_events": ("events", [{"event_id": "new", "is_terminal": False}]),
+    "uq_events_event_id": ("events", [{"seq": 99, "is_terminal": False}]),
+    "ck_events_seq": ("events", [{"seq": 0}]),
+    "ck_events_hash": ("events", [{"hash": "\\x00"}]),
+    "pk_outbox": ("outbox", [{}]),
+    "ck_outbox_range": (
+        "outbox",
+        [{"first_seq": 0, "last_seq": 1}, {"first_seq": 2, "last_seq": 1}],
+    ),
+    "pk_blobs": ("blobs", [{"sha256": "\\x00"}]),
+    "uq_blobs_sha256": ("blobs", [{"blob": NOBODY}]),
+    "fk_blobs_run": ("blobs", [{"run": NOBODY}]),
+    "ck_blobs_place": ("blobs", [{"data": None, "location": None}, {"location": "elsewhere"}]),
+    "pk_snapshots": ("snapshots", [{}]),
+    "fk_snapshots_run": ("snapshots", [{"run": NOBODY}]),
+    "ck_snapshots_seq": ("snapshots", [{"seq": -1}]),
+    "pk_task_writes": ("task_writes", [{}]),
+    "fk_task_writes_run": ("task_writes", [{"run": NOBODY}]),
+    "pk_outputs": ("outputs", [{"body_hash": "\\x00"}]),
+    "uq_outputs_body_hash": ("outputs", [{"revision": 9}]),
+    "fk_outputs_run": ("outputs", [{"run": NOBODY}]),
+    "ck_outputs_revision": ("outputs", [{"revision": 0}]),
+    "pk_requests": ("requests", [{}]),
+    "fk_requests_run": ("requests", [{"run": NOBODY}]),
+    "pk_feed": ("feed", [{}]),
+    "ck_feed_range": (
+        "feed",
+        [{"first_seq": 0, "last_seq": 0}, {"first_seq": 2, "last_seq": 1}],
+    ),
+    "ck_feed_position": ("feed", [{"last_position": 2, "first_seq": 1, "last_seq": 3}]),
+    "pk_duties": ("duties", [{}]),
+    "ck_duties_position": ("duties", [{"position": -1}]),
+    "pk_consumers": ("consumers", [{}]),
+    "ck_consumers_position": ("consumers", [{"position": -1}]),
+    "pk_dead_letters": ("dead_letters", [{"position": 99}]),
+    "uq_dead_letters_position": ("dead_letters", [{"id": NOBODY}]),
+    "pk_usage_counts": ("usage_counts", [{}]),
+    "ck_usage_counts_events": ("usage_counts", [{"events": 0}]),
+    "pk_configs": ("configs", [{"name": "new"}]),
+    "uq_configs_project_kind_name": ("configs", [{"config": NOBODY}]),
+    "ck_configs_identity": ("configs", [{"project": ""}, {"kind": ""}, {"name": ""}]),
+    "ck_configs_last_version": ("configs", [{"last_version": -1}]),
+    "pk_config_versions": ("config_versions", [{"digest": "new"}]),
+    "uq_config_versions_digest": ("config_versions", [{"version": 99}]),
+    "fk_config_versions_config": ("config_versions", [{"config": NOBODY}]),
+    "ck_config_versions_version": ("config_versions", [{"version": 0}]),
+    "pk_config_labels": ("config_labels", [{}]),
+    "fk_config_labels_version": ("config_labels", [{"label": "new", "version": 99}]),
+    "pk_config_label_moves": ("config_label_moves", [{"request_id": ""}]),
+    "fk_config_label_moves_config": ("config_label_moves", [{"config": NOBODY}]),
+    "ck_config_label_moves_moved": (
+        "config_label_moves",
+        [
+            {"from_version": -1, "to_version": 1},
+            {"from_version": 1, "to_version": -1},
+            {"from_version": 1, "to_version": 1},
+        ],
+    ),
+    "pk_objects": ("objects", [{"sha256": f"\\x{'00' * 32}"}]),
+    "uq_objects_sha256": ("objects", [{"object": NOBODY}]),
+    "ck_objects_sha256": ("objects", [{"sha256": "\\x00"}]),
+    "ck_objects_size": ("objects", [{"size": -1}]),
+    "pk_artifacts": ("artifacts", [{"artifact_id": "new"}]),
+    "uq_artifacts_artifact_id": ("artifacts", [{"version": 99}]),
+    "fk_artifacts_run": ("artifacts", [{"run": NOBODY, "artifact_id": "new"}]),
+    "fk_artifacts_object": (
+        "artifacts",
+        [{"version": 99, "artifact_id": "new", "object": NOBODY}],
+    ),
+    "ck_artifacts_version": ("artifacts", [{"version": 0}]),
+    "ck_artifacts_place": (
+        "artifacts",
+        [{"object": None, "url": ""}, {"url": "elsewhere"}, {"sha256": None}, {"size": None}],
+    ),
+    "pk_search_rows": ("search_rows", [{}]),
+}
+
+# The columns that may be empty.
+NULLABLE = {
+    *(
+        f"{table}.{name}_{part}"
+        for part in ("json", "binary", "type")
+        for table, name in (
+            ("runs", "plan"),
+            ("events", "payload"),
+            ("snapshots", "metadata"),
+            ("task_writes", "payload"),
+            ("outputs", "payload"),
+            ("outputs", "provenance"),
+            ("outputs", "statistics"),
+            ("config_versions", "metadata"),
+            ("artifacts", "metadata"),
+        )
+    ),
+    *("runs.parent", "runs.external_ref", "runs.fork_parent", "runs.fork_seq", "runs.lineage"),
+    *("run_heads.completed_at", "run_heads.project", "run_heads.updated_hour"),
+    *("events.input_tokens", "events.output_tokens", "events.cached_input_tokens"),
+    *("events.cost_micros", "events.duration_us", "events.occurred_at", "events.payload_blob"),
+    *("blobs.data", "blobs.location", "outputs.payload_blob"),
+    *("task_writes.seq", "task_writes.written_at"),
+    *("artifacts.object", "artifacts.sha256", "artifacts.size"),
+}
+
+# What each trigger stops.
+TRIGGERS: dict[str, list[str]] = {
+    "tr_runs_append_only": ["UPDATE runs SET objective = 'x'", "DELETE FROM runs"],
+    "tr_runs_truncate": ["TRUNCATE runs CASCADE"],
+    "tr_run_heads_never_back": [
+        "UPDATE run_heads SET run = run + 1000",
+        "UPDATE run_heads SET last_seq = last_seq - 1",
+        "UPDATE run_heads SET writer_epoch = writer_epoch - 1",
+        *(
+            f"UPDATE run_heads SET {change} WHERE completed_at IS NOT NULL"
+            for change in (
+                "last_seq = last_seq + 1",
+                "last_hash = ''",
+                "status = 4",
+                "outcome = 2",
+                "completed_at = completed_at + interval '1 s'",
+                "completed_at = NULL, status = 1, outcome = 0",
+            )
+        ),
+    ],
+    "tr_events_append_only": ["UPDATE events SET type = 'x'", "DELETE FROM events"],
+    "tr_events_truncate": ["TRUNCATE events"],
+    "tr_snapshots_immutable": ["UPDATE snapshots SET seq = 0"],
+    "tr_blobs_immutable": ["UPDATE blobs SET data = ''"],
+    "tr_outputs_append_only": ["UPDATE outputs SET outcome = 2", "DELETE FROM outputs"],
+    "tr_outputs_truncate": ["TRUNCATE outputs"],
+    "tr_feed_append_only": ["UPDATE feed SET run = 2"],
+    "tr_configs_never_back": [
+        "UPDATE configs SET config = DEFAULT",
+        "UPDATE configs SET project = 'x'",
+        "UPDATE configs SET kind = 'x'",
+        "UPDATE configs SET name = 'x'",
+        "UPDATE configs SET created_at = created_at + interval '1 s'",
+        "UPDATE configs SET last_version = last_version - 1",
+    ],
+    "tr_configs_append_only": ["DELETE FROM configs"],
+    "tr_configs_truncate": ["TRUNCATE configs CASCADE"],
+    "tr_config_versions_append_only": [
+        "UPDATE config_versions SET description = 'x'",
+        "DELETE FROM config_versions",
+    ],
+    "tr_config_versions_truncate": ["TRUNCATE config_versions CASCADE"],
+    "tr_config_label_moves_append_only": [
+        "UPDATE config_label_moves SET actor = 'x'",
+        "DELETE FROM config_label_moves",
+    ],
+    "tr_config_label_moves_truncate": ["TRUNCATE config_label_moves"],
+    "tr_objects_immutable": ["UPDATE objects SET size = 1"],
+    "tr_artifacts_append_only": ["UPDATE artifacts SET name = 'x'"],
+}
+# These two do not stop a statement but complete it.
+PLACING = {"tr_run_heads_place", "tr_run_heads_move"}
+
+# What each index that is no constraint's is for: a query of its shape, or the copy it refuses.
+INDEXES = {
+    "ix_runs_project": "SELECT run FROM runs WHERE project = 'p' ORDER BY run",
+    "ix_runs_created": "SELECT run FROM runs WHERE project = 'p' ORDER BY created_at, run",
+    "ix_runs_plan": (
+        "SELECT run FROM runs WHERE project = 'p' AND plan_id = 'plan' ORDER BY run LIMIT 1"
+    ),
+    "ix_runs_parent": "SELECT run FROM runs WHERE parent = 1",
+    "ix_runs_fork_parent": "SELECT run FROM runs WHERE fork_parent = 1",
+    "ix_runs_tags": "SELECT run FROM runs WHERE tags @> '{a}'",
+    "ix_runs_labels": """SELECT run FROM runs WHERE labels @> '{"a": "b"}'""",
+    "ix_runs_config_refs": """SELECT run FROM runs WHERE config_refs @> '[{"kind": "a"}]'""",
+    "ix_runs_external_ref": """SELECT run FROM runs WHERE external_ref @> '{"id": "a"}'""",
+    "ix_runs_objective": (
+        "SELECT run FROM runs WHERE to_tsvector('simple', left(objective, 10000)) @@ 'a'::tsquery"
+    ),
+    "ix_run_heads_updated": "SELECT run FROM run_heads WHERE project = 'p' ORDER BY updated_hour",
+    "ix_run_heads_completed": (
+        "SELECT run FROM run_heads WHERE project = 'p' AND completed_at IS NOT NULL"
+        " ORDER BY completed_at, run"
+    ),
+    "ix_run_heads_status": (
+        "SELECT run FROM run_heads WHERE project = 'p' AND status = 1 ORDER BY run"
+    ),
+    "ix_events_payload_blob": "SELECT 1 FROM events WHERE run = 1 AND payload_blob = 1",
+    "ix_snapshots_latest": (
+        "SELECT 1 FROM snapshots WHERE run = 1 AND namespace = ''"
+        " ORDER BY seq DESC, snapshot_id DESC LIMIT 1"
+    ),
+    "ix_snapshots_metadata": "SELECT 1 FROM snapshots WHERE metadata_terms @> '{a}'",
+    "ix_snapshots_created": "SELECT 1 FROM snapshots ORDER BY created_at, run LIMIT 1",
+    "ix_feed_project": "SELECT 1 FROM feed WHERE project = 'p' ORDER BY last_position LIMIT 1",
+    "ix_usage_counts_model": "SELECT run FROM usage_counts WHERE model = 'a' ORDER BY run",
+    "ix_usage_counts_tool": "SELECT run FROM usage_counts WHERE tool = 'a' ORDER BY run",
+    "ix_usage_counts_day": "SELECT run FROM usage_counts WHERE day >= '2026-01-01' ORDER BY day",
+    "ix_config_label_moves_label": (
+        "SELECT 1 FROM config_label_moves WHERE config = 1 AND label = 'live' ORDER BY move"
+    ),
+    "ix_artifacts_run": "SELECT 1 FROM artifacts WHERE run = 1 ORDER BY artifact_id",
+    "ix_artifacts_object": "SELECT 1 FROM artifacts WHERE object = 1",
+    "ix_search_rows_tsv": "SELECT 1 FROM search_rows WHERE tsv @@ 'a'::tsquery",
+}
+UNIQUE_INDEXES: dict[str, tuple[str, dict[str, Any]]] = {
+    "uq_events_terminal": ("events", {"seq": 99, "event_id": "new", "is_terminal": True}),
+    "uq_config_label_moves_request": ("config_label_moves", {"move": NOBODY}),
+}
+
+VIOLATIONS = [
+    *((name, table, change) for name, (table, many) in CONSTRAINTS.items() for change in many),
+    *((name, table, change) for name, (table, change) in UNIQUE_INDEXES.items()),
+]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def conn(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a schema that has a row in every table."""
+    await schema.upgrade(database_url, SCHEMA)
+    opened = await connect(database_url, schema=SCHEMA, name="test")
+    try:
+        await fill(database_url)
+        for statement in ROWS:
+            await opened.execute(statement)
+        yield opened
+    finally:
+        await opened.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+        await opened.close()
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+async def fill(database_url: str) -> None:
+    store = make_store(database_url, SCHEMA)
+    try:
+        key = (await store.save_run(NewRun("p", "run"))).run.key
+        await store.append_events(key, [Event("a")])
+        snapshot = Snapshot(snapshot_id="s", state={"a": Payload("1")})
+        await store.put_snapshot(key, snapshot, task_writes=[TaskWrite("t", 0)])
+        await store.fork_run(NewFork(key))
+        await store.complete_run(key, Completion(Outcome.SUCCEEDED))
+        stored = Announced(sha256(b"").digest(), 0)
+        await store.artifacts.upload_artifact(NewArtifact(key, "a"), stored, nothing())
+        config = ConfigKey("p", "prompt", "greeting")
+        version = NewVersion(config, Payload("1"), labels=("live",), request_id="request")
+        await store.configs.register_version(version)
+    finally:
+        await store.close()
+
+
+# Rows that duties and consumers would write.
+ROWS = [
+    "INSERT INTO feed VALUES (3, 1, 1, 3, 'p', now())",
+    "INSERT INTO consumers VALUES ('p', 'reader', 1, now(), now())",
+    "INSERT INTO dead_letters (sink, position, attempts, error, failed_at)"
+    " VALUES ('nats', 1, 1, 'x', now())",
+    "INSERT INTO usage_counts VALUES (1, now(), 't', '', '', '', '', 1, 0, 0, 0, 0, 0)",
+    "INSERT INTO search_rows VALUES (1, 1, 1, now(), 'a', 'a')",
+]
+
+
+async def copy(conn: asyncpg.Connection, table: str, change: dict[str, Any]) -> None:
+    """Insert the table's first row again, changed."""
+    await conn.execute(
+        f"INSERT INTO {table} OVERRIDING SYSTEM VALUE"
+        f" SELECT (jsonb_populate_record(t, $1::text::jsonb)).* FROM {table} t"
+        " ORDER BY t.tableoid, t.ctid LIMIT 1",
+        json.dumps(change),
+    )
+
+
+async def names(conn: asyncpg.Connection, query: str) -> set[str]:
+    return {row[0] for row in await conn.fetch(query)}
+
+
+async def parent(conn: asyncpg.Connection, index: str) -> str:
+    """The index of the whole table, where it is a partition's."""
+    found = await conn.fetchval(
+        "SELECT p.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " JOIN pg_class p ON p.oid = i.inhparent WHERE c.relname = $1"
+        " AND c.relnamespace = current_schema()::regnamespace",
+        index,
+    )
+    return found or index
+
+
+async def test_every_wall_is_tried_here(conn: asyncpg.Connection) -> None:
+    ours = (
+        "current_schema()::regnamespace AND NOT t.relispartition AND t.relname <> 'schema_version'"
+    )
+    constraints = await names(
+        conn,
+        "SELECT conname FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid"
+        f" WHERE c.contype IN ('p', 'u', 'f', 'c', 'x') AND c.connamespace = {ours}",
+    )
+    triggers = await names(
+        conn,
+        "SELECT tgname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid"
+        f" WHERE NOT g.tgisinternal AND t.relnamespace = {ours}",
+    )
+    indexes = await names(
+        conn,
+        "SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid"
+        f" JOIN pg_class t ON t.oid = x.indrelid WHERE t.relnamespace = {ours}",
+    )
+
+    assert constraints == CONSTRAINTS.keys()
+    assert triggers == TRIGGERS.keys() | PLACING
+    assert indexes - constraints == INDEXES.keys() | UNIQUE_INDEXES.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "change"),
+    VIOLATIONS,
+    ids=[f"{name}-{change}" for name, _, change in VIOLATIONS],
+)
+async def test_a_row_that_breaks_a_constraint_is_refused(
+    conn: asyncpg.Connection, name: str, table: str, change: dict[str, Any]
+) -> None:
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError) as caught:
+        await copy(conn, table, change)
+
+    assert await parent(conn, caught.value.constraint_name) == name
+
+
+async def test_a_column_is_empty_only_where_it_may_be(conn: asyncpg.Connection) -> None:
+    columns = await conn.fetch(
+        "SELECT t.relname, a.attname FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid"
+        " WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p')"
+        " AND NOT t.relispartition AND t.relname <> 'schema_version'"
+        " AND a.attnum > 0 AND NOT a.attisdropped"
+    )
+    taken = set()
+    for table, column in columns:
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError) as caught:
+            await copy(conn, table, {column: None})
+        # An event of no run is refused for having no partition.
+        if caught.value.constraint_name:
+            taken.add(f"{table}.{column}")
+
+    assert taken == NULLABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"), [(name, each) for name, many in TRIGGERS.items() for each in many]
+)
+async def test_a_change_of_the_record_is_refused(
+    conn: asyncpg.Connection, name: str, statement: str
+) -> None:
+    with pytest.raises(asyncpg.RestrictViolationError) as caught:
+        await conn.execute(statement)
+
+    assert caught.value.constraint_name == name
+
+
+async def test_a_head_is_placed_under_its_project_and_hour(conn: asyncpg.Connection) -> None:
+    look = "SELECT project, updated_hour = date_trunc('hour', updated_at) FROM run_heads"
+
+    before = await conn.fetch(look)
+    await conn.execute("UPDATE run_heads SET updated_at = updated_at + interval '5 hours'")
+
+    assert {tuple(row) for row in before} == {("p", True)}
+    assert await conn.fetch(look) == before
+
+
+@pytest.mark.parametrize("name", INDEXES)
+async def test_an_index_serves_its_query(conn: asyncpg.Connection, name: str) -> None:
+    async with conn.transaction():
+        await conn.execute("SET LOCAL enable_seqscan = off")
+        plan = json.loads(await conn.fetchval(f"EXPLAIN (FORMAT json) {INDEXES[name]}"))
+
+    assert name in [await parent(conn, each) for each in used(plan)]
+
+
+def used(plan: Any) -> list[str]:
+    """The indexes that a plan reads."""
+    if isinstance(plan, list):
+        return [name for each in plan for name in used(each)]
+    if not isinstance(plan, dict):
+        return []
+    own = [plan["Index Name"]] if "Index Name" in plan else []
+    return own + [name for each in plan.values() for name in used(each)]
