@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
-import asyncpg
 import pytest
 from conftest import make_store
 from runstore_storage.contract.events import Event, EventPage
@@ -71,6 +70,19 @@ class Line:
         return [names for _, names in self.sent]
 
 
+class OneLine:
+    """The connections of a store that has no other."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def open(self, _: str) -> Line:
+        return self._line
+
+    def used(self, _: object) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 async def nothing(*_: object) -> EventPage:
     return EMPTY_PAGE
 
@@ -82,11 +94,7 @@ async def no_heads(_: object) -> Mapping[RunKey, tuple[int, bool]]:
 @asynccontextmanager
 async def connected(line: Line) -> AsyncIterator[tuple[Wakeups, Tails]]:
     tails = Tails(nothing, no_heads, poll_interval=3600)
-
-    async def connect() -> asyncpg.Connection:
-        return line  # type: ignore[return-value]
-
-    wakeups = Wakeups(connect, tails, schema="schema")
+    wakeups = Wakeups(OneLine(line), tails, schema="schema")  # type: ignore[arg-type]  # scripted
     try:
         yield wakeups, tails
     finally:
