@@ -412,3 +412,15 @@ async def test_a_poll_wakes_only_the_tails_whose_runs_have_changed() -> None:
             assert (one.mark, other.mark) == (marks[0], marks[1] + 1)
     finally:
         await tails.close()
+
+
+async def test_what_is_committed_here_and_being_read_is_shown_once() -> None:
+    run = Scripted(1)
+    tail = RunTail(RunKey("p", "run"), run)
+    await seqs_from(tail, 2)
+
+    run.events.append(recorded(2))
+    tail.wake()
+    run.during_read = [lambda: tail.push([recorded(2)])]
+
+    assert await seqs_from(tail, 2) == [2]
