@@ -75,6 +75,8 @@ class App:
                 http_app(settings, store, self._health, self._lifecycle, self._metrics),
                 settings.http_host or settings.host,
                 settings.http_port,
+                patience=settings.http_timeout_seconds,
+                most_connections=settings.http_connections,
                 reuse_port=reuse_port,
             )
         self.http_address: str | None = None

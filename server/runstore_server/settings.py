@@ -68,6 +68,18 @@ class Settings(BaseSettings):
     http_port: int = Field(
         default=7412, ge=0, le=65535, description="Port of the HTTP API; 0 picks a free one."
     )
+    http_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="HTTP connections of a process, streams among them; another gets a 503.",
+    )
+    http_timeout_seconds: float = Field(
+        default=30.0,
+        ge=0.1,
+        le=3600,
+        description="Seconds that an HTTP client may take to send a request's head, or may read"
+        " nothing while more waits to be read; then its connection is closed.",
+    )
     http_cors_origins: tuple[str, ...] = Field(
         default=(),
         description='Origins whose pages may use the HTTP API, as JSON: ["https://a.example"].',

@@ -72,9 +72,8 @@ const (
 	// (hex). Send the part in full.
 	ErrorReason_ERROR_REASON_UNKNOWN_REF ErrorReason = 14
 	// RESOURCE_EXHAUSTED. The server's queue of writes is full, or the connection has as many streams
-	// open as one may have, or too much of what streams sent has not been read; google.rpc.RetryInfo
-	// says when to retry. Metadata: none. Nothing was written; retry with backoff, for streams over
-	// more connections.
+	// open as one may have; google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was
+	// written; retry with backoff, streams over another connection.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 15
 	// UNAVAILABLE. Postgres or the object store did not answer, or refuses the server a right that its
 	// log names, or the connection broke before the response. Metadata: none. Whether the write

@@ -6,11 +6,14 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from runstore_server.edge.listening import bound
+from runstore_server.http.connections import Connection
 
 # Of the request line and headers together: fits 64 filters of 200 percent-encoded characters.
 MAX_HEAD_BYTES = 256 << 10
@@ -37,7 +40,16 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """One listening socket and the application served on it."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, reuse_port: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        patience: float,
+        most_connections: int,
+        reuse_port: bool,
+    ) -> None:
         self._address = (host, port)
         self._reuse_port = reuse_port
         self._listener: socket.socket | None = None
@@ -45,7 +57,7 @@ class HttpServer:
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=cast(Any, partial(Connection, patience=patience, most=most_connections)),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -140,9 +140,8 @@ export enum ErrorReason {
 
   /**
    * RESOURCE_EXHAUSTED. The server's queue of writes is full, or the connection has as many streams
-   * open as one may have, or too much of what streams sent has not been read; google.rpc.RetryInfo
-   * says when to retry. Metadata: none. Nothing was written; retry with backoff, for streams over
-   * more connections.
+   * open as one may have; google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was
+   * written; retry with backoff, streams over another connection.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 15;
    */
