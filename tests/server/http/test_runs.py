@@ -178,9 +178,22 @@ async def test_a_project_is_named_by_header_or_query_and_sees_its_own_runs(
         "project": "default",
         "run_id": "run",
     }
-    for bad in ("bad project", "ü".encode(), b"\xff"):
+    for bad, field in (("bad project", "project"), (b"\xff", "X-Runstore-Project")):
         refused = await http.get(PATH, headers={"X-Runstore-Project": bad})
-        assert refused.json()["violations"][0]["field"] == "project"
+        assert refused.json()["violations"][0]["field"] == field
+
+
+async def test_a_project_of_any_script_is_named_by_header_or_query(
+    http, server_address, project
+) -> None:
+    named = f"{project}/Käufe日本"
+    async with runstore.connect(server_address, project=named) as other:
+        await other.save_run(run_id="run")
+    del http.headers["X-Runstore-Project"]
+
+    assert await ids(http, project=named) == ["run"]
+    by_header = await http.get(PATH, headers={"X-Runstore-Project": named.encode()})
+    assert [run["run_id"] for run in by_header.json()["runs"]] == ["run"]
 
 
 async def test_a_run_is_read_in_full(http, client) -> None:

@@ -10,7 +10,7 @@ from runstore_storage.contract.heads import RunKey
 
 from runstore_server.convert.runs import key_of, project_of
 from runstore_server.http.parameters.checks import checked
-from runstore_server.validation.bounds import NAME_PATTERN, PROJECT, REQUIRED_ID
+from runstore_server.validation.bounds import PROJECT, REQUIRED_ID
 from runstore_server.validation.requests import refuse
 
 PROJECT_HEADER = "X-Runstore-Project"
@@ -19,22 +19,22 @@ PROJECT_HEADER = "X-Runstore-Project"
 async def project(
     header: Annotated[
         str | None,
-        Header(alias=PROJECT_HEADER, description="The project; `default` if not given."),
+        Header(alias=PROJECT_HEADER, description="The project, in UTF-8; `default` if not given."),
     ] = None,
     query: Annotated[
         str | None,
         Query(
             alias="project",
             max_length=PROJECT.high,
-            pattern=f"^({NAME_PATTERN.pattern})?$",
             description=f"The project, for clients that cannot send the header {PROJECT_HEADER}.",
         ),
     ] = None,
 ) -> str:
     """The project the request is about."""
-    if header is not None and query is not None and header != query:
+    given = None if header is None else _utf8(header)
+    if given is not None and query is not None and given != query:
         refuse("project", f"contradicts the header {PROJECT_HEADER}")
-    chosen = project_of(query or header or "")
+    chosen = project_of(query or given or "")
     checked(rpc.ListRunsRequest(project=chosen), {})
     return chosen
 
@@ -60,3 +60,11 @@ async def key(
 
 
 Key = Annotated[RunKey, Depends(key)]
+
+
+def _utf8(header: str) -> str:
+    """The header's text, which HTTP libraries decode as Latin-1."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        refuse(PROJECT_HEADER, "is not UTF-8")
