@@ -154,6 +154,7 @@ async def test_a_relay_process_publishes_for_servers_that_do_not(
     relay = ServerProcess(tmp_path / "relay.log", environment, "relay")
     server.start()
     try:
+        await asyncio.to_thread(server.wait_until_serving)
         async with runstore.connect(server.target, project="p", timeout=PATIENT) as client:
             run = await client.save_run(run_id="run")
             await run.append("early")

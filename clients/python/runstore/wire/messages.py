@@ -45,7 +45,7 @@ def _checks(kind: Any) -> dict[str, Check]:
 def _check(field: FieldDescriptor) -> Check:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         return _entries(_check(field.message_type.fields_by_name["value"]))
-    if field.is_repeated:
+    if _is_repeated(field):
         return _items(_check_one(field), _name(field))
     return _check_one(field)
 
@@ -56,6 +56,12 @@ def _check_one(field: FieldDescriptor) -> Check:
     if field.cpp_type in _BITS:
         return partial(integer, bits=_BITS[field.cpp_type])
     return _PLAIN.get(field.type, _as_it_is)
+
+
+def _is_repeated(field: FieldDescriptor) -> bool:
+    if hasattr(field, "is_repeated"):
+        return bool(field.is_repeated)
+    return bool(field.label == FieldDescriptor.LABEL_REPEATED)  # before protobuf 6.31
 
 
 def _name(field: FieldDescriptor) -> str:
