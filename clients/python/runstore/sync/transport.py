@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeVar
@@ -16,8 +15,6 @@ from runstore.streams.artifacts import pieces
 from runstore.values.artifacts import Data
 
 T = TypeVar("T")
-# A channel reports its state from a thread of its own.
-STATE_SECONDS = 1.0
 DataT = TypeVar("DataT")
 
 
@@ -36,15 +33,11 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
 
 
 def is_unreachable(channel: grpc.Channel) -> bool:
-    """Whether the last attempt to connect has failed."""
-    states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
-    channel.subscribe(states.put)
-    try:
-        return states.get(timeout=STATE_SECONDS) is grpc.ChannelConnectivity.TRANSIENT_FAILURE
-    except queue.Empty:
-        return False
-    finally:
-        channel.unsubscribe(states.put)
+    """True if the last attempt to connect has failed."""
+    # The public way is to subscribe; its thread keeps a process from ending while the channel is
+    # open and gRPC's support of forks is off.
+    state: int = channel._channel.check_connectivity_state(False)  # type: ignore[attr-defined]  # noqa: SLF001
+    return state == grpc.ChannelConnectivity.TRANSIENT_FAILURE.value[0]
 
 
 def messages(call: Stream, silence_seconds: float) -> Generator[Message]:
