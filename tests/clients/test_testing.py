@@ -96,7 +96,10 @@ def test_the_server_takes_settings() -> None:
 
 
 def test_a_server_that_cannot_start_says_why() -> None:
-    with pytest.raises(testing.ServerDidNotStart, match="RUNSTORE_WORKERS"), testing.server(workers=0):
+    with (
+        pytest.raises(testing.ServerDidNotStart, match="RUNSTORE_WORKERS"),
+        testing.server(workers=0),
+    ):
         pass
 
 
