@@ -61,7 +61,7 @@ def _check_one(field: FieldDescriptor) -> Check:
 def _is_repeated(field: FieldDescriptor) -> bool:
     if hasattr(field, "is_repeated"):
         return bool(field.is_repeated)
-    repeated: bool = field.label == field.LABEL_REPEATED  # type: ignore[attr-defined] # before 6.31
+    repeated: bool = field.label == FieldDescriptor.LABEL_REPEATED  # type: ignore[attr-defined] # before 6.31
     return repeated
 
 
