@@ -16,8 +16,6 @@ from contextlib import suppress
 from hashlib import blake2b
 from uuid import uuid4
 
-import asyncpg
-
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connections import Connections
@@ -55,7 +53,8 @@ class Wakeups:
         schema: str,
     ) -> None:
         self._connections = connections
-        self._conn: asyncpg.Connection | None = None
+        self._conn: Session | None = None
+        self._turn = asyncio.Lock()
         self._tails = tails
         self._channel = "runstore_" + blake2b(schema.encode(), digest_size=8).hexdigest()
         self._me = f"{os.getpid()}-{uuid4().hex[:8]}"
@@ -113,8 +112,13 @@ class Wakeups:
             if self._conn is None:
                 raise ConnectionLost("not connected")
             some = ",".join(names[start : start + DIGESTS_PER_NOTIFY])
-            with self._connections.used(self._conn), losses_of(self._conn):
-                await self._conn.execute(_NOTIFY, self._channel, f"{self._me}:{some}")
+            await self._execute(self._conn, _NOTIFY, self._channel, f"{self._me}:{some}")
+
+    async def _execute(self, conn: Session, statement: str, *values: str) -> None:
+        """Execute on the connection that sending and listening share, one after the other."""
+        async with self._turn:
+            with self._connections.used(conn), losses_of(conn):
+                await conn.execute(statement, *values)
 
     async def _listen(self) -> None:
         while True:
@@ -150,8 +154,7 @@ class Wakeups:
 
     async def _refuse_unless_primary(self, conn: Session) -> None:
         """Raise `ConnectionLost` on a server that takes no writes: nothing is notified there."""
-        with self._connections.used(conn), losses_of(conn):
-            await conn.execute("SELECT")
+        await self._execute(conn, "SELECT")
         if is_read_only(conn):
             raise ConnectionLost(READ_ONLY)
 

@@ -16,6 +16,7 @@ from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.reading import wakeups as wakeups_module
 from runstore_storage.reading.tails import EMPTY_PAGE, Tails, digest
 from runstore_storage.reading.wakeups import DIGESTS_PER_NOTIFY, Wakeups
 
@@ -108,6 +109,33 @@ async def listening(line: Line) -> AsyncIterator[tuple[Wakeups, Tails]]:
         async with asyncio.timeout(20):
             await line.listens.wait()
         yield wakeups, tails
+
+
+async def test_a_check_of_the_connection_waits_for_a_notice_on_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wakeups_module, "CHECK_SECONDS", 0)
+
+    class Busy(Line):
+        """As the driver: refuses a statement while another is under way."""
+
+        executing = 0
+        overlaps = 0
+
+        async def execute(self, statement: str, channel: str = "", text: str = "") -> None:
+            self.executing += 1
+            self.overlaps += self.executing > 1
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await super().execute(statement, channel, text)
+            self.executing -= 1
+
+    line = Busy()
+    async with listening(line) as (wakeups, _):
+        wakeups.announce([ONE])
+
+        assert await line.names(1) == [{digest(ONE)}]
+    assert not line.overlaps
 
 
 async def test_runs_that_grow_together_share_a_notice() -> None:
