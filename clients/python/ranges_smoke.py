@@ -18,7 +18,8 @@ async def asynchronously(address: str) -> None:
         appended = await run.append("tool.called", {"query": "ü"}, event_id="e", tool="search")
         again = await run.append("tool.called", {"query": "ü"}, event_id="e", tool="search")
         assert (appended.seq, again.seq, again.deduplicated) == (1, 1, True)
-        await run.snapshot(state={"x": 1}, pending_node_ids=["n"])
+        nodes = [runstore.PlanNode("n")]
+        await run.snapshot(state={"x": 1}, nodes=nodes, pending_node_ids=["n"])
         resumed = await client.resume(run.run_id, actor="worker")
         assert resumed.pending_node_ids == ("n",)
         refusal = None
