@@ -71,5 +71,6 @@ class Reach:
             error.args = (f"no server answers at {self.target}, tried once: {message}",)
             return
         if seconds is None:
-            seconds = time.monotonic() - (self._failing_since or time.monotonic())
+            now = time.monotonic()
+            seconds = now - (self._failing_since or now)
         error.args = (f"{message} ({self.target}, tried for {seconds:.1f} s)",)

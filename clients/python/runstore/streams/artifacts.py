@@ -27,7 +27,11 @@ def can_repeat(data: Data) -> bool:
 
 
 def measured(data: Data) -> tuple[bytes, int | None]:
-    """The SHA-256 and size of bytes or of a file; unknown for chunks."""
+    """The SHA-256 and size of bytes or of a file; unknown for chunks.
+
+    Raise `InvalidArgument` for what is no data, before anything of it is sent.
+    """
+    _refuse_unless_data(data)
     if not can_repeat(data):
         return b"", None
     digest, size = sha256(), 0
@@ -47,17 +51,21 @@ def pieces(data: Data) -> Iterator[bytes]:
         view = memoryview(data).cast("B")
         for start in range(0, len(view), CHUNK_BYTES):
             yield bytes(view[start : start + CHUNK_BYTES])
-    elif isinstance(data, str):
-        raise InvalidArgument(
-            "data", "a str is neither bytes nor a path: encode it, or make it a Path"
-        )
     elif isinstance(data, AsyncIterable):
         raise InvalidArgument("data", "only the asynchronous client accepts asynchronous chunks")
     else:
-        if not isinstance(data, Iterable):
-            raise not_of("bytes, a Path or chunks of bytes", data, "data")
+        _refuse_unless_data(data)
         for chunk in data:
             yield from pieces(chunk)
+
+
+def _refuse_unless_data(data: Data) -> None:
+    if isinstance(data, str):
+        raise InvalidArgument(
+            "data", "a str is neither bytes nor a path: encode it, or make it a Path"
+        )
+    if not isinstance(data, PathLike | Iterable | AsyncIterable):
+        raise not_of("bytes, a Path or chunks of bytes", data, "data")
 
 
 class ArtifactDownload:
