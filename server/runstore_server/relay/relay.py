@@ -74,12 +74,9 @@ class Relay:
         names = {worker.name for worker in self.workers} - {RELAY}
         while True:
             mark = self._feed.published.mark
-            behind = [
-                duty
-                for duty in await self._feed.list_duties()
-                if duty.name in names and duty.position < last
-            ]
-            if not behind:
+            # A duty that no process has taken yet is not listed: it has reached nothing.
+            reached = {duty.name: duty.position for duty in await self._feed.list_duties()}
+            if all(reached.get(name, 0) >= last for name in names):
                 return
             await self._feed.published.wait(mark, 0.05)
 

@@ -27,3 +27,20 @@ async def test_a_drain_waits_for_each_duty_whichever_process_does_it(own: Postgr
 
     async with asyncio.timeout(20):
         await draining
+
+
+async def test_a_drain_waits_for_a_duty_that_no_process_has_taken_yet(own: PostgresStore) -> None:
+    key = (await own.save_run(NewRun("p", "run"))).run.key
+    await own.append_events(key, [Event("x")])
+    for name, step in ((RELAY, own.feed.publish), (USAGE_COUNTS, own.feed.count_usage)):
+        await own.feed.hold_duty(name, ME)
+        assert await step(ME) == 1
+    draining = asyncio.create_task(Relay(own, poll_seconds=0.2).drain())
+
+    done, _ = await asyncio.wait([draining], timeout=0.3)
+    assert not done, "nothing is searchable yet"
+    await own.feed.hold_duty(SEARCH, ME)
+    assert await own.search.index_text(ME) == 1
+
+    async with asyncio.timeout(20):
+        await draining
