@@ -53,6 +53,7 @@ with runstore.testing.server() as address:
 """
 
 
+@pytest.mark.slow
 def test_a_users_suite_runs_against_a_server_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(USERS_CONFTEST)
     (tmp_path / "pytest.ini").write_text(USERS_SETTINGS)
@@ -103,6 +104,7 @@ def test_a_server_that_cannot_start_says_why() -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_killed_test_run_leaves_no_server_and_no_data_behind(tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     owner = subprocess.Popen(

@@ -257,6 +257,7 @@ def test_an_unreachable_database_is_reported_without_a_traceback() -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_workers_share_a_port_are_replaced_and_drain(
     environment: dict[str, str], project: str, tmp_path: Path
 ) -> None:
@@ -280,6 +281,7 @@ def test_workers_share_a_port_are_replaced_and_drain(
     assert "worker died" in (tmp_path / "workers.log").read_text()
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_killed_supervisor(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -204,6 +204,7 @@ def test_the_measures_shown_can_be_asked_for() -> None:
             assert f'"{option}"' in module.read_text(), f"{target} has no {option}"
 
 
+@pytest.mark.slow
 def test_the_testing_examples_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "testing.md").read_text()
     plugins, tests, alone = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

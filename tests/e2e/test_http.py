@@ -47,6 +47,7 @@ class Follower:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("stop", ["drained", "killed"])
+@pytest.mark.slow
 async def test_a_stream_continues_across_restarts(
     server: ServerProcess, project: str, stop
 ) -> None:
@@ -70,6 +71,7 @@ async def test_a_stream_continues_across_restarts(
     assert follower.connections > 1
 
 
+@pytest.mark.slow
 async def test_workers_share_the_http_port_and_drain(
     environment: dict[str, str], project: str, tmp_path: Path
 ) -> None:

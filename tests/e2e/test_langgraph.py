@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from e2e.servers import ServerProcess
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_killed_graph_goes_on_without_doing_again_what_was_finished(
     fresh_server: ServerProcess,
 ) -> None:

@@ -156,6 +156,7 @@ ACTIONS = st.lists(ACTION, min_size=2, max_size=5)
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(NODES, ACTIONS, st.sampled_from(WAYS))
+@pytest.mark.slow
 def test_any_time_travel_shows_what_the_in_memory_saver_shows(
     served: ServerProcess, nodes: list[Node], actions: list[Action], how: str
 ) -> None:

@@ -117,6 +117,7 @@ async def test_calls_beyond_what_a_connection_may_have_open_wait_for_their_turn(
         assert {answer.run.run_id for answer in answers} == {"run"}
 
 
+@pytest.mark.slow
 async def test_the_calls_of_a_client_that_is_gone_without_a_word_end(
     serve: Callable, project: str
 ) -> None:

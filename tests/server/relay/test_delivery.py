@@ -204,6 +204,7 @@ async def test_an_event_whose_payload_is_lost_becomes_a_dead_letter(
 
 
 @pytest.mark.parametrize("chosen", ["--all", "--id"])
+@pytest.mark.slow
 async def test_dead_letters_are_listed_and_replayed_by_command(
     own: PostgresStore, own_schema: str, receiver: Receiver, database_url: str, chosen: str
 ) -> None:

@@ -295,6 +295,7 @@ class ConfigHistories(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_histories_of_configs_answer_as_the_model_does(database_url: str, db_schema: str) -> None:
     from conftest import make_store  # noqa: PLC0415 - beside its loop
     from runstore.v1.config_service_pb2_grpc import ConfigServiceStub  # noqa: PLC0415 - as above

@@ -550,6 +550,7 @@ class Histories(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_histories_of_several_runs_answer_as_the_model_does(
     database_url: str, db_schema: str
 ) -> None:

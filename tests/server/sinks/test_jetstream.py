@@ -314,6 +314,7 @@ async def test_one_server_of_several_is_enough(open_jetstream, nats_server) -> N
         assert await outcome(open_jetstream(servers=[gone.url, nats_server.url])) is None
 
 
+@pytest.mark.slow
 async def test_a_server_that_hangs_is_given_up_in_bounded_time(open_jetstream, nats_server) -> None:
     sink = open_jetstream()
     await outcome(sink)

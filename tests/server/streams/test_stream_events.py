@@ -165,6 +165,7 @@ async def test_200_streams_of_one_run_all_see_all_of_it(run: Run) -> None:
         assert seen == [*range(1, 52), "end_of_run"]
 
 
+@pytest.mark.slow
 async def test_100_000_events_are_read_back_then_followed(run: Run) -> None:
     await run.append(100_000)
     call = run.stream(follow=True)

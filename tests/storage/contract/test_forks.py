@@ -82,6 +82,7 @@ async def test_a_fork_begins_with_the_history_and_goes_on_by_itself(
     assert await is_verified(store, key)
 
 
+@pytest.mark.slow
 async def test_no_event_is_copied(store: PostgresStore, key: RunKey) -> None:
     for _ in range(100):
         await ticks(store, key, *["a"] * 1000)
