@@ -76,6 +76,7 @@ func send[Request, Response any](
 		ctx, cancel = context.WithTimeout(ctx, client.timeout)
 		defer cancel()
 	}
+	var cause error
 	for attempt := 1; ; attempt++ {
 		response, err := call(client.outgoing(ctx), request)
 		if err == nil {
@@ -84,6 +85,12 @@ func send[Request, Response any](
 		if err = client.errorOf(ctx, err); isSendable(request) {
 			err = orBrokenPath(err, codes.Internal, codes.Unknown)
 		}
+		// An attempt that is cut short by the deadline says nothing; the one before it does.
+		var late *DeadlineExceededError
+		if cause != nil && errors.As(err, &late) {
+			return nil, cause
+		}
+		cause = err
 		delay, isRetryable := client.backoff.delay(attempt, err)
 		if !isRetryable {
 			return nil, err

@@ -95,6 +95,19 @@ func TestRetriesEndWithTheClientsTimeout(t *testing.T) {
 	equal(t, "in time", time.Since(began) < 5*time.Second, true)
 }
 
+func TestALastAttemptWithoutAnAnswerDoesNotHideWhyTheOneBeforeItFailed(t *testing.T) {
+	s := scripted(t)
+	s.saves = []error{told(codes.ResourceExhausted, "OVERLOADED", nil).Err(), hung}
+	client := dialTo(t, s.target, runstore.WithTimeout(500*time.Millisecond))
+
+	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
+
+	var overloaded *runstore.OverloadedError
+	if !errors.As(err, &overloaded) {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestTheContextsDeadlineGoesBeforeTheClientsTimeout(t *testing.T) {
 	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(time.Hour))
 	_, err := client.SaveRun(soon(t, 300*time.Millisecond), runstore.NewRun{})

@@ -29,7 +29,7 @@ type script struct {
 	appends []answer
 	sent    [][]string
 	dropped error
-	// saves has what each SaveRun fails with; nil is a success.
+	// saves has what each SaveRun fails with; nil is a success, hung no answer.
 	saves []error
 	saved []string
 }
@@ -113,12 +113,15 @@ func (s *script) AppendEventStream(
 }
 
 func (s *script) SaveRun(
-	_ context.Context, request *runstorev1.SaveRunRequest,
+	ctx context.Context, request *runstorev1.SaveRunRequest,
 ) (*runstorev1.SaveRunResponse, error) {
 	s.mutex.Lock()
-	defer s.mutex.Unlock()
 	failure := s.saves[len(s.saved)]
 	s.saved = append(s.saved, request.RunId)
+	s.mutex.Unlock()
+	if errors.Is(failure, hung) {
+		<-ctx.Done()
+	}
 	return &runstorev1.SaveRunResponse{Run: &runstorev1.Run{RunId: request.RunId}}, failure
 }
 
@@ -142,7 +145,10 @@ func (s *script) whatWasAsked() []int64 {
 	return s.asked
 }
 
-var dropped = status.Error(codes.Unavailable, "dropped")
+var (
+	dropped = status.Error(codes.Unavailable, "dropped")
+	hung    = errors.New("hung")
+)
 
 func batch(seqs ...int64) *runstorev1.StreamEventsResponse {
 	var events []*runstorev1.Event

@@ -99,6 +99,16 @@ test("tries end with the call's time", async ({ script }) => {
   expect(performance.now() - began).toBeLessThan(5000);
 });
 
+test("a last attempt without an answer does not hide why the one before it failed", async ({
+  script,
+}) => {
+  script.failures = [refusal(Code.ResourceExhausted, "OVERLOADED"), "hang"];
+  using client = connect(script.target);
+
+  await expect(client.run("run").append(TICK, { timeoutMs: 500 })).rejects.toThrow(Overloaded);
+  expect(script.appended).toHaveLength(2);
+});
+
 test("a server that does not answer costs no more than the call's time", async ({ script }) => {
   script.failures = ["hang"];
   using client = connect(script.target, { timeoutMs: 300 });

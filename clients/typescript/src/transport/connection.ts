@@ -15,7 +15,7 @@ import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import { checkText } from "../values/texts.js";
-import { Unavailable } from "./errors.js";
+import { DeadlineExceeded, RunstoreError, Unavailable } from "./errors.js";
 import { fromStream, fromTransport } from "./failures.js";
 import { Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
@@ -120,6 +120,7 @@ export class Connection {
   ): Promise<MessageShape<O>> {
     const request = this.#checked(method.input, init);
     const deadline = performance.now() + timeoutMs;
+    let cause: RunstoreError | undefined;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.once(method, request, {
@@ -127,6 +128,11 @@ export class Connection {
           timeoutMs: deadline - performance.now(),
         });
       } catch (error) {
+        // An attempt that is cut short by the deadline says nothing; the one before it does.
+        if (error instanceof DeadlineExceeded && cause !== undefined) {
+          throw cause;
+        }
+        cause = error instanceof RunstoreError ? error : undefined;
         const delay = this.backoff.delay(attempt, error);
         if (delay === undefined || this.isClosed || performance.now() + delay > deadline) {
           throw error;
