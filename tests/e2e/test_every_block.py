@@ -79,6 +79,15 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
             (DEPLOY, "test_the_installation_shown_renders"),
         ],
     ),
+    ("docs/deploy.md", "ini"): (
+        1,
+        [
+            (
+                "tests/field/test_database_defaults.py",
+                "test_through_a_pooler_set_up_as_the_page_says_everything_works",
+            )
+        ],
+    ),
     ("docs/deploy.md", "sql"): (
         1,
         [("tests/field/test_roles.py", "test_the_service_does_all_its_work_with_its_grants")],

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from conftest import make_store
 from database import data_folder
+from e2e.documents import blocks
 from field.pgbouncer import PgBouncer
 from field.postgres import PostgresServer
 from runstore_migrations import schema
+from runstore_server.cli.exits import ExitCode
+from runstore_server.cli.main import app
+from runstore_server.relay.relay import Relay
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.statistics import StatisticsQuery
+from runstore_storage.database.engine import reading
 from runstore_storage.database.opening import UnusableDatabase, connect
+from typer.testing import CliRunner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+PAGE = Path(__file__).parents[2] / "docs" / "deploy.md"
+SETTINGS = "SELECT current_setting('synchronous_commit'), current_schema()"
 HARMLESS = {
     "default_transaction_isolation": "'serializable'",
     "default_transaction_deferrable": "on",
@@ -55,7 +66,7 @@ def migrated(postgres: PostgresServer) -> str:
 
 @pytest.mark.parametrize("name", HARMLESS)
 async def test_a_default_of_the_database_changes_nothing(
-    postgres: PostgresServer, migrated: str, name: str
+    postgres: PostgresServer, migrated: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = f"default_{name}"
     postgres.execute(
@@ -68,11 +79,21 @@ async def test_a_default_of_the_database_changes_nothing(
         run = (await store.save_run(NewRun("acme", "run"))).run
         await store.append_events(run.key, [Event("said", payload=Payload('"\U0001f600"', ""))])
 
+        relay = Relay(store, poll_seconds=1)
+        relay.start()
+        async with asyncio.timeout(60):
+            await relay.drain()
+        await relay.stop()
         page = await store.read_events(run.key, 1, limit=10)
+        fed = await store.feed.read_feed("acme", 1, limit=10)
+        counted = await store.statistics.get_statistics("acme", StatisticsQuery(), limit=1)
     finally:
         await store.close()
 
     assert [each.event.payload for each in page.events] == [Payload('"\U0001f600"', "")]
+    assert [each.recorded for each in fed.entries] == list(page.events)
+    assert [row.events for row in counted.rows] == [1]
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
@@ -105,28 +126,68 @@ async def test_a_database_that_is_read_only_is_refused(postgres: PostgresServer)
         await connect(postgres.url_of("frozen"), schema="runstore", name="test")
 
 
-async def test_a_pooler_that_drops_what_is_asked_for_is_refused_and_nothing_is_built(
-    postgres: PostgresServer,
-) -> None:
-    postgres.execute("CREATE DATABASE pooled")
+@contextmanager
+def pooling(postgres: PostgresServer, settings: Mapping[str, str]) -> Iterator[PgBouncer]:
     with data_folder() as folder:
         folder.chmod(0o777)
-        pooler = PgBouncer(
-            folder / "pooler",
-            postgres.port,
-            {
-                "ignore_startup_parameters": "search_path,synchronous_commit,jit,statement_timeout,"
-                "lock_timeout,idle_in_transaction_session_timeout,idle_session_timeout,"
-                "intervalstyle,default_transaction_isolation,default_transaction_deferrable,row_security"
-            },
-        )
+        pooler = PgBouncer(folder / "pooler", postgres.port, settings)
         pooler.start()
         try:
-            with pytest.raises(StorageUnavailable) as refused:
-                await schema.upgrade(pooler.url_of("pooled"), "runstore")
+            yield pooler
         finally:
             pooler.stop()
 
-    assert "let it pass start-up parameters on" in str(refused.value.__cause__)
+
+def page_settings() -> dict[str, str]:
+    """The settings of pgbouncer that docs/deploy.md has."""
+    (shown,) = (text for language, text in blocks(PAGE) if language == "ini")
+    return dict(line.split(" = ", 1) for line in shown.splitlines())
+
+
+async def test_through_a_pooler_set_up_as_the_page_says_everything_works(
+    postgres: PostgresServer,
+) -> None:
+    postgres.execute("CREATE DATABASE by_session")
+    with pooling(postgres, page_settings()) as pooler:
+        url = pooler.url_of("by_session")
+        await schema.upgrade(url, "runstore")
+        await schema.check(url, "runstore")
+        writer, reader = make_store(url, "runstore"), make_store(url, "runstore", poll_interval=60)
+        try:
+            run = (await writer.save_run(NewRun("acme", "run"))).run
+            async with reader.open_tail(run.key) as tail:
+                mark = tail.mark
+                await writer.append_events(run.key, [Event("said")])
+                assert await tail.wait(mark, timeout=30)
+            async with reading(writer._engine) as conn:
+                rows = await conn.driver.fetch(SETTINGS)
+        finally:
+            await writer.close()
+            await reader.close()
+
+    assert [(row[0], row[1]) for row in rows] == [("on", "runstore")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"pool_mode": "transaction"}, "the pooler shares sessions between clients"),
+        ({"ignore_startup_parameters": ""}, "unsupported startup parameter"),
+    ],
+    ids=["by transaction", "without ignoring parameters"],
+)
+def test_another_pooler_is_refused_in_a_sentence_and_nothing_is_built(
+    postgres: PostgresServer, changed: Mapping[str, str], said: str
+) -> None:
+    database = f"pooled_{len(said)}"
+    postgres.execute(f"CREATE DATABASE {database}")
+    with pooling(postgres, page_settings() | changed) as pooler:
+        environment = {"RUNSTORE_DATABASE_URL": pooler.url_of(database)}
+        done = CliRunner().invoke(app, ("migrate", "up"), env=environment)
+
+    assert done.exit_code == ExitCode.FAILED
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert "docs/deploy.md" in done.stderr
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'runstore')"
-    assert postgres.execute(tables, database="pooled") == "0"
+    assert postgres.execute(tables, database=database) == "0"

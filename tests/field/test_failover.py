@@ -53,6 +53,7 @@ async def test_after_a_switch_over_all_connections_move_and_no_read_is_stale(
             key = (await store.save_run(NewRun("acme", "run"))).run.key
             await append(store, key)
             await asyncio.gather(*(store.get_run(key) for _ in range(10)))
+            assert listening(first) == "1"
 
             first.execute("ALTER SYSTEM SET default_transaction_read_only = on")
             first.execute("SELECT pg_reload_conf()")
@@ -65,6 +66,9 @@ async def test_after_a_switch_over_all_connections_move_and_no_read_is_stale(
             for _ in range(50):
                 assert (await repeated(lambda: store.get_run(late))).last_seq == 0
             await store.check()
+            async with asyncio.timeout(30):
+                while listening(second) != "1" or listening(first) != "0":  # noqa: ASYNC110 - the other side is a database
+                    await asyncio.sleep(0.1)
         finally:
             await store.close()
 
@@ -84,6 +88,35 @@ async def test_a_standby_is_refused_and_of_several_hosts_the_primary_is_taken(
         conn = await connect(url, schema="runstore", name="test")
         assert await conn.fetchval("SELECT pg_is_in_recovery()") is False
         await conn.close()
+
+
+@pytest.mark.parametrize("attributes", ["", "?target_session_attrs=any"])
+async def test_a_store_with_several_hosts_goes_to_the_one_that_takes_writes(
+    pair: tuple[PostgresServer, PostgresServer], attributes: str
+) -> None:
+    first, second = pair
+    hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+    store = make_store(f"postgresql://postgres@{hosts}/postgres{attributes}", "runstore")
+    try:
+        key = (await store.save_run(NewRun("acme", "run"))).run.key
+        await append(store, key)
+        first.stop()
+        second.promote()
+        second.execute("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+
+        await append(store, key)
+        found = await repeated(lambda: store.get_run(key))
+    finally:
+        await store.close()
+
+    assert found.last_seq == 2
+
+
+def listening(server: PostgresServer) -> str:
+    """How many connections wait for wake-ups on a server."""
+    return server.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'runstore wake-ups'"
+    )
 
 
 async def append(store: PostgresStore, key: RunKey) -> None:

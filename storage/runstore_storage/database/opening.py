@@ -41,6 +41,11 @@ _ASKED: Mapping[str, str] = {
     "idle_session_timeout": "0",
 }
 _UTF8 = "UTF8"
+_POOLING = (
+    "docs/deploy.md has the settings for pooling by session, which is what works; or connect to"
+    " Postgres directly"
+)
+SHARED = f"the pooler shares sessions between clients; {_POOLING}"
 READ_ONLY = (
     "the database takes no writes: it is a standby, or default_transaction_read_only is on; point"
     " RUNSTORE_DATABASE_URL to the primary"
@@ -99,17 +104,20 @@ class ConnectionLost(Exception):
 async def connect(url: str, *, schema: str, name: str) -> Session:
     """Open one connection with the settings that the store's promises depend on.
 
-    Of several hosts, the one that takes writes is chosen, whatever the URL says. Raise
-    `UnusableDatabase` where a setting is not given, the encoding is not UTF-8 or no writes are
-    taken.
+    Of several hosts, the one that takes writes is chosen, whatever the URL says. Where a pooler
+    keeps the settings back, they are set. Raise `UnusableDatabase` where a setting is not given,
+    the encoding is not UTF-8, no writes are taken, or sessions are shared.
     """
     asked = {**_ASKED, "search_path": quoted(schema)}
     conn = await _opened(url, {**asked, "application_name": name})
     try:
         conn.keep_alive()
         given = await _settings(conn, asked)
-        _refuse_unless(asked, given)
         conn.backend = int(given["backend"])
+        _refuse_unfit(given)
+        if conn.backend != conn.get_server_pid():
+            given = await _through_a_pooler(conn, url, asked)
+        _refuse_unless(asked, given)
     except BaseException:
         conn.terminate()
         raise
@@ -129,6 +137,8 @@ async def _opened(url: str, asked: Mapping[str, str]) -> Session:
         )
     except asyncpg.TargetServerAttributeNotMatched as error:
         raise UnusableDatabase(READ_ONLY) from error
+    except asyncpg.ProtocolViolationError as error:  # which Postgres does not answer here
+        raise UnusableDatabase(f"a pooler before the database says: {error}; {_POOLING}") from error
     except asyncpg.InternalClientError as error:  # it was closed while it was being opened
         raise ConnectionLost(str(error)) from error
     except (asyncpg.InterfaceError, ValueError) as error:
@@ -142,7 +152,28 @@ async def _settings(conn: asyncpg.Connection, asked: Mapping[str, str]) -> Mappi
     return {row["name"]: row["given"] for row in rows}
 
 
-def _refuse_unless(asked: Mapping[str, str], given: Mapping[str, str]) -> None:
+async def _through_a_pooler(conn: Session, url: str, asked: Mapping[str, str]) -> Mapping[str, str]:
+    """Set what a pooler kept back, and return the settings; raise where it shares sessions.
+
+    Two sessions that are open at a time have one server process only where a pooler gives them one
+    for each transaction: settings, LISTEN and locks of a session would be another's.
+    """
+    other = await _opened(url, asked)
+    try:
+        if int((await _settings(other, asked))["backend"]) == conn.backend:
+            raise UnusableDatabase(SHARED)
+    finally:
+        other.terminate()
+    with losses_of(conn):
+        for name, value in asked.items():
+            await conn.execute("SELECT set_config($1, $2, false)", name, value)
+    given = await _settings(conn, asked)
+    if int(given["backend"]) != conn.backend:
+        raise UnusableDatabase(SHARED)
+    return given
+
+
+def _refuse_unfit(given: Mapping[str, str]) -> None:
     if given["encoding"] != _UTF8:
         raise UnusableDatabase(
             f"the encoding of the database is {given['encoding']}, which cannot hold every text:"
@@ -150,12 +181,14 @@ def _refuse_unless(asked: Mapping[str, str], given: Mapping[str, str]) -> None:
         )
     if given["recovery"] == "true" or given["default_transaction_read_only"] == "on":
         raise UnusableDatabase(READ_ONLY)
+
+
+def _refuse_unless(asked: Mapping[str, str], given: Mapping[str, str]) -> None:
     for name, wanted in {**asked, "client_encoding": _UTF8}.items():
         if given[name] != wanted:
             raise UnusableDatabase(
                 f"a connection has {name} = {given[name]} where {wanted} was asked for: if there is"
-                " a pooler before the database, let it pass start-up parameters on, or connect to"
-                " Postgres directly"
+                f" a pooler before the database, {_POOLING}"
             )
 
 
