@@ -8,8 +8,10 @@ import { expect } from "vitest";
 
 import { RetryInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
 import {
+  ClientClosed,
   connect,
   DeadlineExceeded,
+  MessageTooLarge,
   Overloaded,
   SeqConflict,
   Unavailable,
@@ -73,6 +75,19 @@ test.for<[string, ConnectError]>([
 
   await expect(client.run("run").append(TICK)).rejects.toMatchObject({ name: /./ });
   expect(script.appended).toHaveLength(1);
+});
+
+test("a request that a proxy refuses for its size is not sent again, and names the limit", async ({
+  script,
+}) => {
+  script.pages = [413, 413];
+  using client = connect(script.target);
+
+  const refused = client.run("run").append(TICK);
+
+  await expect(refused).rejects.toThrow(MessageTooLarge);
+  await expect(refused).rejects.toThrow(/HTTP 413.*client_max_body_size/);
+  expect(script.pages).toEqual([413]);
 });
 
 test("an overloaded server is given the time it asks for", async ({ script }) => {
@@ -174,8 +189,8 @@ test("a closed client neither waits nor tries again", async ({ script }) => {
 
   client.close();
 
-  await expect(appending).rejects.toThrow(Unavailable);
-  await expect(client.run("run").append(TICK)).rejects.toThrow("the client is closed");
+  await expect(appending).rejects.toThrow(ClientClosed);
+  await expect(client.run("run").append(TICK)).rejects.toThrow("the client was closed");
   expect(script.appended).toHaveLength(1);
 });
 

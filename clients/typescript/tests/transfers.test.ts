@@ -4,7 +4,9 @@ import { Code } from "@connectrpc/connect";
 import { expect } from "vitest";
 
 import {
+  ClientClosed,
   connect,
+  MessageTooLarge,
   Overloaded,
   ProtocolError,
   Unavailable,
@@ -188,9 +190,9 @@ test("an abort ends an upload, between two tries too", async ({ script }) => {
   giveUp.abort(new Error("enough"));
 
   await expect(uploading).rejects.toThrow("enough");
-  using nobody = connect("127.0.0.1:1");
+  script.uploadFailures = Array.from({ length: 1000 }, () => "drop");
   const signal = AbortSignal.timeout(200);
-  const waiting = nobody.artifacts.upload("run", "a", DATA, { signal });
+  const waiting = upload(script, DATA, { signal, patienceMs: 600_000 });
   await expect(waiting).rejects.toMatchObject({ name: "TimeoutError" });
 });
 
@@ -202,8 +204,15 @@ test("a closed client does not send an upload again", async ({ script }) => {
 
   client.close();
 
-  await expect(uploading).rejects.toThrow(Unavailable);
+  await expect(uploading).rejects.toThrow(ClientClosed);
   expect(script.uploads).toHaveLength(1);
+});
+
+test("an upload that a proxy refuses for its size is not sent again", async ({ script }) => {
+  script.pages = [413, 413];
+
+  await expect(upload(script, DATA)).rejects.toThrow(MessageTooLarge);
+  expect(script.pages).toEqual([413]);
 });
 
 test("an upload over a connection that died is sent over another", async ({ script }) => {

@@ -123,8 +123,9 @@ export class Appender {
         await this.#runStream();
       } catch (error) {
         const delay = this.#inFlight.retryDelay(error);
-        if (delay === undefined || this.#connection.isClosed || signal.aborted) {
-          this.#failure ??= error instanceof Error ? error : new Error(String(error));
+        if (!this.#connection.mayRetry(error) || delay === undefined || signal.aborted) {
+          const cause = this.#connection.final(error);
+          this.#failure ??= cause instanceof Error ? cause : new Error(String(cause));
           break;
         }
         await pause(delay, signal, this.#connection.closing);

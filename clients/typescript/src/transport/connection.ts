@@ -15,11 +15,11 @@ import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import { checkText } from "../values/texts.js";
-import { DeadlineExceeded, RunstoreError, Unavailable } from "./errors.js";
-import { fromStream, fromTransport } from "./failures.js";
-import { Backoff, pause } from "./retry.js";
+import { ClientClosed, RunstoreError } from "./errors.js";
+import { fromStream, fromTransport, fromUpload } from "./failures.js";
+import { Attempts, Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
-import { checkedTarget } from "./targets.js";
+import { checkedTarget, Reach } from "./targets.js";
 
 export const DEFAULT_TARGET = "localhost:7411";
 export const TARGET_VARIABLE = "RUNSTORE_TARGET";
@@ -63,6 +63,7 @@ export interface ConnectOptions {
 export class Connection {
   readonly backoff = new Backoff();
   readonly timeoutMs: number;
+  readonly #reach: Reach;
   readonly #closing = new AbortController();
   readonly #newSessions: () => Sessions;
   readonly #newTransport: (sessions: Sessions) => Transport;
@@ -77,18 +78,30 @@ export class Connection {
     setMaxListeners(0, this.#closing.signal);
     const address = checkedTarget(target || process.env[TARGET_VARIABLE] || DEFAULT_TARGET);
     const { tls = false, keepalive = KEEPALIVE } = options;
+    this.#reach = new Reach(address);
     const baseUrl = `${tls ? "https" : "http"}://${address}`;
     const pings = {
       pingIntervalMs: keepalive.intervalMs,
       pingTimeoutMs: keepalive.timeoutMs,
       pingIdleConnection: false,
     };
-    this.#newSessions = () => new Sessions(baseUrl, pings, tls === true ? {} : tls || {});
+    this.#newSessions = () => {
+      const sessions = new Sessions(baseUrl, pings, tls === true ? {} : tls || {});
+      sessions.onGreeting = () => {
+        this.#reach.connected();
+      };
+      return sessions;
+    };
     this.#newTransport = (sessionManager) => createGrpcTransport({ baseUrl, sessionManager });
     this.#sessions = this.#newSessions();
     this.#transport = this.#newTransport(this.#sessions);
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#metadata = options.metadata ?? {};
+  }
+
+  /** The address that was given, or the environment's. */
+  get target(): string {
+    return this.#reach.target;
   }
 
   get isClosed(): boolean {
@@ -119,23 +132,16 @@ export class Connection {
     { signal, timeoutMs = this.timeoutMs }: CallOptions = {},
   ): Promise<MessageShape<O>> {
     const request = this.#checked(method.input, init);
-    const deadline = performance.now() + timeoutMs;
-    let cause: RunstoreError | undefined;
-    for (let attempt = 1; ; attempt += 1) {
+    const attempts = new Attempts(timeoutMs, this.backoff);
+    for (;;) {
+      signal?.throwIfAborted();
       try {
-        return await this.once(method, request, {
-          signal,
-          timeoutMs: deadline - performance.now(),
-        });
+        return await this.#attempt(method, request, signal, attempts.begin());
       } catch (error) {
-        // An attempt that is cut short by the deadline says nothing; the one before it does.
-        if (error instanceof DeadlineExceeded && cause !== undefined) {
-          throw cause;
-        }
-        cause = error instanceof RunstoreError ? error : undefined;
-        const delay = this.backoff.delay(attempt, error);
-        if (delay === undefined || this.isClosed || performance.now() + delay > deadline) {
-          throw error;
+        signal?.throwIfAborted();
+        const [cause, delay] = attempts.failed(error);
+        if (!this.mayRetry(error) || delay === undefined) {
+          throw this.final(cause, attempts.milliseconds);
         }
         await pause(delay, signal, this.closing);
       }
@@ -145,22 +151,35 @@ export class Connection {
   /** Send a call once. */
   async once<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
+    init: MessageInitShape<I>,
     { signal, timeoutMs = this.timeoutMs }: CallOptions = {},
   ): Promise<MessageShape<O>> {
+    const request = this.#checked(method.input, init);
+    const attempts = new Attempts(timeoutMs, this.backoff);
     signal?.throwIfAborted();
-    this.#checkOpen();
-    this.#calls += 1;
     try {
-      const left = timeoutMs > LONGEST_MS ? undefined : Math.max(Math.round(timeoutMs), 1);
-      const answer = await this.#transport.unary(method, signal, left, this.#metadata, request);
-      return answer.message;
+      return await this.#attempt(method, request, signal, attempts.begin());
     } catch (error) {
       signal?.throwIfAborted();
-      throw fromTransport(error);
-    } finally {
-      this.#calls -= 1;
+      this.mayRetry(error);
+      throw this.final(error, attempts.milliseconds);
     }
+  }
+
+  /** Note a failed attempt; return whether the connection permits another. */
+  mayRetry(error: unknown): boolean {
+    return this.#reach.failed(error) && !this.isClosed;
+  }
+
+  /** What is thrown for the error of the last attempt. */
+  final(error: unknown, milliseconds?: number): unknown {
+    if (!(error instanceof RunstoreError)) {
+      return error;
+    }
+    if (this.isClosed && !error.reason) {
+      return clientClosed(error);
+    }
+    return this.#reach.explained(error, milliseconds);
   }
 
   /**
@@ -177,7 +196,9 @@ export class Connection {
     const sessions = this.#newSessions();
     this.#ownSessions.add(sessions);
     try {
-      yield* this.stream(method, requests, signal, this.#newTransport(sessions));
+      yield* this.#open(this.#newTransport(sessions), method, requests, signal);
+    } catch (error) {
+      throw fromUpload(error);
     } finally {
       this.#ownSessions.delete(sessions);
       sessions.abort(new ConnectError("the call is over", Code.Canceled));
@@ -189,16 +210,49 @@ export class Connection {
     method: DescMethodStreaming<I, O>,
     requests: AsyncIterable<MessageInitShape<I>>,
     signal: AbortSignal,
-    transport = this.#transport,
+  ): AsyncGenerator<MessageShape<O>> {
+    try {
+      yield* this.#open(this.#transport, method, requests, signal);
+    } catch (error) {
+      throw fromStream(error);
+    }
+  }
+
+  async *#open<I extends DescMessage, O extends DescMessage>(
+    transport: Transport,
+    method: DescMethodStreaming<I, O>,
+    requests: AsyncIterable<MessageInitShape<I>>,
+    signal: AbortSignal,
   ): AsyncGenerator<MessageShape<O>> {
     this.#checkOpen();
     this.#calls += 1;
     try {
       const metadata = this.#metadata;
       const answer = await transport.stream(method, signal, undefined, metadata, requests);
-      yield* answer.message;
+      for await (const message of answer.message) {
+        this.#reach.reached();
+        yield message;
+      }
+    } finally {
+      this.#calls -= 1;
+    }
+  }
+
+  async #attempt<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number,
+  ): Promise<MessageShape<O>> {
+    this.#checkOpen();
+    this.#calls += 1;
+    try {
+      const left = timeoutMs > LONGEST_MS ? undefined : Math.max(Math.round(timeoutMs), 1);
+      const answer = await this.#transport.unary(method, signal, left, this.#metadata, request);
+      this.#reach.reached();
+      return answer.message;
     } catch (error) {
-      throw fromStream(error);
+      throw fromTransport(error);
     } finally {
       this.#calls -= 1;
     }
@@ -206,7 +260,7 @@ export class Connection {
 
   #checkOpen(): void {
     if (this.isClosed) {
-      throw new Unavailable({ code: "UNAVAILABLE", message: "the client is closed" });
+      throw clientClosed();
     }
   }
 
@@ -216,4 +270,8 @@ export class Connection {
     checkText(request);
     return request;
   }
+}
+
+function clientClosed(cause?: RunstoreError): ClientClosed {
+  return new ClientClosed({ code: "CANCELLED", message: "the client was closed", cause });
 }

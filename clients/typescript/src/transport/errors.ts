@@ -5,6 +5,7 @@
  *     ├── Unavailable              no server, or it went away; the client has retried
  *     │   ├── StorageUnavailable   the server's database does not answer
  *     │   └── ServerDraining       the server is shutting down
+ *     ├── ClientClosed             the client was closed
  *     ├── DeadlineExceeded         the timeout of the call has passed
  *     ├── InvalidRequest           a field is invalid: see `violations`
  *     ├── MalformedMessage         the bytes sent do not decode as the request
@@ -109,6 +110,15 @@ export class RunstoreError extends Error {
     this.retryAfterMs = failure.retryAfterMs;
   }
 
+  /** @internal The same error in words that are made of its own. */
+  reworded(change: (words: string) => string): RunstoreError {
+    const kind = this.constructor as ErrorClass;
+    const words = this.message.slice(`${this.reason || this.code}: `.length);
+    const { code, reason, metadata, violations, requestId, retryAfterMs, cause } = this;
+    const message = change(words);
+    return new kind({ code, message, reason, metadata, violations, requestId, retryAfterMs, cause });
+  }
+
   protected number(key: string): number {
     return Number(this.metadata[key] ?? 0);
   }
@@ -117,6 +127,7 @@ export class RunstoreError extends Error {
 export class Unavailable extends RunstoreError {}
 export class StorageUnavailable extends Unavailable {}
 export class ServerDraining extends Unavailable {}
+export class ClientClosed extends RunstoreError {}
 export class DeadlineExceeded extends RunstoreError {}
 export class InvalidRequest extends RunstoreError {}
 export class MalformedMessage extends RunstoreError {}
@@ -203,8 +214,8 @@ export class Overloaded extends RunstoreError {}
 export class Internal extends RunstoreError {}
 
 export class ProtocolError extends RunstoreError {
-  constructor(message: string) {
-    super({ code: "INTERNAL", message });
+  constructor(problem: string | Failure) {
+    super(typeof problem === "string" ? { code: "INTERNAL", message: problem } : problem);
   }
 }
 

@@ -14,6 +14,7 @@ import { microsOf } from "../values/times.js";
 import {
   BY_REASON,
   DeadlineExceeded,
+  MessageTooLarge,
   RunstoreError,
   STATUS_CODES,
   Unavailable,
@@ -57,14 +58,33 @@ interface Packed {
   readonly value: Uint8Array;
 }
 
+// What the transport says of a response with this HTTP status; it keeps the status nowhere else.
+const CONTENT_TOO_LARGE = "HTTP 413";
+
 /** The error of a failed call; an error that is not from the transport is returned unchanged. */
 export function fromTransport(error: unknown): unknown {
-  return fromConnect(error, OF_CALLS);
+  return tooLarge(error) ?? fromConnect(error, OF_CALLS);
 }
 
 /** As `fromTransport`, for a stream, which was opened without a deadline. */
 export function fromStream(error: unknown): unknown {
   return fromConnect(error, OF_STREAMS);
+}
+
+/** As `fromStream`, for one that another stream cannot continue. */
+export function fromUpload(error: unknown): unknown {
+  return tooLarge(error) ?? fromStream(error);
+}
+
+/** The error of a request that a proxy refused for its size, as it will each time. */
+function tooLarge(error: unknown): MessageTooLarge | undefined {
+  if (!(error instanceof ConnectError) || error.rawMessage !== CONTENT_TOO_LARGE) {
+    return undefined;
+  }
+  const message =
+    "the request is larger than a proxy lets pass (HTTP 413): raise the proxy's limit of a " +
+    "request body, such as client_max_body_size of nginx";
+  return new MessageTooLarge({ code: "RESOURCE_EXHAUSTED", message, cause: error });
 }
 
 function fromConnect(error: unknown, classes: Classes): unknown {

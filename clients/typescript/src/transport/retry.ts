@@ -5,7 +5,7 @@
  * repeated. Only failures that may pass are retried.
  */
 
-import { Overloaded, Unavailable } from "./errors.js";
+import { DeadlineExceeded, Overloaded, Unavailable } from "./errors.js";
 
 /** Exponential delays with jitter, in milliseconds. */
 export class Backoff {
@@ -23,6 +23,47 @@ export class Backoff {
     const ceiling = Math.min(this.most, this.first * this.factor ** Math.min(attempt - 1, 16));
     const jittered = ceiling * (0.5 + Math.random() / 2);
     return Math.max(jittered, error.retryAfterMs ?? 0);
+  }
+}
+
+/** The attempts of one call, within its timeout. */
+export class Attempts {
+  readonly #started = performance.now();
+  readonly #deadline: number;
+  #made = 0;
+  #cause: unknown;
+
+  constructor(
+    timeoutMs: number,
+    private readonly backoff: Backoff,
+  ) {
+    this.#deadline = this.#started + timeoutMs;
+  }
+
+  /** How long the call has taken so far, in milliseconds. */
+  get milliseconds(): number {
+    return performance.now() - this.#started;
+  }
+
+  /** The milliseconds that the next attempt may take. */
+  begin(): number {
+    this.#made += 1;
+    return this.#deadline - performance.now();
+  }
+
+  /**
+   * What made the call fail, and how long to wait for another attempt; undefined to give up.
+   *
+   * An attempt that is cut short by the deadline says nothing; the one before it does.
+   */
+  failed(error: unknown): [cause: unknown, delayMs: number | undefined] {
+    if (error instanceof DeadlineExceeded && this.#cause !== undefined) {
+      return [this.#cause, undefined];
+    }
+    this.#cause = error;
+    const delay = this.backoff.delay(this.#made, error);
+    const isLate = delay !== undefined && performance.now() + delay > this.#deadline;
+    return [error, isLate ? undefined : delay];
   }
 }
 

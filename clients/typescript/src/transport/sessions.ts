@@ -13,6 +13,8 @@ type Ping = (callback: (error: Error | null, duration: number, data: Buffer) => 
  * `ping` then throws out of the timer and ends the process (connectrpc/connect-es#1795).
  */
 export class Sessions extends Http2SessionManager {
+  /** Called when a server has greeted, by its SETTINGS. */
+  onGreeting: () => void = () => undefined;
   readonly #live = new Set<ClientHttp2Session>();
 
   override async request(
@@ -23,6 +25,7 @@ export class Sessions extends Http2SessionManager {
     if (session && !this.#live.has(session)) {
       this.#live.add(session);
       session.once("close", () => this.#live.delete(session));
+      session.once("remoteSettings", this.onGreeting);
       guardSession(session);
     }
     resetWithoutEnd(stream);

@@ -53,8 +53,8 @@ export async function* follow<I extends DescMessage, O extends DescMessage, Item
     } catch (error) {
       signal?.throwIfAborted();
       const delay = state.retryDelay(error);
-      if (delay === undefined || connection.isClosed) {
-        throw error;
+      if (!connection.mayRetry(error) || delay === undefined) {
+        throw connection.final(error);
       }
       await pause(delay, signal, connection.closing);
     }
@@ -79,8 +79,8 @@ export async function sendStream<I extends DescMessage, O extends DescMessage>(
     } catch (error) {
       signal?.throwIfAborted();
       const delay = patience?.delay(error);
-      if (delay === undefined || connection.isClosed) {
-        throw error;
+      if (!connection.mayRetry(error) || delay === undefined) {
+        throw connection.final(error);
       }
       await pause(delay, signal, connection.closing);
     }
