@@ -19,6 +19,7 @@ import {
   WriterFenced,
   type AppenderOptions,
 } from "../src/index.js";
+import { MAX_STREAM_BYTES } from "../src/events/appends.js";
 import { collect, scripted, test } from "./fixtures.js";
 import type { Failure, Script } from "./script.js";
 
@@ -55,12 +56,16 @@ function but(id: string, decide: Decide): Decide {
 }
 
 /** Appends events; their ids or errors. */
-async function append(script: Script, ids: string[], options: AppenderOptions = {}) {
-  using client = connect(script.target, { timeoutMs: 5000 });
+async function append(
+  script: Script,
+  ids: string[],
+  { payload, ...options }: AppenderOptions & { payload?: string } = {},
+) {
+  using client = connect(script.target, { timeoutMs: 60_000 });
   const appender = client.appender(options);
   const sent = [];
   for (const id of ids) {
-    sent.push(await appender.append(client.run("run"), { type: "tick", eventId: id }));
+    sent.push(await appender.append(client.run("run"), { type: "tick", eventId: id, payload }));
   }
   const answers = sent.map((each) =>
     each.answer().then(
@@ -123,6 +128,37 @@ describe("against a scripted server", () => {
       expect(await append(script, ["a", "b"])).toEqual(["a", "b"]);
     },
   );
+
+  scripted.for([1, 2, 256])(
+    "a stream ends before the size that proxies allow, and another goes on, %i at once",
+    async (window, { script }) => {
+      script.appends = Array.from({ length: 10 }, () => accept);
+      const ids = Array.from({ length: 10 }, (_, n) => String(n));
+      const payload = "x".repeat(MAX_STREAM_BYTES / 3 - 1024);
+
+      expect(await append(script, ids, { window, payload })).toEqual(ids);
+      expect(script.sent.map(({ length }) => length)).toEqual([3, 3, 3, 1]);
+      expect(script.sent.flat()).toEqual(ids);
+      expect(Math.max(...script.bodies)).toBeLessThanOrEqual(MAX_STREAM_BYTES);
+    },
+  );
+
+  scripted("an append that is larger than a stream has one of its own", async ({ script }) => {
+    script.appends = [accept, accept];
+    const payload = "x".repeat(MAX_STREAM_BYTES);
+
+    expect(await append(script, ["a", "b"], { payload })).toEqual(["a", "b"]);
+    expect(script.sent).toEqual([["a"], ["b"]]);
+  });
+
+  scripted("a full stream that breaks is sent again before the next", async ({ script }) => {
+    script.appends = [but("b", () => "drop"), accept, accept];
+    const ids = ["a", "b", "c", "d", "e"];
+    const payload = "x".repeat(MAX_STREAM_BYTES / 3 - 1024);
+
+    expect(await append(script, ids, { payload })).toEqual(ids);
+    expect(script.sent.slice(1)).toEqual([["b", "c", "d"], ["e"]]);
+  });
 
   scripted("what a lost connection did not answer is sent again in order", async ({ script }) => {
     script.appends = [but("b", () => "cut"), accept];
@@ -224,14 +260,18 @@ describe("against a scripted server", () => {
     expect((await sent.answer()).eventId).toBe("fine");
   });
 
-  scripted("appends that no server takes fail, and the close with them", async () => {
-    using client = connect("127.0.0.1:1", { timeoutMs: 300 });
-    const appender = client.run("run").appender();
-    const sent = await appender.append({ type: "tick" });
+  scripted(
+    "appends that keep failing are given up, and the close with them",
+    async ({ script }) => {
+      script.appends = Array.from({ length: 1000 }, () => () => "drop");
+      using client = connect(script.target, { timeoutMs: 300 });
+      const appender = client.run("run").appender();
+      const sent = await appender.append({ type: "tick" });
 
-    await expect(appender.close()).rejects.toThrow(Unavailable);
-    await expect(sent.answer()).rejects.toThrow(Unavailable);
-  });
+      await expect(appender.close()).rejects.toThrow(Unavailable);
+      await expect(sent.answer()).rejects.toThrow(/dropped \(127.0.0.1:\d+, tried for \d+\.\d s\)/);
+    },
+  );
 });
 
 describe("against a real server", () => {

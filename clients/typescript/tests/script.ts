@@ -5,7 +5,7 @@ import { once } from "node:events";
 import * as http2 from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 
@@ -19,6 +19,7 @@ import {
 import { ConfigService } from "../src/gen/runstore/v1/config_service_pb.js";
 import { Outcome } from "../src/gen/runstore/v1/outputs_pb.js";
 import {
+  AppendEventStreamRequestSchema,
   AppendEventStreamResponseSchema,
   RunService,
   StreamEventsResponseSchema,
@@ -47,6 +48,8 @@ export class Script {
   appends: ((request: AppendEventStreamRequest) => Appended | Failure)[] = [];
   /** The events each append stream saw. */
   readonly sent: string[][] = [];
+  /** The size of each append stream's request body. */
+  readonly bodies: number[] = [];
   /** The ids by which other writes are known. */
   readonly named: string[] = [];
   /** How single writes fail, one after the other; then they succeed. */
@@ -209,9 +212,12 @@ export class Script {
 
   async *#appendStream(requests: AsyncIterable<AppendEventStreamRequest>, context: HandlerContext) {
     const seen: string[] = [];
-    this.sent.push(seen);
-    const answer = this.appends[this.sent.length - 1];
+    const place = this.sent.push(seen) - 1;
+    this.bodies.push(0);
+    const answer = this.appends[place];
     for await (const request of requests) {
+      const size = 5 + toBinary(AppendEventStreamRequestSchema, request).length;
+      this.bodies[place] = (this.bodies[place] ?? 0) + size;
       seen.push(request.append?.event?.eventId ?? "");
       const response = answer?.(request) ?? "hang";
       if (isFailure(response)) {

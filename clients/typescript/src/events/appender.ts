@@ -6,7 +6,7 @@ import { Unavailable } from "../transport/errors.js";
 import { pause } from "../transport/retry.js";
 import type { Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
-import { AppendsInFlight, type OpenAppend, type Sent } from "./appends.js";
+import { AppendsInFlight, StreamLimit, type OpenAppend, type Sent } from "./appends.js";
 import { Gate, Queue, Slots } from "./queues.js";
 import type { NewEvent } from "./values.js";
 
@@ -22,7 +22,7 @@ export interface PipelinedOptions {
 
 /**
  * Appends to any number of runs, pipelined over one stream. Made by `Client.appender`; close it when
- * done.
+ * done. After 768 KiB a stream ends, and another goes on.
  *
  * If the stream breaks, the appends in flight are sent again in order, with the same event ids. If
  * that keeps failing for the client's timeout, the appends in flight, later ones and `close` reject
@@ -143,12 +143,13 @@ export class Appender {
     return this.#inFlight.size > 0;
   }
 
-  /** Send and receive over one stream until the appender closes. */
+  /** Send and receive over one stream until it is full or the appender closes. */
   async #runStream(): Promise<void> {
     this.#requests = new Queue(this.#inFlight.requests());
     if (this.#isClosing) {
       this.#requests.end();
     }
+    const limit = new StreamLimit();
     const ending = new AbortController();
     const end = () => {
       ending.abort();
@@ -156,14 +157,15 @@ export class Appender {
     this.#aborting.signal.addEventListener("abort", end);
     try {
       const method = RunService.method.appendEventStream;
-      for await (const answer of this.#connection.stream(method, this.#requests, ending.signal)) {
+      const requests = limit.within(this.#requests);
+      for await (const answer of this.#connection.stream(method, requests, ending.signal)) {
         this.#settle(...this.#inFlight.take(answer));
       }
     } finally {
       end();
       this.#aborting.signal.removeEventListener("abort", end);
     }
-    this.#inFlight.ended(this.#isClosing);
+    this.#inFlight.ended(limit, this.#isClosing);
   }
 
   #settle({ sent, settle }: OpenAppend, result: Parameters<OpenAppend["settle"]>[0]): void {

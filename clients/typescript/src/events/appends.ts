@@ -4,7 +4,7 @@
  * No I/O happens here; `appender` drives it.
  */
 
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 
 import {
   AppendEventStreamRequestSchema,
@@ -18,6 +18,36 @@ import type { Int64 } from "../values/numbers.js";
 import { checkText } from "../values/texts.js";
 import type { RunRef } from "../values/writers.js";
 import { appendedValue, appendRequest, type Appended, type NewEvent } from "./values.js";
+
+// A stream is one HTTP request, and proxies limit the body of one: nginx to 1 MiB by default.
+export const MAX_STREAM_BYTES = 768 * 1024;
+const FRAME_BYTES = 5; // what gRPC writes before each message
+
+/** How much one stream may still carry. One append always fits, however large. */
+export class StreamLimit {
+  #bytes = 0;
+  #leftOut: AppendEventStreamRequest | undefined;
+
+  /** The request before which the stream had to end. */
+  get leftOut(): AppendEventStreamRequest | undefined {
+    return this.#leftOut;
+  }
+
+  /** The requests as far as the stream may carry them. */
+  async *within(
+    requests: AsyncIterable<AppendEventStreamRequest>,
+  ): AsyncGenerator<AppendEventStreamRequest> {
+    for await (const request of requests) {
+      const size = toBinary(AppendEventStreamRequestSchema, request).length + FRAME_BYTES;
+      if (this.#bytes > 0 && this.#bytes + size > MAX_STREAM_BYTES) {
+        this.#leftOut = request;
+        return;
+      }
+      this.#bytes += size;
+      yield request;
+    }
+  }
+}
 
 /** An append that was sent, or will be once a server is available. */
 export class Sent {
@@ -115,9 +145,13 @@ export class AppendsInFlight {
     return [open, outcome];
   }
 
-  /** The server ended the stream with OK, which is right once all is sent and answered. */
-  ended(isClosing: boolean): void {
-    if (!isClosing || this.size > 0) {
+  /**
+   * The server ended the stream with OK. That is right once all that was sent is answered, and either
+   * nothing will follow or the next append goes on another stream.
+   */
+  ended({ leftOut }: StreamLimit, isClosing: boolean): void {
+    const [oldest] = this.#unanswered.values();
+    if (oldest ? oldest.request !== leftOut : !isClosing) {
       throw new ProtocolError("the server ended the append stream before its last answer");
     }
   }
