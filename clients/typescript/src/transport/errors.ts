@@ -116,7 +116,16 @@ export class RunstoreError extends Error {
     const words = this.message.slice(`${this.reason || this.code}: `.length);
     const { code, reason, metadata, violations, requestId, retryAfterMs, cause } = this;
     const message = change(words);
-    return new kind({ code, message, reason, metadata, violations, requestId, retryAfterMs, cause });
+    return new kind({
+      code,
+      message,
+      reason,
+      metadata,
+      violations,
+      requestId,
+      retryAfterMs,
+      cause,
+    });
   }
 
   protected number(key: string): number {
