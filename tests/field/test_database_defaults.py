@@ -45,6 +45,17 @@ HARMLESS = {
     "idle_session_timeout": "'1ms'",
     "row_security": "on",
     "client_encoding": "'LATIN1'",
+    "gin_fuzzy_search_limit": "1",
+    "transaction_timeout": "'2s'",
+    "track_activities": "off",
+    "bytea_output": "'escape'",
+    "extra_float_digits": "-15",
+    "default_text_search_config": "'pg_catalog.german'",
+    "transform_null_equals": "on",
+    "array_nulls": "off",
+    "quote_all_identifiers": "on",
+    "plan_cache_mode": "'force_generic_plan'",
+    "lc_messages": "'C'",
 }
 
 
@@ -116,6 +127,26 @@ async def test_a_database_that_cannot_hold_every_text_is_refused(
         )
         == "0"
     )
+
+
+async def test_a_transaction_may_last_longer_than_the_database_lets_one(
+    postgres: PostgresServer,
+) -> None:
+    postgres.execute("CREATE DATABASE hasty")
+    postgres.execute("ALTER DATABASE hasty SET transaction_timeout = '1s'")
+    conn = await connect(postgres.url_of("hasty"), schema="runstore", name="test")
+
+    await conn.execute("SELECT pg_sleep(1.5)")
+
+    await conn.close()
+
+
+async def test_a_database_whose_triggers_do_not_run_is_refused(postgres: PostgresServer) -> None:
+    postgres.execute("CREATE DATABASE unguarded")
+    postgres.execute("ALTER DATABASE unguarded SET session_replication_role = replica")
+
+    with pytest.raises(UnusableDatabase, match="session_replication_role = replica"):
+        await connect(postgres.url_of("unguarded"), schema="runstore", name="test")
 
 
 async def test_a_database_that_is_read_only_is_refused(postgres: PostgresServer) -> None:

@@ -65,7 +65,20 @@ async def test_writes_are_accepted_soon_after_every_open_connection_fell_silent(
     assert siblings < RECOVERY_SECONDS / 2
 
 
-async def test_a_statement_that_takes_long_is_left_alone(postgres: PostgresServer) -> None:
+async def test_a_host_that_does_not_answer_holds_up_no_other(postgres: PostgresServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        hosts = f"127.0.0.1:{gone.getsockname()[1]},127.0.0.1:{postgres.port}"
+        conn = await connect(f"postgresql://postgres@{hosts}/postgres", schema="a", name="test")
+
+    assert await conn.fetchval("SHOW port") == str(postgres.port)
+    await conn.close()
+
+
+@pytest.mark.parametrize("tracked", ["on", "off"])
+async def test_a_statement_that_takes_long_is_left_alone(
+    postgres: PostgresServer, tracked: str
+) -> None:
+    postgres.execute(f"ALTER DATABASE postgres SET track_activities = {tracked}")
     store = make_store(postgres.url, "runstore")
     try:
         async with reading(store._engine) as conn:

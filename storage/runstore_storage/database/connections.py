@@ -26,10 +26,12 @@ SILENT_SECONDS = 3.0
 LOOK_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
 
-# Sessions that have worked a moment ago are not suspected: their answers may be on the way.
+# Sessions that have worked a moment ago are not suspected: their answers may be on the way. Nor are
+# those of a server that does not track it (`track_activities`), which only the kernel finds.
 _AT_WORK = """
     SELECT pid FROM pg_stat_activity WHERE pid = ANY($1)
-    AND (state = 'active' OR state_change > clock_timestamp() - make_interval(secs => $2))
+    AND (state IN ('active', 'disabled')
+        OR state_change > clock_timestamp() - make_interval(secs => $2))
 """
 _log = logging.getLogger(__name__)
 

@@ -18,6 +18,8 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
+from runstore_storage.database.hosts import first_opened
+
 STATEMENT_SECONDS = 30
 LOCK_SECONDS = 10
 CONNECT_SECONDS = 10
@@ -39,8 +41,17 @@ _ASKED: Mapping[str, str] = {
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS}s",
     "idle_session_timeout": "0",
+    # Where it is set, an index that filters use returns some of what it finds.
+    "gin_fuzzy_search_limit": "0",
 }
 _UTF8 = "UTF8"
+# What a session cannot ask for by every role or of every version, and has to have.
+_HAD: Mapping[str, str] = {
+    "client_encoding": _UTF8,
+    # Otherwise triggers, which guard what is recorded, do not run.
+    "session_replication_role": "origin",
+    "transaction_timeout": "0",
+}
 _POOLING = (
     "docs/deploy.md has the settings for pooling by session, which is what works; or connect to"
     " Postgres directly"
@@ -51,6 +62,7 @@ READ_ONLY = (
     " RUNSTORE_DATABASE_URL to the primary"
 )
 # One statement, without parameters: it needs no prepared statement, so it works through any pooler.
+# Before version 17 Postgres refuses a connection that asks for a transaction_timeout.
 _READ_BACK = (
     "SELECT name, given FROM ("
     "SELECT unnest(string_to_array('{names}', ',')) AS name) AS asked,"
@@ -58,6 +70,9 @@ _READ_BACK = (
     " UNION ALL SELECT 'encoding', getdatabaseencoding()"
     " UNION ALL SELECT 'recovery', pg_is_in_recovery()::text"
     " UNION ALL SELECT 'backend', pg_backend_pid()::text"
+    " UNION ALL SELECT 'transaction_timeout', CASE"
+    " WHEN current_setting('transaction_timeout', true) IS NULL THEN '0'"
+    " ELSE set_config('transaction_timeout', '0', false) END"
 )
 
 Driver: TypeAlias = "asyncpg.Connection | PoolConnectionProxy[asyncpg.Record]"
@@ -125,6 +140,18 @@ async def connect(url: str, *, schema: str, name: str) -> Session:
 
 
 async def _opened(url: str, asked: Mapping[str, str]) -> Session:
+    """Open a session of the first host that takes writes."""
+
+    async def opened(host: str) -> Session:
+        return await _opened_at(host, asked)
+
+    try:
+        return await first_opened(url, opened, unfit=UnusableDatabase)
+    except ValueError as error:
+        raise UnusableDatabase(f"RUNSTORE_DATABASE_URL cannot be used: {error}") from error
+
+
+async def _opened_at(url: str, asked: Mapping[str, str]) -> Session:
     try:
         return await asyncpg.connect(
             url,
@@ -146,7 +173,8 @@ async def _opened(url: str, asked: Mapping[str, str]) -> Session:
 
 
 async def _settings(conn: asyncpg.Connection, asked: Mapping[str, str]) -> Mapping[str, str]:
-    names = ",".join([*asked, "client_encoding", "default_transaction_read_only"])
+    had = ["client_encoding", "session_replication_role", "default_transaction_read_only"]
+    names = ",".join([*asked, *had])
     with losses_of(conn):
         rows = await conn.fetch(_READ_BACK.format(names=names))
     return {row["name"]: row["given"] for row in rows}
@@ -184,7 +212,7 @@ def _refuse_unfit(given: Mapping[str, str]) -> None:
 
 
 def _refuse_unless(asked: Mapping[str, str], given: Mapping[str, str]) -> None:
-    for name, wanted in {**asked, "client_encoding": _UTF8}.items():
+    for name, wanted in {**asked, **_HAD}.items():
         if given[name] != wanted:
             raise UnusableDatabase(
                 f"a connection has {name} = {given[name]} where {wanted} was asked for: if there is"
