@@ -22,7 +22,7 @@ HOLD = (
 )
 LARGEST_LIMIT = 512 << 20
 TAG_BYTES = 6  # tag and length of a field that is nearly as long
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+WAITING = "SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
 
 
 @asynccontextmanager

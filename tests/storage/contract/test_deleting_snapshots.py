@@ -312,13 +312,14 @@ async def locked(store: PostgresStore, key: RunKey) -> AsyncIterator[None]:
 
 
 async def queued(store: PostgresStore, writers: int) -> None:
-    """Wait until so many writers wait for the lock."""
+    """Wait until so many writers wait for the lock of a run: each has a lock on its row's place."""
     async with store._engine.connect() as conn, asyncio.timeout(20):
         while True:
             found = await conn.execute(
                 statement(
-                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                    " AND query LIKE '%FOR NO KEY UPDATE OF h%'"
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'tuple'"
+                    " AND relation = 'run_heads'::regclass AND database ="
+                    " (SELECT oid FROM pg_database WHERE datname = current_database())"
                 )
             )
             if found.scalar_one() >= writers:

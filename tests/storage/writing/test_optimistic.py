@@ -287,7 +287,8 @@ async def test_a_backend_that_closes_its_connection_makes_the_database_unavailab
     for number in range(20):
         await conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'runstore appends'"
+            " WHERE application_name = 'runstore appends' AND pid = ANY ($1)",
+            [each.backend for each in store._connections._opened],
         )
         # At once: before the driver has seen the connection close, while it does, or after.
         for _ in range(number % 4):
