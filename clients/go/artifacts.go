@@ -140,7 +140,7 @@ func (a *Artifacts) List(
 				RunId:     options.RunID,
 				Type:      options.Type,
 				Name:      options.Name,
-				PageSize:  int32(options.PageSize),
+				PageSize:  int32Of(options.PageSize),
 				PageToken: token,
 			})
 		return mapped(response.GetArtifacts(), artifactOf), response.GetNextPageToken(), err

@@ -142,7 +142,7 @@ func (f *downloadState) hasEnded() bool { return f.isOver }
 func (f *downloadState) open(
 	ctx context.Context,
 ) (grpc.ServerStreamingClient[runstorev1.DownloadArtifactResponse], error) {
-	return f.artifacts.service.DownloadArtifact(ctx, &runstorev1.DownloadArtifactRequest{
+	return openStream(ctx, f.artifacts.service.DownloadArtifact, &runstorev1.DownloadArtifactRequest{
 		Project:    f.artifacts.client.project,
 		ArtifactId: f.which.ArtifactID,
 		RunId:      f.which.RunID,

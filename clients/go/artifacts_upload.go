@@ -49,17 +49,18 @@ func (a *Artifacts) Upload(
 	for {
 		response, err := u.send(ctx)
 		if err == nil {
+			a.client.reach.reached()
 			return &ArtifactPut{artifactOf(response.Artifact), response.Deduplicated}, nil
 		}
-		if u.seeker == nil || u.hasFailed {
+		if u.hasFailed {
 			return nil, err
 		}
 		delay, isRetryable := left.delay(err)
-		if !isRetryable {
-			return nil, err
+		if !a.client.mayRetry(err) || !isRetryable || u.seeker == nil {
+			return nil, a.client.final(err, time.Time{})
 		}
 		if stop := a.client.wait(ctx, delay, err); stop != nil {
-			return nil, stop
+			return nil, a.client.final(stop, time.Time{})
 		}
 		if err := u.rewind(); err != nil {
 			return nil, err
@@ -143,12 +144,12 @@ func (u *upload) send(ctx context.Context) (*runstorev1.UploadArtifactResponse, 
 			break
 		}
 		if err != nil {
-			return nil, client.errorOf(ctx, err)
+			return nil, client.errorOf(ctx, orUnsendable(err, message))
 		}
 	}
 	response, err := stream.CloseAndRecv()
 	if err != nil {
-		return nil, client.streamErrorOf(ctx, err)
+		return nil, client.uploadErrorOf(ctx, err)
 	}
 	return response, nil
 }

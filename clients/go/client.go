@@ -1,11 +1,16 @@
 package runstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math"
 	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +44,7 @@ type Client struct {
 	metadata []string
 	backoff  backoff
 	conn     *grpc.ClientConn
+	reach    reach
 	service  runstorev1.RunServiceClient
 	close    sync.Once
 	closed   chan struct{}
@@ -97,16 +103,13 @@ func Dial(target string, opts ...Option) (*Client, error) {
 	for _, option := range opts {
 		option(&o)
 	}
-	if len(o.metadata)%2 != 0 {
-		return nil, errorf("metadata must be key-value pairs")
-	}
 	if target == "" {
 		target = os.Getenv(TargetVariable)
 	}
 	if target == "" {
 		target = DefaultTarget
 	}
-	if err := checkTarget(target); err != nil {
+	if err := cmp.Or(checkTarget(target), o.check()); err != nil {
 		return nil, err
 	}
 	conn, err := grpc.NewClient(target, append(dialOptions(o.credentials), o.dial...)...)
@@ -119,9 +122,37 @@ func Dial(target string, opts ...Option) (*Client, error) {
 		metadata: o.metadata,
 		backoff:  defaultBackoff,
 		conn:     conn,
+		reach:    reach{target: target},
 		service:  runstorev1.NewRunServiceClient(conn),
 		closed:   make(chan struct{}),
 	}, nil
+}
+
+var (
+	metadataKey  = regexp.MustCompile(`^[0-9a-z_.-]+$`)
+	metadataText = regexp.MustCompile(`^[\x20-\x7e]*$`)
+)
+
+// check fails for options that would fail every call.
+func (o *options) check() error {
+	if o.timeout <= 0 {
+		return &InvalidArgumentError{"timeout", fmt.Sprintf("must be positive; is %v", o.timeout)}
+	}
+	if len(o.metadata)%2 != 0 {
+		return &InvalidArgumentError{"metadata", "must be key-value pairs"}
+	}
+	for pair := range slices.Chunk(o.metadata, 2) {
+		key, value := strings.ToLower(pair[0]), pair[1]
+		if !metadataKey.MatchString(key) {
+			return &InvalidArgumentError{"metadata", fmt.Sprintf("%q cannot be a key", pair[0])}
+		}
+		if !strings.HasSuffix(key, "-bin") && !metadataText.MatchString(value) {
+			return &InvalidArgumentError{
+				"metadata", fmt.Sprintf("%q has a value that is not printable ASCII", pair[0]),
+			}
+		}
+	}
+	return nil
 }
 
 // dialOptions reconnect quickly, detect a dead connection with pings at a rate the server allows,
@@ -149,7 +180,7 @@ func dialOptions(transport credentials.TransportCredentials) []grpc.DialOption {
 
 // String names the target and the project.
 func (c *Client) String() string {
-	return fmt.Sprintf("client of %s, project %q", c.conn.Target(), c.project)
+	return fmt.Sprintf("client of %s, project %q", c.reach.target, c.project)
 }
 
 // Project returns the project that the client reads and writes.
@@ -175,13 +206,17 @@ func (c *Client) Healthy(ctx context.Context) (bool, error) {
 func (c *Client) HealthyService(ctx context.Context, service string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	began := time.Now()
 	health := grpc_health_v1.NewHealthClient(c.conn)
 	answer, err := health.Check(c.outgoing(ctx), &grpc_health_v1.HealthCheckRequest{
 		Service: service,
 	})
 	if err != nil {
-		return false, c.errorOf(ctx, err)
+		failure := c.errorOf(ctx, err)
+		c.mayRetry(failure)
+		return false, c.final(failure, began)
 	}
+	c.reach.reached()
 	return answer.Status == grpc_health_v1.HealthCheckResponse_SERVING, nil
 }
 
@@ -192,16 +227,29 @@ func (c *Client) outgoing(ctx context.Context) context.Context {
 
 // errorOf is the error of a failed call: that the client is closed, if it has been closed since.
 func (c *Client) errorOf(ctx context.Context, err error) error {
-	if c.isClosed() {
+	var invalid *InvalidArgumentError
+	switch {
+	case c.isClosed():
 		return closedError("client")
+	case errors.As(err, &invalid):
+		return err
 	}
 	return errorOf(ctx, err)
 }
 
-// streamErrorOf is the error of a stream that was received from. Our streams have no deadline, so one
-// that passed was a proxy's.
+// streamErrorOf is the error of a stream that was received from.
 func (c *Client) streamErrorOf(ctx context.Context, err error) error {
-	err = c.errorOf(ctx, err)
+	return c.orBrokenStream(ctx, c.errorOf(ctx, err))
+}
+
+// uploadErrorOf is the error of a stream of requests that make one upload.
+func (c *Client) uploadErrorOf(ctx context.Context, err error) error {
+	return c.orBrokenStream(ctx, orTooLarge(c.errorOf(ctx, err)))
+}
+
+// orBrokenStream is orBrokenPath for a stream. Our streams have no deadline, so one that passed was a
+// proxy's.
+func (c *Client) orBrokenStream(ctx context.Context, err error) error {
 	if ctx.Err() != nil || c.isClosed() {
 		return err
 	}

@@ -194,7 +194,7 @@ func (c *Configs) List(ctx context.Context, options ListConfigsOptions) iter.Seq
 			Project:    c.client.project,
 			Kind:       options.Kind,
 			NamePrefix: options.NamePrefix,
-			PageSize:   int32(options.PageSize),
+			PageSize:   int32Of(options.PageSize),
 			PageToken:  token,
 		})
 		return mapped(response.GetConfigs(), configOf), response.GetNextPageToken(), err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -145,6 +146,23 @@ func orBrokenPath(err error, made ...codes.Code) error {
 	var failed *Error
 	if errors.As(err, &failed) && failed.Reason == "" && slices.Contains(made, failed.Code) {
 		return &UnavailableError{&Error{Code: failed.Code, Message: failed.Message}}
+	}
+	return err
+}
+
+// What gRPC says of HTTP 413. It is the only sign of a proxy that limits the body of a request.
+var bodyTooLarge = regexp.MustCompile(`HTTP status code received from server: 413\b`)
+
+// orTooLarge returns an error as it is, or as that of a request that is too large if a proxy has said
+// so: the same request would be refused again.
+func orTooLarge(err error) error {
+	var failed *Error
+	if errors.As(err, &failed) && failed.Reason == "" && bodyTooLarge.MatchString(failed.Message) {
+		return &MessageTooLargeError{&Error{
+			Code: codes.ResourceExhausted,
+			Message: "the request is larger than a proxy lets pass (HTTP 413): raise the proxy's limit of a " +
+				"request body, such as client_max_body_size of nginx",
+		}}
 	}
 	return err
 }

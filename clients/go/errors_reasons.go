@@ -32,13 +32,13 @@ type InvalidRequestError struct{ *failure }
 // MalformedMessageError says that the bytes sent do not decode as the call's request message.
 type MalformedMessageError struct{ *failure }
 
-// MessageTooLargeError says that the request is larger than the server accepts.
+// MessageTooLargeError says that the request is larger than the server, or a proxy before it, accepts.
 type MessageTooLargeError struct{ *failure }
 
-// LimitBytes is the most that the server accepts.
+// LimitBytes is the most that the server accepts; 0 if a proxy refused the request.
 func (e *MessageTooLargeError) LimitBytes() int64 { return e.number("limit_bytes") }
 
-// SizeBytes is the size of the request.
+// SizeBytes is the size of the request; 0 if a proxy refused it.
 func (e *MessageTooLargeError) SizeBytes() int64 { return e.number("size_bytes") }
 
 // RunNotFoundError says that the project has no such run.

@@ -177,7 +177,7 @@ func (r *Run) ListEventPage(ctx context.Context, options ListEventsOptions) (*Ev
 		Project:  r.client.project,
 		RunId:    r.id,
 		FromSeq:  options.FromSeq,
-		PageSize: int32(options.PageSize),
+		PageSize: int32Of(options.PageSize),
 		Filter:   options.Filter.message(),
 	})
 	if err != nil {

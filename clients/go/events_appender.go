@@ -87,9 +87,9 @@ func (a *Appender) Append(ctx context.Context, run *Run, event NewEvent) (*Pendi
 	if err != nil {
 		return nil, err
 	}
-	// A request that cannot be encoded would break the stream for all other appends.
-	if _, err := proto.Marshal(request); err != nil {
-		return nil, errorf("the event cannot be encoded: %w", err)
+	// It would break the stream for all other appends.
+	if err := orUnsendable(nil, request); err != nil {
+		return nil, err
 	}
 	select {
 	case a.window <- struct{}{}:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 	"google.golang.org/grpc/status"
@@ -20,11 +21,11 @@ func (a *Appender) work() {
 			continue
 		}
 		delay, isRetryable := left.delay(err)
-		if isRetryable {
+		if isRetryable && a.client.mayRetry(err) {
 			err = a.client.wait(a.ctx, delay, err)
 		}
 		if err != nil {
-			a.giveUp(err)
+			a.giveUp(a.client.final(err, time.Time{}))
 			return
 		}
 	}
@@ -129,6 +130,7 @@ func (a *Appender) receiveAll(stream appendStream, left *patience) error {
 			return err
 		}
 		left.renew()
+		a.client.reach.reached()
 	}
 }
 

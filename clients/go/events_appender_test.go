@@ -174,7 +174,7 @@ func TestNothingUnexpectedIsTakenForSuccess(t *testing.T) {
 }
 
 func TestAppendsThatNoServerTakesFailWithClose(t *testing.T) {
-	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(300*time.Millisecond))
+	client := lost(t, runstore.WithTimeout(300*time.Millisecond))
 
 	_, refusals, err := appendAll(t, client, 1, "a", "b", "c")
 
@@ -187,8 +187,8 @@ func TestAppendsThatNoServerTakesFailWithClose(t *testing.T) {
 }
 
 func TestAnAppenderEndsWithItsContextAndLeavesNothingBehind(t *testing.T) {
+	client := lost(t, runstore.WithTimeout(time.Hour))
 	before := goleak.IgnoreCurrent()
-	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(time.Hour))
 	ctx, cancel := context.WithCancel(t.Context())
 	appender := client.Appender(ctx, runstore.AppenderOptions{})
 	pending, err := appender.Append(ctx, client.Run("run"), runstore.NewEvent{Type: "tick"})
@@ -246,8 +246,9 @@ func TestAnEventThatCannotBeSentBreaksNoOther(t *testing.T) {
 	require(t, appender.Close())
 	_, err = fine.Wait(t.Context())
 	require(t, err)
-	if refused == nil {
-		t.Fatal("a string that is not UTF-8 was taken")
+	var invalid *runstore.InvalidArgumentError
+	if !errors.As(refused, &invalid) || invalid.Field != "event.type" {
+		t.Fatalf("got %v", refused)
 	}
 }
 

@@ -93,7 +93,7 @@ func (f *eventStream) hasEnded() bool { return f.isOver }
 func (f *eventStream) open(
 	ctx context.Context,
 ) (grpc.ServerStreamingClient[runstorev1.StreamEventsResponse], error) {
-	return f.run.client.service.StreamEvents(ctx, f.request())
+	return openStream(ctx, f.run.client.service.StreamEvents, f.request())
 }
 
 // request returns the request for everything not delivered yet.

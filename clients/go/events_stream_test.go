@@ -92,7 +92,8 @@ func TestAStreamWhoseRequestCannotBeEncodedIsNotOpenedAgain(t *testing.T) {
 		Follow: true, Filter: runstore.EventFilter{Types: []string{"\xff"}},
 	})
 
-	if status.Code(err) != codes.Internal {
+	var invalid *runstore.InvalidArgumentError
+	if !errors.As(err, &invalid) || invalid.Field != "filter.types[0]" {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -203,7 +204,7 @@ func TestAFailureAfterTheEndOfTheRunIsNone(t *testing.T) {
 }
 
 func TestPatienceEndsWithTheLastFailure(t *testing.T) {
-	run := dialTo(t, "127.0.0.1:1").Run("run")
+	run := lost(t).Run("run")
 
 	var failure error
 	for _, err := range run.Events(t.Context(), runstore.EventsOptions{Patience: 100 * time.Millisecond}) {

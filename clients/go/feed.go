@@ -103,7 +103,7 @@ func (f *Feed) Read(ctx context.Context, options ReadFeedOptions) (*FeedPage, er
 	response, err := send(ctx, f.client, f.service.ReadFeed, &runstorev1.ReadFeedRequest{
 		Project:      f.client.project,
 		FromPosition: options.FromPosition,
-		PageSize:     int32(options.PageSize),
+		PageSize:     int32Of(options.PageSize),
 		Filter:       options.Filter.message(),
 	})
 	if err != nil {
@@ -198,7 +198,7 @@ func (f *feedStream) open(
 	if f.nextPosition == 0 {
 		request.Consumer = f.options.Consumer
 	}
-	return f.feed.service.FollowFeed(ctx, request)
+	return openStream(ctx, f.feed.service.FollowFeed, request)
 }
 
 func (f *feedStream) take(

@@ -1,6 +1,9 @@
 package runstore
 
-import "iter"
+import (
+	"iter"
+	"math"
+)
 
 // pages yields the items of all pages, fetching one after the other. Each range over it starts from
 // the first page.
@@ -25,6 +28,10 @@ func pages[Item any](fetch func(token string) ([]Item, string, error)) iter.Seq2
 		}
 	}
 }
+
+// int32Of returns a number for a field of 32 bits. One that does not fit becomes one that the server
+// refuses.
+func int32Of(number int) int32 { return int32(max(math.MinInt32, min(number, math.MaxInt32))) }
 
 // mapped converts each item; nil for none.
 func mapped[Message, Value any](messages []Message, value func(Message) Value) []Value {

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
 )
 
 // backoff decides whether and when a failed call is retried: after exponential delays with jitter.
@@ -65,11 +69,11 @@ func (p *patience) delay(err error) (time.Duration, bool) {
 }
 
 // method is a unary RPC of a generated stub.
-type method[Request, Response any] func(context.Context, *Request, ...grpc.CallOption) (*Response, error)
+type method[Request, Response any] func(context.Context, Request, ...grpc.CallOption) (*Response, error)
 
 // send makes one call and retries it while that may help, until the context's deadline.
-func send[Request, Response any](
-	ctx context.Context, client *Client, call method[Request, Response], request *Request,
+func send[Request proto.Message, Response any](
+	ctx context.Context, client *Client, call method[Request, Response], request Request,
 ) (*Response, error) {
 	if _, hasDeadline := ctx.Deadline(); !hasDeadline {
 		var cancel context.CancelFunc
@@ -77,39 +81,29 @@ func send[Request, Response any](
 		defer cancel()
 	}
 	var cause error
+	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		response, err := call(client.outgoing(ctx), request)
 		if err == nil {
+			client.reach.reached()
 			return response, nil
 		}
-		if err = client.errorOf(ctx, err); isSendable(request) {
-			err = orBrokenPath(err, codes.Internal, codes.Unknown)
-		}
+		err = client.errorOf(ctx, orUnsendable(err, request))
+		err = orBrokenPath(orTooLarge(err), codes.Internal, codes.Unknown)
 		// An attempt that is cut short by the deadline says nothing; the one before it does.
 		var late *DeadlineExceededError
 		if cause != nil && errors.As(err, &late) {
-			return nil, cause
+			return nil, client.final(cause, began)
 		}
 		cause = err
 		delay, isRetryable := client.backoff.delay(attempt, err)
-		if !isRetryable {
-			return nil, err
+		if !isRetryable || !client.mayRetry(err) {
+			return nil, client.final(err, began)
 		}
 		if stop := client.wait(ctx, delay, err); stop != nil {
-			return nil, stop
+			return nil, client.final(stop, began)
 		}
 	}
-}
-
-// isSendable reports whether a request can be encoded: gRPC ends the call of one that cannot, such as
-// one with a string that is not UTF-8, with INTERNAL too.
-func isSendable(request any) bool {
-	message, isMessage := request.(proto.Message)
-	if !isMessage {
-		return false
-	}
-	_, err := proto.Marshal(message)
-	return err == nil
 }
 
 // wait sleeps before a retry. It returns nil to retry, or the error to fail with: err itself if the
@@ -128,4 +122,24 @@ func (c *Client) wait(ctx context.Context, delay time.Duration, err error) error
 	case <-c.closed:
 		return closedError("client")
 	}
+}
+
+// orUnsendable is the error of a call, or tells which string of its request is not UTF-8 and so cannot
+// be sent: gRPC ends such a call with INTERNAL, as it does where a path breaks.
+func orUnsendable(err error, request proto.Message) error {
+	invalid := protorange.Range(request.ProtoReflect(), func(at protopath.Values) error {
+		step := at.Index(-1)
+		text, _ := step.Value.Interface().(string)
+		if step.Step.Kind() == protopath.MapIndexStep {
+			text += step.Step.MapIndex().String()
+		}
+		if utf8.ValidString(text) {
+			return nil
+		}
+		return &InvalidArgumentError{strings.TrimPrefix(at.Path[1:].String(), "."), "is not valid UTF-8"}
+	})
+	if invalid != nil {
+		return invalid
+	}
+	return err
 }

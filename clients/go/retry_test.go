@@ -3,6 +3,7 @@ package runstore_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -22,7 +23,7 @@ func TestAWriteIsSentAgainUnderTheSameID(t *testing.T) {
 		dropped,
 		status.Error(codes.Canceled, ""),
 		status.Error(codes.Internal, "stream terminated by RST_STREAM with error code: INTERNAL_ERROR"),
-		status.Error(codes.Unknown, "unexpected HTTP status code received from server: 413"),
+		status.Error(codes.Unknown, "unexpected HTTP status code received from server: 502"),
 		told(codes.ResourceExhausted, "OVERLOADED", nil).Err(),
 		told(codes.Unavailable, "SERVER_DRAINING", nil).Err(),
 		told(codes.Unavailable, "STORAGE_UNAVAILABLE", nil).Err(),
@@ -62,9 +63,48 @@ func TestARequestThatCannotBeEncodedIsNotSentAgain(t *testing.T) {
 
 	_, err := client.SaveRun(soon(t, time.Minute), runstore.NewRun{Objective: "\xff"})
 
-	if status.Code(err) != codes.Internal {
+	var invalid *runstore.InvalidArgumentError
+	if !errors.As(err, &invalid) || invalid.Field != "objective" {
 		t.Fatalf("got %v", err)
 	}
+}
+
+func TestAStringThatCannotBeSentIsNamedWhereverItIs(t *testing.T) {
+	run := dialTo(t, scripted(t).target, runstore.WithTimeout(time.Hour)).Run("run")
+	for field, call := range map[string]func(context.Context) error{
+		"events[1].tags[0]": func(ctx context.Context) error {
+			bad := runstore.NewEvent{Type: "t", Tags: []string{"\xff"}}
+			_, err := run.Append(ctx, runstore.NewEvent{Type: "t"}, bad)
+			return err
+		},
+		`snapshot.state["\xff"]`: func(ctx context.Context) error {
+			state := map[string]runstore.Payload{"\xff": runstore.JSON("1")}
+			_, err := run.PutSnapshot(ctx, runstore.NewSnapshot{State: state})
+			return err
+		},
+	} {
+		var invalid *runstore.InvalidArgumentError
+		if err := call(soon(t, time.Minute)); !errors.As(err, &invalid) || invalid.Field != field {
+			t.Errorf("%s: got %v", field, err)
+		}
+	}
+}
+
+func TestARequestThatAProxyFindsTooLargeIsNotSentAgain(t *testing.T) {
+	s := scripted(t)
+	s.saves = []error{
+		status.Error(codes.Unknown, "unexpected HTTP status code received from server: 413 (Request Entity "+
+			`Too Large); transport: received unexpected content-type "text/html"`),
+		nil,
+	}
+
+	_, err := dialTo(t, s.target).SaveRun(t.Context(), runstore.NewRun{})
+
+	var large *runstore.MessageTooLargeError
+	if !errors.As(err, &large) || !strings.Contains(large.Message, "client_max_body_size") {
+		t.Fatalf("got %v", err)
+	}
+	equal(t, "calls", len(s.saved), 1)
 }
 
 func TestTheServersTimeToComeBackIsWaitedFor(t *testing.T) {
@@ -83,7 +123,7 @@ func TestTheServersTimeToComeBackIsWaitedFor(t *testing.T) {
 }
 
 func TestRetriesEndWithTheClientsTimeout(t *testing.T) {
-	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(300*time.Millisecond))
+	client := lost(t, runstore.WithTimeout(300*time.Millisecond))
 
 	began := time.Now()
 	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
@@ -109,7 +149,7 @@ func TestALastAttemptWithoutAnAnswerDoesNotHideWhyTheOneBeforeItFailed(t *testin
 }
 
 func TestTheContextsDeadlineGoesBeforeTheClientsTimeout(t *testing.T) {
-	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(time.Hour))
+	client := lost(t, runstore.WithTimeout(time.Hour))
 	_, err := client.SaveRun(soon(t, 300*time.Millisecond), runstore.NewRun{})
 
 	var unavailable *runstore.UnavailableError
@@ -130,12 +170,13 @@ func TestAServerThatDoesNotAnswerIsADeadline(t *testing.T) {
 }
 
 func TestACancelledCallEndsAtOnce(t *testing.T) {
-	waiting := scripted(t).target
-	for name, target := range map[string]string{"waiting": waiting, "retrying": "127.0.0.1:1"} {
+	for name, client := range map[string]*runstore.Client{
+		"waiting":  dialTo(t, scripted(t).target, runstore.WithTimeout(time.Hour)),
+		"retrying": lost(t, runstore.WithTimeout(time.Hour)),
+	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(300*time.Millisecond, cancel)
-			client := dialTo(t, target, runstore.WithTimeout(time.Hour))
 
 			began := time.Now()
 			_, err := client.Run("run").Get(ctx)
@@ -149,7 +190,7 @@ func TestACancelledCallEndsAtOnce(t *testing.T) {
 }
 
 func TestAClosedClientEndsItsCalls(t *testing.T) {
-	client := dialTo(t, "127.0.0.1:1", runstore.WithTimeout(time.Hour))
+	client := lost(t, runstore.WithTimeout(time.Hour))
 	time.AfterFunc(100*time.Millisecond, func() { _ = client.Close() })
 
 	_, retried := client.SaveRun(t.Context(), runstore.NewRun{})

@@ -91,7 +91,7 @@ func (c *Client) ListRuns(ctx context.Context, options RunsOptions) iter.Seq2[*R
 			Project:   c.project,
 			Filter:    filter,
 			Order:     order,
-			PageSize:  int32(options.PageSize),
+			PageSize:  int32Of(options.PageSize),
 			PageToken: token,
 		})
 		return mapped(response.GetRuns(), runInfoOf), response.GetNextPageToken(), err

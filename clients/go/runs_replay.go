@@ -56,7 +56,7 @@ func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, err
 		RunId:     r.id,
 		AtSeq:     options.AtSeq,
 		Namespace: options.Namespace,
-		PageSize:  int32(options.PageSize),
+		PageSize:  int32Of(options.PageSize),
 	})
 	if err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func (r *Run) VerifySlices(ctx context.Context, sliceSize int) iter.Seq2[*Verifi
 
 func (r *Run) verifySlice(ctx context.Context, fromSeq int64, size int) (*Verification, error) {
 	response, err := send(ctx, r.client, r.client.service.VerifyRun, &runstorev1.VerifyRunRequest{
-		Project: r.client.project, RunId: r.id, FromSeq: fromSeq, MaxEvents: int32(size),
+		Project: r.client.project, RunId: r.id, FromSeq: fromSeq, MaxEvents: int32Of(size),
 	})
 	if err != nil {
 		return nil, err

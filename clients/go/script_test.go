@@ -13,12 +13,14 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // script is a server that does what a real one does only when things go wrong.
 type script struct {
 	runstorev1.UnimplementedRunServiceServer
 	target string
+	stop   func()
 
 	mutex sync.Mutex
 	// streams has what each StreamEvents does, one after the other: it sends messages, waits for a
@@ -28,6 +30,8 @@ type script struct {
 	// appends has what each AppendEventStream answers; nil drops it as dropped says.
 	appends []answer
 	sent    [][]string
+	// carried are the bytes that each AppendEventStream has brought.
+	carried []int
 	dropped error
 	// saves has what each SaveRun fails with; nil is a success, hung no answer.
 	saves []error
@@ -49,10 +53,11 @@ func scripted(t *testing.T) *script {
 		defer close(done)
 		_ = server.Serve(listener)
 	}()
-	t.Cleanup(func() {
+	s.stop = func() {
 		server.Stop()
 		<-done
-	})
+	}
+	t.Cleanup(s.stop)
 	return s
 }
 
@@ -89,7 +94,7 @@ func (s *script) AppendEventStream(
 	s.mutex.Lock()
 	call := len(s.sent)
 	answer := s.appends[call]
-	s.sent = append(s.sent, nil)
+	s.sent, s.carried = append(s.sent, nil), append(s.carried, 0)
 	s.mutex.Unlock()
 	for {
 		request, err := stream.Recv()
@@ -101,6 +106,7 @@ func (s *script) AppendEventStream(
 		}
 		s.mutex.Lock()
 		s.sent[call] = append(s.sent[call], request.Append.Event.EventId)
+		s.carried[call] += 5 + proto.Size(request)
 		s.mutex.Unlock()
 		response := answer(request)
 		if response == nil {

@@ -102,7 +102,7 @@ func (o SearchOptions) request(project, query, token string) *runstorev1.SearchE
 			RecordedBeforeTime: timestamp(o.RecordedBefore),
 		},
 		Order:       runstorev1.SearchOrder_SEARCH_ORDER_RANK,
-		PageSize:    int32(o.PageSize),
+		PageSize:    int32Of(o.PageSize),
 		PageToken:   token,
 		WithEvents:  o.WithEvents,
 		MinPosition: o.MinPosition,

@@ -111,7 +111,7 @@ func (c *Client) listSnapshots(
 			Before:         options.Before,
 			IdBelow:        options.IDBelow,
 			Metadata:       metadata,
-			Limit:          int32(options.PageSize),
+			Limit:          int32Of(options.PageSize),
 			PageToken:      token,
 			WithParts:      options.WithParts,
 			WithTaskWrites: options.WithTaskWrites,

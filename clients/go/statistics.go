@@ -121,7 +121,7 @@ func (o StatisticsOptions) request(project, token string) *runstorev1.GetStatist
 		LabelKey:           o.LabelKey,
 		IncludeDescendants: o.IncludeDescendants,
 		RollUpToRoot:       o.RollUpToRoot,
-		PageSize:           int32(o.PageSize),
+		PageSize:           int32Of(o.PageSize),
 		PageToken:          token,
 		MinPosition:        o.MinPosition,
 		After:              o.After.message(),

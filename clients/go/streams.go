@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -62,7 +63,7 @@ func stream[Message, Item any](
 			}
 			if err = s.waitToReopen(ctx, err); err != nil {
 				var none Item
-				yield(none, err)
+				yield(none, s.client.final(err, time.Time{}))
 				return
 			}
 		}
@@ -102,16 +103,30 @@ func (s *streamReader[Message, Item]) receive(
 			return true, orSilent(s.client.streamErrorOf(ctx, err))
 		}
 		s.patience.renew()
+		s.client.reach.reached()
 		if isWanted, err := s.state.take(message, yield); !isWanted || err != nil {
 			return isWanted, err
 		}
 	}
 }
 
+// openStream opens a stream once.
+func openStream[Message any, Request proto.Message](
+	ctx context.Context,
+	call func(context.Context, Request, ...grpc.CallOption) (grpc.ServerStreamingClient[Message], error),
+	request Request,
+) (grpc.ServerStreamingClient[Message], error) {
+	messages, err := call(ctx, request)
+	if err != nil {
+		return nil, orUnsendable(err, request)
+	}
+	return messages, nil
+}
+
 // waitToReopen waits before the stream is reopened; it returns the error to fail with on giving up.
 func (s *streamReader[Message, Item]) waitToReopen(ctx context.Context, err error) error {
 	delay, isRetryable := s.patience.delay(err)
-	if !isRetryable {
+	if !isRetryable || !s.client.mayRetry(err) {
 		return err
 	}
 	return s.client.wait(ctx, delay, err)

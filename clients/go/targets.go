@@ -1,8 +1,15 @@
 package runstore
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/connectivity"
 )
 
 var (
@@ -38,4 +45,91 @@ func checkTarget(target string) error {
 		}
 	}
 	return nil
+}
+
+// reach is what a client knows of its target: whether it has ever been reached.
+//
+// Until then a call is tried once: an address without a server is a mistake more often than a server
+// that is about to start, and trying on would hide it.
+type reach struct {
+	target string
+
+	mutex        sync.Mutex
+	wasReached   bool
+	failingSince time.Time
+}
+
+// reached is called when a call came to its end, or a stream has begun.
+func (r *reach) reached() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.reachedLocked()
+}
+
+func (r *reach) reachedLocked() { r.wasReached, r.failingSince = true, time.Time{} }
+
+// isFirstFailure notes a failed attempt and reports whether it may be one of a target that has no
+// server.
+func (r *reach) isFirstFailure(failed *Error) bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if failed.Reason != "" {
+		r.reachedLocked()
+	} else if r.failingSince.IsZero() {
+		r.failingSince = time.Now()
+	}
+	return !r.wasReached
+}
+
+// explain adds to the message of an error without a reason at which target, and for how long, it was
+// tried: since the time given or, if that is zero, since the first failure after the last answer.
+func (r *reach) explain(failed *Error, isUnavailable bool, since time.Time) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if isUnavailable && !r.wasReached {
+		failed.Message = fmt.Sprintf("no server answers at %s, tried once: %s", r.target, failed.Message)
+		return
+	}
+	if since.IsZero() {
+		since = r.failingSince
+	}
+	var tried time.Duration
+	if !since.IsZero() {
+		tried = time.Since(since)
+	}
+	failed.Message = fmt.Sprintf("%s (%s, tried for %.1f s)", failed.Message, r.target, tried.Seconds())
+}
+
+// mayRetry notes a failed attempt and reports whether the connection permits another.
+func (c *Client) mayRetry(err error) bool {
+	var failed *Error
+	if !errors.As(err, &failed) || !c.reach.isFirstFailure(failed) {
+		return true
+	}
+	if c.conn.GetState() == connectivity.TransientFailure {
+		return false
+	}
+	c.reach.reached()
+	return true
+}
+
+// final is the error to fail with after the last attempt: err, which tells more if the server gave
+// no reason.
+func (c *Client) final(err error, since time.Time) error {
+	var failed *Error
+	if !errors.As(err, &failed) || isEndedByCaller(failed) {
+		return err
+	}
+	if failed.Reason != "" {
+		c.reach.reached()
+		return err
+	}
+	var unavailable *UnavailableError
+	c.reach.explain(failed, errors.As(err, &unavailable), since)
+	return err
+}
+
+// isEndedByCaller reports whether the caller cancelled the call, or closed what it was made with.
+func isEndedByCaller(failed *Error) bool {
+	return failed.cause != nil && !errors.Is(failed.cause, context.DeadlineExceeded)
 }
