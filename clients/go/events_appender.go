@@ -9,7 +9,35 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-const defaultWindow = 256
+const (
+	defaultWindow = 256
+
+	// maxStreamBytes is how much is sent over one stream. A stream is one HTTP request, and proxies
+	// limit the body of one: nginx to 1 MiB by default.
+	maxStreamBytes = 768 << 10
+	frameBytes     = 5 // what gRPC writes before each message
+)
+
+// streamLoad is what the current stream of an appender carries.
+type streamLoad struct {
+	sent  int // how many of the unanswered appends were sent over it
+	bytes int
+	// isFull means that the next append goes over another stream.
+	isFull bool
+}
+
+// admits reports whether a request may be sent over the stream, and counts it. One always may,
+// however large.
+func (l *streamLoad) admits(request proto.Message) bool {
+	size := proto.Size(request) + frameBytes
+	l.isFull = l.bytes > 0 && l.bytes+size > maxStreamBytes
+	if l.isFull {
+		return false
+	}
+	l.sent++
+	l.bytes += size
+	return true
+}
 
 // AppenderOptions configure an appender.
 type AppenderOptions struct {
@@ -17,8 +45,11 @@ type AppenderOptions struct {
 	Window int
 }
 
-// Appender appends to any number of runs, pipelined over one stream. Close waits for all answers
-// and must be called.
+// Appender appends to any number of runs, pipelined over a stream. Close waits for all answers and must
+// be called.
+//
+// A stream ends after 768 KiB, once all is answered, and the next append goes over another one, so that
+// it passes proxies that limit the body of a request.
 //
 // If the stream breaks, the appends in flight are sent again in order, with the same event ids. If
 // that keeps failing for the client's timeout, the appends in flight, later ones and Close fail.
@@ -31,7 +62,7 @@ type Appender struct {
 
 	mutex      sync.Mutex
 	unanswered []*Pending
-	sent       int // how many of unanswered were sent over the current stream
+	stream     streamLoad
 	number     int
 	isClosing  bool
 	failure    error

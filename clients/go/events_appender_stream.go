@@ -55,7 +55,8 @@ func (a *Appender) hasWork(left *patience) bool {
 	}
 }
 
-// runStream sends and receives over one stream until it breaks or the appender is closed and done.
+// runStream sends and receives over one stream until it breaks, is full, or the appender is closed and
+// done.
 func (a *Appender) runStream(left *patience) error {
 	ctx, cancel := context.WithCancel(a.client.outgoing(a.ctx))
 	stream, err := a.client.service.AppendEventStream(ctx)
@@ -64,7 +65,7 @@ func (a *Appender) runStream(left *patience) error {
 		return a.client.errorOf(a.ctx, err)
 	}
 	a.mutex.Lock()
-	a.sent = 0
+	a.stream = streamLoad{}
 	a.mutex.Unlock()
 	sending := make(chan error, 1)
 	go func() { sending <- a.sendAll(ctx, cancel, stream) }()
@@ -83,17 +84,16 @@ type appendStream interface {
 	CloseSend() error
 }
 
-// sendAll sends the unanswered appends and those that are added, until the stream breaks. It fails
-// only if a request cannot be encoded.
+// sendAll sends the unanswered appends and those that are added, until the stream breaks or is full.
+// It fails only if a request cannot be encoded.
 func (a *Appender) sendAll(ctx context.Context, cancel func(), stream appendStream) error {
 	for {
 		a.mutex.Lock()
 		var next *Pending
-		if a.sent < len(a.unanswered) {
-			next = a.unanswered[a.sent]
-			a.sent++
+		if waiting := a.unanswered[a.stream.sent:]; len(waiting) > 0 && a.stream.admits(waiting[0].request) {
+			next = waiting[0]
 		}
-		isClosing, changed := a.isClosing, a.changed
+		isOver, changed := a.isClosing || a.stream.isFull, a.changed
 		a.mutex.Unlock()
 		switch {
 		case next != nil:
@@ -104,7 +104,7 @@ func (a *Appender) sendAll(ctx context.Context, cancel func(), stream appendStre
 				cancel()
 				return a.client.errorOf(a.ctx, err)
 			}
-		case isClosing:
+		case isOver:
 			_ = stream.CloseSend()
 			return nil
 		default:
@@ -139,7 +139,7 @@ func (a *Appender) receiveAll(stream appendStream, left *patience) error {
 func (a *Appender) take(response *runstorev1.AppendEventStreamResponse) error {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	if a.sent == 0 {
+	if a.stream.sent == 0 {
 		return protocolError("the server answered an append that was not sent")
 	}
 	oldest := a.unanswered[0]
@@ -162,17 +162,18 @@ func (a *Appender) take(response *runstorev1.AppendEventStreamResponse) error {
 		return err
 	}
 	a.unanswered = a.unanswered[1:]
-	a.sent--
+	a.stream.sent--
 	a.settleLocked(oldest)
 	return nil
 }
 
-// ended is called when the server ends the stream with OK, which is right once the appender is
-// closing and everything is answered.
+// ended is called when the server ends the stream with OK, which is right once everything that was sent
+// is answered and either the appender is closing or the stream is full.
 func (a *Appender) ended() error {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	if !a.isClosing || len(a.unanswered) > 0 {
+	mayEnd := a.stream.isFull || a.isClosing && len(a.unanswered) == 0
+	if !mayEnd || a.stream.sent > 0 {
 		return protocolError("the server ended the append stream before its last answer")
 	}
 	return nil

@@ -110,6 +110,67 @@ func TestWhatABrokenPathDidNotAnswerIsSentAgainInOrder(t *testing.T) {
 	}
 }
 
+// carrying appends so many events with the payload; the ids and the bytes that each stream brought.
+func carrying(t *testing.T, count int, payload string) (sent [][]string, bytes []int) {
+	t.Helper()
+	s := scripted(t)
+	for range count {
+		s.appends = append(s.appends, accept)
+	}
+	appender := dialTo(t, s.target).Appender(t.Context(), runstore.AppenderOptions{})
+	run := dialTo(t, s.target).Run("run")
+	for number := range count {
+		_, err := appender.Append(t.Context(), run, runstore.NewEvent{
+			Type: "tick", EventID: fmt.Sprint(number), Payload: runstore.JSONOf(payload),
+		})
+		require(t, err)
+	}
+	require(t, appender.Close())
+	return s.whatWasSent(), s.carried
+}
+
+func TestAStreamEndsBeforeAProxyWouldRefuseItsBody(t *testing.T) {
+	const count, limit = 100, 768 << 10
+
+	sent, bytes := carrying(t, count, strings.Repeat("x", 50_000))
+
+	var all []string
+	for place, ids := range sent {
+		all = append(all, ids...)
+		isLast := place == len(sent)-1
+		if bytes[place] > limit || !isLast && bytes[place] < limit-51_000 {
+			t.Errorf("stream %d has brought %d bytes", place, bytes[place])
+		}
+	}
+	for number := range count {
+		equal(t, "event", all[number], fmt.Sprint(number))
+	}
+	equal(t, "events", len(all), count)
+}
+
+func TestAnAppendBeyondTheLimitOfAStreamHasOneOfItsOwn(t *testing.T) {
+	sent, _ := carrying(t, 2, strings.Repeat("x", 1<<20))
+
+	equal(t, "sent", fmt.Sprint(sent), "[[0] [1]]")
+}
+
+func TestAFullStreamThatBreaksLosesAndRepeatsNothing(t *testing.T) {
+	s := scripted(t)
+	s.appends = []answer{refuse("b", "b", nil), accept}
+	client := dialTo(t, s.target)
+	appender := client.Appender(t.Context(), runstore.AppenderOptions{})
+	for _, id := range []string{"a", "b", "c"} {
+		_, err := appender.Append(t.Context(), client.Run("run"), runstore.NewEvent{
+			Type: "tick", EventID: id, Payload: runstore.JSONOf(strings.Repeat("x", 300_000)),
+		})
+		require(t, err)
+	}
+
+	require(t, appender.Close())
+
+	equal(t, "sent", fmt.Sprint(s.whatWasSent()), "[[a b] [b c]]")
+}
+
 func TestWhatADrainingServerRefusedIsSentToTheNext(t *testing.T) {
 	s := scripted(t)
 	draining := told(codes.Unavailable, "SERVER_DRAINING", nil)
