@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -39,8 +40,9 @@ func seenValue(value reflect.Value) any {
 		return known.Microseconds()
 	case []byte:
 		return hex.EncodeToString(known)
-	case fmt.Stringer:
-		return known.String()
+	}
+	if name, ok := value.Interface().(fmt.Stringer); ok && value.Kind() == reflect.Int32 {
+		return name.String()
 	}
 	switch value.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -130,6 +132,9 @@ func seenPayload(p runstore.Payload) any {
 func seenError(err error, told *runstore.Error) any {
 	made := map[string]any{}
 	name := reflect.TypeOf(err).Elem().Name()
+	if errors.Is(err, runstore.ErrClosed) {
+		name = "ClientClosed"
+	}
 	put(made, "type", strings.TrimSuffix(name, "Error"))
 	put(made, "code", codeName(told.Code))
 	put(made, "reason", told.Reason)
