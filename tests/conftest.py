@@ -20,12 +20,10 @@ import grpc
 import pytest
 import pytest_asyncio
 import runstore
-from database import all_returned, provided_database
+from database import all_returned, drop_schema, make_schema, provided_database
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
-from runstore_migrations import schema
 from runstore_server.app import App
 from runstore_server.settings import Settings
-from runstore_storage.database.opening import connect
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
@@ -48,11 +46,9 @@ def database_url() -> Iterator[str]:
 async def db_schema(database_url: str) -> AsyncIterator[str]:
     """A migrated schema that only this test session uses."""
     name = f"runstore_test_{os.getpid()}"
-    await schema.upgrade(database_url, name)
+    await make_schema(database_url, name)
     yield name
-    conn = await connect(database_url, schema=name, name="test")
-    await conn.execute(f"DROP SCHEMA {name} CASCADE")
-    await conn.close()
+    await drop_schema(database_url, name)
     shutil.rmtree(objects_folder(name), ignore_errors=True)
 
 
@@ -105,11 +101,9 @@ async def store(database_url: str, db_schema: str) -> AsyncIterator[PostgresStor
 async def own_schema(database_url: str) -> AsyncIterator[str]:
     """A migrated schema that only one test uses."""
     name = f"runstore_own_{uuid4().hex[:8]}"
-    await schema.upgrade(database_url, name)
+    await make_schema(database_url, name)
     yield name
-    conn = await connect(database_url, schema=name, name="test")
-    await conn.execute(f"DROP SCHEMA {name} CASCADE")
-    await conn.close()
+    await drop_schema(database_url, name)
 
 
 @pytest.fixture

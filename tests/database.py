@@ -1,4 +1,4 @@
-"""Where the tests find a Postgres, and whether they returned its connections.
+"""Where the tests find a Postgres, their schemas in it, and whether they returned connections.
 
 A Postgres is one that is given, one in Docker, or the embedded one.
 """
@@ -14,8 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runstore_migrations import schema
+from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
+from runstore_storage.database.opening import connect
 from runstore_storage.embedded.postgres import EmbeddedPostgres
+from runstore_storage.sql import partitions
 
 POSTGRES_IMAGE = "postgres:17-alpine"
 
@@ -29,7 +33,7 @@ def provided_database() -> Iterator[str]:
         with container() as url:
             yield url
     else:
-        with data_folder() as folder, EmbeddedPostgres(folder) as postgres:
+        with data_folder() as folder, EmbeddedPostgres(folder, is_disposable=True) as postgres:
             yield postgres.url
 
 
@@ -64,6 +68,25 @@ def data_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def make_schema(database_url: str, name: str) -> None:
+    """Make a schema at its head in one transaction, much faster than the migrations do.
+
+    That both come to the same is shown by the tests of the migrations.
+    """
+    conn = await connect(database_url, schema=name, name="test")
+    await conn.execute(f"CREATE SCHEMA {name}")
+    await conn.execute(schema.SCHEMA_SQL.read_text().replace(" CONCURRENTLY", ""))
+    async with conn.transaction():
+        await partitions.make_room(Connection(conn), schema.ROOM)
+    await conn.close()
+
+
+async def drop_schema(database_url: str, name: str) -> None:
+    conn = await connect(database_url, schema=name, name="test")
+    await conn.execute(f"DROP SCHEMA {name} CASCADE")
+    await conn.close()
 
 
 async def all_returned(database: Database, within: float = 5) -> bool:
