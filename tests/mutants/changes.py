@@ -141,12 +141,16 @@ class SwapStatements(_Change):
 
 
 class LeaveOutItem(_Change):
-    """A keyword argument is not passed on, or a list, tuple or dict lacks an item."""
+    """A keyword argument is not passed on, or a list, tuple, dict or hash lacks an item."""
 
     def places(self, node: Any) -> Iterator[Any]:
         if node.type in {"arglist", "trailer"}:
             for index, child in enumerate(node.children):
                 if child.type == "argument" and child.children[1].get_code().strip() == "=":
+                    yield slice(index, index + 1)
+        if node.type == "arglist" and _is_hashed(node):
+            for index, child in enumerate(node.children):
+                if not _is_comma(child):
                     yield slice(index, index + 1)
         if node.type in {"testlist_comp", "dictorsetmaker"}:
             commas = [index for index, child in enumerate(node.children) if _is_comma(child)]
@@ -177,6 +181,12 @@ class ChangeStatement(_Change):
         text = node.value
         node.value = text[: found.start()] + found.expand(replacement) + text[found.end() :]
         return node
+
+
+def _is_hashed(node: Any) -> bool:
+    """Whether these arguments are the fields of a hash, which takes any number of them."""
+    called = node.parent.get_previous_sibling()
+    return called is not None and called.get_code().strip(" .") in {"canonical", "digest"}
 
 
 def _is_comma(node: Any) -> bool:
