@@ -30,13 +30,17 @@ KnownEvents = Mapping[tuple[int, str], KnownEvent]
 
 
 class RunWrite:
-    """A run and what one transaction adds to it. `head` is how the transaction leaves the run."""
+    """A run and what one transaction adds to it. `head` is how the transaction leaves the run.
 
-    __slots__ = ("_known", "_new", "head", "key", "now")
+    `clock` is the database's time, `now` that of what is written.
+    """
+
+    __slots__ = ("_known", "_new", "clock", "head", "key", "now")
 
     def __init__(self, key: RunKey, head: Head, now: datetime) -> None:
         self.key = key
         self.head = head
+        self.clock = now
         # The database's clock may step back; the times of a run never do.
         self.now = max(now, head.updated_at)
         self._new: list[NewEvent] = []

@@ -117,8 +117,7 @@ class Appender:
                 append.settle(result)
             self._announce([run for run in runs if run.new_events])
             if runs:
-                # A run's clock may be ahead of the database's, but never behind it.
-                optimistic.remember(runs, min(run.now for run in runs))
+                optimistic.remember(runs, next(iter(runs)).clock)
 
     async def _attempt(self, batch: Sequence[Append]) -> Decided:
         for attempt in range(1, MAX_ATTEMPTS + 1):

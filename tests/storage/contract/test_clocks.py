@@ -4,15 +4,23 @@ A clock that stepped back is one that is behind what it has written: a run that 
 time to come.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import Outcome, RunKey
-from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.outputs import Completion, Output
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewFork, NewRun
-from runstore_storage.contract.snapshots import Snapshot, SnapshotReason
+from runstore_storage.contract.snapshots import (
+    Snapshot,
+    SnapshotReason,
+    SnapshotSelector,
+    TaskWrite,
+)
+from runstore_storage.contract.times import MICROSECOND
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 
@@ -62,15 +70,20 @@ WRITES: list[Callable[[PostgresStore, RunKey], Awaitable[RunKey]]] = [
 async def key(store: PostgresStore, project: str) -> RunKey:
     """A run with an event of a time to come."""
     key = (await store.save_run(NewRun(project, "run"))).run.key
+    await set_ahead(store, key)
+    return await append(store, key)
+
+
+async def set_ahead(store: PostgresStore, key: RunKey) -> None:
+    """Have the run written to at a time to come."""
+    update = """
+        UPDATE run_heads h SET updated_at = :at FROM runs r
+        WHERE r.run = h.run AND r.project = :project AND r.run_id = :run_id
+    """
     async with store._engine.begin() as conn:
         await conn.execute(
-            statement(
-                "UPDATE run_heads SET updated_at = :p1"
-                " WHERE run = (SELECT run FROM runs WHERE project = :p2)"
-            ),
-            {"p1": AHEAD, "p2": project},
+            statement(update), {"at": AHEAD, "project": key.project, "run_id": key.run_id}
         )
-    return await append(store, key)
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -98,6 +111,28 @@ async def test_a_run_is_updated_and_completed_no_earlier_than_its_last_event(
     assert (run.completed_at or run.updated_at) >= AHEAD
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_run_whose_time_is_to_come_takes_no_other_along(
+    store: PostgresStore, project: str, together: bool
+) -> None:
+    keys = [(await store.save_run(NewRun(project, f"run{n}"))).run.key for n in range(8)]
+    for key in keys:
+        await append(store, key)
+    ahead = (await store.save_run(NewRun(project, "ahead"))).run.key
+    await set_ahead(store, ahead)
+
+    if together:
+        await asyncio.gather(*(append(store, key) for key in (ahead, *keys)))
+    else:
+        await append(store, ahead)
+    for key in keys:  # in every lane
+        await append(store, key)
+
+    last = [(await store.get_run(key)).updated_at for key in keys]
+    assert max(last) < AHEAD
+    assert (await store.get_run(ahead)).updated_at == AHEAD
+
+
 async def test_a_snapshot_is_no_earlier_than_the_events_before_it(
     store: PostgresStore, key: RunKey
 ) -> None:
@@ -106,3 +141,45 @@ async def test_a_snapshot_is_no_earlier_than_the_events_before_it(
     puts = [await store.put_snapshot(each, Snapshot()) for each in (key, fork)]
 
     assert all(put.created_at >= AHEAD for put in puts)
+
+
+async def test_a_fork_sees_nothing_that_its_base_gets_at_the_same_time(
+    store: PostgresStore, key: RunKey
+) -> None:
+    await store.put_snapshot(key, Snapshot(snapshot_id="before"))
+    fork = (await store.fork_run(NewFork(key))).run.key
+
+    await store.put_task_writes(key, "", [TaskWrite("task", 0, "before", "c", Payload("1"))])
+    await store.put_snapshot(key, Snapshot(snapshot_id="later"))
+
+    seen = await store.get_snapshot(fork, "", SnapshotSelector())
+    assert (seen.snapshot.snapshot.snapshot_id, seen.task_writes) == ("before", ())
+
+
+async def put_a_snapshot(store: PostgresStore, key: RunKey) -> datetime:
+    return (await store.put_snapshot(key, Snapshot())).created_at
+
+
+async def put_a_task_write(store: PostgresStore, key: RunKey) -> datetime:
+    at = (await store.put_snapshot(key, Snapshot(snapshot_id="one"))).created_at
+    await store.put_task_writes(key, "", [TaskWrite("task", 0, "one", "c", Payload("1"))])
+    return at + MICROSECOND
+
+
+async def revise_the_output(store: PostgresStore, key: RunKey) -> datetime:
+    await store.complete_run(key, Completion(Outcome.FAILED))
+    again = Completion(Outcome.FAILED, output=Output(Payload("2")))
+    return (await store.complete_run(key, again)).completed_at
+
+
+@pytest.mark.parametrize("write", [put_a_snapshot, put_a_task_write, revise_the_output])
+async def test_a_write_without_an_event_updates_its_run(
+    store: PostgresStore,
+    project: str,
+    write: Callable[[PostgresStore, RunKey], Awaitable[datetime]],
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+
+    at = await write(store, key)
+
+    assert (await store.get_run(key)).updated_at >= at

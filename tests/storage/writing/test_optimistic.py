@@ -1,7 +1,10 @@
 """Appends decided on remembered heads: stored only if nothing has changed since."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from conftest import make_store
@@ -105,6 +108,22 @@ async def test_an_append_follows_what_another_process_appended(
 
     assert taken == [0, 0, 1]
     assert await ids(store, key) == ["first", "theirs", "ours", "ours too"]
+
+
+async def test_time_passes_between_appends(
+    store: PostgresStore, key: RunKey, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_hour_later = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
+
+    with monkeypatch.context() as later:
+        later.setattr(optimistic, "time", an_hour_later)
+        await append(store, key, "second")
+    await append(store, key, "third")  # the right time is known again
+
+    events = (await store.read_events(key, 1, limit=9)).events
+    times = [each.recorded_at for each in events]
+    assert taken == [1, 1]
+    assert timedelta(hours=1) <= times[1] - times[0] < timedelta(hours=2)
 
 
 async def test_a_known_id_returns_the_first_answer(store: PostgresStore, key: RunKey) -> None:
