@@ -273,28 +273,47 @@ async def test_a_fork_deletes_only_what_is_its_own(store: PostgresStore, key: Ru
     assert [each.task_id for each in found.task_writes] == ["fork", "parent"]
 
 
-@pytest.mark.parametrize("to_objects", [False, True])
-async def test_a_payload_that_a_snapshot_refers_to_by_its_name_is_kept(
-    database_url: str, db_schema: str, project: str, to_objects: bool
-) -> None:
-    large = LargePayloads(inline_bytes=1024, to_objects=to_objects)
+@pytest.fixture(params=[False, True], ids=["table", "objects"])
+async def offloading(
+    request: pytest.FixtureRequest, database_url: str, db_schema: str
+) -> AsyncIterator[PostgresStore]:
+    large = LargePayloads(inline_bytes=1024, to_objects=request.param)
     store = make_store(database_url, db_schema, large_payloads=large)
-    try:
-        key = (await store.save_run(NewRun(project, "run"))).run.key
-        payload = Payload(f'"{"x" * 2000}"')
-        await store.append_events(key, [Event("large", payload=payload)])
-        await put(store, key, "s1", Ref(b"payload:" + sha256(payload.data).digest()))
-        output = Payload(f'"{"y" * 2000}"')
-        await store.complete_run(key, Completion(Outcome.SUCCEEDED, output=Output(output)))
+    yield store
+    await store.close()
 
-        deleted = await store.delete_snapshots(key, "", ["s1"])
 
-        assert deleted == DeletedSnapshots(1, 0, 0)
-        found = (await store.read_events(key, 1, limit=10)).events[0]
-        assert found.event.payload == payload
-        assert (await store.get_output(key, 0)).output.payload == output
-    finally:
-        await store.close()
+LARGE = Payload(f'"{"x" * 2000}"')
+NAME_OF_LARGE = Ref(b"payload:" + sha256(LARGE.data).digest())
+
+
+async def test_a_payload_that_a_snapshot_refers_to_by_its_name_is_kept(
+    offloading: PostgresStore, project: str
+) -> None:
+    key = (await offloading.save_run(NewRun(project, "run"))).run.key
+    await offloading.append_events(key, [Event("large", payload=LARGE)])
+    await put(offloading, key, "s1", NAME_OF_LARGE)
+
+    deleted = await offloading.delete_snapshots(key, "", ["s1"])
+
+    assert deleted == DeletedSnapshots(1, 0, 0)
+    found = (await offloading.read_events(key, 1, limit=10)).events[0]
+    assert found.event.payload == LARGE
+
+
+async def test_an_output_that_a_snapshot_refers_to_by_its_name_is_kept(
+    offloading: PostgresStore, project: str
+) -> None:
+    key = (await offloading.save_run(NewRun(project, "run"))).run.key
+    await offloading.append_events(key, [Event("large", payload=LARGE)])
+    fork = (await offloading.fork_run(NewFork(key))).run.key
+    await put(offloading, fork, "s1", NAME_OF_LARGE)  # the event and its blob are the other run's
+    await offloading.complete_run(fork, Completion(Outcome.SUCCEEDED, output=Output(LARGE)))
+
+    deleted = await offloading.delete_snapshots(fork, "", ["s1"])
+
+    assert deleted == DeletedSnapshots(1, 0, 0)
+    assert (await offloading.get_output(fork, 0)).output.payload == LARGE
 
 
 @asynccontextmanager

@@ -384,3 +384,16 @@ async def test_task_writes_need_their_snapshot_and_a_live_writer(
 
     assert await store.put_task_writes(key, "", [TaskWrite("t", 0)], writer_epoch=1)
     assert await count(store, "task_writes", key) == 1
+
+
+async def test_a_completed_run_takes_no_task_writes_but_knows_those_it_has(
+    store: PostgresStore, key: RunKey
+) -> None:
+    await store.put_task_writes(key, "", [TaskWrite("t", 0)])
+    await store.complete_run(key, Completion(Outcome.SUCCEEDED))
+
+    with pytest.raises(RunCompleted):
+        await store.put_task_writes(key, "", [TaskWrite("t", 0), TaskWrite("t", 1)])
+
+    assert await store.put_task_writes(key, "", [TaskWrite("t", 0)])
+    assert await count(store, "task_writes", key) == 1

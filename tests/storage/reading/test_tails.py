@@ -10,8 +10,10 @@ from runstore_storage.contract.errors import RunNotFound, StorageUnavailable
 from runstore_storage.contract.events import Event, EventFilter, EventPage, RecordedEvent
 from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.reading import tails as tails_module
 from runstore_storage.reading.tails import WINDOW_EVENTS, RunTail, Tails
 
 EVERYTHING = EventFilter()
@@ -259,8 +261,11 @@ class Scripted:
         return page
 
 
-def recorded(seq: int) -> RecordedEvent:
-    return RecordedEvent(seq, datetime(2026, 1, 1, tzinfo=UTC), bytes(32), Event("x"))
+def recorded(seq: int, size: int = 0) -> RecordedEvent:
+    payload = Payload(bytes(size)) if size else None
+    return RecordedEvent(
+        seq, datetime(2026, 1, 1, tzinfo=UTC), bytes(32), Event("x", payload=payload)
+    )
 
 
 async def seqs_from(tail: RunTail, from_seq: int) -> list[int]:
@@ -412,6 +417,21 @@ async def test_a_poll_wakes_only_the_tails_whose_runs_have_changed() -> None:
             assert (one.mark, other.mark) == (marks[0], marks[1] + 1)
     finally:
         await tails.close()
+
+
+async def test_a_tail_holds_few_large_events_and_at_least_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tails_module, "WINDOW_BYTES", 100)
+    run = Scripted(1)
+    tail = RunTail(RunKey("p", "run"), run)
+    await seqs_from(tail, 2)
+    held = []
+    for seq, size in enumerate((50, 50, 0, 1, 101, 0), 2):
+        tail.push([recorded(seq, size)])
+        held.append([each.seq for each in tail._window])
+
+    assert held == [[2], [2, 3], [2, 3, 4], [3, 4, 5], [6], [7]]
 
 
 async def test_what_is_committed_here_and_being_read_is_shown_once() -> None:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 import pytest
 from conftest import make_store
+from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.events import Event, EventPage
 from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.heads import RunKey
@@ -19,6 +20,7 @@ from runstore_storage.postgres import PostgresStore
 from runstore_storage.reading import wakeups as wakeups_module
 from runstore_storage.reading.tails import EMPTY_PAGE, Tails, digest
 from runstore_storage.reading.wakeups import DIGESTS_PER_NOTIFY, Wakeups
+from runstore_storage.sql import feed
 
 ONE, TWO = RunKey("p", "one"), RunKey("p", "two")
 Heard = Callable[[object, int, str, object], None]
@@ -241,6 +243,35 @@ async def test_the_poll_wakes_followers_of_the_feed_that_no_notice_woke(
         await own.feed.publish("me")
 
         assert await deaf.feed.published.wait(mark, 20)
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailable(), RuntimeError("a defect")])
+async def test_a_poll_of_the_feed_that_fails_is_followed_by_another(
+    own: PostgresStore,
+    deaf: PostgresStore,
+    failure: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failures, have_failed = 0, asyncio.Event()
+
+    async def last_position(_: object) -> int:
+        nonlocal failures
+        failures += 1
+        if failures == 5:  # more often than there are stores
+            have_failed.set()
+        raise failure
+
+    with monkeypatch.context() as failing:
+        failing.setattr(feed, "last_position", last_position)
+        async with asyncio.timeout(20):
+            await have_failed.wait()
+    key = (await own.save_run(NewRun("p", "run"))).run.key
+    await own.feed.hold_duty(RELAY, "me")
+    await own.append_events(key, [Event("x")])
+    mark = deaf.feed.published.mark
+    await own.feed.publish("me")
+
+    assert await deaf.feed.published.wait(mark, 20)
 
 
 async def test_a_drain_is_not_kept_waiting_by_what_is_published_while_it_looks(
