@@ -21,7 +21,7 @@ from tests.mutants.mutants import (
     Mutant,
     Place,
     Target,
-    equivalents,
+    are_equivalent,
     mutant_at,
     places_in,
     targets,
@@ -72,12 +72,12 @@ def sampled(places: Sequence[Place], wanted: argparse.Namespace) -> Sequence[Mut
     order = list(range(len(able)))
     if wanted.sample is not None:
         random.Random(wanted.seed).shuffle(order)
-    known, found = equivalents(), dict[int, Mutant]()
+    found = dict[int, Mutant]()
     for index in order:
         if len(found) == wanted.sample:
             break
         mutant = mutant_at(ROOT, able[index])
-        if mutant and (mutant.place.file, mutant.before, mutant.after) not in known:
+        if mutant and not are_equivalent(mutant):
             found[index] = mutant
     return [found[index] for index in sorted(found)]
 

@@ -7,7 +7,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import ndiff
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
@@ -62,10 +64,34 @@ def targets() -> Mapping[str, Target]:
     }
 
 
-def equivalents() -> set[tuple[str, str, str]]:
+def are_equivalent(mutant: Mutant) -> bool:
+    """Whether the table says that this mutant behaves as the code does."""
+    file, before = mutant.place.file, mutant.before
+    constant, is_given, _ = before.partition(" = ")
+    return (file, before, mutant.after) in _equivalents() or bool(
+        is_given and mutant.place.change == "NumberReplacer" and (file, constant) in _tuned()
+    )
+
+
+@cache
+def _equivalents() -> set[tuple[str, str, str]]:
     """(file, before, after) of the mutants that behave as the code does."""
-    table = tomllib.loads((_HERE / "equivalents.toml").read_text())
-    return {(row["file"], row["before"], row["after"]) for row in table.get("equivalent", ())}
+    return {
+        (row["file"], row["before"], row["after"]) for row in _equivalents_table()["equivalent"]
+    }
+
+
+@cache
+def _tuned() -> set[tuple[str, str]]:
+    """(file, constant) of the numbers that may be others."""
+    return {
+        (row["file"], name) for row in _equivalents_table()["tuned"] for name in row["constants"]
+    }
+
+
+@cache
+def _equivalents_table() -> Mapping[str, list[dict[str, Any]]]:
+    return tomllib.loads((_HERE / "equivalents.toml").read_text())
 
 
 def places_in(root: Path, target: Target) -> Iterator[Place]:

@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from runstore_storage.contract.errors import Overloaded, StorageUnavailable
+from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import NO_GUARD, RunKey
+from runstore_storage.prepared_events import prepare_events
 from runstore_storage.writing import lanes
 from runstore_storage.writing.lanes import Append, Lane
 
@@ -80,3 +83,96 @@ async def test_a_lane_that_lingers_can_be_closed(monkeypatch: pytest.MonkeyPatch
     await asyncio.wait_for(lane.close(), 60)
 
     assert appends[8].answered.done()
+
+
+class Held:
+    """Commits a batch when it may; the batches so far."""
+
+    def __init__(self) -> None:
+        self.batches: list[Sequence[Append]] = []
+        self.has_begun = asyncio.Event()
+        self.may_commit = asyncio.Event()
+
+    async def __call__(self, batch: Sequence[Append]) -> None:
+        self.batches.append(batch)
+        self.has_begun.set()
+        await self.may_commit.wait()
+        for each in batch:
+            each.settle(())
+
+
+def an_append(*, events: int = 1, size: int = 0) -> Append:
+    return Append(RunKey("p", "run"), tuple(prepare_events([Event("x")] * events)), NO_GUARD, size)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "batches"),
+    [
+        ([(2, 0), (2, 0), (2, 0), (2, 0), (1, 0)], [3, 2]),
+        ([(4, 0), (1, 0), (1, 0)], [2, 1]),
+        ([(1, 100), (1, 0)], [1, 1]),
+        ([(1, 99), (1, 1), (1, 0)], [2, 1]),
+        ([(1, 200), (1, 200)], [1, 1]),
+    ],
+)
+async def test_a_batch_ends_with_the_append_that_fills_it(
+    waiting: list[tuple[int, int]], batches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MAX_BATCH_EVENTS", 5)
+    monkeypatch.setattr(lanes, "MAX_BATCH_BYTES", 100)
+    commits = Held()
+    commits.may_commit.set()
+    lane = Lane(commits)
+    appends = [an_append(events=events, size=size) for events, size in waiting]
+
+    for each in appends:
+        lane.put(each)
+    await lane.close()
+
+    assert [len(batch) for batch in commits.batches] == batches
+    assert [each for batch in commits.batches for each in batch] == appends
+
+
+@pytest.mark.parametrize(
+    ("fitting", "refused"), [([0, 0, 0], 0), ([60, 40], 1), ([100], 1), ([], 101)]
+)
+async def test_a_full_lane_refuses_appends_until_others_are_committed(
+    fitting: list[int], refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MAX_WAITING_APPENDS", 3)
+    monkeypatch.setattr(lanes, "MAX_WAITING_BYTES", 100)
+    commits = Held()
+    lane = Lane(commits)
+    lane.put(an_append(size=100))
+    await commits.has_begun.wait()  # what is being committed takes no room
+
+    appends = [an_append(size=size) for size in fitting]
+    for each in appends:
+        lane.put(each)
+    with pytest.raises(Overloaded):
+        lane.put(an_append(size=refused))
+
+    commits.may_commit.set()
+    await asyncio.gather(*(each.answered for each in appends))
+    lane.put(an_append(size=100))
+    await lane.close()
+
+
+async def test_a_lane_that_closes_commits_what_waits_and_takes_no_more() -> None:
+    commits = Held()
+    lane = Lane(commits)
+    first, second = an_append(), an_append()
+    lane.put(first)
+    await commits.has_begun.wait()
+    lane.put(second)
+
+    closing = asyncio.create_task(lane.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable):
+        lane.put(an_append())
+    commits.may_commit.set()
+    await closing
+
+    assert commits.batches == [[first], [second]]
+    assert first.answered.done()
+    assert second.answered.done()
