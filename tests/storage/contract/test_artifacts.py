@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -488,6 +489,19 @@ async def test_the_folder_is_made_when_it_is_needed(tmp_path: Path) -> None:
 
     assert await objects.exists(key_of("p", b"x" * 32))
     assert [piece async for piece in objects.read(key_of("p", b"x" * 32), 1, 2)] == [b"at"]
+
+
+async def test_what_was_put_is_on_the_disk_with_the_folders_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda opened: flushed.append(os.fstat(opened).st_ino))
+    root = tmp_path / "objects"
+
+    await Objects(root.as_uri()).put("a/b/c", b"bytes")
+
+    paths = (root / "a/b/c", root / "a/b", root / "a", root)
+    assert flushed == [path.stat().st_ino for path in paths]
 
 
 async def test_a_folder_that_cannot_be_made_does_not_answer(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from conftest import make_store
 from database import all_returned
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database import engine
@@ -131,3 +132,12 @@ async def test_a_url_that_is_none_is_told_in_a_sentence() -> None:
     for url in ("mysql://somewhere/x", "postgresql://host:port/x"):
         with pytest.raises(UnusableDatabase, match="RUNSTORE_DATABASE_URL cannot be used"):
             await connect(url, schema="runstore", name="test")
+
+
+async def test_a_store_that_was_never_used_can_be_closed(database_url: str, db_schema: str) -> None:
+    store = make_store(database_url, db_schema)
+
+    await store.close()
+
+    with pytest.raises(StorageUnavailable):
+        await store.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 
 import pytest
@@ -176,3 +177,15 @@ async def test_a_lane_that_closes_commits_what_waits_and_takes_no_more() -> None
     assert commits.batches == [[first], [second]]
     assert first.answered.done()
     assert second.answered.done()
+
+
+async def test_a_failure_without_a_caller_is_no_error_of_the_loop() -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    append = an_append()
+
+    append.settle(StorageUnavailable())
+    del append
+    gc.collect()
+
+    assert errors == []

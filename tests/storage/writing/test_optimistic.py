@@ -20,6 +20,7 @@ from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewFork, NewRun
+from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.opening import connect
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.writing import optimistic
@@ -124,6 +125,28 @@ async def test_time_passes_between_appends(
     times = [each.recorded_at for each in events]
     assert taken == [1, 1]
     assert timedelta(hours=1) <= times[1] - times[0] < timedelta(hours=2)
+
+
+async def test_an_append_moves_the_time_of_its_run_on_and_never_back(
+    store: PostgresStore,
+    other: PostgresStore,
+    key: RunKey,
+    taken: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await append(store, key, "second")
+    last = (await store.read_events(key, 2, limit=1)).events[0].recorded_at
+    assert (await store.get_run(key)).updated_at == last
+
+    put_at = (await other.put_snapshot(key, Snapshot())).created_at
+    an_hour_ago = SimpleNamespace(monotonic=lambda: time.monotonic() - 3600)
+    with monkeypatch.context() as before:
+        before.setattr(optimistic, "time", an_hour_ago)
+        await append(store, key, "third")
+
+    assert (await store.get_run(key)).updated_at == put_at
+    await append(store, key, "fourth")  # the right time is known again
+    assert taken == [1, 1, 1]
 
 
 async def test_a_known_id_returns_the_first_answer(store: PostgresStore, key: RunKey) -> None:
