@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
+import pytest
 from conftest import make_store
 from runstore_storage.contract.events import Event
-from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, DeadLetter, sink_duty
+from runstore_storage.contract.feed import (
+    RELAY,
+    SEARCH,
+    USAGE_COUNTS,
+    DeadLetter,
+    FeedPoint,
+    sink_duty,
+)
 from runstore_storage.contract.runs import NewRun
+from runstore_storage.database.connection import Connection
+from runstore_storage.feed import waiting
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.sql import duties
 
 
 async def given_entry(store: PostgresStore) -> None:
@@ -47,6 +58,26 @@ async def test_counting_and_indexing_wake_those_who_wait_for_them(own: PostgresS
 
     assert done == (1, 1)
     assert (counted.mark, indexed.mark) == (before[0] + 1, before[1] + 1)
+
+
+async def test_what_is_counted_while_a_waiter_looks_is_not_waited_for(
+    own: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "WAIT_POLL_SECONDS", 3600)
+    await given_entry(own)
+    await own.feed.publish("me")
+    await own.feed.hold_duty(USAGE_COUNTS, "me")
+    look = duties.position_of
+
+    async def count_after_looking(conn: Connection, name: str) -> int:
+        found = await look(conn, name)
+        await own.feed.count_usage("me")
+        return found
+
+    monkeypatch.setattr(duties, "position_of", count_after_looking)
+
+    async with asyncio.timeout(20):
+        await own.statistics.wait_counted(FeedPoint(1), 3600)
 
 
 async def test_a_write_that_has_begun_is_finished_without_its_caller(own: PostgresStore) -> None:
