@@ -235,6 +235,60 @@ HASHES = {
     ),
 }
 
+BARE: list[tuple[Callable[[Any], bytes | str], Any, str]] = [
+    (
+        chain.birth_hash,
+        NewRun("", ""),
+        "76391154bab8f096a3b2f67b0b143782121191ce8649cea86791abb31293c139",
+    ),
+    (
+        chain.save_hash,
+        NewRun("", ""),
+        "d36bfe422db4c64dbced20e1875e4e2a20c79599ef37a0396e23c52801a3ec18",
+    ),
+    (
+        chain.fork_request_hash,
+        NewFork(RunKey("", "")),
+        "ae5e807cb21c58816cef5c78973ce565cb4d1d154bc2251e5fd064b71d6e6afa",
+    ),
+    (
+        chain.event_hash,
+        Event(""),
+        "a8fc1f99c54e5d9dc37053de2829f1cd70130a79cbb72b7ea98aff77ecef03a8",
+    ),
+    (
+        chain.event_hash,
+        Event("", payload=Payload(b""), usage=Usage()),
+        "b89de813c67e8b1eebcfc020a49d97d24b92f9d1dd8632b61160b2893df94268",
+    ),
+    (
+        chain.snapshot_hash,
+        Snapshot(nodes=(PlanNode(""),), state={"": Payload("")}),
+        "67ecec3b16d9a6fb892b5e9df7156fe5513bac5ac95aae24a683e8c812ce0dc9",
+    ),
+    (
+        chain.task_write_hash,
+        TaskWrite("", 0),
+        "75a61420fb10951f3c0157bde7cffe37a99dfca3a1504e6beab382b8319b1956",
+    ),
+    (
+        chain.completion_hash,
+        Completion(Outcome.UNSPECIFIED),
+        "3e5f1120e798e379913a3ad940933b7ced65397e89182a442787baa94503d275",
+    ),
+    (
+        chain.output_hash,
+        Output(),
+        "9d4e03c4cd3331d61d3fae4eabc429ebed71aa3baf9c5aa9a9a34c797338aeb3",
+    ),
+    (
+        chain.config_digest,
+        Payload(""),
+        "sha256:2486055e8f7b40816e23f77469a0b513d4206d9fbe65fdb859ced958814744c5",
+    ),
+]
+"""Hashes of values that have as little set as possible."""
+
 
 def changes(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The value with one thing changed, in every place and way there is, each with its path."""
@@ -335,6 +389,21 @@ def test_a_hash_is_what_it_was(name: str) -> None:
     found = hashed.hash(hashed.value)
 
     assert (found if isinstance(found, str) else found.hex()) == hashed.golden
+
+
+@pytest.mark.parametrize(("hash_of", "value", "golden"), BARE)
+def test_a_hash_without_fields_is_what_it_was(
+    hash_of: Callable[[Any], bytes | str], value: Any, golden: str
+) -> None:
+    found = hash_of(value)
+
+    assert (found if isinstance(found, str) else found.hex()) == golden
+
+
+def test_a_canonical_text_is_the_length_and_the_bytes_of_each_field() -> None:
+    text = chain.canonical("é", b"", 12)
+
+    assert text == b"\0\0\0\0\0\0\0\2\xc3\xa9" + b"\0" * 8 + b"\0\0\0\0\0\0\0\00212"
 
 
 @pytest.mark.parametrize("name", HASHES)
