@@ -66,7 +66,7 @@ class Colour(Enum):
         ({1: "one"}, "the key 1 is not a string"),
         ({None: "none"}, "the key None is not a string"),
     ],
-    ids=repr,
+    ids=lambda each: each if isinstance(each, str) else type(each).__name__,
 )
 def test_a_refusal_names_the_path_of_the_value(value, problem) -> None:
     with pytest.raises(runstore.InvalidArgument) as refused:
