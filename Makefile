@@ -70,7 +70,7 @@ demo: $(DEMO_READY) ## watch an orchestrator crash, resume and finish
 	@$(DEMO_VENV)/bin/python -m clients.examples.survey
 
 test: $(READY) ## run the tests (Docker, TEST_DATABASE_URL or the embedded Postgres)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n logical --maxprocesses 4 --dist worksteal
 
 slow: $(READY) ## run the tests that kill, freeze or install things, or stand proxies in between
 	$(BIN)/pytest -m slow
