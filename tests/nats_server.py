@@ -63,7 +63,7 @@ class NatsServer:
     def _end(self, number: signal.Signals) -> None:
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)
-            self.process.wait(30)
+            self.process.wait(60)
 
     def _greets(self) -> bool:
         try:

@@ -164,7 +164,7 @@ def test_the_commands_that_are_shown_are_there() -> None:
             [sys.executable, FOLDER.parents[1] / arguments[0], "--help"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=True,
         )
 

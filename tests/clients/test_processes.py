@@ -176,7 +176,7 @@ os.wait()
 
 def test_a_client_says_that_it_does_not_work_in_a_fork() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=180, check=True
     )
 
     assert done.stdout.count("open a client in each process\n") == 4, done

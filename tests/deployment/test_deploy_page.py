@@ -66,7 +66,7 @@ def test_it_is_run_with_settings_ports_and_commands_that_it_has() -> None:
         asked = subprocess.run(
             [sys.executable, "-m", "runstore_server", *run.arguments, "--help"],
             capture_output=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 

@@ -52,7 +52,7 @@ def make(call: Call, command: list[str], path: str) -> subprocess.CompletedProce
         input="\n".join(json.dumps(each) for each in call.requests),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

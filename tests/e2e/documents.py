@@ -62,7 +62,7 @@ def run(example: Example, target: str, path: str, folder: Path) -> subprocess.Co
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -7,10 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
+
+# On a busy machine Python alone takes a minute to import what a server needs.
+START_SECONDS = 180
 
 
 def free_port() -> int:
@@ -43,8 +47,18 @@ class ServerProcess:
             )
 
     def wait_until_serving(self) -> None:
+        """Return when it serves; end it and show its log if it does not."""
+        assert self.process
+        late = time.monotonic() + START_SECONDS
         with grpc.insecure_channel(self.target) as channel:
-            grpc.channel_ready_future(channel).result(60)
+            ready = grpc.channel_ready_future(channel)
+            while self.process.poll() is None and time.monotonic() < late:
+                try:
+                    return ready.result(1)
+                except grpc.FutureTimeoutError:
+                    continue
+        self.kill()
+        raise AssertionError(f"{self._command} does not serve:\n{self._log.read_text()}")
 
     def kill(self) -> None:
         assert self.process
@@ -55,4 +69,4 @@ class ServerProcess:
         assert self.process
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(60)

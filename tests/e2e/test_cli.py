@@ -28,7 +28,7 @@ def cli(*arguments: str, environment: dict[str, str] | None = None, code: int = 
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == code, done.stderr
@@ -271,7 +271,7 @@ def test_workers_share_a_port_are_replaced_and_drain(
         victim.kill()
         run.append("b")
         assert [event.type for event in run.events()] == ["a", "b"]
-        gone, _ = psutil.wait_procs([victim], timeout=10)
+        gone, _ = psutil.wait_procs([victim], timeout=60)
         assert gone
         while len(_children(server)) < 2:
             client.run(run.run_id).get()
@@ -402,7 +402,7 @@ def test_help_shows_what_an_option_defaults_to(command: str) -> None:
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
 

@@ -159,7 +159,7 @@ def test_a_page_in_a_browser_reads_a_run_to_its_end(fresh_server: ServerProcess)
         ["node", "--experimental-eventsource", "--no-warnings", "-e", page],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -174,7 +174,7 @@ def test_statistics_are_read_by_the_curl_that_is_shown(fresh_server: ServerProce
         ["bash", "-c", _here(fresh_server, line)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -253,7 +253,7 @@ def _wrong(server: ServerProcess, command: str, output: str) -> str:
         ["bash", "-c", _here(server, command)],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return _otherwise(command, output, done.stdout)

@@ -93,7 +93,7 @@ def test_services_and_messages_are_described(
         env={**os.environ, "PATH": tools},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
 

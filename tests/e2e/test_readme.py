@@ -23,7 +23,7 @@ def test_the_first_call_from_python_does_what_it_says(server: ServerProcess) -> 
             [sys.executable, "-c", example.replace("localhost:7411", server.target)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
@@ -51,7 +51,7 @@ def test_every_make_target_and_command_it_names_exists() -> None:
         asked = subprocess.run(
             [sys.executable, "-m", "runstore_server", *command.split(), "--help"],
             capture_output=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         assert asked.returncode == 0, command
@@ -70,7 +70,7 @@ def run(command: str, path: str, server: ServerProcess) -> subprocess.CompletedP
         env={**os.environ, "PATH": path, "RUNSTORE_TARGET": server.target},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -69,7 +69,7 @@ async def test_after_a_switch_over_all_connections_move_and_no_read_is_stale(
             for _ in range(50):
                 assert (await repeated(lambda: store.get_run(late))).last_seq == 0
             await store.check()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while listening(second) != "1" or listening(first) != "0":  # noqa: ASYNC110 - the other side is a database
                     await asyncio.sleep(0.1)
         finally:
@@ -185,7 +185,7 @@ async def serving(url: str) -> AsyncIterator[Serving]:
             httpx.AsyncClient(
                 base_url=f"http://{app.http_address}/api/v1",
                 headers={"X-Runstore-Project": "acme"},
-                timeout=60,
+                timeout=180,
             ) as http,
         ):
             yield Serving(client, http)

@@ -81,7 +81,7 @@ def migrate(url: str, *arguments: str) -> Result:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - the other side is a task or a database
             await asyncio.sleep(0.05)
 

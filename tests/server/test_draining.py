@@ -40,7 +40,7 @@ async def held(
 
 
 async def until_a_writer_waits(conn: asyncpg.Connection) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await conn.fetchval(WAITING):
             pass
 

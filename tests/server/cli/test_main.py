@@ -37,7 +37,7 @@ def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         env={**os.environ, "COLUMNS": "100", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -58,7 +58,7 @@ def test_a_command_imports_what_it_needs(arguments: list[str], needed: list[str]
     program = IMPORTED.format(heavy=HEAVY, arguments=arguments)
 
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False
     )
 
     assert json.loads(done.stderr.splitlines()[-1]) == needed
@@ -213,7 +213,7 @@ def test_completion_is_installed_as_shown(tmp_path: Path) -> None:
         env={**os.environ, "HOME": str(tmp_path), "PATH": path},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -20,7 +20,7 @@ async def connected(own) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.St
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
     """What is left to read until the server closes the connection."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         try:
             return await reader.read()
         except ConnectionResetError:
@@ -28,7 +28,7 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110 - states of the server, which wake nothing
             await asyncio.sleep(0.02)
 

@@ -15,7 +15,7 @@ FEED = "/api/v1/feed"
 
 async def published(http: httpx.AsyncClient, count: int) -> dict[str, Any]:
     """The project's whole feed, as soon as it has so many entries."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             page = (await http.get(FEED, params={"limit": 1000})).json()
             if len(page["entries"]) >= count:
@@ -99,7 +99,7 @@ async def test_a_filter_that_matches_nothing_moves_the_last_event_id(http, clien
         await run.append("x")
         position = (await published(http, 2))["entries"][1]["position"]
         reading = asyncio.create_task(stream.next())  # nothing is dispatched, ever
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while int(stream.parser.last_event_id) < position:  # noqa: ASYNC110 - the parser's
                 await asyncio.sleep(0.05)
         reading.cancel()

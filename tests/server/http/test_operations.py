@@ -28,7 +28,7 @@ async def test_readiness_follows_the_database(own_server) -> None:
             await check()
 
         async def until(status: int) -> httpx.Response:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (answer := await own.http.get("/readyz")).status_code != status:
                     pass
             return answer

@@ -321,7 +321,7 @@ async def test_a_step_is_cut_short_when_its_duty_is_lost(
         return 0
 
     worker = start(feed, hang, started)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await began.wait()
         feed.holder = OTHER
         await ended.wait()
@@ -351,7 +351,7 @@ async def test_a_step_that_finds_its_duty_lost_is_the_last(
         is_asked_again.set()
 
     worker = start(feed, step, started)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await is_asked_again.wait()
 
     assert not worker.is_leading
@@ -376,7 +376,7 @@ async def test_what_comes_during_a_step_that_finds_nothing_is_done_at_once(
 
     start(feed, step, started)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await twice.wait()
 
 
@@ -395,7 +395,7 @@ async def test_a_step_that_fails_gives_up_no_duty_of_another_process(
         raise failure
 
     worker = start(feed, step, started)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await is_asked_again.wait()
 
     assert not worker.is_leading
@@ -411,7 +411,7 @@ async def test_a_worker_that_stops_in_the_middle_of_a_step_gives_its_duty_up(fee
         return 0
 
     worker = start(feed, hang, [])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await began.wait()
         await worker.stop()
 

@@ -31,7 +31,7 @@ class Work:
 
     async def one_more(self) -> None:
         self.stepped.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.stepped.wait()
 
 
@@ -113,7 +113,7 @@ async def test_a_worker_that_lost_its_duty_stops_working(
     await store.feed.release_duty(duty, work.holders[0])
     assert await store.feed.hold_duty(duty, "thief") == 0
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while worker.is_leading:
             assert await store.feed.hold_duty(duty, "thief") == 0
             await asyncio.sleep(0.05)

@@ -13,7 +13,7 @@ from runstore_storage.postgres import PostgresStore
 
 
 async def taken(items: AsyncIterator[object], count: int) -> list[object]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [await anext(items) for _ in range(count)]
 
 
@@ -30,7 +30,7 @@ async def test_a_follower_gets_the_past_and_then_the_present(client: runstore.As
     expected = [(await run.append("past")).hash for _ in range(3)]
     items = client.feed.follow(heartbeat_seconds=1)
     got: list[FeedEntry] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(got) < 3:
             await _one_more(items, got)
         while isinstance(await _one_more(items, got), FeedEntry):
@@ -86,7 +86,7 @@ async def test_a_filter_that_matches_nothing_shows_progress(client: runstore.Asy
     await run.append("x")
 
     marks = [live]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await client.feed.read()).entries == () or marks[-1].position == live.position:
             marks.append(await anext(items))
 

@@ -105,7 +105,7 @@ def shown(item: Item) -> list[int] | str:
 
 async def soon(items: AsyncGenerator[Any], count: int) -> list[Any]:
     """The next items, none of which waits for a heartbeat."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [await anext(items) for _ in range(count)]
 
 

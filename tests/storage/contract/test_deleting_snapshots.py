@@ -332,7 +332,7 @@ async def locked(store: PostgresStore, key: RunKey) -> AsyncIterator[None]:
 
 async def queued(store: PostgresStore, writers: int) -> None:
     """Wait until so many writers wait for the lock of a run: each has a lock on its row's place."""
-    async with store._engine.connect() as conn, asyncio.timeout(20):
+    async with store._engine.connect() as conn, asyncio.timeout(60):
         while True:
             found = await conn.execute(
                 statement(

@@ -156,7 +156,7 @@ async def take_over(store: PostgresStore, work: Work) -> None:
 
 async def is_over_or_waits(task: asyncio.Task[object], conn: asyncpg.Connection) -> None:
     """Return when a task is done, or waits for a lock on a duty."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not task.done():
             if await conn.fetchval(
                 "SELECT EXISTS (SELECT FROM pg_locks"

@@ -269,7 +269,7 @@ def recorded(seq: int, size: int = 0) -> RecordedEvent:
 
 
 async def seqs_from(tail: RunTail, from_seq: int) -> list[int]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         page = await tail.read(from_seq, limit=100, where=EVERYTHING)
     return [event.seq for event in page.events]
 

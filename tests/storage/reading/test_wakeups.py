@@ -66,7 +66,7 @@ class Line:
 
     async def names(self, count: int) -> list[set[str]]:
         """What was sent, once that many notices were."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.sent) < count:
                 self._sent.clear()
                 await self._sent.wait()
@@ -108,7 +108,7 @@ async def connected(line: Line) -> AsyncIterator[tuple[Wakeups, Tails]]:
 @asynccontextmanager
 async def listening(line: Line) -> AsyncIterator[tuple[Wakeups, Tails]]:
     async with connected(line) as (wakeups, tails):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await line.listens.wait()
         yield wakeups, tails
 
@@ -217,7 +217,7 @@ async def test_everything_is_woken_once_notices_can_be_heard_again() -> None:
         signals = (one, wakeups.committed, wakeups.published)
         before = [each.mark for each in signals]
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await line.listens.wait()
 
         assert [each.mark for each in signals] == [mark + 1 for mark in before]
@@ -290,7 +290,7 @@ async def test_a_drain_is_not_kept_waiting_by_what_is_published_while_it_looks(
             return await wait(mark, seconds)
 
         signal.wait = publish_first  # type: ignore[method-assign]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await store.feed.drain()
 
         assert (await store.feed.lag()).events == 0
