@@ -19,10 +19,12 @@ from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
 from runstore_storage.contract.times import MICROSECOND
 from runstore_storage.database.connection import Connection
 from runstore_storage.prepared_events import PreparedEvent
-from runstore_storage.sql import events, heads, outbox
+from runstore_storage.sql import events, heads, inserts, known, outbox
 from runstore_storage.sql.blobs import store_blobs
 from runstore_storage.sql.events import KnownEvent, NewEvent
 from runstore_storage.sql.heads import Head
+from runstore_storage.sql.inserts import Insert
+from runstore_storage.sql.known import Asked, Known
 
 FIRST_EPOCH = 1
 
@@ -35,7 +37,7 @@ class RunWrite:
     `clock` is the database's time, `now` that of what is written.
     """
 
-    __slots__ = ("_known", "_new", "clock", "head", "key", "now")
+    __slots__ = ("_inserts", "_known", "_new", "clock", "head", "key", "now")
 
     def __init__(self, key: RunKey, head: Head, now: datetime) -> None:
         self.key = key
@@ -44,6 +46,7 @@ class RunWrite:
         # The database's clock may step back; the times of a run never do.
         self.now = max(now, head.updated_at)
         self._new: list[NewEvent] = []
+        self._inserts: list[Insert] = []
         self._known: dict[str, KnownEvent] = {}
 
     def append(
@@ -108,6 +111,11 @@ class RunWrite:
         """Note that something other than events was written."""
         self.head = self.head._replace(updated_at=self.now)
 
+    def add(self, insert: Insert) -> None:
+        """Have rows of other tables stored together with the events and the head."""
+        self._inserts.append(insert)
+        self.touch()
+
     def advance_clock(self) -> None:
         """Make everything written to the run from now on later than this write."""
         self.head = self.head._replace(updated_at=self.now + MICROSECOND)
@@ -130,6 +138,10 @@ class RunWrite:
     def new_events(self) -> Sequence[NewEvent]:
         return self._new
 
+    @property
+    def inserts(self) -> Sequence[Insert]:
+        return self._inserts
+
     def _find(self, event_id: str, known: KnownEvents) -> KnownEvent | None:
         return self._known.get(event_id) or known.get((self.head.run, event_id))
 
@@ -148,6 +160,15 @@ async def lock_run(conn: Connection, key: RunKey) -> RunWrite:
     return found[key]
 
 
+async def lock_and_ask(conn: Connection, key: RunKey, asked: Asked) -> tuple[RunWrite, Known]:
+    """Lock one run as `lock_run` does, and find what it knows of a write."""
+    locked = await known.lock(conn, key, asked)
+    if locked is None:
+        raise RunNotFound(key)
+    head, now, found = locked
+    return RunWrite(key, head, now), found
+
+
 async def find_known(
     conn: Connection, given: Iterable[tuple[RunWrite, Sequence[PreparedEvent]]]
 ) -> KnownEvents:
@@ -164,15 +185,15 @@ async def find_known(
 
 
 async def store(conn: Connection, writes: Iterable[RunWrite]) -> None:
-    """Store the recorded events of the writes, and their heads."""
+    """Store the recorded events of the writes, what was added to them, and their heads."""
     changed = list(writes)
+    added = [each for write in changed for each in write.inserts]
     appended = [write for write in changed if write.new_events]
     if appended:
         new = [each for write in appended for each in write.new_events]
         numbers = await store_blobs(conn, [(each.run, each.blob) for each in new if each.blob])
-        await events.insert(conn, new, numbers)
-        await outbox.insert(conn, [_range(write) for write in appended])
-    await heads.update(conn, [write.head for write in changed])
+        added += [events.insert(new, numbers), outbox.insert([_range(each) for each in appended])]
+    await inserts.store(conn, added, [write.head for write in changed])
 
 
 def _range(write: RunWrite) -> tuple[int, int, int]:

@@ -25,14 +25,15 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, consistent, look_up, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.run_write import lock_run, store
+from runstore_storage.run_write import lock_and_ask, lock_run, store
 from runstore_storage.snapshots import loading
 from runstore_storage.snapshots.deleting import SnapshotDeletion, delete_snapshots, read_references
 from runstore_storage.snapshots.metadata import metadata_terms
 from runstore_storage.snapshots.putting import SnapshotPut, put_snapshot
-from runstore_storage.snapshots.storing import store_task_writes
+from runstore_storage.snapshots.storing import add_task_writes
 from runstore_storage.sql import heads, snapshots, task_writes
 from runstore_storage.sql.heads import Head
+from runstore_storage.sql.known import Asked
 from runstore_storage.sql.snapshots import StoredRow
 
 
@@ -68,8 +69,8 @@ class PostgresSnapshots:
         put = SnapshotPut(snapshot, tuple(events), tuple(task_writes), guard, request_id)
         prepared = await put.prepare(self._engine, self._offloading, key)
         async with writing(self._engine) as conn:
-            write = await lock_run(conn, key)
-            answer = await put_snapshot(conn, write, prepared)
+            write, known = await lock_and_ask(conn, key, prepared.asked)
+            answer = await put_snapshot(conn, write, prepared, known)
         if write.new_events:
             self._grew([key])
         return answer
@@ -84,12 +85,11 @@ class PostgresSnapshots:
         writer_epoch: int | None = None,
     ) -> bool:
         async with writing(self._engine) as conn:
-            write = await lock_run(conn, key)
-            if await store_task_writes(conn, write, namespace, writes):
+            asked = Asked(namespace=namespace, task_writes=writes)
+            write, known = await lock_and_ask(conn, key, asked)
+            if not await add_task_writes(conn, write, namespace, writes, known):
                 return True
-            # Refused after the writes were put: they are undone with the transaction.
             write.check(Guard(writer_epoch=writer_epoch))
-            write.touch()
             await store(conn, [write])
             return False
 

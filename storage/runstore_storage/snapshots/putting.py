@@ -21,15 +21,17 @@ from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
-from runstore_storage.run_write import RunWrite, find_known, store
+from runstore_storage.run_write import KnownEvents, RunWrite, find_known, store
 from runstore_storage.snapshots.manifests import HashedParts
 from runstore_storage.snapshots.storing import (
     PreparedSnapshot,
+    add_snapshot,
+    add_task_writes,
     prepare_snapshot,
-    store_snapshot,
-    store_task_writes,
+    store_parts,
 )
 from runstore_storage.sql import requests
+from runstore_storage.sql.known import Asked, Known
 from runstore_storage.sql.requests import StoredResponse
 
 # What a snapshot with such a reason does to its run: the event it appends, the status it sets.
@@ -90,39 +92,65 @@ class PreparedPut:
     events: tuple[PreparedEvent, ...]
     snapshot: PreparedSnapshot
 
+    @property
+    def task_writes(self) -> list[TaskWrite]:
+        """The task writes, each with the snapshot that it follows."""
+        snapshot_id = self.snapshot.parts.snapshot.snapshot_id
+        return [
+            each if each.snapshot_id else replace(each, snapshot_id=snapshot_id)
+            for each in self.put.task_writes
+        ]
+
+    @property
+    def asked(self) -> Asked:
+        """What has to be known of the run."""
+        return Asked(
+            request_id=self.put.name,
+            event_ids=[each.event.event_id for each in self.events],
+            hashes=self.snapshot.parts.hashes,
+            namespace=self.put.snapshot.namespace,
+            task_writes=self.task_writes,
+        )
+
 
 async def put_snapshot(
-    conn: Connection, write: RunWrite, prepared: PreparedPut
+    conn: Connection, write: RunWrite, prepared: PreparedPut, known: Known
 ) -> PutSnapshotResult:
     """Repeat the first answer, refuse the put, or store all of it."""
     put, run = prepared.put, write.head.run
-    if put.name:
-        before = await requests.find(conn, run, put.name, prepared.body_hash)
-        if before:
-            return _repeated(before)
-    known = await find_known(conn, [(write, prepared.events)])
-    repeated = write.repeated(prepared.events, known)
+    if known.answer:
+        return _repeated(known.answer.to(put.name, prepared.body_hash))
+    repeated = write.repeated(prepared.events, await _events(conn, write, prepared, known))
     write.check(put.guard)
     if not repeated:
         for event in prepared.events:
             write.record(event)
     _apply_reason(write, prepared.snapshot.parts.snapshot)
-    answer = await _store(conn, write, prepared)
+    answer = await _add(conn, write, prepared, known)
     if put.name:
-        await requests.insert(conn, run, put.name, prepared.body_hash, _remembered(answer))
+        write.add(requests.insert(run, put.name, prepared.body_hash, _remembered(answer)))
     await store(conn, [write])
     return answer
 
 
-async def _store(conn: Connection, write: RunWrite, prepared: PreparedPut) -> PutSnapshotResult:
-    row = await store_snapshot(conn, write, prepared.snapshot)
+async def _events(
+    conn: Connection, write: RunWrite, prepared: PreparedPut, known: Known
+) -> KnownEvents:
+    """The events that were recorded before, in the run or in those that it is a fork of."""
+    if known.knows_events or write.head.lineage:
+        return await find_known(conn, [(write, prepared.events)])
+    return {}
+
+
+async def _add(
+    conn: Connection, write: RunWrite, prepared: PreparedPut, known: Known
+) -> PutSnapshotResult:
+    stored = await store_parts(conn, write.head.run, prepared.snapshot, known.parts)
+    row = await add_snapshot(conn, write, prepared.snapshot, stored)
     namespace, snapshot_id = row.snapshot.namespace, row.snapshot.snapshot_id
-    if prepared.put.task_writes:
-        writes = [
-            each if each.snapshot_id else replace(each, snapshot_id=snapshot_id)
-            for each in prepared.put.task_writes
-        ]
-        await store_task_writes(conn, write, namespace, writes)
+    await add_task_writes(
+        conn, write, namespace, prepared.task_writes, known, new_snapshot_id=snapshot_id
+    )
     return PutSnapshotResult(
         snapshot_id=snapshot_id,
         seq=row.snapshot.seq,

@@ -1,15 +1,12 @@
-"""Storing snapshots and task writes inside a run's write transaction."""
+"""Snapshots and task writes inside a run's write transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import asyncpg
 
 from runstore_storage import chain
 from runstore_storage.contract.errors import (
-    IdempotencyMismatch,
     SnapshotAhead,
     SnapshotNotFound,
     UnknownRef,
@@ -22,15 +19,18 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
-from runstore_storage.database.failures import violated
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.run_write import RunWrite
 from runstore_storage.snapshots.manifests import HashedParts
 from runstore_storage.snapshots.metadata import metadata_terms
 from runstore_storage.sql import blobs, snapshots, task_writes
-from runstore_storage.sql.blobs import NewBlob
+from runstore_storage.sql.blobs import BlobRef, NewBlob
 from runstore_storage.sql.columns import array_literal
+from runstore_storage.sql.known import Known
 from runstore_storage.sql.snapshots import StoredRow
+
+# Parts of more bytes than this are looked up before they are compressed.
+LOOKED_UP_BYTES = 32 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,13 @@ class PreparedSnapshot:
 
 
 async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) -> PreparedSnapshot:
-    """Hash the parts, and compress those that the run has not stored yet."""
+    """Hash the parts, and compress those that the run has not stored yet.
+
+    Looking which they are would take longer than to compress a few kilobytes.
+    """
     parts = HashedParts(snapshot)
-    if not parts.payloads:
-        return PreparedSnapshot(parts, ())
+    if parts.size <= LOOKED_UP_BYTES:
+        return PreparedSnapshot(parts, parts.compress(()))
     async with reading(engine) as conn:
         stored = await blobs.find_by_key(conn, key, parts.payloads.keys())
     return PreparedSnapshot(parts, await _compressed(parts, stored))
@@ -55,10 +58,18 @@ async def _compressed(parts: HashedParts, stored: Collection[bytes]) -> list[New
     return await run_in_thread_if_large(parts.size, parts.compress, stored)
 
 
-async def store_snapshot(
-    conn: Connection, write: RunWrite, prepared: PreparedSnapshot
+async def store_parts(
+    conn: Connection, run: int, prepared: PreparedSnapshot, known: Mapping[bytes, BlobRef]
+) -> Mapping[bytes, BlobRef]:
+    """Store the parts that are not known; all parts of the snapshot that the run itself has."""
+    new = [each for each in prepared.compressed if each.sha256 not in known]
+    return {**known, **await blobs.ensure(conn, run, (), new)}
+
+
+async def add_snapshot(
+    conn: Connection, write: RunWrite, prepared: PreparedSnapshot, stored: Mapping[bytes, BlobRef]
 ) -> StoredRow:
-    """Store the snapshot at its seq; at the run's last event if its seq is 0."""
+    """Add the snapshot at its seq, given its stored parts; at the last event if its seq is 0."""
     snapshot = prepared.parts.snapshot
     run, last_seq = write.head.run, write.head.last_seq
     snapshot = replace(snapshot, seq=snapshot.seq or last_seq)
@@ -70,27 +81,23 @@ async def store_snapshot(
         snapshot=snapshot,
         created_at=write.now,
         content_hash=chain.snapshot_hash(snapshot, prepared.parts.hash_of),
-        manifest=await _store_parts(conn, write, prepared),
+        manifest=await _manifest(conn, write, prepared, stored),
         parts_bytes=prepared.parts.size,
     )
-    try:
-        await snapshots.insert(
-            conn,
+    write.add(
+        snapshots.insert(
             row,
             metadata_terms=array_literal(metadata_terms(snapshot.metadata)),
             pending_node_ids=array_literal(snapshot.pending_node_ids),
         )
-    except asyncpg.IntegrityConstraintViolationError as error:
-        if violated(error) == "pk_snapshots":
-            raise IdempotencyMismatch("snapshot", snapshot.snapshot_id) from error
-        raise
-    write.touch()
+    )
     return row
 
 
-async def _store_parts(conn: Connection, write: RunWrite, prepared: PreparedSnapshot) -> bytes:
-    parts, run = prepared.parts, write.head.run
-    stored = await blobs.ensure(conn, run, parts.hashes, prepared.compressed)
+async def _manifest(
+    conn: Connection, write: RunWrite, prepared: PreparedSnapshot, known: Mapping[bytes, BlobRef]
+) -> bytes:
+    parts, run, stored = prepared.parts, write.head.run, dict(known)
     if write.head.lineage and parts.missing(stored):
         # Parts that the fork refers to and an ancestor stored are copied to the fork.
         sources = [each.run for each in write.head.lineage]
@@ -104,12 +111,22 @@ async def _store_parts(conn: Connection, write: RunWrite, prepared: PreparedSnap
     return parts.manifest(stored)
 
 
-async def store_task_writes(
-    conn: Connection, write: RunWrite, namespace: str, writes: Sequence[TaskWrite]
+async def add_task_writes(
+    conn: Connection,
+    write: RunWrite,
+    namespace: str,
+    writes: Sequence[TaskWrite],
+    known: Known,
+    *,
+    new_snapshot_id: str = "",
 ) -> bool:
-    """Store task results, whose snapshots must exist; True if all of them were stored before."""
-    for snapshot_id in sorted({each.snapshot_id for each in writes} - {""}):
+    """Add task results, whose snapshots must exist; False if all of them are stored."""
+    exist = {"", new_snapshot_id, *known.snapshot_ids}
+    for snapshot_id in sorted({each.snapshot_id for each in writes} - exist):
         selector = SnapshotSelector(snapshot_id=snapshot_id)
         if await snapshots.find(conn, write.head, namespace, selector) is None:
             raise SnapshotNotFound(write.key.run_id, snapshot_id)
-    return await task_writes.put(conn, write.head, write.now, namespace, writes)
+    new = task_writes.put(write.head, write.now, namespace, writes, known.write_hashes)
+    if new:
+        write.add(new)
+    return new is not None

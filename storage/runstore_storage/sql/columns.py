@@ -106,16 +106,16 @@ def names_of(columns: Columns) -> str:
     return ", ".join(f'"{name}"' for name, _ in columns)
 
 
-def insert_rows(table: str, columns: Columns) -> str:
+def insert_rows(table: str, columns: Columns, *, prefix: str = "") -> str:
     """An INSERT of any number of rows that takes one array parameter a column."""
     return f"""
         INSERT INTO {table} ({names_of(columns)})
-        SELECT {values_of(columns)} FROM {new_rows(columns)}
+        SELECT {values_of(columns)} FROM {new_rows(columns, prefix=prefix)}
     """
 
 
 def new_rows(columns: Columns, *, prefix: str = "") -> str:
-    """Rows called `new`, from one array parameter a column, named as the column behind a prefix."""
+    """Rows called `new`, from one array parameter a column, named as `by_column` says."""
     arrays = ", ".join(f":{prefix}{name}::{_sent_as(type_)}[]" for name, type_ in columns)
     return f"unnest({arrays}) AS new({names_of(columns)})"
 
@@ -128,12 +128,15 @@ def values_of(columns: Columns) -> str:
     )
 
 
-def by_column(columns: Columns, rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:
-    """The parameters of `insert_rows`."""
-    return {name: values for (name, _), values in zip(columns, arrays(rows), strict=True)}
+def by_column(
+    columns: Columns, rows: Iterable[Sequence[object]], *, prefix: str = ""
+) -> dict[str, list[object]]:
+    """The parameters of `insert_rows`: each is named as its column behind the prefix."""
+    given = zip(columns, arrays(rows), strict=True)
+    return {f"{prefix}{name}": values for (name, _), values in given}
 
 
-def arrays(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+def arrays(rows: Iterable[Sequence[object]]) -> list[list[object]]:
     """Rows as the arrays of their columns."""
     return [list(values) for values in zip(*rows, strict=True)]
 

@@ -14,13 +14,12 @@ from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import (
     USAGE,
     array_literal,
-    by_column,
-    insert_rows,
     offloaded_columns,
     payload_columns,
     stored_payload,
     usage_columns,
 )
+from runstore_storage.sql.inserts import Insert, Target
 
 NEW_COLUMNS = (
     ("run", "bigint"),
@@ -45,7 +44,7 @@ NEW_COLUMNS = (
     ("body_hash", "bytea"),
     ("hash", "bytea"),
 )
-_INSERT = statement(insert_rows("events", NEW_COLUMNS))
+_TARGET = Target("events", NEW_COLUMNS)
 
 SELECTED = f"""
     run, seq, recorded_at, hash, event_id, type, node_id, actor, model, tool, tags, trace_parent,
@@ -96,11 +95,9 @@ class KnownEvent:
     body_hash: bytes
 
 
-async def insert(
-    conn: Connection, new: Sequence[NewEvent], blobs: Mapping[tuple[int, bytes], int]
-) -> None:
-    """Insert events of any runs with one statement; `blobs` are the numbers of theirs."""
-    await conn.execute(_INSERT, by_column(NEW_COLUMNS, [new_row(each, blobs) for each in new]))
+def insert(new: Sequence[NewEvent], blobs: Mapping[tuple[int, bytes], int]) -> Insert:
+    """What inserts events of any runs; `blobs` are the numbers of theirs."""
+    return Insert(_TARGET, [new_row(each, blobs) for each in new])
 
 
 def new_row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[object, ...]:

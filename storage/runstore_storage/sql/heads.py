@@ -125,10 +125,13 @@ _LOCK = statement(f"""
     ORDER BY h.run FOR NO KEY UPDATE OF h
 """)
 
-_UPDATE = statement(f"""
+_PREFIX = "head_"
+UPDATE = f"""
     UPDATE run_heads h SET {", ".join(f"{name} = new.{name}" for name, _ in COLUMNS[1:])}
-    FROM {new_rows(COLUMNS)} WHERE h.run = new.run
-""")
+    FROM {new_rows(COLUMNS, prefix=_PREFIX)} WHERE h.run = new.run
+"""
+"""Stores changed heads; `parameters` are its parameters."""
+_UPDATE = statement(UPDATE)
 
 _INSERT = statement(f"""
     INSERT INTO run_heads ({names_of(COLUMNS)})
@@ -147,7 +150,7 @@ async def find(conn: Connection, key: RunKey) -> Head | None:
     """The head as committed, without a lock."""
     found = await conn.execute(_FIND, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
-    return _with_lineage(row) if row else None
+    return with_lineage(row) if row else None
 
 
 async def get(conn: Connection, key: RunKey) -> Head:
@@ -166,13 +169,18 @@ async def lock(
     The locks queue the writers of a run, so seqs commit in their order.
     """
     rows = await conn.execute(_LOCK, _arrays(keys))
-    heads = {RunKey(row["project"], row["run_id"]): _with_lineage(row) for row in rows}
+    heads = {RunKey(row["project"], row["run_id"]): with_lineage(row) for row in rows}
     return heads, rows[0]["now"] if rows else None
 
 
 async def update(conn: Connection, heads: Sequence[Head]) -> None:
     """Store changed heads."""
-    await conn.execute(_UPDATE, by_column(COLUMNS, [_row(head) for head in heads]))
+    await conn.execute(_UPDATE, parameters(heads))
+
+
+def parameters(heads: Sequence[Head]) -> dict[str, list[object]]:
+    """The parameters of `UPDATE`."""
+    return by_column(COLUMNS, map(_row, heads), prefix=_PREFIX)
 
 
 async def insert(conn: Connection, head: Head) -> None:
@@ -212,7 +220,8 @@ def lineage_json(lineage: Sequence[Ancestor]) -> str:
     )
 
 
-def _with_lineage(row: Row) -> Head:
+def with_lineage(row: Row) -> Head:
+    """The head in a row with the columns of `SELECTED` and the run's `lineage` as text."""
     head = head_of(row)
     if not row["lineage"]:
         return head

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from runstore_storage.contract.feed import Lag
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
-from runstore_storage.sql.columns import by_column, insert_rows
+from runstore_storage.sql.inserts import Insert, Target
 
-_COLUMNS = (("run", "bigint"), ("first_seq", "bigint"), ("last_seq", "bigint"))
-_INSERT = statement(insert_rows("outbox", _COLUMNS))
+_TARGET = Target("outbox", (("run", "bigint"), ("first_seq", "bigint"), ("last_seq", "bigint")))
 _LAST_ID = statement("SELECT coalesce(max(id), 0) FROM outbox")
 _HOLDS_UP_TO = statement("SELECT EXISTS (SELECT FROM outbox WHERE id <= :id)")
 _PUBLISHED_UP_TO = statement("""
@@ -27,9 +26,9 @@ _LAG = statement("""
 """)
 
 
-async def insert(conn: Connection, ranges: Sequence[tuple[int, int, int]]) -> None:
-    """Add ranges (run, first_seq, last_seq)."""
-    await conn.execute(_INSERT, by_column(_COLUMNS, ranges))
+def insert(ranges: Sequence[tuple[int, int, int]]) -> Insert:
+    """What adds ranges (run, first_seq, last_seq)."""
+    return Insert(_TARGET, ranges)
 
 
 async def last_id(conn: Connection) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.contract.snapshots import (
     Snapshot,
     SnapshotCursor,
@@ -16,8 +17,9 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
-from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
+from runstore_storage.sql.columns import payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor, Head
+from runstore_storage.sql.inserts import Insert, Target
 
 _COLUMNS = (
     ("run", "bigint"),
@@ -37,7 +39,7 @@ _COLUMNS = (
     ("created_at", "timestamptz"),
     ("content_hash", "bytea"),
 )
-_INSERT = statement(insert_rows("snapshots", _COLUMNS))
+_TARGET = Target("snapshots", _COLUMNS)
 _SELECTED = """
     s.run, r.run_id, s.namespace, s.snapshot_id, s.parent_snapshot_id, s.seq, s.plan_version_id,
     s.reason, s.pending_node_ids, s.metadata_json::text, s.metadata_binary, s.metadata_type,
@@ -126,10 +128,8 @@ class StoredRow:
     parts_bytes: int
 
 
-async def insert(
-    conn: Connection, row: StoredRow, *, metadata_terms: str, pending_node_ids: str
-) -> None:
-    """Store a snapshot; the two arrays are given as array literals."""
+def insert(row: StoredRow, *, metadata_terms: str, pending_node_ids: str) -> Insert:
+    """What stores a snapshot; the two arrays are given as array literals."""
     snapshot = row.snapshot
     values = (
         row.run,
@@ -147,7 +147,8 @@ async def insert(
         row.created_at,
         row.content_hash,
     )
-    await conn.execute(_INSERT, by_column(_COLUMNS, [values]))
+    is_known = IdempotencyMismatch("snapshot", snapshot.snapshot_id)
+    return Insert(_TARGET, [values], {"pk_snapshots": is_known})
 
 
 async def find(

@@ -12,8 +12,9 @@ from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
-from runstore_storage.sql.columns import by_column, insert_rows, payload_columns, payload_of
+from runstore_storage.sql.columns import payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor, Head
+from runstore_storage.sql.inserts import Insert, Target
 
 _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 _LAST_SEQ = 2**63 - 1
@@ -31,21 +32,16 @@ _COLUMNS = (
     ("seq", "bigint"),
     ("written_at", "timestamptz"),
 )
-_PUT = statement(f"""
-    {insert_rows("task_writes", _COLUMNS)}
+_TARGET = Target(
+    "task_writes",
+    _COLUMNS,
+    """
     ON CONFLICT ON CONSTRAINT pk_task_writes DO UPDATE SET
         channel = excluded.channel, payload_json = excluded.payload_json,
         payload_binary = excluded.payload_binary, payload_type = excluded.payload_type,
         body_hash = excluded.body_hash, seq = excluded.seq, written_at = excluded.written_at
-""")
-_FIND = statement("""
-    SELECT w.snapshot_id, w.task_id, w."index", w.body_hash
-    FROM unnest(:snapshot_ids::text[], :task_ids::text[], :indexes::integer[])
-         AS asked(snapshot_id, task_id, "index")
-    JOIN task_writes w ON w.run = :run AND w.namespace = :namespace
-        AND w.snapshot_id = asked.snapshot_id AND w.task_id = asked.task_id
-        AND w."index" = asked."index"
-""")
+    """,
+)
 _SINCE = """
     FROM unnest(:numbers::integer[], :namespaces::text[], :snapshot_ids::text[],
                 :ages::integer[], :runs::bigint[], :last_seqs::bigint[], :untils::timestamptz[])
@@ -77,23 +73,27 @@ _DELETE = statement("""
 """)
 
 
-async def put(
-    conn: Connection, head: Head, at: datetime, namespace: str, writes: Sequence[TaskWrite]
-) -> bool:
-    """Store the writes, under the run's lock; True when all of them were stored before."""
-    run = head.run
-    known = await _find(conn, run, namespace, writes)
-    hashes = [chain.task_write_hash(write) for write in writes]
+def put(
+    head: Head,
+    at: datetime,
+    namespace: str,
+    writes: Sequence[TaskWrite],
+    stored: Sequence[bytes | None],
+) -> Insert | None:
+    """What stores the writes, given the hashes of those in their places; None if all are stored.
+
+    Raise `IdempotencyMismatch` for another result of a task in the place of a stored one.
+    """
     new = []
-    for write, body_hash in zip(writes, hashes, strict=True):
-        before = known.get((write.snapshot_id, write.task_id, write.index))
+    for write, before in zip(writes, stored, strict=True):
+        body_hash = chain.task_write_hash(write)
         if before == body_hash:
             continue
         if before is not None and write.index >= 0:
             raise IdempotencyMismatch("task write", f"{write.task_id}/{write.index}")
         new.append(
             (
-                run,
+                head.run,
                 namespace,
                 write.snapshot_id,
                 write.task_id,
@@ -105,9 +105,7 @@ async def put(
                 at,
             )
         )
-    if new:
-        await conn.execute(_PUT, by_column(_COLUMNS, new))
-    return not new
+    return Insert(_TARGET, new) if new else None
 
 
 class Since(NamedTuple):
@@ -168,19 +166,3 @@ async def delete(conn: Connection, run: int, namespace: str, snapshot_ids: Colle
     values = {"run": run, "namespace": namespace, "ids": list(snapshot_ids)}
     deleted: int = (await conn.execute(_DELETE, values)).scalar_one()
     return deleted
-
-
-async def _find(
-    conn: Connection, run: int, namespace: str, writes: Sequence[TaskWrite]
-) -> dict[tuple[str, str, int], bytes]:
-    found = await conn.execute(
-        _FIND,
-        {
-            "run": run,
-            "namespace": namespace,
-            "snapshot_ids": [write.snapshot_id for write in writes],
-            "task_ids": [write.task_id for write in writes],
-            "indexes": [write.index for write in writes],
-        },
-    )
-    return {(row["snapshot_id"], row["task_id"], row["index"]): row["body_hash"] for row in found}

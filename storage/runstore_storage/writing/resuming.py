@@ -38,20 +38,20 @@ async def resume(conn: Connection, write: RunWrite, request: Resume) -> ResumedR
     """Claim the next epoch or repeat an earlier claim, then read what the writer needs."""
     name = f"resume:{request.request_id}" if request.request_id else ""
     before = await requests.find(conn, write.head.run, name, request.body_hash) if name else None
-    epoch = int(before["writer_epoch"]) if before else await _claim(conn, write, request)
-    if before is None and name:
-        response = {"writer_epoch": epoch}
-        await requests.insert(conn, write.head.run, name, request.body_hash, response)
+    epoch = int(before["writer_epoch"]) if before else await _claim(conn, write, request, name)
     return await _read(conn, write, request, epoch, deduplicated=before is not None)
 
 
-async def _claim(conn: Connection, write: RunWrite, request: Resume) -> int:
+async def _claim(conn: Connection, write: RunWrite, request: Resume, name: str) -> int:
     write.check_open()
     write.check_seq(request.expected_seq)
     epoch = write.claim()
     write.set_status(RunStatus.RUNNING)
     fact = Payload(json.dumps({"writer_epoch": epoch}))
     write.record(prepare_event(Event(type=RUN_RESUMED, payload=fact, actor=request.actor)))
+    if name:
+        response = {"writer_epoch": epoch}
+        write.add(requests.insert(write.head.run, name, request.body_hash, response))
     await store(conn, [write])
     return epoch
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import uuid4
@@ -37,6 +36,8 @@ from runstore_storage.contract.snapshots import (
 from runstore_storage.database.statements import statement
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.snapshots.storing import LOOKED_UP_BYTES
+from storage.contract.waiting import locked, queued
 
 NOTHING = DeletedSnapshots(0, 0, 0)
 LATEST = SnapshotSelector()
@@ -316,35 +317,6 @@ async def test_an_output_that_a_snapshot_refers_to_by_its_name_is_kept(
     assert (await offloading.get_output(fork, 0)).output.payload == LARGE
 
 
-@asynccontextmanager
-async def locked(store: PostgresStore, key: RunKey) -> AsyncIterator[None]:
-    """Hold the run's lock, so that its writers queue behind it in the order they come."""
-    async with store._engine.begin() as conn:
-        await conn.execute(
-            statement(
-                "SELECT FROM run_heads h JOIN runs r USING (run)"
-                " WHERE r.project = :p1 AND r.run_id = :p2 FOR UPDATE OF h"
-            ),
-            {"p1": key.project, "p2": key.run_id},
-        )
-        yield
-
-
-async def queued(store: PostgresStore, writers: int) -> None:
-    """Wait until so many writers wait for the lock of a run: each has a lock on its row's place."""
-    async with store._engine.connect() as conn, asyncio.timeout(60):
-        while True:
-            found = await conn.execute(
-                statement(
-                    "SELECT count(*) FROM pg_locks WHERE locktype = 'tuple'"
-                    " AND relation = 'run_heads'::regclass AND database ="
-                    " (SELECT oid FROM pg_database WHERE datname = current_database())"
-                )
-            )
-            if found.scalar_one() >= writers:
-                return
-
-
 async def test_a_part_put_by_reference_while_a_deletion_waits_is_kept(
     store: PostgresStore, key: RunKey
 ) -> None:
@@ -380,21 +352,22 @@ async def test_a_part_deleted_while_a_reference_to_it_waits_is_unknown(
     assert await ids(store, key) == []
 
 
+@pytest.mark.parametrize("one", ["1", f'"{"x" * LOOKED_UP_BYTES}"'], ids=["small", "large"])
 async def test_a_part_deleted_after_a_snapshot_was_prepared_with_it_is_stored_again(
-    store: PostgresStore, key: RunKey
+    one: str, store: PostgresStore, key: RunKey
 ) -> None:
-    await put(store, key, "s1", "1", "2")
+    await put(store, key, "s1", one, "2")
 
     async with locked(store, key):
         deleting = asyncio.create_task(store.delete_snapshots(key, "", ["s1"]))
         await queued(store, 1)
-        putting = asyncio.create_task(put(store, key, "s2", "1", "3"))
+        putting = asyncio.create_task(put(store, key, "s2", one, "3"))
         await queued(store, 2)
     await asyncio.gather(deleting, putting)
 
     found = await store.get_snapshot(key, "", LATEST)
-    assert found.snapshot.snapshot.state == {"part0": Payload("1"), "part1": Payload("3")}
-    assert (await blob_sizes(store, key)).keys() == hashed("1", "3")
+    assert found.snapshot.snapshot.state == {"part0": Payload(one), "part1": Payload("3")}
+    assert (await blob_sizes(store, key)).keys() == hashed(one, "3")
 
 
 async def test_the_last_of_deletions_that_wait_together_frees_what_they_shared(

@@ -1,5 +1,7 @@
 """Store's snapshot and task write methods keep what their docstrings say."""
 
+import asyncio
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -28,6 +30,7 @@ from runstore_storage.contract.snapshots import (
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.snapshots.metadata import metadata_terms
+from storage.contract.waiting import locked, queued
 
 LATEST = SnapshotSelector()
 
@@ -183,6 +186,25 @@ async def test_a_known_snapshot_id_with_other_content_is_a_mismatch(
         await store.put_snapshot(key, Snapshot(snapshot_id="s", state={"a": Payload("2")}))
     with pytest.raises(IdempotencyMismatch):
         await store.put_snapshot(key, Snapshot(snapshot_id="s"), request_id="other")
+
+
+async def test_a_step_that_is_put_several_times_at_once_is_stored_once(
+    store: PostgresStore, key: RunKey
+) -> None:
+    snapshot = Snapshot(snapshot_id="s", state={"a": Payload("1")})
+    step = [Event("step", event_id="e")]
+
+    async with locked(store, key):
+        putting = [
+            asyncio.create_task(store.put_snapshot(key, snapshot, events=step)) for _ in range(3)
+        ]
+        await queued(store, 3)
+    answers = await asyncio.gather(*putting)
+
+    first = next(each for each in answers if not each.deduplicated)
+    others = [each for each in answers if each.deduplicated]
+    assert others == [replace(first, deduplicated=True)] * 2
+    assert (await store.get_run(key)).last_seq == 1
 
 
 async def test_snapshots_are_chosen_by_id_plan_version_seq_or_age(
@@ -369,6 +391,22 @@ async def test_a_result_is_never_overwritten_but_an_interrupt_is(
 
     resumed = await store.resume_run(key, namespace="", request_id="", actor="", limit=1)
     assert [write.payload for write in resumed.task_writes] == [Payload("3"), Payload("1")]
+
+
+async def test_of_results_that_are_put_at_once_one_stays(store: PostgresStore, key: RunKey) -> None:
+    await store.put_snapshot(key, Snapshot(snapshot_id="s"))
+    results = [TaskWrite("t", 0, "s", payload=Payload(str(number))) for number in range(3)]
+
+    async with locked(store, key):
+        putting = [
+            asyncio.create_task(store.put_task_writes(key, "", [result])) for result in results
+        ]
+        await queued(store, 3)
+    answers = await asyncio.gather(*putting, return_exceptions=True)
+
+    stays = answers.index(False)
+    assert all(isinstance(each, IdempotencyMismatch) for each in answers if each is not False)
+    assert (await store.get_snapshot(key, "", LATEST)).task_writes == (results[stays],)
 
 
 async def test_task_writes_need_their_snapshot_and_a_live_writer(
