@@ -106,6 +106,29 @@ def test_the_history_of_a_branch_has_nothing_of_its_siblings(saver: RunstoreSave
     assert histories[0][0] == ["start", "one", "right", "two"]
 
 
+def test_a_copy_reads_pages_not_checkpoints(saver: RunstoreSaver) -> None:
+    namespaces = ["", "sub:1", "sub:2"]
+    last: dict[str, Any] = dict.fromkeys(namespaces)
+    for number in range(75):
+        name = namespaces[number % 3]
+        config = last[name] or config_of(namespace=name)
+        last[name] = put(saver, {"n": number}, config, checkpoint_id=f"{number:03}")
+        saver.put_writes(last[name], [("n", number)], "task")
+    calls = count_calls(saver._halves.sync())
+
+    saver.copy_thread("thread", "copy")
+
+    assert calls["PutSnapshot"] == 75
+    assert calls.total() - calls["PutSnapshot"] <= 1 + 2 * 3 + 3, "a list, two pages each, a claim"
+    for name in namespaces:
+        original = list(saver.list(config_of(namespace=name)))
+        copied = list(saver.list(config_of("copy", namespace=name)))
+        assert [each.checkpoint for each in copied] == [each.checkpoint for each in original]
+        assert [each.pending_writes for each in copied] == [e.pending_writes for e in original]
+    put_in_order = [each.checkpoint["id"] for each in saver.list(thread("copy"))]
+    assert put_in_order == [f"{number:03}" for number in reversed(range(75))]
+
+
 @pytest.mark.parametrize("durability", ["async", "sync"])
 def test_parallel_tasks_look_up_nothing(durability: Any, saver: RunstoreSaver) -> None:
     builder = StateGraph(Said)

@@ -127,21 +127,24 @@ class AsyncUpkeep:
 
     async def copy_thread(self, source: str, target: str) -> None:
         """Put every checkpoint of a thread, with its writes, into another one, oldest first."""
-        async with aclosing(self._listings.snapshots(source, {})) as snapshots:
-            found = [(each.namespace, each.snapshot_id) async for each in snapshots]
-        if not found or source == target:
+        if source == target:
             return
-        async with self._memory.turns.of(target):
-            run = await self._threads.find_run(target)
-            session, _ = self._memory.sessions.read(target, run)
-            ref = await self._threads.claim(session)
+        async with (
+            self._memory.turns.of(target),
+            aclosing(self._listings.oldest_first(source)) as snapshots,
+        ):
+            begun: tuple[Session, RunRef] | None = None
             sent: set[bytes] = set()
-            for namespace, checkpoint_id in reversed(found):
-                original = CheckpointAddress(source, namespace, checkpoint_id)
-                stored = await self._threads.find(original)
-                if stored:
-                    copy = CheckpointAddress(target, namespace, checkpoint_id)
-                    await self._copy(session, ref, copy, stored, sent)
+            async for stored in snapshots:
+                begun = begun or await self._begin(target)
+                copy = CheckpointAddress(target, stored.namespace, stored.snapshot_id)
+                await self._copy(*begun, copy, stored, sent)
+
+    async def _begin(self, thread_id: str) -> tuple[Session, RunRef]:
+        """Claim a thread to write to it, whatever it holds."""
+        run = await self._threads.find_run(thread_id)
+        session, _ = self._memory.sessions.read(thread_id, run)
+        return session, await self._threads.claim(session)
 
     async def _copy(
         self,

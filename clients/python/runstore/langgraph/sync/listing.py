@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -14,6 +15,7 @@ from runstore import calls as client_calls
 from runstore.errors import RunNotFound, SnapshotNotFound
 from runstore.langgraph.addresses import CheckpointAddress
 from runstore.langgraph.checkpoints import is_checkpoint
+from runstore.langgraph.sessions import CheckpointKey
 from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.tuples import History, Listing, Stored, delta_steps, load
 from runstore.sync import transport
@@ -22,6 +24,8 @@ from runstore.values.runs import RunInfo, RunRef
 from runstore.values.snapshots import Snapshot, SnapshotListing
 
 PAGE_SIZE = 100
+# So many whole checkpoints of a namespace are held in memory while a thread is copied.
+COPIED_AT_ONCE = 20
 
 
 class Listings:
@@ -122,6 +126,46 @@ class Listings:
                     wanted = snapshot.parent_snapshot_id
                     if not wanted:
                         return
+
+    def oldest_first(self, thread_id: str) -> Generator[Snapshot]:
+        """Yield whole checkpoints of all namespaces in the order in which they were put."""
+        ids: dict[str, list[str]] = defaultdict(list)
+        order: list[CheckpointKey] = []
+        with closing(self.snapshots(thread_id, {})) as found:
+            for each in found:
+                order.append(CheckpointKey(each.namespace, each.snapshot_id))
+                ids[each.namespace].append(each.snapshot_id)
+        loaded: dict[CheckpointKey, Snapshot] = {}
+        for key in reversed(order):
+            left = ids[key.namespace]
+            if key not in loaded and key.checkpoint_id in left[-COPIED_AT_ONCE:]:
+                some = self._oldest(thread_id, key.namespace, left)
+                loaded |= {CheckpointKey(key.namespace, each.snapshot_id): each for each in some}
+            # One that its neighbour was listed by may be gone; it is read by its own id.
+            snapshot = loaded.pop(key, None) or self._threads.find(
+                CheckpointAddress(thread_id, *key)
+            )
+            if snapshot is not None:
+                yield snapshot
+
+    def _oldest(self, thread_id: str, namespace: str, ids: list[str]) -> list[Snapshot]:
+        """Take the oldest of a namespace's ids, newest first, and list their checkpoints."""
+        wanted = set(ids[-COPIED_AT_ONCE:])
+        del ids[-COPIED_AT_ONCE:]
+        where: SnapshotListing = {
+            "namespace": namespace,
+            "before": ids[-1] if ids else "",
+            "with_parts": True,
+            "with_task_writes": True,
+        }
+        listed = []
+        with closing(self.snapshots(thread_id, where, len(wanted))) as found:
+            for each in found:
+                if each.snapshot_id in wanted:
+                    listed.append(each)
+                if len(listed) == len(wanted):
+                    break
+        return listed
 
     def snapshots(
         self, thread_id: str, where: SnapshotListing, page_size: int = PAGE_SIZE

@@ -126,21 +126,24 @@ class Upkeep:
 
     def copy_thread(self, source: str, target: str) -> None:
         """Put every checkpoint of a thread, with its writes, into another one, oldest first."""
-        with closing(self._listings.snapshots(source, {})) as snapshots:
-            found = [(each.namespace, each.snapshot_id) for each in snapshots]
-        if not found or source == target:
+        if source == target:
             return
-        with self._memory.turns.of(target):
-            run = self._threads.find_run(target)
-            session, _ = self._memory.sessions.read(target, run)
-            ref = self._threads.claim(session)
+        with (
+            self._memory.turns.of(target),
+            closing(self._listings.oldest_first(source)) as snapshots,
+        ):
+            begun: tuple[Session, RunRef] | None = None
             sent: set[bytes] = set()
-            for namespace, checkpoint_id in reversed(found):
-                original = CheckpointAddress(source, namespace, checkpoint_id)
-                stored = self._threads.find(original)
-                if stored:
-                    copy = CheckpointAddress(target, namespace, checkpoint_id)
-                    self._copy(session, ref, copy, stored, sent)
+            for stored in snapshots:
+                begun = begun or self._begin(target)
+                copy = CheckpointAddress(target, stored.namespace, stored.snapshot_id)
+                self._copy(*begun, copy, stored, sent)
+
+    def _begin(self, thread_id: str) -> tuple[Session, RunRef]:
+        """Claim a thread to write to it, whatever it holds."""
+        run = self._threads.find_run(thread_id)
+        session, _ = self._memory.sessions.read(thread_id, run)
+        return session, self._threads.claim(session)
 
     def _copy(
         self,
