@@ -10,7 +10,7 @@ import runstore
 from clients.langgraph.checkpoints import NewSaver, config_of, put, stored
 from clients.langgraph.graphs import echo, thread
 from e2e.servers import ServerProcess
-from runstore.langgraph import RunstoreSaver, sessions
+from runstore.langgraph import RunstoreSaver, ThreadTakenOver, sessions
 from runstore.langgraph.turns import Turns
 
 
@@ -35,6 +35,38 @@ def test_writes_that_wait_for_their_checkpoint_are_stored_with_it(
         ("task", "c", "one"),
         ("task", "c", "two"),
     ]
+
+
+def test_writes_for_a_checkpoint_that_another_saver_put_do_not_wait(new_saver: NewSaver) -> None:
+    mine, other = new_saver(), new_saver()
+    first = put(mine, {"a": 1})
+    stored(other, config_of())
+    theirs = put(other, {"a": 2}, first, checkpoint_id="z")
+
+    with pytest.raises(ThreadTakenOver):
+        mine.put_writes(theirs, [("c", 1)], "task")
+
+    assert not mine._halves._memory.sessions.find("thread").held  # type: ignore[union-attr]
+    stored(mine, config_of())
+    mine.put_writes(theirs, [("c", 2)], "task")
+    assert stored(other, theirs).pending_writes == [("task", "c", 2)]
+
+
+def test_writes_wait_no_longer_once_another_saver_has_claimed_the_thread(
+    new_saver: NewSaver,
+) -> None:
+    mine, other = new_saver(), new_saver()
+    first = put(mine, {"a": 1})
+    never = config_of(checkpoint_id="y")
+    mine.put_writes(never, [("c", 1)], "task")
+    stored(other, config_of())
+    put(other, {"a": 2}, first, checkpoint_id="z")
+
+    stored(mine, config_of())
+
+    with pytest.raises(ThreadTakenOver, match="another writer has claimed the thread"):
+        mine.put_writes(never, [("c", 2)], "another")
+    assert not mine._halves._memory.sessions.find("thread").held  # type: ignore[union-attr]
 
 
 def test_writes_of_a_stored_checkpoint_are_stored_at_once(

@@ -100,6 +100,7 @@ class Session:
     held: dict[CheckpointKey, dict[tuple[str, int], TaskWrite]] = field(default_factory=dict)
     outage: RunstoreError | None = None
     reads: int = 0
+    puts: int = 0
 
     def claimed(self, epoch: int, last_seq: int) -> None:
         """The saver has claimed the run."""
@@ -158,14 +159,15 @@ class Session:
         is_latest = known is not None and known.checkpoint_id == key.checkpoint_id
         return is_latest or key in self.own or key in self.chosen
 
-    def awaits(self, key: CheckpointKey) -> bool:
+    def awaits(self, key: CheckpointKey, puts: int) -> bool:
         """Whether a checkpoint that it does not know is still to be put, by this saver.
 
-        While the saver holds the run no other puts one, and ids ascend.
+        `puts` is what it was when the caller named the checkpoint. If this saver has put one since,
+        it held the run all along: no other put a checkpoint meanwhile, and ids ascend.
         """
         known = self.latest.get(key.namespace)
         is_next = known is not None and known.checkpoint_id < key.checkpoint_id
-        return key in self.held or (is_next and self.epoch is not None)
+        return key in self.held or (is_next and self.puts > puts)
 
     def check_outage(self) -> None:
         """Refuse to write after a write that failed in an outage, until the thread is read again.
@@ -209,6 +211,7 @@ class Session:
     def put_done(self, key: CheckpointKey, parent: str, last_seq: int) -> None:
         """The checkpoint is stored, together with the writes that waited for it."""
         self.outage = None
+        self.puts += 1
         self.own.put(key, parent)
         self.refused.discard(key)
         known = self.latest.get(key.namespace)
@@ -238,6 +241,13 @@ class Session:
         self.begun_anew = Bounded(MAX_REMEMBERED)
         self.epoch, self.seen_epoch = None, epoch
         self.base_seq = self.seen_seq = last_seq
+
+    def lost(self, epoch: int, last_seq: int) -> None:
+        """Another writer has claimed the run: what waits for a checkpoint is never stored."""
+        why = "another writer has claimed the thread"
+        for key in list(self.held):
+            self.refuse(key, why)
+        self.start_again(epoch, last_seq, why)
 
     def was_read(self) -> None:
         """The server responds again, and the reader sees which writes are stored."""
@@ -290,7 +300,7 @@ class Sessions:
                 return session, True
         session.was_read()
         if epoch > session.seen_epoch:
-            session.start_again(epoch, last_seq, "another writer has claimed the thread")
+            session.lost(epoch, last_seq)
         elif session.epoch is None and last_seq > session.seen_seq:
             session.start_again(epoch, last_seq, "the thread was written to after it was read")
         elif last_seq < session.base_seq:

@@ -202,13 +202,15 @@ class AsyncThreads:
 
     async def put_writes(self, address: CheckpointAddress, writing: Writing) -> None:
         """Store results of a task, now or, if their checkpoint is still to be put, with it."""
+        known = self._memory.sessions.find(address.thread_id)
+        puts = known.puts if known else 0
         writes = await transport.run_blocking(writes_of, writing)
         async with self._memory.turns.of(address.thread_id):
             session = await self.session(address.thread_id)
             session.check_outage()
             with session.noting_outage():
                 if not session.knows(address.key) and (
-                    session.awaits(address.key) or await self.find(address) is None
+                    session.awaits(address.key, puts) or await self.find(address) is None
                 ):
                     session.hold(address.key, writes)
                     return
