@@ -11,7 +11,7 @@ import pytest
 from clients.langgraph.checkpoints import NewSaver, config_of, put, stored
 from clients.langgraph.graphs import Graph, Said, thread
 from e2e.servers import ServerProcess
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
@@ -152,13 +152,16 @@ ACTION = st.builds(
 ACTIONS = st.lists(ACTION, min_size=2, max_size=5)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(NODES, ACTIONS, st.sampled_from(WAYS))
 @pytest.mark.slow
+@pytest.mark.parametrize("how", WAYS)
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(NODES, ACTIONS)
+@example([Node("graph", True, (ASK,))], [Action("answer", 0, each) for each in DURABILITIES])
+@example([Node("graph", True, (ASK,))], [Action("replay", 1, each) for each in DURABILITIES])
 def test_any_time_travel_shows_what_the_in_memory_saver_shows(
-    served: ServerProcess, nodes: list[Node], actions: list[Action], how: str
+    how: str, served: ServerProcess, nodes: list[Node], actions: list[Action]
 ) -> None:
     told = story(nodes, actions, InMemorySaver(), how)
 
