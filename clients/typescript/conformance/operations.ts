@@ -128,7 +128,7 @@ export class Operations {
         namespace: args.namespace ?? "",
       }),
     }),
-    get_snapshot: (args: Written & SnapshotChoice) => this.#run(args).getSnapshot(args),
+    get_snapshot: (args: Written & SnapshotChoice) => this.#run(args).getSnapshot(options(args)),
     list_snapshots: async (args: Partial<Written> & ListSnapshotsOptions) => {
       const { runId, ...options } = args;
       const of = runId === undefined ? this.#client : this.#client.run(runId);
@@ -157,15 +157,15 @@ export class Operations {
     },
     complete: (args: Written & Pick<Completion, "outcome" | "events" | "finalSnapshot"> & Output) =>
       this.#run(args).complete(completion(args), guard(args)),
-    get_output: (args: Written & { revision?: number }) => this.#run(args).getOutput(args),
-    list_events: (args: Written & ListEventsOptions) => this.#run(args).listEvents(args),
+    get_output: (args: Written & { revision?: number }) => this.#run(args).getOutput(options(args)),
+    list_events: (args: Written & ListEventsOptions) => this.#run(args).listEvents(options(args)),
     stream: async (args: Written & StreamOptions) => {
-      const items = await all(this.#run(args).stream({ ...FOLLOW, ...args }));
+      const items = await all(this.#run(args).stream({ ...FOLLOW, ...options(args) }));
       return { items: items.flatMap(shownItem) };
     },
-    verify: (args: Written & VerifyOptions) => this.#run(args).verify(args),
+    verify: (args: Written & VerifyOptions) => this.#run(args).verify(options(args)),
     watch: (args: Written & StreamOptions & { watch: string }) => {
-      const items = this.#run(args).stream({ ...FOLLOW, follow: true, ...args });
+      const items = this.#run(args).stream({ ...FOLLOW, follow: true, ...options(args) });
       this.#watches.set(args.watch, new Watch(items));
       return {};
     },
@@ -205,7 +205,7 @@ export class Operations {
     feed_consumer: (args: { consumer: string }) => this.#client.feed.consumer(args.consumer),
     feed_consumers: async () => ({ consumers: await all(this.#client.feed.consumers()) }),
     replay: async (args: Written & ReplayOptions) => {
-      const { info, firstEvents, snapshot, ...rest } = await this.#run(args).replay(args);
+      const { info, firstEvents, snapshot, ...rest } = await this.#run(args).replay(options(args));
       // They are written beside the snapshot.
       return {
         ...{ ...rest, run: info, events: firstEvents },
@@ -213,7 +213,7 @@ export class Operations {
       };
     },
     fork: async ({ forkRunId = "", ...args }: Written & NewFork & { forkRunId?: string }) => {
-      const fork = await this.#run(args).fork({ ...args, runId: forkRunId });
+      const fork = await this.#run(args).fork({ ...options(args), runId: forkRunId });
       return { runId: fork.runId, writerEpoch: fork.writerEpoch };
     },
     statistics: async ({
@@ -221,10 +221,12 @@ export class Operations {
       ...query
     }: StatisticsQuery & { groupBy?: string[] } & Waiting) => {
       const by = groupBy.map((each) => each.toLowerCase() as Dimension);
-      return { rows: await all(this.#client.statistics(by, { ...query, ...waiting(query) })) };
+      return {
+        rows: await all(this.#client.statistics(by, { ...options(query), ...waiting(query) })),
+      };
     },
-    search: async ({ query, ...options }: SearchQuery & { query: string } & Waiting) => {
-      const hits = await all(this.#client.search(query, { ...options, ...waiting(options) }));
+    search: async ({ query, ...rest }: SearchQuery & { query: string } & Waiting) => {
+      const hits = await all(this.#client.search(query, { ...options(rest), ...waiting(rest) }));
       return {
         hits: hits.map((hit) => ({
           runId: hit.runId,
@@ -275,6 +277,12 @@ interface Waiting {
 
 function waiting({ waitSeconds }: Waiting) {
   return waitSeconds === undefined ? {} : { waitMs: waitSeconds * 1000 };
+}
+
+/** The arguments that are a call's options: the others are the runner's. */
+function options<T extends object>(args: T): T {
+  const own = ["runId", "writerEpoch", "watch", "waitSeconds"];
+  return Object.fromEntries(Object.entries(args).filter(([name]) => !own.includes(name))) as T;
 }
 
 function guard({ expectedSeq }: Written) {

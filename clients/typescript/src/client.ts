@@ -17,11 +17,20 @@ import type { Snapshot } from "./snapshots/values.js";
 import { statisticsRequest, type Dimension, type StatisticsQuery } from "./statistics/query.js";
 import { rowValue, type StatisticsRow } from "./statistics/values.js";
 import { pages, present } from "./transport/answers.js";
-import { Connection, type CallOptions, type ConnectOptions } from "./transport/connection.js";
+import {
+  checkCallOptions,
+  checkConnectOptions,
+  Connection,
+  type CallOptions,
+  type ConnectOptions,
+} from "./transport/connection.js";
+import * as check from "./values/arguments.js";
 import type { Int64 } from "./values/numbers.js";
 import { FIRST_EPOCH } from "./values/writers.js";
 
 const DEFAULT_PROJECT = "default";
+
+const checkHandle = check.object<{ writerEpoch?: Int64 }>("options", { writerEpoch: check.int64 });
 
 /**
  * Make a client of the server at `target` ("host:port"). Without one it is $RUNSTORE_TARGET, or
@@ -40,6 +49,7 @@ export class Client {
 
   /** See `connect`. */
   constructor(target?: string, options: ConnectOptions = {}) {
+    checkConnectOptions(options);
     this.project = options.project ?? DEFAULT_PROJECT;
     this.#connection = new Connection(target, options);
   }
@@ -60,13 +70,16 @@ export class Client {
    * it belongs to the writer that resumed it, and writes of this handle are `WriterFenced`.
    */
   async saveRun(run: NewRun = {}, options: CallOptions = {}): Promise<Run> {
+    checkCallOptions(options);
     const request = saveRequest(this.project, run);
     const answer = await this.#connection.send(RunService.method.saveRun, request, options);
     return this.run(present(answer.run).runId, { writerEpoch: FIRST_EPOCH });
   }
 
   /** A handle for a run; makes no call. Without an epoch its writes are not fenced. */
-  run(runId: string, { writerEpoch }: { readonly writerEpoch?: Int64 } = {}): Run {
+  run(runId: string, options: { readonly writerEpoch?: Int64 } = {}): Run {
+    checkHandle(options);
+    const { writerEpoch } = options;
     return new Run(this.#connection, { project: this.project, runId, writerEpoch });
   }
 
@@ -85,6 +98,7 @@ export class Client {
     query: RunQuery = {},
     options: CallOptions = {},
   ): AsyncGenerator<RunInfo, void, undefined> {
+    checkCallOptions(options);
     const { listRuns } = RunService.method;
     return pages(
       (token) => this.#connection.send(listRuns, listRequest(this.project, query, token), options),
@@ -150,6 +164,8 @@ export class Client {
    * Rejects with `Unavailable` if no server answers.
    */
   async health(service = "", options: CallOptions = {}): Promise<boolean> {
+    check.text(service, "service");
+    checkCallOptions(options);
     const answer = await this.#connection.once(Health.method.check, { service }, options);
     return answer.status === HealthCheckResponse_ServingStatus.SERVING;
   }

@@ -16,6 +16,7 @@ export type { Artifact, ArtifactDescription, ArtifactPut } from "./artifacts/val
 export { Client, connect } from "./client.js";
 export type {
   Configs,
+  LabelMovesOptions,
   ListConfigsOptions,
   MoveLabelOptions,
   RegisterOptions,
@@ -47,7 +48,7 @@ export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
 export { SnapshotReason } from "./gen/runstore/v1/snapshots_pb.js";
-export type { Completed, Completion, Output } from "./outputs/values.js";
+export type { Completed, Completion, Output, OutputOptions } from "./outputs/values.js";
 export type { Resumed, Run } from "./run.js";
 export type { Claim, ResumeOptions } from "./runs/claims.js";
 export type { ConfigFilter, ExternalFilter, RunQuery } from "./runs/query.js";
@@ -68,13 +69,12 @@ export type { NewPlanNode, PlanNode } from "./snapshots/nodes.js";
 export type { ListSnapshotsOptions, SnapshotChoice } from "./snapshots/query.js";
 export type {
   NewSnapshot,
-  NewTaskWrite,
   Snapshot,
   SnapshotPut,
   SnapshotsDeleted,
   Step,
-  TaskWrite,
 } from "./snapshots/values.js";
+export type { NamespaceOptions, NewTaskWrite, TaskWrite } from "./snapshots/writes.js";
 export type { Dimension, StatisticsQuery } from "./statistics/query.js";
 export type { StatisticsRow } from "./statistics/values.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport/connection.js";

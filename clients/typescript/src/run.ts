@@ -6,6 +6,7 @@ import { EventStream, type StreamItem, type StreamOptions } from "./events/strea
 import {
   appendedValue,
   appendRequest,
+  checkWriteOptions,
   eventMessages,
   type Appended,
   type Event,
@@ -14,15 +15,18 @@ import {
 } from "./events/values.js";
 import { RunService } from "./gen/runstore/v1/run_service_pb.js";
 import {
+  checkCompletion,
+  checkOutputOptions,
   completedValue,
   completionMessage,
   outputValue,
   type Completed,
   type Completion,
   type Output,
+  type OutputOptions,
 } from "./outputs/values.js";
-import { claimValue, type Claim, type ResumeOptions } from "./runs/claims.js";
-import { Replayed, type ReplayOptions } from "./runs/replayed.js";
+import { checkResume, claimValue, type Claim, type ResumeOptions } from "./runs/claims.js";
+import { checkReplay, Replayed, type ReplayOptions } from "./runs/replayed.js";
 import { forkRequest, runValue, type NewFork, type RunInfo } from "./runs/values.js";
 import { verify, type Verification, type VerifyOptions } from "./runs/verification.js";
 import {
@@ -33,24 +37,28 @@ import {
 } from "./snapshots/query.js";
 import {
   deletedValue,
+  deleteRequest,
   putRequest,
   putValue,
   snapshotValue,
-  taskWriteMessages,
   type NewSnapshot,
-  type NewTaskWrite,
   type Snapshot,
   type SnapshotPut,
   type SnapshotsDeleted,
   type Step,
-  type TaskWrite,
 } from "./snapshots/values.js";
+import {
+  taskWritesRequest,
+  type NamespaceOptions,
+  type NewTaskWrite,
+  type TaskWrite,
+} from "./snapshots/writes.js";
 import { present } from "./transport/answers.js";
-import type { CallOptions, Connection } from "./transport/connection.js";
+import { checkCallOptions, type CallOptions, type Connection } from "./transport/connection.js";
 import { follow } from "./transport/streams.js";
 import { newId } from "./values/ids.js";
 import { optionalInt64, type Int64 } from "./values/numbers.js";
-import { FIRST_EPOCH, writerFields, type RunRef } from "./values/writers.js";
+import { checkRun, FIRST_EPOCH, writerFields, type RunRef } from "./values/writers.js";
 
 /** A handle for a run: its id and an epoch, no state. Made by `Client.saveRun` and `Client.run`. */
 export class Run implements RunRef {
@@ -60,21 +68,24 @@ export class Run implements RunRef {
   readonly #connection: Connection;
 
   /** @internal */
-  constructor(connection: Connection, { project, runId, writerEpoch }: RunRef) {
+  constructor(connection: Connection, ref: RunRef) {
+    checkRun(ref);
     this.#connection = connection;
-    this.project = project;
-    this.runId = runId;
-    this.writerEpoch = writerEpoch;
+    this.project = ref.project;
+    this.runId = ref.runId;
+    this.writerEpoch = ref.writerEpoch;
   }
 
   /** The current state of the run. */
   async get(options: CallOptions = {}): Promise<RunInfo> {
+    checkCallOptions(options);
     const { run } = await this.#connection.send(RunService.method.getRun, this.#name, options);
     return runValue(present(run));
   }
 
   /** Append one event. */
   async append(event: NewEvent, options: WriteOptions = {}): Promise<Appended> {
+    checkWriteOptions(options);
     const request = appendRequest(this, event, options.expectedSeq);
     const answer = await this.#connection.send(RunService.method.appendEvent, request, options);
     return appendedValue(answer);
@@ -82,6 +93,7 @@ export class Run implements RunRef {
 
   /** Append 1..1000 events, all or none. */
   async appendMany(events: readonly NewEvent[], options: WriteOptions = {}): Promise<Appended[]> {
+    checkWriteOptions(options);
     const request = {
       ...this.#name,
       events: eventMessages(events),
@@ -105,14 +117,9 @@ export class Run implements RunRef {
   /** Store results of tasks since a snapshot; true if all had been stored before. */
   async putTaskWrites(
     writes: readonly NewTaskWrite[],
-    options: CallOptions & { readonly namespace?: string } = {},
+    options: NamespaceOptions = {},
   ): Promise<boolean> {
-    const request = {
-      ...this.#name,
-      namespace: options.namespace ?? "",
-      writes: taskWriteMessages(writes, "writes"),
-      writerEpoch: writerFields(this, undefined).writerEpoch,
-    };
+    const request = taskWritesRequest(this, writes, options);
     const answer = await this.#connection.send(RunService.method.putTaskWrites, request, options);
     return answer.deduplicated;
   }
@@ -137,20 +144,16 @@ export class Run implements RunRef {
    */
   async deleteSnapshots(
     snapshotIds: readonly string[],
-    options: CallOptions & { readonly namespace?: string } = {},
+    options: NamespaceOptions = {},
   ): Promise<SnapshotsDeleted> {
-    const request = {
-      ...this.#name,
-      namespace: options.namespace ?? "",
-      snapshotIds: [...snapshotIds],
-      writerEpoch: writerFields(this, undefined).writerEpoch,
-    };
+    const request = deleteRequest(this, snapshotIds, options);
     const { deleteSnapshots } = RunService.method;
     return deletedValue(await this.#connection.send(deleteSnapshots, request, options));
   }
 
   /** Claim the run: earlier writers, including this handle, are fenced from now on. */
   async resume(options: ResumeOptions = {}): Promise<Resumed> {
+    checkResume(options);
     const request = {
       ...this.#name,
       namespace: options.namespace ?? "",
@@ -165,6 +168,8 @@ export class Run implements RunRef {
 
   /** End the run, or revise the output of a run that has ended. */
   async complete(completion: Completion = {}, options: WriteOptions = {}): Promise<Completed> {
+    checkCompletion(completion);
+    checkWriteOptions(options);
     const request = {
       ...this.#name,
       ...completionMessage(completion),
@@ -176,7 +181,8 @@ export class Run implements RunRef {
   }
 
   /** An output revision; the latest by default. */
-  async getOutput(options: CallOptions & { readonly revision?: number } = {}): Promise<Output> {
+  async getOutput(options: OutputOptions = {}): Promise<Output> {
+    checkOutputOptions(options);
     const request = { ...this.#name, revision: options.revision ?? 0 };
     const answer = await this.#connection.send(RunService.method.getOutput, request, options);
     return outputValue(present(answer.output));
@@ -209,6 +215,7 @@ export class Run implements RunRef {
 
   /** The state of the run right after an event, by default the last; changes nothing. */
   async replay(options: ReplayOptions = {}): Promise<Replayed> {
+    checkReplay(options);
     const atSeq = optionalInt64(options.atSeq);
     const request = {
       ...this.#name,
@@ -222,6 +229,7 @@ export class Run implements RunRef {
 
   /** Make a run that begins with this one's history up to a seq; the handle writes with its epoch. */
   async fork(fork: NewFork = {}, options: CallOptions = {}): Promise<Run> {
+    checkCallOptions(options);
     const request = forkRequest(this, fork);
     const answer = await this.#connection.send(RunService.method.forkRun, request, options);
     const { runId } = present(answer.run);

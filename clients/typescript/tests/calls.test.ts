@@ -11,6 +11,7 @@ import {
   ClientClosed,
   connect,
   DeadlineExceeded,
+  InvalidArgument,
   MessageTooLarge,
   Overloaded,
   SeqConflict,
@@ -228,9 +229,11 @@ test("nothing is left behind by connections that were lost or closed", async ({ 
 test("text without a UTF-8 form is refused, never replaced", async ({ script }) => {
   using client = connect(script.target);
 
-  await expect(client.run("run\ud800").append(TICK)).rejects.toThrow(/request.runId/);
-  await expect(client.run("run").append({ type: "a\udc00" })).rejects.toThrow(TypeError);
-  await expect(client.saveRun({ labels: { "\ud800": "" } })).rejects.toThrow(/a key of/);
+  const problem = "holds a lone surrogate, which has no UTF-8 form";
+  expect(() => client.run("run\ud800")).toThrow(`runId: ${problem}`);
+  await expect(client.run("run").append({ type: "a\udc00" })).rejects.toThrow(`type: ${problem}`);
+  const named = client.saveRun({ labels: { "\ud800": "" } });
+  await expect(named).rejects.toThrow(`labels: the name "\\ud800": ${problem}`);
   expect(script.appended).toEqual([]);
 });
 
@@ -238,8 +241,8 @@ test("numbers that lost digits are refused", async ({ script }) => {
   using client = connect(script.target);
   const run = client.run("run");
 
-  await expect(run.append(TICK, { expectedSeq: 2 ** 53 })).rejects.toThrow(RangeError);
-  await expect(run.append(TICK, { expectedSeq: 1.5 })).rejects.toThrow(RangeError);
+  await expect(run.append(TICK, { expectedSeq: 2 ** 53 })).rejects.toThrow(InvalidArgument);
+  await expect(run.append(TICK, { expectedSeq: 1.5 })).rejects.toThrow(InvalidArgument);
   expect(script.appended).toEqual([]);
 });
 

@@ -160,3 +160,14 @@ test("a snapshot that a fork needs, or that belongs to a later writer, stays", a
   await expect(client.run(run.runId).deleteSnapshots([])).rejects.toThrow(InvalidRequest);
   expect((await run.getSnapshot()).snapshotId).toBe("a");
 });
+
+test("a pending node that the snapshot does not have is refused", async ({ client }) => {
+  const run = await client.saveRun();
+
+  const refused = run.putSnapshot({ nodes: [{ nodeId: "a" }], pendingNodeIds: ["a", "b"] });
+
+  await expect(refused).rejects.toMatchObject({
+    name: "InvalidRequest",
+    violations: [{ field: "snapshot.pending_node_ids[1]", description: "is not a node of the snapshot" }],
+  });
+});

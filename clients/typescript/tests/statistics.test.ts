@@ -126,5 +126,7 @@ test("what is not counted yet is told as behind, nonsense as invalid", async ({ 
   const rootless = collect(client.statistics([], { rollUpToRoot: true }));
   await expect(rootless).rejects.toThrow(InvalidRequest);
   const unknown = collect(client.statistics(["colour" as Dimension]));
-  await expect(unknown).rejects.toThrow("cannot be grouped by colour");
+  await expect(unknown).rejects.toThrow(
+    "by[0]: must be one of run, node, model, tool, type, day, is colour",
+  );
 });

@@ -236,6 +236,6 @@ test("text without a UTF-8 form is refused in a header too", async ({ script }) 
   const uploading = client.artifacts.upload("run\ud800", "a", DATA);
 
   await expect(uploading).rejects.toThrow(TypeError);
-  await expect(collect(client.artifacts.download({ name: "\udc00" }))).rejects.toThrow(TypeError);
+  expect(() => client.artifacts.download({ name: "\udc00" })).toThrow(TypeError);
   expect(script.uploads).toEqual([]);
 });

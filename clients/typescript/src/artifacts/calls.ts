@@ -7,19 +7,27 @@ import {
   UploadArtifactRequestSchema,
 } from "../gen/runstore/v1/artifact_service_pb.js";
 import { pages, present } from "../transport/answers.js";
-import type { CallOptions, Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
 import { Patience } from "../transport/retry.js";
 import { follow, sendStream } from "../transport/streams.js";
+import * as check from "../values/arguments.js";
 import { DownloadState, PATIENCE_MS, type DownloadOptions } from "./downloads.js";
-import { choiceFields, type ArtifactChoice, type ArtifactFilter } from "./query.js";
+import {
+  checkChoice,
+  checkFilter,
+  choiceFields,
+  type ArtifactChoice,
+  type ArtifactFilter,
+} from "./query.js";
 import { isRepeatable, measure, pieces, type Data } from "./uploads.js";
 import {
   artifactValue,
+  DESCRIPTION,
+  descriptionFields,
   putValue,
   type Artifact,
   type ArtifactDescription,
   type ArtifactPut,
-  descriptionFields,
 } from "./values.js";
 
 const PAGE_SIZE = 100;
@@ -30,6 +38,16 @@ export interface UploadOptions extends ArtifactDescription {
   /** Aborts the upload; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const checkUpload = check.object<UploadOptions>("options", {
+  ...DESCRIPTION,
+  patienceMs: check.milliseconds,
+  signal: check.abortSignal,
+});
+const checkLink = check.object<ArtifactDescription & CallOptions>("options", {
+  ...CALL_OPTIONS,
+  ...DESCRIPTION,
+});
 
 /** Named results of a project's runs that are too large or too opaque for a payload. */
 export class Artifacts {
@@ -54,13 +72,15 @@ export class Artifacts {
     data: Data,
     options: UploadOptions = {},
   ): Promise<ArtifactPut> {
+    checkUpload(options);
+    const named = this.#named(runId, name);
     const { signal, patienceMs = PATIENCE_MS } = options;
     const known = await measure(data);
     const header = create(UploadArtifactRequestSchema, {
       message: {
         case: "header",
         value: {
-          ...{ project: this.#project, runId, name },
+          ...named,
           ...descriptionFields({ size: known.size, sha256: known.sha256, ...options }),
         },
       },
@@ -101,13 +121,16 @@ export class Artifacts {
     url: string,
     options: ArtifactDescription & CallOptions = {},
   ): Promise<ArtifactPut> {
-    const request = { project: this.#project, runId, name, url, ...descriptionFields(options) };
+    check.text(url, "url");
+    checkLink(options);
+    const request = { ...this.#named(runId, name), url, ...descriptionFields(options) };
     const { linkArtifact } = ArtifactService.method;
     return putValue(await this.#connection.send(linkArtifact, request, options));
   }
 
   /** One artifact, without its bytes. */
   async get(options: ArtifactChoice & CallOptions): Promise<Artifact> {
+    checkChoice(options);
     const request = { project: this.#project, ...choiceFields(options) };
     const { getArtifact } = ArtifactService.method;
     const answer = await this.#connection.send(getArtifact, request, options);
@@ -116,6 +139,7 @@ export class Artifacts {
 
   /** Yield the artifacts of a run, or of the whole project, newest first. */
   list(options: ArtifactFilter & CallOptions = {}): AsyncGenerator<Artifact, void, undefined> {
+    checkFilter(options);
     const { runId = "", type = "", name = "" } = options;
     const request = { project: this.#project, runId, type, name, pageSize: PAGE_SIZE };
     const { listArtifacts } = ArtifactService.method;
@@ -123,6 +147,12 @@ export class Artifacts {
       (pageToken) => this.#connection.send(listArtifacts, { ...request, pageToken }, options),
       (page) => page.artifacts.map(artifactValue),
     );
+  }
+
+  #named(runId: string, name: string) {
+    check.text(runId, "runId");
+    check.text(name, "name");
+    return { project: this.#project, runId, name };
   }
 }
 

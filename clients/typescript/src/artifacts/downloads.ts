@@ -11,8 +11,9 @@ import type {
 import type { Artifact as ArtifactMessage } from "../gen/runstore/v1/artifacts_pb.js";
 import { ProtocolError } from "../transport/errors.js";
 import { Patience, type Backoff } from "../transport/retry.js";
+import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
-import { choiceFields, type ArtifactChoice } from "./query.js";
+import { ARTIFACT_CHOICE, choiceFields, type ArtifactChoice } from "./query.js";
 
 export const PATIENCE_MS = 60_000;
 
@@ -29,6 +30,14 @@ export interface DownloadOptions extends ArtifactChoice {
   /** Aborts the download; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const checkOptions = check.object<DownloadOptions>("options", {
+  ...ARTIFACT_CHOICE,
+  offset: check.int64,
+  length: check.int64,
+  patienceMs: check.milliseconds,
+  signal: check.abortSignal,
+});
 
 /**
  * How far a download has got; see `StreamState`.
@@ -47,6 +56,7 @@ export class DownloadState {
   #isOver = false;
 
   constructor(project: string, options: DownloadOptions, backoff: Backoff) {
+    checkOptions(options);
     this.#project = project;
     this.#which = choiceFields(options);
     this.#offset = int64(options.offset ?? 0);

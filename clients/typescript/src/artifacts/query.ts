@@ -1,5 +1,7 @@
 /** Which artifacts to read: one, or a list. */
 
+import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
 
 /** Selects an artifact by its id, or by run, name and version (by default the newest). */
@@ -9,6 +11,17 @@ export interface ArtifactChoice {
   readonly name?: string;
   readonly version?: Int64;
 }
+
+export const ARTIFACT_CHOICE: check.Checks<ArtifactChoice> = {
+  artifactId: check.text,
+  runId: check.text,
+  name: check.text,
+  version: check.int64,
+};
+export const checkChoice = check.object<ArtifactChoice & CallOptions>("options", {
+  ...CALL_OPTIONS,
+  ...ARTIFACT_CHOICE,
+});
 
 /** The fields of a request that select an artifact. */
 export function choiceFields(choice: ArtifactChoice) {
@@ -26,3 +39,10 @@ export interface ArtifactFilter {
   readonly type?: string;
   readonly name?: string;
 }
+
+export const checkFilter = check.object<ArtifactFilter & CallOptions>("options", {
+  ...CALL_OPTIONS,
+  runId: check.text,
+  type: check.text,
+  name: check.text,
+});

@@ -4,6 +4,8 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 
+import { InvalidArgument, notOf } from "../values/arguments.js";
+
 const PIECE_BYTES = 1 << 20;
 
 /**
@@ -23,7 +25,9 @@ export interface Measured {
   readonly size: bigint | undefined;
 }
 
+/** As `Measured` says; throws `InvalidArgument` for what is no data, before any of it is sent. */
 export async function measure(data: Data): Promise<Measured> {
+  checkData(data);
   if (!isRepeatable(data)) {
     return { sha256: new Uint8Array(), size: undefined };
   }
@@ -45,10 +49,21 @@ export async function* pieces(data: Data): AsyncGenerator<Uint8Array, void, unde
   }
   for await (const chunk of data instanceof Uint8Array ? [data] : data) {
     if (!((chunk as unknown) instanceof Uint8Array)) {
-      throw new TypeError("the chunks of an artifact must be Uint8Arrays: encode text first");
+      throw notOf("chunks that are Uint8Arrays", chunk, "data");
     }
     for (let start = 0; start < chunk.length; start += PIECE_BYTES) {
       yield chunk.subarray(start, start + PIECE_BYTES);
     }
+  }
+}
+
+function checkData(data: unknown): void {
+  if (data instanceof URL && data.protocol !== "file:") {
+    throw new InvalidArgument("data", `must be a file: URL, is ${data.href}`);
+  }
+  const isObject = typeof data === "object" && data !== null;
+  const isIterable = isObject && (Symbol.iterator in data || Symbol.asyncIterator in data);
+  if (!(data instanceof URL) && !isIterable) {
+    throw notOf("a Uint8Array, a file: URL or chunks of bytes", data, "data");
   }
 }

@@ -6,6 +6,7 @@ import type {
 } from "../gen/runstore/v1/artifact_service_pb.js";
 import type { Artifact as ArtifactMessage } from "../gen/runstore/v1/artifacts_pb.js";
 import { present } from "../transport/answers.js";
+import * as check from "../values/arguments.js";
 import { optionalInt64, safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
 import { instantOf, type Instant } from "../values/times.js";
@@ -48,6 +49,15 @@ export interface ArtifactDescription {
   readonly size?: Int64 | undefined;
   readonly sha256?: Uint8Array;
 }
+
+export const DESCRIPTION: check.Checks<ArtifactDescription> = {
+  type: check.text,
+  contentType: check.text,
+  metadata: check.anything,
+  actor: check.text,
+  size: check.int64,
+  sha256: check.bytes,
+};
 
 /** The fields of a message that describes an artifact. */
 export function descriptionFields(description: ArtifactDescription) {

@@ -2,7 +2,13 @@
 
 import { ConfigService } from "../gen/runstore/v1/config_service_pb.js";
 import { pages, present } from "../transport/answers.js";
-import type { CallOptions, Connection } from "../transport/connection.js";
+import {
+  CALL_OPTIONS,
+  checkCallOptions,
+  type CallOptions,
+  type Connection,
+} from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { int64, optionalInt64, type Int64 } from "../values/numbers.js";
 import { payloadMessage, type Value } from "../values/payloads.js";
@@ -49,6 +55,36 @@ export interface MoveLabelOptions extends CallOptions {
   readonly requestId?: string;
 }
 
+/** Which moves of labels to list. */
+export interface LabelMovesOptions extends CallOptions {
+  /** Only moves of this label. */
+  readonly label?: string;
+}
+
+const checkRegister = check.object<RegisterOptions>("options", {
+  ...CALL_OPTIONS,
+  description: check.text,
+  metadata: check.anything,
+  labels: check.texts,
+  actor: check.text,
+  requestId: check.text,
+});
+const checkList = check.object<ListConfigsOptions>("options", {
+  ...CALL_OPTIONS,
+  kind: check.text,
+  namePrefix: check.text,
+});
+const checkMove = check.object<MoveLabelOptions>("options", {
+  ...CALL_OPTIONS,
+  expectedVersion: check.int64,
+  actor: check.text,
+  requestId: check.text,
+});
+const checkMoves = check.object<LabelMovesOptions>("options", {
+  ...CALL_OPTIONS,
+  label: check.text,
+});
+
 /** A project's configs. Made by `Client.configs`. */
 export class Configs {
   readonly #connection: Connection;
@@ -67,6 +103,7 @@ export class Configs {
     body: Value,
     options: RegisterOptions = {},
   ): Promise<RegisteredVersion> {
+    checkRegister(options);
     const request = {
       ...this.#named(kind, name),
       body: payloadMessage(body, "body"),
@@ -93,6 +130,7 @@ export class Configs {
     name: string,
     options: CallOptions = {},
   ): AsyncGenerator<ConfigVersion, void, undefined> {
+    checkCallOptions(options);
     const request = { ...this.#named(kind, name), pageSize: PAGE_SIZE };
     const { listVersions } = ConfigService.method;
     return pages(
@@ -103,6 +141,7 @@ export class Configs {
 
   /** Yield the project's configs by kind and name. */
   list(options: ListConfigsOptions = {}): AsyncGenerator<Config, void, undefined> {
+    checkList(options);
     const { kind = "", namePrefix = "" } = options;
     const request = { project: this.#project, kind, namePrefix, pageSize: PAGE_SIZE };
     const { listConfigs } = ConfigService.method;
@@ -120,6 +159,7 @@ export class Configs {
     version: Int64,
     options: MoveLabelOptions = {},
   ): Promise<LabelMove> {
+    check.int64(version, "version");
     const request = { ...this.#moved(kind, name, label, options), version: int64(version) };
     const answer = await this.#connection.send(ConfigService.method.setLabel, request, options);
     return moveValue(present(answer.move));
@@ -141,8 +181,9 @@ export class Configs {
   labelMoves(
     kind: string,
     name: string,
-    options: CallOptions & { readonly label?: string } = {},
+    options: LabelMovesOptions = {},
   ): AsyncGenerator<LabelMove, void, undefined> {
+    checkMoves(options);
     const { label = "" } = options;
     const request = { ...this.#named(kind, name), label, pageSize: PAGE_SIZE };
     const { listLabelMoves } = ConfigService.method;
@@ -153,10 +194,14 @@ export class Configs {
   }
 
   #named(kind: string, name: string) {
+    check.text(kind, "kind");
+    check.text(name, "name");
     return { project: this.#project, kind, name };
   }
 
   #moved(kind: string, name: string, label: string, options: MoveLabelOptions) {
+    check.text(label, "label");
+    checkMove(options);
     const expectedVersion = optionalInt64(options.expectedVersion);
     return {
       ...this.#named(kind, name),

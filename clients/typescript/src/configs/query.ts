@@ -1,6 +1,7 @@
 /** Which version of a config to read. */
 
-import type { CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
 
 /** Selects a version by at most one of number, digest and label; by default the latest. */
@@ -10,14 +11,24 @@ export interface VersionChoice extends CallOptions {
   readonly label?: string;
 }
 
-export function selectorOf({ version, digest, label }: VersionChoice) {
+const checkChoice = check.object<VersionChoice>("choice", {
+  ...CALL_OPTIONS,
+  version: check.int64,
+  digest: check.text,
+  label: check.text,
+});
+
+export function selectorOf(choice: VersionChoice) {
+  checkChoice(choice);
+  const { version, digest, label } = choice;
   const selectors = [
     version !== undefined && ({ case: "version", value: int64(version) } as const),
     digest !== undefined && ({ case: "digest", value: digest } as const),
     label !== undefined && ({ case: "label", value: label } as const),
   ].filter((each) => each !== false);
   if (selectors.length > 1) {
-    throw new TypeError("give only one of version, digest and label");
+    const names = selectors.map((each) => each.case).join(" and ");
+    throw new check.InvalidArgument(names, "only one of them selects a version");
   }
   const [selector = { case: undefined }] = selectors;
   return selector;

@@ -4,6 +4,7 @@ import { RunService, type AppendEventStreamRequest } from "../gen/runstore/v1/ru
 import type { Connection } from "../transport/connection.js";
 import { Unavailable } from "../transport/errors.js";
 import { pause } from "../transport/retry.js";
+import * as check from "../values/arguments.js";
 import type { Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
 import { AppendsInFlight, StreamLimit, type OpenAppend, type Sent } from "./appends.js";
@@ -19,6 +20,9 @@ export interface PipelinedOptions {
   /** The last seq the writer expects before this event. */
   readonly expectedSeq?: Int64 | undefined;
 }
+
+const checkAppender = check.object<AppenderOptions>("options", { window: check.int32 });
+const checkAppend = check.object<PipelinedOptions>("options", { expectedSeq: check.int64 });
 
 /**
  * Appends to any number of runs, pipelined over one stream. Made by `Client.appender`; close it when
@@ -42,9 +46,11 @@ export class Appender {
   #unseen: { sent: Sent; refusal: Error } | undefined;
 
   /** @internal */
-  constructor(connection: Connection, { window = 256 }: AppenderOptions) {
-    if (!Number.isInteger(window) || window < 1) {
-      throw new RangeError(`the window must be an integer of at least 1, got ${window}`);
+  constructor(connection: Connection, options: AppenderOptions) {
+    checkAppender(options);
+    const { window = 256 } = options;
+    if (window < 1) {
+      throw new check.InvalidArgument("window", `must be at least 1, is ${window}`);
     }
     this.#connection = connection;
     this.#window = new Slots(window);
@@ -58,16 +64,13 @@ export class Appender {
    * Events of one run are recorded in the order of the calls. A refused append does not stop later
    * ones; send `expectedSeq` to have those refused too.
    */
-  async append(
-    run: RunRef,
-    event: NewEvent,
-    { expectedSeq }: PipelinedOptions = {},
-  ): Promise<Sent> {
+  async append(run: RunRef, event: NewEvent, options: PipelinedOptions = {}): Promise<Sent> {
+    checkAppend(options);
     await this.#window.enter();
     let open;
     try {
       this.#checkOpen();
-      open = this.#inFlight.add(run, event, expectedSeq);
+      open = this.#inFlight.add(run, event, options.expectedSeq);
     } catch (error) {
       this.#window.leave();
       throw error;

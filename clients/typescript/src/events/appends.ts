@@ -15,7 +15,6 @@ import { ProtocolError, ServerDraining, type RunstoreError } from "../transport/
 import { fromStatus } from "../transport/failures.js";
 import { Patience, type Backoff } from "../transport/retry.js";
 import type { Int64 } from "../values/numbers.js";
-import { checkText } from "../values/texts.js";
 import type { RunRef } from "../values/writers.js";
 import { appendedValue, appendRequest, type Appended, type NewEvent } from "./values.js";
 
@@ -101,7 +100,6 @@ export class AppendsInFlight {
       correlationId: String(this.#made + 1),
       append: appendRequest(run, event, expectedSeq),
     });
-    checkText(request);
     let settle: OpenAppend["settle"] = () => undefined;
     const answer = new Promise<Appended>((resolve, reject) => {
       settle = (result) => {

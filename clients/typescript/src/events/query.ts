@@ -1,7 +1,8 @@
 /** Which events of a run to read, and pages of them. */
 
 import { RunService } from "../gen/runstore/v1/run_service_pb.js";
-import type { CallOptions, Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
 import { eventValue, type Event } from "./values.js";
@@ -14,6 +15,12 @@ export interface EventFilter {
   readonly nodeIds?: readonly string[] | undefined;
   readonly tags?: readonly string[] | undefined;
 }
+
+export const EVENT_FILTER: check.Checks<EventFilter> = {
+  types: check.texts,
+  nodeIds: check.texts,
+  tags: check.texts,
+};
 
 export function filterMessage(filter: EventFilter) {
   return {
@@ -29,6 +36,13 @@ export interface ListEventsOptions extends EventFilter, CallOptions {
   /** Events on the page, 1 to 1000; 100. */
   readonly pageSize?: number;
 }
+
+const checkOptions = check.object<ListEventsOptions>("options", {
+  ...CALL_OPTIONS,
+  ...EVENT_FILTER,
+  fromSeq: check.int64,
+  pageSize: check.int32,
+});
 
 /** A page of events; `nextFromSeq` is 0 if the page reached the run's end. */
 export interface EventPage {
@@ -48,6 +62,7 @@ export async function eventPage(
   run: RunRef,
   options: ListEventsOptions,
 ): Promise<EventPage> {
+  checkOptions(options);
   const request = {
     project: run.project,
     runId: run.runId,

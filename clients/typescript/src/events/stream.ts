@@ -15,10 +15,11 @@ import type {
 import { ProtocolError } from "../transport/errors.js";
 import { Patience, type Backoff } from "../transport/retry.js";
 import { MISSED_HEARTBEATS } from "../transport/streams.js";
+import * as check from "../values/arguments.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
 import type { RunRef } from "../values/writers.js";
-import { filterMessage, type EventFilter } from "./query.js";
+import { EVENT_FILTER, filterMessage, type EventFilter } from "./query.js";
 import { eventValue, type Event } from "./values.js";
 
 /** Which events of a run to stream. */
@@ -36,6 +37,16 @@ export interface StreamOptions extends EventFilter {
   /** Aborts the stream; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const checkOptions = check.object<StreamOptions>("options", {
+  ...EVENT_FILTER,
+  fromSeq: check.int64,
+  follow: check.flag,
+  waitForRun: check.flag,
+  heartbeatMs: check.finiteMilliseconds,
+  patienceMs: check.milliseconds,
+  signal: check.abortSignal,
+});
 
 /** An item of a stream: an event, or progress. */
 export type StreamItem =
@@ -58,6 +69,7 @@ export class EventStream {
   #isOver = false;
 
   constructor(run: RunRef, options: StreamOptions, backoff: Backoff) {
+    checkOptions(options);
     const { types, nodeIds, tags, fromSeq = 1, heartbeatMs = 10_000 } = options;
     this.#run = run;
     this.#options = options;

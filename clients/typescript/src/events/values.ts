@@ -7,13 +7,20 @@ import type {
   AppendEventRequestSchema,
   AppendEventResponse,
 } from "../gen/runstore/v1/run_service_pb.js";
-import type { CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
-import { instantOf, optionalInstant, timestamp, type Instant } from "../values/times.js";
-import { usageMessage, usageValue, type NewUsage, type Usage } from "../values/usage.js";
-import { writerFields, type RunRef } from "../values/writers.js";
+import { checkTime, instantOf, optionalInstant, timestamp, type Instant } from "../values/times.js";
+import {
+  checkUsage,
+  usageMessage,
+  usageValue,
+  type NewUsage,
+  type Usage,
+} from "../values/usage.js";
+import { checkRun, writerFields, type RunRef } from "../values/writers.js";
 
 /** An event to append. Without an `eventId` the client generates one, so that it can retry. */
 export interface NewEvent {
@@ -63,9 +70,31 @@ export interface WriteOptions extends CallOptions {
   readonly expectedSeq?: Int64 | undefined;
 }
 
-/** The messages of the argument `events`. */
-export function eventMessages(events: readonly NewEvent[] = []) {
-  return events.map((event, index) => eventMessage(event, `events[${index}].`));
+export const WRITE_OPTIONS: check.Checks<WriteOptions> = {
+  ...CALL_OPTIONS,
+  expectedSeq: check.int64,
+};
+export const checkWriteOptions = check.object<WriteOptions>("options", WRITE_OPTIONS);
+
+export const checkEvent = check.object<NewEvent>("event", {
+  type: check.text,
+  payload: check.anything,
+  eventId: check.text,
+  nodeId: check.text,
+  actor: check.text,
+  model: check.text,
+  tool: check.text,
+  tags: check.texts,
+  usage: checkUsage,
+  traceParent: check.text,
+  occurredAt: checkTime,
+});
+export const checkEvents = check.list(checkEvent, "events");
+
+/** The messages of the events at this path. */
+export function eventMessages(events: readonly NewEvent[] = [], path = "events") {
+  checkEvents(events, path);
+  return events.map((event, index) => eventMessage(event, `${path}[${index}].`));
 }
 
 /** The message of the event at this path, with a generated id if it has none. */
@@ -110,6 +139,8 @@ export function appendRequest(
   event: NewEvent,
   expectedSeq: Int64 | undefined,
 ): MessageInitShape<typeof AppendEventRequestSchema> {
+  checkRun(run);
+  checkEvent(event);
   return {
     project: run.project,
     runId: run.runId,

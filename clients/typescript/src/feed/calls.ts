@@ -2,10 +2,11 @@
 
 import { FeedService } from "../gen/runstore/v1/feed_service_pb.js";
 import { pages, present } from "../transport/answers.js";
-import type { CallOptions, Connection } from "../transport/connection.js";
+import { checkCallOptions, type CallOptions, type Connection } from "../transport/connection.js";
 import { follow } from "../transport/streams.js";
+import * as check from "../values/arguments.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
-import { filterMessage, type ReadFeedOptions } from "./query.js";
+import { checkRead, filterMessage, type ReadFeedOptions } from "./query.js";
 import { FeedStream, type FollowFeedOptions } from "./stream.js";
 import {
   consumerValue,
@@ -29,6 +30,7 @@ export class Feed {
 
   /** A page of entries; the next one begins at its `nextPosition`. */
   async read(options: ReadFeedOptions = {}): Promise<FeedPage> {
+    checkRead(options);
     const request = {
       project: this.#project,
       fromPosition: int64(options.fromPosition ?? 0),
@@ -65,7 +67,8 @@ export class Feed {
 
   /** Record that a consumer has processed every entry up to `position`. */
   async commit(consumer: string, position: Int64, options: CallOptions = {}): Promise<Consumer> {
-    const request = { project: this.#project, consumer, position: int64(position) };
+    checkCallOptions(options);
+    const request = this.#positioned(consumer, position);
     const method = FeedService.method.commitPosition;
     const answer = await this.#connection.send(method, request, options);
     return consumerValue(present(answer.consumer));
@@ -73,13 +76,16 @@ export class Feed {
 
   /** Move a consumer back or forward; 0 starts over. */
   async reset(consumer: string, position: Int64 = 0, options: CallOptions = {}): Promise<Consumer> {
-    const request = { project: this.#project, consumer, position: int64(position) };
+    checkCallOptions(options);
+    const request = this.#positioned(consumer, position);
     const answer = await this.#connection.send(FeedService.method.resetConsumer, request, options);
     return consumerValue(present(answer.consumer));
   }
 
   /** One consumer; rejects with `ConsumerNotFound` before its first commit. */
   async consumer(name: string, options: CallOptions = {}): Promise<Consumer> {
+    check.text(name, "name");
+    checkCallOptions(options);
     const request = { project: this.#project, consumer: name };
     const answer = await this.#connection.send(FeedService.method.getConsumer, request, options);
     return consumerValue(present(answer.consumer));
@@ -87,11 +93,18 @@ export class Feed {
 
   /** Yield the project's consumers by name. */
   consumers(options: CallOptions = {}): AsyncGenerator<Consumer, void, undefined> {
+    checkCallOptions(options);
     const { listConsumers } = FeedService.method;
     const project = this.#project;
     return pages(
       (pageToken) => this.#connection.send(listConsumers, { project, pageToken }, options),
       (page) => page.consumers.map(consumerValue),
     );
+  }
+
+  #positioned(consumer: string, position: Int64) {
+    check.text(consumer, "consumer");
+    check.int64(position, "position");
+    return { project: this.#project, consumer, position: int64(position) };
   }
 }

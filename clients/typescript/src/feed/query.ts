@@ -1,6 +1,7 @@
 /** Which entries of the feed to read. */
 
-import type { CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import type { Int64 } from "../values/numbers.js";
 
 /** Selects entries with any of the types, all of the tags and all of the run's labels. */
@@ -16,6 +17,19 @@ export interface ReadFeedOptions extends FeedFilter, CallOptions {
   /** Entries on the page, 1 to 1000; 100. */
   readonly pageSize?: number;
 }
+
+export const FEED_FILTER: check.Checks<FeedFilter> = {
+  types: check.texts,
+  tags: check.texts,
+  labels: check.record(check.text),
+};
+
+export const checkRead = check.object<ReadFeedOptions>("options", {
+  ...CALL_OPTIONS,
+  ...FEED_FILTER,
+  fromPosition: check.int64,
+  pageSize: check.int32,
+});
 
 export function filterMessage(filter: FeedFilter) {
   return {

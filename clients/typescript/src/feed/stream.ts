@@ -9,9 +9,10 @@ import type {
 import { ProtocolError } from "../transport/errors.js";
 import { Patience, type Backoff } from "../transport/retry.js";
 import { MISSED_HEARTBEATS } from "../transport/streams.js";
+import * as check from "../values/arguments.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
-import { filterMessage, type FeedFilter } from "./query.js";
+import { FEED_FILTER, filterMessage, type FeedFilter } from "./query.js";
 import { entryValue, type FeedItem } from "./values.js";
 
 export interface FollowFeedOptions extends FeedFilter {
@@ -26,6 +27,15 @@ export interface FollowFeedOptions extends FeedFilter {
   /** Aborts the stream; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const checkOptions = check.object<FollowFeedOptions>("options", {
+  ...FEED_FILTER,
+  fromPosition: check.int64,
+  consumer: check.text,
+  heartbeatMs: check.finiteMilliseconds,
+  patienceMs: check.milliseconds,
+  signal: check.abortSignal,
+});
 
 /**
  * How far a stream of the feed has got; see `StreamState`.
@@ -42,6 +52,7 @@ export class FeedStream {
   #nextPosition: bigint;
 
   constructor(project: string, options: FollowFeedOptions, backoff: Backoff) {
+    checkOptions(options);
     this.#project = project;
     this.#options = options;
     this.#heartbeatMs = options.heartbeatMs ?? 10_000;

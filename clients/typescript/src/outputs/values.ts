@@ -2,11 +2,13 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { eventMessages, type NewEvent } from "../events/values.js";
+import { checkEvents, eventMessages, type NewEvent } from "../events/values.js";
 import { Outcome, type Output as OutputMessage } from "../gen/runstore/v1/outputs_pb.js";
 import type { CompletionSchema, CompleteRunResponse } from "../gen/runstore/v1/run_service_pb.js";
 import type { RunStatus } from "../gen/runstore/v1/runs_pb.js";
-import { snapshotMessage, type NewSnapshot } from "../snapshots/values.js";
+import { checkSnapshot, snapshotMessage, type NewSnapshot } from "../snapshots/values.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { safeNumber } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
 import { instantOf, type Instant } from "../values/times.js";
@@ -22,6 +24,12 @@ export interface Completion {
   readonly statistics?: Value;
   readonly events?: readonly NewEvent[];
   readonly finalSnapshot?: NewSnapshot;
+}
+
+/** Which revision of an output to read. */
+export interface OutputOptions extends CallOptions {
+  /** By default the latest. */
+  readonly revision?: number;
 }
 
 /** The state of a run after its completion. */
@@ -46,21 +54,39 @@ export interface Output {
   readonly completedAt: Instant;
 }
 
+export const checkCompletion = check.object<Completion>("completion", {
+  outcome: check.member("Outcome"),
+  payload: check.anything,
+  schemaHash: check.text,
+  planVersionId: check.text,
+  provenance: check.anything,
+  statistics: check.anything,
+  events: checkEvents,
+  finalSnapshot: checkSnapshot,
+});
+
+export const checkOutputOptions = check.object<OutputOptions>("options", {
+  ...CALL_OPTIONS,
+  revision: check.int32,
+});
+
+/** The fields of a completion at this path. */
 export function completionMessage(
   completion: Completion,
+  at = "",
 ): Omit<MessageInitShape<typeof CompletionSchema>, "$typeName" | "$unknown"> {
   return {
     outcome: completion.outcome ?? Outcome.SUCCEEDED,
-    events: eventMessages(completion.events),
+    events: eventMessages(completion.events, `${at}events`),
     output: {
-      payload: payloadMessage(completion.payload, "payload"),
+      payload: payloadMessage(completion.payload, `${at}payload`),
       schemaHash: completion.schemaHash ?? "",
       planVersionId: completion.planVersionId ?? "",
-      provenance: payloadMessage(completion.provenance, "provenance"),
-      statistics: payloadMessage(completion.statistics, "statistics"),
+      provenance: payloadMessage(completion.provenance, `${at}provenance`),
+      statistics: payloadMessage(completion.statistics, `${at}statistics`),
     },
     finalSnapshot:
-      completion.finalSnapshot && snapshotMessage(completion.finalSnapshot, "finalSnapshot."),
+      completion.finalSnapshot && snapshotMessage(completion.finalSnapshot, `${at}finalSnapshot.`),
   };
 }
 

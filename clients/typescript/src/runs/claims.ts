@@ -2,13 +2,10 @@
 
 import { eventValue, type Event } from "../events/values.js";
 import type { ResumeRunResponse } from "../gen/runstore/v1/run_service_pb.js";
-import {
-  snapshotValue,
-  taskWriteValue,
-  type Snapshot,
-  type TaskWrite,
-} from "../snapshots/values.js";
-import type { CallOptions } from "../transport/connection.js";
+import { snapshotValue, type Snapshot } from "../snapshots/values.js";
+import { taskWriteValue, type TaskWrite } from "../snapshots/writes.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunInfo } from "./values.js";
 
@@ -22,6 +19,14 @@ export interface ResumeOptions extends CallOptions {
   /** What the run's last seq must be; otherwise it rejects with `SeqConflict`. */
   readonly expectedSeq?: Int64 | undefined;
 }
+
+export const checkResume = check.object<ResumeOptions>("options", {
+  ...CALL_OPTIONS,
+  namespace: check.text,
+  actor: check.text,
+  requestId: check.text,
+  expectedSeq: check.int64,
+});
 
 /** What a resume returned: the claimed epoch, and what the new writer needs to continue. */
 export interface Claim {

@@ -4,8 +4,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { RunOrder, type ListRunsRequestSchema } from "../gen/runstore/v1/run_service_pb.js";
 import type { RunStatus } from "../gen/runstore/v1/runs_pb.js";
+import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
-import { timestamp, type Instant } from "../values/times.js";
+import { checkTime, timestamp, type Instant } from "../values/times.js";
 
 /** Selects runs pinned to a config, or to one version of it if given. */
 export interface ConfigFilter {
@@ -54,11 +55,41 @@ export interface RunQuery {
   readonly pageSize?: number;
 }
 
+const checkQuery = check.object<RunQuery>("query", {
+  statuses: check.list(check.member("RunStatus"), "statuses"),
+  tags: check.texts,
+  anyTags: check.texts,
+  labels: check.record(check.text),
+  createdFrom: checkTime,
+  createdBefore: checkTime,
+  updatedFrom: checkTime,
+  updatedBefore: checkTime,
+  completedFrom: checkTime,
+  completedBefore: checkTime,
+  planId: check.text,
+  model: check.text,
+  tool: check.text,
+  parentRunId: check.text,
+  rootRunId: check.text,
+  external: check.object<ExternalFilter>("external", { system: check.text, id: check.text }),
+  config: check.object<ConfigFilter>("config", {
+    kind: check.text,
+    name: check.text,
+    version: check.int64,
+    digest: check.text,
+  }),
+  objective: check.text,
+  order: check.member("RunOrder"),
+  oldestFirst: check.flag,
+  pageSize: check.int32,
+});
+
 export function listRequest(
   project: string,
   query: RunQuery,
   pageToken: string,
 ): MessageInitShape<typeof ListRunsRequestSchema> {
+  checkQuery(query);
   return {
     project,
     filter: {

@@ -3,13 +3,10 @@
 import { allEvents } from "../events/query.js";
 import { eventValue, type Event } from "../events/values.js";
 import type { ReplayRunResponse } from "../gen/runstore/v1/run_service_pb.js";
-import {
-  snapshotValue,
-  taskWriteValue,
-  type Snapshot,
-  type TaskWrite,
-} from "../snapshots/values.js";
-import type { CallOptions, Connection } from "../transport/connection.js";
+import { snapshotValue, type Snapshot } from "../snapshots/values.js";
+import { taskWriteValue, type TaskWrite } from "../snapshots/writes.js";
+import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, type Payload } from "../values/payloads.js";
 import type { RunRef } from "../values/writers.js";
@@ -23,6 +20,13 @@ export interface ReplayOptions extends CallOptions {
   /** How many events are fetched with the answer, 1 to 1000; 1000. */
   readonly pageSize?: number;
 }
+
+export const checkReplay = check.object<ReplayOptions>("options", {
+  ...CALL_OPTIONS,
+  atSeq: check.int64,
+  namespace: check.text,
+  pageSize: check.int32,
+});
 
 /** A version that a run is pinned to; the body is undefined if it is stored elsewhere. */
 export interface PinnedConfig {

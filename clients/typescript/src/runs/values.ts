@@ -12,8 +12,9 @@ import type {
   Run as RunMessage,
   RunStatus,
 } from "../gen/runstore/v1/runs_pb.js";
-import { completionMessage, type Completion } from "../outputs/values.js";
+import { checkCompletion, completionMessage, type Completion } from "../outputs/values.js";
 import { present } from "../transport/answers.js";
+import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
@@ -106,11 +107,48 @@ export interface RunInfo {
   readonly forkBase: ForkBase | undefined;
 }
 
+const NEW_CONFIG_REF: check.Checks<NewConfigRef> = {
+  kind: check.text,
+  name: check.text,
+  version: check.int64,
+  digest: check.text,
+  label: check.text,
+};
+const checkConfigRefs = check.list(check.object("configRef", NEW_CONFIG_REF), "references");
+
+const checkNewRun = check.object<NewRun>("run", {
+  runId: check.text,
+  objective: check.text,
+  planId: check.text,
+  plan: check.anything,
+  parentRunId: check.text,
+  externalRef: check.object<ExternalRef>("externalRef", {
+    system: check.text,
+    id: check.text,
+    url: check.text,
+    ownsStatus: check.flag,
+  }),
+  configRefs: checkConfigRefs,
+  tags: check.texts,
+  labels: check.record(check.text),
+  completion: checkCompletion,
+});
+
+const checkNewFork = check.object<NewFork>("fork", {
+  atSeq: check.int64,
+  runId: check.text,
+  objective: check.text,
+  configRefs: checkConfigRefs,
+  tags: check.texts,
+  labels: check.record(check.text),
+});
+
 /** The request to save a run, with an id that makes it safe to repeat. */
 export function saveRequest(
   project: string,
   run: NewRun,
 ): MessageInitShape<typeof SaveRunRequestSchema> {
+  checkNewRun(run);
   return {
     project,
     runId: run.runId || newId(),
@@ -122,7 +160,7 @@ export function saveRequest(
     configRefs: (run.configRefs ?? []).map(configRefMessage),
     tags: [...(run.tags ?? [])],
     labels: { ...run.labels },
-    completion: run.completion && completionMessage(run.completion),
+    completion: run.completion && completionMessage(run.completion, "completion."),
   };
 }
 
@@ -131,6 +169,7 @@ export function forkRequest(
   run: RunRef,
   fork: NewFork,
 ): MessageInitShape<typeof ForkRunRequestSchema> {
+  checkNewFork(fork);
   return {
     project: run.project,
     runId: run.runId,

@@ -1,7 +1,8 @@
 /** Checks of the hash chain. */
 
 import { RunService, type VerifyRunResponse } from "../gen/runstore/v1/run_service_pb.js";
-import type { CallOptions, Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { int64, safeNumber } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
 
@@ -25,12 +26,19 @@ export interface VerifyOptions extends CallOptions {
   readonly onProgress?: (found: Verification) => void;
 }
 
+const checkOptions = check.object<VerifyOptions>("options", {
+  ...CALL_OPTIONS,
+  sliceSize: check.int32,
+  onProgress: check.callback,
+});
+
 /** Check a run slice by slice; the result is that of the whole run. */
 export async function verify(
   connection: Connection,
   run: RunRef,
   options: VerifyOptions,
 ): Promise<Verification> {
+  checkOptions(options);
   const { sliceSize = SLICE_SIZE, onProgress } = options;
   let [checkedEvents, fromSeq] = [0, 1];
   for (;;) {

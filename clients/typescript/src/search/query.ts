@@ -3,9 +3,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { SearchOrder, type SearchEventsRequestSchema } from "../gen/runstore/v1/search_pb.js";
-import type { CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
-import { duration, timestamp, type Instant } from "../values/times.js";
+import { checkTime, duration, timestamp, type Instant } from "../values/times.js";
 
 /** Options of a search besides its words; an event must meet all conditions. */
 export interface SearchQuery extends CallOptions {
@@ -31,12 +32,32 @@ export interface SearchQuery extends CallOptions {
   readonly pageSize?: number;
 }
 
+const checkOptions = check.object<SearchQuery>("options", {
+  ...CALL_OPTIONS,
+  runIds: check.texts,
+  types: check.texts,
+  nodeIds: check.texts,
+  tags: check.texts,
+  model: check.text,
+  tool: check.text,
+  recordedFrom: checkTime,
+  recordedBefore: checkTime,
+  newestFirst: check.flag,
+  withEvents: check.flag,
+  after: check.object("after", { runId: check.text, seq: check.int64 }),
+  minPosition: check.int64,
+  waitMs: check.finiteMilliseconds,
+  pageSize: check.int32,
+});
+
 export function searchRequest(
   project: string,
   query: string,
   options: SearchQuery,
   pageToken: string,
 ): MessageInitShape<typeof SearchEventsRequestSchema> {
+  check.text(query, "query");
+  checkOptions(options);
   return {
     project,
     query,

@@ -1,6 +1,7 @@
 /** Plan nodes: what a snapshot holds of each step of a plan. */
 
 import type { PlanNode as PlanNodeMessage } from "../gen/runstore/v1/snapshots_pb.js";
+import * as check from "../values/arguments.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
 
 /** A plan node in a snapshot to be stored; its payloads may be any `Value` or a `Ref`. */
@@ -26,6 +27,17 @@ export interface PlanNode {
   readonly provenance: Payload | undefined;
   readonly state: Payload | undefined;
 }
+
+export const checkNode = check.object<NewPlanNode>("node", {
+  nodeId: check.text,
+  kind: check.text,
+  facets: check.texts,
+  status: check.text,
+  inputSchema: check.anything,
+  outputSchema: check.anything,
+  provenance: check.anything,
+  state: check.anything,
+});
 
 /** The message of the node at this path. */
 export function nodeMessage(node: NewPlanNode, at: string) {

@@ -8,7 +8,8 @@ import {
   type ListSnapshotsRequestSchema,
 } from "../gen/runstore/v1/run_service_pb.js";
 import { pages } from "../transport/answers.js";
-import type { CallOptions, Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { payloadMessage, type Value } from "../values/payloads.js";
 import type { RunRef } from "../values/writers.js";
@@ -38,10 +39,29 @@ export interface ListSnapshotsOptions extends CallOptions {
   readonly withTaskWrites?: boolean;
 }
 
+const checkChoice = check.object<SnapshotChoice>("choice", {
+  ...CALL_OPTIONS,
+  snapshotId: check.text,
+  planVersionId: check.text,
+  atSeq: check.int64,
+  namespace: check.text,
+});
+
+const checkOptions = check.object<ListSnapshotsOptions>("options", {
+  ...CALL_OPTIONS,
+  namespace: check.text,
+  before: check.text,
+  idBelow: check.text,
+  metadata: check.anything,
+  withParts: check.flag,
+  withTaskWrites: check.flag,
+});
+
 export function choiceRequest(
   run: RunRef,
   choice: SnapshotChoice,
 ): MessageInitShape<typeof GetSnapshotRequestSchema> {
+  checkChoice(choice);
   const { snapshotId, planVersionId, atSeq, namespace = "" } = choice;
   const selectors = [
     snapshotId !== undefined && ({ case: "snapshotId", value: snapshotId } as const),
@@ -49,7 +69,8 @@ export function choiceRequest(
     atSeq !== undefined && ({ case: "atSeq", value: int64(atSeq) } as const),
   ].filter((each) => each !== false);
   if (selectors.length > 1) {
-    throw new TypeError("give only one of snapshotId, planVersionId and atSeq");
+    const names = selectors.map((each) => each.case).join(" and ");
+    throw new check.InvalidArgument(names, "only one of them selects a snapshot");
   }
   const [selector = { case: undefined }] = selectors;
   return { project: run.project, runId: run.runId, namespace, selector };
@@ -74,6 +95,7 @@ function listRequest(
   options: ListSnapshotsOptions,
   pageToken: string,
 ): MessageInitShape<typeof ListSnapshotsRequestSchema> {
+  checkOptions(options);
   return {
     project: run.project,
     runId: run.runId,

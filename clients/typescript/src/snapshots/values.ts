@@ -2,8 +2,15 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { eventMessages, type NewEvent, type WriteOptions } from "../events/values.js";
+import {
+  checkEvents,
+  eventMessages,
+  WRITE_OPTIONS,
+  type NewEvent,
+  type WriteOptions,
+} from "../events/values.js";
 import type {
+  DeleteSnapshotsRequestSchema,
   DeleteSnapshotsResponse,
   PutSnapshotRequestSchema,
   PutSnapshotResponse,
@@ -14,6 +21,7 @@ import {
   type SnapshotSchema,
   type TaskWrite as TaskWriteMessage,
 } from "../gen/runstore/v1/snapshots_pb.js";
+import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import { memberPath } from "../values/json.js";
@@ -26,25 +34,16 @@ import {
 } from "../values/payloads.js";
 import { instantOf, type Instant } from "../values/times.js";
 import { writerFields, type RunRef } from "../values/writers.js";
-import { nodeMessage, nodeValue, type NewPlanNode, type PlanNode } from "./nodes.js";
-
-/** The result of a task that finished since a snapshot. */
-export interface NewTaskWrite {
-  readonly taskId: string;
-  readonly index?: number;
-  readonly payload?: Value;
-  readonly channel?: string;
-  readonly snapshotId?: string;
-}
-
-/** A stored result of a task. */
-export interface TaskWrite {
-  readonly taskId: string;
-  readonly index: number;
-  readonly payload: Payload | undefined;
-  readonly channel: string;
-  readonly snapshotId: string;
-}
+import { checkNode, nodeMessage, nodeValue, type NewPlanNode, type PlanNode } from "./nodes.js";
+import {
+  checkNamespaceOptions,
+  checkTaskWrites,
+  taskWriteMessages,
+  taskWriteValue,
+  type NamespaceOptions,
+  type NewTaskWrite,
+  type TaskWrite,
+} from "./writes.js";
 
 /** A snapshot to be stored; values of `state` may be `Ref`s to parts stored before. */
 export interface NewSnapshot {
@@ -104,12 +103,33 @@ export interface SnapshotsDeleted {
   readonly freedBytes: number;
 }
 
+export const checkSnapshot = check.object<NewSnapshot>("snapshot", {
+  state: check.record(check.anything),
+  nodes: check.list(checkNode, "nodes"),
+  pendingNodeIds: check.texts,
+  planVersionId: check.text,
+  reason: check.member("SnapshotReason"),
+  namespace: check.text,
+  snapshotId: check.text,
+  parentSnapshotId: check.text,
+  seq: check.int64,
+  metadata: check.anything,
+});
+
+const checkStep = check.object<Step>("step", {
+  ...WRITE_OPTIONS,
+  events: checkEvents,
+  taskWrites: checkTaskWrites,
+});
+
 /** The request to put a snapshot, with an id that makes it safe to repeat. */
 export function putRequest(
   run: RunRef,
   snapshot: NewSnapshot,
   step: Step,
 ): MessageInitShape<typeof PutSnapshotRequestSchema> {
+  checkSnapshot(snapshot);
+  checkStep(step);
   return {
     project: run.project,
     runId: run.runId,
@@ -119,6 +139,22 @@ export function putRequest(
     // A snapshot with its own id is recognised even if another process puts it again.
     requestId: snapshot.snapshotId ? "" : newId(),
     ...writerFields(run, step.expectedSeq),
+  };
+}
+
+export function deleteRequest(
+  run: RunRef,
+  snapshotIds: readonly string[],
+  options: NamespaceOptions,
+): MessageInitShape<typeof DeleteSnapshotsRequestSchema> {
+  check.texts(snapshotIds, "snapshotIds");
+  checkNamespaceOptions(options);
+  return {
+    project: run.project,
+    runId: run.runId,
+    namespace: options.namespace ?? "",
+    snapshotIds: [...snapshotIds],
+    writerEpoch: writerFields(run, undefined).writerEpoch,
   };
 }
 
@@ -186,30 +222,5 @@ export function deletedValue(message: DeleteSnapshotsResponse): SnapshotsDeleted
     snapshots: safeNumber(message.deletedSnapshots),
     taskWrites: safeNumber(message.deletedTaskWrites),
     freedBytes: safeNumber(message.freedBytes),
-  };
-}
-
-/** The messages of the argument `name`. */
-export function taskWriteMessages(writes: readonly NewTaskWrite[] = [], name: string) {
-  return writes.map((write, n) => taskWriteMessage(write, `${name}[${n}].`));
-}
-
-function taskWriteMessage(write: NewTaskWrite, at: string) {
-  return {
-    snapshotId: write.snapshotId ?? "",
-    taskId: write.taskId,
-    index: write.index ?? 0,
-    channel: write.channel ?? "",
-    payload: payloadMessage(write.payload, `${at}payload`),
-  };
-}
-
-export function taskWriteValue(message: TaskWriteMessage): TaskWrite {
-  return {
-    taskId: message.taskId,
-    index: message.index,
-    payload: optionalPayload(message.payload),
-    channel: message.channel,
-    snapshotId: message.snapshotId,
   };
 }

@@ -6,7 +6,8 @@ import {
   StatisticsDimension,
   type GetStatisticsRequestSchema,
 } from "../gen/runstore/v1/statistics_pb.js";
-import type { CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
 
@@ -46,6 +47,27 @@ export interface StatisticsQuery extends CallOptions {
   readonly pageSize?: number;
 }
 
+const checkQuery = check.object<StatisticsQuery>("options", {
+  ...CALL_OPTIONS,
+  runIds: check.texts,
+  includeDescendants: check.flag,
+  planId: check.text,
+  labels: check.record(check.text),
+  tags: check.texts,
+  types: check.texts,
+  models: check.texts,
+  tools: check.texts,
+  nodeIds: check.texts,
+  fromDay: check.text,
+  toDay: check.text,
+  labelKey: check.text,
+  rollUpToRoot: check.flag,
+  after: check.object("after", { runId: check.text, seq: check.int64 }),
+  minPosition: check.int64,
+  waitMs: check.finiteMilliseconds,
+  pageSize: check.int32,
+});
+
 const DIMENSIONS: Readonly<Record<Dimension, StatisticsDimension>> = {
   run: StatisticsDimension.RUN,
   node: StatisticsDimension.NODE,
@@ -61,6 +83,8 @@ export function statisticsRequest(
   query: StatisticsQuery,
   pageToken: string,
 ): MessageInitShape<typeof GetStatisticsRequestSchema> {
+  check.texts(by, "by");
+  checkQuery(query);
   return {
     project,
     filter: {
@@ -87,9 +111,10 @@ export function statisticsRequest(
   };
 }
 
-function dimension(name: Dimension): StatisticsDimension {
+function dimension(name: Dimension, index: number): StatisticsDimension {
   if (!Object.hasOwn(DIMENSIONS, name)) {
-    throw new TypeError(`statistics cannot be grouped by ${name}`);
+    const problem = `must be one of ${Object.keys(DIMENSIONS).join(", ")}, is ${name}`;
+    throw new check.InvalidArgument(`by[${index}]`, problem);
   }
   return DIMENSIONS[name];
 }

@@ -14,7 +14,7 @@ import {
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
-import { checkText } from "../values/texts.js";
+import * as check from "../values/arguments.js";
 import { ClientClosed, RunstoreError } from "./errors.js";
 import { fromStream, fromTransport, fromUpload } from "./failures.js";
 import { Attempts, Backoff, pause } from "./retry.js";
@@ -38,6 +38,13 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export const CALL_OPTIONS: check.Checks<CallOptions> = {
+  timeoutMs: check.milliseconds,
+  signal: check.abortSignal,
+};
+/** Of a call that has no other options. */
+export const checkCallOptions = check.object<CallOptions>("options", CALL_OPTIONS);
+
 /** How a dead connection is detected: by a PING that is not answered. */
 export interface Keepalive {
   /** Silence before a PING; the server allows one every 10 seconds. If idle, the next call sends it. */
@@ -58,6 +65,17 @@ export interface ConnectOptions {
   /** True, or options of node:tls, to encrypt the connection. */
   readonly tls?: boolean | SecureClientSessionOptions;
 }
+
+export const checkConnectOptions = check.object<ConnectOptions>("options", {
+  project: check.text,
+  timeoutMs: check.milliseconds,
+  metadata: check.record(check.text),
+  keepalive: check.object<Keepalive>("keepalive", {
+    intervalMs: check.milliseconds,
+    timeoutMs: check.milliseconds,
+  }),
+  tls: check.anything,
+});
 
 /** One connection, opened by the first call and again whenever it is lost. */
 export class Connection {
@@ -131,7 +149,8 @@ export class Connection {
     init: MessageInitShape<I>,
     { signal, timeoutMs = this.timeoutMs }: CallOptions = {},
   ): Promise<MessageShape<O>> {
-    const request = this.#checked(method.input, init);
+    // Made once, so that every attempt sends the same ids.
+    const request = create(method.input, init);
     const attempts = new Attempts(timeoutMs, this.backoff);
     for (;;) {
       signal?.throwIfAborted();
@@ -154,7 +173,7 @@ export class Connection {
     init: MessageInitShape<I>,
     { signal, timeoutMs = this.timeoutMs }: CallOptions = {},
   ): Promise<MessageShape<O>> {
-    const request = this.#checked(method.input, init);
+    const request = create(method.input, init);
     const attempts = new Attempts(timeoutMs, this.backoff);
     signal?.throwIfAborted();
     try {
@@ -262,13 +281,6 @@ export class Connection {
     if (this.isClosed) {
       throw clientClosed();
     }
-  }
-
-  /** The message, made once, so that every attempt sends the same ids. */
-  #checked<I extends DescMessage>(schema: I, init: MessageInitShape<I>): MessageShape<I> {
-    const request = create(schema, init);
-    checkText(request);
-    return request;
   }
 }
 

@@ -9,7 +9,6 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 
-import { checkText } from "../values/texts.js";
 import { present } from "./answers.js";
 import type { Connection } from "./connection.js";
 import { silentStream } from "./failures.js";
@@ -154,9 +153,7 @@ class RequestSource<I extends DescMessage> {
       if (done) {
         return undefined;
       }
-      const request = create(this.schema, value);
-      checkText(request);
-      return request;
+      return create(this.schema, value);
     } catch (error) {
       this.failure = error;
       throw error;
@@ -174,7 +171,6 @@ async function* receive<I extends DescMessage, O extends DescMessage, Item>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<MessageShape<O>> {
   const request = create(method.input, state.request());
-  checkText(request);
   const ending = new AbortController();
   const end = () => {
     ending.abort();

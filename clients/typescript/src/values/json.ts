@@ -1,6 +1,6 @@
 /** JSON texts of values: what JSON can represent, and encoders for what it cannot. */
 
-import { InvalidArgument } from "./arguments.js";
+import { described, InvalidArgument, isPlain } from "./arguments.js";
 
 type Class<T> = abstract new (...args: never[]) => T;
 /** Where a value is: its key or index, and the path of what holds it. */
@@ -75,23 +75,8 @@ function encoded(value: object, path: Path): unknown {
       return encode(value as never);
     }
   }
-  const problem = `an instance of ${classOf(value)} is not JSON: convert it, or registerEncoder`;
+  const problem = `${described(value)} is not JSON: convert it, or registerEncoder`;
   throw refused(path, problem);
-}
-
-/** Whether a value is an object literal, of this realm or of another, or has no prototype. */
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
-
-function described(value: unknown): string {
-  return value === undefined ? "undefined" : `a ${typeof value}`;
-}
-
-function classOf(value: object): string {
-  const { constructor } = value;
-  return typeof constructor === "function" && constructor.name ? constructor.name : "a class";
 }
 
 function refused(path: Path, problem: string): InvalidArgument {

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 
 import { PayloadSchema, type Payload as PayloadMessage } from "../gen/runstore/v1/payloads_pb.js";
+import * as check from "./arguments.js";
 import { jsonText } from "./json.js";
 
 /**
@@ -27,16 +28,23 @@ export class Payload {
     this.contentType = contentType;
   }
 
-  /** A JSON text, kept exactly as it is; throws TypeError if it has no UTF-8 form. */
+  /** A JSON text, kept exactly as it is; throws `InvalidArgument` if it has no UTF-8 form. */
   static json(text: string, contentType = ""): Payload {
+    if (typeof text !== "string") {
+      throw check.notOf("a string", text, "text");
+    }
+    check.text(contentType, "contentType");
     if (!text.isWellFormed()) {
-      throw new TypeError("a lone surrogate has no UTF-8 form; write it as its \\u escape");
+      const problem = "holds a lone surrogate, which has no UTF-8 form: write it as its \\u escape";
+      throw new check.InvalidArgument("text", problem);
     }
     return new Payload(text, contentType);
   }
 
   /** Opaque bytes. */
   static binary(bytes: Uint8Array, contentType = ""): Payload {
+    check.bytes(bytes, "bytes");
+    check.text(contentType, "contentType");
     return new Payload(Uint8Array.from(bytes), contentType);
   }
 
@@ -101,7 +109,12 @@ export class Payload {
 
 /** Stands for a snapshot part that the run has stored before. */
 export class Ref {
-  constructor(readonly sha256: Uint8Array) {}
+  constructor(
+    /** The hash of the part's content. */
+    readonly sha256: Uint8Array,
+  ) {
+    check.bytes(sha256, "sha256");
+  }
 }
 
 /** The payload that the argument `name` stands for. */

@@ -8,6 +8,7 @@ import {
   type Timestamp,
 } from "@bufbuild/protobuf/wkt";
 
+import { InvalidArgument, notOf } from "./arguments.js";
 import { int64, type Int64 } from "./numbers.js";
 
 const MICROS = 1_000_000n;
@@ -26,7 +27,9 @@ export class Instant {
     return new Instant(int64(micros));
   }
 
+  /** The time of a `Date`; throws `InvalidArgument` for what is no time. */
   static of(time: Date | Instant): Instant {
+    checkTime(time, "time");
     return time instanceof Instant ? time : new Instant(int64(time.getTime()) * 1000n);
   }
 
@@ -63,6 +66,16 @@ export class Instant {
 
   equals(other: Instant): boolean {
     return this.epochMicros === other.epochMicros;
+  }
+}
+
+/** Throws `InvalidArgument` unless the argument at this path is a valid `Date` or an `Instant`. */
+export function checkTime(value: unknown, path: string): asserts value is Date | Instant {
+  if (!(value instanceof Date || value instanceof Instant)) {
+    throw notOf("a Date or an Instant", value, path);
+  }
+  if (value instanceof Date && Number.isNaN(value.getTime())) {
+    throw new InvalidArgument(path, "is an invalid Date");
   }
 }
 

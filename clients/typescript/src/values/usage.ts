@@ -1,6 +1,7 @@
 /** Usage: what events cost. */
 
 import type { Usage as UsageMessage } from "../gen/runstore/v1/events_pb.js";
+import * as check from "./arguments.js";
 import { int64, type Int64 } from "./numbers.js";
 import { duration, microsOf } from "./times.js";
 
@@ -15,6 +16,14 @@ export interface Usage {
 
 /** What an event cost; omitted fields count as 0. */
 export type NewUsage = { readonly [Name in keyof Usage]?: Int64 };
+
+export const checkUsage = check.object<NewUsage>("usage", {
+  inputTokens: check.int64,
+  outputTokens: check.int64,
+  cachedInputTokens: check.int64,
+  costMicros: check.int64,
+  durationMicros: check.int64,
+});
 
 export function usageValue(message: UsageMessage | undefined): Usage {
   return {

@@ -1,5 +1,6 @@
 /** Who writes: a run, and the epoch its writer holds. */
 
+import * as check from "./arguments.js";
 import { optionalInt64, type Int64 } from "./numbers.js";
 
 /** The writer epoch of a run that was never resumed. */
@@ -10,6 +11,18 @@ export interface RunRef {
   readonly project: string;
   readonly runId: string;
   readonly writerEpoch: Int64 | undefined;
+}
+
+/** Throws `InvalidArgument` for what names no run. */
+export function checkRun(run: RunRef): void {
+  if (typeof run !== "object" || (run as unknown) === null) {
+    throw check.notOf("a run", run, "run");
+  }
+  check.text(run.project, "project");
+  check.text(run.runId, "runId");
+  if (run.writerEpoch !== undefined) {
+    check.int64(run.writerEpoch, "writerEpoch");
+  }
 }
 
 /** The guards of a write: the writer's epoch, and the last seq that it has seen. */
