@@ -1,5 +1,7 @@
 /** The client: calls of one project. */
 
+import { inspect } from "node:util";
+
 import { Artifacts } from "./artifacts/calls.js";
 import { Configs } from "./configs/calls.js";
 import { Appender, type AppenderOptions } from "./events/appender.js";
@@ -54,11 +56,22 @@ export class Client {
     this.#connection = new Connection(target, options);
   }
 
-  /** Close the connection; calls in flight fail and are not retried. */
+  /** Its target and project, as it is printed. */
+  toString(): string {
+    return `<Client of ${this.#connection.target}, project ${JSON.stringify(this.project)}>`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
+  }
+
+  /** Close the connection; calls in flight and later ones reject with `ClientClosed`. */
   close(): void {
     this.#connection.close();
   }
 
+  /** As `close`, at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -79,6 +79,7 @@ export type { Dimension, StatisticsQuery } from "./statistics/query.js";
 export type { StatisticsRow } from "./statistics/values.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport/connection.js";
 export * from "./transport/errors.js";
+export { BY_REASON } from "./transport/reasons.js";
 export { InvalidArgument } from "./values/arguments.js";
 export { registerEncoder } from "./values/json.js";
 export type { Int64 } from "./values/numbers.js";

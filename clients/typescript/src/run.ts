@@ -1,5 +1,7 @@
 /** The handle of a run, and of one that was claimed. */
 
+import { inspect } from "node:util";
+
 import { Appender, RunAppender, type AppenderOptions } from "./events/appender.js";
 import { allEvents, eventPage, type EventPage, type ListEventsOptions } from "./events/query.js";
 import { EventStream, type StreamItem, type StreamOptions } from "./events/stream.js";
@@ -74,6 +76,18 @@ export class Run implements RunRef {
     this.project = ref.project;
     this.runId = ref.runId;
     this.writerEpoch = ref.writerEpoch;
+  }
+
+  /** Its id, project and epoch, as it is printed. */
+  toString(): string {
+    const epoch = this.writerEpoch === undefined ? "" : `, epoch ${this.writerEpoch}`;
+    const [id, project] = [this.runId, this.project].map((each) => JSON.stringify(each));
+    return `<Run ${id} of project ${project}${epoch}>`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   /** The current state of the run. */

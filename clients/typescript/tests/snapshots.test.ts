@@ -168,6 +168,8 @@ test("a pending node that the snapshot does not have is refused", async ({ clien
 
   await expect(refused).rejects.toMatchObject({
     name: "InvalidRequest",
-    violations: [{ field: "snapshot.pending_node_ids[1]", description: "is not a node of the snapshot" }],
+    violations: [
+      { field: "snapshot.pending_node_ids[1]", description: "is not a node of the snapshot" },
+    ],
   });
 });

@@ -13,7 +13,7 @@ import {
   type Data,
   type DownloadOptions,
 } from "../src/index.js";
-import { collect, scripted as test } from "./fixtures.js";
+import { scripted as test } from "./fixtures.js";
 import { Proxy } from "./proxy.js";
 import { chunk, described, refusal, type Downloaded, type Script } from "./script.js";
 

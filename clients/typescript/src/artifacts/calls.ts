@@ -1,5 +1,7 @@
 /** Calls of artifacts: named results of runs, with their bytes in an object store or elsewhere. */
 
+import { inspect } from "node:util";
+
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 
 import {
@@ -32,6 +34,7 @@ import {
 
 const PAGE_SIZE = 100;
 
+/** Optional properties of an upload. */
 export interface UploadOptions extends ArtifactDescription {
   /** How long to retry before rejecting; 60 seconds. An upload of chunks is not retried. */
   readonly patienceMs?: number;
@@ -58,6 +61,16 @@ export class Artifacts {
   constructor(connection: Connection, project: string) {
     this.#connection = connection;
     this.#project = project;
+  }
+
+  /** Its project, as it is printed. */
+  toString(): string {
+    return `<Artifacts of project ${JSON.stringify(this.#project)}>`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   /**

@@ -79,6 +79,7 @@ export class DownloadState {
     };
   }
 
+  /** Yield the bytes of a message, and record how far the download has got. */
   *take({ message }: DownloadArtifactResponse): Generator<Uint8Array> {
     this.#patience.renew();
     switch (message.case) {
@@ -97,6 +98,7 @@ export class DownloadState {
     return this.#patience.delay(error);
   }
 
+  /** The server ended the stream with OK, which is right once all bytes are here. */
   ended(): void {
     if (!this.#isOver) {
       throw new ProtocolError(`the server ended a download ${this.#length} bytes early`);

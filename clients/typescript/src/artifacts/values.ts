@@ -9,6 +9,7 @@ import { present } from "../transport/answers.js";
 import * as check from "../values/arguments.js";
 import { optionalInt64, safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
+import { printing } from "../values/printing.js";
 import { instantOf, type Instant } from "../values/times.js";
 
 /** A version of a named result; its bytes are at `url` if that is not empty. */
@@ -79,8 +80,10 @@ export function putValue(message: UploadArtifactResponse | LinkArtifactResponse)
   };
 }
 
+const printedArtifact = printing<Artifact>();
+
 export function artifactValue(message: ArtifactMessage): Artifact {
-  return {
+  return printedArtifact({
     artifactId: message.artifactId,
     project: message.project,
     runId: message.runId,
@@ -94,5 +97,5 @@ export function artifactValue(message: ArtifactMessage): Artifact {
     metadata: optionalPayload(message.metadata),
     actor: message.actor,
     createdAt: instantOf(message.createdAt),
-  };
+  });
 }

@@ -1,5 +1,7 @@
 /** Calls of configs: versions of prompts, tools, agents and evaluators, and their labels. */
 
+import { inspect } from "node:util";
+
 import { ConfigService } from "../gen/runstore/v1/config_service_pb.js";
 import { pages, present } from "../transport/answers.js";
 import {
@@ -39,6 +41,7 @@ export interface RegisterOptions extends CallOptions {
   readonly requestId?: string;
 }
 
+/** Which configs to list. */
 export interface ListConfigsOptions extends CallOptions {
   /** Only of this kind. */
   readonly kind?: string;
@@ -46,6 +49,7 @@ export interface ListConfigsOptions extends CallOptions {
   readonly namePrefix?: string;
 }
 
+/** How a label is moved. */
 export interface MoveLabelOptions extends CallOptions {
   /** Where the label must point now, or it rejects with `LabelConflict`; 0 means no label. */
   readonly expectedVersion?: Int64;
@@ -94,6 +98,16 @@ export class Configs {
   constructor(connection: Connection, project: string) {
     this.#connection = connection;
     this.#project = project;
+  }
+
+  /** Its project, as it is printed. */
+  toString(): string {
+    return `<Configs of project ${JSON.stringify(this.#project)}>`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   /** Store a body as the next version; a body registered before keeps its version. */

@@ -1,5 +1,7 @@
 /** Appends pipelined over one stream. */
 
+import { inspect } from "node:util";
+
 import { RunService, type AppendEventStreamRequest } from "../gen/runstore/v1/run_service_pb.js";
 import type { Connection } from "../transport/connection.js";
 import { Unavailable } from "../transport/errors.js";
@@ -11,11 +13,13 @@ import { AppendsInFlight, StreamLimit, type OpenAppend, type Sent } from "./appe
 import { Gate, Queue, Slots } from "./queues.js";
 import type { NewEvent } from "./values.js";
 
+/** How an appender works. */
 export interface AppenderOptions {
   /** How many appends may be in flight; 256. */
   readonly window?: number;
 }
 
+/** Options of one pipelined append. */
 export interface PipelinedOptions {
   /** The last seq the writer expects before this event. */
   readonly expectedSeq?: Int64 | undefined;
@@ -55,6 +59,17 @@ export class Appender {
     this.#connection = connection;
     this.#window = new Slots(window);
     this.#inFlight = new AppendsInFlight(connection.timeoutMs, connection.backoff);
+  }
+
+  /** Its target and whether it is open, as it is printed. */
+  toString(): string {
+    const state = this.#isClosing ? "closed" : "open";
+    return `<Appender to ${this.#connection.target}, ${state}>`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   /**
@@ -98,6 +113,7 @@ export class Appender {
     }
   }
 
+  /** As `close`, at the end of an `await using` block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -200,18 +216,32 @@ export class RunAppender {
     this.#run = run;
   }
 
+  /** Its run, as it is printed. */
+  toString(): string {
+    return `<RunAppender of run ${JSON.stringify(this.#run.runId)}>`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
+  }
+
+  /** As `Appender.append`, to this run. */
   append(event: NewEvent, options: PipelinedOptions = {}): Promise<Sent> {
     return this.#appender.append(this.#run, event, options);
   }
 
+  /** As `Appender.close`. */
   close(): Promise<void> {
     return this.#appender.close();
   }
 
+  /** As `close`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
+  /** As `Appender.abort`. */
   abort(reason?: Error): void {
     this.#appender.abort(reason);
   }

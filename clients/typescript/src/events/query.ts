@@ -30,6 +30,7 @@ export function filterMessage(filter: EventFilter) {
   };
 }
 
+/** Which page of events to read. */
 export interface ListEventsOptions extends EventFilter, CallOptions {
   /** The first seq to read, inclusive; 1 is the beginning. */
   readonly fromSeq?: Int64;

@@ -4,12 +4,14 @@
 export class Gate {
   #waiting: (() => void)[] = [];
 
+  /** Wait until the gate is opened. */
   wait(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
     });
   }
 
+  /** Wake all that wait. */
   open(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -60,16 +62,19 @@ export class Queue<T> implements AsyncIterable<T> {
     this.#items = items;
   }
 
+  /** Add an item, which the reader gets once it has those before. */
   put(item: T): void {
     this.#items.push(item);
     this.#gate.open();
   }
 
+  /** Let the reader end once it has all items. */
   end(): void {
     this.#isEnded = true;
     this.#gate.open();
   }
 
+  /** The items as they are put. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
     for (;;) {
       const items = this.#items;

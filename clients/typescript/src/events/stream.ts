@@ -7,7 +7,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import type { Event as EventMessage } from "../gen/runstore/v1/events_pb.js";
-import type { Outcome } from "../gen/runstore/v1/outputs_pb.js";
+import { Outcome } from "../gen/runstore/v1/outputs_pb.js";
 import type {
   StreamEventsRequestSchema,
   StreamEventsResponse,
@@ -17,6 +17,7 @@ import { Patience, type Backoff } from "../transport/retry.js";
 import { MISSED_HEARTBEATS } from "../transport/streams.js";
 import * as check from "../values/arguments.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
+import { printing } from "../values/printing.js";
 import { duration } from "../values/times.js";
 import type { RunRef } from "../values/writers.js";
 import { EVENT_FILTER, filterMessage, type EventFilter } from "./query.js";
@@ -57,6 +58,8 @@ export type StreamItem =
   | { readonly kind: "heartbeat"; readonly lastSeq: number }
   /** The run is complete at `lastSeq`; the stream ends. */
   | { readonly kind: "endOfRun"; readonly lastSeq: number; readonly outcome: Outcome };
+
+const printedEnd = printing<StreamItem & { kind: "endOfRun" }>({ outcome: ["Outcome", Outcome] });
 
 /** How far a stream of events has got; see `StreamState`. */
 export class EventStream {
@@ -115,7 +118,7 @@ export class EventStream {
       case "endOfRun": {
         const lastSeq = this.#reached(message.value.lastSeq);
         this.#isOver = true;
-        yield { kind: message.case, lastSeq, outcome: message.value.outcome };
+        yield printedEnd({ kind: message.case, lastSeq, outcome: message.value.outcome });
         break;
       }
       case undefined: // a kind of message that is newer than this client

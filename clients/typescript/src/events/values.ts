@@ -12,6 +12,7 @@ import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
+import { printing } from "../values/printing.js";
 import { checkTime, instantOf, optionalInstant, timestamp, type Instant } from "../values/times.js";
 import {
   checkUsage,
@@ -114,8 +115,10 @@ export function eventMessage(event: NewEvent, at = ""): MessageInitShape<typeof 
   };
 }
 
+const printedEvent = printing<Event>();
+
 export function eventValue(message: EventMessage): Event {
-  return {
+  return printedEvent({
     seq: safeNumber(message.seq),
     type: message.type,
     payload: optionalPayload(message.payload),
@@ -130,7 +133,7 @@ export function eventValue(message: EventMessage): Event {
     occurredAt: optionalInstant(message.occurredAt),
     recordedAt: instantOf(message.recordedAt),
     hash: message.hash,
-  };
+  });
 }
 
 /** The request to append an event, with an event id that makes it safe to repeat. */
@@ -149,12 +152,14 @@ export function appendRequest(
   };
 }
 
+const printedAppended = printing<Appended>();
+
 export function appendedValue(message: AppendEventResponse): Appended {
-  return {
+  return printedAppended({
     seq: safeNumber(message.seq),
     recordedAt: instantOf(message.recordedAt),
     hash: message.hash,
     deduplicated: message.deduplicated,
     eventId: message.eventId,
-  };
+  });
 }

@@ -1,5 +1,7 @@
 /** The feed: the events of all runs of a project in the order of their publication. */
 
+import { inspect } from "node:util";
+
 import { FeedService } from "../gen/runstore/v1/feed_service_pb.js";
 import { pages, present } from "../transport/answers.js";
 import { checkCallOptions, type CallOptions, type Connection } from "../transport/connection.js";
@@ -26,6 +28,16 @@ export class Feed {
   constructor(connection: Connection, project: string) {
     this.#connection = connection;
     this.#project = project;
+  }
+
+  /** Its project, as it is printed. */
+  toString(): string {
+    return `<Feed of project ${JSON.stringify(this.#project)}>`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   /** A page of entries; the next one begins at its `nextPosition`. */

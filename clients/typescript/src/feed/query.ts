@@ -11,6 +11,7 @@ export interface FeedFilter {
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Which page of the feed to read. */
 export interface ReadFeedOptions extends FeedFilter, CallOptions {
   /** The first position to read, inclusive; 0 and 1 both mean the beginning. */
   readonly fromPosition?: Int64;

@@ -15,6 +15,7 @@ import { duration } from "../values/times.js";
 import { FEED_FILTER, filterMessage, type FeedFilter } from "./query.js";
 import { entryValue, type FeedItem } from "./values.js";
 
+/** Which entries of the feed to follow. */
 export interface FollowFeedOptions extends FeedFilter {
   /** The first position to read, inclusive; may be beyond the end. */
   readonly fromPosition?: Int64;
@@ -64,6 +65,7 @@ export class FeedStream {
     return this.#heartbeatMs * MISSED_HEARTBEATS;
   }
 
+  /** The request for everything not delivered yet. */
   request(): MessageInitShape<typeof FollowFeedRequestSchema> {
     return {
       project: this.#project,
@@ -74,6 +76,7 @@ export class FeedStream {
     };
   }
 
+  /** Yield the items of a message, each once, and record how far the stream has got. */
   *take({ message }: FollowFeedResponse): Generator<FeedItem> {
     this.#patience.renew();
     switch (message.case) {
@@ -98,10 +101,12 @@ export class FeedStream {
     }
   }
 
+  /** How long to wait before reopening the stream; undefined to give up. */
   retryDelay(error: unknown): number | undefined {
     return this.#patience.delay(error);
   }
 
+  /** The server ended the stream with OK, which it may not. */
   ended(): never {
     throw new ProtocolError("the server ended a stream of the feed, which never ends");
   }

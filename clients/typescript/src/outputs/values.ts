@@ -5,12 +5,13 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { checkEvents, eventMessages, type NewEvent } from "../events/values.js";
 import { Outcome, type Output as OutputMessage } from "../gen/runstore/v1/outputs_pb.js";
 import type { CompletionSchema, CompleteRunResponse } from "../gen/runstore/v1/run_service_pb.js";
-import type { RunStatus } from "../gen/runstore/v1/runs_pb.js";
+import { RunStatus } from "../gen/runstore/v1/runs_pb.js";
 import { checkSnapshot, snapshotMessage, type NewSnapshot } from "../snapshots/values.js";
 import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
 import * as check from "../values/arguments.js";
 import { safeNumber } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
+import { printing } from "../values/printing.js";
 import { instantOf, type Instant } from "../values/times.js";
 import { usageValue, type Usage } from "../values/usage.js";
 
@@ -90,18 +91,22 @@ export function completionMessage(
   };
 }
 
+const printedCompleted = printing<Completed>({ status: ["RunStatus", RunStatus] });
+
 export function completedValue(message: CompleteRunResponse): Completed {
-  return {
+  return printedCompleted({
     status: message.status,
     seq: safeNumber(message.seq),
     revision: message.revision,
     completedAt: instantOf(message.completedAt),
     deduplicated: message.deduplicated,
-  };
+  });
 }
 
+const printedOutput = printing<Output>({ outcome: ["Outcome", Outcome] });
+
 export function outputValue(message: OutputMessage): Output {
-  return {
+  return printedOutput({
     payload: optionalPayload(message.payload),
     schemaHash: message.schemaHash,
     planVersionId: message.planVersionId,
@@ -111,5 +116,5 @@ export function outputValue(message: OutputMessage): Output {
     outcome: message.outcome,
     revision: message.revision,
     completedAt: instantOf(message.completedAt),
-  };
+  });
 }

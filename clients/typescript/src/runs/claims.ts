@@ -9,6 +9,7 @@ import * as check from "../values/arguments.js";
 import { safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunInfo } from "./values.js";
 
+/** How a run is claimed. */
 export interface ResumeOptions extends CallOptions {
   /** The namespace whose latest snapshot is returned. */
   readonly namespace?: string;

@@ -12,6 +12,7 @@ import { optionalPayload, type Payload } from "../values/payloads.js";
 import type { RunRef } from "../values/writers.js";
 import { configRefValue, type ConfigRef, type RunInfo } from "./values.js";
 
+/** Which moment of a run to read. */
 export interface ReplayOptions extends CallOptions {
   /** The moment right after this event; 0 is before the first one. By default after the last. */
   readonly atSeq?: Int64;

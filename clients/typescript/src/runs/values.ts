@@ -2,15 +2,15 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import type { Outcome } from "../gen/runstore/v1/outputs_pb.js";
+import { Outcome } from "../gen/runstore/v1/outputs_pb.js";
 import type {
   ForkRunRequestSchema,
   SaveRunRequestSchema,
 } from "../gen/runstore/v1/run_service_pb.js";
-import type {
-  ConfigRef as ConfigRefMessage,
-  Run as RunMessage,
+import {
   RunStatus,
+  type ConfigRef as ConfigRefMessage,
+  type Run as RunMessage,
 } from "../gen/runstore/v1/runs_pb.js";
 import { checkCompletion, completionMessage, type Completion } from "../outputs/values.js";
 import { present } from "../transport/answers.js";
@@ -18,6 +18,7 @@ import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
+import { printing } from "../values/printing.js";
 import { instantOf, optionalInstant, type Instant } from "../values/times.js";
 import { usageValue, type Usage } from "../values/usage.js";
 import type { RunRef } from "../values/writers.js";
@@ -186,9 +187,14 @@ function configRefMessage(ref: NewConfigRef) {
   return { ...ref, version: int64(ref.version ?? 0) };
 }
 
+const printedRun = printing<RunInfo>({
+  status: ["RunStatus", RunStatus],
+  outcome: ["Outcome", Outcome],
+});
+
 export function runValue(message: RunMessage): RunInfo {
   const { externalRef: ref, forkBase: base } = message;
-  return {
+  return printedRun({
     project: message.project,
     runId: message.runId,
     planId: message.planId,
@@ -214,7 +220,7 @@ export function runValue(message: RunMessage): RunInfo {
     updatedAt: instantOf(message.updatedAt),
     completedAt: optionalInstant(message.completedAt),
     forkBase: base && { runId: base.runId, seq: safeNumber(base.seq) },
-  };
+  });
 }
 
 /** A reference in a response: a pin with number and digest. */

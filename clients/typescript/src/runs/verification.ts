@@ -4,6 +4,7 @@ import { RunService, type VerifyRunResponse } from "../gen/runstore/v1/run_servi
 import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
 import * as check from "../values/arguments.js";
 import { int64, safeNumber } from "../values/numbers.js";
+import { printing } from "../values/printing.js";
 import type { RunRef } from "../values/writers.js";
 
 const SLICE_SIZE = 10_000;
@@ -19,6 +20,7 @@ export interface Verification {
   readonly nextFromSeq: number;
 }
 
+/** How a run is checked. */
 export interface VerifyOptions extends CallOptions {
   /** How many events one call checks; 10000. */
   readonly sliceSize?: number;
@@ -31,6 +33,8 @@ const checkOptions = check.object<VerifyOptions>("options", {
   sliceSize: check.int32,
   onProgress: check.callback,
 });
+
+const printedVerification = printing<Verification>();
 
 /** Check a run slice by slice; the result is that of the whole run. */
 export async function verify(
@@ -50,7 +54,7 @@ export async function verify(
     };
     const answer = await connection.send(RunService.method.verifyRun, request, options);
     checkedEvents += safeNumber(answer.checkedEvents);
-    const found = { ...verificationValue(answer), checkedEvents };
+    const found = printedVerification({ ...verificationValue(answer), checkedEvents });
     onProgress?.(found);
     if (found.nextFromSeq === 0) {
       return found;

@@ -24,6 +24,7 @@ export interface SnapshotChoice extends CallOptions {
   readonly namespace?: string;
 }
 
+/** Which snapshots to list; a snapshot must meet all conditions. */
 export interface ListSnapshotsOptions extends CallOptions {
   /** Only this namespace; by default all. */
   readonly namespace?: string;

@@ -32,6 +32,7 @@ import {
   type Payload,
   type Value,
 } from "../values/payloads.js";
+import { printing } from "../values/printing.js";
 import { instantOf, type Instant } from "../values/times.js";
 import { writerFields, type RunRef } from "../values/writers.js";
 import { checkNode, nodeMessage, nodeValue, type NewPlanNode, type PlanNode } from "./nodes.js";
@@ -182,11 +183,13 @@ export function snapshotMessage(
   };
 }
 
+const printedSnapshot = printing<Snapshot>({ reason: ["SnapshotReason", SnapshotReason] });
+
 export function snapshotValue(
   message: SnapshotMessage,
   taskWrites: readonly TaskWriteMessage[] = [],
 ): Snapshot {
-  return {
+  return printedSnapshot({
     runId: message.runId,
     namespace: message.namespace,
     snapshotId: message.snapshotId,
@@ -203,18 +206,20 @@ export function snapshotValue(
     createdAt: instantOf(message.createdAt),
     contentHash: message.contentHash,
     taskWrites: taskWrites.map(taskWriteValue),
-  };
+  });
 }
 
+const printedPut = printing<SnapshotPut>();
+
 export function putValue(message: PutSnapshotResponse): SnapshotPut {
-  return {
+  return printedPut({
     snapshotId: message.snapshotId,
     seq: safeNumber(message.seq),
     contentHash: message.contentHash,
     createdAt: instantOf(message.createdAt),
     lastSeq: safeNumber(message.lastSeq),
     deduplicated: message.deduplicated,
-  };
+  });
 }
 
 export function deletedValue(message: DeleteSnapshotsResponse): SnapshotsDeleted {

@@ -44,8 +44,6 @@
  * reason of the caller's AbortSignal instead.
  */
 
-import type { ErrorReason } from "../gen/runstore/v1/errors_pb.js";
-
 /** The names of gRPC's status codes; the index is the number. */
 export const STATUS_CODES = [
   "OK",
@@ -67,6 +65,7 @@ export const STATUS_CODES = [
   "UNAUTHENTICATED",
 ] as const;
 
+/** The name of a gRPC status code. */
 export type StatusCode = (typeof STATUS_CODES)[number];
 
 /** An invalid field of a request. */
@@ -133,19 +132,32 @@ export class RunstoreError extends Error {
   }
 }
 
+/** The server cannot be reached, or the path to it broke; the client has retried. */
 export class Unavailable extends RunstoreError {}
+/** The server's database or object store does not respond; the client has retried. */
 export class StorageUnavailable extends Unavailable {}
+/** The server is shutting down; the client has retried. */
 export class ServerDraining extends Unavailable {}
+/** The client was closed before the call, or during it. */
 export class ClientClosed extends RunstoreError {}
+/** The call took longer than its timeout; a write may have been stored nevertheless. */
 export class DeadlineExceeded extends RunstoreError {}
+/** A field breaks its rule: see `violations`. */
 export class InvalidRequest extends RunstoreError {}
+/** The bytes sent do not decode to the message. */
 export class MalformedMessage extends RunstoreError {}
+/** The request is larger than the server, or a proxy on the way to it, accepts. */
 export class MessageTooLarge extends RunstoreError {}
+/** The project has no such run. */
 export class RunNotFound extends RunstoreError {}
+/** The run has no such snapshot. */
 export class SnapshotNotFound extends RunstoreError {}
+/** The run has no output yet, or not this revision of it. */
 export class OutputNotFound extends RunstoreError {}
+/** An id that is known was sent again with other content. */
 export class IdempotencyMismatch extends RunstoreError {}
 
+/** Another writer was faster: read up to `currentSeq`, decide again, retry. */
 export class SeqConflict extends RunstoreError {
   /** The last seq that the writer expected. */
   get expectedSeq(): number {
@@ -158,6 +170,7 @@ export class SeqConflict extends RunstoreError {
   }
 }
 
+/** A later resume claimed the run: stop writing. */
 export class WriterFenced extends RunstoreError {
   /** The epoch that owns the run now. */
   get currentEpoch(): number {
@@ -165,15 +178,24 @@ export class WriterFenced extends RunstoreError {
   }
 }
 
+/** The run never issued this writer epoch. */
 export class WriterEpochUnknown extends RunstoreError {}
+/** The run has ended and takes no more writes of this kind. */
 export class RunCompleted extends RunstoreError {}
+/** The run has ended with another outcome. */
 export class OutcomeConflict extends RunstoreError {}
+/** The run's end needs an outcome. */
 export class OutcomeRequired extends RunstoreError {}
+/** The snapshot's seq is beyond the run's last. */
 export class SnapshotAhead extends RunstoreError {}
+/** The consumer has not committed a position yet. */
 export class ConsumerNotFound extends RunstoreError {}
+/** The feed has not reached this position. */
 export class PositionAhead extends RunstoreError {}
+/** The run has not stored the part that a `Ref` stands for: send it in full. */
 export class UnknownRef extends RunstoreError {}
 
+/** A fork has the snapshot in its history. */
 export class SnapshotInUse extends RunstoreError {
   /** A fork that has the snapshot in its history. */
   get forkRunId(): string {
@@ -181,10 +203,14 @@ export class SnapshotInUse extends RunstoreError {
   }
 }
 
+/** The project has no config of this kind and name. */
 export class ConfigNotFound extends RunstoreError {}
+/** The config has no such version. */
 export class ConfigVersionNotFound extends RunstoreError {}
+/** The config has no such label. */
 export class ConfigLabelNotFound extends RunstoreError {}
 
+/** The label was moved meanwhile. */
 export class LabelConflict extends RunstoreError {
   /** The version that the label points to; 0 if there is no such label. */
   get currentVersion(): number {
@@ -192,10 +218,14 @@ export class LabelConflict extends RunstoreError {
   }
 }
 
+/** The project has no such artifact. */
 export class ArtifactNotFound extends RunstoreError {}
+/** The bytes changed while they were uploaded. */
 export class ContentMismatch extends RunstoreError {}
+/** The artifact does not have these bytes. */
 export class RangeBeyondEnd extends RunstoreError {}
 
+/** The artifact's bytes are kept elsewhere. */
 export class ArtifactIsLink extends RunstoreError {
   /** Where the bytes are. */
   get url(): string {
@@ -203,6 +233,7 @@ export class ArtifactIsLink extends RunstoreError {
   }
 }
 
+/** The awaited events are not searchable yet. */
 export class SearchBehind extends RunstoreError {
   /** The position up to which the feed is searchable. */
   get indexedPosition(): number {
@@ -210,8 +241,10 @@ export class SearchBehind extends RunstoreError {
   }
 }
 
+/** The run has not reached this seq. */
 export class SeqAhead extends RunstoreError {}
 
+/** The awaited events are not counted yet. */
 export class StatisticsBehind extends RunstoreError {
   /** The position up to which the feed is counted. */
   get countedPosition(): number {
@@ -219,52 +252,17 @@ export class StatisticsBehind extends RunstoreError {
   }
 }
 
+/** The server has too much to do; the client has retried. */
 export class Overloaded extends RunstoreError {}
+/** A defect of the service; `requestId` finds it in the server's log. */
 export class Internal extends RunstoreError {}
 
+/** The server broke its own contract. */
 export class ProtocolError extends RunstoreError {
   constructor(problem: string | Failure) {
     super(typeof problem === "string" ? { code: "INTERNAL", message: problem } : problem);
   }
 }
 
+/** A class of errors that are made of a status. */
 export type ErrorClass = new (failure: Failure) => RunstoreError;
-
-type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
-
-/** The class of each reason in errors.proto. */
-export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
-  INVALID_REQUEST: InvalidRequest,
-  MALFORMED_MESSAGE: MalformedMessage,
-  MESSAGE_TOO_LARGE: MessageTooLarge,
-  RUN_NOT_FOUND: RunNotFound,
-  SNAPSHOT_NOT_FOUND: SnapshotNotFound,
-  OUTPUT_NOT_FOUND: OutputNotFound,
-  IDEMPOTENCY_MISMATCH: IdempotencyMismatch,
-  SEQ_CONFLICT: SeqConflict,
-  WRITER_FENCED: WriterFenced,
-  WRITER_EPOCH_UNKNOWN: WriterEpochUnknown,
-  RUN_COMPLETED: RunCompleted,
-  OUTCOME_CONFLICT: OutcomeConflict,
-  OUTCOME_REQUIRED: OutcomeRequired,
-  SNAPSHOT_AHEAD: SnapshotAhead,
-  CONSUMER_NOT_FOUND: ConsumerNotFound,
-  POSITION_AHEAD: PositionAhead,
-  UNKNOWN_REF: UnknownRef,
-  SNAPSHOT_IN_USE: SnapshotInUse,
-  CONFIG_NOT_FOUND: ConfigNotFound,
-  CONFIG_VERSION_NOT_FOUND: ConfigVersionNotFound,
-  CONFIG_LABEL_NOT_FOUND: ConfigLabelNotFound,
-  LABEL_CONFLICT: LabelConflict,
-  ARTIFACT_NOT_FOUND: ArtifactNotFound,
-  CONTENT_MISMATCH: ContentMismatch,
-  RANGE_BEYOND_END: RangeBeyondEnd,
-  ARTIFACT_IS_LINK: ArtifactIsLink,
-  SEARCH_BEHIND: SearchBehind,
-  SEQ_AHEAD: SeqAhead,
-  STATISTICS_BEHIND: StatisticsBehind,
-  OVERLOADED: Overloaded,
-  STORAGE_UNAVAILABLE: StorageUnavailable,
-  SERVER_DRAINING: ServerDraining,
-  INTERNAL: Internal,
-};

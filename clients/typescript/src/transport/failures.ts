@@ -12,7 +12,6 @@ import {
 import type { Status } from "../gen/google/rpc/status_pb.js";
 import { microsOf } from "../values/times.js";
 import {
-  BY_REASON,
   DeadlineExceeded,
   MessageTooLarge,
   RunstoreError,
@@ -21,6 +20,7 @@ import {
   type ErrorClass,
   type StatusCode,
 } from "./errors.js";
+import { BY_REASON } from "./reasons.js";
 
 const DOMAIN = "runstore.v1";
 const STATUS_HEADERS = ["grpc-status", "grpc-status-details-bin"];

@@ -17,6 +17,7 @@ export class Sessions extends Http2SessionManager {
   onGreeting: () => void = () => undefined;
   readonly #live = new Set<ClientHttp2Session>();
 
+  /** As the manager does it; sessions and streams are kept from doing harm. */
   override async request(
     ...parameters: Parameters<Http2SessionManager["request"]>
   ): Promise<ClientHttp2Stream> {

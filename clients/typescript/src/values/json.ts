@@ -60,7 +60,8 @@ function plain(value: unknown, path: Path): Json {
 }
 
 function members(value: object, path: Path): Json {
-  if (Object.getOwnPropertySymbols(value).length > 0) {
+  const symbols = Object.getOwnPropertySymbols(value);
+  if (symbols.some((symbol) => Object.prototype.propertyIsEnumerable.call(value, symbol))) {
     throw refused(path, "a symbol as a key is not JSON");
   }
   return Object.fromEntries(

@@ -1,6 +1,7 @@
 /** Payloads: values that the store keeps byte for byte. */
 
 import { createHash } from "node:crypto";
+import { inspect } from "node:util";
 
 import { create } from "@bufbuild/protobuf";
 
@@ -16,6 +17,7 @@ import { jsonText } from "./json.js";
 export type Value = unknown;
 
 const encoder = new TextEncoder();
+const LONGEST_PRINTED = 200;
 
 /** A value that the store keeps byte for byte: a JSON text or opaque bytes. */
 export class Payload {
@@ -57,6 +59,7 @@ export class Payload {
     return new Payload(jsonText(value, name), "");
   }
 
+  /** Whether it is a JSON text. */
   get isJson(): boolean {
     return typeof this.#content === "string";
   }
@@ -100,6 +103,23 @@ export class Payload {
     );
   }
 
+  /** The beginning of the JSON text, or how many bytes there are. */
+  toString(): string {
+    const type = this.contentType && ` (${this.contentType})`;
+    if (typeof this.#content !== "string") {
+      return `Payload of ${this.#content.length} bytes${type}`;
+    }
+    const isLong = this.#content.length > LONGEST_PRINTED;
+    const text = isLong ? `${this.#content.slice(0, LONGEST_PRINTED)}…` : this.#content;
+    return `Payload ${text}${type}`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
+  }
+
+  /** The content with its kind: what `JSON.stringify` writes. */
   toJSON(): { json: string } | { binary: string } {
     return typeof this.#content === "string"
       ? { json: this.#content }
@@ -114,6 +134,16 @@ export class Ref {
     readonly sha256: Uint8Array,
   ) {
     check.bytes(sha256, "sha256");
+  }
+
+  /** The hash in hexadecimal digits. */
+  toString(): string {
+    return `Ref ${Buffer.from(this.sha256).toString("hex")}`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
   }
 }
 

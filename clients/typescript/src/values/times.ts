@@ -1,5 +1,7 @@
 /** Times and durations to the microsecond, as the store keeps them. */
 
+import { inspect } from "node:util";
+
 import { create } from "@bufbuild/protobuf";
 import {
   DurationSchema,
@@ -23,6 +25,7 @@ export class Instant {
     this.epochMicros = epochMicros;
   }
 
+  /** The time that is so many microseconds after 1970-01-01T00:00:00Z. */
   static ofEpochMicros(micros: Int64): Instant {
     return new Instant(int64(micros));
   }
@@ -43,6 +46,7 @@ export class Instant {
     return new Instant(BigInt(millis) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6)));
   }
 
+  /** The time of this machine's clock, to the millisecond. */
   static now(): Instant {
     return Instant.of(new Date());
   }
@@ -60,10 +64,17 @@ export class Instant {
     return `${whole}.${micros.toString().padStart(6, "0")}Z`;
   }
 
+  /** As `toString`: what `JSON.stringify` writes. */
   toJSON(): string {
     return this.toString();
   }
 
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
+  }
+
+  /** Whether it is the same microsecond. */
   equals(other: Instant): boolean {
     return this.epochMicros === other.epochMicros;
   }
