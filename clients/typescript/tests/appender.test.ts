@@ -243,7 +243,7 @@ describe("against a scripted server", () => {
     await using appender = client.run("run").appender();
 
     await (await appender.append({ type: "tick", eventId: "a" })).answer();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 50)); // it rests once all is answered
     await (await appender.append({ type: "tick", eventId: "b" })).answer();
 
     expect(script.sent).toEqual([["a", "b"]]);

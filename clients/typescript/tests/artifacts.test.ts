@@ -327,20 +327,21 @@ test("what is not there is refused", async ({ client }) => {
 
 test(
   "bytes go up and come down over servers that are killed",
-  { timeout: 240_000 },
+  { timeout: 600_000 },
   async ({ project }) => {
     const server = await ServerProcess.started(inject("settings"));
     const proxy = await Proxy.started(server.target);
-    using client = connect(proxy.target, { project, timeoutMs: 60_000 });
+    using client = connect(proxy.target, { project, timeoutMs: 300_000 });
+    const patienceMs = 300_000;
     const { runId } = await client.saveRun();
     const data = bytesOf(64 * MIB);
 
-    const uploading = client.artifacts.upload(runId, "a", data);
+    const uploading = client.artifacts.upload(runId, "a", data, { patienceMs });
     await proxy.untilPassed(8 * MIB);
     await server.restart("SIGKILL");
     const { artifact } = await uploading;
     const chunks: Uint8Array[] = [];
-    for await (const chunk of client.artifacts.download({ runId, name: "a" })) {
+    for await (const chunk of client.artifacts.download({ runId, name: "a", patienceMs })) {
       chunks.push(chunk);
       if (chunks.length === 5 || chunks.length === 20 || chunks.length === 30) {
         await server.restart(chunks.length === 20 ? "SIGTERM" : "SIGKILL");

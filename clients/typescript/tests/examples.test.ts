@@ -117,7 +117,7 @@ function named(path: string, n: number): string {
 /** What an example prints. */
 async function printed(name: string): Promise<string[]> {
   const script = join(folder, "built", `${name}.js`);
-  const { stdout } = await execute(process.execPath, [script], { timeout: 50_000 });
+  const { stdout } = await execute(process.execPath, [script], { timeout: 100_000 });
   return stdout.replace(/\n$/, "").split("\n");
 }
 

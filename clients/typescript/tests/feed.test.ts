@@ -79,9 +79,9 @@ test("a consumer goes on behind what it has committed", async ({ client }) => {
 
 test("following the feed goes on over restarts", async ({ project }) => {
   const server = await ServerProcess.started(inject("settings"));
-  using client = connect(server.target, { project, timeoutMs: 60_000 });
+  using client = connect(server.target, { project, timeoutMs: 300_000 });
   const run = await client.saveRun();
-  const watching = take(client, 300);
+  const watching = take(client, 300, { patienceMs: 300_000 });
   for (const signal of ["SIGKILL", "SIGTERM", "SIGKILL"] as const) {
     await run.appendMany(Array.from({ length: 100 }, () => ({ type: "tick" })));
     await server.restart(signal);
@@ -91,7 +91,7 @@ test("following the feed goes on over restarts", async ({ project }) => {
 
   expect(seqs).toEqual(Array.from({ length: 300 }, (_, index) => index + 1));
   await server.stop();
-}, 120_000);
+}, 600_000);
 
 test("a search finds what an append was answered with", async ({ client }) => {
   const run = await client.saveRun();

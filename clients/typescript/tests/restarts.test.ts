@@ -7,17 +7,23 @@ import { connect, type Client, type NewEvent } from "../src/index.js";
 import { collect, test as base } from "./fixtures.js";
 import { ServerProcess } from "./servers.js";
 
+// A server takes a minute to start where the machine is very busy.
+const PATIENCE_MS = 300_000;
 const SIGNALS = ["SIGKILL", "SIGTERM", "SIGKILL"] as const;
+const FOLLOW = { follow: true, patienceMs: PATIENCE_MS };
 
 const test = base.extend<{ server: ServerProcess; patient: Client }>({
-  // eslint-disable-next-line no-empty-pattern -- vitest reads the parameter's form
-  server: async ({}, use) => {
-    const server = await ServerProcess.started(inject("settings"));
-    await use(server);
-    await server.stop();
-  },
+  server: [
+    // eslint-disable-next-line no-empty-pattern -- vitest reads the parameter's form
+    async ({}, use) => {
+      const server = await ServerProcess.started(inject("settings"));
+      await use(server);
+      await server.stop();
+    },
+    { scope: "file" },
+  ],
   patient: async ({ server, project }, use) => {
-    using client = connect(server.target, { project, timeoutMs: 60_000 });
+    using client = connect(server.target, { project, timeoutMs: PATIENCE_MS });
     await use(client);
   },
 });
@@ -30,7 +36,7 @@ function upTo(last: number): number[] {
   return Array.from({ length: last }, (_, index) => index + 1);
 }
 
-describe("restarts", { timeout: 240_000 }, () => {
+describe("restarts", { timeout: 600_000 }, () => {
   test("a stream of 10,000 events goes on over three restarts without loss or repeat", async ({
     server,
     patient,
@@ -38,7 +44,7 @@ describe("restarts", { timeout: 240_000 }, () => {
     const run = await patient.saveRun();
     const seen: number[] = [];
     const watching = (async () => {
-      for await (const { seq } of run.events({ follow: true, heartbeatMs: 1000 })) {
+      for await (const { seq } of run.events({ ...FOLLOW, heartbeatMs: 1000 })) {
         seen.push(seq);
       }
     })();
@@ -48,7 +54,7 @@ describe("restarts", { timeout: 240_000 }, () => {
       const signal = batch % 25 === 0 ? signals.shift() : undefined;
       if (signal) {
         // The stream is in the middle of the run, so that it is this one that breaks.
-        await expect.poll(() => seen.length, { timeout: 60_000 }).toBe(batch * 100);
+        await expect.poll(() => seen.length, { timeout: PATIENCE_MS }).toBe(batch * 100);
         await server.restart(signal);
       }
     }
@@ -90,7 +96,7 @@ describe("restarts", { timeout: 240_000 }, () => {
       for (let n = 0; n < 8; n += 1) {
         runs.push(await patient.saveRun());
       }
-      const watching = runs.map((run) => run.events({ follow: true, heartbeatMs: 1000 }).next());
+      const watching = runs.map((run) => run.events({ ...FOLLOW, heartbeatMs: 1000 }).next());
       const writing = runs.map((run) => run.append({ type: "tick" }));
 
       await server.restart(signal);
@@ -104,7 +110,7 @@ describe("restarts", { timeout: 240_000 }, () => {
 
   test("a quiet stream is there again when something happens", async ({ server, patient }) => {
     const run = await patient.saveRun();
-    const watching = collect(run.events({ follow: true, heartbeatMs: 500 }));
+    const watching = collect(run.events({ ...FOLLOW, heartbeatMs: 500 }));
     for (const signal of SIGNALS) {
       await server.restart(signal);
       await server.untilServing();

@@ -105,15 +105,15 @@ scripted(
 );
 
 scripted("a server that is lost later is named with the time it was tried", async ({ script }) => {
-  using client = connect(script.target, { timeoutMs: 500 });
+  using client = connect(script.target);
   await client.run("r").append(TICK);
   script.failures = Array.from({ length: 1000 }, () => "drop");
 
-  const failed = client.run("r").append(TICK);
+  const failed = client.run("r").append(TICK, { timeoutMs: 1000 });
 
   const said = `^UNAVAILABLE: dropped \\(${script.target}, tried for \\d+\\.\\d s\\)$`;
   await expect(failed).rejects.toThrow(new RegExp(said));
-  expect(script.appended.length).toBeGreaterThan(2);
+  expect(script.appended.length).toBeGreaterThan(1);
 });
 
 scripted("a refusal of the server stays as it is", async ({ script }) => {

@@ -218,7 +218,7 @@ test("an upload that a proxy refuses for its size is not sent again", async ({ s
 test("an upload over a connection that died is sent over another", async ({ script }) => {
   const proxy = await Proxy.started(script.target);
   script.uploadFailures = ["hang"];
-  const keepalive = { intervalMs: 300, timeoutMs: 500 };
+  const keepalive = { intervalMs: 300, timeoutMs: 2000 };
   using client = connect(proxy.target, { keepalive });
   const uploading = client.artifacts.upload("run", "a", DATA);
   await expect.poll(() => script.uploads).toEqual([DATA.length]);
