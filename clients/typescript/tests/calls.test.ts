@@ -91,6 +91,21 @@ test("a request that a proxy refuses for its size is not sent again, and names t
   expect(script.pages).toEqual([413]);
 });
 
+test("requests that a proxy refuses before it has read them harm no later call", async ({
+  script,
+}) => {
+  script.pages = Array.from({ length: 10 }, () => 413);
+  using client = connect(script.target);
+  const large = { type: "tick", payload: "x".repeat(3 << 20) };
+  while (script.pages.length > 0) {
+    await expect(client.run("run").append(large)).rejects.toThrow(MessageTooLarge);
+  }
+
+  await client.run("run").append(TICK);
+
+  expect(script.appended).toHaveLength(1);
+});
+
 test("an overloaded server is given the time it asks for", async ({ script }) => {
   const overloaded = refusal(Code.ResourceExhausted, "OVERLOADED");
   const value = { retryDelay: { seconds: 0n, nanos: 400_000_000 } };

@@ -30,6 +30,7 @@ export class Sessions extends Http2SessionManager {
       guardSession(session);
     }
     resetWithoutEnd(stream);
+    retireWithUnsent(stream);
     return stream;
   }
 
@@ -56,6 +57,30 @@ function resetWithoutEnd(stream: ClientHttp2Stream): void {
       };
     }
     close(code, callback);
+  };
+}
+
+/**
+ * Let later calls use another session when a stream is reset before all of it was sent, as a request
+ * that was refused for its size is; those in flight end on this one.
+ *
+ * Node counts what was left unsent against the memory of the session for good, and a session that has
+ * none left refuses every call.
+ */
+function retireWithUnsent(stream: ClientHttp2Stream): void {
+  const close = stream.close.bind(stream);
+  stream.close = (code, callback) => {
+    const { session, writableLength } = stream;
+    const wasClosed = stream.closed; // by the server; Node then waits for what will not be sent
+    close(code, callback);
+    if (writableLength > 0 && session && !session.destroyed) {
+      // The manager knows no other way to give up a session that has streams.
+      session.emit("goaway", constants.NGHTTP2_NO_ERROR, 0, Buffer.alloc(0));
+      session.close();
+    }
+    if (wasClosed) {
+      stream.destroy();
+    }
   };
 }
 
