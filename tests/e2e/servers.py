@@ -15,6 +15,8 @@ import grpc
 
 # On a busy machine Python alone takes a minute to import what a server needs.
 START_SECONDS = 180
+# What asyncio logs of a failure that no code saw.
+LOST = "exception was never retrieved"
 
 
 def free_port() -> int:
@@ -69,4 +71,7 @@ class ServerProcess:
         assert self.process
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        status = self.process.wait(60)
+        log = self._log.read_text(errors="replace")
+        assert LOST not in log, log[max(log.index(LOST) - 500, 0) :][:3000]
+        return status

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 from conftest import make_store
-from database import data_folder
+from database import all_returned, data_folder
 from field.postgres import PostgresServer
 from field.switch import TcpSwitch
 from field.test_failover import append, repeated
 from runstore_migrations import schema
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.database.engine import reading
+from runstore_storage.database import engine
+from runstore_storage.database.connections import Connections
+from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.opening import connect
 from runstore_storage.database.statements import statement
 
@@ -23,6 +26,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 # Measured: 3.6 seconds, and 0.1 for the siblings.
 RECOVERY_SECONDS = 10
+
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'"
 
 
 @pytest.fixture
@@ -85,6 +90,37 @@ async def test_a_statement_that_takes_long_is_left_alone(
             await conn.execute(statement("SELECT pg_sleep(6)"))
     finally:
         await store.close()
+
+
+async def test_a_caller_that_is_cancelled_twice_leaves_no_failure_behind(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOCK_SECONDS", 0.5)  # how long a connection is waited for, too
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+    with TcpSwitch(postgres.port) as switch:
+        url = postgres.url_of("postgres", port=switch.port)
+        database = Database(Connections(url, schema="runstore"), pool_size=1)
+
+        async def sleep_long() -> None:
+            async with reading(database) as conn:
+                await conn.execute(statement("SELECT pg_sleep(60)"))
+
+        sleeping = asyncio.create_task(sleep_long())
+        async with asyncio.timeout(20):
+            while postgres.execute(SLEEPING) == "0":  # noqa: ASYNC110 - a database
+                await asyncio.sleep(0.05)
+        switch.fall_silent()
+        sleeping.cancel()
+        await asyncio.wait([sleeping], timeout=0.1)
+        sleeping.cancel()
+        await asyncio.wait([sleeping])
+        assert await all_returned(database, within=20)
+        await database.dispose()
+
+    del sleeping
+    gc.collect()
+    assert complaints == []
 
 
 async def test_the_kernel_gives_up_a_path_on_which_nothing_comes_back(

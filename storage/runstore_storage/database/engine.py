@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.failures import translated
 from runstore_storage.database.opening import (
@@ -74,8 +75,20 @@ class Database:
             try:
                 async with self._from_the_primary(held):
                     yield Connection(held)
-            finally:
-                await self._pool.release(held)
+            except BaseException:
+                await self._give_back(held)
+                raise
+            await self._pool.release(held)
+
+    async def _give_back(self, held: PoolConnectionProxy[Row]) -> None:
+        """Return a connection whose use failed; if that fails too, the pool closes it.
+
+        The driver returns it in a task of its own, whose failure no one sees if the caller, which
+        was cancelled, is cancelled again.
+        """
+        returning = asyncio.ensure_future(self._pool.release(held))
+        returning.add_done_callback(_seen)
+        await asyncio.shield(returning)
 
     @asynccontextmanager
     async def _from_the_primary(self, held: Driver) -> AsyncIterator[None]:
@@ -109,11 +122,18 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection; terminate those that are still in use a second later."""
+        await self._pool  # which does not close before it was used
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+
+def _seen(returned: asyncio.Future[None]) -> None:
+    """Take note of a failure whose caller is gone."""
+    if not returned.cancelled():
+        returned.exception()
 
 
 async def _leave(_: asyncpg.Connection) -> None:

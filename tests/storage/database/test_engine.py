@@ -104,6 +104,14 @@ async def test_a_pool_that_is_closed_is_an_outage(database_url: str, db_schema: 
             pass
 
 
+async def test_what_was_never_used_closes_and_closes_again(
+    database_url: str, db_schema: str
+) -> None:
+    store = make_store(database_url, db_schema)
+    for unused in (store._engine.dispose, store.close, store.close):
+        await unused()
+
+
 async def test_what_waits_for_a_database_that_is_abandoned_is_an_outage(
     database_url: str, db_schema: str
 ) -> None:
