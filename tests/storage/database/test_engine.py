@@ -86,8 +86,8 @@ async def test_a_connection_that_the_server_closed_is_an_outage(database: Databa
 async def test_a_pool_without_a_free_connection_is_an_outage(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LOCK_SECONDS", 0.1)
     async with reading(database), reading(database):
+        monkeypatch.setattr(engine, "LOCK_SECONDS", 0.1)
         with pytest.raises(StorageUnavailable):
             async with reading(database):
                 pass
