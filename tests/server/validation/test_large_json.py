@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runstore_server.validation.json_texts import MAX_JSON_DEPTH, SMALL_TEXT, json_problem
-from runstore_server.validation.large_json import FEW, STEP_ITEMS, NotJson, TooDeep, scan
+from runstore_server.validation.large_json import (
+    FEW,
+    FEW_CHARACTERS,
+    FEW_ESCAPES,
+    PIECE_CHARACTERS,
+    STEP_ITEMS,
+    NotJson,
+    TooDeep,
+    scan,
+)
 
 VALUES = st.recursive(
     st.none()
@@ -77,6 +86,27 @@ def test_containers_of_every_length_are_taken_and_their_ends_checked(count: int,
     assert scanned(f"[{items}]") == scanned(f"{{{members}}}") == ""
     for bad in (f"[{items},]", f"[{items}}}", f"[{items}", f"{{{members},}}", f"[{items}]]"):
         assert scanned(bad) == "is not JSON"
+
+
+LONG = [
+    "x" * (FEW_CHARACTERS + 1),
+    "\\n" * (FEW_ESCAPES + 1),
+    *("x" * before + "\\u00e9" * (PIECE_CHARACTERS // 6 + 1) for before in range(7)),
+    "x" * (2 * PIECE_CHARACTERS - 1) + "\\\\",
+]
+
+
+@pytest.mark.parametrize("inside", LONG, ids=len)
+@pytest.mark.parametrize(
+    "around", ["{}", "[{}]", "[1, {} ,[{}]]", '[{{"k":{}, {} : {} }}]', "{{ {} : [] }}"]
+)
+def test_a_long_string_is_taken_wherever_one_may_stand(around: str, inside: str) -> None:
+    def judged(string: str) -> str:
+        return scanned(around.replace("{}", string).replace("{{", "{").replace("}}", "}"))
+
+    assert judged(f'"{inside}"') == ""
+    for bad in (f'"{inside}', f'"{inside}\\x"', f'"{inside}\t"', f'"{inside}""', f'"{inside}\\"'):
+        assert judged(bad) == "is not JSON"
 
 
 @pytest.mark.parametrize("inner", ["", "1", "[],1", "1,[2]", '{"a":1}', "{}", '{"a":[]}'])
