@@ -131,7 +131,9 @@ type Run struct {
 	CompletedAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
 	// How the run ended; unspecified while it is open.
 	Outcome Outcome `protobuf:"varint,18,opt,name=outcome,proto3,enum=runstore.v1.Outcome" json:"outcome,omitempty"`
-	// Hash (32 bytes) of the last event, or of the run's birth record while there is no event.
+	// The hash (32 bytes) that the next event continues: the last event's. While the run has no event
+	// of its own it is the hash of its birth record; for a fork, which shares events, it is that of the
+	// link between its base and its birth record, not the hash of the last shared event.
 	LastHash []byte `protobuf:"bytes,19,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
 	// Set on a fork: the run it was forked from, and the last seq that both have in common. `usage`
 	// counts only the fork's own events.

@@ -132,7 +132,10 @@ class Run(_message.Message):
     outcome: _outputs_pb2.Outcome.ValueType
     """How the run ended; unspecified while it is open."""
     last_hash: _builtins.bytes
-    """Hash (32 bytes) of the last event, or of the run's birth record while there is no event."""
+    """The hash (32 bytes) that the next event continues: the last event's. While the run has no event
+    of its own it is the hash of its birth record; for a fork, which shares events, it is that of the
+    link between its base and its birth record, not the hash of the last shared event.
+    """
     @_builtins.property
     def plan(self) -> _payloads_pb2.Payload:
         """The plan as it was when the run was saved. ListRuns omits it."""

@@ -153,7 +153,9 @@ export type Run = Message<"runstore.v1.Run"> & {
   outcome: Outcome;
 
   /**
-   * Hash (32 bytes) of the last event, or of the run's birth record while there is no event.
+   * The hash (32 bytes) that the next event continues: the last event's. While the run has no event
+   * of its own it is the hash of its birth record; for a fork, which shares events, it is that of the
+   * link between its base and its birth record, not the hash of the last shared event.
    *
    * @generated from field: bytes last_hash = 19;
    */
