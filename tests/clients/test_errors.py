@@ -4,7 +4,7 @@ import grpc
 import pytest
 import runstore
 from clients.script import status
-from runstore.errors import from_rpc, from_status
+from runstore.errors import from_rpc, from_status, from_stream, from_upload
 from runstore.failures import DETAILS_KEY
 from runstore.v1.errors_pb2 import ErrorReason
 
@@ -76,6 +76,16 @@ def test_a_connection_that_breaks_during_a_request_is_not_a_defect_of_the_server
     broken = Failed(grpc.StatusCode.INTERNAL, None, said="Internal error from Core")
 
     assert type(from_rpc(broken)) is runstore.Unavailable
+
+
+def test_a_proxys_limit_of_the_body_is_named_except_for_streams_that_go_on_with_another() -> None:
+    said = "Received http2 header with status: 413"
+    refused = Failed(grpc.StatusCode.UNKNOWN, None, said)
+
+    for error in (from_rpc(refused), from_upload(refused)):
+        assert type(error) is runstore.MessageTooLarge
+        assert "client_max_body_size" in str(error)
+    assert type(from_stream(refused)) is runstore.Unavailable
 
 
 async def test_errors_carry_reason_metadata_and_violations(client: runstore.AsyncClient) -> None:

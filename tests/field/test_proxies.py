@@ -159,14 +159,17 @@ async def test_many_appends_pass_nginx_with_its_limit_of_the_body(
     assert "too large body" not in (unconfigured.folder / "error.log").read_text()
 
 
-async def test_a_request_beyond_the_limit_of_the_body_fails_as_the_page_says(
+async def test_a_request_beyond_the_limit_of_the_body_fails_at_once_and_names_it(
     unconfigured: Nginx, project: str
 ) -> None:
-    async with runstore.connect(unconfigured.target, project=project, timeout=1) as client:
+    large = "x" * 2 * NGINX_LIMIT
+    async with runstore.connect(unconfigured.target, project=project, timeout=600) as client:
         run = await client.save_run()
 
-        with pytest.raises(runstore.Unavailable, match="413"):
-            await run.append("large", "x" * 2 * NGINX_LIMIT)
+        with pytest.raises(runstore.MessageTooLarge, match="client_max_body_size"):
+            await run.append("large", large)
+        with pytest.raises(runstore.MessageTooLarge, match="client_max_body_size"):
+            await client.artifacts.upload(run.run_id, "large", large.encode())
 
 
 def run_id_at(proxy: Proxy, path: str, project: str) -> str:

@@ -9,7 +9,7 @@ RunstoreError
 ├── DeadlineExceeded         the call took longer than its timeout
 ├── InvalidRequest           a field breaks its rule: see `violations`
 ├── MalformedMessage         the bytes sent do not decode to the message
-├── MessageTooLarge          the request is larger than the server accepts
+├── MessageTooLarge          the request is larger than the server, or a proxy, accepts
 ├── RunNotFound
 ├── SnapshotNotFound
 ├── OutputNotFound
@@ -46,6 +46,7 @@ The class follows from `ErrorInfo.reason`, never from the message.
 from __future__ import annotations
 
 import copyreg
+import re
 from typing import Any
 
 import grpc
@@ -106,7 +107,7 @@ class MalformedMessage(RunstoreError):
 
 
 class MessageTooLarge(RunstoreError):
-    """The request is larger than the server accepts."""
+    """The request is larger than the server accepts, or than a proxy before it does."""
 
 
 class RunNotFound(RunstoreError):
@@ -321,9 +322,24 @@ _BROKEN_PATH = {
 _BROKEN_STREAM = _BROKEN_PATH | {grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
+# What gRPC says of HTTP 413, the only sign of a proxy that limits the body of a request.
+_BODY_TOO_LARGE = re.compile(r"Received http2 header with status: 413\b")
+_PROXY_LIMIT = (
+    "the request is larger than a proxy lets pass (HTTP 413): raise the proxy's limit of a request"
+    " body, such as client_max_body_size of nginx"
+)
+
+
 def from_rpc(error: grpc.RpcError) -> RunstoreError:
     """The exception of a failed call, sync or async."""
-    return _error_or_broken(failure_of_call(error), _BROKEN_PATH)
+    failure = failure_of_call(error)
+    return _refused_by_proxy(failure) or _error_or_broken(failure, _BROKEN_PATH)
+
+
+def from_upload(error: grpc.RpcError) -> RunstoreError:
+    """The exception of a failed call of many requests, which all have to pass at once."""
+    failure = failure_of_call(error)
+    return _refused_by_proxy(failure) or _error_or_broken(failure, _BROKEN_STREAM)
 
 
 def from_stream(error: grpc.RpcError) -> RunstoreError:
@@ -334,6 +350,13 @@ def from_stream(error: grpc.RpcError) -> RunstoreError:
 def from_status(status: Status) -> RunstoreError:
     """The exception of a status that the server sent inside of a response."""
     return _error_of(failure_of_status(status))
+
+
+def _refused_by_proxy(failure: Failure) -> MessageTooLarge | None:
+    """The error of a request that a proxy refused for its size, as it will each time."""
+    if failure.reason or not _BODY_TOO_LARGE.search(failure.message):
+        return None
+    return MessageTooLarge(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, _PROXY_LIMIT))
 
 
 def _error_or_broken(failure: Failure, broken_by: set[grpc.StatusCode]) -> RunstoreError:
