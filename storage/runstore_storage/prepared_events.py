@@ -20,6 +20,12 @@ class PreparedEvent:
     blob: NewBlob | None = None
     """The blob that a large payload is kept as."""
 
+    @property
+    def bytes(self) -> int:
+        """The size of the payload."""
+        payload = self.event.payload
+        return len(payload.data) if payload else 0
+
 
 def prepare_event(event: Event) -> PreparedEvent:
     """Give the event an id if it lacks one, and hash it."""

@@ -68,10 +68,7 @@ class Appender:
         return await asyncio.shield(waiting.answered)
 
     def _put(self, key: RunKey, guard: Guard, events: Sequence[PreparedEvent]) -> Append:
-        payloads = (each.event.payload for each in events)
-        waiting = Append(
-            key, tuple(events), guard, sum(len(each.data) for each in payloads if each)
-        )
+        waiting = Append(key, tuple(events), guard, sum(each.bytes for each in events))
         lane = zlib.crc32(f"{key.project}\0{key.run_id}".encode()) % len(self._lanes)
         self._lanes[lane].put(waiting)
         return waiting

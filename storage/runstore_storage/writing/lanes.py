@@ -7,21 +7,19 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from runstore_storage.contract.errors import Overloaded, StorageUnavailable
+from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.events import Appended
 from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.prepared_events import PreparedEvent
+from runstore_storage.writing.backlog import Backlog
 
 MAX_BATCH_EVENTS = 1000
 MAX_BATCH_BYTES = 8 << 20
-MAX_WAITING_APPENDS = 20_000
-MAX_WAITING_BYTES = 256 << 20
 # A commit costs as much as several appends, so a lane with more than `FEW_APPENDS` waits for others
 # to join: for this many at most, and no longer than this.
 FEW_APPENDS = 3
 LINGER_APPENDS = 32
 LINGER_SECONDS = 0.002
-RETRY_AFTER_SECONDS = 0.2
 
 AppendResult = tuple[Appended, ...]
 
@@ -56,7 +54,7 @@ class Lane:
     def __init__(self, commit: Callable[[Sequence[Append]], Awaitable[None]]) -> None:
         self._commit = commit
         self._queue: deque[Append] = deque()
-        self._bytes = 0
+        self._backlog = Backlog()
         self._changed = asyncio.Event()
         self._wanted = 1
         """How many appends wake the lane."""
@@ -67,11 +65,8 @@ class Lane:
         """Queue an append; raise `Overloaded`, or `StorageUnavailable` while closing."""
         if self._is_closing:
             raise StorageUnavailable
-        is_full = len(self._queue) >= MAX_WAITING_APPENDS
-        if is_full or self._bytes + waiting.bytes > MAX_WAITING_BYTES:
-            raise Overloaded(RETRY_AFTER_SECONDS)
+        self._backlog.add(waiting.bytes)
         self._queue.append(waiting)
-        self._bytes += waiting.bytes
         if len(self._queue) >= self._wanted:
             self._changed.set()
 
@@ -109,5 +104,5 @@ class Lane:
             batch.append(waiting)
             events += len(waiting.events)
             size += waiting.bytes
-        self._bytes -= size
+        self._backlog.remove(len(batch), size)
         return batch

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.prepared_events import PreparedEvent
+from runstore_storage.writing.backlog import Backlog
 
 Events = Sequence[PreparedEvent]
 
@@ -26,7 +27,8 @@ class OffloadQueue:
     appended nothing.
 
     Payloads are offloaded side by side, those of one run too. Appends of different runs never wait
-    for each other, and an append without a large payload waits only behind one with.
+    for each other, and an append without a large payload waits only behind one with. Those that
+    wait are bounded: another one is refused as `Overloaded`.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class OffloadQueue:
     ) -> None:
         self._offload = offload
         self._is_large = is_large
+        self._backlog = Backlog()
         self._lines: dict[RunKey, deque[asyncio.Future[None]]] = {}
         """For each run, the turns of the appends not passed on yet; the first one's has come."""
 
@@ -46,7 +49,7 @@ class OffloadQueue:
         """
         if key not in self._lines and not any(map(self._is_large, events)):
             return receive(events)
-        with self._queued(key) as turn:
+        with self._counted(events), self._queued(key) as turn:
             offloaded = await self._offload(key, events)
             await turn
             return receive(offloaded)
@@ -54,6 +57,15 @@ class OffloadQueue:
     def __len__(self) -> int:
         """How many appends have arrived and neither been passed on nor given up."""
         return sum(map(len, self._lines.values()))
+
+    @contextmanager
+    def _counted(self, events: Events) -> Iterator[None]:
+        size = sum(each.bytes for each in events)
+        self._backlog.add(size)
+        try:
+            yield
+        finally:
+            self._backlog.remove(1, size)
 
     @contextmanager
     def _queued(self, key: RunKey) -> Iterator[asyncio.Future[None]]:

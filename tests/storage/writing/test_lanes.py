@@ -11,7 +11,7 @@ from runstore_storage.contract.errors import Overloaded, StorageUnavailable
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import NO_GUARD, RunKey
 from runstore_storage.prepared_events import prepare_events
-from runstore_storage.writing import lanes
+from runstore_storage.writing import backlog, lanes
 from runstore_storage.writing.lanes import Append, Lane
 
 APPENDS = 40
@@ -140,8 +140,8 @@ async def test_a_batch_ends_with_the_append_that_fills_it(
 async def test_a_full_lane_refuses_appends_until_others_are_committed(
     fitting: list[int], refused: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "MAX_WAITING_APPENDS", 3)
-    monkeypatch.setattr(lanes, "MAX_WAITING_BYTES", 100)
+    monkeypatch.setattr(backlog, "MAX_WAITING_APPENDS", 3)
+    monkeypatch.setattr(backlog, "MAX_WAITING_BYTES", 100)
     commits = Held()
     lane = Lane(commits)
     lane.put(an_append(size=100))

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from runstore_storage.contract.errors import Overloaded, StorageUnavailable
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.payloads import Payload
 from runstore_storage.prepared_events import PreparedEvent
+from runstore_storage.writing import backlog
 from runstore_storage.writing.offload_queue import OffloadQueue
 
 RUN, OTHER = RunKey("p", "run"), RunKey("p", "other")
@@ -28,9 +30,9 @@ class Appends:
         self.tasks: dict[str, asyncio.Task[str]] = {}
         self.runs: dict[str, RunKey] = {}
 
-    def arrive(self, name: str, kind: str, run: RunKey = RUN) -> None:
+    def arrive(self, name: str, kind: str, run: RunKey = RUN, payload: str = "") -> None:
         """An append whose answer is its own name."""
-        events = (PreparedEvent(Event(kind, event_id=name), b""),)
+        events = (PreparedEvent(Event(kind, event_id=name, payload=Payload(payload)), b""),)
         self.runs[name] = run
         self.tasks[name] = asyncio.create_task(self.queue.pass_on(run, events, self._receive))
 
@@ -98,6 +100,43 @@ async def test_nothing_overtakes_a_large_append_of_its_run(appends: Appends) -> 
     assert before == []
     assert appends.received == ["a", "b", "c", "d"]
     assert len(appends.queue) == 0
+
+
+async def test_appends_behind_a_large_one_are_bounded_by_number(
+    appends: Appends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "MAX_WAITING_APPENDS", 3)
+    for name, kind in [("a", LARGE), ("b", SMALL), ("c", SMALL), ("refused", SMALL)]:
+        appends.arrive(name, kind)
+    await pause()
+    with pytest.raises(Overloaded):
+        await appends.tasks["refused"]
+
+    appends.finish("a")
+    await pause()
+    for name, kind in [("d", LARGE), ("e", SMALL), ("f", SMALL)]:
+        appends.arrive(name, kind)
+    await pause()
+    appends.finish("d")
+    await pause()
+
+    assert appends.received == ["a", "b", "c", "d", "e", "f"]
+
+
+async def test_appends_behind_a_large_one_are_bounded_by_bytes(
+    appends: Appends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "MAX_WAITING_BYTES", 10)
+    appends.arrive("a", LARGE, payload="12345")
+    appends.arrive("b", SMALL, payload="12345")
+    appends.arrive("refused", SMALL, payload="1")
+    await pause()
+
+    with pytest.raises(Overloaded):
+        await appends.tasks["refused"]
+    appends.finish("a")
+    await pause()
+    assert appends.received == ["a", "b"]
 
 
 async def test_payloads_of_one_run_are_offloaded_side_by_side(appends: Appends) -> None:
