@@ -7,6 +7,7 @@ import sys
 import traceback
 
 from runstore_server.cli.exits import ExitCode
+from runstore_server.cli.standard_output import end_with_its_reader
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_its_reader()
     try:
         from runstore_server.cli.main import app  # noqa: PLC0415 - needs an extra
 

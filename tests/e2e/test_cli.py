@@ -408,3 +408,59 @@ def test_help_shows_what_an_option_defaults_to(command: str) -> None:
 
     assert "Else $RUNSTORE_PORT, else 7411." in asked.stdout
     assert "Else $RUNSTORE_HOST, else 127.0.0.1." in asked.stdout
+
+
+@pytest.mark.parametrize("command", ["--help", "--version", "runs ls --help"])
+def test_help_ends_quietly_once_its_reader_has_left(command: str) -> None:
+    assert _read_by_none(*command.split()) == (ExitCode.READER_LEFT, "")
+
+
+def test_every_command_ends_quietly_once_its_reader_has_left(
+    server: ServerProcess, project: str
+) -> None:
+    where = ("--target", server.target, "--project", project)
+    with runstore.Client(server.target, project=project) as client:
+        run = client.save_run(run_id="run")
+        run.append_many([runstore.NewEvent("tick", "x" * 5000)] * 40)
+        client.artifacts.upload("run", "report", b"a line\n" * 20_000)
+        run.complete()
+    commands = [
+        "runs ls",
+        "runs events run --json",
+        "runs tail run",
+        "feed ls",
+        "artifacts ls run",
+        "artifacts get run report --output -",
+    ]
+
+    ended = {command: _read_by_none(*command.split(), *where) for command in commands}
+    line = (
+        f"{sys.executable} -m runstore_server runs events run --json {' '.join(where)} | head -n1"
+    )
+    headed = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended == dict.fromkeys(commands, (ExitCode.READER_LEFT, ""))
+    assert (headed.returncode, headed.stderr) == (ExitCode.READER_LEFT, "")
+    assert json.loads(headed.stdout)["seq"] == 1
+
+
+def _read_by_none(*arguments: str) -> tuple[int, str]:
+    """How a command ends whose reader has left, and what it says of it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "runstore_server", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    return done.returncode, done.stderr

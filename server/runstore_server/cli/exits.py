@@ -27,3 +27,4 @@ class ExitCode(IntEnum):
     FAILED = 4, "It failed: what answered refused it, or this machine did; the message says why."
     DEFECT = 5, "A defect of runstore, with a traceback."
     INTERRUPTED = 130, "Ctrl-C."
+    READER_LEFT = 141, "What read its output left, as `head` does once it has enough."
