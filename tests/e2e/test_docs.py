@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 import runstore
 from e2e.documents import blocks, consoles, examples, is_text
+from e2e.restarting import restarting_proxy
 from e2e.servers import ServerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,14 @@ async def main():
 
 
 asyncio.run(main())
+"""
+# A page in a browser stays; a Node that only waits for an EventSource to reconnect exits.
+SHOW = """
+const open = setInterval(() => {}, 1000);
+const show = (event) => {
+  console.log(event.seq, event.type);
+  if (event.type === "run.completed") clearInterval(open);
+};
 """
 USERS_CODE = """
 import runstore
@@ -147,14 +156,40 @@ def test_the_page_of_python_has_every_error() -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_a_page_in_a_browser_reads_a_run_to_its_end(fresh_server: ServerProcess) -> None:
-    (shown,) = (text for language, text in blocks(ROOT / "docs" / "http.md") if language == "js")
-    with runstore.Client(fresh_server.target, project="acme/search") as client:
-        run = client.save_run("answer the question", run_id="run-1")
-        run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
-        events = [f"{event.seq} {event.type}" for event in run.events()]
-    page = "const show = (event) => console.log(event.seq, event.type);\n"
-    page += shown.replace('("/api', f'("{fresh_server.http_target}/api')
+    events = _completed_run(fresh_server)
 
+    assert _followed_in_a_browser(fresh_server.http_target) == events
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_page_in_a_browser_goes_on_after_the_502_of_a_proxy(fresh_server: ServerProcess) -> None:
+    events = _completed_run(fresh_server)
+
+    with restarting_proxy(fresh_server.http_target) as (target, asked):
+        followed = _followed_in_a_browser(target)
+
+    assert followed == events
+    assert [(each["from_seq"], each["last_event_id"]) for each in asked] == [
+        ("1", None),
+        ("1", None),
+        ("1", "1"),
+        ("2", None),
+    ]
+
+
+def _completed_run(server: ServerProcess) -> list[str]:
+    with runstore.Client(server.target, project="acme/search") as client:
+        run = client.save_run("answer the question", run_id="run-1")
+        if not run.get().last_seq:
+            run.append("tool.called")
+            run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
+        return [f"{event.seq} {event.type}" for event in run.events()]
+
+
+def _followed_in_a_browser(http_target: str) -> list[str]:
+    """What the script of the page shows, one event a line."""
+    (shown,) = (text for language, text in blocks(ROOT / "docs" / "http.md") if language == "js")
+    page = SHOW + shown.replace('("/api', f'("{http_target}/api')
     done = subprocess.run(
         ["node", "--experimental-eventsource", "--no-warnings", "-e", page],
         capture_output=True,
@@ -162,8 +197,8 @@ def test_a_page_in_a_browser_reads_a_run_to_its_end(fresh_server: ServerProcess)
         timeout=180,
         check=False,
     )
-
-    assert done.stdout.splitlines() == events, done.stderr
+    assert not done.stderr
+    return done.stdout.splitlines()
 
 
 def test_statistics_are_read_by_the_curl_that_is_shown(fresh_server: ServerProcess) -> None:

@@ -106,7 +106,13 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows")],
     ),
     ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),
-    ("docs/http.md", "js"): (1, [(DOCS, "test_a_page_in_a_browser_reads_a_run_to_its_end")]),
+    ("docs/http.md", "js"): (
+        1,
+        [
+            (DOCS, "test_a_page_in_a_browser_reads_a_run_to_its_end"),
+            (DOCS, "test_a_page_in_a_browser_goes_on_after_the_502_of_a_proxy"),
+        ],
+    ),
     ("docs/langgraph.md", "python"): (
         ANY_NUMBER,
         [(DOCS, "test_the_python_of_a_page_prints_what_is_shown")],
