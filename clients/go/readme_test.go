@@ -67,6 +67,7 @@ func work(ctx context.Context) error {
 	said = regexp.MustCompile(`(?m)^\d+ ID `).ReplaceAllString(said, "POSITION ID ")
 	equal(t, "said", said, strings.TrimLeft(`
 last seq: 2
+done since: outline
 since the snapshot: run.resumed
 {"answer": 42.0}
 1 tool.called
