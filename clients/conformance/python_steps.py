@@ -70,6 +70,12 @@ class Runner:
             arguments.pop("run_id"), writer_epoch=arguments.pop("writer_epoch", None)
         )
 
+    async def own_client(self, a: Json) -> Any:
+        async with runstore.connect(a["target"], timeout=60) as client:
+            if a.get("is_closed"):
+                await client.close()
+            return await client.run("run").get()
+
     async def save_run(self, a: Json) -> Any:
         a = payloads(a)
         if "external_ref" in a:

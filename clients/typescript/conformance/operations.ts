@@ -3,6 +3,7 @@
 import { EventEmitter, once } from "node:events";
 
 import {
+  connect,
   marked,
   Outcome,
   type Client,
@@ -97,6 +98,13 @@ export class Operations {
   }
 
   readonly #operations: Steps = {
+    own_client: async ({ target, isClosed }: { target: string; isClosed?: boolean }) => {
+      using client = connect(target, { timeoutMs: 60_000 });
+      if (isClosed) {
+        client.close();
+      }
+      return await client.run("run").get();
+    },
     save_run: async ({ completion: end, ...run }: NewRun) => {
       const finished = end && { completion: completion(end) };
       const { runId, writerEpoch } = await this.#client.saveRun({ ...run, ...finished });

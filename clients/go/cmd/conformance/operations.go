@@ -28,6 +28,7 @@ type runner struct {
 type fields = map[string]any
 
 var operations = map[string]func(*runner, context.Context, *arguments) (any, error){
+	"own_client":      ownClient,
 	"save_run":        (*runner).saveRun,
 	"get_run":         func(r *runner, ctx context.Context, a *arguments) (any, error) { return r.run(a).Get(ctx) },
 	"list_runs":       (*runner).listRuns,
@@ -103,6 +104,20 @@ func (r *runner) run(a *arguments) *runstore.Run {
 		run = run.WithExpectedSeq(*a.ExpectedSeq)
 	}
 	return run
+}
+
+func ownClient(_ *runner, ctx context.Context, a *arguments) (any, error) {
+	client, err := runstore.Dial(a.Target, runstore.WithTimeout(time.Minute))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	if a.IsClosed {
+		if err := client.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return client.Run("run").Get(ctx)
 }
 
 func (r *runner) saveRun(ctx context.Context, a *arguments) (any, error) {

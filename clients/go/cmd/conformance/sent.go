@@ -14,6 +14,8 @@ import (
 
 // arguments are those of all operations; an unknown name is rejected.
 type arguments struct {
+	Target         string       `json:"target"`
+	IsClosed       bool         `json:"is_closed"`
 	RunID          string       `json:"run_id"`
 	WriterEpoch    *int64       `json:"writer_epoch"`
 	ExpectedSeq    *int64       `json:"expected_seq"`

@@ -1,0 +1,37 @@
+"""Every client passes its scenarios through nginx too: clients/conformance.
+
+As docs/proxies.md configures it, and, for what must pass even there, with nginx's own limits.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from field.programs import installed
+
+RUN = Path(__file__).parents[2] / "clients" / "conformance" / "run.py"
+NEEDS = {"python": (), "go": ("go",), "typescript": ("node", "npm")}
+TIME_LIMIT_SECONDS = 900
+
+
+@pytest.mark.parametrize("client", NEEDS)
+def test_a_client_does_through_nginx_what_it_does_without(client: str) -> None:
+    installed("nginx")
+    missing = [each for each in NEEDS[client] if not shutil.which(each)]
+    if missing and os.environ.get("CI") != "true":
+        pytest.skip(f"{' and '.join(missing)} not on the PATH")
+
+    done = subprocess.run(
+        [sys.executable, RUN, "--client", client, "--through", "nginx"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIME_LIMIT_SECONDS,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
