@@ -20,6 +20,7 @@ from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import (
     REQUEST_ID_KEY,
     RequestsCut,
+    Undecoded,
     Unreadable,
     all_messages,
     id_of,
@@ -96,6 +97,8 @@ class Calls(ServerInterceptor):
 
     def _unary(self, behavior: Any, name: str) -> Any:
         async def call(request: Any, context: Any) -> Any:
+            if isinstance(request, Undecoded):
+                request = await request.decoded()
             async with self._answered(name, request, context):
                 began = time.monotonic()
                 response = await behavior(request, context)
@@ -115,6 +118,8 @@ class Calls(ServerInterceptor):
 
     def _streamed(self, behavior: Any, name: str) -> Any:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            if isinstance(request, Undecoded):
+                request = await request.decoded()
             async with self._answered(name, request, context):
                 with self._streams.opened(context.peer()), self._metrics.stream(name):
                     async for response in behavior(request, context):

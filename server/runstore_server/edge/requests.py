@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uuid_utils
 from google.protobuf.message import DecodeError, Message
 
-from runstore_server.edge.errors import MalformedMessage, MessageTooLarge, RequestError
+from runstore_server.edge.errors import (
+    InvalidRequest,
+    MalformedMessage,
+    MessageTooLarge,
+    RequestError,
+    Violation,
+)
+from runstore_server.edge.wire import TooManyFields, count_fields
 
 REQUEST_ID_KEY = "x-request-id"
 MAX_REQUEST_ID = 200
+# Decoding a message of so many bytes, or of so many fields, holds the interpreter for a tenth of a
+# second at worst. Chunks of uploads, of 1 MiB, are no large messages.
+LARGE_BYTES = (1 << 20) + (64 << 10)
+MAX_FIELDS = 500_000
 GZIP = b"\x1f\x8b"  # no message begins like this: its first byte names a wire type there is not
 IDENTITY_AND_GZIP = 0b101
 # gRPC would decompress a message whole, however large it becomes; `inflated` does not.
@@ -34,19 +47,49 @@ class Unreadable:
     error: RequestError
 
 
+@dataclass(frozen=True, slots=True)
+class Undecoded:
+    """Stands for a large request, which is decoded in a thread so that other calls go on."""
+
+    read: Callable[[], object]
+
+    async def decoded(self) -> Any:
+        """The request, or `Unreadable`."""
+        return await asyncio.to_thread(self.read)
+
+
 def reader(decode: Callable[[bytes], Message], limit: int) -> Callable[[bytes], object]:
-    """A deserializer that returns `Unreadable` instead of raising, for a status with details."""
+    """A deserializer that returns `Unreadable` instead of raising, for a status with details.
+
+    For a large message it returns `Undecoded`.
+    """
+    most = min(limit, LARGE_BYTES)
 
     def read(data: bytes) -> object:
         try:
-            content = inflated(data, limit)
-            if len(content) > limit:
-                return Unreadable(MessageTooLarge(limit, len(content)))
-            return decode(content)
+            content = inflated(data, most)
+            if len(content) <= most:
+                return decode(content)
         except DecodeError:
             return Unreadable(MalformedMessage())
+        return Undecoded(partial(_read_large, decode, limit, data))
 
     return read
+
+
+def _read_large(decode: Any, limit: int, data: bytes) -> object:
+    descriptor = decode.__self__.DESCRIPTOR
+    try:
+        content = inflated(data, limit)
+        if len(content) > limit:
+            return Unreadable(MessageTooLarge(limit, len(content)))
+        count_fields(content, descriptor, MAX_FIELDS)
+        return decode(content)
+    except TooManyFields:
+        rule = f"must have at most {MAX_FIELDS} fields, those of messages and items in it counted"
+        return Unreadable(InvalidRequest([Violation(descriptor.name, rule)]))
+    except DecodeError:
+        return Unreadable(MalformedMessage())
 
 
 def inflated(data: bytes, limit: int) -> bytes:
@@ -75,6 +118,8 @@ async def all_messages(requests: AsyncIterator[Any], context: Any) -> AsyncItera
     only later. Sending the initial metadata fails at once on such a call.
     """
     async for request in requests:
+        if isinstance(request, Undecoded):
+            request = await request.decoded()  # noqa: PLW2901 - the same request
         if isinstance(request, Unreadable):
             raise request.error
         yield request

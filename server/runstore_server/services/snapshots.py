@@ -21,7 +21,7 @@ from runstore_server.convert.snapshots import (
 from runstore_server.convert.times import timestamp
 from runstore_server.pages import snapshot_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
-from runstore_server.validation.requests import admit
+from runstore_server.validation.requests import admit, beside
 
 
 class Snapshots:
@@ -34,7 +34,7 @@ class Snapshots:
         await admit(request)
         answer = await self._snapshots.put_snapshot(
             key_of(request),
-            snapshot_of(request.snapshot),
+            await beside(request, snapshot_of, request.snapshot),
             events=events_of(request.events),
             task_writes=[task_write_of(write) for write in request.task_writes],
             guard=guard_of(request),

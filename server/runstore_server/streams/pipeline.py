@@ -11,7 +11,7 @@ from runstore.v1 import run_service_pb2 as rpc
 
 from runstore_server.edge.errors import Internal, is_known, status_of
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.edge.requests import Unreadable, request_id
+from runstore_server.edge.requests import Undecoded, Unreadable, request_id
 from runstore_server.validation.requests import admit
 
 WINDOW = 1024
@@ -36,7 +36,7 @@ class Pipeline:
         self._answers: asyncio.Queue[Answering | None] = asyncio.Queue()
 
     async def run(
-        self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Unreadable]
+        self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Undecoded | Unreadable]
     ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
         """Yield one answer for each request; return when the client is done and all are answered.
 
@@ -58,10 +58,12 @@ class Pipeline:
         reading.result()  # raises what ended the reading, so that no request goes unanswered
 
     async def _read(
-        self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Unreadable]
+        self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Undecoded | Unreadable]
     ) -> None:
         async for request in requests:
             await self._room.acquire()
+            if isinstance(request, Undecoded):
+                request = await request.decoded()  # noqa: PLW2901 - the same request
             # Not in the task, so that no later request overtakes one that is checked aside.
             refusal = await _refusal(request)
             answering = asyncio.create_task(self._answer(request, refusal))

@@ -6,9 +6,10 @@ A message type is compiled once into a list of checks, one for each field that c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -46,13 +47,20 @@ RULES: Rules = (
 LARGE_REQUEST = 256 << 10
 NO_RULES = MessageRules()
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 
 async def admit(request: Message) -> None:
     """As `validate`, in a thread if the request is large, so that other calls go on."""
+    await beside(request, validate, request)
+
+
+async def beside(request: Message, work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Do work on a request, in a thread if the request is large."""
     if request.ByteSize() > LARGE_REQUEST:
-        await asyncio.to_thread(validate, request)
-    else:
-        validate(request)
+        return await asyncio.to_thread(work, *args)
+    return work(*args)
 
 
 def validate(request: Message) -> None:

@@ -31,6 +31,8 @@ from runstore_storage.sql.snapshots import StoredRow
 
 # Parts of more bytes than this are looked up before they are compressed.
 LOOKED_UP_BYTES = 32 << 10
+# Hashing more nodes and entries of the state than this leaves the event loop's thread.
+FEW_PARTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) ->
 
     Looking which they are would take longer than to compress a few kilobytes.
     """
-    parts = HashedParts(snapshot)
+    count = len(snapshot.nodes) + len(snapshot.state)
+    parts = await run_in_thread_if_large(count, HashedParts, snapshot, most=FEW_PARTS)
     if parts.size <= LOOKED_UP_BYTES:
         return PreparedSnapshot(parts, parts.compress(()))
     async with reading(engine) as conn:

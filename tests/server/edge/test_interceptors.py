@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.message import Message
 from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
+from runstore_server.edge import requests
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.requests import READING_OPTIONS
@@ -260,6 +261,26 @@ async def test_a_request_is_decompressed_up_to_the_limit_and_no_further(channel,
 
     assert error.reason == "MESSAGE_TOO_LARGE"
     assert error.metadata == {"limit_bytes": str(LIMIT), "size_bytes": str(LIMIT + 1)}
+
+
+LARGE = rpc.GetRunRequest(run_id="fine", project="x" * 200)
+
+
+@pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip])
+@pytest.mark.parametrize("shape", SHAPES[:3])
+async def test_a_large_request_is_decoded_if_it_has_no_more_fields_than_it_may(
+    channel, shape, compression, monkeypatch
+) -> None:
+    monkeypatch.setattr(requests, "LARGE_BYTES", 100)
+    monkeypatch.setattr(requests, "MAX_FIELDS", 2)
+    more = LARGE.SerializeToString() + b"\x12\x04fine"
+
+    (answer,) = await finish(call(channel, shape, LARGE, compression=compression))
+    error = await refusal(call(channel, shape, more, compression=compression))
+
+    assert answer.run.run_id == "fine"
+    assert error.reason == "INVALID_REQUEST"
+    assert error.violations[0][0] == "GetRunRequest"
 
 
 @pytest.mark.parametrize("damaged", [b"\x1f\x8b", gzip.compress(b"x" * 100, mtime=0)[:-9]])
