@@ -20,6 +20,7 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.listening import CannotBind
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import READING_OPTIONS
+from runstore_server.edge.unread import Unread
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
 from runstore_server.services.serving import SERVICES, add_services
@@ -59,7 +60,10 @@ class App:
         self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
         self._metrics = Metrics()
         self._metrics.watch(self.relay.workers)
-        self._server = _grpc_server(settings, self._lifecycle, self._metrics, reuse_port=reuse_port)
+        unread = Unread(settings.unread_bytes)
+        self._server = _grpc_server(
+            settings, self._lifecycle, self._metrics, unread, reuse_port=reuse_port
+        )
         add_services(
             self._server, store, self._lifecycle, default_heartbeat=settings.heartbeat_seconds
         )
@@ -72,7 +76,7 @@ class App:
             from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
 
             self._http = HttpServer(
-                http_app(settings, store, self._health, self._lifecycle, self._metrics),
+                http_app(settings, store, self._health, self._lifecycle, self._metrics, unread),
                 settings.http_host or settings.host,
                 settings.http_port,
                 patience=settings.http_timeout_seconds,
@@ -118,7 +122,12 @@ class App:
 
 
 def _grpc_server(
-    settings: Settings, lifecycle: Lifecycle, metrics: Metrics, *, reuse_port: bool
+    settings: Settings,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    unread: Unread,
+    *,
+    reuse_port: bool,
 ) -> grpc.aio.Server:
     limit = settings.max_request_bytes
     return grpc.aio.server(
@@ -127,6 +136,7 @@ def _grpc_server(
                 lifecycle,
                 max_request_bytes=limit,
                 connection_streams=settings.connection_streams,
+                unread=unread,
                 metrics=metrics,
             )
         ],

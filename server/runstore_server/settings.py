@@ -99,6 +99,12 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Streams that one gRPC connection may have open; another is OVERLOADED.",
     )
+    unread_bytes: int = Field(
+        default=128 << 20,
+        ge=1 << 20,
+        description="Bytes of all streams of a process that clients have not read; a stream that"
+        " finds no room is OVERLOADED.",
+    )
     keepalive_seconds: float = Field(
         default=20.0,
         ge=0.1,

@@ -72,8 +72,9 @@ const (
 	// (hex). Send the part in full.
 	ErrorReason_ERROR_REASON_UNKNOWN_REF ErrorReason = 14
 	// RESOURCE_EXHAUSTED. The server's queue of writes is full, or the connection has as many streams
-	// open as one may have; google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was
-	// written; retry with backoff, streams over another connection.
+	// open as one may have, or clients of streams have not read as much as the server holds for them;
+	// google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was written; retry with backoff,
+	// streams over another connection or at the next seq.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 15
 	// UNAVAILABLE. Postgres or the object store did not answer, or refuses the server a right that its
 	// log names, or the connection broke before the response. Metadata: none. Whether the write

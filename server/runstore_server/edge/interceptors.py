@@ -28,6 +28,7 @@ from runstore_server.edge.requests import (
     reader,
     request_id,
 )
+from runstore_server.edge.unread import SMALL_BYTES, Unread
 
 OURS = "/runstore."
 DETAILS_KEY = "grpc-status-details-bin"
@@ -51,12 +52,14 @@ class Calls(ServerInterceptor):
         *,
         max_request_bytes: int,
         connection_streams: int,
+        unread: Unread,
         metrics: Metrics | None = None,
     ) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics or Metrics()
         self._max_request_bytes = max_request_bytes
         self._streams = OpenStreams(connection_streams)
+        self._unread = unread
         self._handlers: dict[str, Any] = {}
 
     async def intercept_service(
@@ -124,7 +127,12 @@ class Calls(ServerInterceptor):
                 with self._streams.opened(context.peer()), self._metrics.stream(name):
                     async for response in behavior(request, context):
                         self._metrics.answered(response)
-                        yield response
+                        size = response.ByteSize()
+                        if size <= SMALL_BYTES:
+                            yield response
+                            continue
+                        async with self._unread.held(context.peer(), size):
+                            yield response
 
         return call
 

@@ -13,6 +13,7 @@ from runstore_server.edge.health import Health
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import REQUEST_ID_KEY
+from runstore_server.edge.unread import Unread
 from runstore_server.http import problems
 from runstore_server.http.events import Events
 from runstore_server.http.exchanges import Exchanges
@@ -35,7 +36,12 @@ DESCRIPTION = (
 
 
 def http_app(
-    settings: Settings, store: Store, health: Health, lifecycle: Lifecycle, metrics: Metrics
+    settings: Settings,
+    store: Store,
+    health: Health,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    unread: Unread,
 ) -> ASGIApp:
     """The application, for a server to serve."""
     app = FastAPI(
@@ -48,10 +54,10 @@ def http_app(
     problems.install(app)
     api = Api(app, lifecycle)
     Runs(api, store)
-    Events(api, store, lifecycle, metrics, settings.heartbeat_seconds)
+    Events(api, store, lifecycle, metrics, unread, settings.heartbeat_seconds)
     Snapshots(api, store)
     Outputs(api, store)
-    Feed(api, store.feed, lifecycle, metrics, settings.heartbeat_seconds)
+    Feed(api, store.feed, lifecycle, metrics, unread, settings.heartbeat_seconds)
     Statistics(api, store.statistics)
     Operations(app, store.feed, health, lifecycle, metrics)
     return Exchanges(_with_cors(RawPaths(app), settings.http_cors_origins), lifecycle, metrics)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.unread import Unread
 from runstore_server.http.models.events import EventList
 from runstore_server.http.parameters.events import FirstSeq, Selected
 from runstore_server.http.parameters.keys import Key
@@ -40,11 +41,18 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 class Events:
     def __init__(
-        self, api: Api, store: Store, lifecycle: Lifecycle, metrics: Metrics, heartbeat: float
+        self,
+        api: Api,
+        store: Store,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        unread: Unread,
+        heartbeat: float,
     ) -> None:
         self._store = store
         self._lifecycle = lifecycle
         self._metrics = metrics
+        self._unread = unread
         self._heartbeat = heartbeat
         api.get(
             f"{RUN}/events",
@@ -102,7 +110,9 @@ class Events:
     async def _stream(self, wanted: Following) -> Response:
         items = follow(self._store, self._lifecycle, wanted)
         first = await anext(items)  # a refusal comes with the first item, before the stream begins
-        return sse.EventStream(first, items, EventEncoder(wanted.from_seq), self._metrics)
+        return sse.EventStream(
+            first, items, EventEncoder(wanted.from_seq), metrics=self._metrics, unread=self._unread
+        )
 
     async def _after_the_end(self, key: RunKey) -> Response:
         page = await self._store.read_events(key, MAX_INT64, limit=1)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.unread import Unread
 from runstore_server.http.models.feed import EntryList
 from runstore_server.http.parameters.feed import FirstPosition, Selected
 from runstore_server.http.parameters.keys import Project
@@ -30,11 +31,18 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 class Feed:
     def __init__(
-        self, api: Api, feed: FeedStore, lifecycle: Lifecycle, metrics: Metrics, heartbeat: float
+        self,
+        api: Api,
+        feed: FeedStore,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        unread: Unread,
+        heartbeat: float,
     ) -> None:
         self._feed = feed
         self._lifecycle = lifecycle
         self._metrics = metrics
+        self._unread = unread
         self._heartbeat = heartbeat
         api.get(
             "/feed",
@@ -71,7 +79,9 @@ class Feed:
             heartbeat_seconds=heartbeat or self._heartbeat,
         )
         first = await anext(items)  # a refusal comes with the first item, before the stream begins
-        return sse.EventStream(first, items, FeedEncoder(first_position), self._metrics)
+        return sse.EventStream(
+            first, items, FeedEncoder(first_position), metrics=self._metrics, unread=self._unread
+        )
 
     async def _page(
         self, project: str, from_position: int, where: FeedFilter, limit: int

@@ -12,10 +12,16 @@ from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
+from runstore_server.edge import unread
 from runstore_server.settings import Settings
 
 MOST = 3
-OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
+OWN_CONNECTION = [
+    ("grpc.use_local_subchannel_pool", 1),
+    # Of a stream that is not read a client takes no more than this.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 1 << 16),
+]
 
 
 @pytest.fixture
@@ -115,6 +121,65 @@ async def test_calls_beyond_what_a_connection_may_have_open_wait_for_their_turn(
         answers = await asyncio.gather(*(stub.GetRun(request, timeout=60) for _ in range(500)))
 
         assert {answer.run.run_id for answer in answers} == {"run"}
+
+
+async def unread_stream(stub: RunServiceStub, project: str) -> grpc.aio.UnaryStreamCall:
+    """A stream that the server has begun to answer, and of which nothing is read."""
+    call = stub.StreamEvents(
+        rpc.StreamEventsRequest(project=project, run_id="run", follow=True), timeout=60
+    )
+    await call.initial_metadata()
+    return call
+
+
+async def save_large(stub: RunServiceStub, project: str) -> None:
+    """A run of which each message of a stream has 1.1 MB."""
+    of_run = {"project": project, "run_id": "run"}
+    await stub.SaveRun(rpc.SaveRunRequest(**of_run))
+    for _ in range(3):
+        event = {"type": "t", "payload": {"json": f'"{"x" * 1_100_000}"'}}
+        await stub.AppendEvent(rpc.AppendEventRequest(**of_run, event=event))
+
+
+async def test_a_stream_waits_for_room_until_another_is_read(serve: Callable, project: str) -> None:
+    _, address = await serve(unread_bytes=2_500_000)
+    async with AsyncExitStack() as stack:
+        stubs = [await stack.enter_async_context(connected(address)) for _ in range(3)]
+        await save_large(stubs[0], project)
+        streams = [await unread_stream(stub, project) for stub in stubs[:2]]
+        waiting = asyncio.ensure_future(unread_stream(stubs[2], project))
+
+        for stream in streams:
+            assert [await seq_of_next(stream) for _ in range(3)] == [1, 2, 3]
+
+        assert [await seq_of_next(await waiting) for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_stream_that_finds_no_room_is_refused(
+    serve: Callable, project: str, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unread, "PATIENCE_SECONDS", 0.1)
+    _, address = await serve(unread_bytes=2_000_000 if own else 2_500_000)
+    async with AsyncExitStack() as stack:
+        stubs = [await stack.enter_async_context(connected(address)) for _ in range(3)]
+        await save_large(stubs[0], project)
+        holding = stubs[:1] if own else stubs[:2]
+        streams = [await unread_stream(stub, project) for stub in holding]
+
+        with pytest.raises(grpc.RpcError) as refused:
+            await seq_of_next(await unread_stream(stubs[0 if own else 2], project))
+
+        error = from_rpc(refused.value)
+        assert (error.reason, error.retry_after) == ("OVERLOADED", 1)
+        for stream in streams:
+            assert [await seq_of_next(stream) for _ in range(3)] == [1, 2, 3]
+
+
+async def seq_of_next(stream: grpc.aio.UnaryStreamCall) -> int:
+    """The seq of the only event of the stream's next message."""
+    (event,) = (await stream.read()).events.events
+    return event.seq
 
 
 @pytest.mark.slow

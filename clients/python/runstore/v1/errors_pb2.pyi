@@ -82,8 +82,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 15
     """RESOURCE_EXHAUSTED. The server's queue of writes is full, or the connection has as many streams
-    open as one may have; google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was
-    written; retry with backoff, streams over another connection.
+    open as one may have, or clients of streams have not read as much as the server holds for them;
+    google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was written; retry with backoff,
+    streams over another connection or at the next seq.
     """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 16
     """UNAVAILABLE. Postgres or the object store did not answer, or refuses the server a right that its
@@ -229,8 +230,9 @@ ERROR_REASON_UNKNOWN_REF: ErrorReason.ValueType  # 14
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 15
 """RESOURCE_EXHAUSTED. The server's queue of writes is full, or the connection has as many streams
-open as one may have; google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was
-written; retry with backoff, streams over another connection.
+open as one may have, or clients of streams have not read as much as the server holds for them;
+google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was written; retry with backoff,
+streams over another connection or at the next seq.
 """
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 16
 """UNAVAILABLE. Postgres or the object store did not answer, or refuses the server a right that its

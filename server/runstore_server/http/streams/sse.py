@@ -19,11 +19,13 @@ from contextlib import aclosing
 from http import HTTPStatus
 from typing import Generic, Protocol, TypeVar
 
+from runstore_storage.contract.errors import Overloaded
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from runstore_server.edge.errors import ServerDraining
 from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.unread import SMALL_BYTES, Unread
 from runstore_server.http.parameters.streams import LAST_EVENT_ID
 from runstore_server.http.problems import problem_value
 from runstore_server.http.responses import NO_STORE
@@ -64,9 +66,15 @@ class EventStream(StreamingResponse, Generic[T]):
     """
 
     def __init__(
-        self, first: T, items: AsyncGenerator[T, None], encoder: Encoder[T], metrics: Metrics
+        self,
+        first: T,
+        items: AsyncGenerator[T, None],
+        encoder: Encoder[T],
+        *,
+        metrics: Metrics,
+        unread: Unread,
     ) -> None:
-        self._blocks = _blocks(first, items, encoder)
+        self._blocks = _counted(_blocks(first, items, encoder), unread)
         self._metrics = metrics
         super().__init__(self._blocks, media_type=MEDIA_TYPE, headers=HEADERS)
 
@@ -88,6 +96,22 @@ async def _blocks(
         except ServerDraining:
             yield (RETRY + encoder.draining()).encode()
         except Exception as error:
+            yield (RETRY + message("problem", problem_value(error))).encode()
+
+
+async def _counted(
+    blocks: AsyncGenerator[bytes, None], unread: Unread
+) -> AsyncGenerator[bytes, None]:
+    """The blocks while there is room for what clients have not read; then a problem."""
+    async with aclosing(blocks):
+        try:
+            async for block in blocks:
+                if len(block) <= SMALL_BYTES:
+                    yield block
+                    continue
+                async with unread.held(STREAM_KIND, len(block)):
+                    yield block
+        except Overloaded as error:
             yield (RETRY + message("problem", problem_value(error))).encode()
 
 

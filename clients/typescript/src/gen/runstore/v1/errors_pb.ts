@@ -140,8 +140,9 @@ export enum ErrorReason {
 
   /**
    * RESOURCE_EXHAUSTED. The server's queue of writes is full, or the connection has as many streams
-   * open as one may have; google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was
-   * written; retry with backoff, streams over another connection.
+   * open as one may have, or clients of streams have not read as much as the server holds for them;
+   * google.rpc.RetryInfo says when to retry. Metadata: none. Nothing was written; retry with backoff,
+   * streams over another connection or at the next seq.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 15;
    */
