@@ -24,7 +24,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test check format lint types imports protos stubs schema lock bench soak
-.PHONY: nats go typescript slow
+.PHONY: nats go typescript languages slow
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -147,6 +147,9 @@ clients: $(READY) ## everything that guards the clients in Go and TypeScript, an
 conformance: $(READY) ## prove that the clients in Python, Go and TypeScript do the same
 	@if command -v npm > /dev/null && ! test -d clients/typescript/node_modules; then npm ci --prefix clients/typescript; fi
 	$(BIN)/python clients/conformance/run.py
+
+languages: $(READY) ## build and run the projects of docs/other-languages.md (Maven, Cargo; part of slow)
+	$(BIN)/pytest tests/field/test_languages.py
 
 schema: $(READY) ## regenerate schema.sql from the migrations
 	$(BIN)/python -m runstore_migrations write-schema-sql

@@ -154,6 +154,19 @@ def test_the_page_of_python_has_every_error() -> None:
     assert not {name for name in raised if f"`{name}`" not in page}
 
 
+def test_the_page_of_other_languages_names_every_reason_that_is_retried() -> None:
+    page = (ROOT / "docs" / "other-languages.md").read_text()
+    (rule,) = re.findall(r"reasons ([A-Z_, and]+): retry", page)
+
+    retried = {
+        reason
+        for reason, kind in runstore.BY_REASON.items()
+        if issubclass(kind, runstore.Unavailable | runstore.Overloaded)
+    }
+
+    assert set(re.findall(r"[A-Z_]{4,}", rule)) == retried
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_a_page_in_a_browser_reads_a_run_to_its_end(fresh_server: ServerProcess) -> None:
     events = _completed_run(fresh_server)

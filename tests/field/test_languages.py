@@ -1,0 +1,105 @@
+"""The projects of docs/other-languages.md, built by their own tools, which download the rest."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as Xml
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.documents import blocks
+from e2e.servers import ServerProcess
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = blocks(ROOT / "docs" / "other-languages.md")
+TEST_SECONDS, BUILD_SECONDS = 900, 840
+RESET = "\x1b[0m"  # Maven resets the colours of what is no terminal too
+
+
+def shown(language: str) -> list[str]:
+    """The blocks of that language, with the contracts of this checkout."""
+    mine = str(ROOT / "protos")
+    return [
+        text.replace("/path/to/runstore/protos", mine) for name, text in BLOCKS if name == language
+    ]
+
+
+@pytest.fixture
+def server(database_url: str, db_schema: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    made = ServerProcess(
+        tmp_path / "server.log",
+        {"RUNSTORE_DATABASE_URL": database_url, "RUNSTORE_DB_SCHEMA": db_schema},
+    )
+    made.start()
+    made.wait_until_serving()
+    yield made
+    made.stop()
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not shutil.which(program), reason=f"{program} is not installed")
+
+
+def written(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def printed(command: str, project: Path, server: ServerProcess) -> str:
+    """What a command of the page prints in the folder of its project."""
+    done = subprocess.run(
+        ["bash", "-c", command.replace("localhost:7411", server.target)],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.replace(RESET, "")
+
+
+@needs("mvn")
+@pytest.mark.timeout(TEST_SECONDS)
+def test_the_project_in_java_prints_what_is_shown(server: ServerProcess, tmp_path: Path) -> None:
+    files = {"pom.xml": shown("xml")[0], "src/main/java/Agent.java": shown("java")[0]}
+
+    assert printed(shown("sh")[0], written(tmp_path, files), server) == shown("text")[0]
+
+
+@needs("cargo")
+@pytest.mark.timeout(TEST_SECONDS)
+def test_the_project_in_rust_prints_the_same(server: ServerProcess, tmp_path: Path) -> None:
+    build, main = shown("rust")
+    files = {"Cargo.toml": shown("toml")[0], "build.rs": build, "src/main.rs": main}
+
+    assert printed(shown("sh")[1], written(tmp_path, files), server) == shown("text")[0]
+
+
+def test_the_command_for_cpp_names_all_that_is_compiled(tmp_path: Path) -> None:
+    # The protoc of grpcio-tools has no C++; it reads the same files.
+    command = re.sub(r"--plugin=.*\\\n", "\\\n", shown("sh")[2])
+    command = command.replace("protoc -I", f"{sys.executable} -m grpc_tools.protoc -I")
+    command = command.replace("--cpp_out", "--python_out").replace(
+        "--grpc_out", "--grpc_python_out"
+    )
+
+    subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True, timeout=60)
+
+    made = {path.stem for path in (tmp_path / "generated").rglob("*.py")}
+    contracts = [*(ROOT / "protos").rglob("*.proto")]
+    assert len(contracts) > 10
+    assert {f"{path.stem}_pb2" for path in contracts} <= made
+
+
+def test_the_project_in_c_sharp_is_xml() -> None:
+    _, project = shown("xml")
+
+    assert Xml.fromstring(project).tag == "Project"
