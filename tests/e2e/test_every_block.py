@@ -154,6 +154,10 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         ANY_NUMBER,
         [(DOCS, "test_the_python_of_a_page_prints_what_is_shown")],
     ),
+    ("docs/python.md", "sh"): (
+        1,
+        [(DOCS, "test_the_extra_that_is_installed_is_one_of_the_package")],
+    ),
     ("docs/python.md", "text"): (
         ANY_NUMBER,
         [(DOCS, "test_the_python_of_a_page_prints_what_is_shown")],
@@ -206,8 +210,8 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         ],
     ),
 }
-# Blocks that cannot be executed: a drawing, outputs (compared if a command precedes them), and the
-# installation of the packages, which CI does with the same commands.
+# Blocks that are not executed: a drawing, outputs (compared if a command precedes them), and a
+# target of make that CI runs.
 NOT_EXECUTED = {
     ("ARCHITECTURE.md", ""),
     ("docs/grpcurl.md", "text"),
