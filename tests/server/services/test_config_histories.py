@@ -307,7 +307,12 @@ def test_histories_of_configs_answer_as_the_model_does(database_url: str, db_sch
 
     async def start() -> tuple[App, grpc.aio.Channel]:
         configured = Settings(
-            database_url=database_url, db_schema=db_schema, port=0, drain_seconds=1
+            database_url=database_url,
+            db_schema=db_schema,
+            port=0,
+            http=False,
+            relay=False,
+            drain_seconds=1,
         )
         server = App(configured, make_store(database_url, db_schema))
         return server, grpc.aio.insecure_channel(await server.start())
