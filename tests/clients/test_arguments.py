@@ -162,6 +162,11 @@ WRONG: dict[str, tuple[Callable[[Client], Any], str, str]] = {
         "usage.input_tokens",
         "must be int, not float",
     ),
+    "a number below 64 bits": (
+        lambda c: c.run("r").append("t", expected_seq=-(2**63) - 1),
+        "expected_seq",
+        "must be -9223372036854775808..9223372036854775807, is -9223372036854775809",
+    ),
     "a number beyond 64 bits": (
         lambda c: c.run("r").append("t", expected_seq=2**63),
         "expected_seq",
@@ -336,6 +341,15 @@ async def test_a_wrong_argument_is_refused_by_its_name_and_sends_nothing(
     assert refused.value.field == field
     assert problem in refused.value.problem
     assert (script.requests, script.asked) == ([], [])
+
+
+@pytest.mark.parametrize("number", [-(2**63), 2**63 - 1])
+async def test_every_number_of_64_bits_is_sent(script: Script, number: int) -> None:
+    script.calls = [runstore.v1.run_service_pb2.AppendEventResponse()]
+    async with runstore.connect(script.address) as client:
+        await client.run("r").append("t", expected_seq=number)
+
+    assert script.requests[0].expected_seq == number
 
 
 async def test_the_synchronous_client_refuses_the_same(script: Script) -> None:

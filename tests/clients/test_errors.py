@@ -4,6 +4,7 @@ import grpc
 import pytest
 import runstore
 from clients.script import status
+from google.rpc import error_details_pb2
 from runstore.errors import from_rpc, from_status, from_stream, from_upload
 from runstore.failures import DETAILS_KEY
 from runstore.v1.errors_pb2 import ErrorReason
@@ -56,6 +57,16 @@ def test_an_unknown_reason_is_a_plain_error_that_names_it() -> None:
     assert type(raised) is runstore.RunstoreError
     assert raised.metadata == {"key": "value"}
     assert "NEW_IN_VERSION_TWO" in str(raised)
+
+
+def test_a_status_says_when_to_come_back_if_it_has_retry_info() -> None:
+    said, silent = status(8, "OVERLOADED"), status(8, "OVERLOADED")
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.seconds, retry.retry_delay.nanos = 3, 250_000_000
+    said.details.add().Pack(retry)
+
+    assert from_status(said).retry_after == 3.25
+    assert from_status(silent).retry_after is None
 
 
 @pytest.mark.parametrize("details", [None, b"\xff\xff not a status"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ def test_what_cannot_be_an_address_is_refused_when_a_client_is_made(
     "target",
     [
         "localhost:7411",
+        "localhost:1",
+        "localhost:65535",
         "[::1]:7411",
         "runstore.acme-prod.svc.cluster.local:7411",
         "dns:///runstore:7411",
@@ -194,6 +197,14 @@ async def test_a_server_that_is_lost_later_is_named_with_the_time_it_was_tried(
 
     assert str(failed.value).startswith(f"UNAVAILABLE: dropped ({script.address}, tried for 0.")
     assert len(script.requests) > 2
+
+
+async def test_a_stream_that_fails_names_the_target_and_the_time_too(script: Script) -> None:
+    async with runstore.connect(script.address) as client:
+        with pytest.raises(runstore.RunstoreError) as failed:
+            await client.artifacts.upload("run", "name", iter([b"chunk"]))
+
+    assert re.search(rf"\({script.address}, tried for [0-9.]+ s\)$", str(failed.value))
 
 
 async def test_an_attempt_cut_short_by_the_deadline_does_not_hide_the_cause(

@@ -109,6 +109,34 @@ def test_a_long_message_is_cut_between_characters() -> None:
     assert message_of(171) == "漢" * 170 + "..."
 
 
+def test_a_message_of_the_most_bytes_is_whole_and_a_longer_one_is_cut() -> None:
+    def message_of(size: int) -> str:
+        error = storage.StorageUnavailable()
+        error.args = ("x" * size,)
+        return server.status_of(error, "r").message
+
+    most = server.MAX_MESSAGE_BYTES
+    assert message_of(most) == "x" * most
+    assert message_of(most + 1) == "x" * most + "..."
+
+
+def test_a_defect_says_only_where_it_is_logged() -> None:
+    status = server.status_of(server.Internal("request-1"), "request-1")
+
+    raised = runstore.errors.from_status(status)
+    assert status.message == "internal error; the server logged it with this request id"
+    assert raised.metadata == {"request_id": "request-1"}
+
+
+def test_a_refusal_says_the_first_fault_and_how_many_more_there_are() -> None:
+    def message_of(*fields: str) -> str:
+        violations = [server.Violation(each, "is wrong") for each in fields]
+        return server.status_of(server.InvalidRequest(violations), "r").message
+
+    assert message_of("a") == "a: is wrong"
+    assert message_of("a", "b", "c") == "a: is wrong (and 2 more)"
+
+
 def test_as_many_violations_are_sent_as_fit_and_always_one() -> None:
     def sent(*sizes: int) -> list[int]:
         violations = [server.Violation("f", "x" * size) for size in sizes]
