@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from entries import entry
@@ -232,6 +233,35 @@ async def test_attempts_are_counted_for_each_entry_until_it_is_given_up() -> Non
         FAILS_OFTEN: (3, "broken"),
         REFUSED: (1, "refused"),
     }
+
+
+class Asking(Receiver):
+    """A receiver that at first asks for a pause, a longer one with each entry."""
+
+    async def _attempt(self, each: FeedEntry) -> None:
+        self.attempts.append(each.position)
+        if self.attempts.count(each.position) == 1:
+            raise Undelivered("busy", retry_after=each.position / 8)
+        self._feed.taken.append(each)
+
+
+async def test_the_longest_pause_that_was_asked_for_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("runstore_server.relay.delivery.asyncio", SimpleNamespace(sleep=sleep))
+    feed = Feed()
+    delivery = delivering(feed)
+    delivery._sink = Asking(feed)
+
+    assert await delivery.step(ME) == PAGE
+
+    assert len(slept) == 1
+    assert 2 / 8 <= slept[0] <= 2 / 8 * 1.1
 
 
 class Unreachable(Receiver):
