@@ -17,6 +17,7 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.http.streams.events import EventEncoder
 from runstore_server.http.streams.feed import FeedEncoder
 from runstore_server.streams import feed as feed_stream
+from runstore_server.streams import following
 from runstore_server.streams.feed import Live, Silence
 from runstore_server.streams.following import Following, Item, Progress, follow
 from runstore_storage.contract.errors import RunNotFound
@@ -32,6 +33,8 @@ from runstore_storage.database.signals import Signal
 from runstore_storage.reading.tails import EMPTY_PAGE
 
 KEY = RunKey("acme", "run")
+SECONDS = 4.75
+"""How long each read takes on a `Clock`."""
 NEVER = 3600.0
 """A heartbeat that no test waits for."""
 
@@ -91,6 +94,27 @@ class Run:
     def follow(self, lifecycle: Lifecycle | None = None, **wanted: Any) -> AsyncGenerator[Item]:
         asked = Following(**{"key": KEY, "heartbeat_seconds": NEVER, **wanted})
         return follow(self, lifecycle or Lifecycle(), asked)  # type: ignore[arg-type]
+
+
+class Clock:
+    """Stands still, but for what `passes`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def passes(self) -> None:
+        self.now += SECONDS
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr(feed_stream, "time", stopped)
+    monkeypatch.setattr(following, "time", stopped)
+    return stopped
 
 
 def once(act: Callable[[], None]) -> Callable[[], None]:
@@ -173,6 +197,24 @@ async def test_a_heartbeat_promises_only_what_was_read() -> None:
 
     assert (silence.progress, silence.page.last_seq) == (Progress.HEARTBEAT, 2)
     assert silence.page.next_from_seq == 3
+    await items.aclose()
+
+
+async def test_a_heartbeat_comes_when_its_time_is_up_whatever_is_not_selected(
+    clock: Clock,
+) -> None:
+    run = Run()
+
+    def grow_slowly() -> None:
+        clock.passes()
+        run.grow()
+
+    run.during_read = grow_slowly
+
+    items = run.follow(where=EventFilter(types=("other",)), heartbeat_seconds=2 * SECONDS + 0.5)
+
+    seen = [(shown(item), item.page.last_seq) for item in await soon(items, 3)]
+    assert seen == [("CAUGHT_UP", 0), ("HEARTBEAT", 3), ("HEARTBEAT", 6)]
     await items.aclose()
 
 
@@ -301,6 +343,21 @@ async def test_a_silence_promises_only_what_was_scanned() -> None:
     found = [positions(item) for item in await soon(items, 4)]
     assert found == [Silence(99), Silence(199), [250], Silence(299)]
     assert feed.asked == [1, 100, 200]
+    await items.aclose()
+
+
+async def test_a_silence_comes_when_its_time_is_up_since_the_last_item(clock: Clock) -> None:
+    feed = Feed()
+    for number in range(1, 9):
+        entries = [number * 100 - 1] if number == 5 else []
+        feed.answers(
+            *entries, next_position=number * 100, last_position=1000, meanwhile=clock.passes
+        )
+
+    items = feed.follow(heartbeat_seconds=2 * SECONDS + 0.5)
+
+    found = [positions(item) for item in await soon(items, 3)]
+    assert found == [Silence(299), [499], Silence(799)]
     await items.aclose()
 
 
