@@ -6,14 +6,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Unpack
 
-from google.protobuf.message import Message
-
 from runstore import calls
 from runstore.aio import transport
 from runstore.aio.connection import AsyncConnection
 from runstore.retry import Patience
 from runstore.streams.artifacts import PATIENCE_SECONDS, ArtifactDownload, can_repeat, measured
-from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.values.artifacts import (
     Artifact,
     ArtifactFields,
@@ -46,15 +43,10 @@ class AsyncArtifacts:
         known = ArtifactFields(sha256=sha256, size=size) | fields
         patience = Patience(PATIENCE_SECONDS, self._connection.backoff)
         call = calls.artifacts.upload_artifact(self._project, run_id, name, known)
-
-        async def requests() -> AsyncGenerator[Message]:
-            yield call.request
-            async with aclosing(transport.chunks(data)) as chunks:
-                async for chunk in chunks:
-                    yield rpc.UploadArtifactRequest(chunk=chunk)
-
         return await self._connection.send_stream(
-            call, requests, patience if can_repeat(data) else None
+            call,
+            lambda: transport.upload_requests(call.request, data),
+            patience if can_repeat(data) else None,
         )
 
     async def download(

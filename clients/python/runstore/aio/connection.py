@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore.aio import transport
@@ -118,7 +117,7 @@ class AsyncConnection:
     async def send_stream(
         self,
         call: Call[T],
-        requests: Callable[[], AsyncGenerator[Message]],
+        requests: Callable[[], transport.Requests],
         patience: Patience | None,
     ) -> T:
         """Send a call of many requests; while `patience` lasts, start over when it fails."""

@@ -7,14 +7,11 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Unpack
 
-from google.protobuf.message import Message
-
 from runstore import calls
 from runstore.retry import Patience
 from runstore.streams.artifacts import PATIENCE_SECONDS, ArtifactDownload, can_repeat, measured
 from runstore.sync import transport
 from runstore.sync.connection import Connection
-from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.values.artifacts import (
     Artifact,
     ArtifactFields,
@@ -47,14 +44,11 @@ class Artifacts:
         known = ArtifactFields(sha256=sha256, size=size) | fields
         patience = Patience(PATIENCE_SECONDS, self._connection.backoff)
         call = calls.artifacts.upload_artifact(self._project, run_id, name, known)
-
-        def requests() -> Generator[Message]:
-            yield call.request
-            with closing(transport.chunks(data)) as chunks:
-                for chunk in chunks:
-                    yield rpc.UploadArtifactRequest(chunk=chunk)
-
-        return self._connection.send_stream(call, requests, patience if can_repeat(data) else None)
+        return self._connection.send_stream(
+            call,
+            lambda: transport.upload_requests(call.request, data),
+            patience if can_repeat(data) else None,
+        )
 
     def download(
         self, *, offset: int = 0, length: int = 0, **which: Unpack[WhichArtifact]

@@ -9,7 +9,6 @@ from contextlib import closing
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore.arguments import text
@@ -116,7 +115,7 @@ class Connection:
     def send_stream(
         self,
         call: Call[T],
-        requests: Callable[[], Generator[Message]],
+        requests: Callable[[], transport.Requests],
         patience: Patience | None,
     ) -> T:
         """Send a call of many requests; while `patience` lasts, start over when it fails."""

@@ -12,10 +12,13 @@ from google.protobuf.message import Message
 from runstore.channels import OPTIONS, Metadata
 from runstore.errors import silence
 from runstore.streams.artifacts import pieces
+from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.values.artifacts import Data
 
 T = TypeVar("T")
 DataT = TypeVar("DataT")
+
+Requests = Generator[Message]
 
 
 class Stream(Protocol):
@@ -65,7 +68,7 @@ def _end_silent(call: Stream, is_silent: threading.Event) -> None:
     call.cancel()
 
 
-def send_all(method: Any, requests: Generator[Message], metadata: Metadata) -> Any:
+def send_all(method: Any, requests: Requests, metadata: Metadata) -> Any:
     """Send a stream of requests; the response may arrive before all of them are sent."""
     failures: list[Exception] = []
 
@@ -89,6 +92,8 @@ def run_blocking(work: Callable[[DataT], T], data: DataT) -> T:
     return work(data)
 
 
-def chunks(data: Data) -> Generator[bytes]:
-    """The data in pieces small enough to send."""
-    yield from pieces(data)
+def upload_requests(first: Message, data: Data) -> Requests:
+    """The requests of an upload: the first, then the data in pieces small enough to send."""
+    yield first
+    for piece in pieces(data):
+        yield rpc.UploadArtifactRequest(chunk=piece)
