@@ -287,6 +287,11 @@ WRONG: dict[str, tuple[Callable[[Client], Any], str, str]] = {
         "result",
         "is unknown",
     ),
+    "an unknown field of a page": (
+        lambda c: c.run("r").list_events(type="t"),
+        "type",
+        "is unknown",
+    ),
     "an unknown field of a stream": (
         lambda c: all_of(c.run("r").events(type="t")),
         "type",

@@ -29,9 +29,14 @@ from runstore.calls import (
     statistics,
 )
 from runstore.calls.call import PAGE_SIZE, Call
+from runstore.v1.events_pb2 import Event
+from runstore.v1.snapshots_pb2 import Snapshot
+from runstore.values.events import NewEvent
 from runstore.values.payloads import Payload, Ref
 from runstore.values.runs import RunOrder, RunQuery
 from runstore.wire import payloads, times
+from runstore.wire.events import event_message
+from runstore.wire.snapshots import snapshot_message
 from runstore_server.validation.bounds import PAGE
 
 NOUNS = (artifacts, configs, events, feed, outputs, runs, search, snapshots, statistics)
@@ -184,6 +189,11 @@ def test_a_payload_is_sent_with_its_type_and_as_what_it_is() -> None:
     assert ref.ref == bytes(32)
     assert payloads.payload_value(text) == Payload("{}", "a/b")
     assert payloads.payload_value(data) == Payload(b"{}", "a/b")
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    assert snapshot_message({}, "") == Snapshot()
+    assert event_message(NewEvent("t", event_id="e"), "") == Event(type="t", event_id="e")
 
 
 @pytest.mark.parametrize(

@@ -107,12 +107,14 @@ class Trials:
             self._test(tests)
         deadline = time.monotonic() + bound
         status = None
-        while status is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-            done, code = os.waitpid(pid, os.WNOHANG)
-            status = os.waitstatus_to_exitcode(code) if done else None
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)  # and the processes that its tests have left
+        try:
+            while status is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+                done, code = os.waitpid(pid, os.WNOHANG)
+                status = os.waitstatus_to_exitcode(code) if done else None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # and the processes that its tests have left
         if status is None:
             os.waitpid(pid, 0)
         return _TOO_LONG if status is None else status

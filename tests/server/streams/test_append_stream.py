@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -15,6 +16,7 @@ from runstore_server.app import App
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.streams.pipeline import WINDOW, Pipeline
 
+CONTRACT = Path(__file__).parents[3] / "protos/runstore/v1/run_service.proto"
 METHOD = "/runstore.v1.RunService/AppendEventStream"
 
 
@@ -34,6 +36,10 @@ def append(names: dict[str, str], event_id: str, **fields: object) -> rpc.Append
 
 def reason_of(answer: rpc.AppendEventStreamResponse) -> str:
     return from_status(answer.error).reason if answer.HasField("error") else ""
+
+
+def test_the_window_is_the_one_that_the_contract_names() -> None:
+    assert f"stops reading while {WINDOW} requests wait" in CONTRACT.read_text()
 
 
 async def test_pipelined_appends_are_answered_in_order_each_with_its_own_result(
