@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -107,7 +107,8 @@ def _reader(data: Data) -> Callable[[], Awaitable[bytes]]:
     if not isinstance(data, AsyncIterable):
         ready = pieces(data)
         return lambda: asyncio.to_thread(next, ready, b"")
-    chunks, left = aiter(data), iter([])
+    chunks = aiter(data)
+    left: Iterator[bytes] = iter(())
 
     async def read() -> bytes:
         nonlocal left
