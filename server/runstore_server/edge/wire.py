@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 CONTINUES = 0x80
+MAX_SHIFT = 63  # of the tenth byte of a varint, which is the last one it may have
 VARINT, FIXED64, DELIMITED, GROUP, GROUP_END, FIXED32 = range(6)
 
 Span = tuple[int, int, Descriptor]
@@ -80,6 +81,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     """The number that begins here, and where it ends."""
     number = shift = 0
     while data[at] >= CONTINUES:
+        if shift == MAX_SHIFT:
+            raise DecodeError
         number |= (data[at] - CONTINUES) << shift
         shift, at = shift + 7, at + 1
     return number | data[at] << shift, at + 1

@@ -84,3 +84,10 @@ def test_what_protobuf_takes_is_counted_and_nothing_else_is_raised(data: bytes) 
         assert not is_message
     else:
         assert counted <= len(data)
+
+
+@pytest.mark.parametrize("place", [b"", b"\x0a", b"\x08"], ids=["tag", "size", "number"])
+def test_a_number_without_end_is_refused_after_ten_bytes(place: bytes) -> None:
+    with pytest.raises(DecodeError):
+        count(place + b"\x80" * (8 << 20) + b"\x01")
+    assert count(b"\xf8\x7f" + b"\xff" * 9 + b"\x01") == 1
