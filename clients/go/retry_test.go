@@ -137,7 +137,7 @@ func TestRetriesEndWithTheClientsTimeout(t *testing.T) {
 
 func TestALastAttemptWithoutAnAnswerDoesNotHideWhyTheOneBeforeItFailed(t *testing.T) {
 	s := scripted(t)
-	s.saves = []error{told(codes.ResourceExhausted, "OVERLOADED", nil).Err(), hung}
+	s.saves = []error{told(codes.ResourceExhausted, "OVERLOADED", nil).Err(), errHung}
 	client := dialTo(t, s.target, runstore.WithTimeout(500*time.Millisecond))
 
 	_, err := client.SaveRun(t.Context(), runstore.NewRun{})

@@ -33,7 +33,7 @@ type script struct {
 	// carried are the bytes that each AppendEventStream has brought.
 	carried []int
 	dropped error
-	// saves has what each SaveRun fails with; nil is a success, hung no answer.
+	// saves has what each SaveRun fails with; nil is a success, errHung no answer.
 	saves []error
 	saved []string
 }
@@ -125,7 +125,7 @@ func (s *script) SaveRun(
 	failure := s.saves[len(s.saved)]
 	s.saved = append(s.saved, request.RunId)
 	s.mutex.Unlock()
-	if errors.Is(failure, hung) {
+	if errors.Is(failure, errHung) {
 		<-ctx.Done()
 	}
 	return &runstorev1.SaveRunResponse{Run: &runstorev1.Run{RunId: request.RunId}}, failure
@@ -153,7 +153,7 @@ func (s *script) whatWasAsked() []int64 {
 
 var (
 	dropped = status.Error(codes.Unavailable, "dropped")
-	hung    = errors.New("hung")
+	errHung = errors.New("hung")
 )
 
 func batch(seqs ...int64) *runstorev1.StreamEventsResponse {
