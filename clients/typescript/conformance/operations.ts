@@ -30,6 +30,7 @@ import {
   type StreamOptions,
   type VerifyOptions,
 } from "../src/index.js";
+import { options, waiting, type Waiting } from "./arguments.js";
 import { artifactSteps } from "./artifacts.js";
 import { configSteps } from "./configs.js";
 import { shownItem } from "./seen.js";
@@ -277,20 +278,6 @@ function completion({
     ...(events && { events }),
     ...(finalSnapshot && { finalSnapshot }),
   };
-}
-
-interface Waiting {
-  readonly waitSeconds?: number;
-}
-
-function waiting({ waitSeconds }: Waiting) {
-  return waitSeconds === undefined ? {} : { waitMs: waitSeconds * 1000 };
-}
-
-/** The arguments that are a call's options: the others are the runner's. */
-function options<T extends object>(args: T): T {
-  const own = ["runId", "writerEpoch", "watch", "waitSeconds"];
-  return Object.fromEntries(Object.entries(args).filter(([name]) => !own.includes(name))) as T;
 }
 
 function guard({ expectedSeq }: Written) {
