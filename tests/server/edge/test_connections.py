@@ -149,10 +149,12 @@ async def test_a_stream_waits_for_room_until_another_is_read(serve: Callable, pr
         streams = [await unread_stream(stub, project) for stub in stubs[:2]]
         waiting = asyncio.ensure_future(unread_stream(stubs[2], project))
 
-        for stream in streams:
-            assert [await seq_of_next(stream) for _ in range(3)] == [1, 2, 3]
+        async with asyncio.TaskGroup() as reading:
+            read = [reading.create_task(seqs_of(stream)) for stream in streams]
+            late = await waiting
+            read.append(reading.create_task(seqs_of(late)))
 
-        assert [await seq_of_next(await waiting) for _ in range(3)] == [1, 2, 3]
+        assert [each.result() for each in read] == [[1, 2, 3]] * 3
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -174,6 +176,10 @@ async def test_a_stream_that_finds_no_room_is_refused(
         assert (error.reason, error.retry_after) == ("OVERLOADED", 1)
         for stream in streams:
             assert [await seq_of_next(stream) for _ in range(3)] == [1, 2, 3]
+
+
+async def seqs_of(stream: grpc.aio.UnaryStreamCall) -> list[int]:
+    return [await seq_of_next(stream) for _ in range(3)]
 
 
 async def seq_of_next(stream: grpc.aio.UnaryStreamCall) -> int:
