@@ -128,12 +128,16 @@ async def test_a_database_killed_5_times_loses_and_repeats_nothing(
 
 
 class CuttingProxy:
-    """Passes bytes between a client and Postgres, and cuts the connection at a COMMIT's answer."""
+    """Passes bytes between a client and Postgres, and cuts a connection at a COMMIT's answer.
+
+    It is that on which some text was sent: the store's own duties commit as well.
+    """
 
     def __init__(self, socket_path: str) -> None:
         self._socket_path = socket_path
-        self.cut_next_commit = False
+        self.cut_commit_of: bytes | None = None
         self.cuts = 0
+        self._asked: set[asyncio.StreamWriter] = set()
         self._handlers: set[asyncio.Task[None] | None] = set()
 
     @asynccontextmanager
@@ -165,9 +169,12 @@ class CuttingProxy:
         is_answer: bool,
     ) -> None:
         while data := await source.read(1 << 16):
-            if is_answer and self.cut_next_commit and b"COMMIT\0" in data:
+            if not is_answer and self.cut_commit_of and self.cut_commit_of in data:
+                self.cut_commit_of = None
+                self._asked.add(sink)
+            if is_answer and back in self._asked and b"COMMIT\0" in data:
                 # Postgres has committed; nobody will hear of it.
-                self.cut_next_commit = False
+                self._asked.remove(back)
                 self.cuts += 1
                 sink.transport.abort()
                 back.transport.abort()
@@ -189,8 +196,8 @@ async def test_a_connection_cut_at_commit_is_healed_by_a_retry(
         await stack.enter_async_context(proxy.serving(str(folder / ".s.PGSQL.5432")))
         store = make_store(f"postgresql://postgres@/postgres?host={folder}&port=5432", "runstore")
         key = (await store.save_run(NewRun(project, "run"))).run.key
-        event = [Event("a", event_id="e")]
-        proxy.cut_next_commit = True
+        event = [Event("a", event_id="heard-of-by-nobody")]
+        proxy.cut_commit_of = b"heard-of-by-nobody"
 
         with pytest.raises(Exception, match="unknown"):
             await store.append_events(key, event)
