@@ -18,12 +18,7 @@ from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
 from runstore_storage.run_write import RunWrite, find_known
-from runstore_storage.snapshots.storing import (
-    PreparedSnapshot,
-    add_snapshot,
-    prepare_snapshot,
-    store_parts,
-)
+from runstore_storage.snapshots.storing import PreparedSnapshot, add_snapshot, prepare_snapshot
 from runstore_storage.sql import blobs, outputs, snapshots
 from runstore_storage.sql.blobs import NewBlob, store_blobs
 
@@ -116,9 +111,8 @@ async def _end(
     terminal = Event(type=RUN_COMPLETED, payload=fact)
     write.record(prepare_event(terminal), is_terminal=True)
     if prepared.snapshot:
-        run, final = write.head.run, prepared.snapshot
-        known = await blobs.find(conn, run, final.parts.hashes)
-        stored = await store_parts(conn, run, final, known)
+        final = prepared.snapshot
+        stored = await blobs.ensure(conn, write.head.run, final.parts.hashes, final.compressed)
         await add_snapshot(conn, write, final, stored)
     write.end(outcome)
     if outcome in _STATUS:
