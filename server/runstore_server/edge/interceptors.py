@@ -20,9 +20,9 @@ from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import (
     REQUEST_ID_KEY,
     RequestsCut,
-    Undecoded,
     Unreadable,
     all_messages,
+    decoded,
     id_of,
     inflated,
     reader,
@@ -99,9 +99,8 @@ class Calls(ServerInterceptor):
         return grpc.unary_stream_rpc_method_handler, self._streamed(handler.unary_stream, name)
 
     def _unary(self, behavior: Any, name: str) -> Any:
-        async def call(request: Any, context: Any) -> Any:
-            if isinstance(request, Undecoded):
-                request = await request.decoded()
+        async def call(sent: Any, context: Any) -> Any:
+            request = await decoded(sent)
             async with self._answered(name, request, context):
                 began = time.monotonic()
                 response = await behavior(request, context)
@@ -120,9 +119,8 @@ class Calls(ServerInterceptor):
         return call
 
     def _streamed(self, behavior: Any, name: str) -> Any:
-        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            if isinstance(request, Undecoded):
-                request = await request.decoded()
+        async def call(sent: Any, context: Any) -> AsyncIterator[Any]:
+            request = await decoded(sent)
             async with self._answered(name, request, context):
                 with self._streams.opened(context.peer()), self._metrics.stream(name):
                     async for response in behavior(request, context):

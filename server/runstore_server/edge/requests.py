@@ -49,13 +49,14 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Undecoded:
-    """Stands for a large request, which is decoded in a thread so that other calls go on."""
+    """Stands for a large request, which `decoded` reads."""
 
     read: Callable[[], object]
 
-    async def decoded(self) -> Any:
-        """The request, or `Unreadable`."""
-        return await asyncio.to_thread(self.read)
+
+async def decoded(request: Any) -> Any:
+    """The request, or `Unreadable`; a large one is decoded in a thread: other calls go on."""
+    return await asyncio.to_thread(request.read) if isinstance(request, Undecoded) else request
 
 
 def reader(decode: Callable[[bytes], Message], limit: int) -> Callable[[bytes], object]:
@@ -117,9 +118,8 @@ async def all_messages(requests: AsyncIterator[Any], context: Any) -> AsyncItera
     off: gRPC ends the messages of such a call as if all had been sent, and may cancel the handler
     only later. Sending the initial metadata fails at once on such a call.
     """
-    async for request in requests:
-        if isinstance(request, Undecoded):
-            request = await request.decoded()  # noqa: PLW2901 - the same request
+    async for sent in requests:
+        request = await decoded(sent)
         if isinstance(request, Unreadable):
             raise request.error
         yield request

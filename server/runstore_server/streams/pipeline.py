@@ -11,7 +11,7 @@ from runstore.v1 import run_service_pb2 as rpc
 
 from runstore_server.edge.errors import Internal, is_known, status_of
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.edge.requests import Undecoded, Unreadable, request_id
+from runstore_server.edge.requests import Undecoded, Unreadable, decoded, request_id
 from runstore_server.validation.requests import admit
 
 WINDOW = 1024
@@ -60,10 +60,9 @@ class Pipeline:
     async def _read(
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Undecoded | Unreadable]
     ) -> None:
-        async for request in requests:
+        async for sent in requests:
             await self._room.acquire()
-            if isinstance(request, Undecoded):
-                request = await request.decoded()  # noqa: PLW2901 - the same request
+            request = await decoded(sent)
             # Not in the task, so that no later request overtakes one that is checked aside.
             refusal = await _refusal(request)
             answering = asyncio.create_task(self._answer(request, refusal))
