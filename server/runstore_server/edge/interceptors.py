@@ -28,7 +28,7 @@ from runstore_server.edge.requests import (
     reader,
     request_id,
 )
-from runstore_server.edge.unread import SMALL_BYTES, Unread
+from runstore_server.edge.unread import Unread
 
 OURS = "/runstore."
 DETAILS_KEY = "grpc-status-details-bin"
@@ -75,10 +75,12 @@ class Calls(ServerInterceptor):
             return self._readable(handler)
         if method not in self._handlers:
             make, wrapped = self._wrapped(handler, method.rpartition("/")[2])
+            # A streamed handler serializes itself: it has to know the size of what it sends.
+            serialize = None if handler.response_streaming else handler.response_serializer
             self._handlers[method] = make(
                 wrapped,
                 request_deserializer=reader(handler.request_deserializer, self._max_request_bytes),
-                response_serializer=handler.response_serializer,
+                response_serializer=serialize,
             )
         return self._handlers[method]
 
@@ -88,15 +90,18 @@ class Calls(ServerInterceptor):
         return handler._replace(request_deserializer=lambda data: decode(inflated(data, limit)))
 
     def _wrapped(self, handler: Any, name: str) -> tuple[Any, Any]:
+        serialize = handler.response_serializer
         if handler.request_streaming and not handler.response_streaming:
             return grpc.stream_unary_rpc_method_handler, self._gathered(handler.stream_unary, name)
         if not handler.response_streaming:
             return grpc.unary_unary_rpc_method_handler, self._unary(handler.unary_unary, name)
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler, self._streamed(
-                handler.stream_stream, name
+                handler.stream_stream, name, serialize
             )
-        return grpc.unary_stream_rpc_method_handler, self._streamed(handler.unary_stream, name)
+        return grpc.unary_stream_rpc_method_handler, self._streamed(
+            handler.unary_stream, name, serialize
+        )
 
     def _unary(self, behavior: Any, name: str) -> Any:
         async def call(sent: Any, context: Any) -> Any:
@@ -118,19 +123,17 @@ class Calls(ServerInterceptor):
 
         return call
 
-    def _streamed(self, behavior: Any, name: str) -> Any:
-        async def call(sent: Any, context: Any) -> AsyncIterator[Any]:
+    def _streamed(self, behavior: Any, name: str, serialize: Callable[[Any], bytes]) -> Any:
+        async def call(sent: Any, context: Any) -> AsyncIterator[bytes]:
             request = await decoded(sent)
             async with self._answered(name, request, context):
-                with self._streams.opened(context.peer()), self._metrics.stream(name):
+                client = context.peer()
+                with self._streams.opened(client), self._metrics.stream(name):
                     async for response in behavior(request, context):
                         self._metrics.answered(response)
-                        size = response.ByteSize()
-                        if size <= SMALL_BYTES:
-                            yield response
-                            continue
-                        async with self._unread.held(context.peer(), size):
-                            yield response
+                        data = serialize(response)
+                        async with self._unread.held(client, len(data)):
+                            yield data
 
         return call
 

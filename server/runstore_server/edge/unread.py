@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from runstore_storage.contract.errors import Overloaded
 
@@ -13,6 +13,7 @@ from runstore_storage.contract.errors import Overloaded
 SMALL_BYTES = 16 << 10
 PATIENCE_SECONDS = 5.0
 RETRY_AFTER_SECONDS = 1.0
+_UNCOUNTED = nullcontext()
 
 
 class Unread:
@@ -31,13 +32,16 @@ class Unread:
         self._of_clients: Counter[str] = Counter()
         self._freed = asyncio.Event()
 
-    @asynccontextmanager
-    async def held(self, client: str, size: int) -> AsyncIterator[None]:
+    def held(self, client: str, size: int) -> AbstractAsyncContextManager[None]:
         """Count a message while the context lasts, in which it is sent.
 
         Raise `Overloaded` if there is no room for it within some seconds. A client's only message
         has room where the other clients' leave any.
         """
+        return _UNCOUNTED if size <= SMALL_BYTES else self._counted(client, size)
+
+    @asynccontextmanager
+    async def _counted(self, client: str, size: int) -> AsyncIterator[None]:
         if not self._has_room(client, size):
             await self._wait(client, size)
         self._bytes += size

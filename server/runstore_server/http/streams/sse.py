@@ -25,7 +25,7 @@ from starlette.types import Send
 
 from runstore_server.edge.errors import ServerDraining
 from runstore_server.edge.metrics import Metrics
-from runstore_server.edge.unread import SMALL_BYTES, Unread
+from runstore_server.edge.unread import Unread
 from runstore_server.http.parameters.streams import LAST_EVENT_ID
 from runstore_server.http.problems import problem_value
 from runstore_server.http.responses import NO_STORE
@@ -96,7 +96,7 @@ async def _blocks(
         except ServerDraining:
             yield (RETRY + encoder.draining()).encode()
         except Exception as error:
-            yield (RETRY + message("problem", problem_value(error))).encode()
+            yield _problem(error)
 
 
 async def _counted(
@@ -106,13 +106,14 @@ async def _counted(
     async with aclosing(blocks):
         try:
             async for block in blocks:
-                if len(block) <= SMALL_BYTES:
-                    yield block
-                    continue
                 async with unread.held(STREAM_KIND, len(block)):
                     yield block
         except Overloaded as error:
-            yield (RETRY + message("problem", problem_value(error))).encode()
+            yield _problem(error)
+
+
+def _problem(error: Exception) -> bytes:
+    return (RETRY + message("problem", problem_value(error))).encode()
 
 
 def message(kind: str, value: Mapping[str, JsonValue]) -> str:
