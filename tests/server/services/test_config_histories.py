@@ -13,20 +13,21 @@ from uuid import uuid4
 
 import grpc
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 from runstore.errors import from_rpc
 from runstore.v1 import config_service_pb2 as rpc
 from runstore.v1 import run_service_pb2 as runs
+from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
 from runstore.v1.payloads_pb2 import Payload
+from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore.v1.runs_pb2 import ConfigRef
+from state_machines import run_histories
 
 NAMES = st.sampled_from(["a", "b"])
 BODIES = st.sampled_from(["1", "1.0", '"x"', '{"k":1}', "[ ]"])
@@ -297,41 +298,5 @@ class ConfigHistories(RuleBasedStateMachine):
 @pytest.mark.timeout(600)
 @pytest.mark.slow
 def test_histories_of_configs_answer_as_the_model_does(database_url: str, db_schema: str) -> None:
-    from conftest import make_store  # noqa: PLC0415 - beside its loop
-    from runstore.v1.config_service_pb2_grpc import ConfigServiceStub  # noqa: PLC0415 - as above
-    from runstore.v1.run_service_pb2_grpc import RunServiceStub  # noqa: PLC0415 - as above
-    from runstore_server.app import App  # noqa: PLC0415 - as above
-    from runstore_server.settings import Settings  # noqa: PLC0415 - as above
-
-    loop = asyncio.new_event_loop()
-
-    async def start() -> tuple[App, grpc.aio.Channel]:
-        configured = Settings(
-            database_url=database_url,
-            db_schema=db_schema,
-            port=0,
-            http=False,
-            relay=False,
-            drain_seconds=1,
-        )
-        server = App(configured, make_store(database_url, db_schema))
-        return server, grpc.aio.insecure_channel(await server.start())
-
-    server, channel = loop.run_until_complete(start())
-    stubs = {"configs": ConfigServiceStub(channel), "stub": RunServiceStub(channel)}
-    machine = type("Bound", (ConfigHistories,), {"loop": loop, **stubs})
-    try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=40,
-                stateful_step_count=30,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                print_blob=True,
-            ),
-        )
-    finally:
-        loop.run_until_complete(channel.close())
-        loop.run_until_complete(server.drain())
-        loop.close()
+    stubs = {"configs": ConfigServiceStub, "stub": RunServiceStub}
+    run_histories(ConfigHistories, database_url, db_schema, stubs, examples=40, steps=30)

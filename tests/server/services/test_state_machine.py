@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import grpc
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -18,16 +17,17 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from runstore.errors import from_rpc, from_status
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event, EventFilter
 from runstore.v1.outputs_pb2 import Output
 from runstore.v1.payloads_pb2 import Payload
+from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore.v1.runs_pb2 import Run, RunStatus
 from runstore.v1.snapshots_pb2 import Snapshot, TaskWrite
 from runstore_storage.contract.heads import Outcome
+from state_machines import run_histories
 
 RUNS = ("a", "b", "c")
 IDS = st.sampled_from([f"e{number}" for number in range(6)])
@@ -563,39 +563,5 @@ class Histories(RuleBasedStateMachine):
 def test_histories_of_several_runs_answer_as_the_model_does(
     database_url: str, db_schema: str
 ) -> None:
-    from conftest import make_store  # noqa: PLC0415 - beside its loop
-    from runstore.v1.run_service_pb2_grpc import RunServiceStub  # noqa: PLC0415 - as above
-    from runstore_server.app import App  # noqa: PLC0415 - as above
-    from runstore_server.settings import Settings  # noqa: PLC0415 - as above
-
-    loop = asyncio.new_event_loop()
-
-    async def start() -> tuple[App, grpc.aio.Channel]:
-        configured = Settings(
-            database_url=database_url,
-            db_schema=db_schema,
-            port=0,
-            http=False,
-            relay=False,
-            drain_seconds=1,
-        )
-        server = App(configured, make_store(database_url, db_schema))
-        return server, grpc.aio.insecure_channel(await server.start())
-
-    server, channel = loop.run_until_complete(start())
-    machine = type("Bound", (Histories,), {"loop": loop, "stub": RunServiceStub(channel)})
-    try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=60,
-                stateful_step_count=40,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                print_blob=True,
-            ),
-        )
-    finally:
-        loop.run_until_complete(channel.close())
-        loop.run_until_complete(server.drain())
-        loop.close()
+    stubs = {"stub": RunServiceStub}
+    run_histories(Histories, database_url, db_schema, stubs, examples=60, steps=40)
