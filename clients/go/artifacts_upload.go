@@ -56,7 +56,7 @@ func (a *Artifacts) Upload(
 			return nil, err
 		}
 		delay, isRetryable := left.delay(err)
-		if !a.client.mayRetry(err) || !isRetryable || u.seeker == nil {
+		if !a.client.mayRetry(ctx, err) || !isRetryable || u.seeker == nil {
 			return nil, a.client.final(err, time.Time{})
 		}
 		if stop := a.client.wait(ctx, delay, err); stop != nil {

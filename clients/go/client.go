@@ -213,7 +213,7 @@ func (c *Client) HealthyService(ctx context.Context, service string) (bool, erro
 	})
 	if err != nil {
 		failure := c.errorOf(ctx, err)
-		c.mayRetry(failure)
+		c.mayRetry(ctx, failure)
 		return false, c.final(failure, began)
 	}
 	c.reach.reached()

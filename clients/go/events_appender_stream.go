@@ -21,7 +21,7 @@ func (a *Appender) work() {
 			continue
 		}
 		delay, isRetryable := left.delay(err)
-		if isRetryable && a.client.mayRetry(err) {
+		if isRetryable && a.client.mayRetry(a.ctx, err) {
 			err = a.client.wait(a.ctx, delay, err)
 		}
 		if err != nil {

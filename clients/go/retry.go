@@ -97,7 +97,7 @@ func send[Request proto.Message, Response any](
 		}
 		cause = err
 		delay, isRetryable := client.backoff.delay(attempt, err)
-		if !isRetryable || !client.mayRetry(err) {
+		if !isRetryable || !client.mayRetry(ctx, err) {
 			return nil, client.final(err, began)
 		}
 		if stop := client.wait(ctx, delay, err); stop != nil {

@@ -126,7 +126,7 @@ func openStream[Message any, Request proto.Message](
 // waitToReopen waits before the stream is reopened; it returns the error to fail with on giving up.
 func (s *streamReader[Message, Item]) waitToReopen(ctx context.Context, err error) error {
 	delay, isRetryable := s.patience.delay(err)
-	if !isRetryable || !s.client.mayRetry(err) {
+	if !isRetryable || !s.client.mayRetry(ctx, err) {
 		return err
 	}
 	return s.client.wait(ctx, delay, err)

@@ -101,11 +101,13 @@ func (r *reach) explain(failed *Error, isUnavailable bool, since time.Time) {
 }
 
 // mayRetry notes a failed attempt and reports whether the connection permits another.
-func (c *Client) mayRetry(err error) bool {
+func (c *Client) mayRetry(ctx context.Context, err error) bool {
 	var failed *Error
 	if !errors.As(err, &failed) || !c.reach.isFirstFailure(failed) {
 		return true
 	}
+	// gRPC fails the calls that wait for a connection just before its state says so.
+	c.conn.WaitForStateChange(ctx, connectivity.Connecting)
 	if c.conn.GetState() == connectivity.TransientFailure {
 		return false
 	}
