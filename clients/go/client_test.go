@@ -107,7 +107,7 @@ func TestWhatCannotBeDialledIsRefused(t *testing.T) {
 }
 
 func TestAServerInTheClearIsNotTalkedToOverTLS(t *testing.T) {
-	client := dialTo(t, sharedTarget, runstore.WithTLS(&tls.Config{}), runstore.WithTimeout(time.Second))
+	client := dialTo(t, sharedTarget, runstore.WithTLS(&tls.Config{}))
 
 	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
 
@@ -127,7 +127,7 @@ func TestAClosedClientLeavesNothingBehind(t *testing.T) {
 	require(t, client.Close())
 	require(t, client.Close())
 
-	goleak.VerifyNone(t, before)
+	leavesNothing(t, before)
 }
 
 func TestEveryCallOfTheContractHasAMethod(t *testing.T) {

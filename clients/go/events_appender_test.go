@@ -235,7 +235,7 @@ func TestNothingUnexpectedIsTakenForSuccess(t *testing.T) {
 }
 
 func TestAppendsThatNoServerTakesFailWithClose(t *testing.T) {
-	client := lost(t, runstore.WithTimeout(300*time.Millisecond))
+	client := lost(t, runstore.WithTimeout(time.Second))
 
 	_, refusals, err := appendAll(t, client, 1, "a", "b", "c")
 
@@ -264,7 +264,7 @@ func TestAnAppenderEndsWithItsContextAndLeavesNothingBehind(t *testing.T) {
 		}
 	}
 	require(t, client.Close())
-	goleak.VerifyNone(t, before)
+	leavesNothing(t, before)
 }
 
 func TestAClosedAppenderTakesNothing(t *testing.T) {
@@ -338,7 +338,7 @@ func TestPipelinedAppendsAreFencedOneByOne(t *testing.T) {
 func TestPipelinedAppendsSurviveRestartsOnceAndInOrder(t *testing.T) {
 	const runs, each = 3, 1000
 	s := ownServer(t)
-	client := dialTo(t, s.target, runstore.WithTimeout(2*time.Minute))
+	client := dialTo(t, s.target)
 	appender := client.Appender(t.Context(), runstore.AppenderOptions{Window: 50})
 	var running sync.WaitGroup
 	progress := make(chan struct{}, runs*each)

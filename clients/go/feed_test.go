@@ -17,9 +17,9 @@ func taken(
 	t *testing.T, client *runstore.Client, count int, options runstore.FollowFeedOptions,
 ) []*runstore.FeedEntry {
 	t.Helper()
-	options.Heartbeat = time.Second
+	options.Heartbeat, options.Patience = time.Second, patient
 	var entries []*runstore.FeedEntry
-	for entry, err := range client.Feed().Entries(soon(t, time.Minute), options) {
+	for entry, err := range client.Feed().Entries(soon(t, 3*patient), options) {
 		require(t, err)
 		if entries = append(entries, entry); len(entries) == count {
 			break

@@ -123,7 +123,7 @@ func TestTheServersTimeToComeBackIsWaitedFor(t *testing.T) {
 }
 
 func TestRetriesEndWithTheClientsTimeout(t *testing.T) {
-	client := lost(t, runstore.WithTimeout(300*time.Millisecond))
+	client := lost(t, runstore.WithTimeout(time.Second))
 
 	began := time.Now()
 	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
@@ -132,15 +132,16 @@ func TestRetriesEndWithTheClientsTimeout(t *testing.T) {
 	if !errors.As(err, &unavailable) {
 		t.Fatalf("got %v", err)
 	}
-	equal(t, "in time", time.Since(began) < 5*time.Second, true)
+	equal(t, "in time", time.Since(began) < time.Minute, true)
 }
 
 func TestALastAttemptWithoutAnAnswerDoesNotHideWhyTheOneBeforeItFailed(t *testing.T) {
 	s := scripted(t)
 	s.saves = []error{told(codes.ResourceExhausted, "OVERLOADED", nil).Err(), errHung}
-	client := dialTo(t, s.target, runstore.WithTimeout(500*time.Millisecond))
+	ctx := newLate(t)
+	s.hung = ctx.pass
 
-	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
+	_, err := dialTo(t, s.target).SaveRun(ctx, runstore.NewRun{})
 
 	var overloaded *runstore.OverloadedError
 	if !errors.As(err, &overloaded) {
@@ -184,7 +185,7 @@ func TestACancelledCallEndsAtOnce(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Fatalf("got %v", err)
 			}
-			equal(t, "at once", time.Since(began) < 2*time.Second, true)
+			equal(t, "at once", time.Since(began) < time.Minute, true)
 		})
 	}
 }
@@ -205,7 +206,7 @@ func TestAClosedClientEndsItsCalls(t *testing.T) {
 
 func TestWritersSurviveRestartsAndWriteOnce(t *testing.T) {
 	s := ownServer(t)
-	client := dialTo(t, s.target, runstore.WithTimeout(2*time.Minute))
+	client := dialTo(t, s.target)
 	const writers, each = 8, 100
 	run, err := client.SaveRun(t.Context(), runstore.NewRun{})
 	require(t, err)
@@ -226,7 +227,9 @@ func TestWritersSurviveRestartsAndWriteOnce(t *testing.T) {
 	}
 
 	seen := map[string]bool{}
-	for event, err := range run.Events(soon(t, 5*time.Minute), runstore.EventsOptions{Follow: true}) {
+	for event, err := range run.Events(soon(t, 3*patient), runstore.EventsOptions{
+		Follow: true, Patience: patient,
+	}) {
 		require(t, err)
 		if seen[event.Payload.Text()] {
 			t.Fatalf("%s was written twice", event.Payload.Text())

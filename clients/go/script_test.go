@@ -36,6 +36,8 @@ type script struct {
 	// saves has what each SaveRun fails with; nil is a success, errHung no answer.
 	saves []error
 	saved []string
+	// hung is called when a SaveRun gets no answer.
+	hung func()
 }
 
 type answer func(*runstorev1.AppendEventStreamRequest) *runstorev1.AppendEventStreamResponse
@@ -126,6 +128,7 @@ func (s *script) SaveRun(
 	s.saved = append(s.saved, request.RunId)
 	s.mutex.Unlock()
 	if errors.Is(failure, errHung) {
+		s.hung()
 		<-ctx.Done()
 	}
 	return &runstorev1.SaveRunResponse{Run: &runstorev1.Run{RunId: request.RunId}}, failure

@@ -107,7 +107,7 @@ func (s *server) waitUntilServing() error {
 		return err
 	}
 	defer client.Close()
-	for give := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for give := time.Now().Add(patient); ; time.Sleep(50 * time.Millisecond) {
 		isServing, err := client.Healthy(context.Background())
 		if isServing {
 			return nil

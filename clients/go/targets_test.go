@@ -47,7 +47,7 @@ func lost(t *testing.T, options ...runstore.Option) *runstore.Client {
 	s := scripted(t)
 	s.saves = []error{nil}
 	client := dialTo(t, s.target, options...)
-	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
+	_, err := client.SaveRun(soon(t, time.Minute), runstore.NewRun{})
 	require(t, err)
 	s.stop()
 	return client
@@ -114,7 +114,7 @@ func TestAFirstCallThatReachesNoServerIsTriedOnceAndNamesItsTarget(t *testing.T)
 }
 
 func TestAServerThatIsLostLaterIsNamedWithTheTimeItWasTried(t *testing.T) {
-	client := lost(t, runstore.WithTimeout(300*time.Millisecond))
+	client := lost(t, runstore.WithTimeout(time.Second))
 
 	_, err := client.SaveRun(t.Context(), runstore.NewRun{})
 
@@ -127,8 +127,8 @@ func TestAServerThatIsLostLaterIsNamedWithTheTimeItWasTried(t *testing.T) {
 func TestAfterARefusalAServerThatIsLostIsWaitedFor(t *testing.T) {
 	s := scripted(t)
 	s.saves = []error{told(codes.NotFound, "RUN_NOT_FOUND", nil).Err()}
-	client := dialTo(t, s.target, runstore.WithTimeout(300*time.Millisecond))
-	_, refused := client.SaveRun(t.Context(), runstore.NewRun{})
+	client := dialTo(t, s.target, runstore.WithTimeout(time.Second))
+	_, refused := client.SaveRun(soon(t, time.Minute), runstore.NewRun{})
 	s.stop()
 
 	_, err := client.SaveRun(t.Context(), runstore.NewRun{})

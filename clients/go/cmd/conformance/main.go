@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/runstore/runstore/clients/go"
 )
@@ -63,7 +62,7 @@ func run(target, scenarios, project, control, results string) error {
 		for _, name := range casesOf(text, each) {
 			client, err := runstore.Dial(target,
 				runstore.WithProject(fmt.Sprintf("%s/%d", project, len(seen))),
-				runstore.WithTimeout(time.Minute),
+				runstore.WithTimeout(longestWait),
 			)
 			if err != nil {
 				return err

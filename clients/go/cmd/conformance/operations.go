@@ -14,7 +14,7 @@ import (
 
 const (
 	heartbeat   = time.Second
-	longestWait = 2 * time.Minute
+	longestWait = 5 * time.Minute
 )
 
 // runner executes the steps of one scenario.
@@ -107,7 +107,7 @@ func (r *runner) run(a *arguments) *runstore.Run {
 }
 
 func ownClient(_ *runner, ctx context.Context, a *arguments) (any, error) {
-	client, err := runstore.Dial(a.Target, runstore.WithTimeout(time.Minute))
+	client, err := runstore.Dial(a.Target, runstore.WithTimeout(longestWait))
 	if err != nil {
 		return nil, err
 	}
@@ -293,6 +293,7 @@ func (r *runner) items(
 ) iter.Seq2[runstore.StreamItem, error] {
 	return r.run(a).Stream(ctx, runstore.EventsOptions{
 		FromSeq: a.FromSeq, Follow: follow, Filter: a.filter(), Heartbeat: heartbeat,
+		Patience: longestWait,
 	})
 }
 
@@ -402,7 +403,7 @@ func (r *runner) feedFollow(ctx context.Context, a *arguments) (any, error) {
 	var entries []*runstore.FeedEntry
 	for entry, err := range r.client.Feed().Entries(ctx, runstore.FollowFeedOptions{
 		FromPosition: a.FromPosition, Consumer: a.Consumer, Filter: a.feedFilter(),
-		Heartbeat: heartbeat,
+		Heartbeat: heartbeat, Patience: longestWait,
 	}) {
 		if err != nil {
 			return nil, err
