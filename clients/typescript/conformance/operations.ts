@@ -36,8 +36,8 @@ import { configSteps } from "./configs.js";
 import { shownItem } from "./seen.js";
 import { all, type Steps } from "./steps.js";
 
-const FOLLOW = { heartbeatMs: 1000 };
-const LONGEST_WAIT_MS = 120_000;
+const LONGEST_WAIT_MS = 300_000;
+const FOLLOW = { heartbeatMs: 1000, patienceMs: LONGEST_WAIT_MS };
 
 interface Written {
   readonly runId: string;
@@ -100,7 +100,7 @@ export class Operations {
 
   readonly #operations: Steps = {
     own_client: async ({ target, isClosed }: { target: string; isClosed?: boolean }) => {
-      using client = connect(target, { timeoutMs: 60_000 });
+      using client = connect(target, { timeoutMs: LONGEST_WAIT_MS });
       if (isClosed) {
         client.close();
       }

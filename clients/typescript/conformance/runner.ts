@@ -64,7 +64,7 @@ for (const scenario of file.scenarios) {
   const cases: Fields = scenario.each ? file.payloads : { "": null };
   for (const [name, payload] of Object.entries(cases)) {
     const project = `${given("project")}/${Object.keys(results).length}`;
-    using client = connect(given("target"), { project, timeoutMs: 60_000 });
+    using client = connect(given("target"), { project, timeoutMs: 300_000 });
     const operations = new Operations(client, given("control"));
     const known: Fields = { project, payload };
     const steps: Json[] = [];

@@ -327,7 +327,7 @@ test("what is not there is refused", async ({ client }) => {
 
 test(
   "bytes go up and come down over servers that are killed",
-  { timeout: 600_000 },
+  { timeout: 1_800_000 },
   async ({ project }) => {
     const server = await ServerProcess.started(inject("settings"));
     const proxy = await Proxy.started(server.target);

@@ -134,14 +134,14 @@ test("heartbeats keep a quiet stream open", async ({ client }) => {
   const run = await client.saveRun();
   const kinds: string[] = [];
 
-  for await (const { kind } of run.stream({ follow: true, heartbeatMs: 100 })) {
+  for await (const { kind } of run.stream({ follow: true, heartbeatMs: 1000 })) {
     kinds.push(kind);
-    if (kinds.length === 4) {
+    if (kinds.length === 3) {
       await run.complete();
     }
   }
 
-  expect(kinds.slice(0, 4)).toEqual(["caughtUp", "heartbeat", "heartbeat", "heartbeat"]);
+  expect(kinds.slice(0, 3)).toEqual(["caughtUp", "heartbeat", "heartbeat"]);
   expect(kinds.at(-1)).toBe("endOfRun");
 });
 

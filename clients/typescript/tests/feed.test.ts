@@ -91,7 +91,7 @@ test("following the feed goes on over restarts", async ({ project }) => {
 
   expect(seqs).toEqual(Array.from({ length: 300 }, (_, index) => index + 1));
   await server.stop();
-}, 600_000);
+}, 1_800_000);
 
 test("a search finds what an append was answered with", async ({ client }) => {
   const run = await client.saveRun();

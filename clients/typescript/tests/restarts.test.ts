@@ -36,7 +36,7 @@ function upTo(last: number): number[] {
   return Array.from({ length: last }, (_, index) => index + 1);
 }
 
-describe("restarts", { timeout: 600_000 }, () => {
+describe("restarts", { timeout: 1_800_000 }, () => {
   test("a stream of 10,000 events goes on over three restarts without loss or repeat", async ({
     server,
     patient,

@@ -2,7 +2,7 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -14,13 +14,28 @@ export const PYTHON = process.env["RUNSTORE_PYTHON"] ?? `${ROOT}/.venv/bin/pytho
 
 export type Settings = Record<string, string>;
 
+// Below the ports that the kernel gives to connections and to listeners that ask for none.
+const [FIRST_PORT, PORTS] = [20_000, 12_000];
+
+/** A port that no other program gets by chance while a server on it is restarted. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.on("error", () => {
+        resolve(false);
+      });
+      server.listen(port, "127.0.0.1", () => {
+        resolve(true);
+      });
+    });
+    if (isFree) {
+      server.close();
+      await once(server, "close");
+      return port;
+    }
+  }
 }
 
 /** The first line a process prints. */

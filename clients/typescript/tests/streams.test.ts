@@ -134,7 +134,7 @@ test("a silent stream is opened again", async ({ script }) => {
     [batch(2), endOfRun(2)],
   ];
 
-  expect(await read(script, { heartbeatMs: 500 })).toEqual([1, 2, "endOfRun"]);
+  expect(await read(script, { heartbeatMs: 1000 })).toEqual([1, 2, "endOfRun"]);
   expect(script.asked).toEqual([1n, 2n]);
 });
 
@@ -169,8 +169,8 @@ test("the time a caller takes is no silence", async ({ script }) => {
   script.streams = [[batch(1), endOfRun(1)]];
   using client = connect(script.target);
 
-  for await (const event of client.run("run").events({ follow: true, heartbeatMs: 500 })) {
-    await new Promise((resolve) => setTimeout(resolve, 1600));
+  for await (const event of client.run("run").events({ follow: true, heartbeatMs: 1000 })) {
+    await new Promise((resolve) => setTimeout(resolve, 3200));
     expect(event.seq).toBe(1);
   }
 

@@ -109,7 +109,7 @@ scripted("a server that is lost later is named with the time it was tried", asyn
   await client.run("r").append(TICK);
   script.failures = Array.from({ length: 1000 }, () => "drop");
 
-  const failed = client.run("r").append(TICK, { timeoutMs: 1000 });
+  const failed = client.run("r").append(TICK, { timeoutMs: 2000 });
 
   const said = `^UNAVAILABLE: dropped \\(${script.target}, tried for \\d+\\.\\d s\\)$`;
   await expect(failed).rejects.toThrow(new RegExp(said));
