@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from runstore.v1 import (
@@ -35,6 +35,7 @@ RPCS: dict[str, MethodDescriptor] = {
 }
 READ_VERBS = ("Get", "List", "Read", "Replay", "Search", "Verify")
 IDS = frozenset({"event_id", "fork_run_id", "request_id", "run_id"})
+NO_IDS = {("Snapshot", "run_id")}  # the request names the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,25 @@ def is_write(method: MethodDescriptor) -> bool:
     return method.name not in FOLLOWED and not method.name.startswith(READ_VERBS)
 
 
+def _id_paths(of: Descriptor, path: str) -> Iterator[str]:
+    """The paths of the ids in messages of this type."""
+    for field in of.fields:
+        if (of.name, field.name) in NO_IDS:
+            continue
+        if field.name in IDS:
+            yield path + field.name
+        elif field.message_type:
+            yield from _id_paths(field.message_type, f"{path}{field.name}.")
+
+
 WRITES = frozenset(method.name for method in RPCS.values() if is_write(method))
+ID_PATHS = frozenset(
+    path
+    for method in RPCS.values()
+    if is_write(method)
+    for path in _id_paths(method.input_type, f"{method.name}.")
+)
+"""Every id that a write can have, as `CompleteRun.events.event_id`."""
 
 
 @asynccontextmanager
@@ -97,7 +116,9 @@ async def lossy_server(target: str) -> AsyncIterator[tuple[str, LossyServer]]:
 
 
 class LossyServer(grpc.GenericRpcHandler):
-    """What a client did about its lost answers: what it repeated well, and its faults."""
+    """What a client did about its lost answers: what it repeated well, with which ids, and its
+    faults.
+    """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
@@ -105,6 +126,7 @@ class LossyServer(grpc.GenericRpcHandler):
         self._expected: dict[str, dict[str, Any]] = {}
         self._faults: list[str] = []
         self.repeated: set[str] = set()
+        self.ids: set[str] = set()
 
     @property
     def faults(self) -> Sequence[str]:
@@ -181,10 +203,16 @@ class LossyServer(grpc.GenericRpcHandler):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
         elif lost != sent:
             self._faults.append(f"{method.name} was sent again with other bytes")
-        elif is_write(method) and (missing := list(_missing(_parsed(method, sent[0])))):
-            self._faults.append(f"{method.name} has no {' and no '.join(missing)}")
         else:
             self.repeated.add(method.name)
+            if is_write(method):
+                self._check_ids(method, sent[0])
+
+    def _check_ids(self, method: MethodDescriptor, sent: bytes) -> None:
+        for path, value in _ids(_parsed(method, sent), f"{method.name}."):
+            self.ids.add(path)
+            if not value:
+                self._faults.append(f"{path} is not set")
 
     def _compare(self, method: MethodDescriptor, sent: bytes, expected: dict[str, Any]) -> None:
         request = _parsed(method, sent)
@@ -197,26 +225,18 @@ def _parsed(method: MethodDescriptor, sent: bytes) -> Message:
     return GetMessageClass(method.input_type).FromString(sent)
 
 
-def _missing(message: Message, path: str = "") -> Iterator[str]:
-    """The paths of ids that are not set."""
-    fields = set(message.DESCRIPTOR.fields_by_name)
-    for name in (IDS & fields) - _not_needed(message):
-        if not getattr(message, name):
-            yield path + name
+def _ids(message: Any, path: str) -> Iterator[tuple[str, str]]:
+    """The path and the value of each id that a message has to have."""
+    of = message.DESCRIPTOR.name
+    # A put is recognised by its snapshot's id too.
+    is_named = of == "PutSnapshotRequest" and message.snapshot.snapshot_id
+    for name in IDS & set(message.DESCRIPTOR.fields_by_name):
+        if (of, name) not in NO_IDS and not (is_named and name == "request_id"):
+            yield path + name, getattr(message, name)
     for field, value in message.ListFields():
         if field.message_type and not field.message_type.GetOptions().map_entry:
             for each in value if field.is_repeated else [value]:
-                yield from _missing(each, f"{path}{field.name}.")
-
-
-def _not_needed(message: Any) -> set[str]:
-    """The ids that a message can do without: a put is recognised by its snapshot's id too."""
-    kind = message.DESCRIPTOR.name
-    if kind == "Snapshot":
-        return {"run_id"}
-    return (
-        {"request_id"} if kind == "PutSnapshotRequest" and message.snapshot.snapshot_id else set()
-    )
+                yield from _ids(each, f"{path}{field.name}.")
 
 
 async def _passed(call: Any, context: Any) -> Any:

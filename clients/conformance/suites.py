@@ -25,7 +25,7 @@ from checking import cases, normalised, problems  # noqa: E402 - found by the pa
 from database import provided_database  # noqa: E402
 from e2e.servers import ServerProcess  # noqa: E402
 from field.proxies import HaProxy, Nginx  # noqa: E402
-from lossy import FOLLOWED, WRITES, lossy_server  # noqa: E402
+from lossy import FOLLOWED, ID_PATHS, WRITES, lossy_server  # noqa: E402
 from runners import Client  # noqa: E402
 from runstore_migrations import schema  # noqa: E402
 from runstore_storage.database.opening import connect  # noqa: E402
@@ -126,7 +126,11 @@ class LossySuite:
         async with lossy_server(self.suite.target) as (target, lossy):
             found, results = await asyncio.to_thread(replace(self.suite, target=target).run, client)
             never = sorted((WRITES | FOLLOWED.keys()) - lossy.repeated)
-            faults = [*lossy.faults, *(f"{name} was never repeated" for name in never)]
+            faults = [
+                *lossy.faults,
+                *(f"{name} was never repeated" for name in never),
+                *(f"{path} was in no request" for path in sorted(ID_PATHS - lossy.ids)),
+            ]
         return {name: [*each, *faults] for name, each in found.items()}, results
 
 

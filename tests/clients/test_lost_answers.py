@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import runstore
-from runstore import NewEvent, TaskWrite
+from runstore import Completion, NewEvent, TaskWrite
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "clients" / "conformance"))
 
-from lossy import WRITES, LossyServer, lossy_server
+from lossy import ID_PATHS, WRITES, LossyServer, lossy_server
 
 Call = Callable[[Any], Any]
 
@@ -39,7 +39,9 @@ CALLS: dict[str, Call] = {
     "RemoveLabel": lambda client: client.configs.remove_label("prompt", "greeting", "live"),
     "ResetConsumer": lambda client: client.feed.reset("reader"),
     "ResumeRun": lambda client: client.resume("run"),
-    "SaveRun": lambda client: client.save_run("objective"),
+    "SaveRun": lambda client: client.save_run(
+        "objective", completion=Completion(events=[NewEvent("last")])
+    ),
     "SetLabel": lambda client: client.configs.set_label("prompt", "greeting", "canary", 1),
     "UploadArtifact": lambda client: client.artifacts.upload("run", "report", b"bytes"),
 }
@@ -86,6 +88,11 @@ async def lossy(
         yield served
 
 
+def sent_by(name: str) -> set[str]:
+    """The ids that a call of this name can have."""
+    return {path for path in ID_PATHS if path.startswith(f"{name}.")}
+
+
 def test_every_write_has_a_call_here() -> None:
     assert CALLS.keys() | {"AppendEventStream"} == WRITES
 
@@ -101,6 +108,7 @@ async def test_a_write_is_sent_again_as_it_was(
 
     assert server.faults == []
     assert server.repeated == {name}
+    assert server.ids == sent_by(name)
 
 
 @pytest.mark.parametrize("append", [append_async, append_sync])
@@ -113,3 +121,4 @@ async def test_an_append_of_a_stream_is_sent_again_as_it_was(
 
     assert server.faults == []
     assert server.repeated == {"AppendEventStream"}
+    assert server.ids == sent_by("AppendEventStream")
