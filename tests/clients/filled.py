@@ -9,9 +9,10 @@ import enum
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, Union
+from zlib import crc32
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -90,7 +91,7 @@ class Filling:
         if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
             return not is_other
         if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-            if field.name == "day":
+            if field.name.endswith("day"):
                 return f"2026-01-{1 + is_other:02}"
             text = path + "!" * is_other
             if field.name == "json":
@@ -117,10 +118,54 @@ def unset(message: Message) -> Iterator[str]:
                     yield from unset(part)
 
 
+def leaves_of(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The name and the value of each value in a value; a payload is its content."""
+    if type(value).__name__ == "Payload":
+        yield name, value.content
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from leaves_of(getattr(value, field.name), field.name)
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from leaves_of(each, name or key)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from leaves_of(each, name)
+    else:
+        yield name, value
+
+
 def arguments(function: Callable[..., object]) -> dict[str, Any]:
     """A value for each parameter of a function, by its type hints."""
     hints = typing.get_type_hints(function)
     return {name: given(hint, name) for name, hint in hints.items() if name != "return"}
+
+
+def needed(function: Callable[..., object]) -> dict[str, Any]:
+    """As little as can be given for each parameter of a function."""
+    hints = typing.get_type_hints(function)
+    return {name: least(hint, name) for name, hint in hints.items() if name != "return"}
+
+
+def least(hint: Any, name: str) -> Any:
+    """A value of a type, of whose fields only those are set that have to be."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint == Value or (origin in {Union, types.UnionType} and type(None) in parts):
+        return None
+    if origin in {Mapping, list, Sequence} or (origin is tuple and parts[-1] is Ellipsis):
+        return {} if origin is Mapping else []
+    if typing.is_typeddict(hint):
+        hints = typing.get_type_hints(hint)
+        return {key: least(hints[key], key) for key in hint.__required_keys__}
+    if is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        required = [
+            each.name
+            for each in fields(hint)
+            if each.default is MISSING and each.default_factory is MISSING
+        ]
+        return hint(**{each: least(hints[each], each) for each in required})
+    return given(hint, name)
 
 
 def given(hint: Any, name: str) -> Any:
@@ -140,7 +185,9 @@ def given(hint: Any, name: str) -> Any:
         return {"key": name if parts[1] is Any else given(parts[1], name)}
     if typing.is_typeddict(hint):
         return {key: given(each, key) for key, each in typing.get_type_hints(hint).items()}
-    if is_dataclass(hint) and hint is not Payload:
+    if isinstance(hint, type) and hint.__name__ == "Payload":
+        return hint(f'"{name}"')
+    if is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         return hint(**{each.name: given(hints[each.name], each.name) for each in fields(hint)})
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -148,15 +195,19 @@ def given(hint: Any, name: str) -> Any:
     return _SIMPLE[hint](name)
 
 
+def _number(name: str) -> int:
+    """A number that is nearly always another for another name."""
+    return crc32(name.encode()) % 10_000
+
+
 _SIMPLE: Mapping[Any, Callable[[str], Any]] = {
-    Payload: lambda name: Payload(f'"{name}"'),
     bool: lambda _: True,
     bytes: lambda name: name.encode(),
     date: lambda _: START.date(),
-    datetime: lambda _: START,
+    datetime: lambda name: START + timedelta(seconds=_number(name)),
     float: lambda _: 1.5,
     object: lambda name: name,
-    int: lambda name: FIRST_NUMBER + len(name),
+    int: lambda name: FIRST_NUMBER + _number(name),
     str: lambda name: name,
     timedelta: lambda _: timedelta(seconds=1.5),
 }

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from inspect import getmembers, isfunction
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-from clients.filled import Filling, arguments, unset
+from clients.filled import Filling, arguments, leaves_of, needed, unset
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from runstore import values
 from runstore.calls import (
     artifacts,
     configs,
@@ -32,6 +34,7 @@ from runstore.calls.call import PAGE_SIZE, Call
 from runstore.v1.events_pb2 import Event
 from runstore.v1.snapshots_pb2 import Snapshot
 from runstore.values.events import NewEvent
+from runstore.values.outputs import Outcome
 from runstore.values.payloads import Payload, Ref
 from runstore.values.runs import RunOrder, RunQuery
 from runstore.wire import payloads, times
@@ -57,6 +60,25 @@ NOT_SENT = {
     "Snapshot.content_hash",
     "Snapshot.created_at",
     "Snapshot.run_id",
+}
+# What a call sends beside what it is given.
+SENT_ANYWAY = {
+    "event_id",
+    "fork_run_id",
+    "json",  # of a body, of which there must be one
+    "max_events",
+    "order",
+    "outcome",
+    "page_size",
+    "request_id",
+    "run_id",
+}
+# What a caller that does not say otherwise has asked for.
+DEFAULTS = {
+    "Completion.outcome": Outcome.SUCCEEDED,
+    "StreamQuery.from_seq": 1,
+    "StreamQuery.heartbeat_seconds": 10,
+    "StreamQuery.patience_seconds": 60,
 }
 # What the client does not show of an answer.
 NOT_SHOWN = {
@@ -129,6 +151,27 @@ def test_a_call_sends_texts_in_the_fields_of_their_names(
     assert {(text, name) for text, name in sent if text != name} <= SENT_AS
 
 
+@pytest.mark.parametrize("function", [*calls()])
+def test_a_call_sends_nothing_that_it_is_not_given(function: Callable[..., Call[Any]]) -> None:
+    given = needed(function)
+    known = {name for name, value in leaves_of(given) if value is not None}
+
+    assert {*set_in(function(**given).request)} - known <= SENT_ANYWAY
+
+
+def test_what_is_not_given_is_empty() -> None:
+    defaults = {
+        f"{kind.__name__}.{field.name}": default
+        for kind in value_types()
+        for field in fields(kind)
+        for make in [field.default_factory]
+        for default in [field.default if make is MISSING else make()]
+        if default is not MISSING
+    }
+
+    assert {name: value for name, value in defaults.items() if value} == DEFAULTS
+
+
 def test_runs_are_listed_newest_first_unless_asked_otherwise() -> None:
     def order(**asked: Any) -> str:
         request = runs.list_runs("p", RunQuery(**asked), "").request
@@ -171,7 +214,8 @@ def test_a_call_shows_the_fields_of_its_answer_under_their_names(
         for path, leaf in filling.leaves.items()
         if not isinstance(leaf, bool) and leaf not in {1, 2}
     }
-    shown = {(places[leaf], name) for name, leaf in leaves_of(value) if leaf in places}
+    leaves = ((name, repr(leaf)) for name, leaf in leaves_of(value))
+    shown = {(places[leaf], name) for name, leaf in leaves if leaf in places}
 
     assert {(sent, name) for sent, name in shown if sent != name} <= RENAMED
 
@@ -217,6 +261,23 @@ def test_a_span_keeps_its_microseconds(span: timedelta) -> None:
     assert times.span_value(times.span_message(span, "span")) == span
 
 
+def set_in(message: Message) -> Iterator[str]:
+    """The names of the fields that are set, without those that are messages themselves."""
+    for field, value in message.ListFields():
+        if field.message_type and not field.message_type.GetOptions().map_entry:
+            for each in value if field.is_repeated else [value]:
+                yield from set_in(each)
+        else:
+            yield field.name
+
+
+def value_types() -> Iterator[type]:
+    for module in iter_modules(values.__path__, f"{values.__name__}."):
+        for kind in vars(importlib.import_module(module.name)).values():
+            if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.name:
+                yield kind
+
+
 def texts_in(message: Message, name: str = "") -> Iterator[tuple[str, str]]:
     """The texts that are not made by the client, each with the name of its field."""
     if message.DESCRIPTOR.name == "Payload":
@@ -230,17 +291,3 @@ def texts_in(message: Message, name: str = "") -> Iterator[tuple[str, str]]:
                 yield from texts_in(each, field.name)
             elif isinstance(each, str) and field.name != "request_id":
                 yield each, field.name
-
-
-def leaves_of(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """The name and the repr of each value in a value."""
-    if isinstance(value, Payload):
-        yield name, repr(value.content)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from leaves_of(getattr(value, field.name), field.name)
-    elif isinstance(value, list | tuple | Mapping):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from leaves_of(each, name)
-    else:
-        yield name, repr(value)

@@ -1,0 +1,139 @@
+"""Nothing is left out or mixed up between messages and values: every field is tried alone."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
+from datetime import UTC
+from inspect import getmembers, isfunction
+from types import UnionType
+from typing import Any
+
+import pytest
+from clients.filled import Filling, arguments, leaves_of, unset
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from runstore_server import convert
+from runstore_server.convert.statistics import FIELDS
+
+# What only a server sets.
+SET_BY_SERVERS = {
+    "Event.hash",
+    "Event.recorded_at",
+    "Event.seq",
+    "Output.completed_at",
+    "Output.outcome",
+    "Output.revision",
+    "Output.usage",
+    "Snapshot.content_hash",
+    "Snapshot.created_at",
+    "Snapshot.run_id",
+}
+# What is read of a request beside the value that is made of it.
+READ_BESIDE: Mapping[str, set[str]] = {
+    "ArtifactHeader": {"sha256", "size"},
+    "CompleteRunRequest": {"expected_seq", "project", "run_id", "writer_epoch"},
+    "DownloadArtifactRequest": {"length", "offset"},
+    "GetSnapshotRequest": {"namespace", "project", "run_id"},
+    "GetStatisticsRequest": {"after", "min_position", "page_size", "page_token", "project", "wait"},
+    "GetVersionRequest": {"kind", "name", "project"},
+    "LinkArtifactRequest": {"sha256", "size", "url"},
+    "ListArtifactsRequest": {"page_size", "page_token", "project"},
+    "SearchEventsRequest": {"after", "min_position", "page_size", "page_token", "project", "wait"},
+}
+NOT_READ = SET_BY_SERVERS | {f"{of}.{name}" for of, names in READ_BESIDE.items() for name in names}
+# What messages do not say of a value that has everything.
+NOT_SAID = {
+    "ConfigRef.label",  # a pin has none
+    "Payload.content_type",  # of a payload that has the usual one
+    *(f"StatisticsRow.{name}" for name in FIELDS.values()),  # only what the rows are grouped by
+}
+# Names that differ from those of the values, or what they hold.
+RENAMED = {"duration", "label_value", "length", "snippet", "start"}
+
+
+def functions(ending: str) -> Iterator[Callable[..., Any]]:
+    for module in pkgutil.iter_modules(convert.__path__, f"{convert.__name__}."):
+        found = importlib.import_module(module.name)
+        for name, function in getmembers(found, isfunction):
+            is_ours = function.__module__ == found.__name__ and not name.startswith("_")
+            if is_ours and name.endswith(ending):
+                yield function
+
+
+def first_hint(function: Callable[..., Any]) -> Any:
+    return next(iter(typing.get_type_hints(function).values()))
+
+
+def readers() -> dict[type[Message], list[Callable[..., Any]]]:
+    """The functions that make values, by the messages that they take."""
+    found: dict[type[Message], list[Callable[..., Any]]] = {}
+    for function in functions("_of"):
+        hint = first_hint(function)
+        for kind in typing.get_args(hint) if isinstance(hint, UnionType) else [hint]:
+            if isinstance(kind, type) and issubclass(kind, Message):
+                found.setdefault(kind, []).append(function)
+    return found
+
+
+READERS = readers()
+WRITERS = [
+    pytest.param(function, id=function.__name__)
+    for function in functions("_message")
+    if is_dataclass(first_hint(function))
+]
+
+
+@pytest.mark.parametrize("kind", READERS, ids=lambda kind: kind.DESCRIPTOR.name)
+def test_a_value_has_every_field_of_its_message(kind: type[Message]) -> None:
+    filling = Filling()
+    filling.fill(kind())
+
+    def values(other: str = "") -> list[Any]:
+        return [read(Filling(other).fill(kind())) for read in READERS[kind]]
+
+    usual = values()
+    unread = {leaf for leaf in filling.leaves if values(leaf) == usual}
+
+    assert {leaf for leaf in unread if not NOT_READ & set(fields_on(leaf, kind))} == set()
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_message_has_every_field_of_its_value(write: Callable[..., Message]) -> None:
+    given = arguments(write)
+
+    message = write(**given)
+
+    known = {leaf for value in given.values() for leaf in leaves_of(value)}
+    assert set(unset(message)) - NOT_SAID == set()
+    assert {name for name, _ in set(said(message)) - known} - RENAMED == set()
+
+
+def fields_on(leaf: str, kind: type[Message]) -> Iterator[str]:
+    """The fields on the way to a leaf, each with the name of its message."""
+    of = kind.DESCRIPTOR
+    for name in leaf.split("."):
+        yield f"{of.name}.{name}"
+        of = of.fields_by_name[name].message_type
+
+
+def said(message: Message, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The name and the value of each field; a payload is its content."""
+    kind = message.DESCRIPTOR.name
+    if isinstance(message, Timestamp):
+        yield name, message.ToDatetime(UTC)
+        return
+    if isinstance(message, Duration):
+        yield name, message.ToTimedelta()
+        return
+    for field, value in message.ListFields():
+        is_map = field.message_type and field.message_type.GetOptions().map_entry
+        for each in value.values() if is_map else value if field.is_repeated else [value]:
+            if isinstance(each, Message):
+                yield from said(each, field.name)
+            else:
+                yield (name if kind == "Payload" else field.name), each
