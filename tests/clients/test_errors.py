@@ -44,6 +44,13 @@ def test_a_reason_becomes_its_class_whatever_the_code(reason: str) -> None:
     assert (raised.reason, raised.code) == (reason, grpc.StatusCode.UNKNOWN)
 
 
+def test_a_status_has_the_code_of_its_number() -> None:
+    numbers = {code.value[0]: code for code in grpc.StatusCode}
+    found = {number: from_status(status(number, "ANY")).code for number in (*numbers, 99)}
+
+    assert found == {**numbers, 99: grpc.StatusCode.UNKNOWN}
+
+
 def test_a_conflict_names_both_seqs() -> None:
     raised = from_status(status(10, "SEQ_CONFLICT", expected_seq="3", current_seq="5"))
 
