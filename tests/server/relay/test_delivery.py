@@ -87,9 +87,13 @@ async def test_a_sink_gets_what_it_selects_and_counts_the_rest_as_done(
     own: PostgresStore, receiver: Receiver
 ) -> None:
     red, blue = [await saved(own, name, labels={"team": name}) for name in ("red", "blue")]
-    async with relaying(own, **webhook(receiver, types=["x"], labels={"team": "red"})) as relay:
-        await own.append_events(red, [Event("x"), Event("y")])
-        await own.append_events(blue, [Event("x")])
+    other = (await own.save_run(NewRun("q", "other", labels={"team": "red"}))).run.key
+    selected = {"project": "p", "types": ["x"], "tags": ["hot"], "labels": {"team": "red"}}
+    hot = Event("x", tags=("hot",))
+    async with relaying(own, **webhook(receiver, **selected)) as relay:
+        await own.append_events(red, [hot, Event("y", tags=("hot",)), Event("x")])
+        await own.append_events(blue, [hot])
+        await own.append_events(other, [hot])
         await settled(relay)
 
     assert places(receiver) == [("red", 1)]
