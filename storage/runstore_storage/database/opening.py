@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
@@ -88,12 +88,44 @@ _KEEPALIVE = {
 }
 
 
+# Types below this number are Postgres's own and have it in every database.
+_FIRST_OF_A_DATABASE = 16384
+
+
+class _Introspection(NamedTuple):
+    """What the driver takes for the statement that it introspects types with; a named one, as an
+    unnamed one would have ended the statement that the types are for.
+    """
+
+    name: str
+
+
 class Session(asyncpg.Connection):
-    """A connection that knows its server process, which a pooler hides from the driver."""
+    """A connection that knows its server process, which a pooler hides from the driver.
+
+    Postgres's own types are introspected by the first connection of the process only: it takes
+    longer than several writes, and the driver would do it anew on each connection, several times.
+    """
 
     __slots__ = ("backend",)
     backend: int
     _transport: asyncio.BaseTransport
+    _types: ClassVar[dict[int, asyncpg.Record]] = {}
+
+    async def _introspect_types(
+        self,
+        typeoids: Collection[int],
+        timeout: float,  # noqa: ASYNC109 - the driver's
+    ) -> tuple[Sequence[asyncpg.Record], Any]:
+        """What the driver asks for: the types with those that they are made of, these first."""
+        types = self._types
+        if types.keys() >= set(typeoids):
+            return list(types.values()), _Introspection("types")
+        found, statement = await super()._introspect_types(  # type: ignore[misc]  # not in stubs
+            typeoids, timeout
+        )
+        types |= {row["oid"]: row for row in found if row["oid"] < _FIRST_OF_A_DATABASE}
+        return found, statement
 
     def keep_alive(self) -> None:
         """Have the kernel break it soon after the other end is gone without a word."""

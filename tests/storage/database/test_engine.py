@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -149,3 +150,22 @@ async def test_a_store_that_was_never_used_can_be_closed(database_url: str, db_s
 
     with pytest.raises(StorageUnavailable):
         await store.check()
+
+
+async def test_only_the_first_connection_of_a_process_asks_which_types_there_are(
+    database_url: str, db_schema: str
+) -> None:
+    asked = "SELECT $1::bigint[], $2::timestamptz[], array(SELECT ($3::bytea, 1))"
+    values = ([1, 2], [datetime(2026, 1, 1, tzinfo=UTC)], b"x")
+    sent: list[str] = []
+
+    for _ in range(2):
+        conn = await connect(database_url, schema=db_schema, name="test")
+        sent.clear()
+        conn.add_query_logger(lambda query: sent.append(query.query))
+        row = await conn.fetchrow(asked, *values)
+        await conn.close()
+
+    assert row
+    assert tuple(row) == ([1, 2], values[1], [(b"x", 1)])
+    assert sent == [asked]
