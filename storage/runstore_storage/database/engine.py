@@ -40,7 +40,6 @@ _LOOKING_UP = statement(
     " set_config('enable_seqscan', 'off', true)"
 )
 _ADDING_UP = statement(f"SELECT {_CUSTOM_PLANS}, set_config('work_mem', '64MB', true)")
-_FLUSH_LATER = statement("SET LOCAL synchronous_commit = off")
 
 
 class Database:
@@ -145,11 +144,6 @@ async def writing(engine: Database) -> AsyncIterator[Connection]:
     """One transaction, committed at the end; raise `StorageUnavailable` if it cannot be."""
     async with translated(), engine.begin() as conn:
         yield conn
-
-
-async def flush_later(conn: Connection) -> None:
-    """Commit this transaction without waiting for the disk; a crash of Postgres may undo it."""
-    await conn.execute(_FLUSH_LATER)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from runstore_storage.contract.feed import (
     sink_duty,
 )
 from runstore_storage.contract.pages import Page
-from runstore_storage.database.engine import Database, flush_later, reading, writing
+from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.failures import translated
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.database.signals import Signal
@@ -73,8 +73,7 @@ class PostgresFeed:
         return self._wakeups.published
 
     async def hold_duty(self, name: str, holder: str) -> int | None:
-        async with writing(self._engine) as conn:
-            await flush_later(conn)
+        async with reading(self._engine) as conn:
             return await duties.take(conn, name, holder)
 
     async def advance_duty(self, name: str, holder: str, position: int) -> int | None:

@@ -38,7 +38,8 @@ CHECK_SECONDS = 5.0
 SEND_PAUSE = 0.005
 FEED = "feed"  # no digest looks like this
 
-_NOTIFY = "SELECT pg_notify($1, $2)"
+# Nothing waits for the disk: a crash of Postgres ends those that listen, too.
+_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
 _log = logging.getLogger(__name__)
 
 

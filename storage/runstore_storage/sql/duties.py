@@ -11,8 +11,10 @@ LEASE_SECONDS = 4
 
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
 
+# It does not wait for the disk when it commits by itself: a crash of Postgres may undo a lease.
 _TAKE = statement(f"""
-    UPDATE duties SET holder = :holder, expires_at = {_LEASE}
+    WITH later AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+    UPDATE duties SET holder = :holder, expires_at = {_LEASE} FROM later
     WHERE name = :name AND (holder = :holder OR expires_at < clock_timestamp())
     RETURNING position
 """)
@@ -30,9 +32,11 @@ _RELEASE = statement("""
     UPDATE duties SET holder = '', expires_at = '-infinity'
     WHERE name = :name AND holder = :holder
 """)
-_RESTART = statement(
-    f"UPDATE duties SET position = 0, holder = :holder, expires_at = {_LEASE} WHERE name = :name"
-)
+_RESTART = statement(f"""
+    INSERT INTO duties (name, holder, expires_at) VALUES (:name, :holder, {_LEASE})
+    ON CONFLICT ON CONSTRAINT pk_duties DO UPDATE
+    SET position = 0, holder = excluded.holder, expires_at = excluded.expires_at
+""")
 _POSITION = statement("SELECT coalesce(max(position), 0) FROM duties WHERE name = :name")
 _LIST = statement("""
     SELECT name, position,
@@ -42,7 +46,10 @@ _LIST = statement("""
 
 
 async def take(conn: Connection, name: str, holder: str) -> int | None:
-    """Take or renew a duty; its position, or None while another process holds it."""
+    """Take or renew a duty; its position, or None while another process holds it.
+
+    Each statement is to be its own transaction: nothing else may commit without the disk.
+    """
     values = {"name": name, "holder": holder}
     position: int | None = (await conn.execute(_TAKE, values)).scalar_one_or_none()
     if position is None:
@@ -71,7 +78,6 @@ async def release(conn: Connection, name: str, holder: str) -> None:
 
 async def restart(conn: Connection, name: str, holder: str) -> None:
     """Take the duty from its holder, and set it back to position 0."""
-    await take(conn, name, holder)
     await conn.execute(_RESTART, {"name": name, "holder": holder})
 
 
