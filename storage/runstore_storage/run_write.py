@@ -1,9 +1,15 @@
-"""One run inside a write transaction: decided in memory under the row lock, then stored at once."""
+"""One run inside a write: decided in memory, then stored at once.
+
+It is decided under the run's lock, in a transaction; or on the run as it was read, and then stored
+only if the run has not changed since.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+
+import asyncpg
 
 from runstore_storage import chain
 from runstore_storage.contract.errors import (
@@ -20,10 +26,10 @@ from runstore_storage.contract.times import MICROSECOND
 from runstore_storage.database.connection import Connection
 from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.sql import events, heads, inserts, known, outbox
-from runstore_storage.sql.blobs import store_blobs
+from runstore_storage.sql.blobs import BlobRef, store_blobs
 from runstore_storage.sql.events import KnownEvent, NewEvent
 from runstore_storage.sql.heads import Head
-from runstore_storage.sql.inserts import Insert
+from runstore_storage.sql.inserts import Insert, Version
 from runstore_storage.sql.known import Asked, Known
 
 FIRST_EPOCH = 1
@@ -31,23 +37,50 @@ FIRST_EPOCH = 1
 KnownEvents = Mapping[tuple[int, str], KnownEvent]
 
 
+class NeedsLock(Exception):
+    """The write has to be decided under the run's lock. Nothing of it is stored."""
+
+
 class RunWrite:
     """A run and what one transaction adds to it. `head` is how the transaction leaves the run.
 
-    `clock` is the database's time, `now` that of what is written.
+    `clock` is the database's time, `now` that of what is written. `seen` is the version of a head
+    that was read without a lock, `stored` that of the head that was stored. `parts` and `snapshots`
+    (namespace, id) are what was added.
     """
 
-    __slots__ = ("_inserts", "_known", "_new", "clock", "head", "key", "now")
+    __slots__ = (
+        "_inserts",
+        "_known",
+        "_new",
+        "clock",
+        "head",
+        "key",
+        "now",
+        "parts",
+        "seen",
+        "snapshots",
+        "stored",
+    )
 
-    def __init__(self, key: RunKey, head: Head, now: datetime) -> None:
+    def __init__(self, key: RunKey, head: Head, now: datetime, seen: int | None = None) -> None:
         self.key = key
         self.head = head
+        self.seen = seen
+        self.stored: Version | None = None
+        self.parts: dict[bytes, BlobRef] = {}
+        self.snapshots: list[tuple[str, str]] = []
         self.clock = now
         # The database's clock may step back; the times of a run never do.
         self.now = max(now, head.updated_at)
         self._new: list[NewEvent] = []
         self._inserts: list[Insert] = []
         self._known: dict[str, KnownEvent] = {}
+
+    def require_lock(self) -> None:
+        """Raise `NeedsLock` unless the run is locked; call it before rows are written."""
+        if self.seen is not None:
+            raise NeedsLock
 
     def append(
         self, given: Sequence[PreparedEvent], guard: Guard, known: KnownEvents
@@ -162,11 +195,18 @@ async def lock_run(conn: Connection, key: RunKey) -> RunWrite:
 
 async def lock_and_ask(conn: Connection, key: RunKey, asked: Asked) -> tuple[RunWrite, Known]:
     """Lock one run as `lock_run` does, and find what it knows of a write."""
-    locked = await known.lock(conn, key, asked)
-    if locked is None:
+    seen = await known.lock(conn, key, asked)
+    if seen is None:
         raise RunNotFound(key)
-    head, now, found = locked
-    return RunWrite(key, head, now), found
+    return RunWrite(key, seen.head, seen.now), seen.known
+
+
+async def ask(conn: Connection, key: RunKey, asked: Asked) -> tuple[RunWrite, Known]:
+    """As `lock_and_ask`, without a lock."""
+    seen = await known.read(conn, key, asked)
+    if seen is None:
+        raise RunNotFound(key)
+    return RunWrite(key, seen.head, seen.now, seen.version), seen.known
 
 
 async def find_known(
@@ -185,15 +225,42 @@ async def find_known(
 
 
 async def store(conn: Connection, writes: Iterable[RunWrite]) -> None:
-    """Store the recorded events of the writes, what was added to them, and their heads."""
+    """Store the recorded events of the writes, what was added to them, and their heads.
+
+    The runs are locked.
+    """
     changed = list(writes)
-    added = [each for write in changed for each in write.inserts]
-    appended = [write for write in changed if write.new_events]
+    await inserts.store(conn, await _added(conn, changed), [write.head for write in changed])
+
+
+async def store_one(conn: Connection, write: RunWrite) -> None:
+    """As `store`; raise `NeedsLock` for a run that is not locked and has changed since it was read.
+
+    Without a lock this is one statement, which is its own transaction.
+    """
+    if any(each.blob for each in write.new_events):
+        write.require_lock()
+    added = await _added(conn, [write])
+    if write.seen is None:
+        write.stored = await inserts.store(conn, added, [write.head])
+        return
+    try:
+        write.stored = await inserts.store_if(conn, added, write.head, write.seen)
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise NeedsLock from error
+    if write.stored is None:
+        raise NeedsLock
+
+
+async def _added(conn: Connection, writes: Sequence[RunWrite]) -> list[Insert]:
+    """What stores all of the writes but the heads; the blobs of their events are stored now."""
+    added = [each for write in writes for each in write.inserts]
+    appended = [write for write in writes if write.new_events]
     if appended:
         new = [each for write in appended for each in write.new_events]
         numbers = await store_blobs(conn, [(each.run, each.blob) for each in new if each.blob])
         added += [events.insert(new, numbers), outbox.insert([_range(each) for each in appended])]
-    await inserts.store(conn, added, [write.head for write in changed])
+    return added
 
 
 def _range(write: RunWrite) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 from runstore_storage.contract.errors import SnapshotNotFound
 from runstore_storage.contract.events import Event
@@ -25,15 +26,17 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, consistent, look_up, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.run_write import lock_and_ask, lock_run, store
+from runstore_storage.run_decision import RunDecisions
+from runstore_storage.run_write import RunWrite, lock_run, store_one
 from runstore_storage.snapshots import loading
 from runstore_storage.snapshots.deleting import SnapshotDeletion, delete_snapshots, read_references
 from runstore_storage.snapshots.metadata import metadata_terms
+from runstore_storage.snapshots.numbers import BlobNumbers
 from runstore_storage.snapshots.putting import SnapshotPut, put_snapshot
 from runstore_storage.snapshots.storing import add_task_writes
 from runstore_storage.sql import heads, snapshots, task_writes
 from runstore_storage.sql.heads import Head
-from runstore_storage.sql.known import Asked
+from runstore_storage.sql.known import Asked, Known
 from runstore_storage.sql.snapshots import StoredRow
 
 
@@ -54,6 +57,8 @@ class PostgresSnapshots:
         self._offloading = offloading
         self._in_flight = in_flight
         self._grew = grew
+        self._decisions = RunDecisions(engine)
+        self._numbers = BlobNumbers()
 
     @finish_despite_cancellation
     async def put_snapshot(
@@ -68,9 +73,9 @@ class PostgresSnapshots:
     ) -> PutSnapshotResult:
         put = SnapshotPut(snapshot, tuple(events), tuple(task_writes), guard, request_id)
         prepared = await put.prepare(self._engine, self._offloading, key)
-        async with writing(self._engine) as conn:
-            write, known = await lock_and_ask(conn, key, prepared.asked)
-            answer = await put_snapshot(conn, write, prepared, known)
+        write, answer = await self._decisions.decide(
+            key, prepared.asked, partial(put_snapshot, prepared, self._numbers)
+        )
         if write.new_events:
             self._grew([key])
         return answer
@@ -84,14 +89,16 @@ class PostgresSnapshots:
         *,
         writer_epoch: int | None = None,
     ) -> bool:
-        async with writing(self._engine) as conn:
-            asked = Asked(namespace=namespace, task_writes=writes)
-            write, known = await lock_and_ask(conn, key, asked)
+        async def put(conn: Connection, write: RunWrite, known: Known) -> bool:
             if not await add_task_writes(conn, write, namespace, writes, known):
                 return True
             write.check(Guard(writer_epoch=writer_epoch))
-            await store(conn, [write])
+            await store_one(conn, write)
             return False
+
+        asked = Asked(namespace=namespace, task_writes=writes)
+        _, is_known = await self._decisions.decide(key, asked, put)
+        return is_known
 
     @finish_despite_cancellation
     async def delete_snapshots(

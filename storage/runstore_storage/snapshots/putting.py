@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,8 +22,9 @@ from runstore_storage.database.engine import Database
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
-from runstore_storage.run_write import KnownEvents, RunWrite, find_known, store
+from runstore_storage.run_write import KnownEvents, RunWrite, find_known, store_one
 from runstore_storage.snapshots.manifests import HashedParts
+from runstore_storage.snapshots.numbers import BlobNumbers
 from runstore_storage.snapshots.storing import (
     PreparedSnapshot,
     add_snapshot,
@@ -31,6 +33,7 @@ from runstore_storage.snapshots.storing import (
     store_parts,
 )
 from runstore_storage.sql import requests
+from runstore_storage.sql.blobs import BlobRef
 from runstore_storage.sql.known import Asked, Known
 from runstore_storage.sql.requests import StoredResponse
 
@@ -108,13 +111,14 @@ class PreparedPut:
             request_id=self.put.name,
             event_ids=[each.event.event_id for each in self.events],
             hashes=self.snapshot.parts.hashes,
+            sent=self.snapshot.parts.payloads.keys(),
             namespace=self.put.snapshot.namespace,
             task_writes=self.task_writes,
         )
 
 
 async def put_snapshot(
-    conn: Connection, write: RunWrite, prepared: PreparedPut, known: Known
+    prepared: PreparedPut, numbers: BlobNumbers, conn: Connection, write: RunWrite, known: Known
 ) -> PutSnapshotResult:
     """Repeat the first answer, refuse the put, or store all of it."""
     put, run = prepared.put, write.head.run
@@ -126,10 +130,11 @@ async def put_snapshot(
         for event in prepared.events:
             write.record(event)
     _apply_reason(write, prepared.snapshot.parts.snapshot)
-    answer = await _add(conn, write, prepared, known)
+    stored = await store_parts(conn, write, prepared.snapshot, known.parts, numbers)
+    answer = await _add(conn, write, prepared, known, stored)
     if put.name:
         write.add(requests.insert(run, put.name, prepared.body_hash, _remembered(answer)))
-    await store(conn, [write])
+    await store_one(conn, write)
     return answer
 
 
@@ -143,9 +148,12 @@ async def _events(
 
 
 async def _add(
-    conn: Connection, write: RunWrite, prepared: PreparedPut, known: Known
+    conn: Connection,
+    write: RunWrite,
+    prepared: PreparedPut,
+    known: Known,
+    stored: Mapping[bytes, BlobRef],
 ) -> PutSnapshotResult:
-    stored = await store_parts(conn, write.head.run, prepared.snapshot, known.parts)
     row = await add_snapshot(conn, write, prepared.snapshot, stored)
     namespace, snapshot_id = row.snapshot.namespace, row.snapshot.snapshot_id
     await add_task_writes(

@@ -23,6 +23,7 @@ from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.run_write import RunWrite
 from runstore_storage.snapshots.manifests import HashedParts
 from runstore_storage.snapshots.metadata import metadata_terms
+from runstore_storage.snapshots.numbers import BlobNumbers
 from runstore_storage.sql import blobs, snapshots, task_writes
 from runstore_storage.sql.blobs import BlobRef, NewBlob
 from runstore_storage.sql.columns import array_literal
@@ -62,11 +63,23 @@ async def _compressed(parts: HashedParts, stored: Collection[bytes]) -> list[New
 
 
 async def store_parts(
-    conn: Connection, run: int, prepared: PreparedSnapshot, known: Mapping[bytes, BlobRef]
+    conn: Connection,
+    write: RunWrite,
+    prepared: PreparedSnapshot,
+    known: Mapping[bytes, BlobRef],
+    numbers: BlobNumbers,
 ) -> Mapping[bytes, BlobRef]:
-    """Store the parts that are not known; all parts of the snapshot that the run itself has."""
+    """Have the parts stored that are not known; all parts of the snapshot that the run has then."""
     new = [each for each in prepared.compressed if each.sha256 not in known]
-    return {**known, **await blobs.ensure(conn, run, (), new)}
+    if not new:
+        return known
+    if numbered := await numbers.take(conn, len(new)):
+        write.add(blobs.insert(write.head.run, new, numbered))
+        write.parts |= blobs.refs(new, numbered)
+    else:
+        write.require_lock()
+        write.parts |= await blobs.ensure(conn, write.head.run, (), new)
+    return {**known, **write.parts}
 
 
 async def add_snapshot(
@@ -87,6 +100,7 @@ async def add_snapshot(
         manifest=await _manifest(conn, write, prepared, stored),
         parts_bytes=prepared.parts.size,
     )
+    write.snapshots.append((snapshot.namespace, snapshot.snapshot_id))
     write.add(
         snapshots.insert(
             row,
@@ -102,6 +116,7 @@ async def _manifest(
 ) -> bytes:
     parts, run, stored = prepared.parts, write.head.run, dict(known)
     if write.head.lineage and parts.missing(stored):
+        write.require_lock()
         # Parts that the fork refers to and an ancestor stored are copied to the fork.
         sources = [each.run for each in write.head.lineage]
         missing = parts.hashes - parts.payloads.keys() - stored.keys()
@@ -109,6 +124,7 @@ async def _manifest(
     if unknown := parts.missing(stored):
         raise UnknownRef(write.key.run_id, unknown)
     if parts.payloads.keys() - stored.keys():
+        write.require_lock()
         # Some parts were stored when the snapshot was prepared, and have been deleted since.
         stored |= await blobs.ensure(conn, run, (), await _compressed(parts, stored.keys()))
     return parts.manifest(stored)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import by_column, insert_rows
+from runstore_storage.sql.inserts import Insert, Target
 
 _COLUMNS = (
     ("run", "bigint"),
@@ -19,6 +20,15 @@ _COLUMNS = (
     ("data", "bytea"),
     ("location", "text"),
 )
+_NUMBERED = (("blob", "bigint"), *_COLUMNS)
+_TARGET = Target("blobs", _NUMBERED, overriding="OVERRIDING SYSTEM VALUE")
+# A role needs USAGE on the sequence to take numbers before it inserts.
+_TAKE_NUMBERS = statement("""
+    SELECT nextval(of.sequence)
+    FROM (SELECT pg_get_serial_sequence('blobs', 'blob')::regclass AS sequence) AS of,
+        generate_series(1, :count::integer)
+    WHERE has_sequence_privilege(of.sequence, 'USAGE')
+""")
 _REF = "sha256, blob, is_json, content_type"
 _FIND = statement(f"SELECT {_REF} FROM blobs WHERE run = :run AND sha256 = ANY(:hashes::bytea[])")
 _FIND_BY_KEY = statement(f"""
@@ -122,22 +132,42 @@ async def ensure(
 
     Returns them, and the run's blobs with these hashes, by hash.
     """
-    rows = [
-        (
-            run,
-            each.sha256,
-            each.is_json,
-            each.content_type,
-            each.raw_bytes,
-            each.data,
-            each.location,
-        )
-        for each in new
-    ]
+    rows = [_row(run, each) for each in new]
     if not rows:
         return await find(conn, run, hashes) if hashes else {}
     values = {"of_run": run, "hashes": list(hashes), **by_column(_COLUMNS, rows)}
     return _refs(await conn.execute(_ENSURE, values))
+
+
+async def take_numbers(conn: Connection, count: int) -> list[int]:
+    """Numbers of blobs that no one else will get; none where the role may not take any."""
+    return (await conn.execute(_TAKE_NUMBERS, {"count": count})).scalars()
+
+
+def insert(run: int, new: Sequence[NewBlob], numbers: Sequence[int]) -> Insert:
+    """What inserts blobs that the run does not have, with the numbers that were taken for them."""
+    rows = zip(numbers, new, strict=True)
+    return Insert(_TARGET, [(number, *_row(run, each)) for number, each in rows])
+
+
+def refs(new: Sequence[NewBlob], numbers: Sequence[int]) -> dict[bytes, BlobRef]:
+    """What such blobs are referred to by, by hash."""
+    return {
+        each.sha256: BlobRef(number, each.is_json, each.content_type)
+        for number, each in zip(numbers, new, strict=True)
+    }
+
+
+def _row(run: int, new: NewBlob) -> tuple[object, ...]:
+    return (
+        run,
+        new.sha256,
+        new.is_json,
+        new.content_type,
+        new.raw_bytes,
+        new.data,
+        new.location,
+    )
 
 
 def _refs(rows: Iterable[Row]) -> dict[bytes, BlobRef]:

@@ -106,10 +106,10 @@ def names_of(columns: Columns) -> str:
     return ", ".join(f'"{name}"' for name, _ in columns)
 
 
-def insert_rows(table: str, columns: Columns, *, prefix: str = "") -> str:
+def insert_rows(table: str, columns: Columns, *, prefix: str = "", overriding: str = "") -> str:
     """An INSERT of any number of rows that takes one array parameter a column."""
     return f"""
-        INSERT INTO {table} ({names_of(columns)})
+        INSERT INTO {table} ({names_of(columns)}) {overriding}
         SELECT {values_of(columns)} FROM {new_rows(columns, prefix=prefix)}
     """
 

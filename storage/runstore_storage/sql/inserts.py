@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 import asyncpg
 
 from runstore_storage.contract.errors import StorageError
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Rows
 from runstore_storage.database.failures import violated
 from runstore_storage.database.statements import Statement, statement
 from runstore_storage.sql import heads
 from runstore_storage.sql.columns import Columns, by_column, insert_rows
 from runstore_storage.sql.heads import Head
+
+_CHANGE = heads.UPDATE + " {where} RETURNING h.xmin AS version, clock_timestamp() AS at"
 
 
 class Target(NamedTuple):
@@ -24,6 +27,7 @@ class Target(NamedTuple):
     table: str
     columns: Columns
     conflict: str = ""
+    overriding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,22 @@ class Insert:
     refusals: Mapping[str, StorageError] = field(default_factory=dict)
 
 
-async def store(conn: Connection, inserts: Sequence[Insert], changed: Sequence[Head]) -> None:
-    """Store the rows, and the heads as they are now."""
-    values = heads.parameters(changed)
-    for number, each in enumerate(inserts):
-        values |= by_column(each.target.columns, each.rows, prefix=_prefix(number))
+class Version(NamedTuple):
+    """What a head's row is known by until it changes, and the database's time when it was made."""
+
+    number: int
+    at: datetime
+
+
+async def store(
+    conn: Connection, inserts: Sequence[Insert], changed: Sequence[Head]
+) -> Version | None:
+    """Store the rows, and the heads as they are now; the heads are locked. Returns their version,
+    which is that of all, None where no head was changed.
+    """
+    storing = _statement(_targets(inserts))
     try:
-        await conn.execute(_statement(tuple(each.target for each in inserts)), values)
+        return _version(await _store(conn, storing, inserts, {**heads.parameters(changed)}))
     except asyncpg.IntegrityConstraintViolationError as error:
         name = violated(error)
         refusal = next((each.refusals[name] for each in inserts if name in each.refusals), None)
@@ -50,15 +63,55 @@ async def store(conn: Connection, inserts: Sequence[Insert], changed: Sequence[H
         raise refusal from error
 
 
+async def store_if(
+    conn: Connection, inserts: Sequence[Insert], changed: Head, version: int
+) -> Version | None:
+    """Store the rows and the head if it still has this version; None where it has another.
+
+    Updating it takes its row lock, so it queues the writers of a run exactly as `heads.lock` does.
+    A constraint that a row breaks is the driver's error, as what was known of it is not certain.
+    """
+    values = {**heads.parameters([changed]), "version": version}
+    return _version(await _store(conn, _conditional(_targets(inserts)), inserts, values))
+
+
+def _version(rows: Rows) -> Version | None:
+    return Version(*rows[0]) if rows else None
+
+
+async def _store(
+    conn: Connection, storing: Statement, inserts: Sequence[Insert], values: dict[str, object]
+) -> Rows:
+    for number, each in enumerate(inserts):
+        values |= by_column(each.target.columns, each.rows, prefix=_prefix(number))
+    return await conn.execute(storing, values)
+
+
 @lru_cache(maxsize=64)
 def _statement(targets: tuple[Target, ...]) -> Statement:
     """The statement that inserts into these tables and updates the heads."""
-    rows = (
-        f"{_prefix(number)}rows AS ("
-        f"{insert_rows(table, columns, prefix=_prefix(number))} {conflict})"
-        for number, (table, columns, conflict) in enumerate(targets)
-    )
-    return statement((f"WITH {', '.join(rows)}" if targets else "") + heads.UPDATE)
+    rows = ", ".join(_inserting(targets))
+    return statement((f"WITH {rows}" if targets else "") + _CHANGE.format(where=""))
+
+
+@lru_cache(maxsize=64)
+def _conditional(targets: tuple[Target, ...]) -> Statement:
+    """The statement that does so if the head has the version; without a row where it has not."""
+    changed = f"changed AS ({_CHANGE.format(where='AND h.xmin = :version::xid')})"
+    rows = ", ".join([changed, *_inserting(targets, beside=", changed")])
+    return statement(f"WITH {rows} SELECT version, at FROM changed")
+
+
+def _inserting(targets: Sequence[Target], *, beside: str = "") -> Iterator[str]:
+    """The parts of a statement that insert into these tables."""
+    for number, (table, columns, conflict, overriding) in enumerate(targets):
+        prefix = _prefix(number)
+        rows = insert_rows(table, columns, prefix=prefix, overriding=overriding)
+        yield f"{prefix}rows AS ({rows} {beside} {conflict})"
+
+
+def _targets(inserts: Sequence[Insert]) -> tuple[Target, ...]:
+    return tuple(each.target for each in inserts)
 
 
 def _prefix(number: int) -> str:

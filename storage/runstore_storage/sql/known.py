@@ -1,8 +1,9 @@
-"""A run's lock, together with what the run knows of a write: one statement.
+"""What a run knows of a write, in one statement: with the run's lock, or without.
 
 A statement sees what was committed when it began, and its lock may be granted much later. Each
 writer of a run changes its head before it commits, so what was seen is current if the locked head
-is the head that was seen. Where it is not, the statement is executed again, under the lock.
+is the head that was seen. Where it is not, the statement is executed again, under the lock. Without
+a lock, what was seen is current for as long as the head has the same version.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import TaskWrite
@@ -22,8 +24,8 @@ from runstore_storage.sql.requests import FirstAnswer
 
 # Sub-selects see what the statement saw when it began. The locked head is newer where the statement
 # had to wait for a writer: Postgres then computes the columns once more, from the head as it is.
-_LOCK = statement(f"""
-    SELECT {heads.SELECTED}, r.lineage::text, clock_timestamp() AS now,
+_LOOK = f"""
+    SELECT {heads.SELECTED}, r.lineage::text, clock_timestamp() AS now, h.xmin AS version,
         h.xmin = (SELECT seen.xmin FROM run_heads seen WHERE seen.run = h.run) AS is_current,
         (
             SELECT (q.body_hash, q.answer::text) FROM requests q
@@ -52,8 +54,9 @@ _LOCK = statement(f"""
         ) AS write_hashes
     FROM runs r JOIN run_heads h USING (run)
     WHERE r.project = :project AND r.run_id = :run_id
-    FOR NO KEY UPDATE OF h
-""")
+"""
+_READ = statement(_LOOK)
+_LOCK = statement(f"{_LOOK} FOR NO KEY UPDATE OF h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Asked:
     request_id: str = ""
     event_ids: Sequence[str] = ()
     hashes: Collection[bytes] = ()
+    """Of parts; those in `sent` came in full and need not be known."""
+    sent: Collection[bytes] = ()
     namespace: str = ""
     task_writes: Sequence[TaskWrite] = ()
 
@@ -81,8 +86,23 @@ class Known:
     """For each task write the hash of the one that is stored in its place."""
 
 
-async def lock(conn: Connection, key: RunKey, asked: Asked) -> tuple[Head, datetime, Known] | None:
-    """Lock a run's head: the head, the database's time, and what the run knows; None without run.
+class Seen(NamedTuple):
+    """A run as it was seen: its head and the head's version, the database's time, what it knows."""
+
+    head: Head
+    version: int
+    now: datetime
+    known: Known
+
+
+async def read(conn: Connection, key: RunKey, asked: Asked) -> Seen | None:
+    """See a run without locking it; None where there is no such run."""
+    row = (await conn.execute(_READ, _values(key, asked))).one_or_none()
+    return _seen(row) if row else None
+
+
+async def lock(conn: Connection, key: RunKey, asked: Asked) -> Seen | None:
+    """Lock a run's head and see the run; None where there is no such run.
 
     The lock queues the writers of a run, as `heads.lock` does.
     """
@@ -92,7 +112,7 @@ async def lock(conn: Connection, key: RunKey, asked: Asked) -> tuple[Head, datet
         if row is None:
             return None
         if row["is_current"]:
-            return heads.with_lineage(row), row["now"], _known(row)
+            return _seen(row)
 
 
 def _values(key: RunKey, asked: Asked) -> dict[str, object]:
@@ -109,6 +129,10 @@ def _values(key: RunKey, asked: Asked) -> dict[str, object]:
         "task_ids": [write.task_id for write in writes],
         "indexes": [write.index for write in writes],
     }
+
+
+def _seen(row: Row) -> Seen:
+    return Seen(heads.with_lineage(row), row["version"], row["now"], _known(row))
 
 
 def _known(row: Row) -> Known:

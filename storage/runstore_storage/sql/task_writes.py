@@ -32,7 +32,8 @@ _COLUMNS = (
     ("seq", "bigint"),
     ("written_at", "timestamptz"),
 )
-_TARGET = Target(
+_TARGET = Target("task_writes", _COLUMNS)
+_REPLACING = Target(
     "task_writes",
     _COLUMNS,
     """
@@ -105,7 +106,7 @@ def put(
                 at,
             )
         )
-    return Insert(_TARGET, new) if new else None
+    return Insert(_REPLACING if any(stored) else _TARGET, new) if new else None
 
 
 class Since(NamedTuple):
