@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from bench import appends, costs, memory, resumes, searches, snapshots, statements, streams
+from bench import appends, costs, memory, resumes, searches, snapshots, statements, steps, streams
 from bench.figure import Figure, Taken, at_least, at_most
 from bench.peers import etcd
 from bench.setting import Options, Setting
@@ -39,6 +39,19 @@ FIGURES = {
     "snapshot-whole-bytes": Figure(
         "the same step, on disk", "bytes", "LangGraph, state in one channel", at_most(0.1)
     ),
+    **{
+        f"step-{durability}{of}": figure
+        for durability in steps.DURABILITIES
+        for of, figure in {
+            "": Figure(
+                f"LangGraph step, durability {durability}", "ms", "AsyncPostgresSaver", at_most(2)
+            ),
+            "-cpu": Figure(
+                "the same, CPU of client, server and Postgres", "ms", "AsyncPostgresSaver"
+            ),
+            "-rpcs": Figure("the same, RPCs", ""),
+        }.items()
+    },
     "resume": Figure("ResumeRun, 100,000 events", "ms", "asyncpg, one indexed row", at_most(3)),
     "resume-rpc": Figure("ResumeRun, 100,000 events", "ms", "GetRun", at_most(3)),
     "replay-rpc": Figure("ReplayRun, 100,000 events", "ms", "GetRun"),
@@ -80,6 +93,7 @@ MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "delivery-crowd": streams.crowd,
     "snapshot": snapshots.by_reference,
     "snapshot-whole": snapshots.whole,
+    "step": steps.beside_langgraph,
     "resume": resumes.resume,
     "reads": resumes.growth,
     "search": searches.slowest,

@@ -68,7 +68,7 @@ async def put(address: str, run: str, steps: int, by_ref: bool) -> dict[str, Any
 
 async def aput(url: str, schema: str, run: str, steps: int, in_one: bool) -> dict[str, Any]:
     """AsyncPostgresSaver.aput; a channel holds a part, or one channel all of them."""
-    saver = await _saver(url, schema)
+    saver = await postgres_saver(url, schema)
     times = []
     for _ in range(steps):
         state, changed = _next(run)
@@ -101,7 +101,7 @@ def _first(run: str) -> Any:
     return {"configurable": {"thread_id": run, "checkpoint_ns": ""}}
 
 
-async def _saver(url: str, schema: str) -> Any:
+async def postgres_saver(url: str, schema: str) -> Any:
     """A saver with a connection of its own, as its `from_conn_string` opens one."""
     if schema not in _savers:
         from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver  # noqa: PLC0415 - see below
