@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -11,6 +13,9 @@ from conftest import make_store
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.app import App
 
+# Some round trips on a long way, as of a connection with TLS.
+FAR_SECONDS = 0.5
+
 
 async def test_a_serving_server_is_healthy(client: runstore.AsyncClient) -> None:
     assert await client.health()
@@ -18,6 +23,45 @@ async def test_a_serving_server_is_healthy(client: runstore.AsyncClient) -> None
     async with runstore.connect("127.0.0.1:1", timeout=2) as nobody:
         with pytest.raises(runstore.Unavailable):
             await nobody.health()
+
+
+async def append_async(address: str) -> int:
+    async with runstore.connect(address) as client:
+        return (await client.run("run").append("tick")).seq
+
+
+async def append_sync(address: str) -> int:
+    def append() -> int:
+        with runstore.Client(address) as client:
+            return client.run("run").append("tick").seq
+
+    return await asyncio.to_thread(append)
+
+
+@asynccontextmanager
+async def far_from(address: str) -> AsyncIterator[str]:
+    """The address of a path to the server on which a connection's first bytes take a while."""
+    host, _, port = address.rpartition(":")
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(FAR_SECONDS)
+        there, back = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("append", [append_async, append_sync])
+async def test_a_server_that_is_far_away_is_reached(script: Script, append) -> None:
+    script.calls = [rpc.AppendEventResponse(seq=7)]
+    async with far_from(script.address) as address:
+        assert await append(address) == 7
 
 
 async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
@@ -43,19 +87,6 @@ async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
     await server.drain()
 
     assert [each.seq for each in written] == [each.seq for each in watched] == [1] * 8
-
-
-async def append_async(address: str) -> int:
-    async with runstore.connect(address) as client:
-        return (await client.run("run").append("tick")).seq
-
-
-async def append_sync(address: str) -> int:
-    def append() -> int:
-        with runstore.Client(address) as client:
-            return client.run("run").append("tick").seq
-
-    return await asyncio.to_thread(append)
 
 
 @pytest.mark.parametrize("append", [append_async, append_sync])

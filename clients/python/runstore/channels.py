@@ -36,11 +36,12 @@ SERVING = 1
 SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 # Reconnect fast; find dead connections by pings the server permits; accept responses of any size.
+# gRPC's name for how long an attempt to connect may take is "min_reconnect_backoff".
 OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.service_config", SERVICE_CONFIG),
     ("grpc.service_config_disable_resolution", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
