@@ -11,6 +11,7 @@ from runstore_storage.contract.feed import (
     EVERY_ENTRY,
     EVERY_PROJECT,
     RELAY,
+    SEARCH,
     USAGE_COUNTS,
     DeadLetter,
     FeedEntry,
@@ -228,6 +229,22 @@ async def test_a_duty_has_one_holder_until_its_time_is_over(own: PostgresStore) 
         ("relay", 0, ""),
         ("sink", 3, OTHER),
     ]
+
+
+async def test_each_way_to_hold_a_duty_holds_it_for_a_whole_lease(own: PostgresStore) -> None:
+    holds = [
+        (RELAY, own.feed.hold_duty),
+        (USAGE_COUNTS, lambda _, holder: own.feed.forget_usage(holder)),
+        (SEARCH, lambda _, holder: own.search.forget_text(holder)),
+    ]
+    for name, hold in holds:
+        await own.feed.hold_duty(name, ME)
+        await raw(own, "UPDATE duties SET expires_at = clock_timestamp()")
+
+        await hold(name, ME)
+
+        assert await own.feed.hold_duty(name, OTHER) is None
+        assert await own.feed.hold_duty(name, ME) == 0
 
 
 async def test_a_holder_that_does_not_renew_is_replaced_and_refused(own: PostgresStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
+import asyncpg
 import pytest
 from conftest import make_store
 from runstore_storage.contract.events import Event
@@ -18,6 +19,7 @@ from runstore_storage.contract.feed import (
 )
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.opening import connect
 from runstore_storage.feed import waiting
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import duties
@@ -58,6 +60,56 @@ async def test_counting_and_indexing_wake_those_who_wait_for_them(own: PostgresS
 
     assert done == (1, 1)
     assert (counted.mark, indexed.mark) == (before[0] + 1, before[1] + 1)
+
+
+@pytest.mark.parametrize("duty", [RELAY, USAGE_COUNTS, SEARCH])
+async def test_nothing_wakes_before_the_commit(
+    own: PostgresStore, database_url: str, own_schema: str, duty: str
+) -> None:
+    step, woken = {
+        RELAY: (own.feed.publish, own.feed.published),
+        USAGE_COUNTS: (own.feed.count_usage, own.feed.counted),
+        SEARCH: (own.search.index_text, own.search._indexed),
+    }[duty]
+    beside = await connect(database_url, schema=own_schema, name="test")
+    try:
+        assert await own.feed.published.wait(0, 20), "connecting wakes followers"
+        await given_entry(own)
+        if duty != RELAY:
+            await own.feed.publish("me")
+            await own.feed.hold_duty(duty, "me")
+        await beside.execute(HELD_UP_AT_COMMIT)
+        before = woken.mark
+        async with beside.transaction():
+            await beside.execute("LOCK TABLE gate")
+            working = asyncio.create_task(step("me"))
+            await until_blocked(beside)
+            assert woken.mark == before
+
+        assert await working == 1
+        assert woken.mark > before
+    finally:
+        await beside.close()
+
+
+HELD_UP_AT_COMMIT = """
+    CREATE TABLE gate ();
+    CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN LOCK TABLE gate IN SHARE MODE; RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER held_up AFTER UPDATE ON duties DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION wait_at_gate();
+"""
+"""Lets a transaction that moves a duty commit once it can lock `gate`."""
+WAITS_AT_GATE = (
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted)"
+)
+
+
+async def until_blocked(conn: asyncpg.Connection) -> None:
+    """Return when a commit waits at the gate."""
+    async with asyncio.timeout(60):
+        while not await conn.fetchval(WAITS_AT_GATE):
+            pass
 
 
 async def test_what_is_counted_while_a_waiter_looks_is_not_waited_for(

@@ -7,9 +7,10 @@ up and goes on later records nothing under a duty that it has lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import asyncpg
@@ -58,6 +59,12 @@ COUNT = Work(USAGE_COUNTS, lambda store, holder: store.feed.count_usage(holder),
 INDEX = Work(SEARCH, lambda store, holder: store.search.index_text(holder), 6)
 BURY = Work(sink_duty(HOOK), bury, 2)
 ADVANCE = Work(sink_duty(HOOK), advance, 1)
+
+FORGET: Mapping[Work, Callable[[PostgresStore, str], Coroutine[None, None, None]]] = {
+    COUNT: lambda store, holder: store.feed.forget_usage(holder),
+    INDEX: lambda store, holder: store.search.forget_text(holder),
+}
+"""What a holder that begins anew does first."""
 
 
 def places(*of: Work) -> Iterator[tuple[Work, int]]:
@@ -111,6 +118,17 @@ def held_up(
     assert len(seen) > number
 
 
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step leaves something to do, so that it matters how far it says that it has come."""
+    for limit in (
+        "sql.feed.PUBLISHED_RANGES",
+        "sql.usage_counts.COUNTED_RANGES",
+        "search.postgres.INDEXED_ENTRIES",
+    ):
+        monkeypatch.setattr(f"runstore_storage.{limit}", 4)
+
+
 @pytest.fixture
 async def other(database_url: str, own_schema: str) -> AsyncIterator[PostgresStore]:
     """The store of another process on the same schema."""
@@ -139,7 +157,8 @@ async def given(store: PostgresStore, work: Work) -> None:
         await conn.driver.execute("DELETE FROM dead_letters")
     await store.feed.hold_duty(RELAY, ME)
     if work is not PUBLISH:
-        assert await store.feed.publish(ME)
+        while await store.feed.publish(ME):
+            pass
         await store.feed.hold_duty(work.duty, ME)
 
 
@@ -263,6 +282,33 @@ async def test_a_holder_that_gets_its_duty_back_repeats_nothing(
             with held_up(number, lambda work=work: come_and_go(work), beside) as taking:
                 await work.step(own, ME)
             await taking.other
+
+            await prove_done_once(beside, work)
+
+
+async def test_what_is_forgotten_in_the_middle_of_a_step_is_done_again_once(
+    own: PostgresStore,
+    other: PostgresStore,
+    beside: asyncpg.Connection,
+    subtests: pytest.Subtests,
+) -> None:
+    async def step(work: Work) -> None:
+        await work.step(own, ME)
+
+    async def forget(work: Work) -> None:
+        await FORGET[work](other, OTHER)
+
+    # Three statements take the duty and set it back, and one forgets.
+    cases = [(forget, step, work, number) for work in FORGET for number in range(4)]
+    cases += [(step, forget, work, number) for work, number in places(*FORGET)]
+    for first, meanwhile, work, number in cases:
+        with subtests.test(duty=work.duty, held_up=first.__name__, before=number):
+            await given(own, work)
+            with held_up(number, partial(meanwhile, work), beside) as taking:
+                await first(work)
+            await taking.other
+            while await work.step(other, OTHER):
+                pass
 
             await prove_done_once(beside, work)
 
