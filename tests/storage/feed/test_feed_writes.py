@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 import asyncpg
 import pytest
 from conftest import make_store
+from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.feed import (
     RELAY,
@@ -22,7 +23,7 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.opening import connect
 from runstore_storage.feed import waiting
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.sql import duties
+from runstore_storage.sql import duties, feed
 
 
 async def given_entry(store: PostgresStore) -> None:
@@ -130,6 +131,59 @@ async def test_what_is_counted_while_a_waiter_looks_is_not_waited_for(
 
     async with asyncio.timeout(20):
         await own.statistics.wait_counted(FeedPoint(1), 3600)
+
+
+async def test_a_waiter_looks_again_when_it_is_woken_and_no_sooner(
+    own: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "WAIT_POLL_SECONDS", 3600)
+    await given_entry(own)
+    await own.feed.publish("me")
+    await own.feed.hold_duty(USAGE_COUNTS, "me")
+    look, looks = duties.position_of, asyncio.Semaphore(0)
+
+    async def look_and_say(conn: Connection, name: str) -> int:
+        looks.release()
+        return await look(conn, name)
+
+    monkeypatch.setattr(duties, "position_of", look_and_say)
+    async with asyncio.timeout(20):
+        waiter = asyncio.create_task(own.statistics.wait_counted(FeedPoint(1), 3600))
+        await looks.acquire()
+        for _ in range(3):  # long enough for another look
+            await own.feed.list_duties()
+        assert looks.locked()
+        await own.feed.count_usage("me")
+        await waiter
+
+
+@pytest.mark.parametrize("failure", [None, StorageUnavailable(), RuntimeError("a defect")])
+async def test_followers_learn_of_an_entry_whose_wake_up_was_lost(
+    database_url: str,
+    own_schema: str,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception | None,
+) -> None:
+    store = make_store(database_url, own_schema, poll_interval=0.01)
+    look, failures = feed.last_position, [failure] if failure else []
+
+    async def fail_first(conn: Connection) -> int:
+        if failures:
+            raise failures.pop()
+        return await look(conn)
+
+    try:
+        assert await store.feed.published.wait(0, 20), "connecting wakes followers"
+        mark = store.feed.published.mark
+        monkeypatch.setattr(store._wakeups, "announce_published", lambda: None)
+        monkeypatch.setattr(feed, "last_position", fail_first)
+        await given_entry(store)
+        assert await store.feed.publish("me") == 1
+
+        assert await store.feed.published.wait(mark, 20)
+        assert failures == []
+    finally:
+        await store.close()
 
 
 async def test_a_write_that_has_begun_is_finished_without_its_caller(own: PostgresStore) -> None:
