@@ -24,7 +24,7 @@ from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQu
 from runstore_storage.contract.snapshots import Snapshot, SnapshotSelector
 from runstore_storage.database.statements import statement
 from runstore_storage.payloads.objects import Objects
-from runstore_storage.payloads.offloading import LargePayloads, PayloadLost
+from runstore_storage.payloads.offloading import LargePayloads, Offloading, PayloadLost
 from runstore_storage.postgres import PostgresStore
 
 INLINE = 2000
@@ -215,17 +215,6 @@ async def test_a_cancelled_large_append_holds_up_no_other(
     assert len(offloading._appender._offload_queue) == 0
 
 
-async def test_a_lost_or_changed_blob_is_found(offloading: PostgresStore, run: RunKey) -> None:
-    await offloading.append_events(run, EVENTS[:3])
-    await rows_changed(offloading, "DELETE FROM blobs")
-
-    with pytest.raises(PayloadLost):
-        await offloading.read_events(run, 1, limit=10)
-    found = await offloading.verify_run(run, from_seq=1, max_events=0)
-
-    assert (found.problem != "", found.problem_seq) == (True, 1)
-
-
 async def test_search_continues_behind_a_lost_payload(
     offloading: PostgresStore, run: RunKey
 ) -> None:
@@ -258,6 +247,51 @@ async def test_a_lost_payload_is_an_error_unless_the_reader_takes_the_event_with
         (True, replace(EVENTS[0], event_id=page.entries[0].recorded.event.event_id, payload=None)),
         (False, replace(EVENTS[1], event_id=page.entries[1].recorded.event.event_id)),
     ]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_a_payload_whose_bytes_are_gone_or_damaged_is_lost(
+    offloading: PostgresStore, run: RunKey, own_schema: str, is_there: bool
+) -> None:
+    await offloading.append_events(run, EVENTS[:2])
+    await offloading.feed.hold_duty(RELAY, "me")
+    await offloading.feed.publish("me")
+    objects = list(objects_folder(own_schema).rglob("*.zst"))
+    for file in objects:
+        file.write_bytes(b"damaged") if is_there else file.unlink()
+    if not objects:
+        await rows_changed(offloading, "ALTER TABLE blobs DISABLE TRIGGER USER")
+        await rows_changed(
+            offloading, "UPDATE blobs SET data = 'damaged'" if is_there else "DELETE FROM blobs"
+        )
+
+    with pytest.raises(PayloadLost):
+        await offloading.read_events(run, 1, limit=10)
+    page = await offloading.feed.read_feed("p", 1, limit=10, without_lost=True)
+    entries = [await offloading.feed.read_entry(position) for position in (1, 2)]
+    found = await offloading.verify_run(run, from_seq=1, max_events=0)
+
+    assert entries == list(page.entries)
+    assert [each.is_payload_lost for each in page.entries] == [True, False]
+    assert (found.problem != "", found.problem_seq) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_large"),
+    [
+        (None, False),
+        (Payload(b"x" * 11), False),
+        (Payload(b"x" * 12), True),
+        (Payload("x" * 11), False),
+        (Payload("x" * 12), True),
+        (Payload("\u20ac" * 3), False),
+        (Payload("\U0001f600" * 3), True),
+    ],
+)
+def test_a_payload_is_measured_in_bytes(payload: Payload | None, is_large: bool) -> None:
+    rules = LargePayloads(inline_bytes=11)
+
+    assert Offloading(None, None, rules).is_large(payload) is is_large  # type: ignore[arg-type]
 
 
 async def rows_changed(store: PostgresStore, sql: str) -> None:
