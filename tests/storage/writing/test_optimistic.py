@@ -205,6 +205,24 @@ async def test_an_epoch_that_was_claimed_without_an_event_fences_too(
         await append(store, key, "late", Guard(writer_epoch=1))
 
 
+async def test_a_run_that_went_on_otherwise_at_the_seq_that_is_remembered_is_read_again(
+    store: PostgresStore, key: RunKey, database_url: str, db_schema: str, taken: list[int]
+) -> None:
+    # As after a switch to a server that had not received the last event.
+    conn = await connect(database_url, schema=db_schema, name="test")
+    await conn.execute(
+        "UPDATE run_heads SET last_hash = sha256('another') FROM runs r"
+        " WHERE r.run = run_heads.run AND r.project = $1",
+        key.project,
+    )
+    await conn.close()
+
+    found = [await append(store, key, event_id) for event_id in ("second", "third")]
+
+    assert found == [2, 3]
+    assert taken == [0, 1]
+
+
 async def test_a_run_that_moved_does_not_fail_the_others_of_its_batch(
     store: PostgresStore, other: PostgresStore, project: str, taken: list[int]
 ) -> None:
