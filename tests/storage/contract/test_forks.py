@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from uuid import uuid4
 
@@ -22,7 +22,13 @@ from runstore_storage.contract.events import EVERY_EVENT, Event
 from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.payloads import Payload, Ref
-from runstore_storage.contract.runs import NewFork, NewRun, ReplayedRun
+from runstore_storage.contract.runs import (
+    ExternalRef,
+    ForkBase,
+    NewFork,
+    NewRun,
+    ReplayedRun,
+)
 from runstore_storage.contract.snapshots import Snapshot, SnapshotQuery, SnapshotSelector, TaskWrite
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
@@ -80,6 +86,57 @@ async def test_a_fork_begins_with_the_history_and_goes_on_by_itself(
     assert run.born.plan == Payload('{"p":1.0}')
     assert await is_verified(store, fork)
     assert await is_verified(store, key)
+
+
+@pytest.mark.parametrize(("objective", "expected"), [(None, "find"), ("", ""), ("else", "else")])
+async def test_a_fork_is_born_as_the_run_was_but_for_what_is_its_own(
+    store: PostgresStore, project: str, objective: str | None, expected: str
+) -> None:
+    await store.save_run(NewRun(project, "parent"))
+    born = NewRun(
+        project,
+        "run",
+        plan_id="plan",
+        objective="find",
+        plan=Payload("[1]", "x/plan"),
+        parent_run_id="parent",
+        external_ref=ExternalRef("jira", "7"),
+        config_refs=(ConfigRef("prompt", "kept elsewhere", 3, "sha256:0"),),
+        tags=("old",),
+        labels={"old": "1"},
+    )
+    key = (await store.save_run(born)).run.key
+    await ticks(store, key, "a", "b")
+
+    fork = NewFork(key, 1, "fork", objective, tags=("new",), labels={"new": "2"})
+    saved = await store.fork_run(fork)
+
+    assert saved.run.born == replace(
+        born,
+        run_id="fork",
+        objective=expected,
+        parent_run_id="",
+        external_ref=None,
+        tags=("new",),
+        labels={"new": "2"},
+        fork_base=ForkBase("run", 1),
+    )
+    assert (await store.get_run(saved.run.key)).born == saved.run.born
+    assert await is_verified(store, saved.run.key)
+
+
+async def test_a_run_without_events_is_forked_and_its_fork_again(
+    store: PostgresStore, key: RunKey
+) -> None:
+    first = await forked(store, key, name="first")
+    second = await forked(store, first, name="second")
+    await ticks(store, second, "a", "b")
+    third = await forked(store, second, 1, "third")
+    await ticks(store, third, "c")
+
+    assert await types(store, third) == ["a", "c"]
+    for each in (first, second, third):
+        assert await is_verified(store, each), each
 
 
 @pytest.mark.slow
@@ -270,24 +327,23 @@ async def test_task_writes_belong_to_the_fork_until_it_left(
 
 
 async def test_a_fork_takes_other_configs(store: PostgresStore, project: str) -> None:
-    async def register(name: str, body: str) -> ConfigRef:
-        config = ConfigKey(project, "prompt", name)
+    async def register(name: str, body: str, kind: str = "prompt") -> ConfigRef:
+        config = ConfigKey(project, kind, name)
         made = await store.configs.register_version(NewVersion(config, Payload(body)))
-        return ConfigRef("prompt", name, made.version, made.digest)
+        return ConfigRef(kind, name, made.version, made.digest)
 
     a1, b1, a2 = await register("a", "1"), await register("b", "1"), await register("a", "2")
-    key = (await store.save_run(NewRun(project, "run", config_refs=(a1, b1)))).run.key
+    tool = await register("a", "3", "tool")
+    key = (await store.save_run(NewRun(project, "run", config_refs=(a1, b1, tool)))).run.key
     await ticks(store, key, "x")
 
     saved = await store.fork_run(
         NewFork(key, 0, "fork", config_refs=(ConfigRef("prompt", "a", a2.version, ""),))
     )
 
-    assert saved.run.born.config_refs == (b1, a2)
-    assert [each.body for each in (await replay(store, saved.run.key)).configs] == [
-        Payload("1"),
-        Payload("2"),
-    ]
+    assert saved.run.born.config_refs == (b1, tool, a2)
+    replayed = (await replay(store, saved.run.key)).configs
+    assert [each.body for each in replayed] == [Payload("1"), Payload("3"), Payload("2")]
 
 
 async def test_moving_a_label_changes_no_replay(store: PostgresStore, project: str) -> None:
