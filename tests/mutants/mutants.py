@@ -68,16 +68,17 @@ def are_equivalent(mutant: Mutant) -> bool:
     """Whether the table says that this mutant behaves as the code does."""
     file, before = mutant.place.file, mutant.before
     constant, is_given, _ = before.partition(" = ")
-    return (file, before, mutant.after) in _equivalents() or bool(
+    known = {(file, before, mutant.after), (file, before, None)} & _equivalents()
+    return bool(known) or bool(
         is_given and mutant.place.change == "NumberReplacer" and (file, constant) in _tuned()
     )
 
 
 @cache
-def _equivalents() -> set[tuple[str, str, str]]:
-    """(file, before, after) of the mutants that behave as the code does."""
+def _equivalents() -> set[tuple[str, str, str | None]]:
+    """(file, before, after) of the mutants that behave as the code does; any `after` for None."""
     return {
-        (row["file"], row["before"], row["after"]) for row in _equivalents_table()["equivalent"]
+        (row["file"], row["before"], row.get("after")) for row in _equivalents_table()["equivalent"]
     }
 
 

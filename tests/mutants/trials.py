@@ -42,6 +42,7 @@ IMPORTED = (
     "typer",
     "uvicorn",
 )
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "-m", "not slow")
 SLOWER = 3
 """How much longer a mutant's tests may take than those of the code as it is, before they count as
 failed, beside `MORE_SECONDS`."""
@@ -133,9 +134,7 @@ class Trials:
         sys.path[:0] = self._roots
         status = 70
         try:
-            status = int(
-                pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", *tests])
-            )
+            status = int(pytest.main([*OPTIONS, *tests]))
         except BaseException:
             traceback.print_exc()
         finally:
