@@ -182,7 +182,8 @@ async def test_the_next_process_delivers_what_a_dead_one_did_not() -> None:
 
 
 async def test_a_process_that_lost_its_sink_records_nothing_more_and_stops() -> None:
-    for number in range(await calls_of_a_delivery()):
+    calls = await calls_of_a_delivery()
+    for number in range(calls):
         feed = Feed()
 
         async def take_over(feed: Feed = feed) -> None:
@@ -191,9 +192,11 @@ async def test_a_process_that_lost_its_sink_records_nothing_more_and_stops() -> 
 
         feed.before_call = at_call(number, take_over)
         delivery = delivering(feed)
-        while await delivery.step(ME):
+        while done := await delivery.step(ME):
             pass
 
+        # Only a look that finds nothing more, the last call, does not tell.
+        assert (done is None) == (number < calls - 1)
         assert await delivery.step(ME) is None
         assert feed.holder == OTHER
         prove_all_delivered(feed)
@@ -214,11 +217,19 @@ async def test_the_position_stops_before_the_first_entry_that_is_not_delivered()
     assert reached == [1, PAGE]
 
 
-async def test_a_delivery_that_nothing_disturbs_sends_each_entry_once() -> None:
+async def test_a_delivery_that_nothing_disturbs_reads_and_sends_each_entry_once() -> None:
     feed = Feed()
+    read, begun = feed.read_feed, list[int]()
 
+    async def noted(project: str, from_position: int, **how: object) -> FeedPage:
+        assert how["without_lost"], "one lost payload would stop the delivery"
+        begun.append(from_position)
+        return await read(project, from_position, **how)  # type: ignore[arg-type]
+
+    feed.read_feed = noted  # type: ignore[assignment, method-assign]
     await finish(feed, ME)
 
+    assert begun == [1, 1 + PAGE, 1 + 2 * PAGE, 9]
     assert [each.position for each in feed.taken] == [1, 2, 4, 6, 8]
 
 
@@ -447,6 +458,34 @@ async def test_a_worker_that_stops_in_the_middle_of_a_step_gives_its_duty_up(fee
 
     assert feed.holder == ""
     assert not worker.is_leading
+
+
+async def test_a_duty_is_given_up_after_the_last_of_its_step(feed: Feed) -> None:
+    began = asyncio.Event()
+    done: list[str] = []
+    release = feed.release_duty
+
+    async def step(_: str) -> int | None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(9):
+                await asyncio.sleep(0)
+            done.append("step ended")
+        return 0
+
+    async def noted(name: str, holder: str) -> None:
+        done.append("released")
+        await release(name, holder)
+
+    feed.release_duty = noted  # type: ignore[method-assign]
+    worker = start(feed, step, [])
+    async with asyncio.timeout(60):
+        await began.wait()
+        await worker.stop()
+
+    assert done == ["step ended", "released"]
 
 
 async def test_a_worker_that_stops_leaves_the_duty_of_another_process(feed: Feed) -> None:
