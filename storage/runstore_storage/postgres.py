@@ -63,8 +63,8 @@ class PostgresStore:
         self.feed = PostgresFeed(
             engine, wakeups, offloading, in_flight, poll_interval=poll_interval
         )
-        self.search = PostgresSearch(engine, self.feed)
-        self.statistics = PostgresStatistics(engine, self.feed.counted)
+        self.search = PostgresSearch(engine, self.feed, self.feed.wanted)
+        self.statistics = PostgresStatistics(engine, self.feed.counted, self.feed.wanted)
         self.configs = PostgresConfigs(engine, in_flight)
         self.artifacts = PostgresArtifacts(engine, objects, in_flight)
 

@@ -14,13 +14,14 @@ from runstore_storage.contract.feed import EVERY_PROJECT, RELAY, SEARCH, USAGE_C
 from runstore_storage.contract.store import Store
 
 from runstore_server.relay.delivery import SinkWorkers
-from runstore_server.relay.worker import DutyWorker
+from runstore_server.relay.worker import DutyWorker, Pauses
 from runstore_server.sinks.settings import SinkSettings
 
-# Under load, this many seconds of commits are published, counted or indexed in one step.
-PUBLISH_PAUSE = 0.02
-COUNT_PAUSE = 0.5
-SEARCH_PAUSE = 0.1
+# So many seconds of commits are published, counted or indexed in one step: under load, and where
+# little is written at a time.
+PUBLISH_PAUSES = 0.02, 0.05
+COUNT_PAUSES = 0.5, 0.5
+SEARCH_PAUSES = 0.1, 0.25
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ class Relay:
             feed.publish,
             feed.committed,
             poll_seconds=poll_seconds,
-            pause_seconds=PUBLISH_PAUSE,
+            pauses=Pauses(*PUBLISH_PAUSES, feed.wanted),
         )
         counter = DutyWorker(
             feed,
@@ -46,7 +47,7 @@ class Relay:
             feed.count_usage,
             feed.published,
             poll_seconds=poll_seconds,
-            pause_seconds=COUNT_PAUSE,
+            pauses=Pauses(*COUNT_PAUSES, feed.wanted),
         )
         indexer = DutyWorker(
             feed,
@@ -54,7 +55,7 @@ class Relay:
             store.search.index_text,
             feed.published,
             poll_seconds=poll_seconds,
-            pause_seconds=SEARCH_PAUSE,
+            pauses=Pauses(*SEARCH_PAUSES, feed.wanted),
         )
         self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
         self.workers = (self._publisher, counter, indexer, *self._sinks.workers)

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
@@ -22,12 +23,33 @@ from runstore_storage.contract.signals import Watchable
 
 RENEW_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+# Where a step did no more than this, the next one would do as little.
+LITTLE = 4
 
 _log = structlog.get_logger(__name__)
 
 DutyStep = Callable[[str], Awaitable[int | None]]
 """Does some of the work in a holder's name. Returns how much it did, 0 when there is nothing to do
 for now, None when the duty was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How many seconds after it began a step is followed by the next one.
+
+    Work that arrives meanwhile is done in one step: fewer, larger steps. `ended_by` wakes when
+    someone waits for the work.
+    """
+
+    usual: float
+    after_little: float
+    ended_by: Watchable
+
+    async def rest(self, began: float, done: int, mark: int) -> None:
+        """Wait for the next step, unless someone has waited since `mark`."""
+        seconds = self.usual if done > LITTLE else self.after_little
+        if (early := began + seconds - time.monotonic()) > 0:
+            await self.ended_by.wait(mark, early)
 
 
 def new_holder() -> str:
@@ -46,7 +68,7 @@ class DutyWorker:
         wakes: Watchable,
         *,
         poll_seconds: float,
-        pause_seconds: float = 0.0,
+        pauses: Pauses | None = None,
     ) -> None:
         self.name = name
         self.is_leading = False
@@ -56,7 +78,7 @@ class DutyWorker:
         self._step = step
         self._wakes = wakes
         self._poll_seconds = poll_seconds
-        self._pause_seconds = pause_seconds
+        self._pauses = pauses
         self._holder = new_holder()
         self._running: asyncio.Task[None] | None = None
 
@@ -111,14 +133,15 @@ class DutyWorker:
                 return
 
     async def _work(self) -> None:
+        pauses = self._pauses
         while True:
             mark, began = self._wakes.mark, time.monotonic()
+            wanted = pauses.ended_by.mark if pauses else 0
             done = await self._step(self._holder)
             if done is None:
                 return
             self.done += done
             if not done:
                 await self._wakes.wait(mark, self._poll_seconds)
-            elif (early := began + self._pause_seconds - time.monotonic()) > 0:
-                # Work that arrives during the pause is done in one step: fewer, larger steps.
-                await asyncio.sleep(early)
+            elif pauses:
+                await pauses.rest(began, done, wanted)

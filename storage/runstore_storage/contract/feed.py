@@ -149,6 +149,10 @@ class FeedStore(Protocol):
     def published(self) -> Watchable:
         """Wakes when entries may have been published anywhere."""
 
+    @property
+    def wanted(self) -> Watchable:
+        """Wakes when a caller of this process begins to wait for what a duty has yet to do."""
+
     async def hold_duty(self, name: str, holder: str) -> int | None:
         """Take or renew a duty; return its position, or None while another process holds it."""
 

@@ -57,6 +57,7 @@ class PostgresFeed:
         self._poll_interval = poll_interval
         self.counted = Signal()
         """Wakes when this process has counted usage."""
+        self.wanted = Signal()
         self._polling = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
@@ -102,6 +103,7 @@ class PostgresFeed:
     async def drain(self) -> None:
         async with reading(self._engine) as conn:
             newest = await outbox.last_id(conn)
+        self.wanted.wake()
         while True:
             mark = self.published.mark
             async with reading(self._engine) as conn:

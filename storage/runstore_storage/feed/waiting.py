@@ -23,26 +23,31 @@ async def wait_until_reached(
     seconds: float,
     *,
     advanced: Signal,
+    wanted: Signal,
     behind: Callable[[int, int], StorageError],
 ) -> None:
     """Return once the duty has reached `point`; after `seconds`, raise the error `behind` makes.
 
     `behind` takes the duty's position and the one it should have. `advanced` wakes when this
-    process moved the duty.
+    process moved the duty; `wanted` is woken where that has to be waited for.
     """
     deadline = time.monotonic() + seconds
-    wanted: int | None = None
+    is_waiting = False
+    target: int | None = None
     while True:
         mark = advanced.mark
         async with reading(engine) as conn:
             done = await duties.position_of(conn, duty)
-            if wanted is None:
-                wanted = await _position_of(conn, point)
-        if wanted is not None and done >= wanted:
+            if target is None:
+                target = await _position_of(conn, point)
+        if target is not None and done >= target:
             return
+        if not is_waiting:
+            is_waiting = True
+            wanted.wake()
         left = deadline - time.monotonic()
         if left <= 0:
-            raise behind(done, point.position if wanted is None else wanted)
+            raise behind(done, point.position if target is None else target)
         await advanced.wait(mark, min(left, WAIT_POLL_SECONDS))
 
 

@@ -35,11 +35,12 @@ RANKED_MATCHES = 1000
 
 
 class PostgresSearch:
-    """Shares the connections and the feed of the store that makes it."""
+    """Shares the connections and the feed of the store that makes it; wakes `wanted`."""
 
-    def __init__(self, engine: Database, feed: FeedStore) -> None:
+    def __init__(self, engine: Database, feed: FeedStore, wanted: Signal) -> None:
         self._engine = engine
         self._feed = feed
+        self._wanted = wanted
         self._indexed = Signal()
 
     async def index_text(self, holder: str) -> int | None:
@@ -73,7 +74,13 @@ class PostgresSearch:
 
     async def wait_indexed(self, point: FeedPoint, seconds: float) -> None:
         await wait_until_reached(
-            self._engine, SEARCH, point, seconds, advanced=self._indexed, behind=SearchBehind
+            self._engine,
+            SEARCH,
+            point,
+            seconds,
+            advanced=self._indexed,
+            wanted=self._wanted,
+            behind=SearchBehind,
         )
 
     async def search_events(

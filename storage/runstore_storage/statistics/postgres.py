@@ -12,11 +12,15 @@ from runstore_storage.sql import duties, statistics
 
 
 class PostgresStatistics:
-    """Shares the connections of the store that makes it; `counted` wakes when counts moved."""
+    """Shares the connections of the store that makes it.
 
-    def __init__(self, engine: Database, counted: Signal) -> None:
+    `counted` wakes when counts moved, `wanted` is woken when a caller waits for that.
+    """
+
+    def __init__(self, engine: Database, counted: Signal, wanted: Signal) -> None:
         self._engine = engine
         self._counted = counted
+        self._wanted = wanted
 
     async def wait_counted(self, point: FeedPoint, seconds: float) -> None:
         await wait_until_reached(
@@ -25,6 +29,7 @@ class PostgresStatistics:
             point,
             seconds,
             advanced=self._counted,
+            wanted=self._wanted,
             behind=StatisticsBehind,
         )
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from runstore_server.relay.worker import DutyWorker
+from runstore_server.relay.worker import LITTLE, DutyWorker, Pauses
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.signals import Signal
 from runstore_storage.postgres import PostgresStore
@@ -123,3 +123,29 @@ async def test_a_worker_that_lost_its_duty_stops_working(
 
     assert worker.is_leading
     assert len(work.holders) >= done
+
+
+@pytest.mark.parametrize(("done", "is_paused"), [(LITTLE, True), (LITTLE + 1, False)])
+async def test_a_worker_that_did_little_pauses_until_someone_waits_for_it(
+    store: PostgresStore, duty: str, *, done: int, is_paused: bool
+) -> None:
+    wakes, wanted, steps = Signal(), Signal(), Signal()
+
+    async def step(_holder: str) -> int:
+        await asyncio.sleep(0)
+        steps.wake()
+        return done
+
+    worker = DutyWorker(
+        store.feed, duty, step, wakes, poll_seconds=60, pauses=Pauses(0.0, 60.0, wanted)
+    )
+    worker.start()
+    try:
+        await steps.wait(0, 60)
+        first = steps.mark
+        wakes.wake()
+        assert await steps.wait(first, 0.2) is not is_paused
+        wanted.wake()
+        assert await steps.wait(first, 60)
+    finally:
+        await worker.stop()
