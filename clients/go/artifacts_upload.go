@@ -149,7 +149,7 @@ func (u *upload) send(ctx context.Context) (*runstorev1.UploadArtifactResponse, 
 	}
 	response, err := stream.CloseAndRecv()
 	if err != nil {
-		return nil, client.uploadErrorOf(ctx, err)
+		return nil, client.requestsErrorOf(ctx, err)
 	}
 	return response, nil
 }

@@ -242,8 +242,8 @@ func (c *Client) streamErrorOf(ctx context.Context, err error) error {
 	return c.orBrokenStream(ctx, c.errorOf(ctx, err))
 }
 
-// uploadErrorOf is the error of a stream of requests that make one upload.
-func (c *Client) uploadErrorOf(ctx context.Context, err error) error {
+// requestsErrorOf is the error of a stream of requests, which are one body to a proxy.
+func (c *Client) requestsErrorOf(ctx context.Context, err error) error {
 	return c.orBrokenStream(ctx, orTooLarge(c.errorOf(ctx, err)))
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -153,11 +154,20 @@ func orBrokenPath(err error, made ...codes.Code) error {
 // What gRPC says of HTTP 413. It is the only sign of a proxy that limits the body of a request.
 var bodyTooLarge = regexp.MustCompile(`HTTP status code received from server: 413\b`)
 
-// orTooLarge returns an error as it is, or as that of a request that is too large if a proxy has said
-// so: the same request would be refused again.
+// What gRPC says of a message that is far beyond the server's limit, before the server sees it.
+const messageTooLarge = "SERVER: Received message larger than max"
+
+// orTooLarge returns an error as it is, or as that of a request that is too large if a proxy or gRPC has
+// said so: the same request would be refused again.
 func orTooLarge(err error) error {
 	var failed *Error
-	if errors.As(err, &failed) && failed.Reason == "" && bodyTooLarge.MatchString(failed.Message) {
+	if !errors.As(err, &failed) || failed.Reason != "" {
+		return err
+	}
+	if strings.HasPrefix(failed.Message, messageTooLarge) {
+		return &MessageTooLargeError{failed}
+	}
+	if bodyTooLarge.MatchString(failed.Message) {
 		return &MessageTooLargeError{&Error{
 			Code: codes.ResourceExhausted,
 			Message: "the request is larger than a proxy lets pass (HTTP 413): raise the proxy's limit of a " +

@@ -20,8 +20,10 @@ const (
 
 // streamLoad is what the current stream of an appender carries.
 type streamLoad struct {
-	sent  int // how many of the unanswered appends were sent over it
-	bytes int
+	sent    int // how many of the unanswered appends were sent over it
+	carried int // how many were sent over it at all
+	bytes   int
+	most    int // how many bytes it may carry
 	// isFull means that the next append goes over another stream.
 	isFull bool
 }
@@ -30,11 +32,12 @@ type streamLoad struct {
 // however large.
 func (l *streamLoad) admits(request proto.Message) bool {
 	size := proto.Size(request) + frameBytes
-	l.isFull = l.bytes > 0 && l.bytes+size > maxStreamBytes
+	l.isFull = l.carried > 0 && l.bytes+size > l.most
 	if l.isFull {
 		return false
 	}
 	l.sent++
+	l.carried++
 	l.bytes += size
 	return true
 }
@@ -49,7 +52,8 @@ type AppenderOptions struct {
 // be called.
 //
 // A stream ends after 768 KiB, once all is answered, and the next append goes over another one, so that
-// it passes proxies that limit the body of a request.
+// it passes proxies that limit the body of a request. An append that is too large for them even alone fails
+// with a MessageTooLargeError; the others go on.
 //
 // If the stream breaks, the appends in flight are sent again in order, with the same event ids. If
 // that keeps failing for the client's timeout, the appends in flight, later ones and Close fail.
@@ -63,6 +67,7 @@ type Appender struct {
 	mutex      sync.Mutex
 	unanswered []*Pending
 	stream     streamLoad
+	mostBytes  int // of the next stream
 	number     int
 	isClosing  bool
 	failure    error
@@ -99,12 +104,13 @@ func (c *Client) Appender(ctx context.Context, options AppenderOptions) *Appende
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	a := &Appender{
-		client:  c,
-		ctx:     ctx,
-		cancel:  cancel,
-		window:  make(chan struct{}, options.Window),
-		done:    make(chan struct{}),
-		changed: make(chan struct{}),
+		client:    c,
+		ctx:       ctx,
+		cancel:    cancel,
+		window:    make(chan struct{}, options.Window),
+		done:      make(chan struct{}),
+		mostBytes: maxStreamBytes,
+		changed:   make(chan struct{}),
 	}
 	go a.work()
 	return a

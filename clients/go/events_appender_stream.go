@@ -65,7 +65,7 @@ func (a *Appender) runStream(left *patience) error {
 		return a.client.errorOf(a.ctx, err)
 	}
 	a.mutex.Lock()
-	a.stream = streamLoad{}
+	a.stream = streamLoad{most: a.mostBytes}
 	a.mutex.Unlock()
 	sending := make(chan error, 1)
 	go func() { sending <- a.sendAll(ctx, cancel, stream) }()
@@ -75,7 +75,7 @@ func (a *Appender) runStream(left *patience) error {
 	if unsendable := <-sending; unsendable != nil {
 		return unsendable
 	}
-	return err
+	return a.orRefused(err)
 }
 
 type appendStream interface {
@@ -124,7 +124,7 @@ func (a *Appender) receiveAll(stream appendStream, left *patience) error {
 			return a.ended()
 		}
 		if err != nil {
-			return a.client.streamErrorOf(a.ctx, err)
+			return a.client.requestsErrorOf(a.ctx, err)
 		}
 		if err := a.take(response); err != nil {
 			return err
@@ -164,6 +164,29 @@ func (a *Appender) take(response *runstorev1.AppendEventStreamResponse) error {
 	a.unanswered = a.unanswered[1:]
 	a.stream.sent--
 	a.settleLocked(oldest)
+	return nil
+}
+
+// orRefused returns an error as it is, or nil once the append that was too large for its stream is refused.
+// Where the stream carried several, later ones carry at most half as much, in the end one append each.
+func (a *Appender) orRefused(err error) error {
+	var large *MessageTooLargeError
+	if !errors.As(err, &large) {
+		return err
+	}
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	switch {
+	case a.stream.carried > 1:
+		a.mostBytes = a.stream.bytes / 2
+	case a.stream.sent == 1:
+		oldest := a.unanswered[0]
+		oldest.err = err
+		a.unanswered = a.unanswered[1:]
+		a.settleLocked(oldest)
+	default:
+		return brokenStream(large.Message)
+	}
 	return nil
 }
 

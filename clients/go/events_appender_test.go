@@ -154,6 +154,48 @@ func TestAnAppendBeyondTheLimitOfAStreamHasOneOfItsOwn(t *testing.T) {
 	equal(t, "sent", fmt.Sprint(sent), "[[0] [1]]")
 }
 
+// tooLarge is what gRPC makes of a proxy's HTTP 413.
+var tooLarge = status.Error(codes.Unknown, "unexpected HTTP status code received from server: 413")
+
+func TestAnAppendThatNoProxyLetsPassFailsAloneAndAtOnce(t *testing.T) {
+	s := scripted(t)
+	s.dropped = tooLarge
+	for range 10 {
+		s.appends = append(s.appends, refuse("b", "b", nil))
+	}
+
+	answers, refusals, err := appendAll(t, dialTo(t, s.target), 0, "a", "b", "c")
+
+	require(t, err)
+	equal(t, "answers", strings.Join(answers, ""), "ac")
+	var large *runstore.MessageTooLargeError
+	if !errors.As(refusals[1], &large) {
+		t.Fatalf("got %v", refusals)
+	}
+	sent := s.whatWasSent()
+	equal(t, "sent last", fmt.Sprint(sent[len(sent)-2:]), "[[b] [c]]")
+}
+
+func TestAppendsThatAreTooLargeForAProxyOnlyTogetherAreAllRecorded(t *testing.T) {
+	s := scripted(t)
+	s.dropped = tooLarge
+	for range 10 {
+		taken := 0
+		s.appends = append(s.appends,
+			func(request *runstorev1.AppendEventStreamRequest) *runstorev1.AppendEventStreamResponse {
+				if taken++; taken > 2 {
+					return nil
+				}
+				return accept(request)
+			})
+	}
+
+	answers, _, err := appendAll(t, dialTo(t, s.target), 0, strings.Split("a b c d e f g h", " ")...)
+
+	require(t, err)
+	equal(t, "answers", strings.Join(answers, ""), "abcdefgh")
+}
+
 func TestAFullStreamThatBreaksLosesAndRepeatsNothing(t *testing.T) {
 	s := scripted(t)
 	s.appends = []answer{refuse("b", "b", nil), accept}

@@ -45,6 +45,7 @@ class Script(RunServiceServicer):
         self.address = ""
         self.dropped_as = grpc.StatusCode.UNAVAILABLE
         self.dropped_with: status_pb2.Status | None = None
+        self.dropped_saying = "dropped"
         self.calls: list[Any] = []
         self.requests: list[Message] = []
 
@@ -87,7 +88,7 @@ class Script(RunServiceServicer):
         if self.dropped_with:
             details = self.dropped_with.SerializeToString()
             context.set_trailing_metadata((("grpc-status-details-bin", details),))
-        await context.abort(self.dropped_as, "dropped")
+        await context.abort(self.dropped_as, self.dropped_saying)
 
 
 def batch(*seqs: int) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import grpc
 import pytest
 import runstore
 from clients.script import BROKEN_STREAM, Script, status
@@ -14,6 +15,8 @@ from runstore_server.app import App
 Request = rpc.AppendEventStreamRequest
 Response = rpc.AppendEventStreamResponse
 KIBIBYTE = 1024
+STREAMS = 30  # more than any test opens
+TOO_LARGE = "Received http2 header with status: 413"
 UNAVAILABLE = 14
 ABORTED = 10
 
@@ -40,6 +43,18 @@ def later(request: Request, event_id: str) -> bool:
 
 def drop(request: Request) -> None:
     return None
+
+
+def up_to(limit: int):
+    """Accepts the appends of one stream as a proxy that limits the body of a request."""
+    left = limit
+
+    def answer(request: Request) -> Response | None:
+        nonlocal left
+        left -= request.ByteSize()
+        return accept(request) if left >= 0 else None
+
+    return answer
 
 
 def refuse(code: int, reason: str):
@@ -143,6 +158,31 @@ async def test_an_append_beyond_that_size_has_a_stream_of_its_own(script: Script
     assert await append(script, ["a", "b"], "x" * MAX_STREAM_BYTES) == ["a", "b"]
 
     assert script.sent == [["a"], ["b"]]
+
+
+async def test_an_append_that_no_proxy_lets_pass_fails_alone_and_at_once(
+    script: Script, append
+) -> None:
+    script.dropped_as, script.dropped_saying = grpc.StatusCode.UNKNOWN, TOO_LARGE
+    script.appends = [instead("b", drop)] * STREAMS
+
+    first, second, third = await append(script, ["a", "b", "c"])
+
+    assert (first, third) == ("a", "c")
+    assert isinstance(second, runstore.MessageTooLarge)
+    assert script.sent[-2:] == [["b"], ["c"]]
+
+
+async def test_appends_that_are_too_large_for_a_proxy_only_together_are_all_recorded(
+    script: Script, append
+) -> None:
+    script.dropped_as, script.dropped_saying = grpc.StatusCode.UNKNOWN, TOO_LARGE
+    script.appends = [up_to(250 * KIBIBYTE) for _ in range(STREAMS)]
+    ids = [str(number) for number in range(9)]
+
+    assert await append(script, ids, "x" * 100 * KIBIBYTE) == ids
+
+    assert script.sent[-1][-1] == ids[-1]
 
 
 async def test_a_stream_that_ends_before_it_is_full_is_a_breach(script: Script, append) -> None:
@@ -249,6 +289,24 @@ async def test_a_real_server_records_pipelined_appends_in_order(client) -> None:
         events = [event async for event in run.events()]
         assert [event.payload.value()["n"] for event in events] == list(range(index, 300, 3))
         assert [answer.result().seq for answer in answers[index::3]] == list(range(1, 101))
+
+
+async def test_an_append_far_beyond_the_servers_limit_fails_alone(
+    settings, database_url, db_schema, project
+) -> None:
+    limited = settings.model_copy(update={"max_request_bytes": 2 * KIBIBYTE, "drain_seconds": 0})
+    server = App(limited, make_store(database_url, db_schema))
+    async with runstore.connect(await server.start(), project=project) as client:
+        run = await client.save_run()
+        async with client.appender() as appender:
+            payloads = ["small", "x" * 100 * KIBIBYTE, "small"]
+            answers = [await appender.append(run, "tick", each) for each in payloads]
+        with pytest.raises(runstore.MessageTooLarge):
+            await run.append("tick", payloads[1])
+    await server.drain()
+
+    assert [each.exception() is None for each in answers] == [True, False, True]
+    assert isinstance(answers[1].exception(), runstore.MessageTooLarge)
 
 
 async def test_pipelined_appends_survive_server_restarts_once_and_in_order(

@@ -5,7 +5,7 @@ import pytest
 import runstore
 from clients.script import status
 from google.rpc import error_details_pb2
-from runstore.errors import from_rpc, from_status, from_stream, from_upload
+from runstore.errors import from_requests, from_rpc, from_status, from_stream
 from runstore.failures import DETAILS_KEY
 from runstore.v1.errors_pb2 import ErrorReason
 
@@ -100,7 +100,7 @@ def test_a_proxys_limit_of_the_body_is_named_except_for_streams_that_go_on_with_
     said = "Received http2 header with status: 413"
     refused = Failed(grpc.StatusCode.UNKNOWN, None, said)
 
-    for error in (from_rpc(refused), from_upload(refused)):
+    for error in (from_rpc(refused), from_requests(refused)):
         assert type(error) is runstore.MessageTooLarge
         assert "client_max_body_size" in str(error)
     assert type(from_stream(refused)) is runstore.Unavailable

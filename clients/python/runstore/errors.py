@@ -324,6 +324,8 @@ _BROKEN_STREAM = _BROKEN_PATH | {grpc.StatusCode.DEADLINE_EXCEEDED}
 
 # What gRPC says of HTTP 413, the only sign of a proxy that limits the body of a request.
 _BODY_TOO_LARGE = re.compile(r"Received http2 header with status: 413\b")
+# What gRPC says of a message that is far beyond the server's limit, before the server sees it.
+_MESSAGE_TOO_LARGE = "SERVER: Received message larger than max"
 _PROXY_LIMIT = (
     "the request is larger than a proxy lets pass (HTTP 413): raise the proxy's limit of a request"
     " body, such as client_max_body_size of nginx"
@@ -333,13 +335,13 @@ _PROXY_LIMIT = (
 def from_rpc(error: grpc.RpcError) -> RunstoreError:
     """The exception of a failed call, sync or async."""
     failure = failure_of_call(error)
-    return _refused_by_proxy(failure) or _error_or_broken(failure, _BROKEN_PATH)
+    return _too_large(failure) or _error_or_broken(failure, _BROKEN_PATH)
 
 
-def from_upload(error: grpc.RpcError) -> RunstoreError:
-    """The exception of a failed call of many requests, which all have to pass at once."""
+def from_requests(error: grpc.RpcError) -> RunstoreError:
+    """The exception of a failed stream of requests, which are one body to a proxy."""
     failure = failure_of_call(error)
-    return _refused_by_proxy(failure) or _error_or_broken(failure, _BROKEN_STREAM)
+    return _too_large(failure) or _error_or_broken(failure, _BROKEN_STREAM)
 
 
 def from_stream(error: grpc.RpcError) -> RunstoreError:
@@ -352,9 +354,13 @@ def from_status(status: Status) -> RunstoreError:
     return _error_of(failure_of_status(status))
 
 
-def _refused_by_proxy(failure: Failure) -> MessageTooLarge | None:
-    """The error of a request that a proxy refused for its size, as it will each time."""
-    if failure.reason or not _BODY_TOO_LARGE.search(failure.message):
+def _too_large(failure: Failure) -> MessageTooLarge | None:
+    """The error of a request that a proxy or gRPC refused for its size, as they will each time."""
+    if failure.reason:
+        return None
+    if failure.message.startswith(_MESSAGE_TOO_LARGE):
+        return MessageTooLarge(failure)
+    if not _BODY_TOO_LARGE.search(failure.message):
         return None
     return MessageTooLarge(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, _PROXY_LIMIT))
 

@@ -12,6 +12,7 @@ import type {
 } from "../src/gen/runstore/v1/run_service_pb.js";
 import {
   connect,
+  MessageTooLarge,
   ProtocolError,
   RunstoreError,
   SeqConflict,
@@ -123,11 +124,22 @@ describe("against a scripted server", () => {
     "appends that a proxy answers with HTTP %i are sent again",
     async (status, { script }) => {
       script.pages = [status];
-      script.appends = [accept];
+      script.appends = [accept, accept, accept];
 
       expect(await append(script, ["a", "b"])).toEqual(["a", "b"]);
     },
   );
+
+  scripted("an append that no proxy lets pass fails alone and at once", async ({ script }) => {
+    script.pages = [413];
+    script.appends = [accept];
+
+    const [first, second] = await append(script, ["a", "b"], { window: 1 });
+
+    expect(first).toBeInstanceOf(MessageTooLarge);
+    expect(second).toBe("b");
+    expect(script.sent).toEqual([["b"]]);
+  });
 
   scripted.for([1, 2, 256])(
     "a stream ends before the size that proxies allow, and another goes on, %i at once",

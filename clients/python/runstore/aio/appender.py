@@ -12,7 +12,7 @@ import grpc
 from runstore.aio.connection import AsyncConnection
 from runstore.calls.call import RUNS
 from runstore.calls.events import append_request
-from runstore.errors import RunstoreError, broken_stream, from_stream
+from runstore.errors import MessageTooLarge, RunstoreError, broken_stream, from_requests
 from runstore.streams.appends import PendingAppends, StreamLimit, window_of
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import Appended, EventFields, NewEvent, event_of
@@ -132,14 +132,15 @@ class Appender:
             self._outgoing.put_nowait(request)
         if self._is_closing:
             self._outgoing.put_nowait(None)
-        limit = StreamLimit()
+        limit = self._pending.limit()
         call = self._connection.open(RUNS, "AppendEventStream", _within(limit, self._outgoing))
         try:
             async for response in call:
                 self._connection.reached()
                 self._settle(*self._pending.take(response))
         except grpc.RpcError as error:
-            raise from_stream(error) from None
+            self._refuse_too_large(limit, from_requests(error))
+            return
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -151,6 +152,13 @@ class Appender:
             call.cancel()
             self._outgoing.put_nowait(None)  # gRPC waits on for requests of a stream that broke
         self._pending.ended(limit, is_closing=self._is_closing)
+
+    def _refuse_too_large(self, limit: StreamLimit, error: RunstoreError) -> None:
+        """Refuse the append that was too large for its stream; raise any other error."""
+        if not isinstance(error, MessageTooLarge):
+            raise error from None
+        if future := self._pending.too_large(limit, error):
+            self._settle(future, error)
 
     def _settle(
         self, future: asyncio.Future[Appended], result: Appended | RunstoreError | None

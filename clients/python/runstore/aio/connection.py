@@ -26,7 +26,7 @@ from runstore.channels import (
     refuse_to_pickle,
     target_of,
 )
-from runstore.errors import RunstoreError, closed, from_rpc, from_stream, from_upload
+from runstore.errors import RunstoreError, closed, from_requests, from_rpc, from_stream
 from runstore.retry import Attempts, Backoff, Patience
 from runstore.streams.resumable import ResumableStream
 from runstore.targets import Reach
@@ -127,7 +127,7 @@ class AsyncConnection:
             try:
                 response = await transport.send_all(method, requests(), self._metadata)
             except grpc.RpcError as error:
-                failure = from_upload(error)
+                failure = from_requests(error)
                 delay = patience.delay(failure) if patience else None
                 if delay is None or not await self.may_retry(failure):
                     raise self.final(failure) from None

@@ -7,7 +7,14 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from runstore.arguments import InvalidArgument, integer
-from runstore.errors import ProtocolError, RunstoreError, ServerDraining, from_status
+from runstore.errors import (
+    MessageTooLarge,
+    ProtocolError,
+    RunstoreError,
+    ServerDraining,
+    broken_stream,
+    from_status,
+)
 from runstore.retry import Backoff, Patience
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.values.events import Appended
@@ -25,17 +32,20 @@ F = TypeVar("F")
 class StreamLimit:
     """How much one stream may still carry. One append always fits, however large."""
 
-    def __init__(self) -> None:
-        self._bytes = 0
+    def __init__(self, most_bytes: int = MAX_STREAM_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self.bytes = 0
+        self.carried = 0
         self.left_out: rpc.AppendEventStreamRequest | None = None
 
     def admits(self, request: rpc.AppendEventStreamRequest) -> bool:
         """True if the request may be sent; otherwise the stream must end before it."""
         size = request.ByteSize() + _FRAME_BYTES
-        if self._bytes and self._bytes + size > MAX_STREAM_BYTES:
+        if self.carried and self.bytes + size > self._most_bytes:
             self.left_out = request
             return False
-        self._bytes += size
+        self.bytes += size
+        self.carried += 1
         return True
 
 
@@ -52,6 +62,7 @@ class PendingAppends(Generic[F]):
     def __init__(self, patience_seconds: float, backoff: Backoff) -> None:
         self._unanswered: deque[tuple[rpc.AppendEventStreamRequest, F]] = deque()
         self._numbers = count(1)
+        self._most_bytes = MAX_STREAM_BYTES
         self._patience = Patience(patience_seconds, backoff)
 
     @property
@@ -69,6 +80,10 @@ class PendingAppends(Generic[F]):
         """What a new stream sends first: every append without a response."""
         return [request for request, _ in self._unanswered]
 
+    def limit(self) -> StreamLimit:
+        """What the next stream may carry."""
+        return StreamLimit(self._most_bytes)
+
     def take(self, response: rpc.AppendEventStreamResponse) -> tuple[F, Appended | RunstoreError]:
         """The future of the oldest append, and its result.
 
@@ -85,6 +100,18 @@ class PendingAppends(Generic[F]):
         self._patience.renew()
         _, future = self._unanswered.popleft()
         return future, result
+
+    def too_large(self, limit: StreamLimit, error: MessageTooLarge) -> F | None:
+        """The future of the append that no stream can carry; None if the stream carried several.
+
+        Then later streams carry at most half as much, in the end one append each.
+        """
+        if limit.carried > 1:
+            self._most_bytes = limit.bytes // 2
+            return None
+        if not limit.carried or self.is_idle:
+            raise broken_stream(str(error))
+        return self._unanswered.popleft()[1]
 
     def ended(self, limit: StreamLimit, *, is_closing: bool) -> None:
         """The server ended the stream with OK; raise `ProtocolError` if it may not end yet.

@@ -13,7 +13,7 @@ import grpc
 
 from runstore.calls.call import RUNS
 from runstore.calls.events import append_request
-from runstore.errors import RunstoreError, from_stream
+from runstore.errors import MessageTooLarge, RunstoreError, from_requests
 from runstore.streams.appends import PendingAppends, StreamLimit, window_of
 from runstore.sync.connection import Connection
 from runstore.v1 import run_service_pb2 as rpc
@@ -147,8 +147,8 @@ class Appender:
     def _converse(self) -> None:
         """Send and receive over one stream until it is full or the appender closes."""
         outgoing: Outgoing = queue.SimpleQueue()
-        limit = StreamLimit()
         with self._changed:
+            limit = self._pending.limit()
             for request in self._pending.requests():
                 outgoing.put(request)
             if self._is_closing:
@@ -166,12 +166,22 @@ class Appender:
                     future, result = self._pending.take(response)
                 self._settle(future, result)
         except grpc.RpcError as error:
-            raise from_stream(error) from None
+            self._refuse_too_large(limit, from_requests(error))
+            return
         finally:
             call.cancel()
             outgoing.put(None)  # frees gRPC's thread that waits for the next request
         with self._changed:
             self._pending.ended(limit, is_closing=self._is_closing)
+
+    def _refuse_too_large(self, limit: StreamLimit, error: RunstoreError) -> None:
+        """Refuse the append that was too large for its stream; raise any other error."""
+        if not isinstance(error, MessageTooLarge):
+            raise error from None
+        with self._changed:
+            future = self._pending.too_large(limit, error)
+        if future:
+            self._settle(future, error)
 
     def _settle(self, future: Future[Appended], result: Appended | RunstoreError | None) -> None:
         self._room.release()

@@ -25,7 +25,7 @@ from runstore.channels import (
     refuse_to_pickle,
     target_of,
 )
-from runstore.errors import RunstoreError, closed, from_rpc, from_stream, from_upload
+from runstore.errors import RunstoreError, closed, from_requests, from_rpc, from_stream
 from runstore.retry import Attempts, Backoff, Patience
 from runstore.streams.resumable import ResumableStream
 from runstore.sync import transport
@@ -125,7 +125,7 @@ class Connection:
             try:
                 response = transport.send_all(method, requests(), self._metadata)
             except grpc.RpcError as error:
-                failure = from_upload(error)
+                failure = from_requests(error)
                 delay = patience.delay(failure) if patience else None
                 if delay is None or not self.may_retry(failure):
                     raise self.final(failure) from None

@@ -4,12 +4,12 @@ import { inspect } from "node:util";
 
 import { RunService, type AppendEventStreamRequest } from "../gen/runstore/v1/run_service_pb.js";
 import type { Connection } from "../transport/connection.js";
-import { Unavailable } from "../transport/errors.js";
+import { MessageTooLarge, Unavailable } from "../transport/errors.js";
 import { pause } from "../transport/retry.js";
 import * as check from "../values/arguments.js";
 import type { Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
-import { AppendsInFlight, StreamLimit, type OpenAppend, type Sent } from "./appends.js";
+import { AppendsInFlight, type OpenAppend, type Sent, type StreamLimit } from "./appends.js";
 import { Gate, Queue, Slots } from "./queues.js";
 import type { NewEvent } from "./values.js";
 
@@ -30,7 +30,8 @@ const checkAppend = check.object<PipelinedOptions>("options", { expectedSeq: che
 
 /**
  * Appends to any number of runs, pipelined over one stream. Made by `Client.appender`; close it when
- * done. After 768 KiB a stream ends, and another goes on.
+ * done. After 768 KiB a stream ends, and another goes on. An append that is too large for a proxy even
+ * alone rejects with `MessageTooLarge`; the others go on.
  *
  * If the stream breaks, the appends in flight are sent again in order, with the same event ids. If
  * that keeps failing for the client's timeout, the appends in flight, later ones and `close` reject
@@ -168,7 +169,7 @@ export class Appender {
     if (this.#isClosing) {
       this.#requests.end();
     }
-    const limit = new StreamLimit();
+    const limit = this.#inFlight.limit();
     const ending = new AbortController();
     const end = () => {
       ending.abort();
@@ -180,11 +181,25 @@ export class Appender {
       for await (const answer of this.#connection.stream(method, requests, ending.signal)) {
         this.#settle(...this.#inFlight.take(answer));
       }
+    } catch (error) {
+      this.#refuseTooLarge(limit, error);
+      return;
     } finally {
       end();
       this.#aborting.signal.removeEventListener("abort", end);
     }
     this.#inFlight.ended(limit, this.#isClosing);
+  }
+
+  /** Refuse the append that was too large for its stream; throw any other error. */
+  #refuseTooLarge(limit: StreamLimit, error: unknown): void {
+    if (!(error instanceof MessageTooLarge)) {
+      throw error;
+    }
+    const refused = this.#inFlight.tooLarge(limit, error);
+    if (refused) {
+      this.#settle(refused, error);
+    }
   }
 
   #settle({ sent, settle }: OpenAppend, result: Parameters<OpenAppend["settle"]>[0]): void {

@@ -11,8 +11,13 @@ import {
   type AppendEventStreamRequest,
   type AppendEventStreamResponse,
 } from "../gen/runstore/v1/run_service_pb.js";
-import { ProtocolError, ServerDraining, type RunstoreError } from "../transport/errors.js";
-import { fromStatus } from "../transport/failures.js";
+import {
+  ProtocolError,
+  ServerDraining,
+  type MessageTooLarge,
+  type RunstoreError,
+} from "../transport/errors.js";
+import { brokenStream, fromStatus } from "../transport/failures.js";
 import { Patience, type Backoff } from "../transport/retry.js";
 import type { Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";
@@ -24,8 +29,23 @@ const FRAME_BYTES = 5; // what gRPC writes before each message
 
 /** How much one stream may still carry. One append always fits, however large. */
 export class StreamLimit {
+  readonly #mostBytes: number;
   #bytes = 0;
+  #carried = 0;
   #leftOut: AppendEventStreamRequest | undefined;
+
+  constructor(mostBytes = MAX_STREAM_BYTES) {
+    this.#mostBytes = mostBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** How many requests the stream carried. */
+  get carried(): number {
+    return this.#carried;
+  }
 
   /** The request before which the stream had to end. */
   get leftOut(): AppendEventStreamRequest | undefined {
@@ -38,11 +58,12 @@ export class StreamLimit {
   ): AsyncGenerator<AppendEventStreamRequest> {
     for await (const request of requests) {
       const size = toBinary(AppendEventStreamRequestSchema, request).length + FRAME_BYTES;
-      if (this.#bytes > 0 && this.#bytes + size > MAX_STREAM_BYTES) {
+      if (this.#carried > 0 && this.#bytes + size > this.#mostBytes) {
         this.#leftOut = request;
         return;
       }
       this.#bytes += size;
+      this.#carried += 1;
       yield request;
     }
   }
@@ -85,6 +106,7 @@ export class AppendsInFlight {
   readonly #unanswered = new Map<string, OpenAppend>();
   readonly #patience: Patience;
   #made = 0;
+  #mostBytes = MAX_STREAM_BYTES;
 
   constructor(patienceMs: number, backoff: Backoff) {
     this.#patience = new Patience(patienceMs, backoff);
@@ -119,6 +141,28 @@ export class AppendsInFlight {
   /** The requests with which a new stream begins: all unanswered ones. */
   requests(): AppendEventStreamRequest[] {
     return [...this.#unanswered.values()].map(({ request }) => request);
+  }
+
+  /** What the next stream may carry. */
+  limit(): StreamLimit {
+    return new StreamLimit(this.#mostBytes);
+  }
+
+  /**
+   * The append that no stream can carry; undefined if the stream carried several. Then later streams
+   * carry at most half as much, in the end one append each.
+   */
+  tooLarge({ carried, bytes }: StreamLimit, error: MessageTooLarge): OpenAppend | undefined {
+    if (carried > 1) {
+      this.#mostBytes = Math.floor(bytes / 2);
+      return undefined;
+    }
+    const [oldest] = this.#unanswered.values();
+    if (carried === 0 || oldest === undefined) {
+      throw brokenStream(error.message, error);
+    }
+    this.#unanswered.delete(oldest.request.correlationId);
+    return oldest;
   }
 
   /**

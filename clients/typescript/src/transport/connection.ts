@@ -16,7 +16,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import * as check from "../values/arguments.js";
 import { ClientClosed, RunstoreError } from "./errors.js";
-import { fromStream, fromTransport, fromUpload } from "./failures.js";
+import { fromRequests, fromStream, fromTransport } from "./failures.js";
 import { Attempts, Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
 import { checkedTarget, Reach } from "./targets.js";
@@ -217,7 +217,7 @@ export class Connection {
     try {
       yield* this.#open(this.#newTransport(sessions), method, requests, signal);
     } catch (error) {
-      throw fromUpload(error);
+      throw fromRequests(error);
     } finally {
       this.#ownSessions.delete(sessions);
       sessions.abort(new ConnectError("the call is over", Code.Canceled));
@@ -233,7 +233,7 @@ export class Connection {
     try {
       yield* this.#open(this.#transport, method, requests, signal);
     } catch (error) {
-      throw fromStream(error);
+      throw method.methodKind === "server_streaming" ? fromStream(error) : fromRequests(error);
     }
   }
 

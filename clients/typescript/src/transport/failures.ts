@@ -60,6 +60,8 @@ interface Packed {
 
 // What the transport says of a response with this HTTP status; it keeps the status nowhere else.
 const CONTENT_TOO_LARGE = "HTTP 413";
+// What gRPC says of a message that is far beyond the server's limit, before the server sees it.
+const MESSAGE_TOO_LARGE = "SERVER: Received message larger than max";
 
 /** The error of a failed call; an error that is not from the transport is returned unchanged. */
 export function fromTransport(error: unknown): unknown {
@@ -71,14 +73,21 @@ export function fromStream(error: unknown): unknown {
   return fromConnect(error, OF_STREAMS);
 }
 
-/** As `fromStream`, for one that another stream cannot continue. */
-export function fromUpload(error: unknown): unknown {
+/** As `fromStream`, for a stream of requests, which are one body to a proxy. */
+export function fromRequests(error: unknown): unknown {
   return tooLarge(error) ?? fromStream(error);
 }
 
-/** The error of a request that a proxy refused for its size, as it will each time. */
+/** The error of a request that a proxy or gRPC refused for its size, as they will each time. */
 function tooLarge(error: unknown): MessageTooLarge | undefined {
-  if (!(error instanceof ConnectError) || error.rawMessage !== CONTENT_TOO_LARGE) {
+  if (!(error instanceof ConnectError)) {
+    return undefined;
+  }
+  if (error.rawMessage.startsWith(MESSAGE_TOO_LARGE)) {
+    const { rawMessage: message } = error;
+    return new MessageTooLarge({ code: "RESOURCE_EXHAUSTED", message, cause: error });
+  }
+  if (error.rawMessage !== CONTENT_TOO_LARGE) {
     return undefined;
   }
   const message =
