@@ -14,20 +14,23 @@ from pathlib import Path
 import pytest
 from field.programs import installed
 
-RUN = Path(__file__).parents[2] / "clients" / "conformance" / "run.py"
-NEEDS = {"python": (), "go": ("go",), "typescript": ("node", "npm")}
+FOLDER = Path(__file__).parents[2] / "clients" / "conformance"
+sys.path.insert(0, str(FOLDER))
+
+from runners import CLIENTS, Client  # noqa: E402 - found by the path above
+
 TIME_LIMIT_SECONDS = 900
 
 
-@pytest.mark.parametrize("client", NEEDS)
-def test_a_client_does_through_nginx_what_it_does_without(client: str) -> None:
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_a_client_does_through_nginx_what_it_does_without(client: Client) -> None:
     installed("nginx")
-    missing = [each for each in NEEDS[client] if not shutil.which(each)]
+    missing = [each for each in client.needs if not shutil.which(each)]
     if missing and os.environ.get("CI") != "true":
         pytest.skip(f"{' and '.join(missing)} not on the PATH")
 
     done = subprocess.run(
-        [sys.executable, RUN, "--client", client, "--through", "nginx"],
+        [sys.executable, FOLDER / "run.py", "--client", client.name, "--through", "nginx"],
         capture_output=True,
         text=True,
         check=False,
