@@ -4,7 +4,8 @@ Of a JSON payload it takes the strings, in their order: of an object whose shape
 those of the members named there first, and none of what is not text by that shape; of any other
 object, those of every member. Member names, numbers and booleans are left out. A string that holds
 the arguments or the result of a tool and is itself JSON text is read as JSON. A binary payload is
-text if its content type is text/*, and has none otherwise. Data URLs, long runs of base64 and words
+text if its content type is text/*, and has none otherwise. Of a JSON text of more than a million
+strings and lists the strings are taken whatever the shape. Data URLs, long runs of base64 and words
 of more than 511 letters are left out.
 """
 
@@ -26,6 +27,9 @@ MAX_PAYLOAD_CHARACTERS = 64 << 20
 # How much of one string is looked at, so that blobs at its beginning cost little.
 MAX_STRING = 4 * MAX_TEXT_BYTES
 MAX_VALUES = 100_000
+# Python's parser holds the interpreter while it makes strings and lists: these, for a tenth of a
+# second.
+MAX_PARSED = 1_000_000
 MAX_DEPTH = 600
 
 # A shorter string holds neither a base64 blob nor a word to leave out.
@@ -38,6 +42,7 @@ _BLOBS = re.compile(
     rf"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{{{SHORTEST_BLOB},}}",
     re.ASCII,
 )
+_COLON = re.compile(r"[ \t\n\r]*:")
 _LONG_WORDS = re.compile(f"(?<![^\\W{UNSPACED}])[^\\W{UNSPACED}]{{{SHORTEST_BLOB},}}")
 
 
@@ -69,7 +74,23 @@ def _strings(payload: Payload) -> Iterator[str]:
         if payload.content_type.lower().startswith("text/"):
             yield content[: 4 * MAX_STRING].decode(errors="replace")
     elif len(content) <= MAX_PAYLOAD_CHARACTERS:
-        yield from _walk(_parsed(content))
+        yield from _every_string(content) if _is_costly(content) else _walk(_parsed(content))
+
+
+def _is_costly(text: str) -> bool:
+    return text.count("[") + text.count('"') // 2 > MAX_PARSED
+
+
+def _every_string(text: str) -> Iterator[str]:
+    """The strings of a JSON text that are no members' names, found one at a time."""
+    at = text.find('"')
+    for _ in range(MAX_VALUES):
+        if at < 0:
+            return
+        string, end = _JSON.raw_decode(text, at)
+        if not _COLON.match(text, end):
+            yield string
+        at = text.find('"', end)
 
 
 def _walk(value: Any) -> Iterator[str]:
@@ -88,7 +109,7 @@ def _walk(value: Any) -> Iterator[str]:
             ]
             stack.extend((depth + 1, member) for member in reversed(inside))
         elif depth < MAX_DEPTH and isinstance(each, list):
-            stack.extend((depth + 1, member) for member in reversed(each))
+            stack.extend((depth + 1, member) for member in reversed(each[:MAX_VALUES]))
 
 
 def _read(member: Any) -> Any:
@@ -102,7 +123,9 @@ def _read(member: Any) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """The value of a JSON text; None if Python cannot read it."""
+    """The value of a JSON text; None if Python cannot read it, or not fast enough."""
+    if _is_costly(text):
+        return None
     try:
         return _JSON.decode(text)
     except (ValueError, RecursionError):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from runstore_storage.contract.payloads import Payload
-from runstore_storage.search.extracting import MAX_TEXT_BYTES, text_of
+from runstore_storage.search.extracting import MAX_PARSED, MAX_TEXT_BYTES, text_of
 
 BLOB = base64.b64encode(bytes(range(256)) * 20).decode()
 
@@ -284,6 +284,12 @@ def test_text_is_bounded_and_keeps_its_beginning() -> None:
 
     assert text.startswith("first wörd")
     assert len(text.encode()) <= MAX_TEXT_BYTES
+
+
+def test_a_text_that_takes_long_to_parse_gives_the_strings_at_its_beginning() -> None:
+    text = '{"role": "user", "content": "caf\\u00e9", "more": [' + "[]," * MAX_PARSED + '"end"]}'
+
+    assert text_of(Payload(text)) == "user\ncafé\nend"
 
 
 def test_deep_nesting_does_not_fail() -> None:
