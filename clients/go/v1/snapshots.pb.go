@@ -237,7 +237,8 @@ type Snapshot struct {
 	// Named parts of the state.
 	// Bounds: 0..10000 items, keys 1..200 characters.
 	State map[string]*Payload `protobuf:"bytes,10,rep,name=state,proto3" json:"state,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// A JSON object. ListSnapshots can filter by equality of its top-level members.
+	// A JSON object. ListSnapshots can filter by equality of its top-level members; by the whole text
+	// only, where that has more than 1048576 characters.
 	Metadata *Payload `protobuf:"bytes,11,opt,name=metadata,proto3" json:"metadata,omitempty"`
 	// When the snapshot was stored. Set by the server; ignored in requests.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`

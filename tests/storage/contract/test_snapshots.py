@@ -29,7 +29,7 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.snapshots.metadata import metadata_terms
+from runstore_storage.snapshots.metadata import MAX_CHARACTERS, metadata_terms
 from storage.contract.waiting import locked, queued
 
 LATEST = SnapshotSelector()
@@ -358,6 +358,13 @@ def test_metadata_is_equal_by_value(one: str, other: str, are_equal: bool) -> No
     terms = [metadata_terms(Payload(f'{{"k": {value}}}')) for value in (one, other)]
 
     assert (terms[0] == terms[1]) is are_equal
+
+
+def test_large_metadata_is_equal_to_the_same_text_only() -> None:
+    texts = [f'{{"k":[{"1," * MAX_CHARACTERS}{last}]}}' for last in ("1", "1", "1.0")]
+    one, same, other = (metadata_terms(Payload(text)) for text in texts)
+
+    assert (one == same, one == other, len(one)) == (True, False, 1)
 
 
 async def test_task_writes_are_kept_once_and_returned_in_order(

@@ -224,7 +224,9 @@ class Snapshot(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _payloads_pb2.Payload:
-        """A JSON object. ListSnapshots can filter by equality of its top-level members."""
+        """A JSON object. ListSnapshots can filter by equality of its top-level members; by the whole text
+        only, where that has more than 1048576 characters.
+        """
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:

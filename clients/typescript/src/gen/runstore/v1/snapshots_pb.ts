@@ -180,7 +180,8 @@ export type Snapshot = Message<"runstore.v1.Snapshot"> & {
   state: { [key: string]: Payload };
 
   /**
-   * A JSON object. ListSnapshots can filter by equality of its top-level members.
+   * A JSON object. ListSnapshots can filter by equality of its top-level members; by the whole text
+   * only, where that has more than 1048576 characters.
    *
    * @generated from field: runstore.v1.Payload metadata = 11;
    */
