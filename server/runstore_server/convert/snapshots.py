@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sized
 from typing import Literal
 
 from runstore.v1 import run_service_pb2, snapshots_pb2
@@ -17,6 +18,7 @@ from runstore_storage.contract.snapshots import (
 from runstore_server.convert.payloads import part_of, payload_message, payload_of
 from runstore_server.convert.times import timestamp
 
+MANY_ITEMS = 1000
 NODE_PARTS: tuple[Literal["input_schema", "output_schema", "provenance", "state"], ...] = (
     "input_schema",
     "output_schema",
@@ -62,6 +64,12 @@ def snapshot_message(stored: StoredSnapshot) -> snapshots_pb2.Snapshot:
     for name, part in snapshot.state.items():
         message.state[name].CopyFrom(payload_message(part))
     return message
+
+
+def are_many(snapshots: Iterable[StoredSnapshot | None], writes: Sized = ()) -> bool:
+    """Whether making messages of them takes so long that other calls should go on beside it."""
+    items = sum(each.snapshot.items + len(each.task_writes) for each in snapshots if each)
+    return items + len(writes) > MANY_ITEMS
 
 
 def task_write_of(message: snapshots_pb2.TaskWrite) -> TaskWrite:

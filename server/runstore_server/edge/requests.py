@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import uuid_utils
 from google.protobuf.message import DecodeError, Message
@@ -36,6 +36,9 @@ READING_OPTIONS = (
     ("grpc.compression_enabled_algorithms_bitset", IDENTITY_AND_GZIP),
 )
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that the current task handles."""
 
@@ -52,6 +55,11 @@ class Undecoded:
     """Stands for a large request, which `decoded` reads."""
 
     read: Callable[[], object]
+
+
+async def beside(is_large: bool, work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Do work, in a thread if there is much of it, so that other calls go on."""
+    return await asyncio.to_thread(work, *args) if is_large else work(*args)
 
 
 async def decoded(request: Any) -> Any:

@@ -7,9 +7,15 @@ from typing import Annotated
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.errors import SnapshotNotFound
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.contract.snapshots import SnapshotQuery, SnapshotSelector
+from runstore_storage.contract.snapshots import (
+    SnapshotQuery,
+    SnapshotSelector,
+    SnapshotWithWrites,
+)
 from runstore_storage.contract.store import Store
 
+from runstore_server.convert.snapshots import are_many
+from runstore_server.edge.requests import beside
 from runstore_server.http.models.snapshots import SnapshotAnswer, SnapshotList
 from runstore_server.http.parameters.checks import checked
 from runstore_server.http.parameters.keys import Key
@@ -92,7 +98,11 @@ class Snapshots:
     async def _in_full(self, key: RunKey, namespace: str, snapshot_id: str) -> JsonResponse:
         selector = SnapshotSelector(snapshot_id=snapshot_id)
         found = await self._store.get_snapshot(key, namespace, selector)
-        return JsonResponse({"snapshot": snapshot_value(found.snapshot, found.task_writes)})
+        return await beside(are_many([found.snapshot], found.task_writes), _in_full, found)
+
+
+def _in_full(found: SnapshotWithWrites) -> JsonResponse:
+    return JsonResponse({"snapshot": snapshot_value(found.snapshot, found.task_writes)})
 
 
 def _request(key: RunKey, snapshot_id: str, namespace: str | None) -> rpc.GetSnapshotRequest:

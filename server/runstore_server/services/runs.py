@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.runs import RunOrder, RunStore
+from runstore_storage.contract.runs import ResumedRun, RunOrder, RunStore
 
 from runstore_server.convert.events import event_message
 from runstore_server.convert.runs import (
@@ -15,7 +15,8 @@ from runstore_server.convert.runs import (
     project_of,
     run_message,
 )
-from runstore_server.convert.snapshots import snapshot_message, task_write_message
+from runstore_server.convert.snapshots import are_many, snapshot_message, task_write_message
+from runstore_server.edge.requests import beside
 from runstore_server.pages import run_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
 from runstore_server.validation.requests import admit
@@ -61,17 +62,8 @@ class Runs:
             limit=request.page_size or DEFAULT_LONG_PAGE,
             expected_seq=request.expected_seq if request.HasField("expected_seq") else None,
         )
-        stored = resumed.snapshot
-        return rpc.ResumeRunResponse(
-            run=run_message(resumed.run),
-            writer_epoch=resumed.writer_epoch,
-            snapshot=snapshot_message(stored) if stored else None,
-            pending_node_ids=stored.snapshot.pending_node_ids if stored else (),
-            task_writes=[task_write_message(write) for write in resumed.task_writes],
-            events=[event_message(event) for event in resumed.events.events],
-            next_from_seq=0 if resumed.events.reaches_end else resumed.events.next_from_seq,
-            deduplicated=resumed.deduplicated,
-        )
+        many = are_many([resumed.snapshot], resumed.task_writes)
+        return await beside(many, _resumed_message, resumed)
 
     async def VerifyRun(
         self, request: rpc.VerifyRunRequest, _context: Any
@@ -90,3 +82,17 @@ class Runs:
             else None,
             next_from_seq=found.next_from_seq,
         )
+
+
+def _resumed_message(resumed: ResumedRun) -> rpc.ResumeRunResponse:
+    stored = resumed.snapshot
+    return rpc.ResumeRunResponse(
+        run=run_message(resumed.run),
+        writer_epoch=resumed.writer_epoch,
+        snapshot=snapshot_message(stored) if stored else None,
+        pending_node_ids=stored.snapshot.pending_node_ids if stored else (),
+        task_writes=[task_write_message(write) for write in resumed.task_writes],
+        events=[event_message(event) for event in resumed.events.events],
+        next_from_seq=0 if resumed.events.reaches_end else resumed.events.next_from_seq,
+        deduplicated=resumed.deduplicated,
+    )

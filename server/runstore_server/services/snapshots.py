@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.snapshots import SnapshotQuery, SnapshotStore
+from runstore_storage.contract.pages import Page
+from runstore_storage.contract.snapshots import (
+    SnapshotCursor,
+    SnapshotQuery,
+    SnapshotStore,
+    SnapshotWithWrites,
+    StoredSnapshot,
+)
 
 from runstore_server.convert.events import events_of
 from runstore_server.convert.payloads import payload_of
 from runstore_server.convert.runs import guard_of, key_of, project_of
 from runstore_server.convert.snapshots import (
+    are_many,
     selector_of,
     snapshot_message,
     snapshot_of,
@@ -19,9 +27,10 @@ from runstore_server.convert.snapshots import (
     task_writes_message,
 )
 from runstore_server.convert.times import timestamp
+from runstore_server.edge.requests import beside
 from runstore_server.pages import snapshot_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
-from runstore_server.validation.requests import admit, beside
+from runstore_server.validation.requests import admit, is_large
 
 
 class Snapshots:
@@ -34,7 +43,7 @@ class Snapshots:
         await admit(request)
         answer = await self._snapshots.put_snapshot(
             key_of(request),
-            await beside(request, snapshot_of, request.snapshot),
+            await beside(is_large(request), snapshot_of, request.snapshot),
             events=events_of(request.events),
             task_writes=[task_write_of(write) for write in request.task_writes],
             guard=guard_of(request),
@@ -84,10 +93,7 @@ class Snapshots:
         found = await self._snapshots.get_snapshot(
             key_of(request), request.namespace, selector_of(request)
         )
-        return rpc.GetSnapshotResponse(
-            snapshot=snapshot_message(found.snapshot),
-            task_writes=[task_write_message(write) for write in found.task_writes],
-        )
+        return await beside(are_many([found.snapshot], found.task_writes), _found_message, found)
 
     async def ListSnapshots(
         self, request: rpc.ListSnapshotsRequest, _context: Any
@@ -106,10 +112,21 @@ class Snapshots:
         page = await self._snapshots.list_snapshots(
             query, limit=request.limit or DEFAULT_PAGE, after=snapshot_tokens.read(request)
         )
-        return rpc.ListSnapshotsResponse(
-            snapshots=[snapshot_message(each) for each in page.items],
-            next_page_token=snapshot_tokens.issue(request, page.next_after)
-            if page.next_after
-            else "",
-            task_writes=map(task_writes_message, page.items) if request.with_task_writes else (),
-        )
+        return await beside(are_many(page.items), _page_message, request, page)
+
+
+def _found_message(found: SnapshotWithWrites) -> rpc.GetSnapshotResponse:
+    return rpc.GetSnapshotResponse(
+        snapshot=snapshot_message(found.snapshot),
+        task_writes=[task_write_message(write) for write in found.task_writes],
+    )
+
+
+def _page_message(
+    request: rpc.ListSnapshotsRequest, page: Page[StoredSnapshot, SnapshotCursor]
+) -> rpc.ListSnapshotsResponse:
+    return rpc.ListSnapshotsResponse(
+        snapshots=[snapshot_message(each) for each in page.items],
+        next_page_token=snapshot_tokens.issue(request, page.next_after) if page.next_after else "",
+        task_writes=map(task_writes_message, page.items) if request.with_task_writes else (),
+    )

@@ -5,16 +5,15 @@ A message type is compiled once into a list of checks, one for each field that c
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any, NoReturn, TypeVar, TypeVarTuple
+from typing import Any, NoReturn
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from runstore_server.edge.errors import InvalidRequest, Violation
+from runstore_server.edge.requests import beside
 from runstore_server.validation import (
     artifacts,
     configs,
@@ -47,20 +46,15 @@ RULES: Rules = (
 LARGE_REQUEST = 256 << 10
 NO_RULES = MessageRules()
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
 
 async def admit(request: Message) -> None:
     """As `validate`, in a thread if the request is large, so that other calls go on."""
-    await beside(request, validate, request)
+    await beside(is_large(request), validate, request)
 
 
-async def beside(request: Message, work: Callable[[*Ts], T], *args: *Ts) -> T:
-    """Do work on a request, in a thread if the request is large."""
-    if request.ByteSize() > LARGE_REQUEST:
-        return await asyncio.to_thread(work, *args)
-    return work(*args)
+def is_large(request: Message) -> bool:
+    """Whether work on a request would hold up other calls."""
+    return request.ByteSize() > LARGE_REQUEST
 
 
 def validate(request: Message) -> None:

@@ -39,6 +39,11 @@ class Completion:
     output: Output = Output()
     final_snapshot: Snapshot | None = None
 
+    @property
+    def items(self) -> int:
+        """The number of its events and of its snapshot's items."""
+        return len(self.events) + (self.final_snapshot.items if self.final_snapshot else 0)
+
 
 @dataclass(frozen=True, slots=True)
 class CompletedRun:

@@ -52,6 +52,12 @@ class Snapshot:
     state: Mapping[str, SnapshotPart] = field(default_factory=dict)
     metadata: Payload | None = None
 
+    @property
+    def items(self) -> int:
+        """The number of its nodes, their facets, its pending nodes and its state's entries."""
+        facets = sum(len(node.facets) for node in self.nodes)
+        return len(self.nodes) + facets + len(self.pending_node_ids) + len(self.state)
+
 
 @dataclass(frozen=True, slots=True)
 class TaskWrite:

@@ -9,6 +9,9 @@ from typing import TypeVar, TypeVarTuple
 # Work on more bytes than this leaves the event loop's thread.
 THREAD_BYTES = 256 << 10
 
+# Likewise work on more items, each hashed or made into an object.
+THREAD_ITEMS = 1000
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 

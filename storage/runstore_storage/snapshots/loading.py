@@ -16,7 +16,7 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.contract.times import microseconds
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.threads import run_in_thread_if_large
+from runstore_storage.database.threads import THREAD_BYTES, THREAD_ITEMS, run_in_thread_if_large
 from runstore_storage.payloads.compression import decompress
 from runstore_storage.snapshots.manifests import Manifest, unique_blobs
 from runstore_storage.sql import blobs, snapshots, task_writes
@@ -44,7 +44,8 @@ async def with_parts(conn: Connection, rows: Iterable[StoredRow]) -> list[Stored
     found = [(row, Manifest(row.manifest)) for row in rows]
     wanted = unique_blobs((row.run, manifest) for row, manifest in found)
     data = await blobs.read(conn, wanted) if wanted else {}
-    size = sum(map(len, data.values()))
+    # Each part takes as long as some bytes, and a small blob may hold a large one.
+    size = sum(map(len, data.values())) + len(data) * (THREAD_BYTES // THREAD_ITEMS)
 
     def build() -> list[StoredSnapshot]:
         contents = {name: decompress(packed) for name, packed in data.items()}

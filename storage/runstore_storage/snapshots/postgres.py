@@ -30,7 +30,7 @@ from runstore_storage.run_decision import RunDecisions
 from runstore_storage.run_write import RunWrite, lock_run, store_one
 from runstore_storage.snapshots import loading
 from runstore_storage.snapshots.deleting import SnapshotDeletion, delete_snapshots, read_references
-from runstore_storage.snapshots.metadata import metadata_terms
+from runstore_storage.snapshots.metadata import terms_of
 from runstore_storage.snapshots.numbers import BlobNumbers
 from runstore_storage.snapshots.putting import SnapshotPut, put_snapshot
 from runstore_storage.snapshots.storing import add_task_writes
@@ -128,7 +128,7 @@ class PostgresSnapshots:
     async def list_snapshots(
         self, query: SnapshotQuery, *, limit: int, after: SnapshotCursor | None
     ) -> Page[StoredSnapshot, SnapshotCursor]:
-        terms = metadata_terms(query.metadata)
+        terms = await terms_of(query.metadata)
         async with consistent(self._engine) as conn:
             await look_up(conn)
             head = None

@@ -19,6 +19,7 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
+from runstore_storage.database.threads import THREAD_ITEMS, run_in_thread_if_large
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
@@ -69,7 +70,12 @@ class SnapshotPut:
         if not named.snapshot_id:
             named = replace(named, snapshot_id=new_id())
         snapshot = await prepare_snapshot(engine, key, named)
-        body_hash = self._body_hash(snapshot.parts)
+        body_hash = await run_in_thread_if_large(
+            named.items + len(self.events) + len(self.task_writes),
+            self._body_hash,
+            snapshot.parts,
+            most=THREAD_ITEMS,
+        )
         events = await offloading.offload_events(key, prepare_events(self.events))
         return PreparedPut(self, body_hash, events, snapshot)
 

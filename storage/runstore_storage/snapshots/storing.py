@@ -19,10 +19,10 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
-from runstore_storage.database.threads import run_in_thread_if_large
+from runstore_storage.database.threads import THREAD_ITEMS, run_in_thread_if_large
 from runstore_storage.run_write import RunWrite
 from runstore_storage.snapshots.manifests import HashedParts
-from runstore_storage.snapshots.metadata import metadata_terms
+from runstore_storage.snapshots.metadata import terms_of
 from runstore_storage.snapshots.numbers import BlobNumbers
 from runstore_storage.sql import blobs, snapshots, task_writes
 from runstore_storage.sql.blobs import BlobRef, NewBlob
@@ -32,16 +32,21 @@ from runstore_storage.sql.snapshots import StoredRow
 
 # Parts of more bytes than this are looked up before they are compressed.
 LOOKED_UP_BYTES = 32 << 10
-# Hashing more nodes and entries of the state than this leaves the event loop's thread.
-FEW_PARTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedSnapshot:
-    """A snapshot whose parts have been hashed and, if new, compressed, before any lock is taken."""
+    """A snapshot whose parts are hashed and, if new, compressed, before any lock is taken."""
 
     parts: HashedParts
     compressed: Sequence[NewBlob]
+    metadata_terms: Sequence[str]
+
+    async def content_hash(self, snapshot: Snapshot) -> bytes:
+        """The hash of a snapshot with these parts."""
+        return await run_in_thread_if_large(
+            snapshot.items, chain.snapshot_hash, snapshot, self.parts.hash_of, most=THREAD_ITEMS
+        )
 
 
 async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) -> PreparedSnapshot:
@@ -49,13 +54,13 @@ async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) ->
 
     Looking which they are would take longer than to compress a few kilobytes.
     """
-    count = len(snapshot.nodes) + len(snapshot.state)
-    parts = await run_in_thread_if_large(count, HashedParts, snapshot, most=FEW_PARTS)
+    parts = await run_in_thread_if_large(snapshot.items, HashedParts, snapshot, most=THREAD_ITEMS)
+    terms = await terms_of(snapshot.metadata)
     if parts.size <= LOOKED_UP_BYTES:
-        return PreparedSnapshot(parts, parts.compress(()))
+        return PreparedSnapshot(parts, parts.compress(()), terms)
     async with reading(engine) as conn:
         stored = await blobs.find_by_key(conn, key, parts.payloads.keys())
-    return PreparedSnapshot(parts, await _compressed(parts, stored))
+    return PreparedSnapshot(parts, await _compressed(parts, stored), terms)
 
 
 async def _compressed(parts: HashedParts, stored: Collection[bytes]) -> list[NewBlob]:
@@ -96,7 +101,7 @@ async def add_snapshot(
         run_id=write.key.run_id,
         snapshot=snapshot,
         created_at=write.now,
-        content_hash=chain.snapshot_hash(snapshot, prepared.parts.hash_of),
+        content_hash=await prepared.content_hash(snapshot),
         manifest=await _manifest(conn, write, prepared, stored),
         parts_bytes=prepared.parts.size,
     )
@@ -104,7 +109,7 @@ async def add_snapshot(
     write.add(
         snapshots.insert(
             row,
-            metadata_terms=array_literal(metadata_terms(snapshot.metadata)),
+            metadata_terms=array_literal(prepared.metadata_terms),
             pending_node_ids=array_literal(snapshot.pending_node_ids),
         )
     )
@@ -127,7 +132,9 @@ async def _manifest(
         write.require_lock()
         # Some parts were stored when the snapshot was prepared, and have been deleted since.
         stored |= await blobs.ensure(conn, run, (), await _compressed(parts, stored.keys()))
-    return parts.manifest(stored)
+    return await run_in_thread_if_large(
+        parts.snapshot.items, parts.manifest, stored, most=THREAD_ITEMS
+    )
 
 
 async def add_task_writes(

@@ -14,6 +14,7 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
+from runstore_storage.database.threads import THREAD_ITEMS, run_in_thread_if_large
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
@@ -44,7 +45,9 @@ class PreparedCompletion:
 async def prepare_completion(
     engine: Database, offloading: Offloading, key: RunKey, completion: Completion
 ) -> PreparedCompletion:
-    body_hash = chain.completion_hash(completion)
+    body_hash = await run_in_thread_if_large(
+        completion.items, chain.completion_hash, completion, most=THREAD_ITEMS
+    )
     final = completion.final_snapshot
     if final and not final.snapshot_id:
         final = replace(final, snapshot_id=new_id())
@@ -133,6 +136,6 @@ async def _check_revision(
         final = replace(final, seq=final.seq or head.last_seq)
         selector = SnapshotSelector(snapshot_id=final.snapshot_id)
         stored = await snapshots.find(conn, head, final.namespace, selector)
-        wanted = chain.snapshot_hash(final, prepared.snapshot.parts.hash_of)
+        wanted = await prepared.snapshot.content_hash(final)
         if stored is None or stored.content_hash != wanted:
             raise RunCompleted(run_id, head.last_seq)

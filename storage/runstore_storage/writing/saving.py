@@ -11,6 +11,7 @@ from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.contract.runs import NewFork, NewRun, SavedRun
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
+from runstore_storage.database.threads import THREAD_ITEMS, run_in_thread_if_large
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import RunWrite, store
@@ -44,7 +45,7 @@ class RunSaver:
         self, conn: Connection, new: NewRun, completion: PreparedCompletion | None
     ) -> SavedRun:
         """Create the run with its head and completion, or return the run that exists."""
-        key, body_hash = RunKey(new.project, new.run_id), chain.save_hash(new)
+        key, body_hash = RunKey(new.project, new.run_id), await _save_hash(new)
         before = await runs.identity(conn, key)
         if before is None:
             parent = await self._parent(conn, new)
@@ -95,3 +96,8 @@ class RunSaver:
             write = RunWrite(key, head, inserted.created_at)
             await complete(conn, write, completion, Guard())
             await store(conn, [write])
+
+
+async def _save_hash(new: NewRun) -> bytes:
+    items = new.completion.items if new.completion else 0
+    return await run_in_thread_if_large(items, chain.save_hash, new, most=THREAD_ITEMS)
