@@ -6,6 +6,7 @@ import asyncio
 import sys
 import typing
 from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
 from inspect import getmembers, isasyncgen, isfunction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import pytest
 import runstore
 from clients.filled import given, unset
 from clients.test_wire import NOT_SENT, SENT_AS, texts_in
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "clients" / "conformance"))
@@ -56,7 +56,7 @@ class Recorder(grpc.GenericRpcHandler):
     """A server that keeps the first request of each call, and serves none."""
 
     def __init__(self) -> None:
-        self.requests: list[Message] = []
+        self.requests: list[Any] = []
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         rpc = RPCS[details.method]
@@ -122,3 +122,22 @@ async def test_a_method_sends_everything_it_is_given(
     mixed_up = {(text, field) for text, field in texts_in(request) if text != field}
     assert missing - NOT_SENT == NOT_TAKEN.get(name, set())
     assert mixed_up <= SENT_AS | SENT_BY_METHODS_AS
+
+
+@pytest.mark.parametrize(
+    ("data", "digest", "size"),
+    [(b"data", sha256(b"data").digest(), 4), (iter([b"da", b"ta"]), b"", None)],
+    ids=["bytes", "chunks"],
+)
+async def test_an_upload_announces_bytes_that_are_known(
+    recorder: tuple[str, Recorder], data: Any, digest: bytes, size: int | None
+) -> None:
+    address, server = recorder
+
+    async with runstore.connect(address) as client:
+        with pytest.raises(runstore.RunstoreError, match="recorded"):
+            await client.artifacts.upload("run", "name", data)
+
+    (request,) = server.requests
+    assert request.header.sha256 == digest
+    assert (request.header.size if request.header.HasField("size") else None) == size
