@@ -65,7 +65,7 @@ async def execute_all(file: Json, given: argparse.Namespace) -> Json:
         for case, bound in cases.items():
             name = f"{scenario['name']}: {case}" if case else scenario["name"]
             project = f"{given.project}/{len(results)}"
-            async with runstore.connect(given.target, project=project, timeout=60) as client:
+            async with runstore.connect(given.target, project=project, timeout=300) as client:
                 known: Json = {"project": project, "payload": bound}
                 runner = Runner(client, given.control)
                 results[name] = [await execute(runner, step, known) for step in scenario["steps"]]

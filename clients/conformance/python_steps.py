@@ -26,8 +26,8 @@ from python_sent import (
 )
 from runstore import Payload
 
-LONGEST_WAIT_SECONDS = 120
-FOLLOW = {"heartbeat_seconds": 1.0}
+LONGEST_WAIT_SECONDS = 300
+FOLLOW = {"heartbeat_seconds": 1.0, "patience_seconds": 300.0}
 Json = dict[str, Any]
 
 
@@ -71,7 +71,7 @@ class Runner:
         )
 
     async def own_client(self, a: Json) -> Any:
-        async with runstore.connect(a["target"], timeout=60) as client:
+        async with runstore.connect(a["target"], timeout=300) as client:
             if a.get("is_closed"):
                 await client.close()
             return await client.run("run").get()

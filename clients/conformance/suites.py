@@ -34,7 +34,7 @@ PROXIES = {"nginx": Nginx, "haproxy": HaProxy}
 SCENARIOS = HERE / "scenarios.json"
 LOST_ANSWERS = HERE / "lost_answers.json"
 BODY_LIMIT = HERE / "body_limit.json"
-TIME_LIMIT_SECONDS = 600
+TIME_LIMIT_SECONDS = 1800
 Results = dict[str, list[dict[str, Any]]]
 Problems = dict[str, list[str]]
 
