@@ -9,7 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
-START_SECONDS = 20
+from ports import reserved_port
+
+START_SECONDS = 180
 
 
 def program() -> str | None:
@@ -21,9 +23,7 @@ class NatsServer:
     """A server on a port that stays the same, with a folder that outlives it."""
 
     def __init__(self, folder: Path, *, config: str = "") -> None:
-        with socket.socket() as held:
-            held.bind(("127.0.0.1", 0))
-            self.port = int(held.getsockname()[1])
+        self.port = reserved_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._folder = folder
         self._config = folder / "nats.conf"

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import runstore
 from clients.script import Script, status
-from e2e.servers import free_port
 from field.switch import TcpSwitch
+from ports import reserved_port
 from runstore import InvalidArgument
 from runstore.v1 import run_service_pb2 as rpc
 
@@ -190,12 +190,13 @@ async def test_a_server_that_is_lost_later_is_named_with_the_time_it_was_tried(
     script: Script,
 ) -> None:
     script.calls = [rpc.AppendEventResponse(seq=1), *[None] * 100]
-    async with runstore.connect(script.address, timeout=0.3) as client:
+    async with runstore.connect(script.address, timeout=2) as client:
         await client.run("r").append("tick")
         with pytest.raises(runstore.Unavailable) as failed:
             await client.run("r").append("tick")
 
-    assert str(failed.value).startswith(f"UNAVAILABLE: dropped ({script.address}, tried for 0.")
+    said = rf"UNAVAILABLE: dropped \({script.address}, tried for [0-9.]+ s\)"
+    assert re.fullmatch(said, str(failed.value))
     assert len(script.requests) > 2
 
 
@@ -211,7 +212,7 @@ async def test_an_attempt_cut_short_by_the_deadline_does_not_hide_the_cause(
     script: Script,
 ) -> None:
     script.calls = [None, ...]
-    async with runstore.connect(script.address, timeout=0.5) as client:
+    async with runstore.connect(script.address, timeout=2) as client:
         with pytest.raises(runstore.Unavailable, match="dropped"):
             await client.run("r").append("tick")
 
@@ -234,7 +235,7 @@ async def test_after_a_refusal_a_server_that_is_lost_is_waited_for(script: Scrip
         async with runstore.connect(f"127.0.0.1:{path.port}") as client:
             with pytest.raises(runstore.RunNotFound):
                 await client.run("r").append("tick")
-            path.point_to(free_port())
+            path.point_to(reserved_port())
             path.cut()
             asyncio.get_running_loop().call_later(0.3, path.point_to, port)
 
@@ -274,4 +275,4 @@ async def test_a_call_in_flight_as_the_client_closes_says_so(script: Script) -> 
     await client.close()
 
     with pytest.raises((runstore.ClientClosed, asyncio.CancelledError)):
-        await asyncio.wait_for(following, 10)
+        await asyncio.wait_for(following, 60)

@@ -21,7 +21,7 @@ import pytest
 import runstore
 from database import data_folder
 from deployment.dockerfile import INSTALLED, ROOT, build, stages
-from e2e.servers import free_port
+from ports import reserved_port
 from runstore_storage.embedded.accounts import PASS_FOLDERS
 
 BUILDER, FINAL = "builder", ""
@@ -55,8 +55,8 @@ def environment(installed: Path, database_url: str, db_schema: str) -> dict[str,
         "RUNSTORE_DATABASE_URL": database_url,
         "RUNSTORE_DB_SCHEMA": f"{db_schema}_image",
         "RUNSTORE_HOST": "127.0.0.1",
-        "RUNSTORE_PORT": str(free_port()),
-        "RUNSTORE_HTTP_PORT": str(free_port()),
+        "RUNSTORE_PORT": str(reserved_port()),
+        "RUNSTORE_HTTP_PORT": str(reserved_port()),
         "RUNSTORE_DRAIN_SECONDS": str(DRAIN_SECONDS),
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
+from ports import reserved_port
 
 # On a busy machine Python alone takes a minute to import what a server needs.
 START_SECONDS = 180
@@ -19,19 +19,13 @@ START_SECONDS = 180
 LOST = "exception was never retrieved"
 
 
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
 class ServerProcess:
     """`runstore serve` (or another command of ours) on a port that stays the same."""
 
     def __init__(self, log: Path, environment: Mapping[str, str], *command: str) -> None:
-        self.port = free_port()
+        self.port = reserved_port()
         self.target = f"127.0.0.1:{self.port}"
-        self.http_port = free_port()
+        self.http_port = reserved_port()
         self.http_target = f"http://127.0.0.1:{self.http_port}"
         self._log = log
         self._environment = {**os.environ, **environment}
@@ -71,7 +65,7 @@ class ServerProcess:
         assert self.process
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(60)
+        status = self.process.wait(START_SECONDS)
         log = self._log.read_text(errors="replace")
         assert LOST not in log, log[max(log.index(LOST) - 500, 0) :][:3000]
         return status

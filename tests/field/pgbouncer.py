@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from e2e.servers import free_port
 from field.programs import installed, started
+from ports import reserved_port
 from runstore_storage.embedded.accounts import _unprivileged_account
 
 
@@ -18,7 +18,7 @@ class PgBouncer:
 
     def __init__(self, folder: Path, postgres_port: int, settings: Mapping[str, str]) -> None:
         folder.mkdir(exist_ok=True)
-        self.port = free_port()
+        self.port = reserved_port()
         self._folder = folder
         (folder / "users.txt").write_text('"postgres" ""\n"runstore_app" ""\n')
         lines = {
@@ -47,4 +47,4 @@ class PgBouncer:
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
+            self._process.wait(60)

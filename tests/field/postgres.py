@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Self
 
 import psutil
-from e2e.servers import free_port
+from ports import reserved_port
 from runstore_storage.embedded import postmaster
 from runstore_storage.embedded.accounts import Account
 from runstore_storage.embedded.postgres import _binaries
 
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 class PostgresServer:
     """A server of the embedded wheel's binaries on 127.0.0.1, without durability."""
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
-        self.port = free_port()
+        self.port = reserved_port()
         self._cluster = folder / "cluster"
         self._log = folder / "postgres.log"
         self._binaries = _binaries()

@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 from e2e.documents import blocks
-from e2e.servers import ServerProcess, free_port
+from e2e.servers import ServerProcess
 from field.programs import installed, started
+from ports import reserved_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "proxies.md"
 
@@ -60,7 +61,7 @@ class _Proxy:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.port, self.http_port = free_port(), free_port()
+        self.port, self.http_port = reserved_port(), reserved_port()
         self.target = f"127.0.0.1:{self.port}"
         self.http_target = f"http://127.0.0.1:{self.http_port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -86,7 +87,7 @@ class _Proxy:
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
+            self._process.wait(60)
 
 
 class Nginx(_Proxy):

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from clients.langgraph.checkpoints import config_of, put, stored
 from clients.langgraph.graphs import chain, say, thread
-from e2e.servers import ServerProcess, free_port
+from e2e.servers import ServerProcess
 from field.switch import TcpSwitch
+from ports import reserved_port
 from runstore import DeadlineExceeded, RunstoreError, Unavailable
 from runstore.langgraph import RunstoreSaver, ThreadTakenOver
 
@@ -28,7 +29,7 @@ class Path:
 
     def lose(self, half: Any) -> None:
         """Let the calls of a saver's half fail from now on, after half a second, and note them."""
-        self._switch.point_to(free_port())
+        self._switch.point_to(reserved_port())
         self._switch.cut()
         connection = half.threads._connection
         connection.timeout = 0.5
@@ -127,12 +128,12 @@ def test_a_graph_waits_for_a_lost_server_once(how: str, path: Path, project: str
         return [say("one", lambda: path.lose(half)), *map(say, ["two", "three", "four", "five"])]
 
     async def arun() -> None:
-        async with RunstoreSaver(path.target, project=project, timeout=2) as saver:
+        async with RunstoreSaver(path.target, project=project, timeout=60) as saver:
             graph = chain(saver, *steps(saver._halves.aio()))
             await graph.ainvoke({"words": []}, thread(), durability="async")
 
     def run() -> None:
-        with RunstoreSaver(path.target, project=project, timeout=2) as saver:
+        with RunstoreSaver(path.target, project=project, timeout=60) as saver:
             graph = chain(saver, *steps(saver._halves.sync()))
             graph.invoke({"words": []}, thread(), durability="async")
 
