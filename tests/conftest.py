@@ -170,5 +170,5 @@ def project() -> str:
 
 @pytest_asyncio.fixture
 async def client(server_address: str, project: str) -> AsyncIterator[runstore.AsyncClient]:
-    async with runstore.connect(server_address, project=project) as connected:
+    async with runstore.connect(server_address, project=project, timeout=60) as connected:
         yield connected

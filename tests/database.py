@@ -89,7 +89,7 @@ async def drop_schema(database_url: str, name: str) -> None:
     await conn.close()
 
 
-async def all_returned(database: Database, within: float = 5) -> bool:
+async def all_returned(database: Database, within: float = 60) -> bool:
     """Tell whether every connection is returned to the pool.
 
     Polls use one for a moment only, so the pool is whole now and then unless one is kept.

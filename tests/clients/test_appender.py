@@ -67,7 +67,7 @@ def refuse(code: int, reason: str):
 async def append_async(
     script: Script, ids: list[str], payload: str | None = None, **fields
 ) -> list[object]:
-    async with runstore.connect(script.address, timeout=5) as client:
+    async with runstore.connect(script.address, timeout=60) as client:
         run = client.run("run")
         async with client.appender(**fields) as appender:
             answers = [await appender.append(run, "tick", payload, event_id=each) for each in ids]
@@ -78,7 +78,7 @@ async def append_sync(
     script: Script, ids: list[str], payload: str | None = None, **fields
 ) -> list[object]:
     def append() -> list[object]:
-        with runstore.Client(script.address, timeout=5) as client:
+        with runstore.Client(script.address, timeout=60) as client:
             run = client.run("run")
             with client.appender(**fields) as appender:
                 answers = [appender.append(run, "tick", payload, event_id=each) for each in ids]
@@ -242,7 +242,7 @@ async def test_an_appender_left_by_an_exception_waits_for_nothing(script: Script
             answers.append(await appender.append(client.run("run"), "tick"))
             raise KeyError
 
-    async with runstore.connect("127.0.0.1:1", timeout=60) as client:
+    async with runstore.connect("127.0.0.1:1", timeout=300) as client:
         with pytest.raises(KeyError):
             await leave(client)
 
@@ -254,16 +254,16 @@ async def test_a_synchronous_appender_left_by_an_exception_waits_for_nothing() -
 
     def leave() -> None:
         with (
-            runstore.Client("127.0.0.1:1", timeout=60) as client,
+            runstore.Client("127.0.0.1:1", timeout=300) as client,
             client.appender() as appender,
         ):
             answers.append(appender.append(client.run("run"), "tick"))
             raise KeyError
 
     with pytest.raises(KeyError):
-        await asyncio.wait_for(asyncio.to_thread(leave), 10)
+        await asyncio.wait_for(asyncio.to_thread(leave), 60)
 
-    assert answers[0].exception(timeout=5) is not None
+    assert answers[0].exception(timeout=60) is not None
 
 
 async def test_a_closed_appender_accepts_nothing(script: Script) -> None:
@@ -320,7 +320,7 @@ async def test_pipelined_appends_survive_server_restarts_once_and_in_order(
 
     server, address = await start(0)
     port = int(address.rpartition(":")[2])
-    async with runstore.connect(address, project=project, timeout=30) as client:
+    async with runstore.connect(address, project=project, timeout=60) as client:
         run = await client.save_run()
         async with client.appender(window=20) as appender:
 

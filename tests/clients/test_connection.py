@@ -74,7 +74,7 @@ async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
         return server, await server.start()
 
     server, address = await start(0)
-    async with runstore.connect(address, project=project, timeout=30) as client:
+    async with runstore.connect(address, project=project, timeout=60) as client:
         runs = [await client.save_run() for _ in range(8)]
         watching = [asyncio.create_task(anext(run.events(follow=True))) for run in runs]
         writing = [asyncio.create_task(run.append("tick")) for run in runs]
@@ -82,8 +82,8 @@ async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
         await server.drain()
         server, _ = await start(int(address.rpartition(":")[2]))
 
-        written = await asyncio.wait_for(asyncio.gather(*writing), 30)
-        watched = await asyncio.wait_for(asyncio.gather(*watching), 30)
+        written = await asyncio.wait_for(asyncio.gather(*writing), 60)
+        watched = await asyncio.wait_for(asyncio.gather(*watching), 60)
     await server.drain()
 
     assert [each.seq for each in written] == [each.seq for each in watched] == [1] * 8
@@ -125,7 +125,7 @@ async def test_a_closed_client_does_not_retry(script) -> None:
     await asyncio.to_thread(opened.close)
 
     with pytest.raises(runstore.ClientClosed):
-        await asyncio.wait_for(reading, 10)
+        await asyncio.wait_for(reading, 60)
     assert script.asked == [1]
 
 
@@ -151,7 +151,7 @@ async def test_a_stream_that_falls_silent_is_reopened_then_given_up() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with runstore.connect(f"127.0.0.1:{port}") as client:
-        stream = client.run("run").events(follow=True, heartbeat_seconds=0.1, patience_seconds=0.8)
+        stream = client.run("run").events(follow=True, heartbeat_seconds=0.3, patience_seconds=1.5)
         with pytest.raises(runstore.Unavailable, match="silent"):
             await anext(stream)
     await server.stop(0)

@@ -61,7 +61,7 @@ async def test_a_stream_survives_server_restarts_without_loss_or_repeat(
 
     server, address = await start(0)
     port = int(address.rpartition(":")[2])
-    async with runstore.connect(address, project=project, timeout=30) as client:
+    async with runstore.connect(address, project=project, timeout=60) as client:
         run = await client.save_run()
 
         async def watch() -> list[int]:
@@ -74,7 +74,7 @@ async def test_a_stream_survives_server_restarts_without_loss_or_repeat(
             await server.drain()
             server, _ = await start(port)
         await run.complete()
-        seen = await asyncio.wait_for(watching, 30)
+        seen = await asyncio.wait_for(watching, 60)
         await server.drain()
 
     assert seen == list(range(1, 302))

@@ -36,7 +36,9 @@ class Load:
             count += 1
 
     async def watch(self, run_id: str) -> list[runstore.Event]:
-        stream = self.client.run(run_id).events(follow=True, heartbeat_seconds=0.5)
+        stream = self.client.run(run_id).events(
+            follow=True, heartbeat_seconds=0.5, patience_seconds=300
+        )
         return [event async for event in stream]
 
     async def some_progress(self, count: int = 30) -> None:

@@ -20,7 +20,6 @@ BUF = ["buf", "curl", "--http2-prior-knowledge", "--protocol", "grpc"]
 TIMED_OUT = 124
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.slow
 def test_every_rpc_answers_buf_what_it_answers_grpcurl(fresh_server: ServerProcess) -> None:
     made = calls()

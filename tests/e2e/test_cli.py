@@ -146,7 +146,7 @@ def test_events_are_found_and_the_index_is_rebuilt(
 
 
 def test_runs_are_listed_and_counted_by_filters(server: ServerProcess, project: str) -> None:
-    with runstore.Client(server.target, project=project) as client:
+    with runstore.Client(server.target, project=project, timeout=60) as client:
         ref = runstore.ExternalRef("jira", "X-1")
         run = client.save_run("find a fox", run_id="root", labels={"a": "b=c"}, external_ref=ref)
         client.save_run("other", run_id="below", parent_run_id="root", tags=["t"])
@@ -264,7 +264,7 @@ def test_workers_share_a_port_are_replaced_and_drain(
     server = ServerProcess(tmp_path / "workers.log", environment, "serve", "--workers", "2")
     server.start()
     server.wait_until_serving()
-    with runstore.Client(server.target, project=project, timeout=30) as client:
+    with runstore.Client(server.target, project=project, timeout=120) as client:
         run = client.save_run()
         run.append("a")
         victim = _children(server)[0]
@@ -313,7 +313,7 @@ def test_the_demonstration_runs_to_its_end() -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=180,
         check=False,
     )
 
@@ -441,7 +441,7 @@ def test_every_command_ends_quietly_once_its_reader_has_left(
         ["bash", "-o", "pipefail", "-c", line],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -459,7 +459,7 @@ def _read_by_none(*arguments: str) -> tuple[int, str]:
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     os.close(writer)

@@ -44,7 +44,7 @@ def get(server: ServerProcess, project: str) -> Ask:
 @pytest.fixture
 def run(server: ServerProcess, project: str) -> str:
     """A run with something in every field."""
-    with runstore.Client(server.target, project=project) as client:
+    with runstore.Client(server.target, project=project, timeout=60) as client:
         ref = client.configs.register("prompt", "p", Payload('"body"'))
         base = client.save_run(run_id="base")
         base.append("begun")

@@ -10,6 +10,7 @@ from e2e.servers import ServerProcess
 
 EVENTS = 10_000
 BATCH = 200
+PATIENT = 300.0
 
 
 def restart(server: ServerProcess, number: int) -> None:
@@ -36,12 +37,16 @@ def watch(request, server: ServerProcess, project: str):
 
     async def follow(run_id: str) -> list[int]:
         async with runstore.connect(server.target, project=project) as client:
-            stream = client.run(run_id).events(follow=True, heartbeat_seconds=1)
+            stream = client.run(run_id).events(
+                follow=True, heartbeat_seconds=1, patience_seconds=PATIENT
+            )
             return [event.seq async for event in stream]
 
     def follow_sync(run_id: str) -> list[int]:
         with runstore.Client(server.target, project=project) as client:
-            stream = client.run(run_id).events(follow=True, heartbeat_seconds=1)
+            stream = client.run(run_id).events(
+                follow=True, heartbeat_seconds=1, patience_seconds=PATIENT
+            )
             return [event.seq for event in stream]
 
     def begin(run_id: str) -> asyncio.Task[list[int]]:
@@ -56,12 +61,12 @@ def watch(request, server: ServerProcess, project: str):
 async def test_a_stream_of_10_000_events_goes_on_over_three_restarts(
     server: ServerProcess, project: str, watch
 ) -> None:
-    async with runstore.connect(server.target, project=project, timeout=60) as client:
+    async with runstore.connect(server.target, project=project, timeout=PATIENT) as client:
         run = await client.save_run()
         watching = watch(run.run_id)
 
         await write(server, run)
-        seen = await asyncio.wait_for(watching, 60)
+        seen = await asyncio.wait_for(watching, PATIENT)
         found = await run.verify()
 
     assert seen == list(range(1, EVENTS + 2))

@@ -26,7 +26,7 @@ from runstore_storage.database.engine import reading
 from runstore_storage.database.opening import UnusableDatabase, connect
 from typer.testing import CliRunner
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "deploy.md"
 SETTINGS = "SELECT current_setting('synchronous_commit'), current_schema()"

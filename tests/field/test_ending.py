@@ -41,11 +41,14 @@ def test_a_server_ends_although_the_database_is_frozen(
     server.start()
     try:
         server.wait_until_serving()
-        with runstore.Client(server.target, project="acme", timeout=2) as client:
-            run = client.save_run("r", run_id="run")
-            postgres.freeze()
-            with suppress(runstore.RunstoreError):
-                run.append("tick")
+        with runstore.Client(server.target, project="acme", timeout=60) as client:
+            client.save_run("r", run_id="run")
+        postgres.freeze()
+        with (
+            runstore.Client(server.target, project="acme", timeout=2) as client,
+            suppress(runstore.RunstoreError),
+        ):
+            client.run("run").append("tick")
         assert server.stop() == 0, log.read_text()
     finally:
         server.kill()

@@ -26,9 +26,9 @@ from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.opening import UnusableDatabase, connect
 from runstore_storage.postgres import PostgresStore
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
-RECOVERY_SECONDS = 10
+RECOVERY_SECONDS = 30
 
 T = TypeVar("T")
 

@@ -36,7 +36,7 @@ from runstore_storage.sql.partitions import RUNS_PER_PARTITION
 from runstore_storage.writing.room import RUNS_AHEAD
 from typer.testing import CliRunner, Result
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "deploy.md"
 SCHEMA = "runstore"

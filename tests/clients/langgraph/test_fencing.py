@@ -186,7 +186,7 @@ def test_an_invocation_that_read_before_another_saver_wrote_stays_refused(
 
 
 def test_two_invocations_in_one_process_do_not_fork_a_thread(saver: RunstoreSaver) -> None:
-    both_read = threading.Barrier(2, timeout=30)
+    both_read = threading.Barrier(2, timeout=120)
     graph = chain(saver, say("one", both_read.wait), say("two"))
 
     with ThreadPoolExecutor() as pool:

@@ -47,7 +47,7 @@ async def connected(address: str) -> AsyncIterator[RunServiceStub]:
 async def follow(stub: RunServiceStub, project: str) -> grpc.aio.UnaryStreamCall:
     """A followed stream that has been answered."""
     call = stub.StreamEvents(
-        rpc.StreamEventsRequest(project=project, run_id="run", follow=True), timeout=30
+        rpc.StreamEventsRequest(project=project, run_id="run", follow=True), timeout=120
     )
     answer = await call.read()
     assert answer.HasField("caught_up")
@@ -80,7 +80,7 @@ async def test_a_connection_with_all_its_streams_open_is_refused_another_but_no_
         error = from_rpc(refused.value)
         assert (error.reason, error.retry_after) == ("OVERLOADED", 1)
         assert "this connection has 3 open streams" in str(error)
-        await full.GetRun(rpc.GetRunRequest(project=project, run_id="run"), timeout=30)
+        await full.GetRun(rpc.GetRunRequest(project=project, run_id="run"), timeout=120)
         await follow(other, project)
         assert not any(stream.done() for stream in streams)
 
@@ -89,7 +89,7 @@ async def test_every_kind_of_stream_counts(serve: Callable, project: str) -> Non
     _, address = await serve(connection_streams=1)
     async with connected(address) as stub:
         await stub.SaveRun(rpc.SaveRunRequest(project=project, run_id="run"))
-        pipeline = stub.AppendEventStream(timeout=30)
+        pipeline = stub.AppendEventStream(timeout=120)
         append = rpc.AppendEventRequest(project=project, run_id="run", event={"type": "t"})
         await pipeline.write(rpc.AppendEventStreamRequest(append=append))
         await pipeline.read()
@@ -118,7 +118,7 @@ async def test_calls_beyond_what_a_connection_may_have_open_wait_for_their_turn(
         await stub.SaveRun(rpc.SaveRunRequest(project=project, run_id="run"))
         request = rpc.GetRunRequest(project=project, run_id="run")
 
-        answers = await asyncio.gather(*(stub.GetRun(request, timeout=60) for _ in range(500)))
+        answers = await asyncio.gather(*(stub.GetRun(request, timeout=120) for _ in range(500)))
 
         assert {answer.run.run_id for answer in answers} == {"run"}
 
@@ -126,7 +126,7 @@ async def test_calls_beyond_what_a_connection_may_have_open_wait_for_their_turn(
 async def unread_stream(stub: RunServiceStub, project: str) -> grpc.aio.UnaryStreamCall:
     """A stream that the server has begun to answer, and of which nothing is read."""
     call = stub.StreamEvents(
-        rpc.StreamEventsRequest(project=project, run_id="run", follow=True), timeout=60
+        rpc.StreamEventsRequest(project=project, run_id="run", follow=True), timeout=120
     )
     await call.initial_metadata()
     return call

@@ -46,7 +46,7 @@ async def test_a_client_that_sends_nothing_is_cut_off(own_server) -> None:
 
 
 async def test_the_head_of_a_later_request_is_waited_for_no_longer(own_server) -> None:
-    async with own_server(http_timeout_seconds=0.5) as own, connected(own) as (reader, writer):
+    async with own_server(http_timeout_seconds=1.5) as own, connected(own) as (reader, writer):
         writer.write(HEAD + b"\r\n")
         assert b"200 OK" in await reader.readline()
         writer.write(HEAD)
@@ -69,7 +69,7 @@ async def test_a_connection_too_many_is_refused_until_another_is_closed(own_serv
 
 
 async def test_a_stream_that_is_not_read_ends(own_server, project: str) -> None:
-    async with own_server(http_timeout_seconds=0.5) as own:
+    async with own_server(http_timeout_seconds=1.5) as own:
         run = await own.client.save_run(run_id="run")
         for _ in range(EVENTS):
             await run.append("t", payload=b"x" * (1 << 20))

@@ -329,7 +329,7 @@ async def test_a_reader_that_never_reads_does_not_hold_up_the_server(own_server,
         for _ in range(30):
             await run.append("big", "x" * (1 << 20))
 
-        await asyncio.wait_for(own.app.drain(), 10)
+        await asyncio.wait_for(own.app.drain(), 60)
 
         writer.close()
 
@@ -350,7 +350,7 @@ async def test_a_reader_that_leaves_leaves_the_tail(own_server) -> None:
 
 
 async def test_a_draining_server_sends_its_readers_away(own_server) -> None:
-    async with own_server() as own:
+    async with own_server(drain_seconds=300) as own:
         run = await own.client.save_run(run_id="run")
         await run.append_many(ticks(3))
         async with opened(own.http, EVENTS) as stream:
@@ -364,7 +364,7 @@ async def test_a_draining_server_sends_its_readers_away(own_server) -> None:
         assert shown(rest) == ["draining"]
         assert rest[0].last_event_id == "3"
         assert stream.parser.retry == 1000
-        await asyncio.wait_for(draining, 4)
+        await asyncio.wait_for(draining, 60)
 
 
 async def test_a_failure_in_the_middle_is_a_message_and_the_end(own_server) -> None:

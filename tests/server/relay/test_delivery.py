@@ -155,7 +155,7 @@ async def test_a_sink_that_is_down_slows_no_append_and_loses_no_place(
     key = await saved(own, "run")
     async with relaying(own, **webhook(receiver, max_attempts=10_000)) as relay:
         await own.append_events(key, [Event("x")])
-        await asyncio.wait_for(receiver.wait_for(2), 20)
+        await asyncio.wait_for(receiver.wait_for(2), 60)
         async with asyncio.timeout(60):
             for _ in range(50):
                 await own.append_events(key, [Event("x")])

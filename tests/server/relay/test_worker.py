@@ -94,7 +94,7 @@ async def test_a_duty_that_fails_here_is_left_to_others(
 
     failing = DutyWorker(store.feed, duty, fails, Signal(), poll_seconds=0.05)
     failing.start()
-    await asyncio.wait_for(tried.wait(), 20)
+    await asyncio.wait_for(tried.wait(), 60)
     second, work = workers[0]
     second.start()
 

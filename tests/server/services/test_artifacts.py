@@ -103,7 +103,7 @@ async def test_stored_events_are_not_sent_again(
         yield messages(project, sha256=hashlib.sha256(data).digest())[0]
         await asyncio.Event().wait()
 
-    answer = await asyncio.wait_for(artifact_stub.UploadArtifact(header_alone()), 20)
+    answer = await asyncio.wait_for(artifact_stub.UploadArtifact(header_alone()), 60)
     for _ in range(20):
         again = await client.artifacts.upload("run", "a", data)
         assert again == runstore.ArtifactPut(first.artifact, deduplicated=True)
@@ -317,13 +317,13 @@ async def test_uploads_and_downloads_survive_a_server_restart(
     port = int(address.rpartition(":")[2])
     data = bytes_of(24 * MIB)
     folder = objects_folder(db_schema)
-    async with runstore.connect(address, project=project, timeout=30) as client:
+    async with runstore.connect(address, project=project, timeout=60) as client:
         await client.save_run(run_id="run")
         uploading = asyncio.create_task(client.artifacts.upload("run", "a", data))
         await asyncio.to_thread(_until_bytes_are_under_way, folder)
         await server.drain()
         server, _ = await start(port)
-        await asyncio.wait_for(uploading, 30)
+        await asyncio.wait_for(uploading, 60)
         got = bytearray()
         async with aclosing(client.artifacts.download(run_id="run", name="a")) as chunks:
             async for chunk in chunks:

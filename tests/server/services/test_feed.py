@@ -193,7 +193,7 @@ async def test_the_synchronous_client_follows_too(
                     return seqs
         return seqs
 
-    assert await asyncio.wait_for(asyncio.to_thread(follow), 20) == [1, 2, 3]
+    assert await asyncio.wait_for(asyncio.to_thread(follow), 60) == [1, 2, 3]
     assert (await client.feed.consumer("sync")).position > 0
 
 
@@ -203,6 +203,6 @@ async def test_drain_waits_for_publication_and_for_the_counts(
     run = await client.save_run(run_id="run")
     await run.append_many([NewEvent("x")] * 10)
 
-    await asyncio.wait_for(store.feed.drain(), 20)
+    await asyncio.wait_for(store.feed.drain(), 60)
 
     assert len((await client.feed.read()).entries) == 10

@@ -209,7 +209,7 @@ async def test_the_synchronous_client_searches_too(
         with Client(server_address, project=fox_run.project) as sync:
             return [hit.seq for hit in sync.search("fox", page_size=1)]
 
-    assert await asyncio.wait_for(asyncio.to_thread(search), 20) == [2, 1]
+    assert await asyncio.wait_for(asyncio.to_thread(search), 60) == [2, 1]
 
 
 async def test_rebuilding_finds_the_same_and_shows_progress(own: PostgresStore) -> None:

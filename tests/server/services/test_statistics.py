@@ -147,4 +147,4 @@ async def test_the_synchronous_client_counts_too(counted: str, server_address: s
         with Client(server_address, project=counted) as sync:
             return [(row.run_id, row.events) for row in sync.statistics(["run"], page_size=1)]
 
-    assert await asyncio.wait_for(asyncio.to_thread(ask), 20) == [("below", 1), ("root", 3)]
+    assert await asyncio.wait_for(asyncio.to_thread(ask), 60) == [("below", 1), ("root", 3)]

@@ -200,7 +200,8 @@ def _tasks_of(kind: type) -> list[str]:
 async def test_a_draining_server_answers_what_it_read_and_ends_the_call_as_unavailable(
     settings, database_url, db_schema, names
 ) -> None:
-    server = App(settings, make_store(database_url, db_schema))
+    patient = settings.model_copy(update={"drain_seconds": 300})
+    server = App(patient, make_store(database_url, db_schema))
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         call = RunServiceStub(channel).AppendEventStream()
         await call.write(append(names, "a"))
@@ -212,4 +213,4 @@ async def test_a_draining_server_answers_what_it_read_and_ends_the_call_as_unava
             await call.read()
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert from_rpc(caught.value).reason == "SERVER_DRAINING"
-        await asyncio.wait_for(draining, 4)
+        await asyncio.wait_for(draining, 60)

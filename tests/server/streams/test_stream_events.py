@@ -197,7 +197,8 @@ async def test_a_reader_that_stops_reading_costs_bounded_memory(run: Run) -> Non
 async def test_a_draining_server_ends_streams_as_unavailable(
     settings, database_url, db_schema, project
 ) -> None:
-    server = App(settings, make_store(database_url, db_schema))
+    patient = settings.model_copy(update={"drain_seconds": 300})
+    server = App(patient, make_store(database_url, db_schema))
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         run = Run(RunServiceStub(channel), project)
         await run.save()
@@ -210,4 +211,4 @@ async def test_a_draining_server_ends_streams_as_unavailable(
             await marks(call)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert from_rpc(caught.value).reason == "SERVER_DRAINING"
-        await asyncio.wait_for(draining, 4)
+        await asyncio.wait_for(draining, 60)

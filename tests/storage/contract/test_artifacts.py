@@ -294,7 +294,7 @@ async def test_an_upload_cancelled_anywhere_leaves_nothing_that_is_seen(
         uploading = asyncio.create_task(
             artifacts.upload_artifact(NewArtifact(run, "a"), Announced(), stuck(after))
         )
-        await asyncio.wait_for(reached.wait(), 20)
+        await asyncio.wait_for(reached.wait(), 60)
         uploading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await uploading

@@ -288,7 +288,7 @@ async def test_two_relays_at_once_publish_each_event_once(own: PostgresStore) ->
     stop = asyncio.Event()
     relays = [asyncio.create_task(relay(name, stop)) for name in (ME, OTHER)]
     await asyncio.gather(*map(write, keys))
-    await asyncio.wait_for(own.feed.drain(), 20)
+    await asyncio.wait_for(own.feed.drain(), 60)
     stop.set()
     await asyncio.gather(*relays)
 
@@ -307,7 +307,7 @@ async def test_drain_returns_when_what_was_committed_is_published(relayed: Postg
 
     await publish(relayed)
 
-    await asyncio.wait_for(draining, 5)
+    await asyncio.wait_for(draining, 60)
     assert (await relayed.feed.lag()).events == 0
 
 

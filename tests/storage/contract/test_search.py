@@ -327,12 +327,12 @@ async def test_a_writer_waits_for_its_event(indexing: PostgresStore) -> None:
     key = await saved(indexing)
     await indexing.append_events(key, [said("fox"), said("whale")])
     point = FeedPoint(run=key, seq=2)
-    waiting = asyncio.create_task(indexing.search.wait_indexed(point, 20))
+    waiting = asyncio.create_task(indexing.search.wait_indexed(point, 60))
     await asyncio.wait([waiting], timeout=0.2)
     assert not waiting.done()
 
     await index(indexing)
-    await asyncio.wait_for(waiting, 20)
+    await asyncio.wait_for(waiting, 60)
 
     assert await found(indexing, "whale") == [("run", 2)]
 

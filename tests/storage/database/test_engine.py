@@ -122,7 +122,7 @@ async def test_what_waits_for_a_database_that_is_abandoned_is_an_outage(
     async def sleep_long() -> None:
         async with reading(database) as conn:
             asyncio.get_running_loop().call_later(0.1, connections.abandon)
-            await conn.driver.fetch("SELECT pg_sleep(2)")
+            await conn.driver.fetch("SELECT pg_sleep(60)")
 
     async def read() -> None:
         async with reading(database) as conn:

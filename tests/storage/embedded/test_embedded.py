@@ -170,7 +170,7 @@ async def test_a_killed_server_starts_again_with_its_data(folder: Path) -> None:
         await fetch(postgres.url, *KEEP)
         server = psutil.Process(postgres.pid)
         server.kill()
-        server.wait(timeout=10)
+        server.wait(timeout=60)
 
         postgres.start()
 

@@ -129,7 +129,7 @@ async def test_what_is_counted_while_a_waiter_looks_is_not_waited_for(
 
     monkeypatch.setattr(duties, "position_of", count_after_looking)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await own.statistics.wait_counted(FeedPoint(1), 3600)
 
 

@@ -98,7 +98,7 @@ async def test_streams_of_a_run_share_its_reads(
         await other.append_events(key, [Event("tick") for _ in range(10)])
 
         assert await asyncio.gather(*readers) == [list(range(1, 11))] * 100
-    assert len(reads) < 10
+    assert len(reads) < 50
 
 
 async def test_events_committed_by_this_process_need_not_be_read(
@@ -186,7 +186,7 @@ async def test_an_unused_tail_is_gone(store: PostgresStore, project: str) -> Non
     assert key not in store._tails._open
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 async def test_a_reader_that_arrives_as_a_stale_refresh_ends_does_not_block_the_loop() -> None:
     reading, answer = asyncio.Event(), asyncio.Event()
 

@@ -242,7 +242,7 @@ async def test_the_poll_wakes_followers_of_the_feed_that_no_notice_woke(
         await own.append_events(key, [Event("x")])
         await own.feed.publish("me")
 
-        assert await deaf.feed.published.wait(mark, 20)
+        assert await deaf.feed.published.wait(mark, 60)
 
 
 @pytest.mark.parametrize("failure", [StorageUnavailable(), RuntimeError("a defect")])
@@ -263,7 +263,7 @@ async def test_a_poll_of_the_feed_that_fails_is_followed_by_another(
 
     with monkeypatch.context() as failing:
         failing.setattr(feed, "last_position", last_position)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await have_failed.wait()
     key = (await own.save_run(NewRun("p", "run"))).run.key
     await own.feed.hold_duty(RELAY, "me")
@@ -271,7 +271,7 @@ async def test_a_poll_of_the_feed_that_fails_is_followed_by_another(
     mark = deaf.feed.published.mark
     await own.feed.publish("me")
 
-    assert await deaf.feed.published.wait(mark, 20)
+    assert await deaf.feed.published.wait(mark, 60)
 
 
 async def test_a_drain_is_not_kept_waiting_by_what_is_published_while_it_looks(

@@ -334,7 +334,7 @@ async def test_after_a_defect_appends_are_decided_under_locks(
     await append(store, key, "before")
     with monkeypatch.context() as patched:
         patched.setattr(optimistic.appends, "append", broken)
-        assert await asyncio.wait_for(append(store, key, "meanwhile"), 10) == 3
+        assert await asyncio.wait_for(append(store, key, "meanwhile"), 60) == 3
 
     assert await append(store, key, "after") == 4
     assert await ids(store, key) == ["first", "before", "meanwhile", "after"]
@@ -354,9 +354,9 @@ async def test_a_backend_that_closes_its_connection_makes_the_database_unavailab
         for _ in range(number % 4):
             await asyncio.sleep(0)
         try:
-            await asyncio.wait_for(append(store, key, f"{number}"), 10)
+            await asyncio.wait_for(append(store, key, f"{number}"), 60)
         except StorageUnavailable:
-            await asyncio.wait_for(append(store, key, f"{number}"), 10)
+            await asyncio.wait_for(append(store, key, f"{number}"), 60)
     await conn.close()
 
     assert await ids(store, key) == ["first", *map(str, range(20))]
