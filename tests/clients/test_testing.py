@@ -66,7 +66,7 @@ def test_a_users_suite_runs_against_a_server_of_its_own(tmp_path: Path) -> None:
         env=os.environ | {"RUNSTORE_DATABASE_URL": "postgresql://nobody@nowhere/none"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

@@ -294,7 +294,7 @@ def _run(*command: str, server: ServerProcess, folder: Path) -> subprocess.Compl
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -323,7 +323,7 @@ def _follow(server: ServerProcess, run: runstore.Run, command: str, output: str)
         if line == "event: caught_up\n":
             run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
     stream.stdout.close()
-    stream.wait(30)
+    stream.wait(60)
     comments = re.compile(r"^: .*\n", re.MULTILINE)  # heartbeats depend on the time
     return _otherwise(command, comments.sub("", output), comments.sub("", got))
 

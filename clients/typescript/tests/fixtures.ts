@@ -20,7 +20,7 @@ export const test = plain.extend<Fixtures>({
     await use(`test/${randomUUID()}`);
   },
   client: async ({ project }, use) => {
-    using client = connect(inject("target"), { project, timeoutMs: 60_000 });
+    using client = connect(inject("target"), { project, timeoutMs: 240_000 });
     await use(client);
   },
 });

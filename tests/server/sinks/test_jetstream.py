@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 from nats_server import NatsServer
+from runstore_server.sinks import nats_link
 from runstore_server.sinks.cloud_events import cloud_event
 from runstore_server.sinks.jetstream import JetStreamSink
 from runstore_server.sinks.nats_link import ANSWER_SECONDS, CLOSE_SECONDS, CONNECT_SECONDS
@@ -336,19 +337,19 @@ async def test_a_server_that_hangs_is_given_up_in_bounded_time(open_jetstream, n
 
 
 async def test_a_lost_connection_fails_waiting_deliveries_at_once(
-    open_jetstream, nats_server
+    open_jetstream, nats_server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(nats_link, "ANSWER_SECONDS", 300)
     sink = open_jetstream()
     await outcome(sink)
     nats_server.freeze()
     delivering = asyncio.create_task(sink.deliver(interleaved(2, 2)))
     await asyncio.sleep(0)
 
-    before = time.monotonic()
     nats_server.kill()
-    found = await delivering
+    async with asyncio.timeout(60):
+        found = await delivering
 
-    assert time.monotonic() - before < ANSWER_SECONDS - 1
     assert all(found)
 
 
