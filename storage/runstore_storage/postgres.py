@@ -77,6 +77,7 @@ class PostgresStore:
         self.fork_run = writes.fork_run
         self.verify_run = runs.verify_run
         self.append_events = self._appender.append
+        self.append_many = self._appender.append_many
         self.read_events = runs.read_events
         self.open_tail = self._tails.open
         self.put_snapshot = snapshots.put_snapshot

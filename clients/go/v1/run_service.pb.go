@@ -1269,6 +1269,197 @@ func (x *AppendEventsResponse) GetDeduplicated() bool {
 	return false
 }
 
+// AppendManyRequest is appends that share a request.
+type AppendManyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The appends. The `project` of each is that of the request, or empty for the same.
+	// Bounds: 1..1000 items.
+	Appends       []*AppendEventRequest `protobuf:"bytes,2,rep,name=appends,proto3" json:"appends,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendManyRequest) Reset() {
+	*x = AppendManyRequest{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendManyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendManyRequest) ProtoMessage() {}
+
+func (x *AppendManyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendManyRequest.ProtoReflect.Descriptor instead.
+func (*AppendManyRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AppendManyRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *AppendManyRequest) GetAppends() []*AppendEventRequest {
+	if x != nil {
+		return x.Appends
+	}
+	return nil
+}
+
+// AppendManyResponse says what became of each append.
+type AppendManyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One result per append, in the order of the request.
+	Results       []*AppendResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendManyResponse) Reset() {
+	*x = AppendManyResponse{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendManyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendManyResponse) ProtoMessage() {}
+
+func (x *AppendManyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendManyResponse.ProtoReflect.Descriptor instead.
+func (*AppendManyResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *AppendManyResponse) GetResults() []*AppendResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// AppendResult is what became of one append.
+type AppendResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The answer or the refusal.
+	//
+	// Types that are valid to be assigned to Result:
+	//
+	//	*AppendResult_Appended
+	//	*AppendResult_Error
+	Result        isAppendResult_Result `protobuf_oneof:"result"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendResult) Reset() {
+	*x = AppendResult{}
+	mi := &file_runstore_v1_run_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendResult) ProtoMessage() {}
+
+func (x *AppendResult) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_run_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendResult.ProtoReflect.Descriptor instead.
+func (*AppendResult) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AppendResult) GetResult() isAppendResult_Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *AppendResult) GetAppended() *AppendEventResponse {
+	if x != nil {
+		if x, ok := x.Result.(*AppendResult_Appended); ok {
+			return x.Appended
+		}
+	}
+	return nil
+}
+
+func (x *AppendResult) GetError() *status.Status {
+	if x != nil {
+		if x, ok := x.Result.(*AppendResult_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isAppendResult_Result interface {
+	isAppendResult_Result()
+}
+
+type AppendResult_Appended struct {
+	// The event was appended, or was already recorded.
+	Appended *AppendEventResponse `protobuf:"bytes,1,opt,name=appended,proto3,oneof"`
+}
+
+type AppendResult_Error struct {
+	// The append was refused, with what AppendEvent would have failed with; `details` contains the
+	// google.rpc.ErrorInfo.
+	Error *status.Status `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
+}
+
+func (*AppendResult_Appended) isAppendResult_Result() {}
+
+func (*AppendResult_Error) isAppendResult_Result() {}
+
 // AppendEventStreamRequest is one append of the stream.
 type AppendEventStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1283,7 +1474,7 @@ type AppendEventStreamRequest struct {
 
 func (x *AppendEventStreamRequest) Reset() {
 	*x = AppendEventStreamRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[14]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1486,7 @@ func (x *AppendEventStreamRequest) String() string {
 func (*AppendEventStreamRequest) ProtoMessage() {}
 
 func (x *AppendEventStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[14]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1499,7 @@ func (x *AppendEventStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEventStreamRequest.ProtoReflect.Descriptor instead.
 func (*AppendEventStreamRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{14}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AppendEventStreamRequest) GetCorrelationId() string {
@@ -1343,7 +1534,7 @@ type AppendEventStreamResponse struct {
 
 func (x *AppendEventStreamResponse) Reset() {
 	*x = AppendEventStreamResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[15]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1546,7 @@ func (x *AppendEventStreamResponse) String() string {
 func (*AppendEventStreamResponse) ProtoMessage() {}
 
 func (x *AppendEventStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[15]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1559,7 @@ func (x *AppendEventStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEventStreamResponse.ProtoReflect.Descriptor instead.
 func (*AppendEventStreamResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{15}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AppendEventStreamResponse) GetCorrelationId() string {
@@ -1445,7 +1636,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[16]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1648,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[16]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1661,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{16}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListEventsRequest) GetProject() string {
@@ -1523,7 +1714,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[17]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1726,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[17]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1739,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{17}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -1602,7 +1793,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[18]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1805,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[18]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1818,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{18}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StreamEventsRequest) GetProject() string {
@@ -1698,7 +1889,7 @@ type StreamEventsResponse struct {
 
 func (x *StreamEventsResponse) Reset() {
 	*x = StreamEventsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[19]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1901,7 @@ func (x *StreamEventsResponse) String() string {
 func (*StreamEventsResponse) ProtoMessage() {}
 
 func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[19]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1914,7 @@ func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsResponse.ProtoReflect.Descriptor instead.
 func (*StreamEventsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{19}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *StreamEventsResponse) GetMessage() isStreamEventsResponse_Message {
@@ -1813,7 +2004,7 @@ type EventBatch struct {
 
 func (x *EventBatch) Reset() {
 	*x = EventBatch{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[20]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +2016,7 @@ func (x *EventBatch) String() string {
 func (*EventBatch) ProtoMessage() {}
 
 func (x *EventBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[20]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +2029,7 @@ func (x *EventBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
 func (*EventBatch) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{20}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EventBatch) GetEvents() []*Event {
@@ -1859,7 +2050,7 @@ type CaughtUp struct {
 
 func (x *CaughtUp) Reset() {
 	*x = CaughtUp{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[21]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2062,7 @@ func (x *CaughtUp) String() string {
 func (*CaughtUp) ProtoMessage() {}
 
 func (x *CaughtUp) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[21]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2075,7 @@ func (x *CaughtUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaughtUp.ProtoReflect.Descriptor instead.
 func (*CaughtUp) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{21}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CaughtUp) GetLastSeq() int64 {
@@ -1905,7 +2096,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[22]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1917,7 +2108,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[22]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1930,7 +2121,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{22}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Heartbeat) GetLastSeq() int64 {
@@ -1953,7 +2144,7 @@ type EndOfRun struct {
 
 func (x *EndOfRun) Reset() {
 	*x = EndOfRun{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[23]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2156,7 @@ func (x *EndOfRun) String() string {
 func (*EndOfRun) ProtoMessage() {}
 
 func (x *EndOfRun) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[23]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2169,7 @@ func (x *EndOfRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndOfRun.ProtoReflect.Descriptor instead.
 func (*EndOfRun) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{23}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EndOfRun) GetLastSeq() int64 {
@@ -2027,7 +2218,7 @@ type PutSnapshotRequest struct {
 
 func (x *PutSnapshotRequest) Reset() {
 	*x = PutSnapshotRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[24]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2039,7 +2230,7 @@ func (x *PutSnapshotRequest) String() string {
 func (*PutSnapshotRequest) ProtoMessage() {}
 
 func (x *PutSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[24]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2052,7 +2243,7 @@ func (x *PutSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*PutSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{24}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PutSnapshotRequest) GetProject() string {
@@ -2132,7 +2323,7 @@ type PutSnapshotResponse struct {
 
 func (x *PutSnapshotResponse) Reset() {
 	*x = PutSnapshotResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[25]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2335,7 @@ func (x *PutSnapshotResponse) String() string {
 func (*PutSnapshotResponse) ProtoMessage() {}
 
 func (x *PutSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[25]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2348,7 @@ func (x *PutSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*PutSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{25}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutSnapshotResponse) GetSnapshotId() string {
@@ -2226,7 +2417,7 @@ type PutTaskWritesRequest struct {
 
 func (x *PutTaskWritesRequest) Reset() {
 	*x = PutTaskWritesRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[26]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2429,7 @@ func (x *PutTaskWritesRequest) String() string {
 func (*PutTaskWritesRequest) ProtoMessage() {}
 
 func (x *PutTaskWritesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[26]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2442,7 @@ func (x *PutTaskWritesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTaskWritesRequest.ProtoReflect.Descriptor instead.
 func (*PutTaskWritesRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{26}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutTaskWritesRequest) GetProject() string {
@@ -2300,7 +2491,7 @@ type PutTaskWritesResponse struct {
 
 func (x *PutTaskWritesResponse) Reset() {
 	*x = PutTaskWritesResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[27]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2503,7 @@ func (x *PutTaskWritesResponse) String() string {
 func (*PutTaskWritesResponse) ProtoMessage() {}
 
 func (x *PutTaskWritesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[27]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2516,7 @@ func (x *PutTaskWritesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutTaskWritesResponse.ProtoReflect.Descriptor instead.
 func (*PutTaskWritesResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PutTaskWritesResponse) GetDeduplicated() bool {
@@ -2361,7 +2552,7 @@ type GetSnapshotRequest struct {
 
 func (x *GetSnapshotRequest) Reset() {
 	*x = GetSnapshotRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[28]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2564,7 @@ func (x *GetSnapshotRequest) String() string {
 func (*GetSnapshotRequest) ProtoMessage() {}
 
 func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[28]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2577,7 @@ func (x *GetSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*GetSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{28}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetSnapshotRequest) GetProject() string {
@@ -2485,7 +2676,7 @@ type GetSnapshotResponse struct {
 
 func (x *GetSnapshotResponse) Reset() {
 	*x = GetSnapshotResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[29]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2497,7 +2688,7 @@ func (x *GetSnapshotResponse) String() string {
 func (*GetSnapshotResponse) ProtoMessage() {}
 
 func (x *GetSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[29]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2510,7 +2701,7 @@ func (x *GetSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*GetSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{29}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetSnapshotResponse) GetSnapshot() *Snapshot {
@@ -2567,7 +2758,7 @@ type ListSnapshotsRequest struct {
 
 func (x *ListSnapshotsRequest) Reset() {
 	*x = ListSnapshotsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[30]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2579,7 +2770,7 @@ func (x *ListSnapshotsRequest) String() string {
 func (*ListSnapshotsRequest) ProtoMessage() {}
 
 func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[30]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2592,7 +2783,7 @@ func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*ListSnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{30}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListSnapshotsRequest) GetProject() string {
@@ -2680,7 +2871,7 @@ type ListSnapshotsResponse struct {
 
 func (x *ListSnapshotsResponse) Reset() {
 	*x = ListSnapshotsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[31]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2883,7 @@ func (x *ListSnapshotsResponse) String() string {
 func (*ListSnapshotsResponse) ProtoMessage() {}
 
 func (x *ListSnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[31]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2896,7 @@ func (x *ListSnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*ListSnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{31}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListSnapshotsResponse) GetSnapshots() []*Snapshot {
@@ -2740,7 +2931,7 @@ type SnapshotTaskWrites struct {
 
 func (x *SnapshotTaskWrites) Reset() {
 	*x = SnapshotTaskWrites{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2752,7 +2943,7 @@ func (x *SnapshotTaskWrites) String() string {
 func (*SnapshotTaskWrites) ProtoMessage() {}
 
 func (x *SnapshotTaskWrites) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[32]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2765,7 +2956,7 @@ func (x *SnapshotTaskWrites) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotTaskWrites.ProtoReflect.Descriptor instead.
 func (*SnapshotTaskWrites) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{32}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SnapshotTaskWrites) GetTaskWrites() []*TaskWrite {
@@ -2800,7 +2991,7 @@ type DeleteSnapshotsRequest struct {
 
 func (x *DeleteSnapshotsRequest) Reset() {
 	*x = DeleteSnapshotsRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2812,7 +3003,7 @@ func (x *DeleteSnapshotsRequest) String() string {
 func (*DeleteSnapshotsRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[33]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2825,7 +3016,7 @@ func (x *DeleteSnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{33}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DeleteSnapshotsRequest) GetProject() string {
@@ -2878,7 +3069,7 @@ type DeleteSnapshotsResponse struct {
 
 func (x *DeleteSnapshotsResponse) Reset() {
 	*x = DeleteSnapshotsResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2890,7 +3081,7 @@ func (x *DeleteSnapshotsResponse) String() string {
 func (*DeleteSnapshotsResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[34]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2903,7 +3094,7 @@ func (x *DeleteSnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{34}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeleteSnapshotsResponse) GetDeletedSnapshots() int64 {
@@ -2957,7 +3148,7 @@ type ResumeRunRequest struct {
 
 func (x *ResumeRunRequest) Reset() {
 	*x = ResumeRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2969,7 +3160,7 @@ func (x *ResumeRunRequest) String() string {
 func (*ResumeRunRequest) ProtoMessage() {}
 
 func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[35]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2982,7 +3173,7 @@ func (x *ResumeRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{35}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ResumeRunRequest) GetProject() string {
@@ -3060,7 +3251,7 @@ type ResumeRunResponse struct {
 
 func (x *ResumeRunResponse) Reset() {
 	*x = ResumeRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3072,7 +3263,7 @@ func (x *ResumeRunResponse) String() string {
 func (*ResumeRunResponse) ProtoMessage() {}
 
 func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[36]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3085,7 +3276,7 @@ func (x *ResumeRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRunResponse.ProtoReflect.Descriptor instead.
 func (*ResumeRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{36}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ResumeRunResponse) GetRun() *Run {
@@ -3175,7 +3366,7 @@ type CompleteRunRequest struct {
 
 func (x *CompleteRunRequest) Reset() {
 	*x = CompleteRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3187,7 +3378,7 @@ func (x *CompleteRunRequest) String() string {
 func (*CompleteRunRequest) ProtoMessage() {}
 
 func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[37]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3200,7 +3391,7 @@ func (x *CompleteRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunRequest.ProtoReflect.Descriptor instead.
 func (*CompleteRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{37}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CompleteRunRequest) GetProject() string {
@@ -3278,7 +3469,7 @@ type CompleteRunResponse struct {
 
 func (x *CompleteRunResponse) Reset() {
 	*x = CompleteRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3290,7 +3481,7 @@ func (x *CompleteRunResponse) String() string {
 func (*CompleteRunResponse) ProtoMessage() {}
 
 func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[38]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3303,7 +3494,7 @@ func (x *CompleteRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteRunResponse.ProtoReflect.Descriptor instead.
 func (*CompleteRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{38}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CompleteRunResponse) GetStatus() RunStatus {
@@ -3359,7 +3550,7 @@ type GetOutputRequest struct {
 
 func (x *GetOutputRequest) Reset() {
 	*x = GetOutputRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3371,7 +3562,7 @@ func (x *GetOutputRequest) String() string {
 func (*GetOutputRequest) ProtoMessage() {}
 
 func (x *GetOutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[39]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3384,7 +3575,7 @@ func (x *GetOutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutputRequest.ProtoReflect.Descriptor instead.
 func (*GetOutputRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{39}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetOutputRequest) GetProject() string {
@@ -3419,7 +3610,7 @@ type GetOutputResponse struct {
 
 func (x *GetOutputResponse) Reset() {
 	*x = GetOutputResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3431,7 +3622,7 @@ func (x *GetOutputResponse) String() string {
 func (*GetOutputResponse) ProtoMessage() {}
 
 func (x *GetOutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[40]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3444,7 +3635,7 @@ func (x *GetOutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutputResponse.ProtoReflect.Descriptor instead.
 func (*GetOutputResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{40}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetOutputResponse) GetOutput() *Output {
@@ -3476,7 +3667,7 @@ type VerifyRunRequest struct {
 
 func (x *VerifyRunRequest) Reset() {
 	*x = VerifyRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3488,7 +3679,7 @@ func (x *VerifyRunRequest) String() string {
 func (*VerifyRunRequest) ProtoMessage() {}
 
 func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[41]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3501,7 +3692,7 @@ func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRunRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{41}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *VerifyRunRequest) GetProject() string {
@@ -3546,7 +3737,7 @@ type ChainBreak struct {
 
 func (x *ChainBreak) Reset() {
 	*x = ChainBreak{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3558,7 +3749,7 @@ func (x *ChainBreak) String() string {
 func (*ChainBreak) ProtoMessage() {}
 
 func (x *ChainBreak) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[42]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3571,7 +3762,7 @@ func (x *ChainBreak) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainBreak.ProtoReflect.Descriptor instead.
 func (*ChainBreak) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{42}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ChainBreak) GetSeq() int64 {
@@ -3609,7 +3800,7 @@ type VerifyRunResponse struct {
 
 func (x *VerifyRunResponse) Reset() {
 	*x = VerifyRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3621,7 +3812,7 @@ func (x *VerifyRunResponse) String() string {
 func (*VerifyRunResponse) ProtoMessage() {}
 
 func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[43]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3634,7 +3825,7 @@ func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRunResponse.ProtoReflect.Descriptor instead.
 func (*VerifyRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{43}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *VerifyRunResponse) GetVerified() bool {
@@ -3703,7 +3894,7 @@ type ReplayRunRequest struct {
 
 func (x *ReplayRunRequest) Reset() {
 	*x = ReplayRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3715,7 +3906,7 @@ func (x *ReplayRunRequest) String() string {
 func (*ReplayRunRequest) ProtoMessage() {}
 
 func (x *ReplayRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[44]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3728,7 +3919,7 @@ func (x *ReplayRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRunRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{44}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReplayRunRequest) GetProject() string {
@@ -3789,7 +3980,7 @@ type ReplayRunResponse struct {
 
 func (x *ReplayRunResponse) Reset() {
 	*x = ReplayRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3801,7 +3992,7 @@ func (x *ReplayRunResponse) String() string {
 func (*ReplayRunResponse) ProtoMessage() {}
 
 func (x *ReplayRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[45]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3814,7 +4005,7 @@ func (x *ReplayRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRunResponse.ProtoReflect.Descriptor instead.
 func (*ReplayRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{45}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ReplayRunResponse) GetRun() *Run {
@@ -3879,7 +4070,7 @@ type PinnedConfig struct {
 
 func (x *PinnedConfig) Reset() {
 	*x = PinnedConfig{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3891,7 +4082,7 @@ func (x *PinnedConfig) String() string {
 func (*PinnedConfig) ProtoMessage() {}
 
 func (x *PinnedConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[46]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3904,7 +4095,7 @@ func (x *PinnedConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedConfig.ProtoReflect.Descriptor instead.
 func (*PinnedConfig) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{46}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *PinnedConfig) GetRef() *ConfigRef {
@@ -3954,7 +4145,7 @@ type ForkRunRequest struct {
 
 func (x *ForkRunRequest) Reset() {
 	*x = ForkRunRequest{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3966,7 +4157,7 @@ func (x *ForkRunRequest) String() string {
 func (*ForkRunRequest) ProtoMessage() {}
 
 func (x *ForkRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[47]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3979,7 +4170,7 @@ func (x *ForkRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRunRequest.ProtoReflect.Descriptor instead.
 func (*ForkRunRequest) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{47}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ForkRunRequest) GetProject() string {
@@ -4051,7 +4242,7 @@ type ForkRunResponse struct {
 
 func (x *ForkRunResponse) Reset() {
 	*x = ForkRunResponse{}
-	mi := &file_runstore_v1_run_service_proto_msgTypes[48]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4063,7 +4254,7 @@ func (x *ForkRunResponse) String() string {
 func (*ForkRunResponse) ProtoMessage() {}
 
 func (x *ForkRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runstore_v1_run_service_proto_msgTypes[48]
+	mi := &file_runstore_v1_run_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4076,7 +4267,7 @@ func (x *ForkRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRunResponse.ProtoReflect.Descriptor instead.
 func (*ForkRunResponse) Descriptor() ([]byte, []int) {
-	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{48}
+	return file_runstore_v1_run_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ForkRunResponse) GetRun() *Run {
@@ -4197,7 +4388,16 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\r_writer_epoch\"t\n" +
 	"\x14AppendEventsResponse\x128\n" +
 	"\x06events\x18\x01 \x03(\v2 .runstore.v1.AppendEventResponseR\x06events\x12\"\n" +
-	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"z\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"h\n" +
+	"\x11AppendManyRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x129\n" +
+	"\aappends\x18\x02 \x03(\v2\x1f.runstore.v1.AppendEventRequestR\aappends\"I\n" +
+	"\x12AppendManyResponse\x123\n" +
+	"\aresults\x18\x01 \x03(\v2\x19.runstore.v1.AppendResultR\aresults\"\x84\x01\n" +
+	"\fAppendResult\x12>\n" +
+	"\bappended\x18\x01 \x01(\v2 .runstore.v1.AppendEventResponseH\x00R\bappended\x12*\n" +
+	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusH\x00R\x05errorB\b\n" +
+	"\x06result\"z\n" +
 	"\x18AppendEventStreamRequest\x12%\n" +
 	"\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x127\n" +
 	"\x06append\x18\x02 \x01(\v2\x1f.runstore.v1.AppendEventRequestR\x06append\"\xb8\x01\n" +
@@ -4428,14 +4628,16 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\x16RUN_ORDER_UPDATED_DESC\x10\x03\x12\x19\n" +
 	"\x15RUN_ORDER_UPDATED_ASC\x10\x04\x12\x1c\n" +
 	"\x18RUN_ORDER_COMPLETED_DESC\x10\x05\x12\x1b\n" +
-	"\x17RUN_ORDER_COMPLETED_ASC\x10\x062\xba\r\n" +
+	"\x17RUN_ORDER_COMPLETED_ASC\x10\x062\x89\x0e\n" +
 	"\n" +
 	"RunService\x12D\n" +
 	"\aSaveRun\x12\x1b.runstore.v1.SaveRunRequest\x1a\x1c.runstore.v1.SaveRunResponse\x12A\n" +
 	"\x06GetRun\x12\x1a.runstore.v1.GetRunRequest\x1a\x1b.runstore.v1.GetRunResponse\x12G\n" +
 	"\bListRuns\x12\x1c.runstore.v1.ListRunsRequest\x1a\x1d.runstore.v1.ListRunsResponse\x12P\n" +
 	"\vAppendEvent\x12\x1f.runstore.v1.AppendEventRequest\x1a .runstore.v1.AppendEventResponse\x12S\n" +
-	"\fAppendEvents\x12 .runstore.v1.AppendEventsRequest\x1a!.runstore.v1.AppendEventsResponse\x12f\n" +
+	"\fAppendEvents\x12 .runstore.v1.AppendEventsRequest\x1a!.runstore.v1.AppendEventsResponse\x12M\n" +
+	"\n" +
+	"AppendMany\x12\x1e.runstore.v1.AppendManyRequest\x1a\x1f.runstore.v1.AppendManyResponse\x12f\n" +
 	"\x11AppendEventStream\x12%.runstore.v1.AppendEventStreamRequest\x1a&.runstore.v1.AppendEventStreamResponse(\x010\x01\x12M\n" +
 	"\n" +
 	"ListEvents\x12\x1e.runstore.v1.ListEventsRequest\x1a\x1f.runstore.v1.ListEventsResponse\x12U\n" +
@@ -4468,7 +4670,7 @@ func file_runstore_v1_run_service_proto_rawDescGZIP() []byte {
 }
 
 var file_runstore_v1_run_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_runstore_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_runstore_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_runstore_v1_run_service_proto_goTypes = []any{
 	(RunOrder)(0),                     // 0: runstore.v1.RunOrder
 	(*SaveRunRequest)(nil),            // 1: runstore.v1.SaveRunRequest
@@ -4485,185 +4687,194 @@ var file_runstore_v1_run_service_proto_goTypes = []any{
 	(*AppendEventResponse)(nil),       // 12: runstore.v1.AppendEventResponse
 	(*AppendEventsRequest)(nil),       // 13: runstore.v1.AppendEventsRequest
 	(*AppendEventsResponse)(nil),      // 14: runstore.v1.AppendEventsResponse
-	(*AppendEventStreamRequest)(nil),  // 15: runstore.v1.AppendEventStreamRequest
-	(*AppendEventStreamResponse)(nil), // 16: runstore.v1.AppendEventStreamResponse
-	(*ListEventsRequest)(nil),         // 17: runstore.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),        // 18: runstore.v1.ListEventsResponse
-	(*StreamEventsRequest)(nil),       // 19: runstore.v1.StreamEventsRequest
-	(*StreamEventsResponse)(nil),      // 20: runstore.v1.StreamEventsResponse
-	(*EventBatch)(nil),                // 21: runstore.v1.EventBatch
-	(*CaughtUp)(nil),                  // 22: runstore.v1.CaughtUp
-	(*Heartbeat)(nil),                 // 23: runstore.v1.Heartbeat
-	(*EndOfRun)(nil),                  // 24: runstore.v1.EndOfRun
-	(*PutSnapshotRequest)(nil),        // 25: runstore.v1.PutSnapshotRequest
-	(*PutSnapshotResponse)(nil),       // 26: runstore.v1.PutSnapshotResponse
-	(*PutTaskWritesRequest)(nil),      // 27: runstore.v1.PutTaskWritesRequest
-	(*PutTaskWritesResponse)(nil),     // 28: runstore.v1.PutTaskWritesResponse
-	(*GetSnapshotRequest)(nil),        // 29: runstore.v1.GetSnapshotRequest
-	(*GetSnapshotResponse)(nil),       // 30: runstore.v1.GetSnapshotResponse
-	(*ListSnapshotsRequest)(nil),      // 31: runstore.v1.ListSnapshotsRequest
-	(*ListSnapshotsResponse)(nil),     // 32: runstore.v1.ListSnapshotsResponse
-	(*SnapshotTaskWrites)(nil),        // 33: runstore.v1.SnapshotTaskWrites
-	(*DeleteSnapshotsRequest)(nil),    // 34: runstore.v1.DeleteSnapshotsRequest
-	(*DeleteSnapshotsResponse)(nil),   // 35: runstore.v1.DeleteSnapshotsResponse
-	(*ResumeRunRequest)(nil),          // 36: runstore.v1.ResumeRunRequest
-	(*ResumeRunResponse)(nil),         // 37: runstore.v1.ResumeRunResponse
-	(*CompleteRunRequest)(nil),        // 38: runstore.v1.CompleteRunRequest
-	(*CompleteRunResponse)(nil),       // 39: runstore.v1.CompleteRunResponse
-	(*GetOutputRequest)(nil),          // 40: runstore.v1.GetOutputRequest
-	(*GetOutputResponse)(nil),         // 41: runstore.v1.GetOutputResponse
-	(*VerifyRunRequest)(nil),          // 42: runstore.v1.VerifyRunRequest
-	(*ChainBreak)(nil),                // 43: runstore.v1.ChainBreak
-	(*VerifyRunResponse)(nil),         // 44: runstore.v1.VerifyRunResponse
-	(*ReplayRunRequest)(nil),          // 45: runstore.v1.ReplayRunRequest
-	(*ReplayRunResponse)(nil),         // 46: runstore.v1.ReplayRunResponse
-	(*PinnedConfig)(nil),              // 47: runstore.v1.PinnedConfig
-	(*ForkRunRequest)(nil),            // 48: runstore.v1.ForkRunRequest
-	(*ForkRunResponse)(nil),           // 49: runstore.v1.ForkRunResponse
-	nil,                               // 50: runstore.v1.SaveRunRequest.LabelsEntry
-	nil,                               // 51: runstore.v1.RunFilter.LabelsEntry
-	nil,                               // 52: runstore.v1.ForkRunRequest.LabelsEntry
-	(*Payload)(nil),                   // 53: runstore.v1.Payload
-	(*ExternalRef)(nil),               // 54: runstore.v1.ExternalRef
-	(*ConfigRef)(nil),                 // 55: runstore.v1.ConfigRef
-	(Outcome)(0),                      // 56: runstore.v1.Outcome
-	(*Event)(nil),                     // 57: runstore.v1.Event
-	(*Output)(nil),                    // 58: runstore.v1.Output
-	(*Snapshot)(nil),                  // 59: runstore.v1.Snapshot
-	(*Run)(nil),                       // 60: runstore.v1.Run
-	(RunStatus)(0),                    // 61: runstore.v1.RunStatus
-	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
-	(*status.Status)(nil),             // 63: google.rpc.Status
-	(*EventFilter)(nil),               // 64: runstore.v1.EventFilter
-	(*durationpb.Duration)(nil),       // 65: google.protobuf.Duration
-	(*TaskWrite)(nil),                 // 66: runstore.v1.TaskWrite
-	(*SearchEventsRequest)(nil),       // 67: runstore.v1.SearchEventsRequest
-	(*GetStatisticsRequest)(nil),      // 68: runstore.v1.GetStatisticsRequest
-	(*SearchEventsResponse)(nil),      // 69: runstore.v1.SearchEventsResponse
-	(*GetStatisticsResponse)(nil),     // 70: runstore.v1.GetStatisticsResponse
+	(*AppendManyRequest)(nil),         // 15: runstore.v1.AppendManyRequest
+	(*AppendManyResponse)(nil),        // 16: runstore.v1.AppendManyResponse
+	(*AppendResult)(nil),              // 17: runstore.v1.AppendResult
+	(*AppendEventStreamRequest)(nil),  // 18: runstore.v1.AppendEventStreamRequest
+	(*AppendEventStreamResponse)(nil), // 19: runstore.v1.AppendEventStreamResponse
+	(*ListEventsRequest)(nil),         // 20: runstore.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),        // 21: runstore.v1.ListEventsResponse
+	(*StreamEventsRequest)(nil),       // 22: runstore.v1.StreamEventsRequest
+	(*StreamEventsResponse)(nil),      // 23: runstore.v1.StreamEventsResponse
+	(*EventBatch)(nil),                // 24: runstore.v1.EventBatch
+	(*CaughtUp)(nil),                  // 25: runstore.v1.CaughtUp
+	(*Heartbeat)(nil),                 // 26: runstore.v1.Heartbeat
+	(*EndOfRun)(nil),                  // 27: runstore.v1.EndOfRun
+	(*PutSnapshotRequest)(nil),        // 28: runstore.v1.PutSnapshotRequest
+	(*PutSnapshotResponse)(nil),       // 29: runstore.v1.PutSnapshotResponse
+	(*PutTaskWritesRequest)(nil),      // 30: runstore.v1.PutTaskWritesRequest
+	(*PutTaskWritesResponse)(nil),     // 31: runstore.v1.PutTaskWritesResponse
+	(*GetSnapshotRequest)(nil),        // 32: runstore.v1.GetSnapshotRequest
+	(*GetSnapshotResponse)(nil),       // 33: runstore.v1.GetSnapshotResponse
+	(*ListSnapshotsRequest)(nil),      // 34: runstore.v1.ListSnapshotsRequest
+	(*ListSnapshotsResponse)(nil),     // 35: runstore.v1.ListSnapshotsResponse
+	(*SnapshotTaskWrites)(nil),        // 36: runstore.v1.SnapshotTaskWrites
+	(*DeleteSnapshotsRequest)(nil),    // 37: runstore.v1.DeleteSnapshotsRequest
+	(*DeleteSnapshotsResponse)(nil),   // 38: runstore.v1.DeleteSnapshotsResponse
+	(*ResumeRunRequest)(nil),          // 39: runstore.v1.ResumeRunRequest
+	(*ResumeRunResponse)(nil),         // 40: runstore.v1.ResumeRunResponse
+	(*CompleteRunRequest)(nil),        // 41: runstore.v1.CompleteRunRequest
+	(*CompleteRunResponse)(nil),       // 42: runstore.v1.CompleteRunResponse
+	(*GetOutputRequest)(nil),          // 43: runstore.v1.GetOutputRequest
+	(*GetOutputResponse)(nil),         // 44: runstore.v1.GetOutputResponse
+	(*VerifyRunRequest)(nil),          // 45: runstore.v1.VerifyRunRequest
+	(*ChainBreak)(nil),                // 46: runstore.v1.ChainBreak
+	(*VerifyRunResponse)(nil),         // 47: runstore.v1.VerifyRunResponse
+	(*ReplayRunRequest)(nil),          // 48: runstore.v1.ReplayRunRequest
+	(*ReplayRunResponse)(nil),         // 49: runstore.v1.ReplayRunResponse
+	(*PinnedConfig)(nil),              // 50: runstore.v1.PinnedConfig
+	(*ForkRunRequest)(nil),            // 51: runstore.v1.ForkRunRequest
+	(*ForkRunResponse)(nil),           // 52: runstore.v1.ForkRunResponse
+	nil,                               // 53: runstore.v1.SaveRunRequest.LabelsEntry
+	nil,                               // 54: runstore.v1.RunFilter.LabelsEntry
+	nil,                               // 55: runstore.v1.ForkRunRequest.LabelsEntry
+	(*Payload)(nil),                   // 56: runstore.v1.Payload
+	(*ExternalRef)(nil),               // 57: runstore.v1.ExternalRef
+	(*ConfigRef)(nil),                 // 58: runstore.v1.ConfigRef
+	(Outcome)(0),                      // 59: runstore.v1.Outcome
+	(*Event)(nil),                     // 60: runstore.v1.Event
+	(*Output)(nil),                    // 61: runstore.v1.Output
+	(*Snapshot)(nil),                  // 62: runstore.v1.Snapshot
+	(*Run)(nil),                       // 63: runstore.v1.Run
+	(RunStatus)(0),                    // 64: runstore.v1.RunStatus
+	(*timestamppb.Timestamp)(nil),     // 65: google.protobuf.Timestamp
+	(*status.Status)(nil),             // 66: google.rpc.Status
+	(*EventFilter)(nil),               // 67: runstore.v1.EventFilter
+	(*durationpb.Duration)(nil),       // 68: google.protobuf.Duration
+	(*TaskWrite)(nil),                 // 69: runstore.v1.TaskWrite
+	(*SearchEventsRequest)(nil),       // 70: runstore.v1.SearchEventsRequest
+	(*GetStatisticsRequest)(nil),      // 71: runstore.v1.GetStatisticsRequest
+	(*SearchEventsResponse)(nil),      // 72: runstore.v1.SearchEventsResponse
+	(*GetStatisticsResponse)(nil),     // 73: runstore.v1.GetStatisticsResponse
 }
 var file_runstore_v1_run_service_proto_depIdxs = []int32{
-	53, // 0: runstore.v1.SaveRunRequest.plan:type_name -> runstore.v1.Payload
-	54, // 1: runstore.v1.SaveRunRequest.external_ref:type_name -> runstore.v1.ExternalRef
-	55, // 2: runstore.v1.SaveRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
-	50, // 3: runstore.v1.SaveRunRequest.labels:type_name -> runstore.v1.SaveRunRequest.LabelsEntry
-	2,  // 4: runstore.v1.SaveRunRequest.completion:type_name -> runstore.v1.Completion
-	56, // 5: runstore.v1.Completion.outcome:type_name -> runstore.v1.Outcome
-	57, // 6: runstore.v1.Completion.events:type_name -> runstore.v1.Event
-	58, // 7: runstore.v1.Completion.output:type_name -> runstore.v1.Output
-	59, // 8: runstore.v1.Completion.final_snapshot:type_name -> runstore.v1.Snapshot
-	60, // 9: runstore.v1.SaveRunResponse.run:type_name -> runstore.v1.Run
-	60, // 10: runstore.v1.GetRunResponse.run:type_name -> runstore.v1.Run
-	61, // 11: runstore.v1.RunFilter.statuses:type_name -> runstore.v1.RunStatus
-	51, // 12: runstore.v1.RunFilter.labels:type_name -> runstore.v1.RunFilter.LabelsEntry
-	62, // 13: runstore.v1.RunFilter.created_from_time:type_name -> google.protobuf.Timestamp
-	62, // 14: runstore.v1.RunFilter.created_before_time:type_name -> google.protobuf.Timestamp
-	8,  // 15: runstore.v1.RunFilter.config:type_name -> runstore.v1.ConfigFilter
-	7,  // 16: runstore.v1.RunFilter.external:type_name -> runstore.v1.ExternalFilter
-	62, // 17: runstore.v1.RunFilter.updated_from_time:type_name -> google.protobuf.Timestamp
-	62, // 18: runstore.v1.RunFilter.updated_before_time:type_name -> google.protobuf.Timestamp
-	62, // 19: runstore.v1.RunFilter.completed_from_time:type_name -> google.protobuf.Timestamp
-	62, // 20: runstore.v1.RunFilter.completed_before_time:type_name -> google.protobuf.Timestamp
-	6,  // 21: runstore.v1.ListRunsRequest.filter:type_name -> runstore.v1.RunFilter
-	0,  // 22: runstore.v1.ListRunsRequest.order:type_name -> runstore.v1.RunOrder
-	60, // 23: runstore.v1.ListRunsResponse.runs:type_name -> runstore.v1.Run
-	57, // 24: runstore.v1.AppendEventRequest.event:type_name -> runstore.v1.Event
-	62, // 25: runstore.v1.AppendEventResponse.recorded_at:type_name -> google.protobuf.Timestamp
-	57, // 26: runstore.v1.AppendEventsRequest.events:type_name -> runstore.v1.Event
-	12, // 27: runstore.v1.AppendEventsResponse.events:type_name -> runstore.v1.AppendEventResponse
-	11, // 28: runstore.v1.AppendEventStreamRequest.append:type_name -> runstore.v1.AppendEventRequest
-	12, // 29: runstore.v1.AppendEventStreamResponse.appended:type_name -> runstore.v1.AppendEventResponse
-	63, // 30: runstore.v1.AppendEventStreamResponse.error:type_name -> google.rpc.Status
-	64, // 31: runstore.v1.ListEventsRequest.filter:type_name -> runstore.v1.EventFilter
-	57, // 32: runstore.v1.ListEventsResponse.events:type_name -> runstore.v1.Event
-	64, // 33: runstore.v1.StreamEventsRequest.filter:type_name -> runstore.v1.EventFilter
-	65, // 34: runstore.v1.StreamEventsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	21, // 35: runstore.v1.StreamEventsResponse.events:type_name -> runstore.v1.EventBatch
-	22, // 36: runstore.v1.StreamEventsResponse.caught_up:type_name -> runstore.v1.CaughtUp
-	23, // 37: runstore.v1.StreamEventsResponse.heartbeat:type_name -> runstore.v1.Heartbeat
-	24, // 38: runstore.v1.StreamEventsResponse.end_of_run:type_name -> runstore.v1.EndOfRun
-	57, // 39: runstore.v1.EventBatch.events:type_name -> runstore.v1.Event
-	56, // 40: runstore.v1.EndOfRun.outcome:type_name -> runstore.v1.Outcome
-	59, // 41: runstore.v1.PutSnapshotRequest.snapshot:type_name -> runstore.v1.Snapshot
-	57, // 42: runstore.v1.PutSnapshotRequest.events:type_name -> runstore.v1.Event
-	66, // 43: runstore.v1.PutSnapshotRequest.task_writes:type_name -> runstore.v1.TaskWrite
-	62, // 44: runstore.v1.PutSnapshotResponse.created_at:type_name -> google.protobuf.Timestamp
-	66, // 45: runstore.v1.PutTaskWritesRequest.writes:type_name -> runstore.v1.TaskWrite
-	59, // 46: runstore.v1.GetSnapshotResponse.snapshot:type_name -> runstore.v1.Snapshot
-	66, // 47: runstore.v1.GetSnapshotResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	53, // 48: runstore.v1.ListSnapshotsRequest.metadata:type_name -> runstore.v1.Payload
-	59, // 49: runstore.v1.ListSnapshotsResponse.snapshots:type_name -> runstore.v1.Snapshot
-	33, // 50: runstore.v1.ListSnapshotsResponse.task_writes:type_name -> runstore.v1.SnapshotTaskWrites
-	66, // 51: runstore.v1.SnapshotTaskWrites.task_writes:type_name -> runstore.v1.TaskWrite
-	60, // 52: runstore.v1.ResumeRunResponse.run:type_name -> runstore.v1.Run
-	59, // 53: runstore.v1.ResumeRunResponse.snapshot:type_name -> runstore.v1.Snapshot
-	66, // 54: runstore.v1.ResumeRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	57, // 55: runstore.v1.ResumeRunResponse.events:type_name -> runstore.v1.Event
-	56, // 56: runstore.v1.CompleteRunRequest.outcome:type_name -> runstore.v1.Outcome
-	57, // 57: runstore.v1.CompleteRunRequest.events:type_name -> runstore.v1.Event
-	58, // 58: runstore.v1.CompleteRunRequest.output:type_name -> runstore.v1.Output
-	59, // 59: runstore.v1.CompleteRunRequest.final_snapshot:type_name -> runstore.v1.Snapshot
-	61, // 60: runstore.v1.CompleteRunResponse.status:type_name -> runstore.v1.RunStatus
-	62, // 61: runstore.v1.CompleteRunResponse.completed_at:type_name -> google.protobuf.Timestamp
-	58, // 62: runstore.v1.GetOutputResponse.output:type_name -> runstore.v1.Output
-	43, // 63: runstore.v1.VerifyRunResponse.first_break:type_name -> runstore.v1.ChainBreak
-	60, // 64: runstore.v1.ReplayRunResponse.run:type_name -> runstore.v1.Run
-	59, // 65: runstore.v1.ReplayRunResponse.snapshot:type_name -> runstore.v1.Snapshot
-	66, // 66: runstore.v1.ReplayRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
-	57, // 67: runstore.v1.ReplayRunResponse.events:type_name -> runstore.v1.Event
-	47, // 68: runstore.v1.ReplayRunResponse.configs:type_name -> runstore.v1.PinnedConfig
-	55, // 69: runstore.v1.PinnedConfig.ref:type_name -> runstore.v1.ConfigRef
-	53, // 70: runstore.v1.PinnedConfig.body:type_name -> runstore.v1.Payload
-	55, // 71: runstore.v1.ForkRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
-	52, // 72: runstore.v1.ForkRunRequest.labels:type_name -> runstore.v1.ForkRunRequest.LabelsEntry
-	60, // 73: runstore.v1.ForkRunResponse.run:type_name -> runstore.v1.Run
-	1,  // 74: runstore.v1.RunService.SaveRun:input_type -> runstore.v1.SaveRunRequest
-	4,  // 75: runstore.v1.RunService.GetRun:input_type -> runstore.v1.GetRunRequest
-	9,  // 76: runstore.v1.RunService.ListRuns:input_type -> runstore.v1.ListRunsRequest
-	11, // 77: runstore.v1.RunService.AppendEvent:input_type -> runstore.v1.AppendEventRequest
-	13, // 78: runstore.v1.RunService.AppendEvents:input_type -> runstore.v1.AppendEventsRequest
-	15, // 79: runstore.v1.RunService.AppendEventStream:input_type -> runstore.v1.AppendEventStreamRequest
-	17, // 80: runstore.v1.RunService.ListEvents:input_type -> runstore.v1.ListEventsRequest
-	19, // 81: runstore.v1.RunService.StreamEvents:input_type -> runstore.v1.StreamEventsRequest
-	25, // 82: runstore.v1.RunService.PutSnapshot:input_type -> runstore.v1.PutSnapshotRequest
-	27, // 83: runstore.v1.RunService.PutTaskWrites:input_type -> runstore.v1.PutTaskWritesRequest
-	29, // 84: runstore.v1.RunService.GetSnapshot:input_type -> runstore.v1.GetSnapshotRequest
-	31, // 85: runstore.v1.RunService.ListSnapshots:input_type -> runstore.v1.ListSnapshotsRequest
-	34, // 86: runstore.v1.RunService.DeleteSnapshots:input_type -> runstore.v1.DeleteSnapshotsRequest
-	36, // 87: runstore.v1.RunService.ResumeRun:input_type -> runstore.v1.ResumeRunRequest
-	45, // 88: runstore.v1.RunService.ReplayRun:input_type -> runstore.v1.ReplayRunRequest
-	48, // 89: runstore.v1.RunService.ForkRun:input_type -> runstore.v1.ForkRunRequest
-	38, // 90: runstore.v1.RunService.CompleteRun:input_type -> runstore.v1.CompleteRunRequest
-	40, // 91: runstore.v1.RunService.GetOutput:input_type -> runstore.v1.GetOutputRequest
-	67, // 92: runstore.v1.RunService.SearchEvents:input_type -> runstore.v1.SearchEventsRequest
-	68, // 93: runstore.v1.RunService.GetStatistics:input_type -> runstore.v1.GetStatisticsRequest
-	42, // 94: runstore.v1.RunService.VerifyRun:input_type -> runstore.v1.VerifyRunRequest
-	3,  // 95: runstore.v1.RunService.SaveRun:output_type -> runstore.v1.SaveRunResponse
-	5,  // 96: runstore.v1.RunService.GetRun:output_type -> runstore.v1.GetRunResponse
-	10, // 97: runstore.v1.RunService.ListRuns:output_type -> runstore.v1.ListRunsResponse
-	12, // 98: runstore.v1.RunService.AppendEvent:output_type -> runstore.v1.AppendEventResponse
-	14, // 99: runstore.v1.RunService.AppendEvents:output_type -> runstore.v1.AppendEventsResponse
-	16, // 100: runstore.v1.RunService.AppendEventStream:output_type -> runstore.v1.AppendEventStreamResponse
-	18, // 101: runstore.v1.RunService.ListEvents:output_type -> runstore.v1.ListEventsResponse
-	20, // 102: runstore.v1.RunService.StreamEvents:output_type -> runstore.v1.StreamEventsResponse
-	26, // 103: runstore.v1.RunService.PutSnapshot:output_type -> runstore.v1.PutSnapshotResponse
-	28, // 104: runstore.v1.RunService.PutTaskWrites:output_type -> runstore.v1.PutTaskWritesResponse
-	30, // 105: runstore.v1.RunService.GetSnapshot:output_type -> runstore.v1.GetSnapshotResponse
-	32, // 106: runstore.v1.RunService.ListSnapshots:output_type -> runstore.v1.ListSnapshotsResponse
-	35, // 107: runstore.v1.RunService.DeleteSnapshots:output_type -> runstore.v1.DeleteSnapshotsResponse
-	37, // 108: runstore.v1.RunService.ResumeRun:output_type -> runstore.v1.ResumeRunResponse
-	46, // 109: runstore.v1.RunService.ReplayRun:output_type -> runstore.v1.ReplayRunResponse
-	49, // 110: runstore.v1.RunService.ForkRun:output_type -> runstore.v1.ForkRunResponse
-	39, // 111: runstore.v1.RunService.CompleteRun:output_type -> runstore.v1.CompleteRunResponse
-	41, // 112: runstore.v1.RunService.GetOutput:output_type -> runstore.v1.GetOutputResponse
-	69, // 113: runstore.v1.RunService.SearchEvents:output_type -> runstore.v1.SearchEventsResponse
-	70, // 114: runstore.v1.RunService.GetStatistics:output_type -> runstore.v1.GetStatisticsResponse
-	44, // 115: runstore.v1.RunService.VerifyRun:output_type -> runstore.v1.VerifyRunResponse
-	95, // [95:116] is the sub-list for method output_type
-	74, // [74:95] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	56,  // 0: runstore.v1.SaveRunRequest.plan:type_name -> runstore.v1.Payload
+	57,  // 1: runstore.v1.SaveRunRequest.external_ref:type_name -> runstore.v1.ExternalRef
+	58,  // 2: runstore.v1.SaveRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
+	53,  // 3: runstore.v1.SaveRunRequest.labels:type_name -> runstore.v1.SaveRunRequest.LabelsEntry
+	2,   // 4: runstore.v1.SaveRunRequest.completion:type_name -> runstore.v1.Completion
+	59,  // 5: runstore.v1.Completion.outcome:type_name -> runstore.v1.Outcome
+	60,  // 6: runstore.v1.Completion.events:type_name -> runstore.v1.Event
+	61,  // 7: runstore.v1.Completion.output:type_name -> runstore.v1.Output
+	62,  // 8: runstore.v1.Completion.final_snapshot:type_name -> runstore.v1.Snapshot
+	63,  // 9: runstore.v1.SaveRunResponse.run:type_name -> runstore.v1.Run
+	63,  // 10: runstore.v1.GetRunResponse.run:type_name -> runstore.v1.Run
+	64,  // 11: runstore.v1.RunFilter.statuses:type_name -> runstore.v1.RunStatus
+	54,  // 12: runstore.v1.RunFilter.labels:type_name -> runstore.v1.RunFilter.LabelsEntry
+	65,  // 13: runstore.v1.RunFilter.created_from_time:type_name -> google.protobuf.Timestamp
+	65,  // 14: runstore.v1.RunFilter.created_before_time:type_name -> google.protobuf.Timestamp
+	8,   // 15: runstore.v1.RunFilter.config:type_name -> runstore.v1.ConfigFilter
+	7,   // 16: runstore.v1.RunFilter.external:type_name -> runstore.v1.ExternalFilter
+	65,  // 17: runstore.v1.RunFilter.updated_from_time:type_name -> google.protobuf.Timestamp
+	65,  // 18: runstore.v1.RunFilter.updated_before_time:type_name -> google.protobuf.Timestamp
+	65,  // 19: runstore.v1.RunFilter.completed_from_time:type_name -> google.protobuf.Timestamp
+	65,  // 20: runstore.v1.RunFilter.completed_before_time:type_name -> google.protobuf.Timestamp
+	6,   // 21: runstore.v1.ListRunsRequest.filter:type_name -> runstore.v1.RunFilter
+	0,   // 22: runstore.v1.ListRunsRequest.order:type_name -> runstore.v1.RunOrder
+	63,  // 23: runstore.v1.ListRunsResponse.runs:type_name -> runstore.v1.Run
+	60,  // 24: runstore.v1.AppendEventRequest.event:type_name -> runstore.v1.Event
+	65,  // 25: runstore.v1.AppendEventResponse.recorded_at:type_name -> google.protobuf.Timestamp
+	60,  // 26: runstore.v1.AppendEventsRequest.events:type_name -> runstore.v1.Event
+	12,  // 27: runstore.v1.AppendEventsResponse.events:type_name -> runstore.v1.AppendEventResponse
+	11,  // 28: runstore.v1.AppendManyRequest.appends:type_name -> runstore.v1.AppendEventRequest
+	17,  // 29: runstore.v1.AppendManyResponse.results:type_name -> runstore.v1.AppendResult
+	12,  // 30: runstore.v1.AppendResult.appended:type_name -> runstore.v1.AppendEventResponse
+	66,  // 31: runstore.v1.AppendResult.error:type_name -> google.rpc.Status
+	11,  // 32: runstore.v1.AppendEventStreamRequest.append:type_name -> runstore.v1.AppendEventRequest
+	12,  // 33: runstore.v1.AppendEventStreamResponse.appended:type_name -> runstore.v1.AppendEventResponse
+	66,  // 34: runstore.v1.AppendEventStreamResponse.error:type_name -> google.rpc.Status
+	67,  // 35: runstore.v1.ListEventsRequest.filter:type_name -> runstore.v1.EventFilter
+	60,  // 36: runstore.v1.ListEventsResponse.events:type_name -> runstore.v1.Event
+	67,  // 37: runstore.v1.StreamEventsRequest.filter:type_name -> runstore.v1.EventFilter
+	68,  // 38: runstore.v1.StreamEventsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	24,  // 39: runstore.v1.StreamEventsResponse.events:type_name -> runstore.v1.EventBatch
+	25,  // 40: runstore.v1.StreamEventsResponse.caught_up:type_name -> runstore.v1.CaughtUp
+	26,  // 41: runstore.v1.StreamEventsResponse.heartbeat:type_name -> runstore.v1.Heartbeat
+	27,  // 42: runstore.v1.StreamEventsResponse.end_of_run:type_name -> runstore.v1.EndOfRun
+	60,  // 43: runstore.v1.EventBatch.events:type_name -> runstore.v1.Event
+	59,  // 44: runstore.v1.EndOfRun.outcome:type_name -> runstore.v1.Outcome
+	62,  // 45: runstore.v1.PutSnapshotRequest.snapshot:type_name -> runstore.v1.Snapshot
+	60,  // 46: runstore.v1.PutSnapshotRequest.events:type_name -> runstore.v1.Event
+	69,  // 47: runstore.v1.PutSnapshotRequest.task_writes:type_name -> runstore.v1.TaskWrite
+	65,  // 48: runstore.v1.PutSnapshotResponse.created_at:type_name -> google.protobuf.Timestamp
+	69,  // 49: runstore.v1.PutTaskWritesRequest.writes:type_name -> runstore.v1.TaskWrite
+	62,  // 50: runstore.v1.GetSnapshotResponse.snapshot:type_name -> runstore.v1.Snapshot
+	69,  // 51: runstore.v1.GetSnapshotResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	56,  // 52: runstore.v1.ListSnapshotsRequest.metadata:type_name -> runstore.v1.Payload
+	62,  // 53: runstore.v1.ListSnapshotsResponse.snapshots:type_name -> runstore.v1.Snapshot
+	36,  // 54: runstore.v1.ListSnapshotsResponse.task_writes:type_name -> runstore.v1.SnapshotTaskWrites
+	69,  // 55: runstore.v1.SnapshotTaskWrites.task_writes:type_name -> runstore.v1.TaskWrite
+	63,  // 56: runstore.v1.ResumeRunResponse.run:type_name -> runstore.v1.Run
+	62,  // 57: runstore.v1.ResumeRunResponse.snapshot:type_name -> runstore.v1.Snapshot
+	69,  // 58: runstore.v1.ResumeRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	60,  // 59: runstore.v1.ResumeRunResponse.events:type_name -> runstore.v1.Event
+	59,  // 60: runstore.v1.CompleteRunRequest.outcome:type_name -> runstore.v1.Outcome
+	60,  // 61: runstore.v1.CompleteRunRequest.events:type_name -> runstore.v1.Event
+	61,  // 62: runstore.v1.CompleteRunRequest.output:type_name -> runstore.v1.Output
+	62,  // 63: runstore.v1.CompleteRunRequest.final_snapshot:type_name -> runstore.v1.Snapshot
+	64,  // 64: runstore.v1.CompleteRunResponse.status:type_name -> runstore.v1.RunStatus
+	65,  // 65: runstore.v1.CompleteRunResponse.completed_at:type_name -> google.protobuf.Timestamp
+	61,  // 66: runstore.v1.GetOutputResponse.output:type_name -> runstore.v1.Output
+	46,  // 67: runstore.v1.VerifyRunResponse.first_break:type_name -> runstore.v1.ChainBreak
+	63,  // 68: runstore.v1.ReplayRunResponse.run:type_name -> runstore.v1.Run
+	62,  // 69: runstore.v1.ReplayRunResponse.snapshot:type_name -> runstore.v1.Snapshot
+	69,  // 70: runstore.v1.ReplayRunResponse.task_writes:type_name -> runstore.v1.TaskWrite
+	60,  // 71: runstore.v1.ReplayRunResponse.events:type_name -> runstore.v1.Event
+	50,  // 72: runstore.v1.ReplayRunResponse.configs:type_name -> runstore.v1.PinnedConfig
+	58,  // 73: runstore.v1.PinnedConfig.ref:type_name -> runstore.v1.ConfigRef
+	56,  // 74: runstore.v1.PinnedConfig.body:type_name -> runstore.v1.Payload
+	58,  // 75: runstore.v1.ForkRunRequest.config_refs:type_name -> runstore.v1.ConfigRef
+	55,  // 76: runstore.v1.ForkRunRequest.labels:type_name -> runstore.v1.ForkRunRequest.LabelsEntry
+	63,  // 77: runstore.v1.ForkRunResponse.run:type_name -> runstore.v1.Run
+	1,   // 78: runstore.v1.RunService.SaveRun:input_type -> runstore.v1.SaveRunRequest
+	4,   // 79: runstore.v1.RunService.GetRun:input_type -> runstore.v1.GetRunRequest
+	9,   // 80: runstore.v1.RunService.ListRuns:input_type -> runstore.v1.ListRunsRequest
+	11,  // 81: runstore.v1.RunService.AppendEvent:input_type -> runstore.v1.AppendEventRequest
+	13,  // 82: runstore.v1.RunService.AppendEvents:input_type -> runstore.v1.AppendEventsRequest
+	15,  // 83: runstore.v1.RunService.AppendMany:input_type -> runstore.v1.AppendManyRequest
+	18,  // 84: runstore.v1.RunService.AppendEventStream:input_type -> runstore.v1.AppendEventStreamRequest
+	20,  // 85: runstore.v1.RunService.ListEvents:input_type -> runstore.v1.ListEventsRequest
+	22,  // 86: runstore.v1.RunService.StreamEvents:input_type -> runstore.v1.StreamEventsRequest
+	28,  // 87: runstore.v1.RunService.PutSnapshot:input_type -> runstore.v1.PutSnapshotRequest
+	30,  // 88: runstore.v1.RunService.PutTaskWrites:input_type -> runstore.v1.PutTaskWritesRequest
+	32,  // 89: runstore.v1.RunService.GetSnapshot:input_type -> runstore.v1.GetSnapshotRequest
+	34,  // 90: runstore.v1.RunService.ListSnapshots:input_type -> runstore.v1.ListSnapshotsRequest
+	37,  // 91: runstore.v1.RunService.DeleteSnapshots:input_type -> runstore.v1.DeleteSnapshotsRequest
+	39,  // 92: runstore.v1.RunService.ResumeRun:input_type -> runstore.v1.ResumeRunRequest
+	48,  // 93: runstore.v1.RunService.ReplayRun:input_type -> runstore.v1.ReplayRunRequest
+	51,  // 94: runstore.v1.RunService.ForkRun:input_type -> runstore.v1.ForkRunRequest
+	41,  // 95: runstore.v1.RunService.CompleteRun:input_type -> runstore.v1.CompleteRunRequest
+	43,  // 96: runstore.v1.RunService.GetOutput:input_type -> runstore.v1.GetOutputRequest
+	70,  // 97: runstore.v1.RunService.SearchEvents:input_type -> runstore.v1.SearchEventsRequest
+	71,  // 98: runstore.v1.RunService.GetStatistics:input_type -> runstore.v1.GetStatisticsRequest
+	45,  // 99: runstore.v1.RunService.VerifyRun:input_type -> runstore.v1.VerifyRunRequest
+	3,   // 100: runstore.v1.RunService.SaveRun:output_type -> runstore.v1.SaveRunResponse
+	5,   // 101: runstore.v1.RunService.GetRun:output_type -> runstore.v1.GetRunResponse
+	10,  // 102: runstore.v1.RunService.ListRuns:output_type -> runstore.v1.ListRunsResponse
+	12,  // 103: runstore.v1.RunService.AppendEvent:output_type -> runstore.v1.AppendEventResponse
+	14,  // 104: runstore.v1.RunService.AppendEvents:output_type -> runstore.v1.AppendEventsResponse
+	16,  // 105: runstore.v1.RunService.AppendMany:output_type -> runstore.v1.AppendManyResponse
+	19,  // 106: runstore.v1.RunService.AppendEventStream:output_type -> runstore.v1.AppendEventStreamResponse
+	21,  // 107: runstore.v1.RunService.ListEvents:output_type -> runstore.v1.ListEventsResponse
+	23,  // 108: runstore.v1.RunService.StreamEvents:output_type -> runstore.v1.StreamEventsResponse
+	29,  // 109: runstore.v1.RunService.PutSnapshot:output_type -> runstore.v1.PutSnapshotResponse
+	31,  // 110: runstore.v1.RunService.PutTaskWrites:output_type -> runstore.v1.PutTaskWritesResponse
+	33,  // 111: runstore.v1.RunService.GetSnapshot:output_type -> runstore.v1.GetSnapshotResponse
+	35,  // 112: runstore.v1.RunService.ListSnapshots:output_type -> runstore.v1.ListSnapshotsResponse
+	38,  // 113: runstore.v1.RunService.DeleteSnapshots:output_type -> runstore.v1.DeleteSnapshotsResponse
+	40,  // 114: runstore.v1.RunService.ResumeRun:output_type -> runstore.v1.ResumeRunResponse
+	49,  // 115: runstore.v1.RunService.ReplayRun:output_type -> runstore.v1.ReplayRunResponse
+	52,  // 116: runstore.v1.RunService.ForkRun:output_type -> runstore.v1.ForkRunResponse
+	42,  // 117: runstore.v1.RunService.CompleteRun:output_type -> runstore.v1.CompleteRunResponse
+	44,  // 118: runstore.v1.RunService.GetOutput:output_type -> runstore.v1.GetOutputResponse
+	72,  // 119: runstore.v1.RunService.SearchEvents:output_type -> runstore.v1.SearchEventsResponse
+	73,  // 120: runstore.v1.RunService.GetStatistics:output_type -> runstore.v1.GetStatisticsResponse
+	47,  // 121: runstore.v1.RunService.VerifyRun:output_type -> runstore.v1.VerifyRunResponse
+	100, // [100:122] is the sub-list for method output_type
+	78,  // [78:100] is the sub-list for method input_type
+	78,  // [78:78] is the sub-list for extension type_name
+	78,  // [78:78] is the sub-list for extension extendee
+	0,   // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_run_service_proto_init() }
@@ -4680,36 +4891,40 @@ func file_runstore_v1_run_service_proto_init() {
 	file_runstore_v1_statistics_proto_init()
 	file_runstore_v1_run_service_proto_msgTypes[10].OneofWrappers = []any{}
 	file_runstore_v1_run_service_proto_msgTypes[12].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[15].OneofWrappers = []any{
+	file_runstore_v1_run_service_proto_msgTypes[16].OneofWrappers = []any{
+		(*AppendResult_Appended)(nil),
+		(*AppendResult_Error)(nil),
+	}
+	file_runstore_v1_run_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*AppendEventStreamResponse_Appended)(nil),
 		(*AppendEventStreamResponse_Error)(nil),
 	}
-	file_runstore_v1_run_service_proto_msgTypes[19].OneofWrappers = []any{
+	file_runstore_v1_run_service_proto_msgTypes[22].OneofWrappers = []any{
 		(*StreamEventsResponse_Events)(nil),
 		(*StreamEventsResponse_CaughtUp)(nil),
 		(*StreamEventsResponse_Heartbeat)(nil),
 		(*StreamEventsResponse_EndOfRun)(nil),
 	}
-	file_runstore_v1_run_service_proto_msgTypes[24].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[26].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[28].OneofWrappers = []any{
+	file_runstore_v1_run_service_proto_msgTypes[27].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[29].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[31].OneofWrappers = []any{
 		(*GetSnapshotRequest_SnapshotId)(nil),
 		(*GetSnapshotRequest_PlanVersionId)(nil),
 		(*GetSnapshotRequest_AtSeq)(nil),
 	}
-	file_runstore_v1_run_service_proto_msgTypes[30].OneofWrappers = []any{}
 	file_runstore_v1_run_service_proto_msgTypes[33].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[35].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[37].OneofWrappers = []any{}
-	file_runstore_v1_run_service_proto_msgTypes[44].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[36].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[38].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[40].OneofWrappers = []any{}
 	file_runstore_v1_run_service_proto_msgTypes[47].OneofWrappers = []any{}
+	file_runstore_v1_run_service_proto_msgTypes[50].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_run_service_proto_rawDesc), len(file_runstore_v1_run_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   52,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const (
 	RunService_ListRuns_FullMethodName          = "/runstore.v1.RunService/ListRuns"
 	RunService_AppendEvent_FullMethodName       = "/runstore.v1.RunService/AppendEvent"
 	RunService_AppendEvents_FullMethodName      = "/runstore.v1.RunService/AppendEvents"
+	RunService_AppendMany_FullMethodName        = "/runstore.v1.RunService/AppendMany"
 	RunService_AppendEventStream_FullMethodName = "/runstore.v1.RunService/AppendEventStream"
 	RunService_ListEvents_FullMethodName        = "/runstore.v1.RunService/ListEvents"
 	RunService_StreamEvents_FullMethodName      = "/runstore.v1.RunService/StreamEvents"
@@ -85,6 +86,12 @@ type RunServiceClient interface {
 	// is known with the same content, the first response is returned; if only some are known, the
 	// call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
 	AppendEvents(ctx context.Context, in *AppendEventsRequest, opts ...grpc.CallOption) (*AppendEventsResponse, error)
+	// AppendMany makes single appends, to any runs of one project, in one request, which costs less
+	// than a call for each. Each is decided by itself: it is answered or refused as AppendEvent would,
+	// and a refusal fails no other. The appends of one run are made in the order of the request. Only
+	// a request with no append, with too many or with those of several projects, and what keeps the
+	// server from trying, fail the call.
+	AppendMany(ctx context.Context, in *AppendManyRequest, opts ...grpc.CallOption) (*AppendManyResponse, error)
 	// AppendEventStream pipelines single appends to any runs over one call. Each request gets exactly
 	// one response, in the order of the requests; events of one run are appended in that order too. A
 	// failed append fails only its own request and does not end the call, so a writer that depends on
@@ -214,6 +221,16 @@ func (c *runServiceClient) AppendEvents(ctx context.Context, in *AppendEventsReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AppendEventsResponse)
 	err := c.cc.Invoke(ctx, RunService_AppendEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runServiceClient) AppendMany(ctx context.Context, in *AppendManyRequest, opts ...grpc.CallOption) (*AppendManyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AppendManyResponse)
+	err := c.cc.Invoke(ctx, RunService_AppendMany_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -435,6 +452,12 @@ type RunServiceServer interface {
 	// is known with the same content, the first response is returned; if only some are known, the
 	// call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
 	AppendEvents(context.Context, *AppendEventsRequest) (*AppendEventsResponse, error)
+	// AppendMany makes single appends, to any runs of one project, in one request, which costs less
+	// than a call for each. Each is decided by itself: it is answered or refused as AppendEvent would,
+	// and a refusal fails no other. The appends of one run are made in the order of the request. Only
+	// a request with no append, with too many or with those of several projects, and what keeps the
+	// server from trying, fail the call.
+	AppendMany(context.Context, *AppendManyRequest) (*AppendManyResponse, error)
 	// AppendEventStream pipelines single appends to any runs over one call. Each request gets exactly
 	// one response, in the order of the requests; events of one run are appended in that order too. A
 	// failed append fails only its own request and does not end the call, so a writer that depends on
@@ -534,6 +557,9 @@ func (UnimplementedRunServiceServer) AppendEvent(context.Context, *AppendEventRe
 }
 func (UnimplementedRunServiceServer) AppendEvents(context.Context, *AppendEventsRequest) (*AppendEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AppendEvents not implemented")
+}
+func (UnimplementedRunServiceServer) AppendMany(context.Context, *AppendManyRequest) (*AppendManyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AppendMany not implemented")
 }
 func (UnimplementedRunServiceServer) AppendEventStream(grpc.BidiStreamingServer[AppendEventStreamRequest, AppendEventStreamResponse]) error {
 	return status.Error(codes.Unimplemented, "method AppendEventStream not implemented")
@@ -690,6 +716,24 @@ func _RunService_AppendEvents_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(RunServiceServer).AppendEvents(ctx, req.(*AppendEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RunService_AppendMany_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AppendManyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).AppendMany(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_AppendMany_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).AppendMany(ctx, req.(*AppendManyRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -990,6 +1034,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AppendEvents",
 			Handler:    _RunService_AppendEvents_Handler,
+		},
+		{
+			MethodName: "AppendMany",
+			Handler:    _RunService_AppendMany_Handler,
 		},
 		{
 			MethodName: "ListEvents",

@@ -161,6 +161,10 @@ def _appended_by(response: Any) -> int:
         return int(not response.deduplicated)
     if isinstance(response, rpc.AppendEventsResponse):
         return sum(not event.deduplicated for event in response.events)
-    if isinstance(response, rpc.AppendEventStreamResponse) and response.HasField("appended"):
+    if isinstance(response, rpc.AppendManyResponse):
+        return sum(map(_appended_by, response.results))
+    if isinstance(response, rpc.AppendEventStreamResponse | rpc.AppendResult) and response.HasField(
+        "appended"
+    ):
         return int(not response.appended.deduplicated)
     return 0

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.events import EventStore
+from runstore_storage.contract.events import AppendResult, EventStore, NewAppend
+from runstore_storage.contract.heads import RunKey
 
 from runstore_server.convert.events import (
     appended_message,
@@ -16,12 +17,14 @@ from runstore_server.convert.events import (
     filter_of,
     set_appended,
 )
-from runstore_server.convert.runs import guard_of, key_of
+from runstore_server.convert.runs import guard_of, key_of, project_of
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.refusals import refusal
+from runstore_server.edge.requests import beside
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.events import deliver
 from runstore_server.streams.pipeline import Pipeline
-from runstore_server.validation.requests import admit
+from runstore_server.validation.requests import admit, broken_rules, is_large
 
 
 class Events:
@@ -50,6 +53,23 @@ class Events:
         )
         for each in appended:
             set_appended(response.events.add(), each)
+        return response
+
+    async def AppendMany(
+        self, request: rpc.AppendManyRequest, _context: Any
+    ) -> rpc.AppendManyResponse:
+        await admit(request)
+        broken = await beside(is_large(request), broken_rules, request.appends)
+        project = project_of(request.project)
+        kept = [
+            NewAppend(RunKey(project, append.run_id), (event_of(append.event),), guard_of(append))
+            for append, error in zip(request.appends, broken, strict=True)
+            if error is None
+        ]
+        answers = iter(await self._events.append_many(kept))
+        response = rpc.AppendManyResponse()
+        for error in broken:
+            _set_result(response.results.add(), error or next(answers))
         return response
 
     async def AppendEventStream(
@@ -88,3 +108,12 @@ class Events:
             key_of(request), [event_of(request.event)], guard_of(request)
         )
         return appended_message(appended)
+
+
+def _set_result(message: rpc.AppendResult, answer: AppendResult | Exception) -> None:
+    """Fill an empty message."""
+    if isinstance(answer, Exception):
+        message.error.CopyFrom(refusal(answer))
+    else:
+        (appended,) = answer
+        set_appended(message.appended, appended)

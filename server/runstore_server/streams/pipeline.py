@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import structlog
-from google.rpc import status_pb2
 from runstore.v1 import run_service_pb2 as rpc
 
-from runstore_server.edge.errors import Internal, is_known, status_of
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.edge.requests import Undecoded, Unreadable, decoded, request_id
+from runstore_server.edge.refusals import refusal
+from runstore_server.edge.requests import Undecoded, Unreadable, decoded
 from runstore_server.validation.requests import admit
 
 WINDOW = 1024
@@ -22,8 +20,6 @@ Answering = asyncio.Task[rpc.AppendEventStreamResponse]
 
 # The event loop holds tasks weakly, and an append continues when its client is gone.
 _in_flight: set[Answering] = set()
-
-_log = structlog.get_logger(__name__)
 
 
 class Pipeline:
@@ -64,29 +60,29 @@ class Pipeline:
             await self._room.acquire()
             request = await decoded(sent)
             # Not in the task, so that no later request overtakes one that is checked aside.
-            refusal = await _refusal(request)
-            answering = asyncio.create_task(self._answer(request, refusal))
+            broken = await _broken_rule(request)
+            answering = asyncio.create_task(self._answer(request, broken))
             _in_flight.add(answering)
             answering.add_done_callback(_in_flight.discard)
             self._answers.put_nowait(answering)
 
     async def _answer(
-        self, request: rpc.AppendEventStreamRequest | Unreadable, refusal: Exception | None
+        self, request: rpc.AppendEventStreamRequest | Unreadable, broken: Exception | None
     ) -> rpc.AppendEventStreamResponse:
         if isinstance(request, Unreadable):
-            return rpc.AppendEventStreamResponse(error=_status(request.error))
+            return rpc.AppendEventStreamResponse(error=refusal(request.error))
         response = rpc.AppendEventStreamResponse(correlation_id=request.correlation_id)
         try:
             self._lifecycle.check()
-            if refusal:
-                raise refusal
+            if broken:
+                raise broken
             response.appended.CopyFrom(await self._append(request.append))
         except Exception as error:
-            response.error.CopyFrom(_status(error))
+            response.error.CopyFrom(refusal(error))
         return response
 
 
-async def _refusal(request: rpc.AppendEventStreamRequest | Unreadable) -> Exception | None:
+async def _broken_rule(request: rpc.AppendEventStreamRequest | Unreadable) -> Exception | None:
     if isinstance(request, Unreadable):
         return None
     try:
@@ -94,11 +90,3 @@ async def _refusal(request: rpc.AppendEventStreamRequest | Unreadable) -> Except
     except Exception as error:
         return error
     return None
-
-
-def _status(error: Exception) -> status_pb2.Status:
-    current = request_id.get()
-    if not is_known(error):
-        _log.error("defect in a streamed append", exc_info=error)
-        error = Internal(current)
-    return status_of(error, current)

@@ -6,6 +6,7 @@ from typing import Any
 
 from runstore_storage.contract.events import OWN_EVENT_TYPES
 
+from runstore_server.convert.runs import project_of
 from runstore_server.validation.bounds import (
     FULL_BATCH,
     GUARDED,
@@ -13,6 +14,7 @@ from runstore_server.validation.bounds import (
     ID,
     LONG_PAGE,
     OF_RUN,
+    PROJECT,
     REQUIRED_ID,
     SEQ,
     TAGS,
@@ -28,6 +30,14 @@ COUNT = Integer(0, 10**15)
 def _type(message: Any, path: str, found: Found) -> None:
     if message.type in OWN_EVENT_TYPES:
         report(found, path + "type", f"{message.type} can only be written by the server")
+
+
+def _one_project(message: Any, path: str, found: Found) -> None:
+    project = project_of(message.project)
+    for index, append in enumerate(message.appends):
+        if append.project and project_of(append.project) != project:
+            at = f"{path}appends[{index}].project"
+            report(found, at, "must be empty or the request's project")
 
 
 RULES: Rules = {
@@ -57,6 +67,9 @@ RULES: Rules = {
     "AppendEventRequest": MessageRules(OF_RUN | GUARDED, required=("event",)),
     "AppendEventsRequest": MessageRules(
         OF_RUN | GUARDED | {"events": FULL_BATCH}, checks=(unique_event_ids,)
+    ),
+    "AppendManyRequest": MessageRules(
+        {"project": PROJECT, "appends": FULL_BATCH}, apart=("appends",), checks=(_one_project,)
     ),
     "AppendEventStreamRequest": MessageRules({"correlation_id": ID}, required=("append",)),
     "ListEventsRequest": MessageRules(OF_RUN | {"from_seq": SEQ, "page_size": LONG_PAGE}),

@@ -5,6 +5,7 @@ A message type is compiled once into a list of checks, one for each field that c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
@@ -66,6 +67,19 @@ def validate(request: Message) -> None:
         raise InvalidRequest(found)
 
 
+def broken_rules(requests: Iterable[Message]) -> list[InvalidRequest | None]:
+    """For each request what `validate` raises; None for one that keeps every rule."""
+    return list(map(_broken_rule, requests))
+
+
+def _broken_rule(request: Message) -> InvalidRequest | None:
+    try:
+        validate(request)
+    except InvalidRequest as error:
+        return error
+    return None
+
+
 def refuse(field: str, description: str) -> NoReturn:
     """Refuse a request for a field that no rule of its message shows to be wrong."""
     raise InvalidRequest([Violation(field, description)])
@@ -74,6 +88,10 @@ def refuse(field: str, description: str) -> NoReturn:
 def _walk(message: Any, path: str, found: Found) -> None:
     for check in _plan(message.DESCRIPTOR):
         check(message, path, found)
+
+
+def _pass(_message: Any, _path: str, _found: Found) -> None:
+    """The check of a message that is checked elsewhere."""
 
 
 @cache
@@ -88,7 +106,7 @@ def _plan(descriptor: Descriptor) -> tuple[Check, ...]:
                 field,
                 rules.bounds.get(field.name),
                 is_required=field.name in rules.required,
-                walk=_walk,
+                walk=_pass if field.name in rules.apart else _walk,
             )
         )
     ]

@@ -35,6 +35,9 @@ class MessageRules:
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     """Fields of message type that must be set."""
+    apart: tuple[str, ...] = ()
+    """Lists of messages that are checked one by one elsewhere: one that breaks a rule is refused
+    by itself."""
     checks: tuple[Check, ...] = ()
     """What no single field shows to be wrong."""
 

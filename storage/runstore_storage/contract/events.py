@@ -101,6 +101,18 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
+class NewAppend:
+    """Events to append to a run: all or none."""
+
+    key: RunKey
+    events: tuple[Event, ...]
+    guard: Guard = NO_GUARD
+
+
+AppendResult = tuple[Appended, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EventPage:
     """Events in order of seq, and where the next page begins.
 
@@ -141,11 +153,17 @@ class EventStore(Protocol):
 
     async def append_events(
         self, key: RunKey, events: Sequence[Event], guard: Guard = NO_GUARD
-    ) -> tuple[Appended, ...]:
+    ) -> AppendResult:
         """Append events with consecutive seqs, all or nothing; return a result for each, in order.
 
         `Overloaded` is raised if too many writes are waiting. Events whose caller is cancelled may
         be appended all the same.
+        """
+
+    async def append_many(self, appends: Sequence[NewAppend]) -> Sequence[AppendResult | Exception]:
+        """Make appends as `append_events` does, those of one run in their order.
+
+        Return for each, in order, what `append_events` would have returned or raised.
         """
 
     async def read_events(

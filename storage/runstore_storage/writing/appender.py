@@ -12,9 +12,10 @@ import logging
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 from runstore_storage.contract.errors import RunNotFound, StorageError, StorageUnavailable
-from runstore_storage.contract.events import Event, RecordedEvent
+from runstore_storage.contract.events import AppendResult, Event, NewAppend, RecordedEvent
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, writing
@@ -22,7 +23,7 @@ from runstore_storage.database.failures import is_rolled_back
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_events
 from runstore_storage.run_write import KnownEvents, RunWrite, find_known, lock_runs, store
-from runstore_storage.writing.lanes import Append, AppendResult, Lane
+from runstore_storage.writing.lanes import Append, Lane
 from runstore_storage.writing.offload_queue import OffloadQueue
 from runstore_storage.writing.optimistic import NOTHING_STORED, Optimistic
 
@@ -62,9 +63,40 @@ class Appender:
 
         A caller that is cancelled once its events wait in a lane does not take them back.
         """
-        waiting = await self._offload_queue.pass_on(
-            key, prepare_events(events), partial(self._put, key, guard)
-        )
+        return await self._pass_on(key, guard, prepare_events(events))
+
+    async def append_many(self, appends: Sequence[NewAppend]) -> Sequence[AppendResult | Exception]:
+        """Make appends to any runs; return the answer or the error of each, in order.
+
+        Cancellation is as for `append`.
+        """
+        if not appends:
+            return []
+        held_up: dict[RunKey, list[asyncio.Task[AppendResult]]] = {}
+        answers = [self._begun(each, held_up) for each in appends]
+        try:
+            await asyncio.wait(answers)
+        except asyncio.CancelledError:
+            for task in chain.from_iterable(held_up.values()):
+                task.cancel()
+            raise
+        return [_settled(each) for each in answers]
+
+    def _begun(
+        self, append: NewAppend, held_up: dict[RunKey, list[asyncio.Task[AppendResult]]]
+    ) -> asyncio.Future[AppendResult]:
+        """The future answer to an append. Those that have to wait are held up in tasks, by run."""
+        key, guard, events = append.key, append.guard, prepare_events(append.events)
+        if key not in held_up and not self._offload_queue.holds_up(key, events):
+            return self._put(key, guard, events).answered
+        task = asyncio.create_task(self._pass_on(key, guard, events))
+        held_up.setdefault(key, []).append(task)
+        return task
+
+    async def _pass_on(
+        self, key: RunKey, guard: Guard, events: Sequence[PreparedEvent]
+    ) -> AppendResult:
+        waiting = await self._offload_queue.pass_on(key, events, partial(self._put, key, guard))
         return await asyncio.shield(waiting.answered)
 
     def _put(self, key: RunKey, guard: Guard, events: Sequence[PreparedEvent]) -> Append:
@@ -140,6 +172,13 @@ class Appender:
             if grown:
                 await store(conn, grown)
         return decided, runs.values()
+
+
+def _settled(answer: asyncio.Future[AppendResult]) -> AppendResult | Exception:
+    try:
+        return answer.result()
+    except Exception as error:
+        return error
 
 
 def _decide(append: Append, run: RunWrite | None, known: KnownEvents) -> Decision:

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.events import Appended
+from runstore_storage.contract.errors import StorageError, StorageUnavailable
+from runstore_storage.contract.events import AppendResult
 from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.writing.backlog import Backlog
@@ -20,8 +20,6 @@ MAX_BATCH_BYTES = 8 << 20
 FEW_APPENDS = 3
 LINGER_APPENDS = 32
 LINGER_SECONDS = 0.002
-
-AppendResult = tuple[Appended, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -62,10 +60,14 @@ class Lane:
         self._task = asyncio.create_task(self._run())
 
     def put(self, waiting: Append) -> None:
-        """Queue an append; raise `Overloaded`, or `StorageUnavailable` while closing."""
-        if self._is_closing:
-            raise StorageUnavailable
-        self._backlog.add(waiting.bytes)
+        """Queue an append; fail it as `Overloaded`, or `StorageUnavailable` while closing."""
+        try:
+            if self._is_closing:
+                raise StorageUnavailable
+            self._backlog.add(waiting.bytes)
+        except StorageError as refusal:
+            waiting.settle(refusal)
+            return
         self._queue.append(waiting)
         if len(self._queue) >= self._wanted:
             self._changed.set()

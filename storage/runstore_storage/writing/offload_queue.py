@@ -47,12 +47,16 @@ class OffloadQueue:
 
         `receive` gets the events, and is called once or never; never after this call was cancelled.
         """
-        if key not in self._lines and not any(map(self._is_large, events)):
+        if not self.holds_up(key, events):
             return receive(events)
         with self._counted(events), self._queued(key) as turn:
             offloaded = await self._offload(key, events)
             await turn
             return receive(offloaded)
+
+    def holds_up(self, key: RunKey, events: Events) -> bool:
+        """Whether an append that arrives now has to wait before it is passed on."""
+        return key in self._lines or any(map(self._is_large, events))
 
     def __len__(self) -> int:
         """How many appends have arrived and neither been passed on nor given up."""

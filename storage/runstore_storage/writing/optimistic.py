@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from runstore_storage.contract.errors import StorageError
+from runstore_storage.contract.events import AppendResult
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.connections import Connections
@@ -26,7 +27,7 @@ from runstore_storage.run_write import RunWrite
 from runstore_storage.sql import appends
 from runstore_storage.sql.appends import Move
 from runstore_storage.sql.heads import Head
-from runstore_storage.writing.lanes import Append, AppendResult
+from runstore_storage.writing.lanes import Append
 
 MAX_REMEMBERED = 10_000
 

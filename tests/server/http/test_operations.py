@@ -65,6 +65,7 @@ async def test_numbers_count_calls_requests_streams_and_events(own_server) -> No
         await run.append(event)
         async with own.client.appender() as appender:
             await appender.append(run, "streamed")
+        await asyncio.gather(*(run.append("together") for _ in range(3)))
         with pytest.raises(runstore.RunNotFound):
             await own.client.run("nobody").get()
         await own.http.get("/api/v1/runs/run")
@@ -74,7 +75,7 @@ async def test_numbers_count_calls_requests_streams_and_events(own_server) -> No
         text = (await own.http.get("/metrics")).text
 
     numbers = dict(re.findall(r"^(\S+) (\S+)$", text, re.MULTILINE))
-    assert numbers["runstore_appended_events_total"] == "3.0"
+    assert numbers["runstore_appended_events_total"] == "6.0"
     assert numbers['runstore_grpc_calls_total{code="OK",method="SaveRun"}'] == "1.0"
     assert numbers['runstore_grpc_calls_total{code="NOT_FOUND",method="GetRun"}'] == "1.0"
     assert numbers['runstore_grpc_call_seconds_count{method="AppendEvents"}'] == "1.0"

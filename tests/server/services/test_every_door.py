@@ -25,6 +25,7 @@ WRITES = {each.name: each for each in SERVICE.methods if not each.name.startswit
 REQUESTS: dict[str, Message] = {
     "AppendEvent": rpc.AppendEventRequest(event=Event(type="t")),
     "AppendEvents": rpc.AppendEventsRequest(events=[Event(type="t"), Event(type="t")]),
+    "AppendMany": rpc.AppendManyRequest(appends=[rpc.AppendEventRequest(event=Event(type="t"))]),
     "AppendEventStream": rpc.AppendEventStreamRequest(
         append=rpc.AppendEventRequest(event=Event(type="t"))
     ),
@@ -53,6 +54,8 @@ AFTER_THE_END = {
 
 def owner(request: Any) -> Any:
     """The message that names the run."""
+    if isinstance(request, rpc.AppendManyRequest):
+        return request.appends[0]
     return request.append if isinstance(request, rpc.AppendEventStreamRequest) else request
 
 
@@ -69,6 +72,8 @@ def request_of(name: str, project: str, **fields: Any) -> Any:
     request.CopyFrom(REQUESTS[name])
     named = owner(request)
     named.project, named.run_id = project, "run"
+    if hasattr(request, "project"):
+        request.project = project
     for field, value in fields.items():
         setattr(named, field, value)
     return request
@@ -83,7 +88,10 @@ async def reason(stub: Any, name: str, request: Message) -> str:
             await call.done_writing()
             answer = await call.read()
             return from_status(answer.error).reason if answer.HasField("error") else ""
-        await getattr(stub, name)(request)
+        answer = await getattr(stub, name)(request)
+        if name == "AppendMany":
+            (result,) = answer.results
+            return from_status(result.error).reason if result.HasField("error") else ""
     except grpc.RpcError as error:
         return from_rpc(error).reason
     return ""

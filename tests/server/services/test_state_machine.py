@@ -35,8 +35,18 @@ TYPES = st.sampled_from(["t", "u"])
 PARTS = st.sampled_from(["1", "2", '{"k":1.0}'])
 SEQ_OFFSETS = st.sampled_from([None, 0, 0, -1, 1])
 EPOCH_OFFSETS = st.sampled_from([None, 0, 0, -1, 1])
+APPENDS = st.lists(
+    st.tuples(st.sampled_from(RUNS), IDS, TYPES, EPOCH_OFFSETS), min_size=1, max_size=6
+)
 READS = ("Get", "List", "Verify")
 REASONS = {1: None, 2: ("run.paused", "PAUSED"), 3: ("run.replanned", "RUNNING"), 4: None}
+
+
+def appended_or_reason(answer: Any) -> Any:
+    """The seq, and whether it was known; or the reason of the refusal."""
+    if answer.HasField("error"):
+        return from_status(answer.error).reason
+    return answer.appended.seq, answer.appended.deduplicated
 
 
 class Refused(Exception):
@@ -438,12 +448,10 @@ class Histories(RuleBasedStateMachine):
         end = "end_of_run" if model.is_completed else "caught_up"
         assert self.loop.run_until_complete(read()) == (expected, end)
 
-    @rule(
-        appends=st.lists(
-            st.tuples(st.sampled_from(RUNS), IDS, TYPES, EPOCH_OFFSETS), min_size=1, max_size=6
-        )
-    )
-    def append_stream(self, appends: list[tuple[str, str, str, int | None]]) -> None:
+    def expected_of(
+        self, appends: list[tuple[str, str, str, int | None]]
+    ) -> tuple[list[rpc.AppendEventRequest], list[Any]]:
+        """The requests of these appends, and what the model makes of each."""
         requests, expected = [], []
         for run_id, event_id, type_, epoch in appends:
             guards = self.guards(run_id, epoch, None)
@@ -453,7 +461,7 @@ class Histories(RuleBasedStateMachine):
                 event=Event(event_id=event_id, type=type_),
                 **guards,
             )
-            requests.append(rpc.AppendEventStreamRequest(append=append))
+            requests.append(append)
             try:
                 seqs, known = self.models[run_id].append(
                     [(event_id, type_)], guards.get("writer_epoch"), None
@@ -461,17 +469,27 @@ class Histories(RuleBasedStateMachine):
                 expected.append((seqs[0], known))
             except Refused as refusal:
                 expected.append(str(refusal))
+        self.is_checked = False
+        return requests, expected
+
+    @rule(appends=APPENDS)
+    def append_stream(self, appends: list[tuple[str, str, str, int | None]]) -> None:
+        requests, expected = self.expected_of(appends)
+        stream = [rpc.AppendEventStreamRequest(append=each) for each in requests]
 
         async def send() -> list[Any]:
-            return [
-                from_status(answer.error).reason
-                if answer.HasField("error")
-                else (answer.appended.seq, answer.appended.deduplicated)
-                async for answer in self.stub.AppendEventStream(iter(requests))
-            ]
+            return [each async for each in self.stub.AppendEventStream(iter(stream))]
 
-        self.is_checked = False
-        assert self.loop.run_until_complete(send()) == expected
+        answers = self.loop.run_until_complete(send())
+        assert list(map(appended_or_reason, answers)) == expected
+
+    @rule(appends=APPENDS)
+    def append_many(self, appends: list[tuple[str, str, str, int | None]]) -> None:
+        requests, expected = self.expected_of(appends)
+        request = rpc.AppendManyRequest(project=self.project, appends=requests)
+
+        answer = self.loop.run_until_complete(self.stub.AppendMany(request))
+        assert list(map(appended_or_reason, answer.results)) == expected
 
     @rule(run_id=st.sampled_from(RUNS), at_seq=st.none() | st.integers(0, 12))
     def get_snapshot(self, run_id: str, at_seq: int | None) -> None:

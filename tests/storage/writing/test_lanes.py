@@ -150,8 +150,10 @@ async def test_a_full_lane_refuses_appends_until_others_are_committed(
     appends = [an_append(size=size) for size in fitting]
     for each in appends:
         lane.put(each)
+    too_much = an_append(size=refused)
+    lane.put(too_much)
     with pytest.raises(Overloaded):
-        lane.put(an_append(size=refused))
+        await too_much.answered
 
     commits.may_commit.set()
     await asyncio.gather(*(each.answered for each in appends))
@@ -169,8 +171,10 @@ async def test_a_lane_that_closes_commits_what_waits_and_takes_no_more() -> None
 
     closing = asyncio.create_task(lane.close())
     await asyncio.sleep(0)
+    late = an_append()
+    lane.put(late)
     with pytest.raises(StorageUnavailable):
-        lane.put(an_append())
+        await late.answered
     commits.may_commit.set()
     await closing
 

@@ -83,6 +83,11 @@ class RunServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.AppendEventsRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_run__service__pb2.AppendEventsResponse.FromString,
                 _registered_method=True)
+        self.AppendMany = channel.unary_unary(
+                '/runstore.v1.RunService/AppendMany',
+                request_serializer=runstore_dot_v1_dot_run__service__pb2.AppendManyRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_run__service__pb2.AppendManyResponse.FromString,
+                _registered_method=True)
         self.AppendEventStream = channel.stream_stream(
                 '/runstore.v1.RunService/AppendEventStream',
                 request_serializer=runstore_dot_v1_dot_run__service__pb2.AppendEventStreamRequest.SerializeToString,
@@ -226,6 +231,17 @@ class RunServiceServicer(object):
         """AppendEvents appends events to one run, all or none, with consecutive seqs. If every event_id
         is known with the same content, the first response is returned; if only some are known, the
         call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendMany(self, request, context):
+        """AppendMany makes single appends, to any runs of one project, in one request, which costs less
+        than a call for each. Each is decided by itself: it is answered or refused as AppendEvent would,
+        and a refusal fails no other. The appends of one run are made in the order of the request. Only
+        a request with no append, with too many or with those of several projects, and what keeps the
+        server from trying, fail the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -413,6 +429,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.AppendEvents,
                     request_deserializer=runstore_dot_v1_dot_run__service__pb2.AppendEventsRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_run__service__pb2.AppendEventsResponse.SerializeToString,
+            ),
+            'AppendMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppendMany,
+                    request_deserializer=runstore_dot_v1_dot_run__service__pb2.AppendManyRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_run__service__pb2.AppendManyResponse.SerializeToString,
             ),
             'AppendEventStream': grpc.stream_stream_rpc_method_handler(
                     servicer.AppendEventStream,
@@ -647,6 +668,33 @@ class RunService(object):
             '/runstore.v1.RunService/AppendEvents',
             runstore_dot_v1_dot_run__service__pb2.AppendEventsRequest.SerializeToString,
             runstore_dot_v1_dot_run__service__pb2.AppendEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.RunService/AppendMany',
+            runstore_dot_v1_dot_run__service__pb2.AppendManyRequest.SerializeToString,
+            runstore_dot_v1_dot_run__service__pb2.AppendManyResponse.FromString,
             options,
             channel_credentials,
             insecure,

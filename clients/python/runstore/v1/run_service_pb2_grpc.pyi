@@ -77,6 +77,13 @@ class RunServiceStub:
     is known with the same content, the first response is returned; if only some are known, the
     call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
     """
+    AppendMany: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.AppendManyRequest, _run_service_pb2.AppendManyResponse]
+    """AppendMany makes single appends, to any runs of one project, in one request, which costs less
+    than a call for each. Each is decided by itself: it is answered or refused as AppendEvent would,
+    and a refusal fails no other. The appends of one run are made in the order of the request. Only
+    a request with no append, with too many or with those of several projects, and what keeps the
+    server from trying, fail the call.
+    """
     AppendEventStream: _grpc.StreamStreamMultiCallable[_run_service_pb2.AppendEventStreamRequest, _run_service_pb2.AppendEventStreamResponse]
     """AppendEventStream pipelines single appends to any runs over one call. Each request gets exactly
     one response, in the order of the requests; events of one run are appended in that order too. A
@@ -213,6 +220,13 @@ class RunServiceAsyncStub(RunServiceStub):
     """AppendEvents appends events to one run, all or none, with consecutive seqs. If every event_id
     is known with the same content, the first response is returned; if only some are known, the
     call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
+    """
+    AppendMany: _aio.UnaryUnaryMultiCallable[_run_service_pb2.AppendManyRequest, _run_service_pb2.AppendManyResponse]  # type: ignore[assignment]
+    """AppendMany makes single appends, to any runs of one project, in one request, which costs less
+    than a call for each. Each is decided by itself: it is answered or refused as AppendEvent would,
+    and a refusal fails no other. The appends of one run are made in the order of the request. Only
+    a request with no append, with too many or with those of several projects, and what keeps the
+    server from trying, fail the call.
     """
     AppendEventStream: _aio.StreamStreamMultiCallable[_run_service_pb2.AppendEventStreamRequest, _run_service_pb2.AppendEventStreamResponse]  # type: ignore[assignment]
     """AppendEventStream pipelines single appends to any runs over one call. Each request gets exactly
@@ -377,6 +391,19 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """AppendEvents appends events to one run, all or none, with consecutive seqs. If every event_id
         is known with the same content, the first response is returned; if only some are known, the
         call is IDEMPOTENCY_MISMATCH. Other failures are those of AppendEvent.
+        """
+
+    @_abc_1.abstractmethod
+    def AppendMany(
+        self,
+        request: _run_service_pb2.AppendManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.AppendManyResponse, _abc.Awaitable[_run_service_pb2.AppendManyResponse]]:
+        """AppendMany makes single appends, to any runs of one project, in one request, which costs less
+        than a call for each. Each is decided by itself: it is answered or refused as AppendEvent would,
+        and a refusal fails no other. The appends of one run are made in the order of the request. Only
+        a request with no append, with too many or with those of several projects, and what keeps the
+        server from trying, fail the call.
         """
 
     @_abc_1.abstractmethod
