@@ -34,6 +34,8 @@ RPCS: dict[str, MethodDescriptor] = {
     for method in service.methods
 }
 READ_VERBS = ("Get", "List", "Read", "Replay", "Search", "Verify")
+# Calls that carry appends of single events, each of which is repeated by itself.
+APPENDS = frozenset({"AppendEvent", "AppendMany"})
 IDS = frozenset({"event_id", "fork_run_id", "request_id", "run_id"})
 NO_IDS = {("Snapshot", "run_id")}  # the request names the run
 
@@ -123,6 +125,8 @@ class LossyServer(grpc.GenericRpcHandler):
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
         self._lost: dict[str, list[bytes]] = {}
+        self._known_appends: set[bytes] = set()
+        self._lost_appends: set[bytes] = set()
         self._expected: dict[str, dict[str, Any]] = {}
         self._faults: list[str] = []
         self.repeated: set[str] = set()
@@ -131,7 +135,8 @@ class LossyServer(grpc.GenericRpcHandler):
     @property
     def faults(self) -> Sequence[str]:
         """What was wrong so far, when every call has ended."""
-        return [*self._faults, *(f"{name} was not sent again" for name in self._lost)]
+        lost = [*self._lost, *("an append" for _ in self._lost_appends)]
+        return [*self._faults, *(f"{name} was not sent again" for name in lost)]
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         method = RPCS.get(details.method)
@@ -147,7 +152,9 @@ class LossyServer(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(partial(self._call, rpc))
 
     async def _call(self, rpc: Rpc, request: bytes, context: Any) -> Any:
-        if is_write(rpc[1]):
+        if rpc[1].name in APPENDS:
+            await self._lose_first_appends(rpc[1], request, context)
+        elif is_write(rpc[1]):
             await self._lose_first(rpc, [request], context)
         return await _passed(self._channel.unary_unary(rpc[0])(request), context)
 
@@ -193,6 +200,21 @@ class LossyServer(grpc.GenericRpcHandler):
                 self._expected[method.name] = followed.next_request(message)
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
             yield response
+
+    async def _lose_first_appends(
+        self, method: MethodDescriptor, sent: bytes, context: Any
+    ) -> None:
+        """Drop the call, unless all its appends are repetitions: they may be grouped anew."""
+        request: Any = _parsed(method, sent)
+        appends = request.appends if method.name == "AppendMany" else [request]
+        written = {each.SerializeToString(deterministic=True) for each in appends}
+        if not written <= self._known_appends:
+            self._lost_appends |= written - self._known_appends
+            self._known_appends |= written
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+        self._check_ids(method, sent)
+        self._lost_appends -= written
+        self.repeated.add(method.name)
 
     async def _lose_first(self, rpc: Rpc, sent: list[bytes], context: Any) -> None:
         """Drop the call, unless it is the repetition of a dropped one."""

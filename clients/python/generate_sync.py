@@ -11,7 +11,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "runstore"
 FOLDERS = ("aio", "langgraph/aio")
-BY_HAND = {"aio/appender.py", "aio/transport.py"}
+BY_HAND = {"aio/appender.py", "aio/gathering.py", "aio/transport.py"}
 PATTERNS = tuple(
     (re.compile(pattern), plain)
     for pattern, plain in (
@@ -23,6 +23,7 @@ PATTERNS = tuple(
         (r"__a(enter|exit)__", r"__\1__"),
         (r"\baclosing\b", "closing"),
         (r"\b(runstore|langgraph)\.aio\b", r"\1.sync"),
+        (r"\bAwaitable\[Any\]", "Any"),
         (r"\basyncio\.sleep\b", "time.sleep"),
         (r"import asyncio\n", ""),
         (r"  # noqa: ASYNC109 - passed on to gRPC", ""),

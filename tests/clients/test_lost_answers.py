@@ -94,7 +94,7 @@ def sent_by(name: str) -> set[str]:
 
 
 def test_every_write_has_a_call_here() -> None:
-    assert CALLS.keys() | {"AppendEventStream"} == WRITES
+    assert CALLS.keys() | {"AppendEventStream", "AppendMany"} == WRITES
 
 
 @pytest.mark.parametrize("by", [by_async, by_sync])
@@ -122,3 +122,30 @@ async def test_an_append_of_a_stream_is_sent_again_as_it_was(
     assert server.faults == []
     assert server.repeated == {"AppendEventStream"}
     assert server.ids == sent_by("AppendEventStream")
+
+
+async def gathered_async(address: str, project: str) -> list[int]:
+    async with runstore.connect(address, project=project, timeout=30) as client:
+        run = client.run("run")
+        appended = await asyncio.gather(*(run.append("tick") for _ in range(64)))
+    return [each.seq for each in appended]
+
+
+async def gathered_sync(address: str, project: str) -> list[int]:
+    with runstore.Client(address, project=project, timeout=30) as client:
+        run = client.run("run")
+        appends = (asyncio.to_thread(run.append, "tick") for _ in range(64))
+        return [each.seq for each in await asyncio.gather(*appends)]
+
+
+@pytest.mark.parametrize("append", [gathered_async, gathered_sync])
+async def test_each_append_of_a_request_is_sent_again_as_it_was(
+    lossy: tuple[str, LossyServer], project: str, append: Callable[..., Any]
+) -> None:
+    address, server = lossy
+
+    seqs = await append(address, project)
+
+    assert sorted(seqs) == list(range(1, 65))
+    assert server.faults == []
+    assert "AppendMany" in server.repeated

@@ -386,6 +386,11 @@ def closed() -> ClientClosed:
     return ClientClosed(Failure(grpc.StatusCode.CANCELLED, "the client was closed"))
 
 
+def out_of_time() -> DeadlineExceeded:
+    """The error of a call whose timeout passed while it waited to be sent."""
+    return DeadlineExceeded(Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+
+
 def silence(seconds: float) -> Unavailable:
     """The error of a stream that delivered nothing, not even a heartbeat, for too long."""
     return broken_stream(f"the stream was silent for {seconds:g} seconds")

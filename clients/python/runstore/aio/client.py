@@ -31,15 +31,22 @@ def connect(
     timeout: float = DEFAULT_TIMEOUT,
     credentials: grpc.ChannelCredentials | None = None,
     metadata: Metadata = (),
+    gather: bool = True,
 ) -> AsyncClient:
     """A client of the server at `target` ("host:port").
 
     Without a target it is $RUNSTORE_TARGET, else localhost:7411. `timeout` bounds a call with all
     its retries, in seconds. Use it as `async with connect() as client:`; nothing is sent before the
-    first call. While no server has ever been reached, calls are not retried.
+    first call. While no server has ever been reached, calls are not retried. Appends of single
+    events that are made at the same time share requests, unless `gather` is False.
     """
     return AsyncClient(
-        target, project=project, timeout=timeout, credentials=credentials, metadata=metadata
+        target,
+        project=project,
+        timeout=timeout,
+        credentials=credentials,
+        metadata=metadata,
+        gather=gather,
     )
 
 
@@ -54,10 +61,11 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        gather: bool = True,
     ) -> None:
         self.project = text(project, "project")
         self._connection = AsyncConnection(
-            target, timeout=timeout, credentials=credentials, metadata=metadata
+            target, timeout=timeout, credentials=credentials, metadata=metadata, gather=gather
         )
 
     async def close(self) -> None:

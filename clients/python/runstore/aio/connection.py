@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore.aio import transport
+from runstore.aio.gathering import AsyncGathering
 from runstore.arguments import text
-from runstore.calls.call import Call, Page
+from runstore.calls.call import RUNS, Call, Page
 from runstore.channels import (
     HEALTH_METHOD,
     SERVING,
@@ -32,6 +35,7 @@ from runstore.streams.resumable import ResumableStream
 from runstore.targets import Reach
 
 T = TypeVar("T")
+Attempt = Callable[[Any, float], Awaitable[Any]]
 
 
 class AsyncConnection:
@@ -44,9 +48,13 @@ class AsyncConnection:
         timeout: float,
         credentials: grpc.ChannelCredentials | None,
         metadata: Metadata,
+        gather: bool = True,
     ) -> None:
         self.timeout = checked_timeout(timeout)
         self.backoff = Backoff()
+        self._is_gathering = gather
+        self._gatherings: dict[str, AsyncGathering] = {}
+        """By project."""
         self._home = HomeProcess()
         self._is_closed = False
         self._metadata = checked_metadata(metadata)
@@ -88,15 +96,35 @@ class AsyncConnection:
 
     async def send(self, call: Call[T]) -> T:
         """Send a call; retry it until the timeout if that is safe and may help."""
-        attempts = Attempts(self.timeout, self.backoff)
         method = self._stubs.method(call.service, call.method)
+        return await self._retried(call, partial(self._attempt, method))
+
+    async def append(self, call: Call[T]) -> T:
+        """As `send`, for an append of one event; concurrent ones may share requests."""
+        if not self._is_gathering:
+            return await self.send(call)
+        project = call.request.project  # type: ignore[attr-defined]  # an AppendEventRequest
+        gathering = self._gatherings.setdefault(project, AsyncGathering(self._append_attempt))
+        return await self._retried(call, gathering.append)
+
+    async def _append_attempt(self, method: str, request: Message, seconds: float) -> Any:
+        return await self._attempt(self._stubs.method(RUNS, method), request, seconds)
+
+    async def _attempt(self, method: Any, request: Message, seconds: float) -> Any:
+        try:
+            return await method(request, timeout=seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
+    async def _retried(self, call: Call[T], attempt: Attempt) -> T:
+        attempts = Attempts(self.timeout, self.backoff)
         while True:
             self._check_open()
             left = attempts.begin()
             try:
-                response = await method(call.request, timeout=left, metadata=self._metadata)
-            except grpc.RpcError as error:
-                failure, delay = attempts.failed(from_rpc(error))
+                response = await attempt(call.request, left)
+            except RunstoreError as error:
+                failure, delay = attempts.failed(error)
                 if delay is None or not await self.may_retry(failure):
                     raise self.final(failure, attempts.seconds) from None
                 await asyncio.sleep(delay)

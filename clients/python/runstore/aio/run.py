@@ -88,7 +88,9 @@ class AsyncRun:
     ) -> Appended:
         """Append one event: a `NewEvent`, or a type with a payload and further fields."""
         new = event_of(event, payload, fields)
-        return await self._connection.send(calls.events.append_event(self._ref, new, expected_seq))
+        return await self._connection.append(
+            calls.events.append_event(self._ref, new, expected_seq)
+        )
 
     async def append_many(
         self, events: Sequence[NewEvent], *, expected_seq: int | None = None

@@ -32,15 +32,22 @@ def connect(
     timeout: float = DEFAULT_TIMEOUT,
     credentials: grpc.ChannelCredentials | None = None,
     metadata: Metadata = (),
+    gather: bool = True,
 ) -> Client:
     """A client of the server at `target` ("host:port").
 
     Without a target it is $RUNSTORE_TARGET, else localhost:7411. `timeout` bounds a call with all
     its retries, in seconds. Use it as `with connect() as client:`; nothing is sent before the
-    first call. While no server has ever been reached, calls are not retried.
+    first call. While no server has ever been reached, calls are not retried. Appends of single
+    events that are made at the same time share requests, unless `gather` is False.
     """
     return Client(
-        target, project=project, timeout=timeout, credentials=credentials, metadata=metadata
+        target,
+        project=project,
+        timeout=timeout,
+        credentials=credentials,
+        metadata=metadata,
+        gather=gather,
     )
 
 
@@ -55,10 +62,11 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        gather: bool = True,
     ) -> None:
         self.project = text(project, "project")
         self._connection = Connection(
-            target, timeout=timeout, credentials=credentials, metadata=metadata
+            target, timeout=timeout, credentials=credentials, metadata=metadata, gather=gather
         )
 
     def close(self) -> None:

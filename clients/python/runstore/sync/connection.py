@@ -6,13 +6,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from runstore.arguments import text
-from runstore.calls.call import Call, Page
+from runstore.calls.call import RUNS, Call, Page
 from runstore.channels import (
     HEALTH_METHOD,
     SERVING,
@@ -29,9 +31,11 @@ from runstore.errors import RunstoreError, closed, from_requests, from_rpc, from
 from runstore.retry import Attempts, Backoff, Patience
 from runstore.streams.resumable import ResumableStream
 from runstore.sync import transport
+from runstore.sync.gathering import Gathering
 from runstore.targets import Reach
 
 T = TypeVar("T")
+Attempt = Callable[[Any, float], Any]
 
 
 class Connection:
@@ -44,9 +48,13 @@ class Connection:
         timeout: float,
         credentials: grpc.ChannelCredentials | None,
         metadata: Metadata,
+        gather: bool = True,
     ) -> None:
         self.timeout = checked_timeout(timeout)
         self.backoff = Backoff()
+        self._is_gathering = gather
+        self._gatherings: dict[str, Gathering] = {}
+        """By project."""
         self._home = HomeProcess()
         self._is_closed = False
         self._metadata = checked_metadata(metadata)
@@ -86,15 +94,35 @@ class Connection:
 
     def send(self, call: Call[T]) -> T:
         """Send a call; retry it until the timeout if that is safe and may help."""
-        attempts = Attempts(self.timeout, self.backoff)
         method = self._stubs.method(call.service, call.method)
+        return self._retried(call, partial(self._attempt, method))
+
+    def append(self, call: Call[T]) -> T:
+        """As `send`, for an append of one event; concurrent ones may share requests."""
+        if not self._is_gathering:
+            return self.send(call)
+        project = call.request.project  # type: ignore[attr-defined]  # an AppendEventRequest
+        gathering = self._gatherings.setdefault(project, Gathering(self._append_attempt))
+        return self._retried(call, gathering.append)
+
+    def _append_attempt(self, method: str, request: Message, seconds: float) -> Any:
+        return self._attempt(self._stubs.method(RUNS, method), request, seconds)
+
+    def _attempt(self, method: Any, request: Message, seconds: float) -> Any:
+        try:
+            return method(request, timeout=seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
+    def _retried(self, call: Call[T], attempt: Attempt) -> T:
+        attempts = Attempts(self.timeout, self.backoff)
         while True:
             self._check_open()
             left = attempts.begin()
             try:
-                response = method(call.request, timeout=left, metadata=self._metadata)
-            except grpc.RpcError as error:
-                failure, delay = attempts.failed(from_rpc(error))
+                response = attempt(call.request, left)
+            except RunstoreError as error:
+                failure, delay = attempts.failed(error)
                 if delay is None or not self.may_retry(failure):
                     raise self.final(failure, attempts.seconds) from None
                 time.sleep(delay)

@@ -89,7 +89,7 @@ class Run:
     ) -> Appended:
         """Append one event: a `NewEvent`, or a type with a payload and further fields."""
         new = event_of(event, payload, fields)
-        return self._connection.send(calls.events.append_event(self._ref, new, expected_seq))
+        return self._connection.append(calls.events.append_event(self._ref, new, expected_seq))
 
     def append_many(
         self, events: Sequence[NewEvent], *, expected_seq: int | None = None
