@@ -46,8 +46,10 @@ type Client struct {
 	conn     *grpc.ClientConn
 	reach    reach
 	service  runstorev1.RunServiceClient
-	close    sync.Once
-	closed   chan struct{}
+	// Makes one attempt of an append of a single event.
+	appendEvent method[*runstorev1.AppendEventRequest, runstorev1.AppendEventResponse]
+	close       sync.Once
+	closed      chan struct{}
 }
 
 // Option configures a client.
@@ -59,6 +61,8 @@ type options struct {
 	metadata    []string
 	credentials credentials.TransportCredentials
 	dial        []grpc.DialOption
+
+	isNotGathering bool
 }
 
 // WithProject sets the project, such as "acme/search", of every read and write. The default is
@@ -86,6 +90,12 @@ func WithTransportCredentials(transport credentials.TransportCredentials) Option
 // WithMetadata adds key-value pairs to the metadata of every call.
 func WithMetadata(pairs ...string) Option {
 	return func(o *options) { o.metadata = append(o.metadata, pairs...) }
+}
+
+// WithoutGathering sends every append by itself. By default, appends of single events that are made at
+// the same time share requests.
+func WithoutGathering() Option {
+	return func(o *options) { o.isNotGathering = true }
 }
 
 // WithDialOptions adds gRPC dial options, which override the client's own.
@@ -116,7 +126,7 @@ func Dial(target string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, errorf("cannot connect to %q: %w", target, err)
 	}
-	return &Client{
+	client := &Client{
 		project:  o.project,
 		timeout:  o.timeout,
 		metadata: o.metadata,
@@ -125,7 +135,12 @@ func Dial(target string, opts ...Option) (*Client, error) {
 		reach:    reach{target: target},
 		service:  runstorev1.NewRunServiceClient(conn),
 		closed:   make(chan struct{}),
-	}, nil
+	}
+	client.appendEvent = client.service.AppendEvent
+	if !o.isNotGathering {
+		client.appendEvent = (&gathering{client: client, patience: gatheringPatience}).append
+	}
+	return client, nil
 }
 
 var (

@@ -112,7 +112,7 @@ func (r *Run) appendOne(ctx context.Context, event NewEvent) ([]Appended, error)
 	if err != nil {
 		return nil, err
 	}
-	response, err := send(ctx, r.client, r.client.service.AppendEvent, request)
+	response, err := send(ctx, r.client, r.client.appendEvent, request)
 	if err != nil {
 		return nil, err
 	}

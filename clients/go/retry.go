@@ -89,7 +89,7 @@ func send[Request proto.Message, Response any](
 			return response, nil
 		}
 		err = client.errorOf(ctx, orUnsendable(err, request))
-		err = orBrokenPath(orTooLarge(err), codes.Internal, codes.Unknown)
+		err = attemptError(err)
 		// An attempt that is cut short by the deadline says nothing; the one before it does.
 		var late *DeadlineExceededError
 		if cause != nil && errors.As(err, &late) {
@@ -104,6 +104,11 @@ func send[Request proto.Message, Response any](
 			return nil, client.final(stop, began)
 		}
 	}
+}
+
+// attemptError is the error of an attempt of a call whose request has to pass at once.
+func attemptError(err error) error {
+	return orBrokenPath(orTooLarge(err), codes.Internal, codes.Unknown)
 }
 
 // wait sleeps before a retry. It returns nil to retry, or the error to fail with: err itself if the

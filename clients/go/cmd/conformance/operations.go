@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +36,7 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"list_runs":       (*runner).listRuns,
 	"append":          (*runner).append,
 	"append_many":     (*runner).appendMany,
+	"append_together": (*runner).appendTogether,
 	"pipeline":        (*runner).pipeline,
 	"put_snapshot":    (*runner).putSnapshot,
 	"put_task_writes": (*runner).putTaskWrites,
@@ -181,6 +184,23 @@ func (r *runner) append(ctx context.Context, a *arguments) (any, error) {
 func (r *runner) appendMany(ctx context.Context, a *arguments) (any, error) {
 	appended, err := r.run(a).Append(ctx, a.batch()...)
 	return fields{"events": appended}, err
+}
+
+func (r *runner) appendTogether(ctx context.Context, a *arguments) (any, error) {
+	events := a.batch()
+	appended, failures := make([]runstore.Appended, len(events)), make([]error, len(events))
+	var all sync.WaitGroup
+	for i, event := range events {
+		all.Go(func() {
+			one, err := r.run(a).Append(ctx, event)
+			if failures[i] = err; err == nil {
+				appended[i] = one[0]
+			}
+		})
+	}
+	all.Wait()
+	slices.SortFunc(appended, func(a, b runstore.Appended) int { return cmp.Compare(a.Seq, b.Seq) })
+	return fields{"events": appended}, cmp.Or(failures...)
 }
 
 func (r *runner) pipeline(ctx context.Context, a *arguments) (any, error) {
