@@ -118,6 +118,12 @@ export class Operations {
     append_many: async (args: Batch) => ({
       events: await this.#run(args).appendMany(events(args), guard(args)),
     }),
+    append_together: async (args: Batch) => {
+      const run = this.#run(args);
+      const appends = events(args).map((event) => run.append(event, guard(args)));
+      const appended = await Promise.all(appends);
+      return { events: appended.sort((a, b) => a.seq - b.seq) };
+    },
     pipeline: async (args: Batch & { window: number }) => {
       await using appender = this.#run(args).appender({ window: args.window });
       const sent = [];

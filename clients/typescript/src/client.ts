@@ -19,13 +19,13 @@ import type { Snapshot } from "./snapshots/values.js";
 import { statisticsRequest, type Dimension, type StatisticsQuery } from "./statistics/query.js";
 import { rowValue, type StatisticsRow } from "./statistics/values.js";
 import { pages, present } from "./transport/answers.js";
+import { Connection } from "./transport/connection.js";
 import {
   checkCallOptions,
   checkConnectOptions,
-  Connection,
   type CallOptions,
   type ConnectOptions,
-} from "./transport/connection.js";
+} from "./transport/options.js";
 import * as check from "./values/arguments.js";
 import type { Int64 } from "./values/numbers.js";
 import { FIRST_EPOCH } from "./values/writers.js";

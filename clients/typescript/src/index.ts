@@ -77,7 +77,7 @@ export type {
 export type { NamespaceOptions, NewTaskWrite, TaskWrite } from "./snapshots/writes.js";
 export type { Dimension, StatisticsQuery } from "./statistics/query.js";
 export type { StatisticsRow } from "./statistics/values.js";
-export type { CallOptions, ConnectOptions, Keepalive } from "./transport/connection.js";
+export type { CallOptions, ConnectOptions, Keepalive } from "./transport/options.js";
 export * from "./transport/errors.js";
 export { BY_REASON } from "./transport/reasons.js";
 export { InvalidArgument } from "./values/arguments.js";

@@ -56,7 +56,8 @@ import {
   type TaskWrite,
 } from "./snapshots/writes.js";
 import { present } from "./transport/answers.js";
-import { checkCallOptions, type CallOptions, type Connection } from "./transport/connection.js";
+import type { Connection } from "./transport/connection.js";
+import { checkCallOptions, type CallOptions } from "./transport/options.js";
 import { follow } from "./transport/streams.js";
 import { newId } from "./values/ids.js";
 import { optionalInt64, type Int64 } from "./values/numbers.js";
@@ -101,8 +102,7 @@ export class Run implements RunRef {
   async append(event: NewEvent, options: WriteOptions = {}): Promise<Appended> {
     checkWriteOptions(options);
     const request = appendRequest(this, event, options.expectedSeq);
-    const answer = await this.#connection.send(RunService.method.appendEvent, request, options);
-    return appendedValue(answer);
+    return appendedValue(await this.#connection.append(request, options));
   }
 
   /** Append 1..1000 events, all or none. */

@@ -9,7 +9,8 @@ import {
   UploadArtifactRequestSchema,
 } from "../gen/runstore/v1/artifact_service_pb.js";
 import { pages, present } from "../transport/answers.js";
-import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
+import type { Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import { Patience } from "../transport/retry.js";
 import { follow, sendStream } from "../transport/streams.js";
 import * as check from "../values/arguments.js";

@@ -1,6 +1,6 @@
 /** Which artifacts to read: one, or a list. */
 
-import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
 

@@ -4,12 +4,8 @@ import { inspect } from "node:util";
 
 import { ConfigService } from "../gen/runstore/v1/config_service_pb.js";
 import { pages, present } from "../transport/answers.js";
-import {
-  CALL_OPTIONS,
-  checkCallOptions,
-  type CallOptions,
-  type Connection,
-} from "../transport/connection.js";
+import type { Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, checkCallOptions, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { int64, optionalInt64, type Int64 } from "../values/numbers.js";

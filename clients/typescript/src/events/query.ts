@@ -1,7 +1,8 @@
 /** Which events of a run to read, and pages of them. */
 
 import { RunService } from "../gen/runstore/v1/run_service_pb.js";
-import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
+import type { Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunRef } from "../values/writers.js";

@@ -7,7 +7,7 @@ import type {
   AppendEventRequestSchema,
   AppendEventResponse,
 } from "../gen/runstore/v1/run_service_pb.js";
-import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { safeNumber, type Int64 } from "../values/numbers.js";

@@ -4,7 +4,8 @@ import { inspect } from "node:util";
 
 import { FeedService } from "../gen/runstore/v1/feed_service_pb.js";
 import { pages, present } from "../transport/answers.js";
-import { checkCallOptions, type CallOptions, type Connection } from "../transport/connection.js";
+import type { Connection } from "../transport/connection.js";
+import { checkCallOptions, type CallOptions } from "../transport/options.js";
 import { follow } from "../transport/streams.js";
 import * as check from "../values/arguments.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";

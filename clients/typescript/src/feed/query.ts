@@ -1,6 +1,6 @@
 /** Which entries of the feed to read. */
 
-import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import type { Int64 } from "../values/numbers.js";
 

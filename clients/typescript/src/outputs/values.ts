@@ -7,7 +7,7 @@ import { Outcome, type Output as OutputMessage } from "../gen/runstore/v1/output
 import type { CompletionSchema, CompleteRunResponse } from "../gen/runstore/v1/run_service_pb.js";
 import { RunStatus } from "../gen/runstore/v1/runs_pb.js";
 import { checkSnapshot, snapshotMessage, type NewSnapshot } from "../snapshots/values.js";
-import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { safeNumber } from "../values/numbers.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";

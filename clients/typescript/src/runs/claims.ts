@@ -4,7 +4,7 @@ import { eventValue, type Event } from "../events/values.js";
 import type { ResumeRunResponse } from "../gen/runstore/v1/run_service_pb.js";
 import { snapshotValue, type Snapshot } from "../snapshots/values.js";
 import { taskWriteValue, type TaskWrite } from "../snapshots/writes.js";
-import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { safeNumber, type Int64 } from "../values/numbers.js";
 import type { RunInfo } from "./values.js";

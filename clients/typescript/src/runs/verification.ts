@@ -1,7 +1,8 @@
 /** Checks of the hash chain. */
 
 import { RunService, type VerifyRunResponse } from "../gen/runstore/v1/run_service_pb.js";
-import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
+import type { Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { int64, safeNumber } from "../values/numbers.js";
 import { printing } from "../values/printing.js";

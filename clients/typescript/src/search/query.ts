@@ -3,7 +3,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { SearchOrder, type SearchEventsRequestSchema } from "../gen/runstore/v1/search_pb.js";
-import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { checkTime, duration, timestamp, type Instant } from "../values/times.js";

@@ -8,7 +8,8 @@ import {
   type ListSnapshotsRequestSchema,
 } from "../gen/runstore/v1/run_service_pb.js";
 import { pages } from "../transport/answers.js";
-import { CALL_OPTIONS, type CallOptions, type Connection } from "../transport/connection.js";
+import type { Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { payloadMessage, type Value } from "../values/payloads.js";

@@ -4,7 +4,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import type { PutTaskWritesRequestSchema } from "../gen/runstore/v1/run_service_pb.js";
 import type { TaskWrite as TaskWriteMessage } from "../gen/runstore/v1/snapshots_pb.js";
-import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { optionalPayload, payloadMessage, type Payload, type Value } from "../values/payloads.js";
 import { writerFields, type RunRef } from "../values/writers.js";

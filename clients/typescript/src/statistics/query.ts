@@ -6,7 +6,7 @@ import {
   StatisticsDimension,
   type GetStatisticsRequestSchema,
 } from "../gen/runstore/v1/statistics_pb.js";
-import { CALL_OPTIONS, type CallOptions } from "../transport/connection.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";

@@ -1,7 +1,6 @@
 /** The connection: its target and settings, and how a call is sent and retried. */
 
 import { setMaxListeners } from "node:events";
-import type { SecureClientSessionOptions } from "node:http2";
 
 import {
   create,
@@ -14,9 +13,15 @@ import {
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
-import * as check from "../values/arguments.js";
+import {
+  AppendEventRequestSchema,
+  RunService,
+  type AppendEventResponse,
+} from "../gen/runstore/v1/run_service_pb.js";
 import { ClientClosed, RunstoreError } from "./errors.js";
 import { fromRequests, fromStream, fromTransport } from "./failures.js";
+import { Gathering } from "./gathering.js";
+import type { CallOptions, ConnectOptions, Keepalive } from "./options.js";
 import { Attempts, Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
 import { checkedTarget, Reach } from "./targets.js";
@@ -30,53 +35,6 @@ const LONGEST_MS = 99_999_999;
 // The timeout is less than a call's, so a call over a connection that died while idle succeeds.
 const KEEPALIVE: Keepalive = { intervalMs: 30_000, timeoutMs: 5_000 };
 
-/** Options of every call. */
-export interface CallOptions {
-  /** How long the call may take, retries included, in milliseconds. */
-  readonly timeoutMs?: number | undefined;
-  /** Aborts the call; it rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-export const CALL_OPTIONS: check.Checks<CallOptions> = {
-  timeoutMs: check.milliseconds,
-  signal: check.abortSignal,
-};
-/** Of a call that has no other options. */
-export const checkCallOptions = check.object<CallOptions>("options", CALL_OPTIONS);
-
-/** How a dead connection is detected: by a PING that is not answered. */
-export interface Keepalive {
-  /** Silence before a PING; the server allows one every 10 seconds. If idle, the next call sends it. */
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-}
-
-/** How to connect. */
-export interface ConnectOptions {
-  /** The tenant of all calls; "default" by default. */
-  readonly project?: string;
-  /** The default of `CallOptions.timeoutMs`; 10 seconds. */
-  readonly timeoutMs?: number;
-  /** Sent with every call. */
-  readonly metadata?: Readonly<Record<string, string>>;
-  /** By default 30 and 5 seconds. */
-  readonly keepalive?: Keepalive;
-  /** True, or options of node:tls, to encrypt the connection. */
-  readonly tls?: boolean | SecureClientSessionOptions;
-}
-
-export const checkConnectOptions = check.object<ConnectOptions>("options", {
-  project: check.text,
-  timeoutMs: check.milliseconds,
-  metadata: check.record(check.text),
-  keepalive: check.object<Keepalive>("keepalive", {
-    intervalMs: check.milliseconds,
-    timeoutMs: check.milliseconds,
-  }),
-  tls: check.anything,
-});
-
 /** One connection, opened by the first call and again whenever it is lost. */
 export class Connection {
   readonly backoff = new Backoff();
@@ -89,6 +47,7 @@ export class Connection {
   readonly #sessions: Sessions;
   readonly #transport: Transport;
   readonly #metadata: Readonly<Record<string, string>>;
+  readonly #gathering: Gathering | undefined;
   #calls = 0;
 
   constructor(target: string | undefined, options: ConnectOptions) {
@@ -115,6 +74,9 @@ export class Connection {
     this.#transport = this.#newTransport(this.#sessions);
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#metadata = options.metadata ?? {};
+    if (options.gather ?? true) {
+      this.#gathering = new Gathering((...attempt) => this.#attempt(...attempt));
+    }
   }
 
   /** The address that was given, or the environment's. */
@@ -151,11 +113,37 @@ export class Connection {
   ): Promise<MessageShape<O>> {
     // Made once, so that every attempt sends the same ids.
     const request = create(method.input, init);
+    return await this.#retried((left) => this.#attempt(method, request, signal, left), {
+      signal,
+      timeoutMs,
+    });
+  }
+
+  /** As `send`, for an append of one event; those made at the same time may share requests. */
+  async append(
+    init: MessageInitShape<typeof AppendEventRequestSchema>,
+    { signal, timeoutMs = this.timeoutMs }: CallOptions = {},
+  ): Promise<AppendEventResponse> {
+    const gathering = this.#gathering;
+    if (!gathering) {
+      return await this.send(RunService.method.appendEvent, init, { signal, timeoutMs });
+    }
+    const request = create(AppendEventRequestSchema, init);
+    return await this.#retried((left) => gathering.append(request, signal, left), {
+      signal,
+      timeoutMs,
+    });
+  }
+
+  async #retried<Answer>(
+    attempt: (timeoutMs: number) => Promise<Answer>,
+    { signal, timeoutMs }: { readonly signal: AbortSignal | undefined; readonly timeoutMs: number },
+  ): Promise<Answer> {
     const attempts = new Attempts(timeoutMs, this.backoff);
     for (;;) {
       signal?.throwIfAborted();
       try {
-        return await this.#attempt(method, request, signal, attempts.begin());
+        return await attempt(attempts.begin());
       } catch (error) {
         signal?.throwIfAborted();
         const [cause, delay] = attempts.failed(error);

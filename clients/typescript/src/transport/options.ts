@@ -1,0 +1,55 @@
+/** How to connect, and the options of every call. */
+
+import type { SecureClientSessionOptions } from "node:http2";
+
+import * as check from "../values/arguments.js";
+
+/** Options of every call. */
+export interface CallOptions {
+  /** How long the call may take, retries included, in milliseconds. */
+  readonly timeoutMs?: number | undefined;
+  /** Aborts the call; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const CALL_OPTIONS: check.Checks<CallOptions> = {
+  timeoutMs: check.milliseconds,
+  signal: check.abortSignal,
+};
+/** Of a call that has no other options. */
+export const checkCallOptions = check.object<CallOptions>("options", CALL_OPTIONS);
+
+/** How a dead connection is detected: by a PING that is not answered. */
+export interface Keepalive {
+  /** Silence before a PING; the server allows one every 10 seconds. If idle, the next call sends it. */
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** The tenant of all calls; "default" by default. */
+  readonly project?: string;
+  /** The default of `CallOptions.timeoutMs`; 10 seconds. */
+  readonly timeoutMs?: number;
+  /** Sent with every call. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** By default 30 and 5 seconds. */
+  readonly keepalive?: Keepalive;
+  /** Whether appends of single events that are made at the same time share requests; true. */
+  readonly gather?: boolean;
+  /** True, or options of node:tls, to encrypt the connection. */
+  readonly tls?: boolean | SecureClientSessionOptions;
+}
+
+export const checkConnectOptions = check.object<ConnectOptions>("options", {
+  project: check.text,
+  timeoutMs: check.milliseconds,
+  metadata: check.record(check.text),
+  keepalive: check.object<Keepalive>("keepalive", {
+    intervalMs: check.milliseconds,
+    timeoutMs: check.milliseconds,
+  }),
+  gather: check.flag,
+  tls: check.anything,
+});
