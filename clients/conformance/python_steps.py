@@ -99,6 +99,11 @@ class Runner:
         new = events(a)
         return {"events": await self.run(a).append_many(new, **a)}
 
+    async def append_together(self, a: Json) -> Any:
+        run, new = self.run(a), events(a)
+        appended = await asyncio.gather(*(run.append(each, **a) for each in new))
+        return {"events": sorted(appended, key=lambda each: each.seq)}
+
     async def pipeline(self, a: Json) -> Any:
         new = events(a)
         run = self.run(a)
