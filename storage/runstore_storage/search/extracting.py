@@ -56,7 +56,7 @@ def text_of(payload: Payload | None) -> str:
         part = _cut(cleaned(_without_blobs(string[:MAX_STRING])[:room]), room)
         if part:
             parts.append(part)
-            room -= len(part.encode()) + len(PART_END)
+            room -= len(part if part.isascii() else part.encode()) + len(PART_END)
         if room <= 0:
             break
     return PART_END.join(parts)
@@ -145,6 +145,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _cut(text: str, room: int) -> str:
     """As much of the text as fits into `room` bytes of UTF-8."""
+    if text.isascii():
+        return text[:room]
     data = text.encode()
     return text if len(data) <= room else data[:room].decode(errors="ignore")
 

@@ -8,15 +8,17 @@ together with the words, and never reads what another project holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from runstore_storage.contract.feed import FeedEntry
 from runstore_storage.contract.search import SearchFilter
 from runstore_storage.search.extracting import text_of
 from runstore_storage.search.queries import ParsedQuery, either, quoted
-from runstore_storage.search.windows import block_lexemes
-from runstore_storage.search.words import numbered_keys
+from runstore_storage.search.windows import BLOCK_BITS, block_lexemes
+from runstore_storage.search.words import PART_END, ascii_keys, words_of
 from runstore_storage.sql.search_rows import Matching, SearchRow
 
 # The limits of a tsvector: the greatest number of a word, and how many numbers one word can have.
@@ -37,7 +39,7 @@ def row_of(entry: FeedEntry) -> SearchRow:
         entry.position,
         recorded.recorded_at,
         searchable,
-        " ".join([*map(quoted, _filter_lexemes(entry)), *_word_lexemes(searchable)]),
+        " ".join([*_filter_lexemes(entry), *_word_lexemes(searchable)]),
     )
 
 
@@ -59,25 +61,63 @@ def matching(project: str, where: SearchFilter, query: ParsedQuery) -> Matching:
 
 def _filter_lexemes(entry: FeedEntry) -> Iterator[str]:
     event = entry.recorded.event
-    yield f"=project:{entry.project}"
-    yield f"=run:{entry.run_id}"
-    yield f"=type:{event.type}"
-    yield f"=day:{entry.recorded.recorded_at.astimezone(UTC):%Y-%m-%d}"
-    yield from block_lexemes(entry.position)
+    yield _lexeme("project", entry.project)
+    yield _lexeme("run", entry.run_id)
+    yield _lexeme("type", event.type)
+    yield _day_lexeme(entry.recorded.recorded_at.astimezone(UTC).date())
+    yield _block_lexemes(entry.position >> BLOCK_BITS[0])
     for name, value in (("node", event.node_id), ("model", event.model), ("tool", event.tool)):
         if value:
-            yield f"={name}:{value}"
+            yield _lexeme(name, value)
     for tag in dict.fromkeys(event.tags):
-        yield f"=tag:{tag}"
+        yield _lexeme("tag", tag)
 
 
-def _word_lexemes(searchable: str) -> Iterator[str]:
+# Neighbouring events have much in common.
+@lru_cache(maxsize=10_000)
+def _lexeme(name: str, value: str) -> str:
+    return quoted(f"={name}:{value}")
+
+
+@lru_cache(maxsize=10)
+def _day_lexeme(day: date) -> str:
+    return quoted(f"=day:{day}")
+
+
+@lru_cache(maxsize=10)
+def _block_lexemes(smallest: int) -> str:
+    """The lexemes of all positions in one of the smallest blocks."""
+    return " ".join(map(quoted, block_lexemes(smallest << BLOCK_BITS[0])))
+
+
+def _word_lexemes(searchable: str) -> Iterable[str]:
     """The words with their numbers, as far as a tsvector can hold them."""
+    keys = ascii_keys(searchable)
+    return _any_lexemes(searchable) if keys is None or _is_long(keys) else _plain_lexemes(keys)
+
+
+def _is_long(keys: Sequence[str]) -> bool:
+    """Whether a tsvector may not hold all of the words' numbers."""
+    if len(keys) <= MAX_NUMBERS_OF_WORD:
+        return False
+    return len(keys) > MAX_NUMBER or max(Counter(keys).values()) > MAX_NUMBERS_OF_WORD
+
+
+def _plain_lexemes(keys: Iterable[str]) -> Iterable[str]:
+    lexemes: dict[str, str] = {}
+    for number, key in enumerate(keys, 1):
+        before = lexemes.get(key)
+        lexemes[key] = f"{before},{number}" if before else f"'{key}':{number}"
+    lexemes.pop(PART_END, None)
+    return lexemes.values()
+
+
+def _any_lexemes(searchable: str) -> Iterator[str]:
     numbers: dict[str, list[str]] = {}
-    for key, number in numbered_keys(searchable):
-        of_word = numbers.setdefault(key, [])
-        if number <= MAX_NUMBER and len(of_word) < MAX_NUMBERS_OF_WORD:
-            of_word.append(str(number))
+    for word in words_of(searchable):
+        of_word = numbers.setdefault(word.key, [])
+        if word.number <= MAX_NUMBER and len(of_word) < MAX_NUMBERS_OF_WORD:
+            of_word.append(str(word.number))
     for key, of_word in numbers.items():
         yield f"{quoted(key)}:{','.join(of_word)}" if of_word else quoted(key)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from runstore_storage.search.queries import parse
 from runstore_storage.search.snippets import SNIPPET_CHARACTERS, snippet_of
 from runstore_storage.search.windows import BLOCK_BITS, block_lexemes, next_window
-from runstore_storage.search.words import MAX_WORD, cleaned, numbered_keys, words_of
+from runstore_storage.search.words import MAX_WORD, PART_END, ascii_keys, cleaned, words_of
 
 MAX_LEXEME_BYTES = 2046
 
@@ -42,8 +42,18 @@ def test_plain_texts_are_cleaned_and_cut_as_all_are(text: str) -> None:
     part = cleaned(text)
 
     assert cleaned(f"{text} é") == f"{part} é".strip()
-    for whole in (part, f"{part}\n{part}", f"{part} {'x' * (MAX_WORD + 1)} end"):
-        assert list(numbered_keys(whole)) == [(word.key, word.number) for word in words_of(whole)]
+    for whole in (part, f"{part}\n{part}", f"{part} {'x' * MAX_WORD} end"):
+        numbered = [
+            (key, number)
+            for number, key in enumerate(ascii_keys(whole) or [], 1)
+            if key != PART_END
+        ]
+        assert numbered == [(word.key, word.number) for word in words_of(whole)]
+
+
+@pytest.mark.parametrize("text", ["é", "x" * (MAX_WORD + 1)])
+def test_a_text_of_other_words_is_not_plain(text: str) -> None:
+    assert ascii_keys(text) is None
 
 
 def test_words_of_different_parts_are_not_neighbours() -> None:
