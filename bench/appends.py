@@ -13,6 +13,7 @@ from bench.servers import Server
 from bench.setting import Setting
 
 IN_FLIGHT = 32
+CALLERS = (32, 256)
 STREAMS = 8
 BATCH = 100
 BATCHES_IN_FLIGHT = 4
@@ -52,6 +53,24 @@ def stream_rate(setting: Setting, server: Server, runs: list[str]) -> Any:
 
 async def unary(setting: Setting) -> list[Taken]:
     return await _beside_echo(setting, "append", setting.server(), unary_rate, IN_FLIGHT)
+
+
+async def shipped(setting: Setting) -> list[Taken]:
+    """`append` of one Python client, by few and by many callers, beside a bare RPC for each."""
+    return [await _shipped(setting, callers) for callers in CALLERS]
+
+
+async def _shipped(setting: Setting, callers: int) -> Taken:
+    settling, seconds = Settling(setting), setting.options.seconds
+    async with setting.server() as ours, setting.echo() as echo:
+        runs = await setting.new_runs(ours, callers)
+        asked = [{"address": ours.address, "runs": runs, "callers": callers, "seconds": seconds}]
+        values, baseline = await alternate(
+            setting.options.rounds,
+            lambda: settling.after(setting.generators.rate("clients:appends", asked)),
+            lambda: unary_rate(setting, echo, runs),
+        )
+    return Taken(f"append-client-{callers}", values, baseline, settling.notes)
 
 
 async def beside_relay(setting: Setting) -> list[Taken]:

@@ -12,6 +12,12 @@ from bench.setting import Options, Setting
 
 FIGURES = {
     "append": Figure("AppendEvent, 32 in flight", "/s", "bare echo", at_least(0.5)),
+    "append-client-32": Figure(
+        "append of the Python client, 32 callers", "/s", "bare echo, an RPC each", at_least(1.3)
+    ),
+    "append-client-256": Figure(
+        "append of the Python client, 256 callers", "/s", "bare echo, an RPC each", at_least(2.5)
+    ),
     "append-relay": Figure(
         "the same, relay in a process of its own", "/s", "bare echo", at_least(0.5)
     ),
@@ -84,6 +90,7 @@ def figure_of(key: str, options: Options) -> Figure:
 
 MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "append": appends.unary,
+    "append-client": appends.shipped,
     "append-relay": appends.beside_relay,
     "append-stream": appends.streams,
     "append-batch": appends.batches,
