@@ -50,6 +50,7 @@ class RunWrite:
     """
 
     __slots__ = (
+        "_before",
         "_inserts",
         "_known",
         "_new",
@@ -65,7 +66,7 @@ class RunWrite:
 
     def __init__(self, key: RunKey, head: Head, now: datetime, seen: int | None = None) -> None:
         self.key = key
-        self.head = head
+        self.head = self._before = head
         self.seen = seen
         self.stored: Version | None = None
         self.parts: dict[bytes, BlobRef] = {}
@@ -76,6 +77,11 @@ class RunWrite:
         self._new: list[NewEvent] = []
         self._inserts: list[Insert] = []
         self._known: dict[str, KnownEvent] = {}
+
+    @property
+    def before(self) -> Head:
+        """The head as the write found it."""
+        return self._before
 
     def require_lock(self) -> None:
         """Raise `NeedsLock` unless the run is locked; call it before rows are written."""
@@ -245,7 +251,7 @@ async def store_one(conn: Connection, write: RunWrite) -> None:
         write.stored = await inserts.store(conn, added, [write.head])
         return
     try:
-        write.stored = await inserts.store_if(conn, added, write.head, write.seen)
+        write.stored = await inserts.store_if(conn, added, write.head, write.seen, write.before)
     except asyncpg.IntegrityConstraintViolationError as error:
         raise NeedsLock from error
     if write.stored is None:

@@ -293,3 +293,16 @@ def test_the_runs_and_parts_that_were_used_last_are_remembered(
     add("e", b"1", b"2", b"3")
     add("f", b"1", b"2", b"3")
     assert [knows(each) for each in "ef"] == [False, True]
+
+
+async def test_a_version_that_was_given_again_is_not_taken_for_the_same(
+    store: PostgresStore, key: RunKey
+) -> None:
+    remembered = store.put_snapshot.__self__._decisions._remembered._runs  # type: ignore[attr-defined]
+    # As after a failover that lost the write that is remembered, and then stored another one.
+    lost = remembered[key].head._replace(last_hash=b"lost".ljust(32))
+    remembered[key] = replace(remembered[key], head=lost)
+
+    await store.put_snapshot(key, step("second"))
+
+    assert not await problem(store, key)

@@ -18,6 +18,10 @@ from runstore_storage.sql import heads
 from runstore_storage.sql.columns import Columns, by_column, insert_rows
 from runstore_storage.sql.heads import Head
 
+_IS_AS_SEEN = """
+    AND h.xmin = :version::xid AND h.updated_at = :seen_at::timestamptz
+    AND h.last_hash = :seen_hash::bytea
+"""
 _CHANGE = heads.UPDATE + " {where} RETURNING h.xmin AS version, clock_timestamp() AS at"
 
 
@@ -64,14 +68,22 @@ async def store(
 
 
 async def store_if(
-    conn: Connection, inserts: Sequence[Insert], changed: Head, version: int
+    conn: Connection, inserts: Sequence[Insert], changed: Head, version: int, seen: Head
 ) -> Version | None:
     """Store the rows and the head if it still has this version; None where it has another.
+
+    The version is the number of a transaction. After a failover that lost transactions their
+    numbers are given again, so the head has to be as it was `seen`, too.
 
     Updating it takes its row lock, so it queues the writers of a run exactly as `heads.lock` does.
     A constraint that a row breaks is the driver's error, as what was known of it is not certain.
     """
-    values = {**heads.parameters([changed]), "version": version}
+    values = {
+        **heads.parameters([changed]),
+        "version": version,
+        "seen_at": seen.updated_at,
+        "seen_hash": seen.last_hash,
+    }
     return _version(await _store(conn, _conditional(_targets(inserts)), inserts, values))
 
 
@@ -97,7 +109,7 @@ def _statement(targets: tuple[Target, ...]) -> Statement:
 @lru_cache(maxsize=64)
 def _conditional(targets: tuple[Target, ...]) -> Statement:
     """The statement that does so if the head has the version; without a row where it has not."""
-    changed = f"changed AS ({_CHANGE.format(where='AND h.xmin = :version::xid')})"
+    changed = f"changed AS ({_CHANGE.format(where=_IS_AS_SEEN)})"
     rows = ", ".join([changed, *_inserting(targets, beside=", changed")])
     return statement(f"WITH {rows} SELECT version, at FROM changed")
 
