@@ -134,6 +134,7 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 	methods := map[string]any{
 		"SaveRun": (*runstore.Client).SaveRun, "ListRuns": (*runstore.Client).ListRuns,
 		"GetRun": (*runstore.Run).Get, "AppendEvent": (*runstore.Run).Append,
+		"AppendMany":   (*runstore.Run).Append,
 		"AppendEvents": (*runstore.Run).Append, "AppendEventStream": (*runstore.Client).Appender,
 		"ListEvents": (*runstore.Run).ListEvents, "StreamEvents": (*runstore.Run).Events,
 		"PutSnapshot": (*runstore.Run).PutSnapshot, "PutTaskWrites": (*runstore.Run).PutTaskWrites,
