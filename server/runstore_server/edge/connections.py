@@ -37,6 +37,8 @@ def connection_options(*, streams: int, keepalive_seconds: float) -> list[Option
         ("grpc.server_max_unrequested_time_in_server", UNREQUESTED_SECONDS),
         ("grpc.keepalive_time_ms", round(keepalive_seconds * 1000)),
         ("grpc.keepalive_timeout_ms", round(keepalive_timeout * 1000)),
+        # Any ping in flight holds back those of keepalive, and is given a minute otherwise.
+        ("grpc.http2.ping_timeout_ms", round(keepalive_timeout * 1000)),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
