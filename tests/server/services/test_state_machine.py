@@ -488,7 +488,10 @@ class Histories(RuleBasedStateMachine):
         requests, expected = self.expected_of(appends)
         request = rpc.AppendManyRequest(project=self.project, appends=requests)
 
-        answer = self.loop.run_until_complete(self.stub.AppendMany(request))
+        async def send() -> Any:
+            return await self.stub.AppendMany(request)
+
+        answer = self.loop.run_until_complete(send())
         assert list(map(appended_or_reason, answer.results)) == expected
 
     @rule(run_id=st.sampled_from(RUNS), at_seq=st.none() | st.integers(0, 12))
