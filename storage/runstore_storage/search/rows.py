@@ -17,7 +17,7 @@ from runstore_storage.contract.feed import FeedEntry
 from runstore_storage.contract.search import SearchFilter
 from runstore_storage.search.extracting import text_of
 from runstore_storage.search.queries import ParsedQuery, either, quoted
-from runstore_storage.search.windows import BLOCK_BITS, block_lexemes
+from runstore_storage.search.windows import block_lexemes
 from runstore_storage.search.words import PART_END, ascii_keys, words_of
 from runstore_storage.sql.search_rows import Matching, SearchRow
 
@@ -65,7 +65,7 @@ def _filter_lexemes(entry: FeedEntry) -> Iterator[str]:
     yield _lexeme("run", entry.run_id)
     yield _lexeme("type", event.type)
     yield _day_lexeme(entry.recorded.recorded_at.astimezone(UTC).date())
-    yield _block_lexemes(entry.position >> BLOCK_BITS[0])
+    yield from map(quoted, block_lexemes(entry.position))
     for name, value in (("node", event.node_id), ("model", event.model), ("tool", event.tool)):
         if value:
             yield _lexeme(name, value)
@@ -82,12 +82,6 @@ def _lexeme(name: str, value: str) -> str:
 @lru_cache(maxsize=10)
 def _day_lexeme(day: date) -> str:
     return quoted(f"=day:{day}")
-
-
-@lru_cache(maxsize=10)
-def _block_lexemes(smallest: int) -> str:
-    """The lexemes of all positions in one of the smallest blocks."""
-    return " ".join(map(quoted, block_lexemes(smallest << BLOCK_BITS[0])))
 
 
 def _word_lexemes(searchable: str) -> Iterable[str]:

@@ -9,7 +9,9 @@ whole feed in a few large windows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 # The sizes of blocks: two to the power of each of these positions.
 BLOCK_BITS = (13, 16, 19, 22, 25, 28, 31)
@@ -40,9 +42,16 @@ class Window:
         ]
 
 
-def block_lexemes(position: int) -> list[str]:
+def block_lexemes(position: int) -> Sequence[str]:
     """The lexemes that a row at a position carries."""
-    return [block_lexeme(level, position >> bits) for level, bits in enumerate(BLOCK_BITS)]
+    return _lexemes_in(position >> BLOCK_BITS[0], BLOCK_BITS)
+
+
+@lru_cache(maxsize=10)  # neighbouring positions are in the same blocks
+def _lexemes_in(smallest: int, block_bits: Sequence[int]) -> Sequence[str]:
+    """Those of all positions in one of the smallest blocks."""
+    position = smallest << block_bits[0]
+    return [block_lexeme(level, position >> bits) for level, bits in enumerate(block_bits)]
 
 
 def block_lexeme(level: int, block: int) -> str:
