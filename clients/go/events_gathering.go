@@ -44,6 +44,7 @@ type departure struct{ patience *time.Timer }
 // gathered is an append that waits for the request it will be part of, or for that request's answer.
 type gathered struct {
 	request  *runstorev1.AppendEventRequest
+	size     int
 	deadline time.Time
 	settled  chan outcome // has room for the only one
 }
@@ -59,9 +60,9 @@ type outcome struct {
 func (g *gathering) append(
 	ctx context.Context, request *runstorev1.AppendEventRequest, _ ...grpc.CallOption,
 ) (*runstorev1.AppendEventResponse, error) {
-	isLarge := proto.Size(request) > largeAppend
+	size := proto.Size(request)
 	g.mutex.Lock()
-	if g.isNotOffered || isLarge {
+	if g.isNotOffered || size > largeAppend {
 		g.mutex.Unlock()
 		return g.client.service.AppendEvent(ctx, request)
 	}
@@ -69,7 +70,7 @@ func (g *gathering) append(
 		return g.goAlone(ctx, request)
 	}
 	deadline, _ := ctx.Deadline()
-	waiting := &gathered{request, deadline, make(chan outcome, 1)}
+	waiting := &gathered{request, size, deadline, make(chan outcome, 1)}
 	g.waiting = append(g.waiting, waiting)
 	g.mutex.Unlock()
 	select {
@@ -127,7 +128,7 @@ func (g *gathering) arrive(departed *departure) {
 func (g *gathering) takeLocked() []*gathered {
 	size, count := 0, 0
 	for _, each := range g.waiting[:min(len(g.waiting), maxGathered)] {
-		if size += proto.Size(each.request); size > maxStreamBytes && count > 0 {
+		if size += each.size; size > maxStreamBytes && count > 0 {
 			break
 		}
 		count++
