@@ -102,10 +102,7 @@ export class Gathering {
     try {
       return await this.#send(RunService.method.appendEvent, request, signal, timeoutMs);
     } finally {
-      if (departed === this.#onItsWay && this.#waiting.length === 0) {
-        this.#onItsWay = undefined;
-      }
-      this.#arrive(departed);
+      this.#arrive(departed, true);
     }
   }
 
@@ -144,13 +141,18 @@ export class Gathering {
     return departed;
   }
 
-  #arrive(departed: NodeJS.Timeout): void {
+  #arrive(departed: NodeJS.Timeout, wasAlone = false): void {
     clearTimeout(departed);
+    if (departed !== this.#onItsWay) {
+      return;
+    }
+    if (wasAlone && this.#waiting.length === 0) {
+      this.#onItsWay = undefined;
+      return;
+    }
     // Those just answered run first, so that their next appends go along.
     setImmediate(() => {
-      if (departed === this.#onItsWay) {
-        this.#sendWaiting();
-      }
+      this.#sendWaiting();
     });
   }
 
