@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
@@ -53,7 +54,9 @@ class AsyncConnection:
         self.timeout = checked_timeout(timeout)
         self.backoff = Backoff()
         self._is_gathering = gather
-        self._gatherings: dict[str, AsyncGathering] = {}
+        self._gatherings: dict[str, AsyncGathering] = defaultdict(
+            lambda: AsyncGathering(self._append_attempt)
+        )
         """By project."""
         self._home = HomeProcess()
         self._is_closed = False
@@ -104,8 +107,7 @@ class AsyncConnection:
         if not self._is_gathering:
             return await self.send(call)
         project = call.request.project  # type: ignore[attr-defined]  # an AppendEventRequest
-        gathering = self._gatherings.setdefault(project, AsyncGathering(self._append_attempt))
-        return await self._retried(call, gathering.append)
+        return await self._retried(call, self._gatherings[project].append)
 
     async def _append_attempt(self, method: str, request: Message, seconds: float) -> Any:
         return await self._attempt(self._stubs.method(RUNS, method), request, seconds)

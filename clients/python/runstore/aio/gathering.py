@@ -44,12 +44,13 @@ class AsyncGathering:
 
     async def append(self, request: rpc.AppendEventRequest, seconds: float) -> Any:
         """Make one attempt of an append; raise `RunstoreError`."""
-        if not self._is_offered or request.ByteSize() > LARGE_BYTES:
+        size = request.ByteSize()
+        if not self._is_offered or size > LARGE_BYTES:
             return await self._send("AppendEvent", request, seconds)
         if self._on_its_way is None:
             return await self._go_alone(request, seconds)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(request, time.monotonic() + seconds, answer)
+        waiting = Waiting(request, size, time.monotonic() + seconds, answer)
         self._waiting.append(waiting)
         try:
             async with asyncio.timeout(seconds):

@@ -47,6 +47,7 @@ class Waiting(Generic[A]):
     """An append that waits for the request it will be part of, or for that request's response."""
 
     request: rpc.AppendEventRequest
+    bytes: int
     deadline: float
     answer: A
 
@@ -61,7 +62,7 @@ def take(waiting: deque[Waiting[A]]) -> list[Waiting[A]]:
     batch: list[Waiting[A]] = []
     size = 0
     while waiting and len(batch) < MAX_APPENDS:
-        size += waiting[0].request.ByteSize()
+        size += waiting[0].bytes
         if batch and size > MAX_STREAM_BYTES:
             break
         first = waiting.popleft()

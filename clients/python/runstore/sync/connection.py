@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
@@ -53,7 +54,9 @@ class Connection:
         self.timeout = checked_timeout(timeout)
         self.backoff = Backoff()
         self._is_gathering = gather
-        self._gatherings: dict[str, Gathering] = {}
+        self._gatherings: dict[str, Gathering] = defaultdict(
+            lambda: Gathering(self._append_attempt)
+        )
         """By project."""
         self._home = HomeProcess()
         self._is_closed = False
@@ -102,8 +105,7 @@ class Connection:
         if not self._is_gathering:
             return self.send(call)
         project = call.request.project  # type: ignore[attr-defined]  # an AppendEventRequest
-        gathering = self._gatherings.setdefault(project, Gathering(self._append_attempt))
-        return self._retried(call, gathering.append)
+        return self._retried(call, self._gatherings[project].append)
 
     def _append_attempt(self, method: str, request: Message, seconds: float) -> Any:
         return self._attempt(self._stubs.method(RUNS, method), request, seconds)

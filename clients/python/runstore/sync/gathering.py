@@ -47,15 +47,16 @@ class Gathering:
         self._send = send
         self._lock = threading.Lock()
         self._waiting: deque[Append] = deque()
-        self._on_its_way: object | None = None
+        self._on_its_way: Append | Batch | None = None
         """The latest request."""
         self._is_offered = True
 
     def append(self, request: rpc.AppendEventRequest, seconds: float) -> Any:
         """Make one attempt of an append; raise `RunstoreError`."""
-        if not self._is_offered or request.ByteSize() > LARGE_BYTES:
+        size = request.ByteSize()
+        if not self._is_offered or size > LARGE_BYTES:
             return self._send("AppendEvent", request, seconds)
-        append: Append = Waiting(request, time.monotonic() + seconds, Future())
+        append: Append = Waiting(request, size, time.monotonic() + seconds, Future())
         with self._lock:
             is_alone = self._on_its_way is None
             if is_alone:
