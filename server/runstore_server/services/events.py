@@ -20,11 +20,10 @@ from runstore_server.convert.events import (
 from runstore_server.convert.runs import guard_of, key_of, project_of
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.refusals import refusal
-from runstore_server.edge.requests import beside
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.events import deliver
 from runstore_server.streams.pipeline import Pipeline
-from runstore_server.validation.requests import admit, broken_rules, is_large
+from runstore_server.validation.requests import admit, admit_each
 
 
 class Events:
@@ -58,8 +57,7 @@ class Events:
     async def AppendMany(
         self, request: rpc.AppendManyRequest, _context: Any
     ) -> rpc.AppendManyResponse:
-        await admit(request)
-        broken = await beside(is_large(request), broken_rules, request.appends)
+        broken = await admit_each(request, request.appends)
         project = project_of(request.project)
         kept = [
             NewAppend(RunKey(project, append.run_id), (event_of(append.event),), guard_of(append))

@@ -5,7 +5,7 @@ A message type is compiled once into a list of checks, one for each field that c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
@@ -51,6 +51,16 @@ NO_RULES = MessageRules()
 async def admit(request: Message) -> None:
     """As `validate`, in a thread if the request is large, so that other calls go on."""
     await beside(is_large(request), validate, request)
+
+
+async def admit_each(request: Message, parts: Iterable[Message]) -> Sequence[InvalidRequest | None]:
+    """As `admit`, and what breaks a rule in each of the parts that are refused by themselves."""
+    return await beside(is_large(request), _validated_each, request, parts)
+
+
+def _validated_each(request: Message, parts: Iterable[Message]) -> Sequence[InvalidRequest | None]:
+    validate(request)
+    return broken_rules(parts)
 
 
 def is_large(request: Message) -> bool:
