@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -27,6 +27,8 @@ from runstore_storage.sql.known import Asked, Known
 TURN_SECONDS = 0.1
 
 T = TypeVar("T")
+Connected = Callable[[Database], AbstractAsyncContextManager[Connection]]
+Find = Callable[[Connection, RunKey, Asked], Awaitable[tuple[RunWrite, Known]]]
 Decision = Callable[[Connection, RunWrite, Known], Awaitable[T]]
 """Answers, refuses or stores a write. It may be called twice, without a lock and with one.
 
@@ -64,8 +66,13 @@ class RunDecisions:
             with suppress(NeedsLock):
                 return await self._as_remembered(*remembered, decision)
         with suppress(NeedsLock):
-            return await self._as_read(key, asked, decision)
+            return await self._as_found(reading, ask, key, asked, decision)
         return await self._under_lock(key, asked, decision)
+
+    async def _under_lock(
+        self, key: RunKey, asked: Asked, decision: Decision[T]
+    ) -> tuple[RunWrite, T]:
+        return await self._as_found(writing, lock_and_ask, key, asked, decision)
 
     async def _as_remembered(
         self, write: RunWrite, known: Known, decision: Decision[T]
@@ -77,19 +84,11 @@ class RunDecisions:
                 raise NeedsLock from error
         return self._stored(write, known, answer)
 
-    async def _as_read(
-        self, key: RunKey, asked: Asked, decision: Decision[T]
+    async def _as_found(
+        self, connected: Connected, find: Find, key: RunKey, asked: Asked, decision: Decision[T]
     ) -> tuple[RunWrite, T]:
-        async with reading(self._engine) as conn:
-            write, known = await ask(conn, key, asked)
-            answer = await decision(conn, write, known)
-        return self._stored(write, known, answer)
-
-    async def _under_lock(
-        self, key: RunKey, asked: Asked, decision: Decision[T]
-    ) -> tuple[RunWrite, T]:
-        async with writing(self._engine) as conn:
-            write, known = await lock_and_ask(conn, key, asked)
+        async with connected(self._engine) as conn:
+            write, known = await find(conn, key, asked)
             answer = await decision(conn, write, known)
         return self._stored(write, known, answer)
 

@@ -42,7 +42,8 @@ class NeedsLock(Exception):
 
 
 class RunWrite:
-    """A run and what one transaction adds to it. `head` is how the transaction leaves the run.
+    """A run and what one transaction adds to it. `before` is the head that the transaction found,
+    `head` how it leaves the run.
 
     `clock` is the database's time, `now` that of what is written. `seen` is the version of a head
     that was read without a lock, `stored` that of the head that was stored. `parts` and `snapshots`
@@ -50,10 +51,10 @@ class RunWrite:
     """
 
     __slots__ = (
-        "_before",
         "_inserts",
         "_known",
         "_new",
+        "before",
         "clock",
         "head",
         "key",
@@ -66,7 +67,7 @@ class RunWrite:
 
     def __init__(self, key: RunKey, head: Head, now: datetime, seen: int | None = None) -> None:
         self.key = key
-        self.head = self._before = head
+        self.head = self.before = head
         self.seen = seen
         self.stored: Version | None = None
         self.parts: dict[bytes, BlobRef] = {}
@@ -77,11 +78,6 @@ class RunWrite:
         self._new: list[NewEvent] = []
         self._inserts: list[Insert] = []
         self._known: dict[str, KnownEvent] = {}
-
-    @property
-    def before(self) -> Head:
-        """The head as the write found it."""
-        return self._before
 
     def require_lock(self) -> None:
         """Raise `NeedsLock` unless the run is locked; call it before rows are written."""
