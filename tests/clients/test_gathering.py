@@ -19,6 +19,7 @@ import runstore.sync.gathering
 from clients.script import status
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.run_service_pb2_grpc import RunServiceServicer, add_RunServiceServicer_to_server
+from until import until
 
 Append = Callable[..., Awaitable[runstore.Appended]]
 Answer = Callable[[Any, Any], Awaitable[Any]]
@@ -114,12 +115,6 @@ class Writer:
         self.server.is_open.set()
         assert self._first
         await self._first
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not is_so():  # noqa: ASYNC110 - what is looked at has no event
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture(autouse=True)

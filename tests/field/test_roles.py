@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -35,6 +35,7 @@ from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql.partitions import RUNS_PER_PARTITION
 from runstore_storage.writing.room import RUNS_AHEAD
 from typer.testing import CliRunner, Result
+from until import until
 
 pytestmark = pytest.mark.slow
 
@@ -78,12 +79,6 @@ async def serving(url: str, **options: LargePayloads) -> AsyncIterator[PostgresS
 def migrate(url: str, *arguments: str) -> Result:
     environment = {"RUNSTORE_DATABASE_URL": url, "RUNSTORE_DB_SCHEMA": SCHEMA}
     return CliRunner().invoke(app, ("migrate", *arguments), env=environment)
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():  # noqa: ASYNC110 - the other side is a task or a database
-            await asyncio.sleep(0.05)
 
 
 async def data() -> AsyncIterator[bytes]:

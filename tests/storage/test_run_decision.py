@@ -5,7 +5,7 @@ stored only if nothing has changed since.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
-from conftest import make_store
 from runstore_storage import remembered_runs
 from runstore_storage.contract.errors import SeqConflict, UnknownRef, WriterFenced
 from runstore_storage.contract.events import Event, Usage
@@ -41,14 +40,6 @@ from storage.contract.waiting import queued
 
 OPEN = SnapshotSelector()
 is_of_test: ContextVar[bool] = ContextVar("is_of_test", default=False)
-
-
-@pytest.fixture
-async def other(database_url: str, db_schema: str) -> AsyncIterator[PostgresStore]:
-    """What another process would be."""
-    opened = make_store(database_url, db_schema)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """How long HTTP clients may take, and how many connections there may be."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from until import until
 
 EVENTS = 24
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
@@ -25,12 +27,6 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
             return await reader.read()
         except ConnectionResetError:
             return b""
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not is_so():  # noqa: ASYNC110 - states of the server, which wake nothing
-            await asyncio.sleep(0.02)
 
 
 async def test_a_client_that_does_not_finish_a_requests_head_is_cut_off(own_server) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 
-import pytest
 from conftest import make_store
 from runstore_storage.contract.errors import SeqConflict
 from runstore_storage.contract.events import Event
@@ -14,14 +13,6 @@ from runstore_storage.postgres import PostgresStore
 
 WRITERS = 32
 EACH = 25
-
-
-@pytest.fixture
-async def other(database_url: str, db_schema: str):
-    """A second process's view: its own pool, lanes and tails."""
-    opened = make_store(database_url, db_schema)
-    yield opened
-    await opened.close()
 
 
 async def write(store: PostgresStore, key: RunKey, name: str) -> list[tuple[str, int]]:

@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from conftest import make_store
 from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
@@ -26,14 +25,6 @@ from runstore_storage.postgres import PostgresStore
 from runstore_storage.writing import optimistic
 from runstore_storage.writing.lanes import Append
 from runstore_storage.writing.optimistic import Optimistic
-
-
-@pytest.fixture
-async def other(database_url: str, db_schema: str) -> AsyncIterator[PostgresStore]:
-    """What another process would be."""
-    opened = make_store(database_url, db_schema)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
