@@ -117,10 +117,12 @@ async def fill(store: PostgresStore, events: int) -> None:
             await store.save_run(NewRun(f"project-{project}", f"run-{run}"))
     async with writing(store._engine) as conn:
         await conn.execute(statement("DROP INDEX ix_search_rows_tsv"))
+    await store.feed.hold_duty(SEARCH, ME)
     for first in track(range(1, events + 1, BATCH), "filling"):
         rows = [row_of(each) for each in entries(first, min(BATCH, events + 1 - first))]
+        reached = first - 1 + len(rows)
         async with writing(store._engine) as conn:
-            await search_rows.insert(conn, rows)
+            await search_rows.insert(conn, ME, rows, done=first - 1, reached=reached)
     began = time.monotonic()
     async with writing(store._engine) as conn:
         await conn.execute(statement("SET LOCAL statement_timeout = 0"))

@@ -162,16 +162,11 @@ class PostgresFeed:
         return Page.of(found, limit, lambda consumer: consumer.name)
 
     async def count_usage(self, holder: str) -> int | None:
-        async with writing(self._engine) as conn:
-            position = await duties.fence(conn, USAGE_COUNTS, holder)
-            if position is None:
-                return None
-            reached = await usage_counts.add(conn, position)
-            if not reached:
-                return 0
-            await duties.advance(conn, USAGE_COUNTS, holder, reached)
-        self.counted.wake()
-        return reached - position
+        async with translated(), self._engine.connect() as conn:
+            counted = await usage_counts.add(conn, holder)
+        if counted:
+            self.counted.wake()
+        return counted
 
     async def forget_usage(self, holder: str) -> None:
         async with writing(self._engine) as conn:

@@ -17,6 +17,7 @@ from runstore_storage.contract.search import (
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.database.failures import translated
 from runstore_storage.database.signals import Signal
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.feed.waiting import wait_until_reached
@@ -51,22 +52,17 @@ class PostgresSearch:
         )
         reached = page.next_position - 1  # may be behind the last entry: deleted runs have none
         rows = await rows_of(page.entries)
-        async with writing(self._engine) as conn:
-            held = await duties.fence(conn, SEARCH, holder)
-            if held is None:
-                return None
-            if held != position or reached == position:
-                return 0
-            if rows:
-                await search_rows.insert(conn, rows)
-            await duties.advance(conn, SEARCH, holder, reached)
-        self._indexed.wake()
-        return reached - position
+        async with translated(), self._engine.connect() as conn:
+            indexed = await search_rows.insert(conn, holder, rows, done=position, reached=reached)
+        if indexed:
+            self._indexed.wake()
+        return indexed
 
     async def forget_text(self, holder: str) -> None:
         async with writing(self._engine) as conn:
-            await duties.restart(conn, SEARCH, holder)
+            # Indexing locks the table first, too.
             await search_rows.forget(conn)
+            await duties.restart(conn, SEARCH, holder)
 
     async def indexed_position(self) -> int:
         async with reading(self._engine) as conn:

@@ -132,7 +132,7 @@ def by_column(
     columns: Columns, rows: Iterable[Sequence[object]], *, prefix: str = ""
 ) -> dict[str, list[object]]:
     """The parameters of `insert_rows`: each is named as its column behind the prefix."""
-    given = zip(columns, arrays(rows), strict=True)
+    given = zip(columns, arrays(rows) or [[] for _ in columns], strict=True)
     return {f"{prefix}{name}": values for (name, _), values in given}
 
 

@@ -9,6 +9,15 @@ from runstore_storage.database.statements import statement
 # The longest a duty stays with a holder that died.
 LEASE_SECONDS = 4
 
+# The part of a statement that keeps the duty with its holder until the transaction ends: one row,
+# or none when it was lost before. Another process takes the duty over either before this, or after
+# the transaction, and then goes on from the position that it leaves.
+HELD = """
+    held AS MATERIALIZED (
+        SELECT position FROM duties WHERE name = :duty AND holder = :holder FOR UPDATE
+    )
+"""
+
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
 
 # It does not wait for the disk when it commits by itself: a crash of Postgres may undo a lease.

@@ -12,21 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runstore_storage.contract.events import EventFilter
-from runstore_storage.contract.feed import FeedEntry, FeedFilter
+from runstore_storage.contract.feed import RELAY, FeedEntry, FeedFilter
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
-from runstore_storage.sql import events
+from runstore_storage.sql import duties, events
 
 # Ranges turned into entries by one transaction, and looked at by one page.
 PUBLISHED_RANGES = 2000
 PAGE_RANGES = 1000
 
-# The duty's row is locked first: another process takes the duty over either before this, or after
-# it, and then continues from the position that this leaves.
-_PUBLISH = statement("""
-    WITH held AS MATERIALIZED (
-        SELECT position FROM duties WHERE name = 'relay' AND holder = :holder FOR UPDATE
-    ), taken AS (
+_PUBLISH = statement(f"""
+    WITH {duties.HELD}, taken AS (
         DELETE FROM outbox
         WHERE EXISTS (SELECT FROM held) AND id IN (SELECT id FROM outbox ORDER BY id LIMIT :limit)
         RETURNING id, run, first_seq, last_seq
@@ -38,7 +34,7 @@ _PUBLISH = statement("""
         RETURNING last_position
     ), moved AS (
         UPDATE duties SET position = (SELECT max(last_position) FROM placed)
-        WHERE name = 'relay' AND EXISTS (SELECT FROM placed)
+        WHERE name = :duty AND EXISTS (SELECT FROM placed)
         RETURNING position
     )
     SELECT coalesce((SELECT position FROM moved), h.position) - h.position AS published
@@ -106,7 +102,9 @@ async def publish(conn: Connection, holder: str) -> int | None:
 
     The number of their events, 0 when the outbox is empty; None when the holder has lost the duty.
     """
-    found = await conn.execute(_PUBLISH, {"holder": holder, "limit": PUBLISHED_RANGES})
+    found = await conn.execute(
+        _PUBLISH, {"duty": RELAY, "holder": holder, "limit": PUBLISHED_RANGES}
+    )
     published: int | None = found.scalar_one_or_none()
     return published
 

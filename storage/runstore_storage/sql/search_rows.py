@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runstore_storage.contract.events import RecordedEvent
+from runstore_storage.contract.feed import SEARCH
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
-from runstore_storage.sql import events
+from runstore_storage.sql import duties, events
 from runstore_storage.sql.columns import by_column, new_rows
 
 _COLUMNS = (
@@ -25,11 +26,20 @@ _COLUMNS = (
     ("tsv", "text"),
 )
 _INSERT = statement(f"""
-    INSERT INTO search_rows (run, seq, position, recorded_at, text, tsv)
-    SELECT r.run, new.seq, new.position, new.recorded_at, new.text, new.tsv::tsvector
-    FROM {new_rows(_COLUMNS)}
-    JOIN runs r ON r.project = new.project AND r.run_id = new.run_id
-    ORDER BY new.position
+    WITH {duties.HELD}, next AS (
+        SELECT FROM held WHERE position = :done::bigint AND position < :reached::bigint
+    ), stored AS (
+        INSERT INTO search_rows (run, seq, position, recorded_at, text, tsv)
+        SELECT r.run, new.seq, new.position, new.recorded_at, new.text, new.tsv::tsvector
+        FROM {new_rows(_COLUMNS)}
+        JOIN runs r ON r.project = new.project AND r.run_id = new.run_id
+        WHERE EXISTS (SELECT FROM next)
+        ORDER BY new.position
+    ), moved AS (
+        UPDATE duties SET position = :reached::bigint
+        WHERE name = :duty AND EXISTS (SELECT FROM next)
+    )
+    SELECT coalesce((SELECT :reached::bigint - :done::bigint FROM next), 0) AS indexed FROM held
 """)
 
 # Only the rows that are kept are ranked. No index has the order, so the plan is always the same:
@@ -113,13 +123,22 @@ class MatchText:
     recorded: RecordedEvent | None
 
 
-async def insert(conn: Connection, rows: Sequence[SearchRow]) -> None:
-    """Insert rows; those of runs that are gone are left out."""
+async def insert(
+    conn: Connection, holder: str, rows: Sequence[SearchRow], *, done: int, reached: int
+) -> int | None:
+    """Insert the rows of the positions after `done` up to `reached`, in one statement.
+
+    Rows of runs that are gone are left out. The number of positions, 0 when others have been
+    indexed meanwhile; None when the holder has lost the duty.
+    """
     values = [
         (row.project, row.run_id, row.seq, row.position, row.recorded_at, row.text, row.tsv)
         for row in rows
     ]
-    await conn.execute(_INSERT, by_column(_COLUMNS, values))
+    of_duty = {"duty": SEARCH, "holder": holder, "done": done, "reached": reached}
+    found = await conn.execute(_INSERT, {**of_duty, **by_column(_COLUMNS, values)})
+    indexed: int | None = found.scalar_one_or_none()
+    return indexed
 
 
 async def forget(conn: Connection) -> None:

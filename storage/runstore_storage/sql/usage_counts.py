@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from runstore_storage.contract.feed import USAGE_COUNTS
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
+from runstore_storage.sql import duties
 from runstore_storage.sql.columns import USAGE, bounded
 
 # Ranges of the feed that one transaction counts.
@@ -23,9 +25,9 @@ _FACETS = (
 )
 # OFFSET keeps each range a look-up by key: the planner would read all events of a long run.
 _ADD = statement(f"""
-    WITH ranges AS (
+    WITH {duties.HELD}, ranges AS MATERIALIZED (
         SELECT last_position, run, first_seq, last_seq FROM feed
-        WHERE last_position > :position ORDER BY last_position LIMIT :limit
+        WHERE last_position > (SELECT position FROM held) ORDER BY last_position LIMIT :limit
     ), counted AS (
         INSERT INTO usage_counts AS u ({_KEY}, facets, events, {", ".join(USAGE)})
         SELECT e.run, (e.recorded_at AT TIME ZONE 'UTC')::date, e.type, e.node_id, e.model, e.tool,
@@ -38,16 +40,24 @@ _ADD = statement(f"""
         GROUP BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,
             {", ".join(f"{name} = {_added(name)}" for name in USAGE)}
+    ), moved AS (
+        UPDATE duties SET position = (SELECT max(last_position) FROM ranges)
+        WHERE name = :duty AND EXISTS (SELECT FROM ranges)
     )
-    SELECT coalesce(max(last_position), 0) FROM ranges
+    SELECT coalesce((SELECT max(last_position) FROM ranges), h.position) - h.position AS counted
+    FROM held h
 """)
 _FORGET = statement("DELETE FROM usage_counts")
 
 
-async def add(conn: Connection, position: int) -> int:
-    """Count the ranges after `position`; the last one's position, 0 when there is none."""
-    found = await conn.execute(_ADD, {"position": position, "limit": COUNTED_RANGES})
-    return int(found.scalar_one())
+async def add(conn: Connection, holder: str) -> int | None:
+    """Count the next ranges of the feed, in one statement.
+
+    The number of their events, 0 when there is none; None when the holder has lost the duty.
+    """
+    values = {"duty": USAGE_COUNTS, "holder": holder, "limit": COUNTED_RANGES}
+    counted: int | None = (await conn.execute(_ADD, values)).scalar_one_or_none()
+    return counted
 
 
 async def forget(conn: Connection) -> None:

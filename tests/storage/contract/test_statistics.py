@@ -309,7 +309,7 @@ async def test_counting_an_event_of_a_long_run_reads_no_other(relayed: PostgresS
 
     async with relayed._engine.connect() as conn:
         await conn.execute(statement("ANALYZE events"))
-        arguments = usage_counts._ADD.arguments({"position": 20_000, "limit": 2000})
+        arguments = usage_counts._ADD.arguments({"duty": USAGE_COUNTS, "holder": ME, "limit": 2000})
         explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {usage_counts._ADD.sql}"
         (found,) = await conn.driver.fetch(explain, *arguments)
 

@@ -55,8 +55,8 @@ async def advance(store: PostgresStore, holder: str) -> int | None:
 
 
 PUBLISH = Work(RELAY, lambda store, holder: store.feed.publish(holder), 1)
-COUNT = Work(USAGE_COUNTS, lambda store, holder: store.feed.count_usage(holder), 3)
-INDEX = Work(SEARCH, lambda store, holder: store.search.index_text(holder), 6)
+COUNT = Work(USAGE_COUNTS, lambda store, holder: store.feed.count_usage(holder), 1)
+INDEX = Work(SEARCH, lambda store, holder: store.search.index_text(holder), 4)
 BURY = Work(sink_duty(HOOK), bury, 2)
 ADVANCE = Work(sink_duty(HOOK), advance, 1)
 
