@@ -24,10 +24,17 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.feed import Duty, Lag
+from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, FeedStore
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# What the lag of a duty is called, and what is done with an event that it has dealt with.
+LAGS = {
+    RELAY: ("feed", "published"),
+    SEARCH: ("search", "indexed"),
+    USAGE_COUNTS: ("usage_counts", "counted"),
+}
 
 # Otherwise each counter has a second series with the time of its creation.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -77,16 +84,21 @@ class Metrics:
             "Events added by append calls; repeated writes do not count.",
             registry=self.registry,
         )
-        self._lag_events = Gauge(
-            "runstore_feed_lag_events",
-            "Committed events that no process has published yet.",
-            registry=self.registry,
-        )
-        self._lag_seconds = Gauge(
-            "runstore_feed_lag_seconds",
-            "How long the oldest event has waited to be published.",
-            registry=self.registry,
-        )
+        self._lags = {
+            duty: (
+                Gauge(
+                    f"runstore_{name}_lag_events",
+                    f"Events that no process has {done} yet.",
+                    registry=self.registry,
+                ),
+                Gauge(
+                    f"runstore_{name}_lag_seconds",
+                    f"How long the oldest event has waited to be {done}.",
+                    registry=self.registry,
+                ),
+            )
+            for duty, (name, done) in LAGS.items()
+        }
         self._positions = Gauge(
             "runstore_duty_position",
             "How far each duty has got in the feed, in whichever process.",
@@ -123,12 +135,14 @@ class Metrics:
         """Show what this process's workers of duties do."""
         self.registry.register(_Duties(workers))
 
-    def lags(self, lag: Lag, duties: Sequence[Duty]) -> None:
+    async def read_feed(self, feed: FeedStore) -> None:
         """Set the metrics of the feed, as the database has them."""
-        self._lag_events.set(lag.events)
-        self._lag_seconds.set(lag.seconds)
-        for duty in duties:
-            self._positions.labels(duty.name).set(duty.position)
+        for duty, (events, seconds) in self._lags.items():
+            lag = await feed.lag(duty)
+            events.set(lag.events)
+            seconds.set(lag.seconds)
+        for each in await feed.list_duties():
+            self._positions.labels(each.name).set(each.position)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
 
 from fastapi import FastAPI
 from runstore_storage.contract.errors import StorageUnavailable
@@ -11,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from runstore_server.edge.health import Health
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.edge.metrics import CONTENT_TYPE, Metrics
+from runstore_server.edge.metrics import CONTENT_TYPE, LAGS, Metrics
 from runstore_server.http.docs_page import docs_page
 from runstore_server.http.openapi import openapi_document
 from runstore_server.http.responses import NO_STORE, JsonResponse
@@ -47,17 +48,21 @@ class Operations:
         return JsonResponse({"status": "alive"})
 
     async def readyz(self) -> Response:
-        """The server takes requests and the database answers; with the store's warnings, if any."""
+        """The server takes requests and the database answers; with how far the work on the feed is
+        behind, and the store's warnings, if any.
+        """
         self._lifecycle.check()
         if not self._health.is_serving:
             raise StorageUnavailable
+        lag = {name: asdict(await self._feed.lag(duty)) for duty, (name, _) in LAGS.items()}
         warnings = list(self._health.warnings)
-        return JsonResponse({"status": "ready", **({"warnings": warnings} if warnings else {})})
+        found = {"warnings": warnings} if warnings else {}
+        return JsonResponse({"status": "ready", "lag": lag, **found})
 
     async def metrics(self) -> Response:
         """Metrics of this process and of the feed, for Prometheus."""
         with suppress(StorageUnavailable):  # the other metrics are still useful
-            self._metrics.lags(await self._feed.lag(), await self._feed.list_duties())
+            await self._metrics.read_feed(self._feed)
         return Response(self._metrics.text(), headers={**NO_STORE, "Content-Type": CONTENT_TYPE})
 
     async def openapi(self) -> Response:

@@ -14,7 +14,8 @@ from runstore_storage.contract.feed import EVERY_PROJECT, RELAY, SEARCH, USAGE_C
 from runstore_storage.contract.store import Store
 
 from runstore_server.relay.delivery import SinkWorkers
-from runstore_server.relay.worker import DutyWorker, Pauses
+from runstore_server.relay.pacing import Pace
+from runstore_server.relay.worker import DutyWorker
 from runstore_server.sinks.settings import SinkSettings
 
 # So many seconds of commits are published, counted or indexed in one step: under load, and where
@@ -22,6 +23,8 @@ from runstore_server.sinks.settings import SinkSettings
 PUBLISH_PAUSES = 0.02, 0.05
 COUNT_PAUSES = 0.5, 0.5
 SEARCH_PAUSES = 0.1, 0.25
+# How much of the time counting and indexing take, each, while events are being committed.
+SHARE = 0.2
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +42,7 @@ class Relay:
             feed.publish,
             feed.committed,
             poll_seconds=poll_seconds,
-            pauses=Pauses(*PUBLISH_PAUSES, feed.wanted),
+            pace=Pace(*PUBLISH_PAUSES, feed.wanted, feed.committed),
         )
         counter = DutyWorker(
             feed,
@@ -47,7 +50,7 @@ class Relay:
             feed.count_usage,
             feed.published,
             poll_seconds=poll_seconds,
-            pauses=Pauses(*COUNT_PAUSES, feed.wanted),
+            pace=Pace(*COUNT_PAUSES, feed.wanted, feed.committed, share=SHARE),
         )
         indexer = DutyWorker(
             feed,
@@ -55,7 +58,7 @@ class Relay:
             store.search.index_text,
             feed.published,
             poll_seconds=poll_seconds,
-            pauses=Pauses(*SEARCH_PAUSES, feed.wanted),
+            pace=Pace(*SEARCH_PAUSES, feed.wanted, feed.committed, share=SHARE),
         )
         self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
         self.workers = (self._publisher, counter, indexer, *self._sinks.workers)

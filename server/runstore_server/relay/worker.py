@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
@@ -21,35 +19,16 @@ from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.feed import FeedStore
 from runstore_storage.contract.signals import Watchable
 
+from runstore_server.relay.pacing import Pace
+
 RENEW_SECONDS = 1.0
 RETRY_SECONDS = 1.0
-# Where a step did no more than this, the next one would do as little.
-LITTLE = 4
 
 _log = structlog.get_logger(__name__)
 
 DutyStep = Callable[[str], Awaitable[int | None]]
 """Does some of the work in a holder's name. Returns how much it did, 0 when there is nothing to do
 for now, None when the duty was lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pauses:
-    """How many seconds after it began a step is followed by the next one.
-
-    Work that arrives meanwhile is done in one step: fewer, larger steps. `ended_by` wakes when
-    someone waits for the work.
-    """
-
-    usual: float
-    after_little: float
-    ended_by: Watchable
-
-    async def rest(self, began: float, done: int, mark: int) -> None:
-        """Wait for the next step, unless someone has waited since `mark`."""
-        seconds = self.usual if done > LITTLE else self.after_little
-        if (early := began + seconds - time.monotonic()) > 0:
-            await self.ended_by.wait(mark, early)
 
 
 def new_holder() -> str:
@@ -68,7 +47,7 @@ class DutyWorker:
         wakes: Watchable,
         *,
         poll_seconds: float,
-        pauses: Pauses | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.name = name
         self.is_leading = False
@@ -78,7 +57,8 @@ class DutyWorker:
         self._step = step
         self._wakes = wakes
         self._poll_seconds = poll_seconds
-        self._pauses = pauses
+        self._pace = pace
+        self._lag_seconds = 0.0
         self._holder = new_holder()
         self._running: asyncio.Task[None] | None = None
 
@@ -131,17 +111,19 @@ class DutyWorker:
             await asyncio.sleep(RENEW_SECONDS)
             if await self._feed.hold_duty(self.name, self._holder) is None:
                 return
+            if self._pace:
+                self._lag_seconds = (await self._feed.lag(self.name)).seconds
 
     async def _work(self) -> None:
-        pauses = self._pauses
+        pace = self._pace
         while True:
-            mark, began = self._wakes.mark, time.monotonic()
-            wanted = pauses.ended_by.mark if pauses else 0
+            mark = self._wakes.mark
+            begun = pace.begin() if pace else None
             done = await self._step(self._holder)
             if done is None:
                 return
             self.done += done
             if not done:
                 await self._wakes.wait(mark, self._poll_seconds)
-            elif pauses:
-                await pauses.rest(began, done, wanted)
+            elif pace and begun:
+                await pace.rest(begun, done, self._lag_seconds)

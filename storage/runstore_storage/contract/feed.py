@@ -116,7 +116,7 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How many committed events are not published yet, and the age of the oldest in seconds."""
+    """How many events a duty has yet to deal with, and how many seconds the oldest has waited."""
 
     events: int
     seconds: float
@@ -168,8 +168,11 @@ class FeedStore(Protocol):
     async def publish(self, holder: str) -> int | None:
         """Publish the oldest committed events; return how many, None without the duty `relay`."""
 
-    async def lag(self) -> Lag:
-        """Return how far publishing is behind."""
+    async def lag(self, duty: str) -> Lag:
+        """Return how far a duty is behind: `relay` behind the commits, any other behind the feed.
+
+        A duty that was never taken is as far behind as there are events.
+        """
 
     async def drain(self) -> None:
         """Return once everything committed before the call is published, by whichever process."""

@@ -12,6 +12,7 @@ from runstore_storage.contract.errors import ConsumerNotFound, PositionAhead, St
 from runstore_storage.contract.feed import (
     EVERY_ENTRY,
     EVERY_PROJECT,
+    RELAY,
     USAGE_COUNTS,
     Consumer,
     DeadLetter,
@@ -96,9 +97,9 @@ class PostgresFeed:
             self._wakeups.announce_published()
         return published
 
-    async def lag(self) -> Lag:
+    async def lag(self, duty: str) -> Lag:
         async with reading(self._engine) as conn:
-            return await outbox.lag(conn)
+            return await (outbox.lag(conn) if duty == RELAY else duties.lag(conn, duty))
 
     async def drain(self) -> None:
         async with reading(self._engine) as conn:

@@ -30,7 +30,7 @@ from runstore_storage.sql import duties, search_rows
 from runstore_storage.sql.search_rows import Match, Matching, MatchText
 
 # How many entries one transaction makes searchable.
-INDEXED_ENTRIES = 500
+INDEXED_ENTRIES = 1000
 # Only this many of the newest matches are ranked, so that ranking costs the same in any store.
 RANKED_MATCHES = 1000
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runstore_storage.contract.feed import Duty
+from runstore_storage.contract.feed import Duty, Lag
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
 
@@ -47,6 +47,15 @@ _RESTART = statement(f"""
     SET position = 0, holder = excluded.holder, expires_at = excluded.expires_at
 """)
 _POSITION = statement("SELECT coalesce(max(position), 0) FROM duties WHERE name = :name")
+_LAG = statement("""
+    SELECT greatest(relay.position - done.position, 0) AS events,
+           coalesce(extract(epoch FROM clock_timestamp() - (
+               SELECT published_at FROM feed WHERE last_position > done.position
+               ORDER BY last_position LIMIT 1
+           )), 0)::double precision AS seconds
+    FROM (SELECT coalesce(max(position), 0) AS position FROM duties WHERE name = :name) AS done,
+         (SELECT coalesce(max(position), 0) AS position FROM duties WHERE name = 'relay') AS relay
+""")
 _LIST = statement("""
     SELECT name, position,
            CASE WHEN expires_at < clock_timestamp() THEN '' ELSE holder END AS holder
@@ -93,6 +102,12 @@ async def restart(conn: Connection, name: str, holder: str) -> None:
 async def position_of(conn: Connection, name: str) -> int:
     """How far a duty has come; 0 where it was never taken."""
     return int((await conn.execute(_POSITION, {"name": name})).scalar_one())
+
+
+async def lag(conn: Connection, name: str) -> Lag:
+    """How far a duty is behind the feed's end."""
+    row = (await conn.execute(_LAG, {"name": name})).one()
+    return Lag(row["events"], max(row["seconds"], 0.0))
 
 
 async def every(conn: Connection) -> tuple[Duty, ...]:

@@ -48,8 +48,8 @@ OwnServer = Callable[..., AbstractAsyncContextManager[Own]]
 @pytest.fixture
 def own_server(settings: Settings, database_url: str, db_schema: str, project: str) -> OwnServer:
     @asynccontextmanager
-    async def serving(**changed: Any) -> AsyncIterator[Own]:
-        store = make_store(database_url, db_schema)
+    async def serving(schema: str = db_schema, **changed: Any) -> AsyncIterator[Own]:
+        store = make_store(database_url, schema)
         app = App(settings.model_copy(update=changed), store)
         address = await app.start()
         async with (

@@ -11,11 +11,14 @@ from conftest import make_store
 from runstore_server.app import App
 from runstore_server.edge.listening import CannotBind
 from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.contract.feed import RELAY
 
 
 async def test_a_server_is_alive_and_ready(http) -> None:
     assert (await http.get("/livez")).status_code == 200
-    assert (await http.get("/readyz")).json() == {"status": "ready"}
+    ready = (await http.get("/readyz")).json()
+    assert ready["status"] == "ready"
+    assert ready["lag"].keys() == {"feed", "search", "usage_counts"}
 
 
 async def test_readiness_follows_the_database(own_server) -> None:
@@ -86,6 +89,32 @@ async def test_numbers_count_calls_requests_streams_and_events(own_server) -> No
         numbers['runstore_http_requests_total{method="other",route="none",status="404"}'] == "1.0"
     )
     assert float(numbers["process_start_time_seconds"]) > 0
+
+
+async def test_operators_see_how_far_the_work_on_the_feed_is_behind(own_server, own_schema) -> None:
+    async with own_server(own_schema, relay=False) as own:
+        run = await own.client.save_run(run_id="run")
+        await run.append("tick")
+        await own.store.feed.hold_duty(RELAY, "me")
+        unpublished = await lags(own)
+        await own.store.feed.publish("me")
+        published = await lags(own)
+
+    events = [{name: each["events"] for name, each in lag.items()} for lag in unpublished]
+    assert events == [{"feed": 1, "search": 0, "usage_counts": 0}] * 2
+    events = [{name: each["events"] for name, each in lag.items()} for lag in published]
+    assert events == [{"feed": 0, "search": 1, "usage_counts": 1}] * 2
+    assert all(lag["search"]["seconds"] > 0 for lag in published)
+
+
+async def lags(own) -> tuple[dict, dict]:
+    """As readiness and as the metrics say it."""
+    text = (await own.http.get("/metrics")).text
+    found = re.findall(r"^runstore_(\w+)_lag_(events|seconds) (\S+)$", text, re.MULTILINE)
+    metrics: dict = {}
+    for name, unit, value in found:
+        metrics.setdefault(name, {})[unit] = float(value)
+    return (await own.http.get("/readyz")).json()["lag"], metrics
 
 
 async def test_the_description_names_every_route_with_its_bounds_and_problems(http) -> None:

@@ -17,6 +17,7 @@ from receiver import Receiver, Request, answer
 from runstore_server.relay.relay import Relay
 from runstore_server.settings import Settings
 from runstore_storage.contract.events import Event
+from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
@@ -66,7 +67,7 @@ async def test_committed_events_arrive_in_order(own: PostgresStore, receiver: Re
     for key in keys:
         seqs = [seq for run_id, seq in places(receiver) if run_id == key.run_id]
         assert seqs == list(range(1, 13))
-    assert (await own.feed.lag()).events == 0
+    assert (await own.feed.lag(RELAY)).events == 0
 
 
 async def test_a_new_process_resumes_where_the_last_one_stopped(

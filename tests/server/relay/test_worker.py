@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from runstore_server.relay.worker import LITTLE, DutyWorker, Pauses
+from runstore_server.relay.pacing import LITTLE, Pace
+from runstore_server.relay.worker import DutyWorker
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.signals import Signal
 from runstore_storage.postgres import PostgresStore
@@ -137,7 +138,7 @@ async def test_a_worker_that_did_little_pauses_until_someone_waits_for_it(
         return done
 
     worker = DutyWorker(
-        store.feed, duty, step, wakes, poll_seconds=60, pauses=Pauses(0.0, 60.0, wanted)
+        store.feed, duty, step, wakes, poll_seconds=60, pace=Pace(0.0, 60.0, wanted, Signal())
     )
     worker.start()
     try:

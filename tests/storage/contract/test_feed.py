@@ -16,6 +16,7 @@ from runstore_storage.contract.feed import (
     DeadLetter,
     FeedEntry,
     FeedFilter,
+    Lag,
     sink_duty,
 )
 from runstore_storage.contract.heads import RunKey
@@ -308,20 +309,38 @@ async def test_drain_returns_when_what_was_committed_is_published(relayed: Postg
     await publish(relayed)
 
     await asyncio.wait_for(draining, 60)
-    assert (await relayed.feed.lag()).events == 0
+    assert (await relayed.feed.lag(RELAY)).events == 0
 
 
 async def test_lag_counts_what_waits_and_for_how_long(relayed: PostgresStore) -> None:
     await relayed.append_events(await saved(relayed, "a"), [Event("x")] * 2)
     await relayed.append_events(await saved(relayed, "b"), [Event("x")])
 
-    lag = await relayed.feed.lag()
+    lag = await relayed.feed.lag(RELAY)
     await publish(relayed)
-    after = await relayed.feed.lag()
+    after = await relayed.feed.lag(RELAY)
 
     assert lag.events == 3
     assert 0 < lag.seconds < 30
     assert (after.events, after.seconds) == (0, 0)
+
+
+async def test_a_duty_lags_behind_the_feed(relayed: PostgresStore) -> None:
+    key = (await relayed.save_run(NewRun("p", "run"))).run.key
+    await relayed.append_events(key, [Event("x")] * 3)
+    unpublished = await relayed.feed.lag("duty")
+    while await relayed.feed.publish(ME):
+        pass
+    untaken = await relayed.feed.lag("duty")
+    await relayed.feed.hold_duty("duty", ME)
+    await relayed.feed.advance_duty("duty", ME, 1)
+    behind = await relayed.feed.lag("duty")
+    await relayed.feed.advance_duty("duty", ME, 3)
+
+    assert unpublished == Lag(0, 0.0)
+    assert (untaken.events, behind.events) == (3, 2)
+    assert 0 < untaken.seconds <= behind.seconds < 30
+    assert await relayed.feed.lag("duty") == Lag(0, 0.0)
 
 
 async def test_a_consumer_moves_forward_and_never_back(relayed: PostgresStore) -> None:

@@ -334,4 +334,4 @@ async def test_publishing_waits_for_a_take_over_that_is_about_to_commit(
         assert not publishing.done()
 
     assert await publishing is None
-    assert (await own.feed.lag()).events == 6
+    assert (await own.feed.lag(RELAY)).events == 6
