@@ -148,7 +148,7 @@ conformance: $(READY) ## prove that the clients in Python, Go and TypeScript do 
 	@if command -v npm > /dev/null && ! test -d clients/typescript/node_modules; then npm ci --prefix clients/typescript; fi
 	$(BIN)/python clients/conformance/run.py
 
-languages: $(READY) ## build and run the projects of docs/other-languages.md (Maven, Cargo; part of slow)
+languages: $(READY) ## build and run the projects of docs/other-languages.md (Maven, Cargo, CMake; part of slow)
 	$(BIN)/pytest tests/field/test_languages.py
 
 schema: $(READY) ## regenerate schema.sql from the migrations

@@ -22,6 +22,8 @@ CLI = "tests/server/cli/test_main.py"
 INSTALLING = "tests/field/test_installing.py"
 LANGUAGES = "tests/field/test_languages.py"
 JAVA = [(LANGUAGES, "test_the_project_in_java_prints_what_is_shown")]
+KOTLIN = [(LANGUAGES, "test_the_project_in_kotlin_prints_the_same")]
+CPP = [(LANGUAGES, "test_the_project_in_cpp_prints_the_same")]
 RUST = [(LANGUAGES, "test_the_project_in_rust_prints_the_same")]
 FIELD = "tests/field/test_proxies.py"
 SCENARIOS = "tests/clients/test_conformance.py"
@@ -128,17 +130,17 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         1,
         [(DOCS, "test_the_extra_that_is_installed_is_one_of_the_package")],
     ),
+    ("docs/other-languages.md", "cmake"): (1, CPP),
+    ("docs/other-languages.md", "cpp"): (1, CPP),
     ("docs/other-languages.md", "java"): (1, JAVA),
+    ("docs/other-languages.md", "kotlin"): (1, KOTLIN),
     ("docs/other-languages.md", "rust"): (2, RUST),
-    ("docs/other-languages.md", "sh"): (
-        3,
-        [*JAVA, *RUST, (LANGUAGES, "test_the_command_for_cpp_names_all_that_is_compiled")],
-    ),
-    ("docs/other-languages.md", "text"): (1, JAVA + RUST),
+    ("docs/other-languages.md", "sh"): (4, JAVA + KOTLIN + RUST + CPP),
+    ("docs/other-languages.md", "text"): (1, JAVA + KOTLIN + RUST + CPP),
     ("docs/other-languages.md", "toml"): (1, RUST),
     ("docs/other-languages.md", "xml"): (
-        2,
-        [*JAVA, (LANGUAGES, "test_the_project_in_c_sharp_is_xml")],
+        3,
+        [*JAVA, *KOTLIN, (LANGUAGES, "test_the_project_in_c_sharp_is_xml")],
     ),
     ("docs/performance.md", "sh"): (1, [(DOCS, "test_the_measures_shown_can_be_asked_for")]),
     ("docs/proxies.md", "nginx"): (
