@@ -61,11 +61,13 @@ class App:
         self._metrics = Metrics()
         self._metrics.watch(self.relay.workers)
         unread = Unread(settings.unread_bytes)
-        self._server = _grpc_server(
-            settings, self._lifecycle, self._metrics, unread, reuse_port=reuse_port
-        )
+        self._server = _grpc_server(settings, self._lifecycle, self._metrics, reuse_port=reuse_port)
         add_services(
-            self._server, store, self._lifecycle, default_heartbeat=settings.heartbeat_seconds
+            self._server,
+            store,
+            self._lifecycle,
+            unread,
+            default_heartbeat=settings.heartbeat_seconds,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         reflection.enable((*SERVICES, HEALTH_SERVICE), self._server)
@@ -125,7 +127,6 @@ def _grpc_server(
     settings: Settings,
     lifecycle: Lifecycle,
     metrics: Metrics,
-    unread: Unread,
     *,
     reuse_port: bool,
 ) -> grpc.aio.Server:
@@ -136,7 +137,6 @@ def _grpc_server(
                 lifecycle,
                 max_request_bytes=limit,
                 connection_streams=settings.connection_streams,
-                unread=unread,
                 metrics=metrics,
             )
         ],

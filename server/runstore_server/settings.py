@@ -102,8 +102,8 @@ class Settings(BaseSettings):
     unread_bytes: int = Field(
         default=128 << 20,
         ge=1 << 20,
-        description="Bytes of all streams of a process that clients have not read; a stream that"
-        " finds no room is OVERLOADED.",
+        description="Bytes of all streams of a process that clients have not read, in memory up to"
+        " twice; a stream that finds no room is OVERLOADED.",
     )
     keepalive_seconds: float = Field(
         default=20.0,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -28,7 +28,6 @@ from runstore_server.edge.requests import (
     reader,
     request_id,
 )
-from runstore_server.edge.unread import Unread
 
 OURS = "/runstore."
 DETAILS_KEY = "grpc-status-details-bin"
@@ -52,14 +51,12 @@ class Calls(ServerInterceptor):
         *,
         max_request_bytes: int,
         connection_streams: int,
-        unread: Unread,
         metrics: Metrics | None = None,
     ) -> None:
         self._lifecycle = lifecycle
         self._metrics = metrics or Metrics()
         self._max_request_bytes = max_request_bytes
         self._streams = OpenStreams(connection_streams)
-        self._unread = unread
         self._handlers: dict[str, Any] = {}
 
     async def intercept_service(
@@ -75,7 +72,7 @@ class Calls(ServerInterceptor):
             return self._readable(handler)
         if method not in self._handlers:
             make, wrapped = self._wrapped(handler, method.rpartition("/")[2])
-            # A streamed handler serializes itself: it has to know the size of what it sends.
+            # A stream is serialized here, so that its messages are not held while clients read.
             serialize = None if handler.response_streaming else handler.response_serializer
             self._handlers[method] = make(
                 wrapped,
@@ -127,13 +124,13 @@ class Calls(ServerInterceptor):
         async def call(sent: Any, context: Any) -> AsyncIterator[bytes]:
             request = await decoded(sent)
             async with self._answered(name, request, context):
-                client = context.peer()
-                with self._streams.opened(client), self._metrics.stream(name):
-                    async for response in behavior(request, context):
-                        self._metrics.answered(response)
-                        data = serialize(response)
-                        async with self._unread.held(client, len(data)):
-                            yield data
+                with self._streams.opened(context.peer()), self._metrics.stream(name):
+                    async with aclosing(behavior(request, context)) as responses:
+                        async for response in responses:
+                            self._metrics.answered(response)
+                            data = [serialize(response)]
+                            del response
+                            yield data.pop()
 
         return call
 

@@ -108,11 +108,8 @@ class Events:
         )
 
     async def _stream(self, wanted: Following) -> Response:
-        items = follow(self._store, self._lifecycle, wanted)
-        first = await anext(items)  # a refusal comes with the first item, before the stream begins
-        return sse.EventStream(
-            first, items, EventEncoder(wanted.from_seq), metrics=self._metrics, unread=self._unread
-        )
+        items = follow(self._store, self._lifecycle, wanted, self._unread.room(sse.STREAM_KIND))
+        return await sse.event_stream(items, EventEncoder(wanted.from_seq), self._metrics)
 
     async def _after_the_end(self, key: RunKey) -> Response:
         page = await self._store.read_events(key, MAX_INT64, limit=1)

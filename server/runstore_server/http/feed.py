@@ -77,11 +77,9 @@ class Feed:
             first_position,
             where=where,
             heartbeat_seconds=heartbeat or self._heartbeat,
+            room=self._unread.room(sse.STREAM_KIND),
         )
-        first = await anext(items)  # a refusal comes with the first item, before the stream begins
-        return sse.EventStream(
-            first, items, FeedEncoder(first_position), metrics=self._metrics, unread=self._unread
-        )
+        return await sse.event_stream(items, FeedEncoder(first_position), self._metrics)
 
     async def _page(
         self, project: str, from_position: int, where: FeedFilter, limit: int

@@ -17,6 +17,8 @@ from runstore_server.http.connections import Connection
 
 # Of the request line and headers together: fits 64 filters of 200 percent-encoded characters.
 MAX_HEAD_BYTES = 256 << 10
+# Of a connection in the kernel, beside what is on its way; else it is megabytes for slow readers.
+UNSENT_BYTES = 64 << 10
 
 
 class _Uvicorn(uvicorn.Server):
@@ -72,6 +74,8 @@ class HttpServer:
     def bind(self) -> str:
         """Bind the address, and return the one that clients connect to."""
         self._listener = bound(*self._address, reuse_port=self._reuse_port)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # inherited by connections
+            self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         return f"{self._address[0]}:{self._listener.getsockname()[1]}"
 
     async def start(self) -> None:

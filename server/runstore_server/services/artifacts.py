@@ -18,6 +18,7 @@ from runstore_server.convert.artifacts import (
     ref_of,
 )
 from runstore_server.convert.runs import project_of
+from runstore_server.edge.unread import Room, Unread
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_PAGE
 from runstore_server.validation.requests import admit, refuse
@@ -27,8 +28,9 @@ CHUNK_BYTES = 1 << 20
 
 
 class ArtifactService(ArtifactServiceServicer):
-    def __init__(self, artifacts: ArtifactStore) -> None:
+    def __init__(self, artifacts: ArtifactStore, unread: Unread) -> None:
         self._artifacts = artifacts
+        self._unread = unread
 
     async def UploadArtifact(
         self, requests: AsyncIterator[rpc.UploadArtifactRequest], _context: Any
@@ -42,16 +44,17 @@ class ArtifactService(ArtifactServiceServicer):
         )
 
     async def DownloadArtifact(
-        self, request: rpc.DownloadArtifactRequest, _context: Any
+        self, request: rpc.DownloadArtifactRequest, context: Any
     ) -> AsyncIterator[rpc.DownloadArtifactResponse]:
         await admit(request)
         opened = await self._artifacts.open_artifact(
             ref_of(request), offset=request.offset, length=request.length
         )
         yield rpc.DownloadArtifactResponse(artifact=artifact_message(opened.artifact))
-        async for piece in opened.chunks:
-            for start in range(0, len(piece), CHUNK_BYTES):
-                yield rpc.DownloadArtifactResponse(chunk=piece[start : start + CHUNK_BYTES])
+        length = request.length or (opened.artifact.size or 0) - request.offset
+        async with self._unread.room(context.peer()) as room:
+            async for chunk in _cut(opened.chunks, length, room):
+                yield rpc.DownloadArtifactResponse(chunk=chunk)
 
     async def LinkArtifact(
         self, request: rpc.LinkArtifactRequest, _context: Any
@@ -106,3 +109,14 @@ async def _chunks(requests: AsyncIterator[rpc.UploadArtifactRequest]) -> AsyncIt
         if request.HasField("header"):
             refuse("header", "must be set only in the first message")
         yield request.chunk
+
+
+async def _cut(pieces: AsyncIterator[bytes], length: int, room: Room) -> AsyncIterator[bytes]:
+    """Pieces as chunks; the next piece is read when there is room for one as large as the last."""
+    await room.take(min(length, CHUNK_BYTES))
+    async for piece in pieces:
+        for start in range(0, len(piece), CHUNK_BYTES):
+            yield piece[start : start + CHUNK_BYTES]
+        room.sent()
+        length -= len(piece)
+        await room.take(min(length, len(piece)))

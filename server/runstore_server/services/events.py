@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
@@ -20,6 +20,7 @@ from runstore_server.convert.events import (
 from runstore_server.convert.runs import guard_of, key_of, project_of
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.refusals import refusal
+from runstore_server.edge.unread import Unread
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.events import deliver
 from runstore_server.streams.pipeline import Pipeline
@@ -28,10 +29,16 @@ from runstore_server.validation.requests import admit, admit_each
 
 class Events:
     def __init__(
-        self, events: EventStore, lifecycle: Lifecycle, *, default_heartbeat: float
+        self,
+        events: EventStore,
+        lifecycle: Lifecycle,
+        unread: Unread,
+        *,
+        default_heartbeat: float,
     ) -> None:
         self._events = events
         self._lifecycle = lifecycle
+        self._unread = unread
         self._default_heartbeat = default_heartbeat
 
     async def AppendEvent(
@@ -92,14 +99,16 @@ class Events:
             last_seq=page.last_seq,
         )
 
-    async def StreamEvents(
-        self, request: rpc.StreamEventsRequest, _context: Any
-    ) -> AsyncIterator[rpc.StreamEventsResponse]:
-        await admit(request)
-        async for response in deliver(
-            self._events, self._lifecycle, request, default_heartbeat=self._default_heartbeat
-        ):
-            yield response
+    def StreamEvents(
+        self, request: rpc.StreamEventsRequest, context: Any
+    ) -> AsyncGenerator[rpc.StreamEventsResponse, None]:
+        return deliver(
+            self._events,
+            self._lifecycle,
+            request,
+            default_heartbeat=self._default_heartbeat,
+            room=self._unread.room(context.peer()),
+        )
 
     async def _append(self, request: rpc.AppendEventRequest) -> rpc.AppendEventResponse:
         (appended,) = await self._events.append_events(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from runstore.v1 import feed_service_pb2 as rpc
@@ -14,6 +15,7 @@ from runstore_server.convert.feed import consumer_message, entry_message, feed_f
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import heartbeat_seconds
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.unread import Unread
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.feed import FeedItem, Live, Silence, follow
@@ -21,9 +23,17 @@ from runstore_server.validation.requests import admit
 
 
 class FeedService(FeedServiceServicer):
-    def __init__(self, feed: FeedStore, lifecycle: Lifecycle, *, default_heartbeat: float) -> None:
+    def __init__(
+        self,
+        feed: FeedStore,
+        lifecycle: Lifecycle,
+        unread: Unread,
+        *,
+        default_heartbeat: float,
+    ) -> None:
         self._feed = feed
         self._lifecycle = lifecycle
+        self._unread = unread
         self._default_heartbeat = default_heartbeat
 
     async def ReadFeed(self, request: rpc.ReadFeedRequest, _context: Any) -> rpc.ReadFeedResponse:
@@ -41,18 +51,23 @@ class FeedService(FeedServiceServicer):
         )
 
     async def FollowFeed(
-        self, request: rpc.FollowFeedRequest, _context: Any
+        self, request: rpc.FollowFeedRequest, context: Any
     ) -> AsyncIterator[rpc.FollowFeedResponse]:
         await admit(request)
-        async for item in follow(
+        items = follow(
             self._feed,
             self._lifecycle,
             project_of(request.project),
             await self._start(request),
             where=feed_filter_of(request.filter),
             heartbeat_seconds=heartbeat_seconds(request, self._default_heartbeat),
-        ):
-            yield _response(item)
+            room=self._unread.room(context.peer()),
+        )
+        async with aclosing(items):
+            async for item in items:
+                made = [_response(item)]
+                del item  # neither is held while the client reads
+                yield made.pop()
 
     async def CommitPosition(
         self, request: rpc.CommitPositionRequest, _context: Any

@@ -19,6 +19,7 @@ from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from runstore_storage.contract.store import Store
 
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.unread import Unread
 from runstore_server.services.artifacts import ArtifactService
 from runstore_server.services.configs import ConfigService
 from runstore_server.services.feed import FeedService
@@ -34,14 +35,19 @@ SERVICES = tuple(service.full_name for file in _FILES for service in file.servic
 
 
 def add_services(
-    server: grpc.aio.Server, store: Store, lifecycle: Lifecycle, *, default_heartbeat: float
+    server: grpc.aio.Server,
+    store: Store,
+    lifecycle: Lifecycle,
+    unread: Unread,
+    *,
+    default_heartbeat: float,
 ) -> None:
     """Serve every service of ours from one store."""
     add_RunServiceServicer_to_server(
-        run_service(store, lifecycle, default_heartbeat=default_heartbeat), server
+        run_service(store, lifecycle, unread, default_heartbeat=default_heartbeat), server
     )
     add_FeedServiceServicer_to_server(
-        FeedService(store.feed, lifecycle, default_heartbeat=default_heartbeat), server
+        FeedService(store.feed, lifecycle, unread, default_heartbeat=default_heartbeat), server
     )
     add_ConfigServiceServicer_to_server(ConfigService(store.configs), server)
-    add_ArtifactServiceServicer_to_server(ArtifactService(store.artifacts), server)
+    add_ArtifactServiceServicer_to_server(ArtifactService(store.artifacts, unread), server)

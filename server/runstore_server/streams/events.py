@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from runstore.v1 import outputs_pb2
@@ -13,7 +13,9 @@ from runstore_server.convert.events import filter_of, set_event
 from runstore_server.convert.runs import key_of
 from runstore_server.convert.times import heartbeat_seconds
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.unread import Room
 from runstore_server.streams.following import Following, Progress, follow
+from runstore_server.validation.requests import admit
 
 
 async def deliver(
@@ -22,8 +24,10 @@ async def deliver(
     request: rpc.StreamEventsRequest,
     *,
     default_heartbeat: float,
-) -> AsyncIterator[rpc.StreamEventsResponse]:
+    room: Room,
+) -> AsyncGenerator[rpc.StreamEventsResponse, None]:
     """Yield the messages of the stream; return when it ends with OK."""
+    await admit(request)
     wanted = Following(
         key=key_of(request),
         heartbeat_seconds=heartbeat_seconds(request, default_heartbeat),
@@ -32,11 +36,11 @@ async def deliver(
         follow=request.follow,
         wait_for_run=request.wait_for_run,
     )
-    async with aclosing(follow(store, lifecycle, wanted)) as items:
+    async with aclosing(follow(store, lifecycle, wanted, room)) as items:
         async for item in items:
-            message = _MESSAGES[item.progress](item.page)
-            del item  # not held while the client reads
-            yield message
+            made = [_MESSAGES[item.progress](item.page)]
+            del item  # neither is held while the client reads
+            yield made.pop()
 
 
 def _batch(page: EventPage) -> rpc.StreamEventsResponse:

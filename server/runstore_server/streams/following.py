@@ -10,11 +10,14 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import partial
 
 from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage, EventStore
 from runstore_storage.contract.heads import RunKey
 
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.unread import Room
+from runstore_server.streams.sizes import page_bytes
 from runstore_server.validation.bounds import MAX_INT64
 
 BATCH_EVENTS = 256
@@ -53,27 +56,31 @@ class Following:
 
 
 async def follow(
-    store: EventStore, lifecycle: Lifecycle, wanted: Following
+    store: EventStore, lifecycle: Lifecycle, wanted: Following, room: Room
 ) -> AsyncGenerator[Item, None]:
     """Yield items until the end of the run, or without `follow` until its current end.
 
     An unknown run raises `RunNotFound` unless it is waited for. A draining server raises
-    `ServerDraining` after the events it has read. Close the iterator to release the run's tail.
+    `ServerDraining` after the events it has read. Events count as sent when the next item is asked
+    for; `Overloaded` is raised if there is no `room` for them. Close the iterator to release the
+    run's tail.
     """
     if not wanted.wait_for_run:
         # Raises if the run is unknown, and reads no event.
         await store.read_events(wanted.key, MAX_INT64, limit=1)
     from_seq, is_live, sent_at = max(wanted.from_seq, 1), False, time.monotonic()
-    async with store.open_tail(wanted.key) as tail:
+    async with room, store.open_tail(wanted.key) as tail:
         while True:
             mark = tail.mark  # before reading, so that a later commit ends the wait below
-            page = await tail.read(from_seq, limit=BATCH_EVENTS, where=wanted.where)
+            read = partial(tail.read, from_seq, limit=BATCH_EVENTS, where=wanted.where)
+            page = await room.page(read, page_bytes, is_in_memory=tail.has(from_seq))
             from_seq = page.next_from_seq
             if page.events:
                 # No reference is kept: a slow client holds its message in memory, not the page.
                 given = [Item(Progress.EVENTS, page)]
                 page = replace(page, events=())
                 yield given.pop()
+                room.sent()
                 sent_at = time.monotonic()
             lifecycle.check()
             if not page.reaches_end:

@@ -147,6 +147,9 @@ class Tail(Watchable, Protocol):
         A run that does not exist yet reads as an empty page with `last_seq` 0.
         """
 
+    def has(self, from_seq: int) -> bool:
+        """Whether a page from there on is in memory, or read into it for all streams at once."""
+
 
 class EventStore(Protocol):
     """Events of runs."""

@@ -88,9 +88,12 @@ class RunTail:
         end = await self._current(from_seq)
         if end is None:
             return replace(EMPTY_PAGE, next_from_seq=from_seq)
-        if from_seq >= self._window_start:
+        if self.has(from_seq):
             return self._from_window(end, from_seq, limit, where)
         return await self._read_events(self.key, from_seq, limit, where)
+
+    def has(self, from_seq: int) -> bool:
+        return from_seq >= self._window_start
 
     def differs_from(self, last_seq: int, *, is_completed: bool) -> bool:
         """Whether the run has changed since this tail was read."""

@@ -142,7 +142,7 @@ async def save_large(stub: RunServiceStub, project: str) -> None:
 
 
 async def test_a_stream_waits_for_room_until_another_is_read(serve: Callable, project: str) -> None:
-    _, address = await serve(unread_bytes=2_500_000)
+    _, address = await serve(unread_bytes=3_500_000)
     async with AsyncExitStack() as stack:
         stubs = [await stack.enter_async_context(connected(address)) for _ in range(3)]
         await save_large(stubs[0], project)
@@ -162,7 +162,7 @@ async def test_a_stream_that_finds_no_room_is_refused(
     serve: Callable, project: str, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unread, "PATIENCE_SECONDS", 0.1)
-    _, address = await serve(unread_bytes=2_000_000 if own else 2_500_000)
+    _, address = await serve(unread_bytes=2_000_000 if own else 3_500_000)
     async with AsyncExitStack() as stack:
         stubs = [await stack.enter_async_context(connected(address)) for _ in range(3)]
         await save_large(stubs[0], project)

@@ -16,7 +16,6 @@ from runstore_server.edge import requests
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.requests import READING_OPTIONS
-from runstore_server.edge.unread import Unread
 from runstore_storage.contract.errors import SeqConflict
 from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
@@ -93,9 +92,7 @@ def lifecycle() -> Lifecycle:
 @pytest.fixture
 async def channel(lifecycle: Lifecycle) -> AsyncIterator[grpc.aio.Channel]:
     server = grpc.aio.server(
-        interceptors=[
-            Calls(lifecycle, max_request_bytes=LIMIT, connection_streams=9, unread=Unread(LIMIT))
-        ],
+        interceptors=[Calls(lifecycle, max_request_bytes=LIMIT, connection_streams=9)],
         options=READING_OPTIONS,
     )
     server.add_generic_rpc_handlers((service(),))

@@ -14,6 +14,7 @@ import pytest
 from entries import START, entry
 from runstore_server.edge.errors import ServerDraining
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.unread import Unread
 from runstore_server.http.streams.events import EventEncoder
 from runstore_server.http.streams.feed import FeedEncoder
 from runstore_server.streams import feed as feed_stream
@@ -37,6 +38,7 @@ SECONDS = 4.75
 """How long each read takes on a `Clock`."""
 NEVER = 3600.0
 """A heartbeat that no test waits for."""
+UNREAD = Unread(1 << 30)
 
 
 def recorded(seq: int, kind: str = "tick") -> RecordedEvent:
@@ -63,6 +65,9 @@ class Run:
         last = len(self.events)
         self.events += [recorded(last + number) for number in range(1, count + 1)]
         self._grown.wake()
+
+    def has(self, from_seq: int) -> bool:
+        return True
 
     async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
         if not self.exists:
@@ -93,7 +98,7 @@ class Run:
 
     def follow(self, lifecycle: Lifecycle | None = None, **wanted: Any) -> AsyncGenerator[Item]:
         asked = Following(**{"key": KEY, "heartbeat_seconds": NEVER, **wanted})
-        return follow(self, lifecycle or Lifecycle(), asked)  # type: ignore[arg-type]
+        return follow(self, lifecycle or Lifecycle(), asked, UNREAD.room("client"))  # type: ignore[arg-type]
 
 
 class Clock:
@@ -313,6 +318,7 @@ class Feed:
             from_position,
             where=EVERY_ENTRY,
             heartbeat_seconds=heartbeat_seconds,
+            room=UNREAD.room("client"),
         )
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from runstore_storage.contract.errors import Overloaded
 from starlette.responses import Response, StreamingResponse
@@ -25,7 +25,7 @@ from starlette.types import Send
 
 from runstore_server.edge.errors import ServerDraining
 from runstore_server.edge.metrics import Metrics
-from runstore_server.edge.unread import Unread
+from runstore_server.edge.unread import SMALL_BYTES
 from runstore_server.http.parameters.streams import LAST_EVENT_ID
 from runstore_server.http.problems import problem_value
 from runstore_server.http.responses import NO_STORE
@@ -42,6 +42,8 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"} | VARY
 END_ID = "end"
 RETRY = "retry: 1000\n"
 STREAM_KIND = "sse"
+START = "http.response.start"
+BODY = "http.response.body"
 
 
 def no_more() -> Response:
@@ -59,56 +61,60 @@ class Encoder(Protocol[T_contra]):
         """The block that says where to continue at another server."""
 
 
-class EventStream(StreamingResponse, Generic[T]):
-    """The stream as a response; each block is awaited until the connection takes it.
+class EventStream(StreamingResponse):
+    """The stream as a response; a block counts as sent when the connection has passed it on."""
 
-    `first` was taken from `items` before, so that a refusal could still be a problem document.
-    """
-
-    def __init__(
-        self,
-        first: T,
-        items: AsyncGenerator[T, None],
-        encoder: Encoder[T],
-        *,
-        metrics: Metrics,
-        unread: Unread,
-    ) -> None:
-        self._blocks = _counted(_blocks(first, items, encoder), unread)
+    def __init__(self, blocks: AsyncGenerator[bytes, None], metrics: Metrics) -> None:
+        self._blocks = blocks
         self._metrics = metrics
-        super().__init__(self._blocks, media_type=MEDIA_TYPE, headers=HEADERS)
+        super().__init__(blocks, media_type=MEDIA_TYPE, headers=HEADERS)
 
     async def stream_response(self, send: Send) -> None:
+        await send(
+            {"type": START, "status": self.status_code, "headers": self.raw_headers},
+        )
         # Closed here, not when it is collected: the run's tail is left when the connection ends.
         with self._metrics.stream(STREAM_KIND):
-            async with aclosing(self._blocks):
-                await super().stream_response(send)
+            async with aclosing(self._blocks) as blocks:
+                async for block in blocks:
+                    is_large = len(block) > SMALL_BYTES
+                    await send({"type": BODY, "body": block, "more_body": True})
+                    del block  # not held while the client reads
+                    if is_large:
+                        # Returns when the connection no longer buffers the block.
+                        await send({"type": BODY, "body": b"", "more_body": True})
+        await send({"type": BODY, "body": b"", "more_body": False})
+
+
+async def event_stream(
+    items: AsyncGenerator[T, None], encoder: Encoder[T], metrics: Metrics
+) -> EventStream:
+    """The items as a response.
+
+    A refusal of the first item is raised, so that it is a problem document; but a lack of room is
+    told in the stream, as an EventSource comes back only to a stream.
+    """
+    try:
+        begin = (RETRY + encoder.text(await anext(items))).encode()
+    except Overloaded as error:
+        begin = _problem(error)
+    return EventStream(_blocks([begin], items, encoder), metrics)
 
 
 async def _blocks(
-    first: T, items: AsyncGenerator[T, None], encoder: Encoder[T]
+    made: list[bytes], items: AsyncGenerator[T, None], encoder: Encoder[T]
 ) -> AsyncGenerator[bytes, None]:
+    """What is made, then the items as blocks, none of which is held while it is sent."""
     async with aclosing(items):
-        yield (RETRY + encoder.text(first)).encode()
+        yield made.pop()
         try:
             async for item in items:
-                yield encoder.text(item).encode()
+                made.append(encoder.text(item).encode())
+                del item
+                yield made.pop()
         except ServerDraining:
             yield (RETRY + encoder.draining()).encode()
         except Exception as error:
-            yield _problem(error)
-
-
-async def _counted(
-    blocks: AsyncGenerator[bytes, None], unread: Unread
-) -> AsyncGenerator[bytes, None]:
-    """The blocks while there is room for what clients have not read; then a problem."""
-    async with aclosing(blocks):
-        try:
-            async for block in blocks:
-                async with unread.held(STREAM_KIND, len(block)):
-                    yield block
-        except Overloaded as error:
             yield _problem(error)
 
 
