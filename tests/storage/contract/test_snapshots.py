@@ -1,8 +1,11 @@
 """Store's snapshot and task write methods keep what their docstrings say."""
 
 import asyncio
+import random
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import product
 
 import pytest
 from runstore_storage.contract.errors import (
@@ -25,6 +28,7 @@ from runstore_storage.contract.snapshots import (
     SnapshotQuery,
     SnapshotReason,
     SnapshotSelector,
+    StoredSnapshot,
     TaskWrite,
 )
 from runstore_storage.database.statements import statement
@@ -269,6 +273,55 @@ async def test_lists_go_from_the_latest_on_and_are_filtered_by_metadata(
     assert await ids(SnapshotQuery(project, metadata=Payload('{"n": 3, "even": false}'))) == ["s3"]
     with pytest.raises(SnapshotNotFound):
         await ids(SnapshotQuery(project, "run", before="s9"))
+
+
+async def at_one_time(store: PostgresStore, project: str, *, hours: int) -> None:
+    """Have all that is put to the runs of a project from now on put at one time."""
+    async with store._engine.begin() as conn:
+        await conn.execute(
+            statement(
+                "UPDATE run_heads h SET updated_at = :at FROM runs r"
+                " WHERE r.run = h.run AND r.project = :project"
+            ),
+            {"project": project, "at": datetime.now(UTC) + timedelta(hours=hours)},
+        )
+
+
+async def test_listings_are_in_their_order_however_long_the_pages(
+    store: PostgresStore, project: str
+) -> None:
+    chance = random.Random(7)
+    keys = [(await store.save_run(NewRun(project, run_id))).run.key for run_id in ("a", "b")]
+    for key in keys:
+        await store.append_events(key, [Event("x"), Event("x")])
+    found = []
+    for hours, ids in ((1, "bcd"), (2, "a")):
+        await at_one_time(store, project, hours=hours)
+        for key, namespace, id_ in chance.sample(names := [*product(keys, "mn", ids)], len(names)):
+            seq = chance.randint(1, 2)
+            await store.put_snapshot(key, Snapshot(namespace, id_, seq=seq))
+            found.append((hours, key.run_id, id_, namespace, seq))
+
+    async def listed(query: SnapshotQuery, limit: int) -> list[tuple[str, str, str, int]]:
+        items: list[StoredSnapshot] = []
+        after = None
+        while not items or after:
+            page = await store.list_snapshots(query, limit=limit, after=after)
+            items += page.items
+            after = page.next_after
+        return [
+            (each.run_id, named.snapshot_id, named.namespace, named.seq)
+            for each in items
+            for named in [each.snapshot]
+        ]
+
+    by_age = [each[1:] for each in sorted(found, reverse=True)]
+    by_seq = sorted(by_age, key=lambda each: (each[3], each), reverse=True)
+    for limit in (1, 5, 100):
+        assert await listed(SnapshotQuery(project), limit) == by_age
+        for key in keys:
+            own = [each for each in by_seq if each[0] == key.run_id]
+            assert await listed(SnapshotQuery(project, key.run_id), limit) == own
 
 
 async def test_parts_are_listed_where_they_are_asked_for(store: PostgresStore, key: RunKey) -> None:
