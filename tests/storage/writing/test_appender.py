@@ -1,15 +1,19 @@
-"""Appends that Postgres rolls back in favour of others are tried again."""
+"""What becomes of appends that Postgres rolls back, and of those that wait as a store closes."""
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
-from runstore_storage.contract.events import Event
+from conftest import make_store
+from runstore_storage.contract.events import AppendResult, Event
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.writing.appender import MAX_ATTEMPTS
+from storage.contract.waiting import locked, queued
 
 
 @pytest.fixture
@@ -68,3 +72,23 @@ async def test_what_is_no_rollback_is_not_tried_again(own: PostgresStore, key: R
 
     with pytest.raises(asyncpg.DataError):
         await own.append_events(key, [Event("tick")])
+
+
+async def test_a_store_that_closes_answers_the_appends_that_wait(
+    store: PostgresStore, project: str, database_url: str, db_schema: str
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    closes = make_store(database_url, db_schema)
+
+    def append() -> asyncio.Task[AppendResult]:
+        return asyncio.create_task(closes.append_events(key, [Event("tick")]))
+
+    async with locked(store, key):
+        appending = [append()]
+        await queued(store, 1)
+        appending += [append(), append()]  # for the next commit
+        closing = asyncio.create_task(closes.close())
+        await store.get_run(key)  # and let it close what it does not wait for
+    await closing
+
+    assert [each.done() and each.result()[0].seq for each in appending] == [1, 2, 3]
