@@ -44,8 +44,8 @@ IMPORTED = (
 )
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "-m", "not slow")
 SLOWER = 3
-"""How much longer a mutant's tests may take than those of the code as it is, before they count as
-failed, beside `MORE_SECONDS`."""
+"""How much longer a test of a mutant may take than the longest of the code as it is, before it
+counts as failed, beside `MORE_SECONDS`."""
 MORE_SECONDS = 15.0
 _PASSED = 0
 _TOO_LONG = -1
@@ -65,7 +65,7 @@ class Trials:
     def __init__(self, root: Path, folder: Path, database_url: str) -> None:
         self._tree = folder / "tree"
         self._said = folder / "said"
-        self._seconds: dict[Target, float] = {}
+        self._longest: dict[Target, float] = {}
         copy(root, self._tree)
         os.environ["TEST_DATABASE_URL"] = database_url
         os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
@@ -78,19 +78,19 @@ class Trials:
     def tests_pass(self, target: Target) -> bool:
         """Run a target's tests on the code as it is, and take their time; say so if they fail."""
         began = time.monotonic()
-        if self._run(target, bound=600) != _PASSED:
+        status, self._longest[target] = self._run(target, bound=300)
+        if status != _PASSED:
             said = self._said.read_text()
             print(f"the tests of {target.name} fail on the code as it is:\n{said}", flush=True)
             return False
-        self._seconds[target] = time.monotonic() - began
-        print(f"{target.name}: its tests take {self._seconds[target]:.1f} s", flush=True)
+        print(f"{target.name}: its tests take {time.monotonic() - began:.1f} s", flush=True)
         return True
 
     def outcome(self, mutant: Mutant) -> Outcome:
         with changed(self._tree / mutant.place.file, mutant.code):
-            status = self._run(
+            status, _ = self._run(
                 mutant.place.target,
-                bound=self._seconds[mutant.place.target] * SLOWER + MORE_SECONDS,
+                bound=self._longest[mutant.place.target] * SLOWER + MORE_SECONDS,
             )
         if status == _TOO_LONG:
             return Outcome.TOO_LONG
@@ -100,25 +100,33 @@ class Trials:
     def _roots(self) -> list[str]:
         return [str(self._tree / package) for package in PACKAGES]
 
-    def _run(self, target: Target, *, bound: float) -> int:
-        """Run the tests in a process; its exit status, or `_TOO_LONG` after `bound` seconds."""
+    def _run(self, target: Target, *, bound: float) -> tuple[int, float]:
+        """Run the tests in a process; its exit status and the seconds that the longest test took.
+
+        The status is `_TOO_LONG` once a test has taken `bound` seconds.
+        """
         tests = [str(path) for glob in target.tests for path in sorted(self._tree.glob(glob))]
+        self._said.write_bytes(b"")
         pid = os.fork()
         if pid == 0:
             self._test(tests)
-        deadline = time.monotonic() + bound
+        size, since, longest = 0, time.monotonic(), 0.0
         status = None
         try:
-            while status is None and time.monotonic() < deadline:
+            while status is None and time.monotonic() < since + bound:
                 time.sleep(0.02)
                 done, code = os.waitpid(pid, os.WNOHANG)
                 status = os.waitstatus_to_exitcode(code) if done else None
+                now, said = time.monotonic(), self._said.stat().st_size
+                longest = max(longest, now - since)
+                if said > size:  # a test has ended
+                    size, since = said, now
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)  # and the processes that its tests have left
         if status is None:
             os.waitpid(pid, 0)
-        return _TOO_LONG if status is None else status
+        return _TOO_LONG if status is None else status, longest
 
     def _test(self, tests: Sequence[str]) -> None:
         """Run tests in this process, and end it."""
