@@ -18,7 +18,8 @@ from tests.mutants.changes import CHANGES
 
 # What values can do beside holding fields, and the names of enums, is a matter of taste.
 _SHAPES = ("@dataclass", "@override", "_log.")
-_STRICT = re.compile(r",? ?strict=(True|False)|,(?=\))")  # which finds defects only
+# Finds defects only, or says what takes long enough for a thread.
+_NO_MATTER = re.compile(r",? ?(strict=(True|False)|most=THREAD_\w+),?|,(?=\))")
 _IS_TYPE = re.compile(r"\w+ = (Callable|Literal|Mapping|dict|tuple)\[")
 _HERE = Path(__file__).parent
 
@@ -113,7 +114,7 @@ def mutant_at(root: Path, place: Place) -> Mutant | None:
         return None
     before, after = _difference(source, code)
     if (
-        _STRICT.sub("", before) == _STRICT.sub("", after)
+        _NO_MATTER.sub("", before) == _NO_MATTER.sub("", after)
         or before.startswith(_SHAPES)
         or _IS_TYPE.match(before)
     ):

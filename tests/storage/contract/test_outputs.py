@@ -113,7 +113,8 @@ async def test_another_outcome_is_a_conflict(store: PostgresStore, key: RunKey) 
 async def test_a_revision_brings_no_events_and_no_snapshot(
     store: PostgresStore, key: RunKey
 ) -> None:
-    final = Snapshot(snapshot_id="end", state={"a": Payload("1")})
+    await store.put_snapshot(key, Snapshot(snapshot_id="latest"), events=[Event("step")])
+    final = Snapshot(snapshot_id="end", seq=1, state={"a": Payload("1")})
     known = (Event("last", event_id="e"),)
     await store.complete_run(key, Completion(Outcome.FAILED, events=known, final_snapshot=final))
 

@@ -1,7 +1,7 @@
 """Live tails: wake-ups within and between processes, and the poll that makes up for lost ones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +11,8 @@ from runstore_storage.contract.events import Event, EventFilter, EventPage, Reco
 from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.payloads import Payload
-from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.runs import NewFork, NewRun
+from runstore_storage.contract.snapshots import Snapshot, SnapshotReason
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.reading import tails as tails_module
 from runstore_storage.reading.tails import WINDOW_EVENTS, RunTail, Tails
@@ -54,6 +55,47 @@ async def test_a_commit_here_wakes_a_tail_there(
             await store.append_events(key, [Event("tick")])
 
         assert await reading == list(range(1, 51))
+
+
+WRITES: dict[str, tuple[Callable[[PostgresStore, RunKey], Awaitable[object]], bool]] = {
+    "an append": (lambda store, key: store.append_events(key, [Event("x")]), True),
+    "a step": (lambda store, key: store.put_snapshot(key, Snapshot(), events=[Event("x")]), True),
+    "a pause": (
+        lambda store, key: store.put_snapshot(key, Snapshot(reason=SnapshotReason.PAUSE)),
+        True,
+    ),
+    "a snapshot": (lambda store, key: store.put_snapshot(key, Snapshot()), False),
+    "a resume": (lambda store, key: resume(store, key, "new"), True),
+    "a repeated resume": (lambda store, key: resume(store, key, "known"), False),
+    "its end": (lambda store, key: store.complete_run(key, Completion(Outcome.FAILED)), True),
+    "its birth": (lambda store, key: store.save_run(NewRun(key.project, "later")), True),
+    "its birth as a fork": (
+        lambda store, key: store.fork_run(NewFork(RunKey(key.project, "run"), 0, "later")),
+        True,
+    ),
+    "a repeated birth": (lambda store, key: store.save_run(NewRun(key.project, "run")), False),
+}
+
+
+async def resume(store: PostgresStore, key: RunKey, request_id: str) -> object:
+    return await store.resume_run(key, namespace="", request_id=request_id, actor="", limit=1)
+
+
+@pytest.mark.parametrize("what", WRITES)
+async def test_a_run_that_grew_has_woken_its_tail_when_the_write_is_answered(
+    other: PostgresStore, project: str, what: str
+) -> None:
+    write, grows = WRITES[what]
+    key = (await other.save_run(NewRun(project, "run"))).run.key
+    await resume(other, key, "known")
+    followed = RunKey(project, "later") if "birth" in what and grows else key
+
+    async with other.open_tail(followed) as tail:
+        mark = tail.mark
+        await write(other, key)
+        woken = tail.mark != mark
+
+    assert woken is grows
 
 
 async def test_the_poll_finds_what_no_wake_up_announced(

@@ -10,6 +10,9 @@ from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.run_write import lock_runs
+from runstore_storage.sql import heads
+from storage.contract.waiting import locked, queued
 
 WRITERS = 32
 EACH = 25
@@ -130,3 +133,34 @@ async def test_the_first_runs_of_many_processes_share_one_new_partition(
             await store.close()
 
     assert len({each.run.key for each in saved}) == 24
+
+
+async def test_runs_are_locked_in_the_order_of_their_birth(
+    store: PostgresStore, project: str
+) -> None:
+    keys = [(await store.save_run(NewRun(project, f"run{n}"))).run.key for n in range(4)]
+
+    async def lock_all() -> None:
+        async with store._engine.begin() as conn:
+            await lock_runs(conn, keys)
+
+    async with locked(store, keys[1]):
+        locking = asyncio.create_task(lock_all())
+        await queued(store, 1)
+        for key in keys[2:]:  # which two batches in another order would wait for in a circle
+            async with asyncio.timeout(10), locked(store, key):
+                pass
+    await locking
+
+
+async def test_no_other_run_is_locked_or_looked_at(store: PostgresStore, project: str) -> None:
+    keys = [RunKey(of, run_id) for of in (project, f"{project}/other") for run_id in ("a", "b")]
+    for key in keys:
+        await store.save_run(NewRun(key.project, key.run_id))
+    wanted = [keys[0], keys[3], RunKey(project, "none")]
+
+    async with store._engine.begin() as conn:
+        locked_ones = await lock_runs(conn, wanted)
+        looked_at = await heads.last_seqs(conn, wanted)
+
+    assert locked_ones.keys() == looked_at.keys() == {keys[0], keys[3]}
