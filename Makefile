@@ -15,6 +15,8 @@ DEMO_VENV := .venv-demo
 DEMO_READY := $(DEMO_VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
+PEERS_VENV := .venv-peers
+PEERS_READY := $(PEERS_VENV)/.ready
 BENCH ?=
 MUTANTS_VENV := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
@@ -58,6 +60,12 @@ $(BENCH_READY): requirements-bench.lock pyproject.toml
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PEERS_READY): requirements-peers.lock pyproject.toml
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(PEERS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(MUTANTS_READY): requirements-mutants.lock pyproject.toml
@@ -169,13 +177,16 @@ lock: $(READY) ## lock the newest versions of all dependencies
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
 		--extra embedded --group bench \
 		--output-file requirements-bench.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+		--group peers --output-file requirements-peers.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--extra embedded --group dev --group mutants --constraint requirements-dev.lock \
 		--output-file requirements-mutants.lock pyproject.toml
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--constraint requirements-dev.lock --output-file requirements-build.lock -
 
-bench: $(BENCH_READY) ## measure beside baselines and peers: make bench BENCH="--only append"
+# The peers are installed when they are asked for.
+bench: $(BENCH_READY) $(if $(findstring peers,$(BENCH)),$(PEERS_READY)) ## measure beside baselines and peers: make bench BENCH="--only append"
 	@$(BENCH_VENV)/bin/python -m bench $(BENCH)
 
 soak: $(BENCH_READY) ## half an hour of mixed work at half load: make soak BENCH="--minutes 5"

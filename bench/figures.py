@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bench import appends, costs, memory, resumes, searches, snapshots, statements, steps, streams
 from bench.figure import Figure, Taken, at_least, at_most
-from bench.peers import etcd
+from bench.peers import etcd, libraries
 from bench.setting import Options, Setting
 
 FIGURES = {
@@ -65,6 +65,7 @@ FIGURES = {
     "memory": Figure("server's growth by 1,000 streams, 100 never read", "MB", target=at_most(100)),
     "workers": Figure("AppendEvent, --workers 2", "/s", "--workers 1"),
     "etcd": Figure("AppendEvent, 32 in flight", "/s", "etcd, Put of the same size", at_least(1)),
+    **libraries.figures(),
     "cost-server": Figure("server's CPU, an append", "ms", "bare echo's"),
     "cost-postgres": Figure("Postgres's CPU, an append", "ms"),
     "cost-generator": Figure("load generator's CPU, an append", "ms"),
@@ -106,6 +107,7 @@ MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "search": searches.slowest,
     "memory": memory.streams,
     "etcd": etcd.puts,
+    "peers": libraries.beside,
     "cost": costs.unary,
     "disk": costs.disk,
     "statements": statements.counted,

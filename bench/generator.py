@@ -23,9 +23,9 @@ async def main() -> None:
     while line := await lines.readline():
         asked = json.loads(line)
         module, _, name = asked.pop("job").partition(":")
-        job = getattr(importlib.import_module(f"bench.jobs.{module}"), name)
-        cpu, began = time.process_time(), time.perf_counter()
         try:
+            job = getattr(importlib.import_module(f"bench.jobs.{module}"), name)
+            cpu, began = time.process_time(), time.perf_counter()
             answer = await job(**asked)
         except Exception as error:
             print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)

@@ -16,6 +16,10 @@ PROCESSES = 2
 Answer = dict[str, Any]
 
 
+class JobFailed(RuntimeError):
+    """A generator could not do its job."""
+
+
 @dataclass(frozen=True, slots=True)
 class Generators:
     """Jobs are functions of `bench.jobs`, named "module:function"."""
@@ -47,18 +51,20 @@ async def _ask(process: asyncio.subprocess.Process, job: str, asked: dict[str, o
     await process.stdin.drain()
     line = await process.stdout.readline()
     if not line:
-        raise RuntimeError(f"the load generator died of {job}: see its traceback above")
+        raise JobFailed(f"the load generator died of {job}: see its traceback above")
     answer: Answer = json.loads(line)
     if "failed" in answer:
-        raise RuntimeError(f"{job}: {answer['failed']}")
+        raise JobFailed(f"{job}: {answer['failed']}")
     return answer
 
 
 @asynccontextmanager
-async def generators(count: int = PROCESSES) -> AsyncIterator[Generators]:
+async def generators(
+    count: int = PROCESSES, python: str = sys.executable
+) -> AsyncIterator[Generators]:
     processes = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.generator"),
+            *(python, "-m", "bench.generator"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             limit=1 << 26,

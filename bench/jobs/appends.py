@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from itertools import cycle
 from typing import Any
@@ -13,6 +13,7 @@ from uuid import uuid4
 from runstore.v1 import run_service_pb2 as rpc
 
 from bench.jobs.channels import stub, stubs
+from bench.jobs.repeating import repeated
 from bench.payloads import event
 
 PROJECT = "bench"
@@ -91,20 +92,3 @@ async def latency(address: str, runs: list[str], calls: int) -> dict[str, Any]:
         await stub(address).AppendEvent(request)
         times.append((time.perf_counter() - began) * 1000)
     return {"times": times}
-
-
-async def repeated(works: list[Callable[[], Awaitable[int]]], seconds: float) -> dict[str, Any]:
-    """Each work again and again, all at once; the sum of what they return, and how long each took.
-
-    What is under way when the time is over is finished and counted, and the time until then too.
-    """
-    stop_at, times = time.perf_counter() + seconds, []
-
-    async def repeat(work: Callable[[], Awaitable[int]]) -> int:
-        count = 0
-        while (began := time.perf_counter()) < stop_at:
-            count += await work()
-            times.append((time.perf_counter() - began) * 1000)
-        return count
-
-    return {"count": sum(await asyncio.gather(*map(repeat, works))), "times": times}

@@ -8,7 +8,8 @@ from typing import Any
 
 import runstore
 
-from bench.jobs.appends import PROJECT, repeated
+from bench.jobs.appends import PROJECT
+from bench.jobs.repeating import repeated
 from bench.payloads import event
 
 

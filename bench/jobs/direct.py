@@ -14,8 +14,8 @@ from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import insert_rows
 from runstore_storage.sql.events import NEW_COLUMNS as COLUMNS
 
-from bench.jobs.appends import repeated
 from bench.jobs.channels import pool
+from bench.jobs.repeating import repeated
 from bench.payloads import PAYLOADS
 
 PAGE = 256

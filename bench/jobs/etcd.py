@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from bench.jobs.appends import repeated
 from bench.jobs.channels import channel
+from bench.jobs.repeating import repeated
 from bench.payloads import PAYLOADS
 
 PUT = "/etcdserverpb.KV/Put"
