@@ -5,16 +5,18 @@ stored only if nothing has changed since.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 from runstore_storage import remembered_runs
-from runstore_storage.contract.errors import SeqConflict, UnknownRef, WriterFenced
+from runstore_storage.contract.errors import SeqConflict, SnapshotNotFound, UnknownRef, WriterFenced
 from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
 from runstore_storage.contract.payloads import Payload, Ref
@@ -63,7 +65,7 @@ def step(id_: str, **state: str) -> Snapshot:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements about runs that were sent, "BEGIN" where a transaction began.
+    """The statements that were sent, but for numbers, and "BEGIN" where a transaction began.
 
     Those of the store's own tasks are not among them: `is_of_test` is set by the test, in its own.
     """
@@ -73,7 +75,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def execute(
         self: Connection, given: Statement, values: Mapping[str, object] = NO_VALUES
     ) -> Rows:
-        if is_of_test.get() and "run_heads" in given.sql:
+        if is_of_test.get() and "nextval" not in given.sql:
             found.append(given.sql)
         return await plain(self, given, values)
 
@@ -101,13 +103,14 @@ async def test_a_step_after_another_is_one_statement(
 ) -> None:
     writes = [TaskWrite("task", 0, payload=Payload("1"))]
 
-    with one_statement(sent):
-        answer = await store.put_snapshot(
-            key, step("second", b="1"), events=[Event("step")], task_writes=writes
-        )
+    for seq in (2, 3):
+        with one_statement(sent):
+            answer = await store.put_snapshot(
+                key, step(f"{seq}", b="1"), events=[Event("step")], task_writes=writes
+            )
+        assert (answer.seq, answer.last_seq, answer.deduplicated) == (seq, seq, False)
 
     found = await store.get_snapshot(key, "", OPEN)
-    assert (answer.seq, answer.last_seq, answer.deduplicated) == (2, 2, False)
     assert dict(found.snapshot.snapshot.state) == dict(step("", b="1").state)
     assert [write.task_id for write in found.task_writes] == ["task"]
     assert not await problem(store, key)
@@ -124,6 +127,21 @@ async def test_task_writes_after_their_snapshot_are_one_statement(
         assert not known
 
     assert len((await store.get_snapshot(key, "", OPEN)).task_writes) == 2
+
+
+async def test_time_passes_between_steps(
+    store: PostgresStore, key: RunKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (await store.get_snapshot(key, "", OPEN)).snapshot.created_at
+    an_hour_later = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
+
+    with monkeypatch.context() as later:
+        later.setattr(remembered_runs, "time", an_hour_later)
+        second = (await store.put_snapshot(key, step("second"))).created_at
+    third = (await store.put_snapshot(key, step("third"))).created_at  # the right time is known
+
+    assert timedelta(hours=1) <= second - first < timedelta(hours=2)
+    assert timedelta(0) <= third - second < timedelta(hours=1)
 
 
 async def test_a_step_after_another_process_wrote_comes_after_its(
@@ -266,7 +284,7 @@ def test_the_runs_and_parts_that_were_used_last_are_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(remembered_runs, "MAX_RUNS", 2)
-    monkeypatch.setattr(remembered_runs, "MAX_PARTS", 5)
+    monkeypatch.setattr(remembered_runs, "MAX_PARTS", 6)
     monkeypatch.setattr(remembered_runs, "MAX_PARTS_OF_RUN", 3)
     remembered, now = RememberedRuns(), datetime.now(UTC)
     nothing = Known(None, False, {}, (), ())
@@ -289,9 +307,11 @@ def test_the_runs_and_parts_that_were_used_last_are_remembered(
     assert not knows("d", b"1")
     add("d", b"1", b"2", b"3", b"4")
     assert knows("d", b"2", b"4")
-    add("e", b"1", b"2", b"3")
-    add("f", b"1", b"2", b"3")
-    assert [knows(each) for each in "ef"] == [False, True]
+    for fits, found in ((6, [True, True]), (5, [False, True])):
+        monkeypatch.setattr(remembered_runs, "MAX_PARTS", fits)
+        for name in "eeff":
+            add(name, b"1", b"2", b"3")
+        assert [knows(each, b"1", b"2", b"3") for each in "ef"] == found
 
 
 async def test_a_version_that_was_given_again_is_not_taken_for_the_same(
@@ -305,3 +325,26 @@ async def test_a_version_that_was_given_again_is_not_taken_for_the_same(
     await store.put_snapshot(key, step("second"))
 
     assert not await problem(store, key)
+
+
+async def test_what_other_runs_and_namespaces_have_is_not_known(
+    store: PostgresStore, other: PostgresStore, key: RunKey
+) -> None:
+    theirs = (await store.save_run(NewRun(key.project, "theirs"))).run.key
+    write = TaskWrite("task", 0, "s", payload=Payload("1"))
+    for run, namespace in ((theirs, ""), (key, "n")):
+        await store.put_snapshot(
+            run, Snapshot(namespace, "s", state={"b": Payload("1")}), request_id=run.run_id
+        )
+        await store.put_task_writes(run, namespace, [write])
+    await store.delete_snapshots(key, "n", ["s"])
+
+    with pytest.raises(SnapshotNotFound):
+        await other.put_task_writes(key, "", [write])
+    with pytest.raises(UnknownRef):
+        await other.put_snapshot(key, Snapshot(state={"b": Ref(sha256(b"1").digest())}))
+    answer = await other.put_snapshot(key, step("s", b="1"), request_id="theirs")
+    is_known = await other.put_task_writes(key, "", [write])
+
+    assert (answer.deduplicated, is_known) == (False, False)
+    assert (await store.get_snapshot(key, "", OPEN)).snapshot.snapshot.state["b"] == Payload("1")
