@@ -140,6 +140,17 @@ async def test_a_run_without_events_is_forked_and_its_fork_again(
 
 
 @pytest.mark.slow
+async def test_a_fork_has_room_for_its_events(own: PostgresStore) -> None:
+    base = (await own.save_run(NewRun("p", "run"))).run.key
+    await own.append_events(base, [Event("x")])
+    async with own._engine.begin() as conn:  # as if a partition had been filled meanwhile
+        await conn.execute(statement("ALTER TABLE runs ALTER COLUMN run RESTART WITH 999999999"))
+
+    fork = (await own.fork_run(NewFork(base))).run.key
+
+    assert [each.seq for each in await own.append_events(fork, [Event("x")])] == [2]
+
+
 async def test_no_event_is_copied(store: PostgresStore, key: RunKey) -> None:
     for _ in range(100):
         await ticks(store, key, *["a"] * 1000)

@@ -15,7 +15,14 @@ from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload
-from runstore_storage.contract.runs import ExternalRef, NewRun, ResumedRun, RunFilter, RunOrder
+from runstore_storage.contract.runs import (
+    ExternalRef,
+    NewFork,
+    NewRun,
+    ResumedRun,
+    RunFilter,
+    RunOrder,
+)
 from runstore_storage.contract.snapshots import Snapshot, TaskWrite
 from runstore_storage.postgres import PostgresStore
 
@@ -53,6 +60,15 @@ async def test_a_run_comes_back_with_every_field(store: PostgresStore, project: 
     run = await store.get_run(RunKey(project, "child"))
     assert run.born == new
     assert (run.status, run.last_seq, run.writer_epoch) == (RunStatus.RUNNING, 0, 1)
+
+
+async def test_a_run_without_an_id_is_given_one(store: PostgresStore, project: str) -> None:
+    saved = [await store.save_run(NewRun(project)) for _ in range(2)]
+    forked = [await store.fork_run(NewFork(saved[0].run.key)) for _ in range(2)]
+
+    ids = [each.run.key.run_id for each in (*saved, *forked)]
+    assert all(ids)
+    assert len(set(ids)) == 4
 
 
 async def test_the_same_run_again_is_the_same_run(store: PostgresStore, project: str) -> None:

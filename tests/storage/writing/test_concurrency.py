@@ -6,7 +6,8 @@ from collections import Counter
 from conftest import make_store
 from runstore_storage.contract.errors import SeqConflict
 from runstore_storage.contract.events import Event
-from runstore_storage.contract.heads import Guard, RunKey
+from runstore_storage.contract.heads import Guard, Outcome, RunKey
+from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
@@ -157,10 +158,12 @@ async def test_no_other_run_is_locked_or_looked_at(store: PostgresStore, project
     keys = [RunKey(of, run_id) for of in (project, f"{project}/other") for run_id in ("a", "b")]
     for key in keys:
         await store.save_run(NewRun(key.project, key.run_id))
+    await store.complete_run(keys[3], Completion(Outcome.FAILED))
     wanted = [keys[0], keys[3], RunKey(project, "none")]
 
     async with store._engine.begin() as conn:
         locked_ones = await lock_runs(conn, wanted)
         looked_at = await heads.last_seqs(conn, wanted)
 
-    assert locked_ones.keys() == looked_at.keys() == {keys[0], keys[3]}
+    assert locked_ones.keys() == {keys[0], keys[3]}
+    assert looked_at == {keys[0]: (0, False), keys[3]: (1, True)}
