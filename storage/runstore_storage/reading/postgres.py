@@ -101,9 +101,7 @@ class PostgresReading:
         self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
     ) -> ReplayedRun:
         async with consistent(self._engine) as conn:
-            head = await heads.get(conn, key)
-            run = await runs.get(conn, key)
-            replayed = await replay(conn, run, head, Replay(at_seq, namespace, limit))
+            replayed = await replay(conn, key, Replay(at_seq, namespace, limit))
         return replace(replayed, events=await self._offloading.load_page(replayed.events))
 
     async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:

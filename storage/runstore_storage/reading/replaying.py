@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from runstore_storage.configs.bodies import with_body
 from runstore_storage.contract.configs import ConfigKey, ConfigRef, PinnedConfig, VersionSelector
 from runstore_storage.contract.errors import SeqAhead
-from runstore_storage.contract.events import EventFilter
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
-from runstore_storage.contract.runs import ReplayedRun, Run
-from runstore_storage.contract.snapshots import SnapshotSelector
+from runstore_storage.contract.runs import ReplayedRun
 from runstore_storage.database.connection import Connection
-from runstore_storage.reading.paging import event_page
-from runstore_storage.snapshots.loading import load_snapshot
-from runstore_storage.sql import configs
-from runstore_storage.sql.heads import Head
+from runstore_storage.snapshots.loading import with_all_parts
+from runstore_storage.sql import configs, states
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +25,18 @@ class Replay:
     limit: int
 
 
-async def replay(conn: Connection, run: Run, head: Head, request: Replay) -> ReplayedRun:
+async def replay(conn: Connection, key: RunKey, request: Replay) -> ReplayedRun:
     """Read the state at the seq; raise `SeqAhead` if the run has not reached it."""
-    at_seq = head.last_seq if request.at_seq is None else request.at_seq
-    if at_seq > head.last_seq:
-        raise SeqAhead(run.key.run_id, at_seq, head.last_seq)
-    then = head._replace(last_seq=at_seq)
-    selector = SnapshotSelector(at_seq=at_seq)
-    snapshot, writes = await load_snapshot(conn, then, request.namespace, selector)
-    page = await event_page(
-        conn,
-        then,
-        (snapshot.snapshot.seq if snapshot else 0) + 1,
-        limit=request.limit,
-        where=EventFilter(),
+    found = await states.read(
+        conn, key, namespace=request.namespace, limit=request.limit, at_seq=request.at_seq
     )
-    pins = await _pinned(conn, run.key.project, run.born.config_refs)
-    return ReplayedRun(run, at_seq, snapshot, writes, page, pins)
+    last_seq = found.head.last_seq
+    at_seq = last_seq if request.at_seq is None else request.at_seq
+    if at_seq > last_seq:
+        raise SeqAhead(key.run_id, at_seq, last_seq)
+    snapshot = await with_all_parts(conn, found.snapshot)
+    pins = await _pinned(conn, key.project, found.run.born.config_refs)
+    return ReplayedRun(found.run, at_seq, snapshot, found.task_writes, found.events, pins)
 
 
 async def _pinned(

@@ -36,7 +36,12 @@ async def load_snapshot(
     snapshot_id = row.snapshot.snapshot_id if row else ""
     asked = task_writes.in_history(head, namespace, snapshot_id)
     (writes,) = await task_writes.since(conn, [asked])
-    return (await with_parts(conn, [row]))[0] if row else None, writes
+    return await with_all_parts(conn, row), writes
+
+
+async def with_all_parts(conn: Connection, row: StoredRow | None) -> StoredSnapshot | None:
+    """A row's snapshot with all its parts, if there is a row."""
+    return (await with_parts(conn, [row]))[0] if row else None
 
 
 async def with_parts(conn: Connection, rows: Iterable[StoredRow]) -> list[StoredSnapshot]:

@@ -13,6 +13,9 @@ USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", 
 
 _MAX_SUMS = {"duration_us": MAX_DURATION_US}
 
+# The time that is so many microseconds after the epoch.
+SINCE_EPOCH = "timestamptz 'epoch' + {}::bigint * interval '1 microsecond'"
+
 Columns = Sequence[tuple[str, str]]
 """(name, type) of each column that rows are inserted with."""
 PayloadColumns = tuple[str | None, bytes | None, str | None]
@@ -43,7 +46,7 @@ def payload_columns(payload: Payload | None) -> PayloadColumns:
 
 def payload_of(row: Row, name: str) -> Payload | None:
     """The payload in the three columns of a row that begin with a name."""
-    return _payload(row[f"{name}_json"], row[f"{name}_binary"], row[f"{name}_type"])
+    return payload_from(row[f"{name}_json"], row[f"{name}_binary"], row[f"{name}_type"])
 
 
 def offloaded_columns(payload: Payload | None) -> PayloadColumns:
@@ -57,11 +60,14 @@ def stored_payload(
 ) -> Payload | None:
     """The payload of its columns, or what stands for it where it is kept as a blob."""
     if blob is None:
-        return _payload(json, binary, content_type)
+        return payload_from(json, binary, content_type)
     return OffloadedPayload("" if binary is None else b"", content_type or "", (run, blob))
 
 
-def _payload(json: str | None, binary: bytes | None, content_type: str | None) -> Payload | None:
+def payload_from(
+    json: str | None, binary: bytes | None, content_type: str | None
+) -> Payload | None:
+    """The payload of its three columns."""
     content = binary if json is None else json
     return None if content is None else Payload(content, content_type or "")
 

@@ -52,6 +52,8 @@ SELECTED = f"""
     {", ".join(USAGE)}
 """
 """What `recorded_event` unpacks."""
+PAYLOAD_BYTES = 16
+"""The place of payload_bytes among them."""
 
 # Large payloads stay in TOAST until the outer query lets them through, so a page reads what it
 # returns and no more.

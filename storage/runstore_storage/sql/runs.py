@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import RunNotFound
@@ -24,7 +25,7 @@ from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
 from runstore_storage.sql import heads, run_filters
 from runstore_storage.sql.columns import payload_columns, payload_of
-from runstore_storage.sql.heads import Ancestor
+from runstore_storage.sql.heads import Ancestor, Head
 
 _INSERT = statement("""
     INSERT INTO runs (project, run_id, plan_id, objective, plan_json, plan_binary, plan_type,
@@ -43,24 +44,36 @@ _SELECTED = f"""
     r.labels::text, r.created_at, coalesce(p.run_id, '') AS parent_run_id,
     f.run_id AS fork_run_id, r.fork_seq, {heads.SELECTED}
 """
-_PLAN = "r.plan_json::text, r.plan_binary, r.plan_type"
-_RUNS = """
+SELECTED_WITH_PLAN = f"{_SELECTED}, r.plan_json::text, r.plan_binary, r.plan_type"
+"""What `run_of` reads."""
+JOINED = """
     runs r
     JOIN run_heads h ON h.run = r.run
     LEFT JOIN runs p ON p.run = r.parent
     LEFT JOIN runs f ON f.run = r.fork_parent
 """
 _GET = statement(f"""
-    SELECT {_SELECTED}, {_PLAN} FROM {_RUNS}
+    SELECT {SELECTED_WITH_PLAN} FROM {JOINED}
     WHERE r.project = :project AND r.run_id = :run_id
 """)
-_GET_MANY = statement(f"SELECT {_SELECTED}, {_PLAN} FROM {_RUNS} WHERE r.run = ANY(:runs)")
+_GET_MANY = statement(f"SELECT {SELECTED_WITH_PLAN} FROM {JOINED} WHERE r.run = ANY(:runs)")
 _PAGE = f"""
-    SELECT {_SELECTED} FROM {_RUNS}
+    SELECT {_SELECTED} FROM {JOINED}
     WHERE {{conditions}} ORDER BY {{keys}} LIMIT :limit OFFSET :offset
 """
 _IDENTITY = statement(
     "SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id"
+)
+# What a run has of its head.
+_OF_HEAD = (
+    "status",
+    "outcome",
+    "last_seq",
+    "last_hash",
+    "writer_epoch",
+    "usage",
+    "updated_at",
+    "completed_at",
 )
 _CLOCK = statement("SELECT clock_timestamp()")
 
@@ -170,13 +183,13 @@ async def get(conn: Connection, key: RunKey) -> Run:
     row = found.one_or_none()
     if row is None:
         raise RunNotFound(key)
-    return _run(row, payload_of(row, "plan"))
+    return run_of(row)
 
 
 async def get_many(conn: Connection, numbers: Collection[int]) -> dict[int, Run]:
     """Runs with their plans, by number."""
     found = await conn.execute(_GET_MANY, {"runs": list(numbers)})
-    return {row["run"]: _run(row, payload_of(row, "plan")) for row in found}
+    return {row["run"]: run_of(row) for row in found}
 
 
 async def page(
@@ -211,6 +224,11 @@ async def clock(conn: Connection) -> datetime:
     return now
 
 
+def run_of(row: Row) -> Run:
+    """The run of a row with the columns of `SELECTED_WITH_PLAN`."""
+    return _run(row, payload_of(row, "plan"))
+
+
 def _run(row: Row, plan: Payload | None) -> Run:
     head = heads.head_of(row)
     external_ref = row["external_ref"]
@@ -228,16 +246,18 @@ def _run(row: Row, plan: Payload | None) -> Run:
             labels=json.loads(row["labels"]),
             fork_base=ForkBase(row["fork_run_id"], row["fork_seq"]) if row["fork_run_id"] else None,
         ),
-        status=head.status,
-        outcome=head.outcome,
-        last_seq=head.last_seq,
-        last_hash=head.last_hash,
-        writer_epoch=head.writer_epoch,
-        usage=head.usage,
         created_at=row["created_at"],
-        updated_at=head.updated_at,
-        completed_at=head.completed_at,
+        **_standing(head),
     )
+
+
+def at(run: Run, head: Head) -> Run:
+    """The run as it stands with another head."""
+    return replace(run, **_standing(head))
+
+
+def _standing(head: Head) -> dict[str, Any]:
+    return {name: getattr(head, name) for name in _OF_HEAD}
 
 
 def _external_ref_json(ref: ExternalRef | None) -> str | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.contract.snapshots import (
@@ -17,7 +17,7 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
-from runstore_storage.sql.columns import payload_columns, payload_of
+from runstore_storage.sql.columns import SINCE_EPOCH, payload_columns, payload_from
 from runstore_storage.sql.heads import Ancestor, Head
 from runstore_storage.sql.inserts import Insert, Target
 
@@ -40,18 +40,19 @@ _COLUMNS = (
     ("content_hash", "bytea"),
 )
 _TARGET = Target("snapshots", _COLUMNS)
-_SELECTED = """
+SELECTED = """
     s.run, r.run_id, s.namespace, s.snapshot_id, s.parent_snapshot_id, s.seq, s.plan_version_id,
     s.reason, s.pending_node_ids, s.metadata_json::text, s.metadata_binary, s.metadata_type,
     s.created_at, s.content_hash, s.manifest, s.parts_bytes
 """
+"""What `stored_row` unpacks."""
 _LATEST = f"""
-    SELECT {_SELECTED} FROM snapshots s JOIN runs r ON r.run = s.run
+    SELECT {SELECTED} FROM snapshots s JOIN runs r ON r.run = s.run
     WHERE s.run = :run AND s.namespace = :namespace {{conditions}}
     ORDER BY s.seq DESC, s.snapshot_id DESC LIMIT 1
 """
 _PAGE = f"""
-    SELECT {_SELECTED} FROM snapshots s JOIN runs r ON r.run = s.run
+    SELECT {SELECTED} FROM snapshots s JOIN runs r ON r.run = s.run
     WHERE {{conditions}} ORDER BY {{keys}} LIMIT :limit
 """
 # What a selector may say of a snapshot.
@@ -63,7 +64,6 @@ _BY = {
 # What a fork's history includes of another run.
 _WITHIN = " AND s.seq <= :last_seq AND s.created_at <= :until"
 
-_SINCE_EPOCH = "timestamptz 'epoch' + {}::bigint * interval '1 microsecond'"
 # What listings are sorted by, descending: (column, field of SnapshotCursor, SQL of its value).
 _RUN_ORDER = (
     ("s.seq", "rank", "{}"),
@@ -71,7 +71,7 @@ _RUN_ORDER = (
     ("s.namespace", "namespace", "{}"),
 )
 _PROJECT_ORDER = (
-    ("s.created_at", "rank", _SINCE_EPOCH),
+    ("s.created_at", "rank", SINCE_EPOCH),
     ("s.run", "run", "{}"),
     ("s.snapshot_id", "snapshot_id", "{}"),
     ("s.namespace", "namespace", "{}"),
@@ -85,7 +85,7 @@ _IN_FORK = statement(f"""
     CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part
     JOIN snapshots s ON s.run = :run AND s.namespace = :namespace
         AND s.snapshot_id = ANY(:ids::text[]) AND s.seq <= (part->>1)::bigint
-        AND s.created_at <= {_SINCE_EPOCH.format("(part->>2)")}
+        AND s.created_at <= {SINCE_EPOCH.format("(part->>2)")}
     WHERE f.fork_parent = :run AND (part->>0)::bigint = :run LIMIT 1
 """)
 _DELETE = statement("""
@@ -177,7 +177,7 @@ async def _find(
         values |= {"last_seq": within.last_seq, "until": within.until}
     found = await conn.execute(composed(_LATEST.format(conditions=conditions)), values)
     row = found.one_or_none()
-    return _row(row) if row else None
+    return stored_row(row) if row else None
 
 
 async def page(
@@ -213,7 +213,7 @@ async def page(
         values |= {f"after_{name}": getattr(after, name) for _, name, _ in order}
     keys = ", ".join(f"{column} DESC" for column, _, _ in order)
     sql = _PAGE.format(conditions=" AND ".join(conditions), keys=keys)
-    return [_row(row) for row in await conn.execute(composed(sql), values)]
+    return [stored_row(row) for row in await conn.execute(composed(sql), values)]
 
 
 async def find_in_fork(
@@ -285,22 +285,25 @@ def _row_id(row: Row) -> RowId:
     return RowId(row["namespace"], row["snapshot_id"], row["created_at"])
 
 
-def _row(row: Row) -> StoredRow:
+def stored_row(selected: Iterable[Any]) -> StoredRow:
+    """The row of the columns of `SELECTED`."""
+    run, run_id, *of_snapshot, created_at, content_hash, manifest, parts_bytes = selected
+    namespace, id_, parent_id, seq, plan_version_id, reason, pending, *metadata = of_snapshot
     return StoredRow(
-        run=row["run"],
-        run_id=row["run_id"],
+        run=run,
+        run_id=run_id,
         snapshot=Snapshot(
-            namespace=row["namespace"],
-            snapshot_id=row["snapshot_id"],
-            parent_snapshot_id=row["parent_snapshot_id"],
-            seq=row["seq"],
-            plan_version_id=row["plan_version_id"],
-            reason=SnapshotReason(row["reason"]),
-            pending_node_ids=tuple(row["pending_node_ids"]),
-            metadata=payload_of(row, "metadata"),
+            namespace=namespace,
+            snapshot_id=id_,
+            parent_snapshot_id=parent_id,
+            seq=seq,
+            plan_version_id=plan_version_id,
+            reason=SnapshotReason(reason),
+            pending_node_ids=tuple(pending),
+            metadata=payload_from(*metadata),
         ),
-        created_at=row["created_at"],
-        content_hash=row["content_hash"],
-        manifest=row["manifest"],
-        parts_bytes=row["parts_bytes"],
+        created_at=created_at,
+        content_hash=content_hash,
+        manifest=manifest,
+        parts_bytes=parts_bytes,
     )

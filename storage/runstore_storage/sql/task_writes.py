@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runstore_storage import chain
 from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import statement
-from runstore_storage.sql.columns import payload_columns, payload_of
+from runstore_storage.sql.columns import payload_columns, payload_from
 from runstore_storage.sql.heads import Ancestor, Head
 from runstore_storage.sql.inserts import Insert, Target
 
@@ -43,18 +43,23 @@ _REPLACING = Target(
         body_hash = excluded.body_hash, seq = excluded.seq, written_at = excluded.written_at
     """,
 )
-_SINCE = """
+SELECTED = (
+    'task_id, "index", snapshot_id, channel, payload_json::text, payload_binary, payload_type'
+)
+"""What `task_write` unpacks."""
+WITHIN = """
+    coalesce(w.seq, 0) <= {part}.last_seq AND (w.written_at IS NULL OR w.written_at <= {part}.until)
+"""
+"""What a part of a run's history includes of the task writes `w` of its run."""
+_SINCE = f"""
     FROM unnest(:numbers::integer[], :namespaces::text[], :snapshot_ids::text[],
                 :ages::integer[], :runs::bigint[], :last_seqs::bigint[], :untils::timestamptz[])
          AS asked(number, namespace, snapshot_id, age, run, last_seq, until)
     JOIN task_writes w ON w.run = asked.run AND w.namespace = asked.namespace
-        AND w.snapshot_id = asked.snapshot_id AND coalesce(w.seq, 0) <= asked.last_seq
-        AND (w.written_at IS NULL OR w.written_at <= asked.until)
+        AND w.snapshot_id = asked.snapshot_id AND {WITHIN.format(part="asked")}
 """
 _LIST = statement(f"""
-    SELECT number, task_id, "index", snapshot_id, channel, payload_json::text, payload_binary,
-           payload_type
-    FROM (
+    SELECT number, {SELECTED} FROM (
         SELECT DISTINCT ON (number, task_id, "index") number, w.* {_SINCE}
         ORDER BY number, task_id, "index", age DESC
     ) AS newest ORDER BY number, task_id, "index"
@@ -132,17 +137,15 @@ def of_run(run: int, namespace: str, snapshot_id: str) -> Since:
 async def since(conn: Connection, asked: Sequence[Since]) -> list[tuple[TaskWrite, ...]]:
     """The writes since each snapshot, by task_id and index."""
     found: list[list[TaskWrite]] = [[] for _ in asked]
-    for row in await conn.execute(_LIST, _parameters(asked)):
-        found[row["number"]].append(
-            TaskWrite(
-                row["task_id"],
-                row["index"],
-                row["snapshot_id"],
-                row["channel"],
-                payload_of(row, "payload"),
-            )
-        )
+    for number, *selected in await conn.execute(_LIST, _parameters(asked)):
+        found[number].append(task_write(selected))
     return [tuple(writes) for writes in found]
+
+
+def task_write(selected: Iterable[Any]) -> TaskWrite:
+    """The task write of the columns of `SELECTED`."""
+    task_id, index, snapshot_id, channel, *payload = selected
+    return TaskWrite(task_id, index, snapshot_id, channel, payload_from(*payload))
 
 
 async def sizes(conn: Connection, asked: Sequence[Since]) -> list[int]:

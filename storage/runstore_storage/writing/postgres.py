@@ -64,9 +64,7 @@ class PostgresWriting:
         expected_seq: int | None = None,
     ) -> ResumedRun:
         request = Resume(namespace, request_id, actor, limit, expected_seq)
-        async with writing(self._engine) as conn:
-            write = await lock_run(conn, key)
-            resumed = await resume(conn, write, request)
+        write, resumed = await resume(self._engine, key, request)
         if write.new_events:
             self._grew([key])
         return replace(resumed, events=await self._offloading.load_page(resumed.events))

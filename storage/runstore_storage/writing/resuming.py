@@ -1,22 +1,26 @@
-"""Claiming a run for a new writer inside its write transaction."""
+"""Claiming a run for a new writer, who gets what it needs to go on.
+
+What it gets is read before the claim is stored: each writer of a run gives its head another
+version, so it is still true if the head has the version that it was read with.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runstore_storage import chain
-from runstore_storage.contract.events import RUN_RESUMED, Event, EventFilter
-from runstore_storage.contract.heads import RunStatus
+from runstore_storage.contract.events import RUN_RESUMED, Event, EventPage
+from runstore_storage.contract.heads import RunKey, RunStatus
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import ResumedRun
-from runstore_storage.contract.snapshots import SnapshotSelector
 from runstore_storage.database.connection import Connection
+from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.prepared_events import prepare_event
-from runstore_storage.reading.paging import event_page
-from runstore_storage.run_write import RunWrite, store
-from runstore_storage.snapshots.loading import load_snapshot
-from runstore_storage.sql import requests, runs
+from runstore_storage.run_write import NeedsLock, RunWrite, lock_run, store_one
+from runstore_storage.snapshots.loading import with_all_parts
+from runstore_storage.sql import requests, runs, states
+from runstore_storage.sql.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,44 +34,74 @@ class Resume:
     expected_seq: int | None = None
 
     @property
+    def name(self) -> str:
+        """The name by which a repeated request is recognised; empty when it has none."""
+        return f"resume:{self.request_id}" if self.request_id else ""
+
+    @property
     def body_hash(self) -> bytes:
         return chain.request_hash("resume", self.namespace.encode(), self.actor.encode())
 
 
-async def resume(conn: Connection, write: RunWrite, request: Resume) -> ResumedRun:
-    """Claim the next epoch or repeat an earlier claim, then read what the writer needs."""
-    name = f"resume:{request.request_id}" if request.request_id else ""
-    before = await requests.find(conn, write.head.run, name, request.body_hash) if name else None
-    epoch = int(before["writer_epoch"]) if before else await _claim(conn, write, request, name)
-    return await _read(conn, write, request, epoch, deduplicated=before is not None)
+async def resume(engine: Database, key: RunKey, request: Resume) -> tuple[RunWrite, ResumedRun]:
+    """Claim the next epoch or repeat an earlier claim; what was written to the run, if anything."""
+    try:
+        async with reading(engine) as conn:
+            found = await _read(conn, key, request)
+            write = RunWrite(key, found.head, found.now, found.version)
+            return write, await _resumed(conn, write, found, request)
+    except NeedsLock:
+        async with writing(engine) as conn:
+            write = await lock_run(conn, key)
+            return write, await _resumed(conn, write, await _read(conn, key, request), request)
 
 
-async def _claim(conn: Connection, write: RunWrite, request: Resume, name: str) -> int:
+async def _read(conn: Connection, key: RunKey, request: Resume) -> State:
+    return await states.read(
+        conn, key, namespace=request.namespace, limit=request.limit, request_id=request.name
+    )
+
+
+async def _resumed(conn: Connection, write: RunWrite, found: State, request: Resume) -> ResumedRun:
+    before = found.answer.to(request.name, request.body_hash) if found.answer else None
+    snapshot = await with_all_parts(conn, found.snapshot)
+    resumed = ResumedRun(
+        run=found.run,
+        writer_epoch=int(before["writer_epoch"]) if before else write.head.writer_epoch,
+        snapshot=snapshot,
+        task_writes=found.task_writes,
+        events=found.events,
+        deduplicated=before is not None,
+    )
+    return resumed if before else await _claimed(conn, write, resumed, request)
+
+
+async def _claimed(
+    conn: Connection, write: RunWrite, resumed: ResumedRun, request: Resume
+) -> ResumedRun:
+    """Store the claim; what was read, as it is after it."""
     write.check_open()
     write.check_seq(request.expected_seq)
     epoch = write.claim()
     write.set_status(RunStatus.RUNNING)
     fact = Payload(json.dumps({"writer_epoch": epoch}))
     write.record(prepare_event(Event(type=RUN_RESUMED, payload=fact, actor=request.actor)))
-    if name:
+    if request.name:
         response = {"writer_epoch": epoch}
-        write.add(requests.insert(write.head.run, name, request.body_hash, response))
-    await store(conn, [write])
-    return epoch
-
-
-async def _read(
-    conn: Connection, write: RunWrite, request: Resume, epoch: int, *, deduplicated: bool
-) -> ResumedRun:
-    latest = SnapshotSelector()
-    head = write.head
-    run = await runs.get(conn, write.key)
-    snapshot, writes = await load_snapshot(conn, head, request.namespace, latest)
-    page = await event_page(
-        conn,
-        head,
-        (snapshot.snapshot.seq if snapshot else 0) + 1,
-        limit=request.limit,
-        where=EventFilter(),
+        write.add(requests.insert(write.head.run, request.name, request.body_hash, response))
+    await store_one(conn, write)
+    return replace(
+        resumed,
+        run=runs.at(resumed.run, write.head),
+        writer_epoch=epoch,
+        events=_with_new(resumed.events, write, request.limit),
     )
-    return ResumedRun(run, epoch, snapshot, writes, page, deduplicated)
+
+
+def _with_new(page: EventPage, write: RunWrite, limit: int) -> EventPage:
+    """The page with the events that were written, if there is room for them behind its last one."""
+    last_seq = write.head.last_seq
+    if not page.reaches_end or len(page.events) == limit:
+        return replace(page, last_seq=last_seq)
+    new = tuple(each.recorded for each in write.new_events)
+    return replace(page, events=page.events + new, next_from_seq=last_seq + 1, last_seq=last_seq)
