@@ -78,7 +78,8 @@ async def store_parts(
     new = [each for each in prepared.compressed if each.sha256 not in known]
     if not new:
         return known
-    if numbered := await numbers.take(conn, len(new)):
+    is_one_statement = len(new) <= blobs.MOST_ROWS
+    if is_one_statement and (numbered := await numbers.take(conn, len(new))):
         write.add(blobs.insert(write.head.run, new, numbered))
         write.parts |= blobs.refs(new, numbered)
     else:

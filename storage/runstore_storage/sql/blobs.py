@@ -11,6 +11,8 @@ from runstore_storage.database.statements import statement
 from runstore_storage.sql.columns import by_column, insert_rows
 from runstore_storage.sql.inserts import Insert, Target
 
+# Of one statement: the driver holds up all other calls while it encodes them.
+MOST_ROWS = 10_000
 _COLUMNS = (
     ("run", "bigint"),
     ("sha256", "bytea"),
@@ -135,8 +137,12 @@ async def ensure(
     rows = [_row(run, each) for each in new]
     if not rows:
         return await find(conn, run, hashes) if hashes else {}
-    values = {"of_run": run, "hashes": list(hashes), **by_column(_COLUMNS, rows)}
-    return _refs(await conn.execute(_ENSURE, values))
+    found: dict[bytes, BlobRef] = {}
+    for first in range(0, len(rows), MOST_ROWS):
+        some = by_column(_COLUMNS, rows[first : first + MOST_ROWS])
+        asked = [] if first else list(hashes)
+        found |= _refs(await conn.execute(_ENSURE, {"of_run": run, "hashes": asked, **some}))
+    return found
 
 
 async def take_numbers(conn: Connection, count: int) -> list[int]:

@@ -34,6 +34,7 @@ from runstore_storage.contract.snapshots import (
 from runstore_storage.database.statements import statement
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.snapshots.metadata import MAX_CHARACTERS, metadata_terms
+from runstore_storage.sql import blobs
 from storage.contract.waiting import locked, queued
 
 LATEST = SnapshotSelector()
@@ -83,6 +84,28 @@ async def test_a_snapshot_comes_back_whole(store: PostgresStore, key: RunKey) ->
     found = await store.get_snapshot(key, "graph", LATEST)
     assert found.snapshot.snapshot == snapshot
     assert found.snapshot.content_hash == answer.content_hash
+
+
+async def test_parts_too_many_for_one_statement_come_back_whole(
+    store: PostgresStore, key: RunKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "MOST_ROWS", 3)
+    snapshots = [
+        Snapshot(
+            snapshot_id=f"s-{first}",
+            state={f"part {each}": Payload(f"{each}") for each in range(first, first + 10)},
+        )
+        for first in (0, 5)
+    ]
+
+    for snapshot in snapshots:
+        await store.put_snapshot(key, snapshot, events=[Event("step")])
+
+    for snapshot in snapshots:
+        selector = SnapshotSelector(snapshot_id=snapshot.snapshot_id)
+        found = await store.get_snapshot(key, "", selector)
+        assert found.snapshot.snapshot.state == snapshot.state
+    assert await count(store, "blobs", key) == 15
 
 
 async def test_a_step_is_stored_whole_or_not_at_all(store: PostgresStore, key: RunKey) -> None:
