@@ -11,10 +11,15 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from functools import cache
 
-# How many items one step takes, and how many members a container may have to be such an item.
-STEP_ITEMS = 64
-FEW = 32
+# How many scalars of a container one step takes, and how many other values.
+STEP_SCALARS = 64
+STEP_ITEMS = 8
+# Such a value nests at most so deep, and has few members on each level: more on the innermost.
+LEVELS = 4
+FEW = 6
+FEW_SCALARS = 16
 # A short string has few escapes, and few characters before and between them.
 FEW_ESCAPES = 16
 FEW_CHARACTERS = 256
@@ -27,41 +32,65 @@ _ESCAPE = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
 _RUN = f"{_PLAIN}{{0,{FEW_CHARACTERS}}}+"
 _STRING = f'"{_RUN}(?:{_ESCAPE}{_RUN}){{0,{FEW_ESCAPES}}}+"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
-_SCALAR = f"(?:{_STRING}|{_NUMBER}|true|false|null)"
+_WORD_OR_NUMBER = f"{_NUMBER}|true|false|null"
+_SCALAR = f"(?:{_STRING}|{_WORD_OR_NUMBER})"
 _KEY = f"{_STRING}{_WS}:{_WS}"
-
-
-def _few(item: str) -> str:
-    """At most a few items, with commas between them."""
-    return f"(?:{item}{_WS}(?:,{_WS}{item}{_WS}){{0,{FEW - 1}}}+)?+"
-
-
-# A scalar, or a container of a few scalars.
-_FLAT = f"(?:{_SCALAR}|\\[{_WS}{_few(_SCALAR)}\\]|\\{{{_WS}{_few(_KEY + _SCALAR)}\\}})"
+# What stands before a value is not followed by what may only stand after one.
+_BEGINS = r"(?![\]},])"
+_IS_AFTER_VALUE = r"(?=[\]},])"
 # What stands between two values of a container, by the bracket that opened it.
-_BETWEEN = {"[": f",{_WS}", "{": f",{_WS}{_KEY}"}
+_BETWEEN = {"[": f",{_WS}{_BEGINS}", "{": f",{_WS}{_KEY}{_BEGINS}"}
+_OPENED_BY = {"]": "[", "}": "{"}
+
+
+def _flat(levels: int) -> str:
+    """A scalar, or a container that nests at most so deep and has few members."""
+    if not levels:
+        return _SCALAR
+    value, most = _flat(levels - 1), FEW if levels > 1 else FEW_SCALARS
+
+    def members(member: str, end: str) -> str:
+        # After a comma comes a member; after none comes the end.
+        return f"(?:{member}{_WS}(?:,{_WS}(?!{end})|(?={end}))){{0,{most}}}+{end}"
+
+    in_array, in_object = members(value, "\\]"), members(_KEY + value, "\\}")
+    return f"(?:{_SCALAR}|\\[{_WS}{in_array}|\\{{{_WS}{in_object})"
+
+
+@cache  # when a large text comes: to compile all of them would delay every start
+def _values(levels: int, bracket: str) -> re.Pattern[str]:
+    """Some values of a container that nest at most so deep, with what stands before each next."""
+
+    def some(value: str, most: int) -> str:
+        return f"(?:{value}{_WS}(?:{_BETWEEN[bracket]}|{_IS_AFTER_VALUE})){{0,{most}}}+"
+
+    return re.compile(some(_SCALAR, STEP_SCALARS) + some(_flat(levels), STEP_ITEMS))
+
+
 # The beginning of a container that is not empty, up to its first value.
 _OPENING = {
-    "[": re.compile(f"\\[{_WS}(?!\\])"),
-    "{": re.compile(f"\\{{{_WS}{_KEY}"),
+    "[": re.compile(f"\\[{_WS}{_BEGINS}"),
+    "{": re.compile(f"\\{{{_WS}{_KEY}{_BEGINS}"),
 }
-
-
-def _values(value: str, between: str) -> re.Pattern[str]:
-    """Some values of a container; then one that may be its last, unless a larger one follows."""
-    return re.compile(f"(?:{value}{_WS}{between}){{0,{STEP_ITEMS}}}+({value}{_WS})?")
-
-
-_VALUES = {bracket: _values(_FLAT, between) for bracket, between in _BETWEEN.items()}
-_SCALARS = {bracket: _values(_SCALAR, between) for bracket, between in _BETWEEN.items()}
 _NEXT = {bracket: re.compile(between) for bracket, between in _BETWEEN.items()}
-_CLOSING = {bracket: re.compile(f"\\{end}{_WS}") for bracket, end in ("[]", "{}")}
-_WHOLE = re.compile(f"{_WS}{_FLAT}{_WS}")
+# Containers one in another, each up to the next one, without other brackets on the way.
+_NO_BRACKET = r'"[^"\\\x00-\x1f\[\]{}]{0,64}+"'
+_BEFORE = f"(?:(?:{_NO_BRACKET}|{_WORD_OR_NUMBER}){_WS},{_WS}){{0,16}}+"
+_MEMBER = f"{_NO_BRACKET}{_WS}:{_WS}"
+_MEMBERS_BEFORE = f"(?:{_MEMBER}(?:{_NO_BRACKET}|{_WORD_OR_NUMBER}){_WS},{_WS}){{0,16}}+"
+_OPENINGS = re.compile(
+    f"(?:(?:\\[{_WS}{_BEFORE}|\\{{{_WS}{_MEMBERS_BEFORE}{_MEMBER})(?=[\\[{{])){{0,1024}}+"
+)
+_NO_OPENING = re.compile(r"[^\[{]++")
+_CLOSINGS = re.compile(f"(?:[\\]}}]{_WS}){{0,1024}}+")
+# A text of one value; a larger one has at least one value in it.
+_WHOLE = re.compile(f"{_WS}{_flat(1)}{_WS}")
 _SPACE = re.compile(_WS)
+_AFTER_VALUE = re.compile(_WS + _IS_AFTER_VALUE)
 # What stands before a key that is too long for the patterns above, a piece of it, and what follows.
 _BEFORE_KEY = re.compile(f"[{{,]{_WS}")
 _PIECE = re.compile(f"(?:{_PLAIN}++|{_ESCAPE})*+")
-_COLON = re.compile(f"{_WS}:{_WS}")
+_COLON = re.compile(f"{_WS}:{_WS}{_BEGINS}")
 
 
 class NotJson(ValueError):
@@ -93,37 +122,50 @@ def scan(text: str, max_depth: int) -> None:
 def _nested(text: str, at: int, max_depth: int) -> int:
     """The end of the container that begins here."""
     opened: list[str] = []
+    at, levels = _open(text, at, opened, max_depth), 1
     while True:
-        at = _open(text, at, opened, max_depth)
-        while True:
-            values = (_VALUES if len(opened) < max_depth else _SCALARS)[opened[-1]]
-            found = values.match(text, at)
-            assert found, "the pattern matches anything"
-            at = found.end()
-            if found.group(1) is None:
-                if not text.startswith('"', at):
-                    break
-                at = _end(_SPACE, text, _string_end(text, at))
-            while opened and (closing := _CLOSING[opened[-1]].match(text, at)):
-                opened.pop()
-                at = closing.end()
+        begin, bracket = at, opened[-1]
+        at = _end(_values(min(levels, max_depth - len(opened)), bracket), text, begin)
+        follows = text[at : at + 1]
+        if follows == '"':
+            at = _end(_AFTER_VALUE, text, _string_end(text, at))
+            follows = text[at : at + 1]
+        if follows in _OPENED_BY:
+            at, levels = _close(text, at, opened), LEVELS
             if not opened:
                 return at
             at = _next(_NEXT, text, at, opened[-1])
+        elif follows == ",":
+            at = _next(_NEXT, text, at, bracket)
+        elif at == begin:
+            # No value that fits; most of what is in it would be looked at once more in vain.
+            at, levels = _open(text, at, opened, max_depth), 1
 
 
 def _open(text: str, at: int, opened: list[str], max_depth: int) -> int:
-    """Note the container that begins here, and return where its first value begins."""
-    bracket = text[at : at + 1]
-    if bracket in _BETWEEN and len(opened) == max_depth:
+    """Note containers that begin here, and return where the first value of the last begins."""
+    openings = _OPENINGS.match(text, at)
+    assert openings, "the pattern matches anything"
+    begun = _NO_OPENING.sub("", openings.group()) or text[at : at + 1]
+    if begun[0:1] in _BETWEEN and len(opened) + len(begun) > max_depth:
         raise TooDeep
-    opened.append(bracket)
-    return _next(_OPENING, text, at, bracket)
+    opened.extend(begun)
+    return openings.end() if openings.end() > at else _next(_OPENING, text, at, begun)
+
+
+def _close(text: str, at: int, opened: list[str]) -> int:
+    """Forget the containers that end here, and return what follows them."""
+    end = _end(_CLOSINGS, text, at)
+    for bracket in text[at] if end == at + 1 else "".join(text[at:end].split()):
+        if not opened or opened.pop() != _OPENED_BY[bracket]:
+            raise NotJson(at)
+    return end
 
 
 def _next(patterns: Mapping[str, re.Pattern[str]], text: str, at: int, bracket: str) -> int:
     """Where the next value of the container begins, after its key if it has one."""
-    if bracket not in patterns:
+    begins_with = "," if patterns is _NEXT else bracket
+    if bracket not in patterns or not text.startswith(begins_with, at):
         raise NotJson(at)
     if found := patterns[bracket].match(text, at):
         return found.end()

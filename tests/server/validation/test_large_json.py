@@ -10,8 +10,11 @@ from runstore_server.validation.large_json import (
     FEW,
     FEW_CHARACTERS,
     FEW_ESCAPES,
+    FEW_SCALARS,
+    LEVELS,
     PIECE_CHARACTERS,
     STEP_ITEMS,
+    STEP_SCALARS,
     NotJson,
     TooDeep,
     scan,
@@ -77,8 +80,11 @@ def test_a_damaged_text_is_judged_as_the_parser_does(value: object, data: st.Dat
     assert agrees(text[:start] + put + text[start + removed :])
 
 
-@pytest.mark.parametrize("count", [FEW - 1, FEW, FEW + 1, STEP_ITEMS, STEP_ITEMS + 1, 1000])
-@pytest.mark.parametrize("item", ["1", '"a"', "[]", "[[2]]", '{"a": {"b": [1]}}'])
+BOUNDS = [FEW, FEW_SCALARS, STEP_ITEMS, STEP_SCALARS]
+
+
+@pytest.mark.parametrize("count", sorted({*BOUNDS, *(each + 1 for each in BOUNDS), FEW - 1, 1000}))
+@pytest.mark.parametrize("item", ["1", '"a"', "[]", "[[2]]", '{"a": {"b": [1]}}', "[0,[[[[1]]]]]"])
 def test_containers_of_every_length_are_taken_and_their_ends_checked(count: int, item: str) -> None:
     items = ",".join([item] * count)
     members = ",".join([f'"k":{item}'] * count)
@@ -114,6 +120,42 @@ def test_a_long_string_is_taken_wherever_one_may_stand(around: str, inside: str)
 def test_the_deepest_level_is_the_parsers(depth: int, inner: str) -> None:
     assert agrees("[" * depth + inner + "]" * depth)
     assert agrees('{"k":[' * (depth // 2) + inner + "]}" * (depth // 2))
+
+
+@pytest.mark.parametrize(
+    "opening", ["[", '{"k":', '[0, "a" ,', '{ "j" :1,"k" : ', '["]",', '{"[":']
+)
+@pytest.mark.parametrize("depth", [1, LEVELS - 1, LEVELS, LEVELS + 1, 50])
+@pytest.mark.parametrize("inner", ["1", "[]", '[1,{"a":{}}]'])
+def test_nested_containers_are_taken_and_closed_in_order(
+    opening: str, depth: int, inner: str
+) -> None:
+    closing = " ]" if opening[0] == "[" else " }"
+    chain = opening * depth + inner + closing * depth
+
+    assert scanned(chain) == scanned(f"[{chain},1,{chain}]") == ""
+    for bad in (
+        chain[:-1],
+        chain + closing,
+        chain[:-1] + ("}" if closing == " ]" else "]"),
+        opening * depth + closing * (depth - 1) + "}]",
+        f"[{chain}{chain}]",
+    ):
+        assert scanned(bad) == "is not JSON"
+        assert scanned(f"[0,{bad}]") == "is not JSON"
+
+
+VALUE_KINDS = ["1", '"a"', f'"{LONG[0]}"', "[]", "[1]", '{"a":1}', "[[[[[1]]]]]", '{"a":{"a":[1]}}']
+
+
+@pytest.mark.parametrize("second", VALUE_KINDS)
+@pytest.mark.parametrize("first", VALUE_KINDS)
+def test_nothing_but_a_comma_stands_between_two_values(first: str, second: str) -> None:
+    for around in ("[{}]", '{"k":{}}', '[0,{"k":[[{}]]}]', "[[[[[[1]]]]],{}]"):
+        for between in ("", " ", ",,", ":", '"k":', '{"k":'):
+            assert agrees(around.replace("{}", f"{first}{between}{second}"))
+            assert agrees(around.replace("{}", f'{first}{between}"k":{second}'))
+        assert agrees(around.replace("{}", f'{first},"k":{second}'))
 
 
 def test_a_large_text_is_told_where_it_is_wrong() -> None:
