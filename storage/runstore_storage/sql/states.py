@@ -25,7 +25,8 @@ from runstore_storage.sql.heads import Head
 from runstore_storage.sql.requests import FirstAnswer
 from runstore_storage.sql.snapshots import StoredRow
 
-# The run itself is the last of its history.
+# The run itself is the last of its history. OFFSET keeps the task writes a look-up by key: the
+# planner would read those of all runs.
 _READ = statement(f"""
     WITH found AS MATERIALIZED (
         SELECT {runs.SELECTED_WITH_PLAN}, r.lineage, h.xmin AS version,
@@ -61,9 +62,12 @@ _READ = statement(f"""
         array(
             SELECT ROW({task_writes.SELECTED}) FROM (
                 SELECT DISTINCT ON (w.task_id, w."index") w.*
-                FROM history x JOIN task_writes w ON w.run = x.run AND w.namespace = :namespace
-                    AND w.snapshot_id = coalesce(l.snapshot_id, '')
-                    AND {task_writes.WITHIN.format(part="x")}
+                FROM history x CROSS JOIN LATERAL (
+                    SELECT * FROM task_writes w WHERE w.run = x.run AND w.namespace = :namespace
+                        AND w.snapshot_id = coalesce(l.snapshot_id, '')
+                        AND {task_writes.WITHIN.format(part="x")}
+                    OFFSET 0
+                ) AS w
                 ORDER BY w.task_id, w."index", x.age DESC
             ) AS newest ORDER BY task_id, "index"
         ) AS task_writes,

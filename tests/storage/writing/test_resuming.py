@@ -16,8 +16,10 @@ from runstore_storage.contract.runs import NewFork, NewRun, ResumedRun
 from runstore_storage.contract.snapshots import Snapshot, SnapshotSelector, TaskWrite
 from runstore_storage.database.connection import Connection, Rows
 from runstore_storage.database.engine import Database
-from runstore_storage.database.statements import NO_VALUES, Statement
+from runstore_storage.database.statements import NO_VALUES, Statement, statement
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.sql import states
+from storage.plans import rows_read
 
 Act = Callable[[], Awaitable[object]]
 
@@ -194,3 +196,20 @@ async def test_a_run_without_a_snapshot_is_resumed_from_its_beginning(
 
     assert statements.sent == 2
     assert (resumed.snapshot, resumed.task_writes, seqs(resumed)) == (None, (), [1, 2])
+
+
+async def test_a_resume_reads_no_other_runs_task_writes(
+    store: PostgresStore, key: RunKey, project: str
+) -> None:
+    writes = [TaskWrite(f"task{n}", 0, payload=Payload("2")) for n in range(200)]
+    for number in range(3):
+        other = (await store.save_run(NewRun(project, f"run{number}"))).run.key
+        await store.put_snapshot(other, Snapshot(snapshot_id="s1"), task_writes=writes)
+
+    asked = {"project": key.project, "run_id": key.run_id, "namespace": "", "at_seq": None}
+    asked |= {"request_id": "", "limit": 100, "max_bytes": 1 << 20}
+    async with store._engine.connect() as conn:
+        await conn.execute(statement("ANALYZE"))
+        read = await rows_read(conn, states._READ, asked)
+
+    assert read < 100
