@@ -72,6 +72,22 @@ async def test_committed_events_get_consecutive_positions_in_order(relayed: Post
     assert page.entries[0].published_at >= page.entries[0].recorded.recorded_at
 
 
+async def test_what_one_transaction_does_not_publish_the_next_ones_publish_in_order(
+    relayed: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_rows, "PUBLISHED_RANGES", 2)
+    keys = [await saved(relayed, run_id) for run_id in "ab"]
+    for turn in range(5):
+        await relayed.append_events(keys[turn % 2], [Event("x"), Event("y")])
+
+    published = [await relayed.feed.publish(ME) for _ in range(4)]
+
+    page = await relayed.feed.read_feed("p", 1, limit=10)
+    found = [(entry.run_id, entry.recorded.seq) for entry in page.entries]
+    assert published == [4, 4, 2, 0]
+    assert found == [("ab"[turn % 2], turn // 2 * 2 + nth) for turn in range(5) for nth in (1, 2)]
+
+
 async def test_what_is_not_published_is_not_read(relayed: PostgresStore) -> None:
     key = await saved(relayed, "a")
     await relayed.append_events(key, [Event("x")])
