@@ -478,6 +478,22 @@ async def test_dead_letters_are_kept_once_and_removed_once(own: PostgresStore) -
     assert await own.feed.list_dead_letters("hook", limit=10, after=found[0].id) == found[1:]
 
 
+async def test_dead_letters_are_paged_and_those_of_other_sinks_are_not_among_them(
+    own: PostgresStore,
+) -> None:
+    for sink, positions in (("other", (1,)), ("hook", (5, 3)), ("other", (2,)), ("hook", (4,))):
+        await own.feed.hold_duty(sink_duty(sink), ME)
+        await own.feed.bury(ME, [DeadLetter(sink, each, 1, "gone") for each in positions])
+
+    pages, after = [], 0
+    for _ in range(3):
+        page = await own.feed.list_dead_letters("hook", limit=2, after=after)
+        pages.append([each.position for each in page])
+        after = page[-1].id if page else after
+
+    assert pages == [[5, 3], [4], []]
+
+
 async def test_an_entry_is_found_by_its_position(relayed: PostgresStore) -> None:
     await relayed.append_events(await saved(relayed, "a"), [Event("x"), Event("y")])
     await publish(relayed)
