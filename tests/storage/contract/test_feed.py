@@ -341,6 +341,15 @@ async def test_lag_counts_what_waits_and_for_how_long(relayed: PostgresStore) ->
     assert (after.events, after.seconds) == (0, 0)
 
 
+async def test_what_was_recorded_at_a_time_to_come_has_not_waited(relayed: PostgresStore) -> None:
+    key = await saved(relayed, "a")
+    await raw(relayed, "UPDATE run_heads SET updated_at = updated_at + interval '1 day'")
+
+    await relayed.append_events(key, [Event("x")])
+
+    assert await relayed.feed.lag(RELAY) == Lag(1, 0.0)
+
+
 async def test_a_duty_lags_behind_the_feed(relayed: PostgresStore) -> None:
     key = (await relayed.save_run(NewRun("p", "run"))).run.key
     await relayed.append_events(key, [Event("x")] * 3)
