@@ -52,11 +52,12 @@ class AsyncGathering:
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         waiting = Waiting(request, size, time.monotonic() + seconds, answer)
         self._waiting.append(waiting)
+        # Half as much work as `asyncio.timeout`, which is much for what shares its request.
+        timer = asyncio.get_running_loop().call_later(seconds, _expire, answer)
         try:
-            async with asyncio.timeout(seconds):
-                outcome = await answer
-        except TimeoutError:
-            raise out_of_time() from None
+            outcome = await answer
+        finally:
+            timer.cancel()
         if isinstance(outcome, RunstoreError):
             raise outcome
         return outcome or await self._go_alone(request, waiting.seconds)
@@ -112,3 +113,8 @@ class AsyncGathering:
             self._is_offered = self._is_offered and not is_unknown_method(error)
             return failures(error, batch)
         return outcomes_of(response, len(batch))
+
+
+def _expire(answer: asyncio.Future[Outcome]) -> None:
+    if not answer.done():
+        answer.set_result(out_of_time())

@@ -14,6 +14,9 @@ T = TypeVar("T")
 Path = tuple["Path | None", str | int]
 """Where a value is: the path of what holds it, and its key, its index or an argument's name."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_PLAIN = (str, int)
+_ARRAYS = (list, tuple)
 _CONSTANTS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
@@ -36,7 +39,7 @@ def json_text(value: Any, name: str) -> str:
     """The JSON text of an argument; raise `InvalidArgument` with the path of what is not JSON."""
     try:
         plain = _plain(value, (None, name))
-        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(plain)
         if text.isascii() or _is_unicode(text):
             return text
         return json.dumps(plain, allow_nan=False, separators=(",", ":"))
@@ -55,7 +58,7 @@ def _is_unicode(text: str) -> bool:
 def _plain(value: Any, path: Path) -> Any:
     """The value made of what `json.dumps` represents without changing its meaning."""
     # Loops, as comprehensions would halve the depth that Python's stack has room for.
-    if value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, _PLAIN):
         return value
     if isinstance(value, float):
         if math.isfinite(value):
@@ -68,7 +71,7 @@ def _plain(value: Any, path: Path) -> Any:
                 raise InvalidArgument(_shown(path), f"the key {key!r} is not a string")
             members[key] = _plain(member, (path, key))
         return members
-    if isinstance(value, list | tuple):
+    if isinstance(value, _ARRAYS):
         items = []
         for index, item in enumerate(value):
             items.append(_plain(item, (path, index)))

@@ -39,6 +39,9 @@ class Ref:
     sha256: bytes
 
 
+# A union of types would be made anew at each look.
+BYTES = (bytes, bytearray, memoryview)
+
 Value = Any
 """What payload arguments accept: a `Payload` as it is, bytes as a binary payload, anything else as
 its JSON text. JSON has strings, finite numbers, booleans, None, lists or tuples of these, and dicts
@@ -49,6 +52,6 @@ def payload_of(value: Value, name: str = "payload") -> Payload:
     """The payload of an argument; raise `InvalidArgument` for what is not JSON."""
     if isinstance(value, Payload):
         return value
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, BYTES):
         return Payload(bytes(value))
     return Payload(json_text(value, name))

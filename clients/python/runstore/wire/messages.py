@@ -6,7 +6,7 @@ errors that do not name the field.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -30,11 +30,26 @@ def message_of(kind: Callable[P, M], /, *args: P.args, **fields: P.kwargs) -> M:
 
 def message_at(at: str, kind: Callable[P, M], /, *args: P.args, **fields: P.kwargs) -> M:
     """As `message_of`; `at` is the path of the message, with a dot at its end."""
-    checks = _checks(kind)
-    checked = {
-        name: checks[name](value, at + name) for name, value in fields.items() if value is not None
-    }
+    checks: Mapping[str, Check] = _checks(kind)
+    checked: dict[str, Any] = {}
+    for name, value in fields.items():
+        if value is None or value is _NO_ITEMS:
+            continue
+        check = checks[name]
+        if check is not text or type(value) is not str or not value.isascii():
+            checked[name] = check(value, at + name)
+        elif value or _has_presence(kind, name):
+            checked[name] = value
     return kind(*args, **checked)
+
+
+_NO_ITEMS: tuple[object, ...] = ()
+
+
+@cache
+def _has_presence(kind: Any, name: str) -> bool:
+    """Whether an empty text in the field is another than none."""
+    return bool(kind.DESCRIPTOR.fields_by_name[name].has_presence)
 
 
 @cache

@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 
 from runstore.arguments import not_of, text
 from runstore.v1 import payloads_pb2
-from runstore.values.payloads import Payload, Ref, Value, payload_of
+from runstore.values.payloads import BYTES, Payload, Ref, Value, payload_of
 from runstore.wire.messages import message_at
 
 
@@ -21,7 +21,7 @@ def payload_message(value: Value, name: str) -> payloads_pb2.Payload | None:
     if isinstance(payload.content, str):
         json = text(payload.content, f"{name}.content")
         return payloads_pb2.Payload(json=json, content_type=content_type)
-    if isinstance(payload.content, bytes | bytearray | memoryview):
+    if isinstance(payload.content, BYTES):
         return payloads_pb2.Payload(binary=bytes(payload.content), content_type=content_type)
     raise not_of("str or bytes", payload.content, f"{name}.content")
 
