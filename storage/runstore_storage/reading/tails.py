@@ -26,6 +26,9 @@ from runstore_storage.database.signals import Signal
 
 WINDOW_EVENTS = 1024
 WINDOW_BYTES = 1 << 20
+ALL_WINDOWS_BYTES = 64 << 20
+# Of an event in memory, beside its payload.
+EVENT_BYTES = 512
 EMPTY_PAGE = EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED)
 
 ReadEvents = Callable[[RunKey, int, int, EventFilter], Awaitable[EventPage]]
@@ -42,8 +45,11 @@ def digest(key: RunKey) -> str:
 class RunTail:
     """One run's newest events, and its end as last read."""
 
-    def __init__(self, key: RunKey, read_events: ReadEvents) -> None:
+    def __init__(
+        self, key: RunKey, read_events: ReadEvents, grew: Callable[[RunTail], None] | None = None
+    ) -> None:
         self.key = key
+        self._grew = grew or (lambda _: None)
         self.users = 0
         """How many streams have the tail open."""
         self._grown = Signal()
@@ -51,7 +57,7 @@ class RunTail:
         self._is_stale = True
         self._refreshing: asyncio.Task[None] | None = None
         self._window: deque[RecordedEvent] = deque()
-        self._window_bytes = 0
+        self.window_bytes = 0
         self._window_end = 0
         self._end: EventPage | None = None
 
@@ -71,8 +77,7 @@ class RunTail:
         ):
             self.wake()
             return
-        for event in new:
-            self._push(event)
+        self._push(new)
         self._end = replace(end, last_seq=self._window_end)
         self._grown.wake()
 
@@ -139,17 +144,23 @@ class RunTail:
             self._end = None
             return
         self._end = replace(page, events=())
-        for event in page.events:
-            self._push(event)
+        self._push(page.events)
 
-    def _push(self, event: RecordedEvent) -> None:
-        self._window.append(event)
-        self._window_end = event.seq
-        self._window_bytes += _size(event)
+    def forget(self) -> None:
+        """Empty the window: its events are read again by the streams that have not seen them."""
+        self._window.clear()
+        self.window_bytes = 0
+
+    def _push(self, new: Sequence[RecordedEvent]) -> None:
+        for event in new:
+            self._window.append(event)
+            self._window_end = event.seq
+            self.window_bytes += _size(event)
         while len(self._window) > WINDOW_EVENTS or (
-            self._window_bytes > WINDOW_BYTES and len(self._window) > 1
+            self.window_bytes > WINDOW_BYTES and len(self._window) > 1
         ):
-            self._window_bytes -= _size(self._window.popleft())
+            self.window_bytes -= _size(self._window.popleft())
+        self._grew(self)
 
     @property
     def _window_start(self) -> int:
@@ -171,6 +182,28 @@ class RunTail:
         return replace(end, events=tuple(chosen), next_from_seq=next_from_seq)
 
 
+class _Windows:
+    """The windows of all tails: at most so many bytes; those that grew longest ago are emptied."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[RunTail, int] = {}
+        self._sum = 0
+
+    def grew(self, tail: RunTail) -> None:
+        self.left(tail)
+        if not tail.users:
+            return  # a read that outlived its streams
+        self._bytes[tail] = tail.window_bytes
+        self._sum += tail.window_bytes
+        while self._sum > ALL_WINDOWS_BYTES and len(self._bytes) > 1:
+            oldest = next(iter(self._bytes))
+            self.left(oldest)
+            oldest.forget()
+
+    def left(self, tail: RunTail) -> None:
+        self._sum -= self._bytes.pop(tail, 0)
+
+
 class Tails:
     """The open tails of this process."""
 
@@ -181,6 +214,7 @@ class Tails:
         self._last_seqs = last_seqs
         self._poll_interval = poll_interval
         self._open: dict[RunKey, RunTail] = {}
+        self._windows = _Windows()
         self._by_digest: dict[str, RunKey] = {}
         self._polling = asyncio.create_task(self._poll())
 
@@ -189,7 +223,7 @@ class Tails:
         """Share the run's tail while the context lasts."""
         tail = self._open.get(key)
         if tail is None:
-            tail = self._open[key] = RunTail(key, self._read_events)
+            tail = self._open[key] = RunTail(key, self._read_events, self._windows.grew)
             self._by_digest[digest(key)] = key
         tail.users += 1
         try:
@@ -198,6 +232,7 @@ class Tails:
             tail.users -= 1
             if not tail.users:
                 del self._open[key]
+                self._windows.left(tail)
                 self._by_digest.pop(digest(key), None)
 
     def wake(self, keys: Collection[RunKey]) -> None:
@@ -244,4 +279,4 @@ class Tails:
 
 
 def _size(event: RecordedEvent) -> int:
-    return len(event.event.payload.content) if event.event.payload else 0
+    return EVENT_BYTES + (len(event.event.payload.content) if event.event.payload else 0)

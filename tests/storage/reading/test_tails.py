@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import pytest
@@ -276,6 +277,10 @@ async def test_a_reader_sees_the_end_that_another_is_reading() -> None:
     assert [(await each).is_completed for each in (first, second)] == [True, True]
 
 
+async def no_heads(keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
+    return {}
+
+
 class Scripted:
     """A run that a tail reads; `during_read` happens before a read returns its answer."""
 
@@ -465,6 +470,7 @@ async def test_a_tail_holds_few_large_events_and_at_least_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tails_module, "WINDOW_BYTES", 100)
+    monkeypatch.setattr(tails_module, "EVENT_BYTES", 0)
     run = Scripted(1)
     tail = RunTail(RunKey("p", "run"), run)
     await seqs_from(tail, 2)
@@ -474,6 +480,34 @@ async def test_a_tail_holds_few_large_events_and_at_least_the_last(
         held.append([each.seq for each in tail._window])
 
     assert held == [[2], [2, 3], [2, 3, 4], [3, 4, 5], [6], [7]]
+
+
+async def test_all_tails_together_hold_a_bounded_window_and_still_read_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tails_module, "ALL_WINDOWS_BYTES", 100)
+    monkeypatch.setattr(tails_module, "EVENT_BYTES", 0)
+    run = Scripted(1)
+    run.events += [recorded(2, 60)]
+    tails = Tails(run, no_heads, poll_interval=3600)
+    keys = [RunKey("p", f"run {number}") for number in range(3)]
+    try:
+        async with AsyncExitStack() as stack:
+            opened = [await stack.enter_async_context(tails.open(key)) for key in keys]
+            for tail in opened:
+                await seqs_from(tail, 3)
+            for key in keys[:2]:
+                tails.push(key, [recorded(3, 60)])
+            run.events += [recorded(3, 60)]
+
+            assert [len(tail._window) for tail in opened] == [0, 1, 0]
+            assert [await seqs_from(tail, 2) for tail in opened[:2]] == [[2, 3]] * 2
+            reads = len(run.reads)
+            assert await seqs_from(opened[1], 3) == [3]
+            assert len(run.reads) == reads
+        assert tails._windows._sum == 0
+    finally:
+        await tails.close()
 
 
 async def test_what_is_committed_here_and_being_read_is_shown_once() -> None:
