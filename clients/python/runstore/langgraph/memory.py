@@ -9,6 +9,7 @@ from langgraph.checkpoint.base import ChannelVersions
 
 from runstore.langgraph.bounded import Bounded
 from runstore.langgraph.checkpoints import KnownPart, Version
+from runstore.langgraph.efforts import Efforts
 from runstore.langgraph.sessions import MAX_SESSIONS, Sessions
 from runstore.langgraph.turns import Turns
 
@@ -47,3 +48,4 @@ class Memory:
         self.sessions = Sessions(most_sessions)
         self.turns = Turns()
         self.parts = KnownParts()
+        self.efforts = Efforts(most_sessions)

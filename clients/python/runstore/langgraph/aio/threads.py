@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -32,6 +34,9 @@ from runstore.langgraph.tuples import Stored, load_and_hash
 from runstore.values.events import FilterFields
 from runstore.values.runs import RunInfo, RunRef
 from runstore.values.snapshots import Snapshot, TaskWrite
+
+T = TypeVar("T")
+DataT = TypeVar("DataT")
 
 
 class AsyncThreads:
@@ -152,13 +157,13 @@ class AsyncThreads:
         run = await self.claim(session)
         parts, versions = self._memory.parts, drafting.checkpoint["channel_versions"]
         known = parts.of(address.thread_id, address.namespace, versions)
-        drafted = await transport.run_blocking(draft, drafting._replace(known=known))
+        drafted = await self.serialized(address, draft, drafting._replace(known=known))
         waiting = list(session.held.get(address.key, {}).values())
         try:
             try:
                 last_seq = await self.store(run, calls.put_of(address, parent, drafted, waiting))
             except UnknownRef:
-                drafted = await transport.run_blocking(draft, drafting)
+                drafted = await self.serialized(address, draft, drafting)
                 last_seq = await self.store(run, calls.put_of(address, parent, drafted, waiting))
         except IdempotencyMismatch:
             await self._revise(run, address, drafting, waiting)
@@ -173,6 +178,15 @@ class AsyncThreads:
             },
         )
         return last_seq
+
+    async def serialized(
+        self, address: CheckpointAddress, work: Callable[[DataT], T], data: DataT
+    ) -> T:
+        """The result of the work: done at once where the thread's last one was short."""
+        effort = self._memory.efforts.of(address.thread_id)
+        if effort.is_short:
+            return effort.of(work, data)
+        return await transport.run_blocking(partial(effort.of, work), data)
 
     async def store(self, run: RunRef, put: calls.Put) -> int:
         """Store a checkpoint and its writes; return the run's last seq after it."""
@@ -194,7 +208,7 @@ class AsyncThreads:
     ) -> None:
         """Put a stored checkpoint again: other content is stored beside the first."""
         stored = await self.find(address)
-        drafted = await transport.run_blocking(draft, drafting)
+        drafted = await self.serialized(address, draft, drafting)
         is_same = stored is not None and drafted.is_stored_as(stored)
         revisions = [] if is_same else [*revision_of(drafting).values()]
         for batch in batches([*waiting, *revisions]):
@@ -204,7 +218,7 @@ class AsyncThreads:
         """Store results of a task, now or, if their checkpoint is still to be put, with it."""
         known = self._memory.sessions.find(address.thread_id)
         puts = known.puts if known else 0
-        writes = await transport.run_blocking(writes_of, writing)
+        writes = await self.serialized(address, writes_of, writing)
         async with self._memory.turns.of(address.thread_id):
             session = await self.session(address.thread_id)
             session.check_outage()

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -33,6 +35,9 @@ from runstore.sync.connection import Connection
 from runstore.values.events import FilterFields
 from runstore.values.runs import RunInfo, RunRef
 from runstore.values.snapshots import Snapshot, TaskWrite
+
+T = TypeVar("T")
+DataT = TypeVar("DataT")
 
 
 class Threads:
@@ -151,13 +156,13 @@ class Threads:
         run = self.claim(session)
         parts, versions = self._memory.parts, drafting.checkpoint["channel_versions"]
         known = parts.of(address.thread_id, address.namespace, versions)
-        drafted = transport.run_blocking(draft, drafting._replace(known=known))
+        drafted = self.serialized(address, draft, drafting._replace(known=known))
         waiting = list(session.held.get(address.key, {}).values())
         try:
             try:
                 last_seq = self.store(run, calls.put_of(address, parent, drafted, waiting))
             except UnknownRef:
-                drafted = transport.run_blocking(draft, drafting)
+                drafted = self.serialized(address, draft, drafting)
                 last_seq = self.store(run, calls.put_of(address, parent, drafted, waiting))
         except IdempotencyMismatch:
             self._revise(run, address, drafting, waiting)
@@ -172,6 +177,13 @@ class Threads:
             },
         )
         return last_seq
+
+    def serialized(self, address: CheckpointAddress, work: Callable[[DataT], T], data: DataT) -> T:
+        """The result of the work: done at once where the thread's last one was short."""
+        effort = self._memory.efforts.of(address.thread_id)
+        if effort.is_short:
+            return effort.of(work, data)
+        return transport.run_blocking(partial(effort.of, work), data)
 
     def store(self, run: RunRef, put: calls.Put) -> int:
         """Store a checkpoint and its writes; return the run's last seq after it."""
@@ -193,7 +205,7 @@ class Threads:
     ) -> None:
         """Put a stored checkpoint again: other content is stored beside the first."""
         stored = self.find(address)
-        drafted = transport.run_blocking(draft, drafting)
+        drafted = self.serialized(address, draft, drafting)
         is_same = stored is not None and drafted.is_stored_as(stored)
         revisions = [] if is_same else [*revision_of(drafting).values()]
         for batch in batches([*waiting, *revisions]):
@@ -203,7 +215,7 @@ class Threads:
         """Store results of a task, now or, if their checkpoint is still to be put, with it."""
         known = self._memory.sessions.find(address.thread_id)
         puts = known.puts if known else 0
-        writes = transport.run_blocking(writes_of, writing)
+        writes = self.serialized(address, writes_of, writing)
         with self._memory.turns.of(address.thread_id):
             session = self.session(address.thread_id)
             session.check_outage()
