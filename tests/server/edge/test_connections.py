@@ -9,7 +9,11 @@ import pytest
 from conftest import make_store
 from field.switch import TcpSwitch
 from runstore.errors import from_rpc
+from runstore.v1 import artifact_service_pb2 as artifact_pb2
+from runstore.v1 import feed_service_pb2 as feed_pb2
 from runstore.v1 import run_service_pb2 as rpc
+from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
+from runstore.v1.feed_service_pb2_grpc import FeedServiceStub
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
 from runstore_server.edge import unread
@@ -38,9 +42,13 @@ async def serve(settings: Settings, database_url: str, db_schema: str) -> AsyncI
         yield started
 
 
+def own_channel(address: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(address, options=OWN_CONNECTION)
+
+
 @asynccontextmanager
 async def connected(address: str) -> AsyncIterator[RunServiceStub]:
-    async with grpc.aio.insecure_channel(address, options=OWN_CONNECTION) as channel:
+    async with own_channel(address) as channel:
         yield RunServiceStub(channel)
 
 
@@ -176,6 +184,34 @@ async def test_a_stream_that_finds_no_room_is_refused(
         assert (error.reason, error.retry_after) == ("OVERLOADED", 1)
         for stream in streams:
             assert [await seq_of_next(stream) for _ in range(3)] == [1, 2, 3]
+
+
+async def test_the_feed_and_downloads_need_room_as_well(
+    serve: Callable, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unread, "PATIENCE_SECONDS", 0.1)
+    _, address = await serve(unread_bytes=1_500_000)
+    async with connected(address) as stub, own_channel(address) as channel:
+        await save_large(stub, project)
+        artifacts = ArtifactServiceStub(channel)
+        header = artifact_pb2.ArtifactHeader(project=project, run_id="run", name="a")
+        chunks = [artifact_pb2.UploadArtifactRequest(chunk=bytes(1 << 20)) for _ in range(2)]
+        await artifacts.UploadArtifact([artifact_pb2.UploadArtifactRequest(header=header), *chunks])
+        download = artifact_pb2.DownloadArtifactRequest(project=project, run_id="run", name="a")
+        stream = await unread_stream(stub, project)
+
+        for call in (
+            FeedServiceStub(channel).FollowFeed(feed_pb2.FollowFeedRequest(project=project)),
+            artifacts.DownloadArtifact(download),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                async for _ in call:
+                    pass
+            assert from_rpc(refused.value).reason == "OVERLOADED"
+
+        assert await seqs_of(stream) == [1, 2, 3]
+        sizes = [len(answer.chunk) async for answer in artifacts.DownloadArtifact(download)]
+        assert sum(sizes) == 2 << 20
 
 
 async def seqs_of(stream: grpc.aio.UnaryStreamCall) -> list[int]:
