@@ -12,6 +12,8 @@ from runstore_storage.contract.signals import Watchable
 LITTLE = 4
 # Where no event was committed for so long, none waits for the processor or the database.
 QUIET_SECONDS = 0.05
+# However long a step took: callers that began to wait before it wait for the next one, too.
+MOST_REST_SECONDS = 1.0
 # Work that is further behind takes all the time that it needs.
 MOST_BEHIND_SECONDS = 10.0
 
@@ -30,8 +32,8 @@ class Pace:
 
     A step begins `usual` seconds after the one before, `after_little` if that did hardly anything:
     work that arrives meanwhile is done in one step, fewer and larger ones. While events are being
-    `committed`, steps take at most `share` of the time, and catch up when none are; unless the work
-    is `MOST_BEHIND_SECONDS` behind. `wanted` wakes when someone waits for the work.
+    `committed`, steps take `share` of the time, more if they are long, and catch up when none are;
+    unless the work is `MOST_BEHIND_SECONDS` behind. `wanted` wakes when someone waits for the work.
     """
 
     usual: float
@@ -50,7 +52,7 @@ class Pace:
         pause = self.usual if done > LITTLE else self.after_little
         if await self._is_wanted(begun, begun.at + pause):
             return
-        next_at = ended + (ended - begun.at) * (1 / self.share - 1)
+        next_at = ended + min((ended - begun.at) * (1 / self.share - 1), MOST_REST_SECONDS)
         seen = begun.committed
         while self.committed.mark != seen and lag_seconds < MOST_BEHIND_SECONDS:
             seen, now = self.committed.mark, time.monotonic()

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from runstore_server.relay import pacing
 from runstore_server.relay.pacing import LITTLE, MOST_BEHIND_SECONDS, Begun, Pace
 from runstore_storage.database.signals import Signal
 
@@ -31,6 +32,11 @@ class Commits(Signal):
 @pytest.fixture
 def commits() -> Commits:
     return Commits()
+
+
+@pytest.fixture(autouse=True)
+def long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "MOST_REST_SECONDS", 3600)
 
 
 @pytest.fixture
@@ -93,6 +99,17 @@ async def test_the_rest_is_as_long_as_the_share_says(commits: Commits) -> None:
     await pace.rest(begun(pace), MUCH, 0.0)
 
     assert time.monotonic() - began >= SECOND_AGO * 0.2 - 0.01
+
+
+async def test_a_long_step_is_followed_by_a_short_rest(
+    pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pacing, "MOST_REST_SECONDS", 0.2)
+    began = time.monotonic()
+    resting = asyncio.create_task(pace.rest(begun(pace), MUCH, 0.0))
+
+    assert await is_over(resting, within=60)
+    assert time.monotonic() - began >= 0.2
 
 
 async def test_without_a_share_nothing_is_waited_for(commits: Commits) -> None:
