@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -69,3 +70,15 @@ class ServerProcess:
         log = self._log.read_text(errors="replace")
         assert LOST not in log, log[max(log.index(LOST) - 500, 0) :][:3000]
         return status
+
+
+@contextmanager
+def serving(log: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
+    """A server that serves, until it is killed."""
+    process = ServerProcess(log, environment)
+    process.start()
+    try:
+        process.wait_until_serving()
+        yield process
+    finally:
+        process.kill()

@@ -15,7 +15,7 @@ from uuid import uuid4
 import grpc
 import pytest
 from conftest import server_environment
-from e2e.servers import ServerProcess
+from e2e.servers import ServerProcess, serving
 from google.protobuf.message import Message
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
@@ -32,11 +32,8 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, database_url: str, db_schema: str
 ) -> Iterator[ServerProcess]:
     log = tmp_path_factory.mktemp("canary") / "log"
-    process = ServerProcess(log, server_environment(database_url, db_schema))
-    process.start()
-    process.wait_until_serving()
-    yield process
-    process.kill()
+    with serving(log, server_environment(database_url, db_schema)) as process:
+        yield process
 
 
 def loop_seconds(server: ServerProcess) -> float:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import grpc
 import pytest
 from conftest import server_environment
-from e2e.servers import ServerProcess
+from e2e.servers import ServerProcess, serving
 from field.raw_http2 import resetting
 from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
@@ -30,11 +30,8 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, database_url: str, db_schema: str
 ) -> Iterator[ServerProcess]:
     log: Path = tmp_path_factory.mktemp("floods") / "log"
-    process = ServerProcess(log, server_environment(database_url, db_schema))
-    process.start()
-    process.wait_until_serving()
-    yield process
-    process.kill()
+    with serving(log, server_environment(database_url, db_schema)) as process:
+        yield process
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import grpc
 import httpx
 import pytest
 from conftest import server_environment
-from e2e.servers import ServerProcess
+from e2e.servers import ServerProcess, serving
 from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
@@ -38,13 +38,9 @@ OWN_CONNECTION = [
 @pytest.fixture
 def server(tmp_path: Path, database_url: str, db_schema: str) -> Iterator[ServerProcess]:
     settings = {"RUNSTORE_UNREAD_BYTES": str(LIMIT), "RUNSTORE_HTTP_TIMEOUT_SECONDS": "600"}
-    process = ServerProcess(
-        tmp_path / "log", server_environment(database_url, db_schema) | settings
-    )
-    process.start()
-    process.wait_until_serving()
-    yield process
-    process.kill()
+    environment = server_environment(database_url, db_schema) | settings
+    with serving(tmp_path / "log", environment) as process:
+        yield process
 
 
 def resident_bytes(server: ServerProcess) -> int:

@@ -12,11 +12,8 @@ LEASE_SECONDS = 4
 # The part of a statement that keeps the duty with its holder until the transaction ends: one row,
 # or none when it was lost before. Another process takes the duty over either before this, or after
 # the transaction, and then goes on from the position that it leaves.
-HELD = """
-    held AS MATERIALIZED (
-        SELECT position FROM duties WHERE name = :duty AND holder = :holder FOR UPDATE
-    )
-"""
+_HELD = "SELECT position FROM duties WHERE name = :duty AND holder = :holder FOR UPDATE"
+HELD = f"held AS MATERIALIZED ({_HELD})"
 
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
 
@@ -32,7 +29,7 @@ _CREATE = statement(f"""
     ON CONFLICT ON CONSTRAINT pk_duties DO NOTHING
     RETURNING position
 """)
-_FENCE = statement("SELECT position FROM duties WHERE name = :name AND holder = :holder FOR UPDATE")
+_FENCE = statement(_HELD)
 _ADVANCE = statement("""
     UPDATE duties SET position = :position WHERE name = :name AND holder = :holder
     RETURNING position
@@ -77,7 +74,7 @@ async def take(conn: Connection, name: str, holder: str) -> int | None:
 
 async def fence(conn: Connection, name: str, holder: str) -> int | None:
     """Keep the duty with its holder until the transaction ends; None when it was lost before."""
-    found = await conn.execute(_FENCE, {"name": name, "holder": holder})
+    found = await conn.execute(_FENCE, {"duty": name, "holder": holder})
     position: int | None = found.scalar_one_or_none()
     return position
 
