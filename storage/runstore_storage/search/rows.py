@@ -18,12 +18,13 @@ from runstore_storage.contract.search import SearchFilter
 from runstore_storage.search.extracting import text_of
 from runstore_storage.search.queries import ParsedQuery, either, quoted
 from runstore_storage.search.windows import block_lexemes
-from runstore_storage.search.words import PART_END, ascii_keys, words_of
+from runstore_storage.search.words import BETWEEN_PARTS, ascii_keys, words_of
 from runstore_storage.sql.search_rows import Matching, SearchRow
 
 # The limits of a tsvector: the greatest number of a word, and how many numbers one word can have.
 MAX_NUMBER = 16_383
 MAX_NUMBERS_OF_WORD = 255
+_NUMBERS = tuple(map(str, range(1, MAX_NUMBER + 1)))
 # A longer time range is not looked up day by day.
 MAX_DAYS = 100
 
@@ -99,10 +100,11 @@ def _is_long(keys: Sequence[str]) -> bool:
 
 def _plain_lexemes(keys: Iterable[str]) -> Iterable[str]:
     lexemes: dict[str, str] = {}
-    for number, key in enumerate(keys, 1):
-        before = lexemes.get(key)
-        lexemes[key] = f"{before},{number}" if before else f"'{key}':{number}"
-    lexemes.pop(PART_END, None)
+    find = lexemes.get
+    for key, number in zip(keys, _NUMBERS, strict=False):
+        before = find(key)
+        lexemes[key] = f"{before},{number}" if before else f"{key}:{number}"
+    lexemes.pop(BETWEEN_PARTS, None)
     return lexemes.values()
 
 

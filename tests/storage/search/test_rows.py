@@ -28,8 +28,12 @@ def entry(text: str, position: int = 1, **fields: object) -> FeedEntry:
 
 
 def words_in(tsv: str) -> list[str]:
-    """The lexemes with numbers; those without are the filters' and words' beyond the limits."""
-    return [each for each in re.findall(r"'(?:[^']|'')*'(?::[\d,]+)?", tsv) if "'=" not in each]
+    """The lexemes with numbers; those without are the filters' and words' beyond the limits.
+
+    A plain word may do without quotes.
+    """
+    found = re.findall(r"('(?:[^']|'')*'|[a-z0-9]+)((?::[\d,]+)?)", tsv)
+    return [quoted(word.strip("'")) + numbers for word, numbers in found if "'=" not in word]
 
 
 def numbered(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from runstore_storage.search.queries import parse
 from runstore_storage.search.snippets import SNIPPET_CHARACTERS, snippet_of
 from runstore_storage.search.windows import BLOCK_BITS, block_lexemes, next_window
-from runstore_storage.search.words import MAX_WORD, PART_END, ascii_keys, cleaned, words_of
+from runstore_storage.search.words import BETWEEN_PARTS, MAX_WORD, ascii_keys, cleaned, words_of
 
 MAX_LEXEME_BYTES = 2046
 
@@ -46,7 +46,7 @@ def test_plain_texts_are_cleaned_and_cut_as_all_are(text: str) -> None:
         numbered = [
             (key, number)
             for number, key in enumerate(ascii_keys(whole) or [], 1)
-            if key != PART_END
+            if key != BETWEEN_PARTS
         ]
         assert numbered == [(word.key, word.number) for word in words_of(whole)]
 
