@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
+import orjson
+
 from runstore_server.validation.large_json import NotJson, TooDeep, scan
 
 MAX_JSON_DEPTH = 512
@@ -16,7 +18,18 @@ _TOO_DEEP = f"nests deeper than {MAX_JSON_DEPTH} levels"
 
 def json_problem(text: str) -> str:
     """Why the text is not JSON (RFC 8259) that the store accepts; empty if it is."""
-    return _problem(text) if len(text) <= SMALL_TEXT else _large_problem(text)
+    if len(text) > SMALL_TEXT:
+        return _large_problem(text)
+    return "" if _is_plainly_json(text) else _problem(text)
+
+
+def _is_plainly_json(text: str) -> bool:
+    """Whether a fast parser takes the text, which cannot be too deep. It refuses some JSON."""
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return len(text) <= MAX_JSON_DEPTH or text.count("[") + text.count("{") <= MAX_JSON_DEPTH
 
 
 def _large_problem(text: str) -> str:

@@ -1,13 +1,16 @@
 """What validation finds, and how it says so."""
 
 import gc
+import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore_server.edge.errors import InvalidRequest, status_of
-from runstore_server.validation.json_texts import MAX_JSON_DEPTH, json_problem
+from runstore_server.validation.json_texts import MAX_JSON_DEPTH, _problem, json_problem
 from runstore_server.validation.requests import validate
 from runstore_server.validation.rules import MAX_VIOLATIONS
 
@@ -18,6 +21,27 @@ def violations(request: object) -> list[str]:
     with pytest.raises(InvalidRequest) as caught:
         validate(request)
     return [each.field for each in caught.value.violations]
+
+
+JSON_PIECES = st.sampled_from(
+    [
+        *("{", "}", "[", "]", ",", ":", '"a"', '"', "\\", "/*", "true", "null", "NaN", "Infinity"),
+        *("1", "-0", "1e999", "01", ".5", "9" * 400, "\\ud800", "\\u0000", "é", "\u2028"),
+        *(" ", "\t", "\v", "\0", "\ufeff"),
+    ]
+)
+
+
+@given(
+    st.lists(JSON_PIECES, max_size=12).map("".join)
+    | st.recursive(
+        st.none() | st.floats() | st.integers() | st.text(max_size=3),
+        lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=2), inside),
+        max_leaves=8,
+    ).map(json.dumps)
+)
+def test_the_fast_parser_accepts_nothing_that_is_refused(text: str) -> None:
+    assert json_problem(text) == _problem(text)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":[', "]}"), ('[{"a":', "}]")])
