@@ -25,14 +25,16 @@ content), kind being "json" or "binary"; times and durations are microseconds (s
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload, Ref, SnapshotPart
+from runstore_storage.contract.plain_events import PlainEvents
 from runstore_storage.contract.runs import ExternalRef, NewFork, NewRun
 from runstore_storage.contract.snapshots import PlanNode, Snapshot, TaskWrite
 from runstore_storage.contract.times import microseconds
@@ -60,6 +62,17 @@ def canonical(*fields: Field) -> bytes:
 def digest(*fields: Field) -> bytes:
     """SHA-256 of the fields' canonical text."""
     return sha256(canonical(*fields)).digest()
+
+
+def _field(data: bytes) -> bytes:
+    return _LENGTH(len(data)) + data
+
+
+_EVENT = canonical("event")
+_JSON = canonical("json", "")
+_JSON_BYTES = len(_JSON) + len(_EMPTY)
+_HASH_LENGTH = _LENGTH(sha256().digest_size)
+_LINK = canonical("link") + _HASH_LENGTH
 
 
 def birth_hash(new: NewRun) -> bytes:
@@ -127,6 +140,52 @@ def event_hash(event: Event) -> bytes:
 def link_hash(previous: bytes, seq: int, recorded_at: datetime, body: bytes) -> bytes:
     """Hash of an event at its seq, bound to everything before it."""
     return digest("link", previous, seq, microseconds(recorded_at), body)
+
+
+def plain_hashes(events: PlainEvents, contents: Sequence[bytes | None]) -> list[bytes]:
+    """`event_hash` of each event, whose JSON text has this content; in a third of the time."""
+    return [
+        sha256(
+            b"".join(
+                (
+                    _EVENT,
+                    _field(event_id.encode()),
+                    _type(type_),
+                    _EMPTY if content is None else _json_payload(content),
+                    _after_payload(*origin),
+                )
+            )
+        ).digest()
+        for event_id, type_, content, origin in zip(
+            events.ids, events.types, contents, events.origins, strict=True
+        )
+    ]
+
+
+def _json_payload(content: bytes) -> bytes:
+    return _LENGTH(_JSON_BYTES + len(content)) + _JSON + _field(content)
+
+
+@lru_cache(maxsize=1024)
+def _type(name: str) -> bytes:
+    return _field(name.encode())
+
+
+@lru_cache(maxsize=1024)
+def _after_payload(node_id: str, actor: str, model: str, tool: str, trace_parent: str) -> bytes:
+    """The fields of a plain event behind its payload."""
+    return canonical(node_id, actor, model, tool, "", "", trace_parent, "")
+
+
+def links(previous: bytes, seq: int, recorded_at: datetime, bodies: Iterable[bytes]) -> list[bytes]:
+    """`link_hash` of events recorded at one time, the first at `seq`, each bound to the last."""
+    at = canonical(microseconds(recorded_at)) + _HASH_LENGTH
+    found: list[bytes] = []
+    for number, body in enumerate(bodies, seq):
+        text = b"".join((_LINK, previous, _field(b"%d" % number), at, body))
+        previous = sha256(text).digest()
+        found.append(previous)
+    return found
 
 
 def snapshot_hash(

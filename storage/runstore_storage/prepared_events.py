@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
 from runstore_storage import chain
 from runstore_storage.contract.events import Event
+from runstore_storage.contract.plain_events import PlainEvents
 from runstore_storage.ids import new_id
 from runstore_storage.sql.blobs import NewBlob
 
@@ -27,12 +29,44 @@ class PreparedEvent:
         return len(payload.data) if payload else 0
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedPlain(Sequence[PreparedEvent]):
+    """Plain events with their hashes and the sizes of their payloads, as columns too."""
+
+    events: PlainEvents
+    body_hashes: Sequence[bytes]
+    sizes: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @overload
+    def __getitem__(self, at: int) -> PreparedEvent: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[PreparedEvent]: ...
+
+    def __getitem__(self, at: int | slice) -> PreparedEvent | Sequence[PreparedEvent]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        return PreparedEvent(self.events[at], self.body_hashes[at])
+
+
 def prepare_event(event: Event) -> PreparedEvent:
     """Give the event an id if it lacks one, and hash it."""
     named = event if event.event_id else replace(event, event_id=new_id())
     return PreparedEvent(named, chain.event_hash(named))
 
 
-def prepare_events(given: Iterable[Event]) -> tuple[PreparedEvent, ...]:
+def prepare_events(given: Sequence[Event]) -> Sequence[PreparedEvent]:
     """Prepare several events, in order."""
+    if isinstance(given, PlainEvents):
+        contents = [None if text is None else text.encode() for text in given.texts]
+        sizes = [len(content or b"") for content in contents]
+        return PreparedPlain(given, chain.plain_hashes(given, contents), sizes)
     return tuple(map(prepare_event, given))
+
+
+def bytes_of(events: Sequence[PreparedEvent]) -> int:
+    """The size of their payloads."""
+    return sum(events.sizes) if isinstance(events, PreparedPlain) else sum(e.bytes for e in events)

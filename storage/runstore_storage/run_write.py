@@ -6,7 +6,7 @@ only if the run has not changed since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -172,6 +172,10 @@ class RunWrite:
     @property
     def new_events(self) -> Sequence[NewEvent]:
         return self._new
+
+    def recorded(self) -> Iterator[RecordedEvent]:
+        """The new events with their places in the run."""
+        return (each.recorded for each in self._new)
 
     @property
     def inserts(self) -> Sequence[Insert]:

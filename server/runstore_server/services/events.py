@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.events import AppendResult, EventStore, NewAppend
+from runstore_storage.contract.events import AppendResult, Event, EventStore, NewAppend
 from runstore_storage.contract.heads import RunKey
 
 from runstore_server.convert.events import (
     appended_message,
     event_message,
-    event_of,
-    events_of,
     filter_of,
     set_appended,
 )
 from runstore_server.convert.runs import guard_of, key_of, project_of
+from runstore_server.edge.errors import InvalidRequest
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.refusals import refusal
 from runstore_server.edge.unread import Unread
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.events import deliver
 from runstore_server.streams.pipeline import Pipeline
-from runstore_server.validation.requests import admit, admit_each
+from runstore_server.validation.requests import admit, admit_each, admit_events
 
 
 class Events:
@@ -44,16 +43,13 @@ class Events:
     async def AppendEvent(
         self, request: rpc.AppendEventRequest, _context: Any
     ) -> rpc.AppendEventResponse:
-        await admit(request)
-        return await self._append(request)
+        return await self._append(request, await admit_events(request, (request.event,)))
 
     async def AppendEvents(
         self, request: rpc.AppendEventsRequest, _context: Any
     ) -> rpc.AppendEventsResponse:
-        await admit(request)
-        appended = await self._events.append_events(
-            key_of(request), events_of(request.events), guard_of(request)
-        )
+        events = await admit_events(request, request.events)
+        appended = await self._events.append_events(key_of(request), events, guard_of(request))
         response = rpc.AppendEventsResponse(
             deduplicated=all(each.deduplicated for each in appended)
         )
@@ -64,17 +60,18 @@ class Events:
     async def AppendMany(
         self, request: rpc.AppendManyRequest, _context: Any
     ) -> rpc.AppendManyResponse:
-        broken = await admit_each(request, request.appends)
+        admitted = await admit_each(request, request.appends)
         project = project_of(request.project)
         kept = [
-            NewAppend(RunKey(project, append.run_id), (event_of(append.event),), guard_of(append))
-            for append, error in zip(request.appends, broken, strict=True)
-            if error is None
+            NewAppend(RunKey(project, append.run_id), events, guard_of(append))
+            for append, events in zip(request.appends, admitted, strict=True)
+            if not isinstance(events, InvalidRequest)
         ]
         answers = iter(await self._events.append_many(kept))
         response = rpc.AppendManyResponse()
-        for error in broken:
-            _set_result(response.results.add(), error or next(answers))
+        for each in admitted:
+            refused = each if isinstance(each, InvalidRequest) else None
+            _set_result(response.results.add(), refused or next(answers))
         return response
 
     async def AppendEventStream(
@@ -110,10 +107,10 @@ class Events:
             room=self._unread.room(context.peer()),
         )
 
-    async def _append(self, request: rpc.AppendEventRequest) -> rpc.AppendEventResponse:
-        (appended,) = await self._events.append_events(
-            key_of(request), [event_of(request.event)], guard_of(request)
-        )
+    async def _append(
+        self, request: rpc.AppendEventRequest, events: Sequence[Event]
+    ) -> rpc.AppendEventResponse:
+        (appended,) = await self._events.append_events(key_of(request), events, guard_of(request))
         return appended_message(appended)
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.contract.events import Event
 
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.refusals import refusal
 from runstore_server.edge.requests import Undecoded, Unreadable, decoded
-from runstore_server.validation.requests import admit
+from runstore_server.validation.requests import admit_events
 
 WINDOW = 1024
 
-Append = Callable[[rpc.AppendEventRequest], Awaitable[rpc.AppendEventResponse]]
+Append = Callable[[rpc.AppendEventRequest, Sequence[Event]], Awaitable[rpc.AppendEventResponse]]
+
+Admitted = Sequence[Event] | Exception
+"""What a request appends, or why it is refused."""
 
 Answering = asyncio.Task[rpc.AppendEventStreamResponse]
 
@@ -60,33 +64,32 @@ class Pipeline:
             await self._room.acquire()
             request = await decoded(sent)
             # Not in the task, so that no later request overtakes one that is checked aside.
-            broken = await _broken_rule(request)
-            answering = asyncio.create_task(self._answer(request, broken))
+            admitted = await _admitted(request)
+            answering = asyncio.create_task(self._answer(request, admitted))
             _in_flight.add(answering)
             answering.add_done_callback(_in_flight.discard)
             self._answers.put_nowait(answering)
 
     async def _answer(
-        self, request: rpc.AppendEventStreamRequest | Unreadable, broken: Exception | None
+        self, request: rpc.AppendEventStreamRequest | Unreadable, admitted: Admitted
     ) -> rpc.AppendEventStreamResponse:
         if isinstance(request, Unreadable):
             return rpc.AppendEventStreamResponse(error=refusal(request.error))
         response = rpc.AppendEventStreamResponse(correlation_id=request.correlation_id)
         try:
             self._lifecycle.check()
-            if broken:
-                raise broken
-            response.appended.CopyFrom(await self._append(request.append))
+            if isinstance(admitted, Exception):
+                raise admitted
+            response.appended.CopyFrom(await self._append(request.append, admitted))
         except Exception as error:
             response.error.CopyFrom(refusal(error))
         return response
 
 
-async def _broken_rule(request: rpc.AppendEventStreamRequest | Unreadable) -> Exception | None:
+async def _admitted(request: rpc.AppendEventStreamRequest | Unreadable) -> Admitted:
     if isinstance(request, Unreadable):
-        return None
+        return request.error
     try:
-        await admit(request)
+        return await admit_events(request, (request.append.event,))
     except Exception as error:
         return error
-    return None

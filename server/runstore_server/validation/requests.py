@@ -5,14 +5,18 @@ A message type is compiled once into a list of checks, one for each field that c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
+from runstore.v1 import events_pb2
+from runstore.v1.run_service_pb2 import AppendEventRequest
+from runstore_storage.contract.events import Event
 
+from runstore_server.convert.events import events_of
 from runstore_server.edge.errors import InvalidRequest, Violation
 from runstore_server.edge.requests import beside
 from runstore_server.validation import (
@@ -29,6 +33,7 @@ from runstore_server.validation import (
     times,
 )
 from runstore_server.validation.fields import field_check
+from runstore_server.validation.plain_events import plain_events
 from runstore_server.validation.rules import Check, EnoughFound, Found, MessageRules, Rules
 
 RULES: Rules = (
@@ -53,14 +58,39 @@ async def admit(request: Message) -> None:
     await beside(is_large(request), validate, request)
 
 
-async def admit_each(request: Message, parts: Iterable[Message]) -> Sequence[InvalidRequest | None]:
-    """As `admit`, and what breaks a rule in each of the parts that are refused by themselves."""
-    return await beside(is_large(request), _validated_each, request, parts)
+async def admit_events(request: Message, messages: Sequence[events_pb2.Event]) -> Sequence[Event]:
+    """As `admit`; return what the request appends, which are these messages in it."""
+    return await beside(is_large(request), _events, request, messages)
 
 
-def _validated_each(request: Message, parts: Iterable[Message]) -> Sequence[InvalidRequest | None]:
+async def admit_each(
+    request: Message, appends: Sequence[AppendEventRequest]
+) -> Sequence[Sequence[Event] | InvalidRequest]:
+    """As `admit`; return what each of the appends appends, or which rules of its own it breaks."""
+    return await beside(is_large(request), _events_of_each, request, appends)
+
+
+def _events(request: Message, messages: Sequence[events_pb2.Event]) -> Sequence[Event]:
+    plain = plain_events(messages)
+    if plain is None:
+        validate(request)
+        return events_of(messages)
+    _check(request, _walk_around_events)
+    return plain
+
+
+def _events_of_each(
+    request: Message, appends: Sequence[AppendEventRequest]
+) -> Sequence[Sequence[Event] | InvalidRequest]:
     validate(request)
-    return broken_rules(parts)
+    return list(map(_events_or_refusal, appends))
+
+
+def _events_or_refusal(append: AppendEventRequest) -> Sequence[Event] | InvalidRequest:
+    try:
+        return _events(append, (append.event,))
+    except InvalidRequest as error:
+        return error
 
 
 def is_large(request: Message) -> bool:
@@ -70,24 +100,7 @@ def is_large(request: Message) -> bool:
 
 def validate(request: Message) -> None:
     """Return when the request keeps every rule; raise `InvalidRequest` with what breaks one."""
-    found: Found = []
-    with suppress(EnoughFound):
-        _walk(request, "", found)
-    if found:
-        raise InvalidRequest(found)
-
-
-def broken_rules(requests: Iterable[Message]) -> list[InvalidRequest | None]:
-    """For each request what `validate` raises; None for one that keeps every rule."""
-    return list(map(_broken_rule, requests))
-
-
-def _broken_rule(request: Message) -> InvalidRequest | None:
-    try:
-        validate(request)
-    except InvalidRequest as error:
-        return error
-    return None
+    _check(request, _walk)
 
 
 def refuse(field: str, description: str) -> NoReturn:
@@ -95,9 +108,24 @@ def refuse(field: str, description: str) -> NoReturn:
     raise InvalidRequest([Violation(field, description)])
 
 
+def _check(request: Message, walk: Check) -> None:
+    found: Found = []
+    with suppress(EnoughFound):
+        walk(request, "", found)
+    if found:
+        raise InvalidRequest(found)
+
+
 def _walk(message: Any, path: str, found: Found) -> None:
-    for check in _plan(message.DESCRIPTOR):
+    for check in _plan(message.DESCRIPTOR, _walk):
         check(message, path, found)
+
+
+def _walk_around_events(message: Any, path: str, found: Found) -> None:
+    """Check all but the events in the message."""
+    if message.DESCRIPTOR is not events_pb2.Event.DESCRIPTOR:
+        for check in _plan(message.DESCRIPTOR, _walk_around_events):
+            check(message, path, found)
 
 
 def _pass(_message: Any, _path: str, _found: Found) -> None:
@@ -105,7 +133,7 @@ def _pass(_message: Any, _path: str, _found: Found) -> None:
 
 
 @cache
-def _plan(descriptor: Descriptor) -> tuple[Check, ...]:
+def _plan(descriptor: Descriptor, walk: Check) -> tuple[Check, ...]:
     """The checks of a message type: those of its fields, then those of the message."""
     rules = RULES.get(descriptor.name, NO_RULES)
     checks = [
@@ -116,7 +144,7 @@ def _plan(descriptor: Descriptor) -> tuple[Check, ...]:
                 field,
                 rules.bounds.get(field.name),
                 is_required=field.name in rules.required,
-                walk=_pass if field.name in rules.apart else _walk,
+                walk=_pass if field.name in rules.apart else walk,
             )
         )
     ]

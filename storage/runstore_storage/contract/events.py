@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey
 from runstore_storage.contract.payloads import Payload
@@ -91,8 +91,9 @@ class EventFilter:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
+    """The answer to an appended event: a tuple, as there is one for each."""
+
     event_id: str
     seq: int
     recorded_at: datetime
@@ -105,7 +106,7 @@ class NewAppend:
     """Events to append to a run: all or none."""
 
     key: RunKey
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     guard: Guard = NO_GUARD
 
 

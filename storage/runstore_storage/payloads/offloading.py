@@ -21,7 +21,7 @@ from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.payloads.compression import DamagedContent, compress, decompress
 from runstore_storage.payloads.objects import ObjectMissing, Objects, project_folder
-from runstore_storage.prepared_events import PreparedEvent
+from runstore_storage.prepared_events import PreparedEvent, PreparedPlain
 from runstore_storage.sql import blobs
 from runstore_storage.sql.blobs import NewBlob, StoredBlob
 from runstore_storage.sql.columns import OffloadedPayload
@@ -57,6 +57,12 @@ class Offloading:
         # Text has at most four bytes a character, so few texts have to be encoded to be measured.
         most = self._rules.inline_bytes
         return payload is not None and len(payload.content) * 4 > most and len(payload.data) > most
+
+    def has_large(self, events: Sequence[PreparedEvent]) -> bool:
+        """Whether the payload of one of the events is to be offloaded."""
+        if isinstance(events, PreparedPlain):
+            return max(events.sizes) > self._rules.inline_bytes
+        return any(self.is_large(each.event.payload) for each in events)
 
     async def offload(self, key: RunKey, payload: Payload | None) -> NewBlob | None:
         """The blob of a large payload, put into the object store if it belongs there.

@@ -14,7 +14,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -241,10 +249,10 @@ class Tails:
             if tail := self._open.get(key):
                 tail.wake()
 
-    def push(self, key: RunKey, new: Sequence[RecordedEvent]) -> None:
-        """Give the tail of a run the events that this process appended to it."""
+    def push(self, key: RunKey, new: Iterable[RecordedEvent]) -> None:
+        """Give the tail of a run, if it is open, the events that this process appended to it."""
         if tail := self._open.get(key):
-            tail.push(new)
+            tail.push(list(new))
 
     def wake_digests(self, digests: Collection[str]) -> None:
         """Wake the tails of runs that grew in another process."""

@@ -70,7 +70,7 @@ class Wakeups:
         self._tails.wake(keys)
         self._announce_elsewhere(keys)
 
-    def announce_appended(self, new: Mapping[RunKey, Sequence[RecordedEvent]]) -> None:
+    def announce_appended(self, new: Mapping[RunKey, Iterable[RecordedEvent]]) -> None:
         """As `announce`, with the appended events, so that this process's tails need not read."""
         for key, events in new.items():
             self._tails.push(key, events)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import Statement, statement
@@ -18,6 +19,7 @@ from runstore_storage.sql import events
 from runstore_storage.sql.columns import (
     USAGE,
     arrays,
+    by_column,
     names_of,
     new_rows,
     usage_columns,
@@ -50,13 +52,17 @@ _EMPTY = {
 }
 
 
+EventColumns = dict[str, list[Any]]
+"""New events, column by column; a column that is not there is empty for all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A head as it is believed to be, what it becomes, and the events between."""
 
     was: Head
     head: Head
-    new: Sequence[NewEvent]
+    new: Sequence[NewEvent] | EventColumns
 
 
 _APPEND = """
@@ -83,10 +89,9 @@ _APPEND = """
 async def append(conn: Connection, moves: Sequence[Move]) -> tuple[Collection[int], datetime]:
     """Store the events of those runs that are as believed; which runs, and the database's time."""
     in_order = sorted(moves, key=lambda move: move.head.run)
-    columns = arrays([events.new_row(each, {}) for move in in_order for each in move.new])
     kept = {
         name: values
-        for (name, _), values in zip(events.NEW_COLUMNS, columns, strict=True)
+        for name, values in _columns(in_order).items()
         if name not in _SET and not (name in _EMPTY and values.count(_EMPTY[name]) == len(values))
     }
     # Where no event has usage, the totals stay.
@@ -94,6 +99,32 @@ async def append(conn: Connection, moves: Sequence[Move]) -> tuple[Collection[in
     values = dict(zip(names, arrays([_row(move) for move in in_order]), strict=False)) | kept
     row = (await conn.execute(_statement(tuple(kept)), values)).one()
     return frozenset(row["runs"]), row["now"]
+
+
+def _columns(moves: Sequence[Move]) -> EventColumns:
+    """The columns of all events: those of rows, then those that are columns already."""
+    rows: list[NewEvent] = []
+    laid_out: list[EventColumns] = []
+    for move in moves:
+        if isinstance(move.new, dict):
+            laid_out.append(move.new)
+        else:
+            rows += move.new
+    columns = by_column(events.NEW_COLUMNS, [events.new_row(each, {}) for each in rows])
+    count = len(rows)
+    for each in laid_out:
+        for name, values in each.items():
+            _fill(columns, name, count)
+            columns[name] += values
+        count += len(each["run"])
+    for name in _EMPTY:
+        _fill(columns, name, count)
+    return columns
+
+
+def _fill(columns: EventColumns, name: str, count: int) -> None:
+    if missing := count - len(columns[name]):
+        columns[name] += [_EMPTY[name]] * missing
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 
@@ -21,7 +21,7 @@ from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, writing
 from runstore_storage.database.failures import is_rolled_back
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.prepared_events import PreparedEvent, prepare_events
+from runstore_storage.prepared_events import PreparedEvent, bytes_of, prepare_events
 from runstore_storage.run_write import KnownEvents, RunWrite, find_known, lock_runs, store
 from runstore_storage.writing.lanes import Append, Lane
 from runstore_storage.writing.offload_queue import OffloadQueue
@@ -44,14 +44,12 @@ class Appender:
         engine: Database,
         connections: Connections,
         offloading: Offloading,
-        grew: Callable[[Mapping[RunKey, Sequence[RecordedEvent]]], None],
+        grew: Callable[[Mapping[RunKey, Iterable[RecordedEvent]]], None],
         *,
         lanes: int,
     ) -> None:
         self._engine = engine
-        self._offload_queue = OffloadQueue(
-            offloading.offload_events, lambda each: offloading.is_large(each.event.payload)
-        )
+        self._offload_queue = OffloadQueue(offloading.offload_events, offloading.has_large)
         self._grew = grew
         self._remembered = [Optimistic(connections) for _ in range(lanes)]
         self._lanes = [Lane(partial(self._commit, each)) for each in self._remembered]
@@ -100,7 +98,7 @@ class Appender:
         return await asyncio.shield(waiting.answered)
 
     def _put(self, key: RunKey, guard: Guard, events: Sequence[PreparedEvent]) -> Append:
-        waiting = Append(key, tuple(events), guard, sum(each.bytes for each in events))
+        waiting = Append(key, events, guard, bytes_of(events))
         lane = zlib.crc32(f"{key.project}\0{key.run_id}".encode()) % len(self._lanes)
         self._lanes[lane].put(waiting)
         return waiting
@@ -144,9 +142,10 @@ class Appender:
         else:
             for append, result in zip(batch, decided, strict=True):
                 append.settle(result)
-            self._announce([run for run in runs if run.new_events])
+            self._announce({run.key: run.recorded() for run in runs if run.new_events})
             if runs:
-                optimistic.remember(runs, next(iter(runs)).clock)
+                heads = {run.key: run.head for run in runs}
+                optimistic.remember(heads, next(iter(runs)).clock)
 
     async def _attempt(self, batch: Sequence[Append]) -> Decided:
         for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -157,9 +156,9 @@ class Appender:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _announce(self, grown: Sequence[RunWrite]) -> None:
+    def _announce(self, grown: Mapping[RunKey, Iterable[RecordedEvent]]) -> None:
         if grown:
-            self._grew({run.key: [each.recorded for each in run.new_events] for run in grown})
+            self._grew(grown)
 
     async def _transaction(self, batch: Sequence[Append]) -> Decided:
         async with writing(self._engine) as conn:

@@ -27,7 +27,7 @@ class Append:
     """The events that one call appends to a run, and the call's answer once there is one."""
 
     key: RunKey
-    events: tuple[PreparedEvent, ...]
+    events: Sequence[PreparedEvent]
     guard: Guard
     bytes: int
     answered: asyncio.Future[AppendResult] = field(

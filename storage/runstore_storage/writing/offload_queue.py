@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.prepared_events import PreparedEvent
+from runstore_storage.prepared_events import PreparedEvent, bytes_of
 from runstore_storage.writing.backlog import Backlog
 
 Events = Sequence[PreparedEvent]
@@ -34,10 +34,10 @@ class OffloadQueue:
     def __init__(
         self,
         offload: Callable[[RunKey, Events], Awaitable[Events]],
-        is_large: Callable[[PreparedEvent], bool],
+        has_large: Callable[[Events], bool],
     ) -> None:
         self._offload = offload
-        self._is_large = is_large
+        self._has_large = has_large
         self._backlog = Backlog()
         self._lines: dict[RunKey, deque[asyncio.Future[None]]] = {}
         """For each run, the turns of the appends not passed on yet; the first one's has come."""
@@ -56,7 +56,7 @@ class OffloadQueue:
 
     def holds_up(self, key: RunKey, events: Events) -> bool:
         """Whether an append that arrives now has to wait before it is passed on."""
-        return key in self._lines or any(map(self._is_large, events))
+        return key in self._lines or self._has_large(events)
 
     def __len__(self) -> int:
         """How many appends have arrived and neither been passed on nor given up."""
@@ -64,7 +64,7 @@ class OffloadQueue:
 
     @contextmanager
     def _counted(self, events: Events) -> Iterator[None]:
-        size = sum(each.bytes for each in events)
+        size = bytes_of(events)
         self._backlog.add(size)
         try:
             yield

@@ -17,36 +17,39 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from runstore_storage.contract.errors import StorageError
-from runstore_storage.contract.events import AppendResult
+from runstore_storage.contract.events import AppendResult, RecordedEvent
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.failures import is_rolled_back, is_unavailable, unavailable
 from runstore_storage.database.opening import losses_of
+from runstore_storage.prepared_events import PreparedPlain
 from runstore_storage.run_write import RunWrite
 from runstore_storage.sql import appends
 from runstore_storage.sql.appends import Move
 from runstore_storage.sql.heads import Head
 from runstore_storage.writing.lanes import Append
+from runstore_storage.writing.plain import plain_write
 
 MAX_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The results of the appends that were stored, and the writes that made their runs grow."""
+    """The results of the appends that were stored, and the new events of their runs."""
 
     results: Mapping[Append, AppendResult]
-    grown: Sequence[RunWrite]
+    grown: Mapping[RunKey, Iterable[RecordedEvent]]
 
 
-NOTHING_STORED = Stored({}, ())
+NOTHING_STORED = Stored({}, {})
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
+    key: RunKey
     move: Move
-    write: RunWrite
+    recorded: Iterable[RecordedEvent]
     results: Mapping[Append, AppendResult]
 
 
@@ -60,11 +63,11 @@ class Optimistic:
         self._clock = datetime.min.replace(tzinfo=UTC)
         self._read_at = 0.0
 
-    def remember(self, committed: Iterable[RunWrite], now: datetime) -> None:
+    def remember(self, committed: Mapping[RunKey, Head], now: datetime) -> None:
         """Remember committed heads, and the time `now` that the database's clock just gave."""
         self._clock, self._read_at = now, time.monotonic()
-        for write in committed:
-            self._remember(write.key, write.head)
+        for key, head in committed.items():
+            self._remember(key, head)
 
     def _remember(self, key: RunKey, head: Head) -> None:
         self._heads.pop(key, None)
@@ -99,10 +102,9 @@ class Optimistic:
                 return NOTHING_STORED
             raise
         stored = [each for each in attempts if each.move.head.run in moved]
-        writes = [each.write for each in stored]
-        self.remember(writes, now)
+        self.remember({each.key: each.move.head for each in stored}, now)
         results = {append: result for each in stored for append, result in each.results.items()}
-        return Stored(results, writes)
+        return Stored(results, {each.key: each.recorded for each in stored})
 
     def _hang_up(self) -> None:
         """Terminate the connection: its state is unknown."""
@@ -124,7 +126,7 @@ class Optimistic:
         for key, given in by_run.items():
             # Forgotten until it is known again how the run was left.
             head = self._heads.pop(key, None)
-            if head and not any(event.blob for each in given for event in each.events):
+            if head and not any(map(_has_blob, given)):
                 attempt = _attempted(key, head, given, now)
                 if attempt:
                     yield attempt
@@ -135,7 +137,15 @@ class Optimistic:
         return self._conn
 
 
+def _has_blob(append: Append) -> bool:
+    events = append.events
+    return not isinstance(events, PreparedPlain) and any(each.blob for each in events)
+
+
 def _attempted(key: RunKey, head: Head, given: Sequence[Append], now: datetime) -> _Attempt | None:
+    if plain := plain_write(head, given, now):
+        results = dict(zip(given, plain.answers, strict=True))
+        return _Attempt(key, Move(head, plain.head, plain.columns), plain.recorded(), results)
     write = RunWrite(key, head, now)
     try:
         results = {each: write.append(each.events, each.guard, {}) for each in given}
@@ -143,4 +153,4 @@ def _attempted(key: RunKey, head: Head, given: Sequence[Append], now: datetime) 
         return None
     if not write.new_events:
         return None
-    return _Attempt(Move(head, write.head, write.new_events), write, results)
+    return _Attempt(key, Move(head, write.head, write.new_events), write.recorded(), results)

@@ -134,7 +134,7 @@ async def test_a_client_that_half_closes_at_once_gets_every_answer(stub, names) 
 async def test_no_more_requests_are_read_than_the_window_holds() -> None:
     may_answer, is_full, read = asyncio.Event(), asyncio.Event(), 0
 
-    async def slow(request: rpc.AppendEventRequest) -> rpc.AppendEventResponse:
+    async def slow(*_: object) -> rpc.AppendEventResponse:
         await may_answer.wait()
         return rpc.AppendEventResponse()
 
@@ -159,7 +159,7 @@ async def test_no_more_requests_are_read_than_the_window_holds() -> None:
 
 
 async def test_a_failure_to_read_fails_the_call_instead_of_ending_it() -> None:
-    async def ok(request: rpc.AppendEventRequest) -> rpc.AppendEventResponse:
+    async def ok(*_: object) -> rpc.AppendEventResponse:
         return rpc.AppendEventResponse(seq=1)
 
     async def broken() -> AsyncIterator[rpc.AppendEventStreamRequest]:

@@ -25,7 +25,7 @@ from runstore_server.validation.bounds import (
     Seconds,
     Text,
 )
-from runstore_server.validation.requests import RULES, broken_rules, validate
+from runstore_server.validation.requests import RULES, validate
 from runstore_server.validation.rules import MessageRules
 from runstore_server.validation.times import MAX_TIMESTAMP, MIN_TIMESTAMP, NANOS
 from runstore_storage.contract.events import OWN_EVENT_TYPES
@@ -98,8 +98,8 @@ def _of(request: Message) -> tuple[Violation, ...]:
 def _apart(request: Message) -> Iterator[Violation]:
     """Those in messages that are refused by themselves, by their paths in the request."""
     for name in RULES.get(request.DESCRIPTOR.name, MessageRules()).apart:
-        for index, refused in enumerate(broken_rules(getattr(request, name))):
-            for each in refused.violations if refused else ():
+        for index, part in enumerate(getattr(request, name)):
+            for each in _of(part):
                 yield Violation(f"{name}[{index}].{each.field}", each.description)
 
 

@@ -23,7 +23,7 @@ class Appends:
     """Appends sent through a queue; each offloading ends when and how a test says."""
 
     def __init__(self) -> None:
-        self.queue = OffloadQueue(self._offload, lambda each: each.event.type == LARGE)
+        self.queue = OffloadQueue(self._offload, lambda events: events[0].event.type == LARGE)
         self.offloading: dict[str, asyncio.Future[None]] = {}
         self.received: list[str] = []
         self.refused: set[str] = set()
