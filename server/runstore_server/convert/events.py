@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from runstore.v1 import events_pb2, run_service_pb2
+from runstore_storage.contract.event_rows import EventRow, EventRows
 from runstore_storage.contract.events import Appended, Event, EventFilter, RecordedEvent, Usage
 
 from runstore_server.convert.payloads import payload_of, set_payload
@@ -58,6 +61,66 @@ def set_event(message: events_pb2.Event, recorded: RecordedEvent) -> None:
     message.seq = recorded.seq
     set_time(message.recorded_at, recorded.recorded_at)
     message.hash = recorded.hash
+
+
+def add_events(
+    messages: RepeatedCompositeFieldContainer[events_pb2.Event], recorded: Sequence[RecordedEvent]
+) -> None:
+    """Add a message for each event; what is in rows goes from there into messages."""
+    if isinstance(recorded, EventRows):
+        for row in recorded.rows:
+            _set_row(messages.add(), row)
+    else:
+        for each in recorded:
+            set_event(messages.add(), each)
+
+
+def _set_row(message: events_pb2.Event, row: EventRow) -> None:
+    """As `set_event`, in half the time that it and making the event take."""
+    (
+        _run,
+        message.seq,
+        recorded_at,
+        message.hash,
+        message.event_id,
+        message.type,
+        node_id,
+        actor,
+        model,
+        tool,
+        tags,
+        trace_parent,
+        occurred_at,
+        json,
+        binary,
+        content_type,
+        _bytes,
+        _blob,
+        *used,
+    ) = row
+    set_time(message.recorded_at, recorded_at)
+    if json is not None:
+        message.payload.json = json
+    elif binary is not None:
+        message.payload.binary = binary
+    if content_type:
+        message.payload.content_type = content_type
+    if node_id:
+        message.node_id = node_id
+    if actor:
+        message.actor = actor
+    if model:
+        message.model = model
+    if tool:
+        message.tool = tool
+    if tags:
+        message.tags.extend(tags)
+    if used[0] is not None:
+        message.usage.CopyFrom(usage_message(Usage(*used)))
+    if trace_parent:
+        message.trace_parent = trace_parent
+    if occurred_at:
+        set_time(message.occurred_at, occurred_at.replace(tzinfo=UTC))
 
 
 def usage_of(message: events_pb2.Usage) -> Usage:

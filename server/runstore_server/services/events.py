@@ -10,8 +10,8 @@ from runstore_storage.contract.events import AppendResult, Event, EventStore, Ne
 from runstore_storage.contract.heads import RunKey
 
 from runstore_server.convert.events import (
+    add_events,
     appended_message,
-    event_message,
     filter_of,
     set_appended,
 )
@@ -90,11 +90,11 @@ class Events:
             limit=request.page_size or DEFAULT_LONG_PAGE,
             where=filter_of(request.filter),
         )
-        return rpc.ListEventsResponse(
-            events=[event_message(event) for event in page.events],
-            next_from_seq=0 if page.reaches_end else page.next_from_seq,
-            last_seq=page.last_seq,
+        response = rpc.ListEventsResponse(
+            next_from_seq=0 if page.reaches_end else page.next_from_seq, last_seq=page.last_seq
         )
+        add_events(response.events, page.events)
+        return response
 
     def StreamEvents(
         self, request: rpc.StreamEventsRequest, context: Any

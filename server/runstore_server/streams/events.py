@@ -9,7 +9,7 @@ from runstore.v1 import outputs_pb2
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.events import EventPage, EventStore
 
-from runstore_server.convert.events import filter_of, set_event
+from runstore_server.convert.events import add_events, filter_of
 from runstore_server.convert.runs import key_of
 from runstore_server.convert.times import heartbeat_seconds
 from runstore_server.edge.lifecycle import Lifecycle
@@ -45,9 +45,7 @@ async def deliver(
 
 def _batch(page: EventPage) -> rpc.StreamEventsResponse:
     message = rpc.StreamEventsResponse()
-    batch = message.events.events
-    for event in page.events:
-        set_event(batch.add(), event)
+    add_events(message.events.events, page.events)
     return message
 
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from runstore_storage.contract.event_rows import (
+    PAYLOAD_BYTES,
+    TAGS,
+    TEXTS,
+    EventRow,
+    EventRows,
+)
 from runstore_storage.contract.events import EventPage, RecordedEvent
 from runstore_storage.contract.feed import FeedEntry
 
@@ -12,6 +19,8 @@ EVENT_BYTES = 400
 
 
 def page_bytes(page: EventPage) -> int:
+    if isinstance(page.events, EventRows):
+        return sum(map(_row_bytes, page.events.rows))
     return sum(map(_event_bytes, page.events))
 
 
@@ -23,6 +32,12 @@ def _event_bytes(recorded: RecordedEvent) -> int:
     event = recorded.event
     texts = event.type, event.node_id, event.actor, event.model, event.tool, *event.tags
     return EVENT_BYTES + sum(map(len, texts)) + (len(event.payload.content) if event.payload else 0)
+
+
+def _row_bytes(row: EventRow) -> int:
+    texts: Iterable[str] = (*row[TEXTS], *row[TAGS])
+    payload_bytes: int = row[PAYLOAD_BYTES]
+    return EVENT_BYTES + sum(map(len, texts)) + payload_bytes
 
 
 def _entry_bytes(entry: FeedEntry) -> int:

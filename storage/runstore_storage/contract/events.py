@@ -122,7 +122,7 @@ class EventPage:
     event will follow.
     """
 
-    events: tuple[RecordedEvent, ...]
+    events: Sequence[RecordedEvent]
     next_from_seq: int
     last_seq: int
     is_completed: bool

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from runstore_storage.contract.event_rows import EventRows
 from runstore_storage.contract.events import Event, EventPage, RecordedEvent
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
@@ -114,6 +115,8 @@ class Offloading:
 
     async def load_page(self, page: EventPage) -> EventPage:
         """The page, its events with their offloaded payloads."""
+        if isinstance(page.events, EventRows):
+            return page
         return replace(page, events=await self.load_events(page.events))
 
     async def load(self, payload: Payload | None) -> Payload | None:

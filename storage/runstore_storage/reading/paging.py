@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runstore_storage.contract.events import EventFilter, EventPage, RecordedEvent
 from runstore_storage.contract.pages import PAGE_BYTES
 from runstore_storage.database.connection import Connection
@@ -22,7 +24,7 @@ async def event_page(
     Those events were committed with the head or before it, so they are read without a gap.
     """
     first = max(from_seq, 1)
-    found: list[RecordedEvent] = []
+    found: Sequence[RecordedEvent] = ()
     is_cut = False
     for segment in head.segments:
         if is_cut or segment.last_seq < max(first, segment.first_seq):
@@ -36,6 +38,6 @@ async def event_page(
             max_bytes=PAGE_BYTES,
             where=where,
         )
-        found += some
+        found = [*found, *some] if found else some
     next_from_seq = found[-1].seq + 1 if is_cut else max(first, head.last_seq + 1)
-    return EventPage(tuple(found), next_from_seq, head.last_seq, head.is_completed, head.outcome)
+    return EventPage(found, next_from_seq, head.last_seq, head.is_completed, head.outcome)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from runstore_storage.contract.event_rows import PAYLOAD_BYTES, EventRows
 from runstore_storage.contract.events import Event, EventFilter, RecordedEvent, Usage
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import composed, statement
@@ -51,9 +52,8 @@ SELECTED = f"""
     occurred_at, payload_json::text, payload_binary, payload_type, payload_bytes, payload_blob,
     {", ".join(USAGE)}
 """
-"""What `recorded_event` unpacks."""
-PAYLOAD_BYTES = 16
-"""The place of payload_bytes among them."""
+"""What `recorded_event` unpacks, in the order of an `EventRow`."""
+_PAYLOAD_BLOB = PAYLOAD_BYTES + 1
 
 # Large payloads stay in TOAST until the outer query lets them through, so a page reads what it
 # returns and no more.
@@ -151,7 +151,7 @@ async def page(
     limit: int,
     max_bytes: int,
     where: EventFilter,
-) -> tuple[list[RecordedEvent], bool]:
+) -> tuple[Sequence[RecordedEvent], bool]:
     """Selected events in order of seq, and whether the page was cut before `to_seq`.
 
     The page ends with the event whose payload reaches `max_bytes`.
@@ -169,6 +169,8 @@ async def page(
         },
     )
     is_cut = len(rows) == limit or payload_bytes(rows) >= max_bytes
+    if all(row[_PAYLOAD_BLOB] is None for row in rows):
+        return EventRows(rows, recorded_event), is_cut
     return [recorded_event(row) for row in rows], is_cut
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from runstore_storage.contract.errors import RunNotFound
+from runstore_storage.contract.event_rows import PAYLOAD_BYTES
 from runstore_storage.contract.events import EventPage, RecordedEvent
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.pages import PAGE_BYTES
@@ -149,7 +150,7 @@ def _page(row: Row, head: Head, first: int, limit: int) -> EventPage:
     selected = row["events"]
     found: tuple[RecordedEvent, ...] = tuple(map(events.recorded_event, selected))
     to_seq = min(row["at_seq"], head.last_seq)
-    payload_bytes = sum(each[events.PAYLOAD_BYTES] for each in selected)
+    payload_bytes = sum(each[PAYLOAD_BYTES] for each in selected)
     is_cut = len(found) == limit or payload_bytes >= PAGE_BYTES
     next_from_seq = found[-1].seq + 1 if is_cut else max(first, to_seq + 1)
     return EventPage(found, next_from_seq, to_seq, head.is_completed, head.outcome)

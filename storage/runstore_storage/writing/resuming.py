@@ -103,5 +103,5 @@ def _with_new(page: EventPage, write: RunWrite, limit: int) -> EventPage:
     last_seq = write.head.last_seq
     if not page.reaches_end or len(page.events) == limit:
         return replace(page, last_seq=last_seq)
-    new = tuple(write.recorded())
-    return replace(page, events=page.events + new, next_from_seq=last_seq + 1, last_seq=last_seq)
+    events = (*page.events, *write.recorded())
+    return replace(page, events=events, next_from_seq=last_seq + 1, last_seq=last_seq)

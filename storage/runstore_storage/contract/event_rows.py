@@ -1,0 +1,47 @@
+"""Recorded events as they were read: most pages are only passed on, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from runstore_storage.contract.events import RecordedEvent
+
+EventRow = Any
+"""A sequence: run, seq, recorded_at, hash, event_id, type, node_id, actor, model, tool, tags,
+trace_parent, occurred_at, the payload's JSON text, bytes, content type and size, None, and the
+usage's input_tokens, output_tokens, cached_input_tokens, cost_micros, duration_us.
+
+`run` is the store's own number of the run. What an event does not have is None or empty. The zone
+of `occurred_at` is UTC even where it has none: the driver leaves it out of the first and last times
+there are.
+"""
+TEXTS = slice(5, 10)
+TAGS = 10
+PAYLOAD_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EventRows(Sequence[RecordedEvent]):
+    """A page's events in rows; it is a sequence of the same events for whom rows are of no use."""
+
+    rows: Sequence[EventRow]
+    _event_of: Callable[[EventRow], RecordedEvent]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[RecordedEvent]:
+        return map(self._event_of, self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> RecordedEvent: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[RecordedEvent]: ...
+
+    def __getitem__(self, at: int | slice) -> RecordedEvent | Sequence[RecordedEvent]:
+        if isinstance(at, slice):
+            return EventRows(self.rows[at], self._event_of)
+        return self._event_of(self.rows[at])
