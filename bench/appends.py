@@ -24,10 +24,15 @@ class Settling:
 
     def __init__(self, setting: Setting, schema: str = "runstore") -> None:
         self._setting, self._schema, self.longest = setting, schema, 0.0
+        self.whole: list[float] = []
+        """The rates of the rounds over the time until what they appended had settled."""
 
     async def after(self, rate: Any) -> float:
         value: float = await rate
-        self.longest = max(self.longest, await self._setting.settled(self._schema))
+        settled = await self._setting.settled(self._schema)
+        seconds = self._setting.options.seconds
+        self.longest = max(self.longest, settled)
+        self.whole.append(value * seconds / (seconds + settled))
         return value
 
     @property
@@ -51,6 +56,13 @@ def stream_rate(setting: Setting, server: Server, runs: list[str]) -> Any:
     return setting.generators.rate("appends:streams", asked)
 
 
+def client_rate(setting: Setting, server: Server, runs: list[str], callers: int) -> Any:
+    """Awaits to `append` calls a second that one Python client makes for so many callers."""
+    seconds = setting.options.seconds
+    asked = {"address": server.address, "runs": runs, "callers": callers, "seconds": seconds}
+    return setting.generators.rate("clients:appends", [asked])
+
+
 async def unary(setting: Setting) -> list[Taken]:
     return await _beside_echo(setting, "append", setting.server(), unary_rate, IN_FLIGHT)
 
@@ -61,13 +73,12 @@ async def shipped(setting: Setting) -> list[Taken]:
 
 
 async def _shipped(setting: Setting, callers: int) -> Taken:
-    settling, seconds = Settling(setting), setting.options.seconds
+    settling = Settling(setting)
     async with setting.server() as ours, setting.echo() as echo:
         runs = await setting.new_runs(ours, callers)
-        asked = [{"address": ours.address, "runs": runs, "callers": callers, "seconds": seconds}]
         values, baseline = await alternate(
             setting.options.rounds,
-            lambda: settling.after(setting.generators.rate("clients:appends", asked)),
+            lambda: settling.after(client_rate(setting, ours, runs, callers)),
             lambda: unary_rate(setting, echo, runs),
         )
     return Taken(f"append-client-{callers}", values, baseline, settling.notes)
@@ -116,7 +127,11 @@ async def batches(setting: Setting) -> list[Taken]:
             lambda: settling.after(setting.generators.rate("appends:batches", asked)),
             lambda: setting.generators.rate("direct:inserts", direct),
         )
-    return [Taken("append-batch", values, baseline, settling.notes)]
+    whole = settling.whole[1:]  # without the round that warmed up
+    return [
+        Taken("append-batch", values, baseline, settling.notes),
+        Taken("append-batch-settled", whole, baseline),
+    ]
 
 
 async def latency(setting: Setting) -> list[Taken]:

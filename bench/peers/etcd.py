@@ -16,11 +16,12 @@ from pathlib import Path
 import grpc
 
 from bench import appends
-from bench.appends import IN_FLIGHT, Settling
+from bench.appends import Settling
 from bench.figure import Taken, alternate
 from bench.setting import Setting
 
 START_SECONDS = 30
+CALLERS = 256
 
 
 @asynccontextmanager
@@ -61,12 +62,12 @@ def _free_port() -> int:
 
 async def puts(setting: Setting) -> list[Taken]:
     settling, seconds = Settling(setting), setting.options.seconds
-    each = {"in_flight": IN_FLIGHT // len(setting.generators.processes), "seconds": seconds}
+    each = {"in_flight": CALLERS // len(setting.generators.processes), "seconds": seconds}
     async with setting.server() as ours, server(setting.folder) as address:
-        runs = await setting.new_runs(ours, IN_FLIGHT)
+        runs = await setting.new_runs(ours, CALLERS)
         values, baseline = await alternate(
             setting.options.rounds,
-            lambda: settling.after(appends.unary_rate(setting, ours, runs)),
+            lambda: settling.after(appends.client_rate(setting, ours, runs, CALLERS)),
             lambda: setting.generators.rate("etcd:puts", setting.split(address=address, **each)),
         )
     return [Taken("etcd", values, baseline, settling.notes)]
