@@ -1,6 +1,7 @@
 """Fill docs/performance.md from results, so that the document says what was measured.
 
     python -m bench.report [RESULTS ...]   fill it; else from latest.json and soak.json
+    python -m bench.report --keep RESULTS  the same; figures that are not in them stay as they are
     python -m bench.report --check         exit with 1 where it is not what its results say
 
 Several results are laid over each other, the later ones on top; all must be of one machine. What
@@ -32,9 +33,9 @@ LEFT_OUT = {"rounds", "baseline_rounds", "samples"}
 Results = dict[str, Any]
 
 
-def merged(paths: Sequence[Path]) -> Results:
-    """Results without single rounds and samples."""
-    kept: Results = {"figures": {}, "soak": None}
+def merged(paths: Sequence[Path], before: Results | None = None) -> Results:
+    """Results without single rounds and samples, laid over those `before`."""
+    kept: Results = before or {"figures": {}, "soak": None}
     for path in paths:
         results = json.loads(path.read_text())
         identity = {name: results["machine"][name] for name in IDENTITY}
@@ -162,6 +163,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("results", nargs="*", type=Path)
+    parser.add_argument("--keep", action="store_true")
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
     document = DOCUMENT.read_text()
@@ -170,7 +172,8 @@ def main() -> None:
             sys.exit(f"{DOCUMENT} is not what {KEPT} says: run python -m bench.report")
         return
     default = [path for name in ("latest", "soak") if (path := RESULTS / f"{name}.json").exists()]
-    kept = merged(given.results or default)
+    before = json.loads(KEPT.read_text()) if given.keep else None
+    kept = merged(given.results or default, before)
     if not kept["figures"]:
         raise SystemExit("there are no results: run make bench")
     DOCUMENT.write_text(filled(document, kept))
