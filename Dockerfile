@@ -49,6 +49,6 @@ EXPOSE 7411 7412
 STOPSIGNAL SIGTERM
 # The port is a setting: what answers there is asked.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 \
-    CMD ["sh", "-c", "exec runstore health --target localhost:${RUNSTORE_PORT}"]
+    CMD ["sh", "-c", "exec runstore health --target ${RUNSTORE_TLS_CERT_FILE:+grpcs://}localhost:${RUNSTORE_PORT}"]
 ENTRYPOINT ["runstore"]
 CMD ["serve"]

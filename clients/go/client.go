@@ -77,7 +77,8 @@ func WithTimeout(timeout time.Duration) Option {
 	return func(o *options) { o.timeout = timeout }
 }
 
-// WithTLS connects over TLS. By default the connection is not encrypted.
+// WithTLS connects over TLS with config. By default the connection is not encrypted, unless the target
+// begins with grpcs://.
 func WithTLS(config *tls.Config) Option {
 	return WithTransportCredentials(credentials.NewTLS(config))
 }
@@ -104,11 +105,13 @@ func WithDialOptions(dial ...grpc.DialOption) Option {
 }
 
 // Dial returns a client of the server at target, such as "localhost:7411". An empty target means
-// $RUNSTORE_TARGET, or else [DefaultTarget]. Dial does not connect before the first call, so it
+// $RUNSTORE_TARGET, or else [DefaultTarget]. "grpcs://localhost:7411" is connected to over TLS: with the
+// credentials of an option, or else with the PEM files that $RUNSTORE_CA_FILE,
+// $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE name, or else with the system's CAs. Dial does not connect before the first call, so it
 // fails only if the target or an option is invalid.
 func Dial(target string, opts ...Option) (*Client, error) {
 	o := options{
-		project: defaultProject, timeout: DefaultTimeout, credentials: insecure.NewCredentials(),
+		project: defaultProject, timeout: DefaultTimeout,
 	}
 	for _, option := range opts {
 		option(&o)
@@ -122,7 +125,13 @@ func Dial(target string, opts ...Option) (*Client, error) {
 	if err := cmp.Or(checkTarget(target), o.check()); err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(target, append(dialOptions(o.credentials), o.dial...)...)
+	transport, err := o.transport(target)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(
+		strings.TrimPrefix(target, secureScheme), append(dialOptions(transport), o.dial...)...,
+	)
 	if err != nil {
 		return nil, errorf("cannot connect to %q: %w", target, err)
 	}
@@ -147,6 +156,26 @@ var (
 	metadataKey  = regexp.MustCompile(`^[0-9a-z_.-]+$`)
 	metadataText = regexp.MustCompile(`^[\x20-\x7e]*$`)
 )
+
+// transport is what the connection is secured with, or not.
+func (o *options) transport(target string) (credentials.TransportCredentials, error) {
+	switch {
+	case o.credentials != nil:
+		isInsecure := o.credentials.Info().SecurityProtocol == insecure.NewCredentials().Info().SecurityProtocol
+		if isInsecure && strings.HasPrefix(target, secureScheme) {
+			return nil, &InvalidArgumentError{"target", "asks for TLS, and an option forbids it"}
+		}
+		return o.credentials, nil
+	case strings.HasPrefix(target, secureScheme):
+		config, err := tlsOfEnvironment()
+		if err != nil {
+			return nil, err
+		}
+		return credentials.NewTLS(config), nil
+	default:
+		return insecure.NewCredentials(), nil
+	}
+}
 
 // check fails for options that would fail every call.
 func (o *options) check() error {

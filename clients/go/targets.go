@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,13 +24,17 @@ var (
 
 const maxPort = 65535
 
+// secureScheme begins a target that is connected to over TLS.
+const secureScheme = "grpcs://"
+
 // checkTarget fails for an address that no server can have.
 func checkTarget(target string) error {
-	found := hostAndPort.FindStringSubmatch(target)
-	if found == nil && resolvedTarget.MatchString(target) {
+	address := strings.TrimPrefix(target, secureScheme)
+	found := hostAndPort.FindStringSubmatch(address)
+	if found == nil && resolvedTarget.MatchString(address) {
 		return nil
 	}
-	if scheme := schemeOfTarget.FindString(target); scheme != "" {
+	if scheme := schemeOfTarget.FindString(address); scheme != "" {
 		return &InvalidArgumentError{
 			"target", "must be host:port, such as localhost:7411, without " + scheme + "; is " + strconv.Quote(target),
 		}

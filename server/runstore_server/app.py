@@ -13,13 +13,14 @@ from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server.edge import reflection
-from runstore_server.edge.connections import connection_options
+from runstore_server.edge.connections import CONNECTION_AGE, connection_options
 from runstore_server.edge.health import Health
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.listening import CannotBind
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import READING_OPTIONS
+from runstore_server.edge.tls import Certificates, TlsFiles
 from runstore_server.edge.unread import Unread
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
@@ -71,6 +72,10 @@ class App:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         reflection.enable((*SERVICES, HEALTH_SERVICE), self._server)
+        self._certificates = certificates = _certificates(settings)
+        if certificates:
+            self._metrics.show_expiry(lambda: certificates.expires_at)
+        self._following: asyncio.Task[None] | None = None
         self._http = None
         if settings.http:
             # Imported here: they take a third of a second, which commands without a server save.
@@ -84,6 +89,7 @@ class App:
                 patience=settings.http_timeout_seconds,
                 most_connections=settings.http_connections,
                 reuse_port=reuse_port,
+                tls=self._certificates.for_http() if self._certificates else None,
             )
         self.http_address: str | None = None
         """The address of the HTTP API once the server has started; None if it is off."""
@@ -92,7 +98,7 @@ class App:
         """Bind, serve, and return the address gRPC clients connect to."""
         host, wanted = self._settings.host, self._settings.port
         try:
-            port = self._server.add_insecure_port(f"{host}:{wanted}")
+            port = self._bind(f"{host}:{wanted}")
         except RuntimeError as error:
             raise CannotBind(host, wanted) from error
         self.http_address = self._http.bind() if self._http else None
@@ -100,16 +106,25 @@ class App:
         await self._server.start()
         if self._http:
             await self._http.start()
+        if self._certificates:
+            self._following = asyncio.create_task(self._certificates.follow())
         if self._settings.relay:
             self.relay.start()
         _log.info("serving", address=f"{host}:{port}", http_address=self.http_address)
         return f"{host}:{port}"
+
+    def _bind(self, address: str) -> int:
+        if self._certificates:
+            return self._server.add_secure_port(address, self._certificates.for_grpc())
+        return self._server.add_insecure_port(address)
 
     async def drain(self) -> None:
         """End streams, over gRPC as UNAVAILABLE; let other calls finish and publish their events;
         close the store.
         """
         _log.info("draining")
+        if self._following:
+            self._following.cancel()
         await self._health.stop()
         if self._http:
             self._http.refuse_more()  # before streams end, so that clients reconnect elsewhere
@@ -121,6 +136,15 @@ class App:
         )
         await end(self.relay, self._store, grace)
         _log.info("drained")
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    """What is served with; None for plaintext."""
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return Certificates(
+        TlsFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
+    )
 
 
 def _grpc_server(
@@ -148,5 +172,6 @@ def _grpc_server(
             *connection_options(
                 streams=settings.connection_streams, keepalive_seconds=settings.keepalive_seconds
             ),
+            *(CONNECTION_AGE if settings.tls_cert_file else ()),
         ],
     )

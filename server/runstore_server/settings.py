@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runstore_server.sinks.settings import SinkSettings, repeated_names
@@ -84,6 +84,21 @@ class Settings(BaseSettings):
         default=(),
         description='Origins whose pages may use the HTTP API, as JSON: ["https://a.example"].',
     )
+    tls_cert_file: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate, with those between it and its CA, that gRPC and"
+        " HTTP are served with; read again within ten seconds of a change. Unset: plaintext.",
+    )
+    tls_key_file: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="PEM file of that certificate's key, not encrypted.",
+    )
+    tls_client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the CA that clients' certificates must be of; then every client"
+        " must show one. Unset: clients show none.",
+    )
     workers: int = Field(
         default=1, ge=1, le=256, description="Number of server processes on the port."
     )
@@ -155,6 +170,20 @@ class Settings(BaseSettings):
         if repeated := repeated_names(sinks):
             raise ValueError(f"several sinks are named {', '.join(repeated)}")
         return sinks
+
+    @field_validator("tls_key_file")
+    @classmethod
+    def _comes_with_a_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if (key is None) != (info.data.get("tls_cert_file") is None):
+            raise ValueError("must be set if RUNSTORE_TLS_CERT_FILE is, and only then")
+        return key
+
+    @field_validator("tls_client_ca_file")
+    @classmethod
+    def _needs_a_certificate(cls, ca: Path | None, info: ValidationInfo) -> Path | None:
+        if ca and not info.data.get("tls_cert_file"):
+            raise ValueError("needs RUNSTORE_TLS_CERT_FILE and RUNSTORE_TLS_KEY_FILE")
+        return ca
 
     @property
     def objects_location(self) -> str:

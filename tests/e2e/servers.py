@@ -23,7 +23,13 @@ LOST = "exception was never retrieved"
 class ServerProcess:
     """`runstore serve` (or another command of ours) on a port that stays the same."""
 
-    def __init__(self, log: Path, environment: Mapping[str, str], *command: str) -> None:
+    def __init__(
+        self,
+        log: Path,
+        environment: Mapping[str, str],
+        *command: str,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self.port = reserved_port()
         self.target = f"127.0.0.1:{self.port}"
         self.http_port = reserved_port()
@@ -31,6 +37,7 @@ class ServerProcess:
         self._log = log
         self._environment = {**os.environ, **environment}
         self._command = command or ("serve",)
+        self._credentials = credentials
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, with_ports: bool = True) -> None:
@@ -47,7 +54,7 @@ class ServerProcess:
         """Return when it serves; end it and show its log if it does not."""
         assert self.process
         late = time.monotonic() + START_SECONDS
-        with grpc.insecure_channel(self.target) as channel:
+        with self._channel() as channel:
             ready = grpc.channel_ready_future(channel)
             while self.process.poll() is None and time.monotonic() < late:
                 try:
@@ -56,6 +63,11 @@ class ServerProcess:
                     continue
         self.kill()
         raise AssertionError(f"{self._command} does not serve:\n{self._log.read_text()}")
+
+    def _channel(self) -> grpc.Channel:
+        if self._credentials:
+            return grpc.secure_channel(self.target, self._credentials)
+        return grpc.insecure_channel(self.target)
 
     def kill(self) -> None:
         assert self.process

@@ -60,6 +60,7 @@ from runstore.errors import (
     WriterFenced,
 )
 from runstore.sync import Artifacts, Client, Configs, Feed, Resumed, Run
+from runstore.tls import Tls
 from runstore.values.artifacts import (
     Artifact,
     ArtifactFields,
@@ -242,6 +243,7 @@ __all__ = [
     "StreamFields",
     "StreamItem",
     "TaskWrite",
+    "Tls",
     "Unavailable",
     "UnknownRef",
     "Usage",

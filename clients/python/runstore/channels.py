@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import grpc
-
-from runstore.arguments import InvalidArgument, instance, pair, seconds, sequence, text
+from runstore.arguments import InvalidArgument, pair, seconds, sequence, text
 from runstore.targets import checked_target
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
@@ -78,15 +76,6 @@ def checked_metadata(metadata: Metadata) -> tuple[tuple[str, str], ...]:
         if not key.endswith("-bin"):
             text(value, f"metadata[{index}][1]")
     return tuple(given)
-
-
-def checked_credentials(
-    credentials: grpc.ChannelCredentials | None,
-) -> grpc.ChannelCredentials | None:
-    """The credentials; raise `InvalidArgument` for what is none."""
-    if credentials is None:
-        return None
-    return instance(credentials, grpc.ChannelCredentials, "credentials")
 
 
 class Stubs:

@@ -16,22 +16,34 @@ _RESOLVED = re.compile(
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]@]+):([0-9]+)")
 _EXAMPLE = "such as localhost:7411"
+_SECURE = "grpcs://"
 
 
 def checked_target(target: str) -> str:
     """The address; raise `InvalidArgument` for one that no server can have."""
     given = text(target, "target")
-    if _RESOLVED.match(given) and not _HOST_PORT.fullmatch(given):
+    address = address_of(given)
+    if _RESOLVED.match(address) and not _HOST_PORT.fullmatch(address):
         return given
-    if scheme := _SCHEME.match(given):
+    if scheme := _SCHEME.match(address):
         problem = f"must be host:port, {_EXAMPLE}, without {scheme[0]}; is {given!r}"
         raise InvalidArgument("target", problem)
-    found = _HOST_PORT.fullmatch(given)
+    found = _HOST_PORT.fullmatch(address)
     if not found:
         raise InvalidArgument("target", f"must be host:port, {_EXAMPLE}; is {given!r}")
     if not 0 < int(found[2]) <= MAX_PORT:
         raise InvalidArgument("target", f"must have a port of 1..{MAX_PORT}; is {given!r}")
     return given
+
+
+def is_secure(target: str) -> bool:
+    """Whether the address asks for TLS."""
+    return target.startswith(_SECURE)
+
+
+def address_of(target: str) -> str:
+    """What gRPC connects to."""
+    return target.removeprefix(_SECURE)
 
 
 class Reach:

@@ -8,6 +8,9 @@ import grpc
 import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from runstore.channels import target_of
+from runstore.sync.transport import open_channel
+from runstore.targets import address_of
+from runstore.tls import credentials_of
 
 from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.options import AsJson, Target
@@ -42,7 +45,8 @@ def health(
 
 def _status(address: str, service: str) -> str:
     """The service's status, or the gRPC code of a call that failed."""
-    with grpc.insecure_channel(address) as channel:
+    credentials = credentials_of(address, None, None)
+    with open_channel(address_of(address), credentials) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs know no methods
         try:
             response = stub.Check(

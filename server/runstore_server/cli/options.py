@@ -8,7 +8,10 @@ import typer
 
 Target = Annotated[
     str | None,
-    typer.Option(help="The server, as host:port. Else $RUNSTORE_TARGET, else localhost:7411."),
+    typer.Option(
+        help="The server, as host:port, or grpcs://host:port for TLS. Else $RUNSTORE_TARGET, else"
+        " localhost:7411."
+    ),
 ]
 Project = Annotated[str, typer.Option(help="The project.", envvar="RUNSTORE_PROJECT")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]

@@ -140,7 +140,7 @@ async def _serve(settings: Settings, url: str, *, data_dir: Path | None, reuse_p
     try:
         address = await server.start()
         _collect_less()
-        _greet(address, server.http_address, data_dir)
+        _greet(address, server.http_address, data_dir, has_tls=settings.tls_cert_file is not None)
         await stopping.wait()
     finally:
         await server.drain()
@@ -169,12 +169,14 @@ def _end_with_standard_input() -> None:
     threading.Thread(target=watch, name="standard input", daemon=True).start()
 
 
-def _greet(address: str, http_address: str | None, data_dir: Path | None) -> None:
-    typer.echo(f"runstore serves {address}")
+def _greet(address: str, http_address: str | None, data_dir: Path | None, *, has_tls: bool) -> None:
+    typer.echo(f"runstore serves {address}" + (" with TLS" if has_tls else ""))
     if http_address:
-        typer.echo(f"reads over http://{http_address}/api/v1/runs (see /docs)")
+        scheme = "https" if has_tls else "http"
+        typer.echo(f"reads over {scheme}://{http_address}/api/v1/runs (see /docs)")
     if data_dir:
         typer.echo(f"data in {data_dir.resolve()}")
+    if data_dir and not has_tls:
         typer.echo("try:")
         typer.echo(
             f'  grpcurl -plaintext -d \'{{"objective": "first run"}}\' {address}'

@@ -19,6 +19,13 @@ MOST_KEEPALIVE_TIMEOUT_SECONDS = 10.0
 
 Option = tuple[str, int]
 
+# Under TLS. Else a client whose certificate is no longer accepted would stay for as long as its
+# connection lasts. Its calls have five minutes to end; streams are resumed by clients.
+CONNECTION_AGE: tuple[Option, ...] = (
+    ("grpc.max_connection_age_ms", 3_600_000),
+    ("grpc.max_connection_age_grace_ms", 300_000),
+)
+
 
 def connection_options(*, streams: int, keepalive_seconds: float) -> list[Option]:
     """gRPC's options for connections that may have this many streams open.

@@ -6,8 +6,9 @@ call costs about a microsecond.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any, Protocol
 
@@ -134,6 +135,15 @@ class Metrics:
     def watch(self, workers: Sequence[WatchedWorker]) -> None:
         """Show what this process's workers of duties do."""
         self.registry.register(_Duties(workers))
+
+    def show_expiry(self, expires_at: Callable[[], datetime]) -> None:
+        """Show when the certificate that is served expires."""
+        gauge = Gauge(
+            "runstore_tls_certificate_expiry_timestamp_seconds",
+            "When the certificate that new connections get expires, in seconds since 1970.",
+            registry=self.registry,
+        )
+        gauge.set_function(lambda: expires_at().timestamp())
 
     async def read_feed(self, feed: FeedStore) -> None:
         """Set the metrics of the feed, as the database has them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,15 +25,17 @@ UNSENT_BYTES = 64 << 10
 class _Uvicorn(uvicorn.Server):
     """Leaves signals to the process, and sets an event when it serves."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
         super().__init__(config)
         self.serving = asyncio.Event()
+        self._tls = tls
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.ssl = self._tls  # it takes files, and reads them once
         try:
             await super().startup(sockets)
         finally:
@@ -51,6 +54,7 @@ class HttpServer:
         patience: float,
         most_connections: int,
         reuse_port: bool,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._address = (host, port)
         self._reuse_port = reuse_port
@@ -68,7 +72,8 @@ class HttpServer:
                 proxy_headers=False,
                 reset_contextvars=True,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-            )
+            ),
+            tls,
         )
 
     def bind(self) -> str:

@@ -18,6 +18,7 @@ from runstore.aio.run import AsyncResumed, AsyncRun
 from runstore.arguments import text
 from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
 from runstore.streams.appends import DEFAULT_WINDOW
+from runstore.tls import Tls
 from runstore.values.runs import FIRST_EPOCH, NewRunFields, RunInfo, RunQuery, RunRef
 from runstore.values.search import SearchFields, SearchHit
 from runstore.values.snapshots import ProjectSnapshotListing, Snapshot, SnapshotListing
@@ -29,21 +30,25 @@ def connect(
     *,
     project: str = DEFAULT_PROJECT,
     timeout: float = DEFAULT_TIMEOUT,
+    tls: Tls | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     metadata: Metadata = (),
     gather: bool = True,
 ) -> AsyncClient:
-    """A client of the server at `target` ("host:port").
+    """A client of the server at `target` ("host:port", or "grpcs://host:port" for TLS).
 
-    Without a target it is $RUNSTORE_TARGET, else localhost:7411. `timeout` bounds a call with all
-    its retries, in seconds. Use it as `async with connect() as client:`; nothing is sent before the
-    first call. While no server has ever been reached, calls are not retried. Appends of single
-    events that are made at the same time share requests, unless `gather` is False.
+    Without a target it is $RUNSTORE_TARGET, else localhost:7411. TLS takes its files from `tls`,
+    else from $RUNSTORE_CA_FILE, $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE. `timeout`
+    bounds a call with all its retries, in seconds. Use it as `async with connect() as client:`;
+    nothing is sent before the first call. While no server has ever been reached, calls are not
+    retried. Appends of single events that are made at the same time share requests, unless `gather`
+    is False.
     """
     return AsyncClient(
         target,
         project=project,
         timeout=timeout,
+        tls=tls,
         credentials=credentials,
         metadata=metadata,
         gather=gather,
@@ -59,13 +64,19 @@ class AsyncClient:
         *,
         project: str = DEFAULT_PROJECT,
         timeout: float = DEFAULT_TIMEOUT,
+        tls: Tls | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
         gather: bool = True,
     ) -> None:
         self.project = text(project, "project")
         self._connection = AsyncConnection(
-            target, timeout=timeout, credentials=credentials, metadata=metadata, gather=gather
+            target,
+            timeout=timeout,
+            tls=tls,
+            credentials=credentials,
+            metadata=metadata,
+            gather=gather,
         )
 
     async def close(self) -> None:

@@ -24,7 +24,6 @@ from runstore.channels import (
     HomeProcess,
     Metadata,
     Stubs,
-    checked_credentials,
     checked_metadata,
     checked_timeout,
     refuse_to_pickle,
@@ -33,7 +32,8 @@ from runstore.channels import (
 from runstore.errors import RunstoreError, closed, from_requests, from_rpc, from_stream
 from runstore.retry import Attempts, Backoff, Patience
 from runstore.streams.resumable import ResumableStream
-from runstore.targets import Reach
+from runstore.targets import Reach, address_of
+from runstore.tls import Tls, credentials_of
 
 T = TypeVar("T")
 Attempt = Callable[[Any, float], Awaitable[Any]]
@@ -47,6 +47,7 @@ class AsyncConnection:
         target: str | None,
         *,
         timeout: float,
+        tls: Tls | None,
         credentials: grpc.ChannelCredentials | None,
         metadata: Metadata,
         gather: bool = True,
@@ -62,7 +63,9 @@ class AsyncConnection:
         self._is_closed = False
         self._metadata = checked_metadata(metadata)
         self._reach = Reach(target_of(target))
-        self._channel = transport.open_channel(self._reach.target, checked_credentials(credentials))
+        self._channel = transport.open_channel(
+            address_of(self.target), credentials_of(self.target, tls, credentials)
+        )
         self._stubs = Stubs(self._channel)
         self._check_health = self._channel.unary_unary(
             HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString

@@ -22,12 +22,14 @@ from runstore.langgraph.sync.listing import Listings
 from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.sync.upkeep import Upkeep
 from runstore.sync.connection import Connection
+from runstore.tls import Tls
 
 
 class ConnectionFields(TypedDict):
     """How a saver connects; see `runstore.connect`."""
 
     timeout: float
+    tls: Tls | None
     credentials: grpc.ChannelCredentials | None
     metadata: Metadata
 

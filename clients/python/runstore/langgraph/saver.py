@@ -33,6 +33,7 @@ from runstore.langgraph.halves import Halves
 from runstore.langgraph.pending import Writing
 from runstore.langgraph.sessions import MAX_SESSIONS
 from runstore.langgraph.tuples import listing_of
+from runstore.tls import Tls
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import DeltaChannelHistory
@@ -55,6 +56,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         *,
         project: str = DEFAULT_PROJECT,
         timeout: float = DEFAULT_TIMEOUT,
+        tls: Tls | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
         serde: SerializerProtocol | None = None,
@@ -71,6 +73,7 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
             target,
             project,
             timeout=timeout,
+            tls=tls,
             credentials=credentials,
             metadata=metadata,
             max_sessions=max_sessions,

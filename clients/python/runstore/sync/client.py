@@ -19,6 +19,7 @@ from runstore.sync.configs import Configs
 from runstore.sync.connection import Connection
 from runstore.sync.feed import Feed
 from runstore.sync.run import Resumed, Run
+from runstore.tls import Tls
 from runstore.values.runs import FIRST_EPOCH, NewRunFields, RunInfo, RunQuery, RunRef
 from runstore.values.search import SearchFields, SearchHit
 from runstore.values.snapshots import ProjectSnapshotListing, Snapshot, SnapshotListing
@@ -30,21 +31,25 @@ def connect(
     *,
     project: str = DEFAULT_PROJECT,
     timeout: float = DEFAULT_TIMEOUT,
+    tls: Tls | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     metadata: Metadata = (),
     gather: bool = True,
 ) -> Client:
-    """A client of the server at `target` ("host:port").
+    """A client of the server at `target` ("host:port", or "grpcs://host:port" for TLS).
 
-    Without a target it is $RUNSTORE_TARGET, else localhost:7411. `timeout` bounds a call with all
-    its retries, in seconds. Use it as `with connect() as client:`; nothing is sent before the
-    first call. While no server has ever been reached, calls are not retried. Appends of single
-    events that are made at the same time share requests, unless `gather` is False.
+    Without a target it is $RUNSTORE_TARGET, else localhost:7411. TLS takes its files from `tls`,
+    else from $RUNSTORE_CA_FILE, $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE. `timeout`
+    bounds a call with all its retries, in seconds. Use it as `with connect() as client:`;
+    nothing is sent before the first call. While no server has ever been reached, calls are not
+    retried. Appends of single events that are made at the same time share requests, unless `gather`
+    is False.
     """
     return Client(
         target,
         project=project,
         timeout=timeout,
+        tls=tls,
         credentials=credentials,
         metadata=metadata,
         gather=gather,
@@ -60,13 +65,19 @@ class Client:
         *,
         project: str = DEFAULT_PROJECT,
         timeout: float = DEFAULT_TIMEOUT,
+        tls: Tls | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
         gather: bool = True,
     ) -> None:
         self.project = text(project, "project")
         self._connection = Connection(
-            target, timeout=timeout, credentials=credentials, metadata=metadata, gather=gather
+            target,
+            timeout=timeout,
+            tls=tls,
+            credentials=credentials,
+            metadata=metadata,
+            gather=gather,
         )
 
     def close(self) -> None:

@@ -24,7 +24,8 @@ import { Gathering } from "./gathering.js";
 import type { CallOptions, ConnectOptions, Keepalive } from "./options.js";
 import { Attempts, Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
-import { checkedTarget, Reach } from "./targets.js";
+import { addressOf, checkedTarget, isSecure, Reach } from "./targets.js";
+import { tlsOfEnvironment } from "./tls.js";
 
 export const DEFAULT_TARGET = "localhost:7411";
 export const TARGET_VARIABLE = "RUNSTORE_TARGET";
@@ -53,10 +54,12 @@ export class Connection {
   constructor(target: string | undefined, options: ConnectOptions) {
     // Every call and stream that waits to retry listens.
     setMaxListeners(0, this.#closing.signal);
-    const address = checkedTarget(target || process.env[TARGET_VARIABLE] || DEFAULT_TARGET);
-    const { tls = false, keepalive = KEEPALIVE } = options;
-    this.#reach = new Reach(address);
-    const baseUrl = `${tls ? "https" : "http"}://${address}`;
+    const given = checkedTarget(target || process.env[TARGET_VARIABLE] || DEFAULT_TARGET);
+    const { keepalive = KEEPALIVE } = options;
+    const isAsked = options.tls !== undefined && options.tls !== false;
+    const tls = isAsked ? options.tls : isSecure(given) && tlsOfEnvironment();
+    this.#reach = new Reach(given);
+    const baseUrl = `${tls ? "https" : "http"}://${addressOf(given)}`;
     const pings = {
       pingIntervalMs: keepalive.intervalMs,
       pingTimeoutMs: keepalive.timeoutMs,

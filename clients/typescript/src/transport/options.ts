@@ -38,7 +38,11 @@ export interface ConnectOptions {
   readonly keepalive?: Keepalive;
   /** Whether appends of single events that are made at the same time share requests; true. */
   readonly gather?: boolean;
-  /** True, or options of node:tls, to encrypt the connection. */
+  /**
+   * True, or options of node:tls, to encrypt the connection. By default a target that begins with
+   * grpcs:// is, with the PEM files of $RUNSTORE_CA_FILE, $RUNSTORE_CLIENT_CERT_FILE and
+   * $RUNSTORE_CLIENT_KEY_FILE.
+   */
   readonly tls?: boolean | SecureClientSessionOptions;
 }
 

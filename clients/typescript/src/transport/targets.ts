@@ -6,11 +6,23 @@ import { RunstoreError, Unavailable } from "./errors.js";
 const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
 const HOST_PORT = /^(?:\[[0-9a-f:.%]+\]|[^\s:/[\]@,]+):([0-9]+)$/i;
 const MAX_PORT = 65_535;
+const SECURE = "grpcs://";
+
+/** Whether the address asks for TLS. */
+export function isSecure(target: string): boolean {
+  return target.startsWith(SECURE);
+}
+
+/** What is connected to. */
+export function addressOf(target: string): string {
+  return isSecure(target) ? target.slice(SECURE.length) : target;
+}
 
 /** The address; throws `InvalidArgument` for one that no server can have. */
 export function checkedTarget(target: string): string {
-  const scheme = SCHEME.exec(target)?.[0];
-  const port = HOST_PORT.exec(target)?.[1];
+  const address = addressOf(target);
+  const scheme = SCHEME.exec(address)?.[0];
+  const port = HOST_PORT.exec(address)?.[1];
   if (scheme !== undefined || port === undefined) {
     const rule = "must be host:port, such as localhost:7411";
     const without = scheme === undefined ? "" : `, without ${scheme}`;
