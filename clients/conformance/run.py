@@ -1,6 +1,6 @@
 """Prove that the clients in Python, Go and TypeScript behave the same: README.md.
 
-python clients/conformance/run.py [--client NAME ...] [--results FOLDER] [--through PROXY]
+python clients/conformance/run.py [--client NAME ...] [--results FOLDER] [--through PROXY | --tls]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from checking import written
 from runners import CLIENTS, made, present
-from suites import PROXIES, Problems, Results, serving, suites
+from suites import PROXIES, Problems, Results, Secured, serving, suites
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,6 +24,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--client", action="append", choices=names, help="only these clients")
     parser.add_argument("--results", type=Path, help="keep the results in this folder")
     parser.add_argument("--through", choices=PROXIES, help="with this proxy before the server")
+    parser.add_argument(
+        "--tls", action="store_true", help="over TLS, with certificates of both sides"
+    )
     given = parser.parse_args(arguments)
     clients = [each for each in CLIENTS if each.name in (given.client or names) and present(each)]
     with ExitStack() as stack:
@@ -31,10 +34,11 @@ def main(arguments: Sequence[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for client in clients:
             made(client)
-        server = stack.enter_context(serving(folder))
+        secured = Secured(folder) if given.tls else None
+        server = stack.enter_context(serving(folder, secured))
         found: dict[str, Problems] = {}
         texts: dict[str, Results] = {}
-        executed = stack.enter_context(suites(server, folder, given.through))
+        executed = stack.enter_context(suites(server, folder, given.through, secured))
         for client in clients:
             for suite in executed:
                 wrong, results = suite.run(client)

@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ import jsonschema
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1] / "tests"), str(HERE)]
 
-from checking import cases, normalised, problems  # noqa: E402 - found by the path above
+import runstore  # noqa: E402 - found by the path above
+from certificates import Authority  # noqa: E402
+from checking import cases, normalised, problems  # noqa: E402
 from database import provided_database  # noqa: E402
 from e2e.servers import ServerProcess  # noqa: E402
 from field.proxies import HaProxy, Nginx  # noqa: E402
@@ -96,6 +98,7 @@ class Suite:
     target: str
     control: str
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, client: Client) -> tuple[Problems, Results]:
         """Have a client execute the scenarios; return its problems, and its results as judged."""
@@ -107,7 +110,7 @@ class Suite:
             *("--target", self.target, "--control", self.control),
             *("--project", project, "--scenarios", str(self.file), "--results", str(raw)),
         ]
-        broken = ended(command, client.folder)
+        broken = ended(command, client.folder, self.environment)
         results: Results = {} if broken else json.loads(raw.read_text())
         return judged(scenarios, results, project, broken)
 
@@ -134,10 +137,13 @@ class LossySuite:
         return {name: [*each, *faults] for name, each in found.items()}, results
 
 
-def ended(command: Sequence[str], folder: Path) -> str:
+def ended(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
     """Execute a runner; return why it failed as a whole, or an empty string."""
+    known = os.environ | environment
     try:
-        done = subprocess.run(command, cwd=folder, check=False, timeout=TIME_LIMIT_SECONDS)
+        done = subprocess.run(
+            command, cwd=folder, env=known, check=False, timeout=TIME_LIMIT_SECONDS
+        )
     except subprocess.TimeoutExpired:
         return f"did not end within {TIME_LIMIT_SECONDS} seconds"
     return f"ended with {done.returncode}" if done.returncode else ""
@@ -150,15 +156,36 @@ def checked(file: Path) -> dict[str, Any]:
     return scenarios
 
 
+class Secured:
+    """The files by which server and clients show each other who they are."""
+
+    def __init__(self, folder: Path) -> None:
+        servers, people = (Authority(folder.resolve(), each) for each in ("servers", "people"))
+        (cert, key), client = servers.issue("server"), people.issue("client")
+        self.server = {
+            "RUNSTORE_TLS_CERT_FILE": str(cert),
+            "RUNSTORE_TLS_KEY_FILE": str(key),
+            "RUNSTORE_TLS_CLIENT_CA_FILE": str(people.file),
+        }
+        self.client = {
+            "RUNSTORE_CA_FILE": str(servers.file),
+            "RUNSTORE_CLIENT_CERT_FILE": str(client[0]),
+            "RUNSTORE_CLIENT_KEY_FILE": str(client[1]),
+        }
+        self.credentials = runstore.Tls(servers.file, *client).credentials()
+
+
 @contextmanager
-def serving(folder: Path) -> Iterator[ServerProcess]:
+def serving(folder: Path, secured: Secured | None) -> Iterator[ServerProcess]:
     """A server on a fresh schema, which logs to the folder."""
     with database() as settings:
         settings |= {
             "RUNSTORE_LOG_FORMAT": "json",
             "RUNSTORE_OBJECTS_URL": (folder.resolve() / "objects").as_uri(),
+            **(secured.server if secured else {}),
         }
-        server = ServerProcess(folder / "server.log", settings)
+        credentials = secured.credentials if secured else None
+        server = ServerProcess(folder / "server.log", settings, credentials=credentials)
         server.start()
         try:
             server.wait_until_serving()
@@ -169,10 +196,14 @@ def serving(folder: Path) -> Iterator[ServerProcess]:
 
 @contextmanager
 def suites(
-    server: ServerProcess, folder: Path, through: str | None
+    server: ServerProcess, folder: Path, through: str | None, secured: Secured | None
 ) -> Iterator[Sequence[Suite | LossySuite]]:
-    """What the clients have to pass: directly, or with a proxy between them and the server."""
+    """What the clients have to pass: directly, over TLS, or with a proxy before the server."""
     with controlled(server) as control, ExitStack() as stack:
+        if secured:
+            target = f"grpcs://localhost:{server.port}"
+            yield (Suite(SCENARIOS, target, control, folder, secured.client),)
+            return
 
         def suite(file: Path, target: str) -> Suite:
             return Suite(file, target, control, folder)
