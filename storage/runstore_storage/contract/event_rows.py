@@ -22,12 +22,17 @@ TAGS = 10
 PAYLOAD_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EventRows(Sequence[RecordedEvent]):
     """A page's events in rows; it is a sequence of the same events for whom rows are of no use."""
 
     rows: Sequence[EventRow]
     _event_of: Callable[[EventRow], RecordedEvent]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list has none
 
     def __len__(self) -> int:
         return len(self.rows)
