@@ -45,7 +45,7 @@ ENV PATH=/opt/runstore/bin:$PATH \
 USER 10001:10001
 WORKDIR /
 # gRPC, and read-only HTTP.
-EXPOSE 7411 7412
+EXPOSE 7411 7412 7413
 STOPSIGNAL SIGTERM
 # The port is a setting: what answers there is asked.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 \

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
 
 import grpc
 import structlog
@@ -26,6 +28,9 @@ from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
 from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
+
+if TYPE_CHECKING:
+    from runstore_server.http.server import HttpServer
 
 # gRPC's own limit is above ours, so that a request too large for us gets our status and details.
 # gRPC refuses anything beyond its limit without them.
@@ -76,23 +81,38 @@ class App:
         if certificates:
             self._metrics.show_expiry(lambda: certificates.expires_at)
         self._following: asyncio.Task[None] | None = None
-        self._http = None
-        if settings.http:
-            # Imported here: they take a third of a second, which commands without a server save.
-            from runstore_server.http.app import http_app  # noqa: PLC0415 - see above
-            from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
-
-            self._http = HttpServer(
-                http_app(settings, store, self._health, self._lifecycle, self._metrics, unread),
-                settings.http_host or settings.host,
-                settings.http_port,
-                patience=settings.http_timeout_seconds,
-                most_connections=settings.http_connections,
-                reuse_port=reuse_port,
-                tls=self._certificates.for_http() if self._certificates else None,
-            )
+        self._http, self._ops = self._listeners(unread, reuse_port=reuse_port)
         self.http_address: str | None = None
         """The address of the HTTP API once the server has started; None if it is off."""
+        self.ops_address: str | None = None
+        """That of the listener for operators; None if there is none."""
+
+    def _listeners(
+        self, unread: Unread, *, reuse_port: bool
+    ) -> tuple[HttpServer | None, HttpServer | None]:
+        """What serves the HTTP API, and what serves operators, as far as they are asked for."""
+        settings, http, ops = self._settings, None, None
+        if not settings.http and settings.ops_port is None:
+            return None, None
+        # Imported here: they take a third of a second, which commands without a server save.
+        from runstore_server.http.app import http_app, ops_app  # noqa: PLC0415 - see above
+        from runstore_server.http.server import HttpServer  # noqa: PLC0415 - see above
+
+        listener = partial(
+            HttpServer,
+            patience=settings.http_timeout_seconds,
+            most_connections=settings.http_connections,
+            reuse_port=reuse_port,
+        )
+        known = self._store, self._health, self._lifecycle, self._metrics
+        if settings.http:
+            tls = self._certificates.for_http() if self._certificates else None
+            host = settings.http_host or settings.host
+            http = listener(http_app(settings, *known, unread), host, settings.http_port, tls=tls)
+        if settings.ops_port is not None:
+            host = settings.ops_host or settings.host
+            ops = listener(ops_app(*known), host, settings.ops_port)
+        return http, ops
 
     async def start(self) -> str:
         """Bind, serve, and return the address gRPC clients connect to."""
@@ -102,15 +122,22 @@ class App:
         except RuntimeError as error:
             raise CannotBind(host, wanted) from error
         self.http_address = self._http.bind() if self._http else None
+        self.ops_address = self._ops.bind() if self._ops else None
         await self._health.start()
         await self._server.start()
-        if self._http:
-            await self._http.start()
+        for each in (self._http, self._ops):
+            if each:
+                await each.start()
         if self._certificates:
             self._following = asyncio.create_task(self._certificates.follow())
         if self._settings.relay:
             self.relay.start()
-        _log.info("serving", address=f"{host}:{port}", http_address=self.http_address)
+        _log.info(
+            "serving",
+            address=f"{host}:{port}",
+            http_address=self.http_address,
+            ops_address=self.ops_address,
+        )
         return f"{host}:{port}"
 
     def _bind(self, address: str) -> int:
@@ -131,9 +158,8 @@ class App:
         self._lifecycle.draining.set()
         self._store.wake_all()
         grace = self._settings.drain_seconds
-        await asyncio.gather(
-            self._server.stop(grace), *([self._http.stop(grace)] if self._http else [])
-        )
+        listeners = [each.stop(grace) for each in (self._http, self._ops) if each]
+        await asyncio.gather(self._server.stop(grace), *listeners)
         await end(self.relay, self._store, grace)
         _log.info("drained")
 

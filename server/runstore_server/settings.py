@@ -99,6 +99,17 @@ class Settings(BaseSettings):
         description="PEM file of the CA that clients' certificates must be of; then every client"
         " must show one. Unset: clients show none.",
     )
+    ops_host: str | None = Field(
+        default=None,
+        description="Address that RUNSTORE_OPS_PORT is on; if unset, RUNSTORE_HOST.",
+    )
+    ops_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of a listener of /livez, /readyz and /metrics alone, in plain text,"
+        " whatever the other ports ask of clients; 0 picks a free one. Unset: there is none.",
+    )
     workers: int = Field(
         default=1, ge=1, le=256, description="Number of server processes on the port."
     )

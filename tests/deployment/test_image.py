@@ -156,7 +156,7 @@ def test_it_is_run_as_a_fixed_account_that_is_not_root() -> None:
 
     assert final.one("USER") == "10001:10001"
     assert "--uid 10001" in final.one("RUN")
-    assert final.one("EXPOSE").split() == ["7411", "7412"]
+    assert final.one("EXPOSE").split() == ["7411", "7412", "7413"]
     assert final.one("STOPSIGNAL") == "SIGTERM"
 
 

@@ -18,7 +18,7 @@ from runstore_server.http import problems
 from runstore_server.http.events import Events
 from runstore_server.http.exchanges import Exchanges
 from runstore_server.http.feed import Feed
-from runstore_server.http.operations import Operations
+from runstore_server.http.operations import Description, Operations
 from runstore_server.http.outputs import Outputs
 from runstore_server.http.parameters.keys import PROJECT_HEADER
 from runstore_server.http.parameters.streams import LAST_EVENT_ID
@@ -60,7 +60,16 @@ def http_app(
     Feed(api, store.feed, lifecycle, metrics, unread, settings.heartbeat_seconds)
     Statistics(api, store.statistics)
     Operations(app, store.feed, health, lifecycle, metrics)
+    Description(app)
     return Exchanges(_with_cors(RawPaths(app), settings.http_cors_origins), lifecycle, metrics)
+
+
+def ops_app(store: Store, health: Health, lifecycle: Lifecycle, metrics: Metrics) -> ASGIApp:
+    """What operators ask for alone, for a listener of its own."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    problems.install(app)
+    Operations(app, store.feed, health, lifecycle, metrics)
+    return Exchanges(app, lifecycle, metrics)
 
 
 def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:

@@ -1,7 +1,8 @@
-"""For operators: liveness, readiness, metrics, and the description of the API."""
+"""For operators: liveness, readiness and metrics; and the description of the API."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -19,6 +20,8 @@ from runstore_server.http.responses import NO_STORE, JsonResponse
 
 
 class Operations:
+    """What probes and Prometheus ask for."""
+
     def __init__(
         self,
         app: FastAPI,
@@ -27,21 +30,11 @@ class Operations:
         lifecycle: Lifecycle,
         metrics: Metrics,
     ) -> None:
-        self._app = app
         self._feed = feed
         self._health = health
         self._lifecycle = lifecycle
         self._metrics = metrics
-        for path, endpoint in (
-            ("/livez", self.livez),
-            ("/readyz", self.readyz),
-            ("/metrics", self.metrics),
-            ("/openapi.json", self.openapi),
-            ("/docs", self.docs),
-        ):
-            app.add_api_route(
-                path, endpoint, methods=["GET"], response_model=None, include_in_schema=False
-            )
+        _add(app, {"/livez": self.livez, "/readyz": self.readyz, "/metrics": self.metrics})
 
     async def livez(self) -> Response:
         """The process is running."""
@@ -65,6 +58,14 @@ class Operations:
             await self._metrics.read_feed(self._feed)
         return Response(self._metrics.text(), headers={**NO_STORE, "Content-Type": CONTENT_TYPE})
 
+
+class Description:
+    """The API's description of itself."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        _add(app, {"/openapi.json": self.openapi, "/docs": self.docs})
+
     async def openapi(self) -> Response:
         """The OpenAPI document."""
         return JsonResponse(openapi_document(self._app))
@@ -72,3 +73,10 @@ class Operations:
     async def docs(self) -> Response:
         """The OpenAPI document as a page."""
         return HTMLResponse(docs_page(openapi_document(self._app)), headers=NO_STORE)
+
+
+def _add(app: FastAPI, endpoints: Mapping[str, Callable[[], Awaitable[Response]]]) -> None:
+    for path, endpoint in endpoints.items():
+        app.add_api_route(
+            path, endpoint, methods=["GET"], response_model=None, include_in_schema=False
+        )

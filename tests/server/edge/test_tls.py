@@ -107,6 +107,16 @@ async def test_clients_that_trust_another_are_not(secured: App, tmp_path: Path) 
         await read(secured, trusting(other.file))
 
 
+async def test_operators_are_served_in_plain_text_where_that_is_asked_for(
+    settings: Settings, authority: Authority, tmp_path: Path
+) -> None:
+    certificate, key = authority.issue("server")
+    people = Authority(tmp_path, "people")
+    files = {"tls_cert_file": certificate, "tls_key_file": key, "tls_client_ca_file": people.file}
+    async with serving(settings, **files, ops_port=0) as server, httpx.AsyncClient() as operator:
+        assert (await operator.get(f"http://{server.ops_address}/readyz")).status_code == 200
+
+
 async def test_plaintext_is_not_served_beside_tls(secured: App) -> None:
     with pytest.raises(runstore.Unavailable):
         await saved(secured, None, target="{}")

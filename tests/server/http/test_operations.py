@@ -197,3 +197,46 @@ async def test_an_http_port_in_use_is_an_error(
         await server.start()
 
     await server.drain()
+
+
+@pytest.mark.parametrize("http", [True, False])
+async def test_operators_have_a_listener_of_their_own(
+    settings, database_url, db_schema, http
+) -> None:
+    configured = settings.model_copy(update={"http": http, "ops_port": 0})
+    server = App(configured, make_store(database_url, db_schema))
+    await server.start()
+    base = f"http://{server.ops_address}"
+    async with httpx.AsyncClient(base_url=base) as operator:
+        answers = {
+            path: (await operator.get(path)).status_code
+            for path in ("/livez", "/readyz", "/metrics", "/api/v1/runs", "/docs", "/openapi.json")
+        }
+        server._lifecycle.draining.set()
+        draining = await operator.get("/readyz")
+        alive = await operator.get("/livez")
+    await server.drain()
+
+    assert answers == {
+        "/livez": 200,
+        "/readyz": 200,
+        "/metrics": 200,
+        "/api/v1/runs": 404,
+        "/docs": 404,
+        "/openapi.json": 404,
+    }
+    assert (draining.status_code, draining.json()["reason"]) == (503, "SERVER_DRAINING")
+    assert alive.status_code == 200
+
+
+async def test_an_ops_port_in_use_is_an_error(
+    settings, running_server, database_url, db_schema
+) -> None:
+    port = int(running_server[1].rpartition(":")[2])
+    taken = settings.model_copy(update={"ops_port": port})
+    server = App(taken, make_store(database_url, db_schema))
+
+    with pytest.raises(CannotBind, match=str(port)):
+        await server.start()
+
+    await server.drain()

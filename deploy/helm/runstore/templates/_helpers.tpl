@@ -70,6 +70,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{- define "runstore.hasTls" -}}
+{{- if .Values.tls.existingSecret -}}
+true
+{{- else if .Values.tls.clientCaSecret -}}
+{{ fail "tls.clientCaSecret needs tls.existingSecret" }}
+{{- end -}}
+{{- end -}}
+
 {{- define "runstore.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 10001
