@@ -45,7 +45,9 @@ class Tls:
         try:
             content = Path(path).read_bytes()
         except OSError as error:
-            raise InvalidArgument(f"tls.{name}", f"cannot be read: {error}") from error
+            raise InvalidArgument(
+                f"tls.{name}", f"cannot be read: {path}: {error.strerror}"
+            ) from error
         if b"-----BEGIN " not in content:
             raise InvalidArgument(f"tls.{name}", f"must be a PEM file, which {path} is not")
         return content

@@ -19,7 +19,7 @@ def settings_of(**given: object) -> Settings:
     try:
         return Settings(**overriding)  # type: ignore[arg-type]  # they are checked here
     except ValidationError as error:
-        lines = [f"{_variable(each['loc'])}: {each['msg']}" for each in error.errors()]
+        lines = [f"{_variable(each['loc'])}: {_words(each['msg'])}" for each in error.errors()]
         raise failed("\n".join(lines), ExitCode.USAGE) from None
     except SettingsError as error:
         raise failed(f"{error}: {error.__cause__}", ExitCode.USAGE) from None
@@ -38,6 +38,10 @@ def database_url(settings: Settings) -> str:
             ExitCode.USAGE,
         )
     return settings.database_url
+
+
+def _words(message: str) -> str:
+    return message.removeprefix("Value error, ")
 
 
 def _variable(path: tuple[int | str, ...]) -> str:

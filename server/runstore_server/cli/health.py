@@ -7,12 +7,14 @@ from typing import Annotated, Any
 import grpc
 import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from runstore import InvalidArgument
 from runstore.channels import target_of
 from runstore.sync.transport import open_channel
 from runstore.targets import address_of
 from runstore.tls import credentials_of
 
 from runstore_server.cli.exits import ExitCode
+from runstore_server.cli.failures import failed
 from runstore_server.cli.options import AsJson, Target
 from runstore_server.cli.printing import print_json
 
@@ -33,8 +35,11 @@ def health(
     as_json: AsJson = False,
 ) -> None:
     """Ask a server whether it serves; exit with 1 if it does not, with 3 if none answers."""
-    address = target_of(target)
-    status = _status(address, service)
+    try:
+        address = target_of(target)
+        status = _status(address, service)
+    except InvalidArgument as error:
+        raise failed(str(error), ExitCode.USAGE) from error
     if as_json:
         print_json({"target": address, "service": service, "status": status.lower()})
     else:

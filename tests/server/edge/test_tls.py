@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -105,6 +108,37 @@ async def test_clients_that_trust_another_are_not(secured: App, tmp_path: Path) 
         await saved(secured, runstore.Tls(ca=other.file))
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         await read(secured, trusting(other.file))
+
+
+async def test_the_command_line_says_why_it_is_not_served(secured: App, tmp_path: Path) -> None:
+    other = Authority(tmp_path, "other")
+    address = secured.address  # type: ignore[attr-defined]
+
+    async def said(target: str, ca: Path, *command: str) -> tuple[int, str]:
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "runstore_server", *command, "--target", target],
+            env={**os.environ, "RUNSTORE_CA_FILE": str(ca)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    listing = "runs", "ls"
+    code, untrusted = await said(f"grpcs://{address}", other.file, *listing)
+    assert code == 3
+    assert f"no TLS with grpcs://{address}: CERTIFICATE_VERIFY_FAILED" in untrusted
+    code, plain = await said(address, other.file, *listing)
+    assert code == 3
+    assert f"no server answers at {address}" in plain
+    assert f"or grpcs://{address} if it serves TLS" in plain
+    for command in (listing, ("health",)):
+        code, unreadable = await said(f"grpcs://{address}", tmp_path / "none", *command)
+        assert code == 2
+        assert unreadable.startswith("tls.ca: cannot be read: ")
+        assert unreadable.count("\n") == 1
 
 
 async def test_operators_are_served_in_plain_text_where_that_is_asked_for(
