@@ -88,6 +88,14 @@ def test_its_probes_ask_what_the_server_answers(deployment: str, service: str) -
     assert len(probed) == 2
 
 
+def test_with_tls_its_probes_ask_the_port_that_is_in_plain_text(deployment: str) -> None:
+    asked = re.findall(
+        r"(\w+)Probe:\n.*\n(?:\s+#.*\n)?.*httpGet:\n\s+path: (\S+)\n\s+port: ops", deployment
+    )
+
+    assert asked == [("startup", "/livez"), ("readiness", "/readyz"), ("liveness", "/livez")]
+
+
 def test_its_readme_names_every_value_and_no_other(values: dict[str, Any]) -> None:
     text = (CHART / "README.md").read_text()
     named = re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)

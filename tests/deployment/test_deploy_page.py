@@ -112,7 +112,8 @@ def test_the_probes_shown_are_those_of_the_chart() -> None:
     assert len(probes) == 2
     for name, probe in probes.items():
         service = probe["grpc"]["service"]
-        assert re.search(rf"{name}:\n\s+grpc:\n(?:.*\n)?\s+service: {service}\n", deployment)
+        of_chart = rf"{name}:\n(?:(?!.*Probe:).*\n)*?\s+grpc:\n(?:.*\n)?\s+service: {service}\n"
+        assert re.search(of_chart, deployment)
         assert str(probe["grpc"]["port"]) in stages()[-1].one("EXPOSE").split()
 
 
