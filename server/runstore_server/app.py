@@ -22,7 +22,6 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.listening import CannotBind
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import READING_OPTIONS
-from runstore_server.edge.tls import Certificates, TlsFiles
 from runstore_server.edge.unread import Unread
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
@@ -30,6 +29,7 @@ from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
 
 if TYPE_CHECKING:
+    from runstore_server.edge.tls import Certificates
     from runstore_server.http.server import HttpServer
 
 # gRPC's own limit is above ours, so that a request too large for us gets our status and details.
@@ -168,6 +168,9 @@ def _certificates(settings: Settings) -> Certificates | None:
     """What is served with; None for plaintext."""
     if settings.tls_cert_file is None or settings.tls_key_file is None:
         return None
+    # Imported here: it takes a tenth of a second, which servers without TLS save.
+    from runstore_server.edge.tls import Certificates, TlsFiles  # noqa: PLC0415 - see above
+
     return Certificates(
         TlsFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
     )

@@ -16,8 +16,7 @@ from runstore_storage.payloads.objects import UnusableObjectsUrl
 
 from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.failures import failed
-from runstore_server.edge.listening import CannotBind
-from runstore_server.edge.tls import UnusableCertificate
+from runstore_server.edge.listening import CannotBind, UnusableCertificate
 
 # Their messages are written for people.
 _EXPLAINED = (

@@ -1,4 +1,4 @@
-"""Addresses to listen on."""
+"""Addresses to listen on, and what keeps a server from listening."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ class CannotBind(RuntimeError):
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(f"cannot listen on {host}:{port}: is another server using it?")
+
+
+class UnusableCertificate(Exception):
+    """Why the files of TLS cannot be used; here, as importing TLS itself takes long."""
 
 
 def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
+from runstore_server.edge.listening import UnusableCertificate
+
 CHECK_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
-
-
-class UnusableCertificate(Exception):
-    """Why the files cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,7 @@ class _Pair:
     key: bytes
     client_ca: bytes | None
     expires_at: datetime
-    context: ssl.SSLContext
-
-    def is_of(self, other: _Pair) -> bool:
-        return (self.certificate, self.key, self.client_ca) == (
-            other.certificate,
-            other.key,
-            other.client_ca,
-        )
+    context: ssl.SSLContext = field(compare=False)
 
 
 class Certificates:
@@ -88,7 +79,7 @@ class Certificates:
 
     def for_http(self) -> ssl.SSLContext:
         """A context that hands each handshake to what was read last."""
-        context = _context(self._files)
+        context = self._pair.context
         context.sni_callback = self._take_last
         return context
 
@@ -108,7 +99,7 @@ class Certificates:
             self._problem = str(error)
             return
         self._problem = ""
-        if not found.is_of(self._pair):
+        if found != self._pair:
             self._pair = found
             _log.info("certificate renewed", expires_at=found.expires_at.isoformat())
 
