@@ -115,8 +115,8 @@ class Certificates:
 
 def _read(files: TlsFiles) -> _Pair:
     # The folders that Kubernetes mounts change by one link: both files are read by where it points.
-    certificate, key = _bytes(files.certificate.resolve()), _bytes(files.key.resolve())
-    client_ca = _bytes(files.client_ca.resolve()) if files.client_ca else None
+    certificate, key = _bytes(files.certificate), _bytes(files.key)
+    client_ca = _bytes(files.client_ca) if files.client_ca else None
     leaf = _certificates(certificate, files.certificate)[0]
     if client_ca is not None and files.client_ca:
         _certificates(client_ca, files.client_ca)
@@ -124,7 +124,12 @@ def _read(files: TlsFiles) -> _Pair:
         private = load_pem_private_key(key, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise UnusableCertificate(f"{files.key} holds no unencrypted PEM key: {error}") from error
-    if _spelled(private.public_key()) != _spelled(leaf.public_key()):
+    try:
+        public = leaf.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        unknown = f"{files.certificate} has a key of an unknown kind: {error}"
+        raise UnusableCertificate(unknown) from error
+    if _spelled(private.public_key()) != _spelled(public):
         raise UnusableCertificate(f"{files.key} is not the key of {files.certificate}")
     expires_at = leaf.not_valid_after_utc
     if expires_at <= datetime.now(UTC):
@@ -135,9 +140,11 @@ def _read(files: TlsFiles) -> _Pair:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return path.resolve().read_bytes()
     except OSError as error:
         raise UnusableCertificate(f"{path} cannot be read: {error.strerror}") from error
+    except RuntimeError as error:  # of older Pythons, for links in a circle
+        raise UnusableCertificate(f"{path} cannot be read: {error}") from error
 
 
 def _certificates(pem: bytes, path: Path) -> list[Certificate]:

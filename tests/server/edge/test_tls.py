@@ -307,7 +307,14 @@ def test_a_folder_that_changes_by_one_link_is_followed(
 
 
 BAD: dict[str, tuple[Callable[[Path, Path, Authority], object], str]] = {
-    "no file": (lambda certificate, key, _: key.unlink(), "server.key cannot be read: No such"),
+    "no file": (
+        lambda certificate, key, _: key.unlink(),
+        "server.key cannot be read: No such",
+    ),
+    "links in a circle": (
+        lambda certificate, key, _: (key.unlink(), key.symlink_to(key)),
+        "server.key cannot be read: ",
+    ),
     "no certificate": (lambda certificate, key, _: certificate.write_text("x"), "no PEM cert"),
     "no key": (lambda certificate, key, _: key.write_text("x"), "no unencrypted PEM key"),
     "an encrypted key": (
