@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import overload
 
 from runstore_storage import chain
 from runstore_storage.contract.events import Event
+from runstore_storage.contract.on_demand import OnDemand
 from runstore_storage.contract.plain_events import PlainEvents
 from runstore_storage.ids import new_id
 from runstore_storage.sql.blobs import NewBlob
@@ -30,7 +30,7 @@ class PreparedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedPlain(Sequence[PreparedEvent]):
+class PreparedPlain(OnDemand[PreparedEvent]):
     """Plain events with their hashes and the sizes of their payloads, as columns too."""
 
     events: PlainEvents
@@ -40,15 +40,8 @@ class PreparedPlain(Sequence[PreparedEvent]):
     def __len__(self) -> int:
         return len(self.sizes)
 
-    @overload
-    def __getitem__(self, at: int) -> PreparedEvent: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[PreparedEvent]: ...
-
-    def __getitem__(self, at: int | slice) -> PreparedEvent | Sequence[PreparedEvent]:
-        if isinstance(at, slice):
-            return [self[each] for each in range(*at.indices(len(self)))]
+    def made(self, at: int) -> PreparedEvent:
+        """The prepared event at a place."""
         return PreparedEvent(self.events[at], self.body_hashes[at])
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 from runstore_storage.contract.events import RecordedEvent
+from runstore_storage.contract.on_demand import OnDemand
 
 EventRow = Any
 """A sequence: run, seq, recorded_at, hash, event_id, type, node_id, actor, model, tool, tags,
@@ -23,7 +24,7 @@ PAYLOAD_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EventRows(Sequence[RecordedEvent]):
+class EventRows(OnDemand[RecordedEvent]):
     """A page's events in rows; it is a sequence of the same events for whom rows are of no use."""
 
     rows: Sequence[EventRow]
@@ -40,13 +41,6 @@ class EventRows(Sequence[RecordedEvent]):
     def __iter__(self) -> Iterator[RecordedEvent]:
         return map(self._event_of, self.rows)
 
-    @overload
-    def __getitem__(self, at: int) -> RecordedEvent: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[RecordedEvent]: ...
-
-    def __getitem__(self, at: int | slice) -> RecordedEvent | Sequence[RecordedEvent]:
-        if isinstance(at, slice):
-            return EventRows(self.rows[at], self._event_of)
+    def made(self, at: int) -> RecordedEvent:
+        """The event at a place."""
         return self._event_of(self.rows[at])

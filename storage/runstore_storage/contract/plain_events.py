@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
 
 from runstore_storage.contract.events import Event
+from runstore_storage.contract.on_demand import OnDemand
 from runstore_storage.contract.payloads import Payload
 
 Origin = tuple[str, str, str, str, str]
@@ -15,7 +15,7 @@ NO_ORIGIN: Origin = ("", "", "", "", "")
 
 
 @dataclass(frozen=True, slots=True)
-class PlainEvents(Sequence[Event]):
+class PlainEvents(OnDemand[Event]):
     """Events of nothing but an id, a type, an origin and, if not None, a JSON text as payload.
 
     The ids differ, and none is empty; the texts have no content type. It is a sequence of the same
@@ -30,15 +30,8 @@ class PlainEvents(Sequence[Event]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    @overload
-    def __getitem__(self, at: int) -> Event: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Event]: ...
-
-    def __getitem__(self, at: int | slice) -> Event | Sequence[Event]:
-        if isinstance(at, slice):
-            return [self[each] for each in range(*at.indices(len(self)))]
+    def made(self, at: int) -> Event:
+        """The event at a place."""
         node_id, actor, model, tool, trace_parent = self.origins[at]
         text = self.texts[at]
         return Event(
