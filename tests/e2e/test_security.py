@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import runstore
 from conftest import server_environment
-from e2e.documents import examples
+from e2e.documents import Example, examples, run
 from e2e.servers import ServerProcess
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
@@ -17,8 +16,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 def test_a_server_with_a_certificate_is_used_as_shown(
     database_url: str, db_schema: str, tools: str, tmp_path: Path
 ) -> None:
-    making, using = (example.command for example in examples(PAGE))
-    made = _bash(making.replace("runstore serve", "env | grep ^RUNSTORE_TLS_"), tools, tmp_path)
+    making, using = examples(PAGE)
+    told = making.command.replace("runstore serve", "env | grep ^RUNSTORE_TLS_")
+    made = _said(replace(making, command=told), "", tools, tmp_path)
     files = dict(line.split("=") for line in made.splitlines() if line.startswith("RUNSTORE_"))
     assert set(files) == {"RUNSTORE_TLS_CERT_FILE", "RUNSTORE_TLS_KEY_FILE"}
     server = ServerProcess(
@@ -30,10 +30,10 @@ def test_a_server_with_a_certificate_is_used_as_shown(
     server.start()
     try:
         server.wait_until_serving()
-        for shown, own in (("7411", server.port), ("7412", server.http_port)):
-            using = using.replace(f"localhost:{shown}", f"localhost:{own}")
+        asked = using.command.replace("localhost:7412", f"localhost:{server.http_port}")
+        target = f"localhost:{server.port}"
 
-        said = _bash(using, tools, tmp_path)
+        said = _said(replace(using, command=asked), target, tools, tmp_path)
     finally:
         server.stop()
 
@@ -44,16 +44,8 @@ def test_a_server_with_a_certificate_is_used_as_shown(
     )
 
 
-def _bash(script: str, path: str, folder: Path) -> str:
-    """What a script says that ends well."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def _said(example: Example, target: str, path: str, folder: Path) -> str:
+    """What a command that ends well prints."""
+    done = run(example, target, path, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
