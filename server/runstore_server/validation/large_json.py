@@ -26,12 +26,23 @@ FEW_CHARACTERS = 256
 # How many characters of a long string one step takes.
 PIECE_CHARACTERS = 32 << 10
 
+
+def _up_to(most: int | str, pattern: str) -> str:
+    """A pattern as often as it fits, at most so often, once and for all.
+
+    It is an atomic group: before Python 3.11.5 a possessive repeat of more than one character could
+    miss what matches (gh-106052).
+    """
+    return f"(?>(?:{pattern}){{0,{most}}})"
+
+
 _WS = r"[ \t\n\r]*+"
 _PLAIN = r'[^"\\\x00-\x1f]'
 _ESCAPE = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
 _RUN = f"{_PLAIN}{{0,{FEW_CHARACTERS}}}+"
-_STRING = f'"{_RUN}(?:{_ESCAPE}{_RUN}){{0,{FEW_ESCAPES}}}+"'
-_NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
+_STRING = f'"{_RUN}{_up_to(FEW_ESCAPES, _ESCAPE + _RUN)}"'
+_FRACTION, _EXPONENT = _up_to(1, r"\.[0-9]++"), _up_to(1, r"[eE][-+]?[0-9]++")
+_NUMBER = f"-?(?:0|[1-9][0-9]*+){_FRACTION}{_EXPONENT}"
 _WORD_OR_NUMBER = f"{_NUMBER}|true|false|null"
 _SCALAR = f"(?:{_STRING}|{_WORD_OR_NUMBER})"
 _KEY = f"{_STRING}{_WS}:{_WS}"
@@ -51,7 +62,7 @@ def _flat(levels: int) -> str:
 
     def members(member: str, end: str) -> str:
         # After a comma comes a member; after none comes the end.
-        return f"(?:{member}{_WS}(?:,{_WS}(?!{end})|(?={end}))){{0,{most}}}+{end}"
+        return _up_to(most, f"{member}{_WS}(?:,{_WS}(?!{end})|(?={end}))") + end
 
     in_array, in_object = members(value, "\\]"), members(_KEY + value, "\\}")
     return f"(?:{_SCALAR}|\\[{_WS}{in_array}|\\{{{_WS}{in_object})"
@@ -62,7 +73,7 @@ def _values(levels: int, bracket: str) -> re.Pattern[str]:
     """Some values of a container that nest at most so deep, with what stands before each next."""
 
     def some(value: str, most: int) -> str:
-        return f"(?:{value}{_WS}(?:{_BETWEEN[bracket]}|{_IS_AFTER_VALUE})){{0,{most}}}+"
+        return _up_to(most, f"{value}{_WS}(?:{_BETWEEN[bracket]}|{_IS_AFTER_VALUE})")
 
     return re.compile(some(_SCALAR, STEP_SCALARS) + some(_flat(levels), STEP_ITEMS))
 
@@ -75,21 +86,21 @@ _OPENING = {
 _NEXT = {bracket: re.compile(between) for bracket, between in _BETWEEN.items()}
 # Containers one in another, each up to the next one, without other brackets on the way.
 _NO_BRACKET = r'"[^"\\\x00-\x1f\[\]{}]{0,64}+"'
-_BEFORE = f"(?:(?:{_NO_BRACKET}|{_WORD_OR_NUMBER}){_WS},{_WS}){{0,16}}+"
+_BEFORE = _up_to(16, f"(?:{_NO_BRACKET}|{_WORD_OR_NUMBER}){_WS},{_WS}")
 _MEMBER = f"{_NO_BRACKET}{_WS}:{_WS}"
-_MEMBERS_BEFORE = f"(?:{_MEMBER}(?:{_NO_BRACKET}|{_WORD_OR_NUMBER}){_WS},{_WS}){{0,16}}+"
+_MEMBERS_BEFORE = _up_to(16, f"{_MEMBER}(?:{_NO_BRACKET}|{_WORD_OR_NUMBER}){_WS},{_WS}")
 _OPENINGS = re.compile(
-    f"(?:(?:\\[{_WS}{_BEFORE}|\\{{{_WS}{_MEMBERS_BEFORE}{_MEMBER})(?=[\\[{{])){{0,1024}}+"
+    _up_to(1024, f"(?:\\[{_WS}{_BEFORE}|\\{{{_WS}{_MEMBERS_BEFORE}{_MEMBER})(?=[\\[{{])")
 )
 _NO_OPENING = re.compile(r"[^\[{]++")
-_CLOSINGS = re.compile(f"(?:[\\]}}]{_WS}){{0,1024}}+")
+_CLOSINGS = re.compile(_up_to(1024, f"[\\]}}]{_WS}"))
 # A text of one value; a larger one has at least one value in it.
 _WHOLE = re.compile(f"{_WS}{_flat(1)}{_WS}")
 _SPACE = re.compile(_WS)
 _AFTER_VALUE = re.compile(_WS + _IS_AFTER_VALUE)
 # What stands before a key that is too long for the patterns above, a piece of it, and what follows.
 _BEFORE_KEY = re.compile(f"[{{,]{_WS}")
-_PIECE = re.compile(f"(?:{_PLAIN}++|{_ESCAPE})*+")
+_PIECE = re.compile(_up_to("", f"{_PLAIN}++|{_ESCAPE}"))
 _COLON = re.compile(f"{_WS}:{_WS}{_BEGINS}")
 
 
