@@ -7,12 +7,16 @@ that is starting; behind a host that is gone without a word it never reaches the
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 # A host that has not answered by then is tried beside the next.
 HEAD_START_SECONDS = 1.0
+
+# What is before the hosts of a URL, they, and what is behind them.
+_HOSTS = re.compile(r"([^/?#]*//(?:[^/?#]*@)?)([^/?#@]+)((?:[/?#].*)?)", re.DOTALL)
 
 
 class Opened(Protocol):
@@ -55,10 +59,11 @@ async def first_opened(
 
 def each_host(url: str) -> Sequence[str]:
     """The URL with each of its hosts alone."""
+    # Not by urlsplit: some Pythons refuse an IPv6 address behind another host.
+    if several := _HOSTS.fullmatch(url):
+        before, hosts, after = several.groups()
+        return [f"{before}{host}{after}" for host in hosts.split(",")]
     parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
-    if hosts:
-        return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
     query = dict(parse_qsl(parts.query))
     named, ports = query.get("host", "").split(","), query.get("port", "").split(",")
     if len(named) == 1 or len(ports) not in {1, len(named)}:
