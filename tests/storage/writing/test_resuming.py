@@ -201,7 +201,7 @@ async def test_a_run_without_a_snapshot_is_resumed_from_its_beginning(
 async def test_a_resume_reads_no_other_runs_task_writes(
     store: PostgresStore, key: RunKey, project: str
 ) -> None:
-    # So many that reading all of them is never the cheapest plan, whatever else is in the table.
+    # So many that reading all of them is never the cheapest plan.
     writes = [TaskWrite(f"task{n}", 0, payload=Payload("2")) for n in range(1000)]
     for number in range(10):
         other = (await store.save_run(NewRun(project, f"run{number}"))).run.key
@@ -211,6 +211,6 @@ async def test_a_resume_reads_no_other_runs_task_writes(
     asked |= {"request_id": "", "limit": 100, "max_bytes": 1 << 20}
     async with store._engine.connect() as conn:
         await conn.execute(statement("ANALYZE"))
-        read = await rows_read(conn, states._READ, asked)
+        read = await rows_read(conn, states._READ, asked, of="task_writes")
 
     assert read < 100
