@@ -133,6 +133,23 @@ const (
 	// snapshot_id, fork_run_id (one of the forks that need it). Nothing was deleted; leave that
 	// snapshot out.
 	ErrorReason_ERROR_REASON_SNAPSHOT_IN_USE ErrorReason = 37
+	// UNAUTHENTICATED. The call has no credential, or one that the server does not know or no longer
+	// takes. Metadata: none. Get a valid one; a retry with the same one fails again.
+	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 38
+	// UNAUTHENTICATED. The credential was valid and has expired; a stream that it opened ends with
+	// this. Metadata: none. Get a new one; resume streams at last seq + 1.
+	ErrorReason_ERROR_REASON_CREDENTIAL_EXPIRED ErrorReason = 39
+	// PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
+	// whether or not there is such a project. A stream ends with this when a grant was withdrawn.
+	// Metadata: project, role (the least role that is needed). Ask for a grant; do not retry.
+	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 40
+	// RESOURCE_EXHAUSTED. The project has used up one of its limits, or an address has failed to
+	// authenticate too often; google.rpc.RetryInfo says when to retry. Metadata: limit. Nothing was
+	// written; retry later, or ask for a higher limit.
+	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 41
+	// NOT_FOUND. The project, or the server, has no such token. Metadata: token_id. Check the request
+	// for a typing error.
+	ErrorReason_ERROR_REASON_TOKEN_NOT_FOUND ErrorReason = 42
 	// INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
 	// request_id. Report it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
@@ -174,6 +191,11 @@ var (
 		32: "ERROR_REASON_SEQ_AHEAD",
 		36: "ERROR_REASON_STATISTICS_BEHIND",
 		37: "ERROR_REASON_SNAPSHOT_IN_USE",
+		38: "ERROR_REASON_UNAUTHENTICATED",
+		39: "ERROR_REASON_CREDENTIAL_EXPIRED",
+		40: "ERROR_REASON_PERMISSION_DENIED",
+		41: "ERROR_REASON_QUOTA_EXCEEDED",
+		42: "ERROR_REASON_TOKEN_NOT_FOUND",
 		18: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -210,6 +232,11 @@ var (
 		"ERROR_REASON_SEQ_AHEAD":                32,
 		"ERROR_REASON_STATISTICS_BEHIND":        36,
 		"ERROR_REASON_SNAPSHOT_IN_USE":          37,
+		"ERROR_REASON_UNAUTHENTICATED":          38,
+		"ERROR_REASON_CREDENTIAL_EXPIRED":       39,
+		"ERROR_REASON_PERMISSION_DENIED":        40,
+		"ERROR_REASON_QUOTA_EXCEEDED":           41,
+		"ERROR_REASON_TOKEN_NOT_FOUND":          42,
 		"ERROR_REASON_INTERNAL":                 18,
 	}
 )
@@ -245,7 +272,8 @@ var File_runstore_v1_errors_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\x9d\t\n" +
+	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xcb\n" +
+	"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\"\n" +
@@ -280,7 +308,12 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x1aERROR_REASON_SEARCH_BEHIND\x10\x1e\x12\x1a\n" +
 	"\x16ERROR_REASON_SEQ_AHEAD\x10 \x12\"\n" +
 	"\x1eERROR_REASON_STATISTICS_BEHIND\x10$\x12 \n" +
-	"\x1cERROR_REASON_SNAPSHOT_IN_USE\x10%\x12\x19\n" +
+	"\x1cERROR_REASON_SNAPSHOT_IN_USE\x10%\x12 \n" +
+	"\x1cERROR_REASON_UNAUTHENTICATED\x10&\x12#\n" +
+	"\x1fERROR_REASON_CREDENTIAL_EXPIRED\x10'\x12\"\n" +
+	"\x1eERROR_REASON_PERMISSION_DENIED\x10(\x12\x1f\n" +
+	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10)\x12 \n" +
+	"\x1cERROR_REASON_TOKEN_NOT_FOUND\x10*\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12B\x82\x01\n" +
 	"\x0fcom.runstore.v1B\vErrorsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 

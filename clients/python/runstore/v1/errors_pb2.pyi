@@ -159,6 +159,28 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     snapshot_id, fork_run_id (one of the forks that need it). Nothing was deleted; leave that
     snapshot out.
     """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 38
+    """UNAUTHENTICATED. The call has no credential, or one that the server does not know or no longer
+    takes. Metadata: none. Get a valid one; a retry with the same one fails again.
+    """
+    ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 39
+    """UNAUTHENTICATED. The credential was valid and has expired; a stream that it opened ends with
+    this. Metadata: none. Get a new one; resume streams at last seq + 1.
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 40
+    """PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
+    whether or not there is such a project. A stream ends with this when a grant was withdrawn.
+    Metadata: project, role (the least role that is needed). Ask for a grant; do not retry.
+    """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 41
+    """RESOURCE_EXHAUSTED. The project has used up one of its limits, or an address has failed to
+    authenticate too often; google.rpc.RetryInfo says when to retry. Metadata: limit. Nothing was
+    written; retry later, or ask for a higher limit.
+    """
+    ERROR_REASON_TOKEN_NOT_FOUND: _ErrorReason.ValueType  # 42
+    """NOT_FOUND. The project, or the server, has no such token. Metadata: token_id. Check the request
+    for a typing error.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
     request_id. Report it.
@@ -306,6 +328,28 @@ ERROR_REASON_SNAPSHOT_IN_USE: ErrorReason.ValueType  # 37
 """FAILED_PRECONDITION. The snapshot is part of a fork's history. Metadata: run_id, namespace,
 snapshot_id, fork_run_id (one of the forks that need it). Nothing was deleted; leave that
 snapshot out.
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 38
+"""UNAUTHENTICATED. The call has no credential, or one that the server does not know or no longer
+takes. Metadata: none. Get a valid one; a retry with the same one fails again.
+"""
+ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 39
+"""UNAUTHENTICATED. The credential was valid and has expired; a stream that it opened ends with
+this. Metadata: none. Get a new one; resume streams at last seq + 1.
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 40
+"""PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
+whether or not there is such a project. A stream ends with this when a grant was withdrawn.
+Metadata: project, role (the least role that is needed). Ask for a grant; do not retry.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 41
+"""RESOURCE_EXHAUSTED. The project has used up one of its limits, or an address has failed to
+authenticate too often; google.rpc.RetryInfo says when to retry. Metadata: limit. Nothing was
+written; retry later, or ask for a higher limit.
+"""
+ERROR_REASON_TOKEN_NOT_FOUND: ErrorReason.ValueType  # 42
+"""NOT_FOUND. The project, or the server, has no such token. Metadata: token_id. Check the request
+for a typing error.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:

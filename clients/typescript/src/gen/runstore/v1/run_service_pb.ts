@@ -2540,7 +2540,8 @@ export const RunOrderSchema: GenEnum<RunOrder> = /*@__PURE__*/
  * The response to a write is sent only after its transaction has committed. Every failure is a
  * status with google.rpc.ErrorInfo; ErrorReason lists the reasons. Any RPC can fail with
  * INVALID_REQUEST, MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_UNAVAILABLE, SERVER_DRAINING or
- * INTERNAL; these are not repeated below. An empty `project` means the project "default". A
+ * INTERNAL, and where callers must show who they are with UNAUTHENTICATED, CREDENTIAL_EXPIRED or
+ * PERMISSION_DENIED; these are not repeated below. An empty `project` means the project "default". A
  * `run_id` that the project does not know is RUN_NOT_FOUND.
  *
  * Idempotency is checked before conflicts: a write that is repeated with the same ids and content
