@@ -5,6 +5,7 @@ Each noun's transactions are in the `postgres` module of its package.
 
 from __future__ import annotations
 
+from runstore_storage.admin.postgres import PostgresAdmin
 from runstore_storage.artifacts.postgres import PostgresArtifacts
 from runstore_storage.configs.postgres import PostgresConfigs
 from runstore_storage.contract.errors import StorageUnavailable
@@ -65,6 +66,7 @@ class PostgresStore:
         )
         self.search = PostgresSearch(engine, self.feed, self.feed.wanted)
         self.statistics = PostgresStatistics(engine, self.feed.counted, self.feed.wanted)
+        self.admin = PostgresAdmin(engine, in_flight)
         self.configs = PostgresConfigs(engine, in_flight)
         self.artifacts = PostgresArtifacts(engine, objects, in_flight)
 

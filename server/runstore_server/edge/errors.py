@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 from runstore_storage.contract import errors as storage
+from runstore_storage.contract.access import Role
 
 from runstore_server.convert.times import duration
 
@@ -68,6 +69,35 @@ class ServerDraining(RequestError):
         super().__init__("the server is shutting down; reconnect")
 
 
+class Unauthenticated(RequestError):
+    """`why` is safe to show: it says nothing of what is known."""
+
+    def __init__(self, why: str = "the call has no credential") -> None:
+        super().__init__(f"{why}; send `authorization: Bearer <token>`")
+
+
+class CredentialExpired(RequestError):
+    def __init__(self) -> None:
+        super().__init__("the credential has expired; get a new one")
+
+
+class PermissionDenied(RequestError):
+    """Says the same whether or not there is such a project."""
+
+    def __init__(self, project: str, role: Role) -> None:
+        name = role.name.lower()
+        where = f"in project {project!r}" if project else "for the server"
+        super().__init__(f"the caller is no {name} {where}", project=project, role=name)
+
+
+class QuotaExceeded(RequestError):
+    """`limit` names what was used up; a retry makes sense after `retry_after` seconds."""
+
+    def __init__(self, limit: str, retry_after: float) -> None:
+        super().__init__(f"{limit} is used up; retry later", limit=limit)
+        self.retry_after = retry_after
+
+
 class Internal(RequestError):
     def __init__(self, request_id: str) -> None:
         super().__init__("internal error; the server logged it with this request id")
@@ -104,8 +134,13 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.ArtifactIsLink: (StatusCode.FAILED_PRECONDITION, "ARTIFACT_IS_LINK"),
     storage.SearchBehind: (StatusCode.DEADLINE_EXCEEDED, "SEARCH_BEHIND"),
     storage.StatisticsBehind: (StatusCode.DEADLINE_EXCEEDED, "STATISTICS_BEHIND"),
+    storage.TokenNotFound: (StatusCode.NOT_FOUND, "TOKEN_NOT_FOUND"),
     storage.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     storage.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
+    Unauthenticated: (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    CredentialExpired: (StatusCode.UNAUTHENTICATED, "CREDENTIAL_EXPIRED"),
+    PermissionDenied: (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    QuotaExceeded: (StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
     ServerDraining: (StatusCode.UNAVAILABLE, "SERVER_DRAINING"),
     Internal: (StatusCode.INTERNAL, "INTERNAL"),
 }
@@ -131,7 +166,7 @@ def status_of(error: Exception, request_id: str) -> status_pb2.Status:
     ]
     if isinstance(error, InvalidRequest):
         details.append(_bad_request(error))
-    if isinstance(error, storage.Overloaded | storage.StorageUnavailable):
+    if isinstance(error, storage.Overloaded | storage.StorageUnavailable | QuotaExceeded):
         delay = duration(round(error.retry_after * 1e6))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return status_pb2.Status(

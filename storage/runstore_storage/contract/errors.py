@@ -27,6 +27,7 @@ StorageError
 ├── ArtifactIsLink         the artifact's bytes are elsewhere
 ├── SearchBehind           a feed point is not searchable yet
 ├── StatisticsBehind       a feed point is not counted yet
+├── TokenNotFound          no such token of the project
 ├── Overloaded             too many writes are waiting
 └── StorageUnavailable     Postgres or the object store did not answer, or refuses a right
 
@@ -283,6 +284,11 @@ class StatisticsBehind(StorageError):
             counted_position=counted_position,
             awaited_position=awaited_position,
         )
+
+
+class TokenNotFound(StorageError):
+    def __init__(self, token_id: str) -> None:
+        super().__init__(f"there is no token {token_id!r}", token_id=token_id)
 
 
 class Overloaded(StorageError):

@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from runstore_storage.contract.admin import AdminStore
 from runstore_storage.contract.artifacts import ArtifactStore
 from runstore_storage.contract.configs import ConfigStore
 from runstore_storage.contract.events import EventStore
@@ -58,6 +59,10 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     @property
     def statistics(self) -> StatisticsStore:
         """What events used, counted by run, node, model, tool, type and day."""
+
+    @property
+    def admin(self) -> AdminStore:
+        """Who may use the store, and how much of it."""
 
     async def check(self) -> None:
         """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""

@@ -6,6 +6,7 @@ agree. Statements are written out in `sql/`, not made from these tables.
 """
 
 from runstore_storage.sql.tables import (
+    admin,
     artifacts,
     configs,
     events,
@@ -20,6 +21,7 @@ from runstore_storage.sql.tables import (
 from runstore_storage.sql.tables.metadata import metadata
 
 __all__ = [
+    "admin",
     "artifacts",
     "configs",
     "events",

@@ -1,0 +1,1 @@
+"""Tokens, limits, and the records of what was done about them."""

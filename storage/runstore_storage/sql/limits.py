@@ -1,0 +1,33 @@
+"""project_limits: what a project may use of a server process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from runstore_storage.contract.admin import NO_LIMITS, Limits
+from runstore_storage.database.connection import Connection
+from runstore_storage.database.statements import statement
+
+_SELECTED = "calls_per_second, events_per_second, bytes_per_second, streams"
+_SET = statement(f"""
+    INSERT INTO project_limits (project, {_SELECTED}, updated_at)
+    VALUES (:project, :calls_per_second, :events_per_second, :bytes_per_second, :streams, now())
+    ON CONFLICT ON CONSTRAINT pk_project_limits DO UPDATE SET ({_SELECTED}, updated_at)
+        = (excluded.calls_per_second, excluded.events_per_second, excluded.bytes_per_second,
+           excluded.streams, excluded.updated_at)
+""")
+_GET = statement(f"SELECT {_SELECTED}, updated_at FROM project_limits WHERE project = :project")
+
+
+async def set_(conn: Connection, project: str, limits: Limits) -> None:
+    await conn.execute(_SET, {"project": project, **asdict(limits)})
+
+
+async def get(conn: Connection, project: str) -> tuple[Limits, datetime | None]:
+    """A project's limits, and when they were set."""
+    row = (await conn.execute(_GET, {"project": project})).one_or_none()
+    if row is None:
+        return NO_LIMITS, None
+    *limits, updated_at = row
+    return Limits(*limits), updated_at
