@@ -489,7 +489,7 @@ type AdminRecord struct {
 	Allowed bool `protobuf:"varint,7,opt,name=allowed,proto3" json:"allowed,omitempty"`
 	// The address that the call came from; empty for the command line beside the server.
 	Peer string `protobuf:"bytes,8,opt,name=peer,proto3" json:"peer,omitempty"`
-	// The call's `request_id`, or else the id that its response names.
+	// The call's `request_id`; may be empty.
 	RequestId string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The request as JSON; it has no secrets.
 	Request string `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"`
@@ -498,7 +498,9 @@ type AdminRecord struct {
 	// The hash of the record before it; 32 zero bytes for the first.
 	PreviousHash []byte `protobuf:"bytes,12,opt,name=previous_hash,json=previousHash,proto3" json:"previous_hash,omitempty"`
 	// SHA-256 over the other fields: docs/security.md.
-	Hash          []byte `protobuf:"bytes,13,opt,name=hash,proto3" json:"hash,omitempty"`
+	Hash []byte `protobuf:"bytes,13,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The id that the call's response named (`x-request-id`), as in the server's log.
+	CallId        string `protobuf:"bytes,14,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -624,6 +626,13 @@ func (x *AdminRecord) GetHash() []byte {
 	return nil
 }
 
+func (x *AdminRecord) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
 var File_runstore_v1_admin_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_proto_rawDesc = "" +
@@ -655,7 +664,7 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x10calls_per_second\x18\x01 \x01(\x03R\x0ecallsPerSecond\x12*\n" +
 	"\x11events_per_second\x18\x02 \x01(\x03R\x0feventsPerSecond\x12(\n" +
 	"\x10bytes_per_second\x18\x03 \x01(\x03R\x0ebytesPerSecond\x12\x18\n" +
-	"\astreams\x18\x04 \x01(\x03R\astreams\"\xb0\x03\n" +
+	"\astreams\x18\x04 \x01(\x03R\astreams\"\xc9\x03\n" +
 	"\vAdminRecord\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12;\n" +
 	"\vrecorded_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -672,7 +681,8 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	" \x01(\tR\arequest\x12\x16\n" +
 	"\x06status\x18\v \x01(\tR\x06status\x12#\n" +
 	"\rprevious_hash\x18\f \x01(\fR\fpreviousHash\x12\x12\n" +
-	"\x04hash\x18\r \x01(\fR\x04hash*t\n" +
+	"\x04hash\x18\r \x01(\fR\x04hash\x12\x17\n" +
+	"\acall_id\x18\x0e \x01(\tR\x06callId*t\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_RECORDER\x10\x01\x12\x0f\n" +

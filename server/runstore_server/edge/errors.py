@@ -156,6 +156,11 @@ def code_of(error: Exception) -> StatusCode:
     return STATUS[type(error)][0]
 
 
+def reason_of(error: Exception) -> str:
+    """The reason by which clients know a known error."""
+    return STATUS[type(error)][1]
+
+
 def status_of(error: Exception, request_id: str) -> status_pb2.Status:
     """The status of a known error, with its details."""
     code, reason = STATUS[type(error)]

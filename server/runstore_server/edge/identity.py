@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -22,6 +23,19 @@ class Identity:
 EVERYTHING = (Grant(Role.ADMIN, "*"), Grant(Role.OPERATOR, "*"))
 ANYBODY = Identity(Principal(PrincipalKind.ANYBODY), EVERYTHING)
 """Every caller of a server that asks nobody."""
+
+_current: ContextVar[Identity] = ContextVar("identity")
+
+
+def serve(identity: Identity) -> None:
+    """Let the current task, and the tasks that it makes from now on, serve this caller."""
+    _current.set(identity)
+
+
+def current_identity() -> Identity:
+    """The caller that the current task serves."""
+    return _current.get()
+
 
 AuthContext = Mapping[str, Sequence[bytes]]
 """What gRPC knows of a connection, as `ServicerContext.auth_context` returns it."""

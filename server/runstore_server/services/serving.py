@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import grpc
 from google.protobuf.descriptor import FileDescriptor
 from runstore.v1 import (
+    admin_service_pb2,
     artifact_service_pb2,
     config_service_pb2,
     feed_service_pb2,
     run_service_pb2,
 )
+from runstore.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from runstore.v1.artifact_service_pb2_grpc import add_ArtifactServiceServicer_to_server
 from runstore.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
@@ -20,6 +22,7 @@ from runstore_storage.contract.store import Store
 
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.unread import Unread
+from runstore_server.services.admin import AdminService
 from runstore_server.services.artifacts import ArtifactService
 from runstore_server.services.configs import ConfigService
 from runstore_server.services.feed import FeedService
@@ -30,6 +33,7 @@ _FILES: Sequence[FileDescriptor] = (
     feed_service_pb2.DESCRIPTOR,
     config_service_pb2.DESCRIPTOR,
     artifact_service_pb2.DESCRIPTOR,
+    admin_service_pb2.DESCRIPTOR,
 )
 SERVICES = tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
 
@@ -51,3 +55,4 @@ def add_services(
     )
     add_ConfigServiceServicer_to_server(ConfigService(store.configs), server)
     add_ArtifactServiceServicer_to_server(ArtifactService(store.artifacts, unread), server)
+    add_AdminServiceServicer_to_server(AdminService(store.admin), server)

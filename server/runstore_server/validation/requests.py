@@ -20,6 +20,7 @@ from runstore_server.convert.events import events_of
 from runstore_server.edge.errors import InvalidRequest, Violation
 from runstore_server.edge.requests import beside
 from runstore_server.validation import (
+    admin,
     artifacts,
     configs,
     events,
@@ -45,6 +46,7 @@ RULES: Rules = (
     | runs.RULES
     | configs.RULES
     | artifacts.RULES
+    | admin.RULES
     | feed.RULES
     | search.RULES
     | statistics.RULES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -80,8 +79,8 @@ class PostgresAdmin:
     @finish_despite_cancellation
     async def set_limits(self, new: Limits, act: Act) -> tuple[Limits, bool]:
         async with writing(self._engine) as conn:
-            if before := await records.repeated(conn, act):
-                return Limits(**json.loads(before.act.request)["limits"]), True
+            if await records.repeated(conn, act):
+                return new, True
             await limits.set_(conn, act.project, new)
             await tokens.next_epoch(conn)
             await records.record(conn, act, is_allowed=True, status=records.OK)

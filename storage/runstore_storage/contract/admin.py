@@ -15,6 +15,9 @@ from typing import Protocol
 from runstore_storage.contract.access import Grant, Principal
 from runstore_storage.contract.pages import Page
 
+MARK = "rs1_"
+"""How the text of every token begins; its id follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -29,6 +32,11 @@ class Token:
     expires_at: datetime
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+
+    @property
+    def prefix(self) -> str:
+        """How the text of the token begins."""
+        return MARK + self.token_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,7 @@ class AdminRecord(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
+    CALL_ID_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """1, 2, 3 ... without gaps, in a project's chain or the server's."""
     method: _builtins.str
@@ -297,7 +298,7 @@ class AdminRecord(_message.Message):
     peer: _builtins.str
     """The address that the call came from; empty for the command line beside the server."""
     request_id: _builtins.str
-    """The call's `request_id`, or else the id that its response names."""
+    """The call's `request_id`; may be empty."""
     request: _builtins.str
     """The request as JSON; it has no secrets."""
     status: _builtins.str
@@ -306,6 +307,8 @@ class AdminRecord(_message.Message):
     """The hash of the record before it; 32 zero bytes for the first."""
     hash: _builtins.bytes
     """SHA-256 over the other fields: docs/security.md."""
+    call_id: _builtins.str
+    """The id that the call's response named (`x-request-id`), as in the server's log."""
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
         """When it was done."""
@@ -334,10 +337,11 @@ class AdminRecord(_message.Message):
         status: _builtins.str = ...,
         previous_hash: _builtins.bytes = ...,
         hash: _builtins.bytes = ...,
+        call_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal", "recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "grants", b"grants", "hash", b"hash", "method", b"method", "number", b"number", "peer", b"peer", "previous_hash", b"previous_hash", "principal", b"principal", "recorded_at", b"recorded_at", "request", b"request", "request_id", b"request_id", "resource", b"resource", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "call_id", b"call_id", "grants", b"grants", "hash", b"hash", "method", b"method", "number", b"number", "peer", b"peer", "previous_hash", b"previous_hash", "principal", b"principal", "recorded_at", b"recorded_at", "request", b"request", "request_id", b"request_id", "resource", b"resource", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Finding out who calls: tokens of our own, those of other issuers, certificates."""

@@ -1,0 +1,221 @@
+"""AdminService: who may use the server, how much of it, and what was done about that."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from runstore.v1 import admin_service_pb2 as rpc
+from runstore.v1.admin_service_pb2_grpc import AdminServiceServicer
+from runstore_storage.contract.access import SERVER, Grant, Role, allowed
+from runstore_storage.contract.admin import Act, AdminStore, NewToken, TokenCursor
+from runstore_storage.contract.errors import StorageError, StorageUnavailable
+from runstore_storage.contract.times import microseconds, time_at
+
+from runstore_server.convert.admin import (
+    grant_messages,
+    grants_of,
+    limits_message,
+    limits_of,
+    owner_of,
+    principal_message,
+    record_message,
+    token_message,
+)
+from runstore_server.convert.runs import project_of
+from runstore_server.convert.times import micros_of, timestamp
+from runstore_server.edge.errors import PermissionDenied, reason_of
+from runstore_server.edge.identity import current_identity
+from runstore_server.edge.requests import request_id
+from runstore_server.identity.tokens import new_token
+from runstore_server.pages import page_tokens
+from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
+from runstore_server.validation.requests import admit
+
+DEFAULT_LIFETIME_SECONDS = 90 * 86_400
+
+
+class AdminService(AdminServiceServicer):
+    def __init__(self, admin: AdminStore) -> None:
+        self._admin = admin
+
+    async def WhoAmI(self, request: rpc.WhoAmIRequest, _context: Any) -> rpc.WhoAmIResponse:
+        await admit(request)
+        caller = current_identity()
+        return rpc.WhoAmIResponse(
+            principal=principal_message(caller.principal),
+            grants=grant_messages(caller.grants),
+            expires_at=timestamp(caller.expires_at) if caller.expires_at else None,
+        )
+
+    async def ListProjects(
+        self, request: rpc.ListProjectsRequest, _context: Any
+    ) -> rpc.ListProjectsResponse:
+        await admit(request)
+        token = request.page_token
+        page = await self._admin.list_projects(
+            {grant.pattern for grant in current_identity().grants},
+            limit=request.page_size or DEFAULT_LONG_PAGE,
+            after=page_tokens.read(request, token)[0] if token else "",
+        )
+        return rpc.ListProjectsResponse(
+            projects=page.items,
+            next_page_token=page_tokens.issue(request, [page.next_after])
+            if page.next_after
+            else "",
+        )
+
+    async def CreateToken(
+        self, request: rpc.CreateTokenRequest, context: Any
+    ) -> rpc.CreateTokenResponse:
+        await admit(request)
+        made, owner = new_token(), owner_of(request)
+        new = NewToken(
+            token_id=made.token_id,
+            project=owner,
+            name=request.name,
+            grants=grants_of(request.grants),
+            lifetime_seconds=micros_of(request.lifetime) / 1e6
+            if request.HasField("lifetime")
+            else DEFAULT_LIFETIME_SECONDS,
+            secret_hash=made.secret_hash,
+        )
+        async with self._recorded(_act(request, owner, "tokens", context)) as act:
+            for grant in new.grants:
+                _check_holds(grant)
+            token, is_repeat = await self._admin.create_token(new, act)
+        return rpc.CreateTokenResponse(
+            token=token_message(token),
+            secret="" if is_repeat else made.text,
+            deduplicated=is_repeat,
+        )
+
+    async def ListTokens(
+        self, request: rpc.ListTokensRequest, _context: Any
+    ) -> rpc.ListTokensResponse:
+        await admit(request)
+        page = await self._admin.list_tokens(
+            owner_of(request),
+            limit=request.page_size or DEFAULT_PAGE,
+            after=_token_cursor(request),
+        )
+        after = page.next_after
+        return rpc.ListTokensResponse(
+            tokens=[token_message(each) for each in page.items],
+            next_page_token=page_tokens.issue(
+                request, [microseconds(after.created_at), after.token_id]
+            )
+            if after
+            else "",
+        )
+
+    async def RevokeToken(
+        self, request: rpc.RevokeTokenRequest, context: Any
+    ) -> rpc.RevokeTokenResponse:
+        await admit(request)
+        resource = f"tokens/{request.token_id}"
+        async with self._recorded(_act(request, owner_of(request), resource, context)) as act:
+            token, is_repeat = await self._admin.revoke_token(request.token_id, act)
+        return rpc.RevokeTokenResponse(token=token_message(token), deduplicated=is_repeat)
+
+    async def SetLimits(self, request: rpc.SetLimitsRequest, context: Any) -> rpc.SetLimitsResponse:
+        await admit(request)
+        owner = project_of(request.project)
+        async with self._recorded(_act(request, owner, "limits", context)) as act:
+            limits, is_repeat = await self._admin.set_limits(limits_of(request.limits), act)
+        return rpc.SetLimitsResponse(limits=limits_message(limits), deduplicated=is_repeat)
+
+    async def GetLimits(
+        self, request: rpc.GetLimitsRequest, _context: Any
+    ) -> rpc.GetLimitsResponse:
+        await admit(request)
+        limits, updated_at = await self._admin.get_limits(project_of(request.project))
+        return rpc.GetLimitsResponse(
+            limits=limits_message(limits), updated_at=timestamp(updated_at) if updated_at else None
+        )
+
+    async def ListAdminRecords(
+        self, request: rpc.ListAdminRecordsRequest, _context: Any
+    ) -> rpc.ListAdminRecordsResponse:
+        await admit(request)
+        token = request.page_token
+        page = await self._admin.list_records(
+            owner_of(request),
+            limit=request.page_size or DEFAULT_PAGE,
+            after=int(page_tokens.read(request, token)[0]) if token else None,
+        )
+        return rpc.ListAdminRecordsResponse(
+            records=[record_message(each) for each in page.items],
+            next_page_token=page_tokens.issue(request, [page.next_after])
+            if page.next_after
+            else "",
+        )
+
+    async def VerifyAdminRecords(
+        self, request: rpc.VerifyAdminRecordsRequest, _context: Any
+    ) -> rpc.VerifyAdminRecordsResponse:
+        await admit(request)
+        found = await self._admin.verify_records(owner_of(request), from_number=request.from_number)
+        return rpc.VerifyAdminRecordsResponse(
+            checked_records=found.checked_records,
+            last_number=found.last_number,
+            last_hash=found.last_hash,
+            problem=found.problem,
+            problem_number=found.problem_number,
+        )
+
+    async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
+        """Record a call that was refused at the edge, if it would have changed something."""
+        if isinstance(request, _ACTS):
+            owner = (
+                owner_of(request) if hasattr(request, "of_server") else project_of(request.project)
+            )
+            await self._admin.record_refusal(_act(request, owner, "", context), reason_of(error))
+
+    @asynccontextmanager
+    async def _recorded(self, act: Act) -> AsyncIterator[Act]:
+        """Record the act as refused if it fails; the store records it if it does not."""
+        try:
+            yield act
+        except StorageUnavailable:
+            raise
+        except (StorageError, PermissionDenied) as error:
+            await self._admin.record_refusal(act, reason_of(error))
+            raise
+
+
+_ACTS = (rpc.CreateTokenRequest, rpc.RevokeTokenRequest, rpc.SetLimitsRequest)
+
+
+def _act(request: Any, owner: str, resource: str, context: Any) -> Act:
+    caller = current_identity()
+    return Act(
+        project=owner,
+        method=request.DESCRIPTOR.name.removesuffix("Request"),
+        resource=resource,
+        principal=caller.principal,
+        grants=caller.grants,
+        peer=context.peer(),
+        call_id=request_id.get(),
+        request_id=request.request_id,
+        request=json_format.MessageToJson(request, preserving_proto_field_name=True, indent=None),
+    )
+
+
+def _check_holds(grant: Grant) -> None:
+    """Raise `PermissionDenied` unless the caller holds what it gives, or is an operator."""
+    grants = current_identity().grants
+    if not allowed(grants, Role.OPERATOR, SERVER) and not any(
+        own.contains(grant) for own in grants
+    ):
+        raise PermissionDenied(grant.pattern, grant.role)
+
+
+def _token_cursor(request: rpc.ListTokensRequest) -> TokenCursor | None:
+    if not request.page_token:
+        return None
+    at, token_id = page_tokens.read(request, request.page_token)
+    return TokenCursor(time_at(int(at)), token_id)

@@ -1,0 +1,82 @@
+"""Grants, tokens and limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runstore.v1.admin_pb2 import ROLE_OPERATOR, ROLE_UNSPECIFIED
+from runstore_storage.contract.access import ALL_PROJECTS, BELOW
+
+from runstore_server.validation.bounds import (
+    ID,
+    LONG_PAGE,
+    NAME_PATTERN,
+    PAGED,
+    PROJECT,
+    REQUIRED_ID,
+    SEQ,
+    TOKEN,
+    Bound,
+    Items,
+    Seconds,
+)
+from runstore_server.validation.rules import Found, MessageRules, Rules, report
+
+MAX_LIFETIME_SECONDS = 400 * 86_400
+OF_PROJECT: dict[str, Bound] = {"project": PROJECT}
+
+
+def _not_both(message: Any, path: str, found: Found) -> None:
+    if message.of_server and message.project:
+        report(found, path + "project", "must be empty if of_server is set")
+
+
+def _role(message: Any, path: str, found: Found) -> None:
+    if message.role == ROLE_UNSPECIFIED:
+        report(found, path + "role", "must be set")
+    elif message.role == ROLE_OPERATOR and message.project_pattern != ALL_PROJECTS:
+        report(found, path + "project_pattern", f'must be "{ALL_PROJECTS}" for an operator')
+
+
+def _pattern(message: Any, path: str, found: Found) -> None:
+    pattern = message.project_pattern
+    if pattern != ALL_PROJECTS and not NAME_PATTERN.fullmatch(pattern.removesuffix(BELOW)):
+        report(
+            found,
+            path + "project_pattern",
+            f'must be the name of a project, a name and "{BELOW}", or "{ALL_PROJECTS}"',
+        )
+
+
+def _operators(message: Any, path: str, found: Found) -> None:
+    if not message.of_server and any(grant.role == ROLE_OPERATOR for grant in message.grants):
+        report(found, path + "of_server", "must be set for a token of an operator")
+
+
+RULES: Rules = {
+    "Grant": MessageRules({"project_pattern": REQUIRED_ID}, checks=(_role, _pattern)),
+    "Limits": MessageRules(
+        dict.fromkeys(("calls_per_second", "events_per_second", "bytes_per_second", "streams"), SEQ)
+    ),
+    "ListProjectsRequest": MessageRules({"page_size": LONG_PAGE, "page_token": TOKEN}),
+    "CreateTokenRequest": MessageRules(
+        OF_PROJECT
+        | {
+            "name": REQUIRED_ID,
+            "grants": Items(1, 64),
+            "lifetime": Seconds(1, MAX_LIFETIME_SECONDS),
+            "request_id": ID,
+        },
+        checks=(_not_both, _operators),
+    ),
+    "ListTokensRequest": MessageRules(OF_PROJECT | PAGED, checks=(_not_both,)),
+    "RevokeTokenRequest": MessageRules(
+        OF_PROJECT | {"token_id": REQUIRED_ID, "request_id": ID}, checks=(_not_both,)
+    ),
+    "SetLimitsRequest": MessageRules(OF_PROJECT | {"request_id": ID}, required=("limits",)),
+    "GetLimitsRequest": MessageRules(OF_PROJECT),
+    "ListAdminRecordsRequest": MessageRules(OF_PROJECT | PAGED, checks=(_not_both,)),
+    "VerifyAdminRecordsRequest": MessageRules(
+        OF_PROJECT | {"from_number": SEQ}, checks=(_not_both,)
+    ),
+}
