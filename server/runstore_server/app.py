@@ -66,6 +66,7 @@ class App:
         self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
         self._metrics = Metrics()
         self._metrics.watch(self.relay.workers)
+        self._metrics.show_health(self._is_ready, lambda: len(self._health.warnings))
         unread = Unread(settings.unread_bytes)
         self._server = _grpc_server(settings, self._lifecycle, self._metrics, reuse_port=reuse_port)
         add_services(
@@ -86,6 +87,9 @@ class App:
         """The address of the HTTP API once the server has started; None if it is off."""
         self.ops_address: str | None = None
         """That of the listener for operators; None if there is none."""
+
+    def _is_ready(self) -> bool:
+        return self._health.is_serving and not self._lifecycle.draining.is_set()
 
     def _listeners(
         self, unread: Unread, *, reuse_port: bool

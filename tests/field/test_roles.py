@@ -187,9 +187,11 @@ def test_ready_says_what_operators_must_see_to(
         ready = {}
         while not ready.get("warnings"):
             ready = httpx.get(url).raise_for_status().json()
+        metrics = httpx.get(f"{server.http_target}/metrics").raise_for_status().text
     finally:
         server.stop()
 
+    assert "\nrunstore_warnings 1.0\n" in metrics
     assert ready["status"] == "ready"
     assert "8 more runs can be saved" in ready["warnings"][0]
 

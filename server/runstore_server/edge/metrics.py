@@ -74,6 +74,12 @@ class Metrics:
             ("kind",),
             registry=self.registry,
         )
+        self._limits = Gauge(
+            "runstore_open_streams_limit",
+            "How many streams this process may have open, of those kinds that have a limit.",
+            ("kind",),
+            registry=self.registry,
+        )
         requests = Counter(
             "runstore_http_requests",
             "HTTP requests that ended, by route template, method and status.",
@@ -103,6 +109,12 @@ class Metrics:
         self._positions = Gauge(
             "runstore_duty_position",
             "How far each duty has got in the feed, in whichever process.",
+            ("duty",),
+            registry=self.registry,
+        )
+        self._held = Gauge(
+            "runstore_duty_held",
+            "1 if any process holds the duty, this one or another.",
             ("duty",),
             registry=self.registry,
         )
@@ -136,6 +148,25 @@ class Metrics:
         """Show what this process's workers of duties do."""
         self.registry.register(_Duties(workers))
 
+    def show_health(self, is_ready: Callable[[], bool], warnings: Callable[[], int]) -> None:
+        """Show what /readyz says: whether it is ready, and how many warnings it lists."""
+        ready = Gauge(
+            "runstore_ready",
+            "1 while the process takes calls and its database answers and accepts writes.",
+            registry=self.registry,
+        )
+        ready.set_function(lambda: float(is_ready()))
+        warned = Gauge(
+            "runstore_warnings",
+            "Warnings of what will make writes fail unless an operator sees to it.",
+            registry=self.registry,
+        )
+        warned.set_function(lambda: float(warnings()))
+
+    def show_limit(self, kind: str, streams: int) -> None:
+        """Show how many streams of a kind this process may have open."""
+        self._limits.labels(kind).set(streams)
+
     def show_expiry(self, expires_at: Callable[[], datetime]) -> None:
         """Show when the certificate that is served expires."""
         gauge = Gauge(
@@ -153,6 +184,7 @@ class Metrics:
             seconds.set(lag.seconds)
         for each in await feed.list_duties():
             self._positions.labels(each.name).set(each.position)
+            self._held.labels(each.name).set(bool(each.holder))
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

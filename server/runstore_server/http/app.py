@@ -27,6 +27,7 @@ from runstore_server.http.routing import Api
 from runstore_server.http.runs import Runs
 from runstore_server.http.snapshots import Snapshots
 from runstore_server.http.statistics import Statistics
+from runstore_server.http.streams.sse import STREAM_KIND
 from runstore_server.settings import Settings
 
 DESCRIPTION = (
@@ -44,6 +45,7 @@ def http_app(
     unread: Unread,
 ) -> ASGIApp:
     """The application, for a server to serve."""
+    metrics.show_limit(STREAM_KIND, settings.http_connections)
     app = FastAPI(
         title="runstore",
         version=version("runstore"),

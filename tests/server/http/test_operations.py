@@ -11,7 +11,7 @@ from conftest import make_store
 from runstore_server.app import App
 from runstore_server.edge.listening import CannotBind
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.feed import RELAY
+from runstore_storage.contract.feed import RELAY, SEARCH
 
 
 async def test_a_server_is_alive_and_ready(http) -> None:
@@ -115,6 +115,56 @@ async def lags(own) -> tuple[dict, dict]:
     for name, unit, value in found:
         metrics.setdefault(name, {})[unit] = float(value)
     return (await own.http.get("/readyz")).json()["lag"], metrics
+
+
+def readiness(text: str) -> str:
+    (found,) = re.findall(r"^runstore_ready (\S+)$", text, re.MULTILINE)
+    return str(found)
+
+
+async def test_metrics_say_whether_the_server_is_ready(own_server) -> None:
+    async with own_server() as own:
+        ready = (await own.http.get("/metrics")).text
+
+        own.app._lifecycle.draining.set()
+        draining = (await own.http.get("/metrics")).text
+
+        assert (readiness(ready), readiness(draining)) == ("1.0", "0.0")
+        assert "\nrunstore_warnings 0.0\n" in ready
+        await own.app.drain()
+
+
+async def test_metrics_say_whether_the_database_takes_writes(own_server) -> None:
+    async with own_server() as own:
+
+        async def away() -> None:
+            raise StorageUnavailable
+
+        own.store.check = away
+        async with asyncio.timeout(60):
+            while readiness((await own.http.get("/metrics")).text) == "1.0":
+                pass
+
+
+async def test_a_duty_that_any_process_holds_is_held(own_server, own_schema) -> None:
+    async with own_server(own_schema, relay=False) as own:
+        await own.store.feed.hold_duty(RELAY, "elsewhere")
+        await own.store.feed.hold_duty(SEARCH, "elsewhere")
+        await own.store.feed.release_duty(SEARCH, "elsewhere")
+
+        text = (await own.http.get("/metrics")).text
+
+    held = dict(re.findall(r'^runstore_duty_held{duty="([^"]+)"} (\S+)$', text, re.MULTILINE))
+    led = dict(re.findall(r'^runstore_duty_leader{duty="([^"]+)"} (\S+)$', text, re.MULTILINE))
+    assert held == {"relay": "1.0", "search": "0.0"}
+    assert set(led.values()) == {"0.0"}
+
+
+async def test_metrics_say_how_many_connections_a_process_takes(own_server) -> None:
+    async with own_server(http_connections=77) as own:
+        text = (await own.http.get("/metrics")).text
+
+    assert '\nrunstore_open_streams_limit{kind="sse"} 77.0\n' in text
 
 
 async def test_the_description_names_every_route_with_its_bounds_and_problems(http) -> None:
