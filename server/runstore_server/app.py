@@ -15,16 +15,20 @@ from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server.edge import reflection
+from runstore_server.edge.admission import Admission
 from runstore_server.edge.connections import CONNECTION_AGE, connection_options
 from runstore_server.edge.health import Health
+from runstore_server.edge.identity import Anybody
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.listening import CannotBind
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import READING_OPTIONS
 from runstore_server.edge.unread import Unread
+from runstore_server.identity.callers import KnownCallers, Tokens
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
+from runstore_server.services.admin import AdminService
 from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
 
@@ -68,20 +72,31 @@ class App:
         self._metrics.watch(self.relay.workers)
         self._metrics.show_health(self._is_ready, lambda: len(self._health.warnings))
         unread = Unread(settings.unread_bytes)
-        self._server = _grpc_server(settings, self._lifecycle, self._metrics, reuse_port=reuse_port)
+        admin = AdminService(store.admin)
+        self._tokens = tokens = _tokens(settings, store)
+        self._admission = Admission(
+            self._metrics,
+            KnownCallers(tokens) if tokens else Anybody(),
+            record_refusal=admin.record_refusal,
+        )
+        self._server = _grpc_server(
+            settings, self._lifecycle, self._metrics, self._admission, reuse_port=reuse_port
+        )
         add_services(
             self._server,
             store,
+            admin,
             self._lifecycle,
             unread,
             default_heartbeat=settings.heartbeat_seconds,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
-        reflection.enable((*SERVICES, HEALTH_SERVICE), self._server)
+        if settings.reflection:
+            reflection.enable((*SERVICES, HEALTH_SERVICE), self._server)
         self._certificates = certificates = _certificates(settings)
         if certificates:
             self._metrics.show_expiry(lambda: certificates.expires_at)
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
         self._http, self._ops = self._listeners(unread, reuse_port=reuse_port)
         self.http_address: str | None = None
         """The address of the HTTP API once the server has started; None if it is off."""
@@ -112,7 +127,12 @@ class App:
         if settings.http:
             tls = self._certificates.for_http() if self._certificates else None
             host = settings.http_host or settings.host
-            http = listener(http_app(settings, *known, unread), host, settings.http_port, tls=tls)
+            http = listener(
+                http_app(settings, *known, unread, self._admission),
+                host,
+                settings.http_port,
+                tls=tls,
+            )
         if settings.ops_port is not None:
             host = settings.ops_host or settings.host
             ops = listener(ops_app(*known), host, settings.ops_port)
@@ -132,8 +152,8 @@ class App:
         for each in (self._http, self._ops):
             if each:
                 await each.start()
-        if self._certificates:
-            self._following = asyncio.create_task(self._certificates.follow())
+        followed = [each.follow() for each in (self._certificates, self._tokens) if each]
+        self._following = [asyncio.create_task(each) for each in followed]
         if self._settings.relay:
             self.relay.start()
         _log.info(
@@ -154,8 +174,8 @@ class App:
         close the store.
         """
         _log.info("draining")
-        if self._following:
-            self._following.cancel()
+        for following in self._following:
+            following.cancel()
         await self._health.stop()
         if self._http:
             self._http.refuse_more()  # before streams end, so that clients reconnect elsewhere
@@ -164,6 +184,8 @@ class App:
         grace = self._settings.drain_seconds
         listeners = [each.stop(grace) for each in (self._http, self._ops) if each]
         await asyncio.gather(self._server.stop(grace), *listeners)
+        if self._tokens:
+            await self._tokens.leave()
         await end(self.relay, self._store, grace)
         _log.info("drained")
 
@@ -180,10 +202,16 @@ def _certificates(settings: Settings) -> Certificates | None:
     )
 
 
+def _tokens(settings: Settings, store: Store) -> Tokens | None:
+    """The callers' tokens; None where nobody is asked for one."""
+    return Tokens(store.admin) if settings.auth == "required" else None
+
+
 def _grpc_server(
     settings: Settings,
     lifecycle: Lifecycle,
     metrics: Metrics,
+    admission: Admission,
     *,
     reuse_port: bool,
 ) -> grpc.aio.Server:
@@ -195,6 +223,7 @@ def _grpc_server(
                 max_request_bytes=limit,
                 connection_streams=settings.connection_streams,
                 metrics=metrics,
+                admission=admission,
             )
         ],
         options=[

@@ -110,6 +110,14 @@ class Settings(BaseSettings):
         description="Port of a listener of /livez, /readyz and /metrics alone, in plain text,"
         " whatever the other ports ask of clients; 0 picks a free one. Unset: there is none.",
     )
+    auth: Literal["off", "required"] = Field(
+        default="off",
+        description="Whether every call must show who makes it, by a token of `runstore tokens`;"
+        " off lets everybody do everything.",
+    )
+    reflection: bool = Field(
+        default=True, description="Whether the server describes its services to grpcurl and others."
+    )
     workers: int = Field(
         default=1, ge=1, le=256, description="Number of server processes on the port."
     )

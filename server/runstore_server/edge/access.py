@@ -6,11 +6,12 @@ is not is refused as one that the caller may not see, and as fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runstore_storage.contract.access import Role, allowed
+from google.protobuf.message import Message
+from runstore_storage.contract.access import SERVER, Role, allowed
 from runstore_storage.contract.scope import Scope
 
 from runstore_server.convert.admin import owner_of
@@ -21,14 +22,16 @@ from runstore_server.edge.identity import Identity
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may call: a caller with any of `roles` in the project, or anybody known if there are none.
+    """Who may call: whoever has any of `roles` in the project, or any known caller without roles.
 
-    `project` reads the project from the request, or from the message of the stream that names it;
-    None where there is no project.
+    `project` reads the project from the request, or from the message of a stream that names it;
+    None where there is none. Where `is_per_message`, each message of the stream is decided for
+    itself, and opening it asks only for a known caller.
     """
 
-    roles: tuple[Role, ...]
-    project: Callable[[Any], str] | None
+    roles: tuple[Role, ...] = ()
+    project: Callable[[Any], str] | None = None
+    is_per_message: bool = False
 
 
 def _field(request: Any) -> str:
@@ -43,66 +46,61 @@ def _header(message: Any) -> str:
     return project_of(message.header.project)
 
 
-def _rule(
-    *roles: Role, project: Callable[[Any], str] | None = _field
-) -> Callable[[str, str], dict[str, Rule]]:
-    """The rule of methods of a service, which are given as names in one text."""
-
-    def of(service: str, names: str) -> dict[str, Rule]:
-        rule = Rule(roles, project)
-        return {f"/runstore.v1.{service}/{name}": rule for name in names.split()}
-
-    return of
+def _of(service: str, rule: Rule, names: str) -> dict[str, Rule]:
+    return {f"/runstore.v1.{service}/{name}": rule for name in names.split()}
 
 
-_RECORD = _rule(Role.RECORDER)
-_READ = _rule(Role.READER)
-_WRITE = _rule(Role.WRITER)
-_ADMINISTER = _rule(Role.ADMIN)
-_OPERATE = _rule(Role.OPERATOR)
-_OWN = _rule(Role.ADMIN, Role.OPERATOR, project=owner_of)
-_ANYBODY = _rule(project=None)
+_RECORD = Rule((Role.RECORDER,), _field)
+_RECORD_EACH = Rule((Role.RECORDER,), _append, is_per_message=True)
+_UPLOAD = Rule((Role.RECORDER,), _header)
+_READ = Rule((Role.READER,), _field)
+_WRITE = Rule((Role.WRITER,), _field)
+_ADMINISTER = Rule((Role.ADMIN,), _field)
+_OWN = Rule((Role.ADMIN, Role.OPERATOR), owner_of)
+_OPERATE = Rule((Role.OPERATOR,), _field)
+_ANYBODY = Rule()
 
 ACCESS: Mapping[str, Rule] = {
-    **_RECORD("RunService", "SaveRun AppendEvent AppendEvents AppendMany"),
-    **_RECORD("RunService", "PutSnapshot PutTaskWrites CompleteRun"),
-    **_rule(Role.RECORDER, project=_append)("RunService", "AppendEventStream"),
-    **_READ("RunService", "GetRun ListRuns ListEvents StreamEvents GetSnapshot ListSnapshots"),
-    **_READ("RunService", "GetOutput ReplayRun VerifyRun SearchEvents GetStatistics"),
-    **_WRITE("RunService", "ResumeRun ForkRun"),
-    **_ADMINISTER("RunService", "DeleteSnapshots"),
-    **_READ("FeedService", "ReadFeed FollowFeed GetConsumer ListConsumers"),
-    **_WRITE("FeedService", "CommitPosition"),
-    **_ADMINISTER("FeedService", "ResetConsumer"),
-    **_READ("ConfigService", "GetVersion ListVersions ListConfigs ListLabelMoves"),
-    **_WRITE("ConfigService", "RegisterVersion"),
-    **_ADMINISTER("ConfigService", "SetLabel RemoveLabel"),
-    **_rule(Role.RECORDER, project=_header)("ArtifactService", "UploadArtifact"),
-    **_RECORD("ArtifactService", "LinkArtifact"),
-    **_READ("ArtifactService", "GetArtifact ListArtifacts DownloadArtifact"),
-    **_ANYBODY("AdminService", "WhoAmI ListProjects"),
-    **_OWN("AdminService", "CreateToken ListTokens RevokeToken"),
-    **_OWN("AdminService", "ListAdminRecords VerifyAdminRecords"),
-    **_OPERATE("AdminService", "SetLimits GetLimits"),
+    **_of("RunService", _RECORD, "SaveRun AppendEvent AppendEvents AppendMany"),
+    **_of("RunService", _RECORD, "PutSnapshot PutTaskWrites CompleteRun"),
+    **_of("RunService", _RECORD_EACH, "AppendEventStream"),
+    **_of("RunService", _READ, "GetRun ListRuns ListEvents StreamEvents GetSnapshot"),
+    **_of("RunService", _READ, "ListSnapshots GetOutput ReplayRun VerifyRun"),
+    **_of("RunService", _READ, "SearchEvents GetStatistics"),
+    **_of("RunService", _WRITE, "ResumeRun ForkRun"),
+    **_of("RunService", _ADMINISTER, "DeleteSnapshots"),
+    **_of("FeedService", _READ, "ReadFeed FollowFeed GetConsumer ListConsumers"),
+    **_of("FeedService", _WRITE, "CommitPosition"),
+    **_of("FeedService", _ADMINISTER, "ResetConsumer"),
+    **_of("ConfigService", _READ, "GetVersion ListVersions ListConfigs ListLabelMoves"),
+    **_of("ConfigService", _WRITE, "RegisterVersion"),
+    **_of("ConfigService", _ADMINISTER, "SetLabel RemoveLabel"),
+    **_of("ArtifactService", _UPLOAD, "UploadArtifact"),
+    **_of("ArtifactService", _RECORD, "LinkArtifact"),
+    **_of("ArtifactService", _READ, "GetArtifact ListArtifacts DownloadArtifact"),
+    **_of("AdminService", _ANYBODY, "WhoAmI ListProjects"),
+    **_of("AdminService", _OWN, "CreateToken ListTokens RevokeToken"),
+    **_of("AdminService", _OWN, "ListAdminRecords VerifyAdminRecords"),
+    **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
 }
 """By the full name of the method."""
 
-API = Rule((Role.READER,), None)
-"""All of HTTP's /api; the project is where the route's parameters say."""
 
-
-def decide(identity: Identity, rule: Rule, message: Any) -> Scope | None:
-    """What the caller may touch; None where the call is about no project.
+def decide(identity: Identity, method: str, message: Any) -> Scope | None:
+    """What the caller may touch; None where the call is about no project, or its messages say.
 
     Raise `PermissionDenied` if it may not call.
     """
-    if rule.project is None:
+    rule = ACCESS.get(method)
+    if rule is None:
+        raise PermissionDenied(SERVER, Role.OPERATOR)
+    if rule.project is None or (rule.is_per_message and not isinstance(message, Message)):
         return None
     return check(identity, rule.roles, rule.project(message))
 
 
-def check(identity: Identity, roles: tuple[Role, ...], project: str) -> Scope:
-    """The project as a scope; raise `PermissionDenied` if the caller has none of the roles there."""
+def check(identity: Identity, roles: Sequence[Role], project: str) -> Scope:
+    """The project as a scope; raise `PermissionDenied` if the caller has no such role there."""
     if any(allowed(identity.grants, role, project) for role in roles):
         return Scope(project)
     raise PermissionDenied(project, roles[0])

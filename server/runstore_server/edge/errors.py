@@ -90,6 +90,13 @@ class PermissionDenied(RequestError):
         super().__init__(f"the caller is no {name} {where}", project=project, role=name)
 
 
+class CredentialWithdrawn(RequestError):
+    """Ends a stream whose caller would not be let in any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the credential that opened the stream is no longer taken")
+
+
 class QuotaExceeded(RequestError):
     """`limit` names what was used up; a retry makes sense after `retry_after` seconds."""
 
@@ -140,6 +147,7 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     Unauthenticated: (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     CredentialExpired: (StatusCode.UNAUTHENTICATED, "CREDENTIAL_EXPIRED"),
     PermissionDenied: (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    CredentialWithdrawn: (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
     QuotaExceeded: (StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
     ServerDraining: (StatusCode.UNAVAILABLE, "SERVER_DRAINING"),
     Internal: (StatusCode.INTERNAL, "INTERNAL"),

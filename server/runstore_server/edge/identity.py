@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from runstore_storage.contract.access import Grant, Principal, PrincipalKind, Role
+from runstore_storage.contract.signals import Watchable
+
+AUTHORIZATION = "authorization"
+
+AuthContext = Mapping[str, Iterable[bytes]]
+"""What gRPC knows of a connection, as `ServicerContext.auth_context` returns it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +30,17 @@ EVERYTHING = (Grant(Role.ADMIN, "*"), Grant(Role.OPERATOR, "*"))
 ANYBODY = Identity(Principal(PrincipalKind.ANYBODY), EVERYTHING)
 """Every caller of a server that asks nobody."""
 
-_current: ContextVar[Identity] = ContextVar("identity")
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a call shows of its caller: its `authorization`, and the names in its certificate.
 
-def serve(identity: Identity) -> None:
-    """Let the current task, and the tasks that it makes from now on, serve this caller."""
-    _current.set(identity)
+    `peer` is the address that it came from, with the port.
+    """
 
-
-def current_identity() -> Identity:
-    """The caller that the current task serves."""
-    return _current.get()
-
-
-AuthContext = Mapping[str, Sequence[bytes]]
-"""What gRPC knows of a connection, as `ServicerContext.auth_context` returns it."""
+    peer: str
+    authorization: str = field(default="", repr=False)
+    names: Sequence[str] = ()
 
 
 class Bearers(Protocol):
@@ -50,3 +52,36 @@ class Bearers(Protocol):
         Raise `Unauthenticated` for one that is not known or no longer taken, `CredentialExpired`
         for one that was.
         """
+
+
+class Callers(Protocol):
+    """Knows callers by what they show."""
+
+    @property
+    def changed(self) -> Watchable | None:
+        """Changes when a caller that was known may no longer be; None if none ever is."""
+
+    async def identify(self, shown: Shown) -> Identity:
+        """The caller. Raises as `Bearers.identify`, and `QuotaExceeded` for one that guesses."""
+
+
+class Anybody:
+    """Asks nobody."""
+
+    changed = None
+
+    async def identify(self, _shown: Shown) -> Identity:
+        return ANYBODY
+
+
+_current: ContextVar[Identity] = ContextVar("identity")
+
+
+def serve(identity: Identity) -> None:
+    """Let the current task, and the tasks that it makes from now on, serve this caller."""
+    _current.set(identity)
+
+
+def current_identity() -> Identity:
+    """The caller that the current task serves."""
+    return _current.get()

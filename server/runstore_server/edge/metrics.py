@@ -26,6 +26,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, FeedStore
+from runstore_storage.contract.scope import NoScope
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -118,6 +119,18 @@ class Metrics:
             ("duty",),
             registry=self.registry,
         )
+        asked = Counter(
+            "runstore_auth",
+            "Callers that were let in or refused, by RPC or route, kind of credential and outcome.",
+            ("method", "kind", "outcome"),
+            registry=self.registry,
+        )
+        self._wall = Counter(
+            "runstore_wall",
+            "Statements that were refused because no project was bound to their call: a defect.",
+            registry=self.registry,
+        )
+        self._asked = cache(asked.labels)
         self._calls = cache(calls.labels)
         self._seconds = cache(seconds.labels)
         self._streams = cache(streams.labels)
@@ -132,6 +145,15 @@ class Metrics:
     def request_ended(self, route: str, method: str, status: int) -> None:
         """Count an HTTP request; `route` and `method` are from closed sets."""
         self._requests(route, method, status).inc()
+
+    def asked(self, name: str, kind: str, outcome: str) -> None:
+        """Count a caller of an RPC or route; all three are from closed sets."""
+        self._asked(name, kind, outcome).inc()
+
+    def failed(self, error: Exception) -> None:
+        """Count a defect that the second wall caught."""
+        if isinstance(error, NoScope):
+            self._wall.inc()
 
     def answered(self, response: Any) -> None:
         """Count the events that a response acknowledges as added."""

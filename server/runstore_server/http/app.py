@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from runstore_storage.contract.store import Store
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from runstore_server.edge.admission import Admission
 from runstore_server.edge.health import Health
+from runstore_server.edge.identity import AUTHORIZATION
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import REQUEST_ID_KEY
@@ -28,6 +30,7 @@ from runstore_server.http.runs import Runs
 from runstore_server.http.snapshots import Snapshots
 from runstore_server.http.statistics import Statistics
 from runstore_server.http.streams.sse import STREAM_KIND
+from runstore_server.http.visitors import operator
 from runstore_server.settings import Settings
 
 DESCRIPTION = (
@@ -43,6 +46,7 @@ def http_app(
     lifecycle: Lifecycle,
     metrics: Metrics,
     unread: Unread,
+    admission: Admission,
 ) -> ASGIApp:
     """The application, for a server to serve."""
     metrics.show_limit(STREAM_KIND, settings.http_connections)
@@ -53,6 +57,7 @@ def http_app(
         openapi_url=None,
         redirect_slashes=False,
     )
+    app.state.admission = admission
     problems.install(app)
     api = Api(app, lifecycle)
     Runs(api, store)
@@ -61,7 +66,7 @@ def http_app(
     Outputs(api, store)
     Feed(api, store.feed, lifecycle, metrics, unread, settings.heartbeat_seconds)
     Statistics(api, store.statistics)
-    Operations(app, store.feed, health, lifecycle, metrics)
+    Operations(app, store.feed, health, lifecycle, metrics, asks=[Depends(operator)])
     Description(app)
     return Exchanges(_with_cors(RawPaths(app), settings.http_cors_origins), lifecycle, metrics)
 
@@ -81,6 +86,6 @@ def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=["GET"],
-        allow_headers=[PROJECT_HEADER, LAST_EVENT_ID, REQUEST_ID_KEY],
+        allow_headers=[PROJECT_HEADER, LAST_EVENT_ID, REQUEST_ID_KEY, AUTHORIZATION],
         expose_headers=[REQUEST_ID_KEY],
     )

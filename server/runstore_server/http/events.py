@@ -27,6 +27,7 @@ from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
 from runstore_server.http.streams import sse
 from runstore_server.http.streams.events import EventEncoder
+from runstore_server.http.visitors import Known, Visitor
 from runstore_server.json.events import event_value
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.following import Following, follow
@@ -64,6 +65,7 @@ class Events:
 
     async def list_events(
         self,
+        visitor: Known,
         key: Key,
         from_seq: FirstSeq,
         where: Selected,
@@ -92,7 +94,7 @@ class Events:
             where=where,
             follow=follow,
         )
-        return await self._stream(wanted)
+        return await self._stream(wanted, visitor)
 
     async def _page(
         self, key: RunKey, from_seq: int, where: EventFilter, limit: int
@@ -107,9 +109,10 @@ class Events:
             sse.VARY,
         )
 
-    async def _stream(self, wanted: Following) -> Response:
+    async def _stream(self, wanted: Following, visitor: Visitor) -> Response:
         items = follow(self._store, self._lifecycle, wanted, self._unread.room(sse.STREAM_KIND))
-        return await sse.event_stream(items, EventEncoder(wanted.from_seq), self._metrics)
+        kept = visitor.while_allowed(items)
+        return await sse.event_stream(kept, EventEncoder(wanted.from_seq), self._metrics)
 
     async def _after_the_end(self, key: RunKey) -> Response:
         page = await self._store.read_events(key, MAX_INT64, limit=1)

@@ -19,6 +19,7 @@ from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import Api
 from runstore_server.http.streams import sse
 from runstore_server.http.streams.feed import FeedEncoder
+from runstore_server.http.visitors import Known
 from runstore_server.json.feed import entry_value
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE
 from runstore_server.streams.feed import follow
@@ -54,6 +55,7 @@ class Feed:
 
     async def read_feed(
         self,
+        visitor: Known,
         project: Project,
         from_position: FirstPosition,
         where: Selected,
@@ -79,7 +81,8 @@ class Feed:
             heartbeat_seconds=heartbeat or self._heartbeat,
             room=self._unread.room(sse.STREAM_KIND),
         )
-        return await sse.event_stream(items, FeedEncoder(first_position), self._metrics)
+        kept = visitor.while_allowed(items)
+        return await sse.event_stream(kept, FeedEncoder(first_position), self._metrics)
 
     async def _page(
         self, project: str, from_position: int, where: FeedFilter, limit: int

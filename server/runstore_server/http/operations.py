@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.feed import FeedStore
 from starlette.responses import HTMLResponse, Response
@@ -17,6 +18,7 @@ from runstore_server.edge.metrics import CONTENT_TYPE, LAGS, Metrics
 from runstore_server.http.docs_page import docs_page
 from runstore_server.http.openapi import openapi_document
 from runstore_server.http.responses import NO_STORE, JsonResponse
+from runstore_server.http.visitors import known
 
 
 class Operations:
@@ -29,12 +31,16 @@ class Operations:
         health: Health,
         lifecycle: Lifecycle,
         metrics: Metrics,
+        *,
+        asks: Sequence[Any] = (),
     ) -> None:
+        """`asks` is what `/metrics` asks of its caller."""
         self._feed = feed
         self._health = health
         self._lifecycle = lifecycle
         self._metrics = metrics
-        _add(app, {"/livez": self.livez, "/readyz": self.readyz, "/metrics": self.metrics})
+        _add(app, {"/livez": self.livez, "/readyz": self.readyz})
+        _add(app, {"/metrics": self.metrics}, asks)
 
     async def livez(self) -> Response:
         """The process is running."""
@@ -64,7 +70,7 @@ class Description:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        _add(app, {"/openapi.json": self.openapi, "/docs": self.docs})
+        _add(app, {"/openapi.json": self.openapi, "/docs": self.docs}, [Depends(known)])
 
     async def openapi(self) -> Response:
         """The OpenAPI document."""
@@ -75,8 +81,17 @@ class Description:
         return HTMLResponse(docs_page(openapi_document(self._app)), headers=NO_STORE)
 
 
-def _add(app: FastAPI, endpoints: Mapping[str, Callable[[], Awaitable[Response]]]) -> None:
+def _add(
+    app: FastAPI,
+    endpoints: Mapping[str, Callable[[], Awaitable[Response]]],
+    asks: Sequence[Any] = (),
+) -> None:
     for path, endpoint in endpoints.items():
         app.add_api_route(
-            path, endpoint, methods=["GET"], response_model=None, include_in_schema=False
+            path,
+            endpoint,
+            methods=["GET"],
+            response_model=None,
+            include_in_schema=False,
+            dependencies=asks,
         )

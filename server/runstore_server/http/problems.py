@@ -32,6 +32,8 @@ TYPE_PREFIX = "urn:runstore:reason:"
 HTTP_STATUS: dict[StatusCode, HTTPStatus] = {
     StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
     StatusCode.OUT_OF_RANGE: HTTPStatus.BAD_REQUEST,
+    StatusCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    StatusCode.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
     StatusCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     StatusCode.ALREADY_EXISTS: HTTPStatus.CONFLICT,
     StatusCode.ABORTED: HTTPStatus.CONFLICT,
@@ -70,7 +72,9 @@ def problem_value(error: Exception) -> dict[str, JsonValue]:
 
 def problem(error: Exception) -> Response:
     """The answer to a request that failed."""
-    return _response(problem_value(error))
+    value = problem_value(error)
+    asked = {"WWW-Authenticate": "Bearer"} if value["status"] == HTTPStatus.UNAUTHORIZED else {}
+    return _response(value, asked)
 
 
 def install(app: FastAPI) -> None:

@@ -12,11 +12,14 @@ from starlette.responses import Response
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.http.models.problems import Problem
 from runstore_server.http.problems import MEDIA_TYPE
+from runstore_server.http.visitors import known
 
 PREFIX = "/api/v1"
 RUN = "/runs/{run_id:segment}"
 _PROBLEMS = {
     400: "A parameter breaks a rule; `violations` says which.",
+    401: "The request shows nobody that the server knows, or a credential that has expired.",
+    403: "The caller may not read this project, whether or not there is one.",
     404: "The run, snapshot or output does not exist.",
     503: "The database does not answer, or the server is shutting down.",
 }
@@ -54,7 +57,7 @@ class Api:
             summary=summary,
             response_model=None,
             responses=responses,
-            dependencies=[Depends(self._serving)],
+            dependencies=[Depends(self._serving), Depends(known)],
             operation_id=endpoint.__name__,
         )
 

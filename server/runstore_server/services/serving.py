@@ -41,6 +41,7 @@ SERVICES = tuple(service.full_name for file in _FILES for service in file.servic
 def add_services(
     server: grpc.aio.Server,
     store: Store,
+    admin: AdminService,
     lifecycle: Lifecycle,
     unread: Unread,
     *,
@@ -55,4 +56,4 @@ def add_services(
     )
     add_ConfigServiceServicer_to_server(ConfigService(store.configs), server)
     add_ArtifactServiceServicer_to_server(ArtifactService(store.artifacts, unread), server)
-    add_AdminServiceServicer_to_server(AdminService(store.admin), server)
+    add_AdminServiceServicer_to_server(admin, server)

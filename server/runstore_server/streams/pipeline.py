@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.events import Event
 
+from runstore_server.edge.admission import allow_message
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.refusals import refusal
 from runstore_server.edge.requests import Undecoded, Unreadable, decoded
 from runstore_server.validation.requests import admit_events
 
 WINDOW = 1024
+METHOD = "/runstore.v1.RunService/AppendEventStream"
 
 Append = Callable[[rpc.AppendEventRequest, Sequence[Event]], Awaitable[rpc.AppendEventResponse]]
 
@@ -64,7 +66,7 @@ class Pipeline:
             await self._room.acquire()
             request = await decoded(sent)
             # Not in the task, so that no later request overtakes one that is checked aside.
-            admitted = await _admitted(request)
+            admitted = await _admitted(request)  # also binds what its task may touch
             answering = asyncio.create_task(self._answer(request, admitted))
             _in_flight.add(answering)
             answering.add_done_callback(_in_flight.discard)
@@ -90,6 +92,7 @@ async def _admitted(request: rpc.AppendEventStreamRequest | Unreadable) -> Admit
     if isinstance(request, Unreadable):
         return request.error
     try:
+        allow_message(METHOD, request)
         return await admit_events(request, (request.append.event,))
     except Exception as error:
         return error

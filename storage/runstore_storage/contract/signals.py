@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Protocol
 
 
@@ -18,3 +20,25 @@ class Watchable(Protocol):
 
     async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on silence
         """Return True once there may have been a change since `mark`, False after `timeout` s."""
+
+
+class Signal:
+    """Says that something may have changed. Take `mark` before reading, and wait with it after."""
+
+    def __init__(self) -> None:
+        self.mark = 0
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """End every wait."""
+        self.mark += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on silence
+        """Wait for a wake-up since `mark`; False if `timeout` seconds pass without one."""
+        if self.mark == mark:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
+        return self.mark != mark

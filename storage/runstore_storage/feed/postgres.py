@@ -24,10 +24,10 @@ from runstore_storage.contract.feed import (
     sink_duty,
 )
 from runstore_storage.contract.pages import Page
+from runstore_storage.contract.signals import Signal
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.failures import translated
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
-from runstore_storage.database.signals import Signal
 from runstore_storage.feed.paging import feed_page, load_entries
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.reading.wakeups import Wakeups

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from runstore_storage.contract.errors import StorageError
 from runstore_storage.contract.feed import FeedPoint
+from runstore_storage.contract.signals import Signal
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
-from runstore_storage.database.signals import Signal
 from runstore_storage.sql import duties, heads, outbox
 
 # How soon a waiting reader learns what another process did.

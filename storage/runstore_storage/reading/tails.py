@@ -30,7 +30,7 @@ from hashlib import blake2b
 from runstore_storage.contract.errors import RunNotFound, StorageUnavailable
 from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage, RecordedEvent
 from runstore_storage.contract.heads import Outcome, RunKey
-from runstore_storage.database.signals import Signal
+from runstore_storage.contract.signals import Signal
 
 WINDOW_EVENTS = 1024
 WINDOW_BYTES = 1 << 20

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.signals import Signal
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.failures import is_unavailable
 from runstore_storage.database.opening import (
@@ -27,7 +28,6 @@ from runstore_storage.database.opening import (
     is_read_only,
     losses_of,
 )
-from runstore_storage.database.signals import Signal
 from runstore_storage.reading.tails import Tails, digest
 
 # NOTIFY takes fewer than 8000 bytes; a digest and its comma are 17.

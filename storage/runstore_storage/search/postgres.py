@@ -15,10 +15,10 @@ from runstore_storage.contract.search import (
     SearchPage,
     SearchQuery,
 )
+from runstore_storage.contract.signals import Signal
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.failures import translated
-from runstore_storage.database.signals import Signal
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.feed.waiting import wait_until_reached
 from runstore_storage.search.indexing import LARGE_CHARACTERS, rows_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from runstore_storage.contract.errors import StatisticsBehind
 from runstore_storage.contract.feed import USAGE_COUNTS, FeedPoint
+from runstore_storage.contract.signals import Signal
 from runstore_storage.contract.statistics import StatisticsPage, StatisticsQuery
 from runstore_storage.database.engine import Database, adding_up
-from runstore_storage.database.signals import Signal
 from runstore_storage.feed.waiting import wait_until_reached
 from runstore_storage.sql import duties, statistics
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from runstore_server.relay import pacing
 from runstore_server.relay.pacing import LITTLE, MOST_BEHIND_SECONDS, Begun, Pace
-from runstore_storage.database.signals import Signal
+from runstore_storage.contract.signals import Signal
 
 MUCH = LITTLE + 1
 SECOND_AGO = 1.0

@@ -20,7 +20,7 @@ from runstore_server.sinks.run_queues import deliver_in_run_queues
 from runstore_server.sinks.sink import Undelivered
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.feed import DeadLetter, FeedEntry, FeedPage, sink_duty
-from runstore_storage.database.signals import Signal
+from runstore_storage.contract.signals import Signal
 
 ME, OTHER = "me", "other"
 PAGE = 3

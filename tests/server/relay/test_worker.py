@@ -8,7 +8,7 @@ import pytest
 from runstore_server.relay.pacing import LITTLE, Pace
 from runstore_server.relay.worker import DutyWorker
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.database.signals import Signal
+from runstore_storage.contract.signals import Signal
 from runstore_storage.postgres import PostgresStore
 
 

@@ -30,7 +30,7 @@ from runstore_storage.contract.events import (
 )
 from runstore_storage.contract.feed import EVERY_ENTRY, FeedPage
 from runstore_storage.contract.heads import Outcome, RunKey
-from runstore_storage.database.signals import Signal
+from runstore_storage.contract.signals import Signal
 from runstore_storage.reading.tails import EMPTY_PAGE
 
 KEY = RunKey("acme", "run")

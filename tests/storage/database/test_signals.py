@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from runstore_storage.database.signals import Signal
+from runstore_storage.contract.signals import Signal
 
 
 async def test_a_wait_that_is_cancelled_as_it_is_woken_is_cancelled() -> None:

@@ -169,8 +169,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 40
     """PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
-    whether or not there is such a project. A stream ends with this when a grant was withdrawn.
-    Metadata: project, role (the least role that is needed). Ask for a grant; do not retry.
+    whether or not there is such a project. Metadata: project (empty for the server), role (the
+    least one that is needed); none where a stream ends because its credential was withdrawn. Ask
+    for a grant; do not retry.
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 41
     """RESOURCE_EXHAUSTED. The project has used up one of its limits, or an address has failed to
@@ -339,8 +340,9 @@ this. Metadata: none. Get a new one; resume streams at last seq + 1.
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 40
 """PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
-whether or not there is such a project. A stream ends with this when a grant was withdrawn.
-Metadata: project, role (the least role that is needed). Ask for a grant; do not retry.
+whether or not there is such a project. Metadata: project (empty for the server), role (the
+least one that is needed); none where a stream ends because its credential was withdrawn. Ask
+for a grant; do not retry.
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 41
 """RESOURCE_EXHAUSTED. The project has used up one of its limits, or an address has failed to

@@ -10,6 +10,7 @@ from runstore_storage.contract.heads import RunKey
 
 from runstore_server.convert.runs import key_of, project_of
 from runstore_server.http.parameters.checks import checked
+from runstore_server.http.visitors import Known
 from runstore_server.validation.bounds import PROJECT, REQUIRED_ID
 from runstore_server.validation.requests import refuse
 
@@ -17,6 +18,7 @@ PROJECT_HEADER = "X-Runstore-Project"
 
 
 async def project(
+    visitor: Known,
     header: Annotated[
         str | None,
         Header(alias=PROJECT_HEADER, description="The project, in UTF-8; `default` if not given."),
@@ -30,12 +32,13 @@ async def project(
         ),
     ] = None,
 ) -> str:
-    """The project the request is about."""
+    """The project the request is about, which the caller may read."""
     given = None if header is None else _utf8(header)
     if given is not None and query is not None and given != query:
         refuse("project", f"contradicts the header {PROJECT_HEADER}")
     chosen = project_of(query or given or "")
     checked(rpc.ListRunsRequest(project=chosen), {})
+    visitor.allow(chosen)
     return chosen
 
 

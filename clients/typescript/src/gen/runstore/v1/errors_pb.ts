@@ -308,8 +308,9 @@ export enum ErrorReason {
 
   /**
    * PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
-   * whether or not there is such a project. A stream ends with this when a grant was withdrawn.
-   * Metadata: project, role (the least role that is needed). Ask for a grant; do not retry.
+   * whether or not there is such a project. Metadata: project (empty for the server), role (the
+   * least one that is needed); none where a stream ends because its credential was withdrawn. Ask
+   * for a grant; do not retry.
    *
    * @generated from enum value: ERROR_REASON_PERMISSION_DENIED = 40;
    */

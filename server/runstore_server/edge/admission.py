@@ -1,0 +1,147 @@
+"""Letting calls in: who calls, and whether that caller may; over gRPC and HTTP alike."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+from runstore_storage.contract.access import Role
+from runstore_storage.contract.admin import MARK
+from runstore_storage.contract.scope import Scope, bind
+
+from runstore_server.edge.access import check, decide
+from runstore_server.edge.errors import (
+    CredentialExpired,
+    PermissionDenied,
+    QuotaExceeded,
+    Unauthenticated,
+)
+from runstore_server.edge.identity import (
+    AUTHORIZATION,
+    Anybody,
+    AuthContext,
+    Callers,
+    Shown,
+    current_identity,
+    serve,
+)
+from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.standing import Standing, watched
+
+RecordRefusal = Callable[[Any, Exception, Any], Awaitable[None]]
+"""Records that a request was refused to its caller: the request, why, and the call's context."""
+
+NamesOf = Callable[[AuthContext], Sequence[str]]
+
+ALLOWED, DENIED = "allowed", "denied"
+_OUTCOMES: dict[type[Exception], str] = {
+    Unauthenticated: "unauthenticated",
+    CredentialExpired: "expired",
+    QuotaExceeded: "throttled",
+}
+
+
+async def _record_nothing(_request: Any, _error: Exception, _context: Any) -> None:
+    """For servers that ask nobody: nothing is refused."""
+
+
+class Admission:
+    """One for a server.
+
+    `names_of` reads the names in a client's certificate; None where clients show none.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        callers: Callers | None = None,
+        *,
+        names_of: NamesOf | None = None,
+        record_refusal: RecordRefusal = _record_nothing,
+    ) -> None:
+        self._metrics = metrics
+        self._callers = callers or Anybody()
+        self._names_of = names_of
+        self._record_refusal = record_refusal
+
+    def shown_by(self, context: Any) -> Shown:
+        """What a gRPC call shows."""
+        names = self._names_of(context.auth_context()) if self._names_of else ()
+        return Shown(context.peer(), _authorization(context.invocation_metadata() or ()), names)
+
+    async def know(self, name: str, shown: Shown) -> None:
+        """Find out who calls, and serve that caller from now on; `name` is the RPC's or route's.
+
+        Raises as `Callers.identify`.
+        """
+        try:
+            serve(await self._callers.identify(shown))
+        except (Unauthenticated, CredentialExpired, QuotaExceeded) as error:
+            self._metrics.asked(name, _kind(shown), _OUTCOMES[type(error)])
+            raise
+
+    async def allow(self, method: str, message: Any, shown: Shown, context: Any) -> None:
+        """Bind what the caller may touch; raise `PermissionDenied` if it may not make this call."""
+        try:
+            scope = decide(current_identity(), method, message)
+        except PermissionDenied as error:
+            self._metrics.asked(name_of(method), _kind(shown), DENIED)
+            await self._record_refusal(message, error, context)
+            raise
+        self._let_in(name_of(method), shown, scope)
+
+    def allow_project(self, name: str, role: Role, project: str, shown: Shown) -> None:
+        """The same for what is asked of a project over HTTP."""
+        try:
+            scope = check(current_identity(), (role,), project)
+        except PermissionDenied:
+            self._metrics.asked(name, _kind(shown), DENIED)
+            raise
+        self._let_in(name, shown, scope)
+
+    def watch(
+        self, shown: Shown, method: str, message: Any
+    ) -> AbstractAsyncContextManager[Standing]:
+        """Watch whether the caller may still have the stream that it opened with a message."""
+        still = partial(decide, method=method, message=message)
+        return watched(self._callers, shown, current_identity(), still)
+
+    def watch_project(
+        self, shown: Shown, role: Role, project: str
+    ) -> AbstractAsyncContextManager[Standing]:
+        """The same for a stream of a project over HTTP."""
+        still = partial(check, roles=(role,), project=project)
+        return watched(self._callers, shown, current_identity(), still)
+
+    def _let_in(self, name: str, shown: Shown, scope: Scope | None) -> None:
+        if scope:
+            bind(scope)
+        if self._callers.changed:  # else everybody is let in, which is not worth counting
+            self._metrics.asked(name, _kind(shown), ALLOWED)
+
+
+def allow_message(method: str, message: Any) -> None:
+    """Bind what the caller may touch for one message of a stream; raise `PermissionDenied`."""
+    if scope := decide(current_identity(), method, message):
+        bind(scope)
+
+
+def name_of(method: str) -> str:
+    """The name of an RPC, of its full name."""
+    return method.rpartition("/")[2]
+
+
+def _authorization(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    for name, value in metadata:
+        if name == AUTHORIZATION and isinstance(value, str):
+            return value
+    return ""
+
+
+def _kind(shown: Shown) -> str:
+    """The kind of credential, for metrics."""
+    if shown.authorization:
+        return "token" if MARK in shown.authorization else "jwt"
+    return "certificate" if shown.names else "none"
