@@ -26,6 +26,32 @@ type DeadlineExceededError struct{ *failure }
 // ProtocolError says that the server broke its own contract.
 type ProtocolError struct{ *failure }
 
+// UnauthenticatedError says that the call has no credential, or one that the server does not know or no
+// longer takes. errors.As finds it in a CredentialExpiredError too.
+type UnauthenticatedError struct{ *failure }
+
+// As lets errors.As find an *UnauthenticatedError in the reasons that mean unauthenticated.
+func (e *UnauthenticatedError) As(target any) bool {
+	if unauthenticated, ok := target.(**UnauthenticatedError); ok {
+		*unauthenticated = e
+		return true
+	}
+	return e.failure.As(target)
+}
+
+// CredentialExpiredError says that the credential was valid and has expired: get a new one.
+type CredentialExpiredError struct{ *UnauthenticatedError }
+
+// PermissionDeniedError says that no grant of the caller allows this call, whether or not there is such a
+// project.
+type PermissionDeniedError struct{ *failure }
+
+// Project is the project that the call is about; empty if it is about the server.
+func (e *PermissionDeniedError) Project() string { return e.Metadata["project"] }
+
+// Role is the least role that the call needs.
+func (e *PermissionDeniedError) Role() string { return e.Metadata["role"] }
+
 // InvalidRequestError says that a field is invalid: see Violations.
 type InvalidRequestError struct{ *failure }
 
@@ -171,6 +197,15 @@ func (e *StatisticsBehindError) CountedPosition() int64 { return e.number("count
 // OverloadedError says that too many writes are waiting at the server; the client has retried.
 type OverloadedError struct{ *failure }
 
+// QuotaExceededError says that the project has used up one of its limits; the client has retried.
+type QuotaExceededError struct{ *failure }
+
+// Limit names the limit.
+func (e *QuotaExceededError) Limit() string { return e.Metadata["limit"] }
+
+// TokenNotFoundError says that the project, or the server, has no such token.
+type TokenNotFoundError struct{ *failure }
+
 // InternalError is a bug in the server; its log has the details under RequestID.
 type InternalError struct{ *failure }
 
@@ -204,7 +239,14 @@ var byReason = map[string]func(*Error) error{
 	"SEARCH_BEHIND":            func(e *Error) error { return &SearchBehindError{e} },
 	"SEQ_AHEAD":                func(e *Error) error { return &SeqAheadError{e} },
 	"STATISTICS_BEHIND":        func(e *Error) error { return &StatisticsBehindError{e} },
-	"OVERLOADED":               func(e *Error) error { return &OverloadedError{e} },
+	"UNAUTHENTICATED":          func(e *Error) error { return &UnauthenticatedError{e} },
+	"CREDENTIAL_EXPIRED": func(e *Error) error {
+		return &CredentialExpiredError{&UnauthenticatedError{e}}
+	},
+	"PERMISSION_DENIED": func(e *Error) error { return &PermissionDeniedError{e} },
+	"QUOTA_EXCEEDED":    func(e *Error) error { return &QuotaExceededError{e} },
+	"TOKEN_NOT_FOUND":   func(e *Error) error { return &TokenNotFoundError{e} },
+	"OVERLOADED":        func(e *Error) error { return &OverloadedError{e} },
 	"STORAGE_UNAVAILABLE": func(e *Error) error {
 		return &StorageUnavailableError{&UnavailableError{e}}
 	},

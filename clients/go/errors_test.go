@@ -101,6 +101,33 @@ func TestWhatMeansUnavailableCanBeTakenAsThat(t *testing.T) {
 	}
 }
 
+func TestAnExpiredCredentialCanBeTakenAsOneThatIsNotTaken(t *testing.T) {
+	var unauthenticated *UnauthenticatedError
+	err := errorOfStatus(t.Context(), statusOf(codes.Unauthenticated, "CREDENTIAL_EXPIRED", nil))
+	if !errors.As(err, &unauthenticated) || unauthenticated.Reason != "CREDENTIAL_EXPIRED" {
+		t.Errorf("got %v", err)
+	}
+	var expired *CredentialExpiredError
+	if errors.As(errorOfStatus(t.Context(), statusOf(codes.Unauthenticated, "UNAUTHENTICATED", nil)), &expired) {
+		t.Error("UNAUTHENTICATED is taken for an expired credential")
+	}
+}
+
+func TestADenialSaysWhatWouldBeNeededAndAQuotaWhichLimitItIs(t *testing.T) {
+	var denied *PermissionDeniedError
+	needed := map[string]string{"project": "acme", "role": "writer"}
+	err := errorOfStatus(t.Context(), statusOf(codes.PermissionDenied, "PERMISSION_DENIED", needed))
+	if !errors.As(err, &denied) || denied.Project() != "acme" || denied.Role() != "writer" {
+		t.Errorf("got %v", err)
+	}
+	var exceeded *QuotaExceededError
+	limit := map[string]string{"limit": "events"}
+	err = errorOfStatus(t.Context(), statusOf(codes.ResourceExhausted, "QUOTA_EXCEEDED", limit))
+	if !errors.As(err, &exceeded) || exceeded.Limit() != "events" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAnUnknownReasonIsAPlainErrorThatNamesIt(t *testing.T) {
 	told := statusOf(codes.Unavailable, "NEW_IN_VERSION_TWO", nil)
 

@@ -173,8 +173,8 @@ func outcomeOf(result *runstorev1.AppendResult) outcome {
 
 // failures are what the failure of a request means for each of its appends.
 //
-// A failure that may pass is one of each of them. Any other may be the request's own, which is larger
-// than theirs and unknown to older servers.
+// A failure that may pass is one of each of them, and so is a refusal of the caller. Any other may be the
+// request's own, which is larger than theirs and unknown to older servers.
 func (g *gathering) failures(batch []*gathered, err error) []outcome {
 	if status.Code(err) == codes.Unimplemented {
 		g.mutex.Lock()
@@ -182,16 +182,16 @@ func (g *gathering) failures(batch []*gathered, err error) []outcome {
 		g.mutex.Unlock()
 	}
 	failed := attemptError(errorOf(context.Background(), err))
-	var unavailable *UnavailableError
-	var overloaded *OverloadedError
+	var unauthenticated *UnauthenticatedError
+	var denied *PermissionDeniedError
 	var late *DeadlineExceededError
-	mayPass := errors.As(failed, &unavailable) || errors.As(failed, &overloaded)
+	isOfCaller := errors.As(failed, &unauthenticated) || errors.As(failed, &denied)
 	isLate := errors.As(failed, &late)
 	return mapped(batch, func(each *gathered) outcome {
 		switch {
 		case isLate && time.Now().Before(each.deadline):
 			return outcome{err: status.Error(codes.Unavailable, "the request that the append was part of ran out of time")}
-		case isLate || mayPass:
+		case isLate || isOfCaller || mayPass(failed):
 			return outcome{err: err}
 		}
 		return outcome{}

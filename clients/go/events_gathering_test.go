@@ -90,6 +90,12 @@ func failing(code codes.Code, message string) manyAnswer {
 	}
 }
 
+func refusing(code codes.Code, reason string) manyAnswer {
+	return func(*runstorev1.AppendManyRequest) (*runstorev1.AppendManyResponse, error) {
+		return nil, statusOf(code, reason, nil).Err()
+	}
+}
+
 // gatherer is a client that has a request on its way, for which what it appends now waits.
 type gatherer struct {
 	*gatherServer
@@ -273,6 +279,21 @@ func TestWhatCanBeTheRequestsOwnFaultIsTriedByEachItself(t *testing.T) {
 		noFailures(t, g.release(g.waiting("a", "b", "c")...))
 
 		g.expect(0, 3, 0, 0, 0)
+	}
+}
+
+func TestARefusalOfTheCallerIsOneOfEachAppend(t *testing.T) {
+	for code, reason := range map[codes.Code]string{
+		codes.Unauthenticated: "CREDENTIAL_EXPIRED", codes.PermissionDenied: "PERMISSION_DENIED",
+	} {
+		g := newGatherer(t, time.Hour, refusing(code, reason))
+
+		for _, err := range g.release(g.waiting("a", "b", "c")...) {
+			if status.Code(err) != code {
+				t.Errorf("got %v", err)
+			}
+		}
+		g.expect(0, 3)
 	}
 }
 

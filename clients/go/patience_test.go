@@ -34,6 +34,7 @@ func TestDelaysGrowToABoundAndAreSpread(t *testing.T) {
 func TestOnlyWhatATryMayMendIsTriedAgain(t *testing.T) {
 	mendable := map[string]bool{
 		"STORAGE_UNAVAILABLE": true, "SERVER_DRAINING": true, "OVERLOADED": true,
+		"QUOTA_EXCEEDED": true,
 	}
 	for reason := range reasons() {
 		_, ok := defaultBackoff.delay(1, errorOfCode(codes.Unknown, reason))

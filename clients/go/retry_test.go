@@ -25,6 +25,7 @@ func TestAWriteIsSentAgainUnderTheSameID(t *testing.T) {
 		status.Error(codes.Internal, "stream terminated by RST_STREAM with error code: INTERNAL_ERROR"),
 		status.Error(codes.Unknown, "unexpected HTTP status code received from server: 502"),
 		told(codes.ResourceExhausted, "OVERLOADED", nil).Err(),
+		told(codes.ResourceExhausted, "QUOTA_EXCEEDED", nil).Err(),
 		told(codes.Unavailable, "SERVER_DRAINING", nil).Err(),
 		told(codes.Unavailable, "STORAGE_UNAVAILABLE", nil).Err(),
 		nil,
@@ -33,7 +34,7 @@ func TestAWriteIsSentAgainUnderTheSameID(t *testing.T) {
 	run, err := dialTo(t, s.target).SaveRun(t.Context(), runstore.NewRun{})
 
 	require(t, err)
-	equal(t, "calls", len(s.saved), 8)
+	equal(t, "calls", len(s.saved), 9)
 	for _, id := range s.saved {
 		equal(t, "id", id, run.ID())
 	}
@@ -44,6 +45,9 @@ func TestARefusalIsNotSentAgain(t *testing.T) {
 	for _, refusal := range []error{
 		told(codes.ResourceExhausted, "MESSAGE_TOO_LARGE", nil).Err(),
 		told(codes.Aborted, "SEQ_CONFLICT", nil).Err(),
+		told(codes.Unauthenticated, "UNAUTHENTICATED", nil).Err(),
+		told(codes.Unauthenticated, "CREDENTIAL_EXPIRED", nil).Err(),
+		told(codes.PermissionDenied, "PERMISSION_DENIED", nil).Err(),
 		told(codes.Internal, "INTERNAL", nil).Err(),
 		status.Error(codes.ResourceExhausted, "a proxy's"),
 	} {

@@ -58,6 +58,23 @@ def test_a_conflict_names_both_seqs() -> None:
     assert (raised.expected_seq, raised.current_seq) == (3, 5)
 
 
+def test_a_denial_says_what_would_be_needed_and_a_quota_which_limit_it_is() -> None:
+    denied = from_status(status(7, "PERMISSION_DENIED", project="acme", role="writer"))
+    exceeded = from_status(status(8, "QUOTA_EXCEEDED", limit="events"))
+
+    assert isinstance(denied, runstore.PermissionDenied)
+    assert (denied.project, denied.role) == ("acme", "writer")
+    assert isinstance(exceeded, runstore.QuotaExceeded)
+    assert exceeded.limit == "events"
+
+
+def test_an_expired_credential_is_one_that_the_server_no_longer_takes() -> None:
+    raised = from_status(status(16, "CREDENTIAL_EXPIRED"))
+
+    assert isinstance(raised, runstore.Unauthenticated)
+    assert type(from_status(status(16, "UNAUTHENTICATED"))) is runstore.Unauthenticated
+
+
 def test_an_unknown_reason_is_a_plain_error_that_names_it() -> None:
     raised = from_status(status(9, "NEW_IN_VERSION_TWO", key="value"))
 

@@ -70,6 +70,15 @@ def failing(code: grpc.StatusCode, details: str = "scripted") -> Answer:
     return fail
 
 
+def refusing(code: grpc.StatusCode, reason: str) -> Answer:
+    async def refuse(_request: Any, context: Any) -> None:
+        details = status(code.value[0], reason).SerializeToString()
+        context.set_trailing_metadata((("grpc-status-details-bin", details),))
+        await context.abort(code, "refused")
+
+    return refuse
+
+
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[Server]:
     made, listening = Server(), grpc.aio.server()
@@ -243,6 +252,28 @@ async def test_what_can_be_the_requests_own_fault_is_tried_by_each_itself(
 
     await asyncio.gather(*tasks)
     assert server.sizes == [0, 3, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+        (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_EXPIRED"),
+        (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    ],
+)
+async def test_a_refusal_of_the_caller_is_one_of_each_append(
+    server: Server, writer: Writer, code: grpc.StatusCode, reason: str
+) -> None:
+    server.answers = [refusing(code, reason)]
+    tasks = await writer.waiting("a", "b", "c")
+
+    await writer.release()
+
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [runstore.BY_REASON[reason]] * 3
+    assert len({id(end) for end in ends}) == 3
+    assert server.sizes == [0, 3]
 
 
 async def test_a_server_without_the_call_is_asked_once(server: Server, writer: Writer) -> None:

@@ -132,7 +132,10 @@ def test_only_failures_that_a_later_attempt_may_not_meet_are_retried() -> None:
         failure = Failure(grpc.StatusCode.UNAVAILABLE, "", retry_after=0.5)
         return Backoff().delay(attempt, kind(failure))
 
-    assert delay(runstore.Unavailable) == delay(runstore.Overloaded) == 0.5
+    for kind in (runstore.Unavailable, runstore.Overloaded, runstore.QuotaExceeded):
+        assert delay(kind) == 0.5
     assert delay(runstore.ServerDraining, 30) <= 2.0
     for kind in (runstore.SeqConflict, runstore.WriterFenced, runstore.DeadlineExceeded):
+        assert delay(kind) is None
+    for kind in (runstore.Unauthenticated, runstore.CredentialExpired, runstore.PermissionDenied):
         assert delay(kind) is None

@@ -7,6 +7,9 @@ RunstoreError
 │   └── ServerDraining       the server is shutting down
 ├── ClientClosed             the client was closed
 ├── DeadlineExceeded         the call took longer than its timeout
+├── Unauthenticated          the server takes no credential, or another one
+│   └── CredentialExpired    the credential was valid, and has expired
+├── PermissionDenied         no grant allows the call: see `project`, `role`
 ├── InvalidRequest           a field breaks its rule: see `violations`
 ├── MalformedMessage         the bytes sent do not decode to the message
 ├── MessageTooLarge          the request is larger than the server, or a proxy, accepts
@@ -36,7 +39,9 @@ RunstoreError
 ├── ArtifactIsLink           the bytes are kept elsewhere: see `url`
 ├── SearchBehind             the awaited events are not searchable yet
 ├── StatisticsBehind         the awaited events are not counted yet
+├── TokenNotFound
 ├── Overloaded               the client has retried
+├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
 ├── Internal                 a defect of the service
 └── ProtocolError            the server broke its own contract
 
@@ -96,6 +101,28 @@ class ClientClosed(RunstoreError):
 
 class DeadlineExceeded(RunstoreError):
     """The call took longer than its timeout; a write may have been stored nevertheless."""
+
+
+class Unauthenticated(RunstoreError):
+    """The call has no credential, or one that the server does not know or no longer takes."""
+
+
+class CredentialExpired(Unauthenticated):
+    """The credential was valid, and has expired: get a new one."""
+
+
+class PermissionDenied(RunstoreError):
+    """No grant of the caller allows this call, whether or not there is such a project."""
+
+    @property
+    def project(self) -> str:
+        """The project that the call is about; empty if it is about the server."""
+        return self.metadata.get("project", "")
+
+    @property
+    def role(self) -> str:
+        """The least role that the call needs."""
+        return self.metadata.get("role", "")
 
 
 class InvalidRequest(RunstoreError):
@@ -254,8 +281,21 @@ class StatisticsBehind(RunstoreError):
         return self._number("counted_position")
 
 
+class TokenNotFound(RunstoreError):
+    """The project, or the server, has no such token."""
+
+
 class Overloaded(RunstoreError):
     """The server has too much to do; the client has retried."""
+
+
+class QuotaExceeded(RunstoreError):
+    """The project has used up one of its limits; the client has retried."""
+
+    @property
+    def limit(self) -> str:
+        """Which limit is used up."""
+        return self.metadata.get("limit", "")
 
 
 class Internal(RunstoreError):
@@ -299,11 +339,19 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "ARTIFACT_IS_LINK": ArtifactIsLink,
     "SEARCH_BEHIND": SearchBehind,
     "STATISTICS_BEHIND": StatisticsBehind,
+    "UNAUTHENTICATED": Unauthenticated,
+    "CREDENTIAL_EXPIRED": CredentialExpired,
+    "PERMISSION_DENIED": PermissionDenied,
+    "QUOTA_EXCEEDED": QuotaExceeded,
+    "TOKEN_NOT_FOUND": TokenNotFound,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,
     "INTERNAL": Internal,
 }
+# Failures that a later attempt may not meet.
+MAY_PASS = (Unavailable, Overloaded, QuotaExceeded)
+
 _BY_CODE: dict[grpc.StatusCode, type[RunstoreError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,

@@ -10,7 +10,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from runstore.errors import DeadlineExceeded, Overloaded, RunstoreError, Unavailable
+from runstore.errors import MAY_PASS, DeadlineExceeded, RunstoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Backoff:
 
     def delay(self, attempt: int, error: RunstoreError) -> float | None:
         """How long to wait after `attempt` (1, 2, ...) failed; None if it must not be retried."""
-        if not isinstance(error, Unavailable | Overloaded):
+        if not isinstance(error, MAY_PASS):
             return None
         ceiling = min(self.most, self.first * self.factor ** min(attempt - 1, 16))
         jittered = ceiling * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, hides nothing

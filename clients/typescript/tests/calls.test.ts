@@ -30,6 +30,7 @@ test.for<[string, ConnectError | "cut"]>([
   ["SERVER_DRAINING", refusal(Code.Unavailable, "SERVER_DRAINING")],
   ["STORAGE_UNAVAILABLE", refusal(Code.Unavailable, "STORAGE_UNAVAILABLE")],
   ["OVERLOADED", refusal(Code.ResourceExhausted, "OVERLOADED")],
+  ["QUOTA_EXCEEDED", refusal(Code.ResourceExhausted, "QUOTA_EXCEEDED")],
   ["a bare UNAVAILABLE", new ConnectError("gone", Code.Unavailable)],
   ["the bare CANCELLED of a server that stops", new ConnectError("", Code.Canceled)],
   ["a bare INTERNAL, as of a reset stream", new ConnectError("", Code.Internal)],
@@ -69,6 +70,9 @@ test.for<[string, ConnectError]>([
   ["a refusal", refusal(Code.Aborted, "SEQ_CONFLICT")],
   ["a message too large", refusal(Code.ResourceExhausted, "MESSAGE_TOO_LARGE")],
   ["a bare RESOURCE_EXHAUSTED", new ConnectError("", Code.ResourceExhausted)],
+  ["no credential", refusal(Code.Unauthenticated, "UNAUTHENTICATED")],
+  ["an expired one", refusal(Code.Unauthenticated, "CREDENTIAL_EXPIRED")],
+  ["a denial", refusal(Code.PermissionDenied, "PERMISSION_DENIED")],
   ["a defect", refusal(Code.Internal, "INTERNAL")],
 ])("a write that met %s is not sent again", async ([, failure], { script }) => {
   script.failures = [failure];

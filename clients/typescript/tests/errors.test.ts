@@ -11,10 +11,13 @@ import { ErrorReasonSchema } from "../src/gen/runstore/v1/errors_pb.js";
 import {
   BY_REASON,
   DeadlineExceeded,
+  PermissionDenied,
+  QuotaExceeded,
   RunstoreError,
   SeqConflict,
   STATUS_CODES,
   StorageUnavailable,
+  Unauthenticated,
   Unavailable,
   WriterFenced,
 } from "../src/index.js";
@@ -67,6 +70,21 @@ test("a conflict tells both seqs, a fenced writer the epoch", () => {
   expect(conflict).toMatchObject({ expectedSeq: 3, currentSeq: 5 });
   expect(fenced).toBeInstanceOf(WriterFenced);
   expect(fenced).toMatchObject({ currentEpoch: 2 });
+});
+
+test("a denial says what would be needed, a quota which limit it is", () => {
+  const denied = fromStatus(status(7, "PERMISSION_DENIED", { project: "acme", role: "writer" }));
+  const exceeded = fromStatus(status(8, "QUOTA_EXCEEDED", { limit: "events" }));
+
+  expect(denied).toBeInstanceOf(PermissionDenied);
+  expect(denied).toMatchObject({ project: "acme", role: "writer" });
+  expect(exceeded).toBeInstanceOf(QuotaExceeded);
+  expect(exceeded).toMatchObject({ limit: "events" });
+});
+
+test("an expired credential is one that the server no longer takes", () => {
+  expect(fromStatus(status(16, "CREDENTIAL_EXPIRED"))).toBeInstanceOf(Unauthenticated);
+  expect(fromStatus(status(16, "UNAUTHENTICATED")).constructor).toBe(Unauthenticated);
 });
 
 test("an unknown reason is a plain error that names it", () => {

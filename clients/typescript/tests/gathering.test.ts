@@ -16,8 +16,10 @@ import {
 } from "../src/gen/runstore/v1/run_service_pb.js";
 import {
   connect,
+  CredentialExpired,
   DeadlineExceeded,
   MessageTooLarge,
+  PermissionDenied,
   ProtocolError,
   RunCompleted,
   RunstoreError,
@@ -186,6 +188,23 @@ test("a failure that may pass is one of each append", async () => {
   const ends = await Promise.allSettled(waiting);
   const errors = ends.map((each) => (each as PromiseRejectedResult).reason as unknown);
   expect(errors).toEqual([expect.any(Unavailable), expect.any(Unavailable)]);
+  expect(errors[0]).not.toBe(errors[1]);
+  expect(gatherer.sizes).toEqual([0, 2]);
+});
+
+test.each([
+  new CredentialExpired({ code: "UNAUTHENTICATED", message: "expired" }),
+  new PermissionDenied({ code: "PERMISSION_DENIED", message: "no writer" }),
+])("a refusal of the caller is one of each append: $code", async (error) => {
+  const gatherer = new Gatherer();
+  gatherer.answers = [failing(error)];
+  const waiting = ["a", "b"].map((type) => gatherer.append(type));
+
+  await gatherer.release();
+
+  const ends = await Promise.allSettled(waiting);
+  const errors = ends.map((each) => (each as PromiseRejectedResult).reason as unknown);
+  expect(errors).toEqual([expect.any(error.constructor), expect.any(error.constructor)]);
   expect(errors[0]).not.toBe(errors[1]);
   expect(gatherer.sizes).toEqual([0, 2]);
 });

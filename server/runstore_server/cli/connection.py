@@ -12,12 +12,11 @@ from runstore import (
     ConfigNotFound,
     DeadlineExceeded,
     InvalidArgument,
-    Overloaded,
     RunNotFound,
     RunstoreError,
-    Unavailable,
 )
 from runstore.channels import target_of
+from runstore.errors import MAY_PASS
 from runstore.targets import is_secure
 
 from runstore_server.cli.exits import ExitCode
@@ -36,7 +35,7 @@ def connected(target: str | None, project: str) -> Iterator[Client]:
             yield client
     except (ConfigNotFound, RunNotFound) as error:
         raise failed(f"{error} (project {project!r}; choose another with --project)") from error
-    except (Unavailable, DeadlineExceeded, Overloaded) as error:
+    except (*MAY_PASS, DeadlineExceeded) as error:
         # Every server gives a reason; without one, none was reached.
         said = str(error) if error.reason else _unreached(target_of(target), str(error))
         raise failed(said, ExitCode.UNANSWERED) from error

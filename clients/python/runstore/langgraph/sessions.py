@@ -18,13 +18,7 @@ from typing import NamedTuple
 
 import grpc
 
-from runstore.errors import (
-    DeadlineExceeded,
-    Overloaded,
-    RunstoreError,
-    Unavailable,
-    WriterFenced,
-)
+from runstore.errors import MAY_PASS, DeadlineExceeded, RunstoreError, WriterFenced
 from runstore.failures import Failure
 from runstore.langgraph.bounded import Bounded
 from runstore.values.runs import FIRST_EPOCH, RunInfo
@@ -35,7 +29,7 @@ MAX_REMEMBERED = 4_096
 MAX_HELD_WRITES = 10_000
 FORK = "fork"
 # Calls that fail so were retried until their timeout, and the next one would be.
-OUTAGE = (Unavailable, Overloaded, DeadlineExceeded)
+OUTAGE = (*MAY_PASS, DeadlineExceeded)
 
 
 class ThreadTakenOver(WriterFenced):

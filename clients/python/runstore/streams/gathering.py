@@ -12,11 +12,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import grpc
 
 from runstore.errors import (
+    MAY_PASS,
     DeadlineExceeded,
-    Overloaded,
+    PermissionDenied,
     ProtocolError,
     RunstoreError,
-    Unavailable,
+    Unauthenticated,
     broken_stream,
     from_status,
 )
@@ -91,10 +92,10 @@ def outcomes_of(response: rpc.AppendManyResponse, appends: int) -> list[Outcome]
 def failures(error: RunstoreError, batch: Sequence[Waiting[Any]]) -> list[Outcome]:
     """What the failure of the request means for each append.
 
-    A failure that may pass is one of each of them. Any other may be the request's own, which is
-    larger than theirs and unknown to older servers.
+    A failure that may pass is one of each of them, and so is a refusal of the caller. Any other may
+    be the request's own, which is larger than theirs and unknown to older servers.
     """
-    if not isinstance(error, Unavailable | Overloaded | DeadlineExceeded):
+    if not isinstance(error, (*MAY_PASS, DeadlineExceeded, Unauthenticated, PermissionDenied)):
         return [None] * len(batch)
     return [_failure(error, each) for each in batch]
 

@@ -36,7 +36,12 @@
  *     ├── SearchBehind             the awaited event or position is not searchable yet
  *     ├── SeqAhead                 the run has not reached this seq
  *     ├── StatisticsBehind         the awaited event or position is not counted yet
+ *     ├── Unauthenticated          the server takes no credential, or another one
+ *     │   └── CredentialExpired    the credential was valid, and has expired
+ *     ├── PermissionDenied         no grant allows the call: see `project`, `role`
+ *     ├── TokenNotFound
  *     ├── Overloaded               the client has retried
+ *     ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
  *     ├── Internal                 a bug in the server
  *     └── ProtocolError            the server broke its own contract
  *
@@ -114,17 +119,8 @@ export class RunstoreError extends Error {
     const kind = this.constructor as ErrorClass;
     const words = this.message.slice(`${this.reason || this.code}: `.length);
     const { code, reason, metadata, violations, requestId, retryAfterMs, cause } = this;
-    const message = change(words);
-    return new kind({
-      code,
-      message,
-      reason,
-      metadata,
-      violations,
-      requestId,
-      retryAfterMs,
-      cause,
-    });
+    const rest = { code, reason, metadata, violations, requestId, retryAfterMs, cause };
+    return new kind({ ...rest, message: change(words) });
   }
 
   protected number(key: string): number {
@@ -252,8 +248,37 @@ export class StatisticsBehind extends RunstoreError {
   }
 }
 
+/** The call has no credential, or one that the server does not know or no longer takes. */
+export class Unauthenticated extends RunstoreError {}
+/** The credential was valid, and has expired: get a new one. */
+export class CredentialExpired extends Unauthenticated {}
+
+/** No grant of the caller allows this call, whether or not there is such a project. */
+export class PermissionDenied extends RunstoreError {
+  /** The project that the call is about; empty if it is about the server. */
+  get project(): string {
+    return this.metadata["project"] ?? "";
+  }
+
+  /** The least role that the call needs. */
+  get role(): string {
+    return this.metadata["role"] ?? "";
+  }
+}
+
+/** The project, or the server, has no such token. */
+export class TokenNotFound extends RunstoreError {}
 /** The server has too much to do; the client has retried. */
 export class Overloaded extends RunstoreError {}
+
+/** The project has used up one of its limits; the client has retried. */
+export class QuotaExceeded extends RunstoreError {
+  /** Which limit is used up. */
+  get limit(): string {
+    return this.metadata["limit"] ?? "";
+  }
+}
+
 /** A defect of the service; `requestId` finds it in the server's log. */
 export class Internal extends RunstoreError {}
 

@@ -17,12 +17,13 @@ import {
 } from "../gen/runstore/v1/run_service_pb.js";
 import {
   DeadlineExceeded,
-  Overloaded,
+  PermissionDenied,
   ProtocolError,
   RunstoreError,
-  Unavailable,
+  Unauthenticated,
 } from "./errors.js";
 import { brokenStream, fromStatus } from "./failures.js";
+import { mayPass } from "./retry.js";
 
 const MAX_APPENDS = 1000;
 // An append with a payload of so many bytes goes alone: it would hold up those that share its request.
@@ -222,8 +223,8 @@ function outcomesOf({ results }: AppendManyResponse, appends: number): Outcome[]
 /**
  * What the failure of a request means for one of its appends.
  *
- * A failure that may pass is one of each of them. Any other may be the request's own, which is larger
- * than theirs and unknown to older servers.
+ * A failure that may pass is one of each of them, and so is a refusal of the caller. Any other may be the
+ * request's own, which is larger than theirs and unknown to older servers.
  */
 function failure(error: unknown, { deadline }: Waiting): Outcome {
   if (error instanceof DeadlineExceeded) {
@@ -231,7 +232,8 @@ function failure(error: unknown, { deadline }: Waiting): Outcome {
       ? brokenStream("the request that the append was part of ran out of time", error)
       : outOfTime(error);
   }
-  if (error instanceof Unavailable || error instanceof Overloaded) {
+  const isOfCaller = error instanceof Unauthenticated || error instanceof PermissionDenied;
+  if (isOfCaller || mayPass(error)) {
     return error.reworded((words) => words);
   }
   return undefined;

@@ -5,7 +5,20 @@
  * repeated. Only failures that may pass are retried.
  */
 
-import { DeadlineExceeded, Overloaded, Unavailable } from "./errors.js";
+import {
+  DeadlineExceeded,
+  Overloaded,
+  QuotaExceeded,
+  type RunstoreError,
+  Unavailable,
+} from "./errors.js";
+
+/** Whether a later attempt may not meet the failure. */
+export function mayPass(error: unknown): error is RunstoreError {
+  return (
+    error instanceof Unavailable || error instanceof Overloaded || error instanceof QuotaExceeded
+  );
+}
 
 /** Exponential delays with jitter, in milliseconds. */
 export class Backoff {
@@ -17,7 +30,7 @@ export class Backoff {
 
   /** How long to wait after attempt number `attempt` (1, 2, ...); undefined not to retry. */
   delay(attempt: number, error: unknown): number | undefined {
-    if (!(error instanceof Unavailable || error instanceof Overloaded)) {
+    if (!mayPass(error)) {
       return undefined;
     }
     const ceiling = Math.min(this.most, this.first * this.factor ** Math.min(attempt - 1, 16));
