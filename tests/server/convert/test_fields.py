@@ -53,7 +53,10 @@ NOT_SAID = {
     *(f"StatisticsRow.{name}" for name in FIELDS.values()),  # only what the rows are grouped by
 }
 # Names that differ from those of the values, or what they hold.
-RENAMED = {"duration", "label_value", "length", "snippet", "start"}
+RENAMED = {
+    *("allowed", "duration", "label_value", "length", "prefix", "project_pattern", "snippet"),
+    "start",
+}
 
 
 def functions(ending: str) -> Iterator[Callable[..., Any]]:

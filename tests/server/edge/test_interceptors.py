@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import grpc
@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.edge import requests
+from runstore_server.edge.access import ACCESS, Rule
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.requests import READING_OPTIONS
@@ -101,6 +102,12 @@ async def channel(lifecycle: Lifecycle) -> AsyncIterator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened:
         yield opened
     await server.stop(0)
+
+
+@pytest.fixture(autouse=True)
+def _anybody_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shape in SHAPES:
+        monkeypatch.setitem(cast(dict[str, Rule], ACCESS), f"/runstore.Probe/{shape}", Rule())
 
 
 SHAPES = ["Unary", "ServerStream", "ClientStream", "BothStream"]

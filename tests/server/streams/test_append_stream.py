@@ -13,6 +13,7 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
+from runstore_server.edge.identity import ANYBODY, serve
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.streams.pipeline import WINDOW, Pipeline
 
@@ -146,6 +147,7 @@ async def test_no_more_requests_are_read_than_the_window_holds() -> None:
                 is_full.set()
             yield append({"run_id": "run"}, "")
 
+    serve(ANYBODY)
     answers = Pipeline(slow, Lifecycle()).run(requests())
     first = asyncio.create_task(anext(answers))
     await is_full.wait()
@@ -166,6 +168,7 @@ async def test_a_failure_to_read_fails_the_call_instead_of_ending_it() -> None:
         yield append({"run_id": "run"}, "e")
         raise ConnectionError("the rest is lost")
 
+    serve(ANYBODY)
     answers = Pipeline(ok, Lifecycle()).run(broken())
 
     assert (await anext(answers)).appended.seq == 1
