@@ -28,14 +28,14 @@ from runstore_server.services.configs import ConfigService
 from runstore_server.services.feed import FeedService
 from runstore_server.services.run_service import run_service
 
-_FILES: Sequence[FileDescriptor] = (
+FILES: Sequence[FileDescriptor] = (
     run_service_pb2.DESCRIPTOR,
     feed_service_pb2.DESCRIPTOR,
     config_service_pb2.DESCRIPTOR,
     artifact_service_pb2.DESCRIPTOR,
     admin_service_pb2.DESCRIPTOR,
 )
-SERVICES = tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
+SERVICES = tuple(service.full_name for file in FILES for service in file.services_by_name.values())
 
 
 def add_services(
