@@ -43,7 +43,10 @@ REFUSED = (
     "settings.drain_seconds=3",
     "image.digest=latest",
     "service.type=ExternalName",
-    "http.enabled=false,metrics.serviceMonitor.enabled=true",
+    "tls.existingSecret=",
+    "settings.auth=off",
+    "allowInsecure=true,tls.existingSecret=,settings.auth=off,http.enabled=false,"
+    "metrics.serviceMonitor.enabled=true",
     "topologySpreadConstraints[0].labelSelector.matchLabels.a=b",
 )
 

@@ -21,7 +21,7 @@ from runstore_server.edge.health import Health
 from runstore_server.edge.identity import Anybody
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
-from runstore_server.edge.listening import CannotBind
+from runstore_server.edge.listening import CannotBind, Exposed, is_loopback
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import READING_OPTIONS
 from runstore_server.edge.unread import Unread
@@ -63,6 +63,7 @@ class App:
     """One server process over one store: gRPC, and HTTP unless the settings turn it off."""
 
     def __init__(self, settings: Settings, store: Store, *, reuse_port: bool = False) -> None:
+        _refuse_exposure(settings)
         self._settings = settings
         self._store = store
         self._lifecycle = Lifecycle()
@@ -188,6 +189,18 @@ class App:
             await self._tokens.leave()
         await end(self.relay, self._store, grace)
         _log.info("drained")
+
+
+def _refuse_exposure(settings: Settings) -> None:
+    """Raise `Exposed` for an address beyond this host without both TLS and known callers."""
+    if settings.allow_insecure or (settings.tls_cert_file and settings.auth == "required"):
+        return
+    hosts = (
+        [settings.host, settings.http_host or settings.host] if settings.http else [settings.host]
+    )
+    for host in hosts:
+        if not is_loopback(host):
+            raise Exposed(host)
 
 
 def _certificates(settings: Settings) -> Certificates | None:

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         description="Whether every call must show who makes it, by a token of `runstore tokens`;"
         " off lets everybody do everything.",
     )
+    allow_insecure: bool = Field(
+        default=False,
+        description="Whether to serve other hosts than this one without both TLS and RUNSTORE_AUTH,"
+        " as is right where something in front sees to them.",
+    )
     reflection: bool = Field(
         default=True, description="Whether the server describes its services to grpcurl and others."
     )

@@ -62,7 +62,7 @@ def test_the_image_that_is_run_is_the_one_that_is_built() -> None:
 def test_it_is_run_with_settings_ports_and_commands_that_it_has() -> None:
     final = stages()[-1]
     for run in (docker().parse_args(each[1:]) for each in commands(PAGE, "docker")[1:]):
-        ports = {each.split(":")[1] for each in run.publish}
+        ports = {each.split(":")[-1] for each in run.publish}
         asked = subprocess.run(
             [sys.executable, "-m", "runstore_server", *run.arguments, "--help"],
             capture_output=True,
@@ -70,9 +70,9 @@ def test_it_is_run_with_settings_ports_and_commands_that_it_has() -> None:
             check=False,
         )
 
-        assert {each.removeprefix("RUNSTORE_").lower() for each in run.env} <= set(
-            Settings.model_fields
-        )
+        assert {
+            each.partition("=")[0].removeprefix("RUNSTORE_").lower() for each in run.env
+        } <= set(Settings.model_fields)
         assert ports <= set(final.one("EXPOSE").split())
         assert asked.returncode == 0, run.arguments
 

@@ -16,7 +16,7 @@ from runstore_storage.payloads.objects import UnusableObjectsUrl
 
 from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.failures import failed
-from runstore_server.edge.listening import CannotBind, UnusableCertificate
+from runstore_server.edge.listening import CannotBind, Exposed, UnusableCertificate
 
 # Their messages are written for people.
 _EXPLAINED = (
@@ -26,6 +26,7 @@ _EXPLAINED = (
     CommandError,
     EmbeddedPostgresError,
     CannotBind,
+    Exposed,
     UnusableCertificate,
     UnusableObjectsUrl,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
 
@@ -12,8 +13,27 @@ class CannotBind(RuntimeError):
         super().__init__(f"cannot listen on {host}:{port}: is another server using it?")
 
 
+class Exposed(Exception):
+    """The server would serve others than this host in plain text, or without asking who calls."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"not serving {host} in plain text or without knowing who calls: set"
+            " RUNSTORE_TLS_CERT_FILE and RUNSTORE_TLS_KEY_FILE, and RUNSTORE_AUTH=required; or,"
+            " where something in front sees to both, RUNSTORE_ALLOW_INSECURE=true"
+        )
+
+
 class UnusableCertificate(Exception):
     """Why the files of TLS cannot be used; here, as importing TLS itself takes long."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this host reaches an address: one of loopback, or the name localhost."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:

@@ -175,7 +175,7 @@ async def test_rules_of_grants_and_lifetimes(
 async def test_projects_are_those_of_the_callers_grants(
     admin: Any, channel: grpc.aio.Channel, make_token: MakeToken, project: str
 ) -> None:
-    names = [f"{project}/{end}" for end in ("a", "b", "c", "c/d")]
+    names = [f"{project}/{end}" for end in ("a", "b", "c", "c/d", "é/ß")]
     writer = sent_with((await make_token("writer@*")).text)
     for name in (*names, project, f"{project}-2"):
         await RunServiceStub(channel).SaveRun(runs.SaveRunRequest(project=name), metadata=writer)

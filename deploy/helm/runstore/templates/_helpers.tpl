@@ -70,6 +70,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{- define "runstore.hasAuth" -}}
+{{- if eq "required" (default "off" .Values.settings.auth) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Whether probes and metrics have a port of their own. */}}
+{{- define "runstore.hasOps" -}}
+{{- if or (include "runstore.hasTls" .) (include "runstore.hasAuth" .) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "runstore.refuseExposure" -}}
+{{- if not (or .Values.allowInsecure (and (include "runstore.hasTls" .) (include "runstore.hasAuth" .))) -}}
+{{ fail "set tls.existingSecret and settings.auth=required, or allowInsecure=true where a mesh or a proxy sees to both" }}
+{{- end -}}
+{{- end -}}
+
 {{- define "runstore.hasTls" -}}
 {{- if .Values.tls.existingSecret -}}
 true
