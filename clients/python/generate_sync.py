@@ -24,6 +24,7 @@ PATTERNS = tuple(
         (r"\baclosing\b", "closing"),
         (r"\b(runstore|langgraph)\.aio\b", r"\1.sync"),
         (r"\bAwaitable\[Any\]", "Any"),
+        (r"\bgrpc\.aio\.Channel\b", "grpc.Channel"),
         (r"\basyncio\.sleep\b", "time.sleep"),
         (r"import asyncio\n", ""),
         (r"  # noqa: ASYNC109 - passed on to gRPC", ""),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from runstore.arguments import InvalidArgument, pair, seconds, sequence, text
-from runstore.targets import checked_target
+from runstore.targets import checked_target, is_loopback
+from runstore.tokens import Metadata
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
 from runstore.v1.feed_service_pb2_grpc import FeedServiceStub
@@ -48,8 +48,12 @@ OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_send_message_length", -1),
 )
 
-Metadata = Sequence[tuple[str, str]]
 _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
+
+
+def options_of(target: str) -> tuple[tuple[str, int | str], ...]:
+    """The settings of a channel to the address; what is for this machine goes through no proxy."""
+    return (*OPTIONS, ("grpc.enable_http_proxy", 0)) if is_loopback(target) else OPTIONS
 
 
 def target_of(target: str | None) -> str:

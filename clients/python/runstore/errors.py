@@ -63,6 +63,9 @@ from runstore.failures import Failure, broken, failure_of_call, failure_of_statu
 class RunstoreError(Exception):
     """A failed call; errors.proto defines `reason` and `metadata`."""
 
+    token_was_replaced = False
+    """Whether the call was refused with a token that the client no longer has; it is repeated."""
+
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.code = failure.code

@@ -1,7 +1,7 @@
 """When a failed call is retried: one policy for the whole client.
 
 Every write carries ids made by the client, so a write whose response was lost can be repeated. Only
-failures that a later attempt may not have are retried.
+failures that a later attempt may not have are retried, and refusals of a token that was replaced.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class Backoff:
 
     def delay(self, attempt: int, error: RunstoreError) -> float | None:
         """How long to wait after `attempt` (1, 2, ...) failed; None if it must not be retried."""
+        if error.token_was_replaced:
+            return 0.0
         if not isinstance(error, MAY_PASS):
             return None
         ceiling = min(self.most, self.first * self.factor ** min(attempt - 1, 16))

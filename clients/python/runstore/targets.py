@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from ipaddress import ip_address
 
 from runstore.arguments import InvalidArgument, text
 from runstore.errors import RunstoreError, Unavailable
@@ -15,6 +16,9 @@ _RESOLVED = re.compile(
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]@]+):([0-9]+)")
+_SOCKET = re.compile("unix(-abstract)?:", re.IGNORECASE)
+# Without a server to ask for the name.
+_HOSTS = re.compile("(?:dns|ipv4|ipv6):(?:///)?([^/]+)", re.IGNORECASE)
 _EXAMPLE = "such as localhost:7411"
 _SECURE = "grpcs://"
 
@@ -44,6 +48,29 @@ def is_secure(target: str) -> bool:
 def address_of(target: str) -> str:
     """What gRPC connects to."""
     return target.removeprefix(_SECURE)
+
+
+def is_loopback(target: str) -> bool:
+    """Whether what is sent to the address stays on this machine: it is of loopback, or a socket."""
+    address = address_of(target)
+    if _HOST_PORT.fullmatch(address):
+        return _is_local(address)
+    if _SOCKET.match(address):
+        return True
+    named = _HOSTS.fullmatch(address)
+    return named is not None and all(map(_is_local, named[1].split(",")))
+
+
+def _is_local(address: str) -> bool:
+    found = _HOST_PORT.fullmatch(address)
+    host = (found[1] if found else address).strip("[]").lower()
+    if host == "localhost":
+        return True
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
 class Reach:

@@ -14,6 +14,7 @@ from runstore import (
     InvalidArgument,
     RunNotFound,
     RunstoreError,
+    Unauthenticated,
 )
 from runstore.channels import target_of
 from runstore.errors import MAY_PASS
@@ -39,6 +40,8 @@ def connected(target: str | None, project: str) -> Iterator[Client]:
         # Every server gives a reason; without one, none was reached.
         said = str(error) if error.reason else _unreached(target_of(target), str(error))
         raise failed(said, ExitCode.UNANSWERED) from error
+    except Unauthenticated as error:
+        raise failed(f"{error} ($RUNSTORE_TOKEN or $RUNSTORE_TOKEN_FILE has the token)") from error
     except RunstoreError as error:
         raise failed(str(error)) from error
     except InvalidArgument as error:

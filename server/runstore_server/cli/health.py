@@ -10,8 +10,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from runstore import InvalidArgument
 from runstore.channels import target_of
 from runstore.sync.transport import open_channel
-from runstore.targets import address_of
-from runstore.tls import credentials_of
+from runstore.tls import credentials_of, security_of
+from runstore.tokens import authorized
 
 from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.failures import failed
@@ -50,12 +50,15 @@ def health(
 
 def _status(address: str, service: str) -> str:
     """The service's status, or the gRPC code of a call that failed."""
-    credentials = credentials_of(address, None, None)
-    with open_channel(address_of(address), credentials) as channel:
+    security = security_of(address, None, None).current()
+    metadata = authorized((), address, is_encrypted=security is not None).current()
+    with open_channel(address, credentials_of(security)) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs know no methods
         try:
             response = stub.Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT_SECONDS
+                health_pb2.HealthCheckRequest(service=service),
+                timeout=TIMEOUT_SECONDS,
+                metadata=metadata,
             )
         except grpc.RpcError as error:
             return str(error.code().name)

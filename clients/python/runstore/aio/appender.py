@@ -133,13 +133,14 @@ class Appender:
         if self._is_closing:
             self._outgoing.put_nowait(None)
         limit = self._pending.limit()
-        call = self._connection.open(RUNS, "AppendEventStream", _within(limit, self._outgoing))
+        way = self._connection.begin()
+        call = way.open(RUNS, "AppendEventStream", _within(limit, self._outgoing))
         try:
             async for response in call:
                 self._connection.reached()
                 self._settle(*self._pending.take(response))
         except grpc.RpcError as error:
-            self._refuse_too_large(limit, from_requests(error))
+            self._refuse_too_large(limit, self._connection.judged(from_requests(error), way))
             return
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -151,6 +152,7 @@ class Appender:
         finally:
             call.cancel()
             self._outgoing.put_nowait(None)  # gRPC waits on for requests of a stream that broke
+            await self._connection.end(way)
         self._pending.ended(limit, is_closing=self._is_closing)
 
     def _refuse_too_large(self, limit: StreamLimit, error: RunstoreError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Self, Unpack
@@ -16,9 +17,10 @@ from runstore.aio.connection import AsyncConnection
 from runstore.aio.feed import AsyncFeed
 from runstore.aio.run import AsyncResumed, AsyncRun
 from runstore.arguments import text
-from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
+from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT
 from runstore.streams.appends import DEFAULT_WINDOW
 from runstore.tls import Tls
+from runstore.tokens import Metadata
 from runstore.values.runs import FIRST_EPOCH, NewRunFields, RunInfo, RunQuery, RunRef
 from runstore.values.search import SearchFields, SearchHit
 from runstore.values.snapshots import ProjectSnapshotListing, Snapshot, SnapshotListing
@@ -33,16 +35,23 @@ def connect(
     tls: Tls | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     metadata: Metadata = (),
+    token: str | None = None,
+    token_file: str | os.PathLike[str] | None = None,
+    insecure_token: bool = False,
     gather: bool = True,
 ) -> AsyncClient:
     """A client of the server at `target` ("host:port", or "grpcs://host:port" for TLS).
 
     Without a target it is $RUNSTORE_TARGET, else localhost:7411. TLS takes its files from `tls`,
-    else from $RUNSTORE_CA_FILE, $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE. `timeout`
-    bounds a call with all its retries, in seconds. Use it as `async with connect() as client:`;
-    nothing is sent before the first call. While no server has ever been reached, calls are not
-    retried. Appends of single events that are made at the same time share requests, unless `gather`
-    is False.
+    else from $RUNSTORE_CA_FILE, $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE. Calls
+    carry `token`, or that of `token_file`, which is read again each minute, else that of
+    $RUNSTORE_TOKEN or $RUNSTORE_TOKEN_FILE; in plain text it goes to this machine alone, unless
+    `insecure_token` or $RUNSTORE_ALLOW_INSECURE_TOKEN allows more.
+
+    `timeout` bounds a call with all its retries, in seconds. Use it as `async with connect() as
+    client:`; nothing is sent before the first call. While no server has ever been reached, calls
+    are not retried. Appends of single events that are made at the same time share requests, unless
+    `gather` is False.
     """
     return AsyncClient(
         target,
@@ -51,6 +60,9 @@ def connect(
         tls=tls,
         credentials=credentials,
         metadata=metadata,
+        token=token,
+        token_file=token_file,
+        insecure_token=insecure_token,
         gather=gather,
     )
 
@@ -67,6 +79,9 @@ class AsyncClient:
         tls: Tls | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        insecure_token: bool = False,
         gather: bool = True,
     ) -> None:
         self.project = text(project, "project")
@@ -76,6 +91,9 @@ class AsyncClient:
             tls=tls,
             credentials=credentials,
             metadata=metadata,
+            token=token,
+            token_file=token_file,
+            insecure_token=insecure_token,
             gather=gather,
         )
 

@@ -9,9 +9,11 @@ from typing import Any, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
-from runstore.channels import OPTIONS, Metadata
+from runstore.channels import options_of
 from runstore.errors import silence
 from runstore.streams.artifacts import pieces
+from runstore.targets import address_of
+from runstore.tokens import Metadata
 from runstore.v1 import artifact_service_pb2 as rpc
 from runstore.values.artifacts import Data
 
@@ -24,10 +26,11 @@ Stream = grpc.aio.UnaryStreamCall[Any, Any]
 Requests = Callable[[], Awaitable[Message | None]]
 
 
-def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    address, options = address_of(target), options_of(target)
     if credentials:
-        return grpc.aio.secure_channel(address, credentials, options=OPTIONS)
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
+        return grpc.aio.secure_channel(address, credentials, options=options)
+    return grpc.aio.insecure_channel(address, options=options)
 
 
 async def is_unreachable(channel: grpc.aio.Channel) -> bool:

@@ -7,13 +7,14 @@ An asynchronous connection belongs to the loop it is opened in. A saver can be m
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from typing import NamedTuple, NoReturn, SupportsIndex, TypedDict, Unpack
 
 import grpc
 
 from runstore.aio.connection import AsyncConnection
-from runstore.channels import Metadata, refuse_to_pickle
+from runstore.channels import refuse_to_pickle
 from runstore.langgraph.aio.listing import AsyncListings
 from runstore.langgraph.aio.threads import AsyncThreads
 from runstore.langgraph.aio.upkeep import AsyncUpkeep
@@ -23,6 +24,7 @@ from runstore.langgraph.sync.threads import Threads
 from runstore.langgraph.sync.upkeep import Upkeep
 from runstore.sync.connection import Connection
 from runstore.tls import Tls
+from runstore.tokens import Metadata
 
 
 class ConnectionFields(TypedDict):
@@ -32,6 +34,9 @@ class ConnectionFields(TypedDict):
     tls: Tls | None
     credentials: grpc.ChannelCredentials | None
     metadata: Metadata
+    token: str | None
+    token_file: str | os.PathLike[str] | None
+    insecure_token: bool
 
 
 class SyncHalf(NamedTuple):

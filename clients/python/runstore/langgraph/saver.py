@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -20,7 +21,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
+from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT
 from runstore.langgraph.addresses import (
     CheckpointAddress,
     address_of,
@@ -34,6 +35,7 @@ from runstore.langgraph.pending import Writing
 from runstore.langgraph.sessions import MAX_SESSIONS
 from runstore.langgraph.tuples import listing_of
 from runstore.tls import Tls
+from runstore.tokens import Metadata
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import DeltaChannelHistory
@@ -59,6 +61,9 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
         tls: Tls | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        insecure_token: bool = False,
         serde: SerializerProtocol | None = None,
         max_sessions: int = MAX_SESSIONS,
     ) -> None:
@@ -76,6 +81,9 @@ class RunstoreSaver(BaseCheckpointSaver[str]):
             tls=tls,
             credentials=credentials,
             metadata=metadata,
+            token=token,
+            token_file=token_file,
+            insecure_token=insecure_token,
             max_sessions=max_sessions,
         )
         super().__init__(serde=serde)

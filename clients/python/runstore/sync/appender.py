@@ -155,7 +155,8 @@ class Appender:
                 outgoing.put(None)
             self._outgoing = outgoing
             requests = takewhile(limit.admits, iter(outgoing.get, None))
-            call = self._connection.open(RUNS, "AppendEventStream", requests)
+            way = self._connection.begin()
+            call = way.open(RUNS, "AppendEventStream", requests)
             self._call = call
             if self._is_aborted:
                 call.cancel()
@@ -166,11 +167,12 @@ class Appender:
                     future, result = self._pending.take(response)
                 self._settle(future, result)
         except grpc.RpcError as error:
-            self._refuse_too_large(limit, from_requests(error))
+            self._refuse_too_large(limit, self._connection.judged(from_requests(error), way))
             return
         finally:
             call.cancel()
             outgoing.put(None)  # frees gRPC's thread that waits for the next request
+            self._connection.end(way)
         with self._changed:
             self._pending.ended(limit, is_closing=self._is_closing)
 

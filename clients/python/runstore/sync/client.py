@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self, Unpack
@@ -11,7 +12,7 @@ import grpc
 
 from runstore import calls
 from runstore.arguments import text
-from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT, Metadata
+from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT
 from runstore.streams.appends import DEFAULT_WINDOW
 from runstore.sync.appender import Appender
 from runstore.sync.artifacts import Artifacts
@@ -20,6 +21,7 @@ from runstore.sync.connection import Connection
 from runstore.sync.feed import Feed
 from runstore.sync.run import Resumed, Run
 from runstore.tls import Tls
+from runstore.tokens import Metadata
 from runstore.values.runs import FIRST_EPOCH, NewRunFields, RunInfo, RunQuery, RunRef
 from runstore.values.search import SearchFields, SearchHit
 from runstore.values.snapshots import ProjectSnapshotListing, Snapshot, SnapshotListing
@@ -34,16 +36,23 @@ def connect(
     tls: Tls | None = None,
     credentials: grpc.ChannelCredentials | None = None,
     metadata: Metadata = (),
+    token: str | None = None,
+    token_file: str | os.PathLike[str] | None = None,
+    insecure_token: bool = False,
     gather: bool = True,
 ) -> Client:
     """A client of the server at `target` ("host:port", or "grpcs://host:port" for TLS).
 
     Without a target it is $RUNSTORE_TARGET, else localhost:7411. TLS takes its files from `tls`,
-    else from $RUNSTORE_CA_FILE, $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE. `timeout`
-    bounds a call with all its retries, in seconds. Use it as `with connect() as client:`;
-    nothing is sent before the first call. While no server has ever been reached, calls are not
-    retried. Appends of single events that are made at the same time share requests, unless `gather`
-    is False.
+    else from $RUNSTORE_CA_FILE, $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE. Calls
+    carry `token`, or that of `token_file`, which is read again each minute, else that of
+    $RUNSTORE_TOKEN or $RUNSTORE_TOKEN_FILE; in plain text it goes to this machine alone, unless
+    `insecure_token` or $RUNSTORE_ALLOW_INSECURE_TOKEN allows more.
+
+    `timeout` bounds a call with all its retries, in seconds. Use it as `with connect() as
+    client:`; nothing is sent before the first call. While no server has ever been reached, calls
+    are not retried. Appends of single events that are made at the same time share requests, unless
+    `gather` is False.
     """
     return Client(
         target,
@@ -52,6 +61,9 @@ def connect(
         tls=tls,
         credentials=credentials,
         metadata=metadata,
+        token=token,
+        token_file=token_file,
+        insecure_token=insecure_token,
         gather=gather,
     )
 
@@ -68,6 +80,9 @@ class Client:
         tls: Tls | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        insecure_token: bool = False,
         gather: bool = True,
     ) -> None:
         self.project = text(project, "project")
@@ -77,6 +92,9 @@ class Client:
             tls=tls,
             credentials=credentials,
             metadata=metadata,
+            token=token,
+            token_file=token_file,
+            insecure_token=insecure_token,
             gather=gather,
         )
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
@@ -12,28 +13,34 @@ from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+from google.protobuf.wrappers_pb2 import StringValue
 
 from runstore.arguments import text
 from runstore.calls.call import RUNS, Call, Page
 from runstore.channels import (
-    HEALTH_METHOD,
     SERVING,
     HomeProcess,
-    Metadata,
-    Stubs,
     checked_metadata,
     checked_timeout,
     refuse_to_pickle,
     target_of,
 )
-from runstore.errors import RunstoreError, closed, from_requests, from_rpc, from_stream
+from runstore.errors import (
+    RunstoreError,
+    Unavailable,
+    closed,
+    from_requests,
+    from_rpc,
+    from_stream,
+)
+from runstore.links import Links, Way
 from runstore.retry import Attempts, Backoff, Patience
 from runstore.streams.resumable import ResumableStream
 from runstore.sync import transport
 from runstore.sync.gathering import Gathering
-from runstore.targets import Reach, address_of
-from runstore.tls import Tls, credentials_of
+from runstore.targets import Reach
+from runstore.tls import Tls, security_of
+from runstore.tokens import Metadata, authorized, judged
 
 T = TypeVar("T")
 Attempt = Callable[[Any, float], Any]
@@ -50,6 +57,9 @@ class Connection:
         tls: Tls | None,
         credentials: grpc.ChannelCredentials | None,
         metadata: Metadata,
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        insecure_token: bool = False,
         gather: bool = True,
     ) -> None:
         self.timeout = checked_timeout(timeout)
@@ -61,15 +71,17 @@ class Connection:
         """By project."""
         self._home = HomeProcess()
         self._is_closed = False
-        self._metadata = checked_metadata(metadata)
         self._reach = Reach(target_of(target))
-        self._channel = transport.open_channel(
-            address_of(self.target), credentials_of(self.target, tls, credentials)
+        security = security_of(self.target, tls, credentials)
+        self._metadata = authorized(
+            checked_metadata(metadata),
+            self.target,
+            token=token,
+            token_file=token_file,
+            insecure_token=insecure_token,
+            is_encrypted=security.current() is not None,
         )
-        self._stubs = Stubs(self._channel)
-        self._check_health = self._channel.unary_unary(
-            HEALTH_METHOD, StringValue.SerializeToString, Int32Value.FromString
-        )
+        self._links = Links(partial(transport.open_channel, self.target), security)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         refuse_to_pickle()
@@ -80,28 +92,30 @@ class Connection:
         return self._reach.target
 
     def close(self) -> None:
-        """Close the channel; calls in flight are cancelled."""
+        """Close the channels; calls in flight are cancelled."""
         self._is_closed = True
-        self._channel.close()
+        for channel in self._links.all():
+            channel.close()
 
     def health(self, service: str) -> bool:
         """Whether the server, or one of its services, reports that it is serving; never retried."""
-        self._check_open()
         request = StringValue(value=text(service, "service"))
         started = time.monotonic()
+        way = self.begin()
         try:
-            response = self._check_health(request, timeout=self.timeout, metadata=self._metadata)
+            response = way.check_health(request, self.timeout)
         except grpc.RpcError as error:
-            failure = from_rpc(error)
+            failure = self.judged(from_rpc(error), way)
             self.may_retry(failure)
             raise self.final(failure, time.monotonic() - started) from None
+        finally:
+            self.end(way)
         self._reach.reached()
         return bool(response.value == SERVING)
 
     def send(self, call: Call[T]) -> T:
         """Send a call; retry it until the timeout if that is safe and may help."""
-        method = self._stubs.method(call.service, call.method)
-        return self._retried(call, partial(self._attempt, method))
+        return self._retried(call, partial(self._attempt, call.service, call.method))
 
     def append(self, call: Call[T]) -> T:
         """As `send`, for an append of one event; concurrent ones may share requests."""
@@ -111,18 +125,20 @@ class Connection:
         return self._retried(call, self._gatherings[project].append)
 
     def _append_attempt(self, method: str, request: Message, seconds: float) -> Any:
-        return self._attempt(self._stubs.method(RUNS, method), request, seconds)
+        return self._attempt(RUNS, method, request, seconds)
 
-    def _attempt(self, method: Any, request: Message, seconds: float) -> Any:
+    def _attempt(self, service: str, method: str, request: Message, seconds: float) -> Any:
+        way = self.begin()
         try:
-            return method(request, timeout=seconds, metadata=self._metadata)
+            return way.call(service, method, request, seconds)
         except grpc.RpcError as error:
-            raise from_rpc(error) from None
+            raise self.judged(from_rpc(error), way) from None
+        finally:
+            self.end(way)
 
     def _retried(self, call: Call[T], attempt: Attempt) -> T:
         attempts = Attempts(self.timeout, self.backoff)
         while True:
-            self._check_open()
             left = attempts.begin()
             try:
                 response = attempt(call.request, left)
@@ -152,20 +168,23 @@ class Connection:
         patience: Patience | None,
     ) -> T:
         """Send a call of many requests; while `patience` lasts, start over when it fails."""
-        method = self._stubs.method(call.service, call.method)
         while True:
-            self._check_open()
+            way = self.begin()
             try:
-                response = transport.send_all(method, requests(), self._metadata)
+                response = transport.send_all(
+                    way.method(call.service, call.method), requests(), way.metadata
+                )
             except grpc.RpcError as error:
-                failure = from_requests(error)
+                failure = self.judged(from_requests(error), way)
                 delay = patience.delay(failure) if patience else None
                 if delay is None or not self.may_retry(failure):
                     raise self.final(failure) from None
-                time.sleep(delay)
             else:
                 self._reach.reached()
                 return call.decode(response)
+            finally:
+                self.end(way)
+            time.sleep(delay)
 
     def follow(self, stream: ResumableStream[T]) -> Generator[T]:
         """Yield the items of a stream; reopen it when it breaks or falls silent."""
@@ -181,7 +200,8 @@ class Connection:
                 time.sleep(delay)
 
     def _receive(self, stream: ResumableStream[T]) -> Generator[T]:
-        call = self.open(stream.service, stream.method, stream.request())
+        way = self.begin()
+        call = way.open(stream.service, stream.method, stream.request())
         try:
             with closing(transport.messages(call, stream.silence_seconds)) as messages:
                 for message in messages:
@@ -190,9 +210,10 @@ class Connection:
                         yield item
             stream.ended()
         except grpc.RpcError as error:
-            raise from_stream(error) from None
+            raise self.judged(from_stream(error), way) from None
         finally:
             call.cancel()
+            self.end(way)
 
     def reached(self) -> None:
         """A stream has begun."""
@@ -200,8 +221,10 @@ class Connection:
 
     def may_retry(self, error: RunstoreError) -> bool:
         """Note a failed attempt; return whether the connection permits another."""
-        if self._reach.is_first_failure(error):
-            if self._is_closed or transport.is_unreachable(self._channel):
+        is_first = self._reach.is_first_failure(error)
+        is_renewed = isinstance(error, Unavailable) and self._links.look()
+        if is_first and not is_renewed:
+            if self._is_closed or transport.is_unreachable(self._links.newest):
                 return False
             self._reach.reached()
         return not self._is_closed
@@ -211,14 +234,21 @@ class Connection:
         if self._is_closed and not error.reason:
             return closed()
         self._reach.explain(error, seconds)
+        self._links.explain(error)
         return error
 
-    def _check_open(self) -> None:
+    def begin(self) -> Way[grpc.Channel]:
+        """The way of one attempt of a call, or of a stream; it has to come to its end."""
         self._home.check()
         if self._is_closed:
             raise closed()
+        return Way(self._links.take(), self._metadata.current())
 
-    def open(self, service: str, method: str, sent: Any) -> Any:
-        """Open a stream: the gRPC call; `sent` is a message or an iterator of messages."""
-        self._check_open()
-        return self._stubs.method(service, method)(sent, metadata=self._metadata)
+    def end(self, way: Way[grpc.Channel]) -> None:
+        """The call is over."""
+        for channel in self._links.give_back(way.link):
+            channel.close()
+
+    def judged(self, error: RunstoreError, way: Way[grpc.Channel]) -> RunstoreError:
+        """The error of a call that went this way; says if its token has been replaced since."""
+        return judged(error, self._metadata, way.metadata)
