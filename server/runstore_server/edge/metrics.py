@@ -25,7 +25,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, FeedStore
+from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, FeedStore, sink_duty
 from runstore_storage.contract.scope import NoScope
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -107,6 +107,21 @@ class Metrics:
             )
             for duty, (name, done) in LAGS.items()
         }
+        self._sink_lags = (
+            Gauge(
+                "runstore_sink_lag_events",
+                "Events that no process has delivered to the sink yet.",
+                ("sink",),
+                registry=self.registry,
+            ),
+            Gauge(
+                "runstore_sink_lag_seconds",
+                "How long the oldest event has waited to be delivered to the sink.",
+                ("sink",),
+                registry=self.registry,
+            ),
+        )
+        self._sinks: tuple[str, ...] = ()
         self._positions = Gauge(
             "runstore_duty_position",
             "How far each duty has got in the feed, in whichever process.",
@@ -167,7 +182,13 @@ class Metrics:
             yield
 
     def watch(self, workers: Sequence[WatchedWorker]) -> None:
-        """Show what this process's workers of duties do."""
+        """Show what this process's workers of duties do, and how far their sinks are behind."""
+        of_sinks = sink_duty("")
+        self._sinks = tuple(
+            worker.name.removeprefix(of_sinks)
+            for worker in workers
+            if worker.name.startswith(of_sinks)
+        )
         self.registry.register(_Duties(workers))
 
     def show_health(self, is_ready: Callable[[], bool], warnings: Callable[[], int]) -> None:
@@ -204,6 +225,10 @@ class Metrics:
             lag = await feed.lag(duty)
             events.set(lag.events)
             seconds.set(lag.seconds)
+        for sink in self._sinks:
+            lag = await feed.lag(sink_duty(sink))
+            for gauge, value in zip(self._sink_lags, (lag.events, lag.seconds), strict=True):
+                gauge.labels(sink).set(value)
         for each in await feed.list_duties():
             self._positions.labels(each.name).set(each.position)
             self._held.labels(each.name).set(bool(each.holder))

@@ -10,8 +10,9 @@ import runstore
 from conftest import make_store
 from runstore_server.app import App
 from runstore_server.edge.listening import CannotBind
+from runstore_server.sinks.settings import WebhookSinkSettings
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.feed import RELAY, SEARCH
+from runstore_storage.contract.feed import RELAY, SEARCH, sink_duty
 
 
 async def test_a_server_is_alive_and_ready(http) -> None:
@@ -158,6 +159,28 @@ async def test_a_duty_that_any_process_holds_is_held(own_server, own_schema) -> 
     led = dict(re.findall(r'^runstore_duty_leader{duty="([^"]+)"} (\S+)$', text, re.MULTILINE))
     assert held == {"relay": "1.0", "search": "0.0"}
     assert set(led.values()) == {"0.0"}
+
+
+async def test_operators_see_how_far_a_sink_is_behind(own_server, own_schema) -> None:
+    sink = WebhookSinkSettings(kind="webhook", name="billing", url="http://127.0.0.1:1")
+    async with own_server(own_schema, relay=False, sinks=(sink,)) as own:
+        run = await own.client.save_run(run_id="run")
+        await run.append_many([runstore.NewEvent("tick"), runstore.NewEvent("tock")])
+        feed = own.store.feed
+        await feed.hold_duty(RELAY, "me")
+        await feed.publish("me")
+        await feed.hold_duty(sink_duty("billing"), "me")
+        behind = sink_lag((await own.http.get("/metrics")).text)
+        await feed.advance_duty(sink_duty("billing"), "me", 2)
+        delivered = sink_lag((await own.http.get("/metrics")).text)
+
+    assert (behind["events"], delivered) == (2, {"events": 0, "seconds": 0})
+    assert behind["seconds"] > 0
+
+
+def sink_lag(text: str) -> dict[str, float]:
+    found = re.findall(r'^runstore_sink_lag_(\w+){sink="billing"} (\S+)$', text, re.MULTILINE)
+    return {unit: float(value) for unit, value in found}
 
 
 async def test_metrics_say_how_many_connections_a_process_takes(own_server) -> None:
