@@ -86,7 +86,7 @@ slow: $(READY) ## run the tests that kill, freeze or install things, or stand pr
 nats: ## install the nats-server that the sinks' tests start
 	tests/tools/install-nats-server
 
-check: format-check lint types imports protos fresh ranges chart slow test ## everything that guards main
+check: format-check lint types imports protos fresh ranges chart monitoring slow test ## everything that guards main
 
 .PHONY: format-check fresh
 format: $(READY) ## format the code
@@ -113,6 +113,15 @@ protos: $(READY) $(STUBS_READY) ## lint the contracts; nothing breaking since ma
 .PHONY: ranges chart
 chart: $(CHART_READY) ## hold the Helm chart to what Kubernetes takes
 	$(CHART_VENV)/bin/python deploy/helm/check.py "$$(deploy/helm/install-helm)"
+
+# Where promtool cannot be had its part is skipped, loudly; in CI (CI=true) that fails.
+.PHONY: monitoring
+monitoring: ## hold the alerts to what Prometheus takes, and see each of them fire
+	@if promtool=$$(deploy/monitoring/install-promtool); then \
+		"$$promtool" check rules deploy/monitoring/rules.yaml && \
+		"$$promtool" test rules deploy/monitoring/rules_test.yaml; \
+	elif [ "$$CI" = true ]; then echo "CI checks the alerts" >&2; exit 1; \
+	else echo "there is no promtool: make monitoring SKIPPED" >&2; fi
 
 ranges: $(READY) ## prove that the client takes the oldest and the newest versions it allows
 	$(BIN)/python clients/python/ranges.py
