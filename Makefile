@@ -115,13 +115,16 @@ chart: $(CHART_READY) ## hold the Helm chart to what Kubernetes takes
 	$(CHART_VENV)/bin/python deploy/helm/check.py "$$(deploy/helm/install-helm)"
 
 # Where promtool cannot be had its part is skipped, loudly; in CI (CI=true) that fails.
-.PHONY: monitoring
+.PHONY: monitoring board
 monitoring: ## hold the alerts to what Prometheus takes, and see each of them fire
 	@if promtool=$$(deploy/monitoring/install-promtool); then \
 		"$$promtool" check rules deploy/monitoring/rules.yaml && \
 		"$$promtool" test rules deploy/monitoring/rules_test.yaml; \
 	elif [ "$$CI" = true ]; then echo "CI checks the alerts" >&2; exit 1; \
 	else echo "there is no promtool: make monitoring SKIPPED" >&2; fi
+
+board: $(READY) ## write Grafana's dashboard.json from board.yaml
+	$(BIN)/python deploy/monitoring/board.py
 
 ranges: $(READY) ## prove that the client takes the oldest and the newest versions it allows
 	$(BIN)/python clients/python/ranges.py
@@ -131,6 +134,7 @@ fresh: $(READY) $(STUBS_READY)
 	$(BIN)/python clients/python/generate_sync.py --check
 	$(BIN)/python -m runstore_migrations check-schema-sql
 	$(BIN)/python -m bench.report --check
+	$(BIN)/python deploy/monitoring/board.py --check
 
 # Go's and TypeScript's stubs need Go and Node; where those are missing they are skipped, loudly.
 stubs: $(READY) $(STUBS_READY) ## regenerate what is generated from the contracts, in every language
