@@ -4,8 +4,9 @@
 
 For each file in values/ and each release of Kubernetes: helm's strict lint, and every field of
 every rendered object against that release's own schemas, where an unknown field is an error. Then
-what the schemas cannot know: that selectors match labels, that pods have time to drain, that wrong
-values are refused. Prints what is wrong and exits with 1.
+what the schemas cannot know: that selectors match labels, that pods have time to drain, that alerts
+and board are those of deploy/monitoring, that wrong values are refused. Prints what is wrong and
+exits with 1.
 """
 
 import itertools
@@ -28,7 +29,9 @@ LINT = ("lint", "--strict", "--quiet")
 TEMPLATE = ("template", "runs")
 LONGEST_NAME = 63
 EXPONENT = re.compile(r"\de\+\d")
-# The Prometheus operator's: Kubernetes has no schema for it.
+MONITORING = FOLDER.parent / "monitoring"
+# The Prometheus operator's: Kubernetes has no schemas for them.
+OPERATORS = {"ServiceMonitor", "PrometheusRule"}
 SERVICE_MONITOR = {
     "spec": {"selector", "endpoints"},
     "endpoints": {"port", "path", "interval"},
@@ -47,6 +50,8 @@ REFUSED = (
     "settings.auth=off",
     "allowInsecure=true,tls.existingSecret=,settings.auth=off,http.enabled=false,"
     "metrics.serviceMonitor.enabled=true",
+    "allowInsecure=true,tls.existingSecret=,settings.auth=off,http.enabled=false,"
+    "monitoring.rules.enabled=true",
     "topologySpreadConstraints[0].labelSelector.matchLabels.a=b",
 )
 
@@ -102,6 +107,7 @@ def _of_each(objects: list[Object], release: str) -> Iterator[str]:
             yield f"{name}: the name is too long"
         if found["kind"] == "ServiceMonitor":
             yield from _of_a_service_monitor(found["spec"])
+        if found["kind"] in OPERATORS:
             continue
         try:
             kubernetes_validate.validate(found, release, strict=True)
@@ -130,7 +136,20 @@ def _of_the_whole(objects: list[Object]) -> Iterator[str]:
             wanted = {port["targetPort"] for port in found["spec"]["ports"]}
             if not wanted <= ports:
                 yield f"Service {found['metadata']['name']}: no port {wanted - ports}"
+    yield from _of_monitoring(objects)
     yield from _of_the_pod(template["spec"])
+
+
+def _of_monitoring(objects: list[Object]) -> Iterator[str]:
+    for found in objects:
+        if found["kind"] == "PrometheusRule":
+            rules = yaml.safe_load((MONITORING / "rules.yaml").read_text())
+            if found["spec"] != rules:
+                yield "PrometheusRule: it has not the alerts of rules.yaml"
+        if found["kind"] == "ConfigMap":
+            board = (MONITORING / "dashboard.json").read_text()
+            if found["data"] != {"runstore.json": board}:
+                yield "ConfigMap: it has not the board of dashboard.json"
 
 
 def _selectors(objects: list[Object]) -> Iterator[tuple[str, Object]]:

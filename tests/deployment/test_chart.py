@@ -16,7 +16,13 @@ from runstore_server.settings import Settings
 CHART = ROOT / "deploy" / "helm" / "runstore"
 EXAMPLES = sorted((CHART.parent / "values").glob("*.yaml"))
 # Where a value is a tree of Kubernetes' own, the README names its root.
-OPAQUE = {"settings", "resources", "topologySpreadConstraints", "migrate.resources"}
+OPAQUE = {
+    "settings",
+    "resources",
+    "topologySpreadConstraints",
+    "migrate.resources",
+    "monitoring.dashboard.labels",
+}
 
 
 @pytest.fixture
