@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
+MONITORING = "tests/deployment/test_monitoring.py"
 PROTOS = "tests/e2e/test_protos_readme.py"
 CLI = "tests/server/cli/test_main.py"
 INSTALLING = "tests/field/test_installing.py"
@@ -141,6 +142,14 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ("docs/other-languages.md", "xml"): (
         3,
         [*JAVA, *KOTLIN, (LANGUAGES, "test_the_project_in_c_sharp_is_xml")],
+    ),
+    ("docs/monitoring.md", "sh"): (
+        1,
+        [(MONITORING, "test_the_upgrade_shown_brings_alerts_and_board")],
+    ),
+    ("docs/monitoring.md", "yaml"): (
+        1,
+        [(MONITORING, "test_the_configuration_shown_has_the_alerts_and_the_port")],
     ),
     ("docs/performance.md", "sh"): (1, [(DOCS, "test_the_measures_shown_can_be_asked_for")]),
     ("docs/proxies.md", "nginx"): (
