@@ -74,6 +74,11 @@ COMMANDS = {
         "Look after the sinks of RUNSTORE_SINKS, in the database of RUNSTORE_DATABASE_URL.",
     ),
     "artifacts": Command("artifacts", "app", "List, fetch and store the artifacts of runs."),
+    "tokens": Command(
+        "tokens",
+        "app",
+        "Make, list and end tokens, in the database of RUNSTORE_DATABASE_URL.",
+    ),
     "search": Command("search", "app", "Maintain the search index."),
 }
 

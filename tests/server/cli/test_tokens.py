@@ -1,87 +1,112 @@
-"""Commands carry the token that the environment names, and none on their line."""
+"""runstore tokens: made, listed and ended in the database, for a server that asks for them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from clients.gate import Gate, serving
-from runstore_server.cli.main import COMMANDS, app
-from typer.testing import CliRunner, Result
+from conftest import server_environment
+from runstore_storage.postgres import PostgresStore
+from server.access.guarded import Guarded, guarded
+from server.access.test_matrix import reason
 
-TOKEN, FAR = "rs1_known", "runstore.example.com:7411"
+__all__ = ["guarded"]
 
-
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RUNSTORE_TOKEN", "RUNSTORE_TOKEN_FILE", "RUNSTORE_ALLOW_INSECURE_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest_asyncio.fixture
-async def gate() -> AsyncIterator[Gate]:
-    async with serving(Gate(TOKEN)) as served:
-        yield served
+@pytest.fixture
+def command(database_url: str, db_schema: str) -> Command:
+    environment = {**os.environ, **server_environment(database_url, db_schema), "USER": "ada"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "runstore_server", "tokens", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
 
 
-async def run(*command: str, **environment: str) -> Result:
-    """What a command did, with these variables."""
-    return await asyncio.to_thread(CliRunner().invoke, app, command, env=environment)
-
-
-@pytest.mark.parametrize("command", [("runs", "ls"), ("health",)])
-async def test_a_command_carries_the_token_of_the_environment(
-    gate: Gate, tmp_path: Path, command: tuple[str, ...]
+async def test_a_token_is_made_used_listed_and_ended(
+    command: Command, guarded: Guarded, project: str, store: PostgresStore
 ) -> None:
+    grant = f"reader@{project}"
+
+    made = command("create", "--name", "n", "--grant", grant, "--project", project)
+
+    assert made.returncode == 0, made.stderr
+    text = made.stdout.strip()
+    token_id = text[4:16]
+    assert text.startswith("rs1_")
+    assert text not in made.stderr
+    assert await reason(guarded.grpc, "/runstore.v1.RunService/ListRuns", project, text) == "OK"
+    listed = command("ls", "--project", project, "--json")
+    (shown,) = map(json.loads, listed.stdout.splitlines())
+    assert (shown["token_id"], shown["grants"]) == (token_id, [grant])
+    assert shown["created_by"] == {"kind": "DATABASE", "id": "ada", "issuer": ""}
+    assert text[17:60] not in listed.stdout
+    table = command("ls", "--project", project).stdout
+    assert token_id in table
+    assert "89 d left" in table
+    assert command("revoke", token_id).stdout == f"{token_id} is revoked\n"
+    assert command("revoke", token_id).stdout == f"{token_id} was revoked\n"
+    assert "revoked" in command("ls", "--project", project).stdout
+    records = (await store.admin.list_records(project, limit=10, after=None)).items
+    assert [each.act.method for each in records] == ["RevokeToken", "RevokeToken", "CreateToken"]
+    assert text[17:60] not in str(records)
+
+
+def test_a_token_may_go_to_a_file_of_its_owner_alone(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "token"
-    await asyncio.to_thread(file.write_text, f"{TOKEN}\n")
+    options = ("--name", "n", "--grant", "operator@*", "--output", str(file))
 
-    by_text = await run(*command, "--target", gate.address, RUNSTORE_TOKEN=TOKEN)
-    by_file = await run(*command, "--target", gate.address, RUNSTORE_TOKEN_FILE=str(file))
+    made, again = command("create", *options), command("create", *options)
 
-    assert (by_text.exit_code, by_file.exit_code) == (0, 0), by_text.output + by_file.output
-    assert gate.tokens == [TOKEN, TOKEN]
-
-
-async def test_a_command_without_one_says_where_it_is_looked_for(gate: Gate) -> None:
-    done = await run("runs", "ls", "--target", gate.address)
-
-    assert done.exit_code == 4
-    assert "UNAUTHENTICATED" in done.stderr
-    assert "$RUNSTORE_TOKEN or $RUNSTORE_TOKEN_FILE" in done.stderr
+    assert made.stdout == ""
+    assert file.read_text().startswith("rs1_")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert again.returncode != 0
+    assert "File exists" in again.stderr
+    assert file.read_text()[4:16] in made.stderr
 
 
-@pytest.mark.parametrize("command", [("runs", "ls"), ("health",)])
-async def test_what_cannot_be_sent_is_wrong_usage_in_a_line(
-    gate: Gate, tmp_path: Path, command: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--grant", "writer"], "project_pattern"),
+        (["--grant", "owner@a"], "is not ROLE@PROJECTS"),
+        (["--grant", "writer@a*"], "project_pattern"),
+        (["--grant", "operator@a"], "for an operator"),
+        (["--grant", "operator@*", "--project", "a"], "of_server"),
+        (["--grant", "writer@a", "--lifetime", "1y"], "is not a number and d, h, m or s"),
+        (["--grant", "writer@a", "--lifetime", "401d"], "lifetime"),
+        (["--grant", "writer@a", "--lifetime", "0s"], "lifetime"),
+        ([], "--grant"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(
+    command: Command, options: list[str], said: str
 ) -> None:
-    none = str(tmp_path / "none")
+    done = command("create", "--name", "n", *options)
 
-    unreadable = await run(*command, "--target", gate.address, RUNSTORE_TOKEN_FILE=none)
-    plain = await run(*command, "--target", FAR, RUNSTORE_TOKEN=TOKEN)
-
-    assert (unreadable.exit_code, plain.exit_code) == (2, 2)
-    assert unreadable.stderr.startswith("RUNSTORE_TOKEN_FILE: cannot be read: ")
-    assert plain.stderr.startswith(f"token: is not sent in plain text: connect to grpcs://{FAR}")
-    assert unreadable.stderr.count("\n") == plain.stderr.count("\n") == 1
-    assert TOKEN not in plain.output
-    assert gate.shown == []
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.replace("│", "").split())
+    assert done.stdout == ""
 
 
-def flags(command: Any) -> Iterator[str]:
-    """Those of a command, or of all commands of a group."""
-    for each in getattr(command, "commands", {}).values():
-        yield from flags(each)
-    for option in command.params:
-        yield from (flag.lstrip("-") for flag in option.opts)
+def test_an_unknown_token_is_said_so(command: Command) -> None:
+    done = command("revoke", "unknown")
 
-
-def test_no_flag_takes_a_token() -> None:
-    found = {flag for name, each in COMMANDS.items() for flag in flags(each.imported(name))}
-
-    assert len(found) > 30
-    assert not found & {"token", "token-file", "password", "secret"}
+    assert done.returncode != 0
+    assert "there is no token 'unknown'" in done.stderr

@@ -1,0 +1,190 @@
+"""runstore tokens: tokens in the database itself, before any server or token is there."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from runstore.v1 import admin_pb2
+from runstore.v1 import admin_service_pb2 as rpc
+from runstore_storage.contract.access import SERVER, Principal, PrincipalKind, Role
+from runstore_storage.contract.admin import Act, NewToken, Token, TokenCursor
+from runstore_storage.contract.errors import TokenNotFound
+from runstore_storage.postgres import PostgresStore
+
+from runstore_server.cli.database import run_with_store
+from runstore_server.cli.environment import settings_of
+from runstore_server.cli.failures import failed
+from runstore_server.cli.options import AsJson
+from runstore_server.cli.printing import print_json
+from runstore_server.cli.tables.tokens import print_tokens
+from runstore_server.convert.admin import grants_of, owner_of
+from runstore_server.edge.errors import InvalidRequest
+from runstore_server.identity.tokens import new_token
+from runstore_server.json.tokens import token_value
+from runstore_server.validation.requests import validate
+
+UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+PAGE_TOKENS = 100
+ONLY_OWNER = 0o600
+
+app = typer.Typer(
+    help="Make, list and end tokens in the database of RUNSTORE_DATABASE_URL, for servers with"
+    " RUNSTORE_AUTH=required. Who has that URL needs no token; what is done is recorded.\n\n"
+    "The first token of an operator, then one of an agent:\n\n"
+    "  runstore tokens create --name ops --grant operator@*\n\n"
+    "  runstore tokens create --name planner --grant writer@acme/* --lifetime 30d",
+    no_args_is_help=True,
+)
+
+Owner = Annotated[
+    str | None,
+    typer.Option("--project", help="Whose token it is: a project, or the server without this."),
+]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="What the token is for.")],
+    grants: Annotated[
+        list[str],
+        typer.Option(
+            "--grant",
+            metavar="ROLE@PROJECTS",
+            help="What it allows: recorder, reader, writer, admin or operator, in a project, below"
+            " a prefix (acme/*), or in all (*); repeatable.",
+        ),
+    ],
+    project: Owner = None,
+    lifetime: Annotated[
+        str, typer.Option(help="How long it is valid: 90d, 12h, 30m or 45s; 400 days at most.")
+    ] = "90d",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="A new file for the token, that only its owner may read."),
+    ] = None,
+) -> None:
+    """Make a token, and print its text, which is shown this once.
+
+    Only the text is on standard output, so that it can be captured.
+    """
+    request = rpc.CreateTokenRequest(
+        project=project or "", of_server=project is None, name=name, grants=map(_grant, grants)
+    )
+    request.lifetime.FromTimedelta(_lifetime(lifetime))
+    _check(request)
+    made = new_token()
+    new = NewToken(
+        made.token_id,
+        owner_of(request),
+        name,
+        grants_of(request.grants),
+        request.lifetime.ToTimedelta().total_seconds(),
+        made.secret_hash,
+    )
+    if output:
+        _write(output, "")  # before the token is made, as it may not be possible
+    token, _ = run_with_store(
+        settings_of(), lambda store: store.admin.create_token(new, _act(request, owner_of(request)))
+    )
+    typer.echo(f"token {token.token_id}, until {token.expires_at:%Y-%m-%d %H:%M}Z", err=True)
+    if output:
+        _write(output, made.text + "\n", again=True)
+    else:
+        typer.echo(made.text)
+
+
+@app.command()
+def ls(project: Owner = None, as_json: AsJson = False) -> None:
+    """List tokens, newest first, ended ones too; never their texts."""
+    owner = SERVER if project is None else project
+    found = run_with_store(settings_of(), lambda store: _all(store, owner))
+    if as_json:
+        for each in found:
+            print_json(token_value(each))
+    else:
+        print_tokens(found)
+
+
+@app.command()
+def revoke(
+    token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="The token's id, as in ls.")],
+) -> None:
+    """End a token for good: servers refuse it, and end its streams, within five seconds."""
+    token, is_repeat = run_with_store(settings_of(), lambda store: _revoke(store, token_id))
+    typer.echo(f"{token.token_id} {'was' if is_repeat else 'is'} revoked")
+
+
+async def _all(store: PostgresStore, owner: str) -> list[Token]:
+    found: list[Token] = []
+    after: TokenCursor | None = None
+    while True:
+        page = await store.admin.list_tokens(owner, limit=PAGE_TOKENS, after=after)
+        found += page.items
+        after = page.next_after
+        if after is None:
+            return found
+
+
+async def _revoke(store: PostgresStore, token_id: str) -> tuple[Token, bool]:
+    known = await store.admin.find_token(token_id)
+    if known is None:
+        raise failed(str(TokenNotFound(token_id)))
+    owner = known.token.project
+    request = rpc.RevokeTokenRequest(project=owner, of_server=owner == SERVER, token_id=token_id)
+    return await store.admin.revoke_token(token_id, _act(request, owner))
+
+
+def _act(request: Message, owner: str) -> Act:
+    return Act(
+        project=owner,
+        method=request.DESCRIPTOR.name.removesuffix("Request"),
+        resource=f"tokens/{getattr(request, 'token_id', '')}",
+        principal=Principal(PrincipalKind.DATABASE, os.environ.get("USER", "")),
+        grants=(),
+        peer="",
+        call_id=str(uuid4()),
+        request_id="",
+        request=json_format.MessageToJson(request, preserving_proto_field_name=True, indent=None),
+    )
+
+
+def _grant(given: str) -> admin_pb2.Grant:
+    role, _, pattern = given.partition("@")
+    try:
+        of = admin_pb2.Role.ValueType(Role[role.upper()])
+    except KeyError:
+        roles = ", ".join(each.name.lower() for each in Role)
+        raise typer.BadParameter(f"{given!r} is not ROLE@PROJECTS with one of {roles}") from None
+    return admin_pb2.Grant(role=of, project_pattern=pattern)
+
+
+def _lifetime(given: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,9})([dhms])", given)
+    if not found:
+        raise typer.BadParameter(f"{given!r} is not a number and d, h, m or s")
+    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+
+
+def _check(request: Message) -> None:
+    try:
+        validate(request)
+    except InvalidRequest as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _write(path: Path, text: str, *, again: bool = False) -> None:
+    """Write a file that is new, or that this made; only its owner may read it."""
+    flags = os.O_WRONLY | (os.O_TRUNC if again else os.O_CREAT | os.O_EXCL)
+    try:
+        with open(os.open(path, flags, ONLY_OWNER), "w") as file:  # noqa: PTH123 - of a descriptor
+            file.write(text)
+    except OSError as error:
+        raise failed(f"{path} cannot be written: {error.strerror}") from error
