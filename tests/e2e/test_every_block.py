@@ -176,8 +176,11 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ("docs/search.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
     ("docs/search.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
     ("docs/security.md", "sh"): (
-        2,
-        [("tests/e2e/test_security.py", "test_a_server_with_a_certificate_is_used_as_shown")],
+        4,
+        [
+            ("tests/e2e/test_security.py", "test_a_server_with_a_certificate_is_used_as_shown"),
+            ("tests/e2e/test_security.py", "test_tokens_are_made_and_used_as_shown"),
+        ],
     ),
     ("docs/sinks.md", "console"): (1, [(SINKS, "test_the_commands_shown_are_understood")]),
     ("docs/sinks.md", "js"): (

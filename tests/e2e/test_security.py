@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import runstore
 from conftest import server_environment
 from e2e.documents import Example, examples, run
-from e2e.servers import ServerProcess
+from e2e.servers import ServerProcess, serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 
@@ -16,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 def test_a_server_with_a_certificate_is_used_as_shown(
     database_url: str, db_schema: str, tools: str, tmp_path: Path
 ) -> None:
-    making, using = examples(PAGE)
+    making, using, *_ = examples(PAGE)
     told = making.command.replace("runstore serve", "env | grep ^RUNSTORE_TLS_")
     made = _said(replace(making, command=told), "", tools, tmp_path)
     files = dict(line.split("=") for line in made.splitlines() if line.startswith("RUNSTORE_"))
@@ -42,6 +43,33 @@ def test_a_server_with_a_certificate_is_used_as_shown(
     assert (
         f"runstore serves 127.0.0.1:{server.port} with TLS" in (tmp_path / "server.log").read_text()
     )
+
+
+def test_tokens_are_made_and_used_as_shown(
+    database_url: str,
+    db_schema: str,
+    tools: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    *_, making, using = examples(PAGE)
+    environment = server_environment(database_url, db_schema)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    told = making.command.replace("runstore serve", "env | grep ^RUNSTORE_AUTH=")
+
+    made = _said(replace(making, command=told), "", tools, tmp_path)
+
+    assert "writer@acme/*" in made
+    assert "RUNSTORE_AUTH=required" in made
+    with serving(tmp_path / "log", environment | {"RUNSTORE_AUTH": "required"}) as server:
+        monkeypatch.setenv("RUNSTORE_TARGET", server.target)
+        _said(using, server.target, tools, tmp_path)
+        foreign = replace(using, command=using.command.replace("acme/search", "globex"))
+        done = run(foreign, server.target, tools, tmp_path)
+        assert "the caller is no reader in project 'globex'" in done.stderr
+        unset = replace(using, command="runstore runs ls --project acme/search")
+        assert "no credential" in run(unset, server.target, tools, tmp_path).stderr
 
 
 def _said(example: Example, target: str, path: str, folder: Path) -> str:
