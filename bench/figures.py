@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from bench import appends, costs, memory, resumes, searches, snapshots, statements, steps, streams
+from bench import (
+    access,
+    appends,
+    costs,
+    memory,
+    resumes,
+    searches,
+    snapshots,
+    statements,
+    steps,
+    streams,
+)
 from bench.figure import Figure, Taken, at_least, at_most
 from bench.peers import etcd, libraries
 from bench.setting import Options, Setting
@@ -78,6 +89,14 @@ FIGURES = {
     "cost-postgres": Figure("Postgres's CPU, an append", "ms"),
     "cost-generator": Figure("load generator's CPU, an append", "ms"),
     "cost-wal": Figure("WAL, an append", "bytes"),
+    "append-auth": Figure(
+        "server's CPU, an append, callers with tokens", "ms", "callers without", at_most(1.03)
+    ),
+    "append-auth-tls": Figure("the same, over TLS", "ms", "callers without, in plain text"),
+    "get-run-auth": Figure(
+        "server's CPU, a GetRun, callers with tokens", "ms", "callers without", at_most(1.03)
+    ),
+    "get-run-auth-tls": Figure("the same, over TLS", "ms", "callers without, in plain text"),
     "disk-append": Figure("disk, an event that came alone", "bytes"),
     "disk-append-search": Figure("its search index, alone", "bytes"),
     "disk-batch": Figure("disk, an event of a hundred at once", "bytes"),
@@ -117,6 +136,7 @@ MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "etcd": etcd.puts,
     "peers": libraries.beside,
     "cost": costs.unary,
+    "access": access.calls,
     "disk": costs.disk,
     "statements": statements.counted,
     "workers": appends.workers,

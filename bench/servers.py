@@ -99,7 +99,8 @@ async def _started(
                 if not line:
                     raise RuntimeError(f"{arguments} did not start:\n{log.read_text()}")
                 if line.startswith("runstore "):
-                    address, greetings = line.split()[-1], greetings - 1
+                    address = line.strip().removesuffix(" with TLS").split()[-1]
+                    greetings -= 1
         draining = asyncio.create_task(_drain(process.stdout))
         yield Server(address, psutil.Process(process.pid))
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
@@ -11,6 +12,7 @@ from runstore.v1.payloads_pb2 import Payload
 
 from bench.jobs.appends import PROJECT
 from bench.jobs.channels import stub
+from bench.jobs.repeating import repeated
 from bench.payloads import PAYLOADS
 
 PARTS = 50
@@ -39,6 +41,16 @@ async def resumes(address: str, run_id: str, after_snapshot: int, calls: int) ->
         times.append((time.perf_counter() - began) * 1000)
         await put_snapshot(address, run_id, resumed.run.last_seq + 1 - after_snapshot)
     return {"times": times}
+
+
+async def runs(address: str, runs: list[str], in_flight: int, seconds: float) -> dict[str, Any]:
+    """GetRun, so many at a time, each caller of a run of its own."""
+
+    async def get(run_id: str) -> int:
+        await stub(address).GetRun(rpc.GetRunRequest(project=PROJECT, run_id=run_id))
+        return 1
+
+    return await repeated([partial(get, run_id) for run_id in runs[:in_flight]], seconds)
 
 
 async def read(address: str, run_id: str, last_seq: int, read: str, calls: int) -> dict[str, Any]:
