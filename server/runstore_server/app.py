@@ -70,7 +70,7 @@ class App:
         self._health = Health(store, SERVICES)
         self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
         self._metrics = Metrics()
-        self._metrics.watch(self.relay.workers)
+        self._metrics.watch(self.relay.workers, self.relay.buried)
         self._metrics.show_health(self._is_ready, lambda: len(self._health.warnings))
         unread = Unread(settings.unread_bytes)
         admin = AdminService(store.admin)

@@ -6,7 +6,7 @@ call costs about a microsecond.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
@@ -181,15 +181,12 @@ class Metrics:
         with self._streams(kind).track_inprogress():
             yield
 
-    def watch(self, workers: Sequence[WatchedWorker]) -> None:
-        """Show what this process's workers of duties do, and how far their sinks are behind."""
-        of_sinks = sink_duty("")
-        self._sinks = tuple(
-            worker.name.removeprefix(of_sinks)
-            for worker in workers
-            if worker.name.startswith(of_sinks)
-        )
-        self.registry.register(_Duties(workers))
+    def watch(self, workers: Sequence[WatchedWorker], buried: Mapping[str, int]) -> None:
+        """Show what this process's workers of duties do, how many events they gave up by sink, and
+        how far those sinks are behind.
+        """
+        self._sinks = tuple(buried)
+        self.registry.register(_Duties(workers, buried))
 
     def show_health(self, is_ready: Callable[[], bool], warnings: Callable[[], int]) -> None:
         """Show what /readyz says: whether it is ready, and how many warnings it lists."""
@@ -241,8 +238,9 @@ class Metrics:
 class _Duties(Collector):
     """Reads the workers whenever metrics are collected."""
 
-    def __init__(self, workers: Sequence[WatchedWorker]) -> None:
+    def __init__(self, workers: Sequence[WatchedWorker], buried: Mapping[str, int]) -> None:
         self._workers = workers
+        self._buried = buried
 
     def collect(self) -> Iterator[Metric]:
         leading = GaugeMetricFamily(
@@ -256,7 +254,14 @@ class _Duties(Collector):
         for worker in self._workers:
             leading.add_metric((worker.name,), float(worker.is_leading))
             done.add_metric((worker.name,), float(worker.done))
-        yield from (leading, done)
+        given_up = CounterMetricFamily(
+            "runstore_dead_letters",
+            "Events that this process gave up delivering and stored as dead letters.",
+            labels=("sink",),
+        )
+        for sink, count in self._buried.items():
+            given_up.add_metric((sink,), float(count))
+        yield from (leading, done, given_up)
 
 
 def _appended_by(response: Any) -> int:

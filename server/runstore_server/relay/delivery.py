@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import structlog
@@ -37,7 +38,11 @@ class Delivery:
     too often becomes a dead letter, and delivery continues after it.
     """
 
-    def __init__(self, feed: FeedStore, settings: SinkSettings, sink: Sink) -> None:
+    def __init__(
+        self, feed: FeedStore, settings: SinkSettings, sink: Sink, buried: Counter[str]
+    ) -> None:
+        """`buried` counts the dead letters of each sink."""
+        self._buried = buried
         self._feed = feed
         self._settings = settings
         self._sink = sink
@@ -66,7 +71,7 @@ class Delivery:
     async def _deliver(self, page: FeedPage, holder: str) -> bool:
         """Deliver or bury every entry; return False when the duty was lost meanwhile."""
         lost = [each for each in page.entries if each.is_payload_lost]
-        if lost and await self._feed.bury(holder, [self._lost(each) for each in lost]) is None:
+        if lost and not await self._bury(holder, [self._lost(each) for each in lost]):
             return False
         pending = tuple(each for each in page.entries if not each.is_payload_lost)
         attempts: dict[int, int] = {}
@@ -74,7 +79,7 @@ class Delivery:
             outcomes = await self._sink.deliver(pending) if pending else []
             wait = self._count(pending, outcomes, attempts)
             letters = self._letters(pending, outcomes, attempts)
-            if letters and await self._feed.bury(holder, letters) is None:
+            if letters and not await self._bury(holder, letters):
                 return False
             buried = {letter.position for letter in letters}
             pending = tuple(
@@ -88,6 +93,13 @@ class Delivery:
             if not pending:
                 return True
             await asyncio.sleep(wait)
+
+    async def _bury(self, holder: str, letters: Sequence[DeadLetter]) -> bool:
+        """Store and count dead letters; return False when the duty was lost meanwhile."""
+        if await self._feed.bury(holder, letters) is None:
+            return False
+        self._buried[self._sink.name] += len(letters)
+        return True
 
     def _lost(self, entry: FeedEntry) -> DeadLetter:
         """The dead letter of an entry that can no longer be sent as it was recorded."""
@@ -153,11 +165,13 @@ class SinkWorkers:
         self, feed: FeedStore, sinks: Sequence[SinkSettings], *, poll_seconds: float
     ) -> None:
         self._sinks = [open_sink(settings) for settings in sinks]
+        self.buried = Counter({sink.name: 0 for sink in self._sinks})
+        """How many events this process gave up, by sink."""
         self.workers = [
             DutyWorker(
                 feed,
                 sink_duty(sink.name),
-                Delivery(feed, settings, sink).step,
+                Delivery(feed, settings, sink, self.buried).step,
                 feed.published,
                 poll_seconds=poll_seconds,
             )

@@ -62,6 +62,8 @@ class Relay:
         )
         self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
         self.workers = (self._publisher, counter, indexer, *self._sinks.workers)
+        self.buried = self._sinks.buried
+        """How many events this process gave up, by sink."""
 
     def start(self) -> None:
         """Try to get every duty that no other process holds."""

@@ -161,7 +161,9 @@ async def test_a_duty_that_any_process_holds_is_held(own_server, own_schema) -> 
     assert set(led.values()) == {"0.0"}
 
 
-async def test_operators_see_how_far_a_sink_is_behind(own_server, own_schema) -> None:
+async def test_operators_see_how_far_a_sink_is_behind_and_what_it_gave_up(
+    own_server, own_schema
+) -> None:
     sink = WebhookSinkSettings(kind="webhook", name="billing", url="http://127.0.0.1:1")
     async with own_server(own_schema, relay=False, sinks=(sink,)) as own:
         run = await own.client.save_run(run_id="run")
@@ -170,10 +172,13 @@ async def test_operators_see_how_far_a_sink_is_behind(own_server, own_schema) ->
         await feed.hold_duty(RELAY, "me")
         await feed.publish("me")
         await feed.hold_duty(sink_duty("billing"), "me")
-        behind = sink_lag((await own.http.get("/metrics")).text)
+        own.app.relay.buried["billing"] += 3
+        text = (await own.http.get("/metrics")).text
+        behind = sink_lag(text)
         await feed.advance_duty(sink_duty("billing"), "me", 2)
         delivered = sink_lag((await own.http.get("/metrics")).text)
 
+    assert '\nrunstore_dead_letters_total{sink="billing"} 3.0\n' in text
     assert (behind["events"], delivered) == (2, {"events": 0, "seconds": 0})
     assert behind["seconds"] > 0
 

@@ -144,6 +144,7 @@ async def test_an_event_refused_too_often_becomes_a_dead_letter_and_delivery_con
 
     (letter,) = await own.feed.list_dead_letters("out", limit=10, after=0)
     assert (letter.position, letter.attempts) == (2, 3)
+    assert relay.buried == {"out": 1}
     assert "400" in letter.error
     assert places(receiver) == [("run", seq) for seq in (1, 2, 2, 2, 3)]
 
@@ -204,6 +205,7 @@ async def test_an_event_whose_payload_is_lost_becomes_a_dead_letter(
         letters = await store.feed.list_dead_letters("out", limit=9, after=0)
     await store.close()
 
+    assert relay.buried == {"out": 1}
     assert places(receiver) == [("run", 2)]
     assert [(each.position, each.error) for each in letters] == [(1, "the payload is lost")]
 

@@ -6,6 +6,7 @@ The feed is a small model here, which notices a position that is beyond what was
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -116,7 +117,7 @@ def delivering(feed: Feed) -> Delivery:
     (settings,) = Settings.model_validate(
         {"sinks": [{"name": "out", "kind": "webhook", "url": "http://localhost"}]}
     ).sinks
-    delivery = Delivery(feed, settings, Receiver(feed))  # type: ignore[arg-type]
+    delivery = Delivery(feed, settings, Receiver(feed), Counter())  # type: ignore[arg-type]
     delivery._backoff = Backoff(first=0.0)
     return delivery
 
