@@ -132,7 +132,7 @@ func (u *upload) send(ctx context.Context) (*runstorev1.UploadArtifactResponse, 
 	defer cancel()
 	stream, err := u.artifacts.service.UploadArtifact(calling)
 	if err != nil {
-		return nil, client.errorOf(ctx, err)
+		return nil, client.judged(calling, client.errorOf(ctx, err))
 	}
 	for message, err := range u.messages() {
 		if err != nil {
@@ -149,7 +149,7 @@ func (u *upload) send(ctx context.Context) (*runstorev1.UploadArtifactResponse, 
 	}
 	response, err := stream.CloseAndRecv()
 	if err != nil {
-		return nil, client.requestsErrorOf(ctx, err)
+		return nil, client.judged(calling, client.requestsErrorOf(ctx, err))
 	}
 	return response, nil
 }

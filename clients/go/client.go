@@ -22,7 +22,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
 )
 
 const (
@@ -42,6 +41,7 @@ type Client struct {
 	project  string
 	timeout  time.Duration
 	metadata []string
+	tokens   *tokenSource // nil if calls carry none
 	backoff  backoff
 	conn     *grpc.ClientConn
 	reach    reach
@@ -61,8 +61,11 @@ type options struct {
 	metadata    []string
 	credentials credentials.TransportCredentials
 	dial        []grpc.DialOption
+	token       *string
+	tokenFile   *string
 
-	isNotGathering bool
+	isInsecureToken bool
+	isNotGathering  bool
 }
 
 // WithProject sets the project, such as "acme/search", of every read and write. The default is
@@ -88,6 +91,26 @@ func WithTransportCredentials(transport credentials.TransportCredentials) Option
 	return func(o *options) { o.credentials = transport }
 }
 
+// WithToken has every call carry a token. Without this option and WithTokenFile it is that of
+// $RUNSTORE_TOKEN, or of the file that $RUNSTORE_TOKEN_FILE names.
+func WithToken(token string) Option {
+	return func(o *options) { o.token = &token }
+}
+
+// WithTokenFile has every call carry the token that a file holds. The file is read again each minute, and
+// at once when the caller is refused: what was refused with a token that has been replaced since is
+// repeated, and streams go on.
+func WithTokenFile(path string) Option {
+	return func(o *options) { o.tokenFile = &path }
+}
+
+// WithInsecureToken permits to send the token to other machines in plain text, as does
+// $RUNSTORE_ALLOW_INSECURE_TOKEN if it is "true". By default it goes in plain text to loopback addresses
+// and Unix sockets alone.
+func WithInsecureToken() Option {
+	return func(o *options) { o.isInsecureToken = true }
+}
+
 // WithMetadata adds key-value pairs to the metadata of every call.
 func WithMetadata(pairs ...string) Option {
 	return func(o *options) { o.metadata = append(o.metadata, pairs...) }
@@ -107,8 +130,8 @@ func WithDialOptions(dial ...grpc.DialOption) Option {
 // Dial returns a client of the server at target, such as "localhost:7411". An empty target means
 // $RUNSTORE_TARGET, or else [DefaultTarget]. "grpcs://localhost:7411" is connected to over TLS: with the
 // credentials of an option, or else with the PEM files that $RUNSTORE_CA_FILE,
-// $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE name, or else with the system's CAs. Dial does not connect before the first call, so it
-// fails only if the target or an option is invalid.
+// $RUNSTORE_CLIENT_CERT_FILE and $RUNSTORE_CLIENT_KEY_FILE name, or else with the system's CAs. Dial does
+// not connect before the first call, so it fails only if the target, an option or a variable is invalid.
 func Dial(target string, opts ...Option) (*Client, error) {
 	o := options{
 		project: defaultProject, timeout: DefaultTimeout,
@@ -129,8 +152,22 @@ func Dial(target string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	tokens, err := o.tokens()
+	if err != nil {
+		return nil, err
+	}
+	dial := dialOptions(transport)
+	if tokens != nil {
+		if isInsecure(transport) {
+			err = o.checkPlaintext(target)
+		}
+		if err != nil {
+			return nil, err
+		}
+		dial = append(dial, grpc.WithPerRPCCredentials(bearer{needsSecurity: !isInsecure(transport)}))
+	}
 	conn, err := grpc.NewClient(
-		strings.TrimPrefix(target, secureScheme), append(dialOptions(transport), o.dial...)...,
+		strings.TrimPrefix(target, secureScheme), append(dial, o.dial...)...,
 	)
 	if err != nil {
 		return nil, errorf("cannot connect to %q: %w", target, err)
@@ -139,6 +176,7 @@ func Dial(target string, opts ...Option) (*Client, error) {
 		project:  o.project,
 		timeout:  o.timeout,
 		metadata: o.metadata,
+		tokens:   tokens,
 		backoff:  defaultBackoff,
 		conn:     conn,
 		reach:    reach{target: target},
@@ -161,8 +199,7 @@ var (
 func (o *options) transport(target string) (credentials.TransportCredentials, error) {
 	switch {
 	case o.credentials != nil:
-		isInsecure := o.credentials.Info().SecurityProtocol == insecure.NewCredentials().Info().SecurityProtocol
-		if isInsecure && strings.HasPrefix(target, secureScheme) {
+		if isInsecure(o.credentials) && strings.HasPrefix(target, secureScheme) {
 			return nil, &InvalidArgumentError{"target", "asks for TLS, and an option forbids it"}
 		}
 		return o.credentials, nil
@@ -175,6 +212,11 @@ func (o *options) transport(target string) (credentials.TransportCredentials, er
 	default:
 		return insecure.NewCredentials(), nil
 	}
+}
+
+// isInsecure reports whether a connection is in plain text.
+func isInsecure(transport credentials.TransportCredentials) bool {
+	return transport.Info().SecurityProtocol == insecure.NewCredentials().Info().SecurityProtocol
 }
 
 // check fails for options that would fail every call.
@@ -262,11 +304,6 @@ func (c *Client) HealthyService(ctx context.Context, service string) (bool, erro
 	}
 	c.reach.reached()
 	return answer.Status == grpc_health_v1.HealthCheckResponse_SERVING, nil
-}
-
-// outgoing adds the client's metadata.
-func (c *Client) outgoing(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, c.metadata...)
 }
 
 // errorOf is the error of a failed call: that the client is closed, if it has been closed since.

@@ -43,7 +43,10 @@ type Error struct {
 	// RetryAfter is how long the server asks the caller to wait; 0 if it does not say.
 	RetryAfter time.Duration
 
-	cause error
+	// isOfReplacedToken means that the call was refused with a token that the client no longer has, so
+	// that it is repeated.
+	isOfReplacedToken bool
+	cause             error
 }
 
 // Violation is an invalid field, by its path in the request.

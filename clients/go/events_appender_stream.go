@@ -62,7 +62,7 @@ func (a *Appender) runStream(left *patience) error {
 	stream, err := a.client.service.AppendEventStream(ctx)
 	if err != nil {
 		cancel()
-		return a.client.errorOf(a.ctx, err)
+		return a.client.judged(ctx, a.client.errorOf(a.ctx, err))
 	}
 	a.mutex.Lock()
 	a.stream = streamLoad{most: a.mostBytes}
@@ -70,7 +70,7 @@ func (a *Appender) runStream(left *patience) error {
 	sending := make(chan error, 1)
 	go func() { sending <- a.sendAll(ctx, cancel, stream) }()
 
-	err = a.receiveAll(stream, left)
+	err = a.client.judged(ctx, a.receiveAll(stream, left))
 	cancel()
 	if unsendable := <-sending; unsendable != nil {
 		return unsendable

@@ -87,9 +87,10 @@ func (s *streamReader[Message, Item]) receive(
 		return err
 	}
 
-	messages, err := s.state.open(s.client.outgoing(opened))
+	sent := s.client.outgoing(opened)
+	messages, err := s.state.open(sent)
 	if err != nil {
-		return true, orSilent(s.client.errorOf(ctx, err))
+		return true, orSilent(s.client.judged(sent, s.client.errorOf(ctx, err)))
 	}
 	for {
 		// The time that a slow caller takes between two messages does not count as silence.
@@ -100,7 +101,7 @@ func (s *streamReader[Message, Item]) receive(
 			return true, s.state.ended()
 		}
 		if err != nil {
-			return true, orSilent(s.client.streamErrorOf(ctx, err))
+			return true, orSilent(s.client.judged(sent, s.client.streamErrorOf(ctx, err)))
 		}
 		s.patience.renew()
 		s.client.reach.reached()

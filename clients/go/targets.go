@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +52,42 @@ func checkTarget(target string) error {
 		}
 	}
 	return nil
+}
+
+var (
+	socketTarget = regexp.MustCompile(`^(?i:unix|unix-abstract):`)
+	// Without a server to ask for the name.
+	hostsTarget = regexp.MustCompile(`^(?i:dns|ipv4|ipv6):(?:///)?([^/]+)$`)
+)
+
+// isLoopback reports whether what is sent to the address stays on this machine: it is of loopback, or a
+// socket.
+func isLoopback(target string) bool {
+	address := strings.TrimPrefix(target, secureScheme)
+	if hostAndPort.MatchString(address) {
+		return isLocal(address)
+	}
+	if socketTarget.MatchString(address) {
+		return true
+	}
+	found := hostsTarget.FindStringSubmatch(address)
+	if found == nil {
+		return false
+	}
+	return !slices.ContainsFunc(strings.Split(found[1], ","), func(each string) bool { return !isLocal(each) })
+}
+
+func isLocal(address string) bool {
+	host := address
+	if hostAndPort.MatchString(address) {
+		host = address[:strings.LastIndex(address, ":")]
+	}
+	host = strings.Trim(host, "[]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // reach is what a client knows of its target: whether it has ever been reached.
