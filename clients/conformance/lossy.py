@@ -19,6 +19,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from runstore.v1 import (
+    admin_service_pb2,
     artifact_service_pb2,
     config_service_pb2,
     feed_service_pb2,
@@ -29,11 +30,17 @@ Rpc = tuple[str, MethodDescriptor]
 
 RPCS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method
-    for module in (artifact_service_pb2, config_service_pb2, feed_service_pb2, run_service_pb2)
+    for module in (
+        admin_service_pb2,
+        artifact_service_pb2,
+        config_service_pb2,
+        feed_service_pb2,
+        run_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
-READ_VERBS = ("Get", "List", "Read", "Replay", "Search", "Verify")
+READ_VERBS = ("Get", "List", "Read", "Replay", "Search", "Verify", "WhoAmI")
 # Calls that carry appends of single events, each of which is repeated by itself.
 APPENDS = frozenset({"AppendEvent", "AppendMany"})
 IDS = frozenset({"event_id", "fork_run_id", "request_id", "run_id"})

@@ -264,6 +264,41 @@ WRONG: dict[str, tuple[Callable[[Client], Any], str, str]] = {
         "is too long",
     ),
     "text for an artifact": (lambda c: c.artifacts.upload("r", "a", "text"), "data", "encode it"),
+    "one grant": (
+        lambda c: c.admin.create_token("ci", "reader@acme"),
+        "grants",
+        "must be a sequence of Grant, not str",
+    ),
+    "a grant without projects": (
+        lambda c: c.admin.create_token("ci", ["reader@acme", "writer@"]),
+        "grants[1]",
+        "must be ROLE@PROJECTS with a role of recorder, reader, writer, admin, operator, is",
+    ),
+    "a grant of an unknown role": (
+        lambda c: c.admin.create_token("ci", ["owner@acme"]),
+        "grants[0]",
+        "is 'owner@acme'",
+    ),
+    "a pair for a grant": (
+        lambda c: c.admin.create_token("ci", [("reader", "acme")]),
+        "grants[0]",
+        "must be Grant, not tuple",
+    ),
+    "a word for a role": (
+        lambda c: c.admin.create_token("ci", [runstore.Grant("reader", "acme")]),
+        "grants[0].role",
+        "must be Role, not str",
+    ),
+    "days for a lifetime": (
+        lambda c: c.admin.create_token("ci", ["reader@acme"], lifetime=90),
+        "lifetime",
+        "must be timedelta, not int",
+    ),
+    "a text for a limit": (
+        lambda c: c.admin.set_limits(streams="7"),
+        "streams",
+        "must be int, not str",
+    ),
     "a number for an artifact": (lambda c: c.artifacts.upload("r", "a", 5), "data", "not int"),
     "a window without room": (lambda c: c.appender(window=0), "window", "must be at least 1, is 0"),
     # Names that no argument has.

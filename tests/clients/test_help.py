@@ -13,9 +13,10 @@ import pytest
 import runstore
 
 HANDLES = [
-    *(runstore.AsyncArtifacts, runstore.AsyncClient, runstore.AsyncConfigs, runstore.AsyncFeed),
-    *(runstore.AsyncRun, runstore.AsyncResumed, runstore.Artifacts, runstore.Client),
-    *(runstore.Configs, runstore.Feed, runstore.Run, runstore.Resumed),
+    *(runstore.AsyncAdmin, runstore.AsyncArtifacts, runstore.AsyncClient, runstore.AsyncConfigs),
+    *(runstore.AsyncFeed, runstore.AsyncRun, runstore.AsyncResumed),
+    *(runstore.Admin, runstore.Artifacts, runstore.Client, runstore.Configs, runstore.Feed),
+    *(runstore.Run, runstore.Resumed),
 ]
 NOT_DOCUMENTED = {
     "BY_REASON",  # a dict
@@ -87,7 +88,10 @@ def test_help_names_every_field(method: Callable[..., Any], fields: type) -> Non
 
 @pytest.mark.parametrize(
     "kind",
-    [runstore.RunStatus, runstore.Outcome, runstore.SnapshotReason, runstore.RunOrder],
+    [
+        *(runstore.RunStatus, runstore.Outcome, runstore.SnapshotReason, runstore.RunOrder),
+        *(runstore.Role, runstore.PrincipalKind),
+    ],
 )
 def test_members_of_enums_print_as_words_and_count_as_numbers(kind: type[IntEnum]) -> None:
     for member in kind:
@@ -108,6 +112,7 @@ def test_handles_say_what_they_are() -> None:
         )
         assert repr(client.feed) == "<Feed of project 'acme/search'>"
         assert repr(client.configs) == "<Configs of project 'acme/search'>"
+        assert repr(client.admin) == "<Admin of project 'acme/search'>"
         assert repr(client.artifacts) == "<Artifacts of project 'acme/search'>"
         assert repr(client.appender()) == "<Appender to localhost:1, not open>"
 

@@ -26,6 +26,7 @@ CALLS: dict[str, Call] = {
     "CompleteRun": lambda client: client.run("run").complete(
         events=[NewEvent("last")], final_snapshot={"state": {"a": 1}}
     ),
+    "CreateToken": lambda client: client.admin.create_token("ci", ["reader@acme/*"]),
     "DeleteSnapshots": lambda client: client.run("run").delete_snapshots(["snapshot"]),
     "ForkRun": lambda client: client.run("run").fork(),
     "LinkArtifact": lambda client: client.artifacts.link("run", "page", "https://example.com"),
@@ -43,6 +44,7 @@ CALLS: dict[str, Call] = {
         "objective", completion=Completion(events=[NewEvent("last")])
     ),
     "SetLabel": lambda client: client.configs.set_label("prompt", "greeting", "canary", 1),
+    "SetLimits": lambda client: client.admin.set_limits(streams=7),
     "UploadArtifact": lambda client: client.artifacts.upload("run", "report", b"bytes"),
 }
 
@@ -94,7 +96,7 @@ def sent_by(name: str) -> set[str]:
 
 
 def test_every_write_has_a_call_here() -> None:
-    assert CALLS.keys() | {"AppendEventStream", "AppendMany"} == WRITES
+    assert CALLS.keys() | {"AppendEventStream", "AppendMany", "RevokeToken"} == WRITES
 
 
 @pytest.mark.parametrize("by", [by_async, by_sync])
@@ -109,6 +111,24 @@ async def test_a_write_is_sent_again_as_it_was(
     assert server.faults == []
     assert server.repeated == {name}
     assert server.ids == sent_by(name)
+
+
+@pytest.mark.parametrize("by", [by_async, by_sync])
+async def test_a_revocation_is_sent_again_as_it_was(
+    lossy: tuple[str, LossyServer],
+    project: str,
+    client: runstore.AsyncClient,
+    by: Callable[..., Any],
+) -> None:
+    address, server = lossy
+    made = await client.admin.create_token("ci", ["reader@acme/*"])
+
+    token = await by(address, project, lambda its: its.admin.revoke_token(made.token.token_id))
+
+    assert token.revoked_at is not None
+    assert server.faults == []
+    assert server.repeated == {"RevokeToken"}
+    assert server.ids == sent_by("RevokeToken")
 
 
 @pytest.mark.parametrize("append", [append_async, append_sync])

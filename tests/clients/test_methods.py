@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "clients" / "conformance"))
 
 from lossy import RPCS
 
-NOUNS = ("Client", "Run", "Feed", "Configs", "Artifacts")
+NOUNS = ("Client", "Run", "Feed", "Configs", "Artifacts", "Admin")
 NO_CALLS = {"appender", "close", "health", "run"}
 METHODS = [
     f"{noun}.{method}"
@@ -32,6 +32,11 @@ METHODS = [
 ]
 # The fields that a method has no argument for.
 NOT_TAKEN = {
+    "Admin.create_token": {"CreateTokenRequest.project"},  # what is of the server has none
+    "Admin.records": {"ListAdminRecordsRequest.project"},
+    "Admin.revoke_token": {"RevokeTokenRequest.project"},
+    "Admin.tokens": {"ListTokensRequest.project"},
+    "Admin.verify_records": {"VerifyAdminRecordsRequest.project"},
     "Client.list_snapshots": {
         f"ListSnapshotsRequest.{name}" for name in ("limit", "namespace", "run_id")
     },

@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from runstore import values
 from runstore.calls import (
+    admin,
     artifacts,
     configs,
     events,
@@ -42,7 +43,7 @@ from runstore.wire.events import event_message
 from runstore.wire.snapshots import snapshot_message
 from runstore_server.validation.bounds import PAGE
 
-NOUNS = (artifacts, configs, events, feed, outputs, runs, search, snapshots, statistics)
+NOUNS = (admin, artifacts, configs, events, feed, outputs, runs, search, snapshots, statistics)
 # What the server sets, and what no caller can give.
 NOT_SENT = {
     "Event.hash",
@@ -83,12 +84,15 @@ DEFAULTS = {
 # What the client does not show of an answer.
 NOT_SHOWN = {
     "AppendEvents": {"deduplicated"},  # each of its events says so
+    "CreateToken": {"deduplicated"},  # it has a secret or is an error
     "ForkRun": {"deduplicated"},
     "GetStatistics": {"counted_position"},
     "RemoveLabel": {"deduplicated"},
+    "RevokeToken": {"deduplicated"},
     "SaveRun": {"deduplicated"},
     "SearchEvents": {"indexed_position"},
     "SetLabel": {"deduplicated"},
+    "SetLimits": {"deduplicated"},
 }
 # A pin of a run has no label any more.
 A_PIN = ("config_refs.label", "configs.ref.label")
@@ -98,6 +102,7 @@ RENAMED = {
     ("deleted_task_writes", "task_writes"),
     ("length", "highlights"),
     ("next_page_token", ""),
+    ("projects", ""),
     ("seq", "problem_seq"),
     ("start", "highlights"),
 }

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from runstore.arguments import InvalidArgument, pair, seconds, sequence, text
 from runstore.targets import checked_target, is_loopback
 from runstore.tokens import Metadata
+from runstore.v1.admin_service_pb2_grpc import AdminServiceStub
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
 from runstore.v1.feed_service_pb2_grpc import FeedServiceStub
@@ -86,6 +87,7 @@ class Stubs:
     """The RPCs of all services over one channel, sync or async."""
 
     def __init__(self, channel: Any) -> None:
+        self.admin_service: Any = AdminServiceStub(channel)
         self.run_service: Any = RunServiceStub(channel)
         self.feed_service: Any = FeedServiceStub(channel)
         self.config_service: Any = ConfigServiceStub(channel)

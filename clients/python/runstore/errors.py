@@ -40,6 +40,7 @@ RunstoreError
 ├── SearchBehind             the awaited events are not searchable yet
 ├── StatisticsBehind         the awaited events are not counted yet
 ├── TokenNotFound
+├── TokenSecretLost          the token was made, its secret did not arrive: revoke `token_id`
 ├── Overloaded               the client has retried
 ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
 ├── Internal                 a defect of the service
@@ -286,6 +287,15 @@ class StatisticsBehind(RunstoreError):
 
 class TokenNotFound(RunstoreError):
     """The project, or the server, has no such token."""
+
+
+class TokenSecretLost(RunstoreError):
+    """A token was made, but the only answer with its secret did not arrive: revoke the token."""
+
+    def __init__(self, token_id: str) -> None:
+        words = f"token {token_id} was made, but its secret did not arrive: revoke the token"
+        super().__init__(Failure(grpc.StatusCode.DATA_LOSS, words))
+        self.token_id = token_id
 
 
 class Overloaded(RunstoreError):

@@ -1,5 +1,6 @@
 """The asynchronous client."""
 
+from runstore.aio.admin import AsyncAdmin
 from runstore.aio.appender import Appender
 from runstore.aio.artifacts import AsyncArtifacts
 from runstore.aio.client import AsyncClient, connect
@@ -9,6 +10,7 @@ from runstore.aio.run import AsyncResumed, AsyncRun
 from runstore.signatures import show_fields
 
 __all__ = [
+    "AsyncAdmin",
     "AsyncArtifacts",
     "AsyncClient",
     "AsyncConfigs",
@@ -18,4 +20,4 @@ __all__ = [
     "connect",
 ]
 
-show_fields(Appender, AsyncArtifacts, AsyncClient, AsyncConfigs, AsyncFeed, AsyncRun)
+show_fields(Appender, AsyncAdmin, AsyncArtifacts, AsyncClient, AsyncConfigs, AsyncFeed, AsyncRun)

@@ -10,6 +10,7 @@ from typing import Self, Unpack
 import grpc
 
 from runstore import calls
+from runstore.aio.admin import AsyncAdmin
 from runstore.aio.appender import Appender
 from runstore.aio.artifacts import AsyncArtifacts
 from runstore.aio.configs import AsyncConfigs
@@ -220,6 +221,11 @@ class AsyncClient:
     def artifacts(self) -> AsyncArtifacts:
         """Named results of runs, with their bytes in an object store."""
         return AsyncArtifacts(self._connection, self.project)
+
+    @property
+    def admin(self) -> AsyncAdmin:
+        """Who may use the server, how much of it, and what was done about that."""
+        return AsyncAdmin(self._connection, self.project)
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> Appender:
         """Pipelines appends over one stream, at most `window` of them without a response."""

@@ -4,6 +4,7 @@ Both clients make the same calls and differ only in how they send them.
 """
 
 from runstore.calls import (
+    admin,
     artifacts,
     configs,
     events,
@@ -16,6 +17,7 @@ from runstore.calls import (
 )
 
 __all__ = [
+    "admin",
     "artifacts",
     "configs",
     "events",

@@ -13,6 +13,7 @@ Decode = Callable[[Any], T]
 Page = tuple[list[T], str]
 """Items of a listing, and the token of the next page; empty on the last page."""
 
+ADMIN = "admin_service"
 RUNS = "run_service"
 CONFIGS = "config_service"
 ARTIFACTS = "artifact_service"

@@ -2,6 +2,7 @@
 """The synchronous client."""
 
 from runstore.signatures import show_fields
+from runstore.sync.admin import Admin
 from runstore.sync.appender import Appender
 from runstore.sync.artifacts import Artifacts
 from runstore.sync.client import Client, connect
@@ -10,6 +11,7 @@ from runstore.sync.feed import Feed
 from runstore.sync.run import Resumed, Run
 
 __all__ = [
+    "Admin",
     "Artifacts",
     "Client",
     "Configs",
@@ -19,4 +21,4 @@ __all__ = [
     "connect",
 ]
 
-show_fields(Appender, Artifacts, Client, Configs, Feed, Run)
+show_fields(Appender, Admin, Artifacts, Client, Configs, Feed, Run)

@@ -14,6 +14,7 @@ from runstore import calls
 from runstore.arguments import text
 from runstore.channels import DEFAULT_PROJECT, DEFAULT_TIMEOUT
 from runstore.streams.appends import DEFAULT_WINDOW
+from runstore.sync.admin import Admin
 from runstore.sync.appender import Appender
 from runstore.sync.artifacts import Artifacts
 from runstore.sync.configs import Configs
@@ -217,6 +218,11 @@ class Client:
     def artifacts(self) -> Artifacts:
         """Named results of runs, with their bytes in an object store."""
         return Artifacts(self._connection, self.project)
+
+    @property
+    def admin(self) -> Admin:
+        """Who may use the server, how much of it, and what was done about that."""
+        return Admin(self._connection, self.project)
 
     def appender(self, *, window: int = DEFAULT_WINDOW) -> Appender:
         """Pipelines appends over one stream, at most `window` of them without a response."""

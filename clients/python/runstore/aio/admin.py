@@ -1,0 +1,115 @@
+"""Who may use the server, for an asynchronous client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+from runstore import calls
+from runstore.aio.connection import AsyncConnection
+from runstore.values.admin import (
+    AdminRecord,
+    Caller,
+    Grant,
+    Limits,
+    NewToken,
+    ProjectLimits,
+    RecordVerification,
+    Token,
+)
+
+
+class AsyncAdmin:
+    """Tokens, limits, and the records of what was done about them.
+
+    They are the project's; with `of_server` they are the server's own.
+    """
+
+    def __init__(self, connection: AsyncConnection, project: str) -> None:
+        self._connection = connection
+        self._project = project
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of project {self._project!r}>"
+
+    async def who_am_i(self) -> Caller:
+        """Who the server takes the client for, and what it may do."""
+        return await self._connection.send(calls.admin.who_am_i())
+
+    async def projects(self) -> AsyncIterator[str]:
+        """Yield the projects that have runs or configs and that the client has a grant for."""
+        async for project in self._connection.pages(calls.admin.list_projects):
+            yield project
+
+    async def create_token(
+        self,
+        name: str,
+        grants: Sequence[Grant | str],
+        *,
+        lifetime: timedelta | None = None,
+        of_server: bool = False,
+    ) -> NewToken:
+        """Make a token, valid for 90 days unless `lifetime` says otherwise, at most 400.
+
+        A grant may be written as a text, such as "writer@acme/*". Raise `TokenSecretLost` if the
+        token was made and the answer with its secret did not arrive.
+        """
+        return await self._connection.send(
+            calls.admin.create_token(self._owner(of_server), name, grants, lifetime, of_server)
+        )
+
+    async def tokens(self, *, of_server: bool = False) -> AsyncIterator[Token]:
+        """Yield tokens, newest first, those that have ended among them."""
+        project = self._owner(of_server)
+        async for token in self._connection.pages(
+            lambda page_token: calls.admin.list_tokens(project, of_server, page_token)
+        ):
+            yield token
+
+    async def revoke_token(self, token_id: str, *, of_server: bool = False) -> Token:
+        """End a token for good, or return one that has been revoked before.
+
+        It is refused everywhere within five seconds. Raise `TokenNotFound`.
+        """
+        return await self._connection.send(
+            calls.admin.revoke_token(self._owner(of_server), token_id, of_server)
+        )
+
+    async def set_limits(
+        self,
+        *,
+        calls_per_second: int = 0,
+        events_per_second: int = 0,
+        bytes_per_second: int = 0,
+        streams: int = 0,
+    ) -> Limits:
+        """Replace all limits of the project; those that are left out are none."""
+        return await self._connection.send(
+            calls.admin.set_limits(
+                self._project, calls_per_second, events_per_second, bytes_per_second, streams
+            )
+        )
+
+    async def limits(self) -> ProjectLimits:
+        """The limits of the project; all 0 if none were ever set."""
+        return await self._connection.send(calls.admin.get_limits(self._project))
+
+    async def records(self, *, of_server: bool = False) -> AsyncIterator[AdminRecord]:
+        """Yield the records of what was done or refused, greatest number first."""
+        project = self._owner(of_server)
+        async for record in self._connection.pages(
+            lambda token: calls.admin.list_admin_records(project, of_server, token)
+        ):
+            yield record
+
+    async def verify_records(
+        self, *, from_number: int = 1, of_server: bool = False
+    ) -> RecordVerification:
+        """Check the hash chain of the records from a number on."""
+        return await self._connection.send(
+            calls.admin.verify_admin_records(self._owner(of_server), of_server, from_number)
+        )
+
+    def _owner(self, of_server: bool) -> str:
+        """What a request about the project, or about the server itself, names as the project."""
+        return "" if of_server else self._project

@@ -1,0 +1,200 @@
+"""The client's part in who may use the server, asynchronous and synchronous."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+import runstore
+from runstore import Grant, Limits, PrincipalKind, Role
+
+
+class Losing(grpc.GenericRpcHandler):
+    """Serves a call as the server behind it does, but loses the first answer."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._is_lost = False
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        async def pass_on(request: bytes, context: Any) -> Any:
+            answer = await self._channel.unary_unary(details.method)(request)
+            if not self._is_lost:
+                self._is_lost = True
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+            return answer
+
+        return grpc.unary_unary_rpc_method_handler(pass_on)
+
+
+@pytest.fixture
+async def losing_address(server_address: str) -> AsyncIterator[str]:
+    async with grpc.aio.insecure_channel(server_address) as channel:
+        server = grpc.aio.server(handlers=[Losing(channel)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        yield f"127.0.0.1:{port}"
+        await server.stop(0)
+
+
+async def test_a_server_that_asks_nobody_takes_everybody_for_anybody(
+    client: runstore.AsyncClient,
+) -> None:
+    caller = await client.admin.who_am_i()
+
+    assert (caller.principal.kind, caller.expires_at) == (PrincipalKind.ANYBODY, None)
+    assert [str(each) for each in caller.grants] == ["admin@*", "operator@*"]
+
+
+async def test_projects_are_listed_once_they_have_runs(
+    client: runstore.AsyncClient, project: str
+) -> None:
+    before = [each async for each in client.admin.projects()]
+
+    await client.save_run()
+
+    after = [each async for each in client.admin.projects()]
+    assert project not in before
+    assert after == sorted({*before, project})
+
+
+async def test_a_token_is_made_listed_and_revoked(client: runstore.AsyncClient) -> None:
+    admin = client.admin
+    first = await admin.create_token("ci", ["writer@acme/*", Grant(Role.READER, "*")])
+    second = await admin.create_token("short", ["reader@acme"], lifetime=timedelta(hours=2))
+
+    revoked = await admin.revoke_token(first.token.token_id)
+    again = await admin.revoke_token(first.token.token_id)
+
+    made = first.token
+    assert first.secret.startswith(made.prefix + "_")
+    assert (made.name, made.revoked_at, made.last_used_at) == ("ci", None, None)
+    assert made.grants == (Grant(Role.WRITER, "acme/*"), Grant(Role.READER, "*"))
+    assert made.created_by.kind is PrincipalKind.ANYBODY
+    assert made.expires_at - made.created_at == timedelta(days=90)
+    assert second.token.expires_at - second.token.created_at == timedelta(hours=2)
+    assert revoked.revoked_at is not None
+    assert again == revoked
+    assert [each async for each in admin.tokens()] == [second.token, revoked]
+    with pytest.raises(runstore.TokenNotFound):
+        await admin.revoke_token("none")
+
+
+async def test_a_token_of_the_server_is_of_no_project(client: runstore.AsyncClient) -> None:
+    admin = client.admin
+
+    made = await admin.create_token("ops", ["operator@*"], of_server=True)
+
+    assert made.token in [each async for each in admin.tokens(of_server=True)]
+    assert [each async for each in admin.tokens()] == []
+    with pytest.raises(runstore.TokenNotFound):
+        await admin.revoke_token(made.token.token_id)
+    revoked = await admin.revoke_token(made.token.token_id, of_server=True)
+    assert revoked.revoked_at is not None
+    newest = await anext(admin.records(of_server=True))
+    assert newest.resource == f"tokens/{made.token.token_id}"
+    assert (await admin.verify_records(of_server=True)).verified
+
+
+async def test_a_secret_is_not_printed(client: runstore.AsyncClient) -> None:
+    made = await client.admin.create_token("ci", ["reader@acme"])
+
+    assert made.secret not in repr(made)
+    assert made.secret not in str(made)
+
+
+async def test_a_token_whose_secret_was_lost_is_told_and_can_be_revoked(
+    client: runstore.AsyncClient, losing_address: str, project: str
+) -> None:
+    async with runstore.connect(losing_address, project=project) as losing:
+        with pytest.raises(runstore.TokenSecretLost) as caught:
+            await losing.admin.create_token("ci", ["reader@acme"])
+
+    lost = caught.value.token_id
+    assert lost in str(caught.value)
+    assert [each.token_id async for each in client.admin.tokens()] == [lost]
+    assert (await client.admin.revoke_token(lost)).revoked_at is not None
+
+
+async def test_limits_are_replaced(client: runstore.AsyncClient) -> None:
+    none = await client.admin.limits()
+    await client.admin.set_limits(calls_per_second=1, events_per_second=2, bytes_per_second=3)
+
+    replaced = await client.admin.set_limits(events_per_second=5, streams=4)
+
+    now = await client.admin.limits()
+    assert (none.limits, none.updated_at) == (Limits(0, 0, 0, 0), None)
+    assert replaced == now.limits == Limits(0, 5, 0, 4)
+    assert now.updated_at is not None
+
+
+async def test_what_was_done_is_recorded_and_verified(client: runstore.AsyncClient) -> None:
+    admin = client.admin
+    token = (await admin.create_token("ci", ["reader@acme"])).token
+    await admin.set_limits(streams=4)
+    with pytest.raises(runstore.TokenNotFound):
+        await admin.revoke_token("none")
+
+    records = [each async for each in admin.records()]
+    found = await admin.verify_records()
+    last = await admin.verify_records(from_number=3)
+
+    assert [(each.number, each.method, each.resource, each.status) for each in records] == [
+        (3, "RevokeToken", "tokens/none", "TOKEN_NOT_FOUND"),
+        (2, "SetLimits", "limits", "OK"),
+        (1, "CreateToken", f"tokens/{token.token_id}", "OK"),
+    ]
+    assert [each.allowed for each in records] == [False, True, True]
+    assert records[0].previous_hash == records[1].hash
+    assert (found.verified, found.checked_records, found.last_number) == (True, 3, 3)
+    assert found.last_hash == records[0].hash
+    assert (last.verified, last.checked_records) == (True, 1)
+
+
+async def test_listings_go_over_pages(client: runstore.AsyncClient) -> None:
+    names = [f"token {number}" for number in range(103)]  # a page is 100
+    for name in names:
+        await client.admin.create_token(name, ["reader@acme"])
+
+    tokens = [each.name async for each in client.admin.tokens()]
+    records = [each.number async for each in client.admin.records()]
+
+    assert tokens == names[::-1]
+    assert records == [*range(103, 0, -1)]
+
+
+def test_a_chain_that_has_a_problem_is_not_verified() -> None:
+    found = runstore.RecordVerification(3, 9, b"", "record 4 is missing", 4)
+
+    assert not found.verified
+
+
+def test_a_grant_is_written_as_it_is_read() -> None:
+    grant = Grant.parse("writer@acme/a@b")
+
+    assert grant == Grant(Role.WRITER, "acme/a@b")
+    assert str(grant) == "writer@acme/a@b"
+
+
+async def test_the_synchronous_client_does_the_same(server_address: str, project: str) -> None:
+    def use() -> tuple[bool, list[str], Limits, list[str]]:
+        with runstore.Client(server_address, project=project) as client:
+            made = client.admin.create_token("ci", ["writer@acme/*"])
+            client.admin.revoke_token(made.token.token_id)
+            client.admin.set_limits(streams=4)
+            return (
+                client.admin.verify_records().verified,
+                [each.name for each in client.admin.tokens()],
+                client.admin.limits().limits,
+                [each.method for each in client.admin.records()],
+            )
+
+    verified, tokens, limits, methods = await asyncio.to_thread(use)
+
+    assert verified
+    assert (tokens, limits) == (["ci"], Limits(0, 0, 0, 4))
+    assert methods == ["SetLimits", "RevokeToken", "CreateToken"]
