@@ -155,6 +155,13 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		"SetLabel": (*runstore.Configs).SetLabel, "RemoveLabel": (*runstore.Configs).RemoveLabel,
 		"ListLabelMoves": (*runstore.Configs).LabelMoves,
 
+		"WhoAmI": (*runstore.Admin).WhoAmI, "ListProjects": (*runstore.Admin).Projects,
+		"CreateToken": (*runstore.Admin).CreateToken, "ListTokens": (*runstore.Admin).Tokens,
+		"RevokeToken": (*runstore.Admin).RevokeToken,
+		"SetLimits":   (*runstore.Admin).SetLimits, "GetLimits": (*runstore.Admin).Limits,
+		"ListAdminRecords":   (*runstore.Admin).Records,
+		"VerifyAdminRecords": (*runstore.Admin).VerifyRecords,
+
 		"UploadArtifact": (*runstore.Artifacts).Upload,
 		"LinkArtifact":   (*runstore.Artifacts).Link, "GetArtifact": (*runstore.Artifacts).Get,
 		"DownloadArtifact": (*runstore.Artifacts).Download,
@@ -165,6 +172,7 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		runstorev1.File_runstore_v1_feed_service_proto,
 		runstorev1.File_runstore_v1_config_service_proto,
 		runstorev1.File_runstore_v1_artifact_service_proto,
+		runstorev1.File_runstore_v1_admin_service_proto,
 	} {
 		calls := file.Services().Get(0).Methods()
 		for place := range calls.Len() {

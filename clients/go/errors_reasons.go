@@ -206,6 +206,13 @@ func (e *QuotaExceededError) Limit() string { return e.Metadata["limit"] }
 // TokenNotFoundError says that the project, or the server, has no such token.
 type TokenNotFoundError struct{ *failure }
 
+// TokenSecretLostError says that a token was made, but the only answer with its secret did not arrive:
+// revoke the token.
+type TokenSecretLostError struct{ *failure }
+
+// TokenID is the token to revoke.
+func (e *TokenSecretLostError) TokenID() string { return e.Metadata["token_id"] }
+
 // InternalError is a bug in the server; its log has the details under RequestID.
 type InternalError struct{ *failure }
 

@@ -132,6 +132,9 @@ func (s SnapshotSelector) String() string {
 }
 
 // String names the target and the project.
+func (a *Admin) String() string { return "admin, " + a.client.String() }
+
+// String names the target and the project.
 func (c *Configs) String() string { return "configs, " + c.client.String() }
 
 // String names the target and the project.
@@ -166,43 +169,51 @@ func (p *Pending) String() string {
 
 // What callers give and get prints the fields that are set, by their names.
 
-func (v Artifact) String() string          { return described(v) }
-func (v ArtifactPut) String() string       { return described(v) }
-func (v ArtifactOptions) String() string   { return described(v) }
-func (v RegisterOptions) String() string   { return described(v) }
-func (v RegisteredVersion) String() string { return described(v) }
-func (v ConfigVersion) String() string     { return described(v) }
-func (v ConfigLabel) String() string       { return described(v) }
-func (v Config) String() string            { return described(v) }
-func (v LabelMove) String() string         { return described(v) }
-func (v LabelOptions) String() string      { return described(v) }
-func (v NewEvent) String() string          { return described(v) }
-func (v Event) String() string             { return described(v) }
-func (v Appended) String() string          { return described(v) }
-func (v EventPage) String() string         { return described(v) }
-func (v FeedEntry) String() string         { return described(v) }
-func (v FeedPage) String() string          { return described(v) }
-func (v Consumer) String() string          { return described(v) }
-func (v NewOutput) String() string         { return described(v) }
-func (v Completion) String() string        { return described(v) }
-func (v Completed) String() string         { return described(v) }
-func (v Output) String() string            { return described(v) }
-func (v NewRun) String() string            { return described(v) }
-func (v RunInfo) String() string           { return described(v) }
-func (v ForkOptions) String() string       { return described(v) }
-func (v RunsOptions) String() string       { return described(v) }
-func (v ReplayOptions) String() string     { return described(v) }
-func (v PinnedConfig) String() string      { return described(v) }
-func (v Replayed) String() string          { return described(v) }
-func (v Resumed) String() string           { return described(v) }
-func (v Verification) String() string      { return described(v) }
-func (v SearchOptions) String() string     { return described(v) }
-func (v SearchHit) String() string         { return described(v) }
-func (v PlanNode) String() string          { return described(v) }
-func (v NewSnapshot) String() string       { return described(v) }
-func (v Snapshot) String() string          { return described(v) }
-func (v SnapshotPut) String() string       { return described(v) }
-func (v SnapshotsOptions) String() string  { return described(v) }
-func (v TaskWrite) String() string         { return described(v) }
-func (v StatisticsOptions) String() string { return described(v) }
-func (v StatisticsRow) String() string     { return described(v) }
+func (v Principal) String() string          { return described(v) }
+func (v Caller) String() string             { return described(v) }
+func (v Token) String() string              { return described(v) }
+func (v CreateTokenOptions) String() string { return described(v) }
+func (v ProjectLimits) String() string      { return described(v) }
+func (v Limits) String() string             { return described(v) }
+func (v AdminRecord) String() string        { return described(v) }
+func (v RecordVerification) String() string { return described(v) }
+func (v Artifact) String() string           { return described(v) }
+func (v ArtifactPut) String() string        { return described(v) }
+func (v ArtifactOptions) String() string    { return described(v) }
+func (v RegisterOptions) String() string    { return described(v) }
+func (v RegisteredVersion) String() string  { return described(v) }
+func (v ConfigVersion) String() string      { return described(v) }
+func (v ConfigLabel) String() string        { return described(v) }
+func (v Config) String() string             { return described(v) }
+func (v LabelMove) String() string          { return described(v) }
+func (v LabelOptions) String() string       { return described(v) }
+func (v NewEvent) String() string           { return described(v) }
+func (v Event) String() string              { return described(v) }
+func (v Appended) String() string           { return described(v) }
+func (v EventPage) String() string          { return described(v) }
+func (v FeedEntry) String() string          { return described(v) }
+func (v FeedPage) String() string           { return described(v) }
+func (v Consumer) String() string           { return described(v) }
+func (v NewOutput) String() string          { return described(v) }
+func (v Completion) String() string         { return described(v) }
+func (v Completed) String() string          { return described(v) }
+func (v Output) String() string             { return described(v) }
+func (v NewRun) String() string             { return described(v) }
+func (v RunInfo) String() string            { return described(v) }
+func (v ForkOptions) String() string        { return described(v) }
+func (v RunsOptions) String() string        { return described(v) }
+func (v ReplayOptions) String() string      { return described(v) }
+func (v PinnedConfig) String() string       { return described(v) }
+func (v Replayed) String() string           { return described(v) }
+func (v Resumed) String() string            { return described(v) }
+func (v Verification) String() string       { return described(v) }
+func (v SearchOptions) String() string      { return described(v) }
+func (v SearchHit) String() string          { return described(v) }
+func (v PlanNode) String() string           { return described(v) }
+func (v NewSnapshot) String() string        { return described(v) }
+func (v Snapshot) String() string           { return described(v) }
+func (v SnapshotPut) String() string        { return described(v) }
+func (v SnapshotsOptions) String() string   { return described(v) }
+func (v TaskWrite) String() string          { return described(v) }
+func (v StatisticsOptions) String() string  { return described(v) }
+func (v StatisticsRow) String() string      { return described(v) }

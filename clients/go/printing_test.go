@@ -121,7 +121,7 @@ func TestWhatCallersGiveAndGetPrintsWithoutAddresses(t *testing.T) {
 	require(t, appender.Close())
 	handles := map[reflect.Type]reflect.Value{}
 	for _, handle := range []any{
-		client, run, client.Feed(), client.Configs(), client.Artifacts(), download, appender, pending,
+		client, run, client.Feed(), client.Configs(), client.Artifacts(), client.Admin(), download, appender, pending,
 		runstore.JSON("1"), time.Unix(0, 0), runstore.VersionByNumber(1),
 		runstore.SnapshotAtSeq(1).In("text"),
 	} {
@@ -187,6 +187,17 @@ func TestValuesPrintTheFieldsThatAreSet(t *testing.T) {
 		{
 			runstore.NewEvent{Type: strings.Repeat("é", 101)},
 			`NewEvent{Type: "` + strings.Repeat("é", 100) + `…"}`,
+		},
+		{
+			runstore.NewToken{Token: &runstore.Token{Name: "ci"}, Secret: "rs1_x"},
+			`NewToken{Token: Token{Name: "ci"}}`,
+		},
+		{
+			runstore.Caller{
+				Principal: runstore.Principal{Kind: runstore.PrincipalToken, ID: "x"},
+				Grants:    []runstore.Grant{{Role: runstore.RoleWriter, ProjectPattern: "acme/*"}},
+			},
+			`Caller{Principal: Principal{Kind: TOKEN, ID: "x"}, Grants: [writer@acme/*]}`,
 		},
 		{runstore.JSON("1.0"), "1.0"},
 		{runstore.Binary([]byte{1, 2}, "application/msgpack"), "2 bytes of application/msgpack"},
