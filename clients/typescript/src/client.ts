@@ -2,6 +2,7 @@
 
 import { inspect } from "node:util";
 
+import { Admin } from "./admin/calls.js";
 import { Artifacts } from "./artifacts/calls.js";
 import { Configs } from "./configs/calls.js";
 import { Appender, type AppenderOptions } from "./events/appender.js";
@@ -147,6 +148,11 @@ export class Client {
       (token) => this.#connection.send(getStatistics, request(token), options),
       (page) => page.rows.map(rowValue),
     );
+  }
+
+  /** Who may use the server, how much of it, and what was done about that. */
+  get admin(): Admin {
+    return new Admin(this.#connection, this.project);
   }
 
   /** Versions of prompts, tools, agents and evaluators that runs are pinned to. */

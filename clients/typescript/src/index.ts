@@ -8,6 +8,28 @@
  * Calls reject with the errors of `transport/errors`.
  */
 
+export type {
+  Admin,
+  CreateTokenOptions,
+  OwnerOptions,
+  RevokeTokenOptions,
+  SetLimitsOptions,
+  VerifyRecordsOptions,
+} from "./admin/calls.js";
+export {
+  type AdminRecord,
+  type Caller,
+  type Grant,
+  grantText,
+  type Limits,
+  type NewLimits,
+  type NewToken,
+  parseGrant,
+  type Principal,
+  type ProjectLimits,
+  type RecordVerification,
+  type Token,
+} from "./admin/values.js";
 export type { Artifacts, UploadOptions } from "./artifacts/calls.js";
 export type { DownloadOptions } from "./artifacts/downloads.js";
 export type { ArtifactChoice, ArtifactFilter } from "./artifacts/query.js";
@@ -44,6 +66,7 @@ export type { Feed } from "./feed/calls.js";
 export type { FeedFilter, ReadFeedOptions } from "./feed/query.js";
 export type { FollowFeedOptions } from "./feed/stream.js";
 export type { Consumer, FeedEntry, FeedItem, FeedPage } from "./feed/values.js";
+export { PrincipalKind, Role } from "./gen/runstore/v1/admin_pb.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";

@@ -10,6 +10,7 @@ type Untyped = Record<string, (...values: unknown[]) => unknown>;
 interface Handles {
   readonly client: Untyped;
   readonly run: Untyped;
+  readonly admin: Untyped;
   readonly configs: Untyped;
   readonly artifacts: Untyped;
   readonly feed: Untyped;
@@ -20,6 +21,7 @@ const client: Client = connect("127.0.0.1:1");
 const handles = {
   client,
   run: client.run("r"),
+  admin: client.admin,
   configs: client.configs,
   artifacts: client.artifacts,
   feed: client.feed,
@@ -216,6 +218,31 @@ test.each<[(of: Handles) => unknown, string]>([
   [
     ({ artifacts }) => artifacts["list"]?.({ run: "r" }),
     "run: is unknown here; there are name, runId",
+  ],
+  [({ admin }) => admin["createToken"]?.(5, []), "name: must be a string, not a number"],
+  [
+    ({ admin }) => admin["createToken"]?.("ci", "reader@*"),
+    "grants: must be an array of grants, not a string",
+  ],
+  [
+    ({ admin }) => admin["createToken"]?.("ci", ["reader@*", "writer@"]),
+    "grants[1]: must be ROLE@PROJECTS with a role of recorder, reader, writer, admin, operator",
+  ],
+  [
+    ({ admin }) => admin["createToken"]?.("ci", [{ role: "reader", projectPattern: "*" }]),
+    "grants[0].role: must be a number of Role, not a string",
+  ],
+  [
+    ({ admin }) => admin["createToken"]?.("ci", [], { lifetime: 5 }),
+    "lifetime: is unknown here; there are lifetimeMs, ofServer, requestId, signal, timeoutMs",
+  ],
+  [({ admin }) => admin["revokeToken"]?.(5), "tokenId: must be a string, not a number"],
+  [({ admin }) => admin["tokens"]?.({ ofServer: 1 }), "ofServer: must be a boolean, not a number"],
+  [({ admin }) => admin["setLimits"]?.({ calls: 1 }), "calls: is unknown here; there are bytesPer"],
+  [({ admin }) => admin["setLimits"]?.({ streams: 1.5 }), "streams: 1.5 is not a safe integer"],
+  [
+    ({ admin }) => admin["verifyRecords"]?.({ fromNumber: "1" }),
+    "fromNumber: must be a number or a bigint, not a string",
   ],
 ])("%s is refused: %s", async (call, words) => {
   expect(await problem(call)).toContain(words);

@@ -15,6 +15,7 @@ import {
   MessageTooLarge,
   Overloaded,
   SeqConflict,
+  TokenSecretLost,
   Unavailable,
   type Client,
   type RunstoreError,
@@ -55,6 +56,8 @@ test.for<[string, (client: Client) => Promise<unknown>]>([
   ["registering a version", (client) => client.configs.register("k", "n", {})],
   ["moving a label", (client) => client.configs.setLabel("k", "n", "l", 1)],
   ["removing a label", (client) => client.configs.removeLabel("k", "n", "l")],
+  ["revoking a token", (client) => client.admin.revokeToken("t")],
+  ["setting limits", (client) => client.admin.setLimits({ streams: 1 })],
 ])("%s again is done with the same id", async ([, write], { script }) => {
   script.failures = ["cut", "drop"];
   using client = connect(script.target);
@@ -64,6 +67,19 @@ test.for<[string, (client: Client) => Promise<unknown>]>([
   expect(script.named[0]).toMatch(UUID);
   expect(new Set(script.named).size).toBe(1);
   expect(script.named).toHaveLength(3);
+});
+
+test("a token whose secret was lost is told, to be revoked", async ({ script }) => {
+  script.failures = ["cut"];
+  using client = connect(script.target);
+
+  const lost = client.admin.createToken("ci", ["reader@*"]);
+
+  await expect(lost).rejects.toThrow(TokenSecretLost);
+  await expect(lost).rejects.toThrow("token made was made, but its secret did not arrive");
+  await expect(lost).rejects.toMatchObject({ tokenId: "made", code: "DATA_LOSS" });
+  expect(script.named[0]).toMatch(UUID);
+  expect(new Set(script.named).size).toBe(1);
 });
 
 test.for<[string, ConnectError]>([

@@ -23,6 +23,7 @@ plain("clients and handles name their target, project and run", async () => {
     [client, '<Client of localhost:7411, project "acme">'],
     [run, '<Run "trip" of project "acme", epoch 2>'],
     [client.run("trip"), '<Run "trip" of project "acme">'],
+    [client.admin, '<Admin of project "acme">'],
     [client.configs, '<Configs of project "acme">'],
     [client.artifacts, '<Artifacts of project "acme">'],
     [client.feed, '<Feed of project "acme">'],
@@ -77,6 +78,19 @@ test("values show enums by their names and hashes in hexadecimal digits", async 
   expect(inspect(items.at(-1))).toContain("outcome: Outcome.FAILED");
   expect(inspect([[info]], { depth: 1 })).toBe("[ [ [Object] ] ]");
   expect(info.status).toBe(RunStatus.FAILED);
+});
+
+test("a token prints without its secret, a grant with its role", async ({ client }) => {
+  const made = await client.admin.createToken("ci", ["writer@acme/*"]);
+  const caller = await client.admin.whoAmI();
+  const [record] = await collect(client.admin.records());
+
+  expect(made.secret).toMatch(/^rs1_/);
+  expect(inspect([made], { depth: 5 })).not.toContain(made.secret);
+  expect(inspect(made, { depth: 5 })).toContain("role: Role.WRITER, projectPattern: 'acme/*'");
+  expect(inspect(caller)).toContain("kind: PrincipalKind.ANYBODY");
+  expect(inspect(record)).toMatch(/ hash: [0-9a-f]{64}/);
+  expect(inspect(await client.admin.verifyRecords())).toMatch(/lastHash: [0-9a-f]{64}/);
 });
 
 test("what prints differently is a plain value all the same", async ({ client }) => {

@@ -10,6 +10,7 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
+import { AdminService } from "../src/gen/runstore/v1/admin_service_pb.js";
 import {
   ArtifactService,
   DownloadArtifactResponseSchema,
@@ -102,6 +103,22 @@ export class Script {
         forkRun: async (request, context) => {
           await this.#name(request.forkRunId, context);
           return { run: { runId: request.forkRunId } };
+        },
+      });
+      router.service(AdminService, {
+        createToken: async (request, context) => {
+          const deduplicated = this.named.includes(request.requestId);
+          await this.#name(request.requestId, context);
+          const token = { tokenId: "made", createdBy: {} };
+          return { token, secret: deduplicated ? "" : "secret", deduplicated };
+        },
+        revokeToken: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { token: { createdBy: {} } };
+        },
+        setLimits: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { limits: {} };
         },
       });
       router.service(ConfigService, {

@@ -40,6 +40,7 @@
  *     │   └── CredentialExpired    the credential was valid, and has expired
  *     ├── PermissionDenied         no grant allows the call: see `project`, `role`
  *     ├── TokenNotFound
+ *     ├── TokenSecretLost          a token was made, its secret did not arrive: see `tokenId`
  *     ├── Overloaded               the client has retried
  *     ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
  *     ├── Internal                 a bug in the server
@@ -49,29 +50,9 @@
  * reason of the caller's AbortSignal instead.
  */
 
-/** The names of gRPC's status codes; the index is the number. */
-export const STATUS_CODES = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-] as const;
+import type { StatusCode } from "./codes.js";
 
-/** The name of a gRPC status code. */
-export type StatusCode = (typeof STATUS_CODES)[number];
+export { STATUS_CODES, type StatusCode } from "./codes.js";
 
 /** An invalid field of a request. */
 export interface Violation {
@@ -268,6 +249,15 @@ export class PermissionDenied extends RunstoreError {
 
 /** The project, or the server, has no such token. */
 export class TokenNotFound extends RunstoreError {}
+
+/** A token was made, but the only answer with its secret did not arrive: revoke the token. */
+export class TokenSecretLost extends RunstoreError {
+  /** The token to revoke. */
+  get tokenId(): string {
+    return this.metadata["token_id"] ?? "";
+  }
+}
+
 /** The server has too much to do; the client has retried. */
 export class Overloaded extends RunstoreError {}
 

@@ -1,0 +1,219 @@
+/** Calls about who may use a server, how much of it, and what was done about that. */
+
+import { inspect } from "node:util";
+
+import { AdminService } from "../gen/runstore/v1/admin_service_pb.js";
+import { pages } from "../transport/answers.js";
+import type { Connection } from "../transport/connection.js";
+import { CALL_OPTIONS, checkCallOptions, type CallOptions } from "../transport/options.js";
+import * as check from "../values/arguments.js";
+import { newId } from "../values/ids.js";
+import { int64, type Int64 } from "../values/numbers.js";
+import { duration } from "../values/times.js";
+import {
+  callerValue,
+  checkLimits,
+  grantMessages,
+  limitsMessage,
+  limitsValue,
+  newTokenValue,
+  projectLimitsValue,
+  recordValue,
+  recordVerificationValue,
+  tokenValue,
+  type AdminRecord,
+  type Caller,
+  type Grant,
+  type Limits,
+  type NewLimits,
+  type NewToken,
+  type ProjectLimits,
+  type RecordVerification,
+  type Token,
+} from "./values.js";
+
+const PAGE_SIZE = 100;
+
+/** Whose tokens or records a call is about. */
+export interface OwnerOptions extends CallOptions {
+  /** Those of the server itself instead of the project's. */
+  readonly ofServer?: boolean;
+}
+
+/** Optional properties of a new token. */
+export interface CreateTokenOptions extends OwnerOptions {
+  /** How long it is valid: 90 days by default, at most 400. */
+  readonly lifetimeMs?: number;
+  /** Identifies a retry; by default the client generates one. */
+  readonly requestId?: string;
+}
+
+/** How a token is revoked. */
+export interface RevokeTokenOptions extends OwnerOptions {
+  /** Identifies a retry; by default the client generates one. */
+  readonly requestId?: string;
+}
+
+/** How limits are set. */
+export interface SetLimitsOptions extends CallOptions {
+  /** Identifies a retry; by default the client generates one. */
+  readonly requestId?: string;
+}
+
+/** Which records to check. */
+export interface VerifyRecordsOptions extends OwnerOptions {
+  /** The first; by default the first there is. */
+  readonly fromNumber?: Int64;
+}
+
+const OWNER_OPTIONS: check.Checks<OwnerOptions> = { ...CALL_OPTIONS, ofServer: check.flag };
+const checkOwner = check.object<OwnerOptions>("options", OWNER_OPTIONS);
+const checkCreate = check.object<CreateTokenOptions>("options", {
+  ...OWNER_OPTIONS,
+  lifetimeMs: check.finiteMilliseconds,
+  requestId: check.text,
+});
+const checkRevoke = check.object<RevokeTokenOptions>("options", {
+  ...OWNER_OPTIONS,
+  requestId: check.text,
+});
+const checkSet = check.object<SetLimitsOptions>("options", {
+  ...CALL_OPTIONS,
+  requestId: check.text,
+});
+const checkVerify = check.object<VerifyRecordsOptions>("options", {
+  ...OWNER_OPTIONS,
+  fromNumber: check.int64,
+});
+
+/** Tokens, limits and records of a project, or of the server itself. Made by `Client.admin`. */
+export class Admin {
+  readonly #connection: Connection;
+  readonly #project: string;
+
+  /** @internal */
+  constructor(connection: Connection, project: string) {
+    this.#connection = connection;
+    this.#project = project;
+  }
+
+  /** Its project, as it is printed. */
+  toString(): string {
+    return `<Admin of project ${JSON.stringify(this.#project)}>`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
+  }
+
+  /** Who the server takes the client for, and what it may do. */
+  async whoAmI(options: CallOptions = {}): Promise<Caller> {
+    checkCallOptions(options);
+    return callerValue(await this.#connection.send(AdminService.method.whoAmI, {}, options));
+  }
+
+  /** Yield the projects that have runs or configs and that the client has a grant for, by name. */
+  projects(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
+    checkCallOptions(options);
+    const { listProjects } = AdminService.method;
+    const request = { pageSize: PAGE_SIZE };
+    return pages(
+      (pageToken) => this.#connection.send(listProjects, { ...request, pageToken }, options),
+      (page) => page.projects,
+    );
+  }
+
+  /**
+   * Make a token. A grant may be written as a text, such as "writer@acme/*".
+   *
+   * Rejects with `TokenSecretLost` if the token was made and the answer with its secret did not
+   * arrive.
+   */
+  async createToken(
+    name: string,
+    grants: readonly (Grant | string)[],
+    options: CreateTokenOptions = {},
+  ): Promise<NewToken> {
+    check.text(name, "name");
+    checkCreate(options);
+    const { lifetimeMs } = options;
+    const request = {
+      ...this.#owner(options),
+      name,
+      grants: grantMessages(grants),
+      lifetime: lifetimeMs === undefined ? undefined : duration(Math.round(lifetimeMs * 1000)),
+      requestId: options.requestId || newId(),
+    };
+    const { createToken } = AdminService.method;
+    return newTokenValue(await this.#connection.send(createToken, request, options));
+  }
+
+  /** Yield tokens, newest first, those that have ended among them. */
+  tokens(options: OwnerOptions = {}): AsyncGenerator<Token, void, undefined> {
+    checkOwner(options);
+    const request = { ...this.#owner(options), pageSize: PAGE_SIZE };
+    const { listTokens } = AdminService.method;
+    return pages(
+      (pageToken) => this.#connection.send(listTokens, { ...request, pageToken }, options),
+      (page) => page.tokens.map(tokenValue),
+    );
+  }
+
+  /**
+   * End a token for good, or return one that has been revoked before.
+   *
+   * It is refused everywhere within five seconds. Rejects with `TokenNotFound`.
+   */
+  async revokeToken(tokenId: string, options: RevokeTokenOptions = {}): Promise<Token> {
+    check.text(tokenId, "tokenId");
+    checkRevoke(options);
+    const requestId = options.requestId || newId();
+    const request = { ...this.#owner(options), tokenId, requestId };
+    const { revokeToken } = AdminService.method;
+    return tokenValue((await this.#connection.send(revokeToken, request, options)).token);
+  }
+
+  /** Replace all limits of the project; those that are left out are none. */
+  async setLimits(limits: NewLimits, options: SetLimitsOptions = {}): Promise<Limits> {
+    checkLimits(limits);
+    checkSet(options);
+    const requestId = options.requestId || newId();
+    const request = { project: this.#project, limits: limitsMessage(limits), requestId };
+    const { setLimits } = AdminService.method;
+    return limitsValue((await this.#connection.send(setLimits, request, options)).limits);
+  }
+
+  /** The limits of the project; all 0 if none were ever set. */
+  async limits(options: CallOptions = {}): Promise<ProjectLimits> {
+    checkCallOptions(options);
+    const request = { project: this.#project };
+    const { getLimits } = AdminService.method;
+    return projectLimitsValue(await this.#connection.send(getLimits, request, options));
+  }
+
+  /** Yield the records of what was done or refused, greatest number first. */
+  records(options: OwnerOptions = {}): AsyncGenerator<AdminRecord, void, undefined> {
+    checkOwner(options);
+    const request = { ...this.#owner(options), pageSize: PAGE_SIZE };
+    const { listAdminRecords } = AdminService.method;
+    return pages(
+      (pageToken) => this.#connection.send(listAdminRecords, { ...request, pageToken }, options),
+      (page) => page.records.map(recordValue),
+    );
+  }
+
+  /** Check the hash chain of the records. */
+  async verifyRecords(options: VerifyRecordsOptions = {}): Promise<RecordVerification> {
+    checkVerify(options);
+    const request = { ...this.#owner(options), fromNumber: int64(options.fromNumber ?? 0) };
+    const { verifyAdminRecords } = AdminService.method;
+    return recordVerificationValue(
+      await this.#connection.send(verifyAdminRecords, request, options),
+    );
+  }
+
+  #owner({ ofServer = false }: OwnerOptions) {
+    return { project: ofServer ? "" : this.#project, ofServer };
+  }
+}

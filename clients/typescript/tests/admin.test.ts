@@ -1,0 +1,151 @@
+/** Who may use a server, against a real one: tokens, limits and records. */
+
+import { expect, test as plain } from "vitest";
+
+import {
+  grantText,
+  IdempotencyMismatch,
+  InvalidArgument,
+  parseGrant,
+  PrincipalKind,
+  Role,
+  TokenNotFound,
+  TokenSecretLost,
+} from "../src/index.js";
+import { collect, test } from "./fixtures.js";
+
+const HOUR_MICROS = 3_600_000_000n;
+
+test("a server that asks nobody takes everybody for anybody", async ({ client }) => {
+  const caller = await client.admin.whoAmI();
+
+  expect(caller.principal.kind).toBe(PrincipalKind.ANYBODY);
+  expect(caller.expiresAt).toBeUndefined();
+  expect(caller.grants.map(grantText)).toEqual(["admin@*", "operator@*"]);
+});
+
+test("projects are listed once they have runs", async ({ client }) => {
+  const before = await collect(client.admin.projects());
+
+  await client.saveRun();
+
+  expect(before).not.toContain(client.project);
+  expect(await collect(client.admin.projects())).toContain(client.project);
+});
+
+test("a token is made, listed and revoked", async ({ client }) => {
+  const { admin } = client;
+  const reading = { role: Role.READER, projectPattern: "*" };
+
+  const first = await admin.createToken("ci", ["writer@acme/*", reading], {
+    lifetimeMs: 2 * 3_600_000,
+  });
+  const second = await admin.createToken("long", [reading]);
+  const revoked = await admin.revokeToken(first.token.tokenId);
+  const again = await admin.revokeToken(first.token.tokenId);
+
+  const { token, secret } = first;
+  expect(secret.startsWith(`${token.prefix}_`)).toBe(true);
+  expect(token).toMatchObject({ name: "ci", createdBy: { kind: PrincipalKind.ANYBODY } });
+  expect([token.revokedAt, token.lastUsedAt]).toEqual([undefined, undefined]);
+  expect(token.grants.map(grantText)).toEqual(["writer@acme/*", "reader@*"]);
+  const lifetimes = [first, second].map(
+    ({ token: { createdAt, expiresAt } }) => expiresAt.epochMicros - createdAt.epochMicros,
+  );
+  expect(lifetimes).toEqual([2n * HOUR_MICROS, 90n * 24n * HOUR_MICROS]);
+  expect(revoked.revokedAt).toBeDefined();
+  expect(again).toEqual(revoked);
+  expect(await collect(admin.tokens())).toEqual([second.token, revoked]);
+  await expect(admin.revokeToken("none")).rejects.toThrow(TokenNotFound);
+});
+
+test("a token of the server is of no project", async ({ client }) => {
+  const { admin } = client;
+  const ofServer = true;
+
+  const { token } = await admin.createToken("ops", ["operator@*"], { ofServer });
+
+  await expect(admin.revokeToken(token.tokenId)).rejects.toThrow(TokenNotFound);
+  expect(await collect(admin.tokens())).toEqual([]);
+  expect(await collect(admin.tokens({ ofServer }))).toContainEqual(token);
+  expect((await admin.revokeToken(token.tokenId, { ofServer })).revokedAt).toBeDefined();
+  const [newest] = await collect(admin.records({ ofServer }));
+  expect(newest?.resource).toBe(`tokens/${token.tokenId}`);
+  expect((await admin.verifyRecords({ ofServer })).verified).toBe(true);
+});
+
+test("a token that was made before has no secret for a repeat", async ({ client }) => {
+  const { admin } = client;
+  const { token } = await admin.createToken("ci", ["reader@*"], { requestId: "r" });
+
+  const again = admin.createToken("ci", ["reader@*"], { requestId: "r" });
+
+  await expect(again).rejects.toThrow(TokenSecretLost);
+  await expect(again).rejects.toMatchObject({ tokenId: token.tokenId });
+  expect(await collect(admin.tokens())).toEqual([token]);
+  const other = admin.createToken("other", ["reader@*"], { requestId: "r" });
+  await expect(other).rejects.toThrow(IdempotencyMismatch);
+});
+
+test("limits are replaced", async ({ client }) => {
+  const { admin } = client;
+  const none = await admin.limits();
+  await admin.setLimits({ callsPerSecond: 1, eventsPerSecond: 2, bytesPerSecond: 3n });
+
+  const set = await admin.setLimits({ eventsPerSecond: 5, streams: 4 });
+
+  const now = await admin.limits();
+  const nothing = { callsPerSecond: 0n, eventsPerSecond: 0n, bytesPerSecond: 0n, streams: 0n };
+  expect(none).toEqual({ limits: nothing, updatedAt: undefined });
+  expect(set).toEqual({ ...nothing, eventsPerSecond: 5n, streams: 4n });
+  expect(now.limits).toEqual(set);
+  expect(now.updatedAt).toBeDefined();
+});
+
+test("what was done is recorded and verified", async ({ client }) => {
+  const { admin } = client;
+  const { token } = await admin.createToken("ci", ["reader@*"]);
+  await expect(admin.revokeToken("none", { requestId: "r" })).rejects.toThrow(TokenNotFound);
+
+  const records = await collect(admin.records());
+  const found = await admin.verifyRecords();
+  const last = await admin.verifyRecords({ fromNumber: 2 });
+
+  expect(records).toMatchObject([
+    {
+      number: 2,
+      method: "RevokeToken",
+      resource: "tokens/none",
+      status: "TOKEN_NOT_FOUND",
+      allowed: false,
+      requestId: "r",
+    },
+    { number: 1, resource: `tokens/${token.tokenId}`, status: "OK", allowed: true },
+  ]);
+  expect(records[0]?.previousHash).toEqual(records[1]?.hash);
+  expect(found).toMatchObject({ verified: true, checkedRecords: 2, lastNumber: 2 });
+  expect(found.lastHash).toEqual(records[0]?.hash);
+  expect(last).toMatchObject({ verified: true, checkedRecords: 1 });
+});
+
+test("tokens and records are listed over pages", async ({ client }) => {
+  for (let n = 1; n <= 101; n += 1) {
+    await client.admin.createToken(`${n}`, ["reader@*"]); // a page is 100
+  }
+
+  const names = (await collect(client.admin.tokens())).map(({ name }) => name);
+  const numbers = (await collect(client.admin.records())).map(({ number }) => number);
+
+  expect(numbers).toEqual(Array.from({ length: 101 }, (_, index) => 101 - index));
+  expect(names).toEqual(numbers.map(String));
+});
+
+plain("a grant is read as it is written", () => {
+  const grant = parseGrant("writer@acme/a@b");
+
+  expect(grant).toEqual({ role: Role.WRITER, projectPattern: "acme/a@b" });
+  expect(grantText(grant)).toBe("writer@acme/a@b");
+  for (const wrong of ["", "writer", "writer@", "owner@acme", "WRITER@acme", "@acme"]) {
+    expect(() => parseGrant(wrong)).toThrow(InvalidArgument);
+  }
+});
