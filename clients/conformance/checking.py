@@ -27,13 +27,20 @@ _TIMES = frozenset(
         "committed_at",
         "created_at",
         "day",
+        "expires_at",
         "moved_at",
         "published_at",
         "recorded_at",
+        "revoked_at",
         "updated_at",
     }
 )
-_HASHES = frozenset({"content_hash", "hash", "last_hash"})
+_HASHES = frozenset({"content_hash", "hash", "last_hash", "previous_hash"})
+# Of a call, whatever it is about.
+_OF_CALLS = frozenset({"call_id", "peer", "secret"})
+# Where the id of a token is.
+_OF_TOKENS = frozenset({"prefix", "resource", "token_id"})
+_TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-z]{12}(?![0-9a-z])")
 # Positions count the events of all projects of the database.
 _POSITIONS = frozenset({"counted_position", "indexed_position", "last_position", "next_position"})
 
@@ -177,6 +184,10 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
             return name("position", f"position {value}") if value else value
         if key in _TIMES:
             return "<time>"  # events of one batch may share it
+        if key in _OF_CALLS:
+            return f"<{key}>"
+        if key in _OF_TOKENS:
+            return _TOKEN.sub(lambda found: name("token", found[0]), value)
         if key in _HASHES:
             return name("hash", value)
         if isinstance(value, str):

@@ -117,6 +117,13 @@ def with_after(fields: Json) -> Json:
     return fields
 
 
+def with_lifetime(fields: Json) -> Json:
+    """`lifetime_seconds` as the client takes it."""
+    if "lifetime_seconds" in fields:
+        fields["lifetime"] = timedelta(seconds=fields.pop("lifetime_seconds"))
+    return fields
+
+
 def completion(fields: Json) -> runstore.Completion:
     made = output(fields.get("output", {}))
     final = fields.get("final_snapshot")

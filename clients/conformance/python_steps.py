@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any
@@ -22,6 +23,7 @@ from python_sent import (
     snapshot,
     times,
     with_after,
+    with_lifetime,
     writes,
 )
 from runstore import Payload
@@ -279,6 +281,37 @@ class Runner:
 
     async def artifact_download(self, a: Json) -> Any:
         return {"data": Payload(await self._client.artifacts.read(**a))}
+
+    async def admin_whoami(self, _: Json) -> Any:
+        return await self._client.admin.who_am_i()
+
+    async def admin_projects(self, a: Json) -> Any:
+        listed = [each async for each in self._client.admin.projects()]
+        return {"projects": [each for each in listed if each in a["among"]]}
+
+    async def token_create(self, a: Json) -> Any:
+        return await self._client.admin.create_token(**with_lifetime(a))
+
+    async def token_list(self, a: Json) -> Any:
+        count = a.pop("count", None)
+        return {"tokens": [each async for each in self._client.admin.tokens(**a)][:count]}
+
+    async def token_revoke(self, a: Json) -> Any:
+        return await self._client.admin.revoke_token(**a)
+
+    async def limits_set(self, a: Json) -> Any:
+        return await self._client.admin.set_limits(**a)
+
+    async def limits_get(self, _: Json) -> Any:
+        return await self._client.admin.limits()
+
+    async def admin_records(self, a: Json) -> Any:
+        count = a.pop("count", None)
+        return {"records": [each async for each in self._client.admin.records(**a)][:count]}
+
+    async def admin_verify(self, a: Json) -> Any:
+        found = await self._client.admin.verify_records(**a)
+        return {"verified": found.verified, **dataclasses.asdict(found)}
 
     async def artifact_list(self, a: Json) -> Any:
         return {"artifacts": [each async for each in self._client.artifacts.list(**a)]}

@@ -150,18 +150,18 @@ func TestLimitsAreReplaced(t *testing.T) {
 	none, err := admin.Limits(t.Context())
 	require(t, err)
 	_, err = admin.SetLimits(t.Context(), runstore.Limits{
-		CallsPerSecond: 1, EventsPerSecond: 2, BytesPerSecond: 3,
+		CallsPerSecond: 1001, EventsPerSecond: 2002, BytesPerSecond: 3000003,
 	}, runstore.SetLimitsOptions{})
 	require(t, err)
 
 	set, err := admin.SetLimits(
-		t.Context(), runstore.Limits{EventsPerSecond: 5, Streams: 4}, runstore.SetLimitsOptions{})
+		t.Context(), runstore.Limits{EventsPerSecond: 5000, Streams: 44}, runstore.SetLimitsOptions{})
 
 	require(t, err)
 	now, err := admin.Limits(t.Context())
 	require(t, err)
 	equal(t, "none", *none, runstore.ProjectLimits{})
-	equal(t, "set", set, runstore.Limits{EventsPerSecond: 5, Streams: 4})
+	equal(t, "set", set, runstore.Limits{EventsPerSecond: 5000, Streams: 44})
 	equal(t, "now", now.Limits, set)
 	equal(t, "time", now.UpdatedAt.IsZero(), false)
 }

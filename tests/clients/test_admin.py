@@ -122,13 +122,13 @@ async def test_a_token_whose_secret_was_lost_is_told_and_can_be_revoked(
 
 async def test_limits_are_replaced(client: runstore.AsyncClient) -> None:
     none = await client.admin.limits()
-    await client.admin.set_limits(calls_per_second=1, events_per_second=2, bytes_per_second=3)
+    await client.admin.set_limits(calls_per_second=1001, streams=44)
 
-    replaced = await client.admin.set_limits(events_per_second=5, streams=4)
+    replaced = await client.admin.set_limits(events_per_second=5000, bytes_per_second=3000003)
 
     now = await client.admin.limits()
     assert (none.limits, none.updated_at) == (Limits(0, 0, 0, 0), None)
-    assert replaced == now.limits == Limits(0, 5, 0, 4)
+    assert replaced == now.limits == Limits(0, 5000, 3000003, 0)
     assert now.updated_at is not None
 
 

@@ -294,9 +294,7 @@ class TokenSecretLost(RunstoreError):
 
     def __init__(self, token_id: str) -> None:
         words = f"token {token_id} was made, but its secret did not arrive: revoke the token"
-        super().__init__(
-            Failure(grpc.StatusCode.DATA_LOSS, words, metadata={"token_id": token_id})
-        )
+        super().__init__(Failure(grpc.StatusCode.DATA_LOSS, words, metadata={"token_id": token_id}))
 
     @property
     def token_id(self) -> str:

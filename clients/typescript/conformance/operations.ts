@@ -30,6 +30,7 @@ import {
   type StreamOptions,
   type VerifyOptions,
 } from "../src/index.js";
+import { adminSteps } from "./admin.js";
 import { options, waiting, type Waiting } from "./arguments.js";
 import { artifactSteps } from "./artifacts.js";
 import { configSteps } from "./configs.js";
@@ -85,7 +86,7 @@ export class Operations {
 
   constructor(client: Client, control: string) {
     this.#client = client;
-    this.#others = { ...configSteps(client), ...artifactSteps(client) };
+    this.#others = { ...adminSteps(client), ...configSteps(client), ...artifactSteps(client) };
     this.#control = control;
   }
 

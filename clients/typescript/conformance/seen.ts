@@ -6,6 +6,8 @@ import {
   Instant,
   Outcome,
   Payload,
+  PrincipalKind,
+  Role,
   RunStatus,
   SnapshotReason,
   type RunstoreError,
@@ -16,7 +18,9 @@ import type { Fields, Json } from "./sent.js";
 const MOST_INLINE_BYTES = 4096;
 const FREE = new Set(["labels", "state", "metadata"]);
 const ENUMS: Record<string, Record<number, string>> = {
+  kind: PrincipalKind,
   outcome: Outcome,
+  role: Role,
   status: RunStatus,
   reason: SnapshotReason,
 };

@@ -90,14 +90,14 @@ test("a token that was made before has no secret for a repeat", async ({ client 
 test("limits are replaced", async ({ client }) => {
   const { admin } = client;
   const none = await admin.limits();
-  await admin.setLimits({ callsPerSecond: 1, eventsPerSecond: 2, bytesPerSecond: 3n });
+  await admin.setLimits({ callsPerSecond: 1001, eventsPerSecond: 2002, bytesPerSecond: 3000003n });
 
-  const set = await admin.setLimits({ eventsPerSecond: 5, streams: 4 });
+  const set = await admin.setLimits({ eventsPerSecond: 5000, streams: 44 });
 
   const now = await admin.limits();
   const nothing = { callsPerSecond: 0n, eventsPerSecond: 0n, bytesPerSecond: 0n, streams: 0n };
   expect(none).toEqual({ limits: nothing, updatedAt: undefined });
-  expect(set).toEqual({ ...nothing, eventsPerSecond: 5n, streams: 4n });
+  expect(set).toEqual({ ...nothing, eventsPerSecond: 5000n, streams: 44n });
   expect(now.limits).toEqual(set);
   expect(now.updatedAt).toBeDefined();
 });

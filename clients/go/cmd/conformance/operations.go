@@ -95,6 +95,19 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"artifact_get":        (*runner).getArtifact,
 	"artifact_download":   (*runner).downloadArtifact,
 	"artifact_list":       (*runner).listArtifacts,
+	"admin_whoami": func(r *runner, ctx context.Context, _ *arguments) (any, error) {
+		return r.client.Admin().WhoAmI(ctx)
+	},
+	"admin_projects": (*runner).listProjects,
+	"token_create":   (*runner).createToken,
+	"token_list":     (*runner).listTokens,
+	"token_revoke":   (*runner).revokeToken,
+	"limits_set":     (*runner).setLimits,
+	"limits_get": func(r *runner, ctx context.Context, _ *arguments) (any, error) {
+		return r.client.Admin().Limits(ctx)
+	},
+	"admin_records": (*runner).listRecords,
+	"admin_verify":  (*runner).verifyRecords,
 }
 
 // run returns the handle that a step writes with.

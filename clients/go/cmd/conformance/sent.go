@@ -115,6 +115,16 @@ type arguments struct {
 	URL                string      `json:"url"`
 	Offset             int64       `json:"offset"`
 	Length             int64       `json:"length"`
+	Among              []string    `json:"among"`
+	Grants             []string    `json:"grants"`
+	LifetimeSeconds    int64       `json:"lifetime_seconds"`
+	OfServer           bool        `json:"of_server"`
+	TokenID            string      `json:"token_id"`
+	CallsPerSecond     int64       `json:"calls_per_second"`
+	EventsPerSecond    int64       `json:"events_per_second"`
+	BytesPerSecond     int64       `json:"bytes_per_second"`
+	Streams            int64       `json:"streams"`
+	FromNumber         int64       `json:"from_number"`
 }
 
 // wholeNumber is an integer, which scenarios write as a string if it may be beyond 2^53.

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/runstore/runstore/clients/go"
+)
+
+func (r *runner) listProjects(ctx context.Context, a *arguments) (any, error) {
+	var found []string
+	for project, err := range r.client.Admin().Projects(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(a.Among, project) {
+			found = append(found, project)
+		}
+	}
+	return fields{"projects": found}, nil
+}
+
+func (r *runner) createToken(ctx context.Context, a *arguments) (any, error) {
+	var grants []runstore.Grant
+	for _, written := range a.Grants {
+		grant, err := runstore.ParseGrant(written)
+		if err != nil {
+			return nil, err
+		}
+		grants = append(grants, grant)
+	}
+	return r.client.Admin().CreateToken(ctx, a.Name, grants, runstore.CreateTokenOptions{
+		Lifetime: time.Duration(a.LifetimeSeconds) * time.Second, OfServer: a.OfServer,
+	})
+}
+
+func (r *runner) listTokens(ctx context.Context, a *arguments) (any, error) {
+	return begun("tokens", a.Count, r.client.Admin().Tokens(
+		ctx, runstore.ListTokensOptions{OfServer: a.OfServer},
+	))
+}
+
+func (r *runner) revokeToken(ctx context.Context, a *arguments) (any, error) {
+	return r.client.Admin().RevokeToken(
+		ctx, a.TokenID, runstore.RevokeTokenOptions{OfServer: a.OfServer},
+	)
+}
+
+func (r *runner) setLimits(ctx context.Context, a *arguments) (any, error) {
+	return r.client.Admin().SetLimits(ctx, runstore.Limits{
+		CallsPerSecond:  a.CallsPerSecond,
+		EventsPerSecond: a.EventsPerSecond,
+		BytesPerSecond:  a.BytesPerSecond,
+		Streams:         a.Streams,
+	}, runstore.SetLimitsOptions{})
+}
+
+func (r *runner) listRecords(ctx context.Context, a *arguments) (any, error) {
+	return begun("records", a.Count, r.client.Admin().Records(
+		ctx, runstore.ListRecordsOptions{OfServer: a.OfServer},
+	))
+}
+
+func (r *runner) verifyRecords(ctx context.Context, a *arguments) (any, error) {
+	found, err := r.client.Admin().VerifyRecords(ctx, runstore.VerifyRecordsOptions{
+		FromNumber: a.FromNumber, OfServer: a.OfServer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fields{
+		"verified":        found.Verified(),
+		"checked_records": found.CheckedRecords,
+		"last_number":     found.LastNumber,
+		"last_hash":       found.LastHash,
+		"problem":         found.Problem,
+		"problem_number":  found.ProblemNumber,
+	}, nil
+}
+
+// begun returns a listing's first items, all if count is 0.
+func begun[Item any](name string, count int, items iter.Seq2[Item, error]) (any, error) {
+	found := []Item{}
+	for item, err := range items {
+		if err != nil {
+			return nil, err
+		}
+		if found = append(found, item); len(found) == count {
+			break
+		}
+	}
+	return fields{name: found}, nil
+}

@@ -1,0 +1,47 @@
+/** The steps about who may use the server as calls of the client. */
+
+import type {
+  Client,
+  CreateTokenOptions,
+  NewLimits,
+  OwnerOptions,
+  RevokeTokenOptions,
+  VerifyRecordsOptions,
+} from "../src/index.js";
+import { all, type Steps } from "./steps.js";
+
+interface NewToken extends CreateTokenOptions {
+  readonly name: string;
+  readonly grants: readonly string[];
+  readonly lifetimeSeconds?: number;
+}
+
+interface Counted extends OwnerOptions {
+  readonly count?: number;
+}
+
+export function adminSteps({ admin }: Client): Steps {
+  return {
+    admin_whoami: () => admin.whoAmI(),
+    admin_projects: async ({ among }: { among: readonly string[] }) => {
+      const listed = await all(admin.projects());
+      return { projects: listed.filter((each) => among.includes(each)) };
+    },
+    token_create: ({ name, grants, lifetimeSeconds, ...options }: NewToken) =>
+      admin.createToken(name, grants, {
+        ...options,
+        ...(lifetimeSeconds === undefined ? {} : { lifetimeMs: lifetimeSeconds * 1000 }),
+      }),
+    token_list: async ({ count, ...options }: Counted) => ({
+      tokens: (await all(admin.tokens(options))).slice(0, count),
+    }),
+    token_revoke: ({ tokenId, ...options }: RevokeTokenOptions & { tokenId: string }) =>
+      admin.revokeToken(tokenId, options),
+    limits_set: (limits: NewLimits) => admin.setLimits(limits),
+    limits_get: () => admin.limits(),
+    admin_records: async ({ count, ...options }: Counted) => ({
+      records: (await all(admin.records(options))).slice(0, count),
+    }),
+    admin_verify: (options: VerifyRecordsOptions) => admin.verifyRecords(options),
+  };
+}
