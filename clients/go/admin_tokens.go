@@ -85,7 +85,7 @@ func (a *Admin) CreateToken(
 	if err != nil {
 		return nil, err
 	}
-	token := tokenOf(response.Token)
+	token := tokenOfMessage(response.Token)
 	if response.Secret == "" {
 		return nil, secretLost(token.TokenID)
 	}
@@ -102,7 +102,7 @@ func (a *Admin) Tokens(ctx context.Context, options ListTokensOptions) iter.Seq2
 			PageSize:  adminPage,
 			PageToken: token,
 		})
-		return mapped(response.GetTokens(), tokenOf), response.GetNextPageToken(), err
+		return mapped(response.GetTokens(), tokenOfMessage), response.GetNextPageToken(), err
 	})
 }
 
@@ -123,7 +123,7 @@ func (a *Admin) RevokeToken(
 	if err != nil {
 		return nil, err
 	}
-	return tokenOf(response.Token), nil
+	return tokenOfMessage(response.Token), nil
 }
 
 // secretLost is the error of a token whose secret did not arrive.
@@ -135,7 +135,7 @@ func secretLost(tokenID string) error {
 	}}
 }
 
-func tokenOf(message *runstorev1.Token) *Token {
+func tokenOfMessage(message *runstorev1.Token) *Token {
 	return &Token{
 		TokenID:    message.GetTokenId(),
 		Prefix:     message.GetPrefix(),
