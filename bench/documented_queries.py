@@ -25,10 +25,11 @@ LATE = datetime(2026, 3, 25, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Query:
-    """A query; `whole` are tables it has a reason to read in full."""
+    """A query of a project; `whole` are tables it has a reason to read in full."""
 
     name: str
     ask: Ask
+    project: str = LARGE
     whole: frozenset[str] = frozenset()
     why_whole: str = ""
 
@@ -46,7 +47,7 @@ def listing(
         if page.next_after:
             await store.list_runs(project, where, order, limit=20, after=page.next_after)
 
-    return Query(f"ListRuns {name}", ask)
+    return Query(f"ListRuns {name}", ask, project)
 
 
 def statistics(
@@ -63,7 +64,7 @@ def statistics(
         await store.statistics.get_statistics(project, query, limit=100)
 
     whole = frozenset({"usage_counts", "runs"}) if why_whole else frozenset()
-    return Query(f"GetStatistics {name}", ask, whole, why_whole)
+    return Query(f"GetStatistics {name}", ask, project, whole, why_whole)
 
 
 async def some_run(store: PostgresStore) -> RunKey:
@@ -85,7 +86,7 @@ def feed(name: str, where: FeedFilter, project: str = LARGE) -> Query:
     async def ask(store: PostgresStore) -> None:
         await store.feed.read_feed(project, 1000, limit=100, where=where)
 
-    return Query(f"ReadFeed {name}", ask)
+    return Query(f"ReadFeed {name}", ask, project)
 
 
 def search(name: str, query: SearchQuery) -> Query:

@@ -12,9 +12,10 @@ import time
 
 from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS
 from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.scope import Scope, bind
 from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.engine import Database, reading, writing
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import partitions
 from runstore_storage.sql.columns import USAGE
@@ -167,10 +168,11 @@ async def fill(store: PostgresStore, events: int) -> None:
         await execute(engine, _COUNTS, first=first, last=first + step - 1)
     await execute(engine, _FEED)
     await execute(engine, _NEXT_RUN)
+    bind(Scope("seed"))
     seed = (await store.save_run(NewRun("seed"))).run.key
     await store.put_snapshot(seed, Snapshot())
     async with reading(engine) as conn:
-        manifest = (await conn.execute(statement("SELECT manifest FROM snapshots"))).scalar_one()
+        manifest = (await conn.execute(system("SELECT manifest FROM snapshots"))).scalar_one()
     names = {
         "manifest": manifest,
         "usage": USAGE_COUNTS,
@@ -190,15 +192,15 @@ async def fill(store: PostgresStore, events: int) -> None:
 
 async def execute(engine: Database, sql: str, **values: object) -> None:
     async with writing(engine) as conn:
-        await conn.execute(statement("SET LOCAL statement_timeout = 0"))
-        await conn.execute(statement("SET LOCAL synchronous_commit = off"))
-        await conn.execute(statement("SET LOCAL work_mem = '128MB'"))
-        await conn.execute(statement(sql), values)
+        await conn.execute(system("SET LOCAL statement_timeout = 0"))
+        await conn.execute(system("SET LOCAL synchronous_commit = off"))
+        await conn.execute(system("SET LOCAL work_mem = '128MB'"))
+        await conn.execute(system(sql), values)
 
 
 async def vacuum(engine: Database) -> None:
     """What autovacuum would have done long ago."""
     async with reading(engine) as conn:
-        await conn.execute(statement("SET statement_timeout = 0"))
-        await conn.execute(statement("VACUUM (ANALYZE)"))
-        await conn.execute(statement("RESET statement_timeout"))
+        await conn.execute(system("SET statement_timeout = 0"))
+        await conn.execute(system("VACUUM (ANALYZE)"))
+        await conn.execute(system("RESET statement_timeout"))

@@ -24,9 +24,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 from runstore_migrations import schema
+from runstore_storage.contract.scope import Scope, bind
 from runstore_storage.database.connection import Connection, Rows
 from runstore_storage.database.engine import reading
-from runstore_storage.database.statements import NO_VALUES, Statement, statement
+from runstore_storage.database.statements import NO_VALUES, Statement, system
 from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.postgres import PostgresStore
 
@@ -69,6 +70,7 @@ def captured() -> Iterator[list[Sent]]:
 
 
 async def measure(store: PostgresStore, query: Query, large: set[str], plans: bool) -> Measured:
+    bind(Scope(query.project))
     with captured() as asked:
         await query.ask(store)
     times = []
@@ -113,7 +115,7 @@ def scanned(plan: dict[str, Any]) -> Iterator[str]:
 async def large_tables(store: PostgresStore) -> set[str]:
     async with reading(store._engine) as conn:
         found = await conn.execute(
-            statement(
+            system(
                 "SELECT relname FROM pg_class WHERE relkind = 'r'"
                 " AND relnamespace = current_schema()::regnamespace"
                 " AND (reltuples >= :rows OR relname LIKE 'events%')"

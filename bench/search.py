@@ -30,9 +30,10 @@ from runstore_storage.contract.events import Event, RecordedEvent
 from runstore_storage.contract.feed import RELAY, SEARCH, FeedEntry
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.scope import Scope, bind
 from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQuery
 from runstore_storage.database.engine import reading, writing
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system, tenant
 from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.search.queries import either, parse
@@ -113,10 +114,11 @@ def entries(first: int, count: int) -> Iterator[FeedEntry]:
 async def fill(store: PostgresStore, events: int) -> None:
     """Search rows as if so many events had been published and indexed."""
     for project in range(PROJECTS):
+        bind(Scope(f"project-{project}"))
         for run in range(RUNS_PER_PROJECT):
             await store.save_run(NewRun(f"project-{project}", f"run-{run}"))
     async with writing(store._engine) as conn:
-        await conn.execute(statement("DROP INDEX ix_search_rows_tsv"))
+        await conn.execute(system("DROP INDEX ix_search_rows_tsv"))
     await store.feed.hold_duty(SEARCH, ME)
     for first in track(range(1, events + 1, BATCH), "filling"):
         rows = [row_of(each) for each in entries(first, min(BATCH, events + 1 - first))]
@@ -125,8 +127,8 @@ async def fill(store: PostgresStore, events: int) -> None:
             await search_rows.insert(conn, ME, rows, done=first - 1, reached=reached)
     began = time.monotonic()
     async with writing(store._engine) as conn:
-        await conn.execute(statement("SET LOCAL statement_timeout = 0"))
-        await conn.execute(statement("SET LOCAL maintenance_work_mem = '512MB'"))
+        await conn.execute(system("SET LOCAL statement_timeout = 0"))
+        await conn.execute(system("SET LOCAL maintenance_work_mem = '512MB'"))
         driver = conn.driver
         await driver.execute(
             "CREATE INDEX ix_search_rows_tsv ON search_rows USING gin (tsv)"
@@ -136,7 +138,7 @@ async def fill(store: PostgresStore, events: int) -> None:
         for duty in (RELAY, SEARCH):
             values = {"name": duty, "position": events}
             await conn.execute(
-                statement(
+                system(
                     "INSERT INTO duties (name, position) VALUES (:name, :position)"
                     " ON CONFLICT ON CONSTRAINT pk_duties DO UPDATE SET position = :position"
                 ),
@@ -170,6 +172,7 @@ class Measured:
 async def measure(store: PostgresStore) -> dict[str, Measured]:
     found = {}
     for name, (project, query) in QUERIES.items():
+        bind(Scope(project))
         times, cpu = [], cpu_seconds()
         for _ in range(ROUNDS):
             began = time.perf_counter()
@@ -190,6 +193,7 @@ def shown(found: dict[str, Measured]) -> Table:
 
 async def index_live(store: PostgresStore) -> float:
     """Events a second that the duty makes searchable, its index as it is in use."""
+    bind(Scope("live"))
     key = (await store.save_run(NewRun("live", "live"))).run.key
     for _ in range(LIVE_EVENTS // 1000):
         await store.append_events(key, [Event("message", payload=payload()) for _ in range(1000)])
@@ -211,16 +215,17 @@ async def explain(store: PostgresStore) -> str:
     """The plan of the newest window of a common word, as the store asks for it."""
     indexed = await store.search.indexed_position()
     window = next_window(indexed + 1, scanned=0, found=0, wanted=1000)
+    bind(Scope(LARGE))
     of = matching(LARGE, SearchFilter(), parse("w40"))
     conditions = (*of.conditions, either(window.lexemes))
     values: dict[str, object] = {f"m{n}": each for n, each in enumerate(conditions)}
-    where = " AND ".join(f"tsv @@ :{name}::text::tsquery" for name in values)
-    sql = search_rows._MATCHES.format(where=where)
+    where = " ".join(f"AND tsv @@ :{name}::text::tsquery" for name in values)
+    sql = search_rows._MATCHES.format(of_scope=search_rows._OF_SCOPE, where=where)
     values |= {"words": of.words, "below": indexed + 1, "limit": 1000}
     async with reading(store._engine) as conn:
-        found = await conn.execute(statement(f"EXPLAIN (ANALYZE, BUFFERS) {sql}"), values)
+        found = await conn.execute(tenant(f"EXPLAIN (ANALYZE, BUFFERS) {sql}"), values)
         sizes = await conn.execute(
-            statement(
+            system(
                 "SELECT pg_size_pretty(pg_table_size('search_rows')),"
                 " pg_size_pretty(pg_relation_size('ix_search_rows_tsv')),"
                 " pg_size_pretty(pg_relation_size('pk_search_rows'))"

@@ -12,7 +12,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from weakref import WeakSet
 
@@ -26,6 +26,7 @@ from runstore_server.app import App
 from runstore_server.settings import Settings
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
+from scopes import bound_to_arguments
 
 if TYPE_CHECKING:
     from runstore.v1.run_service_pb2_grpc import RunServiceAsyncStub
@@ -56,13 +57,21 @@ _made: WeakSet[PostgresStore] = WeakSet()
 """The stores of this process."""
 
 
-def make_store(
+def make_store(database_url: str, db_schema: str, **options: Any) -> PostgresStore:
+    """A store without a server: each call may touch the project that it names."""
+    made = make_served_store(database_url, db_schema, **options)
+    bound_to_arguments(made)
+    return made
+
+
+def make_served_store(
     database_url: str,
     db_schema: str,
     *,
     poll_interval: float = 0.5,
     large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
 ) -> PostgresStore:
+    """A store for a server, which binds what each call may touch."""
     made = PostgresStore(
         database_url,
         schema=db_schema,
@@ -144,7 +153,7 @@ async def running_server(
     settings = Settings(
         database_url=database_url, db_schema=db_schema, port=0, http_port=0, drain_seconds=1
     )
-    server = App(settings, make_store(database_url, db_schema))
+    server = App(settings, make_served_store(database_url, db_schema))
     address = await server.start()
     yield address, str(server.http_address)
     await server.drain()

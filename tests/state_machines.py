@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
-from conftest import make_store
+from conftest import make_served_store
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from runstore_server.app import App
@@ -35,7 +35,7 @@ def run_histories(
             relay=False,
             drain_seconds=1,
         )
-        server = App(configured, make_store(database_url, db_schema))
+        server = App(configured, make_served_store(database_url, db_schema))
         return server, grpc.aio.insecure_channel(await server.start())
 
     server, channel = loop.run_until_complete(start())

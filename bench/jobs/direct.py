@@ -10,7 +10,7 @@ from random import choice
 from typing import Any
 from uuid import uuid4
 
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.sql.columns import insert_rows
 from runstore_storage.sql.events import NEW_COLUMNS as COLUMNS
 
@@ -20,7 +20,7 @@ from bench.payloads import PAYLOADS
 
 PAGE = 256
 
-_INSERT = statement(insert_rows("events", COLUMNS)).sql
+_INSERT = system(insert_rows("events", COLUMNS)).sql
 _EMPTY = {"node_id": "", "actor": "", "model": "", "payload_type": "", "trace_parent": ""}
 
 

@@ -12,7 +12,7 @@ from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.in_flight import WritesInFlight
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, Offloading
@@ -26,7 +26,7 @@ from runstore_storage.writing.appender import Appender
 from runstore_storage.writing.postgres import PostgresWriting
 from runstore_storage.writing.room import Room
 
-_TAKES_WRITES = statement("SELECT current_setting('transaction_read_only') = 'off'")
+_TAKES_WRITES = system("SELECT current_setting('transaction_read_only') = 'off'")
 
 
 class PostgresStore:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.scope import ScopedKey
 from runstore_storage.run_write import RunWrite
 from runstore_storage.sql.blobs import BlobRef
 from runstore_storage.sql.heads import Head
@@ -43,26 +43,26 @@ class RememberedRuns:
     """The runs that were written to last."""
 
     def __init__(self) -> None:
-        self._runs: dict[RunKey, _Run] = {}
+        self._runs: dict[ScopedKey, _Run] = {}
         self._parts = 0
 
-    def take(self, key: RunKey, asked: Asked) -> tuple[RunWrite, Known] | None:
+    def take(self, run: ScopedKey, asked: Asked) -> tuple[RunWrite, Known] | None:
         """The run, forgotten until it is added again, as if it knew nothing of what is new.
 
         None if it is not remembered, or not enough of it.
         """
-        run = self._forget(key)
-        if run is None or not run.parts.keys() >= set(asked.hashes) - set(asked.sent):
+        left = self._forget(run)
+        if left is None or not left.parts.keys() >= set(asked.hashes) - set(asked.sent):
             return None
         known = Known(
             answer=None,
             knows_events=False,
-            parts=run.parts,
-            snapshot_ids={id_ for namespace, id_ in run.snapshots if namespace == asked.namespace},
+            parts=left.parts,
+            snapshot_ids={id_ for namespace, id_ in left.snapshots if namespace == asked.namespace},
             write_hashes=[None] * len(asked.task_writes),
         )
-        write = RunWrite(key, run.head, run.now, run.version.number)
-        write.snapshots += run.snapshots
+        write = RunWrite(run, left.head, left.now, left.version.number)
+        write.snapshots += left.snapshots
         return write, known
 
     def add(self, write: RunWrite, known: Known) -> None:
@@ -73,15 +73,16 @@ class RememberedRuns:
         parts = {**known.parts, **write.parts}
         for oldest in list(parts)[: max(len(parts) - MAX_PARTS_OF_RUN, 0)]:
             del parts[oldest]
-        self._forget(write.key)
+        run = ScopedKey(write.scope, write.key)
+        self._forget(run)
         snapshots = write.snapshots[-MAX_SNAPSHOTS_OF_RUN:]
-        self._runs[write.key] = _Run(write.head, write.stored, time.monotonic(), parts, snapshots)
+        self._runs[run] = _Run(write.head, write.stored, time.monotonic(), parts, snapshots)
         self._parts += len(parts)
         while len(self._runs) > MAX_RUNS or self._parts > MAX_PARTS:
             self._forget(next(iter(self._runs)))
 
-    def _forget(self, key: RunKey) -> _Run | None:
-        run = self._runs.pop(key, None)
-        if run:
-            self._parts -= len(run.parts)
-        return run
+    def _forget(self, run: ScopedKey) -> _Run | None:
+        left = self._runs.pop(run, None)
+        if left:
+            self._parts -= len(left.parts)
+        return left

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from runstore_storage.contract.errors import StorageError
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.scope import ScopedKey, scoped
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.remembered_runs import RememberedRuns
@@ -43,12 +44,12 @@ class RunDecisions:
     def __init__(self, engine: Database) -> None:
         self._engine = engine
         self._remembered = RememberedRuns()
-        self._turns: WeakValueDictionary[RunKey, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[ScopedKey, asyncio.Lock] = WeakValueDictionary()
 
     async def decide(self, key: RunKey, asked: Asked, decision: Decision[T]) -> tuple[RunWrite, T]:
         """What was written to the run, and the decision's answer."""
         # A write that another one of this process overtakes would have to be decided again.
-        turn = self._turns.setdefault(key, asyncio.Lock())
+        turn = self._turns.setdefault(scoped(key), asyncio.Lock())
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 await turn.acquire()
@@ -62,7 +63,7 @@ class RunDecisions:
     async def _in_turn(
         self, key: RunKey, asked: Asked, decision: Decision[T]
     ) -> tuple[RunWrite, T]:
-        if remembered := self._remembered.take(key, asked):
+        if remembered := self._remembered.take(scoped(key), asked):
             with suppress(NeedsLock):
                 return await self._as_remembered(*remembered, decision)
         with suppress(NeedsLock):

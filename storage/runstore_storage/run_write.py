@@ -22,13 +22,14 @@ from runstore_storage.contract.errors import (
 )
 from runstore_storage.contract.events import Appended, RecordedEvent
 from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
+from runstore_storage.contract.scope import ScopedKey, bound, scoped
 from runstore_storage.contract.times import MICROSECOND
 from runstore_storage.database.connection import Connection
 from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.sql import events, heads, inserts, known, outbox
 from runstore_storage.sql.blobs import BlobRef, store_blobs
 from runstore_storage.sql.events import KnownEvent, NewEvent
-from runstore_storage.sql.heads import Head
+from runstore_storage.sql.heads import Changed, Head
 from runstore_storage.sql.inserts import Insert, Version
 from runstore_storage.sql.known import Asked, Known
 
@@ -43,7 +44,7 @@ class NeedsLock(Exception):
 
 class RunWrite:
     """A run and what one transaction adds to it. `before` is the head that the transaction found,
-    `head` how it leaves the run.
+    `head` how it leaves the run; `scope` is that of the call that writes.
 
     `clock` is the database's time, `now` that of what is written. `seen` is the version of a head
     that was read without a lock, `stored` that of the head that was stored. `parts` and `snapshots`
@@ -60,13 +61,14 @@ class RunWrite:
         "key",
         "now",
         "parts",
+        "scope",
         "seen",
         "snapshots",
         "stored",
     )
 
-    def __init__(self, key: RunKey, head: Head, now: datetime, seen: int | None = None) -> None:
-        self.key = key
+    def __init__(self, run: ScopedKey, head: Head, now: datetime, seen: int | None = None) -> None:
+        self.scope, self.key = run
         self.head = self.before = head
         self.seen = seen
         self.stored: Version | None = None
@@ -170,6 +172,11 @@ class RunWrite:
         self.head = self.head._replace(outcome=outcome, completed_at=self.now)
 
     @property
+    def changed(self) -> Changed:
+        """The head as it is to be stored."""
+        return Changed(self.scope, self.head)
+
+    @property
     def new_events(self) -> Sequence[NewEvent]:
         return self._new
 
@@ -185,18 +192,19 @@ class RunWrite:
         return self._known.get(event_id) or known.get((self.head.run, event_id))
 
 
-async def lock_runs(conn: Connection, keys: Iterable[RunKey]) -> dict[RunKey, RunWrite]:
-    """Lock those runs that exist until the transaction ends."""
-    locked, now = await heads.lock(conn, set(keys))
-    return {key: RunWrite(key, head, now) for key, head in locked.items() if now}
+async def lock_runs(conn: Connection, runs: Iterable[ScopedKey]) -> dict[ScopedKey, RunWrite]:
+    """Lock those runs that their scopes have until the transaction ends."""
+    locked, now = await heads.lock(conn, set(runs))
+    return {run: RunWrite(run, head, now) for run, head in locked.items() if now}
 
 
 async def lock_run(conn: Connection, key: RunKey) -> RunWrite:
     """Lock one run until the transaction ends."""
-    found = await lock_runs(conn, [key])
-    if key not in found:
+    run = scoped(key)
+    found = await lock_runs(conn, [run])
+    if run not in found:
         raise RunNotFound(key)
-    return found[key]
+    return found[run]
 
 
 async def lock_and_ask(conn: Connection, key: RunKey, asked: Asked) -> tuple[RunWrite, Known]:
@@ -204,7 +212,7 @@ async def lock_and_ask(conn: Connection, key: RunKey, asked: Asked) -> tuple[Run
     seen = await known.lock(conn, key, asked)
     if seen is None:
         raise RunNotFound(key)
-    return RunWrite(key, seen.head, seen.now), seen.known
+    return RunWrite(scoped(key), seen.head, seen.now), seen.known
 
 
 async def ask(conn: Connection, key: RunKey, asked: Asked) -> tuple[RunWrite, Known]:
@@ -212,19 +220,23 @@ async def ask(conn: Connection, key: RunKey, asked: Asked) -> tuple[RunWrite, Kn
     seen = await known.read(conn, key, asked)
     if seen is None:
         raise RunNotFound(key)
-    return RunWrite(key, seen.head, seen.now, seen.version), seen.known
+    return RunWrite(scoped(key), seen.head, seen.now, seen.version), seen.known
 
 
 async def find_known(
     conn: Connection, given: Iterable[tuple[RunWrite, Sequence[PreparedEvent]]]
 ) -> KnownEvents:
     """The events that were recorded before. Call it under the locks of the runs."""
-    asked = [(write.head, each.event.event_id) for write, many in given for each in many]
-    ids = {(segment.run, event_id) for head, event_id in asked for segment in head.segments}
+    asked = [(write.changed, each.event.event_id) for write, many in given for each in many]
+    ids = {
+        (scope, segment.run, event_id)
+        for (scope, head), event_id in asked
+        for segment in head.segments
+    }
     found = await events.find(conn, ids) if ids else {}
     return {
         (head.run, event_id): known
-        for head, event_id in asked
+        for (_, head), event_id in asked
         for segment in head.segments
         if (known := found.get((segment.run, event_id))) and known.seq <= segment.last_seq
     }
@@ -236,7 +248,7 @@ async def store(conn: Connection, writes: Iterable[RunWrite]) -> None:
     The runs are locked.
     """
     changed = list(writes)
-    await inserts.store(conn, await _added(conn, changed), [write.head for write in changed])
+    await inserts.store(conn, await _added(conn, changed), [write.changed for write in changed])
 
 
 async def store_one(conn: Connection, write: RunWrite) -> None:
@@ -248,10 +260,10 @@ async def store_one(conn: Connection, write: RunWrite) -> None:
         write.require_lock()
     added = await _added(conn, [write])
     if write.seen is None:
-        write.stored = await inserts.store(conn, added, [write.head])
+        write.stored = await inserts.store(conn, added, [write.changed])
         return
     try:
-        write.stored = await inserts.store_if(conn, added, write.head, write.seen, write.before)
+        write.stored = await inserts.store_if(conn, added, write.changed, write.seen, write.before)
     except asyncpg.IntegrityConstraintViolationError as error:
         raise NeedsLock from error
     if write.stored is None:
@@ -264,9 +276,18 @@ async def _added(conn: Connection, writes: Sequence[RunWrite]) -> list[Insert]:
     appended = [write for write in writes if write.new_events]
     if appended:
         new = [each for write in appended for each in write.new_events]
-        numbers = await store_blobs(conn, [(each.run, each.blob) for each in new if each.blob])
+        numbers: dict[tuple[int, bytes], int] = {}
+        for write in appended:
+            with bound(write.scope):
+                numbers |= await _store_blobs(conn, write.new_events)
         added += [events.insert(new, numbers), outbox.insert([_range(each) for each in appended])]
     return added
+
+
+async def _store_blobs(
+    conn: Connection, new: Sequence[NewEvent]
+) -> Mapping[tuple[int, bytes], int]:
+    return await store_blobs(conn, [(each.run, each.blob) for each in new if each.blob])
 
 
 def _range(write: RunWrite) -> tuple[int, int, int]:

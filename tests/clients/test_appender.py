@@ -7,7 +7,7 @@ import grpc
 import pytest
 import runstore
 from clients.script import BROKEN_STREAM, Script, status
-from conftest import make_store
+from conftest import make_served_store
 from runstore.streams.appends import MAX_STREAM_BYTES
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.app import App
@@ -295,7 +295,7 @@ async def test_an_append_far_beyond_the_servers_limit_fails_alone(
     settings, database_url, db_schema, project
 ) -> None:
     limited = settings.model_copy(update={"max_request_bytes": 2 * KIBIBYTE, "drain_seconds": 0})
-    server = App(limited, make_store(database_url, db_schema))
+    server = App(limited, make_served_store(database_url, db_schema))
     async with runstore.connect(await server.start(), project=project) as client:
         run = await client.save_run()
         async with client.appender() as appender:
@@ -314,7 +314,7 @@ async def test_pipelined_appends_survive_server_restarts_once_and_in_order(
 ) -> None:
     async def start(port: int) -> tuple[App, str]:
         server = App(
-            settings.model_copy(update={"port": port}), make_store(database_url, db_schema)
+            settings.model_copy(update={"port": port}), make_served_store(database_url, db_schema)
         )
         return server, await server.start()
 

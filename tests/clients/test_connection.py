@@ -9,7 +9,7 @@ import grpc
 import pytest
 import runstore
 from clients.script import BROKEN_PATH, Script, status
-from conftest import make_store
+from conftest import make_served_store
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.app import App
 
@@ -69,7 +69,7 @@ async def test_calls_made_as_a_server_stops_are_answered_by_the_next(
 ) -> None:
     async def start(port: int) -> tuple[App, str]:
         server = App(
-            settings.model_copy(update={"port": port}), make_store(database_url, db_schema)
+            settings.model_copy(update={"port": port}), make_served_store(database_url, db_schema)
         )
         return server, await server.start()
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import runstore
-from conftest import make_store
+from conftest import make_served_store
 from runstore_server.app import App
 
 
@@ -55,7 +55,7 @@ async def test_a_stream_survives_server_restarts_without_loss_or_repeat(
 ) -> None:
     async def start(port: int) -> tuple[App, str]:
         server = App(
-            settings.model_copy(update={"port": port}), make_store(database_url, db_schema)
+            settings.model_copy(update={"port": port}), make_served_store(database_url, db_schema)
         )
         return server, await server.start()
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 import runstore
-from conftest import make_store
+from conftest import make_served_store, make_store
 from database import data_folder
 from field.postgres import PostgresServer
 from field.switch import TcpSwitch
@@ -177,7 +177,7 @@ async def serving(url: str) -> AsyncIterator[Serving]:
     settings = Settings(
         database_url=url, db_schema="runstore", port=0, http_port=0, drain_seconds=5
     )
-    app = App(settings, make_store(url, "runstore"))
+    app = App(settings, make_served_store(url, "runstore"))
     address = await app.start()
     try:
         async with (

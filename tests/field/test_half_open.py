@@ -20,7 +20,7 @@ from runstore_storage.database import engine
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.opening import connect
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ async def test_a_statement_that_takes_long_is_left_alone(
     store = make_store(postgres.url, "runstore")
     try:
         async with reading(store._engine) as conn:
-            await conn.execute(statement("SELECT pg_sleep(6)"))
+            await conn.execute(system("SELECT pg_sleep(6)"))
     finally:
         await store.close()
 
@@ -103,7 +103,7 @@ async def test_a_caller_that_is_cancelled_twice_leaves_no_failure_behind(
 
         async def sleep_long() -> None:
             async with reading(database) as conn:
-                await conn.execute(statement("SELECT pg_sleep(60)"))
+                await conn.execute(system("SELECT pg_sleep(60)"))
 
         sleeping = asyncio.create_task(sleep_long())
         async with asyncio.timeout(60):

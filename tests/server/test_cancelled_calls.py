@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import grpc
-from conftest import make_store
+from conftest import make_served_store
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
@@ -18,7 +18,7 @@ CALLS = 400
 async def test_cancelled_and_late_calls_never_fail_a_neighbour_nor_leak_a_connection(
     settings, database_url, db_schema, project
 ) -> None:
-    store = make_store(database_url, db_schema)
+    store = make_served_store(database_url, db_schema)
     server = App(settings, store)
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         stub = RunServiceStub(channel)

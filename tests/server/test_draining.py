@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import grpc
 import pytest
-from conftest import make_store
+from conftest import make_served_store
 from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from runstore.v1 import run_service_pb2 as rpc
@@ -50,7 +50,7 @@ async def test_a_write_in_flight_is_acknowledged_before_the_server_is_gone(
 ) -> None:
     of_run = {"project": project, "run_id": "run"}
     await stub.SaveRun(rpc.SaveRunRequest(**of_run))
-    server = App(settings, make_store(database_url, db_schema))
+    server = App(settings, make_served_store(database_url, db_schema))
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         append = rpc.AppendEventRequest(**of_run, event=Event(type="t"))
         async with held(database_url, db_schema, project) as conn:
@@ -70,7 +70,7 @@ async def test_a_call_that_takes_too_long_does_not_keep_the_server_from_ending(
     of_run = {"project": project, "run_id": "run"}
     await stub.SaveRun(rpc.SaveRunRequest(**of_run))
     brief = settings.model_copy(update={"drain_seconds": 0.1})
-    store = make_store(database_url, db_schema)
+    store = make_served_store(database_url, db_schema)
     server = App(brief, store)
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         append = rpc.AppendEventRequest(**of_run, event=Event(type="t"))
@@ -89,7 +89,7 @@ async def test_health_says_not_serving_before_streams_end(
     of_run = {"project": project, "run_id": "run"}
     await stub.SaveRun(rpc.SaveRunRequest(**of_run))
     patient = settings.model_copy(update={"drain_seconds": 300})
-    server = App(patient, make_store(database_url, db_schema))
+    server = App(patient, make_served_store(database_url, db_schema))
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
@@ -112,7 +112,7 @@ async def test_a_port_that_is_taken_is_an_error(
     settings, server_address, database_url, db_schema
 ) -> None:
     port = int(server_address.rpartition(":")[2])
-    store = make_store(database_url, db_schema)
+    store = make_served_store(database_url, db_schema)
     server = App(settings.model_copy(update={"port": port}), store)
 
     with pytest.raises(CannotBind, match=str(port)):
@@ -128,7 +128,7 @@ async def test_the_largest_request_limit_can_be_served(
     of_run = {"project": project, "run_id": "run"}
     await stub.SaveRun(rpc.SaveRunRequest(**of_run))
     largest = settings.model_copy(update={"max_request_bytes": LARGEST_LIMIT})
-    server = App(largest, make_store(database_url, db_schema))
+    server = App(largest, make_served_store(database_url, db_schema))
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         request = rpc.GetRunRequest(**of_run).SerializeToString()
         # A field that this message does not have, so that the rest is ignored.

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import make_store
+from conftest import make_served_store
 from runstore_server.app import App
 from runstore_server.cli.exits import ExitCode
 from runstore_server.edge.listening import Exposed, is_loopback
@@ -50,7 +50,7 @@ def test_loopback_is_what_only_this_host_reaches(host: str, is_here: bool) -> No
 async def test_a_server_for_others_needs_tls_and_auth(
     settings: Settings, database_url: str, db_schema: str, changed: dict[str, object]
 ) -> None:
-    store = make_store(database_url, db_schema)
+    store = make_served_store(database_url, db_schema)
 
     with pytest.raises(Exposed, match=r"RUNSTORE_TLS_CERT_FILE .* RUNSTORE_AUTH=required"):
         App(settings.model_copy(update=changed), store)
@@ -62,7 +62,7 @@ async def test_a_server_for_others_in_plain_text_can_be_chosen(
     settings: Settings, database_url: str, db_schema: str
 ) -> None:
     update = {"host": "0.0.0.0", "allow_insecure": True}
-    server = App(settings.model_copy(update=update), make_store(database_url, db_schema))
+    server = App(settings.model_copy(update=update), make_served_store(database_url, db_schema))
 
     assert await server.start()
     await server.drain()

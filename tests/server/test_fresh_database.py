@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import runstore
-from conftest import make_store
+from conftest import make_served_store
 from runstore import NewEvent
 from runstore_server.app import App
 from runstore_server.settings import Settings
@@ -26,7 +26,7 @@ async def clients(database_url: str, own_schema: str) -> AsyncIterator[list[runs
     async with AsyncExitStack() as stack:
         made = []
         for _ in range(SERVERS):
-            app = App(settings, make_store(database_url, own_schema))
+            app = App(settings, make_served_store(database_url, own_schema))
             address = await app.start()
             stack.push_async_callback(app.drain)
             client = runstore.connect(address, project="acme", timeout=60)

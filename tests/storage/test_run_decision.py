@@ -21,6 +21,7 @@ from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
 from runstore_storage.contract.payloads import Payload, Ref
 from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.scope import own
 from runstore_storage.contract.snapshots import (
     PutSnapshotResult,
     Snapshot,
@@ -29,7 +30,7 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database import engine
 from runstore_storage.database.connection import Connection, Rows
-from runstore_storage.database.statements import NO_VALUES, Statement, statement
+from runstore_storage.database.statements import NO_VALUES, Statement, system
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.remembered_runs import RememberedRuns
 from runstore_storage.run_write import RunWrite
@@ -209,7 +210,7 @@ async def test_a_part_that_came_before_is_stored_once(
 
     async with store._engine.connect() as conn:
         found = await conn.execute(
-            statement("SELECT count(*) FROM blobs JOIN runs USING (run) WHERE project = :project"),
+            system("SELECT count(*) FROM blobs JOIN runs USING (run) WHERE project = :project"),
             {"project": key.project},
         )
     assert found.scalar_one() == 3
@@ -250,7 +251,7 @@ async def test_a_step_that_waits_for_another_writer_is_decided_after_it(
 
     async with store._engine.begin() as conn:
         await conn.execute(
-            statement(
+            system(
                 "UPDATE run_heads SET updated_at = :later WHERE run ="
                 " (SELECT run FROM runs WHERE project = :project)"
             ),
@@ -291,13 +292,13 @@ def test_the_runs_and_parts_that_were_used_last_are_remembered(
 
     def add(name: str, *parts: bytes) -> None:
         head = Head(1, 0, b"", RunStatus.RUNNING, Outcome.UNSPECIFIED, 1, Usage(), now, None)
-        write = RunWrite(RunKey("project", name), head, now)
+        write = RunWrite(own(RunKey("project", name)), head, now)
         write.stored = Version(7, now)
         write.parts = {each: BlobRef(1, True, "") for each in parts}
         remembered.add(write, nothing)
 
     def knows(name: str, *hashes: bytes) -> bool:
-        return remembered.take(RunKey("project", name), Asked(hashes=hashes)) is not None
+        return remembered.take(own(RunKey("project", name)), Asked(hashes=hashes)) is not None
 
     add("a", b"1")
     add("b", b"1")
@@ -317,10 +318,10 @@ def test_the_runs_and_parts_that_were_used_last_are_remembered(
 async def test_a_version_that_was_given_again_is_not_taken_for_the_same(
     store: PostgresStore, key: RunKey
 ) -> None:
-    remembered = store.put_snapshot.__self__._decisions._remembered._runs  # type: ignore[attr-defined]
+    remembered = store.put_snapshot.__wrapped__.__self__._decisions._remembered._runs  # type: ignore[attr-defined]
     # As after a failover that lost the write that is remembered, and then stored another one.
-    lost = remembered[key].head._replace(last_hash=b"lost".ljust(32))
-    remembered[key] = replace(remembered[key], head=lost)
+    lost = remembered[own(key)].head._replace(last_hash=b"lost".ljust(32))
+    remembered[own(key)] = replace(remembered[own(key)], head=lost)
 
     await store.put_snapshot(key, step("second"))
 

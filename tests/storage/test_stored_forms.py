@@ -14,7 +14,7 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import ExternalRef, NewFork, NewRun
 from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.contract.times import microseconds
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
@@ -23,7 +23,7 @@ DIGEST = "sha256:" + "0" * 64
 
 async def rows(store: PostgresStore, query: str) -> list[tuple[Any, ...]]:
     async with store._engine.connect() as conn:
-        return [tuple(row) for row in await conn.execute(statement(query))]
+        return [tuple(row) for row in await conn.execute(system(query))]
 
 
 async def test_the_answers_to_requests_are_kept_as_ever(own: PostgresStore) -> None:

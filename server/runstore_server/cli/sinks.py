@@ -118,7 +118,7 @@ async def _letters(feed: FeedStore, sink: str) -> list[tuple[DeadLetter, FeedEnt
 
 async def _standings(feed: FeedStore, settings: Settings) -> list[Standing]:
     positions = {duty.name: duty.position for duty in await feed.list_duties()}
-    last = (await feed.read_feed(EVERY_PROJECT, 1, limit=1)).last_position
+    last = (await feed.read_for_duty(EVERY_PROJECT, 1, limit=1)).last_position
     return [
         Standing(
             name=sink.name,

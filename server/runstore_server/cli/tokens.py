@@ -17,6 +17,7 @@ from runstore.v1 import admin_service_pb2 as rpc
 from runstore_storage.contract.access import SERVER, Principal, PrincipalKind, Role
 from runstore_storage.contract.admin import Act, NewToken, Token, TokenCursor
 from runstore_storage.contract.errors import TokenNotFound
+from runstore_storage.contract.scope import Scope, bind
 from runstore_storage.postgres import PostgresStore
 
 from runstore_server.cli.database import run_with_store
@@ -91,6 +92,7 @@ def create(
     )
     if output:
         _write(output, "")  # before the token is made, as it may not be possible
+    bind(Scope(new.project))  # who has the database's URL may touch what it names
     token, _ = run_with_store(
         settings_of(), lambda store: store.admin.create_token(new, _act(request, owner_of(request)))
     )
@@ -105,6 +107,7 @@ def create(
 def ls(project: Owner = None, as_json: AsJson = False) -> None:
     """List tokens, newest first, ended ones too; never their texts."""
     owner = SERVER if project is None else project
+    bind(Scope(owner))
     found = run_with_store(settings_of(), lambda store: _all(store, owner))
     if as_json:
         for each in found:
@@ -138,6 +141,7 @@ async def _revoke(store: PostgresStore, token_id: str) -> tuple[Token, bool]:
     if known is None:
         raise failed(str(TokenNotFound(token_id)))
     owner = known.token.project
+    bind(Scope(owner))
     request = rpc.RevokeTokenRequest(project=owner, of_server=owner == SERVER, token_id=token_id)
     return await store.admin.revoke_token(token_id, _act(request, owner))
 

@@ -54,14 +54,13 @@ class Delivery:
         position = await self._feed.hold_duty(self._duty, holder)
         if position is None:
             return None
-        page = await self._feed.read_feed(
+        page = await self._feed.read_for_duty(
             self._settings.project or EVERY_PROJECT,
             position + 1,
             limit=BATCH_ENTRIES,
             where=FeedFilter(
                 self._settings.types, self._settings.tags, dict(self._settings.labels)
             ),
-            without_lost=True,
         )
         reached = page.next_position - 1
         if reached > position and not await self._deliver(page, holder):

@@ -76,7 +76,7 @@ class Relay:
         Whichever process does it counts. A sink that is down is waited for: bound the wait.
         """
         await self._feed.drain()
-        last = (await self._feed.read_feed(EVERY_PROJECT, 1 << 62, limit=1)).last_position
+        last = (await self._feed.read_for_duty(EVERY_PROJECT, 1 << 62, limit=1)).last_position
         names = {worker.name for worker in self.workers} - {RELAY}
         while True:
             mark = self._feed.published.mark

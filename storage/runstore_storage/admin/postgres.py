@@ -19,6 +19,7 @@ from runstore_storage.contract.admin import (
 )
 from runstore_storage.contract.errors import TokenNotFound
 from runstore_storage.contract.pages import Page
+from runstore_storage.contract.scope import Scope, bound
 from runstore_storage.database.engine import Database, consistent, reading, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.sql import admin_records, limits, projects, tokens
@@ -99,8 +100,10 @@ class PostgresAdmin:
 
     @finish_despite_cancellation
     async def record_refusal(self, act: Act, status: str) -> None:
-        async with writing(self._engine) as conn:
-            await records.record(conn, act, is_allowed=False, status=status)
+        # What the caller may not touch, the server notes in its own name.
+        with bound(Scope(act.project)):
+            async with writing(self._engine) as conn:
+                await records.record(conn, act, is_allowed=False, status=status)
 
     async def list_records(
         self, project: str, *, limit: int, after: int | None

@@ -158,7 +158,7 @@ class AdminStore(Protocol):
         """Return the projects of these patterns that have runs or configs, by name."""
 
     async def record_refusal(self, act: Act, status: str) -> None:
-        """Record an act that was refused."""
+        """Record an act that was refused, whatever the scope of the call."""
 
     async def list_records(
         self, project: str, *, limit: int, after: int | None

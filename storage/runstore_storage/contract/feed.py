@@ -184,13 +184,24 @@ class FeedStore(Protocol):
         *,
         limit: int,
         where: FeedFilter = EVERY_ENTRY,
-        without_lost: bool = False,
     ) -> FeedPage:
-        """Return up to `limit` selected entries from `from_position` (inclusive) on.
+        """Return up to `limit` selected entries of a project from `from_position` (inclusive) on.
 
-        `EVERY_PROJECT` reads all projects. A page ends early, and may be empty, when its payloads
-        reach the store's page size or the filter has looked at many entries. An event whose payload
-        is lost makes the call fail, unless `without_lost` asks for the event without its payload.
+        A page ends early, and may be empty, when its payloads reach the store's page size or the
+        filter has looked at many entries. An event whose payload is lost makes the call fail.
+        """
+
+    async def read_for_duty(
+        self,
+        project: str,
+        from_position: int,
+        *,
+        limit: int,
+        where: FeedFilter = EVERY_ENTRY,
+    ) -> FeedPage:
+        """Return what `read_feed` does to the work on the feed, of any project.
+
+        `EVERY_PROJECT` reads all projects. An event whose payload is lost comes without it.
         """
 
     async def commit_position(self, project: str, name: str, position: int) -> Consumer:

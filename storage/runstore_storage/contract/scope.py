@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from runstore_storage.contract.heads import RunKey
 
 
 class NoScope(Exception):
@@ -17,6 +20,10 @@ class NoScope(Exception):
 
     Nobody's fault but the server's: a call was served without a decision.
     """
+
+
+class ScopeMismatch(NoScope):
+    """Something was about to be written to another project than the one that was bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +57,29 @@ def current_scope() -> Scope:
     if scope is None:
         raise NoScope
     return scope
+
+
+def in_scope(project: str) -> None:
+    """Raise `ScopeMismatch` unless rows of this project may be made."""
+    if project != current_scope().project:
+        raise ScopeMismatch
+
+
+class ScopedKey(NamedTuple):
+    """A run as a call asks for it: what the call may touch, and the key that it gave.
+
+    What calls share is kept by it, so that none finds what a call of another project left.
+    """
+
+    scope: Scope
+    key: RunKey
+
+
+def own(key: RunKey) -> ScopedKey:
+    """The key with the one scope that has the run."""
+    return ScopedKey(Scope(key.project), key)
+
+
+def scoped(key: RunKey) -> ScopedKey:
+    """The key with the current scope."""
+    return ScopedKey(current_scope(), key)

@@ -25,7 +25,7 @@ from runstore_storage.database.opening import (
     is_read_only,
     losses_of,
 )
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 
 CLOSE_SECONDS = 1
 
@@ -35,11 +35,11 @@ IsolationLevel = Literal["read_committed", "repeatable_read"]
 _CUSTOM_PLANS = "set_config('plan_cache_mode', 'force_custom_plan', true)"
 # Pages that a look-up reads are mostly in memory, where any page costs the same. And what an index
 # can find is never searched for in a whole table, even where the planner believes it to be small.
-_LOOKING_UP = statement(
+_LOOKING_UP = system(
     f"SELECT {_CUSTOM_PLANS}, set_config('random_page_cost', '1.1', true),"
     " set_config('enable_seqscan', 'off', true)"
 )
-_ADDING_UP = statement(f"SELECT {_CUSTOM_PLANS}, set_config('work_mem', '64MB', true)")
+_ADDING_UP = system(f"SELECT {_CUSTOM_PLANS}, set_config('work_mem', '64MB', true)")
 
 
 class Database:

@@ -21,16 +21,29 @@ _log = logging.getLogger(__name__)
 
 
 async def feed_page(
-    conn: Connection, project: str, from_position: int, *, limit: int, where: FeedFilter
+    conn: Connection,
+    project: str,
+    from_position: int,
+    *,
+    limit: int,
+    where: FeedFilter,
+    for_duty: bool,
 ) -> FeedPage:
-    """Selected entries from `from_position` on, large payloads not loaded."""
+    """Selected entries from `from_position` on, large payloads not loaded; see `feed.ranges`."""
     first = max(from_position, 1)
-    found, last_position = await feed.ranges(conn, project, first)
+    found, last_position = await feed.ranges(conn, project, first, for_duty=for_duty)
     chosen = _clipped(found, first, limit if where == EVERY_ENTRY else SCANNED_EVENTS)
     entries: Sequence[FeedEntry] = ()
     is_cut = False
     if chosen:
-        entries, is_cut = await feed.entries(conn, chosen, where, limit=limit, max_bytes=PAGE_BYTES)
+        entries, is_cut = await feed.entries(
+            conn,
+            chosen,
+            where,
+            limit=limit,
+            max_bytes=PAGE_BYTES,
+            for_duty=for_duty,
+        )
     if is_cut:
         next_position = entries[-1].position + 1
     elif len(found) == feed.PAGE_RANGES or (found and chosen[-1] != found[-1]):
@@ -53,18 +66,20 @@ def _clipped(found: Sequence[FeedRange], first: int, budget: int) -> list[FeedRa
 
 
 async def load_entries(
-    offloading: Offloading, entries: Sequence[FeedEntry], *, without_lost: bool
+    offloading: Offloading, entries: Sequence[FeedEntry], *, for_duty: bool
 ) -> tuple[FeedEntry, ...]:
     """The entries with their offloaded payloads.
 
-    `without_lost` returns the event of a lost payload without it; otherwise that raises.
+    A lost payload raises, but for a duty, which gets the event without it.
     """
     if not any(isinstance(entry.recorded.event.payload, OffloadedPayload) for entry in entries):
         return tuple(entries)
     try:
-        loaded = await offloading.load_events([entry.recorded for entry in entries])
+        loaded = await offloading.load_events(
+            [entry.recorded for entry in entries], of_any_project=for_duty
+        )
     except PayloadLost:
-        if not without_lost:
+        if not for_duty:
             raise
         return tuple([await _loaded_or_lost(offloading, entry) for entry in entries])
     return tuple(
@@ -74,7 +89,7 @@ async def load_entries(
 
 async def _loaded_or_lost(offloading: Offloading, entry: FeedEntry) -> FeedEntry:
     try:
-        (recorded,) = await offloading.load_events([entry.recorded])
+        (recorded,) = await offloading.load_events([entry.recorded], of_any_project=True)
     except PayloadLost as error:
         _log.error("the payload at position %d is lost", entry.position, exc_info=error)
         event = replace(entry.recorded.event, payload=None)

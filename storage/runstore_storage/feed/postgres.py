@@ -119,15 +119,31 @@ class PostgresFeed:
         *,
         limit: int,
         where: FeedFilter = EVERY_ENTRY,
-        without_lost: bool = False,
+    ) -> FeedPage:
+        return await self._read(project, from_position, limit, where, for_duty=False)
+
+    async def read_for_duty(
+        self,
+        project: str,
+        from_position: int,
+        *,
+        limit: int,
+        where: FeedFilter = EVERY_ENTRY,
+    ) -> FeedPage:
+        return await self._read(project, from_position, limit, where, for_duty=True)
+
+    async def _read(
+        self, project: str, from_position: int, limit: int, where: FeedFilter, *, for_duty: bool
     ) -> FeedPage:
         async with reading(self._engine) as conn:
-            page = await feed_page(conn, project, from_position, limit=limit, where=where)
-        entries = await load_entries(self._offloading, page.entries, without_lost=without_lost)
+            page = await feed_page(
+                conn, project, from_position, limit=limit, where=where, for_duty=for_duty
+            )
+        entries = await load_entries(self._offloading, page.entries, for_duty=for_duty)
         return replace(page, entries=entries)
 
     async def read_entry(self, position: int) -> FeedEntry | None:
-        page = await self.read_feed(EVERY_PROJECT, position, limit=1, without_lost=True)
+        page = await self.read_for_duty(EVERY_PROJECT, position, limit=1)
         found = next(iter(page.entries), None)
         return found if found and found.position == position else None
 

@@ -15,8 +15,8 @@ from hashlib import sha256
 
 from runstore_storage.contract.event_rows import EventRows
 from runstore_storage.contract.events import Event, EventPage, RecordedEvent
-from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.scope import current_scope
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import run_in_thread_if_large
@@ -65,8 +65,9 @@ class Offloading:
             return max(events.sizes) > self._rules.inline_bytes
         return any(self.is_large(each.event.payload) for each in events)
 
-    async def offload(self, key: RunKey, payload: Payload | None) -> NewBlob | None:
-        """The blob of a large payload, put into the object store if it belongs there.
+    async def offload(self, payload: Payload | None) -> NewBlob | None:
+        """The blob of a large payload, put among the objects of the scope's project if it belongs
+        there.
 
         None for a payload that is not large.
         """
@@ -75,7 +76,7 @@ class Offloading:
         name, packed = await asyncio.to_thread(_blob, payload.data)
         location = None
         if self._rules.to_objects:
-            location = f"{project_folder(key.project)}/payloads/{name.hex()}.zst"
+            location = f"{project_folder(current_scope().project)}/payloads/{name.hex()}.zst"
             await self._objects.put(location, packed)
         return NewBlob(
             name,
@@ -86,13 +87,11 @@ class Offloading:
             location,
         )
 
-    async def offload_events(
-        self, key: RunKey, given: Sequence[PreparedEvent]
-    ) -> tuple[PreparedEvent, ...]:
+    async def offload_events(self, given: Sequence[PreparedEvent]) -> tuple[PreparedEvent, ...]:
         """The events, those with large payloads with their blobs."""
         return tuple(
             [
-                replace(each, blob=await self.offload(key, each.event.payload))
+                replace(each, blob=await self.offload(each.event.payload))
                 if self.is_large(each.event.payload)
                 else each
                 for each in given
@@ -100,7 +99,11 @@ class Offloading:
         )
 
     async def load_events(
-        self, recorded: Sequence[RecordedEvent], conn: Connection | None = None
+        self,
+        recorded: Sequence[RecordedEvent],
+        conn: Connection | None = None,
+        *,
+        of_any_project: bool = False,
     ) -> tuple[RecordedEvent, ...]:
         """The events with their offloaded payloads; rows are read over `conn` if it is given."""
         wanted = {
@@ -110,7 +113,7 @@ class Offloading:
         }
         if not wanted:
             return tuple(recorded)
-        contents = await self._contents(wanted, conn)
+        contents = await self._contents(wanted, conn, of_any_project=of_any_project)
         return tuple(replace(each, event=_with_payload(each.event, contents)) for each in recorded)
 
     async def load_page(self, page: EventPage) -> EventPage:
@@ -126,10 +129,14 @@ class Offloading:
         return payload.loaded((await self._contents([payload.blob]))[payload.blob])
 
     async def _contents(
-        self, wanted: Collection[BlobKey], conn: Connection | None = None
+        self,
+        wanted: Collection[BlobKey],
+        conn: Connection | None = None,
+        *,
+        of_any_project: bool = False,
     ) -> dict[BlobKey, bytes]:
         async with nullcontext(conn) if conn else reading(self._engine) as used:
-            found = await blobs.locate(used, wanted)
+            found = await blobs.locate(used, wanted, of_any_project=of_any_project)
         if lost := set(wanted) - found.keys():
             raise PayloadLost(lost)
         return {key: await self._content(stored) for key, stored in found.items()}

@@ -23,6 +23,7 @@ from runstore_storage.contract.runs import (
     RunOrder,
     Verification,
 )
+from runstore_storage.contract.scope import ScopedKey
 from runstore_storage.database.engine import Database, consistent, looking_up, reading
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.reading.paging import event_page
@@ -83,10 +84,10 @@ class PostgresReading:
     ) -> EventPage:
         return await self.read_events(key, from_seq, limit=limit, where=where)
 
-    async def last_seqs(self, keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
-        """The last seq of each run that exists, and whether the run is completed."""
+    async def last_seqs(self, runs: Collection[ScopedKey]) -> Mapping[ScopedKey, tuple[int, bool]]:
+        """The last seq of each run that its scope has, and whether the run is completed."""
         async with reading(self._engine) as conn:
-            return await heads.last_seqs(conn, keys)
+            return await heads.last_seqs(conn, runs)
 
     async def get_output(self, key: RunKey, revision: int) -> StoredOutput:
         async with reading(self._engine) as conn:

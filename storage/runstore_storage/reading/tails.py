@@ -23,13 +23,15 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 
 from runstore_storage.contract.errors import RunNotFound, StorageUnavailable
 from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage, RecordedEvent
 from runstore_storage.contract.heads import Outcome, RunKey
+from runstore_storage.contract.scope import Scope, ScopedKey, bound, own, scoped
 from runstore_storage.contract.signals import Signal
 
 WINDOW_EVENTS = 1024
@@ -40,7 +42,7 @@ EVENT_BYTES = 512
 EMPTY_PAGE = EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED)
 
 ReadEvents = Callable[[RunKey, int, int, EventFilter], Awaitable[EventPage]]
-LastSeqs = Callable[[Collection[RunKey]], Awaitable[Mapping[RunKey, tuple[int, bool]]]]
+LastSeqs = Callable[[Collection[ScopedKey]], Awaitable[Mapping[ScopedKey, tuple[int, bool]]]]
 
 _log = logging.getLogger(__name__)
 
@@ -221,37 +223,50 @@ class Tails:
         self._read_events = read_events
         self._last_seqs = last_seqs
         self._poll_interval = poll_interval
-        self._open: dict[RunKey, RunTail] = {}
+        self._open: dict[ScopedKey, RunTail] = {}
         self._windows = _Windows()
         self._by_digest: dict[str, RunKey] = {}
         self._polling = asyncio.create_task(self._poll())
 
+    def open(self, key: RunKey) -> AbstractAsyncContextManager[RunTail]:
+        """Share the run's tail among the calls of one scope while the context lasts."""
+        return self._shared(scoped(key))
+
     @asynccontextmanager
-    async def open(self, key: RunKey) -> AsyncIterator[RunTail]:
-        """Share the run's tail while the context lasts."""
-        tail = self._open.get(key)
+    async def _shared(self, run: ScopedKey) -> AsyncIterator[RunTail]:
+        tail = self._open.get(run)
         if tail is None:
-            tail = self._open[key] = RunTail(key, self._read_events, self._windows.grew)
-            self._by_digest[digest(key)] = key
+            read = partial(self._read_within, run.scope)
+            tail = self._open[run] = RunTail(run.key, read, self._windows.grew)
+            if run == own(run.key):
+                self._by_digest[digest(run.key)] = run.key
         tail.users += 1
         try:
             yield tail
         finally:
             tail.users -= 1
             if not tail.users:
-                del self._open[key]
+                del self._open[run]
                 self._windows.left(tail)
-                self._by_digest.pop(digest(key), None)
+                if run == own(run.key):
+                    self._by_digest.pop(digest(run.key), None)
+
+    async def _read_within(
+        self, scope: Scope, key: RunKey, from_seq: int, limit: int, where: EventFilter
+    ) -> EventPage:
+        """Read for all who share a tail: whoever asks first, what they may touch is the same."""
+        with bound(scope):
+            return await self._read_events(key, from_seq, limit, where)
 
     def wake(self, keys: Collection[RunKey]) -> None:
         """Wake the tails of runs that grew."""
         for key in keys:
-            if tail := self._open.get(key):
+            if tail := self._open.get(own(key)):
                 tail.wake()
 
     def push(self, key: RunKey, new: Iterable[RecordedEvent]) -> None:
         """Give the tail of a run, if it is open, the events that this process appended to it."""
-        if tail := self._open.get(key):
+        if tail := self._open.get(own(key)):
             tail.push(list(new))
 
     def wake_digests(self, digests: Collection[str]) -> None:
@@ -260,7 +275,8 @@ class Tails:
 
     def wake_all(self) -> None:
         """Wake every tail, as wake-ups may have been missed."""
-        self.wake(list(self._open))
+        for tail in list(self._open.values()):
+            tail.wake()
 
     async def close(self) -> None:
         self._polling.cancel()
@@ -280,8 +296,8 @@ class Tails:
     async def _compare(self) -> None:
         if not self._open:
             return
-        for key, (last_seq, is_completed) in (await self._last_seqs(list(self._open))).items():
-            tail = self._open.get(key)
+        for run, (last_seq, is_completed) in (await self._last_seqs(list(self._open))).items():
+            tail = self._open.get(run)
             if tail and tail.differs_from(last_seq, is_completed=is_completed):
                 tail.wake()
 

@@ -47,9 +47,7 @@ class PostgresSearch:
     async def index_text(self, holder: str) -> int | None:
         async with reading(self._engine) as conn:
             position = await duties.position_of(conn, SEARCH)
-        page = await self._feed.read_feed(
-            EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES, without_lost=True
-        )
+        page = await self._feed.read_for_duty(EVERY_PROJECT, position + 1, limit=INDEXED_ENTRIES)
         reached = page.next_position - 1  # may be behind the last entry: deleted runs have none
         rows = await rows_of(page.entries)
         async with translated(), self._engine.connect() as conn:

@@ -91,7 +91,7 @@ async def delete_snapshots(
     writes = await task_writes.delete(conn, run, namespace, deleted)
     # Any snapshot put from now on is later than the deleted rows, and not taken for one of them.
     write.advance_clock()
-    await heads.update(conn, [write.head])
+    await heads.update(conn, write.changed)
     return DeletedSnapshots(len(deleted), writes, freed)
 
 

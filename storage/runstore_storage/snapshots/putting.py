@@ -76,7 +76,7 @@ class SnapshotPut:
             snapshot.parts,
             most=THREAD_ITEMS,
         )
-        events = await offloading.offload_events(key, prepare_events(self.events))
+        events = await offloading.offload_events(prepare_events(self.events))
         return PreparedPut(self, body_hash, events, snapshot)
 
     def _body_hash(self, parts: HashedParts) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from runstore_storage.contract.admin import Act, AdminRecord
+from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
 from runstore_storage.sql.access import grants_json, grants_of, principal_json, principal_of
 
 NO_HASH = bytes(32)
@@ -17,48 +18,57 @@ _SELECTED = """
     call_id, request_id, request, status, previous_hash, hash
 """
 # One record at a time is added to a chain, so that it has no gaps.
-_LOCK = statement("""
-    SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/admin/' || :project, 0))
+_LOCK = tenant("""
+    SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/admin/' || project, 0))
+    FROM (SELECT :project::text AS project) AS asked WHERE project = :scope
 """)
-_LAST = statement("""
+_LAST = tenant("""
     SELECT coalesce(max(number), 0) AS number, clock_timestamp() AS now,
         (SELECT hash FROM admin_records
-         WHERE project = :project ORDER BY number DESC LIMIT 1) AS hash
-    FROM admin_records WHERE project = :project
+         WHERE project = :project AND project = :scope ORDER BY number DESC LIMIT 1) AS hash
+    FROM admin_records WHERE project = :project AND project = :scope
 """)
-_INSERT = statement("""
+_INSERT = tenant("""
     INSERT INTO admin_records (project, number, recorded_at, method, resource, principal, grants,
         is_allowed, peer, call_id, request_id, request, status, previous_hash, hash)
-    VALUES (:project, :number, :recorded_at, :method, :resource, :principal::text::jsonb,
+    VALUES (:scope, :number, :recorded_at, :method, :resource, :principal::text::jsonb,
         :grants::text::jsonb, :is_allowed, :peer, :call_id, :request_id, :request, :status,
         :previous_hash, :hash)
 """)
-_BY_REQUEST = statement(f"""
+_BY_REQUEST = tenant(f"""
     SELECT {_SELECTED} FROM admin_records
-    WHERE project = :project AND request_id = :request_id AND is_allowed AND request_id <> ''
+    WHERE project = :project AND project = :scope
+        AND request_id = :request_id AND is_allowed AND request_id <> ''
 """)
-_PAGE = statement(f"""
-    SELECT {_SELECTED} FROM admin_records WHERE project = :project AND number < :before
+_PAGE = tenant(f"""
+    SELECT {_SELECTED} FROM admin_records
+    WHERE project = :project AND project = :scope AND number < :before
     ORDER BY number DESC LIMIT :limit
 """)
-_FROM = statement(f"""
-    SELECT {_SELECTED} FROM admin_records WHERE project = :project AND number >= :number
+_FROM = tenant(f"""
+    SELECT {_SELECTED} FROM admin_records
+    WHERE project = :project AND project = :scope AND number >= :number
     ORDER BY number LIMIT :limit
 """)
 _MOST = 2**63 - 1
 
 
 async def lock(conn: Connection, project: str) -> tuple[int, bytes, datetime]:
-    """Lock a chain until the transaction ends; its last number and hash, and the time."""
+    """Lock a chain until the transaction ends; its last number and hash, and the time.
+
+    Raise `ScopeMismatch` for one of another project.
+    """
+    in_scope(project)
     await conn.execute(_LOCK, {"project": project})
     row = (await conn.execute(_LAST, {"project": project})).one()
     return row["number"], row["hash"] or NO_HASH, row["now"]
 
 
 async def insert(conn: Connection, record: AdminRecord) -> None:
+    """Add a record to a chain of the scope's project."""
     act = record.act
+    in_scope(act.project)
     values = {
-        "project": act.project,
         "number": record.number,
         "recorded_at": record.recorded_at,
         "method": act.method,

@@ -13,8 +13,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from runstore_storage.contract.scope import Scope
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import Statement, statement
+from runstore_storage.database.statements import Statement, tenants
 from runstore_storage.sql import events
 from runstore_storage.sql.columns import (
     USAGE,
@@ -30,6 +31,7 @@ from runstore_storage.sql.heads import Head
 
 _HEADS = (
     ("run", "bigint"),
+    ("scope", "text"),
     ("was_seq", "bigint"),
     ("was_hash", "bytea"),
     ("writer_epoch", "bigint"),
@@ -58,8 +60,12 @@ EventColumns = dict[str, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A head as it is believed to be, what it becomes, and the events between."""
+    """A head as it is believed to be, what it becomes, and the events between.
 
+    It is the head of a run of the scope's project, or not moved.
+    """
+
+    scope: Scope
     was: Head
     head: Head
     new: Sequence[NewEvent] | EventColumns
@@ -71,7 +77,8 @@ _APPEND = """
             {totals} last_seq = new.last_seq, last_hash = new.last_hash,
             updated_at = greatest(h.updated_at, new.updated_at)
         FROM {heads}
-        WHERE h.run = new.run AND h.last_seq = new.was_seq AND h.last_hash = new.was_hash
+        WHERE h.run = new.run AND h.project = new.scope
+            AND h.last_seq = new.was_seq AND h.last_hash = new.was_hash
             AND h.writer_epoch = new.writer_epoch AND h.completed_at IS NULL
         RETURNING h.run, new.was_seq, new.last_seq, new.updated_at AS recorded_at
     ), added AS (
@@ -132,7 +139,7 @@ def _statement(names: tuple[str, ...]) -> Statement:
     """The statement that sets these columns of the events."""
     totals = _TOTALS if USAGE[0] in names else ()
     columns = [each for each in events.NEW_COLUMNS if each[0] in names]
-    return statement(
+    return tenants(
         _APPEND.format(
             totals="".join(f"{name} = new.{name}," for name, _ in totals),
             heads=new_rows((*_HEADS, *totals), prefix="head_"),
@@ -147,6 +154,7 @@ def _row(move: Move) -> tuple[object, ...]:
     head = move.head
     return (
         head.run,
+        move.scope.project,
         move.was.last_seq,
         move.was.last_hash,
         head.writer_epoch,

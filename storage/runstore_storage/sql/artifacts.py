@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from runstore_storage.contract.artifacts import Artifact, ArtifactFilter, ArtifactRef, NewArtifact
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import composed, statement
+from runstore_storage.database.statements import tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import payload_columns, payload_of
 
-_INSERT = statement("""
-    INSERT INTO artifacts (run, name, version, artifact_id, project, type, content_type, object,
+_INSERT = tenant(f"""
+    INSERT INTO artifacts (project, run, name, version, artifact_id, type, content_type, object,
                            url, sha256, size, metadata_json, metadata_binary, metadata_type,
                            actor, created_at)
-    VALUES (:run, :name, :version, :artifact_id, :project, :type, :content_type, :object,
+    VALUES (:scope, {scopes.RUN}, :name, :version, :artifact_id, :type, :content_type, :object,
             :url, :sha256, :size, :metadata_json::text::json, :metadata_binary,
             :metadata_type, :actor, :created_at)
 """)
@@ -20,39 +22,39 @@ _SELECTED = """
     a.artifact_id, a.project, r.run_id, a.name, a.type, a.content_type, a.metadata_json::text,
     a.metadata_binary, a.metadata_type, a.actor, a.version, a.url, a.sha256, a.size, a.created_at
 """
-_BY_ID = statement(f"""
+_BY_ID = tenant(f"""
     SELECT {_SELECTED}, coalesce(o.location, '') AS location
     FROM artifacts a JOIN runs r ON r.run = a.run LEFT JOIN objects o ON o.object = a.object
-    WHERE a.project = :project AND a.artifact_id = :artifact_id
+    WHERE a.project = :project AND a.project = :scope AND a.artifact_id = :artifact_id
 """)
-_BY_NAME = statement(f"""
+_BY_NAME = tenant(f"""
     SELECT {_SELECTED}, coalesce(o.location, '') AS location
     FROM artifacts a JOIN runs r ON r.run = a.run LEFT JOIN objects o ON o.object = a.object
-    WHERE r.project = :project AND r.run_id = :run_id AND a.name = :name
+    WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id AND a.name = :name
       AND (a.version = :version OR :version = 0)
     ORDER BY a.version DESC LIMIT 1
 """)
-_LATEST = statement(f"""
+_LATEST = tenant(f"""
     SELECT {_SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
-    WHERE a.run = :run AND a.name = :name
+    WHERE a.run = :run AND r.project = :scope AND a.name = :name
     ORDER BY a.version DESC LIMIT 1
 """)
 _PAGE = f"""
     SELECT {_SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
-    WHERE {{conditions}} ORDER BY a.artifact_id DESC LIMIT :limit
+    WHERE a.project = :scope AND {{conditions}} ORDER BY a.artifact_id DESC LIMIT :limit
 """
 
 
 async def insert(conn: Connection, run: int, artifact: Artifact, *, object_: int | None) -> None:
     """Record a version; `object_` is the number of the object that holds its bytes."""
     new = artifact.new
+    in_scope(new.key.project)
     json, binary, type_ = payload_columns(new.metadata)
     values = {
         "run": run,
         "name": new.name,
         "version": artifact.version,
         "artifact_id": artifact.artifact_id,
-        "project": new.key.project,
         "type": new.type,
         "content_type": new.content_type,
         "object": object_,
@@ -111,7 +113,7 @@ async def page(
     chosen = {name: each for name, each in asked.items() if each[1]}
     conditions = " AND ".join(sql for sql, _ in chosen.values())
     found = await conn.execute(
-        composed(_PAGE.format(conditions=conditions)),
+        tenant(_PAGE.format(conditions=conditions)),
         {name: value for name, (_, value) in chosen.items()} | {"limit": limit},
     )
     return tuple(_artifact(row) for row in found)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system, tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import by_column, insert_rows
 from runstore_storage.sql.inserts import Insert, Target
 
@@ -25,50 +26,54 @@ _COLUMNS = (
 _NUMBERED = (("blob", "bigint"), *_COLUMNS)
 _TARGET = Target("blobs", _NUMBERED, overriding="OVERRIDING SYSTEM VALUE")
 # A role needs USAGE on the sequence to take numbers before it inserts.
-_TAKE_NUMBERS = statement("""
+_TAKE_NUMBERS = system("""
     SELECT nextval(of.sequence)
     FROM (SELECT pg_get_serial_sequence('blobs', 'blob')::regclass AS sequence) AS of,
         generate_series(1, :count::integer)
     WHERE has_sequence_privilege(of.sequence, 'USAGE')
 """)
 _REF = "sha256, blob, is_json, content_type"
-_FIND = statement(f"SELECT {_REF} FROM blobs WHERE run = :run AND sha256 = ANY(:hashes::bytea[])")
-_FIND_BY_KEY = statement(f"""
-    SELECT {_REF} FROM runs r JOIN blobs b USING (run)
-    WHERE r.project = :project AND r.run_id = :run_id AND b.sha256 = ANY(:hashes::bytea[])
+_FIND = tenant(f"""
+    SELECT {_REF} FROM blobs
+    WHERE run = :run AND sha256 = ANY(:hashes::bytea[]) AND {scopes.HAS_RUN}
 """)
-_ENSURE = statement(f"""
+_FIND_BY_KEY = tenant(f"""
+    SELECT {_REF} FROM runs r JOIN blobs b USING (run)
+    WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id
+        AND b.sha256 = ANY(:hashes::bytea[])
+""")
+_ENSURE = tenant(f"""
     WITH added AS (
-        {insert_rows("blobs", _COLUMNS)}
+        {insert_rows("blobs", _COLUMNS, prefix="new_")} WHERE new.run = {scopes.RUN}
         ON CONFLICT ON CONSTRAINT uq_blobs_sha256 DO NOTHING
         RETURNING {_REF}
     )
     SELECT {_REF} FROM added
     UNION ALL
-    SELECT {_REF} FROM blobs WHERE run = :of_run AND sha256 = ANY(:hashes::bytea[])
+    SELECT {_REF} FROM blobs WHERE run = {scopes.RUN} AND sha256 = ANY(:hashes::bytea[])
 """)
-_COPY = statement(f"""
+_COPY = tenant(f"""
     INSERT INTO blobs (run, sha256, is_json, content_type, raw_bytes, data, location)
     SELECT DISTINCT ON (sha256)
-           :run::bigint, sha256, is_json, content_type, raw_bytes, data, location
+           {scopes.RUN}, sha256, is_json, content_type, raw_bytes, data, location
     FROM blobs
     WHERE run = ANY(:sources::bigint[]) AND sha256 = ANY(:hashes::bytea[])
+        AND {scopes.is_own("blobs.run")}
     RETURNING {_REF}
 """)
-_READ = statement("""
-    SELECT b.run, b.blob, b.data
+_ASKED = """
     FROM unnest(:runs::bigint[], :blobs::bigint[]) AS asked(run, blob)
     JOIN blobs b ON b.run = asked.run AND b.blob = asked.blob
-""")
-_LOCATE = statement("""
-    SELECT b.run, b.blob, b.raw_bytes, b.data, b.location
-    FROM unnest(:runs::bigint[], :blobs::bigint[]) AS asked(run, blob)
-    JOIN blobs b ON b.run = asked.run AND b.blob = asked.blob
-""")
+"""
+_OWN = f"WHERE {scopes.is_own('asked.run')}"
+_READ = tenant(f"SELECT b.run, b.blob, b.data {_ASKED} {_OWN}")
+_LOCATED = f"SELECT b.run, b.blob, b.raw_bytes, b.data, b.location {_ASKED}"
+_LOCATE = tenant(f"{_LOCATED} {_OWN}")
+_LOCATE_ANY = system(_LOCATED)
 # A snapshot may refer to the blob of a payload, if its writer knew the blob's name.
-_DELETE = statement("""
+_DELETE = tenant(f"""
     DELETE FROM blobs b
-    WHERE b.run = :run AND b.blob = ANY(:blobs::bigint[])
+    WHERE b.run = :run AND b.blob = ANY(:blobs::bigint[]) AND {scopes.HAS_RUN}
       AND NOT EXISTS (SELECT FROM events e WHERE e.run = :run AND e.payload_blob = b.blob)
       AND NOT EXISTS (SELECT FROM outputs o WHERE o.run = :run AND o.payload_blob = b.blob)
     RETURNING octet_length(b.data)
@@ -139,9 +144,9 @@ async def ensure(
         return await find(conn, run, hashes) if hashes else {}
     found: dict[bytes, BlobRef] = {}
     for first in range(0, len(rows), MOST_ROWS):
-        some = by_column(_COLUMNS, rows[first : first + MOST_ROWS])
+        some = by_column(_COLUMNS, rows[first : first + MOST_ROWS], prefix="new_")
         asked = [] if first else list(hashes)
-        found |= _refs(await conn.execute(_ENSURE, {"of_run": run, "hashes": asked, **some}))
+        found |= _refs(await conn.execute(_ENSURE, {"run": run, "hashes": asked, **some}))
     return found
 
 
@@ -200,11 +205,12 @@ async def read(
 
 
 async def locate(
-    conn: Connection, wanted: Collection[tuple[int, int]]
+    conn: Connection, wanted: Collection[tuple[int, int]], *, of_any_project: bool = False
 ) -> dict[tuple[int, int], StoredBlob]:
     """The data of (run, blob) pairs, or where in the object store it is."""
     runs, blobs = zip(*wanted, strict=True)
-    found = await conn.execute(_LOCATE, {"runs": list(runs), "blobs": list(blobs)})
+    locating = _LOCATE_ANY if of_any_project else _LOCATE
+    found = await conn.execute(locating, {"runs": list(runs), "blobs": list(blobs)})
     return {
         (row["run"], row["blob"]): StoredBlob(row["raw_bytes"], row["data"], row["location"])
         for row in found

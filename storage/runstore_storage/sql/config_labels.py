@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from runstore_storage.contract.configs import ConfigLabel, LabelChange, LabelMove
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
+from runstore_storage.sql import scopes
 
-_GET = statement("""
+_GET = tenant(f"""
     SELECT label, version, actor, moved_at FROM config_labels
-    WHERE config = :config AND label = :label
+    WHERE config = :config AND label = :label AND {scopes.HAS_CONFIG}
 """)
-_SET = statement("""
+_SET = tenant(f"""
     INSERT INTO config_labels (config, label, version, actor, moved_at)
-    VALUES (:config, :label, :version, :actor, :moved_at)
+    VALUES ({scopes.CONFIG}, :label, :version, :actor, :moved_at)
     ON CONFLICT ON CONSTRAINT pk_config_labels DO UPDATE
         SET version = excluded.version, actor = excluded.actor, moved_at = excluded.moved_at
 """)
-_REMOVE = statement("DELETE FROM config_labels WHERE config = :config AND label = :label")
+_REMOVE = tenant(f"""
+    DELETE FROM config_labels WHERE config = :config AND label = :label AND {scopes.HAS_CONFIG}
+""")
 _MOVE = "label, from_version, to_version, actor, moved_at"
-_RECORD = statement(f"""
+_RECORD = tenant(f"""
     INSERT INTO config_label_moves (config, label, from_version, to_version, actor, request_id,
                                     moved_at)
-    VALUES (:config, :label, :from_version, :to_version, :actor, :request_id, clock_timestamp())
+    VALUES ({scopes.CONFIG}, :label, :from_version, :to_version, :actor, :request_id,
+            clock_timestamp())
     RETURNING {_MOVE}
 """)
-_FIND_MOVE = statement(f"""
+_FIND_MOVE = tenant(f"""
     SELECT {_MOVE} FROM config_label_moves
     WHERE config = :config AND label = :label AND request_id = :request_id AND request_id <> ''
+      AND {scopes.HAS_CONFIG}
 """)
-_PAGE = statement(f"""
+_PAGE = tenant(f"""
     SELECT move, {_MOVE} FROM config_label_moves
     WHERE config = :config AND (:label = '' OR label = :label)
-      AND (:before::bigint IS NULL OR move < :before)
+      AND (:before::bigint IS NULL OR move < :before) AND {scopes.HAS_CONFIG}
     ORDER BY move DESC LIMIT :limit
 """)
 

@@ -13,27 +13,34 @@ from runstore_storage.contract.configs import (
     NewVersion,
     VersionSelector,
 )
+from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import Statement, statement
+from runstore_storage.database.statements import Statement, tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import payload_columns, payload_of
 
-_KEYED = "project = :project AND kind = :kind AND name = :name"
-_FIND = statement(f"SELECT config FROM configs WHERE {_KEYED}")
-_LOCK = statement(f"SELECT config FROM configs WHERE {_KEYED} FOR NO KEY UPDATE")
-_CREATE = statement("""
+_KEYED = "project = :project AND project = :scope AND kind = :kind AND name = :name"
+_FIND = tenant(f"SELECT config FROM configs WHERE {_KEYED}")
+_LOCK = tenant(f"SELECT config FROM configs WHERE {_KEYED} FOR NO KEY UPDATE")
+_CREATE = tenant("""
     INSERT INTO configs (project, kind, name, created_at)
-    VALUES (:project, :kind, :name, clock_timestamp())
+    VALUES (:scope, :kind, :name, clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_configs_project_kind_name DO NOTHING
 """)
-_FIND_DIGEST = statement(
-    "SELECT version, created_at FROM config_versions WHERE config = :config AND digest = :digest"
-)
-_HAS_VERSION = statement(
-    "SELECT EXISTS (SELECT FROM config_versions WHERE config = :config AND version = :version)"
-)
-_INSERT = statement("""
+_FIND_DIGEST = tenant(f"""
+    SELECT version, created_at FROM config_versions
+    WHERE config = :config AND digest = :digest AND {scopes.HAS_CONFIG}
+""")
+_HAS_VERSION = tenant(f"""
+    SELECT EXISTS (
+        SELECT FROM config_versions
+        WHERE config = :config AND version = :version AND {scopes.HAS_CONFIG}
+    )
+""")
+_INSERT = tenant("""
     WITH next AS (
-        UPDATE configs SET last_version = last_version + 1 WHERE config = :config
+        UPDATE configs SET last_version = last_version + 1
+        WHERE config = :config AND project = :scope
         RETURNING last_version
     )
     INSERT INTO config_versions (config, version, digest, is_json, content_type, raw_bytes, data,
@@ -56,24 +63,25 @@ _SELECTED = """
 _GET = f"""
     SELECT {_SELECTED}, v.data
     FROM configs c JOIN config_versions v ON v.config = c.config
-    WHERE c.config = :config AND {{condition}}
+    WHERE c.config = :config AND c.project = :scope AND {{condition}}
 """
-_BY_NUMBER = statement(_GET.format(condition="v.version = :version"))
-_BY_DIGEST = statement(_GET.format(condition="v.digest = :digest"))
-_BY_LABEL = statement(
+_BY_NUMBER = tenant(_GET.format(condition="v.version = :version"))
+_BY_DIGEST = tenant(_GET.format(condition="v.digest = :digest"))
+_BY_LABEL = tenant(
     _GET.format(
         condition="v.version ="
         " (SELECT version FROM config_labels WHERE config = :config AND label = :label)"
     )
 )
-_LATEST = statement(_GET.format(condition="v.version = c.last_version"))
-_PAGE = statement(f"""
+_LATEST = tenant(_GET.format(condition="v.version = c.last_version"))
+_PAGE = tenant(f"""
     SELECT {_SELECTED}
     FROM configs c JOIN config_versions v ON v.config = c.config
-    WHERE c.config = :config AND (:before::bigint IS NULL OR v.version < :before)
+    WHERE c.config = :config AND c.project = :scope
+      AND (:before::bigint IS NULL OR v.version < :before)
     ORDER BY v.version DESC LIMIT :limit
 """)
-_CONFIGS = statement(f"""
+_CONFIGS = tenant(f"""
     SELECT {_SELECTED}, c.created_at AS config_created_at,
            l.all_labels, l.label_versions, l.label_actors, l.label_times
     FROM configs c
@@ -85,7 +93,7 @@ _CONFIGS = statement(f"""
                array_agg(moved_at ORDER BY label) AS label_times
         FROM config_labels WHERE config = c.config
     ) AS l
-    WHERE c.project = :project AND (:kind = '' OR c.kind = :kind)
+    WHERE c.project = :project AND c.project = :scope AND (:kind = '' OR c.kind = :kind)
       AND starts_with(c.name, :name_prefix) AND (c.kind, c.name) > (:after_kind, :after_name)
     ORDER BY c.kind, c.name LIMIT :limit
 """)
@@ -114,7 +122,8 @@ async def lock(conn: Connection, key: ConfigKey) -> int | None:
 
 async def create(conn: Connection, key: ConfigKey) -> None:
     """Create the config where it does not exist yet."""
-    await conn.execute(_CREATE, _keyed(key))
+    in_scope(key.project)
+    await conn.execute(_CREATE, {"kind": key.kind, "name": key.name})
 
 
 async def find_digest(conn: Connection, config: int, digest: str) -> tuple[int, datetime] | None:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from runstore_storage.contract.feed import Consumer
+from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
 
 _SELECTED = """
     name, position, (SELECT position FROM duties WHERE name = 'relay') AS last_position,
     created_at, committed_at
 """
-_COMMIT = statement("""
+_COMMIT = tenant("""
     INSERT INTO consumers (project, name, position, created_at, committed_at)
-    VALUES (:project, :name, :position, clock_timestamp(), clock_timestamp())
+    VALUES (:scope, :name, :position, clock_timestamp(), clock_timestamp())
     ON CONFLICT ON CONSTRAINT pk_consumers DO UPDATE
         SET position = excluded.position, committed_at = excluded.committed_at
         WHERE consumers.position < excluded.position OR :may_go_back
 """)
-_GET = statement(f"SELECT {_SELECTED} FROM consumers WHERE project = :project AND name = :name")
-_PAGE = statement(f"""
-    SELECT {_SELECTED} FROM consumers WHERE project = :project AND name > :after
+_GET = tenant(f"""
+    SELECT {_SELECTED} FROM consumers
+    WHERE project = :project AND project = :scope AND name = :name
+""")
+_PAGE = tenant(f"""
+    SELECT {_SELECTED} FROM consumers
+    WHERE project = :project AND project = :scope AND name > :after
     ORDER BY name LIMIT :limit
 """)
 
@@ -28,7 +33,8 @@ async def commit(
     conn: Connection, project: str, name: str, position: int, *, may_go_back: bool
 ) -> None:
     """Set a consumer's position, or leave a greater one as it is."""
-    values = {"project": project, "name": name, "position": position, "may_go_back": may_go_back}
+    in_scope(project)
+    values = {"name": name, "position": position, "may_go_back": may_go_back}
     await conn.execute(_COMMIT, values)
 
 

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 from runstore_storage.contract.feed import DeadLetter
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 
-_INSERT = statement("""
+_INSERT = system("""
     INSERT INTO dead_letters (sink, position, attempts, error, failed_at)
     SELECT :sink, l.position, l.attempts, l.error, clock_timestamp()
     FROM unnest(:positions::bigint[], :attempts::integer[], :errors::text[])
          AS l(position, attempts, error)
     ON CONFLICT ON CONSTRAINT uq_dead_letters_position DO NOTHING
 """)
-_PAGE = statement("""
+_PAGE = system("""
     SELECT sink, position, attempts, error, failed_at, id FROM dead_letters
     WHERE sink = :sink AND id > :after ORDER BY id LIMIT :limit
 """)
-_REMOVE = statement("DELETE FROM dead_letters WHERE id = :id RETURNING id")
+_REMOVE = system("DELETE FROM dead_letters WHERE id = :id RETURNING id")
 
 
 async def insert(conn: Connection, sink: str, letters: Sequence[DeadLetter]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runstore_storage.contract.feed import Duty, Lag
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 
 # The longest a duty stays with a holder that died.
 LEASE_SECONDS = 4
@@ -18,33 +18,33 @@ HELD = f"held AS MATERIALIZED ({_HELD})"
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
 
 # It does not wait for the disk when it commits by itself: a crash of Postgres may undo a lease.
-_TAKE = statement(f"""
+_TAKE = system(f"""
     WITH later AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE duties SET holder = :holder, expires_at = {_LEASE} FROM later
     WHERE name = :name AND (holder = :holder OR expires_at < clock_timestamp())
     RETURNING position
 """)
-_CREATE = statement(f"""
+_CREATE = system(f"""
     INSERT INTO duties (name, holder, expires_at) VALUES (:name, :holder, {_LEASE})
     ON CONFLICT ON CONSTRAINT pk_duties DO NOTHING
     RETURNING position
 """)
-_FENCE = statement(_HELD)
-_ADVANCE = statement("""
+_FENCE = system(_HELD)
+_ADVANCE = system("""
     UPDATE duties SET position = :position WHERE name = :name AND holder = :holder
     RETURNING position
 """)
-_RELEASE = statement("""
+_RELEASE = system("""
     UPDATE duties SET holder = '', expires_at = '-infinity'
     WHERE name = :name AND holder = :holder
 """)
-_RESTART = statement(f"""
+_RESTART = system(f"""
     INSERT INTO duties (name, holder, expires_at) VALUES (:name, :holder, {_LEASE})
     ON CONFLICT ON CONSTRAINT pk_duties DO UPDATE
     SET position = 0, holder = excluded.holder, expires_at = excluded.expires_at
 """)
-_POSITION = statement("SELECT coalesce(max(position), 0) FROM duties WHERE name = :name")
-_LAG = statement("""
+_POSITION = system("SELECT coalesce(max(position), 0) FROM duties WHERE name = :name")
+_LAG = system("""
     SELECT greatest(relay.position - done.position, 0) AS events,
            coalesce(extract(epoch FROM clock_timestamp() - (
                SELECT published_at FROM feed WHERE last_position > done.position
@@ -53,7 +53,7 @@ _LAG = statement("""
     FROM (SELECT coalesce(max(position), 0) AS position FROM duties WHERE name = :name) AS done,
          (SELECT coalesce(max(position), 0) AS position FROM duties WHERE name = 'relay') AS relay
 """)
-_LIST = statement("""
+_LIST = system("""
     SELECT name, position,
            CASE WHEN expires_at < clock_timestamp() THEN '' ELSE holder END AS holder
     FROM duties ORDER BY name

@@ -9,8 +9,10 @@ from typing import Any
 
 from runstore_storage.contract.event_rows import PAYLOAD_BYTES, EventRows
 from runstore_storage.contract.events import Event, EventFilter, RecordedEvent, Usage
+from runstore_storage.contract.scope import Scope
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import composed, statement
+from runstore_storage.database.statements import tenant, tenants
+from runstore_storage.sql import scopes
 from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import (
     USAGE,
@@ -61,19 +63,20 @@ _PAGE = f"""
     SELECT {SELECTED} FROM (
         SELECT *, sum(payload_bytes) OVER (ORDER BY seq) - payload_bytes AS bytes_before FROM (
             SELECT * FROM events
-            WHERE run = :run AND seq BETWEEN :from_seq AND :to_seq {{where}}
+            WHERE run = :run AND seq BETWEEN :from_seq AND :to_seq {{where}} AND {scopes.HAS_RUN}
             ORDER BY seq LIMIT :limit
         ) AS page
     ) AS measured WHERE bytes_before < :max_bytes ORDER BY seq
 """
 
-_FIND = statement("""
+_FIND = tenants("""
     SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.body_hash
-    FROM unnest(:runs::bigint[], :ids::text[]) AS asked(run, event_id)
+    FROM unnest(:scopes::text[], :runs::bigint[], :ids::text[]) AS asked(scope, run, event_id)
     JOIN events e ON e.run = asked.run AND e.event_id = asked.event_id
+    WHERE EXISTS (SELECT FROM runs r WHERE r.run = asked.run AND r.project = asked.scope)
 """)
 
-_HASH_AT = statement("SELECT hash FROM events WHERE run = :run AND seq = :seq")
+_HASH_AT = tenant(f"SELECT hash FROM events WHERE run = :run AND seq = :seq AND {scopes.HAS_RUN}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +132,16 @@ def new_row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[obje
 
 
 async def find(
-    conn: Connection, ids: Collection[tuple[int, str]]
+    conn: Connection, ids: Collection[tuple[Scope, int, str]]
 ) -> dict[tuple[int, str], KnownEvent]:
-    """The events, among (run, event_id) pairs, that are there."""
-    runs, event_ids = zip(*ids, strict=True)
-    found = await conn.execute(_FIND, {"runs": list(runs), "ids": list(event_ids)})
+    """The events, among (scope, run, event_id), that are there, by run and event_id."""
+    of, runs, event_ids = zip(*ids, strict=True)
+    values = {
+        "scopes": [scope.project for scope in of],
+        "runs": list(runs),
+        "ids": list(event_ids),
+    }
+    found = await conn.execute(_FIND, values)
     return {
         (row["run"], row["event_id"]): KnownEvent(
             row["seq"], row["recorded_at"], row["hash"], row["body_hash"]
@@ -158,7 +166,7 @@ async def page(
     """
     wanted, values = conditions(where)
     rows = await conn.execute(
-        composed(_PAGE.format(where=wanted)),
+        tenant(_PAGE.format(where=wanted)),
         {
             "run": run,
             "from_seq": from_seq,

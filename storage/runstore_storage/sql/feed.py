@@ -14,14 +14,14 @@ from datetime import datetime
 from runstore_storage.contract.events import EventFilter
 from runstore_storage.contract.feed import RELAY, FeedEntry, FeedFilter
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import composed, statement
+from runstore_storage.database.statements import system, tenant
 from runstore_storage.sql import duties, events
 
 # Ranges turned into entries by one transaction, and looked at by one page.
 PUBLISHED_RANGES = 2000
 PAGE_RANGES = 1000
 
-_PUBLISH = statement(f"""
+_PUBLISH = system(f"""
     WITH {duties.HELD}, taken AS (
         DELETE FROM outbox
         WHERE EXISTS (SELECT FROM held) AND id IN (SELECT id FROM outbox ORDER BY id LIMIT :limit)
@@ -41,7 +41,7 @@ _PUBLISH = statement(f"""
     FROM held h
 """)
 
-_LAST_POSITION = statement("SELECT position FROM duties WHERE name = 'relay'")
+_LAST_POSITION = system("SELECT position FROM duties WHERE name = 'relay'")
 
 # One row where no range is found, for the feed's last position.
 _RANGES = """
@@ -52,8 +52,10 @@ _RANGES = """
         ORDER BY last_position LIMIT :limit
     ) AS f ON true ORDER BY f.last_position
 """
-_RANGES_OF_ALL = statement(_RANGES.format(of_project=""))
-_RANGES_OF_PROJECT = statement(_RANGES.format(of_project="AND project = :project"))
+_OF_PROJECT = "AND project = :project"
+_RANGES_OF_OWN = tenant(_RANGES.format(of_project=f"{_OF_PROJECT} AND project = :scope"))
+_RANGES_OF_PROJECT = system(_RANGES.format(of_project=_OF_PROJECT))
+_RANGES_OF_ALL = system(_RANGES.format(of_project=""))
 
 # OFFSET keeps each range a look-up by key: with a thousand ranges the planner would read all events
 # of a partition instead.
@@ -78,6 +80,7 @@ _ENTRIES = f"""
         ) AS page
     ) AS measured WHERE bytes_before < :max_bytes ORDER BY position
 """
+_OF_OWN = "AND r.project = :scope "
 _OF_LABELS = "AND r.labels @> :labels::text::jsonb"
 
 
@@ -115,13 +118,20 @@ async def last_position(conn: Connection) -> int:
     return position
 
 
-async def ranges(conn: Connection, project: str, from_position: int) -> tuple[list[FeedRange], int]:
-    """The next ranges of a project, or of all for "", and the feed's last position."""
+async def ranges(
+    conn: Connection, project: str, from_position: int, *, for_duty: bool
+) -> tuple[list[FeedRange], int]:
+    """The next ranges of a project, and the feed's last position.
+
+    A duty may have any project, and all of them for "".
+    """
     values: dict[str, object] = {"from_position": from_position, "limit": PAGE_RANGES}
-    if project:
-        rows = await conn.execute(_RANGES_OF_PROJECT, values | {"project": project})
+    if project or not for_duty:
+        values["project"] = project
+        reading = _RANGES_OF_PROJECT if for_duty else _RANGES_OF_OWN
     else:
-        rows = await conn.execute(_RANGES_OF_ALL, values)
+        reading = _RANGES_OF_ALL
+    rows = await conn.execute(reading, values)
     found = [_range(row) for row in rows if row["run"] is not None]
     return found, rows[0]["feed_position"]
 
@@ -133,14 +143,19 @@ async def entries(
     *,
     limit: int,
     max_bytes: int,
+    for_duty: bool,
 ) -> tuple[list[FeedEntry], bool]:
     """The selected entries of some ranges, and whether they were cut before the ranges' end."""
     of_events, values = events.conditions(EventFilter(types=where.types, tags=where.tags))
     of_runs = _OF_LABELS if where.labels else ""
     if where.labels:
         values["labels"] = json.dumps(dict(where.labels))
+    if for_duty:
+        reading = system(_ENTRIES.format(of_events=of_events, of_runs=of_runs))
+    else:
+        reading = tenant(_ENTRIES.format(of_events=of_events, of_runs=_OF_OWN + of_runs))
     rows = await conn.execute(
-        composed(_ENTRIES.format(of_events=of_events, of_runs=of_runs)),
+        reading,
         {
             "runs": [each.run for each in of],
             "first_seqs": [each.first_seq for each in of],

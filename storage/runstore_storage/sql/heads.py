@@ -11,9 +11,11 @@ from typing import NamedTuple
 from runstore_storage.contract.errors import RunNotFound
 from runstore_storage.contract.events import Usage
 from runstore_storage.contract.heads import Outcome, RunKey, RunStatus
+from runstore_storage.contract.scope import Scope, ScopedKey, own
 from runstore_storage.contract.times import microseconds, time_at
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant, tenants
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import (
     USAGE,
     by_column,
@@ -110,39 +112,49 @@ class Head(NamedTuple):
         )
 
 
-_FIND = statement(f"""
+class Changed(NamedTuple):
+    """A head as it is to be stored, in the scope of the write that changed it."""
+
+    scope: Scope
+    head: Head
+
+
+_FIND = tenant(f"""
     SELECT {SELECTED}, r.lineage::text
     FROM runs r JOIN run_heads h USING (run)
-    WHERE r.project = :project AND r.run_id = :run_id
+    WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id
 """)
 
 # Locked in the order of `run`, so that two batches never wait for each other in a circle.
-_LOCK = statement(f"""
-    SELECT r.project, r.run_id, clock_timestamp() AS now, {SELECTED}, r.lineage::text
-    FROM unnest(:projects::text[], :run_ids::text[]) AS asked(project, run_id)
-    JOIN runs r ON r.project = asked.project AND r.run_id = asked.run_id
+_ASKED = """
+    FROM unnest(:scopes::text[], :projects::text[], :run_ids::text[])
+        AS asked(scope, project, run_id)
+    JOIN runs r
+        ON r.project = asked.project AND r.project = asked.scope AND r.run_id = asked.run_id
     JOIN run_heads h ON h.run = r.run
+"""
+_LOCK = tenants(f"""
+    SELECT r.project, r.run_id, clock_timestamp() AS now, {SELECTED}, r.lineage::text
+    {_ASKED}
     ORDER BY h.run FOR NO KEY UPDATE OF h
 """)
 
 _PREFIX = "head_"
 UPDATE = f"""
     UPDATE run_heads h SET {", ".join(f"{name} = new.{name}" for name, _ in COLUMNS[1:])}
-    FROM {new_rows(COLUMNS, prefix=_PREFIX)} WHERE h.run = new.run
+    FROM {new_rows((*COLUMNS, ("scope", "text")), prefix=_PREFIX)}
+    WHERE h.run = new.run AND h.project = new.scope
 """
 """Stores changed heads; `parameters` are its parameters."""
-_UPDATE = statement(UPDATE)
+_UPDATE = tenants(UPDATE)
 
-_INSERT = statement(f"""
+_INSERT = tenant(f"""
     INSERT INTO run_heads ({names_of(COLUMNS)})
-    VALUES ({", ".join(f":{name}" for name, _ in COLUMNS)})
+    VALUES ({scopes.RUN}, {", ".join(f":{name}" for name, _ in COLUMNS[1:])})
 """)
 
-_LAST_SEQS = statement("""
-    SELECT asked.project, asked.run_id, h.last_seq, h.completed_at IS NOT NULL AS is_completed
-    FROM unnest(:projects::text[], :run_ids::text[]) AS asked(project, run_id)
-    JOIN runs r ON r.project = asked.project AND r.run_id = asked.run_id
-    JOIN run_heads h ON h.run = r.run
+_LAST_SEQS = tenants(f"""
+    SELECT r.project, r.run_id, h.last_seq, h.completed_at IS NOT NULL AS is_completed {_ASKED}
 """)
 
 
@@ -162,25 +174,26 @@ async def get(conn: Connection, key: RunKey) -> Head:
 
 
 async def lock(
-    conn: Connection, keys: Collection[RunKey]
-) -> tuple[dict[RunKey, Head], datetime | None]:
-    """Lock the heads of the runs that exist, and read the database's clock.
+    conn: Connection, runs: Collection[ScopedKey]
+) -> tuple[dict[ScopedKey, Head], datetime | None]:
+    """Lock the heads of the runs that their scopes have, and read the database's clock.
 
     The locks queue the writers of a run, so seqs commit in their order.
     """
-    rows = await conn.execute(_LOCK, _arrays(keys))
-    heads = {RunKey(row["project"], row["run_id"]): with_lineage(row) for row in rows}
+    rows = await conn.execute(_LOCK, _arrays(runs))
+    heads = {_found(row): with_lineage(row) for row in rows}
     return heads, rows[0]["now"] if rows else None
 
 
-async def update(conn: Connection, heads: Sequence[Head]) -> None:
-    """Store changed heads."""
-    await conn.execute(_UPDATE, parameters(heads))
+async def update(conn: Connection, changed: Changed) -> None:
+    """Store a changed head."""
+    await conn.execute(_UPDATE, parameters([changed]))
 
 
-def parameters(heads: Sequence[Head]) -> dict[str, list[object]]:
+def parameters(changed: Sequence[Changed]) -> dict[str, list[object]]:
     """The parameters of `UPDATE`."""
-    return by_column(COLUMNS, map(_row, heads), prefix=_PREFIX)
+    values = by_column(COLUMNS, (_row(each.head) for each in changed), prefix=_PREFIX)
+    return values | {f"{_PREFIX}scope": [each.scope.project for each in changed]}
 
 
 async def insert(conn: Connection, head: Head) -> None:
@@ -189,13 +202,12 @@ async def insert(conn: Connection, head: Head) -> None:
     await conn.execute(_INSERT, dict(zip(names, _row(head), strict=True)))
 
 
-async def last_seqs(conn: Connection, keys: Collection[RunKey]) -> dict[RunKey, tuple[int, bool]]:
-    """The last seq of each run that exists, and whether it is completed."""
-    found = await conn.execute(_LAST_SEQS, _arrays(keys))
-    return {
-        RunKey(row["project"], row["run_id"]): (row["last_seq"], row["is_completed"])
-        for row in found
-    }
+async def last_seqs(
+    conn: Connection, runs: Collection[ScopedKey]
+) -> dict[ScopedKey, tuple[int, bool]]:
+    """The last seq of each run that its scope has, and whether it is completed."""
+    found = await conn.execute(_LAST_SEQS, _arrays(runs))
+    return {_found(row): (row["last_seq"], row["is_completed"]) for row in found}
 
 
 def head_of(row: Row) -> Head:
@@ -232,8 +244,17 @@ def with_lineage(row: Row) -> Head:
     return head._replace(lineage=lineage)
 
 
-def _arrays(keys: Collection[RunKey]) -> dict[str, list[str]]:
-    return {"projects": [key.project for key in keys], "run_ids": [key.run_id for key in keys]}
+def _arrays(runs: Collection[ScopedKey]) -> dict[str, list[str]]:
+    return {
+        "scopes": [scope.project for scope, _ in runs],
+        "projects": [key.project for _, key in runs],
+        "run_ids": [key.run_id for _, key in runs],
+    }
+
+
+def _found(row: Row) -> ScopedKey:
+    """What a run was asked for by: its scope has no other run's project."""
+    return own(RunKey(row["project"], row["run_id"]))
 
 
 def _row(head: Head) -> tuple[object, ...]:

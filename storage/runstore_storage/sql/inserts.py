@@ -11,18 +11,21 @@ from typing import NamedTuple
 import asyncpg
 
 from runstore_storage.contract.errors import StorageError
+from runstore_storage.contract.scope import ScopeMismatch
 from runstore_storage.database.connection import Connection, Rows
 from runstore_storage.database.failures import violated
-from runstore_storage.database.statements import Statement, statement
+from runstore_storage.database.statements import Statement, tenants
 from runstore_storage.sql import heads
 from runstore_storage.sql.columns import Columns, by_column, insert_rows
-from runstore_storage.sql.heads import Head
+from runstore_storage.sql.heads import Changed, Head
 
 _IS_AS_SEEN = """
     AND h.xmin = :version::xid AND h.updated_at = :seen_at::timestamptz
     AND h.last_hash = :seen_hash::bytea
 """
-_CHANGE = heads.UPDATE + " {where} RETURNING h.xmin AS version, clock_timestamp() AS at"
+_CHANGED = f"""changed AS (
+    {heads.UPDATE} {{where}} RETURNING h.run, h.xmin AS version, clock_timestamp() AS at
+)"""
 
 
 class Target(NamedTuple):
@@ -51,24 +54,29 @@ class Version(NamedTuple):
 
 
 async def store(
-    conn: Connection, inserts: Sequence[Insert], changed: Sequence[Head]
+    conn: Connection, inserts: Sequence[Insert], changed: Sequence[Changed]
 ) -> Version | None:
-    """Store the rows, and the heads as they are now; the heads are locked. Returns their version,
-    which is that of all, None where no head was changed.
+    """Store the rows of runs whose heads are changed, and the heads as they are now.
+
+    The heads are locked. Returns their version, which is that of all, None where no head was
+    changed. Raise `ScopeMismatch` if one is not of its scope.
     """
     storing = _statement(_targets(inserts))
     try:
-        return _version(await _store(conn, storing, inserts, {**heads.parameters(changed)}))
+        rows = await _store(conn, storing, inserts, {**heads.parameters(changed)})
     except asyncpg.IntegrityConstraintViolationError as error:
         name = violated(error)
         refusal = next((each.refusals[name] for each in inserts if name in each.refusals), None)
         if refusal is None:
             raise
         raise refusal from error
+    if len(rows) < len(changed):
+        raise ScopeMismatch
+    return _version(rows)
 
 
 async def store_if(
-    conn: Connection, inserts: Sequence[Insert], changed: Head, version: int, seen: Head
+    conn: Connection, inserts: Sequence[Insert], changed: Changed, version: int, seen: Head
 ) -> Version | None:
     """Store the rows and the head if it still has this version; None where it has another.
 
@@ -84,7 +92,8 @@ async def store_if(
         "seen_at": seen.updated_at,
         "seen_hash": seen.last_hash,
     }
-    return _version(await _store(conn, _conditional(_targets(inserts)), inserts, values))
+    storing = _statement(_targets(inserts), where=_IS_AS_SEEN)
+    return _version(await _store(conn, storing, inserts, values))
 
 
 def _version(rows: Rows) -> Version | None:
@@ -99,27 +108,19 @@ async def _store(
     return await conn.execute(storing, values)
 
 
-@lru_cache(maxsize=64)
-def _statement(targets: tuple[Target, ...]) -> Statement:
-    """The statement that inserts into these tables and updates the heads."""
-    rows = ", ".join(_inserting(targets))
-    return statement((f"WITH {rows}" if targets else "") + _CHANGE.format(where=""))
+@lru_cache(maxsize=128)
+def _statement(targets: tuple[Target, ...], *, where: str = "") -> Statement:
+    """The statement that updates the heads that are so, and inserts the rows of their runs."""
+    parts = ", ".join([_CHANGED.format(where=where), *_inserting(targets)])
+    return tenants(f"WITH {parts} SELECT version, at FROM changed")
 
 
-@lru_cache(maxsize=64)
-def _conditional(targets: tuple[Target, ...]) -> Statement:
-    """The statement that does so if the head has the version; without a row where it has not."""
-    changed = f"changed AS ({_CHANGE.format(where=_IS_AS_SEEN)})"
-    rows = ", ".join([changed, *_inserting(targets, beside=", changed")])
-    return statement(f"WITH {rows} SELECT version, at FROM changed")
-
-
-def _inserting(targets: Sequence[Target], *, beside: str = "") -> Iterator[str]:
+def _inserting(targets: Sequence[Target]) -> Iterator[str]:
     """The parts of a statement that insert into these tables."""
     for number, (table, columns, conflict, overriding) in enumerate(targets):
         prefix = _prefix(number)
         rows = insert_rows(table, columns, prefix=prefix, overriding=overriding)
-        yield f"{prefix}rows AS ({rows} {beside} {conflict})"
+        yield f"{prefix}rows AS ({rows} JOIN changed ON changed.run = new.run {conflict})"
 
 
 def _targets(inserts: Sequence[Insert]) -> tuple[Target, ...]:

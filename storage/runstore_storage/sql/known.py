@@ -16,7 +16,7 @@ from typing import NamedTuple
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
 from runstore_storage.sql import heads
 from runstore_storage.sql.blobs import BlobRef
 from runstore_storage.sql.heads import Head
@@ -53,10 +53,10 @@ _LOOK = f"""
             ORDER BY number
         ) AS write_hashes
     FROM runs r JOIN run_heads h USING (run)
-    WHERE r.project = :project AND r.run_id = :run_id
+    WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id
 """
-_READ = statement(_LOOK)
-_LOCK = statement(f"{_LOOK} FOR NO KEY UPDATE OF h")
+_READ = tenant(_LOOK)
+_LOCK = tenant(f"{_LOOK} FOR NO KEY UPDATE OF h")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,22 +6,27 @@ from dataclasses import asdict
 from datetime import datetime
 
 from runstore_storage.contract.admin import NO_LIMITS, Limits
+from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
 
 _SELECTED = "calls_per_second, events_per_second, bytes_per_second, streams"
-_SET = statement(f"""
+_SET = tenant(f"""
     INSERT INTO project_limits (project, {_SELECTED}, updated_at)
-    VALUES (:project, :calls_per_second, :events_per_second, :bytes_per_second, :streams, now())
+    VALUES (:scope, :calls_per_second, :events_per_second, :bytes_per_second, :streams, now())
     ON CONFLICT ON CONSTRAINT pk_project_limits DO UPDATE SET ({_SELECTED}, updated_at)
         = (excluded.calls_per_second, excluded.events_per_second, excluded.bytes_per_second,
            excluded.streams, excluded.updated_at)
 """)
-_GET = statement(f"SELECT {_SELECTED}, updated_at FROM project_limits WHERE project = :project")
+_GET = tenant(f"""
+    SELECT {_SELECTED}, updated_at FROM project_limits
+    WHERE project = :project AND project = :scope
+""")
 
 
 async def set_(conn: Connection, project: str, limits: Limits) -> None:
-    await conn.execute(_SET, {"project": project, **asdict(limits)})
+    in_scope(project)
+    await conn.execute(_SET, asdict(limits))
 
 
 async def get(conn: Connection, project: str) -> tuple[Limits, datetime | None]:

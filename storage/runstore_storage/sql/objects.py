@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
 
-_FIND = statement(
-    "SELECT object, size, location FROM objects WHERE project = :project AND sha256 = :sha256"
-)
-_INSERT = statement("""
+_FIND = tenant("""
+    SELECT object, size, location FROM objects
+    WHERE project = :project AND project = :scope AND sha256 = :sha256
+""")
+_INSERT = tenant("""
     INSERT INTO objects (project, sha256, size, location, created_at)
-    VALUES (:project, :sha256, :size, :location, clock_timestamp())
+    VALUES (:scope, :sha256, :size, :location, clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_objects_sha256 DO NOTHING
     RETURNING object, size, location
 """)
@@ -38,7 +40,8 @@ async def ensure(
     conn: Connection, project: str, *, sha256: bytes, size: int, location: str
 ) -> StoredObject:
     """Record an object, or return the one that holds this content already."""
-    values = {"project": project, "sha256": sha256, "size": size, "location": location}
+    in_scope(project)
+    values = {"sha256": sha256, "size": size, "location": location}
     row = (await conn.execute(_INSERT, values)).one_or_none()
     stored = StoredObject(**row) if row else await find(conn, project, sha256)
     assert stored, "a conflicting row is committed and never deleted"

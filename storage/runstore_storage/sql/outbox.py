@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 from runstore_storage.contract.feed import Lag
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system, tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.inserts import Insert, Target
 
 _TARGET = Target("outbox", (("run", "bigint"), ("first_seq", "bigint"), ("last_seq", "bigint")))
-_LAST_ID = statement("SELECT coalesce(max(id), 0) FROM outbox")
-_HOLDS_UP_TO = statement("SELECT EXISTS (SELECT FROM outbox WHERE id <= :id)")
-_PUBLISHED_UP_TO = statement("""
+_LAST_ID = system("SELECT coalesce(max(id), 0) FROM outbox")
+_HOLDS_UP_TO = system("SELECT EXISTS (SELECT FROM outbox WHERE id <= :id)")
+_PUBLISHED_UP_TO = tenant(f"""
     SELECT position FROM duties WHERE name = 'relay' AND NOT EXISTS (
         SELECT FROM outbox WHERE run = :run AND first_seq <= :seq
-    )
+    ) AND {scopes.HAS_RUN}
 """)
-_LAG = statement("""
+_LAG = system("""
     SELECT coalesce(sum(o.last_seq - o.first_seq + 1), 0)::bigint AS events,
            coalesce(extract(epoch FROM clock_timestamp() - min(
                (SELECT recorded_at FROM events e WHERE e.run = o.run AND e.seq = o.first_seq)

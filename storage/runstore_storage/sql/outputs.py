@@ -7,7 +7,8 @@ from datetime import datetime
 from runstore_storage.contract.heads import Outcome
 from runstore_storage.contract.outputs import Output, StoredOutput
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import (
     USAGE,
     by_column,
@@ -40,20 +41,25 @@ _COLUMNS = (
     ("body_hash", "bytea"),
     ("completed_at", "timestamptz"),
 )
-_INSERT = statement(insert_rows("outputs", _COLUMNS))
-_GET = statement(f"""
+_INSERT = tenant(f"""
+    {insert_rows("outputs", _COLUMNS)} WHERE {scopes.is_own("new.run")} RETURNING revision
+""")
+_GET = tenant(f"""
     SELECT run, revision, outcome, payload_json::text, payload_binary, payload_type, payload_blob,
            schema_hash, plan_version_id, provenance_json::text, provenance_binary, provenance_type,
            statistics_json::text, statistics_binary, statistics_type, {", ".join(USAGE)},
            completed_at
     FROM outputs
-    WHERE run = :run AND (revision = :revision OR :revision = 0)
+    WHERE run = :run AND (revision = :revision OR :revision = 0) AND {scopes.HAS_RUN}
     ORDER BY revision DESC LIMIT 1
 """)
-_FIND = statement(
-    "SELECT revision, completed_at FROM outputs WHERE run = :run AND body_hash = :body_hash"
-)
-_LATEST = statement("SELECT coalesce(max(revision), 0) FROM outputs WHERE run = :run")
+_FIND = tenant(f"""
+    SELECT revision, completed_at FROM outputs
+    WHERE run = :run AND body_hash = :body_hash AND {scopes.HAS_RUN}
+""")
+_LATEST = tenant(f"""
+    SELECT coalesce(max(revision), 0) FROM outputs WHERE run = :run AND {scopes.HAS_RUN}
+""")
 
 
 async def insert(
@@ -80,7 +86,7 @@ async def insert(
         body_hash,
         stored.completed_at,
     )
-    await conn.execute(_INSERT, by_column(_COLUMNS, [row]))
+    (await conn.execute(_INSERT, by_column(_COLUMNS, [row]))).one()
 
 
 async def find(conn: Connection, run: int, body_hash: bytes) -> tuple[int, datetime] | None:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import composed, statement
+from runstore_storage.database.statements import system
 
 RUNS_PER_PARTITION = 100_000
 
 # Two processes may need it at once; the lock lets one make the partition and the other find it.
-_LOCK = statement("""
+_LOCK = system("""
     SELECT pg_advisory_xact_lock(hashtextextended('runstore partitions ' || current_schema(), 0))
 """)
 # Read from the catalogue's table: to_regclass remembers names and does not renew them after waiting
 # for the lock, so it would miss a partition made meanwhile.
-_EXISTS = statement("""
+_EXISTS = system("""
     SELECT EXISTS (
         SELECT FROM pg_class
         WHERE relname = :name AND relnamespace = current_schema()::regnamespace
     )
 """)
-_NEWEST_RUN = statement("SELECT coalesce(max(run), 0) FROM runs")
+_NEWEST_RUN = system("SELECT coalesce(max(run), 0) FROM runs")
 # ATTACH PARTITION takes the table's owner.
-_MAY_MAKE = statement("""
+_MAY_MAKE = system("""
     SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relnamespace, 'CREATE')
     FROM pg_class WHERE relname = 'events' AND relnamespace = current_schema()::regnamespace
 """)
@@ -51,7 +51,7 @@ async def ensure(conn: Connection, run: int) -> bool:
         f"CREATE TRIGGER tr_{name}_truncate BEFORE TRUNCATE ON {name}"
         " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
     ):
-        await conn.execute(composed(ddl))
+        await conn.execute(system(ddl))
     return False
 
 

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
 
 # Each reference is looked up by number (its own, or its label's) and by digest.
-_FIND = statement("""
+_FIND = tenant("""
     SELECT c.config IS NOT NULL AS is_config,
            coalesce(numbered.version, 0) AS version, coalesce(numbered.digest, '') AS digest,
            coalesce(alike.version, 0) AS version_of_digest
     FROM unnest(:kinds::text[], :names::text[], :versions::bigint[], :digests::text[],
                 :labels::text[])
          WITH ORDINALITY AS asked(kind, name, version, digest, label, number)
-    LEFT JOIN configs c ON c.project = :project AND c.kind = asked.kind AND c.name = asked.name
+    LEFT JOIN configs c ON c.project = :project AND c.project = :scope
+        AND c.kind = asked.kind AND c.name = asked.name
     LEFT JOIN config_labels l ON l.config = c.config AND l.label = asked.label
     LEFT JOIN config_versions numbered
         ON numbered.config = c.config AND numbered.version = coalesce(l.version, asked.version)

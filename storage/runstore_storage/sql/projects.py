@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 from runstore_storage.contract.access import ALL_PROJECTS, BELOW
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 
 # Before and behind each character that a name may have.
 _BEFORE_ALL, _BEHIND_ALL = "\x01", "\U0010ffff"
 # Skips from one name to the next in the indexes, however many runs a project has.
-_PAGE = statement("""
+_PAGE = system("""
     SELECT DISTINCT name FROM unnest(:lows::text[], :highs::text[]) AS part (low, high),
     LATERAL (
         WITH RECURSIVE names (name) AS (

@@ -8,7 +8,7 @@ from typing import Any
 
 from runstore_storage.contract.runs import ExternalFilter, PinFilter, RunFilter
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
 
 # Characters of an objective that are searched, so that no objective is too much for an index.
 SEARCHED_CHARACTERS = 10_000
@@ -59,16 +59,20 @@ _UNCOUNTED = """
         (SELECT run, first_seq, last_seq FROM outbox ORDER BY id DESC LIMIT :ranges)
         UNION ALL
         (SELECT run, first_seq, last_seq FROM feed
-         WHERE project = :project AND last_position > coalesce(
+         WHERE project = :project AND project = :scope AND last_position > coalesce(
              (SELECT position FROM duties WHERE name = 'usage counts'), 0)
          ORDER BY last_position DESC LIMIT :ranges)
-    ) AS waiting JOIN LATERAL (
+    ) AS waiting
+    JOIN LATERAL (
+        SELECT FROM runs WHERE run = waiting.run AND project = :scope OFFSET 0
+    ) AS own ON true
+    JOIN LATERAL (
         SELECT run FROM events WHERE run = waiting.run
             AND seq BETWEEN waiting.first_seq AND waiting.last_seq AND {column} = :value LIMIT 1
     ) AS e ON true
 """
-_UNCOUNTED_OF_MODEL = statement(_UNCOUNTED.format(column="model"))
-_UNCOUNTED_OF_TOOL = statement(_UNCOUNTED.format(column="tool"))
+_UNCOUNTED_OF_MODEL = tenant(_UNCOUNTED.format(column="model"))
+_UNCOUNTED_OF_TOOL = tenant(_UNCOUNTED.format(column="tool"))
 
 
 def _pin_json(pin: PinFilter) -> str:
@@ -148,7 +152,7 @@ def conditions(
 ) -> tuple[list[str], dict[str, object]]:
     """Conditions and the values of their parameters; `fresh` is what `uncounted` found."""
     values: dict[str, object] = {"project": project}
-    wanted = ["r.project = :project", *asked_of(_CONDITIONS, where, values)]
+    wanted = ["r.project = :project", "r.project = :scope", *asked_of(_CONDITIONS, where, values)]
     if any(getattr(where, name) for name in _OF_HEADS):
         wanted.append(HEADS_OF_PROJECT)
     for name, condition in _USED.items():

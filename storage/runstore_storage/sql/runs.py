@@ -21,17 +21,18 @@ from runstore_storage.contract.runs import (
     RunFilter,
     RunOrder,
 )
+from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import composed, statement
+from runstore_storage.database.statements import system, tenant
 from runstore_storage.sql import heads, run_filters
 from runstore_storage.sql.columns import payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor, Head
 
-_INSERT = statement("""
+_INSERT = tenant("""
     INSERT INTO runs (project, run_id, plan_id, objective, plan_json, plan_binary, plan_type,
                       parent, external_ref, config_refs, tags, labels, body_hash,
                       fork_parent, fork_seq, lineage, created_at)
-    VALUES (:project, :run_id, :plan_id, :objective, :plan_json::text::json, :plan_binary,
+    VALUES (:scope, :run_id, :plan_id, :objective, :plan_json::text::json, :plan_binary,
             :plan_type, :parent, :external_ref::text::jsonb, :config_refs::text::jsonb, :tags,
             :labels::text::jsonb, :body_hash, :fork_parent, :fork_seq, :lineage::text::jsonb,
             clock_timestamp())
@@ -52,18 +53,21 @@ JOINED = """
     LEFT JOIN runs p ON p.run = r.parent
     LEFT JOIN runs f ON f.run = r.fork_parent
 """
-_GET = statement(f"""
+_GET = tenant(f"""
     SELECT {SELECTED_WITH_PLAN} FROM {JOINED}
-    WHERE r.project = :project AND r.run_id = :run_id
+    WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id
 """)
-_GET_MANY = statement(f"SELECT {SELECTED_WITH_PLAN} FROM {JOINED} WHERE r.run = ANY(:runs)")
+_GET_MANY = tenant(f"""
+    SELECT {SELECTED_WITH_PLAN} FROM {JOINED} WHERE r.run = ANY(:runs) AND r.project = :scope
+""")
 _PAGE = f"""
     SELECT {_SELECTED} FROM {JOINED}
     WHERE {{conditions}} ORDER BY {{keys}} LIMIT :limit OFFSET :offset
 """
-_IDENTITY = statement(
-    "SELECT run, body_hash FROM runs WHERE project = :project AND run_id = :run_id"
-)
+_IDENTITY = tenant("""
+    SELECT run, body_hash FROM runs
+    WHERE project = :project AND project = :scope AND run_id = :run_id
+""")
 # What a run has of its head.
 _OF_HEAD = (
     "status",
@@ -75,7 +79,7 @@ _OF_HEAD = (
     "updated_at",
     "completed_at",
 )
-_CLOCK = statement("SELECT clock_timestamp()")
+_CLOCK = system("SELECT clock_timestamp()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +145,15 @@ async def insert(
     fork_parent: int | None = None,
     lineage: Sequence[Ancestor] = (),
 ) -> Inserted | None:
-    """Create a run; None when the project has one of that id."""
+    """Create a run; None when the project has one of that id.
+
+    Raise `ScopeMismatch` for another project than the scope's.
+    """
+    in_scope(new.project)
     plan_json, plan_binary, plan_type = payload_columns(new.plan)
     found = await conn.execute(
         _INSERT,
         {
-            "project": new.project,
             "run_id": new.run_id,
             "plan_id": new.plan_id,
             "objective": new.objective,
@@ -214,7 +221,7 @@ async def page(
             conditions.append("h.updated_at <= :as_of")
             values["as_of"] = after.as_of
     sql = _PAGE.format(conditions=" AND ".join(conditions), keys=ordering.keys)
-    found = await conn.execute(composed(sql), values | {"limit": limit, "offset": offset})
+    found = await conn.execute(tenant(sql), values | {"limit": limit, "offset": offset})
     return [(row["run"], _run(row, plan=None)) for row in found]
 
 

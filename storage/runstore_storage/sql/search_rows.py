@@ -12,8 +12,8 @@ from datetime import datetime
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.feed import SEARCH
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import composed, statement
-from runstore_storage.sql import duties, events
+from runstore_storage.database.statements import system, tenant
+from runstore_storage.sql import duties, events, scopes
 from runstore_storage.sql.columns import by_column, new_rows
 
 _COLUMNS = (
@@ -25,7 +25,7 @@ _COLUMNS = (
     ("text", "text"),
     ("tsv", "text"),
 )
-_INSERT = statement(f"""
+_INSERT = system(f"""
     WITH {duties.HELD}, next AS (
         SELECT FROM held WHERE position = :done::bigint AND position < :reached::bigint
     ), stored AS (
@@ -42,6 +42,12 @@ _INSERT = statement(f"""
     SELECT coalesce((SELECT :reached::bigint - :done::bigint FROM next), 0) AS indexed FROM held
 """)
 
+# Rows carry their project as a lexeme (`search/rows.py`), here quoted as tsqueries have it.
+_OF_SCOPE = r"""
+    tsv @@ (
+        '''=project:' || replace(replace(:scope::text, '\', '\\'), '''', '''''') || ''''
+    )::tsquery
+"""
 # Only the rows that are kept are ranked. No index has the order, so the plan is always the same:
 # the rows of the window by GIN, the newest of them by a bounded sort.
 _MATCHES = """
@@ -49,34 +55,34 @@ _MATCHES = """
            ts_rank_cd(tsv, :words::text::tsquery, 1)::double precision AS rank
     FROM (
         SELECT run, seq, position, tsv FROM search_rows
-        WHERE {where} AND position < :below
+        WHERE {of_scope} {where} AND position < :below
         ORDER BY position DESC LIMIT :limit
     ) AS newest ORDER BY position DESC
 """
 
 # A match is known by its number among those asked for.
-_TEXTS = statement("""
+_TEXTS = tenant("""
     SELECT m.number, r.run_id, s.recorded_at, s.text
     FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
     JOIN search_rows s ON s.run = m.run AND s.seq = m.seq
-    JOIN runs r ON r.run = m.run AND r.project = :project
+    JOIN runs r ON r.run = m.run AND r.project = :project AND r.project = :scope
     ORDER BY m.number
 """)
-_TEXTS_WITH_EVENTS = statement(f"""
+_TEXTS_WITH_EVENTS = tenant(f"""
     SELECT m.number, r.run_id, s.text, e.*
     FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
     JOIN search_rows s ON s.run = m.run AND s.seq = m.seq
-    JOIN runs r ON r.run = m.run AND r.project = :project
+    JOIN runs r ON r.run = m.run AND r.project = :project AND r.project = :scope
     JOIN (SELECT {events.SELECTED} FROM events) AS e ON e.run = m.run AND e.seq = m.seq
     ORDER BY m.number
 """)
-_SIZES = statement("""
+_SIZES = tenant(f"""
     SELECT coalesce(e.payload_bytes, 0)
     FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
-    LEFT JOIN events e ON e.run = m.run AND e.seq = m.seq
+    LEFT JOIN events e ON e.run = m.run AND e.seq = m.seq AND {scopes.is_own("m.run")}
     ORDER BY m.number
 """)
-_FORGET = statement("TRUNCATE search_rows")
+_FORGET = system("TRUNCATE search_rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +155,16 @@ async def forget(conn: Connection) -> None:
 async def matches(conn: Connection, of: Matching, *, below: int, limit: int) -> list[Match]:
     """The newest matches below a position, newest first."""
     values: dict[str, object] = {f"match_{n}": each for n, each in enumerate(of.conditions)}
-    where = [f"tsv @@ :{name}::text::tsquery" for name in values]
+    where = [f"AND tsv @@ :{name}::text::tsquery" for name in values]
     values |= {"words": of.words, "below": below, "limit": limit}
     if of.recorded_from is not None:
-        where.append("recorded_at >= :recorded_from")
+        where.append("AND recorded_at >= :recorded_from")
         values["recorded_from"] = of.recorded_from
     if of.recorded_before is not None:
-        where.append("recorded_at < :recorded_before")
+        where.append("AND recorded_at < :recorded_before")
         values["recorded_before"] = of.recorded_before
-    found = await conn.execute(composed(_MATCHES.format(where=" AND ".join(where))), values)
+    matching = tenant(_MATCHES.format(of_scope=_OF_SCOPE, where=" ".join(where)))
+    found = await conn.execute(matching, values)
     return [Match(**row) for row in found]
 
 

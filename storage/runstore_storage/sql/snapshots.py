@@ -16,7 +16,8 @@ from runstore_storage.contract.snapshots import (
     SnapshotSelector,
 )
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import composed, statement
+from runstore_storage.database.statements import tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import SINCE_EPOCH, payload_columns, payload_from
 from runstore_storage.sql.heads import Ancestor, Head
 from runstore_storage.sql.inserts import Insert, Target
@@ -48,7 +49,7 @@ SELECTED = """
 """What `stored_row` unpacks."""
 _LATEST = f"""
     SELECT {SELECTED} FROM snapshots s JOIN runs r ON r.run = s.run
-    WHERE s.run = :run AND s.namespace = :namespace {{conditions}}
+    WHERE s.run = :run AND r.project = :scope AND s.namespace = :namespace {{conditions}}
     ORDER BY s.seq DESC, s.snapshot_id DESC LIMIT 1
 """
 _PAGE = f"""
@@ -79,31 +80,31 @@ _PROJECT_ORDER = (
 
 
 # A fork's lineage says how much of a run it includes, and a fork of that fork includes no more.
-_IN_FORK = statement(f"""
+_IN_FORK = tenant(f"""
     SELECT s.snapshot_id, f.run_id
     FROM runs f
     CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part
     JOIN snapshots s ON s.run = :run AND s.namespace = :namespace
         AND s.snapshot_id = ANY(:ids::text[]) AND s.seq <= (part->>1)::bigint
         AND s.created_at <= {SINCE_EPOCH.format("(part->>2)")}
-    WHERE f.fork_parent = :run AND (part->>0)::bigint = :run LIMIT 1
+    WHERE f.fork_parent = :run AND f.project = :scope AND (part->>0)::bigint = :run LIMIT 1
 """)
-_DELETE = statement("""
-    DELETE FROM snapshots
-    WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(:ids::text[])
-    RETURNING snapshot_id, manifest
+_NAMED = f"""
+    FROM snapshots WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(:ids::text[])
+        AND {scopes.HAS_RUN}
+"""
+_DELETE = tenant(f"DELETE {_NAMED} RETURNING snapshot_id, manifest")
+_MANIFESTS_BY_ID = tenant(f"SELECT manifest {_NAMED}")
+_ROW_IDS = tenant(f"""
+    SELECT namespace, snapshot_id, created_at FROM snapshots WHERE run = :run AND {scopes.HAS_RUN}
 """)
-_MANIFESTS_BY_ID = statement("""
-    SELECT manifest FROM snapshots
-    WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(:ids::text[])
-""")
-_ROW_IDS = statement("SELECT namespace, snapshot_id, created_at FROM snapshots WHERE run = :run")
-_MANIFESTS = statement("""
+_MANIFESTS = tenant(f"""
     SELECT s.namespace, s.snapshot_id, s.created_at, s.manifest
     FROM unnest(:namespaces::text[], :ids::text[], :times::timestamptz[])
          AS asked(namespace, snapshot_id, created_at)
     JOIN snapshots s ON s.run = :run AND s.namespace = asked.namespace
         AND s.snapshot_id = asked.snapshot_id AND s.created_at = asked.created_at
+    WHERE {scopes.HAS_RUN}
 """)
 
 
@@ -175,7 +176,7 @@ async def _find(
     if within:
         conditions += _WITHIN
         values |= {"last_seq": within.last_seq, "until": within.until}
-    found = await conn.execute(composed(_LATEST.format(conditions=conditions)), values)
+    found = await conn.execute(tenant(_LATEST.format(conditions=conditions)), values)
     row = found.one_or_none()
     return stored_row(row) if row else None
 
@@ -193,7 +194,7 @@ async def page(
     descending.
     """
     order = _RUN_ORDER if head else _PROJECT_ORDER
-    conditions = ["r.project = :project"]
+    conditions = ["r.project = :project", "r.project = :scope"]
     values: dict[str, object] = {"project": query.project, "limit": limit}
     if head:
         conditions.append(_of_history(head, values))
@@ -213,7 +214,7 @@ async def page(
         values |= {f"after_{name}": getattr(after, name) for _, name, _ in order}
     keys = ", ".join(f"{column} DESC" for column, _, _ in order)
     sql = _PAGE.format(conditions=" AND ".join(conditions), keys=keys)
-    return [stored_row(row) for row in await conn.execute(composed(sql), values)]
+    return [stored_row(row) for row in await conn.execute(tenant(sql), values)]
 
 
 async def find_in_fork(

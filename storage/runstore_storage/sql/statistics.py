@@ -13,7 +13,7 @@ from runstore_storage.contract.statistics import (
     StatisticsRow,
 )
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import composed
+from runstore_storage.database.statements import tenant
 from runstore_storage.sql.columns import USAGE, bounded, usage_of
 from runstore_storage.sql.run_filters import OF_RUNS, Conditions, asked_of
 
@@ -127,7 +127,7 @@ async def page(
     by_run = Dimension.RUN in order and not query.roll_up
     sql = (_by_run if by_run else _added_up)(query, order, after is not None, values)
     names = [f"k{order.index(each)}" for each in query.group_by]
-    return [_row(row, names) for row in await conn.execute(composed(sql), values)]
+    return [_row(row, names) for row in await conn.execute(tenant(sql), values)]
 
 
 def _added_up(
@@ -187,7 +187,7 @@ def _after(names: Sequence[str]) -> str:
 
 
 def _of_runs(where: StatisticsFilter, values: dict[str, object]) -> str:
-    conditions = ["r.project = :project", *asked_of(OF_RUNS, where, values)]
+    conditions = ["r.project = :project", "r.project = :scope", *asked_of(OF_RUNS, where, values)]
     if where.run_ids:
         conditions.append(_TREE if where.with_descendants else "r.run_id = ANY(:run_ids)")
         values["run_ids"] = list(where.run_ids)

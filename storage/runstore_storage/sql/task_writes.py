@@ -11,7 +11,8 @@ from runstore_storage import chain
 from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import payload_columns, payload_from
 from runstore_storage.sql.heads import Ancestor, Head
 from runstore_storage.sql.inserts import Insert, Target
@@ -57,22 +58,24 @@ _SINCE = f"""
          AS asked(number, namespace, snapshot_id, age, run, last_seq, until)
     JOIN task_writes w ON w.run = asked.run AND w.namespace = asked.namespace
         AND w.snapshot_id = asked.snapshot_id AND {WITHIN.format(part="asked")}
+    WHERE {scopes.is_own("asked.run")}
 """
-_LIST = statement(f"""
+_LIST = tenant(f"""
     SELECT number, {SELECTED} FROM (
         SELECT DISTINCT ON (number, task_id, "index") number, w.* {_SINCE}
         ORDER BY number, task_id, "index", age DESC
     ) AS newest ORDER BY number, task_id, "index"
 """)
-_SIZES = statement(f"""
+_SIZES = tenant(f"""
     SELECT number, sum(coalesce(octet_length(payload_json::text), octet_length(payload_binary), 0))
                    ::bigint AS bytes
     {_SINCE} GROUP BY number
 """)
-_DELETE = statement("""
+_DELETE = tenant(f"""
     WITH gone AS (
         DELETE FROM task_writes
         WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(:ids::text[])
+            AND {scopes.HAS_RUN}
         RETURNING 1
     )
     SELECT count(*) FROM gone

@@ -7,50 +7,54 @@ from datetime import UTC, datetime
 
 from runstore_storage.contract.access import Principal
 from runstore_storage.contract.admin import KnownToken, NewToken, Token, TokenCursor
+from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system, tenant
 from runstore_storage.sql.access import grants_json, grants_of, principal_json, principal_of
 
 _SELECTED = """
     token_id, project, name, grants::text, created_by::text, created_at, expires_at, revoked_at,
     last_used_at
 """
-_INSERT = statement(f"""
-    INSERT INTO tokens (token_id, project, name, secret_hash, grants, created_by, created_at,
+_INSERT = tenant(f"""
+    INSERT INTO tokens (project, token_id, name, secret_hash, grants, created_by, created_at,
                         expires_at)
-    SELECT :token_id, :project, :name, :secret_hash, :grants::text::jsonb,
-        :created_by::text::jsonb, now(), now() + make_interval(secs => :lifetime)
+    VALUES (:scope, :token_id, :name, :secret_hash, :grants::text::jsonb,
+        :created_by::text::jsonb, now(), now() + make_interval(secs => :lifetime))
     RETURNING {_SELECTED}
 """)
-_FIND = statement(f"SELECT {_SELECTED}, secret_hash FROM tokens WHERE token_id = :token_id")
-_GET = statement(f"""
-    SELECT {_SELECTED} FROM tokens WHERE project = :project AND token_id = :token_id
-""")
-_PAGE = statement(f"""
+_FIND = system(f"SELECT {_SELECTED}, secret_hash FROM tokens WHERE token_id = :token_id")
+_GET = tenant(f"""
     SELECT {_SELECTED} FROM tokens
-    WHERE project = :project AND (created_at, token_id) < (:created_at, :token_id)
+    WHERE project = :project AND project = :scope AND token_id = :token_id
+""")
+_PAGE = tenant(f"""
+    SELECT {_SELECTED} FROM tokens
+    WHERE project = :project AND project = :scope
+        AND (created_at, token_id) < (:created_at, :token_id)
     ORDER BY created_at DESC, token_id DESC LIMIT :limit
 """)
-_REVOKE = statement(f"""
+_REVOKE = tenant(f"""
     UPDATE tokens SET revoked_at = clock_timestamp()
-    WHERE project = :project AND token_id = :token_id AND revoked_at IS NULL
+    WHERE project = :project AND project = :scope AND token_id = :token_id AND revoked_at IS NULL
     RETURNING {_SELECTED}
 """)
-_NOTE_USE = statement("""
+_NOTE_USE = system("""
     UPDATE tokens SET last_used_at = used.at
     FROM unnest(:token_ids::text[], :times::timestamptz[]) AS used (token_id, at)
     WHERE tokens.token_id = used.token_id
         AND (tokens.last_used_at IS NULL OR tokens.last_used_at < used.at)
 """)
-_EPOCH = statement("SELECT epoch FROM credential_epoch")
-_NEXT_EPOCH = statement("UPDATE credential_epoch SET epoch = epoch + 1")
+_EPOCH = system("SELECT epoch FROM credential_epoch")
+_NEXT_EPOCH = system("UPDATE credential_epoch SET epoch = epoch + 1")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 async def insert(conn: Connection, new: NewToken, created_by: Principal) -> Token:
+    """Make a token; raise `ScopeMismatch` for another project than the scope's."""
+    in_scope(new.project)
     values = {
         "token_id": new.token_id,
-        "project": new.project,
         "name": new.name,
         "secret_hash": new.secret_hash,
         "grants": grants_json(new.grants),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runstore_storage.contract.feed import USAGE_COUNTS
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.sql import duties
 from runstore_storage.sql.columns import USAGE, bounded
 
@@ -24,7 +24,7 @@ _FACETS = (
     "jsonb_build_array(e.type, e.node_id, e.model, e.tool)::text, 'UTF8')), 1, 16)"
 )
 # OFFSET keeps each range a look-up by key: the planner would read all events of a long run.
-_ADD = statement(f"""
+_ADD = system(f"""
     WITH {duties.HELD}, ranges AS MATERIALIZED (
         SELECT last_position, run, first_seq, last_seq FROM feed
         WHERE last_position > (SELECT position FROM held) ORDER BY last_position LIMIT :limit
@@ -47,7 +47,7 @@ _ADD = statement(f"""
     SELECT coalesce((SELECT max(last_position) FROM ranges), h.position) - h.position AS counted
     FROM held h
 """)
-_FORGET = statement("DELETE FROM usage_counts")
+_FORGET = system("DELETE FROM usage_counts")
 
 
 async def add(conn: Connection, holder: str) -> int | None:

@@ -17,6 +17,7 @@ from itertools import chain
 from runstore_storage.contract.errors import RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.contract.events import AppendResult, Event, NewAppend, RecordedEvent
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
+from runstore_storage.contract.scope import ScopedKey, scoped
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, writing
 from runstore_storage.database.failures import is_rolled_back
@@ -61,7 +62,7 @@ class Appender:
 
         A caller that is cancelled once its events wait in a lane does not take them back.
         """
-        return await self._pass_on(key, guard, prepare_events(events))
+        return await self._pass_on(scoped(key), guard, prepare_events(events))
 
     async def append_many(self, appends: Sequence[NewAppend]) -> Sequence[AppendResult | Exception]:
         """Make appends to any runs; return the answer or the error of each, in order.
@@ -70,7 +71,7 @@ class Appender:
         """
         if not appends:
             return []
-        held_up: dict[RunKey, list[asyncio.Task[AppendResult]]] = {}
+        held_up: dict[ScopedKey, list[asyncio.Task[AppendResult]]] = {}
         answers = [self._begun(each, held_up) for each in appends]
         try:
             await asyncio.wait(answers)
@@ -81,24 +82,24 @@ class Appender:
         return [_settled(each) for each in answers]
 
     def _begun(
-        self, append: NewAppend, held_up: dict[RunKey, list[asyncio.Task[AppendResult]]]
+        self, append: NewAppend, held_up: dict[ScopedKey, list[asyncio.Task[AppendResult]]]
     ) -> asyncio.Future[AppendResult]:
         """The future answer to an append. Those that have to wait are held up in tasks, by run."""
-        key, guard, events = append.key, append.guard, prepare_events(append.events)
-        if key not in held_up and not self._offload_queue.holds_up(key, events):
-            return self._put(key, guard, events).answered
-        task = asyncio.create_task(self._pass_on(key, guard, events))
-        held_up.setdefault(key, []).append(task)
+        run, guard, events = scoped(append.key), append.guard, prepare_events(append.events)
+        if run not in held_up and not self._offload_queue.holds_up(run, events):
+            return self._put(run, guard, events).answered
+        task = asyncio.create_task(self._pass_on(run, guard, events))
+        held_up.setdefault(run, []).append(task)
         return task
 
     async def _pass_on(
-        self, key: RunKey, guard: Guard, events: Sequence[PreparedEvent]
+        self, run: ScopedKey, guard: Guard, events: Sequence[PreparedEvent]
     ) -> AppendResult:
-        waiting = await self._offload_queue.pass_on(key, events, partial(self._put, key, guard))
+        waiting = await self._offload_queue.pass_on(run, events, partial(self._put, run, guard))
         return await asyncio.shield(waiting.answered)
 
-    def _put(self, key: RunKey, guard: Guard, events: Sequence[PreparedEvent]) -> Append:
-        waiting = Append(key, events, guard, bytes_of(events))
+    def _put(self, run: ScopedKey, guard: Guard, events: Sequence[PreparedEvent]) -> Append:
+        waiting, key = Append(run, events, guard, bytes_of(events)), run.key
         lane = zlib.crc32(f"{key.project}\0{key.run_id}".encode()) % len(self._lanes)
         self._lanes[lane].put(waiting)
         return waiting
@@ -144,7 +145,7 @@ class Appender:
                 append.settle(result)
             self._announce({run.key: run.recorded() for run in runs if run.new_events})
             if runs:
-                heads = {run.key: run.head for run in runs}
+                heads = {ScopedKey(run.scope, run.key): run.head for run in runs}
                 optimistic.remember(heads, next(iter(runs)).clock)
 
     async def _attempt(self, batch: Sequence[Append]) -> Decided:
@@ -162,11 +163,11 @@ class Appender:
 
     async def _transaction(self, batch: Sequence[Append]) -> Decided:
         async with writing(self._engine) as conn:
-            runs = await lock_runs(conn, (each.key for each in batch))
+            runs = await lock_runs(conn, (each.run for each in batch))
             known = await find_known(
-                conn, ((runs[each.key], each.events) for each in batch if each.key in runs)
+                conn, ((runs[each.run], each.events) for each in batch if each.run in runs)
             )
-            decided = [_decide(each, runs.get(each.key), known) for each in batch]
+            decided = [_decide(each, runs.get(each.run), known) for each in batch]
             grown = [run for run in runs.values() if run.new_events]
             if grown:
                 await store(conn, grown)
@@ -183,7 +184,7 @@ def _settled(answer: asyncio.Future[AppendResult]) -> AppendResult | Exception:
 def _decide(append: Append, run: RunWrite | None, known: KnownEvents) -> Decision:
     try:
         if run is None:
-            raise RunNotFound(append.key)
+            raise RunNotFound(append.run.key)
         return run.append(append.events, append.guard, known)
     except StorageError as refusal:
         return refusal

@@ -54,9 +54,9 @@ async def prepare_completion(
     return PreparedCompletion(
         completion,
         body_hash,
-        await offloading.offload_events(key, prepare_events(completion.events)),
+        await offloading.offload_events(prepare_events(completion.events)),
         await prepare_snapshot(engine, key, final) if final else None,
-        await offloading.offload(key, completion.output.payload),
+        await offloading.offload(completion.output.payload),
     )
 
 

@@ -54,7 +54,7 @@ async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
         return None
     # Whatever the other run gets from now on is later than all that the fork sees of it.
     write.advance_clock()
-    await heads.update(conn, [write.head])
+    await heads.update(conn, write.changed)
     previous = await _link_at(conn, write.head, at_seq)
     last_hash = chain.fork_hash(previous, chain.birth_hash(new))
     # The database's clock may be behind the other run's events; the fork's own come after them.

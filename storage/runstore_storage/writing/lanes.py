@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
 from runstore_storage.contract.events import AppendResult
-from runstore_storage.contract.heads import Guard, RunKey
+from runstore_storage.contract.heads import Guard
+from runstore_storage.contract.scope import ScopedKey
 from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.writing.backlog import Backlog
 
@@ -26,7 +27,7 @@ LINGER_SECONDS = 0.002
 class Append:
     """The events that one call appends to a run, and the call's answer once there is one."""
 
-    key: RunKey
+    run: ScopedKey
     events: Sequence[PreparedEvent]
     guard: Guard
     bytes: int

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.scope import ScopedKey
 from runstore_storage.prepared_events import PreparedEvent, bytes_of
 from runstore_storage.writing.backlog import Backlog
 
@@ -33,30 +33,30 @@ class OffloadQueue:
 
     def __init__(
         self,
-        offload: Callable[[RunKey, Events], Awaitable[Events]],
+        offload: Callable[[Events], Awaitable[Events]],
         has_large: Callable[[Events], bool],
     ) -> None:
         self._offload = offload
         self._has_large = has_large
         self._backlog = Backlog()
-        self._lines: dict[RunKey, deque[asyncio.Future[None]]] = {}
+        self._lines: dict[ScopedKey, deque[asyncio.Future[None]]] = {}
         """For each run, the turns of the appends not passed on yet; the first one's has come."""
 
-    async def pass_on(self, key: RunKey, events: Events, receive: Callable[[Events], T]) -> T:
+    async def pass_on(self, run: ScopedKey, events: Events, receive: Callable[[Events], T]) -> T:
         """Offload what is large, wait for the append's turn, and return what `receive` does.
 
         `receive` gets the events, and is called once or never; never after this call was cancelled.
         """
-        if not self.holds_up(key, events):
+        if not self.holds_up(run, events):
             return receive(events)
-        with self._counted(events), self._queued(key) as turn:
-            offloaded = await self._offload(key, events)
+        with self._counted(events), self._queued(run) as turn:
+            offloaded = await self._offload(events)
             await turn
             return receive(offloaded)
 
-    def holds_up(self, key: RunKey, events: Events) -> bool:
+    def holds_up(self, run: ScopedKey, events: Events) -> bool:
         """Whether an append that arrives now has to wait before it is passed on."""
-        return key in self._lines or self._has_large(events)
+        return run in self._lines or self._has_large(events)
 
     def __len__(self) -> int:
         """How many appends have arrived and neither been passed on nor given up."""
@@ -72,9 +72,9 @@ class OffloadQueue:
             self._backlog.remove(1, size)
 
     @contextmanager
-    def _queued(self, key: RunKey) -> Iterator[asyncio.Future[None]]:
+    def _queued(self, run: ScopedKey) -> Iterator[asyncio.Future[None]]:
         """Stand in the run's line; the future is done when all that stood before have left it."""
-        line = self._lines.setdefault(key, deque())
+        line = self._lines.setdefault(run, deque())
         turn = asyncio.get_running_loop().create_future()
         line.append(turn)
         _give_turn_to_first(line)
@@ -84,7 +84,7 @@ class OffloadQueue:
             line.remove(turn)
             _give_turn_to_first(line)
             if not line:
-                del self._lines[key]
+                del self._lines[run]
 
 
 def _give_turn_to_first(line: deque[asyncio.Future[None]]) -> None:

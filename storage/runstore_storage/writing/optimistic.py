@@ -19,6 +19,7 @@ import asyncpg
 from runstore_storage.contract.errors import StorageError
 from runstore_storage.contract.events import AppendResult, RecordedEvent
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.scope import ScopedKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.failures import is_rolled_back, is_unavailable, unavailable
@@ -47,7 +48,7 @@ NOTHING_STORED = Stored({}, {})
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    key: RunKey
+    run: ScopedKey
     move: Move
     recorded: Iterable[RecordedEvent]
     results: Mapping[Append, AppendResult]
@@ -59,21 +60,21 @@ class Optimistic:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._conn: asyncpg.Connection | None = None
-        self._heads: dict[RunKey, Head] = {}
+        self._heads: dict[ScopedKey, Head] = {}
         self._clock = datetime.min.replace(tzinfo=UTC)
         self._read_at = 0.0
 
-    def remember(self, committed: Mapping[RunKey, Head], now: datetime) -> None:
+    def remember(self, committed: Mapping[ScopedKey, Head], now: datetime) -> None:
         """Remember committed heads, and the time `now` that the database's clock just gave."""
         self._clock, self._read_at = now, time.monotonic()
-        for key, head in committed.items():
-            self._remember(key, head)
+        for run, head in committed.items():
+            self._remember(run, head)
 
-    def _remember(self, key: RunKey, head: Head) -> None:
-        self._heads.pop(key, None)
+    def _remember(self, run: ScopedKey, head: Head) -> None:
+        self._heads.pop(run, None)
         # Event ids of a fork may be known from its ancestors: that takes a look-up.
         if not head.is_completed and not head.lineage:
-            self._heads[key] = head
+            self._heads[run] = head
         if len(self._heads) > MAX_REMEMBERED:
             del self._heads[next(iter(self._heads))]
 
@@ -102,9 +103,9 @@ class Optimistic:
                 return NOTHING_STORED
             raise
         stored = [each for each in attempts if each.move.head.run in moved]
-        self.remember({each.key: each.move.head for each in stored}, now)
+        self.remember({each.run: each.move.head for each in stored}, now)
         results = {append: result for each in stored for append, result in each.results.items()}
-        return Stored(results, {each.key: each.recorded for each in stored})
+        return Stored(results, {each.run.key: each.recorded for each in stored})
 
     def _hang_up(self) -> None:
         """Terminate the connection: its state is unknown."""
@@ -119,15 +120,15 @@ class Optimistic:
                 await self._conn.close(timeout=1)
 
     def _attempts(self, batch: Sequence[Append]) -> Iterable[_Attempt]:
-        by_run: dict[RunKey, list[Append]] = {}
+        by_run: dict[ScopedKey, list[Append]] = {}
         for each in batch:
-            by_run.setdefault(each.key, []).append(each)
+            by_run.setdefault(each.run, []).append(each)
         now = self._clock + timedelta(seconds=time.monotonic() - self._read_at)
-        for key, given in by_run.items():
+        for run, given in by_run.items():
             # Forgotten until it is known again how the run was left.
-            head = self._heads.pop(key, None)
+            head = self._heads.pop(run, None)
             if head and not any(map(_has_blob, given)):
-                attempt = _attempted(key, head, given, now)
+                attempt = _attempted(run, head, given, now)
                 if attempt:
                     yield attempt
 
@@ -142,15 +143,19 @@ def _has_blob(append: Append) -> bool:
     return not isinstance(events, PreparedPlain) and any(each.blob for each in events)
 
 
-def _attempted(key: RunKey, head: Head, given: Sequence[Append], now: datetime) -> _Attempt | None:
+def _attempted(
+    run: ScopedKey, head: Head, given: Sequence[Append], now: datetime
+) -> _Attempt | None:
     if plain := plain_write(head, given, now):
         results = dict(zip(given, plain.answers, strict=True))
-        return _Attempt(key, Move(head, plain.head, plain.columns), plain.recorded(), results)
-    write = RunWrite(key, head, now)
+        move = Move(run.scope, head, plain.head, plain.columns)
+        return _Attempt(run, move, plain.recorded(), results)
+    write = RunWrite(run, head, now)
     try:
         results = {each: write.append(each.events, each.guard, {}) for each in given}
     except StorageError:
         return None
     if not write.new_events:
         return None
-    return _Attempt(key, Move(head, write.head, write.new_events), write.recorded(), results)
+    move = Move(run.scope, head, write.head, write.new_events)
+    return _Attempt(run, move, write.recorded(), results)

@@ -14,6 +14,7 @@ from runstore_storage.contract.events import RUN_RESUMED, Event, EventPage
 from runstore_storage.contract.heads import RunKey, RunStatus
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import ResumedRun
+from runstore_storage.contract.scope import scoped
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.prepared_events import prepare_event
@@ -48,7 +49,7 @@ async def resume(engine: Database, key: RunKey, request: Resume) -> tuple[RunWri
     try:
         async with reading(engine) as conn:
             found = await _read(conn, key, request)
-            write = RunWrite(key, found.head, found.now, found.version)
+            write = RunWrite(scoped(key), found.head, found.now, found.version)
             return write, await _resumed(conn, write, found, request)
     except NeedsLock:
         async with writing(engine) as conn:

@@ -9,6 +9,7 @@ from runstore_storage.configs.pinning import pin
 from runstore_storage.contract.errors import IdempotencyMismatch, RunNotFound
 from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.contract.runs import NewFork, NewRun, SavedRun
+from runstore_storage.contract.scope import scoped
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
 from runstore_storage.database.threads import THREAD_ITEMS, run_in_thread_if_large
@@ -93,7 +94,7 @@ class RunSaver:
         )
         await heads.insert(conn, head)
         if completion:
-            write = RunWrite(key, head, inserted.created_at)
+            write = RunWrite(scoped(key), head, inserted.created_at)
             await complete(conn, write, completion, Guard())
             await store(conn, [write])
 

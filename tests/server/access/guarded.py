@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from conftest import make_store
+from conftest import make_served_store
 from runstore_server.app import App
 from runstore_server.identity.tokens import NewText, new_token
 from runstore_server.settings import Settings
@@ -40,7 +40,7 @@ async def guarded(
         drain_seconds=1,
         auth="required",
     )
-    server = App(settings, make_store(database_url, db_schema))
+    server = App(settings, make_served_store(database_url, db_schema))
     address = await server.start()
     yield Guarded(address, str(server.http_address))
     await server.drain()

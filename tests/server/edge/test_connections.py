@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 import pytest
-from conftest import make_store
+from conftest import make_served_store
 from field.switch import TcpSwitch
 from runstore.errors import from_rpc
 from runstore.v1 import artifact_service_pb2 as artifact_pb2
@@ -35,7 +35,9 @@ async def serve(settings: Settings, database_url: str, db_schema: str) -> AsyncI
 
         async def started(**changed: object) -> tuple[App, str]:
             changed |= {"drain_seconds": 0}
-            server = App(settings.model_copy(update=changed), make_store(database_url, db_schema))
+            server = App(
+                settings.model_copy(update=changed), make_served_store(database_url, db_schema)
+            )
             stack.push_async_callback(server.drain)
             return server, await server.start()
 

@@ -4,7 +4,7 @@ import asyncio
 
 import grpc
 import pytest
-from conftest import make_store
+from conftest import make_served_store
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
@@ -39,7 +39,7 @@ async def test_all_health_is_listed(server_address) -> None:
 
 
 async def test_health_follows_the_database(settings, database_url, db_schema) -> None:
-    store = make_store(database_url, db_schema)
+    store = make_served_store(database_url, db_schema)
     check, is_away = store.check, asyncio.Event()
 
     async def check_or_fail() -> None:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import runstore
 from certificates import Authority
-from conftest import make_store
+from conftest import make_served_store
 from pydantic import ValidationError
 from runstore_server.app import App
 from runstore_server.edge.listening import UnusableCertificate
@@ -36,7 +36,7 @@ def authority(tmp_path: Path) -> Authority:
 async def serving(settings: Settings, **changed: object) -> AsyncIterator[App]:
     """A server with TLS; `address` and `http_address` name the host as its certificate does."""
     configured = settings.model_copy(update=changed)
-    server = App(configured, make_store(str(settings.database_url), settings.db_schema))
+    server = App(configured, make_served_store(str(settings.database_url), settings.db_schema))
     address = await server.start()
     server.address = address.replace("127.0.0.1", "localhost")  # type: ignore[attr-defined]
     try:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import runstore
-from conftest import make_store
+from conftest import make_served_store
 from runstore_server.app import App
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ OwnServer = Callable[..., AbstractAsyncContextManager[Own]]
 def own_server(settings: Settings, database_url: str, db_schema: str, project: str) -> OwnServer:
     @asynccontextmanager
     async def serving(schema: str = db_schema, **changed: Any) -> AsyncIterator[Own]:
-        store = make_store(database_url, schema)
+        store = make_served_store(database_url, schema)
         app = App(settings.model_copy(update=changed), store)
         address = await app.start()
         async with (

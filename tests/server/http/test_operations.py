@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 import runstore
-from conftest import make_store
+from conftest import make_served_store
 from runstore_server.app import App
 from runstore_server.edge.listening import CannotBind
 from runstore_server.sinks.settings import WebhookSinkSettings
@@ -256,7 +256,9 @@ async def test_pages_of_other_origins_may_not_read(http) -> None:
 
 
 async def test_the_http_side_can_be_turned_off(settings, database_url, db_schema) -> None:
-    server = App(settings.model_copy(update={"http": False}), make_store(database_url, db_schema))
+    server = App(
+        settings.model_copy(update={"http": False}), make_served_store(database_url, db_schema)
+    )
 
     await server.start()
 
@@ -269,7 +271,7 @@ async def test_an_http_port_in_use_is_an_error(
 ) -> None:
     port = int(running_server[1].rpartition(":")[2])
     taken = settings.model_copy(update={"http_port": port})
-    server = App(taken, make_store(database_url, db_schema))
+    server = App(taken, make_served_store(database_url, db_schema))
 
     with pytest.raises(CannotBind, match=str(port)):
         await server.start()
@@ -282,7 +284,7 @@ async def test_operators_have_a_listener_of_their_own(
     settings, database_url, db_schema, http
 ) -> None:
     configured = settings.model_copy(update={"http": http, "ops_port": 0})
-    server = App(configured, make_store(database_url, db_schema))
+    server = App(configured, make_served_store(database_url, db_schema))
     await server.start()
     base = f"http://{server.ops_address}"
     async with httpx.AsyncClient(base_url=base) as operator:
@@ -312,7 +314,7 @@ async def test_an_ops_port_in_use_is_an_error(
 ) -> None:
     port = int(running_server[1].rpartition(":")[2])
     taken = settings.model_copy(update={"ops_port": port})
-    server = App(taken, make_store(database_url, db_schema))
+    server = App(taken, make_served_store(database_url, db_schema))
 
     with pytest.raises(CannotBind, match=str(port)):
         await server.start()

@@ -21,7 +21,7 @@ from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
@@ -198,7 +198,7 @@ async def test_an_event_whose_payload_is_lost_becomes_a_dead_letter(
     large = Payload(json.dumps("x" * 1000))
     await store.append_events(key, [Event("a", payload=large), Event("b")])
     async with store._engine.begin() as conn:
-        await conn.execute(statement("DELETE FROM blobs"))
+        await conn.execute(system("DELETE FROM blobs"))
 
     async with relaying(store, **webhook(receiver)) as relay:
         await settled(relay)

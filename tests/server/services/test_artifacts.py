@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 import runstore
-from conftest import make_store, objects_folder
+from conftest import make_served_store, make_store, objects_folder
 from object_stores import fresh_url, s3_server
 from runstore.errors import from_rpc
 from runstore.streams import artifacts as client_artifacts
@@ -181,7 +181,7 @@ async def test_an_upload_cut_anywhere_leaves_nothing(
     settings: Settings, database_url: str, db_schema: str, project: str, is_whole: bool
 ) -> None:
     """Cut by cancelling the call or by losing the connection, also with all bytes sent."""
-    server = App(settings, make_store(database_url, db_schema))
+    server = App(settings, make_served_store(database_url, db_schema))
     address = await server.start()
     chance = random.Random(7)
     data = [bytes_of(MIB // 2)] * 20
@@ -310,7 +310,7 @@ async def test_uploads_and_downloads_survive_a_server_restart(
 ) -> None:
     async def start(port: int) -> tuple[App, str]:
         brief = settings.model_copy(update={"port": port, "drain_seconds": 0.1})
-        server = App(brief, make_store(database_url, db_schema))
+        server = App(brief, make_served_store(database_url, db_schema))
         return server, await server.start()
 
     server, address = await start(0)

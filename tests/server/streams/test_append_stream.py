@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from conftest import make_store
+from conftest import make_served_store
 from runstore.errors import from_rpc, from_status
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
@@ -204,7 +204,7 @@ async def test_a_draining_server_answers_what_it_read_and_ends_the_call_as_unava
     settings, database_url, db_schema, names
 ) -> None:
     patient = settings.model_copy(update={"drain_seconds": 300})
-    server = App(patient, make_store(database_url, db_schema))
+    server = App(patient, make_served_store(database_url, db_schema))
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         call = RunServiceStub(channel).AppendEventStream()
         await call.write(append(names, "a"))

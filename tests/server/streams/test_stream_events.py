@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from conftest import make_store
+from conftest import make_served_store
 from google.protobuf.duration_pb2 import Duration
 from runstore.errors import from_rpc
 from runstore.v1 import run_service_pb2 as rpc
@@ -198,7 +198,7 @@ async def test_a_draining_server_ends_streams_as_unavailable(
     settings, database_url, db_schema, project
 ) -> None:
     patient = settings.model_copy(update={"drain_seconds": 300})
-    server = App(patient, make_store(database_url, db_schema))
+    server = App(patient, make_served_store(database_url, db_schema))
     async with grpc.aio.insecure_channel(await server.start()) as channel:
         run = Run(RunServiceStub(channel), project)
         await run.save()

@@ -37,6 +37,7 @@ from runstore_storage.contract.runs import NewRun
 from runstore_storage.payloads import objects as objects_module
 from runstore_storage.payloads.objects import UPLOAD_CHUNK_BYTES, Objects, UnusableObjectsUrl
 from runstore_storage.postgres import PostgresStore
+from scopes import bound_to_arguments
 
 MIB = 1 << 20
 LARGE = 2 * UPLOAD_CHUNK_BYTES + 12_345
@@ -58,7 +59,9 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
 
 @pytest.fixture
 def artifacts(store: PostgresStore, objects: Objects) -> PostgresArtifacts:
-    return PostgresArtifacts(store._engine, objects, store._in_flight)
+    made = PostgresArtifacts(store._engine, objects, store._in_flight)
+    bound_to_arguments(made, "artifacts")
+    return made
 
 
 @pytest.fixture
@@ -464,6 +467,7 @@ async def test_an_object_store_that_stops_in_the_middle_fails_clearly(
 ) -> None:
     with s3_server() as own:
         artifacts = PostgresArtifacts(store._engine, Objects(fresh_url()), store._in_flight)
+        bound_to_arguments(artifacts, "artifacts")
         stored = (await put(artifacts, run, "before", bytes_of(LARGE))).artifact
 
         async def stopping() -> AsyncIterator[bytes]:

@@ -21,7 +21,7 @@ from runstore_storage.contract.snapshots import (
     TaskWrite,
 )
 from runstore_storage.contract.times import MICROSECOND
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 
 AHEAD = datetime(2999, 1, 1, tzinfo=UTC)
@@ -82,7 +82,7 @@ async def set_ahead(store: PostgresStore, key: RunKey) -> None:
     """
     async with store._engine.begin() as conn:
         await conn.execute(
-            statement(update), {"at": AHEAD, "project": key.project, "run_id": key.run_id}
+            system(update), {"at": AHEAD, "project": key.project, "run_id": key.run_id}
         )
 
 

@@ -33,7 +33,7 @@ from runstore_storage.contract.snapshots import (
     SnapshotSelector,
     TaskWrite,
 )
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.snapshots.storing import LOOKED_UP_BYTES
@@ -77,7 +77,7 @@ async def blob_sizes(store: PostgresStore, key: RunKey) -> dict[bytes, int]:
     """The bytes of the parts the run keeps, by hash."""
     async with store._engine.connect() as conn:
         found = await conn.execute(
-            statement(
+            system(
                 "SELECT sha256, octet_length(data) FROM blobs JOIN runs USING (run)"
                 " WHERE project = :p1 AND run_id = :p2"
             ),
@@ -424,7 +424,7 @@ async def test_a_snapshot_put_again_is_another_even_while_the_clock_stands_still
 ) -> None:
     async with store._engine.begin() as conn:
         await conn.execute(
-            statement(
+            system(
                 "UPDATE run_heads h SET updated_at = now() + interval '1 hour' FROM runs r"
                 " WHERE r.run = h.run AND r.project = :p1"
             ),

@@ -25,7 +25,7 @@ from runstore_storage.contract.pages import PAGE_BYTES
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.snapshots import Snapshot, SnapshotReason
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 
 
@@ -273,7 +273,7 @@ async def test_every_event_is_noted_once_for_publication(own: PostgresStore) -> 
 
     async with own._engine.connect() as conn:
         found = await conn.execute(
-            statement(
+            system(
                 "SELECT first_seq, last_seq FROM outbox JOIN runs USING (run)"
                 " WHERE project = :p1 ORDER BY id"
             ),

@@ -136,14 +136,18 @@ async def test_pages_together_are_the_whole_listing(
         for number, key in enumerate(keys):
             await relayed.append_events(key, [Event("x")] * (1 + (turn + number) % 3))
     await publish(relayed)
-    whole = (await relayed.feed.read_feed(EVERY_PROJECT, 1, limit=1000)).last_position
+    whole = (await relayed.feed.read_for_duty(EVERY_PROJECT, 1, limit=1000)).last_position
 
     for limit in (1, 2, 5, 100):
-        for project in (EVERY_PROJECT, "p0", "p1"):
+        for read, project in (
+            (relayed.feed.read_for_duty, EVERY_PROJECT),
+            (relayed.feed.read_for_duty, "p0"),
+            (relayed.feed.read_feed, "p1"),
+        ):
             seen: list[FeedEntry] = []
             position = 0
             while position <= whole:
-                page = await relayed.feed.read_feed(project, position, limit=limit)
+                page = await read(project, position, limit=limit)
                 assert page.next_position > position
                 seen.extend(page.entries)
                 position = page.next_position

@@ -30,7 +30,7 @@ from runstore_storage.contract.runs import (
     ReplayedRun,
 )
 from runstore_storage.contract.snapshots import Snapshot, SnapshotQuery, SnapshotSelector, TaskWrite
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 
 
@@ -144,7 +144,7 @@ async def test_a_fork_has_room_for_its_events(own: PostgresStore) -> None:
     base = (await own.save_run(NewRun("p", "run"))).run.key
     await own.append_events(base, [Event("x")])
     async with own._engine.begin() as conn:  # as if a partition had been filled meanwhile
-        await conn.execute(statement("ALTER TABLE runs ALTER COLUMN run RESTART WITH 999999999"))
+        await conn.execute(system("ALTER TABLE runs ALTER COLUMN run RESTART WITH 999999999"))
 
     fork = (await own.fork_run(NewFork(base))).run.key
 
@@ -159,7 +159,7 @@ async def test_no_event_is_copied(store: PostgresStore, key: RunKey) -> None:
 
     async with store._engine.connect() as conn:
         found = await conn.execute(
-            statement(
+            system(
                 "SELECT count(*) FROM events JOIN runs USING (run)"
                 " WHERE project = :p1 AND run_id = :p2"
             ),
@@ -253,8 +253,8 @@ async def test_a_change_in_the_shared_history_breaks_every_fork(own: PostgresSto
     fork = await forked(own, key, 2)
     await ticks(own, fork, "c")
     async with own._engine.begin() as conn:
-        await conn.execute(statement("ALTER TABLE events DISABLE TRIGGER USER"))
-        await conn.execute(statement("UPDATE events SET type = 'changed' WHERE seq = 1"))
+        await conn.execute(system("ALTER TABLE events DISABLE TRIGGER USER"))
+        await conn.execute(system("UPDATE events SET type = 'changed' WHERE seq = 1"))
 
     found = await own.verify_run(fork, from_seq=1, max_events=0)
 

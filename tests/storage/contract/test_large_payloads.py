@@ -22,7 +22,7 @@ from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.search import SearchFilter, SearchOrder, SearchQuery
 from runstore_storage.contract.snapshots import Snapshot, SnapshotSelector
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, Offloading, PayloadLost
 from runstore_storage.postgres import PostgresStore
@@ -63,7 +63,7 @@ async def run(offloading: PostgresStore) -> RunKey:
 
 async def rows(store: PostgresStore, sql: str) -> list[tuple[Any, ...]]:
     async with store._engine.connect() as conn:
-        return [tuple(row) for row in await conn.execute(statement(sql))]
+        return [tuple(row) for row in await conn.execute(system(sql))]
 
 
 def payloads(recorded: Any) -> list[Payload | None]:
@@ -231,7 +231,7 @@ async def test_search_continues_behind_a_lost_payload(
     assert hit.seq == 2
 
 
-async def test_a_lost_payload_is_an_error_unless_the_reader_takes_the_event_without_it(
+async def test_a_lost_payload_is_an_error_to_readers_and_a_duty_gets_the_event_without_it(
     offloading: PostgresStore, run: RunKey
 ) -> None:
     await offloading.append_events(run, EVENTS[:2])
@@ -241,7 +241,7 @@ async def test_a_lost_payload_is_an_error_unless_the_reader_takes_the_event_with
 
     with pytest.raises(PayloadLost):
         await offloading.feed.read_feed("p", 1, limit=10)
-    page = await offloading.feed.read_feed("p", 1, limit=10, without_lost=True)
+    page = await offloading.feed.read_for_duty("p", 1, limit=10)
 
     assert [(each.is_payload_lost, each.recorded.event) for each in page.entries] == [
         (True, replace(EVENTS[0], event_id=page.entries[0].recorded.event.event_id, payload=None)),
@@ -267,7 +267,7 @@ async def test_a_payload_whose_bytes_are_gone_or_damaged_is_lost(
 
     with pytest.raises(PayloadLost):
         await offloading.read_events(run, 1, limit=10)
-    page = await offloading.feed.read_feed("p", 1, limit=10, without_lost=True)
+    page = await offloading.feed.read_for_duty("p", 1, limit=10)
     entries = [await offloading.feed.read_entry(position) for position in (1, 2)]
     found = await offloading.verify_run(run, from_seq=1, max_events=0)
 
@@ -296,7 +296,7 @@ def test_a_payload_is_measured_in_bytes(payload: Payload | None, is_large: bool)
 
 async def rows_changed(store: PostgresStore, sql: str) -> None:
     async with store._engine.begin() as conn:
-        await conn.execute(statement(sql))
+        await conn.execute(system(sql))
 
 
 async def test_an_unavailable_object_store_stops_only_large_payloads(

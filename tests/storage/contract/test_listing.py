@@ -18,7 +18,7 @@ from runstore_storage.contract.runs import (
     RunFilter,
     RunOrder,
 )
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 
 
@@ -51,7 +51,7 @@ async def backdate(store: PostgresStore, key: RunKey, *, hours: float) -> dateti
     """Let a run have been updated hours ago; the new time."""
     async with store._engine.begin() as conn:
         found = await conn.execute(
-            statement(
+            system(
                 "UPDATE run_heads h SET updated_at = h.updated_at - CAST(:p1 AS interval)"
                 " FROM runs r"
                 " WHERE r.run = h.run AND r.project = :p2 AND r.run_id = :p3 RETURNING h.updated_at"
@@ -241,13 +241,13 @@ async def test_appends_within_an_hour_do_not_touch_the_indexes_of_heads(
     async with own._engine.begin() as conn:
         for _ in range(20):
             await conn.execute(
-                statement(
+                system(
                     "UPDATE run_heads SET last_seq = last_seq + 1,"
                     " updated_at = updated_at + interval '1 microsecond'"
                 )
             )
         found = await conn.execute(
-            statement(
+            system(
                 "SELECT pg_stat_get_xact_tuples_updated(c.oid),"
                 " pg_stat_get_xact_tuples_hot_updated(c.oid) FROM pg_class c"
                 " WHERE c.oid = 'run_heads'::regclass"

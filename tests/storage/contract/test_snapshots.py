@@ -31,7 +31,7 @@ from runstore_storage.contract.snapshots import (
     StoredSnapshot,
     TaskWrite,
 )
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.snapshots.metadata import MAX_CHARACTERS, metadata_terms
 from runstore_storage.sql import blobs
@@ -48,7 +48,7 @@ async def key(store: PostgresStore, project: str) -> RunKey:
 async def count(store: PostgresStore, table: str, key: RunKey) -> int:
     async with store._engine.connect() as conn:
         found = await conn.execute(
-            statement(f"SELECT count(*) FROM {table} JOIN runs USING (run) WHERE project = :p1"),
+            system(f"SELECT count(*) FROM {table} JOIN runs USING (run) WHERE project = :p1"),
             {"p1": key.project},
         )
         return int(found.scalar_one())
@@ -302,7 +302,7 @@ async def at_one_time(store: PostgresStore, project: str, *, hours: int) -> None
     """Have all that is put to the runs of a project from now on put at one time."""
     async with store._engine.begin() as conn:
         await conn.execute(
-            statement(
+            system(
                 "UPDATE run_heads h SET updated_at = :at FROM runs r"
                 " WHERE r.run = h.run AND r.project = :project"
             ),

@@ -19,7 +19,7 @@ from runstore_storage.contract.statistics import (
     StatisticsQuery,
     StatisticsRow,
 )
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import usage_counts
 from storage.plans import rows_read
@@ -224,9 +224,9 @@ async def test_counts_equal_a_recount_of_random_histories_also_after_a_rebuild(
 async def spread(store: PostgresStore, known: list[Known]) -> list[Known]:
     """Let a third of the events each be of yesterday and of the day before."""
     async with store._engine.begin() as conn:
-        await conn.execute(statement("SET LOCAL session_replication_role = replica"))
+        await conn.execute(system("SET LOCAL session_replication_role = replica"))
         await conn.execute(
-            statement("UPDATE events SET recorded_at = recorded_at - (seq % 3) * interval '1 day'")
+            system("UPDATE events SET recorded_at = recorded_at - (seq % 3) * interval '1 day'")
         )
     await store.feed.forget_usage(ME)
     await count(store)
@@ -266,9 +266,9 @@ async def test_sums_too_great_for_a_number_end_at_the_greatest(relayed: Postgres
     await relayed.append_events(key, [Event("x")])
     await count(relayed)
     async with relayed._engine.begin() as conn:
-        await conn.execute(statement(f"UPDATE usage_counts SET cost_micros = {2**63 - 1}"))
+        await conn.execute(system(f"UPDATE usage_counts SET cost_micros = {2**63 - 1}"))
         await conn.execute(
-            statement(
+            system(
                 "INSERT INTO usage_counts SELECT run, day + 1, type, node_id, model, tool, facets,"
                 " events, input_tokens, output_tokens, cached_input_tokens, cost_micros,"
                 " duration_us FROM usage_counts"
@@ -308,7 +308,7 @@ async def test_counting_an_event_of_a_long_run_reads_no_other(relayed: PostgresS
 
     asked = {"duty": USAGE_COUNTS, "holder": ME, "limit": 2000}
     async with relayed._engine.connect() as conn:
-        await conn.execute(statement("ANALYZE events"))
+        await conn.execute(system("ANALYZE events"))
         read = await rows_read(conn, usage_counts._ADD, asked)
 
     assert read < 100

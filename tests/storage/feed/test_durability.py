@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 from runstore_storage.contract.feed import USAGE_COUNTS
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import duties
 
-SETTING = statement("SELECT current_setting('synchronous_commit')")
+SETTING = system("SELECT current_setting('synchronous_commit')")
 
 
 @pytest.fixture

@@ -13,10 +13,12 @@ from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewFork, NewRun
+from runstore_storage.contract.scope import ScopedKey, own
 from runstore_storage.contract.snapshots import Snapshot, SnapshotReason
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.reading import tails as tails_module
 from runstore_storage.reading.tails import WINDOW_EVENTS, RunTail, Tails
+from scopes import tail_of
 
 EVERYTHING = EventFilter()
 
@@ -285,7 +287,7 @@ async def test_a_reader_sees_the_end_that_another_is_reading() -> None:
     assert [(await each).is_completed for each in (first, second)] == [True, True]
 
 
-async def no_heads(keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
+async def no_heads(keys: Collection[ScopedKey]) -> Mapping[ScopedKey, tuple[int, bool]]:
     return {}
 
 
@@ -439,14 +441,16 @@ async def test_a_poll_that_fails_is_followed_by_another(failure: Exception) -> N
     run, key = Scripted(1), RunKey("p", "run")
     failures = [failure]
 
-    async def last_seqs(keys: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
+    async def last_seqs(
+        keys: Collection[ScopedKey],
+    ) -> Mapping[ScopedKey, tuple[int, bool]]:
         if failures:
             raise failures.pop()
         return dict.fromkeys(keys, (2, False))
 
     tails = Tails(run, last_seqs, poll_interval=0.01)
     try:
-        async with tails.open(key) as tail:
+        async with tail_of(tails, key) as tail:
             await seqs_from(tail, 2)
 
             assert await tail.wait(tail.mark, 20)
@@ -457,12 +461,13 @@ async def test_a_poll_that_fails_is_followed_by_another(failure: Exception) -> N
 async def test_a_poll_wakes_only_the_tails_whose_runs_have_changed() -> None:
     run, same, ended = Scripted(1), RunKey("p", "same"), RunKey("p", "ended")
 
-    async def last_seqs(_: Collection[RunKey]) -> Mapping[RunKey, tuple[int, bool]]:
-        return {same: (1, False), ended: (1, True), RunKey("p", "closed"): (1, False)}
+    async def last_seqs(_: Collection[ScopedKey]) -> Mapping[ScopedKey, tuple[int, bool]]:
+        changed = {same: False, ended: True, RunKey("p", "closed"): False}
+        return {own(key): (1, is_over) for key, is_over in changed.items()}
 
     tails = Tails(run, last_seqs, poll_interval=3600)
     try:
-        async with tails.open(same) as one, tails.open(ended) as other:
+        async with tail_of(tails, same) as one, tail_of(tails, ended) as other:
             await seqs_from(one, 2)
             await seqs_from(other, 2)
             marks = (one.mark, other.mark)
@@ -501,7 +506,7 @@ async def test_all_tails_together_hold_a_bounded_window_and_still_read_everythin
     keys = [RunKey("p", f"run {number}") for number in range(3)]
     try:
         async with AsyncExitStack() as stack:
-            opened = [await stack.enter_async_context(tails.open(key)) for key in keys]
+            opened = [await stack.enter_async_context(tail_of(tails, key)) for key in keys]
             for tail in opened:
                 await seqs_from(tail, 3)
             for key in keys[:2]:

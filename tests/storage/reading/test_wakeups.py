@@ -16,11 +16,13 @@ from runstore_storage.contract.events import Event, EventPage
 from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import NewRun
+from runstore_storage.contract.scope import ScopedKey
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.reading import wakeups as wakeups_module
 from runstore_storage.reading.tails import EMPTY_PAGE, Tails, digest
 from runstore_storage.reading.wakeups import DIGESTS_PER_NOTIFY, Wakeups
 from runstore_storage.sql import feed
+from scopes import tail_of
 
 ONE, TWO = RunKey("p", "one"), RunKey("p", "two")
 Heard = Callable[[object, int, str, object], None]
@@ -90,7 +92,7 @@ async def nothing(*_: object) -> EventPage:
     return EMPTY_PAGE
 
 
-async def no_heads(_: object) -> Mapping[RunKey, tuple[int, bool]]:
+async def no_heads(_: object) -> Mapping[ScopedKey, tuple[int, bool]]:
     return {}
 
 
@@ -179,7 +181,11 @@ async def test_many_runs_are_named_in_several_notices() -> None:
 
 async def test_a_notice_of_another_process_wakes_its_runs_and_the_relay() -> None:
     line = Line()
-    async with listening(line) as (wakeups, tails), tails.open(ONE) as one, tails.open(TWO) as two:
+    async with (
+        listening(line) as (wakeups, tails),
+        tail_of(tails, ONE) as one,
+        tail_of(tails, TWO) as two,
+    ):
         before = (one.mark, two.mark, wakeups.committed.mark, wakeups.published.mark)
 
         line.hear(f"other:{digest(ONE)},{'0' * 16}")
@@ -190,7 +196,7 @@ async def test_a_notice_of_another_process_wakes_its_runs_and_the_relay() -> Non
 
 async def test_a_notice_of_the_feed_wakes_its_followers_and_nothing_else() -> None:
     line = Line()
-    async with listening(line) as (wakeups, tails), tails.open(ONE) as one:
+    async with listening(line) as (wakeups, tails), tail_of(tails, ONE) as one:
         before = (one.mark, wakeups.committed.mark, wakeups.published.mark)
 
         line.hear("other:feed")
@@ -201,7 +207,7 @@ async def test_a_notice_of_the_feed_wakes_its_followers_and_nothing_else() -> No
 
 async def test_a_process_does_not_hear_itself() -> None:
     line = Line()
-    async with listening(line) as (wakeups, tails), tails.open(ONE) as one:
+    async with listening(line) as (wakeups, tails), tail_of(tails, ONE) as one:
         wakeups.announce([ONE])
         await line.names(1)
         before = one.mark
@@ -213,7 +219,7 @@ async def test_a_process_does_not_hear_itself() -> None:
 
 async def test_everything_is_woken_once_notices_can_be_heard_again() -> None:
     line = Line()
-    async with connected(line) as (wakeups, tails), tails.open(ONE) as one:
+    async with connected(line) as (wakeups, tails), tail_of(tails, ONE) as one:
         signals = (one, wakeups.committed, wakeups.published)
         before = [each.mark for each in signals]
 

@@ -10,7 +10,7 @@ from conftest import make_store
 from runstore_storage.contract.events import AppendResult, Event
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.database.statements import statement
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.writing.appender import MAX_ATTEMPTS
 from storage.contract.waiting import locked, queued
@@ -40,7 +40,7 @@ async def roll_back(store: PostgresStore, times: int, sqlstate: str) -> None:
             FOR EACH STATEMENT EXECUTE FUNCTION refuse()
             """,
         ):
-            await conn.execute(statement(each))
+            await conn.execute(system(each))
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])

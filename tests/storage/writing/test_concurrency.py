@@ -9,7 +9,8 @@ from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.runs import NewRun
-from runstore_storage.database.statements import statement
+from runstore_storage.contract.scope import own
+from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.run_write import lock_runs
 from runstore_storage.sql import heads
@@ -121,7 +122,7 @@ async def test_the_first_runs_of_many_processes_share_one_new_partition(
     try:
         for store in stores:  # connected, and sure that there is no partition yet
             async with store._engine.connect() as conn:
-                await conn.execute(statement("SELECT to_regclass('events_0')"))
+                await conn.execute(system("SELECT to_regclass('events_0')"))
         saved = await asyncio.gather(
             *(
                 store.save_run(NewRun("p", f"{place}-{number}"))
@@ -143,7 +144,7 @@ async def test_runs_are_locked_in_the_order_of_their_birth(
 
     async def lock_all() -> None:
         async with store._engine.begin() as conn:
-            await lock_runs(conn, keys)
+            await lock_runs(conn, map(own, keys))
 
     async with locked(store, keys[1]):
         locking = asyncio.create_task(lock_all())
@@ -159,11 +160,11 @@ async def test_no_other_run_is_locked_or_looked_at(store: PostgresStore, project
     for key in keys:
         await store.save_run(NewRun(key.project, key.run_id))
     await store.complete_run(keys[3], Completion(Outcome.FAILED))
-    wanted = [keys[0], keys[3], RunKey(project, "none")]
+    wanted = [own(each) for each in (keys[0], keys[3], RunKey(project, "none"))]
 
     async with store._engine.begin() as conn:
         locked_ones = await lock_runs(conn, wanted)
         looked_at = await heads.last_seqs(conn, wanted)
 
-    assert locked_ones.keys() == {keys[0], keys[3]}
-    assert looked_at == {keys[0]: (0, False), keys[3]: (1, True)}
+    assert locked_ones.keys() == {wanted[0], wanted[1]}
+    assert looked_at == {wanted[0]: (0, False), wanted[1]: (1, True)}

@@ -10,6 +10,7 @@ import pytest
 from runstore_storage.contract.errors import Overloaded, StorageUnavailable
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import NO_GUARD, RunKey
+from runstore_storage.contract.scope import own
 from runstore_storage.prepared_events import prepare_events
 from runstore_storage.writing import backlog, lanes
 from runstore_storage.writing.lanes import Append, Lane
@@ -37,7 +38,7 @@ async def append_all(lane: Lane, writers: int) -> None:
 
     async def write(number: int) -> None:
         for _ in range(APPENDS - number):
-            append = Append(RunKey("p", str(number)), (), NO_GUARD, 0)
+            append = Append(own(RunKey("p", str(number))), (), NO_GUARD, 0)
             lane.put(append)
             await append.answered
             await asyncio.sleep(number * 0.0001)
@@ -75,7 +76,7 @@ async def test_few_writers_do_not_wait_for_others(
 async def test_a_lane_that_lingers_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "LINGER_SECONDS", 3600)
     lane = Lane(Commits())
-    appends = [Append(RunKey("p", str(n)), (), NO_GUARD, 0) for n in range(9)]
+    appends = [Append(own(RunKey("p", str(n))), (), NO_GUARD, 0) for n in range(9)]
     for each in appends[:8]:
         lane.put(each)
     await asyncio.gather(*(each.answered for each in appends[:8]))
@@ -103,7 +104,9 @@ class Held:
 
 
 def an_append(*, events: int = 1, size: int = 0) -> Append:
-    return Append(RunKey("p", "run"), tuple(prepare_events([Event("x")] * events)), NO_GUARD, size)
+    return Append(
+        own(RunKey("p", "run")), tuple(prepare_events([Event("x")] * events)), NO_GUARD, size
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from runstore_storage.contract.errors import Overloaded, StorageUnavailable
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
+from runstore_storage.contract.scope import ScopedKey, own
 from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.writing import backlog
 from runstore_storage.writing.offload_queue import OffloadQueue
 
-RUN, OTHER = RunKey("p", "run"), RunKey("p", "other")
+RUN, OTHER = own(RunKey("p", "run")), own(RunKey("p", "other"))
 LARGE = "large"
 SMALL = "small"
 
@@ -28,9 +29,9 @@ class Appends:
         self.received: list[str] = []
         self.refused: set[str] = set()
         self.tasks: dict[str, asyncio.Task[str]] = {}
-        self.runs: dict[str, RunKey] = {}
+        self.runs: dict[str, ScopedKey] = {}
 
-    def arrive(self, name: str, kind: str, run: RunKey = RUN, payload: str = "") -> None:
+    def arrive(self, name: str, kind: str, run: ScopedKey = RUN, payload: str = "") -> None:
         """An append whose answer is its own name."""
         events = (PreparedEvent(Event(kind, event_id=name, payload=Payload(payload)), b""),)
         self.runs[name] = run
@@ -44,11 +45,8 @@ class Appends:
         if not self.offloading[name].done():
             self.offloading[name].set_exception(StorageUnavailable("the object store"))
 
-    async def _offload(
-        self, key: RunKey, events: Sequence[PreparedEvent]
-    ) -> Sequence[PreparedEvent]:
+    async def _offload(self, events: Sequence[PreparedEvent]) -> Sequence[PreparedEvent]:
         name = events[0].event.event_id
-        assert key == self.runs[name]
         if events[0].event.type == LARGE:
             self.offloading[name] = asyncio.get_running_loop().create_future()
             await self.offloading[name]

@@ -13,6 +13,7 @@ from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey, RunStatus
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.plain_events import NO_ORIGIN, PlainEvents
+from runstore_storage.contract.scope import own
 from runstore_storage.prepared_events import bytes_of, prepare_events
 from runstore_storage.run_write import RunWrite
 from runstore_storage.sql import appends
@@ -22,7 +23,7 @@ from runstore_storage.writing.lanes import Append
 from runstore_storage.writing.plain import plain_write
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 67, tzinfo=UTC)
-KEY = RunKey("project", "run")
+RUN = own(RunKey("project", "run"))
 
 TEXTS = st.text(max_size=3)
 ORIGINS = st.just(NO_ORIGIN) | st.tuples(TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
@@ -50,7 +51,7 @@ def head(updated_at: datetime) -> Head:
 
 
 def asked(events: PlainEvents, guard: Guard = NO_GUARD) -> Append:
-    return Append(KEY, prepare_events(events), guard, 0, answered=None)  # type: ignore[arg-type]
+    return Append(RUN, prepare_events(events), guard, 0, answered=None)  # type: ignore[arg-type]
 
 
 def rows(*moves: Move) -> list[tuple[Any, ...]]:
@@ -75,7 +76,7 @@ def test_what_is_accepted_is_what_the_run_would_have_made_of_it(
 ) -> None:
     before = head(NOW + timedelta(seconds=later))
     batch = [asked(*each) for each in given]
-    decided = RunWrite(KEY, before, NOW)
+    decided = RunWrite(RUN, before, NOW)
     try:
         answers = [decided.append(tuple(each.events), each.guard, {}) for each in batch]
     except StorageError:
@@ -91,8 +92,8 @@ def test_what_is_accepted_is_what_the_run_would_have_made_of_it(
     assert list(found.answers) == answers
     assert found.head == decided.head
     assert list(found.recorded()) == list(decided.recorded())
-    laid_out = Move(before, found.head, found.columns)
-    assert rows(laid_out) == rows(Move(before, decided.head, decided.new_events))
+    laid_out = Move(RUN.scope, before, found.head, found.columns)
+    assert rows(laid_out) == rows(Move(RUN.scope, before, decided.head, decided.new_events))
 
 
 @given(plain_events(), plain_events())
@@ -100,7 +101,7 @@ def test_events_of_one_statement_are_stored_whole_however_they_come(
     events: PlainEvents, others: PlainEvents
 ) -> None:
     before = head(NOW)
-    full = RunWrite(KEY, before, NOW)
+    full = RunWrite(RUN, before, NOW)
     usage, at = Usage(1, 2, 3, 4, 5), NOW - timedelta(days=1)
     payload = Payload(b"\0", "image/png")
     full.append(
@@ -109,8 +110,8 @@ def test_events_of_one_statement_are_stored_whole_however_they_come(
         {},
     )
     plain = [plain_write(before, [asked(each)], NOW) for each in (events, others)]
-    moves = [Move(before, each.head, each.columns) for each in plain if each]
-    of_full = Move(before, full.head, full.new_events)
+    moves = [Move(RUN.scope, before, each.head, each.columns) for each in plain if each]
+    of_full = Move(RUN.scope, before, full.head, full.new_events)
 
     together = rows(moves[0], of_full, moves[1])
 
@@ -119,7 +120,7 @@ def test_events_of_one_statement_are_stored_whole_however_they_come(
 
 def test_what_is_not_plain_is_not_accepted() -> None:
     events = PlainEvents(["a"], ["t"], [None], [NO_ORIGIN])
-    other = Append(KEY, prepare_events([Event("t")]), NO_GUARD, 0, answered=None)  # type: ignore[arg-type]
+    other = Append(RUN, prepare_events([Event("t")]), NO_GUARD, 0, answered=None)  # type: ignore[arg-type]
 
     assert plain_write(head(NOW), [asked(events), other], NOW) is None
 

@@ -13,10 +13,11 @@ from runstore_storage.contract.events import EVERY_EVENT, Event
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewFork, NewRun, ResumedRun
+from runstore_storage.contract.scope import Scope, bound
 from runstore_storage.contract.snapshots import Snapshot, SnapshotSelector, TaskWrite
 from runstore_storage.database.connection import Connection, Rows
 from runstore_storage.database.engine import Database
-from runstore_storage.database.statements import NO_VALUES, Statement, statement
+from runstore_storage.database.statements import NO_VALUES, Statement, system
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.sql import states
 from storage.plans import rows_read
@@ -210,7 +211,8 @@ async def test_a_resume_reads_no_other_runs_task_writes(
     asked = {"project": key.project, "run_id": key.run_id, "namespace": "", "at_seq": None}
     asked |= {"request_id": "", "limit": 100, "max_bytes": 1 << 20}
     async with store._engine.connect() as conn:
-        await conn.execute(statement("ANALYZE"))
-        read = await rows_read(conn, states._READ, asked, of="task_writes")
+        await conn.execute(system("ANALYZE"))
+        with bound(Scope(project)):
+            read = await rows_read(conn, states._READ, asked, of="task_writes")
 
     assert read < 100

@@ -1,0 +1,19 @@
+"""How statements that are given the number of a run or config know that it is the scope's.
+
+A subselect that depends on no row is executed once, before the rows are read.
+"""
+
+from __future__ import annotations
+
+RUN = "(SELECT run FROM runs WHERE run = :run AND project = :scope)"
+"""The number of the run, NULL of another project's, which no row can be inserted with."""
+HAS_RUN = f"EXISTS {RUN}"
+
+CONFIG = "(SELECT config FROM configs WHERE config = :config AND project = :scope)"
+"""The number of the config, NULL of another project's, likewise."""
+HAS_CONFIG = f"EXISTS {CONFIG}"
+
+
+def is_own(run: str) -> str:
+    """The condition that a row's run, whose number the SQL `run` is, is the scope's."""
+    return f"EXISTS (SELECT FROM runs own WHERE own.run = {run} AND own.project = :scope)"

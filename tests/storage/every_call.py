@@ -1,0 +1,334 @@
+"""What calls of a project can be: each method of the store once, and a project for them to find."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha256
+from typing import Any
+
+from runstore_storage.contract.access import Grant, Principal, PrincipalKind, Role
+from runstore_storage.contract.admin import Act, Limits, NewToken
+from runstore_storage.contract.artifacts import (
+    Announced,
+    ArtifactFilter,
+    ArtifactRef,
+    NewArtifact,
+)
+from runstore_storage.contract.configs import (
+    ConfigKey,
+    ConfigRef,
+    LabelChange,
+    NewVersion,
+    VersionSelector,
+)
+from runstore_storage.contract.events import EVERY_EVENT, Event, NewAppend
+from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, FeedPoint
+from runstore_storage.contract.heads import Guard, Outcome, RunKey
+from runstore_storage.contract.outputs import Completion, Output
+from runstore_storage.contract.payloads import Payload, Ref
+from runstore_storage.contract.runs import NewFork, NewRun, RunFilter, RunOrder
+from runstore_storage.contract.scope import Scope, bound
+from runstore_storage.contract.search import SearchQuery
+from runstore_storage.contract.snapshots import (
+    Snapshot,
+    SnapshotQuery,
+    SnapshotSelector,
+    TaskWrite,
+)
+from runstore_storage.contract.statistics import Dimension, StatisticsQuery
+from runstore_storage.contract.store import Store
+
+Call = Callable[[Store, str], Awaitable[Any]]
+
+LARGE = Payload('"' + "fox " * 500 + '"')
+PARTS = Payload('"' + "dog " * 20_000 + '"')
+CONTENT = b"the same bytes in each project"
+LIVE = VersionSelector(label="live")
+FIRST = Event("t", "e1", LARGE, model="model", tool="tool")
+
+
+def run(project: str) -> RunKey:
+    return RunKey(project, "run")
+
+
+def config(project: str) -> ConfigKey:
+    return ConfigKey(project, "prompt", "greeting")
+
+
+def act(project: str, request_id: str = "") -> Act:
+    someone = Principal(PrincipalKind.TOKEN, "someone")
+    grants = (Grant(Role.ADMIN, project),)
+    request = '{"limits": {"streams": 1}}'
+    return Act(project, "Method", "resource", someone, grants, "peer", "call", request_id, request)
+
+
+def token(project: str) -> NewToken:
+    grants = (Grant(Role.READER, project),)
+    return NewToken(f"token-of-{project}", project, "name", grants, 60.0, b"x" * 32)
+
+
+def step(id_: str, state: Payload | Ref = LARGE) -> Snapshot:
+    return Snapshot(snapshot_id=id_, state={"a": state}, metadata=Payload('{"a": 1}'))
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    yield CONTENT
+
+
+async def tail_of(store: Store, project: str) -> Any:
+    async with store.open_tail(run(project)) as tail:
+        return await tail.read(1, limit=10, where=EVERY_EVENT)
+
+
+async def downloaded(store: Store, project: str) -> bytes:
+    ref = ArtifactRef(project, run_id="run", name="report")
+    opened = await store.artifacts.open_artifact(ref, offset=0, length=0)
+    return b"".join([each async for each in opened.chunks])
+
+
+CALLS: dict[str, Call] = {
+    "save_run": lambda store, project: store.save_run(NewRun(project, "new")),
+    "get_run": lambda store, project: store.get_run(run(project)),
+    "list_runs": lambda store, project: store.list_runs(
+        project, RunFilter(), RunOrder.CREATED_DESC, limit=10, after=None
+    ),
+    "resume_run": lambda store, project: store.resume_run(
+        run(project), namespace="", request_id="resume", actor="me", limit=10
+    ),
+    "replay_run": lambda store, project: store.replay_run(
+        run(project), None, namespace="", limit=10
+    ),
+    "fork_run": lambda store, project: store.fork_run(NewFork(run(project), 1, "new-fork")),
+    "verify_run": lambda store, project: store.verify_run(run(project), from_seq=1, max_events=0),
+    "append_events": lambda store, project: store.append_events(
+        run(project), [Event("t", "new", LARGE)]
+    ),
+    "append_many": lambda store, project: store.append_many(
+        [NewAppend(run(project), [Event("t", "newer")])]
+    ),
+    "read_events": lambda store, project: store.read_events(run(project), 1, limit=10),
+    "open_tail": tail_of,
+    "put_snapshot": lambda store, project: store.put_snapshot(
+        run(project), step("new"), events=[Event("t", "newest")]
+    ),
+    "put_task_writes": lambda store, project: store.put_task_writes(
+        run(project), "", [TaskWrite("task", 7, "first", payload=Payload("1"))]
+    ),
+    "get_snapshot": lambda store, project: store.get_snapshot(run(project), "", SnapshotSelector()),
+    "list_snapshots": lambda store, project: store.list_snapshots(
+        SnapshotQuery(project, with_parts=True, with_task_writes=True), limit=10, after=None
+    ),
+    "delete_snapshots": lambda store, project: store.delete_snapshots(run(project), "", ["new"]),
+    "get_output": lambda store, project: store.get_output(RunKey(project, "done"), 0),
+    "complete_run": lambda store, project: store.complete_run(
+        run(project), Completion(Outcome.FAILED, output=Output(LARGE))
+    ),
+    "feed.read_feed": lambda store, project: store.feed.read_feed(project, 1, limit=100),
+    "feed.commit_position": lambda store, project: store.feed.commit_position(project, "reader", 3),
+    "feed.reset_consumer": lambda store, project: store.feed.reset_consumer(project, "reader", 1),
+    "feed.get_consumer": lambda store, project: store.feed.get_consumer(project, "reader"),
+    "feed.list_consumers": lambda store, project: store.feed.list_consumers(
+        project, limit=10, after=None
+    ),
+    "configs.register_version": lambda store, project: store.configs.register_version(
+        NewVersion(config(project), Payload("2"), labels=("live",), request_id="second")
+    ),
+    "configs.get_version": lambda store, project: store.configs.get_version(config(project), LIVE),
+    "configs.list_versions": lambda store, project: store.configs.list_versions(
+        config(project), limit=10, after=None
+    ),
+    "configs.list_configs": lambda store, project: store.configs.list_configs(
+        project, kind="", name_prefix="", limit=10, after=None
+    ),
+    "configs.change_label": lambda store, project: store.configs.change_label(
+        config(project), LabelChange("live", 0, request_id="third")
+    ),
+    "configs.list_label_moves": lambda store, project: store.configs.list_label_moves(
+        config(project), "", limit=10, after=None
+    ),
+    "artifacts.upload_artifact": lambda store, project: store.artifacts.upload_artifact(
+        NewArtifact(run(project), "new"), Announced(), chunks()
+    ),
+    "artifacts.link_artifact": lambda store, project: store.artifacts.link_artifact(
+        NewArtifact(run(project), "linked"), "https://elsewhere", Announced()
+    ),
+    "artifacts.get_artifact": lambda store, project: store.artifacts.get_artifact(
+        ArtifactRef(project, run_id="run", name="report")
+    ),
+    "artifacts.open_artifact": downloaded,
+    "artifacts.list_artifacts": lambda store, project: store.artifacts.list_artifacts(
+        project, ArtifactFilter(), limit=10, after=None
+    ),
+    "search.wait_indexed": lambda store, project: store.search.wait_indexed(
+        FeedPoint(run=run(project), seq=1), 0
+    ),
+    "search.search_events": lambda store, project: store.search.search_events(
+        project, SearchQuery("fox"), limit=10
+    ),
+    "statistics.wait_counted": lambda store, project: store.statistics.wait_counted(
+        FeedPoint(run=run(project), seq=1), 0
+    ),
+    "statistics.get_statistics": lambda store, project: store.statistics.get_statistics(
+        project, StatisticsQuery(group_by=(Dimension.RUN,)), limit=10
+    ),
+    "admin.create_token": lambda store, project: store.admin.create_token(
+        token(project), act(project, "token")
+    ),
+    "admin.list_tokens": lambda store, project: store.admin.list_tokens(
+        project, limit=10, after=None
+    ),
+    "admin.revoke_token": lambda store, project: store.admin.revoke_token(
+        f"token-of-{project}", act(project)
+    ),
+    "admin.set_limits": lambda store, project: store.admin.set_limits(
+        Limits(streams=1), act(project, "limits")
+    ),
+    "admin.get_limits": lambda store, project: store.admin.get_limits(project),
+    "admin.list_records": lambda store, project: store.admin.list_records(
+        project, limit=10, after=None
+    ),
+    "admin.verify_records": lambda store, project: store.admin.verify_records(
+        project, from_number=1
+    ),
+}
+"""By the names of the methods, each with what it finds in a project that is `furnished`."""
+
+
+async def furnish(store: Store, project: str) -> None:
+    """Write to a project what `CALLS` look for, by the same names in every project."""
+    with bound(Scope(project)):
+        await store.configs.register_version(
+            NewVersion(config(project), Payload("1"), labels=("live",), request_id="first")
+        )
+        ref = ConfigRef("prompt", "greeting", label="live")
+        new = NewRun(project, "run", objective=project, config_refs=(ref,), tags=("tag",))
+        key = (await store.save_run(new)).run.key
+        await store.append_events(key, [FIRST, Event("t", "e2")])
+        for name in ("first", "other"):
+            writes = [TaskWrite("task", 0, payload=Payload("1"))]
+            await store.put_snapshot(key, step(name), task_writes=writes, request_id=name)
+        child = (await store.save_run(NewRun(project, "child", parent_run_id="run"))).run.key
+        await store.put_snapshot(child, step("first"))
+        await store.fork_run(NewFork(key, 2, "fork"))
+        done = (await store.save_run(NewRun(project, "done"))).run.key
+        await store.complete_run(done, Completion(Outcome.SUCCEEDED, output=Output(LARGE)))
+        await store.artifacts.upload_artifact(NewArtifact(key, "report"), Announced(), chunks())
+        await store.admin.create_token(token(project), act(project, "token"))
+    await publish(store)
+    with bound(Scope(project)):
+        await store.feed.commit_position(project, "reader", 2)
+
+
+async def publish(store: Store) -> None:
+    """Do what the duties do with all that is committed."""
+    for duty, work in (
+        (RELAY, store.feed.publish),
+        (USAGE_COUNTS, store.feed.count_usage),
+        (SEARCH, store.search.index_text),
+    ):
+        await store.feed.hold_duty(duty, "me")
+        while await work("me"):
+            pass
+
+
+async def _refused(answer: Awaitable[object]) -> None:
+    try:
+        await answer
+    except Exception:
+        return
+    raise AssertionError("the call is not refused")
+
+
+def _sha256(content: bytes) -> bytes:
+    return sha256(content).digest()
+
+
+async def _by_digest(store: Store, project: str) -> object:
+    latest = await store.configs.get_version(config(project))
+    return await store.configs.get_version(config(project), VersionSelector(digest=latest.digest))
+
+
+async def _by_id(store: Store, project: str) -> object:
+    named = await store.artifacts.get_artifact(ArtifactRef(project, run_id="run", name="report"))
+    return await store.artifacts.get_artifact(ArtifactRef(project, named.artifact_id))
+
+
+MORE: dict[str, Call] = {
+    "an event that is not counted yet": lambda store, project: store.append_events(
+        run(project), [Event("t", "uncounted", model="model", tool="tool")]
+    ),
+    "runs by model": lambda store, project: store.list_runs(
+        project, RunFilter(model="model"), RunOrder.UPDATED_ASC, limit=10, after=None
+    ),
+    "runs by tool": lambda store, project: store.list_runs(
+        project, RunFilter(tool="tool"), RunOrder.COMPLETED_DESC, limit=10, after=None
+    ),
+    "a known event": lambda store, project: store.append_events(run(project), [Event("t", "e2")]),
+    "a lost race": lambda store, project: _refused(
+        store.append_events(run(project), [Event("t", "x")], Guard(expected_seq=1))
+    ),
+    "an append that is remembered": lambda store, project: store.append_events(
+        run(project), [Event("t", "y")]
+    ),
+    "a part of the run a fork is of": lambda store, project: store.put_snapshot(
+        RunKey(project, "fork"),
+        step("of fork", Ref(_sha256(LARGE.data))),
+        events=[FIRST],
+    ),
+    "snapshots of a fork": lambda store, project: store.list_snapshots(
+        SnapshotQuery(project, "fork", with_parts=True, with_task_writes=True),
+        limit=10,
+        after=None,
+    ),
+    "a snapshot of a fork's base": lambda store, project: _refused(
+        store.delete_snapshots(RunKey(project, "run"), "", ["first"])
+    ),
+    "a fork's chain": lambda store, project: store.verify_run(
+        RunKey(project, "fork"), from_seq=1, max_events=0
+    ),
+    "hits with events": lambda store, project: store.search.search_events(
+        project, SearchQuery("fox", with_events=True), limit=10
+    ),
+    "a config by number": lambda store, project: store.configs.get_version(
+        config(project), VersionSelector(version=1)
+    ),
+    "a config by digest": _by_digest,
+    "the latest version": lambda store, project: store.configs.get_version(config(project)),
+    "another version": lambda store, project: store.configs.register_version(
+        NewVersion(config(project), Payload("3"), labels=("live",))
+    ),
+    "a label moved again": lambda store, project: store.configs.change_label(
+        config(project), LabelChange("live", 1, request_id="fourth")
+    ),
+    "a repeated move": lambda store, project: store.configs.change_label(
+        config(project), LabelChange("live", 1, request_id="fourth")
+    ),
+    "a repeated version": lambda store, project: store.configs.register_version(
+        NewVersion(config(project), Payload("1"))
+    ),
+    "an artifact by id": _by_id,
+    "a repeated upload": lambda store, project: store.artifacts.upload_artifact(
+        NewArtifact(run(project), "report"), Announced(), chunks()
+    ),
+    "known content": lambda store, project: store.artifacts.upload_artifact(
+        NewArtifact(run(project), "again"), Announced(sha256=_sha256(CONTENT)), chunks()
+    ),
+    "large parts": lambda store, project: store.put_snapshot(run(project), step("large", PARTS)),
+    "large parts that are known": lambda store, project: store.put_snapshot(
+        run(project), step("large, too", PARTS)
+    ),
+    "parts that nothing refers to": lambda store, project: store.delete_snapshots(
+        run(project), "", ["large", "large, too"]
+    ),
+    "a last snapshot of known parts": lambda store, project: store.complete_run(
+        RunKey(project, "child"),
+        Completion(Outcome.FAILED, final_snapshot=step("final", Ref(_sha256(LARGE.data)))),
+    ),
+    "a revised output": lambda store, project: store.complete_run(
+        RunKey(project, "done"), Completion(Outcome.SUCCEEDED, output=Output(Payload("2")))
+    ),
+    "a repeated revision": lambda store, project: store.complete_run(
+        RunKey(project, "done"), Completion(Outcome.SUCCEEDED, output=Output(Payload("2")))
+    ),
+}
+"""Calls that take other ways through the store."""
