@@ -145,6 +145,21 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [{"object": None, "url": ""}, {"url": "elsewhere"}, {"sha256": None}, {"size": None}],
     ),
     "pk_search_rows": ("search_rows", [{}]),
+    "pk_tokens": ("tokens", [{"name": "new"}]),
+    "ck_tokens_secret_hash": ("tokens", [{"secret_hash": "\\x00"}]),
+    "ck_tokens_expires_at": ("tokens", [{"expires_at": "2000-01-01"}]),
+    "pk_credential_epoch": ("credential_epoch", [{"epoch": 9}]),
+    "ck_credential_epoch_is_only": ("credential_epoch", [{"is_only": False}]),
+    "pk_project_limits": ("project_limits", [{}]),
+    "ck_project_limits_positive": (
+        "project_limits",
+        [
+            {name: -1}
+            for name in ("calls_per_second", "events_per_second", "bytes_per_second", "streams")
+        ],
+    ),
+    "pk_admin_records": ("admin_records", [{"request_id": ""}]),
+    "ck_admin_records_number": ("admin_records", [{"number": 0}]),
 }
 
 # The columns that may be empty.
@@ -171,6 +186,7 @@ NULLABLE = {
     *("blobs.data", "blobs.location", "outputs.payload_blob"),
     *("task_writes.seq", "task_writes.written_at"),
     *("artifacts.object", "artifacts.sha256", "artifacts.size"),
+    *("tokens.revoked_at", "tokens.last_used_at"),
 }
 
 # What each trigger stops.
@@ -222,6 +238,24 @@ TRIGGERS: dict[str, list[str]] = {
     "tr_config_label_moves_truncate": ["TRUNCATE config_label_moves"],
     "tr_objects_immutable": ["UPDATE objects SET size = 1"],
     "tr_artifacts_append_only": ["UPDATE artifacts SET name = 'x'"],
+    "tr_tokens_never_more": [
+        f"UPDATE tokens SET {change}"
+        for change in (
+            "token_id = 'x'",
+            "project = 'x'",
+            "secret_hash = 'x'",
+            "grants = '[1]'",
+            "created_by = '[1]'",
+            "created_at = created_at - interval '1 s'",
+            "expires_at = expires_at + interval '1 s'",
+            "revoked_at = NULL",
+        )
+    ],
+    "tr_admin_records_append_only": [
+        "UPDATE admin_records SET status = 'x'",
+        "DELETE FROM admin_records",
+    ],
+    "tr_admin_records_truncate": ["TRUNCATE admin_records"],
 }
 # These two do not stop a statement but complete it.
 PLACING = {"tr_run_heads_place", "tr_run_heads_move"}
@@ -266,11 +300,16 @@ INDEXES = {
     ),
     "ix_artifacts_run": "SELECT 1 FROM artifacts WHERE run = 1 ORDER BY artifact_id",
     "ix_artifacts_object": "SELECT 1 FROM artifacts WHERE object = 1",
+    "ix_tokens_project": (
+        "SELECT token_id FROM tokens WHERE project = 'p'"
+        " ORDER BY created_at DESC, token_id DESC LIMIT 1"
+    ),
     "ix_search_rows_tsv": "SELECT 1 FROM search_rows WHERE tsv @@ 'a'::tsquery",
 }
 UNIQUE_INDEXES: dict[str, tuple[str, dict[str, Any]]] = {
     "uq_events_terminal": ("events", {"seq": 99, "event_id": "new", "is_terminal": True}),
     "uq_config_label_moves_request": ("config_label_moves", {"move": NOBODY}),
+    "uq_admin_records_request": ("admin_records", {"number": 99}),
 }
 
 VIOLATIONS = [
@@ -325,6 +364,11 @@ ROWS = [
     " VALUES ('nats', 1, 1, 'x', now())",
     "INSERT INTO usage_counts VALUES (1, now(), 't', '', '', '', '', 1, 0, 0, 0, 0, 0)",
     "INSERT INTO search_rows VALUES (1, 1, 1, now(), 'a', 'a')",
+    "INSERT INTO tokens VALUES ('t', 'p', 'n', decode(repeat('00', 32), 'hex'), '[]', '[]',"
+    " now(), now() + interval '1 day', now(), NULL)",
+    "INSERT INTO project_limits VALUES ('p', 0, 0, 0, 0, now())",
+    "INSERT INTO admin_records VALUES ('p', 1, now(), 'm', 'r', '[]', '[]', true, '', '',"
+    " 'request', '{}', 'OK', '', '')",
 ]
 
 
