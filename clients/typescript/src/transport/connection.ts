@@ -26,6 +26,7 @@ import { Attempts, Backoff, pause } from "./retry.js";
 import { Sessions } from "./sessions.js";
 import { addressOf, checkedTarget, isSecure, Reach } from "./targets.js";
 import { tlsOfEnvironment } from "./tls.js";
+import { Tokens } from "./tokens.js";
 
 export const DEFAULT_TARGET = "localhost:7411";
 export const TARGET_VARIABLE = "RUNSTORE_TARGET";
@@ -47,7 +48,7 @@ export class Connection {
   readonly #ownSessions = new Set<Sessions>();
   readonly #sessions: Sessions;
   readonly #transport: Transport;
-  readonly #metadata: Readonly<Record<string, string>>;
+  readonly #tokens: Tokens;
   readonly #gathering: Gathering | undefined;
   #calls = 0;
 
@@ -76,7 +77,7 @@ export class Connection {
     this.#sessions = this.#newSessions();
     this.#transport = this.#newTransport(this.#sessions);
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    this.#metadata = options.metadata ?? {};
+    this.#tokens = new Tokens(given, Boolean(tls), options);
     if (options.gather ?? true) {
       this.#gathering = new Gathering((...attempt) => this.#attempt(...attempt));
     }
@@ -189,7 +190,7 @@ export class Connection {
     if (this.isClosed && !error.reason) {
       return clientClosed(error);
     }
-    return this.#reach.explained(error, milliseconds);
+    return this.#tokens.explained(this.#reach.explained(error, milliseconds));
   }
 
   /**
@@ -234,15 +235,18 @@ export class Connection {
     requests: AsyncIterable<MessageInitShape<I>>,
     signal: AbortSignal,
   ): AsyncGenerator<MessageShape<O>> {
+    const headers = await this.#tokens.headers(signal);
     this.#checkOpen();
     this.#calls += 1;
     try {
-      const metadata = this.#metadata;
-      const answer = await transport.stream(method, signal, undefined, metadata, requests);
+      const answer = await transport.stream(method, signal, undefined, headers, requests);
       for await (const message of answer.message) {
         this.#reach.reached();
         yield message;
       }
+    } catch (error) {
+      await this.#tokens.judge(error, headers, signal);
+      throw error;
     } finally {
       this.#calls -= 1;
     }
@@ -254,14 +258,18 @@ export class Connection {
     signal: AbortSignal | undefined,
     timeoutMs: number,
   ): Promise<MessageShape<O>> {
+    const began = performance.now();
+    const headers = await this.#tokens.headers(signal, timeoutMs);
     this.#checkOpen();
     this.#calls += 1;
     try {
-      const left = timeoutMs > LONGEST_MS ? undefined : Math.max(Math.round(timeoutMs), 1);
-      const answer = await this.#transport.unary(method, signal, left, this.#metadata, request);
+      const left = Math.max(Math.round(timeoutMs - (performance.now() - began)), 1);
+      const sent = left > LONGEST_MS ? undefined : left;
+      const answer = await this.#transport.unary(method, signal, sent, headers, request);
       this.#reach.reached();
       return answer.message;
     } catch (error) {
+      await this.#tokens.judge(error, headers, signal, timeoutMs);
       throw fromTransport(error);
     } finally {
       this.#calls -= 1;

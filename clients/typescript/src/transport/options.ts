@@ -34,6 +34,21 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   /** Sent with every call. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /**
+   * The token that every call carries, or a function that gives it, which is asked for each call. By
+   * default it is that of $RUNSTORE_TOKEN or of the file that $RUNSTORE_TOKEN_FILE names.
+   */
+  readonly token?: string | (() => string | Promise<string>);
+  /**
+   * A file that holds the token. It is read again each minute, and at once when the caller is refused:
+   * what was refused with a token that was replaced since is repeated, and streams go on.
+   */
+  readonly tokenFile?: string | URL;
+  /**
+   * Whether the token may be sent to other machines in plain text; false, unless
+   * $RUNSTORE_ALLOW_INSECURE_TOKEN is "true". To loopback addresses it always may.
+   */
+  readonly insecureToken?: boolean;
   /** By default 30 and 5 seconds. */
   readonly keepalive?: Keepalive;
   /** Whether appends of single events that are made at the same time share requests; true. */
@@ -50,6 +65,9 @@ export const checkConnectOptions = check.object<ConnectOptions>("options", {
   project: check.text,
   timeoutMs: check.milliseconds,
   metadata: check.record(check.text),
+  token: check.anything,
+  tokenFile: check.anything,
+  insecureToken: check.flag,
   keepalive: check.object<Keepalive>("keepalive", {
     intervalMs: check.milliseconds,
     timeoutMs: check.milliseconds,

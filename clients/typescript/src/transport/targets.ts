@@ -1,5 +1,7 @@
 /** Addresses of servers: which a client accepts, and what it knows of the server at one. */
 
+import { BlockList, isIP } from "node:net";
+
 import { InvalidArgument } from "../values/arguments.js";
 import { RunstoreError, Unavailable } from "./errors.js";
 
@@ -7,6 +9,9 @@ const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
 const HOST_PORT = /^(?:\[[0-9a-f:.%]+\]|[^\s:/[\]@,]+):([0-9]+)$/i;
 const MAX_PORT = 65_535;
 const SECURE = "grpcs://";
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
+LOOPBACK.addAddress("::1", "ipv6");
 
 /** Whether the address asks for TLS. */
 export function isSecure(target: string): boolean {
@@ -33,6 +38,18 @@ export function checkedTarget(target: string): string {
     throw new InvalidArgument("target", problem);
   }
   return target;
+}
+
+/** Whether what is sent to the address stays on this machine. */
+export function isLoopback(target: string): boolean {
+  const host = addressOf(target)
+    .replace(/:[0-9]+$/, "")
+    .replace(/^\[(.*)\]$/, "$1");
+  const version = isIP(host);
+  if (version === 0 || host.includes("%")) {
+    return host.toLowerCase() === "localhost";
+  }
+  return LOOPBACK.check(host, version === 4 ? "ipv4" : "ipv6");
 }
 
 /**
