@@ -38,6 +38,8 @@ CLASSES = [each for each in PUBLIC if inspect.isclass(each)]
 def error(kind: type[runstore.RunstoreError]) -> runstore.RunstoreError:
     if kind is runstore.ProtocolError:
         return runstore.ProtocolError("a wrong answer")
+    if kind is runstore.TokenSecretLost:
+        return runstore.TokenSecretLost("a token")
     return kind(
         Failure(
             grpc.StatusCode.ABORTED,

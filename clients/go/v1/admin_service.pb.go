@@ -665,7 +665,7 @@ type SetLimitsRequest struct {
 	// The tenant.
 	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// All of its limits; those left out are none.
+	// All of its limits; those left out are none. Required.
 	Limits *Limits `protobuf:"bytes,2,opt,name=limits,proto3" json:"limits,omitempty"`
 	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
 	// Bounds: 0..200 characters.

@@ -140,8 +140,8 @@ const (
 	// this. Metadata: none. Get a new one; resume streams at last seq + 1.
 	ErrorReason_ERROR_REASON_CREDENTIAL_EXPIRED ErrorReason = 39
 	// PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
-	// whether or not there is such a project. Metadata: project (empty for the server), role (the
-	// least one that is needed); none where a stream ends because its credential was withdrawn. Ask
+	// whether or not there is such a project; a stream ends with it, too, when its credential is
+	// withdrawn. Metadata: project (empty for the server), role (the least one that is needed). Ask
 	// for a grant; do not retry.
 	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 40
 	// RESOURCE_EXHAUSTED. The project has used up one of its limits, or an address has failed to

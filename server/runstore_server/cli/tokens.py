@@ -37,8 +37,9 @@ PAGE_TOKENS = 100
 ONLY_OWNER = 0o600
 
 app = typer.Typer(
-    help="Make, list and end tokens in the database of RUNSTORE_DATABASE_URL, for servers with"
-    " RUNSTORE_AUTH=required. Who has that URL needs no token; what is done is recorded.\n\n"
+    help="Make, list and end tokens, in the database of RUNSTORE_DATABASE_URL.\n\n"
+    "They are for servers with RUNSTORE_AUTH=required. Who has that URL needs no token; what is"
+    " done is recorded.\n\n"
     "The first token of an operator, then one of an agent:\n\n"
     "  runstore tokens create --name ops --grant operator@*\n\n"
     "  runstore tokens create --name planner --grant writer@acme/* --lifetime 30d",

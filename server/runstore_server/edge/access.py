@@ -94,9 +94,20 @@ def decide(identity: Identity, method: str, message: Any) -> Scope | None:
     rule = ACCESS.get(method)
     if rule is None:
         raise PermissionDenied(SERVER, Role.OPERATOR)
+    project = _project(rule, message)
+    return None if project is None else check(identity, rule.roles, project)
+
+
+def asked_by(method: str, message: Any) -> tuple[str, Role]:
+    """The project of a call, SERVER for none, and the least role that it asks for."""
+    rule = ACCESS[method]
+    return _project(rule, message) or SERVER, rule.roles[0]
+
+
+def _project(rule: Rule, message: Any) -> str | None:
     if rule.project is None or (rule.is_per_message and not isinstance(message, Message)):
         return None
-    return check(identity, rule.roles, rule.project(message))
+    return rule.project(message)
 
 
 def check(identity: Identity, roles: Sequence[Role], project: str) -> Scope:

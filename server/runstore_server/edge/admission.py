@@ -11,7 +11,7 @@ from runstore_storage.contract.access import Role
 from runstore_storage.contract.admin import MARK
 from runstore_storage.contract.scope import Scope, bind
 
-from runstore_server.edge.access import check, decide
+from runstore_server.edge.access import asked_by, check, decide
 from runstore_server.edge.errors import (
     CredentialExpired,
     PermissionDenied,
@@ -35,6 +35,7 @@ RecordRefusal = Callable[[Any, Exception, Any], Awaitable[None]]
 
 NamesOf = Callable[[AuthContext], Sequence[str]]
 
+WITHDRAWN = "the credential that opened the stream is no longer taken"
 ALLOWED, DENIED = "allowed", "denied"
 _OUTCOMES: dict[type[Exception], str] = {
     Unauthenticated: "unauthenticated",
@@ -106,14 +107,16 @@ class Admission:
     ) -> AbstractAsyncContextManager[Standing]:
         """Watch whether the caller may still have the stream that it opened with a message."""
         still = partial(decide, method=method, message=message)
-        return watched(self._callers, shown, current_identity(), still)
+        withdrawn = PermissionDenied(*asked_by(method, message), WITHDRAWN)
+        return watched(self._callers, shown, current_identity(), still, withdrawn)
 
     def watch_project(
         self, shown: Shown, role: Role, project: str
     ) -> AbstractAsyncContextManager[Standing]:
         """The same for a stream of a project over HTTP."""
         still = partial(check, roles=(role,), project=project)
-        return watched(self._callers, shown, current_identity(), still)
+        withdrawn = PermissionDenied(project, role, WITHDRAWN)
+        return watched(self._callers, shown, current_identity(), still, withdrawn)
 
     def _let_in(self, name: str, shown: Shown, scope: Scope | None) -> None:
         if scope:

@@ -82,19 +82,12 @@ class CredentialExpired(RequestError):
 
 
 class PermissionDenied(RequestError):
-    """Says the same whether or not there is such a project."""
+    """Says the same whether or not there is such a project; `why` is said instead, if given."""
 
-    def __init__(self, project: str, role: Role) -> None:
+    def __init__(self, project: str, role: Role, why: str = "") -> None:
         name = role.name.lower()
         where = f"in project {project!r}" if project else "for the server"
-        super().__init__(f"the caller is no {name} {where}", project=project, role=name)
-
-
-class CredentialWithdrawn(RequestError):
-    """Ends a stream whose caller would not be let in any more."""
-
-    def __init__(self) -> None:
-        super().__init__("the credential that opened the stream is no longer taken")
+        super().__init__(why or f"the caller is no {name} {where}", project=project, role=name)
 
 
 class QuotaExceeded(RequestError):
@@ -147,7 +140,6 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     Unauthenticated: (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     CredentialExpired: (StatusCode.UNAUTHENTICATED, "CREDENTIAL_EXPIRED"),
     PermissionDenied: (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
-    CredentialWithdrawn: (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
     QuotaExceeded: (StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
     ServerDraining: (StatusCode.UNAVAILABLE, "SERVER_DRAINING"),
     Internal: (StatusCode.INTERNAL, "INTERNAL"),

@@ -16,7 +16,7 @@ from typing import TypeVar
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.signals import Watchable
 
-from runstore_server.edge.errors import CredentialWithdrawn, RequestError, Unauthenticated
+from runstore_server.edge.errors import PermissionDenied, RequestError, Unauthenticated
 from runstore_server.edge.identity import Callers, Identity, Shown
 
 T = TypeVar("T")
@@ -32,7 +32,8 @@ Still = Callable[[Identity], object]
 class Standing:
     """What became of the caller of one stream since it was opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, withdrawn: PermissionDenied) -> None:
+        self._withdrawn = withdrawn
         self._refusal: RequestError | None = None
         self._waiting: asyncio.Task[object] | None = None
 
@@ -57,17 +58,20 @@ class Standing:
 
     def refuse(self, error: RequestError) -> None:
         """End the stream, at once if it waits."""
-        self._refusal = CredentialWithdrawn() if isinstance(error, Unauthenticated) else error
+        self._refusal = self._withdrawn if isinstance(error, Unauthenticated) else error
         if self._waiting:
             self._waiting.cancel()
 
 
 @asynccontextmanager
 async def watched(
-    callers: Callers, shown: Shown, identity: Identity, still: Still
+    callers: Callers, shown: Shown, identity: Identity, still: Still, withdrawn: PermissionDenied
 ) -> AsyncIterator[Standing]:
-    """Watch over a caller for as long as the context lasts."""
-    standing = Standing()
+    """Watch over a caller for as long as the context lasts.
+
+    `withdrawn` is what the stream ends with when its credential is no longer taken.
+    """
+    standing = Standing(withdrawn)
     if callers.changed is None:
         yield standing
         return

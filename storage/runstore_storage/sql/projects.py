@@ -12,19 +12,19 @@ from runstore_storage.database.statements import system
 _BEFORE_ALL, _BEHIND_ALL = "\x01", "\U0010ffff"
 # Skips from one name to the next in the indexes, however many runs a project has.
 _PAGE = system("""
-    SELECT DISTINCT name FROM unnest(:lows::text[], :highs::text[]) AS part (low, high),
+    SELECT DISTINCT found FROM unnest(:lows::text[], :highs::text[]) AS part (low, high),
     LATERAL (
-        WITH RECURSIVE names (name) AS (
+        WITH RECURSIVE names (found) AS (
             SELECT least(
                 (SELECT project FROM runs WHERE project >= low ORDER BY project LIMIT 1),
                 (SELECT project FROM configs WHERE project >= low ORDER BY project LIMIT 1))
             UNION ALL
             SELECT least(
-                (SELECT project FROM runs WHERE project > name ORDER BY project LIMIT 1),
-                (SELECT project FROM configs WHERE project > name ORDER BY project LIMIT 1))
-            FROM names WHERE name < high)
-        SELECT name FROM names WHERE name < high LIMIT :limit) AS found
-    ORDER BY name LIMIT :limit
+                (SELECT project FROM runs WHERE project > found ORDER BY project LIMIT 1),
+                (SELECT project FROM configs WHERE project > found ORDER BY project LIMIT 1))
+            FROM names WHERE found < high)
+        SELECT found FROM names WHERE found < high LIMIT :limit) AS each
+    ORDER BY found LIMIT :limit
 """)
 
 

@@ -12,8 +12,10 @@ from google.protobuf.duration_pb2 import Duration
 from runstore.errors import from_rpc
 from runstore.v1 import admin_pb2
 from runstore.v1 import admin_service_pb2 as rpc
+from runstore.v1 import config_service_pb2 as configs
 from runstore.v1 import run_service_pb2 as runs
 from runstore.v1.admin_service_pb2_grpc import AdminServiceStub
+from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_storage.contract.access import Role
 from server.access.guarded import Guarded, MakeToken, grants_of
@@ -179,6 +181,12 @@ async def test_projects_are_those_of_the_callers_grants(
     writer = sent_with((await make_token("writer@*")).text)
     for name in (*names, project, f"{project}-2"):
         await RunServiceStub(channel).SaveRun(runs.SaveRunRequest(project=name), metadata=writer)
+    for name in (f"{project}/a", f"{project}/bc", "a"):  # whose configs have names, too
+        version = configs.RegisterVersionRequest(
+            project=name, kind="prompt", name="a", body={"json": "1"}
+        )
+        await ConfigServiceStub(channel).RegisterVersion(version, metadata=writer)
+    names.insert(2, f"{project}/bc")
 
     async def listed(*given: str, size: int = 0) -> list[str]:
         own = sent_with((await make_token(*given)).text)

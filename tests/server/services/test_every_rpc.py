@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from runstore import NewEvent
 from runstore.errors import RunstoreError, from_rpc, from_status
+from runstore.v1.run_service_pb2 import SaveRunRequest
 from runstore.v1.statistics_pb2 import STATISTICS_DIMENSION_TYPE
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "clients" / "conformance"))
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "clients" / "conformance"))
 from lossy import RPCS
 
 WRONG = "no project\n"
+OF_PROJECTS = [path for path, rpc in RPCS.items() if rpc.name not in {"WhoAmI", "ListProjects"}]
 
 
 def wrong_request(path: str) -> Message:
@@ -55,7 +57,7 @@ async def sent_once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-@pytest.mark.parametrize("path", RPCS, ids=lambda path: RPCS[path].name)
+@pytest.mark.parametrize("path", OF_PROJECTS, ids=lambda path: RPCS[path].name)
 async def test_no_rpc_takes_what_breaks_a_rule(server_address: str, path: str) -> None:
     async with grpc.aio.insecure_channel(server_address) as channel:
         refused = await refusal(channel, path, wrong_request(path))
@@ -69,13 +71,16 @@ OF_CONFIG = {"kind": "prompt", "name": "c0"}
 # What each listing is asked for, and the field with its items.
 LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "GetStatistics": ({"group_by": [STATISTICS_DIMENSION_TYPE], "after": AFTER}, "rows"),
+    "ListAdminRecords": ({}, "records"),
     "ListArtifacts": ({"run_id": "r0"}, "artifacts"),
     "ListConfigs": ({}, "configs"),
     "ListConsumers": ({}, "consumers"),
     "ListEvents": ({"run_id": "r0"}, "events"),
     "ListLabelMoves": (OF_CONFIG, "moves"),
+    "ListProjects": ({}, "projects"),
     "ListRuns": ({}, "runs"),
     "ListSnapshots": ({"run_id": "r1"}, "snapshots"),
+    "ListTokens": ({}, "tokens"),
     "ListVersions": (OF_CONFIG, "versions"),
     "ReadFeed": ({}, "entries"),
     "ReplayRun": ({"run_id": "r0"}, "events"),
@@ -100,6 +105,7 @@ async def three_of_everything(client: runstore.AsyncClient) -> None:
         await client.configs.register("prompt", "c0", f"body {number}")
         await client.configs.set_label("prompt", "c0", f"l{number}", 1)
         await client.feed.commit(f"consumer{number}", 0)
+        await client.admin.create_token(f"t{number}", ["reader@a"])
     async for _ in client.search("fox", after=("r0", 3)):
         pass  # the events are published
 
@@ -115,12 +121,14 @@ async def test_a_page_is_as_long_as_it_is_asked_for(
     counts: dict[str, list[int]] = {}
 
     async with grpc.aio.insecure_channel(server_address) as channel:
+        for number in range(3):
+            other = SaveRunRequest(project=f"{project}/{number}")
+            await answer(channel, "/runstore.v1.RunService/SaveRun", other)
         for path, size in SIZES.items():
             asked, items = LISTINGS[RPCS[path].name]
             for number in (2, 0):
-                request = GetMessageClass(RPCS[path].input_type)(
-                    project=project, **asked, **{size: number}
-                )
+                named = {"project": project} if path in OF_PROJECTS else {}
+                request = GetMessageClass(RPCS[path].input_type)(**named, **asked, **{size: number})
                 page = getattr(await answer(channel, path, request), items)
                 counts.setdefault(RPCS[path].name, []).append(len(page))
 

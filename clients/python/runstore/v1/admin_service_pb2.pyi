@@ -377,7 +377,7 @@ class SetLimitsRequest(_message.Message):
     """
     @_builtins.property
     def limits(self) -> _admin_pb2.Limits:
-        """All of its limits; those left out are none."""
+        """All of its limits; those left out are none. Required."""
 
     def __init__(
         self,

@@ -169,8 +169,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 40
     """PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
-    whether or not there is such a project. Metadata: project (empty for the server), role (the
-    least one that is needed); none where a stream ends because its credential was withdrawn. Ask
+    whether or not there is such a project; a stream ends with it, too, when its credential is
+    withdrawn. Metadata: project (empty for the server), role (the least one that is needed). Ask
     for a grant; do not retry.
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 41
@@ -340,8 +340,8 @@ this. Metadata: none. Get a new one; resume streams at last seq + 1.
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 40
 """PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
-whether or not there is such a project. Metadata: project (empty for the server), role (the
-least one that is needed); none where a stream ends because its credential was withdrawn. Ask
+whether or not there is such a project; a stream ends with it, too, when its credential is
+withdrawn. Metadata: project (empty for the server), role (the least one that is needed). Ask
 for a grant; do not retry.
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 41

@@ -382,7 +382,7 @@ export type SetLimitsRequest = Message<"runstore.v1.SetLimitsRequest"> & {
   project: string;
 
   /**
-   * All of its limits; those left out are none.
+   * All of its limits; those left out are none. Required.
    *
    * @generated from field: runstore.v1.Limits limits = 2;
    */

@@ -308,8 +308,8 @@ export enum ErrorReason {
 
   /**
    * PERMISSION_DENIED. The caller is known, and none of its grants allows this call in this project,
-   * whether or not there is such a project. Metadata: project (empty for the server), role (the
-   * least one that is needed); none where a stream ends because its credential was withdrawn. Ask
+   * whether or not there is such a project; a stream ends with it, too, when its credential is
+   * withdrawn. Metadata: project (empty for the server), role (the least one that is needed). Ask
    * for a grant; do not retry.
    *
    * @generated from enum value: ERROR_REASON_PERMISSION_DENIED = 40;
