@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def _difference(call: Call, done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode != code:
         return f"exits with {done.returncode}, not {code}"
     if call.error and not call.seconds:
-        message = call.error["message"]
+        message = json.dumps(call.error["message"], ensure_ascii=False)[1:-1]
         return "" if message in done.stderr else f"the error is not {message}"
     return json_difference(call.answers, _by_proto_names(call.method, done.stdout))
 
