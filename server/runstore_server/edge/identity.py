@@ -43,6 +43,10 @@ class Shown:
     names: Sequence[str] = ()
 
 
+class CannotKnowCallers(Exception):
+    """Why a server cannot find out who calls as its settings say."""
+
+
 class Bearers(Protocol):
     """Knows callers by the tokens of one kind."""
 
