@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -31,16 +32,28 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(made.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, *, days: float = 1, password: bytes = b"") -> tuple[Path, Path]:
+    def issue(
+        self,
+        name: str,
+        *,
+        days: float = 1,
+        password: bytes = b"",
+        names: Sequence[str] = (),
+        uris: Sequence[str] = (),
+    ) -> tuple[Path, Path]:
         """The files of a certificate for this host, and of its key; those of that name before are
-        replaced, one after the other.
+        replaced, one after the other. It is valid for more DNS names and URIs, if they are given.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+        alternative = x509.SubjectAlternativeName(
+            [
+                *map(x509.DNSName, ("localhost", *names)),
+                x509.IPAddress(IPv4Address("127.0.0.1")),
+                *map(x509.UniformResourceIdentifier, uris),
+            ]
         )
         made = _builder(_name(name), self._name, key, days=days).add_extension(
-            names, critical=False
+            alternative, critical=False
         )
         encryption = BestAvailableEncryption(password) if password else NoEncryption()
         files = self._folder / f"{name}.crt", self._folder / f"{name}.key"

@@ -8,6 +8,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from runstore_server.identity.certificates import names_in
+
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
     b"Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -18,7 +20,8 @@ class Connection(H11Protocol):
     """One connection; it is closed when its client takes too long over a request or an answer.
 
     `patience` is how many seconds the client may take to send a request's head, and how many it may
-    read nothing while more waits to be read. A connection beyond the `most` gets a bare 503.
+    read nothing while more waits to be read. A connection beyond the `most` gets a bare 503. The
+    names in the client's certificate are in the state of each request, as `names`.
     """
 
     def __init__(self, *, patience: float, most: int, **of_uvicorn: Any) -> None:
@@ -30,6 +33,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "names": names_in(transport.get_extra_info("peercert"))}
         if len(self.connections) > self._most:
             transport.write(REFUSAL)
             transport.close()

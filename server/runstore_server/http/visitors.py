@@ -61,6 +61,7 @@ async def known(request: Request) -> Visitor:
         Shown(
             peer=f"{client.host}:{client.port}" if client else "",
             authorization=request.headers.get(AUTHORIZATION, ""),
+            names=getattr(request.state, "names", ()),
         ),
     )
     await visitor.know()
