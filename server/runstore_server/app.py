@@ -18,7 +18,7 @@ from runstore_server.edge import reflection
 from runstore_server.edge.admission import Admission
 from runstore_server.edge.connections import CONNECTION_AGE, connection_options
 from runstore_server.edge.health import Health
-from runstore_server.edge.identity import Anybody
+from runstore_server.edge.identity import Anybody, Callers, CannotKnowCallers
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.listening import CannotBind, Exposed, is_loopback
@@ -26,6 +26,7 @@ from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.requests import READING_OPTIONS
 from runstore_server.edge.unread import Unread
 from runstore_server.identity.callers import KnownCallers, Tokens
+from runstore_server.identity.certificates import CertificateSubjects, names_of
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
 from runstore_server.services.admin import AdminService
@@ -35,6 +36,7 @@ from runstore_server.settings import Settings
 if TYPE_CHECKING:
     from runstore_server.edge.tls import Certificates
     from runstore_server.http.server import HttpServer
+    from runstore_server.identity.jwt_tokens import JwtBearers
 
 # gRPC's own limit is above ours, so that a request too large for us gets our status and details.
 # gRPC refuses anything beyond its limit without them.
@@ -75,9 +77,13 @@ class App:
         unread = Unread(settings.unread_bytes)
         admin = AdminService(store.admin)
         self._tokens = tokens = _tokens(settings, store)
+        self._bearers = bearers = _bearers(settings, tokens)
+        if bearers:
+            self._metrics.show_key_ages(bearers.ages)
         self._admission = Admission(
             self._metrics,
-            KnownCallers(tokens) if tokens else Anybody(),
+            _callers(settings, tokens, bearers),
+            names_of=names_of if settings.tls_grants else None,
             record_refusal=admin.record_refusal,
         )
         self._server = _grpc_server(
@@ -153,8 +159,8 @@ class App:
         for each in (self._http, self._ops):
             if each:
                 await each.start()
-        followed = [each.follow() for each in (self._certificates, self._tokens) if each]
-        self._following = [asyncio.create_task(each) for each in followed]
+        followed = self._certificates, self._tokens, self._bearers
+        self._following = [asyncio.create_task(each.follow()) for each in followed if each]
         if self._settings.relay:
             self.relay.start()
         _log.info(
@@ -218,6 +224,26 @@ def _certificates(settings: Settings) -> Certificates | None:
 def _tokens(settings: Settings, store: Store) -> Tokens | None:
     """The callers' tokens; None where nobody is asked for one."""
     return Tokens(store.admin) if settings.auth == "required" else None
+
+
+def _bearers(settings: Settings, tokens: Tokens | None) -> JwtBearers | None:
+    """The callers by tokens of other issuers; None where there is no issuer."""
+    if tokens is None or not settings.jwt_issuers:
+        return None
+    # Imported here: it takes a twentieth of a second, which servers without issuers save.
+    from runstore_server.identity.jwt_tokens import JwtBearers  # noqa: PLC0415 - see above
+
+    return JwtBearers(settings.jwt_issuers, withdrawn=tokens.changed.wake)
+
+
+def _callers(settings: Settings, tokens: Tokens | None, bearers: JwtBearers | None) -> Callers:
+    """Raise `CannotKnowCallers` if there are grants for certificates, and no client shows one."""
+    if tokens is None:
+        return Anybody()
+    if settings.tls_grants and not settings.tls_client_ca_file:
+        raise CannotKnowCallers("RUNSTORE_TLS_GRANTS needs RUNSTORE_TLS_CLIENT_CA_FILE")
+    subjects = CertificateSubjects(settings.tls_grants) if settings.tls_grants else None
+    return KnownCallers(tokens, others=bearers, subjects=subjects)
 
 
 def _grpc_server(

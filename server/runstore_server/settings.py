@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runstore_server.identity.certificates import CertificateName
+from runstore_server.identity.grants import ConfiguredGrant
+from runstore_server.identity.issuers import IssuerSettings, repeated_issuers
 from runstore_server.sinks.settings import SinkSettings, repeated_names
+
+# What says who callers are, and so has no place where nobody asks.
+AUTH_SETTINGS = ("jwt_issuers", "tls_grants")
+
+T = TypeVar("T")
 
 
 class Settings(BaseSettings):
@@ -112,8 +121,18 @@ class Settings(BaseSettings):
     )
     auth: Literal["off", "required"] = Field(
         default="off",
-        description="Whether every call must show who makes it, by a token of `runstore tokens`;"
-        " off lets everybody do everything.",
+        description="Whether every call must show who makes it, by a token of `runstore tokens` or"
+        " as the next two settings say; off lets everybody do everything.",
+    )
+    jwt_issuers: tuple[IssuerSettings, ...] = Field(
+        default=(),
+        description="Issuers of JSON Web Tokens that callers may show: a JSON list, see"
+        " docs/security.md.",
+    )
+    tls_grants: Mapping[CertificateName, tuple[ConfiguredGrant, ...]] = Field(
+        default={},
+        description="What callers may do by a name in their certificate, a SPIFFE id or a DNS name,"
+        ' if they show no token: {"agent.example.com": ["writer@acme/*"]}.',
     )
     allow_insecure: bool = Field(
         default=False,
@@ -194,6 +213,20 @@ class Settings(BaseSettings):
         if repeated := repeated_names(sinks):
             raise ValueError(f"several sinks are named {', '.join(repeated)}")
         return sinks
+
+    @field_validator("jwt_issuers")
+    @classmethod
+    def _are_unique(cls, issuers: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
+        if repeated := repeated_issuers(issuers):
+            raise ValueError(f"several are of the issuer {', '.join(repeated)}")
+        return issuers
+
+    @field_validator(*AUTH_SETTINGS)
+    @classmethod
+    def _has_no_place_where_nobody_asks(cls, value: T, info: ValidationInfo) -> T:
+        if value and info.data.get("auth") == "off":
+            raise ValueError("needs RUNSTORE_AUTH=required")
+        return value
 
     @field_validator("tls_key_file")
     @classmethod

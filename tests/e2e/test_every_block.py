@@ -18,6 +18,7 @@ ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
 MONITORING = "tests/deployment/test_monitoring.py"
+IDENTITY = "tests/server/identity/test_docs.py"
 PROTOS = "tests/e2e/test_protos_readme.py"
 CLI = "tests/server/cli/test_main.py"
 INSTALLING = "tests/field/test_installing.py"
@@ -175,6 +176,17 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ),
     ("docs/search.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
     ("docs/search.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
+    ("docs/security.md", "json"): (
+        2,
+        [
+            (IDENTITY, "test_the_identity_provider_that_is_shown_gives_grants_by_groups"),
+            (IDENTITY, "test_the_names_in_certificates_that_are_shown_are_taken"),
+        ],
+    ),
+    ("docs/security.md", "yaml"): (
+        2,
+        [(IDENTITY, "test_the_service_accounts_that_are_shown_are_known")],
+    ),
     ("docs/security.md", "sh"): (
         4,
         [

@@ -16,6 +16,7 @@ from runstore_storage.payloads.objects import UnusableObjectsUrl
 
 from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.failures import failed
+from runstore_server.edge.identity import CannotKnowCallers
 from runstore_server.edge.listening import CannotBind, Exposed, UnusableCertificate
 
 # Their messages are written for people.
@@ -28,6 +29,7 @@ _EXPLAINED = (
     CannotBind,
     Exposed,
     UnusableCertificate,
+    CannotKnowCallers,
     UnusableObjectsUrl,
 )
 

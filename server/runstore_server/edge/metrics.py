@@ -216,6 +216,17 @@ class Metrics:
         )
         gauge.set_function(lambda: expires_at().timestamp())
 
+    def show_key_ages(self, ages: Mapping[str, Callable[[], float]]) -> None:
+        """Show for how long the keys of each issuer of JSON Web Tokens have not been fetched."""
+        gauge = Gauge(
+            "runstore_jwks_age_seconds",
+            "Seconds since an issuer's keys were last fetched; +Inf if they never were.",
+            ("issuer",),
+            registry=self.registry,
+        )
+        for issuer, age in ages.items():
+            gauge.labels(issuer).set_function(age)
+
     async def read_feed(self, feed: FeedStore) -> None:
         """Set the metrics of the feed, as the database has them."""
         for duty, (events, seconds) in self._lags.items():
