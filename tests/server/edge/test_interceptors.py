@@ -17,6 +17,7 @@ from runstore_server.edge.access import ACCESS, Rule
 from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.requests import READING_OPTIONS
+from runstore_storage.contract.access import Role
 from runstore_storage.contract.errors import SeqConflict
 from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
@@ -107,7 +108,8 @@ async def channel(lifecycle: Lifecycle) -> AsyncIterator[grpc.aio.Channel]:
 @pytest.fixture(autouse=True)
 def _anybody_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
     for shape in SHAPES:
-        monkeypatch.setitem(cast(dict[str, Rule], ACCESS), f"/runstore.Probe/{shape}", Rule())
+        rule = Rule((Role.READER,))
+        monkeypatch.setitem(cast(dict[str, Rule], ACCESS), f"/runstore.Probe/{shape}", rule)
 
 
 SHAPES = ["Unary", "ServerStream", "ClientStream", "BothStream"]
