@@ -10,12 +10,11 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
-from google.protobuf import json_format
 from google.protobuf.message import Message
 from runstore.v1 import admin_pb2
 from runstore.v1 import admin_service_pb2 as rpc
 from runstore_storage.contract.access import SERVER, Principal, PrincipalKind, Role
-from runstore_storage.contract.admin import Act, NewToken, Token, TokenCursor
+from runstore_storage.contract.admin import Act, Token, TokenCursor
 from runstore_storage.contract.errors import TokenNotFound
 from runstore_storage.contract.scope import Scope, bind
 from runstore_storage.postgres import PostgresStore
@@ -26,7 +25,7 @@ from runstore_server.cli.failures import failed
 from runstore_server.cli.options import AsJson
 from runstore_server.cli.printing import print_json
 from runstore_server.cli.tables.tokens import print_tokens
-from runstore_server.convert.admin import grants_of, owner_of
+from runstore_server.convert.admin import act_of, new_token_of
 from runstore_server.edge.errors import InvalidRequest
 from runstore_server.identity.tokens import new_token
 from runstore_server.json.tokens import token_value
@@ -83,19 +82,12 @@ def create(
     request.lifetime.FromTimedelta(_lifetime(lifetime))
     _check(request)
     made = new_token()
-    new = NewToken(
-        made.token_id,
-        owner_of(request),
-        name,
-        grants_of(request.grants),
-        request.lifetime.ToTimedelta().total_seconds(),
-        made.secret_hash,
-    )
+    new = new_token_of(request, made.token_id, made.secret_hash)
     if output:
         _write(output, "")  # before the token is made, as it may not be possible
     bind(Scope(new.project))  # who has the database's URL may touch what it names
     token, _ = run_with_store(
-        settings_of(), lambda store: store.admin.create_token(new, _act(request, owner_of(request)))
+        settings_of(), lambda store: store.admin.create_token(new, _act(request))
     )
     typer.echo(f"token {token.token_id}, until {token.expires_at:%Y-%m-%d %H:%M}Z", err=True)
     if output:
@@ -144,21 +136,13 @@ async def _revoke(store: PostgresStore, token_id: str) -> tuple[Token, bool]:
     owner = known.token.project
     bind(Scope(owner))
     request = rpc.RevokeTokenRequest(project=owner, of_server=owner == SERVER, token_id=token_id)
-    return await store.admin.revoke_token(token_id, _act(request, owner))
+    return await store.admin.revoke_token(token_id, _act(request))
 
 
-def _act(request: Message, owner: str) -> Act:
-    return Act(
-        project=owner,
-        method=request.DESCRIPTOR.name.removesuffix("Request"),
-        resource=f"tokens/{getattr(request, 'token_id', '')}",
-        principal=Principal(PrincipalKind.DATABASE, os.environ.get("USER", "")),
-        grants=(),
-        peer="",
-        call_id=str(uuid4()),
-        request_id="",
-        request=json_format.MessageToJson(request, preserving_proto_field_name=True, indent=None),
-    )
+def _act(request: Message) -> Act:
+    resource = f"tokens/{getattr(request, 'token_id', '')}"
+    by = Principal(PrincipalKind.DATABASE, os.environ.get("USER", ""))
+    return act_of(request, resource, by, call_id=str(uuid4()))
 
 
 def _grant(given: str) -> admin_pb2.Grant:

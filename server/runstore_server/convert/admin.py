@@ -3,26 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any
 
+from google.protobuf import json_format
 from runstore.v1 import admin_pb2
+from runstore.v1 import admin_service_pb2 as rpc
 from runstore_storage.contract.access import SERVER, Grant, Principal, Role
-from runstore_storage.contract.admin import AdminRecord, Limits, Token
+from runstore_storage.contract.admin import Act, AdminRecord, Limits, NewToken, Token
 
 from runstore_server.convert.runs import project_of
-from runstore_server.convert.times import timestamp
+from runstore_server.convert.times import micros_of, timestamp
+
+DEFAULT_LIFETIME_SECONDS = 90 * 86_400
 
 
-class OfProjectOrServer(Protocol):
-    """A request about a project, or about the server itself."""
-
-    project: str
-    of_server: bool
+def owner_of(request: Any) -> str:
+    """The project of a request, or SERVER if it is about the server itself, as some may be."""
+    return SERVER if getattr(request, "of_server", False) else project_of(request.project)
 
 
-def owner_of(request: OfProjectOrServer) -> str:
-    """The project, or SERVER."""
-    return SERVER if request.of_server else project_of(request.project)
+def new_token_of(request: rpc.CreateTokenRequest, token_id: str, secret_hash: bytes) -> NewToken:
+    """The token that is asked for, with an id and a secret of the caller's choice."""
+    has_lifetime = request.HasField("lifetime")
+    return NewToken(
+        token_id=token_id,
+        project=owner_of(request),
+        name=request.name,
+        grants=grants_of(request.grants),
+        lifetime_seconds=micros_of(request.lifetime) / 1e6
+        if has_lifetime
+        else DEFAULT_LIFETIME_SECONDS,
+        secret_hash=secret_hash,
+    )
+
+
+def act_of(
+    request: Any,
+    resource: str,
+    principal: Principal,
+    *,
+    grants: tuple[Grant, ...] = (),
+    peer: str = "",
+    call_id: str,
+) -> Act:
+    """A request as the act that is recorded; none has secrets."""
+    return Act(
+        project=owner_of(request),
+        method=request.DESCRIPTOR.name.removesuffix("Request"),
+        resource=resource,
+        principal=principal,
+        grants=grants,
+        peer=peer,
+        call_id=call_id,
+        request_id=request.request_id,
+        request=json_format.MessageToJson(request, preserving_proto_field_name=True, indent=None),
+    )
 
 
 def grants_of(messages: Iterable[admin_pb2.Grant]) -> tuple[Grant, ...]:

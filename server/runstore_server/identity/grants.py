@@ -9,7 +9,8 @@ import structlog
 from pydantic import PlainValidator
 from runstore_storage.contract.access import ALL_PROJECTS, BELOW, Grant, Role
 
-from runstore_server.validation.bounds import NAME_PATTERN, REQUIRED_ID
+from runstore_server.validation.admin import is_pattern
+from runstore_server.validation.bounds import REQUIRED_ID
 
 ROLES = {role.name.lower(): role for role in Role}
 SHOWN_CHARACTERS = 100
@@ -28,7 +29,7 @@ def grant_of(text: object) -> Grant:
         raise ValueError(f"{shown} does not begin with {', '.join(ROLES)} and an @")
     if role is Role.OPERATOR and pattern != ALL_PROJECTS:
         raise ValueError(f"{shown} must be operator@{ALL_PROJECTS}")
-    if pattern != ALL_PROJECTS and not _is_name(pattern.removesuffix(BELOW)):
+    if len(pattern.removesuffix(BELOW)) > REQUIRED_ID.high or not is_pattern(pattern):
         raise ValueError(
             f"{shown} does not end with the name of a project, a name and {BELOW}, or"
             f" {ALL_PROJECTS}"
@@ -43,10 +44,6 @@ def grants_in(texts: Iterable[str]) -> Iterator[Grant]:
             yield grant_of(text)
         except ValueError as error:
             _log.debug("not a grant", why=str(error))
-
-
-def _is_name(text: str) -> bool:
-    return len(text) <= REQUIRED_ID.high and NAME_PATTERN.fullmatch(text) is not None
 
 
 ConfiguredGrant = Annotated[Grant, PlainValidator(grant_of)]

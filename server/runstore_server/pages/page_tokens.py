@@ -22,6 +22,11 @@ def issue(request: Message, cursor: Sequence[int | str]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
+def following(request: Message, last: int | str | None) -> str:
+    """The token of the page behind an item that a number or name stands for; empty for none."""
+    return "" if last is None else issue(request, [last])
+
+
 def read(request: Message, token: str) -> list[str]:
     """The cursor of a token, which must have been issued for this query."""
     try:

@@ -6,27 +6,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.message import Message
 from runstore.v1 import admin_service_pb2 as rpc
 from runstore.v1.admin_service_pb2_grpc import AdminServiceServicer
 from runstore_storage.contract.access import SERVER, Grant, Role, allowed
-from runstore_storage.contract.admin import Act, AdminStore, NewToken, TokenCursor
+from runstore_storage.contract.admin import Act, AdminStore, TokenCursor
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
 from runstore_storage.contract.times import microseconds, time_at
 
 from runstore_server.convert.admin import (
+    act_of,
     grant_messages,
-    grants_of,
     limits_message,
     limits_of,
+    new_token_of,
     owner_of,
     principal_message,
     record_message,
     token_message,
 )
 from runstore_server.convert.runs import project_of
-from runstore_server.convert.times import micros_of, timestamp
+from runstore_server.convert.times import timestamp
 from runstore_server.edge.errors import PermissionDenied, reason_of
 from runstore_server.edge.identity import current_identity
 from runstore_server.edge.requests import request_id
@@ -34,8 +34,6 @@ from runstore_server.identity.tokens import new_token
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
 from runstore_server.validation.requests import admit
-
-DEFAULT_LIFETIME_SECONDS = 90 * 86_400
 
 
 class AdminService(AdminServiceServicer):
@@ -63,27 +61,16 @@ class AdminService(AdminServiceServicer):
         )
         return rpc.ListProjectsResponse(
             projects=page.items,
-            next_page_token=page_tokens.issue(request, [page.next_after])
-            if page.next_after
-            else "",
+            next_page_token=page_tokens.following(request, page.next_after),
         )
 
     async def CreateToken(
         self, request: rpc.CreateTokenRequest, context: Any
     ) -> rpc.CreateTokenResponse:
         await admit(request)
-        made, owner = new_token(), owner_of(request)
-        new = NewToken(
-            token_id=made.token_id,
-            project=owner,
-            name=request.name,
-            grants=grants_of(request.grants),
-            lifetime_seconds=micros_of(request.lifetime) / 1e6
-            if request.HasField("lifetime")
-            else DEFAULT_LIFETIME_SECONDS,
-            secret_hash=made.secret_hash,
-        )
-        async with self._recorded(_act(request, owner, "tokens", context)) as act:
+        made = new_token()
+        new = new_token_of(request, made.token_id, made.secret_hash)
+        async with self._recorded(_act(request, "tokens", context)) as act:
             for grant in new.grants:
                 _check_holds(grant)
             token, is_repeat = await self._admin.create_token(new, act)
@@ -117,14 +104,13 @@ class AdminService(AdminServiceServicer):
     ) -> rpc.RevokeTokenResponse:
         await admit(request)
         resource = f"tokens/{request.token_id}"
-        async with self._recorded(_act(request, owner_of(request), resource, context)) as act:
+        async with self._recorded(_act(request, resource, context)) as act:
             token, is_repeat = await self._admin.revoke_token(request.token_id, act)
         return rpc.RevokeTokenResponse(token=token_message(token), deduplicated=is_repeat)
 
     async def SetLimits(self, request: rpc.SetLimitsRequest, context: Any) -> rpc.SetLimitsResponse:
         await admit(request)
-        owner = project_of(request.project)
-        async with self._recorded(_act(request, owner, "limits", context)) as act:
+        async with self._recorded(_act(request, "limits", context)) as act:
             limits, is_repeat = await self._admin.set_limits(limits_of(request.limits), act)
         return rpc.SetLimitsResponse(limits=limits_message(limits), deduplicated=is_repeat)
 
@@ -149,9 +135,7 @@ class AdminService(AdminServiceServicer):
         )
         return rpc.ListAdminRecordsResponse(
             records=[record_message(each) for each in page.items],
-            next_page_token=page_tokens.issue(request, [page.next_after])
-            if page.next_after
-            else "",
+            next_page_token=page_tokens.following(request, page.next_after),
         )
 
     async def VerifyAdminRecords(
@@ -170,10 +154,7 @@ class AdminService(AdminServiceServicer):
     async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
         """Record a call that was refused at the edge, if it would have changed something."""
         if isinstance(request, _ACTS):
-            owner = (
-                owner_of(request) if hasattr(request, "of_server") else project_of(request.project)
-            )
-            await self._admin.record_refusal(_act(request, owner, "", context), reason_of(error))
+            await self._admin.record_refusal(_act(request, "", context), reason_of(error))
 
     @asynccontextmanager
     async def _recorded(self, act: Act) -> AsyncIterator[Act]:
@@ -190,18 +171,15 @@ class AdminService(AdminServiceServicer):
 _ACTS = (rpc.CreateTokenRequest, rpc.RevokeTokenRequest, rpc.SetLimitsRequest)
 
 
-def _act(request: Any, owner: str, resource: str, context: Any) -> Act:
+def _act(request: Any, resource: str, context: Any) -> Act:
     caller = current_identity()
-    return Act(
-        project=owner,
-        method=request.DESCRIPTOR.name.removesuffix("Request"),
-        resource=resource,
-        principal=caller.principal,
+    return act_of(
+        request,
+        resource,
+        caller.principal,
         grants=caller.grants,
         peer=context.peer(),
         call_id=request_id.get(),
-        request_id=request.request_id,
-        request=json_format.MessageToJson(request, preserving_proto_field_name=True, indent=None),
     )
 
 

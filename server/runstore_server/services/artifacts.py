@@ -87,9 +87,7 @@ class ArtifactService(ArtifactServiceServicer):
         )
         return rpc.ListArtifactsResponse(
             artifacts=[artifact_message(each) for each in page.items],
-            next_page_token=page_tokens.issue(request, [page.next_after])
-            if page.next_after
-            else "",
+            next_page_token=page_tokens.following(request, page.next_after),
         )
 
 

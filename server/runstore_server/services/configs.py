@@ -60,7 +60,7 @@ class ConfigService(ConfigServiceServicer):
         )
         return rpc.ListVersionsResponse(
             versions=[version_message(each) for each in page.items],
-            next_page_token=_token(request, page.next_after),
+            next_page_token=page_tokens.following(request, page.next_after),
         )
 
     async def ListConfigs(
@@ -113,7 +113,7 @@ class ConfigService(ConfigServiceServicer):
         )
         return rpc.ListLabelMovesResponse(
             moves=[move_message(each) for each in page.items],
-            next_page_token=_token(request, page.next_after),
+            next_page_token=page_tokens.following(request, page.next_after),
         )
 
 
@@ -125,11 +125,6 @@ def _change(request: rpc.SetLabelRequest | rpc.RemoveLabelRequest, version: int)
         actor=request.actor,
         request_id=request.request_id,
     )
-
-
-def _token(request: Message, number: int | None) -> str:
-    """The token of the page that follows a number."""
-    return "" if number is None else page_tokens.issue(request, [number])
 
 
 def _number(request: Message, token: str) -> int | None:

@@ -97,9 +97,7 @@ class FeedService(FeedServiceServicer):
         )
         return rpc.ListConsumersResponse(
             consumers=[consumer_message(each) for each in page.items],
-            next_page_token=page_tokens.issue(request, [page.next_after])
-            if page.next_after
-            else "",
+            next_page_token=page_tokens.following(request, page.next_after),
         )
 
     async def ResetConsumer(

@@ -26,6 +26,11 @@ MAX_LIFETIME_SECONDS = 400 * 86_400
 OF_PROJECT: dict[str, Bound] = {"project": PROJECT}
 
 
+def is_pattern(text: str) -> bool:
+    """Whether it stands for projects: the name of one, a name and "/*", or "*"."""
+    return text == ALL_PROJECTS or bool(NAME_PATTERN.fullmatch(text.removesuffix(BELOW)))
+
+
 def _not_both(message: Any, path: str, found: Found) -> None:
     if message.of_server and message.project:
         report(found, path + "project", "must be empty if of_server is set")
@@ -39,8 +44,7 @@ def _role(message: Any, path: str, found: Found) -> None:
 
 
 def _pattern(message: Any, path: str, found: Found) -> None:
-    pattern = message.project_pattern
-    if pattern != ALL_PROJECTS and not NAME_PATTERN.fullmatch(pattern.removesuffix(BELOW)):
+    if not is_pattern(message.project_pattern):
         report(
             found,
             path + "project_pattern",
