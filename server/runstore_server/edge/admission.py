@@ -20,6 +20,7 @@ from runstore_server.edge.errors import (
 )
 from runstore_server.edge.identity import (
     AUTHORIZATION,
+    NOTHING_SHOWN,
     Anybody,
     AuthContext,
     Callers,
@@ -68,7 +69,9 @@ class Admission:
         self._record_refusal = record_refusal
 
     def shown_by(self, context: Any) -> Shown:
-        """What a gRPC call shows."""
+        """What a gRPC call shows; not looked at where nobody is asked."""
+        if self._callers.changed is None:
+            return NOTHING_SHOWN
         names = self._names_of(context.auth_context()) if self._names_of else ()
         return Shown(context.peer(), _authorization(context.invocation_metadata() or ()), names)
 

@@ -47,6 +47,9 @@ class CannotKnowCallers(Exception):
     """Why a server cannot find out who calls as its settings say."""
 
 
+NOTHING_SHOWN = Shown("")
+
+
 class Bearers(Protocol):
     """Knows callers by the tokens of one kind."""
 

@@ -32,7 +32,8 @@ Still = Callable[[Identity], object]
 class Standing:
     """What became of the caller of one stream since it was opened."""
 
-    def __init__(self, withdrawn: PermissionDenied) -> None:
+    def __init__(self, withdrawn: PermissionDenied, *, is_watched: bool) -> None:
+        self.is_watched = is_watched
         self._withdrawn = withdrawn
         self._refusal: RequestError | None = None
         self._waiting: asyncio.Task[object] | None = None
@@ -71,7 +72,7 @@ async def watched(
 
     `withdrawn` is what the stream ends with when its credential is no longer taken.
     """
-    standing = Standing(withdrawn)
+    standing = Standing(withdrawn, is_watched=callers.changed is not None)
     if callers.changed is None:
         yield standing
         return
@@ -82,10 +83,14 @@ async def watched(
         watch.cancel()
 
 
-async def while_standing(
+def while_standing(items: AsyncGenerator[T, None], standing: Standing) -> AsyncGenerator[T, None]:
+    """The items, until the caller may have no more; themselves where that is never."""
+    return _while_standing(items, standing) if standing.is_watched else items
+
+
+async def _while_standing(
     items: AsyncGenerator[T, None], standing: Standing
 ) -> AsyncGenerator[T, None]:
-    """The items, until the caller may have no more."""
     async with aclosing(items):
         while True:
             try:
