@@ -111,7 +111,7 @@ class Admission:
         """Watch whether the caller may still have the stream that it opened with a message."""
         still = partial(decide, method=method, message=message)
         withdrawn = PermissionDenied(*asked_by(method, message), WITHDRAWN)
-        return watched(self._callers, shown, current_identity(), still, withdrawn)
+        return watched(self._callers, shown, still, withdrawn)
 
     def watch_project(
         self, shown: Shown, role: Role, project: str
@@ -119,7 +119,7 @@ class Admission:
         """The same for a stream of a project over HTTP."""
         still = partial(check, roles=(role,), project=project)
         withdrawn = PermissionDenied(project, role, WITHDRAWN)
-        return watched(self._callers, shown, current_identity(), still, withdrawn)
+        return watched(self._callers, shown, still, withdrawn)
 
     def _let_in(self, name: str, shown: Shown, scope: Scope | None) -> None:
         if scope:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.signals import Watchable
 
-from runstore_server.edge.errors import PermissionDenied, RequestError, Unauthenticated
+from runstore_server.edge.errors import PermissionDenied, Unauthenticated
 from runstore_server.edge.identity import Callers, Identity, Shown
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Standing:
     def __init__(self, withdrawn: PermissionDenied, *, is_watched: bool) -> None:
         self.is_watched = is_watched
         self._withdrawn = withdrawn
-        self._refusal: RequestError | None = None
+        self._refusal: Exception | None = None
         self._waiting: asyncio.Task[object] | None = None
 
     def check(self) -> None:
@@ -57,7 +57,7 @@ class Standing:
         finally:
             self._waiting = None
 
-    def refuse(self, error: RequestError) -> None:
+    def refuse(self, error: Exception) -> None:
         """End the stream, at once if it waits."""
         self._refusal = self._withdrawn if isinstance(error, Unauthenticated) else error
         if self._waiting:
@@ -66,7 +66,7 @@ class Standing:
 
 @asynccontextmanager
 async def watched(
-    callers: Callers, shown: Shown, identity: Identity, still: Still, withdrawn: PermissionDenied
+    callers: Callers, shown: Shown, still: Still, withdrawn: PermissionDenied
 ) -> AsyncIterator[Standing]:
     """Watch over a caller for as long as the context lasts.
 
@@ -76,7 +76,7 @@ async def watched(
     if callers.changed is None:
         yield standing
         return
-    watch = asyncio.create_task(_watch(callers, callers.changed, shown, identity, still, standing))
+    watch = asyncio.create_task(_watch(callers, callers.changed, shown, still, standing))
     try:
         yield standing
     finally:
@@ -102,26 +102,21 @@ async def _while_standing(
 
 
 async def _watch(
-    callers: Callers,
-    changed: Watchable,
-    shown: Shown,
-    identity: Identity,
-    still: Still,
-    standing: Standing,
+    callers: Callers, changed: Watchable, shown: Shown, still: Still, standing: Standing
 ) -> None:
-    mark = changed.mark
+    """Look at the caller at once, as something may have changed meanwhile, and at each change."""
     while True:
-        await changed.wait(mark, _seconds_left(identity))
         mark = changed.mark
         try:
             identity = await callers.identify(shown)
             still(identity)
         except StorageUnavailable:
             await asyncio.sleep(RETRY_SECONDS)
-            mark -= 1  # the news is still to be looked at
-        except RequestError as error:
+        except Exception as error:  # a stream whose caller cannot be looked at ends, too
             standing.refuse(error)
             return
+        else:
+            await changed.wait(mark, _seconds_left(identity))
 
 
 def _seconds_left(identity: Identity) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
+import structlog
 from runstore_storage.contract.access import Principal, PrincipalKind
 from runstore_storage.contract.admin import MARK, AdminStore, KnownToken
 from runstore_storage.contract.errors import StorageUnavailable
@@ -29,6 +30,8 @@ SCHEME = "bearer "
 
 Subjects = Callable[[Sequence[str]], Identity | None]
 """The caller that a certificate with these names belongs to."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Tokens:
@@ -62,11 +65,15 @@ class Tokens:
         """Look for revoked tokens, and note which were used, until cancelled."""
         noted_at = time.monotonic()
         while True:
-            with suppress(StorageUnavailable):
+            try:
                 await self._look()
                 if time.monotonic() - noted_at >= NOTE_SECONDS:
                     noted_at = time.monotonic()
                     await self._note_use()
+            except StorageUnavailable:
+                pass  # calls that need the database say so
+            except Exception:  # a defect, which is not to end the looking
+                _log.exception("looking for revoked tokens failed")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def leave(self) -> None:
@@ -77,8 +84,13 @@ class Tokens:
     async def _note_use(self) -> None:
         """Note which tokens were used since the last time."""
         used, self._used = self._used, {}
-        if used:
+        if not used:
+            return
+        try:
             await self._admin.note_use(used)
+        except StorageUnavailable:
+            self._used = used | self._used
+            raise
 
     async def _look(self) -> None:
         began = time.monotonic()
