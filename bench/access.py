@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from runstore_migrations import schema as schemas
 
@@ -35,19 +34,14 @@ async def calls(setting: Setting) -> list[Taken]:
     async with AsyncExitStack() as stack:
         sides = [await stack.enter_async_context(_side(setting, kind)) for kind in KINDS]
         return [
-            *await _compared(setting, sides, "append", _append),
-            *await _compared(setting, sides, "get-run", _get_run),
+            *await _compared(setting, sides, "append", "appends:unary"),
+            *await _compared(setting, sides, "get-run", "reads:runs"),
         ]
 
 
-async def _compared(
-    setting: Setting,
-    sides: list[Side],
-    figure: str,
-    cost: Callable[[Setting, Side], Awaitable[float]],
-) -> list[Taken]:
+async def _compared(setting: Setting, sides: list[Side], figure: str, job: str) -> list[Taken]:
     plain, *others = await alternate(
-        setting.options.rounds, *(lambda side=side: cost(setting, side) for side in sides)
+        setting.options.rounds, *(lambda side=side: _cpu(setting, side, job) for side in sides)
     )
     return [
         Taken(f"{figure}-{kind}", values, plain)
@@ -55,24 +49,13 @@ async def _compared(
     ]
 
 
-async def _append(setting: Setting, side: Side) -> float:
-    asked = setting.split(address=side.server.address, runs=side.runs)
-    for each in asked:
-        each |= {"in_flight": len(each["runs"]), "seconds": setting.options.seconds}
-    return await _cpu(setting, side, lambda: setting.generators.each("appends:unary", asked))
-
-
-async def _get_run(setting: Setting, side: Side) -> float:
-    asked = setting.split(address=side.server.address, runs=side.runs)
-    for each in asked:
-        each |= {"in_flight": len(each["runs"]), "seconds": setting.options.seconds}
-    return await _cpu(setting, side, lambda: setting.generators.each("reads:runs", asked))
-
-
-async def _cpu(setting: Setting, side: Side, load: Callable[[], Awaitable[Any]]) -> float:
+async def _cpu(setting: Setting, side: Side, job: str) -> float:
     """Milliseconds of the server's CPU a call, all included that the feed does afterwards."""
+    asked = setting.split(address=side.server.address, runs=side.runs)
+    for each in asked:
+        each |= {"in_flight": len(each["runs"]), "seconds": setting.options.seconds}
     used = side.server.cpu_seconds()
-    answers = await load()
+    answers = await setting.generators.each(job, asked)
     await setting.settled(side.schema)
     return 1000 * (side.server.cpu_seconds() - used) / sum(each["count"] for each in answers)
 
