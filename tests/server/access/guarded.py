@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import grpc
 import pytest
 import pytest_asyncio
 from conftest import make_served_store
@@ -46,6 +46,17 @@ async def guarded(
     await server.drain()
 
 
+@pytest_asyncio.fixture
+async def channel(guarded: Guarded) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(guarded.grpc) as opened:
+        yield opened
+
+
+def sent_with(token: str) -> list[tuple[str, str]]:
+    """The metadata of a call that shows a token."""
+    return [("authorization", f"Bearer {token}")]
+
+
 def act_of(project: str, method: str = "CreateToken") -> Act:
     return Act(project, method, "tokens", TESTER, (), "", uuid4().hex, "", "{}")
 
@@ -73,7 +84,3 @@ def grants_of(*texts: str) -> tuple[Grant, ...]:
 
 async def revoke(store: PostgresStore, token: NewText, owner: str = "tests") -> None:
     await store.admin.revoke_token(token.token_id, act_of(owner, "RevokeToken"))
-
-
-def soon(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -18,22 +18,12 @@ from runstore.v1.admin_service_pb2_grpc import AdminServiceStub
 from runstore.v1.config_service_pb2_grpc import ConfigServiceStub
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_storage.contract.access import Role
-from server.access.guarded import Guarded, MakeToken, grants_of
-
-
-@pytest.fixture
-async def channel(guarded: Guarded) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(guarded.grpc) as opened:
-        yield opened
+from server.access.guarded import MakeToken, grants_of, sent_with
 
 
 @pytest.fixture
 def admin(channel: grpc.aio.Channel) -> Any:
     return AdminServiceStub(channel)
-
-
-def sent_with(token: str) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {token}")]
 
 
 def grants(*texts: str) -> Sequence[admin_pb2.Grant]:

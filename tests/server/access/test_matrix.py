@@ -18,7 +18,7 @@ from runstore.errors import from_rpc, from_status
 from runstore_server.edge.access import ACCESS
 from runstore_server.services.serving import FILES
 from runstore_storage.postgres import PostgresStore
-from server.access.guarded import Guarded, MakeToken, revoke
+from server.access.guarded import Guarded, MakeToken, revoke, sent_with
 
 RPCS: Mapping[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method
@@ -69,7 +69,7 @@ def request_of(path: str, project: str) -> Message:
 async def reason(address: str, path: str, project: str, token: str | None) -> str:
     """The reason of a call's refusal, of whichever kind; "OK" if there is none."""
     rpc, sizes = RPCS[path], ("unary", "stream")
-    metadata = [("authorization", f"Bearer {token}")] if token is not None else []
+    metadata = sent_with(token) if token is not None else []
     sent = request_of(path, project).SerializeToString()
     async with grpc.aio.insecure_channel(address) as channel:
         shape = f"{sizes[rpc.client_streaming]}_{sizes[rpc.server_streaming]}"
@@ -182,7 +182,7 @@ async def test_health_needs_no_credential_and_reflection_any(
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
         with pytest.raises(grpc.RpcError) as refused:
             await ask(iter([asked])).read()
-        answer = await ask(iter([asked]), metadata=[("authorization", f"Bearer {token}")]).read()
+        answer = await ask(iter([asked]), metadata=sent_with(token)).read()
 
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     assert from_rpc(refused.value).reason == "UNAUTHENTICATED"

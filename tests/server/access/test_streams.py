@@ -19,20 +19,10 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.feed_service_pb2_grpc import FeedServiceStub
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_storage.postgres import PostgresStore
-from server.access.guarded import Guarded, MakeToken, revoke
+from server.access.guarded import Guarded, MakeToken, revoke, sent_with
 
 STREAMS = 100
 WITHIN_SECONDS = 5
-
-
-@pytest.fixture
-async def channel(guarded: Guarded) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(guarded.grpc) as opened:
-        yield opened
-
-
-def sent_with(token: str) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {token}")]
 
 
 async def save(channel: grpc.aio.Channel, project: str, token: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 from runstore.errors import from_rpc
 from runstore.v1.statistics_pb2 import STATISTICS_DIMENSION_MODEL, STATISTICS_DIMENSION_RUN
-from server.access.guarded import Guarded, MakeToken
+from server.access.guarded import Guarded, MakeToken, sent_with
 from server.access.test_matrix import RPCS, bearer
 
 BY_NAME = {rpc.name: path for path, rpc in RPCS.items()}
@@ -46,7 +46,7 @@ class Caller:
         data = [each.SerializeToString() for each in sent]
         made = call(
             _all(data) if rpc.client_streaming else data[0],
-            metadata=[("authorization", f"Bearer {self.token}")],
+            metadata=sent_with(self.token),
             timeout=60,
         )
         try:
@@ -252,16 +252,15 @@ NAMING: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
 
 @pytest.fixture
 async def twins(
-    guarded: Guarded, make_token: MakeToken, project: str
-) -> AsyncIterator[tuple[Caller, Caller]]:
-    async with grpc.aio.insecure_channel(guarded.grpc) as channel:
-        made = []
-        for name, mark in MARKS.items():
-            of = f"{project}/{name}"
-            token = (await make_token(f"admin@{of}", owner=of)).text
-            made.append(Caller(channel, of, token, mark))
-            await fill(made[-1])
-        yield made[0], made[1]
+    channel: grpc.aio.Channel, make_token: MakeToken, project: str
+) -> tuple[Caller, Caller]:
+    made = []
+    for name, mark in MARKS.items():
+        of = f"{project}/{name}"
+        token = (await make_token(f"admin@{of}", owner=of)).text
+        made.append(Caller(channel, of, token, mark))
+        await fill(made[-1])
+    return made[0], made[1]
 
 
 async def test_nothing_of_a_twin_is_told(
