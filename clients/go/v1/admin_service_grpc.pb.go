@@ -54,7 +54,8 @@ type AdminServiceClient interface {
 	// RevokeToken ends a token for good: within five seconds it is refused everywhere, and streams
 	// that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
 	RevokeToken(ctx context.Context, in *RevokeTokenRequest, opts ...grpc.CallOption) (*RevokeTokenResponse, error)
-	// SetLimits replaces the limits of a project. They hold everywhere within five seconds.
+	// SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
+	// yet.
 	SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error)
 	// GetLimits returns the limits of a project.
 	GetLimits(ctx context.Context, in *GetLimitsRequest, opts ...grpc.CallOption) (*GetLimitsResponse, error)
@@ -186,7 +187,8 @@ type AdminServiceServer interface {
 	// RevokeToken ends a token for good: within five seconds it is refused everywhere, and streams
 	// that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
 	RevokeToken(context.Context, *RevokeTokenRequest) (*RevokeTokenResponse, error)
-	// SetLimits replaces the limits of a project. They hold everywhere within five seconds.
+	// SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
+	// yet.
 	SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error)
 	// GetLimits returns the limits of a project.
 	GetLimits(context.Context, *GetLimitsRequest) (*GetLimitsResponse, error)

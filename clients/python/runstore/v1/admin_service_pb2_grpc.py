@@ -140,7 +140,8 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetLimits(self, request, context):
-        """SetLimits replaces the limits of a project. They hold everywhere within five seconds.
+        """SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
+        yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

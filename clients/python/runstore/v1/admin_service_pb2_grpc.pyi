@@ -56,7 +56,9 @@ class AdminServiceStub:
     that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
     """
     SetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]
-    """SetLimits replaces the limits of a project. They hold everywhere within five seconds."""
+    """SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
+    yet.
+    """
     GetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetLimitsRequest, _admin_service_pb2.GetLimitsResponse]
     """GetLimits returns the limits of a project."""
     ListAdminRecords: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAdminRecordsRequest, _admin_service_pb2.ListAdminRecordsResponse]
@@ -92,7 +94,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
     that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
     """
     SetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]  # type: ignore[assignment]
-    """SetLimits replaces the limits of a project. They hold everywhere within five seconds."""
+    """SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
+    yet.
+    """
     GetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetLimitsRequest, _admin_service_pb2.GetLimitsResponse]  # type: ignore[assignment]
     """GetLimits returns the limits of a project."""
     ListAdminRecords: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAdminRecordsRequest, _admin_service_pb2.ListAdminRecordsResponse]  # type: ignore[assignment]
@@ -161,7 +165,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.SetLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetLimitsResponse, _abc.Awaitable[_admin_service_pb2.SetLimitsResponse]]:
-        """SetLimits replaces the limits of a project. They hold everywhere within five seconds."""
+        """SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
+        yet.
+        """
 
     @_abc_1.abstractmethod
     def GetLimits(

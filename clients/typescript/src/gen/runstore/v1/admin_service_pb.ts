@@ -706,7 +706,8 @@ export const AdminService: GenService<{
     output: typeof RevokeTokenResponseSchema;
   },
   /**
-   * SetLimits replaces the limits of a project. They hold everywhere within five seconds.
+   * SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
+   * yet.
    *
    * @generated from rpc runstore.v1.AdminService.SetLimits
    */
