@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from inspect import isawaitable
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Return when it holds; fail after a minute."""
+    """Return when it holds, or what it awaits to; fail after a minute."""
     async with asyncio.timeout(60):
-        while not holds():  # noqa: ASYNC110 - as above
+        while not (await held if isawaitable(held := holds()) else held):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)

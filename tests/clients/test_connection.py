@@ -12,13 +12,15 @@ from clients.script import BROKEN_PATH, Script, status
 from conftest import make_served_store
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_server.app import App
+from until import until
 
 # Some round trips on a long way, as of a connection with TLS.
 FAR_SECONDS = 0.5
 
 
 async def test_a_serving_server_is_healthy(client: runstore.AsyncClient) -> None:
-    assert await client.health()
+    # A look at the database that began before a pause of the tests' loop is overdue after it.
+    await until(client.health)
     assert await client.health("runstore.v1.RunService")
     async with runstore.connect("127.0.0.1:1", timeout=2) as nobody:
         with pytest.raises(runstore.Unavailable):

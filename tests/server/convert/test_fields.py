@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any
 
 import pytest
-from clients.filled import Filling, arguments, leaves_of, unset
+from clients.filled import Filling, arguments, given, leaves_of, unset
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -37,6 +37,7 @@ SET_BY_SERVERS = {
 READ_BESIDE: Mapping[str, set[str]] = {
     "ArtifactHeader": {"sha256", "size"},
     "CompleteRunRequest": {"expected_seq", "project", "run_id", "writer_epoch"},
+    "CreateTokenRequest": {"project", "request_id"},  # of_server beside it
     "DownloadArtifactRequest": {"length", "offset"},
     "GetSnapshotRequest": {"namespace", "project", "run_id"},
     "GetStatisticsRequest": {"after", "min_position", "page_size", "page_token", "project", "wait"},
@@ -72,6 +73,12 @@ def first_hint(function: Callable[..., Any]) -> Any:
     return next(iter(typing.get_type_hints(function).values()))
 
 
+def beside_the_first(function: Callable[..., Any]) -> dict[str, Any]:
+    """A value for each parameter but the message."""
+    _, *others = (item for item in typing.get_type_hints(function).items() if item[0] != "return")
+    return {name: given(hint, name) for name, hint in others}
+
+
 def readers() -> dict[type[Message], list[Callable[..., Any]]]:
     """The functions that make values, by the messages that they take."""
     found: dict[type[Message], list[Callable[..., Any]]] = {}
@@ -97,7 +104,9 @@ def test_a_value_has_every_field_of_its_message(kind: type[Message]) -> None:
     filling.fill(kind())
 
     def values(other: str = "") -> list[Any]:
-        return [read(Filling(other).fill(kind())) for read in READERS[kind]]
+        return [
+            read(Filling(other).fill(kind()), **beside_the_first(read)) for read in READERS[kind]
+        ]
 
     usual = values()
     unread = {leaf for leaf in filling.leaves if values(leaf) == usual}

@@ -13,12 +13,18 @@ from runstore_server.edge.listening import CannotBind
 from runstore_server.sinks.settings import WebhookSinkSettings
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.feed import RELAY, SEARCH, sink_duty
+from until import until
 
 
 async def test_a_server_is_alive_and_ready(http) -> None:
     assert (await http.get("/livez")).status_code == 200
+
+    async def is_ready() -> bool:
+        return (await http.get("/readyz")).status_code == 200
+
+    # As in test_a_serving_server_is_healthy.
+    await until(is_ready)
     ready = (await http.get("/readyz")).json()
-    assert ready["status"] == "ready"
     assert ready["lag"].keys() == {"feed", "search", "usage_counts"}
 
 
