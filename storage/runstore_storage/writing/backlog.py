@@ -1,29 +1,65 @@
-"""How many appends wait in one place, and how many bytes their payloads have: both are bounded."""
+"""How many appends wait in one place, and how many bytes their payloads have: both are bounded.
+
+One project may fill the place while no other waits there. While others do, it may hold a quarter;
+so that another can join a full place, those that hold less may go a quarter beyond the bound.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from runstore_storage.contract.errors import Overloaded
+from runstore_storage.contract.scope import Scope
 
 MAX_WAITING_APPENDS = 20_000
 MAX_WAITING_BYTES = 256 << 20
+SHARE = 0.25
 RETRY_AFTER_SECONDS = 0.2
 
 
-class Backlog:
-    """The appends that wait, and their bytes."""
+class Waiting:
+    """Appends that wait, and their bytes."""
+
+    __slots__ = ("appends", "bytes")
 
     def __init__(self) -> None:
-        self._appends = 0
-        self._bytes = 0
+        self.appends = self.bytes = 0
 
-    def add(self, size: int) -> None:
+    def add(self, appends: int, size: int) -> None:
+        self.appends += appends
+        self.bytes += size
+
+    def has_room(self, size: int, part: float) -> bool:
+        """Whether another append of so many bytes leaves it within a part of the bounds."""
+        most_appends, most_bytes = MAX_WAITING_APPENDS * part, MAX_WAITING_BYTES * part
+        return self.appends < most_appends and self.bytes + size <= most_bytes
+
+
+class Backlog:
+    """The appends that wait, all of them and those of each project."""
+
+    def __init__(self) -> None:
+        self._all = Waiting()
+        self._of: defaultdict[Scope, Waiting] = defaultdict(Waiting)
+
+    def add(self, scope: Scope, size: int) -> None:
         """Count an append of so many bytes; raise `Overloaded` if it is one too many."""
-        if self._appends >= MAX_WAITING_APPENDS or self._bytes + size > MAX_WAITING_BYTES:
+        if not self._has_room(self._of.get(scope), size):
             raise Overloaded(RETRY_AFTER_SECONDS)
-        self._appends += 1
-        self._bytes += size
+        self._all.add(1, size)
+        self._of[scope].add(1, size)
 
-    def remove(self, appends: int, size: int) -> None:
-        """Count no more so many appends, which have so many bytes together."""
-        self._appends -= appends
-        self._bytes -= size
+    def remove(self, scope: Scope, size: int) -> None:
+        """Count an append no more."""
+        own = self._of[scope]
+        own.add(-1, -size)
+        if not own.appends:
+            del self._of[scope]
+        self._all.add(-1, -size)
+
+    def _has_room(self, own: Waiting | None, size: int) -> bool:
+        if len(self._of) <= (own is not None):  # no other project waits
+            return self._all.has_room(size, 1.0)
+        if own and not own.has_room(size, SHARE):
+            return False
+        return self._all.has_room(size, 1.0 + SHARE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +12,7 @@ from runstore_storage.contract.heads import Guard
 from runstore_storage.contract.scope import ScopedKey
 from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.writing.backlog import Backlog
+from runstore_storage.writing.fair_queue import FairQueue
 
 MAX_BATCH_EVENTS = 1000
 MAX_BATCH_BYTES = 8 << 20
@@ -45,14 +45,16 @@ class Append:
 
 
 class Lane:
-    """A queue of appends, and the task that commits them in their order, batch by batch.
+    """A queue of appends, and the task that commits them batch by batch.
+
+    Those of a project are committed in their order, those of several projects in turns.
 
     `commit` answers every append of a batch and does not raise.
     """
 
     def __init__(self, commit: Callable[[Sequence[Append]], Awaitable[None]]) -> None:
         self._commit = commit
-        self._queue: deque[Append] = deque()
+        self._queue: FairQueue[Append] = FairQueue()
         self._backlog = Backlog()
         self._changed = asyncio.Event()
         self._wanted = 1
@@ -65,11 +67,11 @@ class Lane:
         try:
             if self._is_closing:
                 raise StorageUnavailable
-            self._backlog.add(waiting.bytes)
+            self._backlog.add(waiting.run.scope, waiting.bytes)
         except StorageError as refusal:
             waiting.settle(refusal)
             return
-        self._queue.append(waiting)
+        self._queue.put(waiting.run.scope, waiting)
         if len(self._queue) >= self._wanted:
             self._changed.set()
 
@@ -103,9 +105,9 @@ class Lane:
         batch: list[Append] = []
         events = size = 0
         while self._queue and events < MAX_BATCH_EVENTS and size < MAX_BATCH_BYTES:
-            waiting = self._queue.popleft()
+            waiting = self._queue.take()
+            self._backlog.remove(waiting.run.scope, waiting.bytes)
             batch.append(waiting)
             events += len(waiting.events)
             size += waiting.bytes
-        self._backlog.remove(len(batch), size)
         return batch

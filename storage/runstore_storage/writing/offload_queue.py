@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from runstore_storage.contract.scope import ScopedKey
+from runstore_storage.contract.scope import Scope, ScopedKey
 from runstore_storage.prepared_events import PreparedEvent, bytes_of
 from runstore_storage.writing.backlog import Backlog
 
@@ -49,7 +49,7 @@ class OffloadQueue:
         """
         if not self.holds_up(run, events):
             return receive(events)
-        with self._counted(events), self._queued(run) as turn:
+        with self._counted(run.scope, events), self._queued(run) as turn:
             offloaded = await self._offload(events)
             await turn
             return receive(offloaded)
@@ -63,13 +63,13 @@ class OffloadQueue:
         return sum(map(len, self._lines.values()))
 
     @contextmanager
-    def _counted(self, events: Events) -> Iterator[None]:
+    def _counted(self, scope: Scope, events: Events) -> Iterator[None]:
         size = bytes_of(events)
-        self._backlog.add(size)
+        self._backlog.add(scope, size)
         try:
             yield
         finally:
-            self._backlog.remove(1, size)
+            self._backlog.remove(scope, size)
 
     @contextmanager
     def _queued(self, run: ScopedKey) -> Iterator[asyncio.Future[None]]:
