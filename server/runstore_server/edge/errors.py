@@ -94,7 +94,7 @@ class QuotaExceeded(RequestError):
     """`limit` names what was used up; a retry makes sense after `retry_after` seconds."""
 
     def __init__(self, limit: str, retry_after: float) -> None:
-        super().__init__(f"{limit} is used up; retry later", limit=limit)
+        super().__init__(f"the limit of {limit} is used up; retry later", limit=limit)
         self.retry_after = retry_after
 
 
@@ -161,6 +161,13 @@ def reason_of(error: Exception) -> str:
     return STATUS[type(error)][1]
 
 
+def retry_after(error: Exception) -> float | None:
+    """After how many seconds a retry makes sense; None where nothing says so."""
+    if isinstance(error, storage.Overloaded | storage.StorageUnavailable | QuotaExceeded):
+        return error.retry_after
+    return None
+
+
 def status_of(error: Exception, request_id: str) -> status_pb2.Status:
     """The status of a known error, with its details."""
     code, reason = STATUS[type(error)]
@@ -171,8 +178,8 @@ def status_of(error: Exception, request_id: str) -> status_pb2.Status:
     ]
     if isinstance(error, InvalidRequest):
         details.append(_bad_request(error))
-    if isinstance(error, storage.Overloaded | storage.StorageUnavailable | QuotaExceeded):
-        delay = duration(round(error.retry_after * 1e6))
+    if (seconds := retry_after(error)) is not None:
+        delay = duration(round(seconds * 1e6))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return status_pb2.Status(
         code=code.value[0], message=_cut(str(error)), details=[_packed(each) for each in details]

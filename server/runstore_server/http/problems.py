@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any, cast
 
 import structlog
@@ -22,6 +23,7 @@ from runstore_server.edge.errors import (
     RequestError,
     Violation,
     is_known,
+    retry_after,
 )
 from runstore_server.edge.requests import request_id
 from runstore_server.http.responses import NO_STORE
@@ -72,9 +74,12 @@ def problem_value(error: Exception) -> dict[str, JsonValue]:
 
 def problem(error: Exception) -> Response:
     """The answer to a request that failed."""
-    value = problem_value(error)
-    asked = {"WWW-Authenticate": "Bearer"} if value["status"] == HTTPStatus.UNAUTHORIZED else {}
-    return _response(value, asked)
+    value, headers = problem_value(error), {}
+    if value["status"] == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if (seconds := retry_after(error)) is not None:
+        headers["Retry-After"] = str(ceil(seconds))
+    return _response(value, headers)
 
 
 def install(app: FastAPI) -> None:
