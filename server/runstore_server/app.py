@@ -23,6 +23,7 @@ from runstore_server.edge.interceptors import Calls
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.listening import CannotBind, Exposed, is_loopback
 from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.quotas import Quotas
 from runstore_server.edge.requests import READING_OPTIONS
 from runstore_server.edge.unread import Unread
 from runstore_server.identity.callers import KnownCallers, Tokens
@@ -80,11 +81,13 @@ class App:
         self._bearers = bearers = _bearers(settings, tokens)
         if bearers:
             self._metrics.show_key_ages(bearers.ages)
+        self._quotas = Quotas(self._metrics.quota_refused)
         self._admission = Admission(
             self._metrics,
             _callers(settings, tokens, bearers),
             names_of=names_of if settings.tls_grants else None,
             record_refusal=admin.record_refusal,
+            quotas=self._quotas,
         )
         self._server = _grpc_server(
             settings, self._lifecycle, self._metrics, self._admission, reuse_port=reuse_port
@@ -95,6 +98,7 @@ class App:
             admin,
             self._lifecycle,
             unread,
+            self._admission,
             default_heartbeat=settings.heartbeat_seconds,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
@@ -160,7 +164,10 @@ class App:
             if each:
                 await each.start()
         followed = self._certificates, self._tokens, self._bearers
-        self._following = [asyncio.create_task(each.follow()) for each in followed if each]
+        self._following = [
+            asyncio.create_task(self._quotas.follow(self._store.admin)),
+            *(asyncio.create_task(each.follow()) for each in followed if each),
+        ]
         if self._settings.relay:
             self.relay.start()
         _log.info(

@@ -31,16 +31,12 @@ from e2e.servers import ServerProcess
 from ports import reserved_port
 from prometheus_client.parser import text_string_to_metric_families
 from runstore_server.settings import Settings
+from server.identity.issuing import AUDIENCE, ISSUER, SigningKey, jwk_set
 
 MONITORING = ROOT / "deploy" / "monitoring"
 PAGE = ROOT / "docs" / "monitoring.md"
 Known = dict[str, Labels]
 
-# NOT SHOWN YET. Delete a line once servers show the metric; `used` or `refusing` then brings it up.
-COMING: Known = {
-    "runstore_quota_refusals_total": frozenset({"limit"}),
-    "runstore_jwks_age_seconds": frozenset({"issuer"}),
-}
 OF_PROMETHEUS: Known = {
     "up": frozenset(),
     "ALERTS": frozenset({"alertname", "alertstate", "severity"}),
@@ -64,9 +60,9 @@ async def environment(database_url: str) -> AsyncIterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def known(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Known:
-    """The labels of each metric that real servers show, of those to come, and of Prometheus'."""
+    """The labels of each metric that real servers show, and of Prometheus'."""
     folder = tmp_path_factory.mktemp("monitoring")
-    found = used(folder, environment), refusing(folder, environment), COMING, OF_PROMETHEUS
+    found = used(folder, environment), refusing(folder, environment), OF_PROMETHEUS
     names = {name for each in found for name in each}
     return {name: frozenset().union(*(each.get(name, ()) for each in found)) for name in names}
 
@@ -83,8 +79,12 @@ def used(folder: Path, environment: Mapping[str, str]) -> Known:
             run.complete(runstore.Outcome.SUCCEEDED)
             assert len(list(run.events(from_seq=1, follow=True))) == 2
         httpx.get(f"{server.http_target}/api/v1/runs").raise_for_status()
-        while "runstore_duty_held{" not in (text := scraped(f"{server.http_target}/metrics")):
-            pass
+        with runstore.Client(server.target, project="limited") as client:
+            client.admin.set_limits(calls_per_second=1)
+            text = ""
+            while not {"runstore_duty_held{", "runstore_quota_refusals_total{"} <= started_in(text):
+                client.save_run()
+                text = scraped(f"{server.http_target}/metrics")
     finally:
         server.kill()
     return labels_in(text)
@@ -94,10 +94,14 @@ def refusing(folder: Path, environment: Mapping[str, str]) -> Known:
     """What a server shows only if it has a certificate, or asks who calls."""
     authority, port = Authority(folder), reserved_port()
     certificate, key = authority.issue("server")
+    keys = folder / "jwks.json"
+    keys.write_bytes(jwk_set(SigningKey()))
+    issuer = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_file": str(keys), "grants_claim": "g"}
     secured = {
         "RUNSTORE_TLS_CERT_FILE": str(certificate),
         "RUNSTORE_TLS_KEY_FILE": str(key),
         "RUNSTORE_AUTH": "required",
+        "RUNSTORE_JWT_ISSUERS": json.dumps([issuer]),
         "RUNSTORE_OPS_PORT": str(port),
     }
     trusted = grpc.ssl_channel_credentials(authority.file.read_bytes())
@@ -114,6 +118,11 @@ def refusing(folder: Path, environment: Mapping[str, str]) -> Known:
         return labels_in(scraped(f"http://127.0.0.1:{port}/metrics"))
     finally:
         server.kill()
+
+
+def started_in(text: str) -> set[str]:
+    """How the samples of an exposition begin: their names, and a brace."""
+    return {line.partition("{")[0] + "{" for line in text.splitlines()}
 
 
 def scraped(url: str) -> str:

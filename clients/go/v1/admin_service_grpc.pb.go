@@ -54,8 +54,8 @@ type AdminServiceClient interface {
 	// RevokeToken ends a token for good: within five seconds it is refused everywhere, and streams
 	// that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
 	RevokeToken(ctx context.Context, in *RevokeTokenRequest, opts ...grpc.CallOption) (*RevokeTokenResponse, error)
-	// SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
-	// yet.
+	// SetLimits replaces the limits of a project. Within five seconds every server process holds it to
+	// them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
 	SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error)
 	// GetLimits returns the limits of a project.
 	GetLimits(ctx context.Context, in *GetLimitsRequest, opts ...grpc.CallOption) (*GetLimitsResponse, error)
@@ -187,8 +187,8 @@ type AdminServiceServer interface {
 	// RevokeToken ends a token for good: within five seconds it is refused everywhere, and streams
 	// that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
 	RevokeToken(context.Context, *RevokeTokenRequest) (*RevokeTokenResponse, error)
-	// SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
-	// yet.
+	// SetLimits replaces the limits of a project. Within five seconds every server process holds it to
+	// them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
 	SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error)
 	// GetLimits returns the limits of a project.
 	GetLimits(context.Context, *GetLimitsRequest) (*GetLimitsResponse, error)

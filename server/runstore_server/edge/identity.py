@@ -60,6 +60,9 @@ class Bearers(Protocol):
         for one that was.
         """
 
+    def knows(self, token: str) -> bool:
+        """Whether `identify` would look nothing up, and verify nothing."""
+
 
 class Callers(Protocol):
     """Knows callers by what they show."""
@@ -69,7 +72,10 @@ class Callers(Protocol):
         """Changes when a caller that was known may no longer be; None if none ever is."""
 
     async def identify(self, shown: Shown) -> Identity:
-        """The caller. Raises as `Bearers.identify`, and `QuotaExceeded` for one that guesses."""
+        """The caller. Raises as `Bearers.identify`."""
+
+    def knows(self, shown: Shown) -> bool:
+        """Whether `identify` would look nothing up, and verify nothing."""
 
 
 class Anybody:
@@ -79,6 +85,9 @@ class Anybody:
 
     async def identify(self, _shown: Shown) -> Identity:
         return ANYBODY
+
+    def knows(self, _shown: Shown) -> bool:
+        return True
 
 
 _current: ContextVar[Identity] = ContextVar("identity")

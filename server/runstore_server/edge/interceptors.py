@@ -150,10 +150,19 @@ class Calls(ServerInterceptor):
                         return await behavior(messages, context)  # which refuses it
                     await self._admission.allow(method, first, shown, context)
                     async with self._admission.watch(shown, method, first) as standing:
-                        given = while_standing(_with_first(first, messages), standing)
+                        given = while_standing(self._paced(method, first, messages), standing)
                         return await behavior(given, context)
 
         return call
+
+    async def _paced(
+        self, method: str, first: Any, rest: AsyncIterator[Any]
+    ) -> AsyncGenerator[Any, None]:
+        """All messages, no faster than their project may send them."""
+        yield first
+        async for each in rest:
+            await self._admission.pace(method, first, each)
+            yield each
 
     def _streamed(self, behavior: Any, method: str, serialize: Callable[[Any], bytes]) -> Any:
         name = name_of(method)
@@ -227,9 +236,3 @@ class Calls(ServerInterceptor):
                 (REQUEST_ID_KEY, current),
             ),
         )
-
-
-async def _with_first(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    yield first
-    async for each in rest:
-        yield each

@@ -140,12 +140,19 @@ class Metrics:
             ("method", "kind", "outcome"),
             registry=self.registry,
         )
+        quota_refused = Counter(
+            "runstore_quota_refusals",
+            "Calls, messages and streams that were refused by a limit of their project.",
+            ("limit",),
+            registry=self.registry,
+        )
         self._wall = Counter(
             "runstore_wall",
             "Statements that were refused because no project was bound to their call: a defect.",
             registry=self.registry,
         )
         self._asked = cache(asked.labels)
+        self._quota_refused = quota_refused.labels
         self._calls = cache(calls.labels)
         self._seconds = cache(seconds.labels)
         self._streams = cache(streams.labels)
@@ -164,6 +171,10 @@ class Metrics:
     def asked(self, name: str, kind: str, outcome: str) -> None:
         """Count a caller of an RPC or route; all three are from closed sets."""
         self._asked(name, kind, outcome).inc()
+
+    def quota_refused(self, limit: str) -> None:
+        """Count a refusal for want of quota; `limit` is from a closed set."""
+        self._quota_refused(limit).inc()
 
     def failed(self, error: Exception) -> None:
         """Count a defect that the second wall caught."""

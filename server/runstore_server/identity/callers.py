@@ -61,6 +61,10 @@ class Tokens:
         self._used[token_id] = now
         return Identity(Principal(PrincipalKind.TOKEN, token_id), found.grants, found.expires_at)
 
+    def knows(self, token: str) -> bool:
+        read = parsed(token)
+        return read is None or read[0] in self._known
+
     async def follow(self) -> None:
         """Look for revoked tokens, and note which were used, until cancelled."""
         noted_at = time.monotonic()
@@ -137,12 +141,29 @@ class KnownCallers:
             raise Unauthenticated
         return found
 
+    def knows(self, shown: Shown) -> bool:
+        if not shown.authorization:
+            return True  # names are compared with settings
+        token = _token_in(shown.authorization)
+        if token is None:
+            return True
+        bearers = self._bearers_of(token)
+        return bearers is None or bearers.knows(token)
+
     async def _by_token(self, authorization: str) -> Identity:
-        if authorization[: len(SCHEME)].lower() != SCHEME:
+        token = _token_in(authorization)
+        if token is None:
             raise Unauthenticated("the authorization is not of the scheme Bearer")
-        token = authorization[len(SCHEME) :].strip()
-        if token.startswith(MARK):
-            return await self._tokens.identify(token)
-        if self._others is None:
+        bearers = self._bearers_of(token)
+        if bearers is None:
             raise Unauthenticated("the token is not one")
-        return await self._others.identify(token)
+        return await bearers.identify(token)
+
+    def _bearers_of(self, token: str) -> Bearers | None:
+        return self._tokens if token.startswith(MARK) else self._others
+
+
+def _token_in(authorization: str) -> str | None:
+    if authorization[: len(SCHEME)].lower() != SCHEME:
+        return None
+    return authorization[len(SCHEME) :].strip()

@@ -98,6 +98,12 @@ class JwtBearers:
         self._remember(digest, identity, int(verified["exp"]))
         return identity
 
+    def knows(self, token: str) -> bool:
+        """See `Bearers`."""
+        if len(token) > MAX_TOKEN_CHARACTERS:
+            return True
+        return self._recalled(sha256(token.encode()).digest()) is not None
+
     def _recalled(self, digest: bytes) -> Identity | None:
         found, until = self._remembered.get(digest, (None, 0.0))
         if found and until <= self._clock():

@@ -16,6 +16,7 @@ from runstore_server.convert.events import (
     set_appended,
 )
 from runstore_server.convert.runs import guard_of, key_of, project_of
+from runstore_server.edge.admission import Admission
 from runstore_server.edge.errors import InvalidRequest
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.refusals import refusal
@@ -25,6 +26,8 @@ from runstore_server.streams.events import deliver
 from runstore_server.streams.pipeline import Pipeline
 from runstore_server.validation.requests import admit, admit_each, admit_events
 
+APPEND_EVENT_STREAM = "/runstore.v1.RunService/AppendEventStream"
+
 
 class Events:
     def __init__(
@@ -32,12 +35,14 @@ class Events:
         events: EventStore,
         lifecycle: Lifecycle,
         unread: Unread,
+        admission: Admission,
         *,
         default_heartbeat: float,
     ) -> None:
         self._events = events
         self._lifecycle = lifecycle
         self._unread = unread
+        self._admission = admission
         self._default_heartbeat = default_heartbeat
 
     async def AppendEvent(
@@ -77,8 +82,9 @@ class Events:
     async def AppendEventStream(
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest], _context: Any
     ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
-        async for response in Pipeline(self._append, self._lifecycle).run(requests):
-            yield response
+        with self._admission.messages(APPEND_EVENT_STREAM) as allow:
+            async for response in Pipeline(self._append, allow, self._lifecycle).run(requests):
+                yield response
 
     async def ListEvents(
         self, request: rpc.ListEventsRequest, _context: Any

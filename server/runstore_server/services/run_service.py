@@ -9,6 +9,7 @@ from runstore.v1.run_service_pb2 import DESCRIPTOR
 from runstore.v1.run_service_pb2_grpc import RunServiceServicer
 from runstore_storage.contract.store import Store
 
+from runstore_server.edge.admission import Admission
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.unread import Unread
 from runstore_server.services.events import Events
@@ -23,13 +24,18 @@ RPCS = tuple(DESCRIPTOR.services_by_name["RunService"].methods_by_name)
 
 
 def run_service(
-    store: Store, lifecycle: Lifecycle, unread: Unread, *, default_heartbeat: float
+    store: Store,
+    lifecycle: Lifecycle,
+    unread: Unread,
+    admission: Admission,
+    *,
+    default_heartbeat: float,
 ) -> RunServiceServicer:
     """RunService as a table: each RPC of the contract is the method of its noun's service."""
     nouns = (
         Runs(store),
         Replays(store),
-        Events(store, lifecycle, unread, default_heartbeat=default_heartbeat),
+        Events(store, lifecycle, unread, admission, default_heartbeat=default_heartbeat),
         Snapshots(store),
         Outputs(store),
         Search(store.search),

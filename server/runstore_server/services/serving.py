@@ -20,6 +20,7 @@ from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from runstore.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from runstore_storage.contract.store import Store
 
+from runstore_server.edge.admission import Admission
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.unread import Unread
 from runstore_server.services.admin import AdminService
@@ -44,12 +45,14 @@ def add_services(
     admin: AdminService,
     lifecycle: Lifecycle,
     unread: Unread,
+    admission: Admission,
     *,
     default_heartbeat: float,
 ) -> None:
     """Serve every service of ours from one store."""
     add_RunServiceServicer_to_server(
-        run_service(store, lifecycle, unread, default_heartbeat=default_heartbeat), server
+        run_service(store, lifecycle, unread, admission, default_heartbeat=default_heartbeat),
+        server,
     )
     add_FeedServiceServicer_to_server(
         FeedService(store.feed, lifecycle, unread, default_heartbeat=default_heartbeat), server

@@ -8,16 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.events import Event
 
-from runstore_server.edge.admission import allow_message
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.refusals import refusal
 from runstore_server.edge.requests import Undecoded, Unreadable, decoded
 from runstore_server.validation.requests import admit_events
 
 WINDOW = 1024
-METHOD = "/runstore.v1.RunService/AppendEventStream"
 
 Append = Callable[[rpc.AppendEventRequest, Sequence[Event]], Awaitable[rpc.AppendEventResponse]]
+
+Allow = Callable[[rpc.AppendEventStreamRequest], None]
+"""Binds what a request may touch, or raises why it may not be made."""
 
 Admitted = Sequence[Event] | Exception
 """What a request appends, or why it is refused."""
@@ -31,8 +32,9 @@ _in_flight: set[Answering] = set()
 class Pipeline:
     """Reads requests while the answers to at most `WINDOW` of them have not been sent."""
 
-    def __init__(self, append: Append, lifecycle: Lifecycle) -> None:
+    def __init__(self, append: Append, allow: Allow, lifecycle: Lifecycle) -> None:
         self._append = append
+        self._allow = allow
         self._lifecycle = lifecycle
         self._room = asyncio.Semaphore(WINDOW)
         self._answers: asyncio.Queue[Answering | None] = asyncio.Queue()
@@ -66,7 +68,7 @@ class Pipeline:
             await self._room.acquire()
             request = await decoded(sent)
             # Not in the task, so that no later request overtakes one that is checked aside.
-            admitted = await _admitted(request)  # also binds what its task may touch
+            admitted = await self._admitted(request)  # also binds what its task may touch
             answering = asyncio.create_task(self._answer(request, admitted))
             _in_flight.add(answering)
             answering.add_done_callback(_in_flight.discard)
@@ -87,12 +89,11 @@ class Pipeline:
             response.error.CopyFrom(refusal(error))
         return response
 
-
-async def _admitted(request: rpc.AppendEventStreamRequest | Unreadable) -> Admitted:
-    if isinstance(request, Unreadable):
-        return request.error
-    try:
-        allow_message(METHOD, request)
-        return await admit_events(request, (request.append.event,))
-    except Exception as error:
-        return error
+    async def _admitted(self, request: rpc.AppendEventStreamRequest | Unreadable) -> Admitted:
+        if isinstance(request, Unreadable):
+            return request.error
+        try:
+            self._allow(request)
+            return await admit_events(request, (request.append.event,))
+        except Exception as error:
+            return error

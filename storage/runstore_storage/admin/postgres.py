@@ -91,6 +91,10 @@ class PostgresAdmin:
         async with reading(self._engine) as conn:
             return await limits.get(conn, project)
 
+    async def all_limits(self) -> Mapping[str, Limits]:
+        async with reading(self._engine) as conn:
+            return await limits.all_(conn)
+
     async def list_projects(
         self, patterns: Collection[str], *, limit: int, after: str
     ) -> Page[str, str]:

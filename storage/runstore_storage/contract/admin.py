@@ -152,6 +152,9 @@ class AdminStore(Protocol):
     async def get_limits(self, project: str) -> tuple[Limits, datetime | None]:
         """Return a project's limits, and when they were set."""
 
+    async def all_limits(self) -> Mapping[str, Limits]:
+        """Return the limits of every project that has any."""
+
     async def list_projects(
         self, patterns: Collection[str], *, limit: int, after: str
     ) -> Page[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
 from runstore_storage.contract.admin import NO_LIMITS, Limits
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import tenant
+from runstore_storage.database.statements import system, tenant
 
 _SELECTED = "calls_per_second, events_per_second, bytes_per_second, streams"
 _SET = tenant(f"""
@@ -22,6 +23,8 @@ _GET = tenant(f"""
     SELECT {_SELECTED}, updated_at FROM project_limits
     WHERE project = :project AND project = :scope
 """)
+# Servers hold every project to its limits, whoever calls.
+_ALL = system(f"SELECT project, {_SELECTED} FROM project_limits")
 
 
 async def set_(conn: Connection, project: str, limits: Limits) -> None:
@@ -36,3 +39,9 @@ async def get(conn: Connection, project: str) -> tuple[Limits, datetime | None]:
         return NO_LIMITS, None
     *limits, updated_at = row
     return Limits(*limits), updated_at
+
+
+async def all_(conn: Connection) -> Mapping[str, Limits]:
+    """The limits of each project that has any."""
+    found = {project: Limits(*limits) for project, *limits in await conn.execute(_ALL)}
+    return {project: each for project, each in found.items() if each != NO_LIMITS}

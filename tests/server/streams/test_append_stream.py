@@ -13,7 +13,6 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
-from runstore_server.edge.identity import ANYBODY, serve
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.streams.pipeline import WINDOW, Pipeline
 
@@ -132,6 +131,10 @@ async def test_a_client_that_half_closes_at_once_gets_every_answer(stub, names) 
     assert answers == list(range(1, 3 * WINDOW + 1))
 
 
+def allow_all(_request: rpc.AppendEventStreamRequest) -> None:
+    """As where nobody is asked."""
+
+
 async def test_no_more_requests_are_read_than_the_window_holds() -> None:
     may_answer, is_full, read = asyncio.Event(), asyncio.Event(), 0
 
@@ -147,8 +150,7 @@ async def test_no_more_requests_are_read_than_the_window_holds() -> None:
                 is_full.set()
             yield append({"run_id": "run"}, "")
 
-    serve(ANYBODY)
-    answers = Pipeline(slow, Lifecycle()).run(requests())
+    answers = Pipeline(slow, allow_all, Lifecycle()).run(requests())
     first = asyncio.create_task(anext(answers))
     await is_full.wait()
     for _ in range(100):
@@ -168,8 +170,7 @@ async def test_a_failure_to_read_fails_the_call_instead_of_ending_it() -> None:
         yield append({"run_id": "run"}, "e")
         raise ConnectionError("the rest is lost")
 
-    serve(ANYBODY)
-    answers = Pipeline(ok, Lifecycle()).run(broken())
+    answers = Pipeline(ok, allow_all, Lifecycle()).run(broken())
 
     assert (await anext(answers)).appended.seq == 1
     with pytest.raises(ConnectionError, match="the rest is lost"):

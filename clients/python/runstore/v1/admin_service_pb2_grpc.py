@@ -140,8 +140,8 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetLimits(self, request, context):
-        """SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
-        yet.
+        """SetLimits replaces the limits of a project. Within five seconds every server process holds it to
+        them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

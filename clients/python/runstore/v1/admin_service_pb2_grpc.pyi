@@ -56,8 +56,8 @@ class AdminServiceStub:
     that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
     """
     SetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]
-    """SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
-    yet.
+    """SetLimits replaces the limits of a project. Within five seconds every server process holds it to
+    them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
     """
     GetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetLimitsRequest, _admin_service_pb2.GetLimitsResponse]
     """GetLimits returns the limits of a project."""
@@ -94,8 +94,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
     """
     SetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]  # type: ignore[assignment]
-    """SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
-    yet.
+    """SetLimits replaces the limits of a project. Within five seconds every server process holds it to
+    them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
     """
     GetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetLimitsRequest, _admin_service_pb2.GetLimitsResponse]  # type: ignore[assignment]
     """GetLimits returns the limits of a project."""
@@ -165,8 +165,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.SetLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetLimitsResponse, _abc.Awaitable[_admin_service_pb2.SetLimitsResponse]]:
-        """SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
-        yet.
+        """SetLimits replaces the limits of a project. Within five seconds every server process holds it to
+        them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
         """
 
     @_abc_1.abstractmethod

@@ -706,8 +706,8 @@ export const AdminService: GenService<{
     output: typeof RevokeTokenResponseSchema;
   },
   /**
-   * SetLimits replaces the limits of a project. Servers keep them, and do not hold projects to them
-   * yet.
+   * SetLimits replaces the limits of a project. Within five seconds every server process holds it to
+   * them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
    *
    * @generated from rpc runstore.v1.AdminService.SetLimits
    */

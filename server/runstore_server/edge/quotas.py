@@ -1,0 +1,151 @@
+"""Holding projects to their limits, as far as this process serves them.
+
+What has no limit costs a look into a dict. Administration is not counted, so that whoever uses a
+project up cannot keep operators from giving it more, or less.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from google.protobuf.message import Message
+from runstore.v1 import run_service_pb2 as rpc
+from runstore_storage.contract.admin import AdminStore, Limits
+from runstore_storage.contract.errors import StorageUnavailable
+
+from runstore_server.edge.buckets import Bucket, Clock
+from runstore_server.edge.errors import QuotaExceeded
+
+CALLS, EVENTS, BYTES, STREAMS = "calls", "events", "bytes", "streams"
+LOOK_SECONDS = 2.0
+# How long a stream takes to end is nobody's to say.
+STREAM_RETRY_SECONDS = 1.0
+
+_EVENTS_IN: Mapping[type[Message], Callable[[Any], int]] = {
+    rpc.AppendEventRequest: lambda _: 1,
+    rpc.AppendEventStreamRequest: lambda _: 1,
+    rpc.AppendEventsRequest: lambda request: len(request.events),
+    rpc.AppendManyRequest: lambda request: len(request.appends),
+    rpc.CompleteRunRequest: lambda request: len(request.events),
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class Use:
+    """What a project uses of its limits."""
+
+    __slots__ = ("buckets", "limits")
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self.limits = limits
+        rates = {
+            CALLS: limits.calls_per_second,
+            EVENTS: limits.events_per_second,
+            BYTES: limits.bytes_per_second,
+        }
+        self.buckets = {name: Bucket(rate, clock) for name, rate in rates.items() if rate}
+
+
+class Quotas:
+    """One for a server process. `refused` is told the name of each limit that refused something."""
+
+    def __init__(
+        self, refused: Callable[[str], None] = lambda _: None, clock: Clock = time.monotonic
+    ) -> None:
+        self._refused = refused
+        self._clock = clock
+        self._uses: dict[str, Use] = {}
+        self._streams: Counter[str] = Counter()
+
+    async def follow(self, admin: AdminStore) -> None:
+        """Keep to the limits as they are set, until cancelled."""
+        epoch = -1
+        while True:
+            try:
+                seen = await admin.credential_epoch()
+                if seen != epoch:
+                    self.hold_to(await admin.all_limits())
+                    epoch = seen
+            except StorageUnavailable:
+                pass  # the limits that were read last hold on
+            except Exception:  # a defect, which is not to end the looking
+                _log.exception("looking for changed limits failed")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def hold_to(self, limits: Mapping[str, Limits]) -> None:
+        """Hold these projects to these limits, and no other project to any."""
+        before = self._uses
+        self._uses = {
+            project: before[project]
+            if project in before and before[project].limits == each
+            else Use(each, self._clock)
+            for project, each in limits.items()
+        }
+
+    def charge(self, project: str, message: Message | None = None, *, calls: int = 1) -> None:
+        """Count a request; raise `QuotaExceeded`, and count nothing, if it is too much."""
+        use = self._uses.get(project)
+        if use is None:
+            return
+        size = _size_of(message) if BYTES in use.buckets else 0
+        amounts = {CALLS: calls, EVENTS: _events_in(message), BYTES: size}
+        for name, bucket in use.buckets.items():
+            if amounts[name] and (seconds := bucket.seconds_until(amounts[name])):
+                raise self._refusal(name, seconds)
+        for name, bucket in use.buckets.items():
+            bucket.take(amounts[name])
+
+    async def pace(self, project: str, message: Message) -> None:
+        """Count the bytes of a message within an upload, waiting until they are not too much."""
+        size = _size_of(message)
+        while bucket := self._bytes_of(project):
+            if not (seconds := bucket.seconds_until(size)):
+                bucket.take(size)
+                return
+            await asyncio.sleep(seconds)
+
+    @contextmanager
+    def streams(self) -> Iterator[Callable[[str], None]]:
+        """For as long as a stream is open; what is yielded counts it for a project, once for each.
+
+        That raises `QuotaExceeded` if it is one too many.
+        """
+        held: set[str] = set()
+
+        def hold(project: str) -> None:
+            if project in held:
+                return
+            use = self._uses.get(project)
+            if use and 0 < use.limits.streams <= self._streams[project]:
+                raise self._refusal(STREAMS, STREAM_RETRY_SECONDS)
+            held.add(project)
+            self._streams[project] += 1
+
+        try:
+            yield hold
+        finally:
+            self._streams -= Counter(held)  # which forgets those that have none left
+
+    def _bytes_of(self, project: str) -> Bucket | None:
+        use = self._uses.get(project)
+        return use.buckets.get(BYTES) if use else None
+
+    def _refusal(self, name: str, seconds: float) -> QuotaExceeded:
+        self._refused(name)
+        return QuotaExceeded(name, seconds)
+
+
+def _events_in(message: Message | None) -> int:
+    count = _EVENTS_IN.get(type(message)) if message is not None else None
+    return count(message) if count else 0
+
+
+def _size_of(message: Message | None) -> int:
+    return 0 if message is None else message.ByteSize()

@@ -1,0 +1,206 @@
+"""SetLimits holds a project to its limits, over gRPC and HTTP, in streams and in uploads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+import pytest_asyncio
+import runstore
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from runstore.v1 import admin_pb2
+from runstore.v1 import admin_service_pb2 as admin
+from runstore.v1 import artifact_service_pb2 as artifacts
+from runstore.v1 import run_service_pb2 as rpc
+from runstore.v1.admin_service_pb2_grpc import AdminServiceStub
+from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
+from runstore.v1.events_pb2 import Event
+from runstore.v1.run_service_pb2_grpc import RunServiceStub
+
+SetLimits = Callable[..., Awaitable[None]]
+
+# Servers look every two seconds, and hold to limits everywhere within five.
+EVERYWHERE_SECONDS = 5
+
+
+@pytest_asyncio.fixture
+async def channel(server_address: str) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(server_address) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def http(running_server: tuple[str, str], project: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Reads the test's project."""
+    where = f"http://{running_server[1]}"
+    async with httpx.AsyncClient(base_url=where, headers={"X-Runstore-Project": project}) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def set_limits(channel: grpc.aio.Channel, project: str) -> AsyncIterator[SetLimits]:
+    """Sets the project's limits, and waits until they hold."""
+
+    async def set_(**limits: int) -> None:
+        request = admin.SetLimitsRequest(project=project, limits=admin_pb2.Limits(**limits))
+        await AdminServiceStub(channel).SetLimits(request)
+        await asyncio.sleep(EVERYWHERE_SECONDS)
+
+    yield set_
+    await set_()
+
+
+@pytest_asyncio.fixture
+async def run(stub: RunServiceStub, project: str) -> dict[str, str]:
+    of_run = {"project": project, "run_id": "run"}
+    await stub.SaveRun(rpc.SaveRunRequest(**of_run))
+    return of_run
+
+
+def append(run: dict[str, str], number: int = 0) -> rpc.AppendEventRequest:
+    return rpc.AppendEventRequest(**run, event=Event(type="t", event_id=str(number)))
+
+
+def quota(status: status_pb2.Status) -> tuple[str, float]:
+    """Which limit refused something, and for how many seconds."""
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        for kind in (info, retry):
+            if detail.Is(kind.DESCRIPTOR):
+                any_pb2.Any.CopyFrom(found := any_pb2.Any(), detail)
+                found.Unpack(kind)
+    assert info.reason == "QUOTA_EXCEEDED"
+    return info.metadata["limit"], retry.retry_delay.ToMicroseconds() / 1e6
+
+
+async def refusal(call: Any) -> tuple[str, float]:
+    with pytest.raises(grpc.RpcError) as error:
+        await call
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    trailers = dict(error.value.trailing_metadata())
+    return quota(status_pb2.Status.FromString(trailers["grpc-status-details-bin"]))
+
+
+async def test_calls_over_grpc_and_http(
+    stub: Any, http: httpx.AsyncClient, run: dict[str, str], set_limits: SetLimits
+) -> None:
+    get, twin = rpc.GetRunRequest(**run), rpc.SaveRunRequest(project=run["project"] + "x")
+    await set_limits(calls_per_second=2)
+
+    await asyncio.gather(stub.GetRun(get), stub.GetRun(get))
+    limit, seconds = await refusal(stub.GetRun(get))
+    over_http = await http.get("/api/v1/runs")
+    for _ in range(5):
+        await stub.SaveRun(twin)
+
+    assert limit == "calls"
+    assert 0 < seconds <= 0.5
+    assert over_http.status_code == 429
+    assert over_http.json()["reason"] == "QUOTA_EXCEEDED"
+    assert int(over_http.headers["Retry-After"]) == 1
+
+
+async def test_a_limit_on_calls_does_not_keep_operators_from_setting_it(
+    stub: Any, channel: grpc.aio.Channel, run: dict[str, str], set_limits: SetLimits
+) -> None:
+    await set_limits(calls_per_second=1)
+    await stub.GetRun(rpc.GetRunRequest(**run))
+    of_project = {"project": run["project"]}
+
+    for _ in range(5):
+        await AdminServiceStub(channel).GetLimits(admin.GetLimitsRequest(**of_project))
+
+
+async def test_events_one_by_one_in_batches_and_in_a_stream(
+    stub: Any, run: dict[str, str], project: str, set_limits: SetLimits
+) -> None:
+    await set_limits(events_per_second=4)
+    batch = rpc.AppendEventsRequest(**run, events=[Event(type="t") for _ in range(3)])
+    many = rpc.AppendManyRequest(project=project, appends=[append(run, n) for n in range(4)])
+
+    await stub.AppendEvents(batch)
+    assert (await refusal(stub.AppendEvents(batch)))[0] == "events"
+    assert (await refusal(stub.AppendMany(many)))[0] == "events"
+    await stub.AppendEvent(append(run))
+    assert (await refusal(stub.AppendEvent(append(run, 1))))[0] == "events"
+
+    other = {"project": f"{project}x", "run_id": "run"}
+    await stub.SaveRun(rpc.SaveRunRequest(**other))
+    call = stub.AppendEventStream()
+    for number in range(2, 12):
+        await call.write(rpc.AppendEventStreamRequest(append=append(run, number)))
+        await call.write(rpc.AppendEventStreamRequest(append=append(other, number)))
+    await call.done_writing()
+    answers = [answer async for answer in call]
+
+    refused = [quota(each.error)[0] for each in answers[::2] if each.HasField("error")]
+    assert set(refused) == {"events"}
+    assert len(refused) >= 5
+    assert all(each.HasField("appended") for each in answers[1::2])
+
+
+async def test_streams_over_grpc_and_http(
+    stub: Any, http: httpx.AsyncClient, run: dict[str, str], set_limits: SetLimits
+) -> None:
+    await set_limits(streams=2)
+    follow = rpc.StreamEventsRequest(**run, follow=True)
+    followed, pipelined = stub.StreamEvents(follow), stub.AppendEventStream()
+    await followed.read()
+    await pipelined.write(rpc.AppendEventStreamRequest(append=append(run)))
+    await pipelined.read()
+
+    assert (await refusal(stub.StreamEvents(follow).read()))[0] == "streams"
+    path = f"/api/v1/runs/{run['run_id']}/events"
+    sse = await http.get(path, headers={"Accept": "text/event-stream"})
+    assert sse.status_code == 429
+    third = stub.AppendEventStream()
+    await third.write(rpc.AppendEventStreamRequest(append=append(run, 1)))
+    assert quota((await third.read()).error)[0] == "streams"
+    third.cancel()
+
+    followed.cancel()
+    async with asyncio.timeout(60):
+        while True:
+            again = stub.StreamEvents(follow)
+            try:
+                assert await again.read()
+            except grpc.RpcError:
+                continue
+            break
+    again.cancel()
+    pipelined.cancel()
+
+
+async def test_an_upload_is_slowed_down(
+    channel: grpc.aio.Channel, run: dict[str, str], set_limits: SetLimits
+) -> None:
+    await set_limits(bytes_per_second=200_000)
+    header = artifacts.ArtifactHeader(**run, name="report")
+
+    async def chunks() -> AsyncIterator[artifacts.UploadArtifactRequest]:
+        yield artifacts.UploadArtifactRequest(header=header)
+        for _ in range(5):
+            yield artifacts.UploadArtifactRequest(chunk=b"x" * 100_000)
+
+    began = asyncio.get_running_loop().time()
+    uploaded = await ArtifactServiceStub(channel).UploadArtifact(chunks())
+
+    assert uploaded.artifact.size == 500_000
+    assert asyncio.get_running_loop().time() - began >= 1.4
+
+
+async def test_clients_come_back_when_they_may(
+    server_address: str, run: dict[str, str], set_limits: SetLimits
+) -> None:
+    await set_limits(events_per_second=20)
+    async with runstore.connect(
+        server_address, project=run["project"], gather=False, timeout=60
+    ) as client:
+        known = client.run("run")
+        await asyncio.gather(*(known.append("tick") for _ in range(40)))
+        assert (await known.get()).last_seq == 40
