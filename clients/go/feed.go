@@ -63,7 +63,7 @@ type FeedPage struct {
 	Entries []*FeedEntry
 	// NextPosition is the FromPosition of the next page.
 	NextPosition int64
-	// LastPosition is the last of the feed; if NextPosition is greater, the page reached the end.
+	// LastPosition is that of the project's newest entry; if NextPosition is greater, the page reached the end.
 	LastPosition int64
 }
 
@@ -87,7 +87,7 @@ type Consumer struct {
 	Name string
 	// Position is the last one that it has processed.
 	Position int64
-	// LastPosition is the last of the feed, over all projects.
+	// LastPosition is that of the project's newest entry.
 	LastPosition int64
 	CreatedAt    time.Time
 	CommittedAt  time.Time

@@ -31,7 +31,7 @@ MAKES_OWN = re.compile(r"INSERT INTO \w+ \(project,")
 """A statement that makes rows, which are of the scope whatever it is given."""
 RETURNS_NOTHING = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b)", re.DOTALL)
 MAKING = {
-    *("save_run", "configs.register_version", "feed.commit_position", "feed.reset_consumer"),
+    *("save_run", "configs.register_version"),
     *("admin.create_token", "admin.revoke_token", "admin.set_limits"),
 }
 """The methods that make what does not exist; to do so in another project is no caller's mistake."""

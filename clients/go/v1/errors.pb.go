@@ -89,7 +89,7 @@ const (
 	// NOT_FOUND. The project's feed has no such consumer. Metadata: project, consumer. The consumer
 	// has not committed yet; start from the beginning.
 	ErrorReason_ERROR_REASON_CONSUMER_NOT_FOUND ErrorReason = 20
-	// OUT_OF_RANGE. The position is beyond the feed's last position. Metadata: position,
+	// OUT_OF_RANGE. The position is beyond the project's newest entry. Metadata: position,
 	// last_position. Commit only positions that were delivered; this one belongs to another database.
 	ErrorReason_ERROR_REASON_POSITION_AHEAD ErrorReason = 21
 	// NOT_FOUND. The project has no config with that kind and name. Metadata: project, kind, name.

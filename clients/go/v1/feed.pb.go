@@ -171,8 +171,8 @@ type Consumer struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The last position that the consumer has committed; 0 if there is none.
 	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
-	// The feed's last position at the time of this read. The difference to `position` counts the
-	// entries of all projects, so it is an upper bound of what the consumer has left to do.
+	// The position of the project's newest entry at the time of this read. Positions are shared by all
+	// projects, so the difference to `position` is an upper bound of what the consumer has left to do.
 	LastPosition int64 `protobuf:"varint,3,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
 	// When the consumer was created by its first commit or reset.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`

@@ -107,8 +107,8 @@ type ReadFeedResponse struct {
 	// `from_position` for the next page. Every selected entry below it was on this page or an earlier
 	// one.
 	NextPosition int64 `protobuf:"varint,2,opt,name=next_position,json=nextPosition,proto3" json:"next_position,omitempty"`
-	// The feed's last position when the page was read. If `next_position` is greater, the page
-	// reached the end.
+	// The position of the project's newest entry when the page was read; 0 if it has none. If
+	// `next_position` is greater, the page reached the end.
 	LastPosition  int64 `protobuf:"varint,3,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -70,7 +70,8 @@ class FeedPage:
     """Entries in order of position, and where the next page begins.
 
     The page has every selected entry from its `from_position` up to, not including,
-    `next_position`. `last_position` is the feed's when the page was read.
+    `next_position`. `last_position` is that of the project's feed when the page was
+    read, for a duty that of the whole feed.
     """
 
     entries: tuple[FeedEntry, ...]
@@ -93,7 +94,10 @@ class FeedPoint:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A named reader of a project's feed, which has processed everything up to `position`."""
+    """A named reader of a project's feed, which has processed everything up to `position`.
+
+    `last_position` is that of the project's newest entry.
+    """
 
     name: str
     position: int

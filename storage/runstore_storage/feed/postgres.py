@@ -158,9 +158,11 @@ class PostgresFeed:
         self, project: str, name: str, position: int, *, may_go_back: bool
     ) -> Consumer:
         async with writing(self._engine) as conn:
-            last_position = await feed.last_position(conn)
+            last_position = await feed.last_position_of(conn, project)
             if position > last_position:
-                raise PositionAhead(position, last_position)
+                found = await consumers.get(conn, project, name)
+                if found is None or position > found.position:
+                    raise PositionAhead(position, last_position)
             await consumers.commit(conn, project, name, position, may_go_back=may_go_back)
         return await self.get_consumer(project, name)
 

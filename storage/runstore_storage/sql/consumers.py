@@ -8,7 +8,10 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import tenant
 
 _SELECTED = """
-    name, position, (SELECT position FROM duties WHERE name = 'relay') AS last_position,
+    name, position,
+    coalesce(
+        (SELECT max(f.last_position) FROM feed f WHERE f.project = consumers.project), 0
+    ) AS last_position,
     created_at, committed_at
 """
 _COMMIT = tenant("""

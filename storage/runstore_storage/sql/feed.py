@@ -41,11 +41,18 @@ _PUBLISH = system(f"""
     FROM held h
 """)
 
-_LAST_POSITION = system("SELECT position FROM duties WHERE name = 'relay'")
+_LAST_TEXT = "SELECT position FROM duties WHERE name = 'relay'"
+_LAST_OF_OWN_TEXT = """
+    SELECT coalesce(max(last_position), 0) FROM feed
+    WHERE project = :project AND project = :scope
+"""
+_LAST_POSITION = system(_LAST_TEXT)
+_LAST_OF_OWN = tenant(_LAST_OF_OWN_TEXT)
 
-# One row where no range is found, for the feed's last position.
+# One row where no range is found, for the feed's last position. A project is shown that of its own
+# last entry: the database's would tell how much others write.
 _RANGES = """
-    SELECT (SELECT position FROM duties WHERE name = 'relay') AS feed_position, f.last_position,
+    SELECT ({last_position}) AS feed_position, f.last_position,
            f.run, f.first_seq, f.last_seq, f.published_at
     FROM (SELECT 1) AS always LEFT JOIN LATERAL (
         SELECT * FROM feed WHERE last_position >= :from_position {of_project}
@@ -53,9 +60,13 @@ _RANGES = """
     ) AS f ON true ORDER BY f.last_position
 """
 _OF_PROJECT = "AND project = :project"
-_RANGES_OF_OWN = tenant(_RANGES.format(of_project=f"{_OF_PROJECT} AND project = :scope"))
-_RANGES_OF_PROJECT = system(_RANGES.format(of_project=_OF_PROJECT))
-_RANGES_OF_ALL = system(_RANGES.format(of_project=""))
+_RANGES_OF_OWN = tenant(
+    _RANGES.format(
+        last_position=_LAST_OF_OWN_TEXT, of_project=f"{_OF_PROJECT} AND project = :scope"
+    )
+)
+_RANGES_OF_PROJECT = system(_RANGES.format(last_position=_LAST_TEXT, of_project=_OF_PROJECT))
+_RANGES_OF_ALL = system(_RANGES.format(last_position=_LAST_TEXT, of_project=""))
 
 # OFFSET keeps each range a look-up by key: with a thousand ranges the planner would read all events
 # of a partition instead.
@@ -113,17 +124,23 @@ async def publish(conn: Connection, holder: str) -> int | None:
 
 
 async def last_position(conn: Connection) -> int:
-    """The newest entry's position."""
+    """The newest entry's position, whosever it is."""
     position: int = (await conn.execute(_LAST_POSITION)).scalar_one()
+    return position
+
+
+async def last_position_of(conn: Connection, project: str) -> int:
+    """The position of a project's newest entry; 0 if it has none."""
+    position: int = (await conn.execute(_LAST_OF_OWN, {"project": project})).scalar_one()
     return position
 
 
 async def ranges(
     conn: Connection, project: str, from_position: int, *, for_duty: bool
 ) -> tuple[list[FeedRange], int]:
-    """The next ranges of a project, and the feed's last position.
+    """The next ranges of a project, and the last position of its feed.
 
-    A duty may have any project, and all of them for "".
+    A duty may have any project, and all of them for ""; it is told that of the whole feed.
     """
     values: dict[str, object] = {"from_position": from_position, "limit": PAGE_RANGES}
     if project or not for_duty:

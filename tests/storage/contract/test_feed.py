@@ -175,7 +175,7 @@ async def test_a_project_sees_its_own_entries_and_gets_past_those_of_others(
         assert {(entry.project, entry.recorded.event.type) for entry in page.entries} <= {
             ("p", "p")
         }
-        assert (page.next_position, page.reaches_end) == (9, True)
+        assert (page.next_position, page.reaches_end) == (7, True)
 
 
 @pytest.mark.parametrize(
@@ -384,6 +384,44 @@ async def test_a_consumer_moves_forward_and_never_back(relayed: PostgresStore) -
     assert late == first
     assert (last.position, last.created_at) == (5, first.created_at)
     assert last.committed_at >= first.committed_at
+
+
+async def test_a_project_is_told_nothing_of_how_much_others_write(relayed: PostgresStore) -> None:
+    await relayed.append_events(await saved(relayed, "a"), [Event("x")] * 5)
+    await publish(relayed)
+    await relayed.append_events(await saved(relayed, "b", project="q"), [Event("x")] * 70)
+    await publish(relayed)
+
+    page = await relayed.feed.read_feed("p", 1, limit=10)
+    nothing = await relayed.feed.read_feed("empty", 1, limit=10)
+    consumer = await relayed.feed.commit_position("p", "c", 5)
+    with pytest.raises(PositionAhead) as ahead:
+        await relayed.feed.commit_position("p", "c", 6)
+
+    assert (page.next_position, page.last_position) == (6, 5)
+    assert (nothing.next_position, nothing.last_position) == (1, 0)
+    assert consumer.last_position == 5
+    assert ahead.value.details == {"position": "6", "last_position": "5"}
+
+
+async def test_a_consumer_that_is_beyond_the_end_may_say_so_again(
+    relayed: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await relayed.append_events(await saved(relayed, "a"), [Event("x")] * 5)
+    await publish(relayed)
+    with monkeypatch.context() as before:  # as by an earlier release
+        before.setattr(feed_rows, "last_position_of", feed_rows_of_all)
+        await relayed.feed.reset_consumer("p", "c", 40)
+
+    again = await relayed.feed.commit_position("p", "c", 40)
+    with pytest.raises(PositionAhead):
+        await relayed.feed.commit_position("p", "c", 41)
+
+    assert (again.position, again.last_position) == (40, 5)
+
+
+async def feed_rows_of_all(_conn: object, _project: str) -> int:
+    return 1000
 
 
 async def test_a_consumer_may_be_reset_anywhere(relayed: PostgresStore) -> None:

@@ -104,7 +104,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     has not committed yet; start from the beginning.
     """
     ERROR_REASON_POSITION_AHEAD: _ErrorReason.ValueType  # 21
-    """OUT_OF_RANGE. The position is beyond the feed's last position. Metadata: position,
+    """OUT_OF_RANGE. The position is beyond the project's newest entry. Metadata: position,
     last_position. Commit only positions that were delivered; this one belongs to another database.
     """
     ERROR_REASON_CONFIG_NOT_FOUND: _ErrorReason.ValueType  # 26
@@ -275,7 +275,7 @@ ERROR_REASON_CONSUMER_NOT_FOUND: ErrorReason.ValueType  # 20
 has not committed yet; start from the beginning.
 """
 ERROR_REASON_POSITION_AHEAD: ErrorReason.ValueType  # 21
-"""OUT_OF_RANGE. The position is beyond the feed's last position. Metadata: position,
+"""OUT_OF_RANGE. The position is beyond the project's newest entry. Metadata: position,
 last_position. Commit only positions that were delivered; this one belongs to another database.
 """
 ERROR_REASON_CONFIG_NOT_FOUND: ErrorReason.ValueType  # 26

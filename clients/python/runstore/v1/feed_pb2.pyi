@@ -140,8 +140,8 @@ class Consumer(_message.Message):
     position: _builtins.int
     """The last position that the consumer has committed; 0 if there is none."""
     last_position: _builtins.int
-    """The feed's last position at the time of this read. The difference to `position` counts the
-    entries of all projects, so it is an upper bound of what the consumer has left to do.
+    """The position of the project's newest entry at the time of this read. Positions are shared by all
+    projects, so the difference to `position` is an upper bound of what the consumer has left to do.
     """
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:

@@ -77,8 +77,8 @@ class ReadFeedResponse(_message.Message):
     one.
     """
     last_position: _builtins.int
-    """The feed's last position when the page was read. If `next_position` is greater, the page
-    reached the end.
+    """The position of the project's newest entry when the page was read; 0 if it has none. If
+    `next_position` is greater, the page reached the end.
     """
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[_feed_pb2.FeedEntry]:

@@ -38,7 +38,7 @@ FeedItem = FeedEntry | FeedMark
 class FeedPage:
     """Entries in order; the next page begins at `next_position`.
 
-    If that is beyond `last_position`, the page reached the end of the feed.
+    If that is beyond `last_position`, the project's newest entry, the page reached the end.
     """
 
     entries: tuple[FeedEntry, ...]
@@ -48,8 +48,10 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A named reader that has processed everything up to `position`; the feed ends at
-    `last_position`."""
+    """A named reader that has processed everything up to `position`.
+
+    The project's newest entry is at `last_position`.
+    """
 
     name: str
     position: int

@@ -33,7 +33,7 @@ export interface FeedPage {
   readonly lastPosition: number;
 }
 
-/** A named reader that has processed all up to `position`; the feed ends at `lastPosition`. */
+/** A named reader that has processed all up to `position`; the project's newest entry is at `lastPosition`. */
 export interface Consumer {
   readonly name: string;
   readonly position: number;

@@ -19,7 +19,7 @@ def print_consumers(found: Sequence[Consumer]) -> None:
         (
             each.name,
             str(each.position),
-            str(each.last_position - each.position),
+            str(max(each.last_position - each.position, 0)),
             time_cell(each.committed_at),
         )
         for each in found

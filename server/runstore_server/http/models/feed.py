@@ -26,5 +26,6 @@ class EntryList(Described):
     entries: list[EntryModel]
     next_position: int = Field(description="Where the next page begins.")
     last_position: int = Field(
-        description="The feed's last position; the end is reached where next_position is greater."
+        description="The position of the project's newest entry, 0 if it has none;"
+        " the end is reached where next_position is greater."
     )

@@ -182,7 +182,7 @@ export enum ErrorReason {
   CONSUMER_NOT_FOUND = 20,
 
   /**
-   * OUT_OF_RANGE. The position is beyond the feed's last position. Metadata: position,
+   * OUT_OF_RANGE. The position is beyond the project's newest entry. Metadata: position,
    * last_position. Commit only positions that were delivered; this one belongs to another database.
    *
    * @generated from enum value: ERROR_REASON_POSITION_AHEAD = 21;

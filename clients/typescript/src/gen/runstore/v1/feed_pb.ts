@@ -119,8 +119,8 @@ export type Consumer = Message<"runstore.v1.Consumer"> & {
   position: bigint;
 
   /**
-   * The feed's last position at the time of this read. The difference to `position` counts the
-   * entries of all projects, so it is an upper bound of what the consumer has left to do.
+   * The position of the project's newest entry at the time of this read. Positions are shared by all
+   * projects, so the difference to `position` is an upper bound of what the consumer has left to do.
    *
    * @generated from field: int64 last_position = 3;
    */

@@ -84,8 +84,8 @@ export type ReadFeedResponse = Message<"runstore.v1.ReadFeedResponse"> & {
   nextPosition: bigint;
 
   /**
-   * The feed's last position when the page was read. If `next_position` is greater, the page
-   * reached the end.
+   * The position of the project's newest entry when the page was read; 0 if it has none. If
+   * `next_position` is greater, the page reached the end.
    *
    * @generated from field: int64 last_position = 3;
    */
