@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
@@ -22,6 +19,16 @@ from runstore_storage.postgres import PostgresStore
 from runstore_server.cli.database import run_with_store
 from runstore_server.cli.environment import settings_of
 from runstore_server.cli.failures import failed
+from runstore_server.cli.new_tokens import (
+    DEFAULT_LIFETIME,
+    Grants,
+    Lifetime,
+    Made,
+    Name,
+    Output,
+    lifetime_of,
+    show_made,
+)
 from runstore_server.cli.options import AsJson
 from runstore_server.cli.printing import print_json
 from runstore_server.cli.tables.tokens import print_tokens
@@ -31,9 +38,7 @@ from runstore_server.identity.tokens import new_token
 from runstore_server.json.tokens import token_value
 from runstore_server.validation.requests import validate
 
-UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 PAGE_TOKENS = 100
-ONLY_OWNER = 0o600
 
 app = typer.Typer(
     help="Make, list and end tokens, in the database of RUNSTORE_DATABASE_URL.\n\n"
@@ -53,24 +58,11 @@ Owner = Annotated[
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option(help="What the token is for.")],
-    grants: Annotated[
-        list[str],
-        typer.Option(
-            "--grant",
-            metavar="ROLE@PROJECTS",
-            help="What it allows: recorder, reader, writer, admin or operator, in a project, below"
-            " a prefix (acme/*), or in all (*); repeatable.",
-        ),
-    ],
+    name: Name,
+    grants: Grants,
     project: Owner = None,
-    lifetime: Annotated[
-        str, typer.Option(help="How long it is valid: 90d, 12h, 30m or 45s; 400 days at most.")
-    ] = "90d",
-    output: Annotated[
-        Path | None,
-        typer.Option(help="A new file for the token, that only its owner may read."),
-    ] = None,
+    lifetime: Lifetime = DEFAULT_LIFETIME,
+    output: Output = None,
 ) -> None:
     """Make a token, and print its text, which is shown this once.
 
@@ -79,21 +71,9 @@ def create(
     request = rpc.CreateTokenRequest(
         project=project or "", of_server=project is None, name=name, grants=map(_grant, grants)
     )
-    request.lifetime.FromTimedelta(_lifetime(lifetime))
+    request.lifetime.FromTimedelta(lifetime_of(lifetime))
     _check(request)
-    made = new_token()
-    new = new_token_of(request, made.token_id, made.secret_hash)
-    if output:
-        _write(output, "")  # before the token is made, as it may not be possible
-    bind(Scope(new.project))  # who has the database's URL may touch what it names
-    token, _ = run_with_store(
-        settings_of(), lambda store: store.admin.create_token(new, _act(request))
-    )
-    typer.echo(f"token {token.token_id}, until {token.expires_at:%Y-%m-%d %H:%M}Z", err=True)
-    if output:
-        _write(output, made.text + "\n", again=True)
-    else:
-        typer.echo(made.text)
+    show_made(lambda: _made(request), output)
 
 
 @app.command()
@@ -104,7 +84,7 @@ def ls(project: Owner = None, as_json: AsJson = False) -> None:
     found = run_with_store(settings_of(), lambda store: _all(store, owner))
     if as_json:
         for each in found:
-            print_json(token_value(each))
+            print_json(token_value(each, each.project))
     else:
         print_tokens(found)
 
@@ -116,6 +96,16 @@ def revoke(
     """End a token for good: servers refuse it, and end its streams, within five seconds."""
     token, is_repeat = run_with_store(settings_of(), lambda store: _revoke(store, token_id))
     typer.echo(f"{token.token_id} {'was' if is_repeat else 'is'} revoked")
+
+
+def _made(request: rpc.CreateTokenRequest) -> Made:
+    made = new_token()
+    new = new_token_of(request, made.token_id, made.secret_hash)
+    bind(Scope(new.project))  # who has the database's URL may touch what it names
+    token, _ = run_with_store(
+        settings_of(), lambda store: store.admin.create_token(new, _act(request))
+    )
+    return Made(token.token_id, token.expires_at, made.text)
 
 
 async def _all(store: PostgresStore, owner: str) -> list[Token]:
@@ -155,25 +145,8 @@ def _grant(given: str) -> admin_pb2.Grant:
     return admin_pb2.Grant(role=of, project_pattern=pattern)
 
 
-def _lifetime(given: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,9})([dhms])", given)
-    if not found:
-        raise typer.BadParameter(f"{given!r} is not a number and d, h, m or s")
-    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
-
-
 def _check(request: Message) -> None:
     try:
         validate(request)
     except InvalidRequest as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def _write(path: Path, text: str, *, again: bool = False) -> None:
-    """Write a file that is new, or that this made; only its owner may read it."""
-    flags = os.O_WRONLY | (os.O_TRUNC if again else os.O_CREAT | os.O_EXCL)
-    try:
-        with open(os.open(path, flags, ONLY_OWNER), "w") as file:  # noqa: PTH123 - of a descriptor
-            file.write(text)
-    except OSError as error:
-        raise failed(f"{path} cannot be written: {error.strerror}") from error

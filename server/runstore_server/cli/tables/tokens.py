@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 import typer
 from rich.text import Text
-from runstore_storage.contract.admin import Token
+from runstore import Token
+from runstore_storage.contract import admin as contract
 
 from runstore_server.cli.tables.cells import time_cell
 from runstore_server.cli.tables.layout import print_table
 
 
-def print_tokens(tokens: Sequence[Token]) -> None:
+def print_tokens(tokens: Sequence[Token] | Sequence[contract.Token]) -> None:
     """What each allows, and whether it still does."""
     if not tokens:
         typer.echo("no tokens")
@@ -32,7 +33,7 @@ def print_tokens(tokens: Sequence[Token]) -> None:
     print_table(("id", "name", "state", "last used", "grants"), rows, text_width=16)
 
 
-def _state(token: Token, now: datetime) -> Text:
+def _state(token: Token | contract.Token, now: datetime) -> Text:
     if token.revoked_at:
         return Text("revoked", style="red")
     if token.expires_at <= now:
