@@ -12,6 +12,7 @@ from runstore import (
     ConfigNotFound,
     DeadlineExceeded,
     InvalidArgument,
+    PermissionDenied,
     RunNotFound,
     RunstoreError,
     Unauthenticated,
@@ -42,6 +43,8 @@ def connected(target: str | None, project: str) -> Iterator[Client]:
         raise failed(said, ExitCode.UNANSWERED) from error
     except Unauthenticated as error:
         raise failed(f"{error} ($RUNSTORE_TOKEN or $RUNSTORE_TOKEN_FILE has the token)") from error
+    except PermissionDenied as error:
+        raise failed(f"{error} (runstore admin whoami shows the caller's grants)") from error
     except RunstoreError as error:
         raise failed(str(error)) from error
     except InvalidArgument as error:
