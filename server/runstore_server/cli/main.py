@@ -79,6 +79,11 @@ COMMANDS = {
         "app",
         "Make, list and end tokens, in the database of RUNSTORE_DATABASE_URL.",
     ),
+    "admin": Command(
+        "admin.group",
+        "app",
+        "Ask a server who may use it: look after tokens, limits and the records of acts.",
+    ),
     "search": Command("search", "app", "Maintain the search index."),
 }
 

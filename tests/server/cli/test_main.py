@@ -50,6 +50,7 @@ def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["no-such-command"], []),
         (["runs", "ls", "--help"], ["grpc", "runstore_storage"]),
         (["statistics", "show", "--help"], ["grpc", "runstore_storage"]),
+        (["admin", "whoami", "--help"], ["grpc", "runstore_storage"]),
         (["health", "--help"], ["grpc"]),
     ],
     ids=" ".join,
@@ -102,7 +103,12 @@ def test_help_and_the_page_say_what_an_exit_code_means() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("runs", "verify", "run"), ("runs", "diff", "a", "b"), ("health",)],
+    [
+        ("runs", "verify", "run"),
+        ("runs", "diff", "a", "b"),
+        ("admin", "records", "verify"),
+        ("health",),
+    ],
     ids=" ".join,
 )
 def test_no_answer_is_none_of_the_answers(arguments: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from runstore_server.cli.differences import Difference
 from runstore_server.cli.printing import console
 from runstore_server.cli.sinks import Standing, _print_standings
 from runstore_server.cli.tables import (
+    admin,
     artifacts,
     configs,
     events,
@@ -19,6 +20,7 @@ from runstore_server.cli.tables import (
     runs,
     search,
     statistics,
+    tokens,
 )
 from runstore_server.cli.tables import sinks as dead_letters
 from runstore_storage.contract.feed import DeadLetter
@@ -148,6 +150,39 @@ COUNTED = runstore.StatisticsRow(
     runs=9_876,
     usage=USAGE,
 )
+ISSUED = runstore.Principal(runstore.PrincipalKind.JWT, "system:ann", "https://login.example.org/")
+GRANTS = (
+    runstore.Grant(runstore.Role.WRITER, "acme/search/*"),
+    runstore.Grant(runstore.Role.ADMIN, "acme/knowledge-base-of-europe"),
+    runstore.Grant(runstore.Role.READER, "*"),
+)
+TOKEN = runstore.Token(
+    token_id="0g4kqv2m8w1z",
+    prefix="rs1_0g4kqv2m8w1z",
+    name="planner of the nightly summaries",
+    grants=GRANTS,
+    created_by=ISSUED,
+    created_at=AT,
+    expires_at=AT,
+    revoked_at=AT,
+    last_used_at=AT,
+)
+RECORD = runstore.AdminRecord(
+    number=123_456,
+    recorded_at=AT,
+    method="CreateToken",
+    resource="tokens/0g4kqv2m8w1z",
+    principal=ISSUED,
+    grants=GRANTS,
+    allowed=False,
+    peer="ipv4:127.0.0.1:34138",
+    request_id="",
+    call_id="",
+    request="{}",
+    status="PERMISSION_DENIED",
+    previous_hash=bytes(32),
+    hash=bytes(32),
+)
 TABLES: dict[str, Callable[[], None]] = {
     "runs": lambda: runs.print_runs([INFO, INFO]),
     "run": lambda: runs.print_run(INFO, None),
@@ -168,6 +203,10 @@ TABLES: dict[str, Callable[[], None]] = {
     "differences": lambda: replays.print_differences(
         [Difference("pending_node", "search-the-catalogue", "changed", ("status", "state"))]
     ),
+    "caller": lambda: admin.print_caller(runstore.Caller(ISSUED, GRANTS, AT)),
+    "limits": lambda: admin.print_limits(runstore.Limits(0, 1_234, 5_678_901, 10**18)),
+    "records": lambda: admin.print_records([RECORD]),
+    "tokens": lambda: tokens.print_tokens([TOKEN]),
 }
 # The words of which a person has to find each whole on one line.
 WORDS = {
@@ -186,6 +225,10 @@ WORDS = {
     "sinks": ("nats-of-europe", "123456", "543"),
     "statistics": ("large-2026-01", "1,234,567", "123,456", "45,678", "$9.8765", "1:12:01"),
     "differences": ("search-the-catalogue", "pending node", "changed", "status, state"),
+    "caller": ("jwt", "system:ann", "acme/knowledge-base-of-europe", "2026-03-14 15:09:26Z"),
+    "limits": ("no limit", "1,234", "5,678,901", "1,000,000,000,000,000,000"),
+    "records": ("123456", "system:ann", "PERMISSION_DENIED", "tokens/0g4kqv2m8w1z"),
+    "tokens": (TOKEN.token_id, TOKEN.name, "revoked", "2026-03-14 15:09:26Z", "writer@acme"),
 }
 
 
