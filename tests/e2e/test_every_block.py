@@ -188,7 +188,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(IDENTITY, "test_the_service_accounts_that_are_shown_are_known")],
     ),
     ("docs/security.md", "sh"): (
-        4,
+        6,
         [
             ("tests/e2e/test_security.py", "test_a_server_with_a_certificate_is_used_as_shown"),
             ("tests/e2e/test_security.py", "test_tokens_are_made_and_used_as_shown"),

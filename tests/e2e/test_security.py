@@ -52,7 +52,7 @@ def test_tokens_are_made_and_used_as_shown(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    *_, making, using = examples(PAGE)
+    _, _, making, using, giving, checking = examples(PAGE)
     environment = server_environment(database_url, db_schema)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -70,6 +70,13 @@ def test_tokens_are_made_and_used_as_shown(
         assert "the caller is no reader in project 'globex'" in done.stderr
         unset = replace(using, command="runstore runs ls --project acme/search")
         assert "no credential" in run(unset, server.target, tools, tmp_path).stderr
+        given = _said(giving, server.target, tools, tmp_path)
+        assert "admin@acme/search" in given
+        ended = (tmp_path / "board.token").read_text()[4:16]
+        assert f"{ended} is revoked" in given
+        checked = _said(checking, server.target, tools, tmp_path)
+        assert f"RevokeToken tokens/{ended}" in checked
+        assert "3 records agree with their hashes" in checked
 
 
 def _said(example: Example, target: str, path: str, folder: Path) -> str:
