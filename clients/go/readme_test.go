@@ -103,6 +103,10 @@ POSITION ID run.completed
 ID 1 capital of [[Assyria]]
 "": 8 events, 0 tokens
 "gpt-4.1": 1 events, 812 tokens
+dashboard reader@acme/*
+2 RevokeToken OK
+1 CreateToken OK
+nobody changed the records: true
 `, "\n"))
 }
 

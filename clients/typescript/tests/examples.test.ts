@@ -45,6 +45,12 @@ const EXPECTED: Record<string, { text: string; lines: (string | RegExp)[][] }> =
         "rows.txt 18n",
         "report.md 9n",
       ],
+      [
+        "dashboard reader@acme/*",
+        "2 RevokeToken OK",
+        "1 CreateToken OK",
+        "nobody changed the records",
+      ],
     ],
   },
   "docs/typescript.md": {
