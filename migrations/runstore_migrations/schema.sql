@@ -746,5 +746,74 @@ CREATE TRIGGER tr_admin_records_truncate BEFORE TRUNCATE ON admin_records
 
 UPDATE schema_version SET version_num='0017' WHERE schema_version.version_num = '0016';
 
+-- Running upgrade 0017 -> 0018
+
+CREATE FUNCTION make_partition(for_run bigint) RETURNS boolean
+    LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
+    DECLARE
+        low bigint := for_run - mod(for_run, 100000);
+        made text := 'events_' || low;
+        other text;
+    BEGIN
+        IF for_run < 0 THEN
+            RAISE EXCEPTION USING
+                MESSAGE = 'no run has the number ' || for_run,
+                ERRCODE = 'invalid_parameter_value';
+        END IF;
+        PERFORM pg_advisory_xact_lock(
+            hashtextextended('runstore partitions ' || current_schema(), 0));
+        IF EXISTS (
+            SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = made AND n.nspname = current_schema()
+        ) THEN
+            RETURN false;
+        END IF;
+        -- A table that is built by itself and then attached does not block writers of the others:
+        -- ATTACH takes SHARE UPDATE EXCLUSIVE on the parent.
+        EXECUTE 'CREATE TABLE ' || made
+            || ' (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)';
+        EXECUTE 'ALTER TABLE events ATTACH PARTITION ' || made
+            || ' FOR VALUES FROM (' || low || ') TO (' || low + 100000 || ')';
+        EXECUTE 'CREATE TRIGGER tr_' || made || '_truncate BEFORE TRUNCATE ON ' || made
+            || ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()';
+        -- Rows are written through the table alone, whatever the owner's default privileges are.
+        FOR other IN
+            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(grantee)) END
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(relacl)
+            WHERE c.relname = made AND n.nspname = current_schema() AND grantee <> relowner
+        LOOP
+            EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON ' || made
+                || ' FROM ' || other;
+        END LOOP;
+        RETURN true;
+    END $$;
+
+DO $$
+    DECLARE
+        events oid := (
+            SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'events' AND n.nspname = current_schema());
+        owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = events);
+        caller text;
+    BEGIN
+        EXECUTE 'ALTER FUNCTION make_partition(bigint) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        REVOKE ALL ON FUNCTION make_partition(bigint) FROM PUBLIC;
+        FOR caller IN
+            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(grantee)) END
+            FROM pg_class, aclexplode(relacl)
+            WHERE oid = events AND privilege_type = 'INSERT' AND grantee <> relowner
+        LOOP
+            EXECUTE 'GRANT EXECUTE ON FUNCTION make_partition(bigint) TO ' || caller;
+        END LOOP;
+        IF owner <> current_user THEN
+            EXECUTE 'ALTER FUNCTION make_partition(bigint) OWNER TO ' || quote_ident(owner);
+        END IF;
+    END $$;
+
+UPDATE schema_version SET version_num='0018' WHERE schema_version.version_num = '0017';
+
 COMMIT;
 

@@ -7,23 +7,20 @@ from runstore_storage.database.statements import system
 
 RUNS_PER_PARTITION = 100_000
 
-# Two processes may need it at once; the lock lets one make the partition and the other find it.
-_LOCK = system("""
-    SELECT pg_advisory_xact_lock(hashtextextended('runstore partitions ' || current_schema(), 0))
-""")
-# Read from the catalogue's table: to_regclass remembers names and does not renew them after waiting
-# for the lock, so it would miss a partition made meanwhile.
+# Read from the catalogue's table: to_regclass remembers names and does not renew them, so it
+# would miss a partition made meanwhile.
 _EXISTS = system("""
     SELECT EXISTS (
-        SELECT FROM pg_class
-        WHERE relname = :name AND relnamespace = current_schema()::regnamespace
+        SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = :name AND n.nspname = current_schema()
     )
 """)
 _NEWEST_RUN = system("SELECT coalesce(max(run), 0) FROM runs")
-# ATTACH PARTITION takes the table's owner.
+# Makes the partition with its owner's rights; two processes that need one at once make it once.
+_MAKE = system("SELECT make_partition(:run)")
 _MAY_MAKE = system("""
-    SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relnamespace, 'CREATE')
-    FROM pg_class WHERE relname = 'events' AND relnamespace = current_schema()::regnamespace
+    SELECT coalesce(has_function_privilege(to_regprocedure('make_partition(bigint)'), 'EXECUTE'),
+                    false)
 """)
 
 
@@ -33,26 +30,11 @@ def lower_bound(run: int) -> int:
 
 
 async def ensure(conn: Connection, run: int) -> bool:
-    """Make the partition that holds `run` if it is missing; True when it was there.
-
-    The table is built by itself and then attached, which does not block writers of other
-    partitions: ATTACH takes SHARE UPDATE EXCLUSIVE on the parent.
-    """
-    low = lower_bound(run)
-    if await _exists(conn, low):
+    """Make the partition that holds `run` if it is missing; True when it was there."""
+    if await _exists(conn, lower_bound(run)):
         return True
-    await conn.execute(_LOCK)
-    if await _exists(conn, low):
-        return True
-    name, high = _name(low), low + RUNS_PER_PARTITION
-    for ddl in (
-        f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
-        f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
-        f"CREATE TRIGGER tr_{name}_truncate BEFORE TRUNCATE ON {name}"
-        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
-    ):
-        await conn.execute(system(ddl))
-    return False
+    made = await conn.execute(_MAKE, {"run": run})
+    return not made.scalar_one()
 
 
 async def room(conn: Connection) -> int:

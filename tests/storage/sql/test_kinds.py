@@ -17,8 +17,8 @@ SYSTEM = {
     *("database.engine._LOOKING_UP", "database.engine._ADDING_UP"),
     *("postgres._TAKES_WRITES", "sql.runs._CLOCK"),
     # Partitions and numbers, which are for all runs.
-    *("sql.partitions._LOCK", "sql.partitions._EXISTS", "sql.partitions._NEWEST_RUN"),
-    *("sql.partitions._MAY_MAKE", "sql.partitions.ensure", "sql.blobs._TAKE_NUMBERS"),
+    *("sql.partitions._EXISTS", "sql.partitions._NEWEST_RUN", "sql.partitions._MAKE"),
+    *("sql.partitions._MAY_MAKE", "sql.blobs._TAKE_NUMBERS"),
     # Publishing, and how far the duties have come.
     *("sql.feed._PUBLISH", "sql.feed._LAST_POSITION"),
     *("sql.outbox._LAST_ID", "sql.outbox._HOLDS_UP_TO", "sql.outbox._LAG"),
