@@ -84,7 +84,7 @@ async def check(url: str, schema: str) -> None:
     Raise `SchemaMismatch` or `MissingRights` otherwise.
     """
     async with _connected(url, schema) as conn:
-        await rights.may_serve(conn, schema, read_only=VERSION_TABLE)
+        await rights.may_serve(conn, schema)
     found = await current(url, schema)
     if found != head():
         raise SchemaMismatch(found, head())
@@ -111,6 +111,15 @@ async def upgrade(url: str, schema: str, version: str = "head", *, room: int = R
     if version == "head":
         async with _connected(url, schema) as conn, conn.transaction():
             await partitions.make_room(Driven(conn), room)
+
+
+async def give_rights(url: str, schema: str, role: str) -> None:
+    """Give the service's role the rights it needs in a schema at `head()`, and no others.
+
+    Raise `NoRole`, `OwnsAlready` or `MissingRights` where that cannot be.
+    """
+    async with _connected(url, schema) as conn:
+        await rights.give(conn, schema, role)
 
 
 async def downgrade(url: str, schema: str, version: str) -> None:

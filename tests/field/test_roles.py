@@ -41,6 +41,9 @@ pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "deploy.md"
 SCHEMA = "runstore"
+REFUSE_PARTITIONS = (
+    f"REVOKE EXECUTE ON FUNCTION {SCHEMA}.make_partition(bigint) FROM runstore_service"
+)
 TABLES = f"SELECT count(*) FROM pg_tables WHERE schemaname = '{SCHEMA}'"
 
 
@@ -54,7 +57,9 @@ def postgres() -> Iterator[PostgresServer]:
         )
         (grants,) = (text for language, text in blocks(PAGE) if language == "sql")
         server.execute(grants, database="template")
-        asyncio.run(schema.upgrade(server.url_of("template", user="runstore_owner"), SCHEMA))
+        owner = server.url_of("template", user="runstore_owner")
+        done = migrate(owner, "up", "--service-role", "runstore_service")
+        assert done.exit_code == 0, done.output
         yield server
         server.stop()
 
@@ -125,6 +130,7 @@ async def test_a_partition_that_no_one_may_make_fails_no_save_while_there_is_roo
     postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     last = 2 * RUNS_PER_PARTITION - 1
+    postgres.execute(REFUSE_PARTITIONS, database=database)
     url = postgres.url_of(database, user="runstore_service")
     assert (await asyncio.to_thread(migrate, url, "check")).exit_code == 0
     postgres.execute(f"SELECT setval('runstore.runs_run_seq', {last - 3})", database=database)
@@ -150,10 +156,11 @@ async def test_a_partition_that_no_one_may_make_fails_no_save_while_there_is_roo
     assert (await asyncio.to_thread(migrate, url, "check")).exit_code == 0
 
 
-async def test_a_server_that_owns_the_tables_makes_partitions_ahead(
-    postgres: PostgresServer, database: str
+@pytest.mark.parametrize("role", ["runstore_owner", "runstore_service"])
+async def test_a_server_makes_partitions_ahead(
+    postgres: PostgresServer, database: str, role: str
 ) -> None:
-    url = postgres.url_of(database, user="runstore_owner")
+    url = postgres.url_of(database, user=role)
     postgres.execute(
         f"SELECT setval('runstore.runs_run_seq', {RUNS_PER_PARTITION + RUNS_AHEAD})",
         database=database,
@@ -169,6 +176,7 @@ def test_ready_says_what_operators_must_see_to(
     postgres: PostgresServer, database: str, tmp_path: Path
 ) -> None:
     postgres.execute(
+        REFUSE_PARTITIONS,
         f"SELECT setval('runstore.runs_run_seq', {2 * RUNS_PER_PARTITION - 10})",
         "INSERT INTO runstore.runs (project, run_id, body_hash, created_at)"
         " VALUES ('acme', 'run', '', now())",
@@ -199,7 +207,7 @@ def test_ready_says_what_operators_must_see_to(
 @pytest.mark.parametrize(
     ("revoked", "named"),
     [
-        ("INSERT, UPDATE ON runstore.outputs", "UPDATE, INSERT on runstore.outputs"),
+        ("INSERT, UPDATE ON runstore.run_heads", "UPDATE, INSERT on runstore.run_heads"),
         ("SELECT ON runstore.schema_version", "SELECT on runstore.schema_version"),
         ("USAGE ON SCHEMA runstore", "USAGE on schema runstore"),
     ],
@@ -244,7 +252,41 @@ def test_a_reader_reads_and_may_not_serve(postgres: PostgresServer, database: st
 
     assert read == "0"
     assert checked.exit_code == 1
-    assert "DELETE on runstore.runs" in checked.stderr
+    assert "INSERT on runstore.runs" in checked.stderr
+
+
+def test_the_statements_that_are_printed_do_the_same(
+    postgres: PostgresServer, database: str
+) -> None:
+    service = postgres.url_of(database, user="runstore_service")
+    postgres.execute(
+        "REVOKE ALL ON ALL TABLES IN SCHEMA runstore FROM runstore_service",
+        "REVOKE USAGE ON SCHEMA runstore FROM runstore_service",
+        database=database,
+    )
+    before = migrate(service, "check")
+
+    printed = migrate(service, "grants", "runstore_service")
+    postgres.execute(printed.stdout, database=database, user="runstore_owner")
+
+    assert (before.exit_code, printed.exit_code) == (1, 0)
+    assert migrate(service, "check").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [("nobody", "there is no role nobody"), ("runstore_owner", "owns the tables")],
+)
+def test_rights_for_a_role_that_cannot_have_them_are_refused_in_a_sentence(
+    postgres: PostgresServer, database: str, role: str, said: str
+) -> None:
+    owner = postgres.url_of(database, user="runstore_owner")
+
+    done = migrate(owner, "up", "--service-role", role)
+
+    assert done.exit_code == 4
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize("role", ["runstore_service", "runstore_reader"])

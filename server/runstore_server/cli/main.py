@@ -56,7 +56,7 @@ COMMANDS = {
     "migrate": Command(
         "migrate",
         "app",
-        "Migrate the schema of RUNSTORE_DATABASE_URL up or down, and show its version.",
+        "Migrate the schema up or down, show its version, and give servers' role its rights.",
     ),
     "runs": Command("runs", "app", "List, show, follow, search and verify runs."),
     "configs": Command(

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from runstore_migrations import schema
+from runstore_storage.database import service_rights
 from runstore_storage.database.rights import MissingRights
 
 from runstore_server.cli.environment import database_url, settings_of
@@ -16,7 +17,8 @@ from runstore_server.cli.failures import failed
 from runstore_server.cli.server_failures import exit_on_failure
 
 app = typer.Typer(
-    help="Migrate the schema of RUNSTORE_DATABASE_URL up or down, and show its version.",
+    help="Migrate the schema up or down, show its version, and give servers' role its rights.\n\n"
+    "The database is that of RUNSTORE_DATABASE_URL.",
     no_args_is_help=True,
 )
 MAX_ROOM = 10_000_000
@@ -35,11 +37,23 @@ def up(
             " live on these.",
         ),
     ] = schema.ROOM,
+    service_role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="Then give this role, which servers have, what they need, and take what they do"
+            " not; only with the newest version.",
+        ),
+    ] = None,
 ) -> None:
     """Migrate the schema up; safe to run in several places at once."""
+    if service_role and version not in ("head", schema.head()):
+        raise typer.BadParameter("--service-role takes no older VERSION")
     url, name = _database()
     before = _run(schema.current(url, name))
     _run(schema.upgrade(url, name, version, room=room))
+    if service_role:
+        _run(schema.give_rights(url, name, service_role))
     typer.echo(f"{before or 'none'} -> {_run(schema.current(url, name))}")
 
 
@@ -69,9 +83,26 @@ def current() -> None:
 
 
 @app.command()
+def grants(
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="The role that servers have.")],
+) -> None:
+    """Print the SQL that gives servers' role its rights, for the owner of a schema that is up.
+
+    It takes what they do not need, too. `runstore migrate up --service-role` does the same.
+    """
+    name = settings_of().db_schema
+    for line in ("BEGIN", *service_rights.grants(name, role), "COMMIT"):
+        typer.echo(f"{line};")
+
+
+@app.command()
 def check() -> None:
-    """Exit with 1 unless this release can serve: the version, the role's rights, room for runs."""
-    url, name = _database()
+    """Exit with 1 unless this release can serve: the version, the role's rights, room for runs.
+
+    The role is that of RUNSTORE_DATABASE_URL.
+    """
+    settings = settings_of()
+    url, name = database_url(settings), settings.db_schema
     with exit_on_failure():
         try:
             asyncio.run(schema.check(url, name))

@@ -10,7 +10,7 @@ from runstore_migrations import schema
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.database.failures import explained, is_missing_right
 from runstore_storage.database.opening import UnusableDatabase
-from runstore_storage.database.rights import MissingRights
+from runstore_storage.database.rights import MissingRights, NoRole, OwnsAlready
 from runstore_storage.embedded.postgres import EmbeddedPostgresError
 from runstore_storage.payloads.objects import UnusableObjectsUrl
 
@@ -24,6 +24,8 @@ _EXPLAINED = (
     schema.SchemaMismatch,
     schema.RoomEnds,
     MissingRights,
+    NoRole,
+    OwnsAlready,
     CommandError,
     EmbeddedPostgresError,
     CannotBind,

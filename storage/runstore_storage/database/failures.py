@@ -67,8 +67,8 @@ def explained(error: BaseException | None) -> str:
         return str(error)
     if error and is_missing_right(error):
         return (
-            f"the role of RUNSTORE_DATABASE_URL lacks a right: {_cause(error)}; `runstore migrate"
-            " check` names what is missing, and docs/deploy.md has the grants of each role"
+            f"the role in the database lacks a right: {_cause(error)}; `runstore migrate check`"
+            " names what servers lack, and docs/deploy.md has the rights of each role"
         )
     return f"the database does not answer: {_cause(error) if error else None}"
 

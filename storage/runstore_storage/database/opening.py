@@ -180,7 +180,7 @@ async def _opened(url: str, asked: Mapping[str, str]) -> Session:
     try:
         return await first_opened(url, opened, unfit=UnusableDatabase)
     except ValueError as error:
-        raise UnusableDatabase(f"RUNSTORE_DATABASE_URL cannot be used: {error}") from error
+        raise UnusableDatabase(f"the URL of the database cannot be used: {error}") from error
 
 
 async def _opened_at(url: str, asked: Mapping[str, str]) -> Session:
@@ -201,7 +201,7 @@ async def _opened_at(url: str, asked: Mapping[str, str]) -> Session:
     except asyncpg.InternalClientError as error:  # it was closed while it was being opened
         raise ConnectionLost(str(error)) from error
     except (asyncpg.InterfaceError, ValueError) as error:
-        raise UnusableDatabase(f"RUNSTORE_DATABASE_URL cannot be used: {error}") from error
+        raise UnusableDatabase(f"the URL of the database cannot be used: {error}") from error
 
 
 async def _settings(conn: asyncpg.Connection, asked: Mapping[str, str]) -> Mapping[str, str]:

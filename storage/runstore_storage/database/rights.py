@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncpg
 
-# Partitions need no rights of their own: they are reached through their table.
+from runstore_storage.database.service_rights import SERVICE, grants
+
+# Tables that an older schema lacks are no matter of rights.
 _MISSING = """
     SELECT 'USAGE on schema ' || nspname AS what FROM pg_namespace
-    WHERE nspname = $1 AND NOT has_schema_privilege(oid, 'USAGE')
+    WHERE nspname = $1 AND NOT has_schema_privilege($4, oid, 'USAGE')
     UNION ALL
-    SELECT string_agg(needed, ', ') || ' on ' || nspname || '.' || relname
-    FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid,
-        unnest(CASE WHEN relname = $2 THEN '{SELECT}'
-                    ELSE '{SELECT,INSERT,UPDATE,DELETE}' END::text[]) AS needed
-    WHERE nspname = $1 AND relkind IN ('r', 'p') AND NOT relispartition
-        AND NOT has_table_privilege(c.oid, needed)
+    SELECT string_agg(privilege, ', ') || ' on ' || nspname || '.' || relname
+    FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+        JOIN unnest($2::text[], $3::text[]) AS needed(relation, privilege) ON relation = relname
+    WHERE nspname = $1 AND relkind IN ('r', 'p') AND NOT has_table_privilege($4, c.oid, privilege)
     GROUP BY nspname, relname ORDER BY 1
 """
 
@@ -36,30 +36,67 @@ _MISSING_TO_MIGRATE = """
 """
 
 
+_OWNS = """
+    SELECT EXISTS (
+        SELECT FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+        WHERE nspname = $1 AND relkind IN ('r', 'p') AND pg_has_role($2, relowner, 'USAGE'))
+"""
+
+
 class MissingRights(Exception):
     """The role lacks rights that its work needs; the message names each."""
 
     def __init__(self, role: str, missing: list[str]) -> None:
         super().__init__(
             f"the role {role} lacks {'; '.join(missing)};"
-            " docs/deploy.md has the grants of each role"
+            " docs/deploy.md has the rights of each role"
         )
 
 
-async def may_serve(conn: asyncpg.Connection, schema: str, *, read_only: str) -> None:
-    """Raise `MissingRights` unless the role may read and write every table of the schema.
+class OwnsAlready(Exception):
+    """The role owns the tables, or has the rights of the role that does."""
 
-    The table `read_only` has to be readable only.
-    """
-    await _refuse_if_any(conn, _MISSING, schema, read_only)
+    def __init__(self, role: str) -> None:
+        super().__init__(f"the role {role} owns the tables, so there is nothing to give or take")
+
+
+class NoRole(Exception):
+    """The database has no role of the name."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"there is no role {role}: create it, with a login of its own, first")
+
+
+async def may_serve(conn: asyncpg.Connection, schema: str, role: str | None = None) -> None:
+    """Raise `MissingRights` unless the role, by default the connection's, may serve."""
+    role = role or await conn.fetchval("SELECT current_user")
+    needed = [(table, each) for table, all_ in SERVICE.items() for each in all_]
+    missing = await conn.fetch(_MISSING, schema, *map(list, zip(*needed, strict=True)), role)
+    _refuse_if_any(role, missing)
 
 
 async def may_migrate(conn: asyncpg.Connection, schema: str) -> None:
     """Raise `MissingRights` unless the role may make the schema, or change all that is in it."""
-    await _refuse_if_any(conn, _MISSING_TO_MIGRATE, schema)
+    missing = await conn.fetch(_MISSING_TO_MIGRATE, schema)
+    _refuse_if_any(await conn.fetchval("SELECT current_user"), missing)
 
 
-async def _refuse_if_any(conn: asyncpg.Connection, query: str, *values: str) -> None:
-    missing = [row["what"] for row in await conn.fetch(query, *values)]
+async def give(conn: asyncpg.Connection, schema: str, role: str) -> None:
+    """Give a role what the service needs in a schema at its head, and take what it does not need.
+
+    Raise `NoRole` if there is none of that name, `OwnsAlready` if it owns the tables, and
+    `MissingRights` for what this connection's role may not give.
+    """
+    if not await conn.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role):
+        raise NoRole(role)
+    if await conn.fetchval(_OWNS, schema, role):
+        raise OwnsAlready(role)
+    async with conn.transaction():
+        for statement in grants(schema, role):
+            await conn.execute(statement)
+        await may_serve(conn, schema, role)
+
+
+def _refuse_if_any(role: str, missing: list[asyncpg.Record]) -> None:
     if missing:
-        raise MissingRights(await conn.fetchval("SELECT current_user"), missing)
+        raise MissingRights(role, [row["what"] for row in missing])

@@ -79,5 +79,6 @@ def lacking_room(runs: int) -> str:
     """The warning that only this many more runs can be saved."""
     return (
         f"{runs} more runs can be saved: then a partition is needed, and the role of the servers"
-        " may not make one; run `runstore migrate up` as the role that owns the tables"
+        " may not make one; run `runstore migrate up` as the role that owns the tables, with"
+        " --service-role to let the servers make them"
     )

@@ -139,7 +139,7 @@ async def test_what_waits_for_a_database_that_is_abandoned_is_an_outage(
 
 async def test_a_url_that_is_none_is_told_in_a_sentence() -> None:
     for url in ("mysql://somewhere/x", "postgresql://host:port/x"):
-        with pytest.raises(UnusableDatabase, match="RUNSTORE_DATABASE_URL cannot be used"):
+        with pytest.raises(UnusableDatabase, match="the URL of the database cannot be used"):
             await connect(url, schema="runstore", name="test")
 
 

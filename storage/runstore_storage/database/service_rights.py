@@ -1,0 +1,70 @@
+"""What the service's role may do: to every table, read; to each, only what its statements do.
+
+It owns nothing and makes nothing: no table, no TRUNCATE, no UPDATE or DELETE where rows are never
+changed. A partition is made by a function with its owner's rights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from runstore_storage.database.opening import quoted
+
+SELECT, INSERT, UPDATE, DELETE = "SELECT", "INSERT", "UPDATE", "DELETE"
+
+_CHANGES: Mapping[str, tuple[str, ...]] = {
+    "admin_records": (INSERT,),
+    "artifacts": (INSERT,),
+    "blobs": (INSERT, DELETE),
+    "config_label_moves": (INSERT,),
+    "config_labels": (INSERT, UPDATE, DELETE),
+    "config_versions": (INSERT,),
+    "configs": (INSERT, UPDATE),
+    "consumers": (INSERT, UPDATE),
+    "credential_epoch": (UPDATE,),
+    "dead_letters": (INSERT, DELETE),
+    "duties": (INSERT, UPDATE),
+    "events": (INSERT,),
+    "feed": (INSERT,),
+    "objects": (INSERT,),
+    "outbox": (INSERT, DELETE),
+    "outputs": (INSERT,),
+    "project_limits": (INSERT, UPDATE),
+    "requests": (INSERT,),
+    "run_heads": (INSERT, UPDATE),
+    "runs": (INSERT,),
+    "schema_version": (),
+    "search_rows": (INSERT,),
+    "snapshots": (INSERT, DELETE),
+    "task_writes": (INSERT, UPDATE, DELETE),
+    "tokens": (INSERT, UPDATE),
+    "usage_counts": (INSERT, UPDATE, DELETE),
+}
+SERVICE: Mapping[str, tuple[str, ...]] = {
+    table: (SELECT, *changes) for table, changes in _CHANGES.items()
+}
+"""The privileges on each table. Partitions have none: they are reached through their table."""
+
+SEQUENCE = "blobs_blob_seq"
+"""Numbers of blobs are taken before the rows are inserted; those of other tables are not."""
+
+MAKE_PARTITION = "make_partition(bigint)"
+
+
+def grants(schema: str, role: str) -> Iterator[str]:
+    """The statements that give a role these rights on a schema at its head, and take all others.
+
+    They are for the owner of the tables, in one transaction; run again, they change nothing.
+    """
+    within, to = quoted(schema), quoted(role)
+    # What earlier grants gave, and would give with each new table.
+    yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {within} FROM {to}"
+    yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {within} FROM {to}"
+    yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {within} REVOKE ALL ON TABLES FROM {to}"
+    yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {within} REVOKE ALL ON SEQUENCES FROM {to}"
+    yield f"REVOKE CREATE ON SCHEMA {within} FROM {to}"
+    yield f"GRANT USAGE ON SCHEMA {within} TO {to}"
+    for table, privileges in SERVICE.items():
+        yield f"GRANT {', '.join(privileges)} ON {within}.{table} TO {to}"
+    yield f"GRANT USAGE ON SEQUENCE {within}.{SEQUENCE} TO {to}"
+    yield f"GRANT EXECUTE ON FUNCTION {within}.{MAKE_PARTITION} TO {to}"
