@@ -42,6 +42,8 @@ REFUSED = (
     "replicaCount=0",
     "database.existingSecret=",
     "database.existingSecret=,database.url=mysql://host",
+    "database.existingSecret=,database.url=postgresql://host,database.ownerKey=owner",
+    "settings.database_owner_url=postgresql://host",
     "settings.host=0.0.0.0",
     "settings.drain_seconds=3",
     "image.digest=latest",

@@ -38,6 +38,12 @@ class Settings(BaseSettings):
         description="URL of the Postgres to use, postgresql://...; only `runstore dev`, which"
         " starts one by itself, does without.",
     )
+    database_owner_url: str | None = Field(
+        default=None,
+        description="The same database's URL for the role that owns the schema, which `runstore"
+        " migrate` and the `rebuild` commands use; if unset, RUNSTORE_DATABASE_URL. Servers need"
+        " none.",
+    )
     db_schema: str = Field(
         default="runstore",
         min_length=1,

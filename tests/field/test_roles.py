@@ -255,6 +255,24 @@ def test_a_reader_reads_and_may_not_serve(postgres: PostgresServer, database: st
     assert "INSERT on runstore.runs" in checked.stderr
 
 
+def test_the_owners_login_is_for_migrations_alone(postgres: PostgresServer, database: str) -> None:
+    environment = {
+        "RUNSTORE_DATABASE_URL": postgres.url_of(database, user="runstore_service"),
+        "RUNSTORE_DATABASE_OWNER_URL": postgres.url_of(database, user="runstore_owner"),
+    }
+    as_owner = [
+        CliRunner().invoke(app, words, env=environment)
+        for words in (("migrate", "up", "--room", "300000"), ("search", "rebuild"))
+    ]
+    postgres.execute("REVOKE INSERT ON runstore.feed FROM runstore_service", database=database)
+
+    checked = CliRunner().invoke(app, ("migrate", "check"), env=environment)
+
+    assert [done.exit_code for done in as_owner] == [0, 0]
+    assert checked.exit_code == 1
+    assert "runstore_service lacks INSERT on runstore.feed" in checked.stderr
+
+
 def test_the_statements_that_are_printed_do_the_same(
     postgres: PostgresServer, database: str
 ) -> None:

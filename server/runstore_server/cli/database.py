@@ -19,10 +19,13 @@ T = TypeVar("T")
 
 
 def run_with_store(
-    settings: Settings, work: Callable[[PostgresStore], Coroutine[object, object, T]]
+    settings: Settings,
+    work: Callable[[PostgresStore], Coroutine[object, object, T]],
+    *,
+    url_of: Callable[[Settings], str] = database_url,
 ) -> T:
     """Do some work on the settings' store; its schema must be the one this release needs."""
-    url = database_url(settings)
+    url = url_of(settings)
 
     async def run() -> T:
         store = open_store(settings, url)

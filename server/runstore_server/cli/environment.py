@@ -40,6 +40,11 @@ def database_url(settings: Settings) -> str:
     return settings.database_url
 
 
+def owner_url(settings: Settings) -> str:
+    """The same database, as the role that owns the schema where the settings name one."""
+    return settings.database_owner_url or database_url(settings)
+
+
 def _words(message: str) -> str:
     return message.removeprefix("Value error, ")
 

@@ -11,14 +11,14 @@ from runstore_migrations import schema
 from runstore_storage.database import service_rights
 from runstore_storage.database.rights import MissingRights
 
-from runstore_server.cli.environment import database_url, settings_of
+from runstore_server.cli.environment import database_url, owner_url, settings_of
 from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.failures import failed
 from runstore_server.cli.server_failures import exit_on_failure
 
 app = typer.Typer(
     help="Migrate the schema up or down, show its version, and give servers' role its rights.\n\n"
-    "The database is that of RUNSTORE_DATABASE_URL.",
+    "The database is that of RUNSTORE_DATABASE_OWNER_URL, or else of RUNSTORE_DATABASE_URL.",
     no_args_is_help=True,
 )
 MAX_ROOM = 10_000_000
@@ -114,7 +114,7 @@ def check() -> None:
 
 def _database() -> tuple[str, str]:
     settings = settings_of()
-    return database_url(settings), settings.db_schema
+    return owner_url(settings), settings.db_schema
 
 
 def _run(work: Coroutine[object, object, T]) -> T:

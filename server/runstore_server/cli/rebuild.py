@@ -9,7 +9,7 @@ from runstore_storage.contract.feed import RELAY
 from runstore_storage.contract.store import Store
 
 from runstore_server.cli.database import run_with_store
-from runstore_server.cli.environment import settings_of
+from runstore_server.cli.environment import owner_url, settings_of
 from runstore_server.cli.printing import OnProgress, progress_bar
 from runstore_server.relay.worker import DutyStep, new_holder
 
@@ -21,10 +21,15 @@ Forget = Callable[[str], Awaitable[None]]
 def rebuild_with_bar(
     title: str, duty: str, parts: Callable[[Store], tuple[Forget, DutyStep]]
 ) -> int:
-    """Rebuild on the settings' database and show a progress bar; see `rebuild`."""
+    """Rebuild on the settings' database and show a progress bar; see `rebuild`.
+
+    To empty a table is the owner's right.
+    """
     with progress_bar(title) as on_progress:
         return run_with_store(
-            settings_of(), lambda store: rebuild(store, duty, *parts(store), on_progress)
+            settings_of(),
+            lambda store: rebuild(store, duty, *parts(store), on_progress),
+            url_of=owner_url,
         )
 
 

@@ -17,10 +17,10 @@ def search() -> None:
 
 @app.command()
 def rebuild() -> None:
-    """Empty the search index of RUNSTORE_DATABASE_URL and index every published event again.
+    """Empty the search index and index every published event again.
 
     Servers may keep running: searches find what is indexed so far. If this is stopped, the servers
-    do the rest.
+    do the rest. It is for the owner of the tables: RUNSTORE_DATABASE_OWNER_URL where that is set.
     """
     done = rebuild_with_bar(
         "indexing entries of the feed",

@@ -126,6 +126,32 @@ def test_an_unreachable_database_is_no_answer_either() -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("127.0.0.1:1/none", "the database does not answer"),
+        ("127.0.0.1:port/none", "the URL of the database cannot be used"),
+        ("[::1/none", "the URL of the database cannot be used"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", ["migrate up", "migrate current", "migrate down base --yes", "search rebuild"]
+)
+def test_the_owners_database_comes_first_and_its_password_is_not_shown(
+    command: str, place: str, said: str
+) -> None:
+    environment = {
+        "RUNSTORE_DATABASE_URL": "postgresql://other@127.0.0.1:1/none",
+        "RUNSTORE_DATABASE_OWNER_URL": f"postgresql://owner:canary@{place}",
+    }
+
+    done = CliRunner().invoke(app, command.split(), env=environment)
+    helped = CliRunner().invoke(app, [*command.split(), "--help"], env=environment)
+
+    assert said in done.stderr
+    assert "canary" not in done.output + helped.output
+
+
+@pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("RUNSTORE_PORT", "seventy"),

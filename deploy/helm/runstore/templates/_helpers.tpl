@@ -70,6 +70,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{- /* For migrations alone: servers have no need of the owner's login. */ -}}
+{{- define "runstore.ownerEnvironment" -}}
+{{- if .Values.database.ownerKey -}}
+{{- if not .Values.database.existingSecret -}}
+{{ fail "database.ownerKey is a key of database.existingSecret: set both" }}
+{{- end -}}
+- name: RUNSTORE_DATABASE_OWNER_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.database.existingSecret }}
+      key: {{ .Values.database.ownerKey }}
+{{- end -}}
+{{- end -}}
+
 {{- define "runstore.hasAuth" -}}
 {{- if eq "required" (default "off" .Values.settings.auth) -}}
 true
