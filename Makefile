@@ -83,10 +83,14 @@ test: $(READY) ## run the tests (Docker, TEST_DATABASE_URL or the embedded Postg
 slow: $(READY) ## run the tests that kill, freeze or install things, or stand proxies in between
 	$(BIN)/pytest -m slow
 
+.PHONY: service
+service: $(READY) ## run the store's contract as a role that has the service's rights and no others
+	TEST_AS_SERVICE=1 $(BIN)/pytest -m "not owner" -n 2 tests/storage/contract
+
 nats: ## install the nats-server that the sinks' tests start
 	tests/tools/install-nats-server
 
-check: format-check lint types imports protos fresh ranges chart monitoring slow test ## everything that guards main
+check: format-check lint types imports protos fresh ranges chart monitoring slow test service ## everything that guards main
 
 .PHONY: format-check fresh
 format: $(READY) ## format the code

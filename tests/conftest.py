@@ -20,7 +20,7 @@ import grpc
 import pytest
 import pytest_asyncio
 import runstore
-from database import all_returned, drop_schema, make_schema, provided_database
+from database import all_returned, drop_schema, make_schema, provided_database, served_url
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
 from runstore_server.settings import Settings
@@ -73,7 +73,7 @@ def make_served_store(
 ) -> PostgresStore:
     """A store for a server, which binds what each call may touch."""
     made = PostgresStore(
-        database_url,
+        served_url(database_url),
         schema=db_schema,
         pool_size=10,
         append_lanes=2,

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runstore_migrations import schema
+from runstore_storage.database import rights
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
 from runstore_storage.database.opening import connect
@@ -24,9 +25,39 @@ from runstore_storage.sql import partitions
 POSTGRES_IMAGE = "postgres:17-alpine"
 
 
+AS_SERVICE = bool(os.environ.get("TEST_AS_SERVICE"))
+"""Whether stores have a role with the service's rights and no others, as `make service` sets."""
+SERVICE_ROLE = f"runstore_service_{os.getpid()}"
+
+
 @contextmanager
 def provided_database() -> Iterator[str]:
     """Yield the URL of a database, without a driver, that serves as long as the context."""
+    with _found_database() as url:
+        if not AS_SERVICE:
+            yield url
+            return
+        asyncio.run(_execute(url, f"CREATE ROLE {SERVICE_ROLE}"))
+        yield url
+        # Only schemas that tests left behind make this fail.
+        asyncio.run(_execute(url, f"DROP ROLE {SERVICE_ROLE}"))
+
+
+def served_url(database_url: str) -> str:
+    """The URL that a store of the tests connects to."""
+    if not AS_SERVICE:
+        return database_url
+    return f"{database_url}{'&' if '?' in database_url else '?'}role={SERVICE_ROLE}"
+
+
+async def _execute(database_url: str, statement: str) -> None:
+    conn = await connect(database_url, schema="public", name="test")
+    await conn.execute(statement)
+    await conn.close()
+
+
+@contextmanager
+def _found_database() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
     elif docker_answers():
@@ -80,6 +111,8 @@ async def make_schema(database_url: str, name: str) -> None:
     await conn.execute(schema.SCHEMA_SQL.read_text().replace(" CONCURRENTLY", ""))
     async with conn.transaction():
         await partitions.make_room(Connection(conn), schema.ROOM)
+    if AS_SERVICE:
+        await rights.give(conn, name, SERVICE_ROLE)
     await conn.close()
 
 

@@ -239,6 +239,7 @@ async def test_large_payloads_end_a_page_early(relayed: PostgresStore) -> None:
     assert page.next_position == 3
 
 
+@pytest.mark.owner
 async def test_the_database_refuses_to_change_what_was_published(relayed: PostgresStore) -> None:
     await relayed.append_events(await saved(relayed, "a"), [Event("x")])
     await publish(relayed)
@@ -263,6 +264,7 @@ async def test_a_duty_has_one_holder_until_its_time_is_over(own: PostgresStore) 
     ]
 
 
+@pytest.mark.owner
 async def test_each_way_to_hold_a_duty_holds_it_for_a_whole_lease(own: PostgresStore) -> None:
     holds = [
         (RELAY, own.feed.hold_duty),

@@ -139,6 +139,7 @@ async def test_a_run_without_events_is_forked_and_its_fork_again(
         assert await is_verified(store, each), each
 
 
+@pytest.mark.owner
 @pytest.mark.slow
 async def test_a_fork_has_room_for_its_events(own: PostgresStore) -> None:
     base = (await own.save_run(NewRun("p", "run"))).run.key
@@ -247,6 +248,7 @@ async def test_forks_of_forks_have_one_history(store: PostgresStore, key: RunKey
         assert await is_verified(store, each), each
 
 
+@pytest.mark.owner
 async def test_a_change_in_the_shared_history_breaks_every_fork(own: PostgresStore) -> None:
     key = (await own.save_run(NewRun("p", "run"))).run.key
     await ticks(own, key, "a", "b")
@@ -382,6 +384,7 @@ async def test_a_replay_needs_a_seq_the_run_has(store: PostgresStore, key: RunKe
     assert (nothing.events.events, nothing.snapshot, nothing.at_seq) == ((), None, 0)
 
 
+@pytest.mark.owner
 async def test_a_run_with_forks_cannot_be_deleted(own: PostgresStore) -> None:
     key = (await own.save_run(NewRun("p", "run"))).run.key
     await ticks(own, key, "a")

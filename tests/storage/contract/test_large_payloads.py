@@ -249,6 +249,7 @@ async def test_a_lost_payload_is_an_error_to_readers_and_a_duty_gets_the_event_w
     ]
 
 
+@pytest.mark.owner
 @pytest.mark.parametrize("is_there", [False, True])
 async def test_a_payload_whose_bytes_are_gone_or_damaged_is_lost(
     offloading: PostgresStore, run: RunKey, own_schema: str, is_there: bool

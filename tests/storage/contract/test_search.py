@@ -305,6 +305,7 @@ async def test_events_come_along_and_large_ones_end_a_page(indexing: PostgresSto
     assert hits[-1].recorded == recorded
 
 
+@pytest.mark.owner
 async def test_a_rebuilt_index_is_the_same(indexing: PostgresStore) -> None:
     for name in ("a", "b"):
         key = await saved(indexing, name)

@@ -201,6 +201,7 @@ async def all_pages(
             return rows
 
 
+@pytest.mark.owner
 @pytest.mark.parametrize("seed", range(3))
 async def test_counts_equal_a_recount_of_random_histories_also_after_a_rebuild(
     relayed: PostgresStore, seed: int
