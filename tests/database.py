@@ -18,7 +18,7 @@ from runstore_migrations import schema
 from runstore_storage.database import rights
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database
-from runstore_storage.database.opening import connect
+from runstore_storage.database.opening import connect, quoted
 from runstore_storage.embedded.postgres import EmbeddedPostgres
 from runstore_storage.sql import partitions
 
@@ -45,9 +45,12 @@ def provided_database() -> Iterator[str]:
 
 def served_url(database_url: str) -> str:
     """The URL that a store of the tests connects to."""
-    if not AS_SERVICE:
-        return database_url
-    return f"{database_url}{'&' if '?' in database_url else '?'}role={SERVICE_ROLE}"
+    return url_as(database_url, SERVICE_ROLE) if AS_SERVICE else database_url
+
+
+def url_as(database_url: str, role: str) -> str:
+    """The URL of the same database, for connections that have another role from their start."""
+    return f"{database_url}{'&' if '?' in database_url else '?'}role={role}"
 
 
 async def _execute(database_url: str, statement: str) -> None:
@@ -107,7 +110,7 @@ async def make_schema(database_url: str, name: str) -> None:
     That both come to the same is shown by the tests of the migrations.
     """
     conn = await connect(database_url, schema=name, name="test")
-    await conn.execute(f"CREATE SCHEMA {name}")
+    await conn.execute(f"CREATE SCHEMA {quoted(name)}")
     await conn.execute(schema.SCHEMA_SQL.read_text().replace(" CONCURRENTLY", ""))
     async with conn.transaction():
         await partitions.make_room(Connection(conn), schema.ROOM)
@@ -118,7 +121,7 @@ async def make_schema(database_url: str, name: str) -> None:
 
 async def drop_schema(database_url: str, name: str) -> None:
     conn = await connect(database_url, schema=name, name="test")
-    await conn.execute(f"DROP SCHEMA {name} CASCADE")
+    await conn.execute(f"DROP SCHEMA {quoted(name)} CASCADE")
     await conn.close()
 
 
