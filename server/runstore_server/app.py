@@ -88,6 +88,7 @@ class App:
             names_of=names_of if settings.tls_grants else None,
             record_refusal=admin.record_refusal,
             quotas=self._quotas,
+            audit_reads=settings.audit_reads,
         )
         self._server = _grpc_server(
             settings, self._lifecycle, self._metrics, self._admission, reuse_port=reuse_port

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         description="What callers may do by a name in their certificate, a SPIFFE id or a DNS name,"
         ' if they show no token: {"agent.example.com": ["writer@acme/*"]}.',
     )
+    audit_reads: bool = Field(
+        default=False,
+        description="Whether each call that reads is logged with its caller; those that change who"
+        " may do what are recorded anyway.",
+    )
     allow_insecure: bool = Field(
         default=False,
         description="Whether to serve other hosts than this one without both TLS and RUNSTORE_AUTH,"

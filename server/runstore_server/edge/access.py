@@ -60,6 +60,8 @@ _OWN = Rule((Role.ADMIN, Role.OPERATOR), owner_of)
 _OPERATE = Rule((Role.OPERATOR,), _field)
 _ANYBODY = Rule()
 
+_READ_ALIKE = ["ListTokens", "ListAdminRecords", "VerifyAdminRecords", "GetLimits"]
+
 ACCESS: Mapping[str, Rule] = {
     **_of("RunService", _RECORD, "SaveRun AppendEvent AppendEvents AppendMany"),
     **_of("RunService", _RECORD, "PutSnapshot PutTaskWrites CompleteRun"),
@@ -84,6 +86,13 @@ ACCESS: Mapping[str, Rule] = {
     **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
 }
 """By the full name of the method."""
+
+READS = frozenset(
+    method
+    for method, rule in ACCESS.items()
+    if Role.READER in rule.roles or method.rpartition("/")[2] in _READ_ALIKE
+)
+"""The methods that change nothing and tell something of a project or of its access."""
 
 
 def decide(identity: Identity, method: str, message: Any) -> Scope | None:

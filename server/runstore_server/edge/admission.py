@@ -7,11 +7,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from functools import partial
 from typing import Any
 
+import structlog
 from runstore_storage.contract.access import SERVER, Role
 from runstore_storage.contract.admin import MARK
 from runstore_storage.contract.scope import Scope, bind
 
-from runstore_server.edge.access import asked_by, check, decide
+from runstore_server.edge.access import READS, asked_by, check, decide
 from runstore_server.edge.errors import (
     CredentialExpired,
     PermissionDenied,
@@ -48,6 +49,8 @@ _OUTCOMES: dict[type[Exception], str] = {
     QuotaExceeded: "throttled",
 }
 
+_log = structlog.get_logger(__name__)
+
 
 async def _record_nothing(_request: Any, _error: Exception, _context: Any) -> None:
     """For servers that ask nobody: nothing is refused."""
@@ -57,7 +60,8 @@ class Admission:
     """One for a server.
 
     `names_of` reads the names in a client's certificate; None where clients show none. `quotas`
-    hold no project to any limit unless given.
+    hold no project to any limit unless given. Where `audit_reads` is set, a call that reads is
+    logged with its caller.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Admission:
         names_of: NamesOf | None = None,
         record_refusal: RecordRefusal = _record_nothing,
         quotas: Quotas | None = None,
+        audit_reads: bool = False,
     ) -> None:
         self._metrics = metrics
         self._callers = callers or Anybody()
@@ -75,6 +80,7 @@ class Admission:
         self._record_refusal = record_refusal
         self._quotas = quotas or Quotas()
         self._failed = FailedAttempts()
+        self._audit_reads = audit_reads
 
     def shown_by(self, context: Any) -> Shown:
         """What a gRPC call shows; not looked at where nobody is asked."""
@@ -111,6 +117,8 @@ class Admission:
             await self._record_refusal(message, error, context)
             raise
         self._let_in(name_of(method), shown, scope)
+        if self._audit_reads and scope and method in READS:
+            _log_read(scope, shown)
         if scope and not method.startswith(ADMINISTRATION):
             self._quotas.charge(scope.project, message)
 
@@ -143,6 +151,8 @@ class Admission:
             self._metrics.asked(name, _kind(shown), DENIED)
             raise
         self._let_in(name, shown, scope)
+        if self._audit_reads and project != SERVER:
+            _log_read(scope, shown)
         self._quotas.charge(project)
 
     def watch(
@@ -178,6 +188,19 @@ class Admission:
             bind(scope)
         if self._callers.changed:  # else everybody is let in, which is not worth counting
             self._metrics.asked(name, _kind(shown), ALLOWED)
+
+
+def _log_read(scope: Scope, shown: Shown) -> None:
+    """Log who reads what of a project, beside what is known of every call."""
+    caller = current_identity().principal
+    _log.info(
+        "read",
+        project=scope.project,
+        principal_kind=caller.kind.name.lower(),
+        principal=caller.id,
+        issuer=caller.issuer,
+        peer=shown.peer,
+    )
 
 
 def name_of(method: str) -> str:
