@@ -84,13 +84,13 @@ slow: $(READY) ## run the tests that kill, freeze or install things, or stand pr
 	$(BIN)/pytest -m slow
 
 .PHONY: service
-service: $(READY) ## run the store's contract as a role that has the service's rights and no others
+service: $(READY) ## run the store's contract with the service's rights, and no row of another project
 	TEST_AS_SERVICE=1 $(BIN)/pytest -m "not owner" -n 2 tests/storage/contract
 
 nats: ## install the nats-server that the sinks' tests start
 	tests/tools/install-nats-server
 
-check: format-check lint types imports protos fresh ranges chart monitoring slow test service ## everything that guards main
+check: format-check lint types imports protos fresh ranges chart monitoring service slow test ## everything that guards main
 
 .PHONY: format-check fresh
 format: $(READY) ## format the code

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import row_policies
 from runstore_migrations import schema
 from runstore_storage.database import rights
 from runstore_storage.database.connection import Connection
@@ -26,7 +27,9 @@ POSTGRES_IMAGE = "postgres:17-alpine"
 
 
 AS_SERVICE = bool(os.environ.get("TEST_AS_SERVICE"))
-"""Whether stores have a role with the service's rights and no others, as `make service` sets."""
+"""Whether stores have a role with the service's rights and no others, as `make service` sets, and
+only see the rows of the project that each statement may touch (`row_policies.py`).
+"""
 SERVICE_ROLE = f"runstore_service_{os.getpid()}"
 
 
@@ -116,6 +119,7 @@ async def make_schema(database_url: str, name: str) -> None:
         await partitions.make_room(Connection(conn), schema.ROOM)
     if AS_SERVICE:
         await rights.give(conn, name, SERVICE_ROLE)
+        await row_policies.add(conn)
     await conn.close()
 
 

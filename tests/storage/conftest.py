@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
+import row_policies
 from conftest import make_store
-from database import url_as
+from database import AS_SERVICE, url_as
 from runstore_storage.database import rights
 from runstore_storage.database.opening import connect
 from runstore_storage.postgres import PostgresStore
+
+
+@pytest.fixture(scope="session", autouse=True)
+def told_of_scopes() -> Iterator[None]:
+    """With row policies, stores tell Postgres what each of their statements may touch."""
+    with pytest.MonkeyPatch.context() as patch:
+        if AS_SERVICE:
+            row_policies.tell(patch)
+        yield
 
 
 @pytest_asyncio.fixture

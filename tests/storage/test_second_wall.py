@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from conftest import make_served_store
 from database import drop_schema, make_schema
+from row_policies import SCOPES
 from runstore_storage.contract.scope import NoScope, Scope, ScopeMismatch, bound
 from runstore_storage.database.connection import Connection, Rows
 from runstore_storage.database.opening import connect
@@ -26,7 +27,6 @@ from storage.sql.test_prepared import STATEMENTS
 
 SCHEMA = "runstore_second_wall"
 MINE, THEIRS, NOBODYS = "mine", "theirs", "nobodys"
-SCOPES = {"scopes", "head_scope"}
 MAKES_OWN = re.compile(r"INSERT INTO \w+ \(project,")
 """A statement that makes rows, which are of the scope whatever it is given."""
 RETURNS_NOTHING = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b)", re.DOTALL)
