@@ -117,10 +117,10 @@ class Admission:
             await self._record_refusal(message, error, context)
             raise
         self._let_in(name_of(method), shown, scope)
-        if self._audit_reads and scope and method in READS:
-            _log_read(scope, shown)
         if scope and not method.startswith(ADMINISTRATION):
             self._quotas.charge(scope.project, message)
+        if self._audit_reads and scope and method in READS:
+            _log_read(scope, shown)
 
     @contextmanager
     def messages(self, method: str) -> Iterator[Callable[[Any], None]]:
@@ -151,9 +151,9 @@ class Admission:
             self._metrics.asked(name, _kind(shown), DENIED)
             raise
         self._let_in(name, shown, scope)
+        self._quotas.charge(project)
         if self._audit_reads and project != SERVER:
             _log_read(scope, shown)
-        self._quotas.charge(project)
 
     def watch(
         self, shown: Shown, method: str, message: Any
