@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--results", type=Path, help="keep the results in this folder")
     parser.add_argument("--through", choices=PROXIES, help="with this proxy before the server")
     parser.add_argument(
-        "--tls", action="store_true", help="over TLS, with certificates of both sides"
+        "--tls", action="store_true", help="over TLS, with certificates of both sides and tokens"
     )
     given = parser.parse_args(arguments)
     clients = [each for each in CLIENTS if each.name in (given.client or names) and present(each)]
