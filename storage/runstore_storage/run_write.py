@@ -6,6 +6,7 @@ only if the run has not changed since.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -22,12 +23,12 @@ from runstore_storage.contract.errors import (
 )
 from runstore_storage.contract.events import Appended, RecordedEvent
 from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
-from runstore_storage.contract.scope import ScopedKey, bound, scoped
+from runstore_storage.contract.scope import Scope, ScopedKey, bound, scoped
 from runstore_storage.contract.times import MICROSECOND
 from runstore_storage.database.connection import Connection
 from runstore_storage.prepared_events import PreparedEvent
 from runstore_storage.sql import events, heads, inserts, known, outbox
-from runstore_storage.sql.blobs import BlobRef, store_blobs
+from runstore_storage.sql.blobs import BlobRef, NewBlob, store_blobs
 from runstore_storage.sql.events import KnownEvent, NewEvent
 from runstore_storage.sql.heads import Changed, Head
 from runstore_storage.sql.inserts import Insert, Version
@@ -276,18 +277,23 @@ async def _added(conn: Connection, writes: Sequence[RunWrite]) -> list[Insert]:
     appended = [write for write in writes if write.new_events]
     if appended:
         new = [each for write in appended for each in write.new_events]
-        numbers: dict[tuple[int, bytes], int] = {}
-        for write in appended:
-            with bound(write.scope):
-                numbers |= await _store_blobs(conn, write.new_events)
+        numbers = await _store_blobs(conn, appended)
         added += [events.insert(new, numbers), outbox.insert([_range(each) for each in appended])]
     return added
 
 
 async def _store_blobs(
-    conn: Connection, new: Sequence[NewEvent]
+    conn: Connection, writes: Iterable[RunWrite]
 ) -> Mapping[tuple[int, bytes], int]:
-    return await store_blobs(conn, [(each.run, each.blob) for each in new if each.blob])
+    """Store the blobs of new events, those of each scope together; their numbers."""
+    blobs: defaultdict[Scope, list[tuple[int, NewBlob]]] = defaultdict(list)
+    for write in writes:
+        blobs[write.scope] += [(each.run, each.blob) for each in write.new_events if each.blob]
+    numbers: dict[tuple[int, bytes], int] = {}
+    for scope, new in blobs.items():
+        with bound(scope):
+            numbers |= await store_blobs(conn, new)
+    return numbers
 
 
 def _range(write: RunWrite) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ import runstore
 from runstore_storage.contract.access import Principal
 from runstore_storage.contract.admin import Token
 
-from runstore_server.json.texts import time_text
+from runstore_server.json.texts import enum_text, time_text
 from runstore_server.json.writing import JsonObject
 
 
@@ -28,7 +28,7 @@ def token_value(token: Token | runstore.Token, project: str) -> JsonObject:
 
 def principal_value(principal: Principal | runstore.Principal) -> JsonObject:
     return {
-        "kind": principal.kind.name,
+        "kind": enum_text(principal.kind),
         "id": principal.id,
         "issuer": principal.issuer,
     }

@@ -84,7 +84,7 @@ async def test_whoever_a_server_does_not_ask_is_anybody(command: Command) -> Non
         ["expires", "never"],
     ]
     assert written == {
-        "principal": {"kind": "ANYBODY", "id": "", "issuer": ""},
+        "principal": {"kind": "anybody", "id": "", "issuer": ""},
         "grants": ["admin@*", "operator@*"],
         "expires_at": None,
     }

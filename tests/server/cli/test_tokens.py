@@ -54,7 +54,7 @@ async def test_a_token_is_made_used_listed_and_ended(
     listed = command("ls", "--project", project, "--json")
     (shown,) = map(json.loads, listed.stdout.splitlines())
     assert (shown["token_id"], shown["grants"]) == (token_id, [grant])
-    assert shown["created_by"] == {"kind": "DATABASE", "id": "ada", "issuer": ""}
+    assert shown["created_by"] == {"kind": "database", "id": "ada", "issuer": ""}
     assert text[17:60] not in listed.stdout
     table = command("ls", "--project", project).stdout
     assert token_id in table
