@@ -21,6 +21,7 @@ from runstore_storage.database.opening import connect
 from runstore_storage.database.statements import NO_VALUES, Kind, Statement
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.sql import feed, heads
 from scopes import SYSTEM, methods
 from storage.every_call import CALLS, MORE, furnish, run
 from storage.sql.test_prepared import STATEMENTS
@@ -30,6 +31,8 @@ MINE, THEIRS, NOBODYS = "mine", "theirs", "nobodys"
 MAKES_OWN = re.compile(r"INSERT INTO \w+ \(project,")
 """A statement that makes rows, which are of the scope whatever it is given."""
 RETURNS_NOTHING = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b)", re.DOTALL)
+POLLING = {feed._LAST_POSITION.sql, heads._LAST_SEQS.sql}
+"""What a store asks on its own, whatever it is asked."""
 MAKING = {
     *("save_run", "configs.register_version"),
     *("admin.create_token", "admin.revoke_token", "admin.set_limits"),
@@ -101,12 +104,27 @@ async def test_another_project_is_as_one_that_does_not_exist(
     served: PostgresStore, conn: asyncpg.Connection, name: str
 ) -> None:
     before = await everything(conn)
+    sent: list[str] = []
+    plain = Connection.execute
 
-    with bound(Scope(MINE)):
-        theirs = await outcome(served, name, THEIRS)
-        nobodys = await outcome(served, name, NOBODYS)
+    async def execute(
+        self: Connection, given: Statement, values: Mapping[str, object] = NO_VALUES
+    ) -> Rows:
+        sent.append(given.sql)
+        return await plain(self, given, values)
+
+    async def asked(project: str) -> tuple[str, list[str]]:
+        sent.clear()
+        with pytest.MonkeyPatch.context() as patched, bound(Scope(MINE)):
+            patched.setattr(Connection, "execute", execute)
+            ended = await outcome(served, name, project)
+        return ended, [each for each in sent if each not in POLLING]
+
+    theirs, for_theirs = await asked(THEIRS)
+    nobodys, for_nobodys = await asked(NOBODYS)
 
     assert theirs == nobodys
+    assert for_theirs == for_nobodys, "a call that does more takes longer, which tells"
     assert theirs.startswith(ScopeMismatch.__name__) is (name in MAKING)
     assert await everything(conn) == before
 
