@@ -35,6 +35,11 @@ class Append:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
+    @property
+    def cost(self) -> int:
+        """How much of a batch it fills, in events."""
+        return max(len(self.events), self.bytes * MAX_BATCH_EVENTS // MAX_BATCH_BYTES, 1)
+
     def settle(self, answer: AppendResult | Exception) -> None:
         """Answer the call, or fail it."""
         if isinstance(answer, Exception):
@@ -71,7 +76,7 @@ class Lane:
         except StorageError as refusal:
             waiting.settle(refusal)
             return
-        self._queue.put(waiting.run.scope, waiting)
+        self._queue.put(waiting.run.scope, waiting, waiting.cost)
         if len(self._queue) >= self._wanted:
             self._changed.set()
 

@@ -7,41 +7,59 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from runstore_storage.contract.errors import Overloaded
 from runstore_storage.contract.heads import NO_GUARD, RunKey
 from runstore_storage.contract.scope import Scope, own
-from runstore_storage.writing import backlog
+from runstore_storage.writing import backlog, fair_queue
 from runstore_storage.writing.backlog import Backlog
-from runstore_storage.writing.fair_queue import FairQueue
+from runstore_storage.writing.fair_queue import QUANTUM, FairQueue
 from runstore_storage.writing.lanes import Append, Lane
 
 A, B, C = (Scope(name) for name in "abc")
+MOST_COST = 1000
 
 
-@given(st.lists(st.sampled_from([A, B, C, None]), max_size=200))
-def test_each_project_keeps_its_order_and_has_its_turn(steps: list[Scope | None]) -> None:
+STEPS = st.lists(
+    st.none() | st.tuples(st.sampled_from([A, B, C]), st.integers(1, MOST_COST)), max_size=200
+)
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_each_project_keeps_its_order(steps: list[tuple[Scope, int] | None]) -> None:
     queue: FairQueue[tuple[Scope, int]] = FairQueue()
-    model: dict[Scope, deque[tuple[Scope, int]]] = defaultdict(deque)
-    passed_over: Counter[Scope] = Counter()
-    for number, scope in enumerate(steps):
-        if scope:
-            queue.put(scope, (scope, number))
-            model[scope].append((scope, number))
+    model: dict[Scope, deque[int]] = defaultdict(deque)
+    for number, step in enumerate(steps):
+        if step:
+            scope, cost = step
+            queue.put(scope, (scope, number), cost)
+            model[scope].append(number)
         elif len(queue):
-            taken = queue.take()
-            assert taken == model[taken[0]].popleft()
-            passed_over[taken[0]] = 0
-            for other, waiting in model.items():
-                if waiting and other != taken[0]:
-                    passed_over[other] += 1
-                    assert passed_over[other] <= 2, "each of the others had a turn before"
+            scope, taken = queue.take()
+            assert taken == model[scope].popleft()
         else:
             with pytest.raises(IndexError):
                 queue.take()
         assert len(queue) == sum(map(len, model.values()))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, MOST_COST), min_size=3, max_size=3), st.integers(1, 500))
+def test_projects_that_wait_get_as_much_as_each_other(costs: list[int], count: int) -> None:
+    queue: FairQueue[Scope] = FairQueue()
+    of = dict(zip([A, B, C], costs, strict=True))
+    for scope, cost in of.items():
+        for _ in range(count + 1):
+            queue.put(scope, scope, cost)
+
+    got = Counter(dict.fromkeys(of, 0))
+    for _ in range(count):
+        taken = queue.take()
+        got[taken] += of[taken]
+        assert max(got.values()) - min(got.values()) <= 2 * MOST_COST + 3 * QUANTUM
 
 
 MOST, MOST_BYTES = 16, 1600
@@ -100,6 +118,7 @@ async def test_a_project_that_filled_a_lane_lets_another_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backlog, "MAX_WAITING_APPENDS", 8)
+    monkeypatch.setattr(fair_queue, "QUANTUM", 1)
     committed: list[str] = []
     has_begun, may_commit = asyncio.Event(), asyncio.Event()
 
@@ -130,4 +149,4 @@ async def test_a_project_that_filled_a_lane_lets_another_in(
     await asyncio.gather(*(each.answered for each in waiting))
     await lane.close()
 
-    assert committed[1:] == ["a", "b", "a", "b", *"aaaaaa"]
+    assert committed[1:] == ["b", "a", "b", *"aaaaaaa"]
