@@ -755,9 +755,10 @@ CREATE FUNCTION make_partition(for_run bigint) RETURNS boolean
         made text := 'events_' || low;
         other text;
     BEGIN
-        IF for_run < 0 THEN
+        -- What is beyond all room that is ever made would only fill the catalogue.
+        IF for_run NOT BETWEEN 0 AND (SELECT coalesce(max(run), 0) + 10000000 FROM runs) THEN
             RAISE EXCEPTION USING
-                MESSAGE = 'no run has the number ' || for_run,
+                MESSAGE = 'no run has the number ' || for_run || ', and none soon will',
                 ERRCODE = 'invalid_parameter_value';
         END IF;
         PERFORM pg_advisory_xact_lock(

@@ -39,8 +39,11 @@ _MISSING_TO_MIGRATE = """
 _OWNS = """
     SELECT EXISTS (
         SELECT FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
-        WHERE nspname = $1 AND relkind IN ('r', 'p') AND pg_has_role($2, relowner, 'USAGE'))
+        WHERE nspname = $1 AND relkind IN ('r', 'p') AND pg_has_role($2, relowner, 'MEMBER'))
 """
+
+# Postgres fails one of two that change a table's rights at once.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('runstore rights ' || $1, 0))"
 
 
 class MissingRights(Exception):
@@ -92,6 +95,7 @@ async def give(conn: asyncpg.Connection, schema: str, role: str) -> None:
     if await conn.fetchval(_OWNS, schema, role):
         raise OwnsAlready(role)
     async with conn.transaction():
+        await conn.execute(_ONE_AT_A_TIME, schema)
         for statement in grants(schema, role):
             await conn.execute(statement)
         await may_serve(conn, schema, role)

@@ -12,6 +12,8 @@ from runstore_storage.database.opening import quoted
 
 SELECT, INSERT, UPDATE, DELETE = "SELECT", "INSERT", "UPDATE", "DELETE"
 
+# A right leaves this list a release after the last statement that needs it: servers of the release
+# before still run when it is taken.
 _CHANGES: Mapping[str, tuple[str, ...]] = {
     "admin_records": (INSERT,),
     "artifacts": (INSERT,),
