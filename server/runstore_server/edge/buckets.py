@@ -11,8 +11,9 @@ Clock = Callable[[], float]
 class Bucket:
     """Fills by `rate` a second, up to a second's worth.
 
-    What is more than a second's worth may be taken from a full one, and is owed: whatever comes
-    after it waits until that has been made up for.
+    Whoever finds one left may take any amount. What is more than was left is owed: whatever comes
+    next waits until that has been made up for. So large amounts pass, too, however many small ones
+    are taken meanwhile, and no more is taken in the long run than was filled.
     """
 
     __slots__ = ("_clock", "_filled_at", "_level", "_rate")
@@ -28,10 +29,10 @@ class Bucket:
         self._fill()
         return self._level == self._rate
 
-    def seconds_until(self, amount: float) -> float:
-        """How long it is until so much may be taken; 0 if it may be now."""
+    def seconds_until_next(self) -> float:
+        """How long it is until something may be taken; 0 if it may be now."""
         self._fill()
-        return max((min(amount, self._rate) - self._level) / self._rate, 0.0)
+        return max((1.0 - self._level) / self._rate, 0.0)
 
     def take(self, amount: float) -> None:
         """Take so much, which may make it owe."""

@@ -11,6 +11,8 @@ from runstore_server.edge.listening import is_loopback
 
 PER_SECOND = 10
 MAX_ADDRESSES = 10_000
+# Those that were looked at together can be many.
+MOST_SECONDS = 1.0
 NETWORK_BITS = 64
 LIMIT = "failed credentials"
 
@@ -28,7 +30,7 @@ class FailedAttempts:
     def seconds_until_next(self, peer: str) -> float:
         """How long nothing unknown that comes from there is to be looked at; 0 if it may be now."""
         bucket = self._buckets.get(_network(peer)) if self._buckets else None
-        return bucket.seconds_until(1) if bucket else 0.0
+        return bucket.seconds_until_next() if bucket else 0.0
 
     def count(self, peer: str) -> None:
         """Count a credential from there that was not taken."""
@@ -41,7 +43,9 @@ class FailedAttempts:
             if len(self._buckets) >= MAX_ADDRESSES:
                 del self._buckets[next(iter(self._buckets))]
             self._buckets[network] = Bucket(PER_SECOND, self._clock)
-        self._buckets[network].take(1)
+        bucket = self._buckets[network]
+        if bucket.seconds_until_next() < MOST_SECONDS:
+            bucket.take(1)
 
 
 def _network(peer: str) -> str:

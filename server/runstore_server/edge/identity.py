@@ -61,7 +61,7 @@ class Bearers(Protocol):
         """
 
     def knows(self, token: str) -> bool:
-        """Whether `identify` would look nothing up, and verify nothing."""
+        """Whether it was taken before, or is no token whatever is looked up."""
 
 
 class Callers(Protocol):
@@ -75,7 +75,7 @@ class Callers(Protocol):
         """The caller. Raises as `Bearers.identify`."""
 
     def knows(self, shown: Shown) -> bool:
-        """Whether `identify` would look nothing up, and verify nothing."""
+        """Whether it was taken before, or is refused whatever is looked up."""
 
 
 class Anybody:

@@ -97,19 +97,16 @@ class Quotas:
         size = _size_of(message) if BYTES in use.buckets else 0
         amounts = {CALLS: calls, EVENTS: _events_in(message), BYTES: size}
         for name, bucket in use.buckets.items():
-            if amounts[name] and (seconds := bucket.seconds_until(amounts[name])):
+            if amounts[name] and (seconds := bucket.seconds_until_next()):
                 raise self._refusal(name, seconds)
         for name, bucket in use.buckets.items():
             bucket.take(amounts[name])
 
     async def pace(self, project: str, message: Message) -> None:
-        """Count the bytes of a message within an upload, waiting until they are not too much."""
-        size = _size_of(message)
-        while bucket := self._bytes_of(project):
-            if not (seconds := bucket.seconds_until(size)):
-                bucket.take(size)
-                return
-            await asyncio.sleep(seconds)
+        """Count the bytes of a message within an upload, and wait until they are made up for."""
+        if bucket := self._bytes_of(project):
+            bucket.take(_size_of(message))
+            await asyncio.sleep(bucket.seconds_until_next())
 
     @contextmanager
     def streams(self) -> Iterator[Callable[[str], None]]:
@@ -131,7 +128,10 @@ class Quotas:
         try:
             yield hold
         finally:
-            self._streams -= Counter(held)  # which forgets those that have none left
+            for project in held:
+                self._streams[project] -= 1
+                if not self._streams[project]:
+                    del self._streams[project]
 
     def _bytes_of(self, project: str) -> Bucket | None:
         use = self._uses.get(project)

@@ -40,7 +40,8 @@ class Tokens:
     def __init__(self, admin: AdminStore) -> None:
         self.changed = Signal()
         self._admin = admin
-        self._known: dict[str, KnownToken] = {}
+        self._known: dict[str, tuple[KnownToken, int]] = {}
+        """The tokens that were found, each with the epoch that it was found in."""
         self._used: dict[str, datetime] = {}
         self._epoch = -1
         self._seen_at = -TRUST_SECONDS
@@ -101,20 +102,20 @@ class Tokens:
         epoch = await self._admin.credential_epoch()
         if epoch != self._epoch:
             self._epoch = epoch
-            self._known.clear()
             self.changed.wake()
         self._seen_at = began
 
     async def _find(self, token_id: str) -> KnownToken | None:
         if time.monotonic() - self._seen_at > TRUST_SECONDS:
             await self._look()
-        if known := self._known.get(token_id):
+        known, found_in = self._known.get(token_id, (None, 0))
+        if known and found_in == self._epoch:
             return known
         epoch, found = self._epoch, await self._admin.find_token(token_id)
         if found and epoch == self._epoch:
             if len(self._known) >= MAX_TOKENS:
                 self._known.clear()
-            self._known[token_id] = found
+            self._known[token_id] = found, epoch
         return found
 
 

@@ -66,6 +66,8 @@ class JwtBearers:
         self._withdrawn = withdrawn
         self._clock = clock
         self._remembered: dict[bytes, tuple[Identity, float]] = {}
+        self._taken: dict[bytes, int] = {}
+        """When each token expires that was once taken."""
 
     @property
     def ages(self) -> Mapping[str, Callable[[], float]]:
@@ -102,7 +104,7 @@ class JwtBearers:
         """See `Bearers`."""
         if len(token) > MAX_TOKEN_CHARACTERS:
             return True
-        return self._recalled(sha256(token.encode()).digest()) is not None
+        return self._taken.get(sha256(token.encode()).digest(), 0) > time.time()
 
     def _recalled(self, digest: bytes) -> Identity | None:
         found, until = self._remembered.get(digest, (None, 0.0))
@@ -114,6 +116,10 @@ class JwtBearers:
     def _remember(self, digest: bytes, identity: Identity, exp: int) -> None:
         if len(self._remembered) >= MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
+        self._taken.pop(digest, None)
+        self._taken[digest] = exp
+        if len(self._taken) > MAX_REMEMBERED:
+            del self._taken[next(iter(self._taken))]
         left = min(exp - time.time(), TRUST_SECONDS)
         self._remembered[digest] = identity, self._clock() + left
 

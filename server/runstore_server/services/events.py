@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from runstore.v1 import run_service_pb2 as rpc
@@ -83,8 +84,10 @@ class Events:
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest], _context: Any
     ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
         with self._admission.messages(APPEND_EVENT_STREAM) as allow:
-            async for response in Pipeline(self._append, allow, self._lifecycle).run(requests):
-                yield response
+            pipeline = Pipeline(self._append, allow, self._lifecycle)
+            async with aclosing(pipeline.run(requests)) as answers:
+                async for answer in answers:
+                    yield answer
 
     async def ListEvents(
         self, request: rpc.ListEventsRequest, _context: Any

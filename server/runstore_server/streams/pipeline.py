@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.events import Event
@@ -41,7 +41,7 @@ class Pipeline:
 
     async def run(
         self, requests: AsyncIterator[rpc.AppendEventStreamRequest | Undecoded | Unreadable]
-    ) -> AsyncIterator[rpc.AppendEventStreamResponse]:
+    ) -> AsyncGenerator[rpc.AppendEventStreamResponse, None]:
         """Yield one answer for each request; return when the client is done and all are answered.
 
         A draining server answers the requests it has read and ends the call as SERVER_DRAINING.

@@ -13,8 +13,15 @@ from runstore.v1.events_pb2 import Event
 from runstore.v1.payloads_pb2 import Payload
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
+from runstore_server.edge.admission import Admission
+from runstore_server.edge.identity import ANYBODY, serve
 from runstore_server.edge.lifecycle import Lifecycle
+from runstore_server.edge.metrics import Metrics
+from runstore_server.edge.quotas import Quotas
+from runstore_server.edge.unread import Unread
+from runstore_server.services.events import Events
 from runstore_server.streams.pipeline import WINDOW, Pipeline
+from runstore_storage.postgres import PostgresStore
 
 CONTRACT = Path(__file__).parents[3] / "protos/runstore/v1/run_service.proto"
 METHOD = "/runstore.v1.RunService/AppendEventStream"
@@ -160,6 +167,30 @@ async def test_no_more_requests_are_read_than_the_window_holds() -> None:
     may_answer.set()
     await first
     assert len([answer async for answer in answers]) == 2 * WINDOW - 1
+
+
+async def test_a_stream_that_is_given_up_counts_for_no_project(
+    store: PostgresStore, project: str
+) -> None:
+    quotas, may_go_on = Quotas(), asyncio.Event()
+    admission = Admission(Metrics(), quotas=quotas)
+    events = Events(store, Lifecycle(), Unread(1 << 20), admission, default_heartbeat=60)
+
+    async def requests() -> AsyncIterator[rpc.AppendEventStreamRequest]:
+        yield append({"project": project, "run_id": "run"}, "")
+        await may_go_on.wait()
+        yield append({"project": f"{project}x", "run_id": "run"}, "")
+
+    serve(ANYBODY)
+    answers = events.AppendEventStream(requests(), None)
+    await anext(answers)
+    assert quotas._streams == {project: 1}
+    may_go_on.set()
+    await answers.aclose()
+    for _ in range(100):
+        await asyncio.sleep(0)  # a turn of the loop, in which more could be read
+
+    assert not quotas._streams
 
 
 async def test_a_failure_to_read_fails_the_call_instead_of_ending_it() -> None:
