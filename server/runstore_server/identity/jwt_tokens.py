@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import jwt
 from runstore_storage.contract.access import Principal, PrincipalKind
@@ -36,6 +36,8 @@ _WHY: dict[type[jwt.PyJWTError], str] = {
     jwt.ImmatureSignatureError: "the token is not valid yet",
     jwt.MissingRequiredClaimError: f"the token lacks one of {', '.join(REQUIRED)}",
 }
+
+T = TypeVar("T")
 
 
 class JwtBearers:
@@ -114,18 +116,21 @@ class JwtBearers:
         return found
 
     def _remember(self, digest: bytes, identity: Identity, exp: int) -> None:
-        if len(self._remembered) >= MAX_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        self._taken.pop(digest, None)
-        self._taken[digest] = exp
-        if len(self._taken) > MAX_REMEMBERED:
-            del self._taken[next(iter(self._taken))]
         left = min(exp - time.time(), TRUST_SECONDS)
-        self._remembered[digest] = identity, self._clock() + left
+        _keep(self._remembered, digest, (identity, self._clock() + left))
+        _keep(self._taken, digest, exp)
 
     def _forget(self) -> None:
         self._remembered.clear()
         self._withdrawn()
+
+
+def _keep(kept: dict[bytes, T], digest: bytes, value: T) -> None:
+    """Keep a value instead of the one that has been kept longest, if there are too many."""
+    kept.pop(digest, None)
+    if len(kept) >= MAX_REMEMBERED:
+        del kept[next(iter(kept))]
+    kept[digest] = value
 
 
 def _check(issuer: IssuerSettings) -> None:

@@ -72,6 +72,22 @@ async def test_a_caller_without_grants_is_known(bearers: JwtBearers, key: Signin
     assert (await bearers.identify(key.token())).grants == ()
 
 
+async def test_a_token_that_was_taken_is_known_until_it_expires(
+    bearers: JwtBearers, key: SigningKey, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, other = key.token(jti="1"), key.token(jti="2")
+    assert not bearers.knows(taken)
+
+    await bearers.identify(taken)
+    clock.now += 10 * TRUST_SECONDS
+    bearers._forget()
+
+    assert bearers.knows(taken)
+    assert not bearers.knows(other)
+    monkeypatch.setattr(time, "time", lambda: NOW + 3600.0)
+    assert not bearers.knows(taken)
+
+
 NOW = int(time.time())
 HOUR = 3600
 
