@@ -28,9 +28,9 @@ async def seen(conn: asyncpg.Connection, scopes: str) -> Counter[str]:
     )
 
 
-async def test_each_project_sees_its_own_rows_of_every_table(
-    database_url: str, own_schema: str, owner: asyncpg.Connection, serving: asyncpg.Connection
-) -> None:
+@pytest.fixture(autouse=True)
+async def two_projects(database_url: str, own_schema: str, owner: asyncpg.Connection) -> None:
+    """Both have the same things, in a schema with policies."""
     store = make_served_store(database_url, own_schema, large_payloads=LargePayloads(100))
     try:
         for project in (MINE, THEIRS):
@@ -40,6 +40,10 @@ async def test_each_project_sees_its_own_rows_of_every_table(
         await store.close()
     await add(owner)
 
+
+async def test_each_project_sees_its_own_rows_of_every_table(
+    serving: asyncpg.Connection,
+) -> None:
     mine, theirs = [await seen(serving, f"={project}") for project in (MINE, THEIRS)]
 
     assert {table for table, count in mine.items() if not count} <= EMPTY
@@ -50,16 +54,8 @@ async def test_each_project_sees_its_own_rows_of_every_table(
 
 
 async def test_no_row_of_another_project_is_made_or_changed(
-    database_url: str, own_schema: str, owner: asyncpg.Connection, serving: asyncpg.Connection
+    owner: asyncpg.Connection, serving: asyncpg.Connection
 ) -> None:
-    store = make_served_store(database_url, own_schema)
-    try:
-        for project in (MINE, THEIRS):
-            with bound(Scope(project)):
-                await furnish(store, project)
-    finally:
-        await store.close()
-    await add(owner)
     theirs = await owner.fetchval("SELECT run FROM runs WHERE project = $1", THEIRS)
 
     await serving.fetch(TELL, f"={MINE}")
