@@ -56,6 +56,7 @@ def test_tokens_are_made_and_used_as_shown(
     environment = server_environment(database_url, db_schema)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("COLUMNS", raising=False)  # readline sets it; what a pipe gets is not cut
     told = making.command.replace("runstore serve", "env | grep ^RUNSTORE_AUTH=")
 
     made = _said(replace(making, command=told), "", tools, tmp_path)
