@@ -13,6 +13,8 @@ PER_SECOND = 10
 MAX_ADDRESSES = 10_000
 # Those that were looked at together can be many.
 MOST_SECONDS = 1.0
+# To look through all of them takes some milliseconds.
+CLEAR_SECONDS = 1.0
 NETWORK_BITS = 64
 LIMIT = "failed credentials"
 
@@ -26,6 +28,7 @@ class FailedAttempts:
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._buckets: dict[str, Bucket] = {}
+        self._cleared_at = clock()
 
     def seconds_until_next(self, peer: str) -> float:
         """How long nothing unknown that comes from there is to be looked at; 0 if it may be now."""
@@ -37,15 +40,23 @@ class FailedAttempts:
         network = _network(peer)
         if not network:
             return
-        if len(self._buckets) >= MAX_ADDRESSES:
-            self._buckets = {of: each for of, each in self._buckets.items() if not each.is_full}
         if network not in self._buckets:
-            if len(self._buckets) >= MAX_ADDRESSES:
-                del self._buckets[next(iter(self._buckets))]
+            self._make_room()
             self._buckets[network] = Bucket(PER_SECOND, self._clock)
         bucket = self._buckets[network]
         if bucket.seconds_until_next() < MOST_SECONDS:
             bucket.take(1)
+
+    def _make_room(self) -> None:
+        """Forget those that are made up for, looked for once a second, or else the oldest."""
+        if len(self._buckets) < MAX_ADDRESSES:
+            return
+        now = self._clock()
+        if now - self._cleared_at >= CLEAR_SECONDS:
+            self._cleared_at = now
+            self._buckets = {of: each for of, each in self._buckets.items() if not each.is_full}
+        if len(self._buckets) >= MAX_ADDRESSES:
+            del self._buckets[next(iter(self._buckets))]
 
 
 def _network(peer: str) -> str:
