@@ -30,7 +30,10 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     clients = [each for each in CLIENTS if each.name in (given.client or names) and present(each)]
     with ExitStack() as stack:
-        folder = given.results or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        # Runners have folders of their own that they work in.
+        folder = (
+            given.results or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for client in clients:
             made(client)

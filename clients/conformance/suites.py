@@ -161,7 +161,7 @@ class Secured:
     """How server and clients show each other who they are: files, and the token of the clients."""
 
     def __init__(self, folder: Path) -> None:
-        servers, people = (Authority(folder.resolve(), each) for each in ("servers", "people"))
+        servers, people = (Authority(folder, each) for each in ("servers", "people"))
         (cert, key), client = servers.issue("server"), people.issue("client")
         self.server = {
             "RUNSTORE_TLS_CERT_FILE": str(cert),
@@ -207,7 +207,7 @@ def serving(folder: Path, secured: Secured | None) -> Iterator[ServerProcess]:
     with database() as settings:
         settings |= {
             "RUNSTORE_LOG_FORMAT": "json",
-            "RUNSTORE_OBJECTS_URL": (folder.resolve() / "objects").as_uri(),
+            "RUNSTORE_OBJECTS_URL": (folder / "objects").as_uri(),
             **(secured.server if secured else {}),
         }
         credentials = secured.credentials if secured else None
@@ -231,7 +231,7 @@ def suites(
         if secured:
             target = f"grpcs://localhost:{server.port}"
             file = knowing(SCENARIOS, folder)
-            yield (Suite(file, target, control, folder.resolve(), secured.client),)
+            yield (Suite(file, target, control, folder, secured.client),)
             return
 
         def suite(file: Path, target: str) -> Suite:
