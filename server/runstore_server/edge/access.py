@@ -60,8 +60,6 @@ _OWN = Rule((Role.ADMIN, Role.OPERATOR), owner_of)
 _OPERATE = Rule((Role.OPERATOR,), _field)
 _ANYBODY = Rule()
 
-_READ_ALIKE = ["ListTokens", "ListAdminRecords", "VerifyAdminRecords", "GetLimits"]
-
 ACCESS: Mapping[str, Rule] = {
     **_of("RunService", _RECORD, "SaveRun AppendEvent AppendEvents AppendMany"),
     **_of("RunService", _RECORD, "PutSnapshot PutTaskWrites CompleteRun"),
@@ -87,10 +85,9 @@ ACCESS: Mapping[str, Rule] = {
 }
 """By the full name of the method."""
 
-READS = frozenset(
-    method
-    for method, rule in ACCESS.items()
-    if Role.READER in rule.roles or method.rpartition("/")[2] in _READ_ALIKE
+READS = frozenset(method for method, rule in ACCESS.items() if rule is _READ) | frozenset(
+    _of("AdminService", _OWN, "ListTokens ListAdminRecords VerifyAdminRecords")
+    | _of("AdminService", _OPERATE, "GetLimits")
 )
 """The methods that change nothing and tell something of a project or of its access."""
 

@@ -10,6 +10,7 @@ from runstore_server.cli.connection import connected
 from runstore_server.cli.options import AsJson, Project, Target
 from runstore_server.cli.printing import print_json
 from runstore_server.cli.tables.admin import print_limits
+from runstore_server.cli.tables.cells import time_cell
 from runstore_server.json.admin import limits_value, project_limits_value
 
 app = typer.Typer(
@@ -33,9 +34,7 @@ def get(target: Target = None, project: Project = "default", as_json: AsJson = F
         print_json(project_limits_value(found))
     else:
         print_limits(found.limits)
-        typer.echo(
-            f"set {found.updated_at:%Y-%m-%d %H:%M:%S}Z" if found.updated_at else "never set"
-        )
+        typer.echo(f"set {time_cell(found.updated_at)}" if found.updated_at else "never set")
 
 
 @app.command("set")
