@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 
-from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS
+from runstore_storage.contract.feed import RELAY, SEARCH, STORED_BYTES, USAGE_COUNTS
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.contract.scope import Scope, bind
 from runstore_storage.contract.snapshots import Snapshot
@@ -142,7 +142,10 @@ _REST = (
     INSERT INTO configs (project, kind, name, last_version, created_at)
     SELECT '{LARGE}', 'prompt', 'p' || n, 0, now() FROM generate_series(1, 2000) AS n
     """,
+    """INSERT INTO stored_bytes (project, bytes)
+        SELECT project, sum(payload_bytes) FROM events JOIN runs USING (run) GROUP BY project""",
     "INSERT INTO duties (name, position) SELECT :usage, max(last_position) FROM feed",
+    "INSERT INTO duties (name, position) SELECT :stored, max(last_position) FROM feed",
     """INSERT INTO duties (name, position)
         SELECT :search, greatest(max(last_position) - :searchable, 0) FROM feed""",
     """INSERT INTO duties (name, position) SELECT :relay, max(last_position) FROM feed
@@ -176,6 +179,7 @@ async def fill(store: PostgresStore, events: int) -> None:
     names = {
         "manifest": manifest,
         "usage": USAGE_COUNTS,
+        "stored": STORED_BYTES,
         "search": SEARCH,
         "relay": RELAY,
         "searchable": SEARCHABLE,

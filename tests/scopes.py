@@ -17,6 +17,7 @@ SYSTEM = {
     *("check", "wake_all", "abandon", "close"),
     *("feed.hold_duty", "feed.advance_duty", "feed.release_duty", "feed.list_duties", "feed.lag"),
     *("feed.publish", "feed.drain", "feed.count_usage", "feed.forget_usage", "feed.read_for_duty"),
+    *("feed.sum_stored", "feed.forget_stored"),
     *("feed.bury", "feed.list_dead_letters", "feed.remove_dead_letter", "feed.read_entry"),
     *("search.index_text", "search.forget_text", "search.indexed_position"),
     *("admin.credential_epoch", "admin.find_token", "admin.note_use", "admin.list_projects"),

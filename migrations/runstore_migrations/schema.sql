@@ -816,5 +816,205 @@ DO $$
 
 UPDATE schema_version SET version_num='0018' WHERE schema_version.version_num = '0017';
 
+-- Running upgrade 0018 -> 0019
+
+CREATE TABLE IF NOT EXISTS stored_bytes (
+        project text COLLATE "C" NOT NULL,
+        bytes bigint NOT NULL,
+        CONSTRAINT pk_stored_bytes PRIMARY KEY (project)
+    ) WITH (fillfactor = 50);
+
+CREATE TABLE IF NOT EXISTS stored_changes (
+        id bigint GENERATED ALWAYS AS IDENTITY,
+        kind smallint NOT NULL,
+        key bigint NOT NULL,
+        project text COLLATE "C" NOT NULL,
+        bytes bigint NOT NULL,
+        CONSTRAINT pk_stored_changes PRIMARY KEY (id),
+        CONSTRAINT ck_stored_changes_kind CHECK (kind BETWEEN 0 AND 3)
+    );
+
+ALTER TABLE stored_changes SET (
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_vacuum_cost_delay = 0
+    );
+
+CREATE TABLE IF NOT EXISTS stored_scan (
+        is_only boolean NOT NULL DEFAULT true,
+        kind smallint NOT NULL DEFAULT 1,
+        key bigint NOT NULL DEFAULT 0,
+        CONSTRAINT pk_stored_scan PRIMARY KEY (is_only),
+        CONSTRAINT ck_stored_scan_is_only CHECK (is_only)
+    );
+
+INSERT INTO stored_scan DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+ALTER TABLE project_limits
+        ADD COLUMN IF NOT EXISTS stored_bytes bigint NOT NULL DEFAULT 0,
+        DROP CONSTRAINT IF EXISTS ck_project_limits_stored_bytes,
+        ADD CONSTRAINT ck_project_limits_stored_bytes CHECK (stored_bytes >= 0);
+
+DO $$
+    DECLARE
+        writer text;
+    BEGIN
+        FOR writer IN
+            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(grantee)) END
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(relacl)
+            WHERE c.relname = 'events' AND n.nspname = current_schema()
+                AND privilege_type = 'INSERT' AND grantee <> relowner
+        LOOP
+            EXECUTE 'GRANT INSERT ON stored_changes TO ' || writer;
+        END LOOP;
+    END $$;
+
+CREATE OR REPLACE FUNCTION note_stored_events() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        SELECT 0, run, project, TG_ARGV[0]::integer * held
+        FROM (SELECT run, sum(payload_bytes) FILTER (WHERE payload_blob IS NULL) AS held FROM changed GROUP BY run) AS sums
+            JOIN runs USING (run)
+        WHERE held <> 0;
+        RETURN NULL;
+    END $$;
+
+CREATE OR REPLACE FUNCTION note_stored_blobs() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        SELECT 1, run, project, TG_ARGV[0]::integer * held
+        FROM (SELECT run, sum(raw_bytes) AS held FROM changed GROUP BY run) AS sums
+            JOIN runs USING (run)
+        WHERE held <> 0;
+        RETURN NULL;
+    END $$;
+
+CREATE OR REPLACE FUNCTION note_stored_snapshots() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        SELECT 1, run, project, TG_ARGV[0]::integer * held
+        FROM (SELECT run, sum(octet_length(manifest) + coalesce(octet_length(metadata_json::text), octet_length(metadata_binary), 0)) AS held FROM changed GROUP BY run) AS sums
+            JOIN runs USING (run)
+        WHERE held <> 0;
+        RETURN NULL;
+    END $$;
+
+CREATE OR REPLACE FUNCTION note_stored_task_writes() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        SELECT 1, run, project, TG_ARGV[0]::integer * held
+        FROM (SELECT run, sum(coalesce(octet_length(payload_json::text), octet_length(payload_binary), 0)) AS held FROM changed GROUP BY run) AS sums
+            JOIN runs USING (run)
+        WHERE held <> 0;
+        RETURN NULL;
+    END $$;
+
+CREATE OR REPLACE FUNCTION note_stored_outputs() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        SELECT 1, run, project, TG_ARGV[0]::integer * held
+        FROM (SELECT run, sum(coalesce(octet_length(payload_json::text), octet_length(payload_binary), 0) + coalesce(octet_length(provenance_json::text), octet_length(provenance_binary), 0) + coalesce(octet_length(statistics_json::text), octet_length(statistics_binary), 0)) AS held FROM changed GROUP BY run) AS sums
+            JOIN runs USING (run)
+        WHERE held <> 0;
+        RETURN NULL;
+    END $$;
+
+CREATE OR REPLACE FUNCTION note_stored_objects() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        SELECT 2, object, project, TG_ARGV[0]::integer * held
+        FROM (SELECT object, sum(size) AS held FROM changed GROUP BY object) AS sums
+            JOIN changed USING (object)
+        WHERE held <> 0;
+        RETURN NULL;
+    END $$;
+
+CREATE OR REPLACE FUNCTION note_stored_config_versions() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        SELECT 3, config, project, TG_ARGV[0]::integer * held
+        FROM (SELECT config, sum(raw_bytes + coalesce(octet_length(metadata_json::text), octet_length(metadata_binary), 0)) AS held FROM changed GROUP BY config) AS sums
+            JOIN configs USING (config)
+        WHERE held <> 0;
+        RETURN NULL;
+    END $$;
+
+CREATE OR REPLACE FUNCTION note_stored_plan() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        VALUES (1, NEW.run, NEW.project, coalesce(octet_length(NEW.plan_json::text), octet_length(NEW.plan_binary), 0));
+        RETURN NULL;
+    END $$;
+
+COMMIT;
+
+CREATE OR REPLACE TRIGGER tr_blobs_stored_added AFTER INSERT ON blobs
+        REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_blobs('1');
+
+CREATE OR REPLACE TRIGGER tr_blobs_stored_removed AFTER DELETE ON blobs
+        REFERENCING OLD TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_blobs('-1');
+
+CREATE OR REPLACE TRIGGER tr_snapshots_stored_added AFTER INSERT ON snapshots
+        REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_snapshots('1');
+
+CREATE OR REPLACE TRIGGER tr_snapshots_stored_removed AFTER DELETE ON snapshots
+        REFERENCING OLD TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_snapshots('-1');
+
+CREATE OR REPLACE TRIGGER tr_outputs_stored_added AFTER INSERT ON outputs
+        REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_outputs('1');
+
+CREATE OR REPLACE TRIGGER tr_outputs_stored_removed AFTER DELETE ON outputs
+        REFERENCING OLD TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_outputs('-1');
+
+CREATE OR REPLACE TRIGGER tr_objects_stored_added AFTER INSERT ON objects
+        REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_objects('1');
+
+CREATE OR REPLACE TRIGGER tr_objects_stored_removed AFTER DELETE ON objects
+        REFERENCING OLD TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_objects('-1');
+
+CREATE OR REPLACE TRIGGER tr_config_versions_stored_added AFTER INSERT ON config_versions
+        REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_config_versions('1');
+
+CREATE OR REPLACE TRIGGER tr_config_versions_stored_removed AFTER DELETE ON config_versions
+        REFERENCING OLD TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_config_versions('-1');
+
+CREATE OR REPLACE TRIGGER tr_events_stored_removed AFTER DELETE ON events
+        REFERENCING OLD TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_events('-1');
+
+CREATE OR REPLACE TRIGGER tr_task_writes_stored_added AFTER INSERT ON task_writes
+        REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_task_writes('1');
+
+CREATE OR REPLACE TRIGGER tr_task_writes_stored_removed AFTER DELETE ON task_writes
+        REFERENCING OLD TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_task_writes('-1');
+
+CREATE OR REPLACE TRIGGER tr_task_writes_stored_before AFTER UPDATE ON task_writes
+        REFERENCING OLD TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_task_writes('-1');
+
+CREATE OR REPLACE TRIGGER tr_task_writes_stored_after AFTER UPDATE ON task_writes
+        REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_stored_task_writes('1');
+
+CREATE OR REPLACE TRIGGER tr_runs_stored_added AFTER INSERT ON runs FOR EACH ROW
+        WHEN (NEW.plan_json IS NOT NULL OR NEW.plan_binary IS NOT NULL)
+        EXECUTE FUNCTION note_stored_plan();
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0019' WHERE schema_version.version_num = '0018';
+
 COMMIT;
 

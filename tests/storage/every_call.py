@@ -22,7 +22,7 @@ from runstore_storage.contract.configs import (
     VersionSelector,
 )
 from runstore_storage.contract.events import EVERY_EVENT, Event, NewAppend
-from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, FeedPoint
+from runstore_storage.contract.feed import RELAY, SEARCH, STORED_BYTES, USAGE_COUNTS, FeedPoint
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload, Ref
@@ -224,6 +224,7 @@ async def publish(store: Store) -> None:
     for duty, work in (
         (RELAY, store.feed.publish),
         (USAGE_COUNTS, store.feed.count_usage),
+        (STORED_BYTES, store.feed.sum_stored),
         (SEARCH, store.search.index_text),
     ):
         await store.feed.hold_duty(duty, "me")

@@ -13,8 +13,8 @@ from runstore_storage.payloads.offloading import LargePayloads
 from storage.every_call import furnish
 
 MINE, THEIRS = "mine", "theirs"
-# No call of a project fills the first and the last, and what is in the outbox is published.
-EMPTY = {"outbox", "project_limits", "usage_counts"}
+# No call of a project fills the limits and the counts; the duties have taken what is in the others.
+EMPTY = {"outbox", "project_limits", "stored_changes", "usage_counts"}
 
 
 async def seen(conn: asyncpg.Connection, scopes: str) -> Counter[str]:

@@ -158,6 +158,12 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
             for name in ("calls_per_second", "events_per_second", "bytes_per_second", "streams")
         ],
     ),
+    "ck_project_limits_stored_bytes": ("project_limits", [{"stored_bytes": -1}]),
+    "pk_stored_bytes": ("stored_bytes", [{}]),
+    "pk_stored_changes": ("stored_changes", [{}]),
+    "ck_stored_changes_kind": ("stored_changes", [{"kind": -1}, {"kind": 4}]),
+    "pk_stored_scan": ("stored_scan", [{"key": 9}]),
+    "ck_stored_scan_is_only": ("stored_scan", [{"is_only": False}]),
     "pk_admin_records": ("admin_records", [{"request_id": ""}]),
     "ck_admin_records_number": ("admin_records", [{"number": 0}]),
 }
@@ -257,8 +263,20 @@ TRIGGERS: dict[str, list[str]] = {
     ],
     "tr_admin_records_truncate": ["TRUNCATE admin_records"],
 }
-# These two do not stop a statement but complete it.
+# These do not stop a statement but complete it.
 PLACING = {"tr_run_heads_place", "tr_run_heads_move"}
+# And these note what it stores; tests/storage/contract/test_stored_bytes.py compares that.
+NOTING = {
+    *("tr_runs_stored_added", "tr_events_stored_removed"),
+    *("tr_task_writes_stored_before", "tr_task_writes_stored_after"),
+    *(
+        f"tr_{table}_stored_{change}"
+        for table in (
+            *("blobs", "snapshots", "task_writes", "outputs", "objects", "config_versions"),
+        )
+        for change in ("added", "removed")
+    ),
+}
 
 # What each index that is no constraint's is for: a query of its shape, or the copy it refuses.
 INDEXES = {
@@ -363,6 +381,7 @@ ROWS = [
     "INSERT INTO dead_letters (sink, position, attempts, error, failed_at)"
     " VALUES ('nats', 1, 1, 'x', now())",
     "INSERT INTO usage_counts VALUES (1, now(), 't', '', '', '', '', 1, 0, 0, 0, 0, 0)",
+    "INSERT INTO stored_bytes VALUES ('p', 1)",
     "INSERT INTO search_rows VALUES (1, 1, 1, now(), 'a', 'a')",
     "INSERT INTO tokens VALUES ('t', 'p', 'n', decode(repeat('00', 32), 'hex'), '[]', '[]',"
     " now(), now() + interval '1 day', now(), NULL)",
@@ -418,7 +437,7 @@ async def test_every_wall_is_tried_here(conn: asyncpg.Connection) -> None:
     )
 
     assert constraints == CONSTRAINTS.keys()
-    assert triggers == TRIGGERS.keys() | PLACING
+    assert triggers == TRIGGERS.keys() | PLACING | NOTING
     assert indexes - constraints == INDEXES.keys() | UNIQUE_INDEXES.keys()
 
 

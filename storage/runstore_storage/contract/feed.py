@@ -28,6 +28,8 @@ RELAY = "relay"
 """Publishes committed events."""
 USAGE_COUNTS = "usage counts"
 """Adds what published events used to the usage counts."""
+STORED_BYTES = "stored bytes"
+"""Adds what is stored to the sum of each project."""
 SEARCH = "search"
 """Makes published events searchable."""
 
@@ -233,6 +235,16 @@ class FeedStore(Protocol):
 
     async def forget_usage(self, holder: str) -> None:
         """Empty the usage counts, take their duty and set it back to the beginning."""
+
+    async def sum_stored(self, holder: str) -> int | None:
+        """Add the next entries, and changes of what else is stored, to the projects' sums.
+
+        Return how much that was, 0 when the sums have everything. None is returned without the
+        duty `stored bytes`.
+        """
+
+    async def forget_stored(self, holder: str) -> None:
+        """Empty the sums of what is stored, take their duty and set it back to the beginning."""
 
     async def bury(self, holder: str, letters: Sequence[DeadLetter]) -> int | None:
         """Store those dead letters of a sink that are new; return None without its duty."""

@@ -13,6 +13,7 @@ from runstore_storage.contract.feed import (
     EVERY_ENTRY,
     EVERY_PROJECT,
     RELAY,
+    STORED_BYTES,
     USAGE_COUNTS,
     Consumer,
     DeadLetter,
@@ -31,7 +32,15 @@ from runstore_storage.database.in_flight import WritesInFlight, finish_despite_c
 from runstore_storage.feed.paging import feed_page, load_entries
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.reading.wakeups import Wakeups
-from runstore_storage.sql import consumers, dead_letters, duties, feed, outbox, usage_counts
+from runstore_storage.sql import (
+    consumers,
+    dead_letters,
+    duties,
+    feed,
+    outbox,
+    stored_bytes,
+    usage_counts,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -191,6 +200,15 @@ class PostgresFeed:
         async with writing(self._engine) as conn:
             await duties.restart(conn, USAGE_COUNTS, holder)
             await usage_counts.forget(conn)
+
+    async def sum_stored(self, holder: str) -> int | None:
+        async with writing(self._engine) as conn:
+            return await stored_bytes.add(conn, holder)
+
+    async def forget_stored(self, holder: str) -> None:
+        async with writing(self._engine) as conn:
+            await duties.restart(conn, STORED_BYTES, holder)
+            await stored_bytes.forget(conn)
 
     async def bury(self, holder: str, letters: Sequence[DeadLetter]) -> int | None:
         sink = letters[0].sink

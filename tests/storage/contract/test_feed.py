@@ -12,6 +12,7 @@ from runstore_storage.contract.feed import (
     EVERY_PROJECT,
     RELAY,
     SEARCH,
+    STORED_BYTES,
     USAGE_COUNTS,
     DeadLetter,
     FeedEntry,
@@ -269,6 +270,7 @@ async def test_each_way_to_hold_a_duty_holds_it_for_a_whole_lease(own: PostgresS
     holds = [
         (RELAY, own.feed.hold_duty),
         (USAGE_COUNTS, lambda _, holder: own.feed.forget_usage(holder)),
+        (STORED_BYTES, lambda _, holder: own.feed.forget_stored(holder)),
         (SEARCH, lambda _, holder: own.search.forget_text(holder)),
     ]
     for name, hold in holds:

@@ -20,6 +20,7 @@ from runstore_storage.contract.events import Event, Usage
 from runstore_storage.contract.feed import (
     RELAY,
     SEARCH,
+    STORED_BYTES,
     USAGE_COUNTS,
     DeadLetter,
     sink_duty,
@@ -56,12 +57,14 @@ async def advance(store: PostgresStore, holder: str) -> int | None:
 
 PUBLISH = Work(RELAY, lambda store, holder: store.feed.publish(holder), 1)
 COUNT = Work(USAGE_COUNTS, lambda store, holder: store.feed.count_usage(holder), 1)
+SUM = Work(STORED_BYTES, lambda store, holder: store.feed.sum_stored(holder), 4)
 INDEX = Work(SEARCH, lambda store, holder: store.search.index_text(holder), 4)
 BURY = Work(sink_duty(HOOK), bury, 2)
 ADVANCE = Work(sink_duty(HOOK), advance, 1)
 
 FORGET: Mapping[Work, Callable[[PostgresStore, str], Coroutine[None, None, None]]] = {
     COUNT: lambda store, holder: store.feed.forget_usage(holder),
+    SUM: lambda store, holder: store.feed.forget_stored(holder),
     INDEX: lambda store, holder: store.search.forget_text(holder),
 }
 """What a holder that begins anew does first."""
@@ -69,7 +72,7 @@ FORGET: Mapping[Work, Callable[[PostgresStore, str], Coroutine[None, None, None]
 
 def places(*of: Work) -> Iterator[tuple[Work, int]]:
     """Every statement of some kinds of work."""
-    for work in of or (PUBLISH, COUNT, INDEX, BURY, ADVANCE):
+    for work in of or (PUBLISH, COUNT, SUM, INDEX, BURY, ADVANCE):
         yield from ((work, number) for number in range(work.statements))
 
 
@@ -124,6 +127,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (
         "sql.feed.PUBLISHED_RANGES",
         "sql.usage_counts.COUNTED_RANGES",
+        "sql.stored_bytes.COUNTED_RANGES",
         "search.postgres.INDEXED_ENTRIES",
     ):
         monkeypatch.setattr(f"runstore_storage.{limit}", 4)
@@ -147,7 +151,7 @@ async def beside(database_url: str, own_schema: str) -> AsyncIterator[asyncpg.Co
 async def given(store: PostgresStore, work: Work) -> None:
     """Commit events, publish them if that is not the work, and hold the duty at its beginning."""
     for run_id in (uuid4().hex, uuid4().hex):
-        key = (await store.save_run(NewRun("p", run_id))).run.key
+        key = (await store.save_run(NewRun("p", run_id, plan=Payload("{}")))).run.key
         for turn in range(3):
             event = Event("x", payload=Payload('{"content":"hi"}'), usage=Usage(turn, 1, 0, 7, 0))
             await store.append_events(key, [event])
@@ -202,10 +206,15 @@ async def prove_done_once(conn: asyncpg.Connection, work: Work) -> None:
     if work is COUNT:
         counted = await conn.fetchrow(f"SELECT sum(events)::int, {sums} FROM usage_counts")
         assert counted == await conn.fetchrow(f"SELECT count(*)::int, {sums} FROM events")
+    if work is SUM:
+        summed = await conn.fetchval("SELECT sum(bytes)::int FROM stored_bytes")
+        plans = await conn.fetchval("SELECT sum(length(plan_json::text))::int FROM runs")
+        payloads = await conn.fetchval("SELECT sum(payload_bytes)::int FROM events")
+        assert summed == plans + payloads
     if work is INDEX:
         indexed = await conn.fetch("SELECT position FROM search_rows ORDER BY 1")
         assert [each["position"] for each in indexed] == positions
-    if work in {PUBLISH, COUNT, INDEX}:
+    if work in {PUBLISH, COUNT, SUM, INDEX}:
         assert duty["position"] == positions[-1]
 
 
@@ -276,7 +285,7 @@ async def test_a_holder_that_gets_its_duty_back_repeats_nothing(
         await other.feed.release_duty(work.duty, OTHER)
         await other.feed.hold_duty(work.duty, ME)
 
-    for work, number in places(PUBLISH, COUNT, INDEX):
+    for work, number in places(PUBLISH, COUNT, SUM, INDEX):
         with subtests.test(duty=work.duty, held_up_before=number):
             await given(own, work)
             with held_up(number, lambda work=work: come_and_go(work), beside) as taking:

@@ -27,6 +27,8 @@ SYSTEM = {
     "sql.duties._LIST",
     # The work of the duties: counting, indexing, delivering, and what could not be delivered.
     *("sql.usage_counts._ADD", "sql.usage_counts._FORGET"),
+    *("sql.stored_bytes._COUNT", "sql.stored_bytes._TAKE", "sql.stored_bytes._SCAN_POSITION"),
+    *("sql.stored_bytes._scan", "sql.stored_bytes._FORGET"),
     *("sql.search_rows._INSERT", "sql.search_rows._FORGET"),
     *("sql.feed._RANGES_OF_PROJECT", "sql.feed._RANGES_OF_ALL", "sql.feed.entries"),
     "sql.blobs._LOCATE_ANY",

@@ -17,6 +17,7 @@ from runstore_storage.sql.tables import (
     search,
     snapshots,
     statistics,
+    stored_bytes,
 )
 from runstore_storage.sql.tables.metadata import metadata
 
@@ -33,4 +34,5 @@ __all__ = [
     "search",
     "snapshots",
     "statistics",
+    "stored_bytes",
 ]

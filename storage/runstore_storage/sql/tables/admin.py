@@ -56,11 +56,13 @@ project_limits = Table(
     Column("bytes_per_second", BigInteger, nullable=False),
     Column("streams", BigInteger, nullable=False),
     time_column("updated_at"),
+    Column("stored_bytes", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("project", name="pk_project_limits"),
     CheckConstraint(
         "least(calls_per_second, events_per_second, bytes_per_second, streams) >= 0",
         name="ck_project_limits_positive",
     ),
+    CheckConstraint("stored_bytes >= 0", name="ck_project_limits_stored_bytes"),
 )
 
 admin_records = Table(
