@@ -180,6 +180,10 @@ async def test_statistics_are_rebuilt_by_command(
     server: ServerProcess, environment: dict[str, str]
 ) -> None:
     counts = "SELECT type, model, sum(events)::int FROM usage_counts GROUP BY 1, 2 ORDER BY 1"
+    sums = (
+        "SELECT project, bytes FROM stored_bytes, duties"
+        " WHERE name = 'stored bytes' AND position = 8"
+    )
     async with runstore.connect(server.target, project="p", timeout=PATIENT) as client:
         run = await client.save_run(run_id="run")
         await run.append_many([runstore.NewEvent("a", model="m")] * 7)
@@ -187,12 +191,17 @@ async def test_statistics_are_rebuilt_by_command(
         await eventually(environment, counts, 2)
     before = await ask(environment, counts)
     await ask(environment, "UPDATE usage_counts SET events = events + 1")
+    await eventually(environment, sums, 1)
+    stored = await ask(environment, sums)
+    await ask(environment, "UPDATE stored_bytes SET bytes = bytes + 1")
 
     said = await asyncio.to_thread(cli, "statistics", "rebuild", environment=environment)
 
     assert before == [("a", "m", 7), ("run.completed", "", 1)]
     assert await ask(environment, counts) == before
     assert "counted 8 entries" in said
+    assert "added up what is stored, with 8 entries" in said
+    assert await ask(environment, sums) == stored
 
 
 async def test_events_committed_last_are_published_before_a_server_stops(

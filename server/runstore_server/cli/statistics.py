@@ -10,7 +10,7 @@ from typing import Annotated, get_args
 import typer
 from runstore import Dimension, StatisticsFields, StatisticsRow
 from runstore_storage.contract import statistics as contract
-from runstore_storage.contract.feed import USAGE_COUNTS
+from runstore_storage.contract.feed import STORED_BYTES, USAGE_COUNTS
 
 from runstore_server.cli.connection import connected
 from runstore_server.cli.options import AsJson, Labels, Limit, Project, Target, labels_of
@@ -94,9 +94,10 @@ def show(
 
 @app.command()
 def rebuild() -> None:
-    """Empty the usage counts and count every published event again.
+    """Empty the usage counts, and the sums of what is stored, and count everything again.
 
-    Servers may keep running; statistics are incomplete until this is done.
+    Servers may keep running; statistics are incomplete, and limits of stored bytes hold nobody,
+    until this is done.
     """
     from runstore_server.cli.rebuild import (  # noqa: PLC0415 - `show` needs no database
         rebuild_with_bar,
@@ -108,6 +109,12 @@ def rebuild() -> None:
         lambda store: (store.feed.forget_usage, store.feed.count_usage),
     )
     typer.echo(f"counted {counted} entries")
+    summed = rebuild_with_bar(
+        "adding up what is stored",
+        STORED_BYTES,
+        lambda store: (store.feed.forget_stored, store.feed.sum_stored),
+    )
+    typer.echo(f"added up what is stored, with {summed} entries")
 
 
 def _keys(row: StatisticsRow, by: Sequence[Dimension], label_key: str) -> dict[str, str]:

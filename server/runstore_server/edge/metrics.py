@@ -25,7 +25,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
-from runstore_storage.contract.feed import RELAY, SEARCH, USAGE_COUNTS, FeedStore, sink_duty
+from runstore_storage.contract.feed import (
+    RELAY,
+    SEARCH,
+    STORED_BYTES,
+    USAGE_COUNTS,
+    FeedStore,
+    sink_duty,
+)
 from runstore_storage.contract.scope import NoScope
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,6 +42,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 LAGS = {
     RELAY: ("feed", "published"),
     SEARCH: ("search", "indexed"),
+    STORED_BYTES: ("stored_bytes", "summed"),
     USAGE_COUNTS: ("usage_counts", "counted"),
 }
 
@@ -270,7 +278,7 @@ class _Duties(Collector):
         )
         done = CounterMetricFamily(
             "runstore_duty_entries",
-            "Events published, or entries counted, indexed or delivered, by this process.",
+            "Events published, or entries counted, summed, indexed or delivered, by this process.",
             labels=("duty",),
         )
         for worker in self._workers:

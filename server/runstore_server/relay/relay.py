@@ -1,4 +1,4 @@
-"""What happens to events after they are committed: published, counted, indexed, sent to sinks.
+"""What happens to events after their commit: published, counted, summed, indexed, sent to sinks.
 
 None of it is on the write path. While no process does it, events wait in the outbox.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import structlog
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.feed import EVERY_PROJECT, RELAY, SEARCH, USAGE_COUNTS
+from runstore_storage.contract.feed import EVERY_PROJECT, RELAY, SEARCH, STORED_BYTES, USAGE_COUNTS
 from runstore_storage.contract.store import Store
 
 from runstore_server.relay.delivery import SinkWorkers
@@ -23,7 +23,7 @@ from runstore_server.sinks.settings import SinkSettings
 PUBLISH_PAUSES = 0.02, 0.05
 COUNT_PAUSES = 0.5, 0.5
 SEARCH_PAUSES = 0.1, 0.25
-# How much of the time counting and indexing take, each, while events are being committed.
+# How much of the time counting, summing and indexing take, each, while events are being committed.
 SHARE = 0.2
 
 _log = structlog.get_logger(__name__)
@@ -52,6 +52,14 @@ class Relay:
             poll_seconds=poll_seconds,
             pace=Pace(*COUNT_PAUSES, feed.wanted, feed.committed, share=SHARE),
         )
+        summer = DutyWorker(
+            feed,
+            STORED_BYTES,
+            feed.sum_stored,
+            feed.published,
+            poll_seconds=poll_seconds,
+            pace=Pace(*COUNT_PAUSES, feed.wanted, feed.committed, share=SHARE),
+        )
         indexer = DutyWorker(
             feed,
             SEARCH,
@@ -61,7 +69,7 @@ class Relay:
             pace=Pace(*SEARCH_PAUSES, feed.wanted, feed.committed, share=SHARE),
         )
         self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
-        self.workers = (self._publisher, counter, indexer, *self._sinks.workers)
+        self.workers = (self._publisher, counter, summer, indexer, *self._sinks.workers)
         self.buried = self._sinks.buried
         """How many events this process gave up, by sink."""
 
@@ -71,7 +79,7 @@ class Relay:
             worker.start()
 
     async def drain(self) -> None:
-        """Return when everything committed before is published, counted, indexed and delivered.
+        """Return when each duty is done with everything committed before.
 
         Whichever process does it counts. A sink that is down is waited for: bound the wait.
         """
