@@ -21,7 +21,7 @@ SYSTEM = {
     *("feed.bury", "feed.list_dead_letters", "feed.remove_dead_letter", "feed.read_entry"),
     *("search.index_text", "search.forget_text", "search.indexed_position"),
     *("admin.credential_epoch", "admin.find_token", "admin.note_use", "admin.list_projects"),
-    "admin.all_limits",
+    *("admin.all_limits", "admin.stored_bytes"),
     "admin.record_refusal",
 }
 """The methods that are no call's of a project: the server's own work, and what precedes a scope."""

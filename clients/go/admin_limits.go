@@ -7,19 +7,23 @@ import (
 	runstorev1 "github.com/runstore/runstore/clients/go/v1"
 )
 
-// Limits are what a project may use of one server process; 0 is no limit.
+// Limits are what a project may use of one server process, and what it may store; 0 is no limit.
 type Limits struct {
 	CallsPerSecond  int64
 	EventsPerSecond int64
 	BytesPerSecond  int64
 	Streams         int64
+	// StoredBytes may be stored through all processes together.
+	StoredBytes int64
 }
 
-// ProjectLimits are the limits of a project.
+// ProjectLimits are the limits of a project, and how much it stores.
 type ProjectLimits struct {
 	Limits Limits
 	// UpdatedAt is when they were set; zero if they never were.
 	UpdatedAt time.Time
+	// StoredBytesUsed lags writes by some seconds.
+	StoredBytesUsed int64
 }
 
 // SetLimitsOptions say how limits are set.
@@ -42,6 +46,7 @@ func (a *Admin) SetLimits(
 			EventsPerSecond: limits.EventsPerSecond,
 			BytesPerSecond:  limits.BytesPerSecond,
 			Streams:         limits.Streams,
+			StoredBytes:     limits.StoredBytes,
 		},
 		RequestId: options.RequestID,
 	})
@@ -51,7 +56,7 @@ func (a *Admin) SetLimits(
 	return limitsOf(response.Limits), nil
 }
 
-// Limits returns the limits of the project; all 0 if none were ever set.
+// Limits returns the limits of the project, all 0 if none were ever set, and how much it stores.
 func (a *Admin) Limits(ctx context.Context) (*ProjectLimits, error) {
 	response, err := send(ctx, a.client, a.service.GetLimits, &runstorev1.GetLimitsRequest{
 		Project: a.client.project,
@@ -60,7 +65,9 @@ func (a *Admin) Limits(ctx context.Context) (*ProjectLimits, error) {
 		return nil, err
 	}
 	return &ProjectLimits{
-		Limits: limitsOf(response.Limits), UpdatedAt: timeOf(response.UpdatedAt),
+		Limits:          limitsOf(response.Limits),
+		UpdatedAt:       timeOf(response.UpdatedAt),
+		StoredBytesUsed: response.StoredBytesUsed,
 	}, nil
 }
 
@@ -70,5 +77,6 @@ func limitsOf(message *runstorev1.Limits) Limits {
 		EventsPerSecond: message.GetEventsPerSecond(),
 		BytesPerSecond:  message.GetBytesPerSecond(),
 		Streams:         message.GetStreams(),
+		StoredBytes:     message.GetStoredBytes(),
 	}
 }

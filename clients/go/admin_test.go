@@ -154,14 +154,14 @@ func TestLimitsAreReplaced(t *testing.T) {
 	}, runstore.SetLimitsOptions{})
 	require(t, err)
 
-	set, err := admin.SetLimits(
-		t.Context(), runstore.Limits{EventsPerSecond: 5000, Streams: 44}, runstore.SetLimitsOptions{})
+	wanted := runstore.Limits{EventsPerSecond: 5000, Streams: 44, StoredBytes: 77}
+	set, err := admin.SetLimits(t.Context(), wanted, runstore.SetLimitsOptions{})
 
 	require(t, err)
 	now, err := admin.Limits(t.Context())
 	require(t, err)
 	equal(t, "none", *none, runstore.ProjectLimits{})
-	equal(t, "set", set, runstore.Limits{EventsPerSecond: 5000, Streams: 44})
+	equal(t, "set", set, wanted)
 	equal(t, "now", now.Limits, set)
 	equal(t, "time", now.UpdatedAt.IsZero(), false)
 }

@@ -124,11 +124,14 @@ async def test_limits_are_replaced(client: runstore.AsyncClient) -> None:
     none = await client.admin.limits()
     await client.admin.set_limits(calls_per_second=1001, streams=44)
 
-    replaced = await client.admin.set_limits(events_per_second=5000, bytes_per_second=3000003)
+    replaced = await client.admin.set_limits(
+        events_per_second=5000, bytes_per_second=3000003, stored_bytes=10**12
+    )
 
     now = await client.admin.limits()
-    assert (none.limits, none.updated_at) == (Limits(0, 0, 0, 0), None)
-    assert replaced == now.limits == Limits(0, 5000, 3000003, 0)
+    assert (none.limits, none.updated_at) == (Limits(0, 0, 0, 0, 0), None)
+    assert none.stored_bytes_used == 0
+    assert replaced == now.limits == Limits(0, 5000, 3000003, 0, 10**12)
     assert now.updated_at is not None
 
 
@@ -196,5 +199,5 @@ async def test_the_synchronous_client_does_the_same(server_address: str, project
     verified, tokens, limits, methods = await asyncio.to_thread(use)
 
     assert verified
-    assert (tokens, limits) == (["ci"], Limits(0, 0, 0, 4))
+    assert (tokens, limits) == (["ci"], Limits(0, 0, 0, 4, 0))
     assert methods == ["SetLimits", "RevokeToken", "CreateToken"]

@@ -393,7 +393,7 @@ func (x *Principal) GetIssuer() string {
 	return ""
 }
 
-// Limits are what a project may use of one server process. 0 means no limit.
+// Limits are what a project may use of one server process, and what it may store. 0 means no limit.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Calls that may begin in a second; a second's worth may be saved up.
@@ -407,7 +407,16 @@ type Limits struct {
 	BytesPerSecond int64 `protobuf:"varint,3,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
 	// Streams that may be open at a time.
 	// Bounds: 0..9223372036854775807.
-	Streams       int64 `protobuf:"varint,4,opt,name=streams,proto3" json:"streams,omitempty"`
+	Streams int64 `protobuf:"varint,4,opt,name=streams,proto3" json:"streams,omitempty"`
+	// Bytes that may be stored, through whichever process. Once they are, what would store more is
+	// refused: SaveRun, ForkRun, the appends, PutSnapshot, PutTaskWrites, UploadArtifact and
+	// RegisterVersion, repeats of them too. CompleteRun, ResumeRun and all else pass. Counted are
+	// payloads and contents as they were sent, and a snapshot's manifest as it is kept: of events,
+	// plans, snapshots, task writes, outputs, config versions and uploaded artifacts. What is stored
+	// once counts once: an artifact's content in a project; a snapshot's part, or a payload that is
+	// kept apart for being large, in a run. What is deleted counts no more.
+	// Bounds: 0..9223372036854775807.
+	StoredBytes   int64 `protobuf:"varint,5,opt,name=stored_bytes,json=storedBytes,proto3" json:"stored_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -466,6 +475,13 @@ func (x *Limits) GetBytesPerSecond() int64 {
 func (x *Limits) GetStreams() int64 {
 	if x != nil {
 		return x.Streams
+	}
+	return 0
+}
+
+func (x *Limits) GetStoredBytes() int64 {
+	if x != nil {
+		return x.StoredBytes
 	}
 	return 0
 }
@@ -659,12 +675,13 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\tPrincipal\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.runstore.v1.PrincipalKindR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
-	"\x06issuer\x18\x03 \x01(\tR\x06issuer\"\xa2\x01\n" +
+	"\x06issuer\x18\x03 \x01(\tR\x06issuer\"\xc5\x01\n" +
 	"\x06Limits\x12(\n" +
 	"\x10calls_per_second\x18\x01 \x01(\x03R\x0ecallsPerSecond\x12*\n" +
 	"\x11events_per_second\x18\x02 \x01(\x03R\x0feventsPerSecond\x12(\n" +
 	"\x10bytes_per_second\x18\x03 \x01(\x03R\x0ebytesPerSecond\x12\x18\n" +
-	"\astreams\x18\x04 \x01(\x03R\astreams\"\xc9\x03\n" +
+	"\astreams\x18\x04 \x01(\x03R\astreams\x12!\n" +
+	"\fstored_bytes\x18\x05 \x01(\x03R\vstoredBytes\"\xc9\x03\n" +
 	"\vAdminRecord\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12;\n" +
 	"\vrecorded_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +

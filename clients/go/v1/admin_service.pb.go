@@ -827,15 +827,18 @@ func (x *GetLimitsRequest) GetProject() string {
 	return ""
 }
 
-// GetLimitsResponse is the limits of the project.
+// GetLimitsResponse is the limits of the project, and how much it stores.
 type GetLimitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The limits; none if none were ever set.
 	Limits *Limits `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
 	// When they were set; unset if they never were.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// How many bytes the project stores, counted as `Limits.stored_bytes` is. It lags writes by some
+	// seconds; after an upgrade from a version that did not count, it grows until all is counted.
+	StoredBytesUsed int64 `protobuf:"varint,3,opt,name=stored_bytes_used,json=storedBytesUsed,proto3" json:"stored_bytes_used,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetLimitsResponse) Reset() {
@@ -880,6 +883,13 @@ func (x *GetLimitsResponse) GetUpdatedAt() *timestamppb.Timestamp {
 		return x.UpdatedAt
 	}
 	return nil
+}
+
+func (x *GetLimitsResponse) GetStoredBytesUsed() int64 {
+	if x != nil {
+		return x.StoredBytesUsed
+	}
+	return 0
 }
 
 // ListAdminRecordsRequest requests a page of records.
@@ -1218,11 +1228,12 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\x06limits\x18\x01 \x01(\v2\x13.runstore.v1.LimitsR\x06limits\x12\"\n" +
 	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\",\n" +
 	"\x10GetLimitsRequest\x12\x18\n" +
-	"\aproject\x18\x01 \x01(\tR\aproject\"{\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\"\xa7\x01\n" +
 	"\x11GetLimitsResponse\x12+\n" +
 	"\x06limits\x18\x01 \x01(\v2\x13.runstore.v1.LimitsR\x06limits\x129\n" +
 	"\n" +
-	"updated_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x8c\x01\n" +
+	"updated_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12*\n" +
+	"\x11stored_bytes_used\x18\x03 \x01(\x03R\x0fstoredBytesUsed\"\x8c\x01\n" +
 	"\x17ListAdminRecordsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1b\n" +
 	"\tof_server\x18\x02 \x01(\bR\bofServer\x12\x1b\n" +

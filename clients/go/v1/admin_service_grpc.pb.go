@@ -57,7 +57,7 @@ type AdminServiceClient interface {
 	// SetLimits replaces the limits of a project. Within five seconds every server process holds it to
 	// them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
 	SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error)
-	// GetLimits returns the limits of a project.
+	// GetLimits returns the limits of a project, and how much it stores.
 	GetLimits(ctx context.Context, in *GetLimitsRequest, opts ...grpc.CallOption) (*GetLimitsResponse, error)
 	// ListAdminRecords returns records, newest first.
 	ListAdminRecords(ctx context.Context, in *ListAdminRecordsRequest, opts ...grpc.CallOption) (*ListAdminRecordsResponse, error)
@@ -190,7 +190,7 @@ type AdminServiceServer interface {
 	// SetLimits replaces the limits of a project. Within five seconds every server process holds it to
 	// them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
 	SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error)
-	// GetLimits returns the limits of a project.
+	// GetLimits returns the limits of a project, and how much it stores.
 	GetLimits(context.Context, *GetLimitsRequest) (*GetLimitsResponse, error)
 	// ListAdminRecords returns records, newest first.
 	ListAdminRecords(context.Context, *ListAdminRecordsRequest) (*ListAdminRecordsResponse, error)

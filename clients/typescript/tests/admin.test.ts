@@ -92,12 +92,13 @@ test("limits are replaced", async ({ client }) => {
   const none = await admin.limits();
   await admin.setLimits({ callsPerSecond: 1001, eventsPerSecond: 2002, bytesPerSecond: 3000003n });
 
-  const set = await admin.setLimits({ eventsPerSecond: 5000, streams: 44 });
+  const set = await admin.setLimits({ eventsPerSecond: 5000, streams: 44, storedBytes: 77n });
 
   const now = await admin.limits();
-  const nothing = { callsPerSecond: 0n, eventsPerSecond: 0n, bytesPerSecond: 0n, streams: 0n };
-  expect(none).toEqual({ limits: nothing, updatedAt: undefined });
-  expect(set).toEqual({ ...nothing, eventsPerSecond: 5000n, streams: 44n });
+  const rates = { callsPerSecond: 0n, eventsPerSecond: 0n, bytesPerSecond: 0n };
+  const nothing = { ...rates, streams: 0n, storedBytes: 0n };
+  expect(none).toEqual({ limits: nothing, updatedAt: undefined, storedBytesUsed: 0n });
+  expect(set).toEqual({ ...nothing, eventsPerSecond: 5000n, streams: 44n, storedBytes: 77n });
   expect(now.limits).toEqual(set);
   expect(now.updatedAt).toBeDefined();
 });

@@ -99,6 +99,7 @@ def limits_of(message: admin_pb2.Limits) -> Limits:
         events_per_second=message.events_per_second,
         bytes_per_second=message.bytes_per_second,
         streams=message.streams,
+        stored_bytes=message.stored_bytes,
     )
 
 
@@ -108,6 +109,7 @@ def limits_message(limits: Limits) -> admin_pb2.Limits:
         events_per_second=limits.events_per_second,
         bytes_per_second=limits.bytes_per_second,
         streams=limits.streams,
+        stored_bytes=limits.stored_bytes,
     )
 
 

@@ -16,16 +16,36 @@ from typing import Any
 import structlog
 from google.protobuf.message import Message
 from runstore.v1 import run_service_pb2 as rpc
+from runstore.v1.artifact_service_pb2 import UploadArtifactRequest
+from runstore.v1.config_service_pb2 import RegisterVersionRequest
 from runstore_storage.contract.admin import AdminStore, Limits
 from runstore_storage.contract.errors import StorageUnavailable
 
 from runstore_server.edge.buckets import Bucket, Clock
 from runstore_server.edge.errors import QuotaExceeded
 
-CALLS, EVENTS, BYTES, STREAMS = "calls", "events", "bytes", "streams"
+CALLS, EVENTS, BYTES, STREAMS, STORED = "calls", "events", "bytes", "streams", "stored_bytes"
 LOOK_SECONDS = 2.0
 # How long a stream takes to end is nobody's to say.
 STREAM_RETRY_SECONDS = 1.0
+# Nor when something is deleted, or more is allowed.
+STORED_RETRY_SECONDS = 60.0
+
+# What stores something, but for what ends a run or goes on with one.
+STORES: frozenset[type[Message]] = frozenset(
+    {
+        rpc.SaveRunRequest,
+        rpc.ForkRunRequest,
+        rpc.AppendEventRequest,
+        rpc.AppendEventsRequest,
+        rpc.AppendManyRequest,
+        rpc.AppendEventStreamRequest,
+        rpc.PutSnapshotRequest,
+        rpc.PutTaskWritesRequest,
+        UploadArtifactRequest,
+        RegisterVersionRequest,
+    }
+)
 
 _EVENTS_IN: Mapping[type[Message], Callable[[Any], int]] = {
     rpc.AppendEventRequest: lambda _: 1,
@@ -41,16 +61,22 @@ _log = structlog.get_logger(__name__)
 class Use:
     """What a project uses of its limits."""
 
-    __slots__ = ("buckets", "limits")
+    __slots__ = ("buckets", "limits", "stored_bytes")
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
+    def __init__(self, limits: Limits, clock: Clock, stored_bytes: int = 0) -> None:
         self.limits = limits
+        self.stored_bytes = stored_bytes
         rates = {
             CALLS: limits.calls_per_second,
             EVENTS: limits.events_per_second,
             BYTES: limits.bytes_per_second,
         }
         self.buckets = {name: Bucket(rate, clock) for name, rate in rates.items() if rate}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the project may store no more."""
+        return 0 < self.limits.stored_bytes <= self.stored_bytes
 
 
 class Quotas:
@@ -65,7 +91,7 @@ class Quotas:
         self._streams: Counter[str] = Counter()
 
     async def follow(self, admin: AdminStore) -> None:
-        """Keep to the limits as they are set, until cancelled."""
+        """Keep to the limits as they are set, and to what is stored, until cancelled."""
         epoch = -1
         while True:
             try:
@@ -73,6 +99,8 @@ class Quotas:
                 if seen != epoch:
                     self.hold_to(await admin.all_limits())
                     epoch = seen
+                if any(use.limits.stored_bytes for use in self._uses.values()):
+                    self.hold_stored(await admin.stored_bytes())
             except StorageUnavailable:
                 pass  # the limits that were read last hold on
             except Exception:  # a defect, which is not to end the looking
@@ -85,15 +113,22 @@ class Quotas:
         self._uses = {
             project: before[project]
             if project in before and before[project].limits == each
-            else Use(each, self._clock)
+            else Use(each, self._clock, before[project].stored_bytes if project in before else 0)
             for project, each in limits.items()
         }
+
+    def hold_stored(self, stored: Mapping[str, int]) -> None:
+        """Take it that projects store so much, and those left out nothing."""
+        for project, use in self._uses.items():
+            use.stored_bytes = stored.get(project, 0)
 
     def charge(self, project: str, message: Message | None = None, *, calls: int = 1) -> None:
         """Count a request; raise `QuotaExceeded`, and count nothing, if it is too much."""
         use = self._uses.get(project)
         if use is None:
             return
+        if use.is_full and type(message) in STORES:
+            raise self._refusal(STORED, STORED_RETRY_SECONDS)
         size = _size_of(message) if BYTES in use.buckets else 0
         amounts = {CALLS: calls, EVENTS: _events_in(message), BYTES: size}
         for name, bucket in use.buckets.items():

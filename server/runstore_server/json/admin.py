@@ -23,11 +23,16 @@ def limits_value(limits: runstore.Limits) -> JsonObject:
         "events_per_second": limits.events_per_second,
         "bytes_per_second": limits.bytes_per_second,
         "streams": limits.streams,
+        "stored_bytes": limits.stored_bytes,
     }
 
 
 def project_limits_value(found: runstore.ProjectLimits) -> JsonObject:
-    return {**limits_value(found.limits), "updated_at": time_text(found.updated_at)}
+    return {
+        **limits_value(found.limits),
+        "stored_bytes_used": found.stored_bytes_used,
+        "updated_at": time_text(found.updated_at),
+    }
 
 
 def record_value(record: runstore.AdminRecord) -> JsonObject:

@@ -118,9 +118,11 @@ class AdminService(AdminServiceServicer):
         self, request: rpc.GetLimitsRequest, _context: Any
     ) -> rpc.GetLimitsResponse:
         await admit(request)
-        limits, updated_at = await self._admin.get_limits(project_of(request.project))
+        found = await self._admin.get_limits(project_of(request.project))
         return rpc.GetLimitsResponse(
-            limits=limits_message(limits), updated_at=timestamp(updated_at) if updated_at else None
+            limits=limits_message(found.limits),
+            updated_at=timestamp(found.updated_at) if found.updated_at else None,
+            stored_bytes_used=found.stored_bytes_used,
         )
 
     async def ListAdminRecords(

@@ -60,7 +60,13 @@ def _operators(message: Any, path: str, found: Found) -> None:
 RULES: Rules = {
     "Grant": MessageRules({"project_pattern": REQUIRED_ID}, checks=(_role, _pattern)),
     "Limits": MessageRules(
-        dict.fromkeys(("calls_per_second", "events_per_second", "bytes_per_second", "streams"), SEQ)
+        {
+            "calls_per_second": SEQ,
+            "events_per_second": SEQ,
+            "bytes_per_second": SEQ,
+            "streams": SEQ,
+            "stored_bytes": SEQ,
+        }
     ),
     "ListProjectsRequest": MessageRules({"page_size": LONG_PAGE, "page_token": TOKEN}),
     "CreateTokenRequest": MessageRules(

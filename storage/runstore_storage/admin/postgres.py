@@ -13,6 +13,7 @@ from runstore_storage.contract.admin import (
     KnownToken,
     Limits,
     NewToken,
+    ProjectLimits,
     RecordVerification,
     Token,
     TokenCursor,
@@ -22,7 +23,7 @@ from runstore_storage.contract.pages import Page
 from runstore_storage.contract.scope import Scope, bound
 from runstore_storage.database.engine import Database, consistent, reading, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
-from runstore_storage.sql import admin_records, limits, projects, tokens
+from runstore_storage.sql import admin_records, limits, projects, stored_bytes, tokens
 
 
 class PostgresAdmin:
@@ -87,13 +88,18 @@ class PostgresAdmin:
             await records.record(conn, act, is_allowed=True, status=records.OK)
             return new, False
 
-    async def get_limits(self, project: str) -> tuple[Limits, datetime | None]:
+    async def get_limits(self, project: str) -> ProjectLimits:
         async with reading(self._engine) as conn:
-            return await limits.get(conn, project)
+            stored = await stored_bytes.of_project(conn, project)
+            return ProjectLimits(*await limits.get(conn, project), stored)
 
     async def all_limits(self) -> Mapping[str, Limits]:
         async with reading(self._engine) as conn:
             return await limits.all_(conn)
+
+    async def stored_bytes(self) -> Mapping[str, int]:
+        async with reading(self._engine) as conn:
+            return await stored_bytes.of_limited(conn)
 
     async def list_projects(
         self, patterns: Collection[str], *, limit: int, after: str

@@ -69,15 +69,28 @@ class TokenCursor:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a project may use of one server process; 0 is no limit."""
+    """What a project may use of one server process, and what it may store; 0 is no limit."""
 
     calls_per_second: int = 0
     events_per_second: int = 0
     bytes_per_second: int = 0
     streams: int = 0
+    stored_bytes: int = 0
 
 
 NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectLimits:
+    """The limits of a project, when they were set (None: never), and how much it stores.
+
+    `stored_bytes_used` is what the holder of the duty `stored bytes` has added up so far.
+    """
+
+    limits: Limits
+    updated_at: datetime | None
+    stored_bytes_used: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +162,14 @@ class AdminStore(Protocol):
     async def set_limits(self, limits: Limits, act: Act) -> tuple[Limits, bool]:
         """Replace the limits of the act's project; True if an earlier act had done it."""
 
-    async def get_limits(self, project: str) -> tuple[Limits, datetime | None]:
-        """Return a project's limits, and when they were set."""
+    async def get_limits(self, project: str) -> ProjectLimits:
+        """Return a project's limits, and how much it stores."""
 
     async def all_limits(self) -> Mapping[str, Limits]:
         """Return the limits of every project that has any."""
+
+    async def stored_bytes(self) -> Mapping[str, int]:
+        """Return how much each project stores that has a limit of it; 0 may be left out."""
 
     async def list_projects(
         self, patterns: Collection[str], *, limit: int, after: str

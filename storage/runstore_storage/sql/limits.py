@@ -1,4 +1,4 @@
-"""project_limits: what a project may use of a server process."""
+"""project_limits: what a project may use of a server process, and what it may store."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import system, tenant
 
-_SELECTED = "calls_per_second, events_per_second, bytes_per_second, streams"
+_SELECTED = "calls_per_second, events_per_second, bytes_per_second, streams, stored_bytes"
 _SET = tenant(f"""
     INSERT INTO project_limits (project, {_SELECTED}, updated_at)
-    VALUES (:scope, :calls_per_second, :events_per_second, :bytes_per_second, :streams, now())
+    VALUES (:scope, :calls_per_second, :events_per_second, :bytes_per_second, :streams,
+            :stored_bytes, now())
     ON CONFLICT ON CONSTRAINT pk_project_limits DO UPDATE SET ({_SELECTED}, updated_at)
         = (excluded.calls_per_second, excluded.events_per_second, excluded.bytes_per_second,
-           excluded.streams, excluded.updated_at)
+           excluded.streams, excluded.stored_bytes, excluded.updated_at)
 """)
 _GET = tenant(f"""
     SELECT {_SELECTED}, updated_at FROM project_limits

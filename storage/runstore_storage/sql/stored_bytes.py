@@ -10,9 +10,11 @@ change of a key beyond `stored_scan` is dropped, because its rows are seen when 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from runstore_storage.contract.feed import STORED_BYTES
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import system
+from runstore_storage.database.statements import system, tenant
 from runstore_storage.sql import duties
 
 # What one transaction adds.
@@ -107,6 +109,15 @@ _FORGET = system("""
     WITH sums AS (DELETE FROM stored_bytes), changes AS (DELETE FROM stored_changes)
     UPDATE stored_scan SET (kind, key) = (1, 0)
 """)
+_OF_PROJECT = tenant("""
+    SELECT coalesce(sum(bytes), 0)::bigint FROM stored_bytes
+    WHERE project = :project AND project = :scope
+""")
+# Servers hold every project to its limits, whoever calls.
+_LIMITED = system("""
+    SELECT project, bytes FROM stored_bytes JOIN project_limits l USING (project)
+    WHERE l.stored_bytes > 0
+""")
 
 
 async def add(conn: Connection, holder: str) -> int | None:
@@ -141,3 +152,14 @@ async def _scan(conn: Connection) -> int:
 async def forget(conn: Connection) -> None:
     """Remove every sum, and scan from the beginning."""
     await conn.execute(_FORGET)
+
+
+async def of_project(conn: Connection, project: str) -> int:
+    """What a project stores, as far as it has been added up."""
+    return int((await conn.execute(_OF_PROJECT, {"project": project})).scalar_one())
+
+
+async def of_limited(conn: Connection) -> Mapping[str, int]:
+    """What each project stores that has a limit of it; one that stores nothing may be left out."""
+    rows = await conn.execute(_LIMITED)
+    return {row["project"]: row["bytes"] for row in rows}

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import runstore
+from conftest import make_served_store
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from runstore.v1 import admin_pb2
@@ -20,7 +21,12 @@ from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.admin_service_pb2_grpc import AdminServiceStub
 from runstore.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 from runstore.v1.events_pb2 import Event
+from runstore.v1.outputs_pb2 import OUTCOME_SUCCEEDED
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
+from runstore.v1.runs_pb2 import RUN_STATUS_SUCCEEDED
+from runstore.v1.snapshots_pb2 import Snapshot
+from runstore_server.app import App
+from runstore_server.settings import Settings
 from until import until
 
 SetLimits = Callable[..., Awaitable[None]]
@@ -204,6 +210,94 @@ async def test_an_upload_is_slowed_down(
 
     assert uploaded.artifact.size == 500_000
     assert asyncio.get_running_loop().time() - began >= 1.4
+
+
+async def test_a_full_project_stores_no_more_until_something_is_deleted(
+    stub: Any, channel: grpc.aio.Channel, run: dict[str, str], set_limits: SetLimits
+) -> None:
+    put = rpc.PutSnapshotRequest(**run, snapshot=Snapshot(snapshot_id="s"))
+    put.snapshot.state["a"].json = f'"{"x" * 3000}"'
+    await stub.PutSnapshot(put)
+    await set_limits(stored_bytes=2000)
+    asked = admin.GetLimitsRequest(project=run["project"])
+
+    async def used() -> int:
+        found = await AdminServiceStub(channel).GetLimits(asked)
+        return int(found.stored_bytes_used)
+
+    async def is_refused() -> bool:
+        return bool(await refused_of([stub.AppendEvent(append(run))]))
+
+    await until(is_refused)
+    full = await used()
+    stream = stub.AppendEventStream()
+    await stream.write(rpc.AppendEventStreamRequest(append=append(run)))
+    await stream.done_writing()
+    header = artifacts.ArtifactHeader(**run, name="report")
+    upload = iter([artifacts.UploadArtifactRequest(header=header)])
+    many = rpc.AppendManyRequest(project=run["project"], appends=[append(run)])
+    for call in (
+        *(stub.SaveRun(rpc.SaveRunRequest(**run)), stub.PutSnapshot(put), stub.AppendMany(many)),
+        ArtifactServiceStub(channel).UploadArtifact(upload),
+    ):
+        assert await refusal(call) == ("stored_bytes", 60)
+    assert quota((await stream.read()).error) == ("stored_bytes", 60)
+    await stub.ResumeRun(rpc.ResumeRunRequest(**run))
+    await stub.DeleteSnapshots(rpc.DeleteSnapshotsRequest(**run, snapshot_ids=["s"]))
+
+    async def is_taken() -> bool:
+        return not await is_refused()
+
+    await until(is_taken)
+    assert await used() < 2000
+    assert full > 3000
+
+
+async def test_a_process_that_sums_nothing_learns_of_what_others_store(
+    settings: Settings,
+    database_url: str,
+    db_schema: str,
+    stub: Any,
+    run: dict[str, str],
+    set_limits: SetLimits,
+) -> None:
+    big = append(run)
+    big.event.payload.json = f'"{"x" * 3000}"'
+    other = App(
+        settings.model_copy(update={"relay": False}), make_served_store(database_url, db_schema)
+    )
+    try:
+        async with grpc.aio.insecure_channel(await other.start()) as to_other:
+            elsewhere = RunServiceStub(to_other)
+            await set_limits(stored_bytes=2000)
+            await elsewhere.AppendEvent(append(run, 1))
+            await stub.AppendEvent(big)
+
+            async def is_refused() -> bool:
+                return bool(await refused_of([elsewhere.AppendEvent(append(run, 1))]))
+
+            await until(is_refused)
+            assert (await refusal(elsewhere.AppendEvent(append(run, 2))))[0] == "stored_bytes"
+    finally:
+        await other.drain()
+
+
+async def test_a_run_can_be_ended_in_a_full_project(
+    stub: Any, run: dict[str, str], set_limits: SetLimits
+) -> None:
+    big = append(run)
+    big.event.payload.json = f'"{"x" * 3000}"'
+    await stub.AppendEvent(big)
+    await set_limits(stored_bytes=1)
+
+    async def is_refused() -> bool:
+        return bool(await refused_of([stub.AppendEvent(append(run, 1))]))
+
+    await until(is_refused)
+    complete = rpc.CompleteRunRequest(**run, outcome=OUTCOME_SUCCEEDED, events=[Event(type="t")])
+    done = await stub.CompleteRun(complete)
+
+    assert done.status == RUN_STATUS_SUCCEEDED
 
 
 async def test_clients_come_back_when_they_may(

@@ -183,19 +183,22 @@ async def test_limits_are_replaced_all_at_once(command: Command) -> None:
 
     first = ("--calls-per-second", "5", "--events-per-second", "6", "--bytes-per-second", "7000")
     await lines(command("limits", "set", *first))
-    shown = await lines(command("limits", "set", "--streams", "1200"))
+    wanted = ("--streams", "1200", "--stored-bytes", str(1 << 40))
+    shown = await lines(command("limits", "set", *wanted))
 
-    assert before[-1] == "never set"
-    assert [line.split("  ")[-1].strip() for line in shown] == [*3 * ["no limit"], "1,200"]
+    assert before[-2:] == ["stores 0 bytes", "never set"]
+    assert [line.split("  ")[-1].strip() for line in shown] == [
+        *(*3 * ["no limit"], "1,200", "1,099,511,627,776"),
+    ]
     after = await lines(command("limits", "get"))
-    assert after[:-1] == shown
+    assert after[:-1] == [*shown, "stores 0 bytes"]
     assert after[-1].startswith("set 2")
     (written,) = map(json.loads, await lines(command("limits", "get", "--json")))
     assert written.pop("updated_at")
     none = {"calls_per_second": 0, "events_per_second": 0, "bytes_per_second": 0}
-    assert written == {**none, "streams": 1200}
+    assert written == {**none, "streams": 1200, "stored_bytes": 1 << 40, "stored_bytes_used": 0}
     (written,) = map(json.loads, await lines(command("limits", "set", "--streams", "0", "--json")))
-    assert written == {**none, "streams": 0}
+    assert written == {**none, "streams": 0, "stored_bytes": 0}
 
 
 async def test_records_are_listed_newest_first_and_verified(command: Command) -> None:

@@ -204,7 +204,7 @@ TABLES: dict[str, Callable[[], None]] = {
         [Difference("pending_node", "search-the-catalogue", "changed", ("status", "state"))]
     ),
     "caller": lambda: admin.print_caller(runstore.Caller(ISSUED, GRANTS, AT)),
-    "limits": lambda: admin.print_limits(runstore.Limits(0, 1_234, 5_678_901, 10**18)),
+    "limits": lambda: admin.print_limits(runstore.Limits(0, 1_234, 5_678_901, 10**18, 7)),
     "records": lambda: admin.print_records([RECORD]),
     "tokens": lambda: tokens.print_tokens([TOKEN]),
 }

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runstore.v1 import artifact_service_pb2 as artifacts
+from runstore.v1 import config_service_pb2 as configs
+from runstore.v1 import feed_service_pb2 as feed
 from runstore.v1 import run_service_pb2 as rpc
 from runstore.v1.events_pb2 import Event
+from runstore_server.edge.access import ACCESS, READS
+from runstore_server.edge.admission import ADMINISTRATION
 from runstore_server.edge.buckets import Bucket
 from runstore_server.edge.errors import QuotaExceeded
-from runstore_server.edge.quotas import Quotas
+from runstore_server.edge.quotas import STORES, Quotas
 from runstore_storage.contract.admin import Limits
 from runstore_storage.contract.errors import StorageUnavailable
 from until import until
@@ -160,6 +165,61 @@ def test_what_was_used_stays_used_when_other_limits_are_set(clock: Clock) -> Non
         quotas.charge("a")
 
 
+@pytest.mark.parametrize("message", sorted(STORES, key=str))
+def test_a_full_project_stores_no_more_and_is_charged_nothing(clock: Clock, message: Any) -> None:
+    counted: Counter[str] = Counter()
+    quotas = Quotas(lambda name: counted.update([name]), clock)
+    quotas.hold_to({"a": Limits(calls_per_second=2, stored_bytes=100), "b": Limits(stored_bytes=9)})
+
+    quotas.hold_stored({"a": 99, "b": 0})
+    quotas.charge("a", message())
+    quotas.hold_stored({"a": 100, "b": 0})
+    for _ in range(5):
+        assert refused(quotas, message()) == ("stored_bytes", 60.0)
+    quotas.charge("a", rpc.GetRunRequest())
+    quotas.charge("b", message())
+    quotas.charge("c", message())
+    quotas.hold_stored({})
+    clock.now += 1
+    quotas.charge("a", message())
+
+    assert counted == {"stored_bytes": 5}
+
+
+def test_what_is_no_storing_of_more_passes_in_a_full_project(clock: Clock) -> None:
+    quotas = Quotas(clock=clock)
+    quotas.hold_to({"a": Limits(stored_bytes=1)})
+    quotas.hold_stored({"a": 2})
+    passing = [
+        *(rpc.CompleteRunRequest(events=[Event()]), rpc.ResumeRunRequest()),
+        *(rpc.DeleteSnapshotsRequest(), artifacts.LinkArtifactRequest()),
+        *(configs.SetLabelRequest(), configs.RemoveLabelRequest()),
+        *(feed.CommitPositionRequest(), feed.ResetConsumerRequest()),
+    ]
+
+    for message in passing:
+        quotas.charge("a", message)
+
+    # Those, what stores, what reads, and administration are all that there is.
+    writing = {each for each in ACCESS.keys() - READS if not each.startswith(ADMINISTRATION)}
+    known = {type(each) for each in passing} | STORES
+    assert {f"{name.rpartition('/')[2]}Request" for name in writing} == {
+        each.__name__ for each in known
+    }
+
+
+def test_a_higher_limit_holds_at_once(clock: Clock) -> None:
+    quotas = Quotas(clock=clock)
+    quotas.hold_to({"a": Limits(stored_bytes=10)})
+    quotas.hold_stored({"a": 15})
+    assert refused(quotas, APPEND)[0] == "stored_bytes"
+
+    quotas.hold_to({"a": Limits(stored_bytes=12)})
+    assert refused(quotas, APPEND)[0] == "stored_bytes"
+    quotas.hold_to({"a": Limits(stored_bytes=16)})
+    quotas.charge("a", APPEND)
+
+
 def test_streams_are_bounded_while_they_are_open(clock: Clock) -> None:
     quotas = Quotas(clock=clock)
     with ExitStack() as open_before:
@@ -197,6 +257,8 @@ class Kept:
     def __init__(self) -> None:
         self.epoch, self.limits, self.reads = 1, {"a": Limits(calls_per_second=1)}, 0
         self.error: Exception | None = None
+        self.stored: dict[str, int] = {}
+        self.looks = 0
 
     async def credential_epoch(self) -> int:
         if self.error:
@@ -206,6 +268,10 @@ class Kept:
     async def all_limits(self) -> dict[str, Limits]:
         self.reads += 1
         return self.limits
+
+    async def stored_bytes(self) -> dict[str, int]:
+        self.looks += 1
+        return self.stored
 
 
 async def test_limits_are_read_again_once_they_were_set(
@@ -227,6 +293,27 @@ async def test_limits_are_read_again_once_they_were_set(
     kept.epoch += 1
     await until(lambda: kept.reads == 2)
     quotas.charge("a")
+
+    following.cancel()
+
+
+async def test_what_is_stored_is_followed_where_that_is_limited(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runstore_server.edge.quotas.LOOK_SECONDS", 0.001)
+    quotas, kept = Quotas(clock=clock), Kept()
+    following = asyncio.create_task(quotas.follow(kept))  # type: ignore[arg-type]
+    await until(lambda: kept.reads)
+    kept.epoch += 1
+    await until(lambda: kept.reads == 2)
+    assert kept.looks == 0
+
+    kept.epoch, kept.limits, kept.stored = 3, {"a": Limits(stored_bytes=5)}, {"a": 5}
+    await until(lambda: kept.looks > 1)
+    assert refused(quotas, APPEND)[0] == "stored_bytes"
+    kept.stored, looks = {}, kept.looks
+    await until(lambda: kept.looks > looks + 1)
+    quotas.charge("a", APPEND)
 
     following.cancel()
 

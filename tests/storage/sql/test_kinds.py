@@ -35,7 +35,7 @@ SYSTEM = {
     *("sql.dead_letters._INSERT", "sql.dead_letters._PAGE", "sql.dead_letters._REMOVE"),
     # Who calls, before it is known what the call may touch; which projects a caller may name.
     *("sql.tokens._FIND", "sql.tokens._NOTE_USE", "sql.tokens._EPOCH", "sql.tokens._NEXT_EPOCH"),
-    *("sql.projects._PAGE", "sql.limits._ALL"),
+    *("sql.projects._PAGE", "sql.limits._ALL", "sql.stored_bytes._LIMITED"),
 }
 """Statements of the system, and functions that put such statements together."""
 

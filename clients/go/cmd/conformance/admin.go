@@ -54,6 +54,7 @@ func (r *runner) setLimits(ctx context.Context, a *arguments) (any, error) {
 		EventsPerSecond: a.EventsPerSecond,
 		BytesPerSecond:  a.BytesPerSecond,
 		Streams:         a.Streams,
+		StoredBytes:     a.StoredBytes,
 	}, runstore.SetLimitsOptions{})
 }
 

@@ -124,6 +124,7 @@ type arguments struct {
 	EventsPerSecond    int64       `json:"events_per_second"`
 	BytesPerSecond     int64       `json:"bytes_per_second"`
 	Streams            int64       `json:"streams"`
+	StoredBytes        int64       `json:"stored_bytes"`
 	FromNumber         int64       `json:"from_number"`
 }
 

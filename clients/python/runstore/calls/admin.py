@@ -89,6 +89,7 @@ def set_limits(
     events_per_second: int,
     bytes_per_second: int,
     streams: int,
+    stored_bytes: int,
 ) -> Call[Limits]:
     limits = message_of(
         admin_pb2.Limits,
@@ -96,6 +97,7 @@ def set_limits(
         events_per_second=events_per_second,
         bytes_per_second=bytes_per_second,
         streams=streams,
+        stored_bytes=stored_bytes,
     )
     request = message_of(rpc.SetLimitsRequest, project=project, limits=limits, request_id=new_id())
     return Call(ADMIN, "SetLimits", request, lambda response: limits_value(response.limits))

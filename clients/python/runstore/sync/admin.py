@@ -83,16 +83,22 @@ class Admin:
         events_per_second: int = 0,
         bytes_per_second: int = 0,
         streams: int = 0,
+        stored_bytes: int = 0,
     ) -> Limits:
         """Replace all limits of the project; those that are left out are none."""
         return self._connection.send(
             calls.admin.set_limits(
-                self._project, calls_per_second, events_per_second, bytes_per_second, streams
+                self._project,
+                calls_per_second,
+                events_per_second,
+                bytes_per_second,
+                streams,
+                stored_bytes,
             )
         )
 
     def limits(self) -> ProjectLimits:
-        """The limits of the project; all 0 if none were ever set."""
+        """The limits of the project, all 0 if none were ever set, and how much it stores."""
         return self._connection.send(calls.admin.get_limits(self._project))
 
     def records(self, *, of_server: bool = False) -> Iterator[AdminRecord]:

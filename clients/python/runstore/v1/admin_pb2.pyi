@@ -227,7 +227,7 @@ Global___Principal: _TypeAlias = Principal  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
-    """Limits are what a project may use of one server process. 0 means no limit."""
+    """Limits are what a project may use of one server process, and what it may store. 0 means no limit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -235,6 +235,7 @@ class Limits(_message.Message):
     EVENTS_PER_SECOND_FIELD_NUMBER: _builtins.int
     BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     STREAMS_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
     calls_per_second: _builtins.int
     """Calls that may begin in a second; a second's worth may be saved up.
     Bounds: 0..9223372036854775807.
@@ -251,6 +252,16 @@ class Limits(_message.Message):
     """Streams that may be open at a time.
     Bounds: 0..9223372036854775807.
     """
+    stored_bytes: _builtins.int
+    """Bytes that may be stored, through whichever process. Once they are, what would store more is
+    refused: SaveRun, ForkRun, the appends, PutSnapshot, PutTaskWrites, UploadArtifact and
+    RegisterVersion, repeats of them too. CompleteRun, ResumeRun and all else pass. Counted are
+    payloads and contents as they were sent, and a snapshot's manifest as it is kept: of events,
+    plans, snapshots, task writes, outputs, config versions and uploaded artifacts. What is stored
+    once counts once: an artifact's content in a project; a snapshot's part, or a payload that is
+    kept apart for being large, in a run. What is deleted counts no more.
+    Bounds: 0..9223372036854775807.
+    """
     def __init__(
         self,
         *,
@@ -258,10 +269,11 @@ class Limits(_message.Message):
         events_per_second: _builtins.int = ...,
         bytes_per_second: _builtins.int = ...,
         streams: _builtins.int = ...,
+        stored_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_per_second", b"bytes_per_second", "calls_per_second", b"calls_per_second", "events_per_second", b"events_per_second", "streams", b"streams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_per_second", b"bytes_per_second", "calls_per_second", b"calls_per_second", "events_per_second", b"events_per_second", "stored_bytes", b"stored_bytes", "streams", b"streams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

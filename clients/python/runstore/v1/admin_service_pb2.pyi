@@ -448,12 +448,17 @@ Global___GetLimitsRequest: _TypeAlias = GetLimitsRequest  # noqa: Y015
 
 @_typing.final
 class GetLimitsResponse(_message.Message):
-    """GetLimitsResponse is the limits of the project."""
+    """GetLimitsResponse is the limits of the project, and how much it stores."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LIMITS_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_USED_FIELD_NUMBER: _builtins.int
+    stored_bytes_used: _builtins.int
+    """How many bytes the project stores, counted as `Limits.stored_bytes` is. It lags writes by some
+    seconds; after an upgrade from a version that did not count, it grows until all is counted.
+    """
     @_builtins.property
     def limits(self) -> _admin_pb2.Limits:
         """The limits; none if none were ever set."""
@@ -467,10 +472,11 @@ class GetLimitsResponse(_message.Message):
         *,
         limits: _admin_pb2.Limits | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        stored_bytes_used: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "stored_bytes_used", b"stored_bytes_used", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

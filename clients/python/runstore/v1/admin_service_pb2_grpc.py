@@ -148,7 +148,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetLimits(self, request, context):
-        """GetLimits returns the limits of a project.
+        """GetLimits returns the limits of a project, and how much it stores.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,7 +60,7 @@ class AdminServiceStub:
     them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
     """
     GetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetLimitsRequest, _admin_service_pb2.GetLimitsResponse]
-    """GetLimits returns the limits of a project."""
+    """GetLimits returns the limits of a project, and how much it stores."""
     ListAdminRecords: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAdminRecordsRequest, _admin_service_pb2.ListAdminRecordsResponse]
     """ListAdminRecords returns records, newest first."""
     VerifyAdminRecords: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAdminRecordsRequest, _admin_service_pb2.VerifyAdminRecordsResponse]
@@ -98,7 +98,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
     """
     GetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetLimitsRequest, _admin_service_pb2.GetLimitsResponse]  # type: ignore[assignment]
-    """GetLimits returns the limits of a project."""
+    """GetLimits returns the limits of a project, and how much it stores."""
     ListAdminRecords: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAdminRecordsRequest, _admin_service_pb2.ListAdminRecordsResponse]  # type: ignore[assignment]
     """ListAdminRecords returns records, newest first."""
     VerifyAdminRecords: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAdminRecordsRequest, _admin_service_pb2.VerifyAdminRecordsResponse]  # type: ignore[assignment]
@@ -175,7 +175,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.GetLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetLimitsResponse, _abc.Awaitable[_admin_service_pb2.GetLimitsResponse]]:
-        """GetLimits returns the limits of a project."""
+        """GetLimits returns the limits of a project, and how much it stores."""
 
     @_abc_1.abstractmethod
     def ListAdminRecords(

@@ -107,20 +107,25 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a project may use of one server process; 0 is no limit."""
+    """What a project may use of one server process, and what it may store; 0 is no limit."""
 
     calls_per_second: int
     events_per_second: int
     bytes_per_second: int
     streams: int
+    stored_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectLimits:
-    """The limits of a project, and when they were set; None if they never were."""
+    """The limits of a project, when they were set (None: never), and how much it stores.
+
+    `stored_bytes_used` lags writes by some seconds.
+    """
 
     limits: Limits
     updated_at: datetime | None
+    stored_bytes_used: int
 
 
 @dataclass(frozen=True, slots=True)

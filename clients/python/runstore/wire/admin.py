@@ -77,11 +77,16 @@ def limits_value(message: admin_pb2.Limits) -> Limits:
         events_per_second=message.events_per_second,
         bytes_per_second=message.bytes_per_second,
         streams=message.streams,
+        stored_bytes=message.stored_bytes,
     )
 
 
 def project_limits_value(message: rpc.GetLimitsResponse) -> ProjectLimits:
-    return ProjectLimits(limits_value(message.limits), optional_time(message, "updated_at"))
+    return ProjectLimits(
+        limits=limits_value(message.limits),
+        updated_at=optional_time(message, "updated_at"),
+        stored_bytes_used=message.stored_bytes_used,
+    )
 
 
 def record_value(message: admin_pb2.AdminRecord) -> AdminRecord:

@@ -66,21 +66,25 @@ export interface NewToken {
   readonly secret: string;
 }
 
-/** What a project may use of one server process; 0 is no limit. */
+/** What a project may use of one server process, and what it may store; 0 is no limit. */
 export interface Limits {
   readonly callsPerSecond: bigint;
   readonly eventsPerSecond: bigint;
   readonly bytesPerSecond: bigint;
   readonly streams: bigint;
+  /** Through all processes together. */
+  readonly storedBytes: bigint;
 }
 
 /** The limits that a project shall have; those that are left out are none. */
 export type NewLimits = { readonly [Name in keyof Limits]?: Int64 };
 
-/** The limits of a project, and when they were set; undefined if they never were. */
+/** The limits of a project, when they were set (undefined: never), and how much it stores. */
 export interface ProjectLimits {
   readonly limits: Limits;
   readonly updatedAt: Instant | undefined;
+  /** It lags writes by some seconds. */
+  readonly storedBytesUsed: bigint;
 }
 
 /** Who did what, or was refused it; the records of a project are a hash chain. */
@@ -134,6 +138,7 @@ export const checkLimits = check.object<NewLimits>("limits", {
   eventsPerSecond: check.int64,
   bytesPerSecond: check.int64,
   streams: check.int64,
+  storedBytes: check.int64,
 });
 
 /** The grant that is written as role@pattern, such as "writer@acme/*". */
@@ -178,6 +183,7 @@ export function limitsMessage(limits: NewLimits) {
     eventsPerSecond: int64(limits.eventsPerSecond ?? 0),
     bytesPerSecond: int64(limits.bytesPerSecond ?? 0),
     streams: int64(limits.streams ?? 0),
+    storedBytes: int64(limits.storedBytes ?? 0),
   };
 }
 
@@ -234,12 +240,17 @@ export function newTokenValue({ token: message, secret }: CreateTokenResponse): 
 }
 
 export function limitsValue(message: LimitsMessage | undefined): Limits {
-  const { callsPerSecond, eventsPerSecond, bytesPerSecond, streams } = present(message);
-  return { callsPerSecond, eventsPerSecond, bytesPerSecond, streams };
+  const { callsPerSecond, eventsPerSecond, bytesPerSecond, streams, storedBytes } =
+    present(message);
+  return { callsPerSecond, eventsPerSecond, bytesPerSecond, streams, storedBytes };
 }
 
 export function projectLimitsValue(message: GetLimitsResponse): ProjectLimits {
-  return { limits: limitsValue(message.limits), updatedAt: optionalInstant(message.updatedAt) };
+  return {
+    limits: limitsValue(message.limits),
+    updatedAt: optionalInstant(message.updatedAt),
+    storedBytesUsed: message.storedBytesUsed,
+  };
 }
 
 export function recordValue(message: AdminRecordMessage): AdminRecord {

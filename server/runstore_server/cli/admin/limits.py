@@ -1,4 +1,4 @@
-"""runstore admin limits: what a project may use of one server process."""
+"""runstore admin limits: what a project may use of one server process, and what it may store."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from runstore_server.json.admin import limits_value, project_limits_value
 
 app = typer.Typer(
     help="Show and set the limits of a project, which are for operators.\n\n"
-    "Every server process holds the project to them by itself, within five seconds.",
+    "Every server process holds the project to them by itself, within five seconds; what it may "
+    "store is for all processes together.",
     no_args_is_help=True,
 )
 
 
 @app.command()
 def get(target: Target = None, project: Project = "default", as_json: AsJson = False) -> None:
-    """Show the limits of a project, and when they were set.
+    """Show the limits of a project, how much it stores, and when they were set.
 
     For instance:
 
@@ -34,6 +35,7 @@ def get(target: Target = None, project: Project = "default", as_json: AsJson = F
         print_json(project_limits_value(found))
     else:
         print_limits(found.limits)
+        typer.echo(f"stores {found.stored_bytes_used:,} bytes")
         typer.echo(f"set {time_cell(found.updated_at)}" if found.updated_at else "never set")
 
 
@@ -51,6 +53,9 @@ def set_(
     streams: Annotated[
         int | None, typer.Option(help="Streams that may be open at a time.", min=0)
     ] = None,
+    stored_bytes: Annotated[
+        int | None, typer.Option(help="Bytes that may be stored, by all processes.", min=0)
+    ] = None,
     target: Target = None,
     project: Project = "default",
     as_json: AsJson = False,
@@ -61,7 +66,7 @@ def set_(
 
       runstore admin limits set --calls-per-second 200 --streams 50 --project a
     """
-    wanted = (calls_per_second, events_per_second, bytes_per_second, streams)
+    wanted = (calls_per_second, events_per_second, bytes_per_second, streams, stored_bytes)
     if all(each is None for each in wanted):
         raise typer.BadParameter("give the limits that the project shall have; 0 is none")
     with connected(target, project) as client:
@@ -70,6 +75,7 @@ def set_(
             events_per_second=events_per_second or 0,
             bytes_per_second=bytes_per_second or 0,
             streams=streams or 0,
+            stored_bytes=stored_bytes or 0,
         )
     if as_json:
         print_json(limits_value(limits))

@@ -41,6 +41,7 @@ def print_limits(limits: Limits) -> None:
             "events per second": _limit(limits.events_per_second),
             "bytes per second": _limit(limits.bytes_per_second),
             "streams": _limit(limits.streams),
+            "stored bytes": _limit(limits.stored_bytes),
         }
     )
 
