@@ -93,7 +93,7 @@ def project_in(arguments: Mapping[str, Any]) -> str:
     for name, value in arguments.items():
         if name == "project":
             return str(value)
-        for given in value if isinstance(value, list | tuple) else [value]:
+        for given in value if type(value) in {list, tuple} else [value]:
             for holder in (given, getattr(given, "key", None), getattr(given, "run", None)):
                 if isinstance(project := getattr(holder, "project", None), str):
                     return project

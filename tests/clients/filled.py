@@ -125,6 +125,9 @@ def leaves_of(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     elif is_dataclass(value):
         for field in fields(value):
             yield from leaves_of(getattr(value, field.name), field.name)
+    elif is_named_tuple(type(value)):
+        for field_name, each in value._asdict().items():
+            yield from leaves_of(each, field_name)
     elif isinstance(value, Mapping):
         for key, each in value.items():
             yield from leaves_of(each, name or key)
@@ -133,6 +136,10 @@ def leaves_of(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves_of(each, name)
     else:
         yield name, value
+
+
+def is_named_tuple(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
 
 
 def arguments(function: Callable[..., object]) -> dict[str, Any]:
@@ -190,6 +197,9 @@ def given(hint: Any, name: str) -> Any:
     if is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         return hint(**{each.name: given(hints[each.name], each.name) for each in fields(hint)})
+    if is_named_tuple(hint):
+        hints = typing.get_type_hints(hint)
+        return hint(**{each: given(hints[each], each) for each in hint._fields})
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return list(hint)[-1]
     return _SIMPLE[hint](name)

@@ -296,6 +296,10 @@ def changes(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from _changed_fields(value, path)
     elif isinstance(value, Mapping):
         yield from _changed_entries(value, path)
+    elif isinstance(value, RunKey):
+        for name, old in value._asdict().items():
+            for where, new in changes(old, f"{path}.{name}"):
+                yield where, value._replace(**{name: new})
     elif isinstance(value, tuple):
         yield from _changed_items(value, path)
     else:

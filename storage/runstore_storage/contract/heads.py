@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class RunStatus(IntEnum):
@@ -25,8 +26,7 @@ class Outcome(IntEnum):
     CANCELLED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class RunKey:
+class RunKey(NamedTuple):  # a tuple, as it is looked up several times in each append
     """The public identity of a run."""
 
     project: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from runstore_storage.contract.heads import RunKey
@@ -26,8 +25,7 @@ class ScopeMismatch(NoScope):
     """Something was about to be written to another project than the one that was bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):  # a tuple, as it is looked up several times in each append
     """What one call may touch: the rows of one project."""
 
     project: str

@@ -113,7 +113,7 @@ async def prove_whole(store: PostgresStore, key: RunKey, resumed: ResumedRun) ->
 async def test_a_resume_takes_three_round_trips(
     store: PostgresStore, key: RunKey, statements: Statements, run_id: str, request_id: str
 ) -> None:
-    key = replace(key, run_id=run_id)
+    key = key._replace(run_id=run_id)
 
     resumed = await resume(store, key, request_id)
 
