@@ -266,7 +266,7 @@ class Tails:
 
     def push(self, key: RunKey, new: Iterable[RecordedEvent]) -> None:
         """Give the tail of a run, if it is open, the events that this process appended to it."""
-        if tail := self._open.get(own(key)):
+        if self._open and (tail := self._open.get(own(key))):
             tail.push(list(new))
 
     def wake_digests(self, digests: Collection[str]) -> None:

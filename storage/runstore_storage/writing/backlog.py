@@ -6,8 +6,6 @@ so that another can join a full place, those that hold less may go a quarter bey
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 from runstore_storage.contract.errors import Overloaded
 from runstore_storage.contract.scope import Scope
 
@@ -25,10 +23,6 @@ class Waiting:
     def __init__(self) -> None:
         self.appends = self.bytes = 0
 
-    def add(self, appends: int, size: int) -> None:
-        self.appends += appends
-        self.bytes += size
-
     def has_room(self, size: int, part: float) -> bool:
         """Whether another append of so many bytes leaves it within a part of the bounds."""
         most_appends, most_bytes = MAX_WAITING_APPENDS * part, MAX_WAITING_BYTES * part
@@ -40,26 +34,30 @@ class Backlog:
 
     def __init__(self) -> None:
         self._all = Waiting()
-        self._of: defaultdict[Scope, Waiting] = defaultdict(Waiting)
+        self._of: dict[Scope, Waiting] = {}
+        """Those of the projects that have any."""
 
     def add(self, scope: Scope, size: int) -> None:
         """Count an append of so many bytes; raise `Overloaded` if it is one too many."""
-        if not self._has_room(self._of.get(scope), size):
+        own, everything = self._of.get(scope), self._all
+        is_alone = len(self._of) <= (own is not None)
+        if not everything.has_room(size, 1.0 if is_alone else 1.0 + SHARE):
             raise Overloaded(RETRY_AFTER_SECONDS)
-        self._all.add(1, size)
-        self._of[scope].add(1, size)
+        if not is_alone and own and not own.has_room(size, SHARE):
+            raise Overloaded(RETRY_AFTER_SECONDS)
+        if own is None:
+            own = self._of[scope] = Waiting()
+        own.appends += 1
+        own.bytes += size
+        everything.appends += 1
+        everything.bytes += size
 
     def remove(self, scope: Scope, size: int) -> None:
         """Count an append no more."""
-        own = self._of[scope]
-        own.add(-1, -size)
+        own, everything = self._of[scope], self._all
+        own.appends -= 1
+        own.bytes -= size
+        everything.appends -= 1
+        everything.bytes -= size
         if not own.appends:
             del self._of[scope]
-        self._all.add(-1, -size)
-
-    def _has_room(self, own: Waiting | None, size: int) -> bool:
-        if len(self._of) <= (own is not None):  # no other project waits
-            return self._all.has_room(size, 1.0)
-        if own and not own.has_room(size, SHARE):
-            return False
-        return self._all.has_room(size, 1.0 + SHARE)

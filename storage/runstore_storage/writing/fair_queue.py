@@ -13,6 +13,17 @@ T = TypeVar("T")
 QUANTUM = 100
 
 
+class _Line(Generic[T]):
+    """What one project has in the queue, each item with its cost, and what it may still take."""
+
+    __slots__ = ("credit", "items", "scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.items: deque[tuple[T, int]] = deque()
+        self.credit = 0
+
+
 class FairQueue(Generic[T]):
     """Takes from the projects in turns, so that each gets as much as the others, by cost.
 
@@ -21,10 +32,10 @@ class FairQueue(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._queues: dict[Scope, deque[tuple[T, int]]] = {}
-        self._turns: deque[Scope] = deque()
-        """The projects that have something in the queue; it is the first one's turn."""
-        self._credit: dict[Scope, int] = {}
+        self._lines: dict[Scope, _Line[T]] = {}
+        """Those of the projects that have something in the queue."""
+        self._turns: deque[_Line[T]] = deque()
+        """The same lines; it is the first one's turn."""
         self._length = 0
 
     def __len__(self) -> int:
@@ -32,34 +43,33 @@ class FairQueue(Generic[T]):
 
     def put(self, scope: Scope, item: T, cost: int) -> None:
         """Add an item; `cost` is at least 1."""
+        line = self._lines.get(scope)
+        if line is None:
+            line = self._lines[scope] = _Line(scope)
+            self._turns.append(line)
+        line.items.append((item, cost))
         self._length += 1
-        if queue := self._queues.get(scope):
-            queue.append((item, cost))
-            return
-        self._queues[scope] = deque(((item, cost),))
-        self._credit[scope] = 0
-        self._turns.append(scope)
 
     def take(self) -> T:
         """The next item; raise `IndexError` if there is none."""
-        scope = self._next()
-        queue = self._queues[scope]
-        item, cost = queue.popleft()
-        self._credit[scope] -= cost
+        line = self._next()
+        item, cost = line.items.popleft()
+        line.credit -= cost
         self._length -= 1
-        if not queue:
-            del self._queues[scope], self._credit[scope]
+        if not line.items:
+            del self._lines[line.scope]
             self._turns.popleft()
         return item
 
-    def _next(self) -> Scope:
+    def _next(self) -> _Line[T]:
         """Whose turn it is, after the turns of those who cannot afford their next item yet."""
-        while len(self._turns) > 1:
-            scope = self._turns[0]
-            _, cost = self._queues[scope][0]
-            if self._credit[scope] >= cost:
-                return scope
-            self._turns.rotate(-1)
-            self._credit[self._turns[0]] += QUANTUM
-        self._credit[self._turns[0]] = QUANTUM  # alone: it owes nobody
-        return self._turns[0]
+        turns = self._turns
+        while len(turns) > 1:
+            line = turns[0]
+            _, cost = line.items[0]
+            if line.credit >= cost:
+                return line
+            turns.rotate(-1)
+            turns[0].credit += QUANTUM
+        turns[0].credit = QUANTUM  # alone: it owes nobody
+        return turns[0]

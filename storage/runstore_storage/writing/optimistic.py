@@ -66,12 +66,16 @@ class Optimistic:
 
     def remember(self, committed: Mapping[ScopedKey, Head], now: datetime) -> None:
         """Remember committed heads, and the time `now` that the database's clock just gave."""
-        self._clock, self._read_at = now, time.monotonic()
+        self._read(now)
         for run, head in committed.items():
+            self._heads.pop(run, None)
             self._remember(run, head)
 
+    def _read(self, now: datetime) -> None:
+        self._clock, self._read_at = now, time.monotonic()
+
     def _remember(self, run: ScopedKey, head: Head) -> None:
-        self._heads.pop(run, None)
+        """Remember a run that is forgotten, as the newest."""
         # Event ids of a fork may be known from its ancestors: that takes a look-up.
         if not head.is_completed and not head.lineage:
             self._heads[run] = head
@@ -103,7 +107,9 @@ class Optimistic:
                 return NOTHING_STORED
             raise
         stored = [each for each in attempts if each.move.head.run in moved]
-        self.remember({each.run: each.move.head for each in stored}, now)
+        self._read(now)
+        for each in stored:
+            self._remember(each.run, each.move.head)
         results = {append: result for each in stored for append, result in each.results.items()}
         return Stored(results, {each.run.key: each.recorded for each in stored})
 
