@@ -16,7 +16,7 @@ from typing import Any
 from runstore_storage.contract.scope import Scope
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import Statement, tenants
-from runstore_storage.sql import events
+from runstore_storage.sql import events, scopes
 from runstore_storage.sql.columns import (
     USAGE,
     arrays,
@@ -77,7 +77,7 @@ _APPEND = """
             {totals} last_seq = new.last_seq, last_hash = new.last_hash,
             updated_at = greatest(h.updated_at, new.updated_at)
         FROM {heads}
-        WHERE h.run = new.run AND h.project = new.scope
+        WHERE h.run = new.run AND {of_scope}
             AND h.last_seq = new.was_seq AND h.last_hash = new.was_hash
             AND h.writer_epoch = new.writer_epoch AND h.completed_at IS NULL
         RETURNING h.run, new.was_seq, new.last_seq, new.updated_at AS recorded_at
@@ -142,6 +142,7 @@ def _statement(names: tuple[str, ...]) -> Statement:
     return tenants(
         _APPEND.format(
             totals="".join(f"{name} = new.{name}," for name, _ in totals),
+            of_scope=scopes.MOVED,
             heads=new_rows((*_HEADS, *totals), prefix="head_"),
             columns=names_of(columns),
             values=values_of(columns),

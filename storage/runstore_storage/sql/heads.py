@@ -122,7 +122,7 @@ class Changed(NamedTuple):
 _FIND = tenant(f"""
     SELECT {SELECTED}, r.lineage::text
     FROM runs r JOIN run_heads h USING (run)
-    WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id
+    WHERE r.project = :project AND {scopes.ASKED_FOR} AND r.run_id = :run_id
 """)
 
 # Locked in the order of `run`, so that two batches never wait for each other in a circle.
@@ -143,7 +143,7 @@ _PREFIX = "head_"
 UPDATE = f"""
     UPDATE run_heads h SET {", ".join(f"{name} = new.{name}" for name, _ in COLUMNS[1:])}
     FROM {new_rows((*COLUMNS, ("scope", "text")), prefix=_PREFIX)}
-    WHERE h.run = new.run AND h.project = new.scope
+    WHERE h.run = new.run AND {scopes.MOVED}
 """
 """Stores changed heads; `parameters` are its parameters."""
 _UPDATE = tenants(UPDATE)

@@ -17,7 +17,7 @@ from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
-from runstore_storage.sql import heads
+from runstore_storage.sql import heads, scopes
 from runstore_storage.sql.blobs import BlobRef
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.requests import FirstAnswer
@@ -53,7 +53,7 @@ _LOOK = f"""
             ORDER BY number
         ) AS write_hashes
     FROM runs r JOIN run_heads h USING (run)
-    WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id
+    WHERE r.project = :project AND {scopes.ASKED_FOR} AND r.run_id = :run_id
 """
 _READ = tenant(_LOOK)
 _LOCK = tenant(f"{_LOOK} FOR NO KEY UPDATE OF h")

@@ -24,7 +24,7 @@ from runstore_storage.contract.runs import (
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import system, tenant
-from runstore_storage.sql import heads, run_filters
+from runstore_storage.sql import heads, run_filters, scopes
 from runstore_storage.sql.columns import payload_columns, payload_of
 from runstore_storage.sql.heads import Ancestor, Head
 
@@ -55,7 +55,7 @@ JOINED = """
 """
 _GET = tenant(f"""
     SELECT {SELECTED_WITH_PLAN} FROM {JOINED}
-    WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id
+    WHERE r.project = :project AND {scopes.ASKED_FOR} AND r.run_id = :run_id
 """)
 _GET_MANY = tenant(f"""
     SELECT {SELECTED_WITH_PLAN} FROM {JOINED} WHERE r.run = ANY(:runs) AND r.project = :scope

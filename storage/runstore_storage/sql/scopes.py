@@ -5,6 +5,16 @@ A subselect that depends on no row is executed once, before the rows are read.
 
 from __future__ import annotations
 
+ASKED_FOR = "(r.project = :scope) IS TRUE"
+"""The condition that the run `r`, which is found by its key, is the scope's.
+
+It is put so that no index could serve it: the planner would weigh those of the project too, and
+compare the key's project with the scope in a step of its own.
+"""
+
+MOVED = "(h.project = new.scope) IS TRUE"
+"""Likewise that the head `h`, found by the number of its run, is that of its row's scope."""
+
 RUN = "(SELECT run FROM runs WHERE run = :run AND project = :scope)"
 """The number of the run, NULL of another project's, which no row can be inserted with."""
 HAS_RUN = f"EXISTS {RUN}"

@@ -20,7 +20,7 @@ from runstore_storage.contract.runs import Run
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
-from runstore_storage.sql import events, heads, runs, snapshots, task_writes
+from runstore_storage.sql import events, heads, runs, scopes, snapshots, task_writes
 from runstore_storage.sql.columns import SINCE_EPOCH
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.requests import FirstAnswer
@@ -33,7 +33,7 @@ _READ = tenant(f"""
         SELECT {runs.SELECTED_WITH_PLAN}, r.lineage, h.xmin AS version,
                coalesce(:at_seq::bigint, h.last_seq) AS at_seq
         FROM {runs.JOINED}
-        WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id
+        WHERE r.project = :project AND {scopes.ASKED_FOR} AND r.run_id = :run_id
     ), parts AS (
         SELECT part.age, (part.value->>0)::bigint AS run, (part.value->>1)::bigint AS last_seq,
                {SINCE_EPOCH.format("(part.value->>2)")} AS until,
