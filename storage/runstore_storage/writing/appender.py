@@ -17,7 +17,7 @@ from itertools import chain
 from runstore_storage.contract.errors import RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.contract.events import AppendResult, Event, NewAppend, RecordedEvent
 from runstore_storage.contract.heads import NO_GUARD, Guard, RunKey
-from runstore_storage.contract.scope import ScopedKey, scoped
+from runstore_storage.contract.scope import ScopedKey, current_scope, scoped
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, writing
 from runstore_storage.database.failures import is_rolled_back
@@ -72,7 +72,8 @@ class Appender:
         if not appends:
             return []
         held_up: dict[ScopedKey, list[asyncio.Task[AppendResult]]] = {}
-        answers = [self._begun(each, held_up) for each in appends]
+        scope = current_scope()
+        answers = [self._begun(ScopedKey(scope, each.key), each, held_up) for each in appends]
         try:
             await asyncio.wait(answers)
         except asyncio.CancelledError:
@@ -82,10 +83,13 @@ class Appender:
         return [_settled(each) for each in answers]
 
     def _begun(
-        self, append: NewAppend, held_up: dict[ScopedKey, list[asyncio.Task[AppendResult]]]
+        self,
+        run: ScopedKey,
+        append: NewAppend,
+        held_up: dict[ScopedKey, list[asyncio.Task[AppendResult]]],
     ) -> asyncio.Future[AppendResult]:
         """The future answer to an append. Those that have to wait are held up in tasks, by run."""
-        run, guard, events = scoped(append.key), append.guard, prepare_events(append.events)
+        guard, events = append.guard, prepare_events(append.events)
         if run not in held_up and not self._offload_queue.holds_up(run, events):
             return self._put(run, guard, events).answered
         task = asyncio.create_task(self._pass_on(run, guard, events))
