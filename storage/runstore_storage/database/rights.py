@@ -42,9 +42,6 @@ _OWNS = """
         WHERE nspname = $1 AND relkind IN ('r', 'p') AND pg_has_role($2, relowner, 'MEMBER'))
 """
 
-# Postgres fails one of two that change a table's rights at once.
-_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('runstore rights ' || $1, 0))"
-
 
 class MissingRights(Exception):
     """The role lacks rights that its work needs; the message names each."""
@@ -95,7 +92,6 @@ async def give(conn: asyncpg.Connection, schema: str, role: str) -> None:
     if await conn.fetchval(_OWNS, schema, role):
         raise OwnsAlready(role)
     async with conn.transaction():
-        await conn.execute(_ONE_AT_A_TIME, schema)
         for statement in grants(schema, role):
             await conn.execute(statement)
         await may_serve(conn, schema, role)

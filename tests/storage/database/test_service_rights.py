@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pkgutil
 import re
 from collections import defaultdict
@@ -21,6 +22,7 @@ from runstore_storage.sql import partitions
 from runstore_storage.sql.inserts import Target
 from runstore_storage.sql.partitions import RUNS_PER_PARTITION
 from storage.sql.test_prepared import STATEMENTS
+from until import until
 
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 CHANGES = re.compile(r"\b(INSERT\s+INTO|DELETE\s+FROM|UPDATE)\s+([a-z_]+)")
@@ -206,6 +208,28 @@ async def test_what_the_role_lacks_is_named(
 
 
 def test_names_are_quoted_in_the_statements() -> None:
-    for statement in grants('a"b', 'c"; DROP'):
-        assert '"a""b"' in statement
+    lock, *statements = grants("a\"'b", 'c"; DROP')
+
+    assert "runstore rights a\"''b'" in lock
+    for statement in statements:
+        assert '"a""\'b"' in statement
         assert statement.endswith('"c""; DROP"')
+
+
+async def test_the_statements_wait_for_others_that_change_the_same_rights(
+    database_url: str, own_schema: str, owner: asyncpg.Connection, role: str
+) -> None:
+    other = await connect(database_url, schema=own_schema, name="test")
+    printed = ";".join(("BEGIN", *grants(own_schema, role), "COMMIT"))
+    waits = "SELECT cardinality(pg_blocking_pids($1)) > 0"
+    pid = other.get_server_pid()
+    try:
+        async with owner.transaction():
+            await rights.give(owner, own_schema, role)
+            printing = asyncio.create_task(other.execute(printed))
+            await until(lambda: owner.fetchval(waits, pid))
+
+        await printing
+        assert await privileges(owner, own_schema, role) == SERVICE
+    finally:
+        await other.close()
