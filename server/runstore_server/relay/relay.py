@@ -22,6 +22,8 @@ from runstore_server.sinks.settings import SinkSettings
 # little is written at a time.
 PUBLISH_PAUSES = 0.02, 0.05
 COUNT_PAUSES = 0.5, 0.5
+# Steps of summing are short, and there are many where a database is scanned that is new to it.
+SUM_PAUSES = 0.1, 0.5
 SEARCH_PAUSES = 0.1, 0.25
 # How much of the time counting, summing and indexing take, each, while events are being committed.
 SHARE = 0.2
@@ -58,7 +60,7 @@ class Relay:
             feed.sum_stored,
             feed.published,
             poll_seconds=poll_seconds,
-            pace=Pace(*COUNT_PAUSES, feed.wanted, feed.committed, share=SHARE),
+            pace=Pace(*SUM_PAUSES, feed.wanted, feed.committed, share=SHARE),
         )
         indexer = DutyWorker(
             feed,
