@@ -135,6 +135,7 @@ async def measure_all(url: str, events: int, objects: Path, plans: str) -> dict[
         append_lanes=1,
         poll_interval=60,
         objects_url=objects.as_uri(),
+        salted=True,
     )
     try:
         if not await store.search.indexed_position():

@@ -17,4 +17,5 @@ def opened(url: str, schema: str = "runstore") -> PostgresStore:
         append_lanes=1,
         poll_interval=2,
         objects_url=Path(tempfile.gettempdir(), "runstore-bench-objects").as_uri(),
+        salted=True,
     )

@@ -70,6 +70,7 @@ def make_served_store(
     *,
     poll_interval: float = 0.5,
     large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
+    salted: bool = True,
 ) -> PostgresStore:
     """A store for a server, which binds what each call may touch."""
     made = PostgresStore(
@@ -80,6 +81,7 @@ def make_served_store(
         poll_interval=poll_interval,
         objects_url=objects_folder(db_schema).as_uri(),
         large_payloads=large_payloads,
+        salted=salted,
     )
     _made.add(made)
     return made

@@ -14,7 +14,7 @@ from runstore_storage.contract.store import Store
 from runstore_storage.reading.tails import RunTail, Tails
 
 SYSTEM = {
-    *("check", "wake_all", "abandon", "close"),
+    *("check", "wake_all", "abandon", "close", "look_for_seal", "follow_seal"),
     *("feed.hold_duty", "feed.advance_duty", "feed.release_duty", "feed.list_duties", "feed.lag"),
     *("feed.publish", "feed.drain", "feed.count_usage", "feed.forget_usage", "feed.read_for_duty"),
     *("feed.sum_stored", "feed.forget_stored"),

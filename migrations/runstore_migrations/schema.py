@@ -21,7 +21,7 @@ from runstore_storage.database import rights
 from runstore_storage.database.connection import Connection as Driven
 from runstore_storage.database.failures import translated
 from runstore_storage.database.opening import connect, losses_of, quoted
-from runstore_storage.sql import partitions
+from runstore_storage.sql import partitions, store_flags
 from runstore_storage.writing.room import RUNS_AHEAD, lacking_room
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -120,6 +120,15 @@ async def give_rights(url: str, schema: str, role: str) -> None:
     """
     async with _connected(url, schema) as conn:
         await rights.give(conn, schema, role)
+
+
+async def seal(url: str, schema: str) -> bool:
+    """Have servers salt what they hash from now on; False where they do already.
+
+    The schema is at `head()`, and no server of an earlier release serves from it.
+    """
+    async with _connected(url, schema) as conn:
+        return await store_flags.seal(Driven(conn))
 
 
 async def downgrade(url: str, schema: str, version: str) -> None:

@@ -1016,5 +1016,42 @@ BEGIN;
 
 UPDATE schema_version SET version_num='0019' WHERE schema_version.version_num = '0018';
 
+-- Running upgrade 0019 -> 0020
+
+ALTER TABLE events ADD COLUMN salt bytea;
+
+ALTER TABLE runs ADD COLUMN salt bytea;
+
+ALTER TABLE outputs ADD COLUMN salt bytea;
+
+ALTER TABLE snapshots ADD COLUMN salt bytea;
+
+ALTER TABLE task_writes ADD COLUMN salt bytea;
+
+ALTER TABLE requests ADD COLUMN salt bytea;
+
+ALTER TABLE events ADD COLUMN subjects text[];
+
+ALTER TABLE runs ADD COLUMN subjects text[];
+
+CREATE TABLE store_flags (
+        is_only boolean NOT NULL DEFAULT true,
+        chain_version smallint NOT NULL,
+        CONSTRAINT pk_store_flags PRIMARY KEY (is_only),
+        CONSTRAINT ck_store_flags_is_only CHECK (is_only),
+        CONSTRAINT ck_store_flags_chain_version CHECK (chain_version IN (1, 2))
+    );
+
+INSERT INTO store_flags (chain_version)
+    SELECT CASE WHEN EXISTS (SELECT FROM runs) THEN 1 ELSE 2 END;
+
+CREATE TRIGGER tr_store_flags_never_back BEFORE UPDATE ON store_flags FOR EACH ROW
+        WHEN (NEW.chain_version < OLD.chain_version) EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_store_flags_stays BEFORE DELETE ON store_flags
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+UPDATE schema_version SET version_num='0020' WHERE schema_version.version_num = '0019';
+
 COMMIT;
 

@@ -160,6 +160,7 @@ class App:
         self.http_address = self._http.bind() if self._http else None
         self.ops_address = self._ops.bind() if self._ops else None
         await self._health.start()
+        await self._store.look_for_seal()
         await self._server.start()
         for each in (self._http, self._ops):
             if each:
@@ -167,6 +168,7 @@ class App:
         followed = self._certificates, self._tokens, self._bearers
         self._following = [
             asyncio.create_task(self._quotas.follow(self._store.admin)),
+            asyncio.create_task(self._store.follow_seal()),
             *(asyncio.create_task(each.follow()) for each in followed if each),
         ]
         if self._settings.relay:

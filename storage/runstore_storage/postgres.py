@@ -19,6 +19,7 @@ from runstore_storage.payloads.offloading import LargePayloads, Offloading
 from runstore_storage.reading.postgres import PostgresReading
 from runstore_storage.reading.tails import Tails
 from runstore_storage.reading.wakeups import Wakeups
+from runstore_storage.salts import Salts
 from runstore_storage.search.postgres import PostgresSearch
 from runstore_storage.snapshots.postgres import PostgresSnapshots
 from runstore_storage.statistics.postgres import PostgresStatistics
@@ -30,7 +31,10 @@ _TAKES_WRITES = system("SELECT current_setting('transaction_read_only') = 'off'"
 
 
 class PostgresStore:
-    """Runs in one schema of one Postgres. Make it inside a running event loop."""
+    """Runs in one schema of one Postgres. Make it inside a running event loop.
+
+    `salted` is what `look_for_seal` asks the database.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class PostgresStore:
         poll_interval: float,
         objects_url: str,
         large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
+        salted: bool = False,
     ) -> None:
         self._connections = connections = Connections(url, schema=schema)
         objects = Objects(objects_url)
@@ -52,12 +57,14 @@ class PostgresStore:
         self._tails = Tails(runs.read_for_tail, runs.last_seqs, poll_interval=poll_interval)
         self._wakeups = wakeups = Wakeups(connections, self._tails, schema=schema)
         self._room = Room(engine)
-        writes = PostgresWriting(engine, offloading, in_flight, wakeups.announce, self._room)
-        snapshots = PostgresSnapshots(engine, offloading, in_flight, wakeups.announce)
+        salts = Salts(engine, are_used=salted)
+        writes = PostgresWriting(engine, offloading, in_flight, salts, wakeups.announce, self._room)
+        snapshots = PostgresSnapshots(engine, offloading, in_flight, salts, wakeups.announce)
         self._appender = Appender(
             engine,
             connections,
             offloading,
+            salts,
             wakeups.announce_appended,
             lanes=append_lanes,
         )
@@ -69,6 +76,9 @@ class PostgresStore:
         self.admin = PostgresAdmin(engine, in_flight)
         self.configs = PostgresConfigs(engine, in_flight)
         self.artifacts = PostgresArtifacts(engine, objects, in_flight)
+
+        self.look_for_seal = salts.look
+        self.follow_seal = salts.follow
 
         # The methods of those nouns that `Store` has no property for.
         self.save_run = writes.save_run

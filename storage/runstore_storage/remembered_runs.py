@@ -59,7 +59,7 @@ class RememberedRuns:
             knows_events=False,
             parts=left.parts,
             snapshot_ids={id_ for namespace, id_ in left.snapshots if namespace == asked.namespace},
-            write_hashes=[None] * len(asked.task_writes),
+            writes=[None] * len(asked.task_writes),
         )
         write = RunWrite(run, left.head, left.now, left.version.number)
         write.snapshots += left.snapshots

@@ -103,7 +103,7 @@ class RunWrite:
         if not any(before):
             return ()
         for each, old in zip(given, before, strict=True):
-            if old is None or old.body_hash != each.body_hash:
+            if old is None or old.body_hash != chain.event_hash(each.event, old.salt):
                 raise IdempotencyMismatch("event", each.event.event_id)
         return tuple(
             Appended(each.event.event_id, old.seq, old.recorded_at, old.hash, deduplicated=True)
@@ -137,11 +137,13 @@ class RunWrite:
         event, head = prepared.event, self.head
         seq = head.last_seq + 1
         link = chain.link_hash(head.last_hash, seq, self.now, prepared.body_hash)
-        recorded = RecordedEvent(seq, self.now, link, event)
+        recorded = RecordedEvent(seq, self.now, link, event, prepared.salt)
         self._new.append(
             NewEvent(head.run, recorded, prepared.body_hash, is_terminal, prepared.blob)
         )
-        self._known[event.event_id] = KnownEvent(seq, self.now, link, prepared.body_hash)
+        self._known[event.event_id] = KnownEvent(
+            seq, self.now, link, prepared.salt, prepared.body_hash
+        )
         self.head = head.grown(seq, link, self.now, event.usage)
         return Appended(event.event_id, seq, self.now, link, deduplicated=False)
 

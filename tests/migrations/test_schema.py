@@ -9,6 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from conftest import make_store
+from migrated import BEFORE_SALTS, WITH_SALTS, unsealed
 from runstore_migrations import schema
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import Outcome, RunKey
@@ -17,6 +18,7 @@ from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.opening import connect
 from runstore_storage.sql.tables import metadata
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 
 @pytest.fixture
@@ -57,8 +59,8 @@ async def test_each_version_undoes_what_it_did(database_url: str, empty: str) ->
 
 
 async def test_runs_and_events_survive_the_way_down_and_up(database_url: str, empty: str) -> None:
-    await schema.upgrade(database_url, empty)
-    store = make_store(database_url, empty)
+    await unsealed(database_url, empty)
+    store = make_store(database_url, empty, salted=False)
     key = (await store.save_run(NewRun("p", "run"))).run.key
     await store.append_events(key, [Event("a"), Event("b")])
     await store.close()
@@ -74,6 +76,23 @@ async def test_runs_and_events_survive_the_way_down_and_up(database_url: str, em
     finally:
         await store.close()
     assert (found.problem, found.checked_events) == ("", 3)
+
+
+@pytest.mark.parametrize("table", ["events", "runs"])
+async def test_what_later_versions_alone_can_verify_is_not_lost_on_the_way_down(
+    database_url: str, empty: str, table: str
+) -> None:
+    await schema.upgrade(database_url, empty)
+    store = make_store(database_url, empty)
+    key = (await store.save_run(NewRun("p", "run"))).run.key
+    if table == "events":
+        await store.append_events(key, [Event("a")])
+    await store.close()
+
+    with pytest.raises(DBAPIError, match=f"{table} has salts"):
+        await schema.downgrade(database_url, empty, BEFORE_SALTS)
+
+    assert await schema.current(database_url, empty) == WITH_SALTS
 
 
 async def test_head_is_what_the_tables_say(database_url: str, db_schema: str) -> None:

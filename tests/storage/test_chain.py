@@ -40,7 +40,9 @@ EVENT = Event(
     usage=Usage(1, 2, 3, 4, 5),
     trace_parent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     occurred_at=datetime(2026, 1, 2, 3, 4, 5, 678, UTC),
+    subjects=("user-1", "user-2"),
 )
+SALT = bytes(range(16))
 SNAPSHOT = Snapshot(
     namespace="namespace",
     snapshot_id="snapshot",
@@ -82,6 +84,8 @@ OUTPUT = Output(
     statistics=Payload('{"calls": 3}', "statistics"),
 )
 COMPLETION = Completion(Outcome.FAILED, (EVENT, replace(EVENT, type="b")), OUTPUT, SNAPSHOT)
+OLD_EVENT = replace(EVENT, subjects=())
+OLD_COMPLETION = replace(COMPLETION, events=(OLD_EVENT, replace(OLD_EVENT, type="b")))
 CONFIG_REFS = (
     ConfigRef("prompt", "greeting", 3, "sha256:00", "live"),
     ConfigRef("tool", "search", 4, "sha256:01", "canary"),
@@ -99,6 +103,8 @@ RUN = NewRun(
     labels={"team": "search", "tier": "gold"},
     completion=COMPLETION,
     fork_base=ForkBase("base run", 11),
+    subjects=("user-1", "user-2"),
+    salt=SALT,
 )
 FORK = NewFork(
     RunKey("project", "run"),
@@ -133,6 +139,22 @@ class ForkLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Salted:
+    """What `chain.salted_hash` binds together."""
+
+    hash: bytes
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is hashed of an event apart from its open fields."""
+
+    event: Event
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Hashed:
     """A hash, a value with every field set, its golden hash, and the paths that it leaves out."""
 
@@ -149,18 +171,40 @@ PARTS = tuple(
     for aspect in ("content_type", "content as bytes")
 )
 
+# What stays of an event when the rest is erased.
+OPEN = (
+    *("event.event_id", "event.type", "event.node_id", "event.model", "event.tool"),
+    *("event.usage", "event.usage.*", "event.trace_parent", "event.occurred_at"),
+)
+
 HASHES = {
     "birth_hash": Hashed(
         chain.birth_hash,
         RUN,
-        "8d3ac1db268cec7e40e2e41015cb6f98ef3fb1926e637a6fc9a13f4406550552",
+        "fc5fe95cea874dc97f95e88e7401904c5dfe7dee1190856f6c533630bdca98b4",
         ("completion", "completion.*"),
+    ),
+    "birth_hash (without a salt)": Hashed(
+        lambda run: chain.birth_hash(replace(run, salt=None)),
+        RUN,
+        "35f955d4d02bea18535e298e6f6d141937556f7f4fc042f3673ebb4744683ddb",
+        ("completion", "completion.*", "salt"),
+    ),
+    "sealed_run_hash": Hashed(
+        lambda run: chain.sealed_run_hash(run, run.salt or b""),
+        RUN,
+        "06b688556ddfd24161a6331e17223b9375884f76536d645ed53c9dd9b950bba1",
+        (
+            *("completion", "completion.*", "project", "run_id", "plan_id", "parent_run_id"),
+            *("external_ref.system", "external_ref.id", "external_ref.owns_status"),
+            *("config_refs*", "fork_base", "fork_base.*"),
+        ),
     ),
     "save_hash": Hashed(
         chain.save_hash,
         RUN,
-        "76aa2db44096a7e2bc43079e6249fafe1541501d5c05b5818a65e667aa2e3cbe",
-        PARTS,
+        "8aa8f4c8f718a6d1a829923cec3c8cda2ef607e222b068e12d3ce05822c22da5",
+        (*PARTS, "salt"),
     ),
     "fork_request_hash": Hashed(
         chain.fork_request_hash,
@@ -170,9 +214,31 @@ HASHES = {
         ("key.project", "fork_run_id"),
     ),
     "event_hash": Hashed(
+        lambda sealed: chain.event_hash(sealed.event, sealed.salt),
+        Sealed(EVENT, SALT),
+        "4317a02eb744c261604eb96c6f8f4d3f344bd83c9992ce2df85848c5b4b1140f",
+    ),
+    "event_hash (without a salt)": Hashed(
         chain.event_hash,
         EVENT,
-        "f9305a6d7cd73eb3ade5f4f83dbba2a35829c8a5792aa9c4a810ab30665a37db",
+        "8d969a40e89c2060277d6a48dfad97ae9718cb31d833aa900d091c80f983e664",
+    ),
+    "sealed_hash": Hashed(
+        lambda sealed: chain.sealed_hash(sealed.event, sealed.salt),
+        Sealed(EVENT, SALT),
+        "4e136a9f0833c203e28ea987fdc34446868e73b5b56218ee5a04c04abe9823cd",
+        OPEN,
+    ),
+    "open_event_hash": Hashed(
+        lambda sealed: chain.open_event_hash(sealed.event, sealed.salt),
+        Sealed(EVENT, SALT),
+        "766fb2f675da801f7aaf76e9f953ae77647831344ec95f9f7c363893f87f3ace",
+        ("event.payload", "event.payload.*", "event.actor", "event.tags*", "event.subjects*"),
+    ),
+    "salted_hash": Hashed(
+        lambda salted: chain.salted_hash(salted.hash, salted.salt),
+        Salted(b"hash", SALT),
+        "6063681e4338cdfa3c9e866f9b1c56d184a2837b4f2e7f1f439106cf1a91d331",
     ),
     "link_hash": Hashed(
         lambda link: chain.link_hash(link.previous, link.seq, link.recorded_at, link.body),
@@ -200,7 +266,7 @@ HASHES = {
     "completion_hash": Hashed(
         chain.completion_hash,
         COMPLETION,
-        "123cc49c6e54ff947ece3fb68baaaf8d18bfa34d792cbeabee4aa0e9a7386688",
+        "57c49107aaf74a04aa8c8393215fa9b8d3697088c13d32c8e887c5c33ae9315e",
         PARTS,
     ),
     "output_hash": Hashed(
@@ -222,7 +288,7 @@ HASHES = {
     "request_hash (put_snapshot)": Hashed(
         lambda put: put._body_hash(HashedParts(put.snapshot)),
         PUT,
-        "65391001341e14764f0882d0115af8a199fdc6fc9868ce94bf6763ec125096f2",
+        "cb99c8744e5f0a8bf3fd7d05c2cd2cb100f097e08dcd1268e7020ec76c76f435",
         # The request is looked up by its id; the guard says when it is taken, not what it is.
         (*PARTS, "guard.*", "request_id"),
     ),
@@ -236,6 +302,37 @@ HASHES = {
 }
 
 BARE: list[tuple[Callable[[Any], bytes | str], Any, str]] = [
+    # As it was before there were subjects and salts.
+    (
+        chain.birth_hash,
+        replace(RUN, subjects=(), salt=None),
+        "8d3ac1db268cec7e40e2e41015cb6f98ef3fb1926e637a6fc9a13f4406550552",
+    ),
+    (
+        chain.save_hash,
+        replace(RUN, subjects=(), completion=OLD_COMPLETION),
+        "76aa2db44096a7e2bc43079e6249fafe1541501d5c05b5818a65e667aa2e3cbe",
+    ),
+    (
+        chain.event_hash,
+        OLD_EVENT,
+        "f9305a6d7cd73eb3ade5f4f83dbba2a35829c8a5792aa9c4a810ab30665a37db",
+    ),
+    (
+        chain.completion_hash,
+        OLD_COMPLETION,
+        "123cc49c6e54ff947ece3fb68baaaf8d18bfa34d792cbeabee4aa0e9a7386688",
+    ),
+    (
+        chain.birth_hash,
+        NewRun("", "", salt=SALT),
+        "c4d110f58e28ab9168d475f57a977df0a2317c605cd94fc7d09e7aece3a4b7c4",
+    ),
+    (
+        lambda event: chain.event_hash(event, SALT),
+        Event(""),
+        "66b59962a5a681cdd5212eb0ac3fddabdfe046e18f5ef099e56b16f2dc29bc30",
+    ),
     (
         chain.birth_hash,
         NewRun("", ""),
@@ -371,11 +468,7 @@ def unset(value: Any, path: str = "") -> Iterator[str]:
 
 
 def test_every_hash_has_a_value_here() -> None:
-    public = {
-        name
-        for name, each in vars(chain).items()
-        if isfunction(each) and each.__module__ == chain.__name__ and not name.startswith("_")
-    }
+    public = {name for name, each in vars(chain).items() if isfunction(each)}
 
     # These hash whatever they are given, and these several at once: storage/writing/test_plain.py.
     of_any, of_many = {"canonical", "digest"}, {"links", "plain_hashes"}

@@ -150,6 +150,9 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "ck_tokens_expires_at": ("tokens", [{"expires_at": "2000-01-01"}]),
     "pk_credential_epoch": ("credential_epoch", [{"epoch": 9}]),
     "ck_credential_epoch_is_only": ("credential_epoch", [{"is_only": False}]),
+    "pk_store_flags": ("store_flags", [{"chain_version": 2}]),
+    "ck_store_flags_is_only": ("store_flags", [{"is_only": False}]),
+    "ck_store_flags_chain_version": ("store_flags", [{"chain_version": 3}]),
     "pk_project_limits": ("project_limits", [{}]),
     "ck_project_limits_positive": (
         "project_limits",
@@ -193,11 +196,15 @@ NULLABLE = {
     *("task_writes.seq", "task_writes.written_at"),
     *("artifacts.object", "artifacts.sha256", "artifacts.size"),
     *("tokens.revoked_at", "tokens.last_used_at"),
+    *("events.salt", "runs.salt", "outputs.salt", "snapshots.salt", "task_writes.salt"),
+    *("requests.salt", "events.subjects", "runs.subjects"),
 }
 
 # What each trigger stops.
 TRIGGERS: dict[str, list[str]] = {
     "tr_runs_append_only": ["UPDATE runs SET objective = 'x'", "DELETE FROM runs"],
+    "tr_store_flags_never_back": ["UPDATE store_flags SET chain_version = 1"],
+    "tr_store_flags_stays": ["DELETE FROM store_flags"],
     "tr_runs_truncate": ["TRUNCATE runs CASCADE"],
     "tr_run_heads_never_back": [
         "UPDATE run_heads SET run = run + 1000",

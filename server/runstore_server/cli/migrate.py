@@ -17,7 +17,8 @@ from runstore_server.cli.failures import failed
 from runstore_server.cli.server_failures import exit_on_failure
 
 app = typer.Typer(
-    help="Migrate the schema up or down, show its version, and give servers' role its rights.\n\n"
+    help="Migrate the schema up or down, seal what is hashed, and give servers' role its"
+    " rights.\n\n"
     "The database is that of RUNSTORE_DATABASE_OWNER_URL, or else of RUNSTORE_DATABASE_URL.",
     no_args_is_help=True,
 )
@@ -74,6 +75,21 @@ def down(
     before = _run(schema.current(url, name))
     _run(schema.downgrade(url, name, version))
     typer.echo(f"{before or 'none'} -> {_run(schema.current(url, name)) or 'none'}")
+
+
+@app.command()
+def seal() -> None:
+    """Have servers salt what they hash from now on, so that contents can be erased, not only
+    deleted, and the hashes still hold.
+
+    A new database has salts from the beginning. In an older one, run this once no server of
+    an earlier release is left: those take salted hashes for broken ones. There is no way back.
+    """
+    url, name = _database()
+    if _run(schema.seal(url, name)):
+        typer.echo("servers salt what they hash, within half a minute")
+    else:
+        typer.echo("servers salt what they hash already")
 
 
 @app.command()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from hashlib import sha256
 
-from runstore_storage.chain import canonical
+from runstore_storage.chain.canonical import canonical
 from runstore_storage.contract.admin import Act, AdminRecord, RecordVerification
 from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.contract.times import microseconds

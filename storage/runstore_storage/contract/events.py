@@ -50,7 +50,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact as its writer states it. The store fills in an empty `event_id`."""
+    """A fact as its writer states it. The store fills in an empty `event_id`.
+
+    `subjects` are the people, or whoever else, that it is about.
+    """
 
     type: str
     event_id: str = ""
@@ -63,16 +66,18 @@ class Event:
     usage: Usage | None = None
     trace_parent: str = ""
     occurred_at: datetime | None = None
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """A fact with its place in the run."""
+    """A fact with its place in the run; without a `salt` its hash is of version 1."""
 
     seq: int
     recorded_at: datetime
     hash: bytes
     event: Event
+    salt: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

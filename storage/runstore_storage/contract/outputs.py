@@ -30,6 +30,7 @@ class StoredOutput:
     outcome: Outcome
     revision: int
     completed_at: datetime
+    salt: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,10 @@ class ForkBase:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run as it is known at birth. The store fills in an empty `run_id`."""
+    """A run as it is known at birth. The store fills in an empty `run_id`, and the `salt`.
+
+    `subjects` are the people, or whoever else, that it is about.
+    """
 
     project: str
     run_id: str = ""
@@ -58,6 +61,8 @@ class NewRun:
     labels: Mapping[str, str] = field(default_factory=dict)
     completion: Completion | None = None
     fork_base: ForkBase | None = None
+    subjects: tuple[str, ...] = ()
+    salt: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

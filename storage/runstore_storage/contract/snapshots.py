@@ -76,6 +76,7 @@ class StoredSnapshot:
     snapshot: Snapshot
     created_at: datetime
     content_hash: bytes
+    salt: bytes | None = None
     node_count: int | None = None
     task_writes: tuple[TaskWrite, ...] = ()
 

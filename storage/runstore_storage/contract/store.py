@@ -67,6 +67,12 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     async def check(self) -> None:
         """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""
 
+    async def look_for_seal(self) -> None:
+        """See whether what is hashed is to be salted. Call it before the first write."""
+
+    async def follow_seal(self) -> None:
+        """Look again and again, until what is hashed is salted."""
+
     @property
     def warnings(self) -> Sequence[str]:
         """Sentences on what will make writes fail unless an operator sees to it; usually none."""

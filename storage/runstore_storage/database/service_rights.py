@@ -42,6 +42,7 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "stored_changes": (INSERT, DELETE),
     "stored_scan": (UPDATE,),
     "task_writes": (INSERT, UPDATE, DELETE),
+    "store_flags": (),
     "tokens": (INSERT, UPDATE),
     "usage_counts": (INSERT, UPDATE, DELETE),
 }

@@ -122,11 +122,11 @@ class Offloading:
             return page
         return replace(page, events=await self.load_events(page.events))
 
-    async def load(self, payload: Payload | None) -> Payload | None:
-        """The payload itself, whether it was offloaded or not."""
+    async def load(self, payload: Payload | None, conn: Connection | None = None) -> Payload | None:
+        """The payload itself, whether it was offloaded or not; read over `conn` if it is given."""
         if not isinstance(payload, OffloadedPayload):
             return payload
-        return payload.loaded((await self._contents([payload.blob]))[payload.blob])
+        return payload.loaded((await self._contents([payload.blob], conn))[payload.blob])
 
     async def _contents(
         self,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runstore_storage import chain
-from runstore_storage.contract.events import EventFilter, RecordedEvent
+from runstore_storage.contract.events import RUN_COMPLETED, Event, EventFilter, RecordedEvent
 from runstore_storage.contract.runs import Run, Verification
 from runstore_storage.database.connection import Connection
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
+from runstore_storage.reading import completions
 from runstore_storage.reading.paging import event_page
 from runstore_storage.sql import events, runs
 from runstore_storage.sql.heads import Head
@@ -82,7 +83,9 @@ class _Check:
         page = await event_page(conn, until, from_seq, limit=PAGE_EVENTS, where=EventFilter())
         for seq, event in enumerate(page.events or [None], from_seq):
             self._enter_forks(seq)
-            self._follow(seq, await _loaded(conn, event, offloading))
+            followed = self._follow(seq, await _loaded(conn, event, offloading))
+            if followed.type == RUN_COMPLETED:
+                await self._check_completion(conn, offloading, seq, followed)
         self.checked += len(page.events)
 
     def end(self) -> None:
@@ -101,16 +104,23 @@ class _Check:
             if segment.first_seq == seq:
                 self.link = chain.fork_hash(self.link, self.births[segment.run])
 
-    def _follow(self, seq: int, found: RecordedEvent | None) -> None:
+    async def _check_completion(
+        self, conn: Connection, offloading: Offloading, seq: int, event: Event
+    ) -> None:
+        if problem := await completions.problem_of(conn, self.head.run, event, offloading):
+            raise ChainBroken(seq, problem)
+
+    def _follow(self, seq: int, found: RecordedEvent | None) -> Event:
         """Check one event, and go on from its hash."""
         if found is None or found.seq != seq:
             raise ChainBroken(seq, "the event is missing")
-        body = chain.event_hash(found.event)
+        body = chain.event_hash(found.event, found.salt)
         if chain.link_hash(self.link, seq, found.recorded_at, body) != found.hash:
             raise ChainBroken(
                 seq, "the event's fields, its seq or the events before it do not match its hash"
             )
         self.link = found.hash
+        return found.event
 
 
 async def _hash_of(conn: Connection, head: Head, seq: int) -> bytes | None:

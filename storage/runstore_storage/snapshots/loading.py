@@ -101,4 +101,4 @@ def cursor_of(row: StoredRow, query: SnapshotQuery) -> SnapshotCursor:
 
 
 def _stored(row: StoredRow, snapshot: Snapshot) -> StoredSnapshot:
-    return StoredSnapshot(row.run_id, snapshot, row.created_at, row.content_hash)
+    return StoredSnapshot(row.run_id, snapshot, row.created_at, row.content_hash, row.salt)

@@ -28,6 +28,7 @@ from runstore_storage.database.in_flight import WritesInFlight, finish_despite_c
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_decision import RunDecisions
 from runstore_storage.run_write import RunWrite, lock_run, store_one
+from runstore_storage.salts import Salts
 from runstore_storage.snapshots import loading
 from runstore_storage.snapshots.deleting import SnapshotDeletion, delete_snapshots, read_references
 from runstore_storage.snapshots.metadata import terms_of
@@ -51,11 +52,13 @@ class PostgresSnapshots:
         engine: Database,
         offloading: Offloading,
         in_flight: WritesInFlight,
+        salts: Salts,
         grew: Callable[[Collection[RunKey]], None],
     ) -> None:
         self._engine = engine
         self._offloading = offloading
         self._in_flight = in_flight
+        self._salts = salts
         self._grew = grew
         self._decisions = RunDecisions(engine)
         self._numbers = BlobNumbers()
@@ -72,7 +75,7 @@ class PostgresSnapshots:
         request_id: str = "",
     ) -> PutSnapshotResult:
         put = SnapshotPut(snapshot, tuple(events), tuple(task_writes), guard, request_id)
-        prepared = await put.prepare(self._engine, self._offloading, key)
+        prepared = await put.prepare(self._engine, self._offloading, self._salts, key)
         write, answer = await self._decisions.decide(
             key, prepared.asked, partial(put_snapshot, prepared, self._numbers)
         )
@@ -89,8 +92,10 @@ class PostgresSnapshots:
         *,
         writer_epoch: int | None = None,
     ) -> bool:
+        salts = self._salts.draw(len(writes))
+
         async def put(conn: Connection, write: RunWrite, known: Known) -> bool:
-            if not await add_task_writes(conn, write, namespace, writes, known):
+            if not await add_task_writes(conn, write, namespace, writes, salts, known):
                 return True
             write.check(Guard(writer_epoch=writer_epoch))
             await store_one(conn, write)

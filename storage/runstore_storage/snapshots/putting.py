@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runstore_storage import chain
+from runstore_storage.chain import Salt
 from runstore_storage.contract.events import RUN_PAUSED, RUN_REPLANNED, Event
 from runstore_storage.contract.heads import Guard, RunKey, RunStatus
 from runstore_storage.contract.payloads import Payload
@@ -24,12 +25,14 @@ from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
 from runstore_storage.run_write import KnownEvents, RunWrite, find_known, store_one
+from runstore_storage.salts import Salts
 from runstore_storage.snapshots.manifests import HashedParts
 from runstore_storage.snapshots.numbers import BlobNumbers
 from runstore_storage.snapshots.storing import (
     PreparedSnapshot,
     add_snapshot,
     add_task_writes,
+    place_snapshot,
     prepare_snapshot,
     store_parts,
 )
@@ -64,20 +67,34 @@ class SnapshotPut:
             return f"snapshot:{self.snapshot.namespace}/{self.snapshot.snapshot_id}"
         return ""
 
-    async def prepare(self, engine: Database, offloading: Offloading, key: RunKey) -> PreparedPut:
+    async def prepare(
+        self, engine: Database, offloading: Offloading, salts: Salts, key: RunKey
+    ) -> PreparedPut:
         """Hash and compress before any lock is taken."""
+        of_snapshot, of_effect, of_request, *of_others = salts.draw(
+            3 + len(self.events) + len(self.task_writes)
+        )
+        of_events = of_others[: len(self.events)]
         named = self.snapshot
         if not named.snapshot_id:
             named = replace(named, snapshot_id=new_id())
-        snapshot = await prepare_snapshot(engine, key, named)
+        snapshot = await prepare_snapshot(engine, key, named, of_snapshot)
         body_hash = await run_in_thread_if_large(
             named.items + len(self.events) + len(self.task_writes),
             self._body_hash,
             snapshot.parts,
             most=THREAD_ITEMS,
         )
-        events = await offloading.offload_events(prepare_events(self.events))
-        return PreparedPut(self, body_hash, events, snapshot)
+        events = await offloading.offload_events(prepare_events(self.events, of_events))
+        return PreparedPut(
+            self,
+            body_hash,
+            events,
+            snapshot,
+            effect_salt=of_effect,
+            request_salt=of_request,
+            write_salts=of_others[len(self.events) :],
+        )
 
     def _body_hash(self, parts: HashedParts) -> bytes:
         writes = (
@@ -100,6 +117,10 @@ class PreparedPut:
     body_hash: bytes
     events: tuple[PreparedEvent, ...]
     snapshot: PreparedSnapshot
+    effect_salt: Salt
+    """That of the event which the snapshot's reason appends."""
+    request_salt: Salt
+    write_salts: Sequence[Salt]
 
     @property
     def task_writes(self) -> list[TaskWrite]:
@@ -135,11 +156,14 @@ async def put_snapshot(
     if not repeated:
         for event in prepared.events:
             write.record(event)
-    _apply_reason(write, prepared.snapshot.parts.snapshot)
+    _apply_reason(write, prepared)
     stored = await store_parts(conn, write, prepared.snapshot, known.parts, numbers)
     answer = await _add(conn, write, prepared, known, stored)
     if put.name:
-        write.add(requests.insert(run, put.name, prepared.body_hash, _remembered(answer)))
+        response = _remembered(answer)
+        write.add(
+            requests.insert(run, put.name, prepared.body_hash, response, prepared.request_salt)
+        )
     await store_one(conn, write)
     return answer
 
@@ -160,10 +184,17 @@ async def _add(
     known: Known,
     stored: Mapping[bytes, BlobRef],
 ) -> PutSnapshotResult:
-    row = await add_snapshot(conn, write, prepared.snapshot, stored)
+    placed = await place_snapshot(write, prepared.snapshot, write.head.last_seq)
+    row = await add_snapshot(conn, write, prepared.snapshot, placed, stored)
     namespace, snapshot_id = row.snapshot.namespace, row.snapshot.snapshot_id
     await add_task_writes(
-        conn, write, namespace, prepared.task_writes, known, new_snapshot_id=snapshot_id
+        conn,
+        write,
+        namespace,
+        prepared.task_writes,
+        prepared.write_salts,
+        known,
+        new_snapshot_id=snapshot_id,
     )
     return PutSnapshotResult(
         snapshot_id=snapshot_id,
@@ -175,8 +206,9 @@ async def _add(
     )
 
 
-def _apply_reason(write: RunWrite, snapshot: Snapshot) -> None:
+def _apply_reason(write: RunWrite, prepared: PreparedPut) -> None:
     """Append the event of a pause or a new plan, and set the status that goes with it."""
+    snapshot = prepared.snapshot.parts.snapshot
     if snapshot.reason not in _EFFECTS:
         return
     type_, status = _EFFECTS[snapshot.reason]
@@ -185,7 +217,8 @@ def _apply_reason(write: RunWrite, snapshot: Snapshot) -> None:
         "snapshot_id": snapshot.snapshot_id,
         "plan_version_id": snapshot.plan_version_id,
     }
-    write.record(prepare_event(Event(type=type_, payload=Payload(json.dumps(fact)))))
+    event = Event(type=type_, payload=Payload(json.dumps(fact)))
+    write.record(prepare_event(event, prepared.effect_salt))
     write.set_status(status)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runstore_storage import chain
+from runstore_storage.chain import Salt
 from runstore_storage.contract.errors import (
     SnapshotAhead,
     SnapshotNotFound,
@@ -39,17 +40,29 @@ class PreparedSnapshot:
     """A snapshot whose parts are hashed and, if new, compressed, before any lock is taken."""
 
     parts: HashedParts
+    salt: Salt
     compressed: Sequence[NewBlob]
     metadata_terms: Sequence[str]
 
-    async def content_hash(self, snapshot: Snapshot) -> bytes:
+    async def content_hash(self, snapshot: Snapshot, salt: Salt) -> bytes:
         """The hash of a snapshot with these parts."""
-        return await run_in_thread_if_large(
+        unsalted = await run_in_thread_if_large(
             snapshot.items, chain.snapshot_hash, snapshot, self.parts.hash_of, most=THREAD_ITEMS
         )
+        return chain.salted_hash(unsalted, salt)
 
 
-async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) -> PreparedSnapshot:
+@dataclass(frozen=True, slots=True)
+class PlacedSnapshot:
+    """A snapshot with its seq, and its hash there."""
+
+    snapshot: Snapshot
+    content_hash: bytes
+
+
+async def prepare_snapshot(
+    engine: Database, key: RunKey, snapshot: Snapshot, salt: Salt
+) -> PreparedSnapshot:
     """Hash the parts, and compress those that the run has not stored yet.
 
     Looking which they are would take longer than to compress a few kilobytes.
@@ -57,10 +70,10 @@ async def prepare_snapshot(engine: Database, key: RunKey, snapshot: Snapshot) ->
     parts = await run_in_thread_if_large(snapshot.items, HashedParts, snapshot, most=THREAD_ITEMS)
     terms = await terms_of(snapshot.metadata)
     if parts.size <= LOOKED_UP_BYTES:
-        return PreparedSnapshot(parts, parts.compress(()), terms)
+        return PreparedSnapshot(parts, salt, parts.compress(()), terms)
     async with reading(engine) as conn:
         stored = await blobs.find_by_key(conn, key, parts.payloads.keys())
-    return PreparedSnapshot(parts, await _compressed(parts, stored), terms)
+    return PreparedSnapshot(parts, salt, await _compressed(parts, stored), terms)
 
 
 async def _compressed(parts: HashedParts, stored: Collection[bytes]) -> list[NewBlob]:
@@ -88,21 +101,33 @@ async def store_parts(
     return {**known, **write.parts}
 
 
-async def add_snapshot(
-    conn: Connection, write: RunWrite, prepared: PreparedSnapshot, stored: Mapping[bytes, BlobRef]
-) -> StoredRow:
-    """Add the snapshot at its seq, given its stored parts; at the last event if its seq is 0."""
+async def place_snapshot(
+    write: RunWrite, prepared: PreparedSnapshot, last_seq: int
+) -> PlacedSnapshot:
+    """The snapshot at its seq, or at `last_seq` if that is 0."""
     snapshot = prepared.parts.snapshot
-    run, last_seq = write.head.run, write.head.last_seq
     snapshot = replace(snapshot, seq=snapshot.seq or last_seq)
     if snapshot.seq > last_seq:
         raise SnapshotAhead(write.key.run_id, snapshot.seq, last_seq)
+    return PlacedSnapshot(snapshot, await prepared.content_hash(snapshot, prepared.salt))
+
+
+async def add_snapshot(
+    conn: Connection,
+    write: RunWrite,
+    prepared: PreparedSnapshot,
+    placed: PlacedSnapshot,
+    stored: Mapping[bytes, BlobRef],
+) -> StoredRow:
+    """Add the snapshot, given its stored parts."""
+    snapshot = placed.snapshot
     row = StoredRow(
-        run=run,
+        run=write.head.run,
         run_id=write.key.run_id,
         snapshot=snapshot,
         created_at=write.now,
-        content_hash=await prepared.content_hash(snapshot),
+        salt=prepared.salt,
+        content_hash=placed.content_hash,
         manifest=await _manifest(conn, write, prepared, stored),
         parts_bytes=prepared.parts.size,
     )
@@ -143,6 +168,7 @@ async def add_task_writes(
     write: RunWrite,
     namespace: str,
     writes: Sequence[TaskWrite],
+    salts: Sequence[Salt],
     known: Known,
     *,
     new_snapshot_id: str = "",
@@ -153,7 +179,7 @@ async def add_task_writes(
         selector = SnapshotSelector(snapshot_id=snapshot_id)
         if await snapshots.find(conn, write.head, namespace, selector) is None:
             raise SnapshotNotFound(write.key.run_id, snapshot_id)
-    new = task_writes.put(write.head, write.now, namespace, writes, known.write_hashes)
+    new = task_writes.put(write.head, write.now, namespace, writes, known.writes, salts)
     if new:
         write.add(new)
     return new is not None

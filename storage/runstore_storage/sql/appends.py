@@ -51,6 +51,8 @@ _EMPTY = {
     **dict.fromkeys(USAGE, None),
     "occurred_at": None,
     "tags": "{}",
+    "subjects": None,
+    "salt": None,
 }
 
 

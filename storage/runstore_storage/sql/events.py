@@ -39,6 +39,8 @@ NEW_COLUMNS = (
     ("payload_type", "text"),
     ("payload_bytes", "integer"),
     ("payload_blob", "bigint"),
+    ("subjects", "text[]"),
+    ("salt", "bytea"),
     *((name, "bigint") for name in USAGE),
     ("trace_parent", "text"),
     ("occurred_at", "timestamptz"),
@@ -52,7 +54,7 @@ _TARGET = Target("events", NEW_COLUMNS)
 SELECTED = f"""
     run, seq, recorded_at, hash, event_id, type, node_id, actor, model, tool, tags, trace_parent,
     occurred_at, payload_json::text, payload_binary, payload_type, payload_bytes, payload_blob,
-    {", ".join(USAGE)}
+    subjects, salt, {", ".join(USAGE)}
 """
 """What `recorded_event` unpacks, in the order of an `EventRow`."""
 _PAYLOAD_BLOB = PAYLOAD_BYTES + 1
@@ -70,7 +72,7 @@ _PAGE = f"""
 """
 
 _FIND = tenants("""
-    SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.body_hash
+    SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.salt, e.body_hash
     FROM unnest(:scopes::text[], :runs::bigint[], :ids::text[]) AS asked(scope, run, event_id)
     JOIN events e ON e.run = asked.run AND e.event_id = asked.event_id
     WHERE EXISTS (SELECT FROM runs r WHERE r.run = asked.run AND r.project = asked.scope)
@@ -97,6 +99,7 @@ class KnownEvent:
     seq: int
     recorded_at: datetime
     hash: bytes
+    salt: bytes | None
     body_hash: bytes
 
 
@@ -121,6 +124,8 @@ def new_row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[obje
         *(offloaded_columns(event.payload) if new.blob else payload_columns(event.payload)),
         len(event.payload.data) if event.payload else 0,
         blobs[new.run, new.blob.sha256] if new.blob else None,
+        array_literal(event.subjects) if event.subjects else None,
+        recorded.salt,
         *usage_columns(event.usage),
         event.trace_parent,
         event.occurred_at,
@@ -144,7 +149,7 @@ async def find(
     found = await conn.execute(_FIND, values)
     return {
         (row["run"], row["event_id"]): KnownEvent(
-            row["seq"], row["recorded_at"], row["hash"], row["body_hash"]
+            row["seq"], row["recorded_at"], row["hash"], row["salt"], row["body_hash"]
         )
         for row in found
     }
@@ -219,6 +224,8 @@ def recorded_event(selected: Iterable[Any]) -> RecordedEvent:
         payload_type,
         _payload_bytes,
         payload_blob,
+        subjects,
+        salt,
         input_tokens,
         output_tokens,
         cached_input_tokens,
@@ -241,8 +248,9 @@ def recorded_event(selected: Iterable[Any]) -> RecordedEvent:
         # asyncpg takes the first and last instants for infinity, and returns them naive.
         occurred_at=occurred_at and occurred_at.replace(tzinfo=UTC),
         usage=usage,
+        subjects=tuple(subjects or ()),
     )
-    return RecordedEvent(seq, recorded_at, hash_, event)
+    return RecordedEvent(seq, recorded_at, hash_, event, salt)
 
 
 def conditions(where: EventFilter) -> tuple[str, dict[str, object]]:

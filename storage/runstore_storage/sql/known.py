@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from runstore_storage.chain import Salt
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
-from runstore_storage.sql import heads, scopes
+from runstore_storage.sql import heads, requests, scopes
 from runstore_storage.sql.blobs import BlobRef
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.requests import FirstAnswer
@@ -28,7 +29,7 @@ _LOOK = f"""
     SELECT {heads.SELECTED}, r.lineage::text, clock_timestamp() AS now, h.xmin AS version,
         h.xmin = (SELECT seen.xmin FROM run_heads seen WHERE seen.run = h.run) AS is_current,
         (
-            SELECT (q.body_hash, q.answer::text) FROM requests q
+            SELECT ({requests.SELECTED}) FROM requests q
             WHERE q.run = h.run AND q.request_id = :request_id
         ) AS answer,
         EXISTS (
@@ -44,14 +45,14 @@ _LOOK = f"""
             AND s.namespace = :namespace AND s.snapshot_id = ANY(:snapshot_ids::text[])
         ) AS snapshot_ids,
         array(
-            SELECT w.body_hash
+            SELECT CASE WHEN w.run IS NOT NULL THEN (w.salt, w.body_hash) END
             FROM unnest(:since::text[], :task_ids::text[], :indexes::integer[])
                 WITH ORDINALITY AS asked(snapshot_id, task_id, "index", number)
             LEFT JOIN task_writes w ON w.run = h.run AND w.namespace = :namespace
                 AND w.snapshot_id = asked.snapshot_id AND w.task_id = asked.task_id
                 AND w."index" = asked."index"
             ORDER BY number
-        ) AS write_hashes
+        ) AS writes
     FROM runs r JOIN run_heads h USING (run)
     WHERE r.project = :project AND {scopes.ASKED_FOR} AND r.run_id = :run_id
 """
@@ -82,8 +83,8 @@ class Known:
     parts: Mapping[bytes, BlobRef]
     snapshot_ids: Collection[str]
     """Which of the snapshots exist that the task writes follow."""
-    write_hashes: Sequence[bytes | None]
-    """For each task write the hash of the one that is stored in its place."""
+    writes: Sequence[tuple[Salt, bytes] | None]
+    """For each task write the salt and the hash of the one that is stored in its place."""
 
 
 class Seen(NamedTuple):
@@ -141,5 +142,5 @@ def _known(row: Row) -> Known:
         knows_events=row["knows_events"],
         parts={sha256: BlobRef(*ref) for sha256, *ref in row["parts"]},
         snapshot_ids=row["snapshot_ids"],
-        write_hashes=row["write_hashes"],
+        writes=row["writes"],
     )

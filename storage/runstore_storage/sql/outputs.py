@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from runstore_storage import chain
 from runstore_storage.contract.heads import Outcome
 from runstore_storage.contract.outputs import Output, StoredOutput
 from runstore_storage.database.connection import Connection
@@ -38,6 +39,7 @@ _COLUMNS = (
     ("statistics_binary", "bytea"),
     ("statistics_type", "text"),
     *((name, "bigint") for name in USAGE),
+    ("salt", "bytea"),
     ("body_hash", "bytea"),
     ("completed_at", "timestamptz"),
 )
@@ -48,14 +50,14 @@ _GET = tenant(f"""
     SELECT run, revision, outcome, payload_json::text, payload_binary, payload_type, payload_blob,
            schema_hash, plan_version_id, provenance_json::text, provenance_binary, provenance_type,
            statistics_json::text, statistics_binary, statistics_type, {", ".join(USAGE)},
-           completed_at
+           completed_at, salt
     FROM outputs
     WHERE run = :run AND (revision = :revision OR :revision = 0) AND {scopes.HAS_RUN}
     ORDER BY revision DESC LIMIT 1
 """)
-_FIND = tenant(f"""
-    SELECT revision, completed_at FROM outputs
-    WHERE run = :run AND body_hash = :body_hash AND {scopes.HAS_RUN}
+_HASHES = tenant(f"""
+    SELECT revision, completed_at, salt, body_hash FROM outputs
+    WHERE run = :run AND {scopes.HAS_RUN}
 """)
 _LATEST = tenant(f"""
     SELECT coalesce(max(revision), 0) FROM outputs WHERE run = :run AND {scopes.HAS_RUN}
@@ -83,7 +85,8 @@ async def insert(
         *payload_columns(output.provenance),
         *payload_columns(output.statistics),
         *usage_columns(stored.usage),
-        body_hash,
+        stored.salt,
+        chain.salted_hash(body_hash, stored.salt),
         stored.completed_at,
     )
     (await conn.execute(_INSERT, by_column(_COLUMNS, [row]))).one()
@@ -91,9 +94,10 @@ async def insert(
 
 async def find(conn: Connection, run: int, body_hash: bytes) -> tuple[int, datetime] | None:
     """The revision that holds this content, and when it was written."""
-    found = await conn.execute(_FIND, {"run": run, "body_hash": body_hash})
-    row = found.one_or_none()
-    return (row["revision"], row["completed_at"]) if row else None
+    for revision, completed_at, salt, kept in await conn.execute(_HASHES, {"run": run}):
+        if kept == chain.salted_hash(body_hash, salt):
+            return revision, completed_at
+    return None
 
 
 async def latest_revision(conn: Connection, run: int) -> int:
@@ -126,4 +130,5 @@ async def get(conn: Connection, run: int, revision: int) -> StoredOutput | None:
         outcome=Outcome(row["outcome"]),
         revision=row["revision"],
         completed_at=row["completed_at"],
+        salt=row["salt"],
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from runstore_storage import chain
+from runstore_storage.chain import Salt
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import RunNotFound
 from runstore_storage.contract.heads import RunKey
@@ -30,19 +32,19 @@ from runstore_storage.sql.heads import Ancestor, Head
 
 _INSERT = tenant("""
     INSERT INTO runs (project, run_id, plan_id, objective, plan_json, plan_binary, plan_type,
-                      parent, external_ref, config_refs, tags, labels, body_hash,
-                      fork_parent, fork_seq, lineage, created_at)
+                      parent, external_ref, config_refs, tags, labels, subjects, salt,
+                      body_hash, fork_parent, fork_seq, lineage, created_at)
     VALUES (:scope, :run_id, :plan_id, :objective, :plan_json::text::json, :plan_binary,
             :plan_type, :parent, :external_ref::text::jsonb, :config_refs::text::jsonb, :tags,
-            :labels::text::jsonb, :body_hash, :fork_parent, :fork_seq, :lineage::text::jsonb,
-            clock_timestamp())
+            :labels::text::jsonb, :subjects, :salt, :body_hash, :fork_parent, :fork_seq,
+            :lineage::text::jsonb, clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_runs_project_run_id DO NOTHING
     RETURNING run, created_at
 """)
 
 _SELECTED = f"""
     r.project, r.run_id, r.plan_id, r.objective, r.external_ref::text, r.config_refs::text, r.tags,
-    r.labels::text, r.created_at, coalesce(p.run_id, '') AS parent_run_id,
+    r.labels::text, r.subjects, r.salt, r.created_at, coalesce(p.run_id, '') AS parent_run_id,
     f.run_id AS fork_run_id, r.fork_seq, {heads.SELECTED}
 """
 SELECTED_WITH_PLAN = f"{_SELECTED}, r.plan_json::text, r.plan_binary, r.plan_type"
@@ -65,7 +67,7 @@ _PAGE = f"""
     WHERE {{conditions}} ORDER BY {{keys}} LIMIT :limit OFFSET :offset
 """
 _IDENTITY = tenant("""
-    SELECT run, body_hash FROM runs
+    SELECT run, salt, body_hash FROM runs
     WHERE project = :project AND project = :scope AND run_id = :run_id
 """)
 # What a run has of its head.
@@ -136,6 +138,19 @@ class Inserted:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A run's number, and the salted hash of the request that made it."""
+
+    run: int
+    salt: Salt
+    body_hash: bytes
+
+    def is_of(self, request_hash: bytes) -> bool:
+        """Whether it was made by the request of this hash."""
+        return self.body_hash == chain.salted_hash(request_hash, self.salt)
+
+
 async def insert(
     conn: Connection,
     new: NewRun,
@@ -167,7 +182,9 @@ async def insert(
             ),
             "tags": list(new.tags),
             "labels": json.dumps(dict(new.labels)),
-            "body_hash": body_hash,
+            "subjects": list(new.subjects) or None,
+            "salt": new.salt,
+            "body_hash": chain.salted_hash(body_hash, new.salt),
             "fork_parent": fork_parent,
             "fork_seq": new.fork_base.seq if new.fork_base else None,
             "lineage": heads.lineage_json(lineage) if lineage else None,
@@ -177,11 +194,11 @@ async def insert(
     return Inserted(**row) if row else None
 
 
-async def identity(conn: Connection, key: RunKey) -> tuple[int, bytes] | None:
-    """The run's number and the hash of the request that saved it."""
+async def identity(conn: Connection, key: RunKey) -> Identity | None:
+    """What the run is known by."""
     found = await conn.execute(_IDENTITY, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
-    return (row["run"], row["body_hash"]) if row else None
+    return Identity(**row) if row else None
 
 
 async def get(conn: Connection, key: RunKey) -> Run:
@@ -251,6 +268,8 @@ def _run(row: Row, plan: Payload | None) -> Run:
             config_refs=tuple(ConfigRef(*each) for each in json.loads(row["config_refs"])),
             tags=tuple(row["tags"]),
             labels=json.loads(row["labels"]),
+            subjects=tuple(row["subjects"] or ()),
+            salt=row["salt"],
             fork_base=ForkBase(row["fork_run_id"], row["fork_seq"]) if row["fork_run_id"] else None,
         ),
         created_at=row["created_at"],

@@ -38,13 +38,14 @@ _COLUMNS = (
     ("metadata_type", "text"),
     ("metadata_terms", "text[]"),
     ("created_at", "timestamptz"),
+    ("salt", "bytea"),
     ("content_hash", "bytea"),
 )
 _TARGET = Target("snapshots", _COLUMNS)
 SELECTED = """
     s.run, r.run_id, s.namespace, s.snapshot_id, s.parent_snapshot_id, s.seq, s.plan_version_id,
     s.reason, s.pending_node_ids, s.metadata_json::text, s.metadata_binary, s.metadata_type,
-    s.created_at, s.content_hash, s.manifest, s.parts_bytes
+    s.created_at, s.salt, s.content_hash, s.manifest, s.parts_bytes
 """
 """What `stored_row` unpacks."""
 _LATEST = f"""
@@ -124,6 +125,7 @@ class StoredRow:
     run_id: str
     snapshot: Snapshot
     created_at: datetime
+    salt: bytes | None
     content_hash: bytes
     manifest: bytes
     parts_bytes: int
@@ -146,10 +148,16 @@ def insert(row: StoredRow, *, metadata_terms: str, pending_node_ids: str) -> Ins
         *payload_columns(snapshot.metadata),
         metadata_terms,
         row.created_at,
+        row.salt,
         row.content_hash,
     )
     is_known = IdempotencyMismatch("snapshot", snapshot.snapshot_id)
     return Insert(_TARGET, [values], {"pk_snapshots": is_known})
+
+
+async def get(conn: Connection, run: int, namespace: str, snapshot_id: str) -> StoredRow | None:
+    """One of the run's own snapshots."""
+    return await _find(conn, run, namespace, SnapshotSelector(snapshot_id=snapshot_id), None)
 
 
 async def find(
@@ -288,7 +296,7 @@ def _row_id(row: Row) -> RowId:
 
 def stored_row(selected: Iterable[Any]) -> StoredRow:
     """The row of the columns of `SELECTED`."""
-    run, run_id, *of_snapshot, created_at, content_hash, manifest, parts_bytes = selected
+    run, run_id, *of_snapshot, created_at, salt, content_hash, manifest, parts_bytes = selected
     namespace, id_, parent_id, seq, plan_version_id, reason, pending, *metadata = of_snapshot
     return StoredRow(
         run=run,
@@ -304,6 +312,7 @@ def stored_row(selected: Iterable[Any]) -> StoredRow:
             metadata=payload_from(*metadata),
         ),
         created_at=created_at,
+        salt=salt,
         content_hash=content_hash,
         manifest=manifest,
         parts_bytes=parts_bytes,

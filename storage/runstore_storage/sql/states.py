@@ -20,7 +20,7 @@ from runstore_storage.contract.runs import Run
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
-from runstore_storage.sql import events, heads, runs, scopes, snapshots, task_writes
+from runstore_storage.sql import events, heads, requests, runs, scopes, snapshots, task_writes
 from runstore_storage.sql.columns import SINCE_EPOCH
 from runstore_storage.sql.heads import Head
 from runstore_storage.sql.requests import FirstAnswer
@@ -58,7 +58,7 @@ _READ = tenant(f"""
     SELECT f.*, CASE WHEN l.run IS NOT NULL THEN ROW(l.*) END AS snapshot,
         clock_timestamp() AS now,
         (
-            SELECT (q.body_hash, q.answer::text) FROM requests q
+            SELECT ({requests.SELECTED}) FROM requests q
             WHERE q.run = f.run AND q.request_id = :request_id
         ) AS answer,
         array(

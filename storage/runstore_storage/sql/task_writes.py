@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from runstore_storage import chain
+from runstore_storage.chain import Salt
 from runstore_storage.contract.errors import IdempotencyMismatch
 from runstore_storage.contract.snapshots import TaskWrite
 from runstore_storage.database.connection import Connection
@@ -29,6 +30,7 @@ _COLUMNS = (
     ("payload_json", "json"),
     ("payload_binary", "bytea"),
     ("payload_type", "text"),
+    ("salt", "bytea"),
     ("body_hash", "bytea"),
     ("seq", "bigint"),
     ("written_at", "timestamptz"),
@@ -41,7 +43,8 @@ _REPLACING = Target(
     ON CONFLICT ON CONSTRAINT pk_task_writes DO UPDATE SET
         channel = excluded.channel, payload_json = excluded.payload_json,
         payload_binary = excluded.payload_binary, payload_type = excluded.payload_type,
-        body_hash = excluded.body_hash, seq = excluded.seq, written_at = excluded.written_at
+        salt = excluded.salt, body_hash = excluded.body_hash, seq = excluded.seq,
+        written_at = excluded.written_at
     """,
 )
 SELECTED = (
@@ -87,16 +90,17 @@ def put(
     at: datetime,
     namespace: str,
     writes: Sequence[TaskWrite],
-    stored: Sequence[bytes | None],
+    stored: Sequence[tuple[Salt, bytes] | None],
+    salts: Sequence[Salt],
 ) -> Insert | None:
     """What stores the writes, given the hashes of those in their places; None if all are stored.
 
     Raise `IdempotencyMismatch` for another result of a task in the place of a stored one.
     """
     new = []
-    for write, before in zip(writes, stored, strict=True):
+    for write, before, salt in zip(writes, stored, salts, strict=True):
         body_hash = chain.task_write_hash(write)
-        if before == body_hash:
+        if before is not None and before[1] == chain.salted_hash(body_hash, before[0]):
             continue
         if before is not None and write.index >= 0:
             raise IdempotencyMismatch("task write", f"{write.task_id}/{write.index}")
@@ -109,7 +113,8 @@ def put(
                 write.index,
                 write.channel,
                 *payload_columns(write.payload),
-                body_hash,
+                salt,
+                chain.salted_hash(body_hash, salt),
                 head.last_seq,
                 at,
             )

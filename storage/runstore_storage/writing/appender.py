@@ -12,7 +12,7 @@ import logging
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 
 from runstore_storage.contract.errors import RunNotFound, StorageError, StorageUnavailable
 from runstore_storage.contract.events import AppendResult, Event, NewAppend, RecordedEvent
@@ -24,6 +24,7 @@ from runstore_storage.database.failures import is_rolled_back
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, bytes_of, prepare_events
 from runstore_storage.run_write import KnownEvents, RunWrite, find_known, lock_runs, store
+from runstore_storage.salts import Salts
 from runstore_storage.writing.lanes import Append, Lane
 from runstore_storage.writing.offload_queue import OffloadQueue
 from runstore_storage.writing.optimistic import NOTHING_STORED, Optimistic
@@ -45,11 +46,13 @@ class Appender:
         engine: Database,
         connections: Connections,
         offloading: Offloading,
+        salts: Salts,
         grew: Callable[[Mapping[RunKey, Iterable[RecordedEvent]]], None],
         *,
         lanes: int,
     ) -> None:
         self._engine = engine
+        self._salts = salts
         self._offload_queue = OffloadQueue(offloading.offload_events, offloading.has_large)
         self._grew = grew
         self._remembered = [Optimistic(connections) for _ in range(lanes)]
@@ -62,7 +65,8 @@ class Appender:
 
         A caller that is cancelled once its events wait in a lane does not take them back.
         """
-        return await self._pass_on(scoped(key), guard, prepare_events(events))
+        (prepared,) = self._prepared([events])
+        return await self._pass_on(scoped(key), guard, prepared)
 
     async def append_many(self, appends: Sequence[NewAppend]) -> Sequence[AppendResult | Exception]:
         """Make appends to any runs; return the answer or the error of each, in order.
@@ -73,7 +77,11 @@ class Appender:
             return []
         held_up: dict[ScopedKey, list[asyncio.Task[AppendResult]]] = {}
         scope = current_scope()
-        answers = [self._begun(ScopedKey(scope, each.key), each, held_up) for each in appends]
+        prepared = self._prepared([each.events for each in appends])
+        answers = [
+            self._begun(ScopedKey(scope, each.key), each.guard, events, held_up)
+            for each, events in zip(appends, prepared, strict=True)
+        ]
         try:
             await asyncio.wait(answers)
         except asyncio.CancelledError:
@@ -82,14 +90,19 @@ class Appender:
             raise
         return [_settled(each) for each in answers]
 
+    def _prepared(self, given: Sequence[Sequence[Event]]) -> list[Sequence[PreparedEvent]]:
+        """The events of each append, prepared."""
+        salts = iter(self._salts.draw(sum(map(len, given))))
+        return [prepare_events(each, list(islice(salts, len(each)))) for each in given]
+
     def _begun(
         self,
         run: ScopedKey,
-        append: NewAppend,
+        guard: Guard,
+        events: Sequence[PreparedEvent],
         held_up: dict[ScopedKey, list[asyncio.Task[AppendResult]]],
     ) -> asyncio.Future[AppendResult]:
         """The future answer to an append. Those that have to wait are held up in tasks, by run."""
-        guard, events = append.guard, prepare_events(append.events)
         if run not in held_up and not self._offload_queue.holds_up(run, events):
             return self._put(run, guard, events).answered
         task = asyncio.create_task(self._pass_on(run, guard, events))

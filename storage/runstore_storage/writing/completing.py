@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 
 from runstore_storage import chain
+from runstore_storage.chain import Salt
 from runstore_storage.contract.errors import OutcomeConflict, OutcomeRequired, RunCompleted
 from runstore_storage.contract.events import RUN_COMPLETED, Event
 from runstore_storage.contract.heads import Guard, Outcome, RunKey, RunStatus
@@ -19,7 +20,14 @@ from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.prepared_events import PreparedEvent, prepare_event, prepare_events
 from runstore_storage.run_write import RunWrite, find_known
-from runstore_storage.snapshots.storing import PreparedSnapshot, add_snapshot, prepare_snapshot
+from runstore_storage.salts import Salts
+from runstore_storage.snapshots.storing import (
+    PlacedSnapshot,
+    PreparedSnapshot,
+    add_snapshot,
+    place_snapshot,
+    prepare_snapshot,
+)
 from runstore_storage.sql import blobs, outputs, snapshots
 from runstore_storage.sql.blobs import NewBlob, store_blobs
 
@@ -36,6 +44,8 @@ class PreparedCompletion:
 
     completion: Completion
     body_hash: bytes
+    output_salt: Salt
+    terminal_salt: Salt
     events: tuple[PreparedEvent, ...]
     snapshot: PreparedSnapshot | None
     blob: NewBlob | None
@@ -43,8 +53,9 @@ class PreparedCompletion:
 
 
 async def prepare_completion(
-    engine: Database, offloading: Offloading, key: RunKey, completion: Completion
+    engine: Database, offloading: Offloading, salts: Salts, key: RunKey, completion: Completion
 ) -> PreparedCompletion:
+    of_output, of_terminal, of_snapshot, *of_events = salts.draw(3 + len(completion.events))
     body_hash = await run_in_thread_if_large(
         completion.items, chain.completion_hash, completion, most=THREAD_ITEMS
     )
@@ -54,8 +65,10 @@ async def prepare_completion(
     return PreparedCompletion(
         completion,
         body_hash,
-        await offloading.offload_events(prepare_events(completion.events)),
-        await prepare_snapshot(engine, key, final) if final else None,
+        of_output,
+        of_terminal,
+        await offloading.offload_events(prepare_events(completion.events, of_events)),
+        await prepare_snapshot(engine, key, final, of_snapshot) if final else None,
         await offloading.offload(completion.output.payload),
     )
 
@@ -94,7 +107,12 @@ async def _add_revision(
 ) -> None:
     run, completion, blob = write.head.run, prepared.completion, prepared.blob
     stored = StoredOutput(
-        completion.output, write.head.usage, completion.outcome, revision, write.now
+        completion.output,
+        write.head.usage,
+        completion.outcome,
+        revision,
+        write.now,
+        prepared.output_salt,
     )
     numbers = await store_blobs(conn, [(run, blob)] if blob else [])
     await outputs.insert(
@@ -109,14 +127,14 @@ async def _add_revision(
 async def _end(
     conn: Connection, write: RunWrite, prepared: PreparedCompletion, revision: int
 ) -> None:
-    outcome = prepared.completion.outcome
-    fact = Payload(json.dumps({"outcome": outcome.name, "output_revision": revision}))
+    outcome, final = prepared.completion.outcome, prepared.snapshot
+    placed = await place_snapshot(write, final, write.head.last_seq + 1) if final else None
+    fact = Payload(json.dumps(_terminal_fact(prepared, placed, revision)))
     terminal = Event(type=RUN_COMPLETED, payload=fact)
-    write.record(prepare_event(terminal), is_terminal=True)
-    if prepared.snapshot:
-        final = prepared.snapshot
+    write.record(prepare_event(terminal, prepared.terminal_salt), is_terminal=True)
+    if final and placed:
         stored = await blobs.ensure(conn, write.head.run, final.parts.hashes, final.compressed)
-        await add_snapshot(conn, write, final, stored)
+        await add_snapshot(conn, write, final, placed, stored)
     write.end(outcome)
     if outcome in _STATUS:
         write.set_status(_STATUS[outcome])
@@ -136,6 +154,27 @@ async def _check_revision(
         final = replace(final, seq=final.seq or head.last_seq)
         selector = SnapshotSelector(snapshot_id=final.snapshot_id)
         stored = await snapshots.find(conn, head, final.namespace, selector)
-        wanted = await prepared.snapshot.content_hash(final)
-        if stored is None or stored.content_hash != wanted:
+        if stored is None or stored.content_hash != await prepared.snapshot.content_hash(
+            final, stored.salt
+        ):
             raise RunCompleted(run_id, head.last_seq)
+
+
+def _terminal_fact(
+    prepared: PreparedCompletion, final: PlacedSnapshot | None, revision: int
+) -> dict[str, object]:
+    """What the terminal event says, and with it the chain: salted hashes tell nothing by
+    themselves, and hashes without a salt would tell what was erased.
+    """
+    completion, salt = prepared.completion, prepared.output_salt
+    fact: dict[str, object] = {"outcome": completion.outcome.name, "output_revision": revision}
+    if salt is not None:
+        sealed = chain.salted_hash(chain.output_hash(completion.output), salt)
+        fact["output_sealed"] = sealed.hex()
+        if final:
+            fact["final_snapshot"] = {
+                "namespace": final.snapshot.namespace,
+                "snapshot_id": final.snapshot.snapshot_id,
+                "content_hash": final.content_hash.hex(),
+            }
+    return fact

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from runstore_storage import chain
+from runstore_storage.chain import Salt
 from runstore_storage.configs.pinning import pin
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import (
@@ -30,18 +31,18 @@ from runstore_storage.writing.births import first_head
 async def known_fork(conn: Connection, fork: NewFork) -> bool:
     """Whether the fork exists; raise `IdempotencyMismatch` if its id belongs to another run."""
     before = await runs.identity(conn, RunKey(fork.key.project, fork.fork_run_id))
-    if before and before[1] != chain.fork_request_hash(fork):
+    if before and not before.is_of(chain.fork_request_hash(fork)):
         raise IdempotencyMismatch("run", fork.fork_run_id)
     return before is not None
 
 
-async def fork_run(conn: Connection, fork: NewFork) -> Head | None:
+async def fork_run(conn: Connection, fork: NewFork, salt: Salt) -> Head | None:
     """Create the fork and return its head; None if another writer took its id meanwhile."""
     write = await lock_run(conn, fork.key)
     source = await runs.get(conn, fork.key)
     at_seq = _at_seq(write, fork)
     lineage = _lineage(write, at_seq)
-    new = await _born(conn, source, fork, at_seq)
+    new = replace(await _born(conn, source, fork, at_seq), salt=salt)
     inserted = await runs.insert(
         conn,
         new,

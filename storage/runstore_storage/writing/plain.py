@@ -39,8 +39,10 @@ class PlainWrite:
     def recorded(self) -> Iterator[RecordedEvent]:
         """The events with their places in the run."""
         events = joined.from_iterable(each.events for each in self._appended)
-        for event, answer in zip(events, joined.from_iterable(self.answers), strict=True):
-            yield RecordedEvent(answer.seq, answer.recorded_at, answer.hash, event)
+        salts = joined.from_iterable(each.salts for each in self._appended)
+        answers = joined.from_iterable(self.answers)
+        for event, salt, answer in zip(events, salts, answers, strict=True):
+            yield RecordedEvent(answer.seq, answer.recorded_at, answer.hash, event, salt)
 
 
 def plain_write(head: Head, given: Sequence[Append], now: datetime) -> PlainWrite | None:
@@ -73,6 +75,7 @@ def plain_write(head: Head, given: Sequence[Append], now: datetime) -> PlainWrit
         "payload_json": texts,
         "payload_type": [None if text is None else "" for text in texts],
         "payload_bytes": _joined([each.sizes for each in appended]),
+        "salt": _joined([each.salts for each in appended]),
         "body_hash": _joined([each.body_hashes for each in appended]),
         "hash": [each.hash for answer in answers for each in answer],
     }

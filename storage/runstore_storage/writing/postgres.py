@@ -17,6 +17,7 @@ from runstore_storage.database.in_flight import WritesInFlight, finish_despite_c
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import lock_run, store
+from runstore_storage.salts import Salts
 from runstore_storage.writing.completing import complete, prepare_completion
 from runstore_storage.writing.resuming import Resume, resume
 from runstore_storage.writing.room import Room
@@ -34,6 +35,7 @@ class PostgresWriting:
         engine: Database,
         offloading: Offloading,
         in_flight: WritesInFlight,
+        salts: Salts,
         grew: Callable[[Collection[RunKey]], None],
         room: Room,
     ) -> None:
@@ -41,7 +43,8 @@ class PostgresWriting:
         self._offloading = offloading
         self._in_flight = in_flight
         self._grew = grew
-        self._saver = RunSaver(engine, offloading, room)
+        self._salts = salts
+        self._saver = RunSaver(engine, offloading, salts, room)
 
     @finish_despite_cancellation
     async def save_run(self, new: NewRun) -> SavedRun:
@@ -64,7 +67,7 @@ class PostgresWriting:
         expected_seq: int | None = None,
     ) -> ResumedRun:
         request = Resume(namespace, request_id, actor, limit, expected_seq)
-        write, resumed = await resume(self._engine, key, request)
+        write, resumed = await resume(self._engine, self._salts, key, request)
         if write.new_events:
             self._grew([key])
         return replace(resumed, events=await self._offloading.load_page(resumed.events))
@@ -72,8 +75,9 @@ class PostgresWriting:
     @finish_despite_cancellation
     async def fork_run(self, fork: NewFork) -> SavedRun:
         named = fork if fork.fork_run_id else replace(fork, fork_run_id=new_id())
+        salt = self._salts.one()
         async with writing(self._engine) as conn:
-            saved = await self._saver.fork(conn, named)
+            saved = await self._saver.fork(conn, named, salt)
         if not saved.deduplicated:
             self._grew([saved.run.key])
         return saved
@@ -82,7 +86,9 @@ class PostgresWriting:
     async def complete_run(
         self, key: RunKey, completion: Completion, guard: Guard = NO_GUARD
     ) -> CompletedRun:
-        prepared = await prepare_completion(self._engine, self._offloading, key, completion)
+        prepared = await prepare_completion(
+            self._engine, self._offloading, self._salts, key, completion
+        )
         async with writing(self._engine) as conn:
             write = await lock_run(conn, key)
             completed = await complete(conn, write, prepared, guard)

@@ -7,9 +7,11 @@ version, so it is still true if the head has the version that it was read with.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from runstore_storage import chain
+from runstore_storage.chain import Salt
 from runstore_storage.contract.events import RUN_RESUMED, Event, EventPage
 from runstore_storage.contract.heads import RunKey, RunStatus
 from runstore_storage.contract.payloads import Payload
@@ -19,6 +21,7 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.prepared_events import prepare_event
 from runstore_storage.run_write import NeedsLock, RunWrite, lock_run, store_one
+from runstore_storage.salts import Salts
 from runstore_storage.snapshots.loading import with_all_parts
 from runstore_storage.sql import requests, runs, states
 from runstore_storage.sql.states import State
@@ -44,17 +47,21 @@ class Resume:
         return chain.request_hash("resume", self.namespace.encode(), self.actor.encode())
 
 
-async def resume(engine: Database, key: RunKey, request: Resume) -> tuple[RunWrite, ResumedRun]:
+async def resume(
+    engine: Database, salts: Salts, key: RunKey, request: Resume
+) -> tuple[RunWrite, ResumedRun]:
     """Claim the next epoch or repeat an earlier claim; what was written to the run, if anything."""
+    drawn = salts.draw(2)
     try:
         async with reading(engine) as conn:
             found = await _read(conn, key, request)
             write = RunWrite(scoped(key), found.head, found.now, found.version)
-            return write, await _resumed(conn, write, found, request)
+            return write, await _resumed(conn, write, found, request, drawn)
     except NeedsLock:
         async with writing(engine) as conn:
             write = await lock_run(conn, key)
-            return write, await _resumed(conn, write, await _read(conn, key, request), request)
+            found = await _read(conn, key, request)
+            return write, await _resumed(conn, write, found, request, drawn)
 
 
 async def _read(conn: Connection, key: RunKey, request: Resume) -> State:
@@ -63,7 +70,9 @@ async def _read(conn: Connection, key: RunKey, request: Resume) -> State:
     )
 
 
-async def _resumed(conn: Connection, write: RunWrite, found: State, request: Resume) -> ResumedRun:
+async def _resumed(
+    conn: Connection, write: RunWrite, found: State, request: Resume, salts: Sequence[Salt]
+) -> ResumedRun:
     before = found.answer.to(request.name, request.body_hash) if found.answer else None
     snapshot = await with_all_parts(conn, found.snapshot)
     resumed = ResumedRun(
@@ -74,22 +83,30 @@ async def _resumed(conn: Connection, write: RunWrite, found: State, request: Res
         events=found.events,
         deduplicated=before is not None,
     )
-    return resumed if before else await _claimed(conn, write, resumed, request)
+    return resumed if before else await _claimed(conn, write, resumed, request, salts)
 
 
 async def _claimed(
-    conn: Connection, write: RunWrite, resumed: ResumedRun, request: Resume
+    conn: Connection,
+    write: RunWrite,
+    resumed: ResumedRun,
+    request: Resume,
+    salts: Sequence[Salt],
 ) -> ResumedRun:
     """Store the claim; what was read, as it is after it."""
+    of_event, of_request = salts
     write.check_open()
     write.check_seq(request.expected_seq)
     epoch = write.claim()
     write.set_status(RunStatus.RUNNING)
     fact = Payload(json.dumps({"writer_epoch": epoch}))
-    write.record(prepare_event(Event(type=RUN_RESUMED, payload=fact, actor=request.actor)))
+    event = Event(type=RUN_RESUMED, payload=fact, actor=request.actor)
+    write.record(prepare_event(event, of_event))
     if request.name:
         response = {"writer_epoch": epoch}
-        write.add(requests.insert(write.head.run, request.name, request.body_hash, response))
+        write.add(
+            requests.insert(write.head.run, request.name, request.body_hash, response, of_request)
+        )
     await store_one(conn, write)
     return replace(
         resumed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runstore_storage import chain
+from runstore_storage.chain import Salt
 from runstore_storage.configs.pinning import pin
 from runstore_storage.contract.errors import IdempotencyMismatch, RunNotFound
 from runstore_storage.contract.heads import Guard, RunKey
@@ -16,6 +17,7 @@ from runstore_storage.database.threads import THREAD_ITEMS, run_in_thread_if_lar
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import RunWrite, store
+from runstore_storage.salts import Salts
 from runstore_storage.sql import heads, runs
 from runstore_storage.sql.runs import Inserted
 from runstore_storage.writing.births import first_head
@@ -27,19 +29,20 @@ from runstore_storage.writing.room import Room
 class RunSaver:
     """Saves runs."""
 
-    def __init__(self, engine: Database, offloading: Offloading, room: Room) -> None:
+    def __init__(self, engine: Database, offloading: Offloading, salts: Salts, room: Room) -> None:
         self._engine = engine
         self._offloading = offloading
+        self._salts = salts
         self._room = room
 
     async def prepare(self, new: NewRun) -> tuple[NewRun, PreparedCompletion | None]:
-        """Give the run an id if it lacks one, and hash and compress its completion."""
-        named = new if new.run_id else replace(new, run_id=new_id())
+        """Give the run a salt, and an id if it lacks one, and hash and compress its completion."""
+        named = replace(new, run_id=new.run_id or new_id(), salt=self._salts.one())
         if named.completion is None:
             return named, None
         key = RunKey(named.project, named.run_id)
         return named, await prepare_completion(
-            self._engine, self._offloading, key, named.completion
+            self._engine, self._offloading, self._salts, key, named.completion
         )
 
     async def save(
@@ -57,15 +60,15 @@ class RunSaver:
                 await self._begin(conn, key, pinned, inserted, completion)
                 return SavedRun(await runs.get(conn, key), deduplicated=False)
             before = await runs.identity(conn, key)  # another writer was first
-        if before is None or before[1] != body_hash:
+        if before is None or not before.is_of(body_hash):
             raise IdempotencyMismatch("run", new.run_id)
         return SavedRun(await runs.get(conn, key), deduplicated=True)
 
-    async def fork(self, conn: Connection, fork: NewFork) -> SavedRun:
+    async def fork(self, conn: Connection, fork: NewFork, salt: Salt) -> SavedRun:
         """Create the fork, or return the fork that exists."""
         key = RunKey(fork.key.project, fork.fork_run_id)
         while not await known_fork(conn, fork):
-            if head := await fork_run(conn, fork):
+            if head := await fork_run(conn, fork, salt):
                 await self._room.of(conn, head.run)
                 return SavedRun(await runs.get(conn, key), deduplicated=False)
         return SavedRun(await runs.get(conn, key), deduplicated=True)
@@ -77,7 +80,7 @@ class RunSaver:
         found = await runs.identity(conn, key)
         if found is None:
             raise RunNotFound(key)
-        return found[0]
+        return found.run
 
     async def _begin(
         self,

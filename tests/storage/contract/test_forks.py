@@ -104,6 +104,7 @@ async def test_a_fork_is_born_as_the_run_was_but_for_what_is_its_own(
         config_refs=(ConfigRef("prompt", "kept elsewhere", 3, "sha256:0"),),
         tags=("old",),
         labels={"old": "1"},
+        subjects=("user-7",),
     )
     key = (await store.save_run(born)).run.key
     await ticks(store, key, "a", "b")
@@ -120,6 +121,7 @@ async def test_a_fork_is_born_as_the_run_was_but_for_what_is_its_own(
         tags=("new",),
         labels={"new": "2"},
         fork_base=ForkBase("run", 1),
+        salt=saved.run.born.salt,
     )
     assert (await store.get_run(saved.run.key)).born == saved.run.born
     assert await is_verified(store, saved.run.key)

@@ -16,6 +16,8 @@ SYSTEM = {
     # How a connection plans, whether it takes writes, the time.
     *("database.engine._LOOKING_UP", "database.engine._ADDING_UP"),
     *("postgres._TAKES_WRITES", "sql.runs._CLOCK"),
+    # How hashes are made.
+    *("sql.store_flags._CHAIN_VERSION", "sql.store_flags._SEAL"),
     # Partitions and numbers, which are for all runs.
     *("sql.partitions._EXISTS", "sql.partitions._NEWEST_RUN", "sql.partitions._MAKE"),
     *("sql.partitions._MAY_MAKE", "sql.blobs._TAKE_NUMBERS"),

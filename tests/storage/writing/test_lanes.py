@@ -7,11 +7,11 @@ import gc
 from collections.abc import Sequence
 
 import pytest
+from prepared import prepared
 from runstore_storage.contract.errors import Overloaded, StorageUnavailable
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import NO_GUARD, RunKey
 from runstore_storage.contract.scope import own
-from runstore_storage.prepared_events import prepare_events
 from runstore_storage.writing import backlog, lanes
 from runstore_storage.writing.lanes import Append, Lane
 
@@ -104,9 +104,7 @@ class Held:
 
 
 def an_append(*, events: int = 1, size: int = 0) -> Append:
-    return Append(
-        own(RunKey("p", "run")), tuple(prepare_events([Event("x")] * events)), NO_GUARD, size
-    )
+    return Append(own(RunKey("p", "run")), tuple(prepared([Event("x")] * events)), NO_GUARD, size)
 
 
 @pytest.mark.parametrize(

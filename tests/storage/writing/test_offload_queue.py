@@ -33,7 +33,7 @@ class Appends:
 
     def arrive(self, name: str, kind: str, run: ScopedKey = RUN, payload: str = "") -> None:
         """An append whose answer is its own name."""
-        events = (PreparedEvent(Event(kind, event_id=name, payload=Payload(payload)), b""),)
+        events = (PreparedEvent(Event(kind, event_id=name, payload=Payload(payload)), None, b""),)
         self.runs[name] = run
         self.tasks[name] = asyncio.create_task(self.queue.pass_on(run, events, self._receive))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prepared import prepared
 from runstore_storage import chain
 from runstore_storage.contract.errors import StorageError
 from runstore_storage.contract.events import Event, Usage
@@ -14,7 +15,7 @@ from runstore_storage.contract.heads import NO_GUARD, Guard, Outcome, RunKey, Ru
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.plain_events import NO_ORIGIN, PlainEvents
 from runstore_storage.contract.scope import own
-from runstore_storage.prepared_events import bytes_of, prepare_events
+from runstore_storage.prepared_events import bytes_of
 from runstore_storage.run_write import RunWrite
 from runstore_storage.sql import appends
 from runstore_storage.sql.appends import Move
@@ -51,7 +52,7 @@ def head(updated_at: datetime) -> Head:
 
 
 def asked(events: PlainEvents, guard: Guard = NO_GUARD) -> Append:
-    return Append(RUN, prepare_events(events), guard, 0, answered=None)  # type: ignore[arg-type]
+    return Append(RUN, prepared(events), guard, 0, answered=None)  # type: ignore[arg-type]
 
 
 def rows(*moves: Move) -> list[tuple[Any, ...]]:
@@ -61,9 +62,10 @@ def rows(*moves: Move) -> list[tuple[Any, ...]]:
     return sorted(stored, key=repr)
 
 
-@given(plain_events())
-def test_columns_are_prepared_as_events_are(events: PlainEvents) -> None:
-    given, one_by_one = prepare_events(events), prepare_events(tuple(events))
+@given(plain_events(), st.booleans())
+def test_columns_are_prepared_as_events_are(events: PlainEvents, salted: bool) -> None:
+    given = prepared(events, salted=salted)
+    one_by_one = prepared(tuple(events), salted=salted)
 
     assert tuple(given) == one_by_one
     assert list(given[1:]) == list(one_by_one[1:])
@@ -105,7 +107,7 @@ def test_events_of_one_statement_are_stored_whole_however_they_come(
     usage, at = Usage(1, 2, 3, 4, 5), NOW - timedelta(days=1)
     payload = Payload(b"\0", "image/png")
     full.append(
-        prepare_events([Event("x", "", payload, tags=("t",), usage=usage, occurred_at=at)]),
+        prepared([Event("x", "", payload, tags=("t",), usage=usage, occurred_at=at)]),
         NO_GUARD,
         {},
     )
@@ -120,7 +122,7 @@ def test_events_of_one_statement_are_stored_whole_however_they_come(
 
 def test_what_is_not_plain_is_not_accepted() -> None:
     events = PlainEvents(["a"], ["t"], [None], [NO_ORIGIN])
-    other = Append(RUN, prepare_events([Event("t")]), NO_GUARD, 0, answered=None)  # type: ignore[arg-type]
+    other = Append(RUN, prepared([Event("t")]), NO_GUARD, 0, answered=None)  # type: ignore[arg-type]
 
     assert plain_write(head(NOW), [asked(events), other], NOW) is None
 

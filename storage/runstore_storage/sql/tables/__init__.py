@@ -17,6 +17,7 @@ from runstore_storage.sql.tables import (
     search,
     snapshots,
     statistics,
+    store,
     stored_bytes,
 )
 from runstore_storage.sql.tables.metadata import metadata
@@ -34,5 +35,6 @@ __all__ = [
     "search",
     "snapshots",
     "statistics",
+    "store",
     "stored_bytes",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, Text
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 from runstore_storage.sql.columns import USAGE
 
@@ -19,6 +19,16 @@ def id_column(name: str) -> Column[str]:
 
 def time_column(name: str, *, nullable: bool = False) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def salt_column() -> Column[bytes]:
+    """What hides the content that a row's hash is of; NULL where that is of version 1."""
+    return Column("salt", LargeBinary)
+
+
+def subjects_column() -> Column[list[str]]:
+    """Whom a row is about; NULL where nobody was named."""
+    return Column("subjects", ARRAY(Text))
 
 
 def payload_columns(name: str) -> list[Column[object]]:

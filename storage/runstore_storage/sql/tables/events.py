@@ -21,6 +21,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from runstore_storage.sql.tables.columns import (
     id_column,
     payload_columns,
+    salt_column,
+    subjects_column,
     text_column,
     time_column,
     usage_columns,
@@ -49,6 +51,8 @@ events = Table(
     Column("body_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("payload_blob", BigInteger),
+    salt_column(),
+    subjects_column(),
     PrimaryKeyConstraint("run", "seq", name="pk_events"),
     UniqueConstraint("run", "event_id", name="uq_events_event_id"),
     CheckConstraint("seq >= 1", name="ck_events_seq"),

@@ -17,6 +17,7 @@ from sqlalchemy import (
 
 from runstore_storage.sql.tables.columns import (
     payload_columns,
+    salt_column,
     text_column,
     time_column,
     usage_columns,
@@ -36,6 +37,7 @@ outputs = Table(
     *payload_columns("statistics"),
     *usage_columns(nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
+    salt_column(),
     time_column("completed_at"),
     Column("payload_blob", BigInteger),
     PrimaryKeyConstraint("run", "revision", name="pk_outputs"),

@@ -17,7 +17,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from runstore_storage.sql.tables.columns import id_column, payload_columns, text_column, time_column
+from runstore_storage.sql.tables.columns import (
+    id_column,
+    payload_columns,
+    salt_column,
+    text_column,
+    time_column,
+)
 from runstore_storage.sql.tables.metadata import metadata
 
 snapshots = Table(
@@ -37,6 +43,7 @@ snapshots = Table(
     Column("metadata_terms", ARRAY(Text), nullable=False, server_default="{}"),
     time_column("created_at"),
     Column("content_hash", LargeBinary, nullable=False),
+    salt_column(),
     PrimaryKeyConstraint("run", "namespace", "snapshot_id", name="pk_snapshots"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_snapshots_run"),
     CheckConstraint("seq >= 0", name="ck_snapshots_seq"),
@@ -56,6 +63,7 @@ task_writes = Table(
     text_column("channel"),
     *payload_columns("payload"),
     Column("body_hash", LargeBinary, nullable=False),
+    salt_column(),
     Column("seq", BigInteger),
     time_column("written_at", nullable=True),
     PrimaryKeyConstraint(
