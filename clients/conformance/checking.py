@@ -18,6 +18,7 @@ MOST_SHOWN = 300
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
+_HEX32 = re.compile(r"[0-9a-f]{32}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 # Times from the server's clock; `occurred_at` is the caller's.
@@ -35,7 +36,9 @@ _TIMES = frozenset(
         "updated_at",
     }
 )
-_HASHES = frozenset({"content_hash", "hash", "last_hash", "previous_hash"})
+_HASHES = frozenset({"content_hash", "hash", "last_hash", "previous_hash", "salt"})
+# Those that the payload of a terminal event names.
+_SALTED = re.compile(r'(?<=")[0-9a-f]{64}(?=")')
 # Of a call, whatever it is about.
 _OF_CALLS = frozenset({"call_id", "peer", "secret"})
 # Where the id of a token is.
@@ -117,6 +120,7 @@ def _unmatched(word: str, seen: Any, path: str) -> list[str]:
         "absent": seen is None,
         "day": bool(_DAY.fullmatch(text)),
         "number": isinstance(seen, int) and not isinstance(seen, bool),
+        "hex32": bool(_HEX32.fullmatch(text)),
         "hex64": bool(_HEX64.fullmatch(text)),
         "time": bool(_TIME.fullmatch(text)),
         "uuid": bool(_UUID.fullmatch(text)),
@@ -191,6 +195,7 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
         if key in _HASHES:
             return name("hash", value)
         if isinstance(value, str):
+            value = _SALTED.sub(lambda found: name("hash", found[0]), value)
             return _UUID.sub(
                 lambda found: name("id", found[0]), value.replace(project, "<project>")
             )

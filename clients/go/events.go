@@ -28,6 +28,8 @@ type NewEvent struct {
 	TraceParent string
 	// OccurredAt is kept to the microsecond.
 	OccurredAt time.Time
+	// Subjects say whom the event is about, so that all about one of them can be found and erased.
+	Subjects []string
 }
 
 // Event is a recorded event.
@@ -49,6 +51,10 @@ type Event struct {
 	RecordedAt time.Time
 	// Hash is the event's link in the hash chain, a SHA-256.
 	Hash []byte
+	// Subjects say whom the event is about.
+	Subjects []string
+	// Salt was hashed with what may be erased; it is empty if the event was recorded without one.
+	Salt []byte
 }
 
 // Appended says where an event was recorded.
@@ -215,6 +221,7 @@ func (e *encoder) event(event NewEvent) *runstorev1.Event {
 		Usage:       usageMessage(event.Usage),
 		TraceParent: event.TraceParent,
 		OccurredAt:  timestamp(event.OccurredAt),
+		Subjects:    event.Subjects,
 	}
 }
 
@@ -234,6 +241,8 @@ func eventOf(message *runstorev1.Event) *Event {
 		OccurredAt:  timeOf(message.OccurredAt),
 		RecordedAt:  timeOf(message.RecordedAt),
 		Hash:        message.Hash,
+		Subjects:    message.Subjects,
+		Salt:        message.Salt,
 	}
 }
 

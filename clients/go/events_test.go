@@ -45,6 +45,7 @@ func TestAnEventComesBackWithAllItsFields(t *testing.T) {
 	sent := runstore.NewEvent{
 		Type: "model.called", Payload: runstore.JSON(`{"q": 1.0}`), EventID: "e-1", NodeID: "n",
 		Actor: "planner", Model: "gpt", Tool: "search", Tags: []string{"b", "a", "b"},
+		Subjects: []string{"user-7"},
 		Usage: &runstore.Usage{
 			InputTokens: 1, OutputTokens: 2, CachedInputTokens: 3, CostMicros: 4,
 			Duration: 5 * time.Microsecond,
@@ -61,12 +62,14 @@ func TestAnEventComesBackWithAllItsFields(t *testing.T) {
 		Seq: 1, Type: sent.Type, Payload: sent.Payload, EventID: sent.EventID, NodeID: sent.NodeID,
 		Actor: sent.Actor, Model: sent.Model, Tool: sent.Tool, Tags: sent.Tags, Usage: sent.Usage,
 		TraceParent: sent.TraceParent, OccurredAt: sent.OccurredAt,
-		RecordedAt: appended[0].RecordedAt, Hash: appended[0].Hash,
+		RecordedAt: appended[0].RecordedAt, Hash: appended[0].Hash, Subjects: sent.Subjects,
+		Salt: event.Salt,
 	}
 	if !reflect.DeepEqual(event, want) {
 		t.Fatalf("got %+v, want %+v", event, want)
 	}
 	equal(t, "hash bytes", len(event.Hash), 32)
+	equal(t, "salt bytes", len(event.Salt), 16)
 }
 
 func TestTheSameEventAgainIsTheFirstAnswer(t *testing.T) {

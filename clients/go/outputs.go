@@ -69,6 +69,8 @@ type Output struct {
 	Outcome     Outcome
 	Revision    int32
 	CompletedAt time.Time
+	// Salt is hashed with the revision; it is empty if the revision was written without one.
+	Salt []byte
 }
 
 // Complete ends the run, or revises the output of a run that ended with the same outcome. The last
@@ -147,6 +149,7 @@ func outputOf(message *runstorev1.Output) *Output {
 		Outcome:       Outcome(message.GetOutcome()),
 		Revision:      message.GetRevision(),
 		CompletedAt:   timeOf(message.GetCompletedAt()),
+		Salt:          message.GetSalt(),
 	}
 	if usage := usageOf(message.GetUsage()); usage != nil {
 		output.Usage = *usage

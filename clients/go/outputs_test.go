@@ -30,11 +30,12 @@ func TestAnOutputComesBackWithAllItsFields(t *testing.T) {
 	want := &runstore.Output{
 		Payload: sent.Payload, SchemaHash: "h", PlanVersionID: "v1", Provenance: sent.Provenance,
 		Statistics: sent.Statistics, Usage: usage, Outcome: runstore.OutcomeSucceeded, Revision: 1,
-		CompletedAt: completed.CompletedAt,
+		CompletedAt: completed.CompletedAt, Salt: found.Salt,
 	}
 	if !reflect.DeepEqual(found, want) {
 		t.Fatalf("got %+v, want %+v", found, want)
 	}
+	equal(t, "salt bytes", len(found.Salt), 16)
 	equal(t, "status", completed.Status, runstore.StatusSucceeded)
 	equal(t, "seq", completed.Seq, 2)
 	final, err := run.GetSnapshot(t.Context(), runstore.LatestSnapshot())

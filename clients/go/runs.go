@@ -66,6 +66,8 @@ type NewRun struct {
 	Labels      map[string]string
 	// Completion saves a run that has already ended.
 	Completion *Completion
+	// Subjects say whom the run is about, so that all about one of them can be found and erased.
+	Subjects []string
 }
 
 // ForkBase is where a fork begins: it has all events of the run up to Seq.
@@ -100,6 +102,10 @@ type RunInfo struct {
 	CompletedAt time.Time
 	// ForkBase is nil if the run is not a fork.
 	ForkBase *ForkBase
+	// Subjects say whom the run is about.
+	Subjects []string
+	// Salt was hashed with what may be erased; it is empty if the run was saved without one.
+	Salt []byte
 }
 
 // Run is a handle for a run: its id and the guards of its writes. Making one does not call the
@@ -137,6 +143,7 @@ func (c *Client) SaveRun(ctx context.Context, run NewRun) (*Run, error) {
 		Tags:        run.Tags,
 		Labels:      run.Labels,
 		Completion:  e.completion(run.Completion),
+		Subjects:    run.Subjects,
 	}
 	if request.RunId == "" {
 		request.RunId = newID()
@@ -230,6 +237,8 @@ func runInfoOf(message *runstorev1.Run) *RunInfo {
 		CreatedAt:   timeOf(message.GetCreatedAt()),
 		UpdatedAt:   timeOf(message.GetUpdatedAt()),
 		CompletedAt: timeOf(message.GetCompletedAt()),
+		Subjects:    message.GetSubjects(),
+		Salt:        message.GetSalt(),
 	}
 	if usage := usageOf(message.GetUsage()); usage != nil {
 		info.Usage = *usage

@@ -20,6 +20,7 @@ func TestARunComesBackWithAllItsFields(t *testing.T) {
 		ConfigRefs:  []runstore.ConfigRef{{Kind: "prompt", Name: "p", Version: 3, Digest: "sha256:4e"}},
 		Tags:        []string{"a", "b"},
 		Labels:      map[string]string{"team": "search"},
+		Subjects:    []string{"user-7"},
 	}
 
 	run, err := client.SaveRun(t.Context(), sent)
@@ -31,12 +32,14 @@ func TestARunComesBackWithAllItsFields(t *testing.T) {
 		Project: client.Project(), RunID: sent.RunID, PlanID: sent.PlanID, Objective: sent.Objective,
 		Plan: sent.Plan, ParentRunID: sent.ParentRunID, ExternalRef: sent.ExternalRef,
 		ConfigRefs: sent.ConfigRefs, Tags: sent.Tags, Labels: sent.Labels,
+		Subjects: sent.Subjects, Salt: info.Salt,
 		Status: runstore.StatusRunning, WriterEpoch: 1,
 		LastHash: info.LastHash, CreatedAt: info.CreatedAt, UpdatedAt: info.UpdatedAt,
 	}
 	if !reflect.DeepEqual(info, want) {
 		t.Fatalf("got %+v, want %+v", info, want)
 	}
+	equal(t, "salt bytes", len(info.Salt), 16)
 	equal(t, "recently", time.Since(info.CreatedAt) < time.Minute, true)
 }
 

@@ -74,6 +74,8 @@ type Snapshot struct {
 	CreatedAt        time.Time
 	// ContentHash is the SHA-256 of the snapshot.
 	ContentHash []byte
+	// Salt is hashed with the snapshot; it is empty if the snapshot was put without one.
+	Salt []byte
 	// TaskWrites are those since the snapshot; listings return them only WithTaskWrites.
 	TaskWrites []TaskWrite
 }
@@ -205,6 +207,7 @@ func snapshotOf(message *runstorev1.Snapshot) *Snapshot {
 		Metadata:         payloadOf(message.Metadata),
 		CreatedAt:        timeOf(message.CreatedAt),
 		ContentHash:      message.ContentHash,
+		Salt:             message.Salt,
 	}
 }
 

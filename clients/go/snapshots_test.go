@@ -34,11 +34,12 @@ func TestASnapshotComesBackWithAllItsFields(t *testing.T) {
 		ParentSnapshotID: sent.ParentSnapshotID, Seq: 1, PlanVersionID: sent.PlanVersionID,
 		Reason: sent.Reason, Nodes: sent.Nodes, PendingNodeIDs: sent.PendingNodeIDs,
 		State: sent.State, Metadata: sent.Metadata,
-		CreatedAt: put.CreatedAt, ContentHash: put.ContentHash,
+		CreatedAt: put.CreatedAt, ContentHash: put.ContentHash, Salt: found.Salt,
 	}
 	if !reflect.DeepEqual(found, want) {
 		t.Fatalf("got %+v, want %+v", found, want)
 	}
+	equal(t, "salt bytes", len(found.Salt), 16)
 	equal(t, "last seq", put.LastSeq, 2)
 }
 

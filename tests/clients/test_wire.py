@@ -48,12 +48,14 @@ NOUNS = (admin, artifacts, configs, events, feed, outputs, runs, search, snapsho
 NOT_SENT = {
     "Event.hash",
     "Event.recorded_at",
+    "Event.salt",
     "Event.seq",
     "ListConsumersRequest.page_size",
     "ListSnapshotsRequest.before",
     "Output.completed_at",
     "Output.outcome",
     "Output.revision",
+    "Output.salt",
     "Output.usage",
     "Payload.content_type",  # a value that is no `Payload` has the usual one
     "PutSnapshotRequest.request_id",  # with a snapshot id there is none
@@ -61,6 +63,7 @@ NOT_SENT = {
     "Snapshot.content_hash",
     "Snapshot.created_at",
     "Snapshot.run_id",
+    "Snapshot.salt",
 }
 # What a call sends beside what it is given.
 SENT_ANYWAY = {

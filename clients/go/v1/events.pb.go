@@ -66,7 +66,15 @@ type Event struct {
 	RecordedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
 	// SHA-256 (32 bytes) over the previous event's hash and this event's canonical fields; see
 	// VerifyRun. Set by the server; ignored in requests.
-	Hash          []byte `protobuf:"bytes,14,opt,name=hash,proto3" json:"hash,omitempty"`
+	Hash []byte `protobuf:"bytes,14,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Whom the event is about: ids of people, for instance, so that all about one of them can be found
+	// and erased. Order and repetitions are kept.
+	// Bounds: 0..64 items, each 1..200 characters.
+	Subjects []string `protobuf:"bytes,15,rep,name=subjects,proto3" json:"subjects,omitempty"`
+	// 16 random bytes that were hashed with the payload, the actor, the tags and the subjects, so that
+	// no hash confirms a guess at them; empty if the event was recorded without, in a database of an
+	// earlier release. See docs/chain.md. Set by the server; ignored in requests.
+	Salt          []byte `protobuf:"bytes,16,opt,name=salt,proto3" json:"salt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -195,6 +203,20 @@ func (x *Event) GetRecordedAt() *timestamppb.Timestamp {
 func (x *Event) GetHash() []byte {
 	if x != nil {
 		return x.Hash
+	}
+	return nil
+}
+
+func (x *Event) GetSubjects() []string {
+	if x != nil {
+		return x.Subjects
+	}
+	return nil
+}
+
+func (x *Event) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
 	}
 	return nil
 }
@@ -361,7 +383,7 @@ var File_runstore_v1_events_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/events.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xc0\x03\n" +
+	"\x18runstore/v1/events.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xf0\x03\n" +
 	"\x05Event\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
@@ -379,7 +401,9 @@ const file_runstore_v1_events_proto_rawDesc = "" +
 	"\x03seq\x18\f \x01(\x03R\x03seq\x12;\n" +
 	"\vrecorded_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"recordedAt\x12\x12\n" +
-	"\x04hash\x18\x0e \x01(\fR\x04hash\"\xd7\x01\n" +
+	"\x04hash\x18\x0e \x01(\fR\x04hash\x12\x1a\n" +
+	"\bsubjects\x18\x0f \x03(\tR\bsubjects\x12\x12\n" +
+	"\x04salt\x18\x10 \x01(\fR\x04salt\"\xd7\x01\n" +
 	"\x05Usage\x12!\n" +
 	"\finput_tokens\x18\x01 \x01(\x03R\vinputTokens\x12#\n" +
 	"\routput_tokens\x18\x02 \x01(\x03R\foutputTokens\x12.\n" +

@@ -103,7 +103,11 @@ type Output struct {
 	// Number of the revision, from 1. Set by the server; ignored in requests.
 	Revision int32 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
 	// When this revision was written. Set by the server; ignored in requests.
-	CompletedAt   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
+	CompletedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
+	// 16 random bytes that were hashed with this revision; the run's terminal event records the hash of
+	// the first one. Empty if it was written without, in a database of an earlier release. See
+	// docs/chain.md. Set by the server; ignored in requests.
+	Salt          []byte `protobuf:"bytes,10,opt,name=salt,proto3" json:"salt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -201,11 +205,18 @@ func (x *Output) GetCompletedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Output) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
 var File_runstore_v1_outputs_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_outputs_proto_rawDesc = "" +
 	"\n" +
-	"\x19runstore/v1/outputs.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x1arunstore/v1/payloads.proto\"\xa2\x03\n" +
+	"\x19runstore/v1/outputs.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x1arunstore/v1/payloads.proto\"\xb6\x03\n" +
 	"\x06Output\x12.\n" +
 	"\apayload\x18\x01 \x01(\v2\x14.runstore.v1.PayloadR\apayload\x12\x1f\n" +
 	"\vschema_hash\x18\x02 \x01(\tR\n" +
@@ -220,7 +231,9 @@ const file_runstore_v1_outputs_proto_rawDesc = "" +
 	"\x05usage\x18\x06 \x01(\v2\x12.runstore.v1.UsageR\x05usage\x12.\n" +
 	"\aoutcome\x18\a \x01(\x0e2\x14.runstore.v1.OutcomeR\aoutcome\x12\x1a\n" +
 	"\brevision\x18\b \x01(\x05R\brevision\x12=\n" +
-	"\fcompleted_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt*d\n" +
+	"\fcompleted_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x12\x12\n" +
+	"\x04salt\x18\n" +
+	" \x01(\fR\x04salt*d\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n" +

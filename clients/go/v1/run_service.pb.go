@@ -127,7 +127,11 @@ type SaveRunRequest struct {
 	// Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
 	Labels map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Saves a run that has already finished: plan and result in one call.
-	Completion    *Completion `protobuf:"bytes,11,opt,name=completion,proto3" json:"completion,omitempty"`
+	Completion *Completion `protobuf:"bytes,11,opt,name=completion,proto3" json:"completion,omitempty"`
+	// Whom the run is about: ids of people, for instance, so that all about one of them can be found and
+	// erased. Order and repetitions are kept.
+	// Bounds: 0..64 items, each 1..200 characters.
+	Subjects      []string `protobuf:"bytes,12,rep,name=subjects,proto3" json:"subjects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,6 +239,13 @@ func (x *SaveRunRequest) GetLabels() map[string]string {
 func (x *SaveRunRequest) GetCompletion() *Completion {
 	if x != nil {
 		return x.Completion
+	}
+	return nil
+}
+
+func (x *SaveRunRequest) GetSubjects() []string {
+	if x != nil {
+		return x.Subjects
 	}
 	return nil
 }
@@ -4288,7 +4299,7 @@ var File_runstore_v1_run_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1drunstore/v1/run_service.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\x1a\x16runstore/v1/runs.proto\x1a\x18runstore/v1/search.proto\x1a\x1brunstore/v1/snapshots.proto\x1a\x1crunstore/v1/statistics.proto\"\x85\x04\n" +
+	"\x1drunstore/v1/run_service.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\x1a\x16runstore/v1/runs.proto\x1a\x18runstore/v1/search.proto\x1a\x1brunstore/v1/snapshots.proto\x1a\x1crunstore/v1/statistics.proto\"\xa1\x04\n" +
 	"\x0eSaveRunRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x17\n" +
@@ -4304,7 +4315,8 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	" \x03(\v2'.runstore.v1.SaveRunRequest.LabelsEntryR\x06labels\x127\n" +
 	"\n" +
 	"completion\x18\v \x01(\v2\x17.runstore.v1.CompletionR\n" +
-	"completion\x1a9\n" +
+	"completion\x12\x1a\n" +
+	"\bsubjects\x18\f \x03(\tR\bsubjects\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd3\x01\n" +

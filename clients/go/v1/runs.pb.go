@@ -137,7 +137,13 @@ type Run struct {
 	LastHash []byte `protobuf:"bytes,19,opt,name=last_hash,json=lastHash,proto3" json:"last_hash,omitempty"`
 	// Set on a fork: the run it was forked from, and the last seq that both have in common. `usage`
 	// counts only the fork's own events.
-	ForkBase      *ForkBase `protobuf:"bytes,20,opt,name=fork_base,json=forkBase,proto3" json:"fork_base,omitempty"`
+	ForkBase *ForkBase `protobuf:"bytes,20,opt,name=fork_base,json=forkBase,proto3" json:"fork_base,omitempty"`
+	// Whom the run is about, given when it was saved. A fork is about whom the other run is about.
+	Subjects []string `protobuf:"bytes,21,rep,name=subjects,proto3" json:"subjects,omitempty"`
+	// 16 random bytes that were hashed with the objective, the plan, the tags, the labels, the url of
+	// the external ref and the subjects, so that no hash confirms a guess at them; empty if the run was
+	// saved without, in a database of an earlier release. See docs/chain.md.
+	Salt          []byte `protobuf:"bytes,22,opt,name=salt,proto3" json:"salt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -308,6 +314,20 @@ func (x *Run) GetLastHash() []byte {
 func (x *Run) GetForkBase() *ForkBase {
 	if x != nil {
 		return x.ForkBase
+	}
+	return nil
+}
+
+func (x *Run) GetSubjects() []string {
+	if x != nil {
+		return x.Subjects
+	}
+	return nil
+}
+
+func (x *Run) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
 	}
 	return nil
 }
@@ -540,7 +560,7 @@ var File_runstore_v1_runs_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_runs_proto_rawDesc = "" +
 	"\n" +
-	"\x16runstore/v1/runs.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\"\x84\a\n" +
+	"\x16runstore/v1/runs.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\"\xb4\a\n" +
 	"\x03Run\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x17\n" +
@@ -565,7 +585,9 @@ const file_runstore_v1_runs_proto_rawDesc = "" +
 	"\fcompleted_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x12.\n" +
 	"\aoutcome\x18\x12 \x01(\x0e2\x14.runstore.v1.OutcomeR\aoutcome\x12\x1b\n" +
 	"\tlast_hash\x18\x13 \x01(\fR\blastHash\x122\n" +
-	"\tfork_base\x18\x14 \x01(\v2\x15.runstore.v1.ForkBaseR\bforkBase\x1a9\n" +
+	"\tfork_base\x18\x14 \x01(\v2\x15.runstore.v1.ForkBaseR\bforkBase\x12\x1a\n" +
+	"\bsubjects\x18\x15 \x03(\tR\bsubjects\x12\x12\n" +
+	"\x04salt\x18\x16 \x01(\fR\x04salt\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +

@@ -244,7 +244,10 @@ type Snapshot struct {
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// SHA-256 (32 bytes) over the snapshot's canonical fields and the hashes of its parts. Set by the
 	// server; ignored in requests.
-	ContentHash   []byte `protobuf:"bytes,13,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"`
+	ContentHash []byte `protobuf:"bytes,13,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"`
+	// 16 random bytes that `content_hash` covers too; empty if the snapshot was put without, in a
+	// database of an earlier release. See docs/chain.md. Set by the server; ignored in requests.
+	Salt          []byte `protobuf:"bytes,14,opt,name=salt,proto3" json:"salt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,6 +373,13 @@ func (x *Snapshot) GetContentHash() []byte {
 	return nil
 }
 
+func (x *Snapshot) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
 // A TaskWrite is the result of a task that finished after a snapshot. It is kept so that a resume
 // does not repeat the work.
 type TaskWrite struct {
@@ -475,7 +485,7 @@ const file_runstore_v1_snapshots_proto_rawDesc = "" +
 	"provenance\x18\x06 \x01(\v2\x14.runstore.v1.PayloadR\n" +
 	"provenance\x12*\n" +
 	"\x05state\x18\a \x01(\v2\x14.runstore.v1.PayloadR\x05state\x12\x16\n" +
-	"\x06status\x18\b \x01(\tR\x06status\"\xec\x04\n" +
+	"\x06status\x18\b \x01(\tR\x06status\"\x80\x05\n" +
 	"\bSnapshot\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x1f\n" +
@@ -492,7 +502,8 @@ const file_runstore_v1_snapshots_proto_rawDesc = "" +
 	"\bmetadata\x18\v \x01(\v2\x14.runstore.v1.PayloadR\bmetadata\x129\n" +
 	"\n" +
 	"created_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
-	"\fcontent_hash\x18\r \x01(\fR\vcontentHash\x1aN\n" +
+	"\fcontent_hash\x18\r \x01(\fR\vcontentHash\x12\x12\n" +
+	"\x04salt\x18\x0e \x01(\fR\x04salt\x1aN\n" +
 	"\n" +
 	"StateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +

@@ -29,6 +29,7 @@ def event_of(message: events_pb2.Event) -> Event:
         usage=usage_of(message.usage) if message.HasField("usage") else None,
         trace_parent=message.trace_parent,
         occurred_at=time_of(message.occurred_at) if message.HasField("occurred_at") else None,
+        subjects=tuple(message.subjects),
     )
 
 
@@ -61,6 +62,7 @@ def set_event(message: events_pb2.Event, recorded: RecordedEvent) -> None:
     message.seq = recorded.seq
     set_time(message.recorded_at, recorded.recorded_at)
     message.hash = recorded.hash
+    _set_salted(message, event.subjects, recorded.salt)
 
 
 def add_events(
@@ -96,6 +98,8 @@ def _set_row(message: events_pb2.Event, row: EventRow) -> None:
         content_type,
         _bytes,
         _blob,
+        subjects,
+        salt,
         *used,
     ) = row
     set_time(message.recorded_at, recorded_at)
@@ -121,6 +125,16 @@ def _set_row(message: events_pb2.Event, row: EventRow) -> None:
         message.trace_parent = trace_parent
     if occurred_at:
         set_time(message.occurred_at, occurred_at.replace(tzinfo=UTC))
+    _set_salted(message, subjects, salt)
+
+
+def _set_salted(
+    message: events_pb2.Event, subjects: Sequence[str] | None, salt: bytes | None
+) -> None:
+    if subjects:
+        message.subjects.extend(subjects)
+    if salt:
+        message.salt = salt
 
 
 def usage_of(message: events_pb2.Usage) -> Usage:

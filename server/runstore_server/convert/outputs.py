@@ -35,6 +35,7 @@ def output_message(stored: StoredOutput) -> outputs_pb2.Output:
         outcome=outputs_pb2.Outcome.ValueType(stored.outcome),
         revision=stored.revision,
         completed_at=timestamp(stored.completed_at),
+        salt=stored.salt or b"",
     )
 
 

@@ -85,6 +85,7 @@ def new_run_of(request: run_service_pb2.SaveRunRequest) -> NewRun:
         tags=tuple(request.tags),
         labels=dict(request.labels),
         completion=completion_of(request.completion) if request.HasField("completion") else None,
+        subjects=tuple(request.subjects),
     )
 
 
@@ -137,6 +138,8 @@ def run_message(run: Run) -> runs_pb2.Run:
         outcome=outputs_pb2.Outcome.ValueType(run.outcome),
         last_hash=run.last_hash,
         fork_base=runs_pb2.ForkBase(run_id=base.run_id, seq=base.seq) if base else None,
+        subjects=born.subjects,
+        salt=born.salt or b"",
     )
 
 

@@ -60,6 +60,7 @@ def snapshot_message(stored: StoredSnapshot) -> snapshots_pb2.Snapshot:
         metadata=payload_message(snapshot.metadata) if snapshot.metadata else None,
         created_at=timestamp(stored.created_at),
         content_hash=stored.content_hash,
+        salt=stored.salt or b"",
     )
     for name, part in snapshot.state.items():
         message.state[name].CopyFrom(payload_message(part))

@@ -8,7 +8,7 @@ import runstore
 from runstore_storage.contract.events import RecordedEvent, Usage
 
 from runstore_server.json.payloads import payload_value
-from runstore_server.json.texts import hash_text, time_text
+from runstore_server.json.texts import hash_text, salt_text, time_text
 from runstore_server.json.writing import JsonObject
 
 
@@ -29,6 +29,8 @@ def event_value(recorded: RecordedEvent | runstore.Event) -> JsonObject:
         "occurred_at": time_text(event.occurred_at),
         "recorded_at": time_text(recorded.recorded_at),
         "hash": hash_text(recorded.hash),
+        "subjects": event.subjects,
+        "salt": salt_text(recorded.salt),
     }
 
 

@@ -10,7 +10,7 @@ from runstore_storage.contract.outputs import StoredOutput
 
 from runstore_server.json.events import usage_value
 from runstore_server.json.payloads import payload_value
-from runstore_server.json.texts import enum_text, time_text
+from runstore_server.json.texts import enum_text, salt_text, time_text
 from runstore_server.json.writing import JsonObject
 
 _SUCCESS: dict[int, bool] = {
@@ -37,4 +37,5 @@ def output_value(stored: StoredOutput | runstore.Output) -> JsonObject:
         "outcome": enum_text(stored.outcome),
         "revision": stored.revision,
         "completed_at": time_text(stored.completed_at),
+        "salt": salt_text(stored.salt),
     }

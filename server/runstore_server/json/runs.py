@@ -11,7 +11,7 @@ from runstore_server.json.events import usage_value
 from runstore_server.json.outputs import output_value, success_value
 from runstore_server.json.payloads import payload_value
 from runstore_server.json.snapshots import snapshot_value
-from runstore_server.json.texts import enum_text, hash_text, time_text
+from runstore_server.json.texts import enum_text, hash_text, salt_text, time_text
 from runstore_server.json.writing import JsonObject, JsonValue
 
 
@@ -29,6 +29,7 @@ def run_summary_value(run: Run | runstore.RunInfo) -> JsonObject:
         "success": success_value(run.outcome),
         "tags": born.tags,
         "labels": born.labels,
+        "subjects": born.subjects,
         "last_seq": run.last_seq,
         "usage": usage_value(run.usage),
         "created_at": time_text(run.created_at),
@@ -55,6 +56,7 @@ def run_value(
         "fork_base": _fork_base_value(born.fork_base),
         "writer_epoch": run.writer_epoch,
         "last_hash": hash_text(run.last_hash),
+        "salt": salt_text(born.salt),
     }
 
 

@@ -8,7 +8,7 @@ import runstore
 from runstore_storage.contract.snapshots import PlanNode, StoredSnapshot, TaskWrite
 
 from runstore_server.json.payloads import payload_value
-from runstore_server.json.texts import enum_text, hash_text, time_text
+from runstore_server.json.texts import enum_text, hash_text, salt_text, time_text
 from runstore_server.json.writing import JsonObject
 
 
@@ -28,6 +28,7 @@ def snapshot_summary_value(stored: StoredSnapshot | runstore.Snapshot) -> JsonOb
         "metadata": payload_value(snapshot.metadata),
         "created_at": time_text(stored.created_at),
         "content_hash": hash_text(stored.content_hash),
+        "salt": salt_text(stored.salt),
     }
 
 

@@ -19,6 +19,11 @@ def hash_text(digest: bytes) -> str | None:
     return digest.hex() or None
 
 
+def salt_text(salt: bytes | None) -> str | None:
+    """As a hash; None where nothing was salted."""
+    return salt.hex() if salt else None
+
+
 def enum_text(value: IntEnum) -> str | None:
     """The name in lower case; None for an unspecified value."""
     return value.name.lower() if value else None

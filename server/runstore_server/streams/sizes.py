@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from runstore_storage.contract.event_rows import (
     PAYLOAD_BYTES,
+    SUBJECTS,
     TAGS,
     TEXTS,
     EventRow,
@@ -30,12 +31,13 @@ def entries_bytes(entries: Iterable[FeedEntry]) -> int:
 
 def _event_bytes(recorded: RecordedEvent) -> int:
     event = recorded.event
-    texts = event.type, event.node_id, event.actor, event.model, event.tool, *event.tags
-    return EVENT_BYTES + sum(map(len, texts)) + (len(event.payload.content) if event.payload else 0)
+    texts = event.type, event.node_id, event.actor, event.model, event.tool
+    many = (*texts, *event.tags, *event.subjects)
+    return EVENT_BYTES + sum(map(len, many)) + (len(event.payload.content) if event.payload else 0)
 
 
 def _row_bytes(row: EventRow) -> int:
-    texts: Iterable[str] = (*row[TEXTS], *row[TAGS])
+    texts: Iterable[str] = (*row[TEXTS], *row[TAGS], *(row[SUBJECTS] or ()))
     payload_bytes: int = row[PAYLOAD_BYTES]
     return EVENT_BYTES + sum(map(len, texts)) + payload_bytes
 

@@ -51,6 +51,7 @@ RULES: Rules = {
             "tool": ID,
             "tags": TAGS,
             "trace_parent": ID,
+            "subjects": TAGS,
         },
         checks=(_type, no_refs("payload")),
     ),

@@ -25,6 +25,7 @@ def plain_events(messages: Sequence[events_pb2.Event]) -> PlainEvents | None:
         if (
             payload.content_type
             or each.tags
+            or each.subjects
             or each.HasField("usage")
             or each.HasField("occurred_at")
             or (each.HasField("payload") if text is None else not _is_plain(text))

@@ -71,6 +71,7 @@ RULES: Rules = {
             "config_refs": CONFIG_REFS,
             "tags": TAGS,
             "labels": LABELS,
+            "subjects": TAGS,
         },
         checks=(no_refs("plan"),),
     ),

@@ -43,6 +43,8 @@ def rows(draw: st.DrawFn) -> tuple[Any, ...]:
         content_type,
         len(json.encode() if json is not None else binary or b""),
         None,
+        draw(st.none() | st.lists(TEXTS, max_size=2)),
+        draw(st.none() | st.binary(min_size=16, max_size=16)),
         *draw(st.just([None] * 5) | st.lists(COUNTS, min_size=5, max_size=5)),
     )
 

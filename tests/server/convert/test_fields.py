@@ -24,14 +24,17 @@ from runstore_server.convert.statistics import FIELDS
 SET_BY_SERVERS = {
     "Event.hash",
     "Event.recorded_at",
+    "Event.salt",
     "Event.seq",
     "Output.completed_at",
     "Output.outcome",
     "Output.revision",
+    "Output.salt",
     "Output.usage",
     "Snapshot.content_hash",
     "Snapshot.created_at",
     "Snapshot.run_id",
+    "Snapshot.salt",
 }
 # What is read of a request beside the value that is made of it.
 READ_BESIDE: Mapping[str, set[str]] = {

@@ -139,7 +139,7 @@ func ownClient(_ *runner, ctx context.Context, a *arguments) (any, error) {
 func (r *runner) saveRun(ctx context.Context, a *arguments) (any, error) {
 	saved := runstore.NewRun{
 		RunID: a.RunID, PlanID: a.PlanID, Plan: a.Plan.Payload,
-		ParentRunID: a.ParentRunID, Tags: a.Tags, Labels: a.Labels.values,
+		ParentRunID: a.ParentRunID, Tags: a.Tags, Labels: a.Labels.values, Subjects: a.Subjects,
 		ConfigRefs: mapped(a.ConfigRefs, configRef.value),
 	}
 	if a.Objective != nil {

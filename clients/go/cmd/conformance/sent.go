@@ -27,6 +27,7 @@ type arguments struct {
 	ConfigRefs     []configRef  `json:"config_refs"`
 	Tags           []string     `json:"tags"`
 	Labels         labels       `json:"labels"`
+	Subjects       []string     `json:"subjects"`
 	Completion     *completion  `json:"completion"`
 	Statuses       []string     `json:"statuses"`
 	AnyTags        []string     `json:"any_tags"`
@@ -208,6 +209,7 @@ type event struct {
 	Usage       *usage    `json:"usage"`
 	TraceParent string    `json:"trace_parent"`
 	OccurredAt  time.Time `json:"occurred_at"`
+	Subjects    []string  `json:"subjects"`
 }
 
 type usage struct {
@@ -335,7 +337,7 @@ func (e event) value() runstore.NewEvent {
 	made := runstore.NewEvent{
 		Type: e.Type, Payload: e.Payload.Payload, EventID: e.EventID, NodeID: e.NodeID,
 		Actor: e.Actor, Model: e.Model, Tool: e.Tool, Tags: e.Tags,
-		TraceParent: e.TraceParent, OccurredAt: e.OccurredAt,
+		TraceParent: e.TraceParent, OccurredAt: e.OccurredAt, Subjects: e.Subjects,
 	}
 	if u := e.Usage; u != nil {
 		made.Usage = &runstore.Usage{

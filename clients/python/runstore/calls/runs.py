@@ -54,6 +54,7 @@ def save_run(project: str, objective: str, fields: NewRunFields) -> Call[RunInfo
         tags=fields.get("tags", ()),
         labels=fields.get("labels", {}),
         completion=None if completion is None else completion_message(completion),
+        subjects=fields.get("subjects", ()),
     )
     return Call(RUNS, "SaveRun", request, _run)
 

@@ -41,6 +41,8 @@ class Event(_message.Message):
     SEQ_FIELD_NUMBER: _builtins.int
     RECORDED_AT_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Identity of the event within its run, chosen by the writer so that a retry is recognised. If it
     is empty, the server makes a UUIDv7, and the write cannot be retried safely. The same id with
@@ -78,6 +80,11 @@ class Event(_message.Message):
     """SHA-256 (32 bytes) over the previous event's hash and this event's canonical fields; see
     VerifyRun. Set by the server; ignored in requests.
     """
+    salt: _builtins.bytes
+    """16 random bytes that were hashed with the payload, the actor, the tags and the subjects, so that
+    no hash confirms a guess at them; empty if the event was recorded without, in a database of an
+    earlier release. See docs/chain.md. Set by the server; ignored in requests.
+    """
     @_builtins.property
     def payload(self) -> _payloads_pb2.Payload:
         """The content of the event; optional."""
@@ -102,6 +109,13 @@ class Event(_message.Message):
         requests.
         """
 
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom the event is about: ids of people, for instance, so that all about one of them can be found
+        and erased. Order and repetitions are kept.
+        Bounds: 0..64 items, each 1..200 characters.
+        """
+
     def __init__(
         self,
         *,
@@ -119,10 +133,12 @@ class Event(_message.Message):
         seq: _builtins.int = ...,
         recorded_at: _timestamp_pb2.Timestamp | None = ...,
         hash: _builtins.bytes = ...,
+        subjects: _abc.Iterable[_builtins.str] | None = ...,
+        salt: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "payload", b"payload", "recorded_at", b"recorded_at", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event_id", b"event_id", "hash", b"hash", "model", b"model", "node_id", b"node_id", "occurred_at", b"occurred_at", "payload", b"payload", "recorded_at", b"recorded_at", "seq", b"seq", "tags", b"tags", "tool", b"tool", "trace_parent", b"trace_parent", "type", b"type", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event_id", b"event_id", "hash", b"hash", "model", b"model", "node_id", b"node_id", "occurred_at", b"occurred_at", "payload", b"payload", "recorded_at", b"recorded_at", "salt", b"salt", "seq", b"seq", "subjects", b"subjects", "tags", b"tags", "tool", b"tool", "trace_parent", b"trace_parent", "type", b"type", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

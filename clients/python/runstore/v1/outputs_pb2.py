@@ -17,7 +17,7 @@ from runstore.v1 import events_pb2 as runstore_dot_v1_dot_events__pb2
 from runstore.v1 import payloads_pb2 as runstore_dot_v1_dot_payloads__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19runstore/v1/outputs.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x1arunstore/v1/payloads.proto\"\xbf\x02\n\x06Output\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.runstore.v1.Payload\x12\x13\n\x0bschema_hash\x18\x02 \x01(\t\x12\x17\n\x0fplan_version_id\x18\x03 \x01(\t\x12(\n\nprovenance\x18\x04 \x01(\x0b\x32\x14.runstore.v1.Payload\x12(\n\nstatistics\x18\x05 \x01(\x0b\x32\x14.runstore.v1.Payload\x12!\n\x05usage\x18\x06 \x01(\x0b\x32\x12.runstore.v1.Usage\x12%\n\x07outcome\x18\x07 \x01(\x0e\x32\x14.runstore.v1.Outcome\x12\x10\n\x08revision\x18\x08 \x01(\x05\x12\x30\n\x0c\x63ompleted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*d\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x15\n\x11OUTCOME_CANCELLED\x10\x03\x42\x83\x01\n\x0f\x63om.runstore.v1B\x0cOutputsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19runstore/v1/outputs.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x1arunstore/v1/payloads.proto\"\xcd\x02\n\x06Output\x12%\n\x07payload\x18\x01 \x01(\x0b\x32\x14.runstore.v1.Payload\x12\x13\n\x0bschema_hash\x18\x02 \x01(\t\x12\x17\n\x0fplan_version_id\x18\x03 \x01(\t\x12(\n\nprovenance\x18\x04 \x01(\x0b\x32\x14.runstore.v1.Payload\x12(\n\nstatistics\x18\x05 \x01(\x0b\x32\x14.runstore.v1.Payload\x12!\n\x05usage\x18\x06 \x01(\x0b\x32\x12.runstore.v1.Usage\x12%\n\x07outcome\x18\x07 \x01(\x0e\x32\x14.runstore.v1.Outcome\x12\x10\n\x08revision\x18\x08 \x01(\x05\x12\x30\n\x0c\x63ompleted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04salt\x18\n \x01(\x0c*d\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x15\n\x11OUTCOME_CANCELLED\x10\x03\x42\x83\x01\n\x0f\x63om.runstore.v1B\x0cOutputsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,8 +25,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runstore.v1.outputs_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\014OutputsProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
-  _globals['_OUTCOME']._serialized_start=451
-  _globals['_OUTCOME']._serialized_end=551
+  _globals['_OUTCOME']._serialized_start=465
+  _globals['_OUTCOME']._serialized_end=565
   _globals['_OUTPUT']._serialized_start=130
-  _globals['_OUTPUT']._serialized_end=449
+  _globals['_OUTPUT']._serialized_end=463
 # @@protoc_insertion_point(module_scope)

@@ -65,6 +65,7 @@ class Output(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     COMPLETED_AT_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
     schema_hash: _builtins.str
     """Hash of the schema that the caller validated the payload against, in the caller's own format.
     Bounds: 0..200 characters.
@@ -77,6 +78,11 @@ class Output(_message.Message):
     """How the run ended. Set by the server from the completion; ignored in requests."""
     revision: _builtins.int
     """Number of the revision, from 1. Set by the server; ignored in requests."""
+    salt: _builtins.bytes
+    """16 random bytes that were hashed with this revision; the run's terminal event records the hash of
+    the first one. Empty if it was written without, in a database of an earlier release. See
+    docs/chain.md. Set by the server; ignored in requests.
+    """
     @_builtins.property
     def payload(self) -> _payloads_pb2.Payload:
         """The result; optional, for instance if the run failed."""
@@ -111,10 +117,11 @@ class Output(_message.Message):
         outcome: Global___Outcome.ValueType = ...,
         revision: _builtins.int = ...,
         completed_at: _timestamp_pb2.Timestamp | None = ...,
+        salt: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "payload", b"payload", "provenance", b"provenance", "statistics", b"statistics", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "outcome", b"outcome", "payload", b"payload", "plan_version_id", b"plan_version_id", "provenance", b"provenance", "revision", b"revision", "schema_hash", b"schema_hash", "statistics", b"statistics", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "outcome", b"outcome", "payload", b"payload", "plan_version_id", b"plan_version_id", "provenance", b"provenance", "revision", b"revision", "salt", b"salt", "schema_hash", b"schema_hash", "statistics", b"statistics", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

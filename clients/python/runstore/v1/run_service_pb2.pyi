@@ -108,6 +108,7 @@ class SaveRunRequest(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     COMPLETION_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
@@ -159,6 +160,13 @@ class SaveRunRequest(_message.Message):
     def completion(self) -> Global___Completion:
         """Saves a run that has already finished: plan and result in one call."""
 
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom the run is about: ids of people, for instance, so that all about one of them can be found and
+        erased. Order and repetitions are kept.
+        Bounds: 0..64 items, each 1..200 characters.
+        """
+
     def __init__(
         self,
         *,
@@ -173,10 +181,11 @@ class SaveRunRequest(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         completion: Global___Completion | None = ...,
+        subjects: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "external_ref", b"external_ref", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "config_refs", b"config_refs", "external_ref", b"external_ref", "labels", b"labels", "objective", b"objective", "parent_run_id", b"parent_run_id", "plan", b"plan", "plan_id", b"plan_id", "project", b"project", "run_id", b"run_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "config_refs", b"config_refs", "external_ref", b"external_ref", "labels", b"labels", "objective", b"objective", "parent_run_id", b"parent_run_id", "plan", b"plan", "plan_id", b"plan_id", "project", b"project", "run_id", b"run_id", "subjects", b"subjects", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,7 +18,7 @@ from runstore.v1 import outputs_pb2 as runstore_dot_v1_dot_outputs__pb2
 from runstore.v1 import payloads_pb2 as runstore_dot_v1_dot_payloads__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16runstore/v1/runs.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\"\xb6\x05\n\x03Run\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x11\n\tobjective\x18\x04 \x01(\t\x12\"\n\x04plan\x18\x05 \x01(\x0b\x32\x14.runstore.v1.Payload\x12\x15\n\rparent_run_id\x18\x06 \x01(\t\x12.\n\x0c\x65xternal_ref\x18\x07 \x01(\x0b\x32\x18.runstore.v1.ExternalRef\x12+\n\x0b\x63onfig_refs\x18\x08 \x03(\x0b\x32\x16.runstore.v1.ConfigRef\x12\x0c\n\x04tags\x18\t \x03(\t\x12,\n\x06labels\x18\n \x03(\x0b\x32\x1c.runstore.v1.Run.LabelsEntry\x12&\n\x06status\x18\x0b \x01(\x0e\x32\x16.runstore.v1.RunStatus\x12\x10\n\x08last_seq\x18\x0c \x01(\x03\x12\x14\n\x0cwriter_epoch\x18\r \x01(\x03\x12!\n\x05usage\x18\x0e \x01(\x0b\x32\x12.runstore.v1.Usage\x12.\n\ncreated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x07outcome\x18\x12 \x01(\x0e\x32\x14.runstore.v1.Outcome\x12\x11\n\tlast_hash\x18\x13 \x01(\x0c\x12(\n\tfork_base\x18\x14 \x01(\x0b\x32\x15.runstore.v1.ForkBase\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x0b\x45xternalRef\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x13\n\x0bowns_status\x18\x04 \x01(\x08\"W\n\tConfigRef\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\"\'\n\x08\x46orkBase\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03*\xba\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x01\x12\x15\n\x11RUN_STATUS_PAUSED\x10\x02\x12\x18\n\x14RUN_STATUS_SUCCEEDED\x10\x03\x12\x15\n\x11RUN_STATUS_FAILED\x10\x04\x12\x18\n\x14RUN_STATUS_CANCELLED\x10\x05\x12\x17\n\x13RUN_STATUS_EXTERNAL\x10\x06\x42\x80\x01\n\x0f\x63om.runstore.v1B\tRunsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16runstore/v1/runs.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18runstore/v1/events.proto\x1a\x19runstore/v1/outputs.proto\x1a\x1arunstore/v1/payloads.proto\"\xd6\x05\n\x03Run\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x11\n\tobjective\x18\x04 \x01(\t\x12\"\n\x04plan\x18\x05 \x01(\x0b\x32\x14.runstore.v1.Payload\x12\x15\n\rparent_run_id\x18\x06 \x01(\t\x12.\n\x0c\x65xternal_ref\x18\x07 \x01(\x0b\x32\x18.runstore.v1.ExternalRef\x12+\n\x0b\x63onfig_refs\x18\x08 \x03(\x0b\x32\x16.runstore.v1.ConfigRef\x12\x0c\n\x04tags\x18\t \x03(\t\x12,\n\x06labels\x18\n \x03(\x0b\x32\x1c.runstore.v1.Run.LabelsEntry\x12&\n\x06status\x18\x0b \x01(\x0e\x32\x16.runstore.v1.RunStatus\x12\x10\n\x08last_seq\x18\x0c \x01(\x03\x12\x14\n\x0cwriter_epoch\x18\r \x01(\x03\x12!\n\x05usage\x18\x0e \x01(\x0b\x32\x12.runstore.v1.Usage\x12.\n\ncreated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x07outcome\x18\x12 \x01(\x0e\x32\x14.runstore.v1.Outcome\x12\x11\n\tlast_hash\x18\x13 \x01(\x0c\x12(\n\tfork_base\x18\x14 \x01(\x0b\x32\x15.runstore.v1.ForkBase\x12\x10\n\x08subjects\x18\x15 \x03(\t\x12\x0c\n\x04salt\x18\x16 \x01(\x0c\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x0b\x45xternalRef\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x13\n\x0bowns_status\x18\x04 \x01(\x08\"W\n\tConfigRef\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\"\'\n\x08\x46orkBase\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03*\xba\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x01\x12\x15\n\x11RUN_STATUS_PAUSED\x10\x02\x12\x18\n\x14RUN_STATUS_SUCCEEDED\x10\x03\x12\x15\n\x11RUN_STATUS_FAILED\x10\x04\x12\x18\n\x14RUN_STATUS_CANCELLED\x10\x05\x12\x17\n\x13RUN_STATUS_EXTERNAL\x10\x06\x42\x80\x01\n\x0f\x63om.runstore.v1B\tRunsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -28,16 +28,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\tRunsProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
   _globals['_RUN_LABELSENTRY']._loaded_options = None
   _globals['_RUN_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_RUNSTATUS']._serialized_start=1058
-  _globals['_RUNSTATUS']._serialized_end=1244
+  _globals['_RUNSTATUS']._serialized_start=1090
+  _globals['_RUNSTATUS']._serialized_end=1276
   _globals['_RUN']._serialized_start=154
-  _globals['_RUN']._serialized_end=848
-  _globals['_RUN_LABELSENTRY']._serialized_start=803
-  _globals['_RUN_LABELSENTRY']._serialized_end=848
-  _globals['_EXTERNALREF']._serialized_start=850
-  _globals['_EXTERNALREF']._serialized_end=925
-  _globals['_CONFIGREF']._serialized_start=927
-  _globals['_CONFIGREF']._serialized_end=1014
-  _globals['_FORKBASE']._serialized_start=1016
-  _globals['_FORKBASE']._serialized_end=1055
+  _globals['_RUN']._serialized_end=880
+  _globals['_RUN_LABELSENTRY']._serialized_start=835
+  _globals['_RUN_LABELSENTRY']._serialized_end=880
+  _globals['_EXTERNALREF']._serialized_start=882
+  _globals['_EXTERNALREF']._serialized_end=957
+  _globals['_CONFIGREF']._serialized_start=959
+  _globals['_CONFIGREF']._serialized_end=1046
+  _globals['_FORKBASE']._serialized_start=1048
+  _globals['_FORKBASE']._serialized_end=1087
 # @@protoc_insertion_point(module_scope)

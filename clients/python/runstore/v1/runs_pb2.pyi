@@ -113,6 +113,8 @@ class Run(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     LAST_HASH_FIELD_NUMBER: _builtins.int
     FORK_BASE_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant, for instance "acme/search"."""
     run_id: _builtins.str
@@ -135,6 +137,11 @@ class Run(_message.Message):
     """The hash (32 bytes) that the next event continues: the last event's. While the run has no event
     of its own it is the hash of its birth record; for a fork, which shares events, it is that of the
     link between its base and its birth record, not the hash of the last shared event.
+    """
+    salt: _builtins.bytes
+    """16 random bytes that were hashed with the objective, the plan, the tags, the labels, the url of
+    the external ref and the subjects, so that no hash confirms a guess at them; empty if the run was
+    saved without, in a database of an earlier release. See docs/chain.md.
     """
     @_builtins.property
     def plan(self) -> _payloads_pb2.Payload:
@@ -178,6 +185,10 @@ class Run(_message.Message):
         counts only the fork's own events.
         """
 
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom the run is about, given when it was saved. A fork is about whom the other run is about."""
+
     def __init__(
         self,
         *,
@@ -201,10 +212,12 @@ class Run(_message.Message):
         outcome: _outputs_pb2.Outcome.ValueType = ...,
         last_hash: _builtins.bytes = ...,
         fork_base: Global___ForkBase | None = ...,
+        subjects: _abc.Iterable[_builtins.str] | None = ...,
+        salt: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "external_ref", b"external_ref", "fork_base", b"fork_base", "plan", b"plan", "updated_at", b"updated_at", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "config_refs", b"config_refs", "created_at", b"created_at", "external_ref", b"external_ref", "fork_base", b"fork_base", "labels", b"labels", "last_hash", b"last_hash", "last_seq", b"last_seq", "objective", b"objective", "outcome", b"outcome", "parent_run_id", b"parent_run_id", "plan", b"plan", "plan_id", b"plan_id", "project", b"project", "run_id", b"run_id", "status", b"status", "tags", b"tags", "updated_at", b"updated_at", "usage", b"usage", "writer_epoch", b"writer_epoch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "config_refs", b"config_refs", "created_at", b"created_at", "external_ref", b"external_ref", "fork_base", b"fork_base", "labels", b"labels", "last_hash", b"last_hash", "last_seq", b"last_seq", "objective", b"objective", "outcome", b"outcome", "parent_run_id", b"parent_run_id", "plan", b"plan", "plan_id", b"plan_id", "project", b"project", "run_id", b"run_id", "salt", b"salt", "status", b"status", "subjects", b"subjects", "tags", b"tags", "updated_at", b"updated_at", "usage", b"usage", "writer_epoch", b"writer_epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

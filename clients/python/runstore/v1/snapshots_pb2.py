@@ -16,7 +16,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from runstore.v1 import payloads_pb2 as runstore_dot_v1_dot_payloads__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brunstore/v1/snapshots.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xf1\x01\n\x08PlanNode\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\x03 \x03(\t\x12*\n\x0cinput_schema\x18\x04 \x01(\x0b\x32\x14.runstore.v1.Payload\x12+\n\routput_schema\x18\x05 \x01(\x0b\x32\x14.runstore.v1.Payload\x12(\n\nprovenance\x18\x06 \x01(\x0b\x32\x14.runstore.v1.Payload\x12#\n\x05state\x18\x07 \x01(\x0b\x32\x14.runstore.v1.Payload\x12\x0e\n\x06status\x18\x08 \x01(\t\"\xd4\x03\n\x08Snapshot\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\x12\x1a\n\x12parent_snapshot_id\x18\x04 \x01(\t\x12\x0b\n\x03seq\x18\x05 \x01(\x03\x12\x17\n\x0fplan_version_id\x18\x06 \x01(\t\x12+\n\x06reason\x18\x07 \x01(\x0e\x32\x1b.runstore.v1.SnapshotReason\x12$\n\x05nodes\x18\x08 \x03(\x0b\x32\x15.runstore.v1.PlanNode\x12\x18\n\x10pending_node_ids\x18\t \x03(\t\x12/\n\x05state\x18\n \x03(\x0b\x32 .runstore.v1.Snapshot.StateEntry\x12&\n\x08metadata\x18\x0b \x01(\x0b\x32\x14.runstore.v1.Payload\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63ontent_hash\x18\r \x01(\x0c\x1a\x42\n\nStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.runstore.v1.Payload:\x02\x38\x01\"x\n\tTaskWrite\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x05\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12%\n\x07payload\x18\x05 \x01(\x0b\x32\x14.runstore.v1.Payload*\xbe\x01\n\x0eSnapshotReason\x12\x1f\n\x1bSNAPSHOT_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSNAPSHOT_REASON_CHECKPOINT\x10\x01\x12\x19\n\x15SNAPSHOT_REASON_PAUSE\x10\x02\x12\x1a\n\x16SNAPSHOT_REASON_REPLAN\x10\x03\x12\x19\n\x15SNAPSHOT_REASON_ERROR\x10\x04\x12\x19\n\x15SNAPSHOT_REASON_FINAL\x10\x05\x42\x85\x01\n\x0f\x63om.runstore.v1B\x0eSnapshotsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brunstore/v1/snapshots.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xf1\x01\n\x08PlanNode\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\x03 \x03(\t\x12*\n\x0cinput_schema\x18\x04 \x01(\x0b\x32\x14.runstore.v1.Payload\x12+\n\routput_schema\x18\x05 \x01(\x0b\x32\x14.runstore.v1.Payload\x12(\n\nprovenance\x18\x06 \x01(\x0b\x32\x14.runstore.v1.Payload\x12#\n\x05state\x18\x07 \x01(\x0b\x32\x14.runstore.v1.Payload\x12\x0e\n\x06status\x18\x08 \x01(\t\"\xe2\x03\n\x08Snapshot\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\x12\x1a\n\x12parent_snapshot_id\x18\x04 \x01(\t\x12\x0b\n\x03seq\x18\x05 \x01(\x03\x12\x17\n\x0fplan_version_id\x18\x06 \x01(\t\x12+\n\x06reason\x18\x07 \x01(\x0e\x32\x1b.runstore.v1.SnapshotReason\x12$\n\x05nodes\x18\x08 \x03(\x0b\x32\x15.runstore.v1.PlanNode\x12\x18\n\x10pending_node_ids\x18\t \x03(\t\x12/\n\x05state\x18\n \x03(\x0b\x32 .runstore.v1.Snapshot.StateEntry\x12&\n\x08metadata\x18\x0b \x01(\x0b\x32\x14.runstore.v1.Payload\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63ontent_hash\x18\r \x01(\x0c\x12\x0c\n\x04salt\x18\x0e \x01(\x0c\x1a\x42\n\nStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.runstore.v1.Payload:\x02\x38\x01\"x\n\tTaskWrite\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x05\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12%\n\x07payload\x18\x05 \x01(\x0b\x32\x14.runstore.v1.Payload*\xbe\x01\n\x0eSnapshotReason\x12\x1f\n\x1bSNAPSHOT_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSNAPSHOT_REASON_CHECKPOINT\x10\x01\x12\x19\n\x15SNAPSHOT_REASON_PAUSE\x10\x02\x12\x1a\n\x16SNAPSHOT_REASON_REPLAN\x10\x03\x12\x19\n\x15SNAPSHOT_REASON_ERROR\x10\x04\x12\x19\n\x15SNAPSHOT_REASON_FINAL\x10\x05\x42\x85\x01\n\x0f\x63om.runstore.v1B\x0eSnapshotsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,14 +26,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\016SnapshotsProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
   _globals['_SNAPSHOT_STATEENTRY']._loaded_options = None
   _globals['_SNAPSHOT_STATEENTRY']._serialized_options = b'8\001'
-  _globals['_SNAPSHOTREASON']._serialized_start=943
-  _globals['_SNAPSHOTREASON']._serialized_end=1133
+  _globals['_SNAPSHOTREASON']._serialized_start=957
+  _globals['_SNAPSHOTREASON']._serialized_end=1147
   _globals['_PLANNODE']._serialized_start=106
   _globals['_PLANNODE']._serialized_end=347
   _globals['_SNAPSHOT']._serialized_start=350
-  _globals['_SNAPSHOT']._serialized_end=818
-  _globals['_SNAPSHOT_STATEENTRY']._serialized_start=752
-  _globals['_SNAPSHOT_STATEENTRY']._serialized_end=818
-  _globals['_TASKWRITE']._serialized_start=820
-  _globals['_TASKWRITE']._serialized_end=940
+  _globals['_SNAPSHOT']._serialized_end=832
+  _globals['_SNAPSHOT_STATEENTRY']._serialized_start=766
+  _globals['_SNAPSHOT_STATEENTRY']._serialized_end=832
+  _globals['_TASKWRITE']._serialized_start=834
+  _globals['_TASKWRITE']._serialized_end=954
 # @@protoc_insertion_point(module_scope)

@@ -171,6 +171,7 @@ class Snapshot(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run. May be omitted in requests; a run other than the request's is refused.
     Bounds: 0..200 characters.
@@ -203,6 +204,10 @@ class Snapshot(_message.Message):
     content_hash: _builtins.bytes
     """SHA-256 (32 bytes) over the snapshot's canonical fields and the hashes of its parts. Set by the
     server; ignored in requests.
+    """
+    salt: _builtins.bytes
+    """16 random bytes that `content_hash` covers too; empty if the snapshot was put without, in a
+    database of an earlier release. See docs/chain.md. Set by the server; ignored in requests.
     """
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanNode]:
@@ -248,10 +253,11 @@ class Snapshot(_message.Message):
         metadata: _payloads_pb2.Payload | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         content_hash: _builtins.bytes = ...,
+        salt: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "created_at", b"created_at", "metadata", b"metadata", "namespace", b"namespace", "nodes", b"nodes", "parent_snapshot_id", b"parent_snapshot_id", "pending_node_ids", b"pending_node_ids", "plan_version_id", b"plan_version_id", "reason", b"reason", "run_id", b"run_id", "seq", b"seq", "snapshot_id", b"snapshot_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "created_at", b"created_at", "metadata", b"metadata", "namespace", b"namespace", "nodes", b"nodes", "parent_snapshot_id", b"parent_snapshot_id", "pending_node_ids", b"pending_node_ids", "plan_version_id", b"plan_version_id", "reason", b"reason", "run_id", b"run_id", "salt", b"salt", "seq", b"seq", "snapshot_id", b"snapshot_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to append. Without an `event_id` the client makes one, so that it can retry."""
+    """An event to append. Without an `event_id` the client makes one, so that it can retry.
+
+    `subjects` say whom it is about, so that all about one of them can be found and erased.
+    """
 
     type: str
     payload: Value = None
@@ -37,6 +40,7 @@ class NewEvent:
     usage: Usage | None = None
     trace_parent: str = ""
     occurred_at: datetime | None = None
+    subjects: Sequence[str] = ()
 
 
 class EventFields(TypedDict, total=False):
@@ -51,11 +55,12 @@ class EventFields(TypedDict, total=False):
     usage: Usage | None
     trace_parent: str
     occurred_at: datetime | None
+    subjects: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as it was recorded."""
+    """An event as it was recorded; `salt` is empty where its hash was made without one."""
 
     seq: int
     type: str
@@ -71,6 +76,8 @@ class Event:
     occurred_at: datetime | None
     recorded_at: datetime
     hash: bytes
+    subjects: tuple[str, ...] = ()
+    salt: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Outcome(WordEnum):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A revision of a run's result."""
+    """A revision of a run's result; `salt` is empty where its hash was made without one."""
 
     payload: Payload | None
     schema_hash: str
@@ -35,6 +35,7 @@ class Output:
     outcome: Outcome
     revision: int
     completed_at: datetime
+    salt: bytes = b""
 
 
 class OutputFields(TypedDict, total=False):

@@ -65,7 +65,10 @@ class ForkBase:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """The current state of a run; listings leave out `plan`."""
+    """The current state of a run; listings leave out `plan`.
+
+    `salt` is empty where the hash of the run's birth was made without one.
+    """
 
     project: str
     run_id: str
@@ -87,10 +90,15 @@ class RunInfo:
     updated_at: datetime
     completed_at: datetime | None
     fork_base: ForkBase | None = None
+    subjects: tuple[str, ...] = ()
+    salt: bytes = b""
 
 
 class NewRunFields(TypedDict, total=False):
-    """The fields of a new run; with a `completion` it is stored as already completed."""
+    """The fields of a new run; with a `completion` it is stored as already completed.
+
+    `subjects` say whom it is about, so that all about one of them can be found and erased.
+    """
 
     run_id: str
     plan_id: str
@@ -101,6 +109,7 @@ class NewRunFields(TypedDict, total=False):
     tags: Sequence[str]
     labels: Mapping[str, str]
     completion: Completion
+    subjects: Sequence[str]
 
 
 class ForkFields(TypedDict, total=False):

@@ -48,7 +48,10 @@ class TaskWrite:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stored plan version and state; the payloads of nodes and state are `Payload`s."""
+    """A stored plan version and state; the payloads of nodes and state are `Payload`s.
+
+    `salt` is empty where `content_hash` was made without one.
+    """
 
     run_id: str
     namespace: str
@@ -64,6 +67,7 @@ class Snapshot:
     created_at: datetime
     content_hash: bytes
     task_writes: tuple[TaskWrite, ...] = ()
+    salt: bytes = b""
 
 
 class ProjectSnapshotListing(TypedDict, total=False):

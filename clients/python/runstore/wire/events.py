@@ -36,6 +36,7 @@ def event_message(event: NewEvent, at: str) -> events_pb2.Event:
         usage=usage_message(event.usage, f"{at}usage"),
         trace_parent=event.trace_parent,
         occurred_at=time_message(event.occurred_at, f"{at}occurred_at"),
+        subjects=event.subjects,
     )
 
 
@@ -55,6 +56,8 @@ def event_value(message: events_pb2.Event) -> Event:
         occurred_at=optional_time(message, "occurred_at"),
         recorded_at=time_value(message.recorded_at),
         hash=message.hash,
+        subjects=tuple(message.subjects),
+        salt=message.salt,
     )
 
 

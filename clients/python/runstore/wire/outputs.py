@@ -37,6 +37,7 @@ def output_value(message: outputs_pb2.Output) -> Output:
         outcome=Outcome(message.outcome),
         revision=message.revision,
         completed_at=time_value(message.completed_at),
+        salt=message.salt,
     )
 
 

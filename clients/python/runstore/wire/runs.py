@@ -65,6 +65,8 @@ def run_value(message: runs_pb2.Run) -> RunInfo:
         updated_at=time_value(message.updated_at),
         completed_at=optional_time(message, "completed_at"),
         fork_base=ForkBase(base.run_id, base.seq) if message.HasField("fork_base") else None,
+        subjects=tuple(message.subjects),
+        salt=message.salt,
     )
 
 

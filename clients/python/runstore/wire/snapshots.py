@@ -64,6 +64,7 @@ def snapshot_value(
         created_at=time_value(message.created_at),
         content_hash=message.content_hash,
         task_writes=task_writes,
+        salt=message.salt,
     )
 
 

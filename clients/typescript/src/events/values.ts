@@ -36,6 +36,8 @@ export interface NewEvent {
   readonly usage?: NewUsage;
   readonly traceParent?: string;
   readonly occurredAt?: Date | Instant;
+  /** Whom the event is about, so that all about one of them can be found and erased. */
+  readonly subjects?: readonly string[];
 }
 
 /** A recorded event. */
@@ -54,6 +56,9 @@ export interface Event {
   readonly occurredAt: Instant | undefined;
   readonly recordedAt: Instant;
   readonly hash: Uint8Array;
+  readonly subjects: readonly string[];
+  /** What was hashed with what may be erased; empty if the event was recorded without it. */
+  readonly salt: Uint8Array;
 }
 
 /** Where an event was recorded; `deduplicated` if that had happened before. */
@@ -89,6 +94,7 @@ export const checkEvent = check.object<NewEvent>("event", {
   usage: checkUsage,
   traceParent: check.text,
   occurredAt: checkTime,
+  subjects: check.texts,
 });
 export const checkEvents = check.list(checkEvent, "events");
 
@@ -112,6 +118,7 @@ export function eventMessage(event: NewEvent, at = ""): MessageInitShape<typeof 
     usage: event.usage && usageMessage(event.usage),
     traceParent: event.traceParent ?? "",
     occurredAt: timestamp(event.occurredAt),
+    subjects: [...(event.subjects ?? [])],
   };
 }
 
@@ -133,6 +140,8 @@ export function eventValue(message: EventMessage): Event {
     occurredAt: optionalInstant(message.occurredAt),
     recordedAt: instantOf(message.recordedAt),
     hash: message.hash,
+    subjects: message.subjects,
+    salt: message.salt,
   });
 }
 

@@ -53,6 +53,8 @@ export interface Output {
   readonly outcome: Outcome;
   readonly revision: number;
   readonly completedAt: Instant;
+  /** What was hashed with the revision; empty if it was written without it. */
+  readonly salt: Uint8Array;
 }
 
 export const checkCompletion = check.object<Completion>("completion", {
@@ -116,5 +118,6 @@ export function outputValue(message: OutputMessage): Output {
     outcome: message.outcome,
     revision: message.revision,
     completedAt: instantOf(message.completedAt),
+    salt: message.salt,
   });
 }

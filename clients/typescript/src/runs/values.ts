@@ -62,6 +62,8 @@ export interface NewRun {
   readonly tags?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly completion?: Completion;
+  /** Whom the run is about, so that all about one of them can be found and erased. */
+  readonly subjects?: readonly string[];
 }
 
 /** How a fork differs from its base; it does not inherit tags and labels. */
@@ -106,6 +108,9 @@ export interface RunInfo {
   readonly updatedAt: Instant;
   readonly completedAt: Instant | undefined;
   readonly forkBase: ForkBase | undefined;
+  readonly subjects: readonly string[];
+  /** What was hashed with what may be erased; empty if the run was saved without it. */
+  readonly salt: Uint8Array;
 }
 
 const NEW_CONFIG_REF: check.Checks<NewConfigRef> = {
@@ -133,6 +138,7 @@ const checkNewRun = check.object<NewRun>("run", {
   tags: check.texts,
   labels: check.record(check.text),
   completion: checkCompletion,
+  subjects: check.texts,
 });
 
 const checkNewFork = check.object<NewFork>("fork", {
@@ -162,6 +168,7 @@ export function saveRequest(
     tags: [...(run.tags ?? [])],
     labels: { ...run.labels },
     completion: run.completion && completionMessage(run.completion, "completion."),
+    subjects: [...(run.subjects ?? [])],
   };
 }
 
@@ -220,6 +227,8 @@ export function runValue(message: RunMessage): RunInfo {
     updatedAt: instantOf(message.updatedAt),
     completedAt: optionalInstant(message.completedAt),
     forkBase: base && { runId: base.runId, seq: safeNumber(base.seq) },
+    subjects: message.subjects,
+    salt: message.salt,
   });
 }
 

@@ -83,6 +83,8 @@ export interface Snapshot {
   readonly metadata: Payload | undefined;
   readonly createdAt: Instant;
   readonly contentHash: Uint8Array;
+  /** What was hashed with the snapshot; empty if it was put without it. */
+  readonly salt: Uint8Array;
   /** Results since the snapshot; empty in lists. */
   readonly taskWrites: readonly TaskWrite[];
 }
@@ -205,6 +207,7 @@ export function snapshotValue(
     metadata: optionalPayload(message.metadata),
     createdAt: instantOf(message.createdAt),
     contentHash: message.contentHash,
+    salt: message.salt,
     taskWrites: taskWrites.map(taskWriteValue),
   });
 }

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Seq = Annotated[int, Field(ge=0, description="Number of an event in its run: 1, 2, 3 ...")]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 in hexadecimal.")]
+Salt = Annotated[
+    str | None,
+    Field(pattern="^[0-9a-f]{32}$", description="What was hashed with it; null without a salt."),
+]
 OutcomeName = Literal["succeeded", "failed", "cancelled"]
 PageToken = Annotated[str | None, Field(description="For the next page; null on the last one.")]
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from runstore_server.http.models.described import Described, Hash, Seq
+from runstore_server.http.models.described import Described, Hash, Salt, Seq
 from runstore_server.http.models.payloads import PayloadModel
 
 
@@ -37,6 +37,8 @@ class EventModel(Described):
     occurred_at: datetime | None
     recorded_at: datetime
     hash: Hash
+    subjects: list[str] = Field(description="Whom the event is about.")
+    salt: Salt
 
 
 class EventList(Described):

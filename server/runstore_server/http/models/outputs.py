@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from runstore_server.http.models.described import Described, OutcomeName
+from runstore_server.http.models.described import Described, OutcomeName, Salt
 from runstore_server.http.models.events import UsageModel
 from runstore_server.http.models.payloads import PayloadModel
 
@@ -21,6 +21,7 @@ class OutputModel(Described):
     outcome: OutcomeName | None
     revision: int
     completed_at: datetime
+    salt: Salt
 
 
 class OutputAnswer(Described):

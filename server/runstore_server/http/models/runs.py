@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from runstore_server.http.models.described import Described, Hash, OutcomeName, PageToken, Seq
+from runstore_server.http.models.described import Described, Hash, OutcomeName, PageToken, Salt, Seq
 from runstore_server.http.models.events import UsageModel
 from runstore_server.http.models.outputs import OutputModel
 from runstore_server.http.models.payloads import PayloadModel
@@ -29,6 +29,7 @@ class RunSummary(Described):
     )
     tags: list[str]
     labels: dict[str, str]
+    subjects: list[str] = Field(description="Whom the run is about.")
     last_seq: Seq
     usage: UsageModel
     created_at: datetime
@@ -82,6 +83,7 @@ class RunModel(RunSummary):
     fork_base: ForkBaseModel | None
     writer_epoch: int
     last_hash: Hash
+    salt: Salt
     latest_snapshot: SnapshotSummary | None = Field(description="The newest of all namespaces.")
 
 

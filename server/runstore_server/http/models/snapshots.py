@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from runstore_server.http.models.described import Described, Hash, PageToken, Seq
+from runstore_server.http.models.described import Described, Hash, PageToken, Salt, Seq
 from runstore_server.http.models.payloads import PayloadModel
 
 
@@ -23,6 +23,7 @@ class SnapshotSummary(Described):
     metadata: PayloadModel | None
     created_at: datetime
     content_hash: Hash
+    salt: Salt
 
 
 class SnapshotList(Described):

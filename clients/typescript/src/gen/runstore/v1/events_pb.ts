@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/events.proto.
  */
 export const file_runstore_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChhydW5zdG9yZS92MS9ldmVudHMucHJvdG8SC3J1bnN0b3JlLnYxIs8CCgVFdmVudBIQCghldmVudF9pZBgBIAEoCRIMCgR0eXBlGAIgASgJEiUKB3BheWxvYWQYAyABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg8KB25vZGVfaWQYBCABKAkSDQoFYWN0b3IYBSABKAkSDQoFbW9kZWwYBiABKAkSDAoEdG9vbBgHIAEoCRIMCgR0YWdzGAggAygJEiEKBXVzYWdlGAkgASgLMhIucnVuc3RvcmUudjEuVXNhZ2USFAoMdHJhY2VfcGFyZW50GAogASgJEi8KC29jY3VycmVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNzZXEYDCABKAMSLwoLcmVjb3JkZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYDiABKAwikwEKBVVzYWdlEhQKDGlucHV0X3Rva2VucxgBIAEoAxIVCg1vdXRwdXRfdG9rZW5zGAIgASgDEhsKE2NhY2hlZF9pbnB1dF90b2tlbnMYAyABKAMSEwoLY29zdF9taWNyb3MYBCABKAMSKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPAoLRXZlbnRGaWx0ZXISDQoFdHlwZXMYASADKAkSEAoIbm9kZV9pZHMYAiADKAkSDAoEdGFncxgDIAMoCUKCAQoPY29tLnJ1bnN0b3JlLnYxQgtFdmVudHNQcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_payloads]);
+  fileDesc("ChhydW5zdG9yZS92MS9ldmVudHMucHJvdG8SC3J1bnN0b3JlLnYxIu8CCgVFdmVudBIQCghldmVudF9pZBgBIAEoCRIMCgR0eXBlGAIgASgJEiUKB3BheWxvYWQYAyABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg8KB25vZGVfaWQYBCABKAkSDQoFYWN0b3IYBSABKAkSDQoFbW9kZWwYBiABKAkSDAoEdG9vbBgHIAEoCRIMCgR0YWdzGAggAygJEiEKBXVzYWdlGAkgASgLMhIucnVuc3RvcmUudjEuVXNhZ2USFAoMdHJhY2VfcGFyZW50GAogASgJEi8KC29jY3VycmVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNzZXEYDCABKAMSLwoLcmVjb3JkZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYDiABKAwSEAoIc3ViamVjdHMYDyADKAkSDAoEc2FsdBgQIAEoDCKTAQoFVXNhZ2USFAoMaW5wdXRfdG9rZW5zGAEgASgDEhUKDW91dHB1dF90b2tlbnMYAiABKAMSGwoTY2FjaGVkX2lucHV0X3Rva2VucxgDIAEoAxITCgtjb3N0X21pY3JvcxgEIAEoAxIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI8CgtFdmVudEZpbHRlchINCgV0eXBlcxgBIAMoCRIQCghub2RlX2lkcxgCIAMoCRIMCgR0YWdzGAMgAygJQoIBCg9jb20ucnVuc3RvcmUudjFCC0V2ZW50c1Byb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_payloads]);
 
 /**
  * An Event is an immutable fact of a run. Events are numbered by `seq` = 1, 2, 3 ... without gaps.
@@ -132,6 +132,24 @@ export type Event = Message<"runstore.v1.Event"> & {
    * @generated from field: bytes hash = 14;
    */
   hash: Uint8Array;
+
+  /**
+   * Whom the event is about: ids of people, for instance, so that all about one of them can be found
+   * and erased. Order and repetitions are kept.
+   * Bounds: 0..64 items, each 1..200 characters.
+   *
+   * @generated from field: repeated string subjects = 15;
+   */
+  subjects: string[];
+
+  /**
+   * 16 random bytes that were hashed with the payload, the actor, the tags and the subjects, so that
+   * no hash confirms a guess at them; empty if the event was recorded without, in a database of an
+   * earlier release. See docs/chain.md. Set by the server; ignored in requests.
+   *
+   * @generated from field: bytes salt = 16;
+   */
+  salt: Uint8Array;
 };
 
 /**

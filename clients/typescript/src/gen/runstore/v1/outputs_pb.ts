@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/outputs.proto.
  */
 export const file_runstore_v1_outputs: GenFile = /*@__PURE__*/
-  fileDesc("ChlydW5zdG9yZS92MS9vdXRwdXRzLnByb3RvEgtydW5zdG9yZS52MSK/AgoGT3V0cHV0EiUKB3BheWxvYWQYASABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhMKC3NjaGVtYV9oYXNoGAIgASgJEhcKD3BsYW5fdmVyc2lvbl9pZBgDIAEoCRIoCgpwcm92ZW5hbmNlGAQgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBIoCgpzdGF0aXN0aWNzGAUgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBIhCgV1c2FnZRgGIAEoCzISLnJ1bnN0b3JlLnYxLlVzYWdlEiUKB291dGNvbWUYByABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEhAKCHJldmlzaW9uGAggASgFEjAKDGNvbXBsZXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqZAoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFQoRT1VUQ09NRV9TVUNDRUVERUQQARISCg5PVVRDT01FX0ZBSUxFRBACEhUKEU9VVENPTUVfQ0FOQ0VMTEVEEANCgwEKD2NvbS5ydW5zdG9yZS52MUIMT3V0cHV0c1Byb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_runstore_v1_events, file_runstore_v1_payloads]);
+  fileDesc("ChlydW5zdG9yZS92MS9vdXRwdXRzLnByb3RvEgtydW5zdG9yZS52MSLNAgoGT3V0cHV0EiUKB3BheWxvYWQYASABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEhMKC3NjaGVtYV9oYXNoGAIgASgJEhcKD3BsYW5fdmVyc2lvbl9pZBgDIAEoCRIoCgpwcm92ZW5hbmNlGAQgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBIoCgpzdGF0aXN0aWNzGAUgASgLMhQucnVuc3RvcmUudjEuUGF5bG9hZBIhCgV1c2FnZRgGIAEoCzISLnJ1bnN0b3JlLnYxLlVzYWdlEiUKB291dGNvbWUYByABKA4yFC5ydW5zdG9yZS52MS5PdXRjb21lEhAKCHJldmlzaW9uGAggASgFEjAKDGNvbXBsZXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEc2FsdBgKIAEoDCpkCgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIVChFPVVRDT01FX1NVQ0NFRURFRBABEhIKDk9VVENPTUVfRkFJTEVEEAISFQoRT1VUQ09NRV9DQU5DRUxMRUQQA0KDAQoPY29tLnJ1bnN0b3JlLnYxQgxPdXRwdXRzUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_events, file_runstore_v1_payloads]);
 
 /**
  * An Output is the final, validated payload of a run. Its revisions are immutable and numbered 1,
@@ -90,6 +90,15 @@ export type Output = Message<"runstore.v1.Output"> & {
    * @generated from field: google.protobuf.Timestamp completed_at = 9;
    */
   completedAt?: Timestamp | undefined;
+
+  /**
+   * 16 random bytes that were hashed with this revision; the run's terminal event records the hash of
+   * the first one. Empty if it was written without, in a database of an earlier release. See
+   * docs/chain.md. Set by the server; ignored in requests.
+   *
+   * @generated from field: bytes salt = 10;
+   */
+  salt: Uint8Array;
 };
 
 /**
