@@ -29,6 +29,7 @@ CPP = [(LANGUAGES, "test_the_project_in_cpp_prints_the_same")]
 RUST = [(LANGUAGES, "test_the_project_in_rust_prints_the_same")]
 FIELD = "tests/field/test_proxies.py"
 SCENARIOS = "tests/clients/test_conformance.py"
+CHAIN = "clients/go/chain_test.go"
 GO, TYPESCRIPT = "clients/go/readme_test.go", "clients/typescript/tests/examples.test.ts"
 
 # By document and language: the number of blocks (ANY_NUMBER if the tests execute all of them,
@@ -70,6 +71,11 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(DEPLOY, "test_the_installation_shown_renders")],
     ),
     ("docs/artifacts.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
+    ("docs/chain.md", "json"): (1, [(CHAIN, "TestTheExampleOfThePageIsRecomputed")]),
+    ("docs/chain.md", "text"): (
+        3,  # the others are what it implements
+        [(CHAIN, "TestTheBytesOfThePageAreThoseThatAreHashed")],
+    ),
     ("docs/cli.md", "sh"): (
         2,
         [

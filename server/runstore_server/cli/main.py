@@ -56,7 +56,7 @@ COMMANDS = {
     "migrate": Command(
         "migrate",
         "app",
-        "Migrate the schema up or down, show its version, and give servers' role its rights.",
+        "Migrate the schema up or down, seal what is hashed, and give servers' role its rights.",
     ),
     "runs": Command("runs", "app", "List, show, follow, search and verify runs."),
     "configs": Command(
