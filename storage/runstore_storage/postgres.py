@@ -6,6 +6,7 @@ Each noun's transactions are in the `postgres` module of its package.
 from __future__ import annotations
 
 from runstore_storage.admin.postgres import PostgresAdmin
+from runstore_storage.archives.postgres import PostgresArchives
 from runstore_storage.artifacts.postgres import PostgresArtifacts
 from runstore_storage.configs.postgres import PostgresConfigs
 from runstore_storage.contract.errors import StorageUnavailable
@@ -76,6 +77,7 @@ class PostgresStore:
         self.admin = PostgresAdmin(engine, in_flight)
         self.configs = PostgresConfigs(engine, in_flight)
         self.artifacts = PostgresArtifacts(engine, objects, in_flight)
+        self.archives = PostgresArchives(engine, objects, offloading)
 
         self.look_for_seal = salts.look
         self.follow_seal = salts.follow

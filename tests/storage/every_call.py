@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from hashlib import sha256
 from typing import Any
 
@@ -73,6 +74,11 @@ def step(id_: str, state: Payload | Ref = LARGE) -> Snapshot:
 
 async def chunks() -> AsyncIterator[bytes]:
     yield CONTENT
+
+
+async def archive_of(store: Store, run_id: str, project: str) -> Any:
+    async with aclosing(store.archives.export_run(RunKey(project, run_id))) as files:
+        return [(file.name, [chunk async for chunk in file.chunks]) async for file in files]
 
 
 async def tail_of(store: Store, project: str) -> Any:
@@ -159,6 +165,7 @@ CALLS: dict[str, Call] = {
     "artifacts.list_artifacts": lambda store, project: store.artifacts.list_artifacts(
         project, ArtifactFilter(), limit=10, after=None
     ),
+    "archives.export_run": lambda store, project: archive_of(store, "run", project),
     "search.wait_indexed": lambda store, project: store.search.wait_indexed(
         FeedPoint(run=run(project), seq=1), 0
     ),
@@ -287,6 +294,8 @@ MORE: dict[str, Call] = {
     "a fork's chain": lambda store, project: store.verify_run(
         RunKey(project, "fork"), from_seq=1, max_events=0
     ),
+    "a fork's archive": lambda store, project: archive_of(store, "fork", project),
+    "an ended run's archive": lambda store, project: archive_of(store, "done", project),
     "hits with events": lambda store, project: store.search.search_events(
         project, SearchQuery("fox", with_events=True), limit=10
     ),

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from runstore_storage.contract.admin import AdminStore
+from runstore_storage.contract.archives import ArchiveStore
 from runstore_storage.contract.artifacts import ArtifactStore
 from runstore_storage.contract.configs import ConfigStore
 from runstore_storage.contract.events import EventStore
@@ -51,6 +52,10 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     @property
     def artifacts(self) -> ArtifactStore:
         """Named results of runs, whose bytes are in an object store."""
+
+    @property
+    def archives(self) -> ArchiveStore:
+        """Runs as files that are verified without a server."""
 
     @property
     def search(self) -> SearchStore:

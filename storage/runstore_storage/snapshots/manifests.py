@@ -126,6 +126,27 @@ class Manifest:
             snapshot, nodes=nodes, state={name: got for name, got in state.items() if got}
         )
 
+    def named(self, hashes: Mapping[int, bytes]) -> dict[str, object]:
+        """The nodes, and the state by name, each part by its hash, its kind and its media type."""
+
+        def part(entry: Any) -> dict[str, str] | None:
+            if entry is None:
+                return None
+            is_json, content_type = entry[1:] if isinstance(entry, list) else (True, "")
+            return {
+                "sha256": hashes[_number(entry)].hex(),
+                "kind": "json" if is_json else "binary",
+                "content_type": content_type,
+            }
+
+        nodes = [
+            {"node_id": node_id, "kind": kind, "facets": facets, "status": status}
+            | dict(zip(NODE_PARTS, map(part, entries), strict=True))
+            for node_id, kind, facets, status, *entries in self._body["nodes"]
+        ]
+        state = {name: part(entry) for name, entry in self._body["state"].items()}
+        return {"nodes": nodes, "state": {name: got for name, got in state.items() if got}}
+
     def _entries(self) -> Iterator[Any]:
         for node in self._body["nodes"]:
             yield from node[-len(NODE_PARTS) :]

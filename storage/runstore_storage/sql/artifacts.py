@@ -18,29 +18,30 @@ _INSERT = tenant(f"""
             :url, :sha256, :size, :metadata_json::text::json, :metadata_binary,
             :metadata_type, :actor, :created_at)
 """)
-_SELECTED = """
+SELECTED = """
     a.artifact_id, a.project, r.run_id, a.name, a.type, a.content_type, a.metadata_json::text,
     a.metadata_binary, a.metadata_type, a.actor, a.version, a.url, a.sha256, a.size, a.created_at
 """
+"""What `artifact_of` reads."""
 _BY_ID = tenant(f"""
-    SELECT {_SELECTED}, coalesce(o.location, '') AS location
+    SELECT {SELECTED}, coalesce(o.location, '') AS location
     FROM artifacts a JOIN runs r ON r.run = a.run LEFT JOIN objects o ON o.object = a.object
     WHERE a.project = :project AND a.project = :scope AND a.artifact_id = :artifact_id
 """)
 _BY_NAME = tenant(f"""
-    SELECT {_SELECTED}, coalesce(o.location, '') AS location
+    SELECT {SELECTED}, coalesce(o.location, '') AS location
     FROM artifacts a JOIN runs r ON r.run = a.run LEFT JOIN objects o ON o.object = a.object
     WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id AND a.name = :name
       AND (a.version = :version OR :version = 0)
     ORDER BY a.version DESC LIMIT 1
 """)
 _LATEST = tenant(f"""
-    SELECT {_SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
+    SELECT {SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
     WHERE a.run = :run AND r.project = :scope AND a.name = :name
     ORDER BY a.version DESC LIMIT 1
 """)
 _PAGE = f"""
-    SELECT {_SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
+    SELECT {SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
     WHERE a.project = :scope AND {{conditions}} ORDER BY a.artifact_id DESC LIMIT :limit
 """
 
@@ -73,7 +74,7 @@ async def insert(conn: Connection, run: int, artifact: Artifact, *, object_: int
 async def latest(conn: Connection, run: int, name: str) -> Artifact | None:
     """The newest version of a name."""
     row = (await conn.execute(_LATEST, {"run": run, "name": name})).one_or_none()
-    return _artifact(row) if row else None
+    return artifact_of(row) if row else None
 
 
 async def find(conn: Connection, ref: ArtifactRef) -> tuple[Artifact, str] | None:
@@ -90,7 +91,7 @@ async def find(conn: Connection, ref: ArtifactRef) -> tuple[Artifact, str] | Non
         }
         found = await conn.execute(_BY_NAME, values)
     row = found.one_or_none()
-    return (_artifact(row), row["location"]) if row else None
+    return (artifact_of(row), row["location"]) if row else None
 
 
 async def page(
@@ -116,10 +117,11 @@ async def page(
         tenant(_PAGE.format(conditions=conditions)),
         {name: value for name, (_, value) in chosen.items()} | {"limit": limit},
     )
-    return tuple(_artifact(row) for row in found)
+    return tuple(artifact_of(row) for row in found)
 
 
-def _artifact(row: Row) -> Artifact:
+def artifact_of(row: Row) -> Artifact:
+    """The artifact of a row with the columns of `SELECTED`."""
     return Artifact(
         artifact_id=row["artifact_id"],
         new=NewArtifact(

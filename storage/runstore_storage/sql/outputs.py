@@ -7,7 +7,7 @@ from datetime import datetime
 from runstore_storage import chain
 from runstore_storage.contract.heads import Outcome
 from runstore_storage.contract.outputs import Output, StoredOutput
-from runstore_storage.database.connection import Connection
+from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
 from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import (
@@ -46,11 +46,15 @@ _COLUMNS = (
 _INSERT = tenant(f"""
     {insert_rows("outputs", _COLUMNS)} WHERE {scopes.is_own("new.run")} RETURNING revision
 """)
+SELECTED = f"""
+    run, revision, outcome, payload_json::text, payload_binary, payload_type, payload_blob,
+    schema_hash, plan_version_id, provenance_json::text, provenance_binary, provenance_type,
+    statistics_json::text, statistics_binary, statistics_type, {", ".join(USAGE)},
+    completed_at, salt
+"""
+"""What `stored_output` reads."""
 _GET = tenant(f"""
-    SELECT run, revision, outcome, payload_json::text, payload_binary, payload_type, payload_blob,
-           schema_hash, plan_version_id, provenance_json::text, provenance_binary, provenance_type,
-           statistics_json::text, statistics_binary, statistics_type, {", ".join(USAGE)},
-           completed_at, salt
+    SELECT {SELECTED}
     FROM outputs
     WHERE run = :run AND (revision = :revision OR :revision = 0) AND {scopes.HAS_RUN}
     ORDER BY revision DESC LIMIT 1
@@ -110,8 +114,11 @@ async def get(conn: Connection, run: int, revision: int) -> StoredOutput | None:
     """A revision; the latest for 0."""
     found = await conn.execute(_GET, {"run": run, "revision": revision})
     row = found.one_or_none()
-    if row is None:
-        return None
+    return stored_output(row) if row else None
+
+
+def stored_output(row: Row) -> StoredOutput:
+    """The revision of a row with the columns of `SELECTED`; a large payload is not loaded."""
     return StoredOutput(
         output=Output(
             payload=stored_payload(

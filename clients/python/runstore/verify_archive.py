@@ -1,0 +1,773 @@
+#!/usr/bin/env python3
+"""Verify the archive of a run: a tar file that ExportRun made, or a folder with the same files.
+
+    python verify_archive.py ARCHIVE
+
+One file, which needs nothing but Python 3.11: copy it to where the archive is. It exits with 0 if
+everything agrees, with 1 if something does not, each problem in a sentence. docs/export.md has the
+format, docs/chain.md how hashes are made.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+import tarfile
+import zlib
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FORMAT, VERSION = "runstore.archive", 1
+MANIFEST = "manifest.json"
+MOST_PROBLEMS = 100
+NOT_SIGNED = "The archive is not signed: it proves as much as the last hash, kept elsewhere, does."
+
+_ROWS = ("snapshots", "task_writes", "outputs", "artifacts", "configs", "requests")
+_NAME = re.compile(
+    rf"(chain|sealed)-[0-9]{{6}}\.jsonl\.gz|({'|'.join(_ROWS)})\.jsonl\.gz"
+    r"|parts/[0-9a-f]{64}\.gz|objects/[0-9a-f]{64}|manifest\.json"
+)
+_PIECE = 1 << 20
+_LAST_SEQ = 2**63 - 1
+_BLOCK = 512
+# What reading something that is not as the format says may raise.
+_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
+_USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
+_NODE_PARTS = ("input_schema", "output_schema", "provenance", "state")
+# The members of each kind of line.
+_EVENT = set(
+    "seq event_id type node_id model tool usage trace_parent occurred_at recorded_at hash".split()
+)
+_SEALED_EVENT = set("seq salt payload actor tags subjects".split())
+_RUN = set(
+    "project run_id plan_id parent_run_id external_ref config_refs fork_base created_at"
+    " birth".split()
+)
+_SEALED_RUN = set("run_id salt objective plan tags labels external_url subjects".split())
+_SNAPSHOT = set(
+    "run_id namespace snapshot_id parent_snapshot_id seq plan_version_id reason nodes state"
+    " pending_node_ids metadata created_at salt content_hash".split()
+)
+_NODE = {"node_id", "kind", "facets", "status", *_NODE_PARTS}
+_TASK_WRITE = set(
+    "run_id namespace snapshot_id task_id index channel payload seq written_at salt"
+    " body_hash".split()
+)
+_OUTPUT = set(
+    "revision outcome payload schema_hash plan_version_id provenance statistics usage completed_at"
+    " salt body_hash".split()
+)
+_ARTIFACT = set(
+    "artifact_id name version type content_type url sha256 size metadata actor created_at".split()
+)
+_CONFIG = set("kind name version digest body description metadata actor created_at".split())
+_REQUEST = {"request_id", "salt", "body_hash", "answer"}
+_MANIFEST = set("format version origin project run_id head lineage configs files sha256".split())
+
+Row = dict[str, Any]
+
+
+class Broken(Exception):
+    """Something does not hold; the message says what."""
+
+
+class Verified(NamedTuple):
+    """What was found; `problems` is empty if everything agrees."""
+
+    problems: list[str]
+    facts: str
+    """What the archive is of, in a sentence."""
+
+
+# Canonical texts, as docs/chain.md has them.
+
+
+def _field(data: bytes) -> bytes:
+    return len(data).to_bytes(8, "big") + data
+
+
+def canonical(*fields: Any) -> bytes:
+    """The fields, each behind its length."""
+    out = []
+    for value in fields:
+        if type(value) is str:
+            data = value.encode()
+        elif type(value) is int:
+            data = b"%d" % value
+        elif type(value) is bytes:
+            data = value
+        else:
+            raise TypeError(f"{value!r} is neither text nor a whole number")
+        out.append(len(data).to_bytes(8, "big"))
+        out.append(data)
+    return b"".join(out)
+
+
+def digest(*fields: Any) -> bytes:
+    """The SHA-256 of the fields."""
+    return sha256(canonical(*fields)).digest()
+
+
+def _content(payload: Row) -> tuple[str, bytes]:
+    if payload.keys() == {"json", "content_type"}:
+        return "json", payload["json"].encode()
+    _keys(payload, {"binary", "content_type"})
+    return "binary", b64decode(payload["binary"], validate=True)
+
+
+def _payload(payload: Row | None) -> bytes:
+    if payload is None:
+        return b""
+    kind, content = _content(payload)
+    return canonical(kind, payload["content_type"], content)
+
+
+def _usage(usage: Row | None) -> bytes:
+    return b"" if usage is None else canonical(*(usage[name] for name in _USAGE))
+
+
+def _or_empty(value: int | None) -> Any:
+    return b"" if value is None else value
+
+
+def _salt(row: Row) -> bytes | None:
+    return None if row["salt"] is None else bytes.fromhex(row["salt"])
+
+
+def _salted(row: Row, hash_: bytes) -> str:
+    """What is kept of a hash, beside the salt of the row."""
+    salt = _salt(row)
+    return (hash_ if salt is None else digest("salted", salt, hash_)).hex()
+
+
+def _pins(refs: list[Row]) -> bytes:
+    return canonical(
+        *(canonical(ref["kind"], ref["name"], ref["version"], ref["digest"]) for ref in refs)
+    )
+
+
+def _subjects(subjects: list[str]) -> tuple[bytes, ...]:
+    return (canonical(*subjects),) if subjects else ()
+
+
+def event_body(event: Row, sealed: Row) -> tuple[bytes, str, bytes]:
+    """The name of what an event has beside its hash, its value, and the hash of the content."""
+    salt = _salt(sealed)
+    usage, occurred_at = _usage(event["usage"]), _or_empty(event["occurred_at"])
+    payload, tags = _payload(sealed["payload"]), canonical(*sealed["tags"])
+    if salt is None:
+        body = digest(
+            *("event", event["event_id"], event["type"], payload, event["node_id"]),
+            *(sealed["actor"], event["model"], event["tool"], tags, usage),
+            *(event["trace_parent"], occurred_at, *_subjects(sealed["subjects"])),
+        )
+        return body, "body", body
+    hidden = digest("sealed", salt, payload, sealed["actor"], tags, canonical(*sealed["subjects"]))
+    body = digest(
+        *("event/2", event["event_id"], event["type"], event["node_id"], event["model"]),
+        *(event["tool"], usage, event["trace_parent"], occurred_at, hidden),
+    )
+    return hidden, "sealed", body
+
+
+def birth_hash(run: Row, sealed: Row) -> bytes:
+    """The hash of a run as it was born; checks what the run says of its sealed part."""
+    ref, base, salt = run["external_ref"], run["fork_base"], _salt(sealed)
+    labels = canonical(*(canonical(*pair) for pair in sorted(sealed["labels"].items())))
+    end = (base["run_id"], base["seq"]) if base else ()
+    plan, tags = _payload(sealed["plan"]), canonical(*sealed["tags"])
+    if salt is None:
+        external = b""
+        if ref:
+            owns = int(ref["owns_status"])
+            external = canonical(ref["system"], ref["id"], sealed["external_url"], owns)
+        return digest(
+            *("run", run["project"], run["run_id"], run["plan_id"], sealed["objective"], plan),
+            *(run["parent_run_id"], external, _pins(run["config_refs"]), tags, labels),
+            *(*end, *_subjects(sealed["subjects"])),
+        )
+    hidden = digest(
+        *("sealed-run", salt, sealed["objective"], plan, tags, labels, sealed["external_url"]),
+        canonical(*sealed["subjects"]),
+    )
+    if hidden.hex() != run["sealed"]:
+        raise Broken(f"what is sealed of run {run['run_id']!r} is not what its birth has")
+    return digest(
+        *("run/2", run["project"], run["run_id"], run["plan_id"], run["parent_run_id"]),
+        *((ref["system"], ref["id"]) if ref else ("", "")),
+        *(_pins(run["config_refs"]), hidden, *end),
+        *(("owns_status",) if ref and ref["owns_status"] else ()),
+    )
+
+
+def snapshot_hash(row: Row) -> bytes:
+    """The hash of a snapshot, without its salt."""
+
+    def part(of: Row | None) -> bytes:
+        return b"" if of is None else bytes.fromhex(of["sha256"])
+
+    nodes = []
+    for node in row["nodes"]:
+        _keys(node, _NODE)
+        nodes.append(
+            canonical(
+                *(node["node_id"], node["kind"], canonical(*node["facets"]), node["status"]),
+                *(part(node[name]) for name in _NODE_PARTS),
+            )
+        )
+    state = (canonical(name, part(row["state"][name])) for name in sorted(row["state"]))
+    return digest(
+        *("snapshot", row["namespace"], row["snapshot_id"], row["parent_snapshot_id"]),
+        *(row["seq"], row["plan_version_id"], row["reason"], canonical(*nodes)),
+        *(canonical(*row["pending_node_ids"]), canonical(*state), _payload(row["metadata"])),
+    )
+
+
+def parts_of(row: Row) -> Iterator[str]:
+    """The SHA-256 of each part of a snapshot."""
+    entries = [node[name] for node in row["nodes"] for name in _NODE_PARTS]
+    for entry in [*entries, *row["state"].values()]:
+        if entry is not None:
+            _keys(entry, {"sha256", "kind", "content_type"})
+            yield entry["sha256"]
+
+
+def _keys(row: Row, expected: Any) -> None:
+    if row.keys() != expected:
+        raise ValueError(f"it has the members {sorted(row)}")
+
+
+# Files: of a folder, or in a tar file.
+
+
+class Files:
+    """The archive's files by name. `problems` has what is wrong with how they are kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.problems: list[str] = []
+        self._folder = path if path.is_dir() else None
+        self._found: dict[str, tuple[int, int]] = {}
+        if self._folder:
+            for each in sorted(path.rglob("*")):
+                if not each.is_dir() or each.is_symlink():
+                    self._add(each.relative_to(path).as_posix(), 0, each.lstat().st_size)
+        else:
+            self._tar = path.open("rb")
+            try:
+                self._index(path.stat().st_size)
+            except Broken as error:
+                self.problems.append(str(error))
+
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._folder:
+            self._tar.close()
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._found)
+
+    def size(self, name: str) -> int:
+        return self._found[name][1]
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file."""
+        start, left = self._found[name]
+        if self._folder:
+            path = self._folder / name
+            if path.is_symlink():
+                raise Broken(f"{name} is a link")
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+            return
+        while left:
+            self._tar.seek(start)
+            piece = self._tar.read(min(left, _PIECE))
+            start, left = start + len(piece), left - len(piece)
+            yield piece
+
+    def _add(self, name: str, start: int, size: int) -> None:
+        if not _NAME.fullmatch(name):
+            self.problems.append(f"{name!r} is not a file of an archive")
+        elif name in self._found:
+            self.problems.append(f"{name} is there twice")
+        else:
+            self._found[name] = start, size
+
+    def _index(self, end: int) -> None:
+        """Find the files: each header, each padding and the end has to be as exports write them."""
+        at = 0
+        while True:
+            self._tar.seek(at)
+            header = self._tar.read(_BLOCK)
+            if header == bytes(_BLOCK):
+                break
+            name, size = _named(header, at)
+            self._add(name, at + _BLOCK, size)
+            at += _BLOCK + size
+            if at > end:
+                raise Broken(f"the tar file ends within {name}")
+            self._tar.seek(at)
+            padding = -size % _BLOCK
+            if self._tar.read(padding) != bytes(padding):
+                raise Broken(f"what follows {name} in the tar file is not padding")
+            at += padding
+        self._tar.seek(at)
+        if self._tar.read(2 * _BLOCK + 1) != bytes(2 * _BLOCK):
+            raise Broken("the tar file does not end where its end is marked")
+
+
+def _named(header: bytes, at: int) -> tuple[str, int]:
+    """The name and size in a header."""
+    try:
+        found = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+        expected = tarfile.TarInfo(found.name)
+        expected.size = found.size
+        if found.size < 0 or expected.tobuf(tarfile.GNU_FORMAT) != header:
+            raise ValueError
+    except (tarfile.HeaderError, ValueError):
+        raise Broken(f"byte {at} of the tar file is not the beginning of a file") from None
+    return found.name, found.size
+
+
+def _unzipped(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The content of a gzip file, which has to be one member and nothing else."""
+    unzip = zlib.decompressobj(31)
+    for piece in pieces:
+        left = piece
+        while left:
+            if unzip.eof:
+                raise Broken(f"{name} goes on after its end")
+            try:
+                content = unzip.decompress(left, _PIECE)
+            except zlib.error as error:
+                raise Broken(f"{name} is not gzip: {error}") from None
+            if unzip.unused_data:
+                raise Broken(f"{name} goes on after its end")
+            yield content
+            left = unzip.unconsumed_tail
+    if not unzip.eof:
+        raise Broken(f"{name} ends early")
+
+
+class _Pieces(io.RawIOBase):
+    """Pieces as a file, which lines are read of."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        while not self._left:
+            try:
+                self._left = next(self._pieces)
+            except StopIteration:
+                return 0
+        count = min(len(into), len(self._left))
+        into[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+
+def _lines(files: Files, name: str) -> Iterator[tuple[int, Row]]:
+    """The numbered lines of a file of rows."""
+    text = io.BufferedReader(_Pieces(_unzipped(files.pieces(name), name)), _PIECE)
+    number = 0
+    for number, line in enumerate(text, 1):
+        if not line.endswith(b"\n"):
+            raise Broken(f"{name} ends within line {number}")
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError
+        except _MALFORMED:
+            raise Broken(f"line {number} of {name} is not a JSON object") from None
+        yield number, row
+
+
+# The archive.
+
+
+class _Verifying:
+    def __init__(self, files: Files, manifest: Row) -> None:
+        self.problems: list[str] = []
+        self.facts = ""
+        self._files = files
+        self._manifest = manifest
+        self._head = manifest["head"]
+        self._rows: dict[str, int] = {}
+        self._pinned: list[Row] = []
+        self._ended: Row | None = None
+        """What the terminal event says."""
+
+    def check(self) -> None:
+        """Check everything, as far as what precedes it holds."""
+        if not self._holds(self._check_files, "the list of files"):
+            return
+        for name, check in (
+            ("the chain", self._check_chain),
+            ("snapshots.jsonl.gz", self._check_snapshots),
+            ("task_writes.jsonl.gz", self._check_task_writes),
+            ("outputs.jsonl.gz", self._check_outputs),
+            ("artifacts.jsonl.gz", self._check_artifacts),
+            ("configs.jsonl.gz", self._check_configs),
+            ("requests.jsonl.gz", self._check_requests),
+        ):
+            self._holds(check, name)
+        self._holds(self._check_counts, "the manifest")
+
+    def _holds(self, check: Callable[[], None], what: str) -> bool:
+        before = len(self.problems)
+        try:
+            check()
+        except Broken as error:
+            self.problems.append(str(error))
+        except _MALFORMED as error:
+            self.problems.append(f"{what} is not as the format says: {error!r}")
+        return len(self.problems) == before
+
+    def _problem(self, text: str) -> None:
+        self.problems.append(text)
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise Broken("there are more problems than are shown")
+
+    def _check_files(self) -> None:
+        """That the files are the ones of the manifest, byte for byte."""
+        entries = {}
+        for entry in self._manifest["files"]:
+            _keys(entry, {"name", "sha256", "bytes", "rows"})
+            name = entry["name"]
+            if name in entries or name == MANIFEST or not _NAME.fullmatch(name):
+                self._problem(f"the manifest must not name {name!r}")
+            entries[name] = entry
+        there = {name for name in self._files.names if name != MANIFEST}
+        for name in sorted(entries.keys() - there):
+            self._problem(f"{name} is missing")
+        for name in sorted(there - entries.keys()):
+            self._problem(f"{name} is not in the manifest")
+        for kind in ("chain", "sealed"):
+            numbers = sorted(name for name in entries if name.startswith(f"{kind}-"))
+            if numbers != [f"{kind}-{n:06}.jsonl.gz" for n in range(1, len(numbers) + 1)]:
+                self._problem(f"the {kind} files are not numbered from 1 on without gaps")
+        for noun in _ROWS:
+            if f"{noun}.jsonl.gz" not in entries:
+                self._problem(f"the manifest does not name {noun}.jsonl.gz")
+        for name in sorted(entries.keys() & there):
+            self._check_file(name, entries[name])
+        self._rows = {name: entry["rows"] for name, entry in entries.items()}
+
+    def _check_file(self, name: str, entry: Row) -> None:
+        if self._files.size(name) != entry["bytes"]:
+            self._problem(f"{name} is not as long as the manifest says")
+            return
+        hashed = sha256()
+        for piece in self._files.pieces(name):
+            hashed.update(piece)
+        if hashed.hexdigest() != entry["sha256"]:
+            self._problem(f"{name} does not have the SHA-256 that the manifest says")
+        elif name.startswith("objects/") and name != f"objects/{entry['sha256']}":
+            self._problem(f"{name} does not have the SHA-256 that it is named after")
+        elif name.startswith("parts/"):
+            content = sha256()
+            for piece in _unzipped(self._files.pieces(name), name):
+                content.update(piece)
+            if name != f"parts/{content.hexdigest()}.gz":
+                self._problem(f"{name} does not hold the part that it is named after")
+
+    def _read(self, name: str) -> Iterator[tuple[int, Row]]:
+        """The lines of a file, which have to be as many as the manifest says."""
+        number = 0
+        for number, row in _lines(self._files, name):
+            yield number, row
+        if number != self._rows[name]:
+            raise Broken(f"{name} has {number} rows, not {self._rows[name]} as the manifest says")
+
+    def _table(self, noun: str, keys: Any) -> Iterator[tuple[str, Row]]:
+        """The rows of a file, each with what it is called in a problem."""
+        name = f"{noun}.jsonl.gz"
+        for number, row in self._read(name):
+            if row.keys() != keys:
+                raise Broken(f"line {number} of {name} does not have the members of its kind")
+            yield f"line {number} of {name}", row
+
+    def _pairs(self) -> Iterator[tuple[str, Row, Row]]:
+        """The lines of the chain files, each beside the one of the sealed files."""
+        numbers = sum(name.startswith("chain-") for name in self._rows)
+        if numbers != sum(name.startswith("sealed-") for name in self._rows):
+            raise Broken("there are not as many sealed files as chain files")
+        for number in range(1, numbers + 1):
+            chain, sealed = (f"{kind}-{number:06}.jsonl.gz" for kind in ("chain", "sealed"))
+            hidden = self._read(sealed)
+            for at, row in self._read(chain):
+                _, beside = next(hidden, (0, None))
+                if beside is None:
+                    raise Broken(f"{sealed} has fewer lines than {chain}")
+                yield f"line {at} of {chain}", row, beside
+            if next(hidden, None):
+                raise Broken(f"{sealed} has more lines than {chain}")
+
+    def _check_chain(self) -> None:
+        """That the events follow from the births, up to the head."""
+        pairs = self._pairs()
+        births = [self._birth(*next(pairs, ("", {}, {}))) for _ in self._manifest["lineage"]]
+        entered = self._segments(births)
+        link, seq, last_type = b"", 0, ""
+        for where, event, sealed in pairs:
+            seq += 1
+            link = self._enter(entered, seq, link)
+            try:
+                link = self._link(link, seq, event, sealed)
+                last_type = event["type"]
+                if self._ended is not None:
+                    self._problem(f"event {seq} comes after the terminal event")
+                elif last_type == "run.completed":
+                    self._ended = json.loads(_content(sealed["payload"])[1])
+            except _MALFORMED:
+                raise Broken(f"{where} is not an event beside what is sealed of it") from None
+        link = self._enter(entered, seq + 1, link)
+        if seq != self._head["last_seq"]:
+            self._problem(f"there are {seq} events, not {self._head['last_seq']} as the head says")
+        elif link.hex() != self._head["last_hash"]:
+            self._problem("the last event is not the one that the head records")
+        if (self._head["completed_at"] is not None) != (self._ended is not None):
+            self._problem("the head and the events do not agree on whether the run has ended")
+
+    def _birth(self, where: str, run: Row, sealed: Row) -> Row:
+        _keys(run, {"run"})
+        _keys(sealed, {"run"})
+        born, hidden = run["run"], sealed["run"]
+        _keys(born, _RUN if hidden["salt"] is None else _RUN | {"sealed"})
+        _keys(hidden, _SEALED_RUN)
+        if hidden["run_id"] != born["run_id"]:
+            raise Broken(f"{where} is beside what is sealed of another run")
+        if birth_hash(born, hidden).hex() != born["birth"]:
+            self._problem(f"run {born['run_id']!r} does not match the hash of its birth")
+        if born["project"] != self._manifest["project"]:
+            self._problem(f"run {born['run_id']!r} is of another project than the manifest's")
+        self._pinned += [pin for pin in born["config_refs"] if pin not in self._pinned]
+        return born  # type: ignore[no-any-return]  # it is JSON
+
+    def _segments(self, births: list[Row]) -> list[tuple[int, bytes]]:
+        """The births that the history is of, and the seq before which each is entered."""
+        lineage: list[Row] = []
+        for before, born in zip([None, *births[:-1]], births, strict=True):
+            base = born["fork_base"]
+            if (base and base["run_id"]) != (before and before["run_id"]):
+                raise Broken(f"run {born['run_id']!r} is not a fork of the run before it")
+            if base:
+                lineage = _cut(lineage, base["seq"])
+            of = {"run_id": born["run_id"], "birth": born["birth"]}
+            lineage.append({**of, "last_seq": _LAST_SEQ, "has_events": True})
+        lineage[-1]["last_seq"] = self._head["last_seq"]
+        if lineage != self._manifest["lineage"]:
+            raise Broken("the manifest's lineage is not that of the births")
+        if births[-1]["run_id"] != self._manifest["run_id"]:
+            raise Broken("the last run of the lineage is not the run of the manifest")
+        found, first = [], 1
+        for each in lineage:
+            if each["has_events"]:
+                found.append((first, bytes.fromhex(each["birth"])))
+                first = each["last_seq"] + 1
+        return found
+
+    @staticmethod
+    def _enter(entered: list[tuple[int, bytes]], seq: int, link: bytes) -> bytes:
+        """The link before event `seq`, bound to the runs whose events begin with it."""
+        while entered and entered[0][0] == seq:
+            _, birth = entered.pop(0)
+            link = digest("fork", link, birth) if link else birth
+        return link
+
+    def _link(self, link: bytes, seq: int, event: Row, sealed: Row) -> bytes:
+        """Check an event, and return its hash."""
+        value, kind, body = event_body(event, sealed)
+        _keys(event, _EVENT | {kind})
+        _keys(sealed, _SEALED_EVENT)
+        if event["seq"] != seq or sealed["seq"] != seq:
+            raise Broken(f"event {seq} is missing, or not in its place")
+        if value.hex() != event[kind]:
+            self._problem(f"what is sealed of event {seq} is not what the chain has")
+        hash_ = bytes.fromhex(event["hash"])
+        if digest("link", link, seq, event["recorded_at"], body) != hash_:
+            self._problem(f"event {seq}, or an event before it, does not match its hash")
+        return hash_
+
+    def _check_snapshots(self) -> None:
+        parts: set[str] = set()
+        final: Row = (self._ended or {}).get("final_snapshot") or {}
+        named = self._manifest["run_id"], final.get("namespace"), final.get("snapshot_id")
+        runs = {each["run_id"] for each in self._manifest["lineage"]}
+        seen = set()
+        for where, row in self._table("snapshots", _SNAPSHOT):
+            names = set(parts_of(row))
+            parts |= names
+            if _salted(row, snapshot_hash(row)) != row["content_hash"]:
+                self._problem(f"{where} does not match its hash")
+            for name in sorted(names):
+                if f"parts/{name}.gz" not in self._rows:
+                    self._problem(f"{where} has a part that is missing: {name}")
+            if row["run_id"] not in runs or row["seq"] > self._head["last_seq"]:
+                self._problem(f"{where} is not of the run's history")
+            key = row["run_id"], row["namespace"], row["snapshot_id"]
+            if key in seen:
+                self._problem(f"{where} is there twice")
+            seen.add(key)
+            if key == named and row["content_hash"] != final["content_hash"]:
+                self._problem("the final snapshot is not what the terminal event records")
+        for name in sorted(self._rows):
+            if name.startswith("parts/") and name[6:-3] not in parts:
+                self._problem(f"no snapshot has {name}")
+
+    def _check_task_writes(self) -> None:
+        for where, row in self._table("task_writes", _TASK_WRITE):
+            hash_ = digest("task_write", row["channel"], _payload(row["payload"]))
+            if _salted(row, hash_) != row["body_hash"]:
+                self._problem(f"{where} does not match its hash")
+
+    def _check_outputs(self) -> None:
+        revision = 0
+        for where, row in self._table("outputs", _OUTPUT):
+            revision += 1
+            if row["revision"] != revision:
+                self._problem(f"{where} is not revision {revision}")
+            if self._ended and self._ended["output_revision"] == revision:
+                self._check_ended(where, row)
+        if (self._ended or {}).get("output_revision", 0) > revision:
+            self._problem("the output that the terminal event records is missing")
+
+    def _check_ended(self, where: str, row: Row) -> None:
+        ended = self._ended or {}
+        hash_ = digest(
+            *("output", _payload(row["payload"]), row["schema_hash"], row["plan_version_id"]),
+            *(_payload(row["provenance"]), _payload(row["statistics"])),
+        )
+        is_sealed = "output_sealed" in ended  # a terminal event of version 1 says nothing of it
+        if row["outcome"] != ended["outcome"] or (
+            is_sealed and _salted(row, hash_) != ended["output_sealed"]
+        ):
+            self._problem(f"{where} is not what the terminal event records")
+
+    def _check_artifacts(self) -> None:
+        objects = set()
+        for where, row in self._table("artifacts", _ARTIFACT):
+            if row["url"]:
+                continue
+            name = f"objects/{row['sha256']}"
+            objects.add(name)
+            if name not in self._rows:
+                self._problem(f"the bytes of {where} are missing: {name}")
+            elif self._files.size(name) != row["size"]:
+                self._problem(f"the bytes of {where} are not as many as it says")
+        for name in sorted(self._rows):
+            if name.startswith("objects/") and name not in objects:
+                self._problem(f"no artifact has {name}")
+
+    def _check_configs(self) -> None:
+        pinned = sorted(
+            self._pinned, key=lambda pin: (pin["kind"], pin["name"], pin["version"], pin["digest"])
+        )
+        if pinned != self._manifest["configs"]:
+            self._problem("the manifest's configs are not those that the runs are pinned to")
+        for where, row in self._table("configs", _CONFIG):
+            kind, content = _content(row["body"])
+            found = digest("config", kind, row["body"]["content_type"], content).hex()
+            if f"sha256:{found}" != row["digest"]:
+                self._problem(f"{where} does not match its digest")
+            if {name: row[name] for name in ("kind", "name", "version", "digest")} not in pinned:
+                self._problem(f"{where} is of a config that no run is pinned to")
+
+    def _check_requests(self) -> None:
+        seen = set()
+        for where, row in self._table("requests", _REQUEST):
+            if row["request_id"] in seen:
+                self._problem(f"{where} is there twice")
+            seen.add(row["request_id"])
+
+    def _check_counts(self) -> None:
+        for name, rows in self._rows.items():
+            if (rows is None) != name.startswith(("parts/", "objects/")):
+                self._problem(f"the manifest says of {name} that it has {rows} rows")
+        head, of = self._head, self._manifest
+        self.facts = (
+            f"run {of['run_id']!r} of project {of['project']!r}: {head['last_seq']} events in"
+            f" {len(of['files']) + 1} files; the last hash is\n{head['last_hash']}"
+        )
+
+
+def _cut(lineage: list[Row], seq: int) -> list[Row]:
+    """What a fork has, at a seq, of the history that it begins with."""
+    found, first = [], 1
+    for each in lineage:
+        has_events = each["has_events"] and first <= seq + 1
+        last = min(each["last_seq"], seq)
+        found.append({**each, "last_seq": last, "has_events": has_events})
+        if each["has_events"]:
+            first = each["last_seq"] + 1
+    return found
+
+
+def _manifest(files: Files) -> Row:
+    """The manifest, whose last member is the SHA-256 of what is before it."""
+    if MANIFEST not in files.names:
+        raise Broken("manifest.json is missing")
+    text = b"".join(files.pieces(MANIFEST))
+    before, mark, after = text.rpartition(b',\n "sha256": "')
+    if not mark or after != sha256(before).hexdigest().encode() + b'"\n}\n':
+        raise Broken("manifest.json does not match the SHA-256 at its end")
+    try:
+        found = json.loads(text)
+        if (found["format"], found["version"]) != (FORMAT, VERSION):
+            raise Broken("manifest.json is of another format, or of a later version of it")
+        _keys(found, _MANIFEST)
+        if not found["lineage"]:
+            raise ValueError("there is no run")
+    except _MALFORMED as error:
+        raise Broken(f"manifest.json is not as the format says: {error!r}") from None
+    return found  # type: ignore[no-any-return]  # it is JSON
+
+
+def verify(path: Path) -> Verified:
+    """Check an archive; raise OSError if it cannot be read."""
+    with Files(path) as files:
+        if files.problems:
+            return Verified(files.problems, "")
+        try:
+            manifest = _manifest(files)
+        except Broken as error:
+            return Verified([str(error)], "")
+        verifying = _Verifying(files, manifest)
+        verifying.check()
+        return Verified(verifying.problems, verifying.facts)
+
+
+def main(arguments: list[str]) -> int:
+    """Verify the archive of the first argument; return the exit code."""
+    if len(arguments) != 1:
+        print("usage: verify_archive.py ARCHIVE", file=sys.stderr)
+        return 2
+    try:
+        found = verify(Path(arguments[0]))
+    except OSError as error:
+        print(f"{arguments[0]} cannot be read: {error.strerror}", file=sys.stderr)
+        return 4
+    for problem in found.problems:
+        print(problem)
+    if found.problems:
+        return 1
+    print(found.facts)
+    print(NOT_SIGNED)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
