@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from hashlib import sha256
 from pathlib import Path
-from tarfile import GNU_FORMAT, TarInfo
 from typing import Any
 
 from runstore.verify_archive import verify
+from runstore_server.services.archives import tar_header
 from runstore_storage.contract.artifacts import Announced, NewArtifact
 from runstore_storage.contract.configs import ConfigKey, ConfigRef, NewVersion
 from runstore_storage.contract.events import Event, Usage
@@ -113,9 +113,7 @@ def tar(files: Mapping[str, bytes]) -> bytes:
 
 
 def tar_entry(name: str, content: bytes) -> bytes:
-    header = TarInfo(name)
-    header.size = len(content)
-    return header.tobuf(GNU_FORMAT) + content + bytes(-len(content) % 512)
+    return tar_header(name, len(content)) + content + bytes(-len(content) % 512)
 
 
 def problems(path: Path, content: bytes | Mapping[str, bytes]) -> list[str]:

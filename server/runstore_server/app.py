@@ -31,6 +31,7 @@ from runstore_server.identity.certificates import CertificateSubjects, names_of
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
 from runstore_server.services.admin import AdminService
+from runstore_server.services.archives import Archives
 from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
 
@@ -76,7 +77,7 @@ class App:
         self._metrics.watch(self.relay.workers, self.relay.buried)
         self._metrics.show_health(self._is_ready, lambda: len(self._health.warnings))
         unread = Unread(settings.unread_bytes)
-        admin = AdminService(store.admin)
+        admin = AdminService(store.admin, Archives(store.archives, unread))
         self._tokens = tokens = _tokens(settings, store)
         self._bearers = bearers = _bearers(settings, tokens)
         if bearers:

@@ -11,11 +11,13 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from typing import Any, Literal, Union
 from zlib import crc32
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from runstore.streams.archives import Writable
 from runstore.values.payloads import Payload, Value
 
 FIRST_NUMBER = 1_000
@@ -220,4 +222,5 @@ _SIMPLE: Mapping[Any, Callable[[str], Any]] = {
     int: lambda name: FIRST_NUMBER + _number(name),
     str: lambda name: name,
     timedelta: lambda _: timedelta(seconds=1.5),
+    Writable: lambda _: BytesIO(),
 }

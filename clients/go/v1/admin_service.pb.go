@@ -1171,6 +1171,109 @@ func (x *VerifyAdminRecordsResponse) GetProblemNumber() int64 {
 	return 0
 }
 
+// ExportRunRequest names a run.
+type ExportRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId         string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRunRequest) Reset() {
+	*x = ExportRunRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRunRequest) ProtoMessage() {}
+
+func (x *ExportRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRunRequest.ProtoReflect.Descriptor instead.
+func (*ExportRunRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ExportRunRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ExportRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+// ExportRunResponse is the next piece of the file.
+type ExportRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next bytes, at most 256 KiB.
+	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRunResponse) Reset() {
+	*x = ExportRunResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRunResponse) ProtoMessage() {}
+
+func (x *ExportRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRunResponse.ProtoReflect.Descriptor instead.
+func (*ExportRunResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ExportRunResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_runstore_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_service_proto_rawDesc = "" +
@@ -1254,7 +1357,12 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"lastNumber\x12\x1b\n" +
 	"\tlast_hash\x18\x03 \x01(\fR\blastHash\x12\x18\n" +
 	"\aproblem\x18\x04 \x01(\tR\aproblem\x12%\n" +
-	"\x0eproblem_number\x18\x05 \x01(\x03R\rproblemNumber2\xf9\x05\n" +
+	"\x0eproblem_number\x18\x05 \x01(\x03R\rproblemNumber\"C\n" +
+	"\x10ExportRunRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\"'\n" +
+	"\x11ExportRunResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data2\xc7\x06\n" +
 	"\fAdminService\x12A\n" +
 	"\x06WhoAmI\x12\x1a.runstore.v1.WhoAmIRequest\x1a\x1b.runstore.v1.WhoAmIResponse\x12S\n" +
 	"\fListProjects\x12 .runstore.v1.ListProjectsRequest\x1a!.runstore.v1.ListProjectsResponse\x12P\n" +
@@ -1265,7 +1373,8 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\tSetLimits\x12\x1d.runstore.v1.SetLimitsRequest\x1a\x1e.runstore.v1.SetLimitsResponse\x12J\n" +
 	"\tGetLimits\x12\x1d.runstore.v1.GetLimitsRequest\x1a\x1e.runstore.v1.GetLimitsResponse\x12_\n" +
 	"\x10ListAdminRecords\x12$.runstore.v1.ListAdminRecordsRequest\x1a%.runstore.v1.ListAdminRecordsResponse\x12e\n" +
-	"\x12VerifyAdminRecords\x12&.runstore.v1.VerifyAdminRecordsRequest\x1a'.runstore.v1.VerifyAdminRecordsResponseB\x88\x01\n" +
+	"\x12VerifyAdminRecords\x12&.runstore.v1.VerifyAdminRecordsRequest\x1a'.runstore.v1.VerifyAdminRecordsResponse\x12L\n" +
+	"\tExportRun\x12\x1d.runstore.v1.ExportRunRequest\x1a\x1e.runstore.v1.ExportRunResponse0\x01B\x88\x01\n" +
 	"\x0fcom.runstore.v1B\x11AdminServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
@@ -1280,7 +1389,7 @@ func file_runstore_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_service_proto_rawDescData
 }
 
-var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),              // 0: runstore.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 1: runstore.v1.WhoAmIResponse
@@ -1300,28 +1409,30 @@ var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*ListAdminRecordsResponse)(nil),   // 15: runstore.v1.ListAdminRecordsResponse
 	(*VerifyAdminRecordsRequest)(nil),  // 16: runstore.v1.VerifyAdminRecordsRequest
 	(*VerifyAdminRecordsResponse)(nil), // 17: runstore.v1.VerifyAdminRecordsResponse
-	(*Principal)(nil),                  // 18: runstore.v1.Principal
-	(*Grant)(nil),                      // 19: runstore.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 21: google.protobuf.Duration
-	(*Token)(nil),                      // 22: runstore.v1.Token
-	(*Limits)(nil),                     // 23: runstore.v1.Limits
-	(*AdminRecord)(nil),                // 24: runstore.v1.AdminRecord
+	(*ExportRunRequest)(nil),           // 18: runstore.v1.ExportRunRequest
+	(*ExportRunResponse)(nil),          // 19: runstore.v1.ExportRunResponse
+	(*Principal)(nil),                  // 20: runstore.v1.Principal
+	(*Grant)(nil),                      // 21: runstore.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 23: google.protobuf.Duration
+	(*Token)(nil),                      // 24: runstore.v1.Token
+	(*Limits)(nil),                     // 25: runstore.v1.Limits
+	(*AdminRecord)(nil),                // 26: runstore.v1.AdminRecord
 }
 var file_runstore_v1_admin_service_proto_depIdxs = []int32{
-	18, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
-	19, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
-	20, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	19, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
-	21, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	22, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
-	22, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
-	22, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
-	23, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
-	23, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	23, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	20, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
-	24, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
+	20, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
+	21, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
+	22, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
+	23, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	24, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
+	24, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
+	24, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
+	25, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
+	25, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	25, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	22, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
+	26, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
 	0,  // 13: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
 	2,  // 14: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
 	4,  // 15: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
@@ -1331,17 +1442,19 @@ var file_runstore_v1_admin_service_proto_depIdxs = []int32{
 	12, // 19: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
 	14, // 20: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
 	16, // 21: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
-	1,  // 22: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
-	3,  // 23: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
-	5,  // 24: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
-	7,  // 25: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
-	9,  // 26: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
-	11, // 27: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
-	13, // 28: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
-	15, // 29: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
-	17, // 30: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
-	22, // [22:31] is the sub-list for method output_type
-	13, // [13:22] is the sub-list for method input_type
+	18, // 22: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
+	1,  // 23: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
+	3,  // 24: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
+	5,  // 25: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
+	7,  // 26: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
+	9,  // 27: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
+	11, // 28: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
+	13, // 29: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
+	15, // 30: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
+	17, // 31: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
+	19, // 32: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
+	23, // [23:33] is the sub-list for method output_type
+	13, // [13:23] is the sub-list for method input_type
 	13, // [13:13] is the sub-list for extension type_name
 	13, // [13:13] is the sub-list for extension extendee
 	0,  // [0:13] is the sub-list for field type_name
@@ -1359,7 +1472,7 @@ func file_runstore_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_service_proto_rawDesc), len(file_runstore_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

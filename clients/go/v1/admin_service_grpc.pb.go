@@ -28,6 +28,7 @@ const (
 	AdminService_GetLimits_FullMethodName          = "/runstore.v1.AdminService/GetLimits"
 	AdminService_ListAdminRecords_FullMethodName   = "/runstore.v1.AdminService/ListAdminRecords"
 	AdminService_VerifyAdminRecords_FullMethodName = "/runstore.v1.AdminService/VerifyAdminRecords"
+	AdminService_ExportRun_FullMethodName          = "/runstore.v1.AdminService/ExportRun"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -55,7 +56,8 @@ type AdminServiceClient interface {
 	// that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
 	RevokeToken(ctx context.Context, in *RevokeTokenRequest, opts ...grpc.CallOption) (*RevokeTokenResponse, error)
 	// SetLimits replaces the limits of a project. Within five seconds every server process holds it to
-	// them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
+	// them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not
+	// counted, but for ExportRun.
 	SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error)
 	// GetLimits returns the limits of a project, and how much it stores.
 	GetLimits(ctx context.Context, in *GetLimitsRequest, opts ...grpc.CallOption) (*GetLimitsResponse, error)
@@ -63,6 +65,11 @@ type AdminServiceClient interface {
 	ListAdminRecords(ctx context.Context, in *ListAdminRecordsRequest, opts ...grpc.CallOption) (*ListAdminRecordsResponse, error)
 	// VerifyAdminRecords recomputes the hash chain of records and reports the first break.
 	VerifyAdminRecords(ctx context.Context, in *VerifyAdminRecordsRequest, opts ...grpc.CallOption) (*VerifyAdminRecordsResponse, error)
+	// ExportRun sends a run as a tar file that holds all of it, a fork with all of its history, and by
+	// which it is verified without a server: docs/export.md. What is in it is as of one moment, shortly
+	// after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
+	// snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
+	ExportRun(ctx context.Context, in *ExportRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportRunResponse], error)
 }
 
 type adminServiceClient struct {
@@ -163,6 +170,25 @@ func (c *adminServiceClient) VerifyAdminRecords(ctx context.Context, in *VerifyA
 	return out, nil
 }
 
+func (c *adminServiceClient) ExportRun(ctx context.Context, in *ExportRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportRunResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[0], AdminService_ExportRun_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportRunRequest, ExportRunResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ExportRunClient = grpc.ServerStreamingClient[ExportRunResponse]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -188,7 +214,8 @@ type AdminServiceServer interface {
 	// that were opened with it end. An unknown token is TOKEN_NOT_FOUND.
 	RevokeToken(context.Context, *RevokeTokenRequest) (*RevokeTokenResponse, error)
 	// SetLimits replaces the limits of a project. Within five seconds every server process holds it to
-	// them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
+	// them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not
+	// counted, but for ExportRun.
 	SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error)
 	// GetLimits returns the limits of a project, and how much it stores.
 	GetLimits(context.Context, *GetLimitsRequest) (*GetLimitsResponse, error)
@@ -196,6 +223,11 @@ type AdminServiceServer interface {
 	ListAdminRecords(context.Context, *ListAdminRecordsRequest) (*ListAdminRecordsResponse, error)
 	// VerifyAdminRecords recomputes the hash chain of records and reports the first break.
 	VerifyAdminRecords(context.Context, *VerifyAdminRecordsRequest) (*VerifyAdminRecordsResponse, error)
+	// ExportRun sends a run as a tar file that holds all of it, a fork with all of its history, and by
+	// which it is verified without a server: docs/export.md. What is in it is as of one moment, shortly
+	// after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
+	// snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
+	ExportRun(*ExportRunRequest, grpc.ServerStreamingServer[ExportRunResponse]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -232,6 +264,9 @@ func (UnimplementedAdminServiceServer) ListAdminRecords(context.Context, *ListAd
 }
 func (UnimplementedAdminServiceServer) VerifyAdminRecords(context.Context, *VerifyAdminRecordsRequest) (*VerifyAdminRecordsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyAdminRecords not implemented")
+}
+func (UnimplementedAdminServiceServer) ExportRun(*ExportRunRequest, grpc.ServerStreamingServer[ExportRunResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportRun not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -416,6 +451,17 @@ func _AdminService_VerifyAdminRecords_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ExportRun_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportRunRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ExportRun(m, &grpc.GenericServerStream[ExportRunRequest, ExportRunResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ExportRunServer = grpc.ServerStreamingServer[ExportRunResponse]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -460,6 +506,12 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_VerifyAdminRecords_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ExportRun",
+			Handler:       _AdminService_ExportRun_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "runstore/v1/admin_service.proto",
 }

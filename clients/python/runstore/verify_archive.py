@@ -14,7 +14,6 @@ import io
 import json
 import re
 import sys
-import tarfile
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ _NAME = re.compile(
 _PIECE = 1 << 20
 _LAST_SEQ = 2**63 - 1
 _BLOCK = 512
+_BINARY = 0x80
 # What reading something that is not as the format says may raise.
 _MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 _USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
@@ -326,16 +326,23 @@ class Files:
 
 
 def _named(header: bytes, at: int) -> tuple[str, int]:
-    """The name and size in a header."""
+    """The name and size in a header, which has to be as exports write it for them."""
     try:
-        found = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-        expected = tarfile.TarInfo(found.name)
-        expected.size = found.size
-        if found.size < 0 or expected.tobuf(tarfile.GNU_FORMAT) != header:
+        name, length = header[:100].rstrip(b"\0").decode(), header[124:136]
+        size = int.from_bytes(length[1:], "big") if length[0] == _BINARY else int(length[:-1], 8)
+        if _header(name, size) != header:
             raise ValueError
-    except (tarfile.HeaderError, ValueError):
+    except (ValueError, IndexError):
         raise Broken(f"byte {at} of the tar file is not the beginning of a file") from None
-    return found.name, found.size
+    return name, size
+
+
+def _header(name: str, size: int) -> bytes:
+    length = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
+    owned = b"0000644\0" + b"0000000\0" * 2
+    before = name.encode().ljust(100, b"\0") + owned + length + b"00000000000\0"
+    after = b"0" + bytes(100) + b"ustar  \0" + bytes(247)
+    return before + b"%06o\0 " % sum(before + b" " * 8 + after) + after
 
 
 def _unzipped(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:

@@ -82,10 +82,14 @@ ACCESS: Mapping[str, Rule] = {
     **_of("AdminService", _OWN, "CreateToken ListTokens RevokeToken"),
     **_of("AdminService", _OWN, "ListAdminRecords VerifyAdminRecords"),
     **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
+    **_of("AdminService", _READ, "ExportRun"),
 }
 """By the full name of the method."""
 
-READS = frozenset(method for method, rule in ACCESS.items() if rule is _READ) | frozenset(
+READS_OF_RUNS = frozenset(method for method, rule in ACCESS.items() if rule is _READ)
+"""Those that show what runs of a project have, and what they share."""
+
+READS = READS_OF_RUNS | frozenset(
     _of("AdminService", _OWN, "ListTokens ListAdminRecords VerifyAdminRecords")
     | _of("AdminService", _OPERATE, "GetLimits")
 )

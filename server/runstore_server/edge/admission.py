@@ -12,7 +12,7 @@ from runstore_storage.contract.access import SERVER, Role
 from runstore_storage.contract.admin import MARK
 from runstore_storage.contract.scope import Scope, bind
 
-from runstore_server.edge.access import READS, asked_by, check, decide
+from runstore_server.edge.access import READS, READS_OF_RUNS, asked_by, check, decide
 from runstore_server.edge.errors import (
     CredentialExpired,
     PermissionDenied,
@@ -117,7 +117,7 @@ class Admission:
             await self._record_refusal(message, error, context)
             raise
         self._let_in(name_of(method), shown, scope)
-        if scope and not method.startswith(ADMINISTRATION):
+        if scope and (method in READS_OF_RUNS or not method.startswith(ADMINISTRATION)):
             self._quotas.charge(scope.project, message)
         if self._audit_reads and scope and method in READS:
             _log_read(scope, shown)

@@ -1,7 +1,7 @@
 """Holding projects to their limits, as far as this process serves them.
 
 What has no limit costs a look into a dict. Administration is not counted, so that whoever uses a
-project up cannot keep operators from giving it more, or less.
+project up cannot keep operators from giving it more, or less; exports are, which read runs.
 """
 
 from __future__ import annotations

@@ -33,12 +33,14 @@ from runstore_server.edge.requests import request_id
 from runstore_server.identity.tokens import new_token
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
+from runstore_server.services.archives import Archives
 from runstore_server.validation.requests import admit
 
 
 class AdminService(AdminServiceServicer):
-    def __init__(self, admin: AdminStore) -> None:
+    def __init__(self, admin: AdminStore, archives: Archives) -> None:
         self._admin = admin
+        self._archives = archives
 
     async def WhoAmI(self, request: rpc.WhoAmIRequest, _context: Any) -> rpc.WhoAmIResponse:
         await admit(request)
@@ -152,6 +154,11 @@ class AdminService(AdminServiceServicer):
             problem=found.problem,
             problem_number=found.problem_number,
         )
+
+    def ExportRun(
+        self, request: rpc.ExportRunRequest, context: Any
+    ) -> AsyncIterator[rpc.ExportRunResponse]:
+        return self._archives.ExportRun(request, context)
 
     async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
         """Record a call that was refused at the edge, if it would have changed something."""

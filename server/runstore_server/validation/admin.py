@@ -89,4 +89,5 @@ RULES: Rules = {
     "VerifyAdminRecordsRequest": MessageRules(
         OF_PROJECT | {"from_number": SEQ}, checks=(_not_both,)
     ),
+    "ExportRunRequest": MessageRules(OF_PROJECT | {"run_id": REQUIRED_ID}),
 }

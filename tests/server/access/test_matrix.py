@@ -34,7 +34,7 @@ READ = (
     "GetRun ListRuns ListEvents StreamEvents GetSnapshot ListSnapshots GetOutput ReplayRun"
     " VerifyRun SearchEvents GetStatistics ReadFeed FollowFeed GetConsumer ListConsumers"
     " GetVersion ListVersions ListConfigs ListLabelMoves GetArtifact ListArtifacts"
-    " DownloadArtifact"
+    " DownloadArtifact ExportRun"
 )
 WRITE = "ResumeRun ForkRun RegisterVersion CommitPosition"
 ADMINISTER = "SetLabel RemoveLabel DeleteSnapshots ResetConsumer"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from conftest import drop_schema, make_store
 from migrated import unsealed
 from runstore.verify_archive import verify
 from runstore_migrations import schema
+from runstore_server.services.archives import tar_header
 from runstore_storage.archives import chain_files
 from runstore_storage.contract.errors import RunNotFound, SnapshotNotFound
 from runstore_storage.contract.events import Event
@@ -35,6 +38,7 @@ from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 
+MIB = 1 << 20
 LARGE = Payload('"' + "large " * 1000 + '"')
 
 
@@ -266,3 +270,36 @@ async def test_files_are_gzip_without_a_time(store: PostgresStore, key: RunKey) 
     packed = [content for name, content in files.items() if name.endswith(".gz")]
     assert {content[4:8] for content in packed} == {bytes(4)}
     assert all(map(gzip.decompress, packed[:2]))
+
+
+@pytest.mark.slow
+async def test_an_export_of_many_events_takes_little_memory(
+    store: PostgresStore, project: str, tmp_path: Path
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    batch = [
+        Event("t", payload=Payload(f'{{"text": "{"x" * 200}", "n": {n}}}')) for n in range(1000)
+    ]
+    for _ in range(200):
+        await store.append_events(key, batch)
+
+    tracemalloc.start()
+    size = 0
+    with (tmp_path / "archive.tar").open("wb") as archive:
+        async for file in store.archives.export_run(key):
+            archive.write(tar_header(file.name, file.size))
+            async for chunk in file.chunks:
+                size += len(chunk)
+                archive.write(chunk)
+            archive.write(bytes(-file.size % 512))
+        archive.write(bytes(1024))
+    exporting = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    found = await asyncio.to_thread(verify, tmp_path / "archive.tar")
+    verifying = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert found.problems == []
+    assert size > 20 * MIB
+    assert exporting < 24 * MIB
+    assert verifying < 24 * MIB

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Unpack
 
 from runstore import calls
+from runstore.aio import transport
 from runstore.aio.connection import AsyncConnection
 from runstore.arguments import only_known
+from runstore.streams.archives import ArchiveDownload, Writable, written
 from runstore.streams.events import EventStream
 from runstore.values.events import (
     Appended,
@@ -242,6 +245,24 @@ class AsyncRun:
                 on_progress(found)
             if not from_seq:
                 return found
+
+    async def export(
+        self,
+        target: Writable | PathLike[str],
+        on_progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Write the run's archive, a tar file, to a path or a writable; return its size.
+
+        A file appears at the path once it is complete. An export that breaks is not continued.
+        """
+        stream = ArchiveDownload(self._ref, self._connection.backoff)
+        with written(target) as file:
+            async with aclosing(self._connection.follow(stream)) as chunks:
+                async for chunk in chunks:
+                    await transport.run_blocking(file.write, chunk)
+                    if on_progress:
+                        on_progress(stream.received)
+        return stream.received
 
 
 @dataclass(frozen=True, slots=True)

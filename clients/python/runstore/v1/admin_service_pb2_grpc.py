@@ -90,6 +90,11 @@ class AdminServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_admin__service__pb2.VerifyAdminRecordsRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_admin__service__pb2.VerifyAdminRecordsResponse.FromString,
                 _registered_method=True)
+        self.ExportRun = channel.unary_stream(
+                '/runstore.v1.AdminService/ExportRun',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.ExportRunRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ExportRunResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -141,7 +146,8 @@ class AdminServiceServicer(object):
 
     def SetLimits(self, request, context):
         """SetLimits replaces the limits of a project. Within five seconds every server process holds it to
-        them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
+        them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not
+        counted, but for ExportRun.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,6 +169,16 @@ class AdminServiceServicer(object):
 
     def VerifyAdminRecords(self, request, context):
         """VerifyAdminRecords recomputes the hash chain of records and reports the first break.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportRun(self, request, context):
+        """ExportRun sends a run as a tar file that holds all of it, a fork with all of its history, and by
+        which it is verified without a server: docs/export.md. What is in it is as of one moment, shortly
+        after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
+        snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +231,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.VerifyAdminRecords,
                     request_deserializer=runstore_dot_v1_dot_admin__service__pb2.VerifyAdminRecordsRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_admin__service__pb2.VerifyAdminRecordsResponse.SerializeToString,
+            ),
+            'ExportRun': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportRun,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ExportRunRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.ExportRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -466,6 +487,33 @@ class AdminService(object):
             '/runstore.v1.AdminService/VerifyAdminRecords',
             runstore_dot_v1_dot_admin__service__pb2.VerifyAdminRecordsRequest.SerializeToString,
             runstore_dot_v1_dot_admin__service__pb2.VerifyAdminRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/runstore.v1.AdminService/ExportRun',
+            runstore_dot_v1_dot_admin__service__pb2.ExportRunRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.ExportRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

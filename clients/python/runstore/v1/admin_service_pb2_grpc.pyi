@@ -57,7 +57,8 @@ class AdminServiceStub:
     """
     SetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]
     """SetLimits replaces the limits of a project. Within five seconds every server process holds it to
-    them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
+    them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not
+    counted, but for ExportRun.
     """
     GetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetLimitsRequest, _admin_service_pb2.GetLimitsResponse]
     """GetLimits returns the limits of a project, and how much it stores."""
@@ -65,6 +66,12 @@ class AdminServiceStub:
     """ListAdminRecords returns records, newest first."""
     VerifyAdminRecords: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAdminRecordsRequest, _admin_service_pb2.VerifyAdminRecordsResponse]
     """VerifyAdminRecords recomputes the hash chain of records and reports the first break."""
+    ExportRun: _grpc.UnaryStreamMultiCallable[_admin_service_pb2.ExportRunRequest, _admin_service_pb2.ExportRunResponse]
+    """ExportRun sends a run as a tar file that holds all of it, a fork with all of its history, and by
+    which it is verified without a server: docs/export.md. What is in it is as of one moment, shortly
+    after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
+    snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -95,7 +102,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     SetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]  # type: ignore[assignment]
     """SetLimits replaces the limits of a project. Within five seconds every server process holds it to
-    them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
+    them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not
+    counted, but for ExportRun.
     """
     GetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetLimitsRequest, _admin_service_pb2.GetLimitsResponse]  # type: ignore[assignment]
     """GetLimits returns the limits of a project, and how much it stores."""
@@ -103,6 +111,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """ListAdminRecords returns records, newest first."""
     VerifyAdminRecords: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyAdminRecordsRequest, _admin_service_pb2.VerifyAdminRecordsResponse]  # type: ignore[assignment]
     """VerifyAdminRecords recomputes the hash chain of records and reports the first break."""
+    ExportRun: _aio.UnaryStreamMultiCallable[_admin_service_pb2.ExportRunRequest, _admin_service_pb2.ExportRunResponse]  # type: ignore[assignment]
+    """ExportRun sends a run as a tar file that holds all of it, a fork with all of its history, and by
+    which it is verified without a server: docs/export.md. What is in it is as of one moment, shortly
+    after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
+    snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService says who may use a server, how much of it, and what was done about that.
@@ -166,7 +180,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetLimitsResponse, _abc.Awaitable[_admin_service_pb2.SetLimitsResponse]]:
         """SetLimits replaces the limits of a project. Within five seconds every server process holds it to
-        them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not counted.
+        them, each by itself; what is too much is QUOTA_EXCEEDED. Calls of AdminService are not
+        counted, but for ExportRun.
         """
 
     @_abc_1.abstractmethod
@@ -192,5 +207,17 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.VerifyAdminRecordsResponse, _abc.Awaitable[_admin_service_pb2.VerifyAdminRecordsResponse]]:
         """VerifyAdminRecords recomputes the hash chain of records and reports the first break."""
+
+    @_abc_1.abstractmethod
+    def ExportRun(
+        self,
+        request: _admin_service_pb2.ExportRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_service_pb2.ExportRunResponse], _abc.AsyncIterator[_admin_service_pb2.ExportRunResponse]]:
+        """ExportRun sends a run as a tar file that holds all of it, a fork with all of its history, and by
+        which it is verified without a server: docs/export.md. What is in it is as of one moment, shortly
+        after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
+        snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
