@@ -395,6 +395,29 @@ def test_artifacts_are_put_listed_and_fetched(dev: ServerProcess, tmp_path: Path
     assert "RUN_NOT_FOUND" in cli("artifacts", "put", "none", "a", str(file), *at, code=4)
 
 
+def test_a_run_is_exported_and_its_archive_verified(
+    server: ServerProcess, project: str, tmp_path: Path
+) -> None:
+    where = ("--target", server.target, "--project", project)
+    with runstore.Client(server.target, project=project) as client:
+        run = client.save_run("find the answer", run_id="run")
+        run.append("tool.called", {"q": 1})
+        run.complete(payload={"answer": 42})
+    archive = tmp_path / "run.tar"
+
+    said = cli("export", "run", "-o", str(archive), *where)
+    verified = cli("verify-archive", str(archive))
+    archive.write_bytes(archive.read_bytes().replace(b"sealed-000001", b"sealed-000002"))
+
+    assert said == f"{archive}\n"
+    assert verified.startswith(f"run 'run' of project '{project}': 2 events in 9 files;")
+    assert "is not the beginning of a file" in cli("verify-archive", str(archive), code=1)
+    assert "cannot read" in cli("verify-archive", str(tmp_path / "none"), code=4)
+    assert "cannot write" in cli("export", "run", "-o", str(tmp_path / "a" / "b"), *where, code=4)
+    assert "RUN_NOT_FOUND" in cli("export", "none", "-o", str(tmp_path / "none"), *where, code=4)
+    assert sorted(tmp_path.iterdir()) == [archive]
+
+
 @pytest.mark.parametrize("command", ["dev", "serve"])
 def test_help_shows_what_an_option_defaults_to(command: str) -> None:
     asked = subprocess.run(
@@ -431,6 +454,7 @@ def test_every_command_ends_quietly_once_its_reader_has_left(
         "feed ls",
         "artifacts ls run",
         "artifacts get run report --output -",
+        "export run --output -",
     ]
 
     ended = {command: _read_by_none(*command.split(), *where) for command in commands}

@@ -68,6 +68,21 @@ def my_command(_, target, __, project):
 """
 
 
+def test_the_verifier_is_run_as_shown(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "export.md").read_text()
+    with runstore.Client(fresh_server.target) as client:
+        client.save_run(run_id="run-1").export(tmp_path / "run-1.tar")
+    shutil.copy(ROOT / "clients/python/runstore/verify_archive.py", tmp_path)
+
+    (shown,) = re.findall(r"^python .*$", page, re.MULTILINE)
+    done = _run("bash", "-c", shown, server=fresh_server, folder=tmp_path)
+    (go,) = re.findall(r"^go run (\S+) run-1.tar$", page, re.MULTILINE)
+
+    assert done.returncode == 0, done.stdout
+    assert "run 'run-1' of project 'default': 0 events" in done.stdout
+    assert (ROOT / "clients/go" / go / "main.go").exists()
+
+
 def test_http_answers_what_is_shown(fresh_server: ServerProcess) -> None:
     shown = consoles(ROOT / "docs" / "http.md")
     with runstore.Client(fresh_server.target) as client:
@@ -99,7 +114,7 @@ def test_the_commands_of_a_terminal_work(fresh_server: ServerProcess, tmp_path: 
     docs = ROOT / "docs"
     pages = [
         ROOT / "README.md",
-        *(docs / f"{name}.md" for name in ("configs", "search", "statistics")),
+        *(docs / f"{name}.md" for name in ("configs", "export", "search", "statistics")),
     ]
 
     commands = [
@@ -115,7 +130,9 @@ def test_the_commands_of_a_terminal_work(fresh_server: ServerProcess, tmp_path: 
     assert not wrong, "\n\n".join(wrong)
 
 
-@pytest.mark.parametrize("page", ["configs.md", "artifacts.md", "search.md", "statistics.md"])
+@pytest.mark.parametrize(
+    "page", ["configs.md", "artifacts.md", "export.md", "search.md", "statistics.md"]
+)
 def test_the_python_of_a_page_works(page: str, fresh_server: ServerProcess, tmp_path: Path) -> None:
     (shown,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
     (tmp_path / "report.pdf").write_bytes(b"%PDF-")

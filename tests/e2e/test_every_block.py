@@ -83,6 +83,14 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
             (CLI, "test_completion_is_installed_as_shown"),
         ],
     ),
+    ("docs/export.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
+    ("docs/export.md", "sh"): (
+        3,
+        [
+            (DOCS, "test_the_commands_of_a_terminal_work"),
+            (DOCS, "test_the_verifier_is_run_as_shown"),
+        ],
+    ),
     ("docs/configs.md", "python"): (1, [(DOCS, "test_the_python_of_a_page_works")]),
     ("docs/configs.md", "sh"): (1, [(DOCS, "test_the_commands_of_a_terminal_work")]),
     ("docs/deploy.md", "sh"): (

@@ -74,6 +74,12 @@ COMMANDS = {
         "Look after the sinks of RUNSTORE_SINKS, in the database of RUNSTORE_DATABASE_URL.",
     ),
     "artifacts": Command("artifacts", "app", "List, fetch and store the artifacts of runs."),
+    "export": Command(
+        "archives", "export", "Write a run's archive: a file by which it is verified anywhere."
+    ),
+    "verify-archive": Command(
+        "archives", "verify_archive", "Verify a run's archive, without a server."
+    ),
     "tokens": Command(
         "tokens",
         "app",
