@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import tarfile
 import urllib.request
 from collections.abc import AsyncIterator
+from io import BytesIO
 from typing import Any
 
 import runstore
@@ -179,6 +181,13 @@ class Runner:
 
     async def verify(self, a: Json) -> Any:
         return await self.run(a).verify(**a)
+
+    async def export(self, a: Json) -> Any:
+        archive = BytesIO()
+        await self.run(a).export(archive)
+        archive.seek(0)
+        with tarfile.open(fileobj=archive) as files:
+            return {"files": files.getnames()}
 
     async def watch(self, a: Json) -> Any:
         name = a.pop("watch")

@@ -161,6 +161,7 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		"SetLimits":   (*runstore.Admin).SetLimits, "GetLimits": (*runstore.Admin).Limits,
 		"ListAdminRecords":   (*runstore.Admin).Records,
 		"VerifyAdminRecords": (*runstore.Admin).VerifyRecords,
+		"ExportRun":          (*runstore.Run).Export,
 
 		"UploadArtifact": (*runstore.Artifacts).Upload,
 		"LinkArtifact":   (*runstore.Artifacts).Link, "GetArtifact": (*runstore.Artifacts).Get,

@@ -7,6 +7,7 @@ import {
   type ArtifactFilter,
   type Client,
   type DownloadOptions,
+  type Run,
 } from "../src/index.js";
 import { all, type Steps } from "./steps.js";
 
@@ -37,4 +38,21 @@ function description({ sha256, ...rest }: Omit<Named, "runId" | "name">): Artifa
   return sha256 === undefined
     ? rest
     : { ...rest, sha256: Uint8Array.from(Buffer.from(sha256, "hex")) };
+}
+
+/** Export a run, and show the names of the files in its archive. */
+export async function exportedFiles(run: Run): Promise<{ files: string[] }> {
+  return { files: namesIn(Buffer.concat(await all(run.export()))) };
+}
+
+/** The names of the files in a tar file. */
+function namesIn(archive: Buffer): string[] {
+  const names = [];
+  for (let at = 0; archive[at];) {
+    const [name = ""] = archive.toString("utf8", at, at + 100).split("\0");
+    names.push(name);
+    const size = Number.parseInt(archive.toString("ascii", at + 124, at + 135), 8);
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  return names;
 }

@@ -32,7 +32,7 @@ import {
 } from "../src/index.js";
 import { adminSteps } from "./admin.js";
 import { options, waiting, type Waiting } from "./arguments.js";
-import { artifactSteps } from "./artifacts.js";
+import { artifactSteps, exportedFiles } from "./artifacts.js";
 import { configSteps } from "./configs.js";
 import { shownItem } from "./seen.js";
 import { all, type Steps } from "./steps.js";
@@ -180,6 +180,7 @@ export class Operations {
       return { items: items.flatMap(shownItem) };
     },
     verify: (args: Written & VerifyOptions) => this.#run(args).verify(options(args)),
+    export: (args: Written) => exportedFiles(this.#run(args)),
     watch: (args: Written & StreamOptions & { watch: string }) => {
       const items = this.#run(args).stream({ ...FOLLOW, follow: true, ...options(args) });
       this.#watches.set(args.watch, new Watch(items));

@@ -32,6 +32,7 @@ export {
 } from "./admin/values.js";
 export type { Artifacts, UploadOptions } from "./artifacts/calls.js";
 export type { DownloadOptions } from "./artifacts/downloads.js";
+export type { ExportOptions } from "./archives/exports.js";
 export type { ArtifactChoice, ArtifactFilter } from "./artifacts/query.js";
 export type { Data } from "./artifacts/uploads.js";
 export type { Artifact, ArtifactDescription, ArtifactPut } from "./artifacts/values.js";

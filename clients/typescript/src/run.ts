@@ -2,6 +2,7 @@
 
 import { inspect } from "node:util";
 
+import { exported, type ExportOptions } from "./archives/exports.js";
 import { Appender, RunAppender, type AppenderOptions } from "./events/appender.js";
 import { allEvents, eventPage, type EventPage, type ListEventsOptions } from "./events/query.js";
 import { EventStream, type StreamItem, type StreamOptions } from "./events/stream.js";
@@ -223,8 +224,7 @@ export class Run implements RunRef {
   /** As `events`, with progress between the events. */
   stream(options: StreamOptions = {}): AsyncGenerator<StreamItem, void, undefined> {
     const state = new EventStream(this, options, this.#connection.backoff);
-    const method = RunService.method.streamEvents;
-    return follow(this.#connection, method, state, options.signal);
+    return follow(this.#connection, RunService.method.streamEvents, state, options.signal);
   }
 
   /** The state of the run right after an event, by default the last; changes nothing. */
@@ -253,6 +253,11 @@ export class Run implements RunRef {
   /** Check the hash chain slice by slice; the result is that of the whole run. */
   verify(options: VerifyOptions = {}): Promise<Verification> {
     return verify(this.#connection, this, options);
+  }
+
+  /** Yield the bytes of the run's archive, a tar file, which is whole once this ends. */
+  export(options: ExportOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    return exported(this.#connection, this.#name, options);
   }
 
   get #name(): { project: string; runId: string } {

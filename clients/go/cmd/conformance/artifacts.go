@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"io"
@@ -51,4 +52,22 @@ func (r *runner) listArtifacts(ctx context.Context, a *arguments) (any, error) {
 	return listed("artifacts", r.client.Artifacts().List(ctx, runstore.ListArtifactsOptions{
 		RunID: a.RunID, Type: a.Type, Name: a.Name,
 	}))
+}
+
+func (r *runner) export(ctx context.Context, a *arguments) (any, error) {
+	var archive bytes.Buffer
+	if _, err := r.run(a).Export(ctx, &archive); err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for files := tar.NewReader(&archive); ; {
+		file, err := files.Next()
+		if err == io.EOF {
+			return fields{"files": names}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, file.Name)
+	}
 }

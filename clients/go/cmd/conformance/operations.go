@@ -56,6 +56,7 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"verify": func(r *runner, ctx context.Context, a *arguments) (any, error) {
 		return r.run(a).Verify(ctx)
 	},
+	"export":         (*runner).export,
 	"watch":          (*runner).startWatch,
 	"watch_until":    (*runner).watchUntil,
 	"watch_end":      (*runner).watchEnd,
