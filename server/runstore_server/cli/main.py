@@ -75,10 +75,12 @@ COMMANDS = {
     ),
     "artifacts": Command("artifacts", "app", "List, fetch and store the artifacts of runs."),
     "export": Command(
-        "archives", "export", "Write a run's archive: a file by which it is verified anywhere."
+        "archives", "export", "Write a run's archive, a tar file; it appears once it is complete."
     ),
     "verify-archive": Command(
-        "archives", "verify_archive", "Verify a run's archive, without a server."
+        "archives",
+        "verify_archive",
+        "Verify a run's archive, without a server; exit with 1 if something does not agree.",
     ),
     "tokens": Command(
         "tokens",
