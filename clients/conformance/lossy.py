@@ -82,6 +82,7 @@ FOLLOWED = {
         },
     ),
     "DownloadArtifact": Followed(_one_byte, lambda _: {"offset": 1}),
+    "ExportRun": Followed(lambda _: False, lambda _: {}),  # it is begun again, and never continued
 }
 
 
