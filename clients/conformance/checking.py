@@ -30,8 +30,10 @@ _TIMES = frozenset(
         "day",
         "expires_at",
         "moved_at",
+        "placed_at",
         "published_at",
         "recorded_at",
+        "released_at",
         "revoked_at",
         "updated_at",
     }

@@ -44,7 +44,8 @@ READ_VERBS = ("Get", "List", "Read", "Replay", "Search", "Verify", "WhoAmI")
 # Calls that carry appends of single events, each of which is repeated by itself.
 APPENDS = frozenset({"AppendEvent", "AppendMany"})
 IDS = frozenset({"event_id", "fork_run_id", "request_id", "run_id"})
-NO_IDS = {("Snapshot", "run_id")}  # the request names the run
+# The request names the run, or what the run is called is not its own to make.
+NO_IDS = {("Snapshot", "run_id"), ("PlaceHoldRequest", "run_id")}
 
 
 @dataclass(frozen=True, slots=True)

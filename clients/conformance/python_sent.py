@@ -136,10 +136,18 @@ def completion(fields: Json) -> runstore.Completion:
     )
 
 
+def with_statuses(fields: Json) -> Json:
+    if "statuses" not in fields:
+        return fields
+    return fields | {"statuses": [runstore.RunStatus[each] for each in fields["statuses"]]}
+
+
+def selection(fields: Json) -> runstore.RunSelection:
+    return runstore.RunSelection(**with_statuses(fields))
+
+
 def query(fields: Json) -> runstore.RunQuery:
-    made = times(fields)
-    if "statuses" in made:
-        made["statuses"] = [runstore.RunStatus[each] for each in made["statuses"]]
+    made = with_statuses(times(fields))
     if "external" in made:
         made["external"] = runstore.ExternalFilter(**made["external"])
     if "config" in made:

@@ -22,6 +22,7 @@ from python_sent import (
     payload,
     payloads,
     query,
+    selection,
     snapshot,
     times,
     with_after,
@@ -313,6 +314,16 @@ class Runner:
 
     async def limits_get(self, _: Json) -> Any:
         return await self._client.admin.limits()
+
+    async def hold_place(self, a: Json) -> Any:
+        where = selection(a.pop("filter")) if "filter" in a else None
+        return await self._client.admin.place_hold(a.pop("why"), filter=where, **a)
+
+    async def hold_release(self, a: Json) -> Any:
+        return await self._client.admin.release_hold(**a)
+
+    async def hold_list(self, a: Json) -> Any:
+        return {"holds": [each async for each in self._client.admin.holds(**a)]}
 
     async def admin_records(self, a: Json) -> Any:
         count = a.pop("count", None)

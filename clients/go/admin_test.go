@@ -223,3 +223,44 @@ func TestAGrantIsReadAsItIsWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsHeldIsNotDeleted(t *testing.T) {
+	client := dial(t)
+	run, err := client.SaveRun(t.Context(), runstore.NewRun{RunID: "held", Tags: []string{"x"}})
+	require(t, err)
+	_, err = run.PutSnapshot(t.Context(), runstore.NewSnapshot{SnapshotID: "s"})
+	require(t, err)
+	one, err := client.Admin().PlaceHold(t.Context(), runstore.NewHold{Reason: "why", RunID: "held"})
+	require(t, err)
+	many, err := client.Admin().PlaceHold(t.Context(), runstore.NewHold{
+		Reason: "all", Filter: &runstore.RunSelection{
+			Statuses: []runstore.RunStatus{runstore.StatusRunning}, Tags: []string{"x"},
+		},
+	})
+	require(t, err)
+
+	_, err = run.DeleteSnapshots(t.Context(), "s")
+
+	var held *runstore.RunHeldError
+	if !errors.As(err, &held) {
+		t.Fatalf("got %v, want a RunHeldError", err)
+	}
+	equal(t, "hold", held.HoldID(), one.HoldID)
+	equal(t, "status", many.Filter.Statuses[0], runstore.StatusRunning)
+	of := runstore.ListHoldsOptions{RunID: "held"}
+	equal(t, "holds", len(collect(t, client.Admin().Holds(t.Context(), of))), 2)
+	for _, each := range []*runstore.Hold{one, many} {
+		released, err := client.Admin().ReleaseHold(t.Context(), each.HoldID)
+		require(t, err)
+		equal(t, "is released", released.ReleasedAt.IsZero() || released.ReleasedBy == nil, false)
+	}
+	all := runstore.ListHoldsOptions{IncludeReleased: true}
+	equal(t, "holding", len(collect(t, client.Admin().Holds(t.Context(), of))), 0)
+	equal(t, "released", len(collect(t, client.Admin().Holds(t.Context(), all))), 2)
+	_, err = client.Admin().ReleaseHold(t.Context(), "none")
+	var notFound *runstore.HoldNotFoundError
+	equal(t, "not found", errors.As(err, &notFound), true)
+	_, err = client.Admin().PlaceHold(t.Context(), runstore.NewHold{Reason: "neither"})
+	var invalid *runstore.InvalidArgumentError
+	equal(t, "neither", errors.As(err, &invalid), true)
+}

@@ -159,6 +159,8 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		"CreateToken": (*runstore.Admin).CreateToken, "ListTokens": (*runstore.Admin).Tokens,
 		"RevokeToken": (*runstore.Admin).RevokeToken,
 		"SetLimits":   (*runstore.Admin).SetLimits, "GetLimits": (*runstore.Admin).Limits,
+		"PlaceHold":   (*runstore.Admin).PlaceHold,
+		"ReleaseHold": (*runstore.Admin).ReleaseHold, "ListHolds": (*runstore.Admin).Holds,
 		"ListAdminRecords":   (*runstore.Admin).Records,
 		"VerifyAdminRecords": (*runstore.Admin).VerifyRecords,
 		"ExportRun":          (*runstore.Run).Export,

@@ -206,6 +206,15 @@ func (e *QuotaExceededError) Limit() string { return e.Metadata["limit"] }
 // TokenNotFoundError says that the project, or the server, has no such token.
 type TokenNotFoundError struct{ *failure }
 
+// RunHeldError says that a hold holds the run, so nothing of it may be removed.
+type RunHeldError struct{ *failure }
+
+// HoldID is one of the holds.
+func (e *RunHeldError) HoldID() string { return e.Metadata["hold_id"] }
+
+// HoldNotFoundError says that the project has no such hold.
+type HoldNotFoundError struct{ *failure }
+
 // TokenSecretLostError says that a token was made, but the only answer with its secret did not arrive:
 // revoke the token.
 type TokenSecretLostError struct{ *failure }
@@ -253,6 +262,8 @@ var byReason = map[string]func(*Error) error{
 	"PERMISSION_DENIED": func(e *Error) error { return &PermissionDeniedError{e} },
 	"QUOTA_EXCEEDED":    func(e *Error) error { return &QuotaExceededError{e} },
 	"TOKEN_NOT_FOUND":   func(e *Error) error { return &TokenNotFoundError{e} },
+	"RUN_HELD":          func(e *Error) error { return &RunHeldError{e} },
+	"HOLD_NOT_FOUND":    func(e *Error) error { return &HoldNotFoundError{e} },
 	"OVERLOADED":        func(e *Error) error { return &OverloadedError{e} },
 	"STORAGE_UNAVAILABLE": func(e *Error) error {
 		return &StorageUnavailableError{&UnavailableError{e}}

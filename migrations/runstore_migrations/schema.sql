@@ -1053,5 +1053,48 @@ CREATE TRIGGER tr_store_flags_stays BEFORE DELETE ON store_flags
 
 UPDATE schema_version SET version_num='0020' WHERE schema_version.version_num = '0019';
 
+-- Running upgrade 0020 -> 0021
+
+CREATE TABLE holds (
+        hold_id text COLLATE "C" NOT NULL,
+        project text COLLATE "C" NOT NULL,
+        run bigint,
+        statuses smallint[] NOT NULL,
+        plan_id text NOT NULL,
+        tags text[] NOT NULL,
+        labels jsonb NOT NULL,
+        reason text NOT NULL,
+        placed_by jsonb NOT NULL,
+        placed_at timestamptz NOT NULL,
+        released_by jsonb,
+        released_at timestamptz,
+        CONSTRAINT pk_holds PRIMARY KEY (hold_id),
+        CONSTRAINT fk_holds_run FOREIGN KEY (run) REFERENCES runs (run),
+        CONSTRAINT ck_holds_target CHECK (
+            run IS NULL OR (statuses = '{}' AND plan_id = '' AND tags = '{}' AND labels = '{}')),
+        CONSTRAINT ck_holds_released CHECK (num_nonnulls(released_by, released_at) IN (0, 2))
+    );
+
+CREATE INDEX ix_holds_project ON holds (project, placed_at, hold_id);
+
+CREATE INDEX ix_holds_holding ON holds (project) WHERE released_at IS NULL;
+
+CREATE TRIGGER tr_holds_never_more BEFORE UPDATE ON holds FOR EACH ROW
+        WHEN ((NEW.hold_id, NEW.project, NEW.run, NEW.statuses, NEW.plan_id, NEW.tags, NEW.labels,
+               NEW.reason, NEW.placed_by, NEW.placed_at)
+              IS DISTINCT FROM
+              (OLD.hold_id, OLD.project, OLD.run, OLD.statuses, OLD.plan_id, OLD.tags, OLD.labels,
+               OLD.reason, OLD.placed_by, OLD.placed_at)
+              OR OLD.released_at IS NOT NULL)
+        EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_holds_append_only BEFORE DELETE ON holds
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER tr_holds_truncate BEFORE TRUNCATE ON holds
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+UPDATE schema_version SET version_num='0021' WHERE schema_version.version_num = '0020';
+
 COMMIT;
 

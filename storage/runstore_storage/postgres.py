@@ -5,6 +5,7 @@ Each noun's transactions are in the `postgres` module of its package.
 
 from __future__ import annotations
 
+from runstore_storage.admin.holds import PostgresHolds
 from runstore_storage.admin.postgres import PostgresAdmin
 from runstore_storage.archives.postgres import PostgresArchives
 from runstore_storage.artifacts.postgres import PostgresArtifacts
@@ -75,6 +76,7 @@ class PostgresStore:
         self.search = PostgresSearch(engine, self.feed, self.feed.wanted)
         self.statistics = PostgresStatistics(engine, self.feed.counted, self.feed.wanted)
         self.admin = PostgresAdmin(engine, in_flight)
+        self.holds = PostgresHolds(engine, in_flight)
         self.configs = PostgresConfigs(engine, in_flight)
         self.artifacts = PostgresArtifacts(engine, objects, in_flight)
         self.archives = PostgresArchives(engine, objects, offloading)

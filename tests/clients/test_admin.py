@@ -201,3 +201,39 @@ async def test_the_synchronous_client_does_the_same(server_address: str, project
     assert verified
     assert (tokens, limits) == (["ci"], Limits(0, 0, 0, 4, 0))
     assert methods == ["SetLimits", "RevokeToken", "CreateToken"]
+
+
+async def test_what_is_held_is_not_deleted(client: runstore.AsyncClient) -> None:
+    run = await client.save_run(run_id="held", labels={"case": "7"})
+    await run.snapshot(snapshot_id="s")
+    one = await client.admin.place_hold("case 7", run_id="held")
+    where = runstore.RunSelection([runstore.RunStatus.RUNNING], labels={"case": "7"})
+    many = await client.admin.place_hold("all of it", filter=where)
+
+    with pytest.raises(runstore.RunHeld) as refused:
+        await run.delete_snapshots(["s"])
+
+    assert refused.value.hold_id == one.hold_id
+    assert (one.run_id, one.filter, one.reason) == ("held", None, "case 7")
+    assert many.filter == runstore.RunSelection((runstore.RunStatus.RUNNING,), labels={"case": "7"})
+    assert [hold.hold_id async for hold in client.admin.holds("held")] == [
+        many.hold_id,
+        one.hold_id,
+    ]
+    released = [await client.admin.release_hold(hold.hold_id) for hold in (one, many)]
+    assert all(hold.released_at and hold.released_by for hold in released)
+    assert [hold async for hold in client.admin.holds()] == []
+    ended = [hold async for hold in client.admin.holds(include_released=True)]
+    assert ended == released[::-1]
+    await run.delete_snapshots(["s"])
+
+
+async def test_a_hold_is_of_a_run_or_of_a_filter(client: runstore.AsyncClient) -> None:
+    with pytest.raises(runstore.InvalidArgument, match="run_id"):
+        await client.admin.place_hold("why")
+    with pytest.raises(runstore.InvalidArgument, match="run_id"):
+        await client.admin.place_hold("why", run_id="run", filter=runstore.RunSelection())
+    with pytest.raises(runstore.RunNotFound):
+        await client.admin.place_hold("why", run_id="none")
+    with pytest.raises(runstore.HoldNotFound):
+        await client.admin.release_hold("none")

@@ -46,6 +46,7 @@ NOT_TAKEN = {
 }
 # The arguments beside which no others may be given.
 ALONE = {
+    "Admin.place_hold": {"reason", "filter"},
     "Configs.get": {"kind", "name", "label"},
     "Run.get_snapshot": {"snapshot_id", "namespace"},
 }

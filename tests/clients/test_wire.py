@@ -90,6 +90,8 @@ NOT_SHOWN = {
     "CreateToken": {"deduplicated"},  # it has a secret or is an error
     "ForkRun": {"deduplicated"},
     "GetStatistics": {"counted_position"},
+    "PlaceHold": {"deduplicated"},
+    "ReleaseHold": {"deduplicated"},
     "RemoveLabel": {"deduplicated"},
     "RevokeToken": {"deduplicated"},
     "SaveRun": {"deduplicated"},
@@ -119,6 +121,7 @@ SENT_AS = {
 # Arguments that exclude each other.
 CHOSEN: Mapping[str, Mapping[str, Any]] = {
     "get_version": {"selector": {"label": "label"}},
+    "place_hold": {"run_id": None},
     "get_snapshot": {"plan_version_id": None, "at_seq": None},
 }
 

@@ -130,6 +130,23 @@ def test_the_commands_of_a_terminal_work(fresh_server: ServerProcess, tmp_path: 
     assert not wrong, "\n\n".join(wrong)
 
 
+def test_the_commands_about_holds_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    with runstore.Client(fresh_server.target, project="acme/held") as client:
+        client.save_run(run_id="run-1", labels={"customer": "12"})
+        (shown,) = (each.command for each in examples(ROOT / "docs" / "holds.md"))
+        *before, release = (f"{line} --project acme/held" for line in shown.splitlines())
+
+        wrong = [said for line in before if (said := _failed(line, fresh_server, tmp_path))]
+        placed = list(client.admin.holds("run-1"))
+        for hold in placed:
+            line = release.replace('"$HOLD"', hold.hold_id)
+            wrong += [said for said in [_failed(line, fresh_server, tmp_path)] if said]
+
+        assert not wrong, "\n\n".join(wrong)
+        assert [hold.reason for hold in placed] == ["case 7"] * 2
+        assert list(client.admin.holds("run-1")) == []
+
+
 @pytest.mark.parametrize(
     "page", ["configs.md", "artifacts.md", "export.md", "search.md", "statistics.md"]
 )

@@ -25,6 +25,7 @@ from runstore_storage.contract.configs import (
 from runstore_storage.contract.events import EVERY_EVENT, Event, NewAppend
 from runstore_storage.contract.feed import RELAY, SEARCH, STORED_BYTES, USAGE_COUNTS, FeedPoint
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
+from runstore_storage.contract.holds import NewHold
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload, Ref
 from runstore_storage.contract.runs import NewFork, NewRun, RunFilter, RunOrder
@@ -90,6 +91,11 @@ async def downloaded(store: Store, project: str) -> bytes:
     ref = ArtifactRef(project, run_id="run", name="report")
     opened = await store.artifacts.open_artifact(ref, offset=0, length=0)
     return b"".join([each async for each in opened.chunks])
+
+
+async def _released(store: Store, project: str) -> object:
+    page = await store.holds.list_holds(project, run_id="", released=True, limit=1, after=None)
+    return await store.holds.release_hold(page.items[0].hold_id, act(project))
 
 
 CALLS: dict[str, Call] = {
@@ -178,6 +184,13 @@ CALLS: dict[str, Call] = {
     "statistics.get_statistics": lambda store, project: store.statistics.get_statistics(
         project, StatisticsQuery(group_by=(Dimension.RUN,)), limit=10
     ),
+    "holds.place_hold": lambda store, project: store.holds.place_hold(
+        NewHold(project, "why", "done"), act(project, "hold")
+    ),
+    "holds.release_hold": _released,
+    "holds.list_holds": lambda store, project: store.holds.list_holds(
+        project, run_id="", released=True, limit=10, after=None
+    ),
     "admin.create_token": lambda store, project: store.admin.create_token(
         token(project), act(project, "token")
     ),
@@ -221,6 +234,7 @@ async def furnish(store: Store, project: str) -> None:
         await store.complete_run(done, Completion(Outcome.SUCCEEDED, output=Output(LARGE)))
         await store.artifacts.upload_artifact(NewArtifact(key, "report"), Announced(), chunks())
         await store.admin.create_token(token(project), act(project, "token"))
+        await store.holds.place_hold(NewHold(project, "why", "done"), act(project, "hold"))
     await publish(store)
     with bound(Scope(project)):
         await store.feed.commit_position(project, "reader", 2)
@@ -262,6 +276,12 @@ async def _by_id(store: Store, project: str) -> object:
 
 
 MORE: dict[str, Call] = {
+    "a run that is held": lambda store, project: _refused(
+        store.delete_snapshots(RunKey(project, "done"), "", ["first"])
+    ),
+    "what holds a run": lambda store, project: store.holds.list_holds(
+        project, run_id="done", released=False, limit=10, after=None
+    ),
     "an event that is not counted yet": lambda store, project: store.append_events(
         run(project), [Event("t", "uncounted", model="model", tool="tool")]
     ),

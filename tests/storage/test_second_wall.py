@@ -35,7 +35,7 @@ sent_by_call: ContextVar[list[str]] = ContextVar("sent_by_call")
 """What the current call has sent, but for what others send for it, such as the lanes of appends."""
 MAKING = {
     *("save_run", "configs.register_version"),
-    *("admin.create_token", "admin.revoke_token", "admin.set_limits"),
+    *("admin.create_token", "admin.revoke_token", "admin.set_limits", "holds.place_hold"),
 }
 """The methods that make what does not exist; to do so in another project is no caller's mistake."""
 

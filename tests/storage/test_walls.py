@@ -150,6 +150,18 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "ck_tokens_expires_at": ("tokens", [{"expires_at": "2000-01-01"}]),
     "pk_credential_epoch": ("credential_epoch", [{"epoch": 9}]),
     "ck_credential_epoch_is_only": ("credential_epoch", [{"is_only": False}]),
+    "pk_holds": ("holds", [{"reason": "new"}]),
+    "fk_holds_run": ("holds", [{"hold_id": "new", "run": NOBODY}]),
+    "ck_holds_target": (
+        "holds",
+        [
+            {"hold_id": "new", "statuses": [1]},
+            {"hold_id": "new", "plan_id": "x"},
+            {"hold_id": "new", "tags": ["x"]},
+            {"hold_id": "new", "labels": {"x": "y"}},
+        ],
+    ),
+    "ck_holds_released": ("holds", [{"hold_id": "new", "released_at": "2000-01-01"}]),
     "pk_store_flags": ("store_flags", [{"chain_version": 2}]),
     "ck_store_flags_is_only": ("store_flags", [{"is_only": False}]),
     "ck_store_flags_chain_version": ("store_flags", [{"chain_version": 3}]),
@@ -197,6 +209,7 @@ NULLABLE = {
     *("artifacts.object", "artifacts.sha256", "artifacts.size"),
     *("tokens.revoked_at", "tokens.last_used_at"),
     *("events.salt", "runs.salt", "outputs.salt", "snapshots.salt", "task_writes.salt"),
+    *("holds.run", "holds.released_by", "holds.released_at"),
     *("requests.salt", "events.subjects", "runs.subjects"),
 }
 
@@ -264,6 +277,23 @@ TRIGGERS: dict[str, list[str]] = {
             "revoked_at = NULL",
         )
     ],
+    "tr_holds_never_more": [
+        f"UPDATE holds SET {change}"
+        for change in (
+            "hold_id = 'x'",
+            "project = 'x'",
+            "run = NULL",
+            "statuses = '{1}'",
+            "plan_id = 'x'",
+            "tags = '{x}'",
+            "labels = '[1]'",
+            "reason = 'x'",
+            "placed_by = '[1]'",
+            "placed_at = placed_at - interval '1 s'",
+        )
+    ],
+    "tr_holds_append_only": ["DELETE FROM holds"],
+    "tr_holds_truncate": ["TRUNCATE holds"],
     "tr_admin_records_append_only": [
         "UPDATE admin_records SET status = 'x'",
         "DELETE FROM admin_records",
@@ -325,6 +355,11 @@ INDEXES = {
     ),
     "ix_artifacts_run": "SELECT 1 FROM artifacts WHERE run = 1 ORDER BY artifact_id",
     "ix_artifacts_object": "SELECT 1 FROM artifacts WHERE object = 1",
+    "ix_holds_project": (
+        "SELECT hold_id FROM holds WHERE project = 'p'"
+        " ORDER BY placed_at DESC, hold_id DESC LIMIT 1"
+    ),
+    "ix_holds_holding": "SELECT hold_id FROM holds WHERE project = 'p' AND released_at IS NULL",
     "ix_tokens_project": (
         "SELECT token_id FROM tokens WHERE project = 'p'"
         " ORDER BY created_at DESC, token_id DESC LIMIT 1"
@@ -390,6 +425,7 @@ ROWS = [
     "INSERT INTO usage_counts VALUES (1, now(), 't', '', '', '', '', 1, 0, 0, 0, 0, 0)",
     "INSERT INTO stored_bytes VALUES ('p', 1)",
     "INSERT INTO search_rows VALUES (1, 1, 1, now(), 'a', 'a')",
+    "INSERT INTO holds SELECT 'h', 'p', min(run), '{}', '', '{}', '{}', 'r', '[]', now() FROM runs",
     "INSERT INTO tokens VALUES ('t', 'p', 'n', decode(repeat('00', 32), 'hex'), '[]', '[]',"
     " now(), now() + interval '1 day', now(), NULL)",
     "INSERT INTO project_limits VALUES ('p', 0, 0, 0, 0, now())",

@@ -35,7 +35,8 @@ const (
 	// What a recorder and a reader may, and resumes and forks runs, registers configs and commits
 	// positions.
 	Role_ROLE_WRITER Role = 3
-	// What a writer may, and moves labels, deletes snapshots, and manages the project's tokens.
+	// What a writer may, and moves labels, deletes snapshots, places and releases holds, and manages the
+	// project's tokens.
 	Role_ROLE_ADMIN Role = 4
 	// Manages limits, and the tokens and records of any project and of the server; reads no payloads.
 	// Its pattern is always "*".
@@ -649,11 +650,230 @@ func (x *AdminRecord) GetCallId() string {
 	return ""
 }
 
+// A RunSelection selects runs by what they are when it is applied. Its conditions are combined with
+// AND; an empty one selects all runs.
+type RunSelection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Runs with any of these statuses.
+	// Bounds: 0..16 items.
+	Statuses []RunStatus `protobuf:"varint,1,rep,packed,name=statuses,proto3,enum=runstore.v1.RunStatus" json:"statuses,omitempty"`
+	// Runs of this plan.
+	// Bounds: 0..200 characters.
+	PlanId string `protobuf:"bytes,2,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
+	// Runs with all of these tags.
+	// Bounds: 0..64 items, each 1..200 characters.
+	Tags []string `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Runs that have all of these labels with these values.
+	// Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
+	Labels        map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunSelection) Reset() {
+	*x = RunSelection{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunSelection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunSelection) ProtoMessage() {}
+
+func (x *RunSelection) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunSelection.ProtoReflect.Descriptor instead.
+func (*RunSelection) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RunSelection) GetStatuses() []RunStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *RunSelection) GetPlanId() string {
+	if x != nil {
+		return x.PlanId
+	}
+	return ""
+}
+
+func (x *RunSelection) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *RunSelection) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+// A Hold keeps what it holds from being removed, by anybody, until it is released.
+type Hold struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies the hold; a UUIDv7 that the server makes.
+	HoldId string `protobuf:"bytes,1,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	// What is held.
+	//
+	// Types that are valid to be assigned to Target:
+	//
+	//	*Hold_RunId
+	//	*Hold_Filter
+	Target isHold_Target `protobuf_oneof:"target"`
+	// Why, for people.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who placed it.
+	PlacedBy *Principal `protobuf:"bytes,5,opt,name=placed_by,json=placedBy,proto3" json:"placed_by,omitempty"`
+	// When it was placed.
+	PlacedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
+	// Who released it; unset while it holds.
+	ReleasedBy *Principal `protobuf:"bytes,7,opt,name=released_by,json=releasedBy,proto3" json:"released_by,omitempty"`
+	// When it was released; unset while it holds.
+	ReleasedAt    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=released_at,json=releasedAt,proto3" json:"released_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hold) Reset() {
+	*x = Hold{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hold) ProtoMessage() {}
+
+func (x *Hold) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hold.ProtoReflect.Descriptor instead.
+func (*Hold) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Hold) GetHoldId() string {
+	if x != nil {
+		return x.HoldId
+	}
+	return ""
+}
+
+func (x *Hold) GetTarget() isHold_Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *Hold) GetRunId() string {
+	if x != nil {
+		if x, ok := x.Target.(*Hold_RunId); ok {
+			return x.RunId
+		}
+	}
+	return ""
+}
+
+func (x *Hold) GetFilter() *RunSelection {
+	if x != nil {
+		if x, ok := x.Target.(*Hold_Filter); ok {
+			return x.Filter
+		}
+	}
+	return nil
+}
+
+func (x *Hold) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Hold) GetPlacedBy() *Principal {
+	if x != nil {
+		return x.PlacedBy
+	}
+	return nil
+}
+
+func (x *Hold) GetPlacedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PlacedAt
+	}
+	return nil
+}
+
+func (x *Hold) GetReleasedBy() *Principal {
+	if x != nil {
+		return x.ReleasedBy
+	}
+	return nil
+}
+
+func (x *Hold) GetReleasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReleasedAt
+	}
+	return nil
+}
+
+type isHold_Target interface {
+	isHold_Target()
+}
+
+type Hold_RunId struct {
+	// One run.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3,oneof"`
+}
+
+type Hold_Filter struct {
+	// Every run that is selected when something of it is to be removed.
+	Filter *RunSelection `protobuf:"bytes,3,opt,name=filter,proto3,oneof"`
+}
+
+func (*Hold_RunId) isHold_Target() {}
+
+func (*Hold_Filter) isHold_Target() {}
+
 var File_runstore_v1_admin_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17runstore/v1/admin.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"W\n" +
+	"\x17runstore/v1/admin.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16runstore/v1/runs.proto\"W\n" +
 	"\x05Grant\x12%\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x11.runstore.v1.RoleR\x04role\x12'\n" +
 	"\x0fproject_pattern\x18\x02 \x01(\tR\x0eprojectPattern\"\xa0\x03\n" +
@@ -699,7 +919,27 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x06status\x18\v \x01(\tR\x06status\x12#\n" +
 	"\rprevious_hash\x18\f \x01(\fR\fpreviousHash\x12\x12\n" +
 	"\x04hash\x18\r \x01(\fR\x04hash\x12\x17\n" +
-	"\acall_id\x18\x0e \x01(\tR\x06callId*t\n" +
+	"\acall_id\x18\x0e \x01(\tR\x06callId\"\xe9\x01\n" +
+	"\fRunSelection\x122\n" +
+	"\bstatuses\x18\x01 \x03(\x0e2\x16.runstore.v1.RunStatusR\bstatuses\x12\x17\n" +
+	"\aplan_id\x18\x02 \x01(\tR\x06planId\x12\x12\n" +
+	"\x04tags\x18\x03 \x03(\tR\x04tags\x12=\n" +
+	"\x06labels\x18\x04 \x03(\v2%.runstore.v1.RunSelection.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf3\x02\n" +
+	"\x04Hold\x12\x17\n" +
+	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x17\n" +
+	"\x06run_id\x18\x02 \x01(\tH\x00R\x05runId\x123\n" +
+	"\x06filter\x18\x03 \x01(\v2\x19.runstore.v1.RunSelectionH\x00R\x06filter\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x123\n" +
+	"\tplaced_by\x18\x05 \x01(\v2\x16.runstore.v1.PrincipalR\bplacedBy\x127\n" +
+	"\tplaced_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bplacedAt\x127\n" +
+	"\vreleased_by\x18\a \x01(\v2\x16.runstore.v1.PrincipalR\n" +
+	"releasedBy\x12;\n" +
+	"\vreleased_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"releasedAtB\b\n" +
+	"\x06target*t\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_RECORDER\x10\x01\x12\x0f\n" +
@@ -731,7 +971,7 @@ func file_runstore_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_runstore_v1_admin_proto_goTypes = []any{
 	(Role)(0),                     // 0: runstore.v1.Role
 	(PrincipalKind)(0),            // 1: runstore.v1.PrincipalKind
@@ -740,25 +980,36 @@ var file_runstore_v1_admin_proto_goTypes = []any{
 	(*Principal)(nil),             // 4: runstore.v1.Principal
 	(*Limits)(nil),                // 5: runstore.v1.Limits
 	(*AdminRecord)(nil),           // 6: runstore.v1.AdminRecord
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*RunSelection)(nil),          // 7: runstore.v1.RunSelection
+	(*Hold)(nil),                  // 8: runstore.v1.Hold
+	nil,                           // 9: runstore.v1.RunSelection.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(RunStatus)(0),                // 11: runstore.v1.RunStatus
 }
 var file_runstore_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: runstore.v1.Grant.role:type_name -> runstore.v1.Role
 	2,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
 	4,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
-	7,  // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	7,  // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	7,  // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	7,  // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	10, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	10, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	10, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
 	1,  // 7: runstore.v1.Principal.kind:type_name -> runstore.v1.PrincipalKind
-	7,  // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
+	10, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
 	4,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
 	2,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
+	9,  // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
+	7,  // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
+	4,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
+	10, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
+	4,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
+	10, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_proto_init() }
@@ -766,13 +1017,18 @@ func file_runstore_v1_admin_proto_init() {
 	if File_runstore_v1_admin_proto != nil {
 		return
 	}
+	file_runstore_v1_runs_proto_init()
+	file_runstore_v1_admin_proto_msgTypes[6].OneofWrappers = []any{
+		(*Hold_RunId)(nil),
+		(*Hold_Filter)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_proto_rawDesc), len(file_runstore_v1_admin_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

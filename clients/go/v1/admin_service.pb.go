@@ -1274,6 +1274,443 @@ func (x *ExportRunResponse) GetData() []byte {
 	return nil
 }
 
+// PlaceHoldRequest is a hold to place.
+type PlaceHoldRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// What is to be held. Required.
+	//
+	// Types that are valid to be assigned to Target:
+	//
+	//	*PlaceHoldRequest_RunId
+	//	*PlaceHoldRequest_Filter
+	Target isPlaceHoldRequest_Target `protobuf_oneof:"target"`
+	// Why, for people: a case number, for instance.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceHoldRequest) Reset() {
+	*x = PlaceHoldRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceHoldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceHoldRequest) ProtoMessage() {}
+
+func (x *PlaceHoldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceHoldRequest.ProtoReflect.Descriptor instead.
+func (*PlaceHoldRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PlaceHoldRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *PlaceHoldRequest) GetTarget() isPlaceHoldRequest_Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *PlaceHoldRequest) GetRunId() string {
+	if x != nil {
+		if x, ok := x.Target.(*PlaceHoldRequest_RunId); ok {
+			return x.RunId
+		}
+	}
+	return ""
+}
+
+func (x *PlaceHoldRequest) GetFilter() *RunSelection {
+	if x != nil {
+		if x, ok := x.Target.(*PlaceHoldRequest_Filter); ok {
+			return x.Filter
+		}
+	}
+	return nil
+}
+
+func (x *PlaceHoldRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PlaceHoldRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+type isPlaceHoldRequest_Target interface {
+	isPlaceHoldRequest_Target()
+}
+
+type PlaceHoldRequest_RunId struct {
+	// One run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3,oneof"`
+}
+
+type PlaceHoldRequest_Filter struct {
+	// Every run that it selects when something of it is to be removed; an empty one holds the whole
+	// project.
+	Filter *RunSelection `protobuf:"bytes,3,opt,name=filter,proto3,oneof"`
+}
+
+func (*PlaceHoldRequest_RunId) isPlaceHoldRequest_Target() {}
+
+func (*PlaceHoldRequest_Filter) isPlaceHoldRequest_Target() {}
+
+// PlaceHoldResponse is the hold that was placed.
+type PlaceHoldResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hold.
+	Hold *Hold `protobuf:"bytes,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	// Whether an earlier request with this `request_id` placed it.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceHoldResponse) Reset() {
+	*x = PlaceHoldResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceHoldResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceHoldResponse) ProtoMessage() {}
+
+func (x *PlaceHoldResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceHoldResponse.ProtoReflect.Descriptor instead.
+func (*PlaceHoldResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PlaceHoldResponse) GetHold() *Hold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+func (x *PlaceHoldResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// ReleaseHoldRequest names a hold to end.
+type ReleaseHoldRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The hold.
+	// Bounds: 1..200 characters.
+	HoldId string `protobuf:"bytes,2,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseHoldRequest) Reset() {
+	*x = ReleaseHoldRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseHoldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseHoldRequest) ProtoMessage() {}
+
+func (x *ReleaseHoldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseHoldRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseHoldRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReleaseHoldRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ReleaseHoldRequest) GetHoldId() string {
+	if x != nil {
+		return x.HoldId
+	}
+	return ""
+}
+
+func (x *ReleaseHoldRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ReleaseHoldResponse is the ended hold.
+type ReleaseHoldResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hold.
+	Hold *Hold `protobuf:"bytes,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	// Whether it had been released before.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseHoldResponse) Reset() {
+	*x = ReleaseHoldResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseHoldResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseHoldResponse) ProtoMessage() {}
+
+func (x *ReleaseHoldResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseHoldResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseHoldResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReleaseHoldResponse) GetHold() *Hold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+func (x *ReleaseHoldResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// ListHoldsRequest requests a page of holds.
+type ListHoldsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// Only the holds that hold this run, by its id or by a filter; empty for all of the project.
+	// Bounds: 0..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Those that were released, too.
+	IncludeReleased bool `protobuf:"varint,3,opt,name=include_released,json=includeReleased,proto3" json:"include_released,omitempty"`
+	// Maximum number of holds on a page; 0 means 20.
+	// Bounds: 0..100.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the previous page.
+	// Bounds: 0..2500 characters.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHoldsRequest) Reset() {
+	*x = ListHoldsRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHoldsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHoldsRequest) ProtoMessage() {}
+
+func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHoldsRequest.ProtoReflect.Descriptor instead.
+func (*ListHoldsRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListHoldsRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ListHoldsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ListHoldsRequest) GetIncludeReleased() bool {
+	if x != nil {
+		return x.IncludeReleased
+	}
+	return false
+}
+
+func (x *ListHoldsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListHoldsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListHoldsResponse is a page of holds.
+type ListHoldsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The holds, newest first.
+	Holds []*Hold `protobuf:"bytes,1,rep,name=holds,proto3" json:"holds,omitempty"`
+	// Token for the next page; empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHoldsResponse) Reset() {
+	*x = ListHoldsResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHoldsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHoldsResponse) ProtoMessage() {}
+
+func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHoldsResponse.ProtoReflect.Descriptor instead.
+func (*ListHoldsResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListHoldsResponse) GetHolds() []*Hold {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *ListHoldsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_runstore_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_service_proto_rawDesc = "" +
@@ -1362,7 +1799,36 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\"'\n" +
 	"\x11ExportRunResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\xc7\x06\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xbb\x01\n" +
+	"\x10PlaceHoldRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x17\n" +
+	"\x06run_id\x18\x02 \x01(\tH\x00R\x05runId\x123\n" +
+	"\x06filter\x18\x03 \x01(\v2\x19.runstore.v1.RunSelectionH\x00R\x06filter\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestIdB\b\n" +
+	"\x06target\"^\n" +
+	"\x11PlaceHoldResponse\x12%\n" +
+	"\x04hold\x18\x01 \x01(\v2\x11.runstore.v1.HoldR\x04hold\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"f\n" +
+	"\x12ReleaseHoldRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x17\n" +
+	"\ahold_id\x18\x02 \x01(\tR\x06holdId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"`\n" +
+	"\x13ReleaseHoldResponse\x12%\n" +
+	"\x04hold\x18\x01 \x01(\v2\x11.runstore.v1.HoldR\x04hold\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"\xaa\x01\n" +
+	"\x10ListHoldsRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12)\n" +
+	"\x10include_released\x18\x03 \x01(\bR\x0fincludeReleased\x12\x1b\n" +
+	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\"d\n" +
+	"\x11ListHoldsResponse\x12'\n" +
+	"\x05holds\x18\x01 \x03(\v2\x11.runstore.v1.HoldR\x05holds\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb1\b\n" +
 	"\fAdminService\x12A\n" +
 	"\x06WhoAmI\x12\x1a.runstore.v1.WhoAmIRequest\x1a\x1b.runstore.v1.WhoAmIResponse\x12S\n" +
 	"\fListProjects\x12 .runstore.v1.ListProjectsRequest\x1a!.runstore.v1.ListProjectsResponse\x12P\n" +
@@ -1374,7 +1840,10 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\tGetLimits\x12\x1d.runstore.v1.GetLimitsRequest\x1a\x1e.runstore.v1.GetLimitsResponse\x12_\n" +
 	"\x10ListAdminRecords\x12$.runstore.v1.ListAdminRecordsRequest\x1a%.runstore.v1.ListAdminRecordsResponse\x12e\n" +
 	"\x12VerifyAdminRecords\x12&.runstore.v1.VerifyAdminRecordsRequest\x1a'.runstore.v1.VerifyAdminRecordsResponse\x12L\n" +
-	"\tExportRun\x12\x1d.runstore.v1.ExportRunRequest\x1a\x1e.runstore.v1.ExportRunResponse0\x01B\x88\x01\n" +
+	"\tExportRun\x12\x1d.runstore.v1.ExportRunRequest\x1a\x1e.runstore.v1.ExportRunResponse0\x01\x12J\n" +
+	"\tPlaceHold\x12\x1d.runstore.v1.PlaceHoldRequest\x1a\x1e.runstore.v1.PlaceHoldResponse\x12P\n" +
+	"\vReleaseHold\x12\x1f.runstore.v1.ReleaseHoldRequest\x1a .runstore.v1.ReleaseHoldResponse\x12J\n" +
+	"\tListHolds\x12\x1d.runstore.v1.ListHoldsRequest\x1a\x1e.runstore.v1.ListHoldsResponseB\x88\x01\n" +
 	"\x0fcom.runstore.v1B\x11AdminServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
@@ -1389,7 +1858,7 @@ func file_runstore_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_service_proto_rawDescData
 }
 
-var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),              // 0: runstore.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 1: runstore.v1.WhoAmIResponse
@@ -1411,53 +1880,71 @@ var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*VerifyAdminRecordsResponse)(nil), // 17: runstore.v1.VerifyAdminRecordsResponse
 	(*ExportRunRequest)(nil),           // 18: runstore.v1.ExportRunRequest
 	(*ExportRunResponse)(nil),          // 19: runstore.v1.ExportRunResponse
-	(*Principal)(nil),                  // 20: runstore.v1.Principal
-	(*Grant)(nil),                      // 21: runstore.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 22: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 23: google.protobuf.Duration
-	(*Token)(nil),                      // 24: runstore.v1.Token
-	(*Limits)(nil),                     // 25: runstore.v1.Limits
-	(*AdminRecord)(nil),                // 26: runstore.v1.AdminRecord
+	(*PlaceHoldRequest)(nil),           // 20: runstore.v1.PlaceHoldRequest
+	(*PlaceHoldResponse)(nil),          // 21: runstore.v1.PlaceHoldResponse
+	(*ReleaseHoldRequest)(nil),         // 22: runstore.v1.ReleaseHoldRequest
+	(*ReleaseHoldResponse)(nil),        // 23: runstore.v1.ReleaseHoldResponse
+	(*ListHoldsRequest)(nil),           // 24: runstore.v1.ListHoldsRequest
+	(*ListHoldsResponse)(nil),          // 25: runstore.v1.ListHoldsResponse
+	(*Principal)(nil),                  // 26: runstore.v1.Principal
+	(*Grant)(nil),                      // 27: runstore.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 29: google.protobuf.Duration
+	(*Token)(nil),                      // 30: runstore.v1.Token
+	(*Limits)(nil),                     // 31: runstore.v1.Limits
+	(*AdminRecord)(nil),                // 32: runstore.v1.AdminRecord
+	(*RunSelection)(nil),               // 33: runstore.v1.RunSelection
+	(*Hold)(nil),                       // 34: runstore.v1.Hold
 }
 var file_runstore_v1_admin_service_proto_depIdxs = []int32{
-	20, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
-	21, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
-	22, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	21, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
-	23, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	24, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
-	24, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
-	24, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
-	25, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
-	25, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	25, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	22, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
-	26, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
-	0,  // 13: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
-	2,  // 14: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
-	4,  // 15: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
-	6,  // 16: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
-	8,  // 17: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
-	10, // 18: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
-	12, // 19: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
-	14, // 20: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
-	16, // 21: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
-	18, // 22: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
-	1,  // 23: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
-	3,  // 24: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
-	5,  // 25: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
-	7,  // 26: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
-	9,  // 27: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
-	11, // 28: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
-	13, // 29: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
-	15, // 30: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
-	17, // 31: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
-	19, // 32: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
-	23, // [23:33] is the sub-list for method output_type
-	13, // [13:23] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	26, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
+	27, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
+	28, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
+	29, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	30, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
+	30, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
+	30, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
+	31, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
+	31, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	31, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	28, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
+	32, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
+	33, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
+	34, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
+	34, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
+	34, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
+	0,  // 17: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
+	2,  // 18: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
+	4,  // 19: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
+	6,  // 20: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
+	8,  // 21: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
+	10, // 22: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
+	12, // 23: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
+	14, // 24: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
+	16, // 25: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
+	18, // 26: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
+	20, // 27: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
+	22, // 28: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
+	24, // 29: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
+	1,  // 30: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
+	3,  // 31: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
+	5,  // 32: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
+	7,  // 33: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
+	9,  // 34: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
+	11, // 35: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
+	13, // 36: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
+	15, // 37: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
+	17, // 38: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
+	19, // 39: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
+	21, // 40: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
+	23, // 41: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
+	25, // 42: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
+	30, // [30:43] is the sub-list for method output_type
+	17, // [17:30] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_service_proto_init() }
@@ -1466,13 +1953,17 @@ func file_runstore_v1_admin_service_proto_init() {
 		return
 	}
 	file_runstore_v1_admin_proto_init()
+	file_runstore_v1_admin_service_proto_msgTypes[20].OneofWrappers = []any{
+		(*PlaceHoldRequest_RunId)(nil),
+		(*PlaceHoldRequest_Filter)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_service_proto_rawDesc), len(file_runstore_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,9 @@ const (
 	AdminService_ListAdminRecords_FullMethodName   = "/runstore.v1.AdminService/ListAdminRecords"
 	AdminService_VerifyAdminRecords_FullMethodName = "/runstore.v1.AdminService/VerifyAdminRecords"
 	AdminService_ExportRun_FullMethodName          = "/runstore.v1.AdminService/ExportRun"
+	AdminService_PlaceHold_FullMethodName          = "/runstore.v1.AdminService/PlaceHold"
+	AdminService_ReleaseHold_FullMethodName        = "/runstore.v1.AdminService/ReleaseHold"
+	AdminService_ListHolds_FullMethodName          = "/runstore.v1.AdminService/ListHolds"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -70,6 +73,14 @@ type AdminServiceClient interface {
 	// after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
 	// snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
 	ExportRun(ctx context.Context, in *ExportRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportRunResponse], error)
+	// PlaceHold keeps a run, or all runs that a filter selects, from being removed by anybody. Once it
+	// returns nothing of them is being removed, nor will be until the hold is released: such calls are
+	// RUN_HELD. What a hold has held before it was placed may be gone. An unknown run is RUN_NOT_FOUND.
+	PlaceHold(ctx context.Context, in *PlaceHoldRequest, opts ...grpc.CallOption) (*PlaceHoldResponse, error)
+	// ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND.
+	ReleaseHold(ctx context.Context, in *ReleaseHoldRequest, opts ...grpc.CallOption) (*ReleaseHoldResponse, error)
+	// ListHolds returns the holds of a project, or those that hold one run, newest first.
+	ListHolds(ctx context.Context, in *ListHoldsRequest, opts ...grpc.CallOption) (*ListHoldsResponse, error)
 }
 
 type adminServiceClient struct {
@@ -189,6 +200,36 @@ func (c *adminServiceClient) ExportRun(ctx context.Context, in *ExportRunRequest
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_ExportRunClient = grpc.ServerStreamingClient[ExportRunResponse]
 
+func (c *adminServiceClient) PlaceHold(ctx context.Context, in *PlaceHoldRequest, opts ...grpc.CallOption) (*PlaceHoldResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlaceHoldResponse)
+	err := c.cc.Invoke(ctx, AdminService_PlaceHold_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ReleaseHold(ctx context.Context, in *ReleaseHoldRequest, opts ...grpc.CallOption) (*ReleaseHoldResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReleaseHoldResponse)
+	err := c.cc.Invoke(ctx, AdminService_ReleaseHold_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListHolds(ctx context.Context, in *ListHoldsRequest, opts ...grpc.CallOption) (*ListHoldsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListHoldsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListHolds_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -228,6 +269,14 @@ type AdminServiceServer interface {
 	// after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
 	// snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
 	ExportRun(*ExportRunRequest, grpc.ServerStreamingServer[ExportRunResponse]) error
+	// PlaceHold keeps a run, or all runs that a filter selects, from being removed by anybody. Once it
+	// returns nothing of them is being removed, nor will be until the hold is released: such calls are
+	// RUN_HELD. What a hold has held before it was placed may be gone. An unknown run is RUN_NOT_FOUND.
+	PlaceHold(context.Context, *PlaceHoldRequest) (*PlaceHoldResponse, error)
+	// ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND.
+	ReleaseHold(context.Context, *ReleaseHoldRequest) (*ReleaseHoldResponse, error)
+	// ListHolds returns the holds of a project, or those that hold one run, newest first.
+	ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -267,6 +316,15 @@ func (UnimplementedAdminServiceServer) VerifyAdminRecords(context.Context, *Veri
 }
 func (UnimplementedAdminServiceServer) ExportRun(*ExportRunRequest, grpc.ServerStreamingServer[ExportRunResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportRun not implemented")
+}
+func (UnimplementedAdminServiceServer) PlaceHold(context.Context, *PlaceHoldRequest) (*PlaceHoldResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PlaceHold not implemented")
+}
+func (UnimplementedAdminServiceServer) ReleaseHold(context.Context, *ReleaseHoldRequest) (*ReleaseHoldResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReleaseHold not implemented")
+}
+func (UnimplementedAdminServiceServer) ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListHolds not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -462,6 +520,60 @@ func _AdminService_ExportRun_Handler(srv interface{}, stream grpc.ServerStream) 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_ExportRunServer = grpc.ServerStreamingServer[ExportRunResponse]
 
+func _AdminService_PlaceHold_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlaceHoldRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).PlaceHold(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_PlaceHold_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).PlaceHold(ctx, req.(*PlaceHoldRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ReleaseHold_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseHoldRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ReleaseHold(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ReleaseHold_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ReleaseHold(ctx, req.(*ReleaseHoldRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListHolds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListHoldsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListHolds(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListHolds_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListHolds(ctx, req.(*ListHoldsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -504,6 +616,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifyAdminRecords",
 			Handler:    _AdminService_VerifyAdminRecords_Handler,
+		},
+		{
+			MethodName: "PlaceHold",
+			Handler:    _AdminService_PlaceHold_Handler,
+		},
+		{
+			MethodName: "ReleaseHold",
+			Handler:    _AdminService_ReleaseHold_Handler,
+		},
+		{
+			MethodName: "ListHolds",
+			Handler:    _AdminService_ListHolds_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -151,6 +151,11 @@ const (
 	// NOT_FOUND. The project, or the server, has no such token. Metadata: token_id. Check the request
 	// for a typing error.
 	ErrorReason_ERROR_REASON_TOKEN_NOT_FOUND ErrorReason = 42
+	// FAILED_PRECONDITION. A hold holds the run, so nothing of it may be removed. Metadata: run_id,
+	// hold_id (one of the holds). Nothing was removed; whoever placed the hold may release it.
+	ErrorReason_ERROR_REASON_RUN_HELD ErrorReason = 43
+	// NOT_FOUND. The project has no such hold. Metadata: hold_id. Check the request for a typing error.
+	ErrorReason_ERROR_REASON_HOLD_NOT_FOUND ErrorReason = 44
 	// INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
 	// request_id. Report it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
@@ -197,6 +202,8 @@ var (
 		40: "ERROR_REASON_PERMISSION_DENIED",
 		41: "ERROR_REASON_QUOTA_EXCEEDED",
 		42: "ERROR_REASON_TOKEN_NOT_FOUND",
+		43: "ERROR_REASON_RUN_HELD",
+		44: "ERROR_REASON_HOLD_NOT_FOUND",
 		18: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -238,6 +245,8 @@ var (
 		"ERROR_REASON_PERMISSION_DENIED":        40,
 		"ERROR_REASON_QUOTA_EXCEEDED":           41,
 		"ERROR_REASON_TOKEN_NOT_FOUND":          42,
+		"ERROR_REASON_RUN_HELD":                 43,
+		"ERROR_REASON_HOLD_NOT_FOUND":           44,
 		"ERROR_REASON_INTERNAL":                 18,
 	}
 )
@@ -273,8 +282,7 @@ var File_runstore_v1_errors_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xcb\n" +
-	"\n" +
+	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\x87\v\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\"\n" +
@@ -315,6 +323,8 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10(\x12\x1f\n" +
 	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10)\x12 \n" +
 	"\x1cERROR_REASON_TOKEN_NOT_FOUND\x10*\x12\x19\n" +
+	"\x15ERROR_REASON_RUN_HELD\x10+\x12\x1f\n" +
+	"\x1bERROR_REASON_HOLD_NOT_FOUND\x10,\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12B\x82\x01\n" +
 	"\x0fcom.runstore.v1B\vErrorsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 

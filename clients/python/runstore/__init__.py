@@ -31,6 +31,7 @@ from runstore.errors import (
     ContentMismatch,
     CredentialExpired,
     DeadlineExceeded,
+    HoldNotFound,
     IdempotencyMismatch,
     Internal,
     InvalidRequest,
@@ -47,6 +48,7 @@ from runstore.errors import (
     QuotaExceeded,
     RangeBeyondEnd,
     RunCompleted,
+    RunHeld,
     RunNotFound,
     RunstoreError,
     SearchBehind,
@@ -119,6 +121,7 @@ from runstore.values.feed import (
     FeedPage,
     FollowFields,
 )
+from runstore.values.holds import Hold, RunSelection
 from runstore.values.json_texts import register_encoder
 from runstore.values.outputs import Completion, Outcome, Output, OutputFields
 from runstore.values.payloads import Payload, Ref, payload_of
@@ -210,6 +213,8 @@ __all__ = [
     "ForkFields",
     "Grant",
     "Heartbeat",
+    "Hold",
+    "HoldNotFound",
     "IdempotencyMismatch",
     "Internal",
     "InvalidArgument",
@@ -249,11 +254,13 @@ __all__ = [
     "Role",
     "Run",
     "RunCompleted",
+    "RunHeld",
     "RunInfo",
     "RunNotFound",
     "RunOrder",
     "RunQuery",
     "RunRef",
+    "RunSelection",
     "RunStatus",
     "RunstoreError",
     "SearchBehind",

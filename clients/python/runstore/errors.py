@@ -26,6 +26,7 @@ RunstoreError
 ├── SnapshotAhead
 ├── UnknownRef               the part is not stored: send it in full
 ├── SnapshotInUse            a fork has it in its history: see `fork_run_id`
+├── RunHeld                  a hold holds the run: see `hold_id`
 ├── SeqAhead                 the run has not reached this seq
 ├── ConsumerNotFound         the consumer has not committed yet
 ├── PositionAhead            the feed has not reached this position
@@ -40,6 +41,7 @@ RunstoreError
 ├── SearchBehind             the awaited events are not searchable yet
 ├── StatisticsBehind         the awaited events are not counted yet
 ├── TokenNotFound
+├── HoldNotFound
 ├── TokenSecretLost          the token was made, its secret did not arrive: revoke `token_id`
 ├── Overloaded               the client has retried
 ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
@@ -289,6 +291,19 @@ class TokenNotFound(RunstoreError):
     """The project, or the server, has no such token."""
 
 
+class RunHeld(RunstoreError):
+    """A hold holds the run, so nothing of it may be removed."""
+
+    @property
+    def hold_id(self) -> str:
+        """One of the holds."""
+        return self.metadata.get("hold_id", "")
+
+
+class HoldNotFound(RunstoreError):
+    """The project has no such hold."""
+
+
 class TokenSecretLost(RunstoreError):
     """A token was made, but the only answer with its secret did not arrive: revoke the token."""
 
@@ -361,6 +376,8 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "PERMISSION_DENIED": PermissionDenied,
     "QUOTA_EXCEEDED": QuotaExceeded,
     "TOKEN_NOT_FOUND": TokenNotFound,
+    "RUN_HELD": RunHeld,
+    "HOLD_NOT_FOUND": HoldNotFound,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

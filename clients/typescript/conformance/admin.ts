@@ -3,8 +3,11 @@
 import type {
   Client,
   CreateTokenOptions,
+  ListHoldsOptions,
   NewLimits,
   OwnerOptions,
+  PlaceHoldOptions,
+  ReleaseHoldOptions,
   RevokeTokenOptions,
   VerifyRecordsOptions,
 } from "../src/index.js";
@@ -39,6 +42,11 @@ export function adminSteps({ admin }: Client): Steps {
       admin.revokeToken(tokenId, options),
     limits_set: (limits: NewLimits) => admin.setLimits(limits),
     limits_get: () => admin.limits(),
+    hold_place: ({ why, ...options }: PlaceHoldOptions & { why: string }) =>
+      admin.placeHold(why, options),
+    hold_release: ({ holdId, ...options }: ReleaseHoldOptions & { holdId: string }) =>
+      admin.releaseHold(holdId, options),
+    hold_list: async (options: ListHoldsOptions) => ({ holds: await all(admin.holds(options)) }),
     admin_records: async ({ count, ...options }: Counted) => ({
       records: (await all(admin.records(options))).slice(0, count),
     }),

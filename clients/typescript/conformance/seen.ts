@@ -37,7 +37,7 @@ export function seen(value: unknown, key = ""): Json {
     return Buffer.from(value).toString("hex");
   }
   if (Array.isArray(value)) {
-    return value.map((each) => seen(each));
+    return value.map((each) => seen(each, key === "statuses" ? "status" : ""));
   }
   switch (typeof value) {
     case "bigint":

@@ -16,6 +16,13 @@ export type {
   SetLimitsOptions,
   VerifyRecordsOptions,
 } from "./admin/calls.js";
+export type {
+  Hold,
+  ListHoldsOptions,
+  PlaceHoldOptions,
+  ReleaseHoldOptions,
+  RunSelection,
+} from "./admin/holds.js";
 export {
   type AdminRecord,
   type Caller,

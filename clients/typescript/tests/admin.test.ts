@@ -1,14 +1,18 @@
-/** Who may use a server, against a real one: tokens, limits and records. */
+/** Who may use a server, against a real one: tokens, limits, holds and records. */
 
 import { expect, test as plain } from "vitest";
 
 import {
   grantText,
+  HoldNotFound,
   IdempotencyMismatch,
   InvalidArgument,
   parseGrant,
   PrincipalKind,
   Role,
+  RunHeld,
+  RunNotFound,
+  RunStatus,
   TokenNotFound,
   TokenSecretLost,
 } from "../src/index.js";
@@ -149,4 +153,39 @@ plain("a grant is read as it is written", () => {
   for (const wrong of ["", "writer", "writer@", "owner@acme", "WRITER@acme", "@acme"]) {
     expect(() => parseGrant(wrong)).toThrow(InvalidArgument);
   }
+});
+
+test("what is held is not deleted", async ({ client }) => {
+  const { admin } = client;
+  const run = await client.saveRun({ runId: "held", tags: ["x"] });
+  await run.putSnapshot({ snapshotId: "s" });
+  const one = await admin.placeHold("case 7", { runId: "held" });
+  const filter = { statuses: [RunStatus.RUNNING], tags: ["x"] };
+  const many = await admin.placeHold("all of it", { filter });
+
+  const refused = await run.deleteSnapshots(["s"]).catch((error: unknown) => error);
+
+  expect(refused).toBeInstanceOf(RunHeld);
+  expect((refused as RunHeld).holdId).toBe(one.holdId);
+  expect(one).toMatchObject({ runId: "held", filter: undefined, reason: "case 7" });
+  expect(many.filter).toMatchObject({ ...filter, planId: "", labels: {} });
+  expect(await collect(admin.holds({ runId: "held" }))).toEqual([many, one]);
+  const released = [await admin.releaseHold(one.holdId), await admin.releaseHold(many.holdId)];
+  expect(released.map((hold) => hold.releasedBy?.kind)).toEqual([
+    PrincipalKind.ANYBODY,
+    PrincipalKind.ANYBODY,
+  ]);
+  expect(await collect(admin.holds())).toEqual([]);
+  expect(await collect(admin.holds({ includeReleased: true }))).toEqual(released.reverse());
+  await run.deleteSnapshots(["s"]);
+});
+
+test("a hold is of a run or of a filter", async ({ client }) => {
+  const { admin } = client;
+
+  await expect(admin.placeHold("why", {})).rejects.toThrow(InvalidArgument);
+  const both = admin.placeHold("why", { runId: "run", filter: {} });
+  await expect(both).rejects.toThrow(InvalidArgument);
+  await expect(admin.placeHold("why", { runId: "none" })).rejects.toThrow(RunNotFound);
+  await expect(admin.releaseHold("none")).rejects.toThrow(HoldNotFound);
 });

@@ -92,6 +92,9 @@ COMMANDS = {
         "app",
         "Ask a server who may use it: look after tokens, limits and the records of acts.",
     ),
+    "holds": Command(
+        "holds", "app", "Keep runs from being removed, by anybody, until a hold is released."
+    ),
     "search": Command("search", "app", "Maintain the search index."),
 }
 

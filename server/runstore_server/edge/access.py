@@ -81,6 +81,7 @@ ACCESS: Mapping[str, Rule] = {
     **_of("AdminService", _ANYBODY, "WhoAmI ListProjects"),
     **_of("AdminService", _OWN, "CreateToken ListTokens RevokeToken"),
     **_of("AdminService", _OWN, "ListAdminRecords VerifyAdminRecords"),
+    **_of("AdminService", _ADMINISTER, "PlaceHold ReleaseHold ListHolds"),
     **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
     **_of("AdminService", _READ, "ExportRun"),
 }
@@ -91,6 +92,7 @@ READS_OF_RUNS = frozenset(method for method, rule in ACCESS.items() if rule is _
 
 READS = READS_OF_RUNS | frozenset(
     _of("AdminService", _OWN, "ListTokens ListAdminRecords VerifyAdminRecords")
+    | _of("AdminService", _ADMINISTER, "ListHolds")
     | _of("AdminService", _OPERATE, "GetLimits")
 )
 """The methods that change nothing and tell something of a project or of its access."""

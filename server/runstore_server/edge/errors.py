@@ -135,6 +135,8 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.SearchBehind: (StatusCode.DEADLINE_EXCEEDED, "SEARCH_BEHIND"),
     storage.StatisticsBehind: (StatusCode.DEADLINE_EXCEEDED, "STATISTICS_BEHIND"),
     storage.TokenNotFound: (StatusCode.NOT_FOUND, "TOKEN_NOT_FOUND"),
+    storage.RunHeld: (StatusCode.FAILED_PRECONDITION, "RUN_HELD"),
+    storage.HoldNotFound: (StatusCode.NOT_FOUND, "HOLD_NOT_FOUND"),
     storage.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     storage.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     Unauthenticated: (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),

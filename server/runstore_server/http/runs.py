@@ -23,6 +23,7 @@ from runstore_server.http.parameters.queries import limit as limit_of
 from runstore_server.http.parameters.runs import FIELDS, Selected
 from runstore_server.http.responses import JsonResponse
 from runstore_server.http.routing import RUN, Api
+from runstore_server.json.holds import hold_value
 from runstore_server.json.runs import run_summary_value, run_value, verification_value
 from runstore_server.json.snapshots import snapshot_summary_value
 from runstore_server.pages import run_tokens
@@ -32,6 +33,7 @@ from runstore_server.validation.requests import refuse
 from runstore_server.validation.runs import CHECKED_EVENTS, RunOrderName
 
 MAX_OFFSET = 10_000
+SHOWN_HOLDS = 100
 
 
 class Runs:
@@ -92,11 +94,15 @@ class Runs:
         )
 
     async def get_run(self, key: Key) -> JsonResponse:
-        """The run with its plan, its latest output and a summary of its latest snapshot."""
+        """The run with its plan, latest output, a summary of its latest snapshot, and its holds."""
         run = await self._store.get_run(key)
         output = await self._latest_output(run)
         latest = await self._latest_snapshot(key)
+        holds = await self._store.holds.list_holds(
+            key.project, run_id=key.run_id, released=False, limit=SHOWN_HOLDS, after=None
+        )
         value = run_value(run, output)
+        value["holds"] = [hold_value(each) for each in holds.items]
         value["latest_snapshot"] = snapshot_summary_value(latest) if latest else None
         return JsonResponse({"run": value})
 

@@ -1,4 +1,6 @@
-"""AdminService: who may use the server, how much of it, and what was done about that."""
+"""AdminService: who may use the server, how much of it, what may not be removed, and what was done
+about all that.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from runstore.v1.admin_service_pb2_grpc import AdminServiceServicer
 from runstore_storage.contract.access import SERVER, Grant, Role, allowed
 from runstore_storage.contract.admin import Act, AdminStore, TokenCursor
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
+from runstore_storage.contract.holds import HoldCursor, HoldStore
 from runstore_storage.contract.times import microseconds, time_at
 
 from runstore_server.convert.admin import (
@@ -25,6 +28,7 @@ from runstore_server.convert.admin import (
     record_message,
     token_message,
 )
+from runstore_server.convert.holds import hold_message, new_hold_of
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import timestamp
 from runstore_server.edge.errors import PermissionDenied, reason_of
@@ -38,8 +42,9 @@ from runstore_server.validation.requests import admit
 
 
 class AdminService(AdminServiceServicer):
-    def __init__(self, admin: AdminStore, archives: Archives) -> None:
+    def __init__(self, admin: AdminStore, holds: HoldStore, archives: Archives) -> None:
         self._admin = admin
+        self._holds = holds
         self._archives = archives
 
     async def WhoAmI(self, request: rpc.WhoAmIRequest, _context: Any) -> rpc.WhoAmIResponse:
@@ -160,6 +165,42 @@ class AdminService(AdminServiceServicer):
     ) -> AsyncIterator[rpc.ExportRunResponse]:
         return self._archives.ExportRun(request, context)
 
+    async def PlaceHold(self, request: rpc.PlaceHoldRequest, context: Any) -> rpc.PlaceHoldResponse:
+        await admit(request)
+        async with self._recorded(_act(request, "holds", context)) as act:
+            hold, is_repeat = await self._holds.place_hold(new_hold_of(request), act)
+        return rpc.PlaceHoldResponse(hold=hold_message(hold), deduplicated=is_repeat)
+
+    async def ReleaseHold(
+        self, request: rpc.ReleaseHoldRequest, context: Any
+    ) -> rpc.ReleaseHoldResponse:
+        await admit(request)
+        resource = f"holds/{request.hold_id}"
+        async with self._recorded(_act(request, resource, context)) as act:
+            hold, is_repeat = await self._holds.release_hold(request.hold_id, act)
+        return rpc.ReleaseHoldResponse(hold=hold_message(hold), deduplicated=is_repeat)
+
+    async def ListHolds(
+        self, request: rpc.ListHoldsRequest, _context: Any
+    ) -> rpc.ListHoldsResponse:
+        await admit(request)
+        page = await self._holds.list_holds(
+            project_of(request.project),
+            run_id=request.run_id,
+            released=request.include_released,
+            limit=request.page_size or DEFAULT_PAGE,
+            after=_hold_cursor(request),
+        )
+        after = page.next_after
+        return rpc.ListHoldsResponse(
+            holds=[hold_message(each) for each in page.items],
+            next_page_token=page_tokens.issue(
+                request, [microseconds(after.placed_at), after.hold_id]
+            )
+            if after
+            else "",
+        )
+
     async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
         """Record a call that was refused at the edge, if it would have changed something."""
         if isinstance(request, _ACTS):
@@ -177,7 +218,13 @@ class AdminService(AdminServiceServicer):
             raise
 
 
-_ACTS = (rpc.CreateTokenRequest, rpc.RevokeTokenRequest, rpc.SetLimitsRequest)
+_ACTS = (
+    rpc.CreateTokenRequest,
+    rpc.RevokeTokenRequest,
+    rpc.SetLimitsRequest,
+    rpc.PlaceHoldRequest,
+    rpc.ReleaseHoldRequest,
+)
 
 
 def _act(request: Any, resource: str, context: Any) -> Act:
@@ -206,3 +253,10 @@ def _token_cursor(request: rpc.ListTokensRequest) -> TokenCursor | None:
         return None
     at, token_id = page_tokens.read(request, request.page_token)
     return TokenCursor(time_at(int(at)), token_id)
+
+
+def _hold_cursor(request: rpc.ListHoldsRequest) -> HoldCursor | None:
+    if not request.page_token:
+        return None
+    at, hold_id = page_tokens.read(request, request.page_token)
+    return HoldCursor(time_at(int(at)), hold_id)

@@ -1,4 +1,4 @@
-"""Grants, tokens and limits."""
+"""Grants, tokens, limits and holds."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from runstore_storage.contract.access import ALL_PROJECTS, BELOW
 
 from runstore_server.validation.bounds import (
     ID,
+    LABELS,
     LONG_PAGE,
     NAME_PATTERN,
     PAGED,
     PROJECT,
     REQUIRED_ID,
     SEQ,
+    STATUSES,
+    TAGS,
     TOKEN,
     Bound,
     Items,
     Seconds,
+    Text,
 )
 from runstore_server.validation.rules import Found, MessageRules, Rules, report
 
 MAX_LIFETIME_SECONDS = 400 * 86_400
+REASON = Text(1, 1000)
 OF_PROJECT: dict[str, Bound] = {"project": PROJECT}
 
 
@@ -55,6 +60,14 @@ def _pattern(message: Any, path: str, found: Found) -> None:
 def _operators(message: Any, path: str, found: Found) -> None:
     if not message.of_server and any(grant.role == ROLE_OPERATOR for grant in message.grants):
         report(found, path + "of_server", "must be set for a token of an operator")
+
+
+def _target(message: Any, path: str, found: Found) -> None:
+    target = message.WhichOneof("target")
+    if target is None:
+        report(found, path + "target", "must be set: a run_id or a filter")
+    elif target == "run_id" and not message.run_id:
+        report(found, path + "run_id", "must not be empty; set a filter to hold all runs")
 
 
 RULES: Rules = {
@@ -90,4 +103,12 @@ RULES: Rules = {
         OF_PROJECT | {"from_number": SEQ}, checks=(_not_both,)
     ),
     "ExportRunRequest": MessageRules(OF_PROJECT | {"run_id": REQUIRED_ID}),
+    "RunSelection": MessageRules(
+        {"statuses": STATUSES, "plan_id": ID, "tags": TAGS, "labels": LABELS}
+    ),
+    "PlaceHoldRequest": MessageRules(
+        OF_PROJECT | {"run_id": ID, "reason": REASON, "request_id": ID}, checks=(_target,)
+    ),
+    "ReleaseHoldRequest": MessageRules(OF_PROJECT | {"hold_id": REQUIRED_ID, "request_id": ID}),
+    "ListHoldsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
 }

@@ -92,6 +92,7 @@ PROJECT = Text(0, 200, is_name=True)
 NAMESPACE = Text(0, 400, most_bytes=1000)
 TAGS = Items(0, 64, REQUIRED_ID)
 LABELS = Entries(64, REQUIRED_ID, Text(0, 1000))
+STATUSES = Items(0, 16)
 SEQ = Integer(0, MAX_INT64)
 TOKEN = Text(0, 2500)
 # Pages of what is large, and pages of what is small.

@@ -14,6 +14,7 @@ from runstore_server.validation.bounds import (
     PROJECT,
     REQUIRED_ID,
     SEQ,
+    STATUSES,
     TAGS,
     Integer,
     Items,
@@ -36,7 +37,6 @@ OBJECTIVE = Text(0, 100_000)
 OBJECTIVE_WORDS = Text(0, 1000)
 EXTERNAL_ID = Text(0, 1000)
 CONFIG_REFS = Items(0, 1000)
-STATUSES = Items(0, 16)
 CHECKED_EVENTS = Integer(0, 1_000_000)
 
 RULES: Rules = {

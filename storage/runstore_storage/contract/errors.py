@@ -14,6 +14,7 @@ StorageError
 ├── SnapshotAhead          a snapshot beyond the last event
 ├── UnknownRef             a part that the run never stored
 ├── SnapshotInUse          a fork has the snapshot in its history
+├── RunHeld                a hold holds the run: nothing of it is removed
 ├── SeqAhead               a seq beyond the last event
 ├── ConsumerNotFound       no such consumer of the feed
 ├── PositionAhead          a position beyond the feed's last
@@ -28,6 +29,7 @@ StorageError
 ├── SearchBehind           a feed point is not searchable yet
 ├── StatisticsBehind       a feed point is not counted yet
 ├── TokenNotFound          no such token of the project
+├── HoldNotFound           no such hold of the project
 ├── Overloaded             too many writes are waiting
 └── StorageUnavailable     Postgres or the object store did not answer, or refuses a right
 
@@ -121,10 +123,7 @@ class OutcomeConflict(StorageError):
 
 class OutcomeRequired(StorageError):
     def __init__(self, run_id: str) -> None:
-        super().__init__(
-            f"run {run_id!r} must be completed with an outcome: no external engine owns its status",
-            run_id=run_id,
-        )
+        super().__init__(f"run {run_id!r} needs an outcome: no engine owns it", run_id=run_id)
 
 
 class SnapshotAhead(StorageError):
@@ -154,6 +153,11 @@ class SnapshotInUse(StorageError):
             snapshot_id=snapshot_id,
             fork_run_id=fork_run_id,
         )
+
+
+class RunHeld(StorageError):
+    def __init__(self, run_id: str, hold_id: str) -> None:
+        super().__init__(f"run {run_id!r} is held by {hold_id}", run_id=run_id, hold_id=hold_id)
 
 
 class SeqAhead(StorageError):
@@ -259,11 +263,7 @@ class RangeBeyondEnd(StorageError):
 
 class ArtifactIsLink(StorageError):
     def __init__(self, artifact_id: str, url: str) -> None:
-        super().__init__(
-            f"artifact {artifact_id!r} is a link: its bytes are at {url}",
-            artifact_id=artifact_id,
-            url=url,
-        )
+        super().__init__(f"the artifact's bytes are at {url}", artifact_id=artifact_id, url=url)
 
 
 class SearchBehind(StorageError):
@@ -291,10 +291,13 @@ class TokenNotFound(StorageError):
         super().__init__(f"there is no token {token_id!r}", token_id=token_id)
 
 
+class HoldNotFound(StorageError):
+    def __init__(self, hold_id: str) -> None:
+        super().__init__(f"there is no hold {hold_id!r}", hold_id=hold_id)
+
+
 class Overloaded(StorageError):
-    def __init__(
-        self, retry_after: float, why: str = "too many writes are waiting on this server"
-    ) -> None:
+    def __init__(self, retry_after: float, why: str = "too many writes wait here") -> None:
         super().__init__(why)
         self.retry_after = retry_after
 

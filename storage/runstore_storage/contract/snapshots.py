@@ -214,6 +214,6 @@ class SnapshotStore(Protocol):
         snapshot of the run refers to.
 
         Unknown ids are ignored. If a fork has one of the snapshots in its history, `SnapshotInUse`
-        is raised and nothing is deleted. Snapshots of a completed run may be deleted too. Events,
-        outputs and first answers to requests are kept.
+        is raised, and `RunHeld` if a hold holds the run; nothing is deleted then. Snapshots of a
+        completed run may be deleted too. Events, outputs and first answers to requests are kept.
         """

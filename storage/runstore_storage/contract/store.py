@@ -31,6 +31,7 @@ from runstore_storage.contract.artifacts import ArtifactStore
 from runstore_storage.contract.configs import ConfigStore
 from runstore_storage.contract.events import EventStore
 from runstore_storage.contract.feed import FeedStore
+from runstore_storage.contract.holds import HoldStore
 from runstore_storage.contract.outputs import OutputStore
 from runstore_storage.contract.runs import RunStore
 from runstore_storage.contract.search import SearchStore
@@ -68,6 +69,10 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     @property
     def admin(self) -> AdminStore:
         """Who may use the store, and how much of it."""
+
+    @property
+    def holds(self) -> HoldStore:
+        """What may not be removed."""
 
     async def check(self) -> None:
         """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""

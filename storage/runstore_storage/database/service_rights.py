@@ -28,6 +28,7 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "duties": (INSERT, UPDATE),
     "events": (INSERT,),
     "feed": (INSERT,),
+    "holds": (INSERT, UPDATE),
     "objects": (INSERT,),
     "outbox": (INSERT, DELETE),
     "outputs": (INSERT,),

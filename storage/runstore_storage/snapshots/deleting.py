@@ -19,8 +19,8 @@ from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.run_write import RunWrite
 from runstore_storage.snapshots.manifests import Manifest
-from runstore_storage.sql import blobs, heads, snapshots, task_writes
-from runstore_storage.sql.snapshots import RowId
+from runstore_storage.sql import blobs, heads, holds, snapshot_deletions, task_writes
+from runstore_storage.sql.snapshot_deletions import RowId
 
 MANIFESTS_AT_ONCE = 200
 
@@ -45,10 +45,10 @@ class References:
 
     async def read(self, conn: Connection, run: int) -> set[int]:
         """Read the manifests not read yet; return the candidates that are referred to."""
-        present = await snapshots.row_ids(conn, run)
+        present = await snapshot_deletions.row_ids(conn, run)
         unread = [row for row in present if row not in self.found]
         for start in range(0, len(unread), MANIFESTS_AT_ONCE):
-            manifests = await snapshots.manifests(
+            manifests = await snapshot_deletions.manifests(
                 conn, run, unread[start : start + MANIFESTS_AT_ONCE]
             )
             wanted = [stored for _, stored in manifests]
@@ -63,7 +63,7 @@ async def read_references(engine: Database, key: RunKey, deletion: SnapshotDelet
         head = await heads.find(conn, key)
         if head is None:
             return References()
-        deleted = await snapshots.manifests_by_id(
+        deleted = await snapshot_deletions.manifests_by_id(
             conn, head.run, deletion.namespace, deletion.snapshot_ids
         )
         references = References(await _all_blobs(deleted))
@@ -78,10 +78,11 @@ async def delete_snapshots(
     """Delete those of the snapshots that exist, their task writes, and parts no longer needed."""
     run, namespace = write.head.run, deletion.namespace
     write.check_epoch(deletion.writer_epoch)
-    in_use = await snapshots.find_in_fork(conn, run, namespace, deletion.snapshot_ids)
+    await holds.refuse_if_held(conn, write.key, run)
+    in_use = await snapshot_deletions.find_in_fork(conn, run, namespace, deletion.snapshot_ids)
     if in_use:
         raise SnapshotInUse(write.key.run_id, namespace, *in_use)
-    deleted = await snapshots.delete(conn, run, namespace, deletion.snapshot_ids)
+    deleted = await snapshot_deletions.delete(conn, run, namespace, deletion.snapshot_ids)
     if not deleted:
         return _NOTHING
     candidates = await _all_blobs(deleted.values())

@@ -37,7 +37,7 @@ READ = (
     " DownloadArtifact ExportRun"
 )
 WRITE = "ResumeRun ForkRun RegisterVersion CommitPosition"
-ADMINISTER = "SetLabel RemoveLabel DeleteSnapshots ResetConsumer"
+ADMINISTER = "SetLabel RemoveLabel DeleteSnapshots ResetConsumer PlaceHold ReleaseHold ListHolds"
 OWN = "CreateToken ListTokens RevokeToken ListAdminRecords VerifyAdminRecords"
 OPERATE = "SetLimits GetLimits"
 ANYBODY = "WhoAmI ListProjects"

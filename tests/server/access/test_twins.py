@@ -185,6 +185,8 @@ READS: list[tuple[str, dict[str, Any]]] = [
     ("WhoAmI", {}),
     ("ListProjects", {}),
     ("ListTokens", {}),
+    ("ListHolds", {}),
+    ("PlaceHold", {**RUN, "reason": "evidence", "request_id": "held"}),
     ("ListAdminRecords", {}),
     ("ExportRun", {"run_id": "fork"}),
     ("ResumeRun", {"run_id": "fork", "request_id": "resumed"}),
@@ -252,6 +254,9 @@ NAMING: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
     ("LinkArtifact", lambda x: {"run_id": f"run{x}", "name": "n", "url": "https://e.example"}),
     ("ExportRun", lambda x: {"run_id": f"run{x}"}),
     ("RevokeToken", lambda x: {"token_id": f"token{x}"}),
+    ("ReleaseHold", lambda x: {"hold_id": f"hold{x}"}),
+    ("ListHolds", lambda x: {"run_id": f"run{x}"}),
+    ("PlaceHold", lambda x: {"run_id": f"run{x}", "reason": "why"}),
 ]
 
 

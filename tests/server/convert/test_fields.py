@@ -47,6 +47,7 @@ READ_BESIDE: Mapping[str, set[str]] = {
     "GetVersionRequest": {"kind", "name", "project"},
     "LinkArtifactRequest": {"sha256", "size", "url"},
     "ListArtifactsRequest": {"page_size", "page_token", "project"},
+    "PlaceHoldRequest": {"request_id"},
     "SearchEventsRequest": {"after", "min_position", "page_size", "page_token", "project", "wait"},
 }
 NOT_READ = SET_BY_SERVERS | {f"{of}.{name}" for of, names in READ_BESIDE.items() for name in names}

@@ -76,6 +76,7 @@ LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "ListConfigs": ({}, "configs"),
     "ListConsumers": ({}, "consumers"),
     "ListEvents": ({"run_id": "r0"}, "events"),
+    "ListHolds": ({}, "holds"),
     "ListLabelMoves": (OF_CONFIG, "moves"),
     "ListProjects": ({}, "projects"),
     "ListRuns": ({}, "runs"),
@@ -106,6 +107,7 @@ async def three_of_everything(client: runstore.AsyncClient) -> None:
         await client.configs.set_label("prompt", "c0", f"l{number}", 1)
         await client.feed.commit(f"consumer{number}", 0)
         await client.admin.create_token(f"t{number}", ["reader@a"])
+        await client.admin.place_hold("why", run_id=f"r{number}")
     async for _ in client.search("fox", after=("r0", 3)):
         pass  # the events are published
 

@@ -332,15 +332,20 @@ async def test_sums_equal_a_recount_whatever_is_written_meanwhile(
 async def test_what_was_stored_before_the_migration_is_summed(
     database_url: str, own_schema: str
 ) -> None:
-    await schema.downgrade(database_url, own_schema, "0018")
-    store = make_store(database_url, own_schema)
+    before = make_store(database_url, own_schema, salted=False)
     try:
-        writer = Random(store, random.Random(0), "before")
+        writer = Random(before, random.Random(0), "before")
         for _ in range(40):
             await writer.write()
-        await schema.upgrade(database_url, own_schema)
+    finally:
+        await before.close()
+    await schema.downgrade(database_url, own_schema, "0018")
+    await schema.upgrade(database_url, own_schema)
+    store = make_store(database_url, own_schema)
+    try:
         for duty in (RELAY, STORED_BYTES):
             await store.feed.hold_duty(duty, ME)
+        writer = Random(store, random.Random(1), "after")
         for _ in range(10):
             await writer.write()
 

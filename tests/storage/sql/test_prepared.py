@@ -48,7 +48,7 @@ async def conn(database_url: str, db_schema: str) -> AsyncIterator[asyncpg.Conne
 def test_the_statements_of_every_noun_are_found() -> None:
     nouns = Counter(name.split(".")[1] for name in STATEMENTS if name.startswith("sql."))
 
-    assert {"events", "heads", "runs", "snapshots", "feed", "configs"} <= nouns.keys()
+    assert {"events", "heads", "runs", "snapshot_deletions", "feed", "configs"} <= nouns.keys()
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

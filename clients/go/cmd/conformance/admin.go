@@ -58,6 +58,27 @@ func (r *runner) setLimits(ctx context.Context, a *arguments) (any, error) {
 	}, runstore.SetLimitsOptions{})
 }
 
+func (r *runner) placeHold(ctx context.Context, a *arguments) (any, error) {
+	hold := runstore.NewHold{Reason: a.Why, RunID: a.RunID}
+	if a.Filter != nil {
+		hold.Filter = &runstore.RunSelection{
+			Statuses: statusesOf(a.Filter.Statuses), PlanID: a.Filter.PlanID, Tags: a.Filter.Tags,
+			Labels: a.Filter.Labels.values,
+		}
+	}
+	return r.client.Admin().PlaceHold(ctx, hold)
+}
+
+func (r *runner) releaseHold(ctx context.Context, a *arguments) (any, error) {
+	return r.client.Admin().ReleaseHold(ctx, a.HoldID)
+}
+
+func (r *runner) listHolds(ctx context.Context, a *arguments) (any, error) {
+	return begun("holds", 0, r.client.Admin().Holds(ctx, runstore.ListHoldsOptions{
+		RunID: a.RunID, IncludeReleased: a.WithReleased,
+	}))
+}
+
 func (r *runner) listRecords(ctx context.Context, a *arguments) (any, error) {
 	return begun("records", a.Count, r.client.Admin().Records(
 		ctx, runstore.ListRecordsOptions{OfServer: a.OfServer},

@@ -107,6 +107,9 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"limits_get": func(r *runner, ctx context.Context, _ *arguments) (any, error) {
 		return r.client.Admin().Limits(ctx)
 	},
+	"hold_place":    (*runner).placeHold,
+	"hold_release":  (*runner).releaseHold,
+	"hold_list":     (*runner).listHolds,
 	"admin_records": (*runner).listRecords,
 	"admin_verify":  (*runner).verifyRecords,
 }
@@ -164,10 +167,8 @@ func (r *runner) saveRun(ctx context.Context, a *arguments) (any, error) {
 
 func (r *runner) listRuns(ctx context.Context, a *arguments) (any, error) {
 	options := runstore.RunsOptions{
-		Statuses: mapped(a.Statuses, func(name string) runstore.RunStatus {
-			return runstore.RunStatus(runstorev1.RunStatus_value["RUN_STATUS_"+name])
-		}),
-		Tags: a.Tags, AnyTags: a.AnyTags, Labels: a.Labels.values,
+		Statuses: statusesOf(a.Statuses),
+		Tags:     a.Tags, AnyTags: a.AnyTags, Labels: a.Labels.values,
 		CreatedFrom: a.CreatedFromTime, CreatedBefore: a.CreatedBeforeTime,
 		UpdatedFrom: a.UpdatedFromTime, UpdatedBefore: a.UpdatedBeforeTime,
 		CompletedFrom: a.CompletedFromTime, CompletedBefore: a.CompletedBeforeTime,
@@ -480,4 +481,10 @@ func listed[Item any](name string, items iter.Seq2[Item, error]) (fields, error)
 		found = append(found, item)
 	}
 	return fields{name: found}, nil
+}
+
+func statusesOf(names []string) []runstore.RunStatus {
+	return mapped(names, func(name string) runstore.RunStatus {
+		return runstore.RunStatus(runstorev1.RunStatus_value["RUN_STATUS_"+name])
+	})
 }

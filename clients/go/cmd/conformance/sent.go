@@ -29,6 +29,10 @@ type arguments struct {
 	Labels         labels       `json:"labels"`
 	Subjects       []string     `json:"subjects"`
 	Completion     *completion  `json:"completion"`
+	Why            string       `json:"why"`
+	Filter         *selection   `json:"filter"`
+	HoldID         string       `json:"hold_id"`
+	WithReleased   bool         `json:"include_released"`
 	Statuses       []string     `json:"statuses"`
 	AnyTags        []string     `json:"any_tags"`
 	RootRunID      string       `json:"root_run_id"`
@@ -210,6 +214,13 @@ type event struct {
 	TraceParent string    `json:"trace_parent"`
 	OccurredAt  time.Time `json:"occurred_at"`
 	Subjects    []string  `json:"subjects"`
+}
+
+type selection struct {
+	Statuses []string `json:"statuses"`
+	PlanID   string   `json:"plan_id"`
+	Tags     []string `json:"tags"`
+	Labels   labels   `json:"labels"`
 }
 
 type usage struct {

@@ -18,10 +18,11 @@ from runstore.values.admin import (
     RecordVerification,
     Token,
 )
+from runstore.values.holds import Hold, RunSelection
 
 
 class Admin:
-    """Tokens, limits, and the records of what was done about them.
+    """Tokens, limits and holds, and the records of what was done about them.
 
     They are the project's; with `of_server` they are the server's own.
     """
@@ -116,6 +117,31 @@ class Admin:
         return self._connection.send(
             calls.admin.verify_admin_records(self._owner(of_server), of_server, from_number)
         )
+
+    def place_hold(
+        self,
+        reason: str,
+        *,
+        run_id: str | None = None,
+        filter: RunSelection | None = None,  # noqa: A002 - the contract's name
+    ) -> Hold:
+        """Keep a run, or all runs that the filter selects, from being removed by anybody.
+
+        Once it returns nothing of them is being removed, nor will be until the hold is released.
+        Raise `RunNotFound`.
+        """
+        return self._connection.send(calls.holds.place_hold(self._project, reason, run_id, filter))
+
+    def release_hold(self, hold_id: str) -> Hold:
+        """End a hold for good, or return one that was released before. Raise `HoldNotFound`."""
+        return self._connection.send(calls.holds.release_hold(self._project, hold_id))
+
+    def holds(self, run_id: str = "", *, include_released: bool = False) -> Iterator[Hold]:
+        """Yield the holds of the project, or those that hold a run, newest first."""
+        for hold in self._connection.pages(
+            lambda token: calls.holds.list_holds(self._project, run_id, include_released, token)
+        ):
+            yield hold
 
     def _owner(self, of_server: bool) -> str:
         """What a request about the project, or about the server itself, names as the project."""

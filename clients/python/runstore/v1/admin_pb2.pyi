@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from runstore.v1 import runs_pb2 as _runs_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -37,7 +38,9 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     positions.
     """
     ROLE_ADMIN: _Role.ValueType  # 4
-    """What a writer may, and moves labels, deletes snapshots, and manages the project's tokens."""
+    """What a writer may, and moves labels, deletes snapshots, places and releases holds, and manages the
+    project's tokens.
+    """
     ROLE_OPERATOR: _Role.ValueType  # 5
     """Manages limits, and the tokens and records of any project and of the server; reads no payloads.
     Its pattern is always "*".
@@ -57,7 +60,9 @@ ROLE_WRITER: Role.ValueType  # 3
 positions.
 """
 ROLE_ADMIN: Role.ValueType  # 4
-"""What a writer may, and moves labels, deletes snapshots, and manages the project's tokens."""
+"""What a writer may, and moves labels, deletes snapshots, places and releases holds, and manages the
+project's tokens.
+"""
 ROLE_OPERATOR: Role.ValueType  # 5
 """Manages limits, and the tokens and records of any project and of the server; reads no payloads.
 Its pattern is always "*".
@@ -358,3 +363,135 @@ class AdminRecord(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdminRecord: _TypeAlias = AdminRecord  # noqa: Y015
+
+@_typing.final
+class RunSelection(_message.Message):
+    """A RunSelection selects runs by what they are when it is applied. Its conditions are combined with
+    AND; an empty one selects all runs.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STATUSES_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    plan_id: _builtins.str
+    """Runs of this plan.
+    Bounds: 0..200 characters.
+    """
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_runs_pb2.RunStatus.ValueType]:
+        """Runs with any of these statuses.
+        Bounds: 0..16 items.
+        """
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Runs with all of these tags.
+        Bounds: 0..64 items, each 1..200 characters.
+        """
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Runs that have all of these labels with these values.
+        Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
+        """
+
+    def __init__(
+        self,
+        *,
+        statuses: _abc.Iterable[_runs_pb2.RunStatus.ValueType] | None = ...,
+        plan_id: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "plan_id", b"plan_id", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunSelection: _TypeAlias = RunSelection  # noqa: Y015
+
+@_typing.final
+class Hold(_message.Message):
+    """A Hold keeps what it holds from being removed, by anybody, until it is released."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PLACED_BY_FIELD_NUMBER: _builtins.int
+    PLACED_AT_FIELD_NUMBER: _builtins.int
+    RELEASED_BY_FIELD_NUMBER: _builtins.int
+    RELEASED_AT_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.str
+    """Identifies the hold; a UUIDv7 that the server makes."""
+    run_id: _builtins.str
+    """One run."""
+    reason: _builtins.str
+    """Why, for people."""
+    @_builtins.property
+    def filter(self) -> Global___RunSelection:
+        """Every run that is selected when something of it is to be removed."""
+
+    @_builtins.property
+    def placed_by(self) -> Global___Principal:
+        """Who placed it."""
+
+    @_builtins.property
+    def placed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was placed."""
+
+    @_builtins.property
+    def released_by(self) -> Global___Principal:
+        """Who released it; unset while it holds."""
+
+    @_builtins.property
+    def released_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was released; unset while it holds."""
+
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        filter: Global___RunSelection | None = ...,
+        reason: _builtins.str = ...,
+        placed_by: Global___Principal | None = ...,
+        placed_at: _timestamp_pb2.Timestamp | None = ...,
+        released_by: Global___Principal | None = ...,
+        released_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "placed_at", b"placed_at", "placed_by", b"placed_by", "released_at", b"released_at", "released_by", b"released_by", "run_id", b"run_id", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "hold_id", b"hold_id", "placed_at", b"placed_at", "placed_by", b"placed_by", "reason", b"reason", "released_at", b"released_at", "released_by", b"released_by", "run_id", b"run_id", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["run_id", "filter"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___Hold: _TypeAlias = Hold  # noqa: Y015

@@ -95,6 +95,21 @@ class AdminServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_admin__service__pb2.ExportRunRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ExportRunResponse.FromString,
                 _registered_method=True)
+        self.PlaceHold = channel.unary_unary(
+                '/runstore.v1.AdminService/PlaceHold',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.PlaceHoldRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.PlaceHoldResponse.FromString,
+                _registered_method=True)
+        self.ReleaseHold = channel.unary_unary(
+                '/runstore.v1.AdminService/ReleaseHold',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.ReleaseHoldRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ReleaseHoldResponse.FromString,
+                _registered_method=True)
+        self.ListHolds = channel.unary_unary(
+                '/runstore.v1.AdminService/ListHolds',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.ListHoldsRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListHoldsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -184,6 +199,29 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlaceHold(self, request, context):
+        """PlaceHold keeps a run, or all runs that a filter selects, from being removed by anybody. Once it
+        returns nothing of them is being removed, nor will be until the hold is released: such calls are
+        RUN_HELD. What a hold has held before it was placed may be gone. An unknown run is RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseHold(self, request, context):
+        """ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHolds(self, request, context):
+        """ListHolds returns the holds of a project, or those that hold one run, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -236,6 +274,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ExportRun,
                     request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ExportRunRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_admin__service__pb2.ExportRunResponse.SerializeToString,
+            ),
+            'PlaceHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlaceHold,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.PlaceHoldRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.PlaceHoldResponse.SerializeToString,
+            ),
+            'ReleaseHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseHold,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ReleaseHoldRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
+            'ListHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHolds,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListHoldsRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.ListHoldsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -514,6 +567,87 @@ class AdminService(object):
             '/runstore.v1.AdminService/ExportRun',
             runstore_dot_v1_dot_admin__service__pb2.ExportRunRequest.SerializeToString,
             runstore_dot_v1_dot_admin__service__pb2.ExportRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlaceHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/PlaceHold',
+            runstore_dot_v1_dot_admin__service__pb2.PlaceHoldRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.PlaceHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/ReleaseHold',
+            runstore_dot_v1_dot_admin__service__pb2.ReleaseHoldRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.ReleaseHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/ListHolds',
+            runstore_dot_v1_dot_admin__service__pb2.ListHoldsRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.ListHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

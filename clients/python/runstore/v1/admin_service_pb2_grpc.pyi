@@ -72,6 +72,15 @@ class AdminServiceStub:
     after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
     snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
     """
+    PlaceHold: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.PlaceHoldRequest, _admin_service_pb2.PlaceHoldResponse]
+    """PlaceHold keeps a run, or all runs that a filter selects, from being removed by anybody. Once it
+    returns nothing of them is being removed, nor will be until the hold is released: such calls are
+    RUN_HELD. What a hold has held before it was placed may be gone. An unknown run is RUN_NOT_FOUND.
+    """
+    ReleaseHold: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ReleaseHoldRequest, _admin_service_pb2.ReleaseHoldResponse]
+    """ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND."""
+    ListHolds: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListHoldsRequest, _admin_service_pb2.ListHoldsResponse]
+    """ListHolds returns the holds of a project, or those that hold one run, newest first."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -117,6 +126,15 @@ class AdminServiceAsyncStub(AdminServiceStub):
     after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
     snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
     """
+    PlaceHold: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PlaceHoldRequest, _admin_service_pb2.PlaceHoldResponse]  # type: ignore[assignment]
+    """PlaceHold keeps a run, or all runs that a filter selects, from being removed by anybody. Once it
+    returns nothing of them is being removed, nor will be until the hold is released: such calls are
+    RUN_HELD. What a hold has held before it was placed may be gone. An unknown run is RUN_NOT_FOUND.
+    """
+    ReleaseHold: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ReleaseHoldRequest, _admin_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
+    """ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND."""
+    ListHolds: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListHoldsRequest, _admin_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
+    """ListHolds returns the holds of a project, or those that hold one run, newest first."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService says who may use a server, how much of it, and what was done about that.
@@ -219,5 +237,32 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         after the call. The file is whole if the stream ends with OK; one that breaks is begun again. A
         snapshot that is deleted meanwhile may end it as SNAPSHOT_NOT_FOUND.
         """
+
+    @_abc_1.abstractmethod
+    def PlaceHold(
+        self,
+        request: _admin_service_pb2.PlaceHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.PlaceHoldResponse, _abc.Awaitable[_admin_service_pb2.PlaceHoldResponse]]:
+        """PlaceHold keeps a run, or all runs that a filter selects, from being removed by anybody. Once it
+        returns nothing of them is being removed, nor will be until the hold is released: such calls are
+        RUN_HELD. What a hold has held before it was placed may be gone. An unknown run is RUN_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseHold(
+        self,
+        request: _admin_service_pb2.ReleaseHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ReleaseHoldResponse, _abc.Awaitable[_admin_service_pb2.ReleaseHoldResponse]]:
+        """ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListHolds(
+        self,
+        request: _admin_service_pb2.ListHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListHoldsResponse, _abc.Awaitable[_admin_service_pb2.ListHoldsResponse]]:
+        """ListHolds returns the holds of a project, or those that hold one run, newest first."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -182,6 +182,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. The project, or the server, has no such token. Metadata: token_id. Check the request
     for a typing error.
     """
+    ERROR_REASON_RUN_HELD: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION. A hold holds the run, so nothing of it may be removed. Metadata: run_id,
+    hold_id (one of the holds). Nothing was removed; whoever placed the hold may release it.
+    """
+    ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 44
+    """NOT_FOUND. The project has no such hold. Metadata: hold_id. Check the request for a typing error."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
     request_id. Report it.
@@ -353,6 +359,12 @@ ERROR_REASON_TOKEN_NOT_FOUND: ErrorReason.ValueType  # 42
 """NOT_FOUND. The project, or the server, has no such token. Metadata: token_id. Check the request
 for a typing error.
 """
+ERROR_REASON_RUN_HELD: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION. A hold holds the run, so nothing of it may be removed. Metadata: run_id,
+hold_id (one of the holds). Nothing was removed; whoever placed the hold may release it.
+"""
+ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 44
+"""NOT_FOUND. The project has no such hold. Metadata: hold_id. Check the request for a typing error."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
 request_id. Report it.

@@ -120,7 +120,7 @@ class RunServiceStub:
     DeleteSnapshots: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DeleteSnapshotsRequest, _run_service_pb2.DeleteSnapshotsResponse]
     """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
     parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
-    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, and
+    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a held run RUN_HELD, and
     nothing is deleted. The snapshots of a completed run may be deleted too.
 
     Snapshots are state, not facts: deleting them appends no event and does not change events,
@@ -265,7 +265,7 @@ class RunServiceAsyncStub(RunServiceStub):
     DeleteSnapshots: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DeleteSnapshotsRequest, _run_service_pb2.DeleteSnapshotsResponse]  # type: ignore[assignment]
     """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
     parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
-    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, and
+    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a held run RUN_HELD, and
     nothing is deleted. The snapshots of a completed run may be deleted too.
 
     Snapshots are state, not facts: deleting them appends no event and does not change events,
@@ -491,7 +491,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.DeleteSnapshotsResponse, _abc.Awaitable[_run_service_pb2.DeleteSnapshotsResponse]]:
         """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
         parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
-        are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, and
+        are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a held run RUN_HELD, and
         nothing is deleted. The snapshots of a completed run may be deleted too.
 
         Snapshots are state, not facts: deleting them appends no event and does not change events,

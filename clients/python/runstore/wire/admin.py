@@ -45,13 +45,13 @@ def _grants(messages: Iterable[admin_pb2.Grant]) -> tuple[Grant, ...]:
     return tuple(Grant(Role(each.role), each.project_pattern) for each in messages)
 
 
-def _principal(message: admin_pb2.Principal) -> Principal:
+def principal_value(message: admin_pb2.Principal) -> Principal:
     return Principal(PrincipalKind(message.kind), message.id, message.issuer)
 
 
 def caller_value(message: rpc.WhoAmIResponse) -> Caller:
     return Caller(
-        _principal(message.principal),
+        principal_value(message.principal),
         _grants(message.grants),
         optional_time(message, "expires_at"),
     )
@@ -63,7 +63,7 @@ def token_value(message: admin_pb2.Token) -> Token:
         prefix=message.prefix,
         name=message.name,
         grants=_grants(message.grants),
-        created_by=_principal(message.created_by),
+        created_by=principal_value(message.created_by),
         created_at=time_value(message.created_at),
         expires_at=time_value(message.expires_at),
         revoked_at=optional_time(message, "revoked_at"),
@@ -95,7 +95,7 @@ def record_value(message: admin_pb2.AdminRecord) -> AdminRecord:
         recorded_at=time_value(message.recorded_at),
         method=message.method,
         resource=message.resource,
-        principal=_principal(message.principal),
+        principal=principal_value(message.principal),
         grants=_grants(message.grants),
         allowed=message.allowed,
         peer=message.peer,

@@ -11,6 +11,17 @@ import { newId } from "../values/ids.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
 import {
+  checkListHolds,
+  checkPlace,
+  checkRelease,
+  holdValue,
+  targetMessage,
+  type Hold,
+  type ListHoldsOptions,
+  type PlaceHoldOptions,
+  type ReleaseHoldOptions,
+} from "./holds.js";
+import {
   callerValue,
   checkLimits,
   grantMessages,
@@ -86,7 +97,9 @@ const checkVerify = check.object<VerifyRecordsOptions>("options", {
   fromNumber: check.int64,
 });
 
-/** Tokens, limits and records of a project, or of the server itself. Made by `Client.admin`. */
+/**
+ * Tokens, limits, holds and records of a project, or of the server itself. Made by `Client.admin`.
+ */
 export class Admin {
   readonly #connection: Connection;
   readonly #project: string;
@@ -210,6 +223,51 @@ export class Admin {
     const { verifyAdminRecords } = AdminService.method;
     return recordVerificationValue(
       await this.#connection.send(verifyAdminRecords, request, options),
+    );
+  }
+
+  /**
+   * Keep a run, or all runs that a filter selects, from being removed by anybody.
+   *
+   * Once it resolves nothing of them is being removed, nor will be until the hold is released: such
+   * calls reject with `RunHeld`.
+   */
+  async placeHold(reason: string, options: PlaceHoldOptions): Promise<Hold> {
+    check.text(reason, "reason");
+    checkPlace(options);
+    const requestId = options.requestId || newId();
+    const request = {
+      project: this.#project,
+      target: targetMessage(options),
+      reason,
+      requestId,
+    };
+    const { placeHold } = AdminService.method;
+    return holdValue((await this.#connection.send(placeHold, request, options)).hold);
+  }
+
+  /** End a hold for good, or return one that was released before. Rejects with `HoldNotFound`. */
+  async releaseHold(holdId: string, options: ReleaseHoldOptions = {}): Promise<Hold> {
+    check.text(holdId, "holdId");
+    checkRelease(options);
+    const request = { project: this.#project, holdId, requestId: options.requestId || newId() };
+    const { releaseHold } = AdminService.method;
+    return holdValue((await this.#connection.send(releaseHold, request, options)).hold);
+  }
+
+  /** Yield the holds of the project, or those that hold a run, newest first. */
+  holds(options: ListHoldsOptions = {}): AsyncGenerator<Hold, void, undefined> {
+    checkListHolds(options);
+    const request = {
+      project: this.#project,
+      runId: options.runId ?? "",
+      includeReleased: options.includeReleased ?? false,
+      pageSize: PAGE_SIZE,
+    };
+    const { listHolds } = AdminService.method;
+    return pages(
+      (pageToken) => this.#connection.send(listHolds, { ...request, pageToken }, options),
+      (page) => page.holds.map(holdValue),
     );
   }
 

@@ -196,7 +196,7 @@ function grantValue({ role, projectPattern }: Grant | GrantMessage): Grant {
   return printedGrant({ role, projectPattern });
 }
 
-function principalValue(message: PrincipalMessage | undefined): Principal {
+export function principalValue(message: PrincipalMessage | undefined): Principal {
   const { kind, id, issuer } = present(message);
   return printedPrincipal({ kind, id, issuer });
 }

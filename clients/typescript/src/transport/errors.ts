@@ -25,6 +25,7 @@
  *     ├── PositionAhead            a position beyond the end of the feed
  *     ├── UnknownRef               send the part in full
  *     ├── SnapshotInUse            a fork has it in its history: see `forkRunId`
+ *     ├── RunHeld                  a hold holds the run: see `holdId`
  *     ├── ConfigNotFound
  *     ├── ConfigVersionNotFound
  *     ├── ConfigLabelNotFound
@@ -40,6 +41,7 @@
  *     │   └── CredentialExpired    the credential was valid, and has expired
  *     ├── PermissionDenied         no grant allows the call: see `project`, `role`
  *     ├── TokenNotFound
+ *     ├── HoldNotFound
  *     ├── TokenSecretLost          a token was made, its secret did not arrive: see `tokenId`
  *     ├── Overloaded               the client has retried
  *     ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
@@ -249,6 +251,16 @@ export class PermissionDenied extends RunstoreError {
 
 /** The project, or the server, has no such token. */
 export class TokenNotFound extends RunstoreError {}
+/** The project has no such hold. */
+export class HoldNotFound extends RunstoreError {}
+
+/** A hold holds the run, so nothing of it may be removed. */
+export class RunHeld extends RunstoreError {
+  /** One of the holds. */
+  get holdId(): string {
+    return this.metadata["hold_id"] ?? "";
+  }
+}
 
 /** A token was made, but the only answer with its secret did not arrive: revoke the token. */
 export class TokenSecretLost extends RunstoreError {

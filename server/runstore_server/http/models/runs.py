@@ -9,6 +9,7 @@ from pydantic import Field
 
 from runstore_server.http.models.described import Described, Hash, OutcomeName, PageToken, Salt, Seq
 from runstore_server.http.models.events import UsageModel
+from runstore_server.http.models.holds import HoldModel
 from runstore_server.http.models.outputs import OutputModel
 from runstore_server.http.models.payloads import PayloadModel
 from runstore_server.http.models.snapshots import SnapshotSummary
@@ -84,6 +85,9 @@ class RunModel(RunSummary):
     writer_epoch: int
     last_hash: Hash
     salt: Salt
+    holds: list[HoldModel] = Field(
+        description="What keeps the run from being removed, newest first; at most 100."
+    )
     latest_snapshot: SnapshotSummary | None = Field(description="The newest of all namespaces.")
 
 

@@ -12,9 +12,9 @@ from runstore.v1 import runs_pb2
 from runstore_server.convert.runs import TIME_BOUNDS, TimeBound
 from runstore_server.http.parameters.checks import labels_of
 from runstore_server.http.parameters.queries import Many, integer, text, texts
-from runstore_server.validation.bounds import ID, SEQ, TAGS
+from runstore_server.validation.bounds import ID, SEQ, STATUSES, TAGS
 from runstore_server.validation.requests import refuse
-from runstore_server.validation.runs import EXTERNAL_ID, OBJECTIVE_WORDS, STATUSES
+from runstore_server.validation.runs import EXTERNAL_ID, OBJECTIVE_WORDS
 
 STATUS_PREFIX = "RUN_STATUS_"
 FIELDS = {

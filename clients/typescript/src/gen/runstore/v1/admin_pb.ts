@@ -6,13 +6,15 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { RunStatus } from "./runs_pb.js";
+import { file_runstore_v1_runs } from "./runs_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file runstore/v1/admin.proto.
  */
 export const file_runstore_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkqdAoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASEQoNUk9MRV9SRUNPUkRFUhABEg8KC1JPTEVfUkVBREVSEAISDwoLUk9MRV9XUklURVIQAxIOCgpST0xFX0FETUlOEAQSEQoNUk9MRV9PUEVSQVRPUhAFKroBCg1QcmluY2lwYWxLaW5kEh4KGlBSSU5DSVBBTF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWUFJJTkNJUEFMX0tJTkRfQU5ZQk9EWRABEhgKFFBSSU5DSVBBTF9LSU5EX1RPS0VOEAISFgoSUFJJTkNJUEFMX0tJTkRfSldUEAMSHgoaUFJJTkNJUEFMX0tJTkRfQ0VSVElGSUNBVEUQBBIbChdQUklOQ0lQQUxfS0lORF9EQVRBQkFTRRAFQoEBCg9jb20ucnVuc3RvcmUudjFCCkFkbWluUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCp0CgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIRCg1ST0xFX1JFQ09SREVSEAESDwoLUk9MRV9SRUFERVIQAhIPCgtST0xFX1dSSVRFUhADEg4KClJPTEVfQURNSU4QBBIRCg1ST0xFX09QRVJBVE9SEAUqugEKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZQUklOQ0lQQUxfS0lORF9BTllCT0RZEAESGAoUUFJJTkNJUEFMX0tJTkRfVE9LRU4QAhIWChJQUklOQ0lQQUxfS0lORF9KV1QQAxIeChpQUklOQ0lQQUxfS0lORF9DRVJUSUZJQ0FURRAEEhsKF1BSSU5DSVBBTF9LSU5EX0RBVEFCQVNFEAVCgQEKD2NvbS5ydW5zdG9yZS52MUIKQWRtaW5Qcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_runstore_v1_runs]);
 
 /**
  * A Grant is a role in projects.
@@ -329,6 +331,132 @@ export const AdminRecordSchema: GenMessage<AdminRecord> = /*@__PURE__*/
   messageDesc(file_runstore_v1_admin, 4);
 
 /**
+ * A RunSelection selects runs by what they are when it is applied. Its conditions are combined with
+ * AND; an empty one selects all runs.
+ *
+ * @generated from message runstore.v1.RunSelection
+ */
+export type RunSelection = Message<"runstore.v1.RunSelection"> & {
+  /**
+   * Runs with any of these statuses.
+   * Bounds: 0..16 items.
+   *
+   * @generated from field: repeated runstore.v1.RunStatus statuses = 1;
+   */
+  statuses: RunStatus[];
+
+  /**
+   * Runs of this plan.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string plan_id = 2;
+   */
+  planId: string;
+
+  /**
+   * Runs with all of these tags.
+   * Bounds: 0..64 items, each 1..200 characters.
+   *
+   * @generated from field: repeated string tags = 3;
+   */
+  tags: string[];
+
+  /**
+   * Runs that have all of these labels with these values.
+   * Bounds: 0..64 items, keys 1..200 characters, values 0..1000 characters.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message runstore.v1.RunSelection.
+ * Use `create(RunSelectionSchema)` to create a new message.
+ */
+export const RunSelectionSchema: GenMessage<RunSelection> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 5);
+
+/**
+ * A Hold keeps what it holds from being removed, by anybody, until it is released.
+ *
+ * @generated from message runstore.v1.Hold
+ */
+export type Hold = Message<"runstore.v1.Hold"> & {
+  /**
+   * Identifies the hold; a UUIDv7 that the server makes.
+   *
+   * @generated from field: string hold_id = 1;
+   */
+  holdId: string;
+
+  /**
+   * What is held.
+   *
+   * @generated from oneof runstore.v1.Hold.target
+   */
+  target: {
+    /**
+     * One run.
+     *
+     * @generated from field: string run_id = 2;
+     */
+    value: string;
+    case: "runId";
+  } | {
+    /**
+     * Every run that is selected when something of it is to be removed.
+     *
+     * @generated from field: runstore.v1.RunSelection filter = 3;
+     */
+    value: RunSelection;
+    case: "filter";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Why, for people.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * Who placed it.
+   *
+   * @generated from field: runstore.v1.Principal placed_by = 5;
+   */
+  placedBy?: Principal | undefined;
+
+  /**
+   * When it was placed.
+   *
+   * @generated from field: google.protobuf.Timestamp placed_at = 6;
+   */
+  placedAt?: Timestamp | undefined;
+
+  /**
+   * Who released it; unset while it holds.
+   *
+   * @generated from field: runstore.v1.Principal released_by = 7;
+   */
+  releasedBy?: Principal | undefined;
+
+  /**
+   * When it was released; unset while it holds.
+   *
+   * @generated from field: google.protobuf.Timestamp released_at = 8;
+   */
+  releasedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message runstore.v1.Hold.
+ * Use `create(HoldSchema)` to create a new message.
+ */
+export const HoldSchema: GenMessage<Hold> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 6);
+
+/**
  * Role is what a grant allows; docs/security.md has a table of the RPCs of each role.
  *
  * @generated from enum runstore.v1.Role
@@ -364,7 +492,8 @@ export enum Role {
   WRITER = 3,
 
   /**
-   * What a writer may, and moves labels, deletes snapshots, and manages the project's tokens.
+   * What a writer may, and moves labels, deletes snapshots, places and releases holds, and manages the
+   * project's tokens.
    *
    * @generated from enum value: ROLE_ADMIN = 4;
    */

@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { AdminRecord, Grant, Limits, Principal, Token } from "./admin_pb.js";
+import type { AdminRecord, Grant, Hold, Limits, Principal, RunSelection, Token } from "./admin_pb.js";
 import { file_runstore_v1_admin } from "./admin_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin_service.proto.
  */
 export const file_runstore_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ydW5zdG9yZS92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEgtydW5zdG9yZS52MSIPCg1XaG9BbUlSZXF1ZXN0Io8BCg5XaG9BbUlSZXNwb25zZRIpCglwcmluY2lwYWwYASABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAIgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoTTGlzdFByb2plY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJBChRMaXN0UHJvamVjdHNSZXNwb25zZRIQCghwcm9qZWN0cxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKEkNyZWF0ZVRva2VuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhEKCW9mX3NlcnZlchgCIAEoCBIMCgRuYW1lGAMgASgJEiIKBmdyYW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkdyYW50EisKCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBiABKAkiXgoTQ3JlYXRlVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLnJ1bnN0b3JlLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCRIUCgxkZWR1cGxpY2F0ZWQYAyABKAgiXgoRTGlzdFRva2Vuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiUQoSTGlzdFRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLnJ1bnN0b3JlLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJSZXZva2VUb2tlblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEAoIdG9rZW5faWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJOChNSZXZva2VUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIucnVuc3RvcmUudjEuVG9rZW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIlwKEFNldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZsaW1pdHMYAiABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChFTZXRMaW1pdHNSZXNwb25zZRIjCgZsaW1pdHMYASABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSFAoMZGVkdXBsaWNhdGVkGAIgASgIIiMKEEdldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCSKDAQoRR2V0TGltaXRzUmVzcG9uc2USIwoGbGltaXRzGAEgASgLMhMucnVuc3RvcmUudjEuTGltaXRzEi4KCnVwZGF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN0b3JlZF9ieXRlc191c2VkGAMgASgDImQKF0xpc3RBZG1pblJlY29yZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJb2Zfc2VydmVyGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl4KGExpc3RBZG1pblJlY29yZHNSZXNwb25zZRIpCgdyZWNvcmRzGAEgAygLMhgucnVuc3RvcmUudjEuQWRtaW5SZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKGVZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEwoLZnJvbV9udW1iZXIYAyABKAMihgEKGlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEhcKD2NoZWNrZWRfcmVjb3JkcxgBIAEoAxITCgtsYXN0X251bWJlchgCIAEoAxIRCglsYXN0X2hhc2gYAyABKAwSDwoHcHJvYmxlbRgEIAEoCRIWCg5wcm9ibGVtX251bWJlchgFIAEoAyIzChBFeHBvcnRSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJIiEKEUV4cG9ydFJ1blJlc3BvbnNlEgwKBGRhdGEYASABKAwyxwYKDEFkbWluU2VydmljZRJBCgZXaG9BbUkSGi5ydW5zdG9yZS52MS5XaG9BbUlSZXF1ZXN0GhsucnVuc3RvcmUudjEuV2hvQW1JUmVzcG9uc2USUwoMTGlzdFByb2plY3RzEiAucnVuc3RvcmUudjEuTGlzdFByb2plY3RzUmVxdWVzdBohLnJ1bnN0b3JlLnYxLkxpc3RQcm9qZWN0c1Jlc3BvbnNlElAKC0NyZWF0ZVRva2VuEh8ucnVuc3RvcmUudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuQ3JlYXRlVG9rZW5SZXNwb25zZRJNCgpMaXN0VG9rZW5zEh4ucnVuc3RvcmUudjEuTGlzdFRva2Vuc1JlcXVlc3QaHy5ydW5zdG9yZS52MS5MaXN0VG9rZW5zUmVzcG9uc2USUAoLUmV2b2tlVG9rZW4SHy5ydW5zdG9yZS52MS5SZXZva2VUb2tlblJlcXVlc3QaIC5ydW5zdG9yZS52MS5SZXZva2VUb2tlblJlc3BvbnNlEkoKCVNldExpbWl0cxIdLnJ1bnN0b3JlLnYxLlNldExpbWl0c1JlcXVlc3QaHi5ydW5zdG9yZS52MS5TZXRMaW1pdHNSZXNwb25zZRJKCglHZXRMaW1pdHMSHS5ydW5zdG9yZS52MS5HZXRMaW1pdHNSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuR2V0TGltaXRzUmVzcG9uc2USXwoQTGlzdEFkbWluUmVjb3JkcxIkLnJ1bnN0b3JlLnYxLkxpc3RBZG1pblJlY29yZHNSZXF1ZXN0GiUucnVuc3RvcmUudjEuTGlzdEFkbWluUmVjb3Jkc1Jlc3BvbnNlEmUKElZlcmlmeUFkbWluUmVjb3JkcxImLnJ1bnN0b3JlLnYxLlZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QaJy5ydW5zdG9yZS52MS5WZXJpZnlBZG1pblJlY29yZHNSZXNwb25zZRJMCglFeHBvcnRSdW4SHS5ydW5zdG9yZS52MS5FeHBvcnRSdW5SZXF1ZXN0Gh4ucnVuc3RvcmUudjEuRXhwb3J0UnVuUmVzcG9uc2UwAUKIAQoPY29tLnJ1bnN0b3JlLnYxQhFBZG1pblNlcnZpY2VQcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_admin]);
+  fileDesc("Ch9ydW5zdG9yZS92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEgtydW5zdG9yZS52MSIPCg1XaG9BbUlSZXF1ZXN0Io8BCg5XaG9BbUlSZXNwb25zZRIpCglwcmluY2lwYWwYASABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAIgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoTTGlzdFByb2plY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJBChRMaXN0UHJvamVjdHNSZXNwb25zZRIQCghwcm9qZWN0cxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKEkNyZWF0ZVRva2VuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhEKCW9mX3NlcnZlchgCIAEoCBIMCgRuYW1lGAMgASgJEiIKBmdyYW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkdyYW50EisKCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBiABKAkiXgoTQ3JlYXRlVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLnJ1bnN0b3JlLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCRIUCgxkZWR1cGxpY2F0ZWQYAyABKAgiXgoRTGlzdFRva2Vuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiUQoSTGlzdFRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLnJ1bnN0b3JlLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJSZXZva2VUb2tlblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEAoIdG9rZW5faWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJOChNSZXZva2VUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIucnVuc3RvcmUudjEuVG9rZW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIlwKEFNldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZsaW1pdHMYAiABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChFTZXRMaW1pdHNSZXNwb25zZRIjCgZsaW1pdHMYASABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSFAoMZGVkdXBsaWNhdGVkGAIgASgIIiMKEEdldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCSKDAQoRR2V0TGltaXRzUmVzcG9uc2USIwoGbGltaXRzGAEgASgLMhMucnVuc3RvcmUudjEuTGltaXRzEi4KCnVwZGF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN0b3JlZF9ieXRlc191c2VkGAMgASgDImQKF0xpc3RBZG1pblJlY29yZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJb2Zfc2VydmVyGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl4KGExpc3RBZG1pblJlY29yZHNSZXNwb25zZRIpCgdyZWNvcmRzGAEgAygLMhgucnVuc3RvcmUudjEuQWRtaW5SZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKGVZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEwoLZnJvbV9udW1iZXIYAyABKAMihgEKGlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEhcKD2NoZWNrZWRfcmVjb3JkcxgBIAEoAxITCgtsYXN0X251bWJlchgCIAEoAxIRCglsYXN0X2hhc2gYAyABKAwSDwoHcHJvYmxlbRgEIAEoCRIWCg5wcm9ibGVtX251bWJlchgFIAEoAyIzChBFeHBvcnRSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJIiEKEUV4cG9ydFJ1blJlc3BvbnNlEgwKBGRhdGEYASABKAwikAEKEFBsYWNlSG9sZFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCUIICgZ0YXJnZXQiSgoRUGxhY2VIb2xkUmVzcG9uc2USHwoEaG9sZBgBIAEoCzIRLnJ1bnN0b3JlLnYxLkhvbGQSFAoMZGVkdXBsaWNhdGVkGAIgASgIIkoKElJlbGVhc2VIb2xkUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg8KB2hvbGRfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSJMChNSZWxlYXNlSG9sZFJlc3BvbnNlEh8KBGhvbGQYASABKAsyES5ydW5zdG9yZS52MS5Ib2xkEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJ0ChBMaXN0SG9sZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhgKEGluY2x1ZGVfcmVsZWFzZWQYAyABKAgSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoRTGlzdEhvbGRzUmVzcG9uc2USIAoFaG9sZHMYASADKAsyES5ydW5zdG9yZS52MS5Ib2xkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKxCAoMQWRtaW5TZXJ2aWNlEkEKBldob0FtSRIaLnJ1bnN0b3JlLnYxLldob0FtSVJlcXVlc3QaGy5ydW5zdG9yZS52MS5XaG9BbUlSZXNwb25zZRJTCgxMaXN0UHJvamVjdHMSIC5ydW5zdG9yZS52MS5MaXN0UHJvamVjdHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuTGlzdFByb2plY3RzUmVzcG9uc2USUAoLQ3JlYXRlVG9rZW4SHy5ydW5zdG9yZS52MS5DcmVhdGVUb2tlblJlcXVlc3QaIC5ydW5zdG9yZS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEk0KCkxpc3RUb2tlbnMSHi5ydW5zdG9yZS52MS5MaXN0VG9rZW5zUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkxpc3RUb2tlbnNSZXNwb25zZRJQCgtSZXZva2VUb2tlbhIfLnJ1bnN0b3JlLnYxLlJldm9rZVRva2VuUmVxdWVzdBogLnJ1bnN0b3JlLnYxLlJldm9rZVRva2VuUmVzcG9uc2USSgoJU2V0TGltaXRzEh0ucnVuc3RvcmUudjEuU2V0TGltaXRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlNldExpbWl0c1Jlc3BvbnNlEkoKCUdldExpbWl0cxIdLnJ1bnN0b3JlLnYxLkdldExpbWl0c1JlcXVlc3QaHi5ydW5zdG9yZS52MS5HZXRMaW1pdHNSZXNwb25zZRJfChBMaXN0QWRtaW5SZWNvcmRzEiQucnVuc3RvcmUudjEuTGlzdEFkbWluUmVjb3Jkc1JlcXVlc3QaJS5ydW5zdG9yZS52MS5MaXN0QWRtaW5SZWNvcmRzUmVzcG9uc2USZQoSVmVyaWZ5QWRtaW5SZWNvcmRzEiYucnVuc3RvcmUudjEuVmVyaWZ5QWRtaW5SZWNvcmRzUmVxdWVzdBonLnJ1bnN0b3JlLnYxLlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEkwKCUV4cG9ydFJ1bhIdLnJ1bnN0b3JlLnYxLkV4cG9ydFJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5FeHBvcnRSdW5SZXNwb25zZTABEkoKCVBsYWNlSG9sZBIdLnJ1bnN0b3JlLnYxLlBsYWNlSG9sZFJlcXVlc3QaHi5ydW5zdG9yZS52MS5QbGFjZUhvbGRSZXNwb25zZRJQCgtSZWxlYXNlSG9sZBIfLnJ1bnN0b3JlLnYxLlJlbGVhc2VIb2xkUmVxdWVzdBogLnJ1bnN0b3JlLnYxLlJlbGVhc2VIb2xkUmVzcG9uc2USSgoJTGlzdEhvbGRzEh0ucnVuc3RvcmUudjEuTGlzdEhvbGRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkxpc3RIb2xkc1Jlc3BvbnNlQogBCg9jb20ucnVuc3RvcmUudjFCEUFkbWluU2VydmljZVByb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_admin]);
 
 /**
  * WhoAmIRequest has no fields: the call's credential is the question.
@@ -701,6 +701,244 @@ export const ExportRunResponseSchema: GenMessage<ExportRunResponse> = /*@__PURE_
   messageDesc(file_runstore_v1_admin_service, 19);
 
 /**
+ * PlaceHoldRequest is a hold to place.
+ *
+ * @generated from message runstore.v1.PlaceHoldRequest
+ */
+export type PlaceHoldRequest = Message<"runstore.v1.PlaceHoldRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * What is to be held. Required.
+   *
+   * @generated from oneof runstore.v1.PlaceHoldRequest.target
+   */
+  target: {
+    /**
+     * One run.
+     * Bounds: 1..200 characters.
+     *
+     * @generated from field: string run_id = 2;
+     */
+    value: string;
+    case: "runId";
+  } | {
+    /**
+     * Every run that it selects when something of it is to be removed; an empty one holds the whole
+     * project.
+     *
+     * @generated from field: runstore.v1.RunSelection filter = 3;
+     */
+    value: RunSelection;
+    case: "filter";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Why, for people: a case number, for instance.
+   * Bounds: 1..1000 characters.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message runstore.v1.PlaceHoldRequest.
+ * Use `create(PlaceHoldRequestSchema)` to create a new message.
+ */
+export const PlaceHoldRequestSchema: GenMessage<PlaceHoldRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 20);
+
+/**
+ * PlaceHoldResponse is the hold that was placed.
+ *
+ * @generated from message runstore.v1.PlaceHoldResponse
+ */
+export type PlaceHoldResponse = Message<"runstore.v1.PlaceHoldResponse"> & {
+  /**
+   * The hold.
+   *
+   * @generated from field: runstore.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Whether an earlier request with this `request_id` placed it.
+   *
+   * @generated from field: bool deduplicated = 2;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.PlaceHoldResponse.
+ * Use `create(PlaceHoldResponseSchema)` to create a new message.
+ */
+export const PlaceHoldResponseSchema: GenMessage<PlaceHoldResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 21);
+
+/**
+ * ReleaseHoldRequest names a hold to end.
+ *
+ * @generated from message runstore.v1.ReleaseHoldRequest
+ */
+export type ReleaseHoldRequest = Message<"runstore.v1.ReleaseHoldRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The hold.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string hold_id = 2;
+   */
+  holdId: string;
+
+  /**
+   * Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message runstore.v1.ReleaseHoldRequest.
+ * Use `create(ReleaseHoldRequestSchema)` to create a new message.
+ */
+export const ReleaseHoldRequestSchema: GenMessage<ReleaseHoldRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 22);
+
+/**
+ * ReleaseHoldResponse is the ended hold.
+ *
+ * @generated from message runstore.v1.ReleaseHoldResponse
+ */
+export type ReleaseHoldResponse = Message<"runstore.v1.ReleaseHoldResponse"> & {
+  /**
+   * The hold.
+   *
+   * @generated from field: runstore.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Whether it had been released before.
+   *
+   * @generated from field: bool deduplicated = 2;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.ReleaseHoldResponse.
+ * Use `create(ReleaseHoldResponseSchema)` to create a new message.
+ */
+export const ReleaseHoldResponseSchema: GenMessage<ReleaseHoldResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 23);
+
+/**
+ * ListHoldsRequest requests a page of holds.
+ *
+ * @generated from message runstore.v1.ListHoldsRequest
+ */
+export type ListHoldsRequest = Message<"runstore.v1.ListHoldsRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * Only the holds that hold this run, by its id or by a filter; empty for all of the project.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * Those that were released, too.
+   *
+   * @generated from field: bool include_released = 3;
+   */
+  includeReleased: boolean;
+
+  /**
+   * Maximum number of holds on a page; 0 means 20.
+   * Bounds: 0..100.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the previous page.
+   * Bounds: 0..2500 characters.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message runstore.v1.ListHoldsRequest.
+ * Use `create(ListHoldsRequestSchema)` to create a new message.
+ */
+export const ListHoldsRequestSchema: GenMessage<ListHoldsRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 24);
+
+/**
+ * ListHoldsResponse is a page of holds.
+ *
+ * @generated from message runstore.v1.ListHoldsResponse
+ */
+export type ListHoldsResponse = Message<"runstore.v1.ListHoldsResponse"> & {
+  /**
+   * The holds, newest first.
+   *
+   * @generated from field: repeated runstore.v1.Hold holds = 1;
+   */
+  holds: Hold[];
+
+  /**
+   * Token for the next page; empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message runstore.v1.ListHoldsResponse.
+ * Use `create(ListHoldsResponseSchema)` to create a new message.
+ */
+export const ListHoldsResponseSchema: GenMessage<ListHoldsResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 25);
+
+/**
  * AdminService says who may use a server, how much of it, and what was done about that.
  *
  * Every call that changes something is recorded in the transaction that changes it, and so is one
@@ -818,6 +1056,38 @@ export const AdminService: GenService<{
     methodKind: "server_streaming";
     input: typeof ExportRunRequestSchema;
     output: typeof ExportRunResponseSchema;
+  },
+  /**
+   * PlaceHold keeps a run, or all runs that a filter selects, from being removed by anybody. Once it
+   * returns nothing of them is being removed, nor will be until the hold is released: such calls are
+   * RUN_HELD. What a hold has held before it was placed may be gone. An unknown run is RUN_NOT_FOUND.
+   *
+   * @generated from rpc runstore.v1.AdminService.PlaceHold
+   */
+  placeHold: {
+    methodKind: "unary";
+    input: typeof PlaceHoldRequestSchema;
+    output: typeof PlaceHoldResponseSchema;
+  },
+  /**
+   * ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND.
+   *
+   * @generated from rpc runstore.v1.AdminService.ReleaseHold
+   */
+  releaseHold: {
+    methodKind: "unary";
+    input: typeof ReleaseHoldRequestSchema;
+    output: typeof ReleaseHoldResponseSchema;
+  },
+  /**
+   * ListHolds returns the holds of a project, or those that hold one run, newest first.
+   *
+   * @generated from rpc runstore.v1.AdminService.ListHolds
+   */
+  listHolds: {
+    methodKind: "unary";
+    input: typeof ListHoldsRequestSchema;
+    output: typeof ListHoldsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_runstore_v1_admin_service, 0);

@@ -1,0 +1,126 @@
+/** Holds: what may not be removed, whoever asks for it. */
+
+import {
+  type Hold as HoldMessage,
+  type RunSelection as RunSelectionMessage,
+} from "../gen/runstore/v1/admin_pb.js";
+import { RunStatus } from "../gen/runstore/v1/runs_pb.js";
+import { present } from "../transport/answers.js";
+import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
+import * as check from "../values/arguments.js";
+import { printing } from "../values/printing.js";
+import { instantOf, optionalInstant, type Instant } from "../values/times.js";
+import { principalValue, type Principal } from "./values.js";
+
+/** Selects runs by what they are when it is applied; an empty one selects all runs. */
+export interface RunSelection {
+  /** Runs with any of the statuses, and all of the tags and labels. */
+  readonly statuses?: readonly RunStatus[];
+  readonly planId?: string;
+  readonly tags?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Keeps what it holds from being removed, by anybody, until it is released. */
+export interface Hold {
+  readonly holdId: string;
+  /** The run that is held; empty if `filter` selects what is. */
+  readonly runId: string;
+  /** Undefined if `runId` is held. */
+  readonly filter: Required<RunSelection> | undefined;
+  readonly reason: string;
+  readonly placedBy: Principal;
+  readonly placedAt: Instant;
+  /** Undefined while it holds. */
+  readonly releasedBy: Principal | undefined;
+  /** Undefined while it holds. */
+  readonly releasedAt: Instant | undefined;
+}
+
+/** What a hold is placed on: a run, or the runs that a filter selects, and not both. */
+export interface PlaceHoldOptions extends CallOptions {
+  readonly runId?: string;
+  readonly filter?: RunSelection;
+  /** Identifies a retry; by default the client generates one. */
+  readonly requestId?: string;
+}
+
+/** How a hold is released. */
+export interface ReleaseHoldOptions extends CallOptions {
+  /** Identifies a retry; by default the client generates one. */
+  readonly requestId?: string;
+}
+
+/** Which holds to list. */
+export interface ListHoldsOptions extends CallOptions {
+  /** Those that hold this run; by default all of the project. */
+  readonly runId?: string;
+  /** Those that were released, too. */
+  readonly includeReleased?: boolean;
+}
+
+const checkSelection = check.object<RunSelection>("filter", {
+  statuses: check.list(check.member("RunStatus"), "statuses"),
+  planId: check.text,
+  tags: check.texts,
+  labels: check.record(check.text),
+});
+const checkPlaceOptions = check.object<PlaceHoldOptions>("options", {
+  ...CALL_OPTIONS,
+  runId: check.text,
+  filter: checkSelection,
+  requestId: check.text,
+});
+export const checkRelease = check.object<ReleaseHoldOptions>("options", {
+  ...CALL_OPTIONS,
+  requestId: check.text,
+});
+export const checkListHolds = check.object<ListHoldsOptions>("options", {
+  ...CALL_OPTIONS,
+  runId: check.text,
+  includeReleased: check.flag,
+});
+
+export function checkPlace(options: PlaceHoldOptions): void {
+  checkPlaceOptions(options);
+  if ((options.runId === undefined) === (options.filter === undefined)) {
+    throw new check.InvalidArgument("runId", "must be given, or a filter, and not both");
+  }
+}
+
+export function targetMessage({ runId, filter }: PlaceHoldOptions) {
+  return runId === undefined
+    ? ({ case: "filter", value: selectionMessage(filter ?? {}) } as const)
+    : ({ case: "runId", value: runId } as const);
+}
+
+function selectionMessage(where: RunSelection) {
+  return {
+    statuses: [...(where.statuses ?? [])],
+    planId: where.planId ?? "",
+    tags: [...(where.tags ?? [])],
+    labels: { ...where.labels },
+  };
+}
+
+const printedHold = printing<Hold>();
+
+export function holdValue(message: HoldMessage | undefined): Hold {
+  const { holdId, target, reason, placedBy, placedAt, releasedBy, releasedAt } = present(message);
+  return printedHold({
+    holdId,
+    runId: target.case === "runId" ? target.value : "",
+    filter: target.case === "filter" ? selectionValue(target.value) : undefined,
+    reason,
+    placedBy: principalValue(placedBy),
+    placedAt: instantOf(placedAt),
+    releasedBy: releasedBy && principalValue(releasedBy),
+    releasedAt: optionalInstant(releasedAt),
+  });
+}
+
+const printedSelection = printing<Required<RunSelection>>({ statuses: ["RunStatus", RunStatus] });
+
+function selectionValue({ statuses, planId, tags, labels }: RunSelectionMessage) {
+  return printedSelection({ statuses, planId, tags, labels });
+}
