@@ -56,8 +56,8 @@ async def _is_snapshot(conn: Connection, run: int, final: Mapping[str, str]) -> 
         return True
     try:
         stored = await with_all_parts(conn, row)
-    except (DamagedContent, KeyError):  # a part is damaged, or gone
-        return False
+    except (DamagedContent, KeyError):  # a part is damaged, or gone: with the snapshot, it may be
+        return await snapshots.get(conn, run, final["namespace"], final["snapshot_id"]) is None
     assert stored
     snapshot = stored.snapshot
     found = await run_in_thread_if_large(

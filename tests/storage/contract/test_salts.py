@@ -22,9 +22,17 @@ from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import ExternalRef, NewFork, NewRun
-from runstore_storage.contract.snapshots import Snapshot, SnapshotSelector, TaskWrite
+from runstore_storage.contract.snapshots import (
+    Snapshot,
+    SnapshotSelector,
+    StoredSnapshot,
+    TaskWrite,
+)
+from runstore_storage.database.connection import Connection
 from runstore_storage.database.opening import connect
 from runstore_storage.postgres import PostgresStore
+from runstore_storage.reading import completions
+from runstore_storage.sql.snapshots import StoredRow
 
 SALTED = ("runs", "events", "outputs", "snapshots", "task_writes", "requests")
 KEY = RunKey("project", "run")
@@ -312,6 +320,21 @@ async def test_a_final_snapshot_that_was_deleted_is_not_missed(own: PostgresStor
     await write_all(own)
 
     await own.delete_snapshots(KEY, "", ["last"])
+
+    assert await is_whole(own)
+
+
+async def test_a_final_snapshot_that_is_deleted_while_it_is_verified_is_not_missed(
+    own: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write_all(own)
+    load = completions.with_all_parts
+
+    async def deleted_meanwhile(conn: Connection, row: StoredRow) -> StoredSnapshot | None:
+        await own.delete_snapshots(KEY, "", ["s", "last"])
+        return await load(conn, row)
+
+    monkeypatch.setattr(completions, "with_all_parts", deleted_meanwhile)
 
     assert await is_whole(own)
 
