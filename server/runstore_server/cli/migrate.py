@@ -79,11 +79,11 @@ def down(
 
 @app.command()
 def seal() -> None:
-    """Have servers salt what they hash from now on, so that contents can be erased, not only
-    deleted, and the hashes still hold.
+    """Have servers salt what they hash, so that contents can be forgotten one day.
 
-    A new database has salts from the beginning. In an older one, run this once no server of
-    an earlier release is left: those take salted hashes for broken ones. There is no way back.
+    A new database has salts from the beginning. In an older one, run this once
+    no server of an earlier release is left: those take salted hashes for broken
+    ones. There is no way back.
     """
     url, name = _database()
     if _run(schema.seal(url, name)):
