@@ -175,6 +175,9 @@ func (v Token) String() string              { return described(v) }
 func (v CreateTokenOptions) String() string { return described(v) }
 func (v ProjectLimits) String() string      { return described(v) }
 func (v Limits) String() string             { return described(v) }
+func (v RunSelection) String() string       { return described(v) }
+func (v NewHold) String() string            { return described(v) }
+func (v Hold) String() string               { return described(v) }
 func (v AdminRecord) String() string        { return described(v) }
 func (v RecordVerification) String() string { return described(v) }
 func (v Artifact) String() string           { return described(v) }

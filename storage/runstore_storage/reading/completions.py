@@ -15,17 +15,32 @@ from runstore_storage.payloads.compression import DamagedContent
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
 from runstore_storage.snapshots.loading import with_all_parts
 from runstore_storage.sql import outputs, snapshots
+from runstore_storage.sql.heads import Head
+
+# What reading something that is not as it was written may raise.
+_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
-async def problem_of(conn: Connection, run: int, event: Event, offloading: Offloading) -> str:
+async def problem_of(conn: Connection, head: Head, event: Event, offloading: Offloading) -> str:
     """What is not as a terminal event says; empty if all of it is.
 
-    One of version 1 says nothing that could be checked.
+    One of version 1 says nothing of the output and the snapshot that could be checked.
     """
-    assert event.payload
-    fact: Mapping[str, Any] = json.loads(event.payload.data)
-    if "output_sealed" not in fact:
-        return ""
+    run = head.run
+    try:
+        fact: Mapping[str, Any] = json.loads(event.payload.data if event.payload else b"")
+        if fact["outcome"] != head.outcome.name:
+            return "the run's outcome is not what the event records"
+        if "output_sealed" not in fact:
+            return ""
+        return await _problem(conn, run, fact, offloading)
+    except _MALFORMED:
+        return "what the event records is not as the store writes it"
+
+
+async def _problem(
+    conn: Connection, run: int, fact: Mapping[str, Any], offloading: Offloading
+) -> str:
     if not await _is_output(conn, run, fact, offloading):
         return f"revision {fact['output_revision']} of the output is not what the event records"
     final = fact.get("final_snapshot")
@@ -56,7 +71,7 @@ async def _is_snapshot(conn: Connection, run: int, final: Mapping[str, str]) -> 
         return True
     try:
         stored = await with_all_parts(conn, row)
-    except (DamagedContent, KeyError):  # a part is damaged, or gone: with the snapshot, it may be
+    except (DamagedContent, *_MALFORMED):  # damaged, or gone: with the snapshot, it may be
         return await snapshots.get(conn, run, final["namespace"], final["snapshot_id"]) is None
     assert stored
     snapshot = stored.snapshot

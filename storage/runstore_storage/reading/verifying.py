@@ -107,7 +107,7 @@ class _Check:
     async def _check_completion(
         self, conn: Connection, offloading: Offloading, seq: int, event: Event
     ) -> None:
-        if problem := await completions.problem_of(conn, self.head.run, event, offloading):
+        if problem := await completions.problem_of(conn, self.head, event, offloading):
             raise ChainBroken(seq, problem)
 
     def _follow(self, seq: int, found: RecordedEvent | None) -> Event:

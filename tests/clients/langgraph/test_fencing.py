@@ -232,3 +232,21 @@ def test_deleting_a_thread_fences_its_writer_and_the_thread_may_be_used_again(
     assert_no_fork(mine)
     with runstore.Client(served.target, project=project) as client:
         assert client.run("thread").verify().verified
+
+
+def test_a_held_thread_is_not_deleted_and_its_writer_goes_on(
+    new_saver: NewSaver, served: ServerProcess, project: str
+) -> None:
+    mine, admin = new_saver(), new_saver()
+    with runstore.Client(served.target, project=project) as client:
+
+        def delete_what_is_held() -> None:
+            client.admin.place_hold("case 7", run_id="thread")
+            with pytest.raises(runstore.RunHeld):
+                admin.delete_thread("thread")
+
+        graph = chain(mine, say("one", delete_what_is_held), say("two"))
+        said = graph.invoke({"words": ["kept"]}, thread(), durability="sync")
+
+    assert said["words"] == ["kept", "one", "two"]
+    assert_no_fork(mine)

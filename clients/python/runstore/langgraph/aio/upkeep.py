@@ -26,6 +26,8 @@ from runstore.values.runs import RunRef
 from runstore.values.snapshots import Snapshot, SnapshotListing
 
 MAX_DELETED = 1000
+NO_CHECKPOINT = "no checkpoint"
+"""An id that no checkpoint has."""
 RUN_ID = "run_id"
 
 ByNamespace = dict[str, list[str]]
@@ -53,6 +55,8 @@ class AsyncUpkeep:
             if run is None:
                 self._memory.sessions.drop(thread_id)
                 return
+            # What is held is not deleted: that is to be known before its writer is fenced.
+            await self._delete(self._threads.ref(thread_id), "", [NO_CHECKPOINT])
             session, _ = self._memory.sessions.read(thread_id, run)
             ref = await self._take_over(session)
             for namespace, ids in (await self._all(thread_id)).items():

@@ -27,6 +27,8 @@ from runstore.values.runs import RunRef
 from runstore.values.snapshots import Snapshot, SnapshotListing
 
 MAX_DELETED = 1000
+NO_CHECKPOINT = "no checkpoint"
+"""An id that no checkpoint has."""
 RUN_ID = "run_id"
 
 ByNamespace = dict[str, list[str]]
@@ -54,6 +56,8 @@ class Upkeep:
             if run is None:
                 self._memory.sessions.drop(thread_id)
                 return
+            # What is held is not deleted: that is to be known before its writer is fenced.
+            self._delete(self._threads.ref(thread_id), "", [NO_CHECKPOINT])
             session, _ = self._memory.sessions.read(thread_id, run)
             ref = self._take_over(session)
             for namespace, ids in (self._all(thread_id)).items():
