@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import row_policies
 from runstore_migrations import schema
 from runstore_storage.database import rights
@@ -117,10 +118,15 @@ async def make_schema(database_url: str, name: str) -> None:
     await conn.execute(schema.SCHEMA_SQL.read_text().replace(" CONCURRENTLY", ""))
     async with conn.transaction():
         await partitions.make_room(Connection(conn), schema.ROOM)
+    await let_service_in(conn, name)
+    await conn.close()
+
+
+async def let_service_in(conn: asyncpg.Connection, name: str) -> None:
+    """Where stores serve as the service's role, give it its rights on a schema, and no others."""
     if AS_SERVICE:
         await rights.give(conn, name, SERVICE_ROLE)
         await row_policies.add(conn)
-    await conn.close()
 
 
 async def drop_schema(database_url: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from database import let_service_in
 from runstore_migrations import schema
 from runstore_storage.database.opening import connect
 
@@ -21,3 +22,8 @@ async def unsealed(database_url: str, name: str) -> None:
     finally:
         await conn.close()
     await schema.upgrade(database_url, name)
+    conn = await connect(database_url, schema=name, name="test")
+    try:
+        await let_service_in(conn, name)
+    finally:
+        await conn.close()
