@@ -12,6 +12,7 @@ from typing import Any
 
 from runstore.verify_archive import verify
 from runstore_server.services.archives import tar_header
+from runstore_storage.archives.lines import line
 from runstore_storage.contract.artifacts import Announced, NewArtifact
 from runstore_storage.contract.configs import ConfigKey, ConfigRef, NewVersion
 from runstore_storage.contract.events import Event, Usage
@@ -134,8 +135,15 @@ def rewritten(
     """An archive with other rows in a file, whose manifest agrees with that: a forger's."""
     found = rows(files, name)
     change(found)
-    text = b"".join(json.dumps(row).encode() + b"\n" for row in found)
+    text = b"".join(map(line, found))
     return restated({**files, name: gzip.compress(text, mtime=0)}, {name: len(found)})
+
+
+def retold(
+    files: Mapping[str, bytes], name: str, change: Callable[[bytes], bytes]
+) -> dict[str, bytes]:
+    """An archive with other bytes as the lines of a file, whose manifest agrees with that."""
+    return restated({**files, name: gzip.compress(change(gzip.decompress(files[name])), mtime=0)})
 
 
 def restated(
@@ -160,5 +168,5 @@ def restated(
 def signed(manifest: Mapping[str, Any]) -> bytes:
     """A manifest that ends with its SHA-256."""
     members = {name: value for name, value in manifest.items() if name != "sha256"}
-    text = json.dumps(members).removesuffix("}").encode()
+    text = json.dumps(members, ensure_ascii=False, indent=1).removesuffix("\n}").encode()
     return text + b',\n "sha256": "' + sha256(text).hexdigest().encode() + b'"\n}\n'

@@ -19,6 +19,7 @@ from archived import (
     full_run,
     problems,
     restated,
+    retold,
     rewritten,
     tar,
     tar_entry,
@@ -26,11 +27,21 @@ from archived import (
 from conftest import drop_schema, make_store
 from migrated import unsealed
 from runstore_migrations import schema
+from runstore_server.services.archives import tar_header
 from runstore_storage.contract.events import Event
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.postgres import PostgresStore
-from storage.archives.test_damaged import FORGERIES
+from storage.archives.test_damaged import (
+    CHAIN,
+    FORGERIES,
+    HEADS,
+    RETOLD,
+    in_another_form,
+    plain_run,
+    with_birth,
+    with_manifest,
+)
 
 GO = Path(__file__).parents[2] / "clients" / "go"
 SAMPLES = 300
@@ -145,6 +156,58 @@ async def test_each_forged_row_is_found(store: PostgresStore, project: str, veri
     ]
 
     assert missed == []
+
+
+async def test_each_line_in_another_form_is_found(
+    store: PostgresStore, project: str, verify: Verify
+) -> None:
+    files = await exported(store, await full_run(store, project))
+    missed: list[Any] = [
+        name
+        for name, (file, change) in RETOLD.items()
+        if not verify(tar(retold(files, file, change)))
+    ]
+
+    assert missed == []
+    assert all(verify(tar({**files, MANIFEST: each})) for each in in_another_form(files))
+    assert verify(tar(retold(files, CHAIN, bytes))) == []
+
+
+async def test_each_forged_head_is_found(
+    store: PostgresStore, project: str, verify: Verify
+) -> None:
+    files = await exported(store, await full_run(store, project))
+    running = await plain_run(store, f"{project}-open")
+    missed: list[Any] = [
+        name
+        for name, members in HEADS.items()
+        if not verify(tar(with_manifest(files, lambda of, to=members: of["head"].update(to))))
+    ]
+
+    assert missed == []
+    for ended in ({"status": "SUCCEEDED"}, {"outcome": "SUCCEEDED"}):
+        forged = with_manifest(running, lambda of, to=ended: of["head"].update(to))
+        assert verify(tar(forged)), ended
+
+
+async def test_births_that_the_chain_is_not_bound_to_are_found(
+    store: PostgresStore, project: str, verify: Verify
+) -> None:
+    files = await plain_run(store, project)
+    missed = [
+        (run_id, at_seq)
+        for run_id in ("A", "B")
+        for at_seq in (-1, 0, 1, 2, 3, 100)
+        if not verify(tar(with_birth(files, run_id, at_seq)))
+    ]
+
+    assert missed == []
+
+
+async def test_a_size_below_nothing_is_found(verify: Verify) -> None:
+    assert verify(tar_header(MANIFEST, -512) + bytes(1024)) == [
+        "byte 0 of the tar file is not the beginning of a file"
+    ]
 
 
 async def test_a_folder_verifies_too(

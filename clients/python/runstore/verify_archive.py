@@ -15,7 +15,7 @@ import json
 import re
 import sys
 import zlib
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -39,35 +39,6 @@ _BINARY = 0x80
 _MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 _USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
 _NODE_PARTS = ("input_schema", "output_schema", "provenance", "state")
-# The members of each kind of line.
-_EVENT = set(
-    "seq event_id type node_id model tool usage trace_parent occurred_at recorded_at hash".split()
-)
-_SEALED_EVENT = set("seq salt payload actor tags subjects".split())
-_RUN = set(
-    "project run_id plan_id parent_run_id external_ref config_refs fork_base created_at"
-    " birth".split()
-)
-_SEALED_RUN = set("run_id salt objective plan tags labels external_url subjects".split())
-_SNAPSHOT = set(
-    "run_id namespace snapshot_id parent_snapshot_id seq plan_version_id reason nodes state"
-    " pending_node_ids metadata created_at salt content_hash".split()
-)
-_NODE = {"node_id", "kind", "facets", "status", *_NODE_PARTS}
-_TASK_WRITE = set(
-    "run_id namespace snapshot_id task_id index channel payload seq written_at salt"
-    " body_hash".split()
-)
-_OUTPUT = set(
-    "revision outcome payload schema_hash plan_version_id provenance statistics usage completed_at"
-    " salt body_hash".split()
-)
-_ARTIFACT = set(
-    "artifact_id name version type content_type url sha256 size metadata actor created_at".split()
-)
-_CONFIG = set("kind name version digest body description metadata actor created_at".split())
-_REQUEST = {"request_id", "salt", "body_hash", "answer"}
-_MANIFEST = set("format version origin project run_id head lineage configs files sha256".split())
 
 Row = dict[str, Any]
 
@@ -82,6 +53,141 @@ class Verified(NamedTuple):
     problems: list[str]
     facts: str
     """What the archive is of, in a sentence."""
+
+
+# What a value has to be: of a type, a hexadecimal text, an object with these members, one with any
+# names ({str: KIND}), a list ([KIND]), or one of several (a tuple).
+
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
+
+
+def _texts(names: str) -> dict[str, Any]:
+    return dict.fromkeys(names.split(), str)
+
+
+def _numbers(names: str) -> dict[str, Any]:
+    return dict.fromkeys(names.split(), int)
+
+
+_COUNTS = _numbers(" ".join(_USAGE))
+_JSON, _BYTES = _texts("json content_type"), _texts("binary content_type")
+_ANY_PAYLOAD = (None, _JSON, _BYTES)
+_PIN = _texts("kind name digest") | _numbers("version")
+_PART = {"sha256": _HEX} | _texts("kind content_type")
+_EVENT = (
+    _texts("event_id type node_id model tool trace_parent")
+    | _numbers("seq recorded_at")
+    | {"usage": (None, _COUNTS), "occurred_at": (None, int), "hash": _HEX}
+)
+_EVENTS = {each: _EVENT | {each: _HEX} for each in ("body", "sealed")}
+_SEALED_EVENT = (
+    {"seq": int, "salt": (None, _HEX), "payload": _ANY_PAYLOAD, "actor": str}
+    | {"tags": [str], "subjects": [str]}
+)  # fmt: skip
+_RUN = (
+    _texts("project run_id plan_id parent_run_id")
+    | {"external_ref": (None, _texts("system id") | {"owns_status": bool})}
+    | {"fork_base": (None, {"run_id": str, "seq": int})}
+    | {"config_refs": [_PIN], "created_at": int, "birth": _HEX}
+)
+_SEALED_RUN = (
+    _texts("run_id objective external_url")
+    | {"salt": (None, _HEX), "plan": _ANY_PAYLOAD}
+    | {"tags": [str], "labels": {str: str}, "subjects": [str]}
+)
+_NODE = (
+    _texts("node_id kind status")
+    | {"facets": [str]}
+    | dict.fromkeys(_NODE_PARTS, (None, _PART))
+)  # fmt: skip
+_SNAPSHOT = (
+    _texts("run_id namespace snapshot_id parent_snapshot_id plan_version_id")
+    | _numbers("seq reason created_at")
+    | {"nodes": [_NODE], "state": {str: _PART}, "pending_node_ids": [str]}
+    | {"metadata": _ANY_PAYLOAD, "salt": (None, _HEX), "content_hash": _HEX}
+)
+_WRITE_KEY = ("run_id", "namespace", "snapshot_id", "task_id", "index")
+_TASK_WRITE = (
+    _texts("run_id namespace snapshot_id task_id channel")
+    | {"index": int, "payload": _ANY_PAYLOAD, "seq": (None, int), "written_at": (None, int)}
+    | {"salt": (None, _HEX), "body_hash": _HEX}
+)
+_ENDED = {"outcome": str, "output_revision": int}
+_FINAL = {"namespace": str, "snapshot_id": str, "content_hash": _HEX}
+_OUTPUT = (
+    _texts("outcome schema_hash plan_version_id")
+    | _numbers("revision completed_at")
+    | dict.fromkeys(("payload", "provenance", "statistics"), _ANY_PAYLOAD)
+    | {"usage": _COUNTS, "salt": (None, _HEX), "body_hash": _HEX}
+)
+_ARTIFACT = (
+    _texts("artifact_id name type content_type url actor")
+    | {"version": int, "sha256": _HEX, "size": (None, int)}
+    | {"metadata": _ANY_PAYLOAD, "created_at": int}
+)
+_CONFIG = (
+    _PIN
+    | {"body": (_JSON, _BYTES), "description": str, "metadata": _ANY_PAYLOAD}
+    | {"actor": str, "created_at": int}
+)
+_REQUEST = {"request_id": str, "salt": (None, _HEX), "body_hash": _HEX, "answer": {str: object}}
+_HEAD = (
+    _numbers("last_seq writer_epoch created_at updated_at")
+    | {"last_hash": _HEX, "status": str, "outcome": str, "usage": _COUNTS}
+    | {"completed_at": (None, int)}
+)
+_LINEAGE = {"run_id": str, "birth": _HEX, "last_seq": int, "has_events": bool}
+_ENTRY = {"name": str, "sha256": _HEX, "bytes": int, "rows": (None, int)}
+_MANIFEST = (
+    _texts("format project run_id")
+    | {"version": int, "origin": {str: str}, "head": _HEAD, "lineage": [_LINEAGE]}
+    | {"configs": [_PIN], "files": [_ENTRY], "sha256": _HEX}
+)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, tuple):
+        return any(_fits(value, each) for each in kind)
+    if isinstance(kind, list):
+        return type(value) is list and all(_fits(each, kind[0]) for each in value)
+    if isinstance(kind, re.Pattern):
+        return type(value) is str and bool(kind.fullmatch(value))
+    if not isinstance(kind, dict):
+        return kind is object or (value is None if kind is None else type(value) is kind)
+    if type(value) is not dict:
+        return False
+    if str in kind:
+        return all(_fits(each, kind[str]) for each in value.values())
+    return value.keys() == kind.keys() and all(_fits(value[name], kind[name]) for name in kind)
+
+
+# Strict JSON: what exports write, in the one form in which they do.
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{text} is larger than numbers are")
+    return number
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not a whole number")
+
+
+_decode = json.JSONDecoder(
+    parse_int=_whole, parse_float=_no_number, parse_constant=_no_number
+).decode
+
+
+def _strict(text: bytes, end: str = "\n", **form: Any) -> Row:
+    """An object whose text is that of an export: a member twice, say, is not."""
+    found = _decode(text.decode())
+    if type(found) is not dict or (json.dumps(found, ensure_ascii=False, **form) + end) != (
+        text.decode()
+    ):
+        raise ValueError("it is not an object in the form in which exports write it")
+    return found
 
 
 # Canonical texts, as docs/chain.md has them.
@@ -114,10 +220,12 @@ def digest(*fields: Any) -> bytes:
 
 
 def _content(payload: Row) -> tuple[str, bytes]:
-    if payload.keys() == {"json", "content_type"}:
+    if "json" in payload:
         return "json", payload["json"].encode()
-    _keys(payload, {"binary", "content_type"})
-    return "binary", b64decode(payload["binary"], validate=True)
+    data = b64decode(payload["binary"], validate=True)
+    if b64encode(data).decode() != payload["binary"]:
+        raise ValueError("a payload is not base64 as exports write it")
+    return "binary", data
 
 
 def _payload(payload: Row | None) -> bytes:
@@ -211,15 +319,13 @@ def snapshot_hash(row: Row) -> bytes:
     def part(of: Row | None) -> bytes:
         return b"" if of is None else bytes.fromhex(of["sha256"])
 
-    nodes = []
-    for node in row["nodes"]:
-        _keys(node, _NODE)
-        nodes.append(
-            canonical(
-                *(node["node_id"], node["kind"], canonical(*node["facets"]), node["status"]),
-                *(part(node[name]) for name in _NODE_PARTS),
-            )
+    nodes = (
+        canonical(
+            *(node["node_id"], node["kind"], canonical(*node["facets"]), node["status"]),
+            *(part(node[name]) for name in _NODE_PARTS),
         )
+        for node in row["nodes"]
+    )
     state = (canonical(name, part(row["state"][name])) for name in sorted(row["state"]))
     return digest(
         *("snapshot", row["namespace"], row["snapshot_id"], row["parent_snapshot_id"]),
@@ -233,13 +339,12 @@ def parts_of(row: Row) -> Iterator[str]:
     entries = [node[name] for node in row["nodes"] for name in _NODE_PARTS]
     for entry in [*entries, *row["state"].values()]:
         if entry is not None:
-            _keys(entry, {"sha256", "kind", "content_type"})
             yield entry["sha256"]
 
 
-def _keys(row: Row, expected: Any) -> None:
-    if row.keys() != expected:
-        raise ValueError(f"it has the members {sorted(row)}")
+def _check(row: Any, kind: Any) -> None:
+    if not _fits(row, kind):
+        raise ValueError("it does not have the members of its kind")
 
 
 # Files: of a folder, or in a tar file.
@@ -330,7 +435,7 @@ def _named(header: bytes, at: int) -> tuple[str, int]:
     try:
         name, length = header[:100].rstrip(b"\0").decode(), header[124:136]
         size = int.from_bytes(length[1:], "big") if length[0] == _BINARY else int(length[:-1], 8)
-        if _header(name, size) != header:
+        if size < 0 or _header(name, size) != header:
             raise ValueError
     except (ValueError, IndexError):
         raise Broken(f"byte {at} of the tar file is not the beginning of a file") from None
@@ -394,11 +499,9 @@ def _lines(files: Files, name: str) -> Iterator[tuple[int, Row]]:
         if not line.endswith(b"\n"):
             raise Broken(f"{name} ends within line {number}")
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError
+            row = _strict(line, separators=(",", ":"))
         except _MALFORMED:
-            raise Broken(f"line {number} of {name} is not a JSON object") from None
+            raise Broken(f"line {number} of {name} is not JSON as exports write it") from None
         yield number, row
 
 
@@ -452,7 +555,6 @@ class _Verifying:
         """That the files are the ones of the manifest, byte for byte."""
         entries = {}
         for entry in self._manifest["files"]:
-            _keys(entry, {"name", "sha256", "bytes", "rows"})
             name = entry["name"]
             if name in entries or name == MANIFEST or not _NAME.fullmatch(name):
                 self._problem(f"the manifest must not name {name!r}")
@@ -499,11 +601,11 @@ class _Verifying:
         if number != self._rows[name]:
             raise Broken(f"{name} has {number} rows, not {self._rows[name]} as the manifest says")
 
-    def _table(self, noun: str, keys: Any) -> Iterator[tuple[str, Row]]:
+    def _table(self, noun: str, kind: Any) -> Iterator[tuple[str, Row]]:
         """The rows of a file, each with what it is called in a problem."""
         name = f"{noun}.jsonl.gz"
         for number, row in self._read(name):
-            if row.keys() != keys:
+            if not _fits(row, kind):
                 raise Broken(f"line {number} of {name} does not have the members of its kind")
             yield f"line {number} of {name}", row
 
@@ -528,17 +630,20 @@ class _Verifying:
         pairs = self._pairs()
         births = [self._birth(*next(pairs, ("", {}, {}))) for _ in self._manifest["lineage"]]
         entered = self._segments(births)
-        link, seq, last_type = b"", 0, ""
+        link, seq = b"", 0
+        own_from = (births[-1]["fork_base"] or {"seq": 0})["seq"] + 1
+        used = dict.fromkeys(_USAGE, 0)
         for where, event, sealed in pairs:
             seq += 1
             link = self._enter(entered, seq, link)
             try:
                 link = self._link(link, seq, event, sealed)
-                last_type = event["type"]
+                if seq >= own_from and event["usage"]:
+                    used = {name: used[name] + event["usage"][name] for name in _USAGE}
                 if self._ended is not None:
                     self._problem(f"event {seq} comes after the terminal event")
-                elif last_type == "run.completed":
-                    self._ended = json.loads(_content(sealed["payload"])[1])
+                elif event["type"] == "run.completed":
+                    self._ended = _fact(sealed["payload"])
             except _MALFORMED:
                 raise Broken(f"{where} is not an event beside what is sealed of it") from None
         link = self._enter(entered, seq + 1, link)
@@ -546,15 +651,30 @@ class _Verifying:
             self._problem(f"there are {seq} events, not {self._head['last_seq']} as the head says")
         elif link.hex() != self._head["last_hash"]:
             self._problem("the last event is not the one that the head records")
-        if (self._head["completed_at"] is not None) != (self._ended is not None):
+        if entered:
+            self._problem("the history has a run that begins after the last event")
+        if used != self._head["usage"]:
+            self._problem("the head's usage is not the sum of that of the run's events")
+        self._check_end()
+
+    def _check_end(self) -> None:
+        """That the head says of the run's end what the events do."""
+        head, ended = self._head, self._ended
+        if (head["completed_at"] is not None) != (ended is not None):
             self._problem("the head and the events do not agree on whether the run has ended")
+            return
+        outcome = ended["outcome"] if ended else "UNSPECIFIED"
+        if head["outcome"] != outcome:
+            self._problem("the head and the events do not agree on the outcome")
+        statuses = {"EXTERNAL", outcome} if ended else {"EXTERNAL", "RUNNING", "PAUSED"}
+        if head["status"] not in statuses - {"UNSPECIFIED"}:
+            self._problem("the head's status does not follow from the outcome")
 
     def _birth(self, where: str, run: Row, sealed: Row) -> Row:
-        _keys(run, {"run"})
-        _keys(sealed, {"run"})
-        born, hidden = run["run"], sealed["run"]
-        _keys(born, _RUN if hidden["salt"] is None else _RUN | {"sealed"})
-        _keys(hidden, _SEALED_RUN)
+        _check(sealed, {"run": _SEALED_RUN})
+        hidden = sealed["run"]
+        _check(run, {"run": _RUN if hidden["salt"] is None else _RUN | {"sealed": _HEX}})
+        born = run["run"]
         if hidden["run_id"] != born["run_id"]:
             raise Broken(f"{where} is beside what is sealed of another run")
         if birth_hash(born, hidden).hex() != born["birth"]:
@@ -572,9 +692,15 @@ class _Verifying:
             if (base and base["run_id"]) != (before and before["run_id"]):
                 raise Broken(f"run {born['run_id']!r} is not a fork of the run before it")
             if base:
+                # Forks of a fork may leave out what it has, but the run itself has all of its base.
+                most = self._head["last_seq"] if born is births[-1] else _LAST_SEQ
+                if not 0 <= base["seq"] <= most:
+                    raise Broken(f"run {born['run_id']!r} begins where there is no event")
                 lineage = _cut(lineage, base["seq"])
             of = {"run_id": born["run_id"], "birth": born["birth"]}
             lineage.append({**of, "last_seq": _LAST_SEQ, "has_events": True})
+        if len({each["run_id"] for each in lineage}) < len(lineage):
+            raise Broken("a run is twice in the lineage")
         lineage[-1]["last_seq"] = self._head["last_seq"]
         if lineage != self._manifest["lineage"]:
             raise Broken("the manifest's lineage is not that of the births")
@@ -597,9 +723,9 @@ class _Verifying:
 
     def _link(self, link: bytes, seq: int, event: Row, sealed: Row) -> bytes:
         """Check an event, and return its hash."""
+        _check(sealed, _SEALED_EVENT)
+        _check(event, _EVENTS["body" if sealed["salt"] is None else "sealed"])
         value, kind, body = event_body(event, sealed)
-        _keys(event, _EVENT | {kind})
-        _keys(sealed, _SEALED_EVENT)
         if event["seq"] != seq or sealed["seq"] != seq:
             raise Broken(f"event {seq} is missing, or not in its place")
         if value.hex() != event[kind]:
@@ -636,7 +762,15 @@ class _Verifying:
                 self._problem(f"no snapshot has {name}")
 
     def _check_task_writes(self) -> None:
+        runs = {each["run_id"] for each in self._manifest["lineage"]}
+        seen = set()
         for where, row in self._table("task_writes", _TASK_WRITE):
+            if row["run_id"] not in runs:
+                self._problem(f"{where} is not of the run's history")
+            key = tuple(row[name] for name in _WRITE_KEY)
+            if key in seen:
+                self._problem(f"{where} is there twice")
+            seen.add(key)
             hash_ = digest("task_write", row["channel"], _payload(row["payload"]))
             if _salted(row, hash_) != row["body_hash"]:
                 self._problem(f"{where} does not match its hash")
@@ -647,6 +781,8 @@ class _Verifying:
             revision += 1
             if row["revision"] != revision:
                 self._problem(f"{where} is not revision {revision}")
+            if row["usage"] != self._head["usage"]:
+                self._problem(f"{where} does not have the usage that the head has")
             if self._ended and self._ended["output_revision"] == revision:
                 self._check_ended(where, row)
         if (self._ended or {}).get("output_revision", 0) > revision:
@@ -711,6 +847,17 @@ class _Verifying:
         )
 
 
+def _fact(payload: Row) -> Row:
+    """What a terminal event says."""
+    found = json.loads(_content(payload)[1].decode())
+    _check({name: found[name] for name in _ENDED}, _ENDED)
+    if "output_sealed" in found:
+        _check(found["output_sealed"], _HEX)
+    if "final_snapshot" in found:
+        _check(found["final_snapshot"], _FINAL)
+    return found  # type: ignore[no-any-return]  # it is JSON
+
+
 def _cut(lineage: list[Row], seq: int) -> list[Row]:
     """What a fork has, at a seq, of the history that it begins with."""
     found, first = [], 1
@@ -732,15 +879,15 @@ def _manifest(files: Files) -> Row:
     if not mark or after != sha256(before).hexdigest().encode() + b'"\n}\n':
         raise Broken("manifest.json does not match the SHA-256 at its end")
     try:
-        found = json.loads(text)
+        found = _strict(text, indent=1)
         if (found["format"], found["version"]) != (FORMAT, VERSION):
             raise Broken("manifest.json is of another format, or of a later version of it")
-        _keys(found, _MANIFEST)
+        _check(found, _MANIFEST)
         if not found["lineage"]:
             raise ValueError("there is no run")
     except _MALFORMED as error:
         raise Broken(f"manifest.json is not as the format says: {error!r}") from None
-    return found  # type: ignore[no-any-return]  # it is JSON
+    return found
 
 
 def verify(path: Path) -> Verified:

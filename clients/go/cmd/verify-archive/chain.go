@@ -100,11 +100,18 @@ func (v *verifying) checkChain() error {
 	if err != nil {
 		return err
 	}
-	return v.follow(next, entered)
+	ownFrom := int64(1)
+	if base := births[len(births)-1].object("fork_base"); base != nil {
+		ownFrom = base.number("seq") + 1
+	}
+	return v.follow(next, entered, ownFrom)
 }
 
-func (v *verifying) follow(next func() (pair, error, bool), entered []entering) error {
+func (v *verifying) follow(
+	next func() (pair, error, bool), entered []entering, ownFrom int64,
+) error {
 	var link []byte
+	var used usage
 	seq := int64(0)
 	for {
 		each, err, isThere := next()
@@ -119,6 +126,9 @@ func (v *verifying) follow(next func() (pair, error, bool), entered []entering) 
 		if link, err = v.link(link, seq, each); err != nil {
 			return err
 		}
+		if seq >= ownFrom {
+			used.add(each.open.object("usage"))
+		}
 		if v.ended != nil {
 			v.problem("event %d comes after the terminal event", seq)
 		} else if each.open.text("type") == "run.completed" {
@@ -126,28 +136,71 @@ func (v *verifying) follow(next func() (pair, error, bool), entered []entering) 
 			v.ended = parse(fact)
 		}
 	}
-	link, _ = enter(entered, seq+1, link)
+	link, entered = enter(entered, seq+1, link)
 	if seq != v.head.number("last_seq") {
 		v.problem("there are %d events, not %d as the head says", seq, v.head.number("last_seq"))
 	} else if hex.EncodeToString(link) != v.head.text("last_hash") {
 		v.problem("the last event is not the one that the head records")
 	}
-	if v.head.isNull("completed_at") != (v.ended == nil) {
-		v.problem("the head and the events do not agree on whether the run has ended")
+	if len(entered) > 0 {
+		v.problem("the history has a run that begins after the last event")
 	}
+	if used != usageOf(v.head.object("usage")) {
+		v.problem("the head's usage is not the sum of that of the run's events")
+	}
+	v.checkEnd()
 	return nil
 }
 
-func (v *verifying) born(each pair) (row, error) {
-	each.open.keys("run")
-	each.sealed.keys("run")
-	run, sealed := each.open.object("run"), each.sealed.object("run")
-	keys := "project run_id plan_id parent_run_id external_ref config_refs fork_base created_at birth"
-	if !sealed.isNull("salt") {
-		keys += " sealed"
+// checkEnd checks that the head says of the run's end what the events do.
+func (v *verifying) checkEnd() {
+	if v.head.isNull("completed_at") != (v.ended == nil) {
+		v.problem("the head and the events do not agree on whether the run has ended")
+		return
 	}
-	run.keys(keys)
-	sealed.keys("run_id salt objective plan tags labels external_url subjects")
+	outcome, status := "UNSPECIFIED", v.head.text("status")
+	follows := status == "RUNNING" || status == "PAUSED"
+	if v.ended != nil {
+		outcome = v.ended.text("outcome")
+		follows = status == outcome && outcome != "UNSPECIFIED"
+	}
+	if v.head.text("outcome") != outcome {
+		v.problem("the head and the events do not agree on the outcome")
+	}
+	if !follows && status != "EXTERNAL" {
+		v.problem("the head's status does not follow from the outcome")
+	}
+}
+
+// usage is what was used: tokens in, out and cached, cost, duration.
+type usage [5]int64
+
+func usageOf(of row) usage {
+	var found usage
+	found.add(of)
+	return found
+}
+
+// add adds what an event used, nil for nothing.
+func (u *usage) add(of row) {
+	if of == nil {
+		return
+	}
+	for at, name := range []string{
+		"input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us",
+	} {
+		u[at] += of.number(name)
+	}
+}
+
+func (v *verifying) born(each pair) (row, error) {
+	each.sealed.of(members{"run": sealedRunKind.check})
+	sealed, kind := each.sealed.object("run"), runKind
+	if !sealed.isNull("salt") {
+		kind = kind.and(hexText, "sealed")
+	}
+	each.open.of(members{"run": kind.check})
+	run := each.open.object("run")
 	name := run.text("run_id")
 	if sealed.text("run_id") != name {
 		return nil, breaks("run %q is beside what is sealed of another run", name)
@@ -171,7 +224,12 @@ func (v *verifying) born(each pair) (row, error) {
 // segments are the runs that the history is of, which has to be what the manifest says.
 func (v *verifying) segments(births []row) ([]entering, error) {
 	var lineage []ancestor
+	names := map[string]bool{}
 	for number, run := range births {
+		if names[run.text("run_id")] {
+			return nil, breaks("run %q is twice in the lineage", run.text("run_id"))
+		}
+		names[run.text("run_id")] = true
 		base := run.object("fork_base")
 		if (base != nil) != (number > 0) {
 			return nil, breaks("run %q is not where it should be in the lineage", run.text("run_id"))
@@ -179,6 +237,11 @@ func (v *verifying) segments(births []row) ([]entering, error) {
 		if base != nil {
 			if base.text("run_id") != births[number-1].text("run_id") {
 				return nil, breaks("run %q is not a fork of the run before it", run.text("run_id"))
+			}
+			// Forks of a fork may leave out what it has, but the run itself has all of its base.
+			seq, isLast := base.number("seq"), number == len(births)-1
+			if seq < 0 || isLast && seq > v.head.number("last_seq") {
+				return nil, breaks("run %q begins where there is no event", run.text("run_id"))
 			}
 			lineage = cut(lineage, base.number("seq"))
 		}
@@ -194,7 +257,6 @@ func (v *verifying) segments(births []row) ([]entering, error) {
 	var found []entering
 	first := int64(1)
 	for number, said := range v.manifest.objects("lineage") {
-		said.keys("run_id birth last_seq has_events")
 		each := lineage[number]
 		if each != (ancestor{
 			said.text("run_id"), said.text("birth"), said.number("last_seq"), said.flag("has_events"),
@@ -241,9 +303,9 @@ func enter(entered []entering, seq int64, link []byte) ([]byte, []entering) {
 // link checks an event and returns its hash.
 func (v *verifying) link(link []byte, seq int64, each pair) ([]byte, error) {
 	event, sealed := each.open, each.sealed
-	sealed.keys("seq salt payload actor tags subjects")
+	sealed.of(sealedEventKind)
+	event.of(eventKinds[sealed.isNull("salt")])
 	kind, of, body := eventBody(event, sealed)
-	event.keys("seq event_id type node_id model tool usage trace_parent occurred_at recorded_at hash " + kind)
 	if event.number("seq") != seq || sealed.number("seq") != seq {
 		return nil, breaks("event %d is missing, or not in its place", seq)
 	}

@@ -45,12 +45,10 @@ func list(texts []string) []byte {
 // content is the kind of a payload, and its bytes.
 func content(payload row) (string, []byte) {
 	if _, isJSON := payload["json"]; isJSON {
-		payload.keys("json content_type")
 		return "json", []byte(payload.text("json"))
 	}
-	payload.keys("binary content_type")
 	data, err := base64.StdEncoding.Strict().DecodeString(payload.text("binary"))
-	if err != nil {
+	if err != nil || base64.StdEncoding.EncodeToString(data) != payload.text("binary") {
 		panic(malformed("a payload is not base64"))
 	}
 	return "binary", data
@@ -68,7 +66,6 @@ func usageField(usage row) []byte {
 	if usage == nil {
 		return nil
 	}
-	usage.keys("input_tokens output_tokens cached_input_tokens cost_micros duration_us")
 	return canonical(
 		usage.number("input_tokens"), usage.number("output_tokens"),
 		usage.number("cached_input_tokens"), usage.number("cost_micros"), usage.number("duration_us"),
@@ -86,7 +83,6 @@ func timeField(of row, name string) any {
 func pinsField(refs []row) []byte {
 	var pins []any
 	for _, ref := range refs {
-		ref.keys("kind name version digest")
 		pins = append(pins, canonical(
 			ref.text("kind"), ref.text("name"), ref.number("version"), ref.text("digest"),
 		))
@@ -145,12 +141,10 @@ func birth(run, sealed row) (hash, of []byte) {
 	pins, url := pinsField(run.objects("config_refs")), sealed.text("external_url")
 	var end []any
 	if base != nil {
-		base.keys("run_id seq")
 		end = []any{base.text("run_id"), base.number("seq")}
 	}
 	system, id, owns := "", "", int64(0)
 	if ref != nil {
-		ref.keys("system id owns_status")
 		system, id = ref.text("system"), ref.text("id")
 		if ref.flag("owns_status") {
 			owns = 1
@@ -189,13 +183,11 @@ func snapshotHash(of row) (hash []byte, parts []string) {
 		if entry == nil {
 			return nil
 		}
-		entry.keys("sha256 kind content_type")
 		parts = append(parts, entry.text("sha256"))
 		return unhex(entry.text("sha256"))
 	}
 	var nodes, state []any
 	for _, node := range of.objects("nodes") {
-		node.keys("node_id kind facets status input_schema output_schema provenance state")
 		fields := []any{
 			node.text("node_id"), node.text("kind"), list(node.texts("facets")), node.text("status"),
 		}

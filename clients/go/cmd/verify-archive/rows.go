@@ -33,18 +33,8 @@ func parse(text []byte) row {
 	return found
 }
 
-// keys checks that the row has these members and no others.
-func (r row) keys(names string) {
-	wanted := strings.Fields(names)
-	for _, name := range wanted {
-		if _, isThere := r[name]; !isThere {
-			panic(malformed("it has no " + name))
-		}
-	}
-	if len(r) != len(wanted) {
-		panic(malformed(fmt.Sprintf("it has %d members, not %d", len(r), len(wanted))))
-	}
-}
+// of checks that the row is of a kind.
+func (r row) of(kind members) { kind.check(map[string]any(r)) }
 
 func as[T any](value any) T {
 	found, isOne := value.(T)
@@ -56,7 +46,7 @@ func as[T any](value any) T {
 
 func whole(value any) int64 {
 	number, err := strconv.ParseInt(as[json.Number](value).String(), 10, 64)
-	if err != nil {
+	if err != nil || strconv.FormatInt(number, 10) != as[json.Number](value).String() {
 		panic(malformed(fmt.Sprintf("%v is no whole number", value)))
 	}
 	return number
@@ -166,7 +156,7 @@ func (a *archive) lines(name string) iter.Seq2[row, error] {
 				yield(nil, err)
 				return
 			}
-			if !yield(parse(line), nil) {
+			if !yield(strict(line, false), nil) {
 				return
 			}
 		}

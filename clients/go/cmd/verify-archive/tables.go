@@ -3,22 +3,20 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
 func (v *verifying) checkSnapshots() error {
-	runs, seen, parts := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, each := range v.manifest.objects("lineage") {
-		runs[each.text("run_id")] = true
-	}
+	runs, seen, parts := v.runs(), map[string]bool{}, map[string]bool{}
 	final := ""
 	var recorded row
 	if v.ended != nil && !v.ended.isNull("final_snapshot") {
 		recorded = v.ended.object("final_snapshot")
+		recorded.of(finalKind)
 		final = keyOf(v.manifest.text("run_id"), recorded.text("namespace"), recorded.text("snapshot_id"))
 	}
-	err := v.table("snapshots", "run_id namespace snapshot_id parent_snapshot_id seq plan_version_id"+
-		" reason nodes state pending_node_ids metadata created_at salt content_hash",
+	err := v.table("snapshots", snapshotKind,
 		func(where string, of row) {
 			hash, names := snapshotHash(of)
 			if salted(of, hash) != of.text("content_hash") {
@@ -46,6 +44,15 @@ func (v *verifying) checkSnapshots() error {
 	return err
 }
 
+// runs are those of the history.
+func (v *verifying) runs() map[string]bool {
+	found := map[string]bool{}
+	for _, each := range v.manifest.objects("lineage") {
+		found[each.text("run_id")] = true
+	}
+	return found
+}
+
 func keyOf(texts ...string) string { return string(list(texts)) }
 
 // unnamed notes the files of a folder that no row names.
@@ -58,9 +65,20 @@ func (v *verifying) unnamed(folder string, named map[string]bool) {
 }
 
 func (v *verifying) checkTaskWrites() error {
-	return v.table("task_writes", "run_id namespace snapshot_id task_id index channel payload seq"+
-		" written_at salt body_hash",
+	runs, seen := v.runs(), map[string]bool{}
+	return v.table("task_writes", taskWriteKind,
 		func(where string, of row) {
+			if !runs[of.text("run_id")] {
+				v.problem("%s is not of the run's history", where)
+			}
+			key := keyOf(
+				of.text("run_id"), of.text("namespace"), of.text("snapshot_id"), of.text("task_id"),
+				strconv.FormatInt(of.number("index"), 10),
+			)
+			if seen[key] {
+				v.problem("%s is there twice", where)
+			}
+			seen[key] = true
 			hash := digest("task_write", of.text("channel"), payloadField(of.object("payload")))
 			if salted(of, hash) != of.text("body_hash") {
 				v.problem("%s does not match its hash", where)
@@ -70,12 +88,14 @@ func (v *verifying) checkTaskWrites() error {
 
 func (v *verifying) checkOutputs() error {
 	revision := int64(0)
-	err := v.table("outputs", "revision outcome payload schema_hash plan_version_id provenance"+
-		" statistics usage completed_at salt body_hash",
+	err := v.table("outputs", outputKind,
 		func(where string, of row) {
 			revision++
 			if of.number("revision") != revision {
 				v.problem("%s is not revision %d", where, revision)
+			}
+			if usageOf(of.object("usage")) != usageOf(v.head.object("usage")) {
+				v.problem("%s does not have the usage that the head has", where)
 			}
 			if v.ended != nil && v.ended.number("output_revision") == revision {
 				v.checkEnded(where, of)
@@ -104,8 +124,7 @@ func (v *verifying) checkEnded(where string, of row) {
 
 func (v *verifying) checkArtifacts() error {
 	objects := map[string]bool{}
-	err := v.table("artifacts", "artifact_id name version type content_type url sha256 size metadata"+
-		" actor created_at",
+	err := v.table("artifacts", artifactKind,
 		func(where string, of row) {
 			if of.text("url") != "" {
 				return
@@ -131,7 +150,6 @@ func pinName(of row) string {
 func (v *verifying) checkConfigs() error {
 	said := map[string]bool{}
 	for _, pin := range v.manifest.objects("configs") {
-		pin.keys("kind name version digest")
 		name := pinName(pin)
 		if said[name] || !v.pins[name] {
 			v.problem("the manifest's configs are not those that the runs are pinned to")
@@ -141,7 +159,7 @@ func (v *verifying) checkConfigs() error {
 	if len(said) != len(v.pins) {
 		v.problem("the manifest's configs are not those that the runs are pinned to")
 	}
-	return v.table("configs", "kind name version digest body description metadata actor created_at",
+	return v.table("configs", configKind,
 		func(where string, of row) {
 			kind, data := content(of.object("body"))
 			found := digest("config", kind, of.object("body").text("content_type"), data)
@@ -156,7 +174,7 @@ func (v *verifying) checkConfigs() error {
 
 func (v *verifying) checkRequests() error {
 	seen := map[string]bool{}
-	return v.table("requests", "request_id salt body_hash answer", func(where string, of row) {
+	return v.table("requests", requestKind, func(where string, of row) {
 		if seen[of.text("request_id")] {
 			v.problem("%s is there twice", where)
 		}

@@ -118,13 +118,12 @@ func (v *verifying) readManifest() error {
 	if string(text[at+len(mark):]) != hex.EncodeToString(hash[:])+"\"\n}\n" {
 		return broken("manifest.json does not match the SHA-256 at its end")
 	}
-	v.manifest = parse(text)
-	v.manifest.keys("format version origin project run_id head lineage configs files sha256")
+	v.manifest = strict(text, true)
 	if v.manifest.text("format") != "runstore.archive" || v.manifest.number("version") != 1 {
 		return broken("manifest.json is of another format, or of a later version of it")
 	}
+	v.manifest.of(manifestKind)
 	v.head = v.manifest.object("head")
-	v.head.keys("last_seq last_hash status outcome writer_epoch usage created_at updated_at completed_at")
 	if len(v.manifest.objects("lineage")) == 0 {
 		return broken("manifest.json names no run")
 	}
@@ -136,7 +135,6 @@ func (v *verifying) checkFiles() error {
 	entries := map[string]row{}
 	numbers := map[string]int{}
 	for _, entry := range v.manifest.objects("files") {
-		entry.keys("name sha256 bytes rows")
 		name := entry.text("name")
 		if entries[name] != nil || name == manifestName || !fileName.MatchString(name) {
 			v.problem("the manifest must not name %q", name)
@@ -229,7 +227,7 @@ func (v *verifying) checkPart(name string) error {
 }
 
 // table calls check with each row of a file, and what the row is called in a problem.
-func (v *verifying) table(noun, keys string, check func(where string, of row)) error {
+func (v *verifying) table(noun string, kind members, check func(where string, of row)) error {
 	name := noun + ".jsonl.gz"
 	number := int64(0)
 	for of, err := range v.files.lines(name) {
@@ -237,7 +235,7 @@ func (v *verifying) table(noun, keys string, check func(where string, of row)) e
 			return err
 		}
 		number++
-		of.keys(keys)
+		of.of(kind)
 		check(fmt.Sprintf("line %d of %s", number, name), of)
 	}
 	if number != v.rows[name] {
