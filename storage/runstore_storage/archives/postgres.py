@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, contextmanager
 from functools import partial
 from hashlib import sha256
 from typing import TypeVar
@@ -14,7 +14,7 @@ from runstore_storage.archives.chain_files import chain_files
 from runstore_storage.archives.collecting import Collected, Part, collect
 from runstore_storage.archives.row_files import CHUNK_BYTES, Entry, RowFile, compressed
 from runstore_storage.contract.archives import ArchiveFile
-from runstore_storage.contract.errors import SnapshotNotFound
+from runstore_storage.contract.errors import Overloaded, SnapshotNotFound
 from runstore_storage.contract.events import EVERY_EVENT, EventPage, RecordedEvent
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.pages import PAGE_BYTES
@@ -31,6 +31,9 @@ from runstore_storage.sql.heads import Head
 PAGE_EVENTS = 1000
 # How many exports of a process read from the database at a time: it serves other calls, too.
 TURNS = 2
+# How many exports a process makes at a time: each has files in the folder of temporary files.
+OPEN = 8
+RETRY_AFTER_SECONDS = 5.0
 
 T = TypeVar("T")
 
@@ -43,13 +46,14 @@ class PostgresArchives:
         self._objects = objects
         self._offloading = offloading
         self._turns = asyncio.Semaphore(TURNS)
+        self._open = 0
 
     def export_run(self, key: RunKey) -> AsyncGenerator[ArchiveFile]:
         return self._files(key, current_scope())
 
     async def _files(self, key: RunKey, scope: Scope) -> AsyncGenerator[ArchiveFile]:
         export = _Export(self._engine, self._objects, self._offloading, self._turns, scope, key)
-        with ExitStack() as opened:
+        with self._room(), ExitStack() as opened:
             found = await export.collect(opened)
             async with aclosing(export.chain(found)) as pairs:
                 async for pair in pairs:
@@ -67,6 +71,19 @@ class PostgresArchives:
             await export.check()
             content = await asyncio.to_thread(manifest.manifest, found, export.entries)
             yield ArchiveFile(manifest.NAME, len(content), _cut(content))
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Count an export while the context lasts; raise `Overloaded` if it is one too many."""
+        if self._open >= OPEN:
+            raise Overloaded(
+                RETRY_AFTER_SECONDS, f"this server makes {OPEN} exports, which is the most"
+            )
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
 
 
 class _Export:
@@ -120,7 +137,7 @@ class _Export:
 
     def rows(self, file: RowFile) -> ArchiveFile:
         """A file of rows, to be sent."""
-        return self.file(file.finish(), _each(file.chunks()))
+        return self.file(file.finish(), _sent(file))
 
     def file(self, entry: Entry, chunks: AsyncIterator[bytes]) -> ArchiveFile:
         """A file to be sent; the manifest will name it."""
@@ -168,9 +185,11 @@ def _batches(parts: list[tuple[bytes, Part]]) -> Iterator[dict[bytes, Part]]:
         yield some
 
 
-async def _each(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for chunk in chunks:
+async def _sent(file: RowFile) -> AsyncIterator[bytes]:
+    """The chunks of a file, which is closed after the last."""
+    for chunk in file.chunks():
         yield chunk
+    file.close()
 
 
 async def _cut(content: bytes) -> AsyncIterator[bytes]:

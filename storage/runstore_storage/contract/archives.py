@@ -31,5 +31,5 @@ class ArchiveStore(Protocol):
         The manifest, which names all others, is the last. What is in them is as of one moment,
         shortly after the first is asked for. No connection is held while a chunk is not asked for.
         A snapshot of that moment that is deleted before its parts were read raises
-        `SnapshotNotFound`.
+        `SnapshotNotFound`; an export beyond those that the process makes at a time, `Overloaded`.
         """
