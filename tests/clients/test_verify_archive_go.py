@@ -28,7 +28,7 @@ from conftest import drop_schema, make_store
 from migrated import unsealed
 from runstore_migrations import schema
 from runstore_server.services.archives import tar_header
-from runstore_storage.contract.events import Event
+from runstore_storage.contract.events import MAX_DURATION_US, MAX_SUM, Event, Usage
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.postgres import PostgresStore
@@ -86,7 +86,10 @@ async def test_archives_of_every_kind_verify(
     for at_seq in (1, 4, 5, 6):
         grandchild = await fork_of(store, child, at_seq, f"grandchild-{at_seq}", events=1)
         runs += [grandchild, await fork_of(store, grandchild, at_seq, f"last-{at_seq}", events=0)]
-    archives = [await exported(store, each) for each in runs]
+    used = (await store.save_run(NewRun(project, "used"))).run.key
+    most = Usage(MAX_SUM, MAX_SUM, MAX_SUM, MAX_SUM, MAX_DURATION_US)
+    await store.append_events(used, [Event("a", usage=most), Event("b", usage=most)])
+    archives = [await exported(store, each) for each in [*runs, used]]
     older_schema = f"{db_schema}_of_go"
     await unsealed(database_url, older_schema)
     older = make_store(database_url, older_schema, salted=False)
@@ -103,8 +106,8 @@ async def test_archives_of_every_kind_verify(
 
     found = [await asyncio.to_thread(verify, tar(each)) for each in archives]
 
-    assert found == [[]] * 12
-    assert [problems(tmp_path, each) for each in archives] == [[]] * 12
+    assert found == [[]] * 13
+    assert [problems(tmp_path, each) for each in archives] == [[]] * 13
 
 
 async def test_a_sample_of_flipped_bits_is_found(

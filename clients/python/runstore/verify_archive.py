@@ -38,6 +38,8 @@ _BINARY = 0x80
 # What reading something that is not as the format says may raise.
 _MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 _USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us")
+# A sum of usage that would exceed its maximum is that.
+_MOST_USED = dict.fromkeys(_USAGE, 2**63 - 1) | {"duration_us": 315_576_000_000 * 1_000_000}
 _NODE_PARTS = ("input_schema", "output_schema", "provenance", "state")
 
 Row = dict[str, Any]
@@ -639,7 +641,10 @@ class _Verifying:
             try:
                 link = self._link(link, seq, event, sealed)
                 if seq >= own_from and event["usage"]:
-                    used = {name: used[name] + event["usage"][name] for name in _USAGE}
+                    used = {
+                        name: min(used[name] + event["usage"][name], most)
+                        for name, most in _MOST_USED.items()
+                    }
                 if self._ended is not None:
                     self._problem(f"event {seq} comes after the terminal event")
                 elif event["type"] == "run.completed":

@@ -29,7 +29,7 @@ from runstore_migrations import schema
 from runstore_server.services.archives import tar_header
 from runstore_storage.archives import chain_files
 from runstore_storage.contract.errors import RunNotFound, SnapshotNotFound
-from runstore_storage.contract.events import Event
+from runstore_storage.contract.events import MAX_DURATION_US, MAX_SUM, Event, Usage
 from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload
@@ -155,6 +155,17 @@ async def test_a_fork_has_the_snapshots_that_it_sees_and_no_later_ones(
 
     assert [each["snapshot_id"] for each in rows(files, "snapshots.jsonl.gz")] == ["before"]
     assert problems(tmp_path, files) == []
+
+
+async def test_usage_beyond_what_a_sum_may_be_verifies(
+    store: PostgresStore, project: str, tmp_path: Path
+) -> None:
+    key = (await store.save_run(NewRun(project, "run"))).run.key
+    most = Usage(MAX_SUM, MAX_SUM, MAX_SUM, MAX_SUM, MAX_DURATION_US)
+    await store.append_events(key, [Event("a", usage=most), Event("b", usage=Usage(1, 1, 1, 1, 1))])
+    await store.complete_run(key, Completion(Outcome.SUCCEEDED))
+
+    assert problems(tmp_path, await exported(store, key)) == []
 
 
 @pytest.mark.parametrize("to_objects", [False, True])

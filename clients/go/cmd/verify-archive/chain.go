@@ -181,6 +181,11 @@ func usageOf(of row) usage {
 	return found
 }
 
+// mostUsed is what a sum that would exceed it is.
+var mostUsed = usage{
+	math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, 315_576_000_000 * 1_000_000,
+}
+
 // add adds what an event used, nil for nothing.
 func (u *usage) add(of row) {
 	if of == nil {
@@ -189,7 +194,11 @@ func (u *usage) add(of row) {
 	for at, name := range []string{
 		"input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us",
 	} {
-		u[at] += of.number(name)
+		if more := of.number(name); more > mostUsed[at]-u[at] {
+			u[at] = mostUsed[at]
+		} else {
+			u[at] += more
+		}
 	}
 }
 
