@@ -1378,8 +1378,8 @@ type isPlaceHoldRequest_Target interface {
 }
 
 type PlaceHoldRequest_RunId struct {
-	// One run.
-	// Bounds: 1..200 characters.
+	// One run; never empty where it is set.
+	// Bounds: 0..200 characters.
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3,oneof"`
 }
 

@@ -690,8 +690,8 @@ class PlaceHoldRequest(_message.Message):
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
     """
     run_id: _builtins.str
-    """One run.
-    Bounds: 1..200 characters.
+    """One run; never empty where it is set.
+    Bounds: 0..200 characters.
     """
     reason: _builtins.str
     """Why, for people: a case number, for instance.

@@ -721,8 +721,8 @@ export type PlaceHoldRequest = Message<"runstore.v1.PlaceHoldRequest"> & {
    */
   target: {
     /**
-     * One run.
-     * Bounds: 1..200 characters.
+     * One run; never empty where it is set.
+     * Bounds: 0..200 characters.
      *
      * @generated from field: string run_id = 2;
      */
