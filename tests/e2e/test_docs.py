@@ -70,7 +70,7 @@ def my_command(_, target, __, project):
 
 def test_the_verifier_is_run_as_shown(fresh_server: ServerProcess, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "export.md").read_text()
-    with runstore.Client(fresh_server.target) as client:
+    with runstore.Client(fresh_server.target, project="acme/archives") as client:
         client.save_run(run_id="run-1").export(tmp_path / "run-1.tar")
     shutil.copy(ROOT / "clients/python/runstore/verify_archive.py", tmp_path)
 
@@ -79,7 +79,7 @@ def test_the_verifier_is_run_as_shown(fresh_server: ServerProcess, tmp_path: Pat
     (go,) = re.findall(r"^go run (\S+) run-1.tar$", page, re.MULTILINE)
 
     assert done.returncode == 0, done.stdout
-    assert "run 'run-1' of project 'default': 0 events" in done.stdout
+    assert "run 'run-1' of project 'acme/archives': 0 events" in done.stdout
     assert (ROOT / "clients/go" / go / "main.go").exists()
 
 

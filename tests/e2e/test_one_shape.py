@@ -87,9 +87,12 @@ def test_runs_have_one_shape(command: Ask, get: Ask, run: str) -> None:
 
     assert get("runs").startswith('{"runs":[' + ",".join(listed) + "]")
     whole = json.loads(get(f"runs/{run}"))["run"]
-    snapshot = whole.pop("latest_snapshot")
+    snapshot, holds = whole.pop("latest_snapshot"), whole.pop("holds")
     assert json.loads(shown[0]) == whole
-    assert get(f"runs/{run}").startswith('{"run":' + shown[0][:-1] + ',"latest_snapshot"')
+    assert holds == []
+    assert get(f"runs/{run}").startswith(
+        '{"run":' + shown[0][:-1] + ',"holds":[],"latest_snapshot"'
+    )
     assert json.loads(verified[0]) == {"run_id": run, **json.loads(get(f"runs/{run}/verify"))}
     point = json.loads(command("runs", "resume-point", run)[0])["snapshot"]
     assert point == json.loads(get(f"runs/{run}/snapshots/latest"))["snapshot"]
