@@ -9,13 +9,13 @@ from runstore_storage.chain.snapshots import snapshot_hash
 from runstore_storage.contract.outputs import Completion, Output
 
 
-def completion_hash(completion: Completion) -> bytes:
-    """Hash of a whole completion."""
+def completion_hash(completion: Completion, output: bytes | None = None) -> bytes:
+    """Hash of a whole completion; `output` is the `output_hash` where that is known already."""
     final = completion.final_snapshot
     return digest(
         "completion",
         completion.outcome,
-        output_hash(completion.output),
+        output or output_hash(completion.output),
         canonical(*map(event_hash, completion.events)),
         snapshot_hash(final) if final else b"",
     )

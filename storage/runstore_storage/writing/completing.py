@@ -44,6 +44,7 @@ class PreparedCompletion:
 
     completion: Completion
     body_hash: bytes
+    output_hash: bytes
     output_salt: Salt
     terminal_salt: Salt
     events: tuple[PreparedEvent, ...]
@@ -56,8 +57,8 @@ async def prepare_completion(
     engine: Database, offloading: Offloading, salts: Salts, key: RunKey, completion: Completion
 ) -> PreparedCompletion:
     of_output, of_terminal, of_snapshot, *of_events = salts.draw(3 + len(completion.events))
-    body_hash = await run_in_thread_if_large(
-        completion.items, chain.completion_hash, completion, most=THREAD_ITEMS
+    body_hash, output_hash = await run_in_thread_if_large(
+        completion.items, _hashes, completion, most=THREAD_ITEMS
     )
     final = completion.final_snapshot
     if final and not final.snapshot_id:
@@ -65,12 +66,19 @@ async def prepare_completion(
     return PreparedCompletion(
         completion,
         body_hash,
+        output_hash,
         of_output,
         of_terminal,
         await offloading.offload_events(prepare_events(completion.events, of_events)),
         await prepare_snapshot(engine, key, final, of_snapshot) if final else None,
         await offloading.offload(completion.output.payload),
     )
+
+
+def _hashes(completion: Completion) -> tuple[bytes, bytes]:
+    """Those of the completion and of its output, which is hashed once for both."""
+    output = chain.output_hash(completion.output)
+    return chain.completion_hash(completion, output), output
 
 
 async def complete(
@@ -166,10 +174,10 @@ def _terminal_fact(
     """What the terminal event says, and with it the chain: salted hashes tell nothing by
     themselves, and hashes without a salt would tell what was erased.
     """
-    completion, salt = prepared.completion, prepared.output_salt
-    fact: dict[str, object] = {"outcome": completion.outcome.name, "output_revision": revision}
+    outcome, salt = prepared.completion.outcome, prepared.output_salt
+    fact: dict[str, object] = {"outcome": outcome.name, "output_revision": revision}
     if salt is not None:
-        sealed = chain.salted_hash(chain.output_hash(completion.output), salt)
+        sealed = chain.salted_hash(prepared.output_hash, salt)
         fact["output_sealed"] = sealed.hex()
         if final:
             fact["final_snapshot"] = {
