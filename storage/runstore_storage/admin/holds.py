@@ -30,10 +30,10 @@ class PostgresHolds:
             if before := await records.repeated(conn, act):
                 placed = before.act.resource.rpartition("/")[2]
                 return await _get(conn, act.project, placed), True
+            await holds.lock(conn, new.project)
             key = RunKey(new.project, new.run_id)
             if new.run_id and await runs.identity(conn, key) is None:
                 raise RunNotFound(key)
-            await holds.lock(conn, new.project)
             hold_id = new_id()
             await holds.insert(conn, hold_id, new, act.principal)
             done = replace(act, resource=f"holds/{hold_id}")
