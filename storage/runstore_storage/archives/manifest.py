@@ -31,7 +31,7 @@ def manifest(found: Collected, entries: Iterable[Entry]) -> bytes:
             {
                 "run_id": of.born.run_id,
                 "birth": chain.birth_hash(of.born).hex(),
-                "last_seq": min(part.last_seq, found.head.last_seq),
+                "last_seq": part.last_seq,
                 "has_events": part.has_events,
             }
             for part, of in found.history

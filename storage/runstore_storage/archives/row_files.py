@@ -78,5 +78,4 @@ class RowFile:
 
 def compressed(content: bytes) -> bytes:
     """One piece of content as a file of its own."""
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-    return compressor.compress(content) + compressor.flush()
+    return zlib.compress(content, _LEVEL, _GZIP)

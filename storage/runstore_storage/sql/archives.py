@@ -19,7 +19,6 @@ from runstore_storage.sql.snapshots import StoredRow
 Values = Mapping[str, object]
 
 _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
-_LAST_SEQ = 2**63 - 1
 # Rows of a page: what is in memory at a time is a page, and some rows have large payloads.
 _WIDE, _NARROW = 8, 1000
 _LEAST_INDEX = -(2**31)
@@ -92,7 +91,7 @@ class KeptArtifact(NamedTuple):
 
 def history(head: Head) -> tuple[Ancestor, ...]:
     """The runs that a run's history is of, and how much of each; the run itself is the last."""
-    return (*head.lineage, Ancestor(head.run, _LAST_SEQ, _FOREVER))
+    return (*head.lineage, Ancestor(head.run, head.last_seq, _FOREVER))
 
 
 async def snapshot_rows(conn: Connection, part: Ancestor) -> AsyncIterator[list[StoredRow]]:
