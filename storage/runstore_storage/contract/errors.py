@@ -52,11 +52,8 @@ class StorageError(Exception):
 
 class RunNotFound(StorageError):
     def __init__(self, key: RunKey) -> None:
-        super().__init__(
-            f"project {key.project!r} has no run {key.run_id!r}",
-            project=key.project,
-            run_id=key.run_id,
-        )
+        message = f"project {key.project!r} has no run {key.run_id!r}"
+        super().__init__(message, project=key.project, run_id=key.run_id)
 
 
 class SnapshotNotFound(StorageError):
@@ -123,7 +120,8 @@ class OutcomeConflict(StorageError):
 
 class OutcomeRequired(StorageError):
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"run {run_id!r} needs an outcome: no engine owns it", run_id=run_id)
+        needs = "must be completed with an outcome: no external engine owns its status"
+        super().__init__(f"run {run_id!r} {needs}", run_id=run_id)
 
 
 class SnapshotAhead(StorageError):
@@ -263,7 +261,8 @@ class RangeBeyondEnd(StorageError):
 
 class ArtifactIsLink(StorageError):
     def __init__(self, artifact_id: str, url: str) -> None:
-        super().__init__(f"the artifact's bytes are at {url}", artifact_id=artifact_id, url=url)
+        message = f"artifact {artifact_id!r} is a link: its bytes are at {url}"
+        super().__init__(message, artifact_id=artifact_id, url=url)
 
 
 class SearchBehind(StorageError):
@@ -297,7 +296,9 @@ class HoldNotFound(StorageError):
 
 
 class Overloaded(StorageError):
-    def __init__(self, retry_after: float, why: str = "too many writes wait here") -> None:
+    def __init__(
+        self, retry_after: float, why: str = "too many writes are waiting on this server"
+    ) -> None:
         super().__init__(why)
         self.retry_after = retry_after
 
