@@ -4,9 +4,10 @@ about all that.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from runstore.v1 import admin_service_pb2 as rpc
@@ -39,6 +40,8 @@ from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
 from runstore_server.services.archives import Archives
 from runstore_server.validation.requests import admit
+
+Cursor = TypeVar("Cursor", TokenCursor, HoldCursor)
 
 
 class AdminService(AdminServiceServicer):
@@ -94,14 +97,12 @@ class AdminService(AdminServiceServicer):
         page = await self._admin.list_tokens(
             owner_of(request),
             limit=request.page_size or DEFAULT_PAGE,
-            after=_token_cursor(request),
+            after=_cursor(request, TokenCursor),
         )
         after = page.next_after
         return rpc.ListTokensResponse(
             tokens=[token_message(each) for each in page.items],
-            next_page_token=page_tokens.issue(
-                request, [microseconds(after.created_at), after.token_id]
-            )
+            next_page_token=_token_after(request, after.created_at, after.token_id)
             if after
             else "",
         )
@@ -189,16 +190,12 @@ class AdminService(AdminServiceServicer):
             run_id=request.run_id,
             released=request.include_released,
             limit=request.page_size or DEFAULT_PAGE,
-            after=_hold_cursor(request),
+            after=_cursor(request, HoldCursor),
         )
         after = page.next_after
         return rpc.ListHoldsResponse(
             holds=[hold_message(each) for each in page.items],
-            next_page_token=page_tokens.issue(
-                request, [microseconds(after.placed_at), after.hold_id]
-            )
-            if after
-            else "",
+            next_page_token=_token_after(request, after.placed_at, after.hold_id) if after else "",
         )
 
     async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
@@ -248,15 +245,16 @@ def _check_holds(grant: Grant) -> None:
         raise PermissionDenied(grant.pattern, grant.role)
 
 
-def _token_cursor(request: rpc.ListTokensRequest) -> TokenCursor | None:
+def _cursor(
+    request: rpc.ListTokensRequest | rpc.ListHoldsRequest, of: Callable[[datetime, str], Cursor]
+) -> Cursor | None:
+    """Where the page before ended, by a time and an id; None for the first page."""
     if not request.page_token:
         return None
-    at, token_id = page_tokens.read(request, request.page_token)
-    return TokenCursor(time_at(int(at)), token_id)
+    at, id_ = page_tokens.read(request, request.page_token)
+    return of(time_at(int(at)), id_)
 
 
-def _hold_cursor(request: rpc.ListHoldsRequest) -> HoldCursor | None:
-    if not request.page_token:
-        return None
-    at, hold_id = page_tokens.read(request, request.page_token)
-    return HoldCursor(time_at(int(at)), hold_id)
+def _token_after(request: Message, at: datetime, id_: str) -> str:
+    """The token of the page behind that, as `_cursor` reads it."""
+    return page_tokens.issue(request, [microseconds(at), id_])
