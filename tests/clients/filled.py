@@ -17,7 +17,7 @@ from zlib import crc32
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from runstore.streams.archives import Writable
+from runstore.files import Writable
 from runstore.values.payloads import Payload, Value
 
 FIRST_NUMBER = 1_000

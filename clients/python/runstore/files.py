@@ -1,12 +1,15 @@
-"""Files that are read again while a client is open."""
+"""Files: those that are read again while a client is open, and those that are written whole."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
-from runstore.arguments import InvalidArgument
+from runstore.arguments import InvalidArgument, not_of
 
 READ_AGAIN_SECONDS = 60.0
 
@@ -48,3 +51,27 @@ class Reread(Generic[T]):
         except InvalidArgument as error:
             self.problem = str(error)
         return self._value
+
+
+class Writable(Protocol):
+    """What bytes are written to, such as a file that was opened with "wb"."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+@contextmanager
+def written(target: Writable | PathLike[str]) -> Iterator[Writable]:
+    """What to write to; a file appears at its path once it is complete."""
+    if not isinstance(target, PathLike):
+        if not hasattr(target, "write"):
+            raise not_of("a Path or a writable file", target, "target")
+        yield target
+        return
+    path = Path(target)
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

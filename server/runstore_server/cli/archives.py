@@ -12,10 +12,8 @@ from runstore.verify_archive import NOT_SIGNED, verify
 from runstore_server.cli.connection import connected
 from runstore_server.cli.exits import ExitCode
 from runstore_server.cli.failures import failed
-from runstore_server.cli.options import Project, RunId, Target
+from runstore_server.cli.options import STDOUT, Project, RunId, Target
 from runstore_server.cli.printing import progress_bar
-
-STDOUT = Path("-")
 
 
 def export(

@@ -6,14 +6,15 @@ import sys
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 from runstore import Client
+from runstore.files import Writable, written
 
 from runstore_server.cli.connection import connected
 from runstore_server.cli.failures import failed
-from runstore_server.cli.options import AsJson, Limit, Project, RunId, Target
+from runstore_server.cli.options import STDOUT, AsJson, Limit, Project, RunId, Target
 from runstore_server.cli.printing import print_json, progress_bar
 from runstore_server.cli.tables.artifacts import print_artifacts
 from runstore_server.json.artifacts import artifact_value
@@ -21,7 +22,6 @@ from runstore_server.json.artifacts import artifact_value
 app = typer.Typer(help="List, fetch and store the artifacts of runs.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The artifact's name in its run.")]
-STDOUT = Path("-")
 
 
 @app.command()
@@ -67,10 +67,12 @@ def get(
         which = {"run_id": run_id, "name": name, "version": version}
         if output == STDOUT:
             _fetch(client, which, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
             return
         path = output or Path(Path(name).name)
         try:
-            _fetch_to(path, client, which)
+            with written(path) as file:
+                _fetch(client, which, file)
         except OSError as error:
             raise failed(f"cannot write {path}: {error.strerror}") from error
         typer.echo(path)
@@ -102,17 +104,7 @@ def put(
         typer.echo(f"{name} version {stored.artifact.version}{there}")
 
 
-def _fetch_to(path: Path, client: Client, which: Any) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with partial.open("wb") as file:
-            _fetch(client, which, file)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _fetch(client: Client, which: Any, file: BinaryIO) -> None:
+def _fetch(client: Client, which: Any, file: Writable) -> None:
     fetched = 0
     with (
         progress_bar("fetching", in_bytes=True) as on_progress,
@@ -122,4 +114,3 @@ def _fetch(client: Client, which: Any, file: BinaryIO) -> None:
             file.write(chunk)
             fetched += len(chunk)
             on_progress(fetched, None)
-    file.flush()

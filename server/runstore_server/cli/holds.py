@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from runstore import HoldNotFound, RunNotFound, RunSelection, RunStatus
+from runstore import HoldNotFound, RunNotFound, RunSelection
 
 from runstore_server.cli.connection import connected
 from runstore_server.cli.failures import failed
-from runstore_server.cli.options import AsJson, Labels, Project, Target, labels_of
+from runstore_server.cli.options import AsJson, Labels, Project, Target, labels_of, status_of
 from runstore_server.cli.printing import print_json
 from runstore_server.cli.tables.holds import held_text, print_holds
 from runstore_server.json.holds import hold_value
@@ -52,10 +52,11 @@ def place(
 
       runstore holds place --label customer=12 --reason "case 7"
     """
+    nothing = RunSelection([])
     where = RunSelection(
-        [_status(each) for each in statuses or ()], plan_id, tags or (), labels_of(labels)
+        [status_of(each) for each in statuses or ()], plan_id, tags or (), labels_of(labels)
     )
-    chosen = [run_id is not None, where != NOTHING_SELECTED, all_runs]
+    chosen = [run_id is not None, where != nothing, all_runs]
     if sum(chosen) != 1:
         raise typer.BadParameter("give a RUN, or options that select runs, or --all")
     with connected(target, project) as client:
@@ -69,9 +70,6 @@ def place(
         print_json(hold_value(hold))
     else:
         typer.echo(f"{hold.hold_id} holds {held_text(hold)}")
-
-
-NOTHING_SELECTED = RunSelection([])
 
 
 @app.command()
@@ -121,10 +119,3 @@ def ls(
             print_json(hold_value(hold))
     else:
         print_holds(found)
-
-
-def _status(name: str) -> RunStatus:
-    words = {str(status): status for status in RunStatus}
-    if name not in words:
-        raise typer.BadParameter(f"{name!r} is no status: {', '.join(words)}")
-    return words[name]

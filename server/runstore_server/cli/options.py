@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from runstore import RunStatus
+
+STDOUT = Path("-")
+"""What `--output` is for standard output."""
 
 Target = Annotated[
     str | None,
@@ -39,3 +44,12 @@ def labels_of(given: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f"{each!r} is not KEY=VALUE")
         labels[key] = value
     return labels
+
+
+def status_of(name: str) -> RunStatus:
+    """A status given by its name in lower case."""
+    try:
+        return RunStatus[name.upper()]
+    except KeyError:
+        known = ", ".join(status.name.lower() for status in RunStatus)
+        raise typer.BadParameter(f"{name!r} is not one of {known}") from None

@@ -14,7 +14,6 @@ from runstore import (
     Run,
     RunOrder,
     RunQuery,
-    RunStatus,
     SnapshotNotFound,
     Verification,
 )
@@ -32,6 +31,7 @@ from runstore_server.cli.options import (
     Target,
     Types,
     labels_of,
+    status_of,
 )
 from runstore_server.cli.printing import print_json, progress_bar
 from runstore_server.cli.tables.events import print_event
@@ -100,7 +100,7 @@ def ls(
 ) -> None:
     """List runs, newest first unless --order says otherwise."""
     query = RunQuery(
-        statuses=[_status(each) for each in status or ()],
+        statuses=[status_of(each) for each in status or ()],
         tags=tag or (),
         any_tags=any_tag or (),
         labels=labels_of(label),
@@ -281,14 +281,6 @@ def _config(ref: str) -> ConfigFilter | None:
 def _utc(at: datetime | None) -> datetime | None:
     """The time, which is UTC if it has no offset."""
     return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
-
-
-def _status(name: str) -> RunStatus:
-    try:
-        return RunStatus[name.upper()]
-    except KeyError:
-        known = ", ".join(status.name.lower() for status in RunStatus)
-        raise typer.BadParameter(f"{name!r} is not one of {known}") from None
 
 
 for command in (replays.replay, replays.diff, replays.fork):

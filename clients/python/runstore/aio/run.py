@@ -12,7 +12,8 @@ from runstore import calls
 from runstore.aio import transport
 from runstore.aio.connection import AsyncConnection
 from runstore.arguments import only_known
-from runstore.streams.archives import ArchiveDownload, Writable, written
+from runstore.files import Writable, written
+from runstore.streams.archives import ArchiveDownload
 from runstore.streams.events import EventStream
 from runstore.values.events import (
     Appended,

@@ -1,14 +1,9 @@
-"""Archives of runs: the bytes of an export, and where they are written."""
+"""Archives of runs: the bytes of an export."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from os import PathLike
-from pathlib import Path
-from typing import Protocol
 
-from runstore.arguments import not_of
 from runstore.calls.call import ADMIN
 from runstore.errors import RunstoreError
 from runstore.retry import Backoff, Patience
@@ -19,12 +14,6 @@ from runstore.wire.messages import message_of
 
 # The server reads a run's snapshots and outputs before it sends the first bytes.
 SILENCE_SECONDS = 300.0
-
-
-class Writable(Protocol):
-    """What bytes are written to, such as a file that was opened with "wb"."""
-
-    def write(self, data: bytes, /) -> object: ...
 
 
 class ArchiveDownload:
@@ -52,21 +41,3 @@ class ArchiveDownload:
 
     def ended(self) -> None:
         self.is_over = True
-
-
-@contextmanager
-def written(target: Writable | PathLike[str]) -> Iterator[Writable]:
-    """What to write to; a file appears at its path once it is complete."""
-    if not isinstance(target, PathLike):
-        if not hasattr(target, "write"):
-            raise not_of("a Path or a writable file", target, "target")
-        yield target
-        return
-    path = Path(target)
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

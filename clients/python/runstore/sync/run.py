@@ -11,7 +11,8 @@ from typing import Unpack
 
 from runstore import calls
 from runstore.arguments import only_known
-from runstore.streams.archives import ArchiveDownload, Writable, written
+from runstore.files import Writable, written
+from runstore.streams.archives import ArchiveDownload
 from runstore.streams.events import EventStream
 from runstore.sync import transport
 from runstore.sync.connection import Connection
