@@ -195,10 +195,6 @@ def _strict(text: bytes, end: str = "\n", **form: Any) -> Row:
 # Canonical texts, as docs/chain.md has them.
 
 
-def _field(data: bytes) -> bytes:
-    return len(data).to_bytes(8, "big") + data
-
-
 def canonical(*fields: Any) -> bytes:
     """The fields, each behind its length."""
     out = []

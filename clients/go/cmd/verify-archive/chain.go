@@ -172,7 +172,7 @@ func (v *verifying) checkEnd() {
 	}
 }
 
-// usage is what was used: tokens in, out and cached, cost, duration.
+// usage is what was used, in the order of usageNames.
 type usage [5]int64
 
 func usageOf(of row) usage {
@@ -191,9 +191,7 @@ func (u *usage) add(of row) {
 	if of == nil {
 		return
 	}
-	for at, name := range []string{
-		"input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us",
-	} {
+	for at, name := range usageNames {
 		if more := of.number(name); more > mostUsed[at]-u[at] {
 			u[at] = mostUsed[at]
 		} else {

@@ -62,14 +62,19 @@ func payloadField(payload row) []byte {
 	return canonical(kind, payload.text("content_type"), data)
 }
 
+var usageNames = []string{
+	"input_tokens", "output_tokens", "cached_input_tokens", "cost_micros", "duration_us",
+}
+
 func usageField(usage row) []byte {
 	if usage == nil {
 		return nil
 	}
-	return canonical(
-		usage.number("input_tokens"), usage.number("output_tokens"),
-		usage.number("cached_input_tokens"), usage.number("cost_micros"), usage.number("duration_us"),
-	)
+	var fields []any
+	for _, name := range usageNames {
+		fields = append(fields, usage.number(name))
+	}
+	return canonical(fields...)
 }
 
 // timeField is a time, or the empty field for none.

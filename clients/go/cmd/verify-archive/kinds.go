@@ -78,8 +78,7 @@ func anyPayload(value any) {
 }
 
 var (
-	usageKind = members{}.and(aNumber,
-		"input_tokens output_tokens cached_input_tokens cost_micros duration_us")
+	usageKind = members{}.and(aNumber, strings.Join(usageNames, " "))
 	pinKind   = texts("kind name digest").and(aNumber, "version")
 	partKind  = texts("kind content_type").and(hexText, "sha256")
 	eventKind = texts("event_id type node_id model tool trace_parent").
@@ -109,7 +108,7 @@ var (
 			and(anyNamed(aText), "labels")
 	nodeKind = texts("node_id kind status").
 			and(many(aText), "facets").
-			and(orNull(partKind.check), "input_schema output_schema provenance state")
+			and(orNull(partKind.check), strings.Join(nodeParts, " "))
 	snapshotKind = texts("run_id namespace snapshot_id parent_snapshot_id plan_version_id").
 			and(aNumber, "seq reason created_at").
 			and(many(nodeKind.check), "nodes").
