@@ -121,8 +121,8 @@ type RunServiceClient interface {
 	ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*ListSnapshotsResponse, error)
 	// DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
 	// parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
-	// are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a held run RUN_HELD, and
-	// nothing is deleted. The snapshots of a completed run may be deleted too.
+	// are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a
+	// held run RUN_HELD, and nothing is deleted. The snapshots of a completed run may be deleted too.
 	//
 	// Snapshots are state, not facts: deleting them appends no event and does not change events,
 	// outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining
@@ -488,8 +488,8 @@ type RunServiceServer interface {
 	ListSnapshots(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error)
 	// DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
 	// parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
-	// are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a held run RUN_HELD, and
-	// nothing is deleted. The snapshots of a completed run may be deleted too.
+	// are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a
+	// held run RUN_HELD, and nothing is deleted. The snapshots of a completed run may be deleted too.
 	//
 	// Snapshots are state, not facts: deleting them appends no event and does not change events,
 	// outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining

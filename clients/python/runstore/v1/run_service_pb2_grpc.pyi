@@ -120,8 +120,8 @@ class RunServiceStub:
     DeleteSnapshots: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.DeleteSnapshotsRequest, _run_service_pb2.DeleteSnapshotsResponse]
     """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
     parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
-    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a held run RUN_HELD, and
-    nothing is deleted. The snapshots of a completed run may be deleted too.
+    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a
+    held run RUN_HELD, and nothing is deleted. The snapshots of a completed run may be deleted too.
 
     Snapshots are state, not facts: deleting them appends no event and does not change events,
     outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining
@@ -265,8 +265,8 @@ class RunServiceAsyncStub(RunServiceStub):
     DeleteSnapshots: _aio.UnaryUnaryMultiCallable[_run_service_pb2.DeleteSnapshotsRequest, _run_service_pb2.DeleteSnapshotsResponse]  # type: ignore[assignment]
     """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
     parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
-    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a held run RUN_HELD, and
-    nothing is deleted. The snapshots of a completed run may be deleted too.
+    are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a
+    held run RUN_HELD, and nothing is deleted. The snapshots of a completed run may be deleted too.
 
     Snapshots are state, not facts: deleting them appends no event and does not change events,
     outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining
@@ -491,8 +491,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.DeleteSnapshotsResponse, _abc.Awaitable[_run_service_pb2.DeleteSnapshotsResponse]]:
         """DeleteSnapshots removes snapshots of one run and one namespace, their task writes, and the
         parts that no other snapshot of the run refers to: all or none. Ids that the run does not have
-        are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a held run RUN_HELD, and
-        nothing is deleted. The snapshots of a completed run may be deleted too.
+        are ignored, so a retry is safe. A snapshot in the history of a fork is SNAPSHOT_IN_USE, one of a
+        held run RUN_HELD, and nothing is deleted. The snapshots of a completed run may be deleted too.
 
         Snapshots are state, not facts: deleting them appends no event and does not change events,
         outputs or the hash chain. GetSnapshot, ResumeRun and ReplayRun use the latest remaining

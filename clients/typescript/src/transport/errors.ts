@@ -251,6 +251,7 @@ export class PermissionDenied extends RunstoreError {
 
 /** The project, or the server, has no such token. */
 export class TokenNotFound extends RunstoreError {}
+
 /** The project has no such hold. */
 export class HoldNotFound extends RunstoreError {}
 
