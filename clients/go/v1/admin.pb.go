@@ -155,6 +155,108 @@ func (PrincipalKind) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{1}
 }
 
+// A RemovalKind says what was removed.
+type RemovalKind int32
+
+const (
+	// Never sent.
+	RemovalKind_REMOVAL_KIND_UNSPECIFIED RemovalKind = 0
+	// A run, with all that is stored of it.
+	RemovalKind_REMOVAL_KIND_RUN RemovalKind = 1
+)
+
+// Enum value maps for RemovalKind.
+var (
+	RemovalKind_name = map[int32]string{
+		0: "REMOVAL_KIND_UNSPECIFIED",
+		1: "REMOVAL_KIND_RUN",
+	}
+	RemovalKind_value = map[string]int32{
+		"REMOVAL_KIND_UNSPECIFIED": 0,
+		"REMOVAL_KIND_RUN":         1,
+	}
+)
+
+func (x RemovalKind) Enum() *RemovalKind {
+	p := new(RemovalKind)
+	*p = x
+	return p
+}
+
+func (x RemovalKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RemovalKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_runstore_v1_admin_proto_enumTypes[2].Descriptor()
+}
+
+func (RemovalKind) Type() protoreflect.EnumType {
+	return &file_runstore_v1_admin_proto_enumTypes[2]
+}
+
+func (x RemovalKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RemovalKind.Descriptor instead.
+func (RemovalKind) EnumDescriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+// A RemovalState says how far a removal has come.
+type RemovalState int32
+
+const (
+	// Never sent.
+	RemovalState_REMOVAL_STATE_UNSPECIFIED RemovalState = 0
+	// It can no longer be read, and is being removed.
+	RemovalState_REMOVAL_STATE_REMOVING RemovalState = 1
+	// It is gone.
+	RemovalState_REMOVAL_STATE_DONE RemovalState = 2
+)
+
+// Enum value maps for RemovalState.
+var (
+	RemovalState_name = map[int32]string{
+		0: "REMOVAL_STATE_UNSPECIFIED",
+		1: "REMOVAL_STATE_REMOVING",
+		2: "REMOVAL_STATE_DONE",
+	}
+	RemovalState_value = map[string]int32{
+		"REMOVAL_STATE_UNSPECIFIED": 0,
+		"REMOVAL_STATE_REMOVING":    1,
+		"REMOVAL_STATE_DONE":        2,
+	}
+)
+
+func (x RemovalState) Enum() *RemovalState {
+	p := new(RemovalState)
+	*p = x
+	return p
+}
+
+func (x RemovalState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RemovalState) Descriptor() protoreflect.EnumDescriptor {
+	return file_runstore_v1_admin_proto_enumTypes[3].Descriptor()
+}
+
+func (RemovalState) Type() protoreflect.EnumType {
+	return &file_runstore_v1_admin_proto_enumTypes[3]
+}
+
+func (x RemovalState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RemovalState.Descriptor instead.
+func (RemovalState) EnumDescriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
 // A Grant is a role in projects.
 type Grant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -869,6 +971,135 @@ func (*Hold_RunId) isHold_Target() {}
 
 func (*Hold_Filter) isHold_Target() {}
 
+// A Removal says that something was removed, and how far that has come. It keeps numbers and hashes
+// only: no name, nor anything of what was removed.
+type Removal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies the removal; a UUIDv7 that the server makes.
+	RemovalId string `protobuf:"bytes,1,opt,name=removal_id,json=removalId,proto3" json:"removal_id,omitempty"`
+	// What is removed.
+	Kind RemovalKind `protobuf:"varint,2,opt,name=kind,proto3,enum=runstore.v1.RemovalKind" json:"kind,omitempty"`
+	// How far it has come.
+	State RemovalState `protobuf:"varint,3,opt,name=state,proto3,enum=runstore.v1.RemovalState" json:"state,omitempty"`
+	// The hash that the run's chain began with: docs/chain.md. Whoever kept the run's archive can tell
+	// by it that this is the run.
+	Birth []byte `protobuf:"bytes,4,opt,name=birth,proto3" json:"birth,omitempty"`
+	// The first event that is removed; 0 if there was none.
+	FirstSeq int64 `protobuf:"varint,5,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
+	// The last event that is removed; 0 if there was none.
+	LastSeq int64 `protobuf:"varint,6,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
+	// The number of the record of the call in the project's chain: who asked for it, and why.
+	Record int64 `protobuf:"varint,7,opt,name=record,proto3" json:"record,omitempty"`
+	// When it was decided: from then on it could no longer be read.
+	At *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
+	// How many events are gone so far.
+	RemovedEvents int64 `protobuf:"varint,9,opt,name=removed_events,json=removedEvents,proto3" json:"removed_events,omitempty"`
+	// When all of it was gone; unset before that.
+	DoneAt        *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=done_at,json=doneAt,proto3" json:"done_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Removal) Reset() {
+	*x = Removal{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Removal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Removal) ProtoMessage() {}
+
+func (x *Removal) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Removal.ProtoReflect.Descriptor instead.
+func (*Removal) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Removal) GetRemovalId() string {
+	if x != nil {
+		return x.RemovalId
+	}
+	return ""
+}
+
+func (x *Removal) GetKind() RemovalKind {
+	if x != nil {
+		return x.Kind
+	}
+	return RemovalKind_REMOVAL_KIND_UNSPECIFIED
+}
+
+func (x *Removal) GetState() RemovalState {
+	if x != nil {
+		return x.State
+	}
+	return RemovalState_REMOVAL_STATE_UNSPECIFIED
+}
+
+func (x *Removal) GetBirth() []byte {
+	if x != nil {
+		return x.Birth
+	}
+	return nil
+}
+
+func (x *Removal) GetFirstSeq() int64 {
+	if x != nil {
+		return x.FirstSeq
+	}
+	return 0
+}
+
+func (x *Removal) GetLastSeq() int64 {
+	if x != nil {
+		return x.LastSeq
+	}
+	return 0
+}
+
+func (x *Removal) GetRecord() int64 {
+	if x != nil {
+		return x.Record
+	}
+	return 0
+}
+
+func (x *Removal) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Removal) GetRemovedEvents() int64 {
+	if x != nil {
+		return x.RemovedEvents
+	}
+	return 0
+}
+
+func (x *Removal) GetDoneAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DoneAt
+	}
+	return nil
+}
+
 var File_runstore_v1_admin_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_proto_rawDesc = "" +
@@ -939,7 +1170,20 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"releasedBy\x12;\n" +
 	"\vreleased_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"releasedAtB\b\n" +
-	"\x06target*t\n" +
+	"\x06target\"\xf5\x02\n" +
+	"\aRemoval\x12\x1d\n" +
+	"\n" +
+	"removal_id\x18\x01 \x01(\tR\tremovalId\x12,\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x18.runstore.v1.RemovalKindR\x04kind\x12/\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x19.runstore.v1.RemovalStateR\x05state\x12\x14\n" +
+	"\x05birth\x18\x04 \x01(\fR\x05birth\x12\x1b\n" +
+	"\tfirst_seq\x18\x05 \x01(\x03R\bfirstSeq\x12\x19\n" +
+	"\blast_seq\x18\x06 \x01(\x03R\alastSeq\x12\x16\n" +
+	"\x06record\x18\a \x01(\x03R\x06record\x12*\n" +
+	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12%\n" +
+	"\x0eremoved_events\x18\t \x01(\x03R\rremovedEvents\x123\n" +
+	"\adone_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt*t\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_RECORDER\x10\x01\x12\x0f\n" +
@@ -954,7 +1198,14 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x14PRINCIPAL_KIND_TOKEN\x10\x02\x12\x16\n" +
 	"\x12PRINCIPAL_KIND_JWT\x10\x03\x12\x1e\n" +
 	"\x1aPRINCIPAL_KIND_CERTIFICATE\x10\x04\x12\x1b\n" +
-	"\x17PRINCIPAL_KIND_DATABASE\x10\x05B\x81\x01\n" +
+	"\x17PRINCIPAL_KIND_DATABASE\x10\x05*A\n" +
+	"\vRemovalKind\x12\x1c\n" +
+	"\x18REMOVAL_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10REMOVAL_KIND_RUN\x10\x01*a\n" +
+	"\fRemovalState\x12\x1d\n" +
+	"\x19REMOVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16REMOVAL_STATE_REMOVING\x10\x01\x12\x16\n" +
+	"\x12REMOVAL_STATE_DONE\x10\x02B\x81\x01\n" +
 	"\x0fcom.runstore.v1B\n" +
 	"AdminProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
@@ -970,46 +1221,53 @@ func file_runstore_v1_admin_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_proto_rawDescData
 }
 
-var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_runstore_v1_admin_proto_goTypes = []any{
 	(Role)(0),                     // 0: runstore.v1.Role
 	(PrincipalKind)(0),            // 1: runstore.v1.PrincipalKind
-	(*Grant)(nil),                 // 2: runstore.v1.Grant
-	(*Token)(nil),                 // 3: runstore.v1.Token
-	(*Principal)(nil),             // 4: runstore.v1.Principal
-	(*Limits)(nil),                // 5: runstore.v1.Limits
-	(*AdminRecord)(nil),           // 6: runstore.v1.AdminRecord
-	(*RunSelection)(nil),          // 7: runstore.v1.RunSelection
-	(*Hold)(nil),                  // 8: runstore.v1.Hold
-	nil,                           // 9: runstore.v1.RunSelection.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(RunStatus)(0),                // 11: runstore.v1.RunStatus
+	(RemovalKind)(0),              // 2: runstore.v1.RemovalKind
+	(RemovalState)(0),             // 3: runstore.v1.RemovalState
+	(*Grant)(nil),                 // 4: runstore.v1.Grant
+	(*Token)(nil),                 // 5: runstore.v1.Token
+	(*Principal)(nil),             // 6: runstore.v1.Principal
+	(*Limits)(nil),                // 7: runstore.v1.Limits
+	(*AdminRecord)(nil),           // 8: runstore.v1.AdminRecord
+	(*RunSelection)(nil),          // 9: runstore.v1.RunSelection
+	(*Hold)(nil),                  // 10: runstore.v1.Hold
+	(*Removal)(nil),               // 11: runstore.v1.Removal
+	nil,                           // 12: runstore.v1.RunSelection.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(RunStatus)(0),                // 14: runstore.v1.RunStatus
 }
 var file_runstore_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: runstore.v1.Grant.role:type_name -> runstore.v1.Role
-	2,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
-	4,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
-	10, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	10, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	10, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	10, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	4,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
+	6,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
+	13, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	13, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	13, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	13, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
 	1,  // 7: runstore.v1.Principal.kind:type_name -> runstore.v1.PrincipalKind
-	10, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
-	4,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
-	2,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
-	11, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
-	9,  // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
-	7,  // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
-	4,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
-	10, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
-	4,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
-	10, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	13, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
+	6,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
+	4,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
+	14, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
+	12, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
+	9,  // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
+	6,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
+	13, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
+	6,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
+	13, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
+	2,  // 18: runstore.v1.Removal.kind:type_name -> runstore.v1.RemovalKind
+	3,  // 19: runstore.v1.Removal.state:type_name -> runstore.v1.RemovalState
+	13, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
+	13, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_proto_init() }
@@ -1027,8 +1285,8 @@ func file_runstore_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_proto_rawDesc), len(file_runstore_v1_admin_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   8,
+			NumEnums:      4,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1711,6 +1711,282 @@ func (x *ListHoldsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// DeleteRunRequest names a run to delete.
+type DeleteRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Delete the run only if this is its last seq: nothing is deleted that the caller has not seen.
+	// Unset means unconditional.
+	// Bounds: 0..9223372036854775807.
+	ExpectedLastSeq *int64 `protobuf:"varint,4,opt,name=expected_last_seq,json=expectedLastSeq,proto3,oneof" json:"expected_last_seq,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRunRequest) Reset() {
+	*x = DeleteRunRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRunRequest) ProtoMessage() {}
+
+func (x *DeleteRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRunRequest.ProtoReflect.Descriptor instead.
+func (*DeleteRunRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DeleteRunRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *DeleteRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *DeleteRunRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeleteRunRequest) GetExpectedLastSeq() int64 {
+	if x != nil && x.ExpectedLastSeq != nil {
+		return *x.ExpectedLastSeq
+	}
+	return 0
+}
+
+func (x *DeleteRunRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// DeleteRunResponse is the removal that has begun.
+type DeleteRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The removal.
+	Removal *Removal `protobuf:"bytes,1,opt,name=removal,proto3" json:"removal,omitempty"`
+	// Whether an earlier request with this `request_id` deleted the run.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRunResponse) Reset() {
+	*x = DeleteRunResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRunResponse) ProtoMessage() {}
+
+func (x *DeleteRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRunResponse.ProtoReflect.Descriptor instead.
+func (*DeleteRunResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DeleteRunResponse) GetRemoval() *Removal {
+	if x != nil {
+		return x.Removal
+	}
+	return nil
+}
+
+func (x *DeleteRunResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// ListRemovalsRequest requests a page of removals.
+type ListRemovalsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// Only those of this run; empty for all of the project. A run that the project never had is
+	// RUN_NOT_FOUND.
+	// Bounds: 0..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Maximum number of removals on a page; 0 means 20.
+	// Bounds: 0..100.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the previous page.
+	// Bounds: 0..2500 characters.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRemovalsRequest) Reset() {
+	*x = ListRemovalsRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRemovalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRemovalsRequest) ProtoMessage() {}
+
+func (x *ListRemovalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRemovalsRequest.ProtoReflect.Descriptor instead.
+func (*ListRemovalsRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListRemovalsRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ListRemovalsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ListRemovalsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRemovalsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListRemovalsResponse is a page of removals.
+type ListRemovalsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The removals, newest first.
+	Removals []*Removal `protobuf:"bytes,1,rep,name=removals,proto3" json:"removals,omitempty"`
+	// Token for the next page; empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRemovalsResponse) Reset() {
+	*x = ListRemovalsResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRemovalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRemovalsResponse) ProtoMessage() {}
+
+func (x *ListRemovalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRemovalsResponse.ProtoReflect.Descriptor instead.
+func (*ListRemovalsResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListRemovalsResponse) GetRemovals() []*Removal {
+	if x != nil {
+		return x.Removals
+	}
+	return nil
+}
+
+func (x *ListRemovalsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_runstore_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_service_proto_rawDesc = "" +
@@ -1828,7 +2104,27 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"d\n" +
 	"\x11ListHoldsResponse\x12'\n" +
 	"\x05holds\x18\x01 \x03(\v2\x11.runstore.v1.HoldR\x05holds\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb1\b\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc1\x01\n" +
+	"\x10DeleteRunRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12/\n" +
+	"\x11expected_last_seq\x18\x04 \x01(\x03H\x00R\x0fexpectedLastSeq\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestIdB\x14\n" +
+	"\x12_expected_last_seq\"g\n" +
+	"\x11DeleteRunResponse\x12.\n" +
+	"\aremoval\x18\x01 \x01(\v2\x14.runstore.v1.RemovalR\aremoval\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"\x82\x01\n" +
+	"\x13ListRemovalsRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"p\n" +
+	"\x14ListRemovalsResponse\x120\n" +
+	"\bremovals\x18\x01 \x03(\v2\x14.runstore.v1.RemovalR\bremovals\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xd2\t\n" +
 	"\fAdminService\x12A\n" +
 	"\x06WhoAmI\x12\x1a.runstore.v1.WhoAmIRequest\x1a\x1b.runstore.v1.WhoAmIResponse\x12S\n" +
 	"\fListProjects\x12 .runstore.v1.ListProjectsRequest\x1a!.runstore.v1.ListProjectsResponse\x12P\n" +
@@ -1843,7 +2139,9 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\tExportRun\x12\x1d.runstore.v1.ExportRunRequest\x1a\x1e.runstore.v1.ExportRunResponse0\x01\x12J\n" +
 	"\tPlaceHold\x12\x1d.runstore.v1.PlaceHoldRequest\x1a\x1e.runstore.v1.PlaceHoldResponse\x12P\n" +
 	"\vReleaseHold\x12\x1f.runstore.v1.ReleaseHoldRequest\x1a .runstore.v1.ReleaseHoldResponse\x12J\n" +
-	"\tListHolds\x12\x1d.runstore.v1.ListHoldsRequest\x1a\x1e.runstore.v1.ListHoldsResponseB\x88\x01\n" +
+	"\tListHolds\x12\x1d.runstore.v1.ListHoldsRequest\x1a\x1e.runstore.v1.ListHoldsResponse\x12J\n" +
+	"\tDeleteRun\x12\x1d.runstore.v1.DeleteRunRequest\x1a\x1e.runstore.v1.DeleteRunResponse\x12S\n" +
+	"\fListRemovals\x12 .runstore.v1.ListRemovalsRequest\x1a!.runstore.v1.ListRemovalsResponseB\x88\x01\n" +
 	"\x0fcom.runstore.v1B\x11AdminServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
@@ -1858,7 +2156,7 @@ func file_runstore_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_service_proto_rawDescData
 }
 
-var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),              // 0: runstore.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 1: runstore.v1.WhoAmIResponse
@@ -1886,65 +2184,76 @@ var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*ReleaseHoldResponse)(nil),        // 23: runstore.v1.ReleaseHoldResponse
 	(*ListHoldsRequest)(nil),           // 24: runstore.v1.ListHoldsRequest
 	(*ListHoldsResponse)(nil),          // 25: runstore.v1.ListHoldsResponse
-	(*Principal)(nil),                  // 26: runstore.v1.Principal
-	(*Grant)(nil),                      // 27: runstore.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 29: google.protobuf.Duration
-	(*Token)(nil),                      // 30: runstore.v1.Token
-	(*Limits)(nil),                     // 31: runstore.v1.Limits
-	(*AdminRecord)(nil),                // 32: runstore.v1.AdminRecord
-	(*RunSelection)(nil),               // 33: runstore.v1.RunSelection
-	(*Hold)(nil),                       // 34: runstore.v1.Hold
+	(*DeleteRunRequest)(nil),           // 26: runstore.v1.DeleteRunRequest
+	(*DeleteRunResponse)(nil),          // 27: runstore.v1.DeleteRunResponse
+	(*ListRemovalsRequest)(nil),        // 28: runstore.v1.ListRemovalsRequest
+	(*ListRemovalsResponse)(nil),       // 29: runstore.v1.ListRemovalsResponse
+	(*Principal)(nil),                  // 30: runstore.v1.Principal
+	(*Grant)(nil),                      // 31: runstore.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 33: google.protobuf.Duration
+	(*Token)(nil),                      // 34: runstore.v1.Token
+	(*Limits)(nil),                     // 35: runstore.v1.Limits
+	(*AdminRecord)(nil),                // 36: runstore.v1.AdminRecord
+	(*RunSelection)(nil),               // 37: runstore.v1.RunSelection
+	(*Hold)(nil),                       // 38: runstore.v1.Hold
+	(*Removal)(nil),                    // 39: runstore.v1.Removal
 }
 var file_runstore_v1_admin_service_proto_depIdxs = []int32{
-	26, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
-	27, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
-	28, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
-	29, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	30, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
-	30, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
-	30, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
-	31, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
-	31, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	31, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	28, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
-	32, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
-	33, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
-	34, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
-	34, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
-	34, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
-	0,  // 17: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
-	2,  // 18: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
-	4,  // 19: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
-	6,  // 20: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
-	8,  // 21: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
-	10, // 22: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
-	12, // 23: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
-	14, // 24: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
-	16, // 25: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
-	18, // 26: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
-	20, // 27: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
-	22, // 28: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
-	24, // 29: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
-	1,  // 30: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
-	3,  // 31: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
-	5,  // 32: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
-	7,  // 33: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
-	9,  // 34: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
-	11, // 35: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
-	13, // 36: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
-	15, // 37: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
-	17, // 38: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
-	19, // 39: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
-	21, // 40: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
-	23, // 41: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
-	25, // 42: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
-	30, // [30:43] is the sub-list for method output_type
-	17, // [17:30] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	30, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
+	31, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
+	32, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
+	33, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	34, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
+	34, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
+	34, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
+	35, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
+	35, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	35, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	32, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
+	36, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
+	37, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
+	38, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
+	38, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
+	38, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
+	39, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
+	39, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
+	0,  // 19: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
+	2,  // 20: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
+	4,  // 21: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
+	6,  // 22: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
+	8,  // 23: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
+	10, // 24: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
+	12, // 25: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
+	14, // 26: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
+	16, // 27: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
+	18, // 28: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
+	20, // 29: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
+	22, // 30: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
+	24, // 31: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
+	26, // 32: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
+	28, // 33: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
+	1,  // 34: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
+	3,  // 35: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
+	5,  // 36: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
+	7,  // 37: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
+	9,  // 38: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
+	11, // 39: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
+	13, // 40: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
+	15, // 41: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
+	17, // 42: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
+	19, // 43: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
+	21, // 44: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
+	23, // 45: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
+	25, // 46: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
+	27, // 47: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
+	29, // 48: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
+	34, // [34:49] is the sub-list for method output_type
+	19, // [19:34] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_service_proto_init() }
@@ -1957,13 +2266,14 @@ func file_runstore_v1_admin_service_proto_init() {
 		(*PlaceHoldRequest_RunId)(nil),
 		(*PlaceHoldRequest_Filter)(nil),
 	}
+	file_runstore_v1_admin_service_proto_msgTypes[26].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_service_proto_rawDesc), len(file_runstore_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -32,6 +32,8 @@ const (
 	AdminService_PlaceHold_FullMethodName          = "/runstore.v1.AdminService/PlaceHold"
 	AdminService_ReleaseHold_FullMethodName        = "/runstore.v1.AdminService/ReleaseHold"
 	AdminService_ListHolds_FullMethodName          = "/runstore.v1.AdminService/ListHolds"
+	AdminService_DeleteRun_FullMethodName          = "/runstore.v1.AdminService/DeleteRun"
+	AdminService_ListRemovals_FullMethodName       = "/runstore.v1.AdminService/ListRemovals"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -81,6 +83,14 @@ type AdminServiceClient interface {
 	ReleaseHold(ctx context.Context, in *ReleaseHoldRequest, opts ...grpc.CallOption) (*ReleaseHoldResponse, error)
 	// ListHolds returns the holds of a project, or those that hold one run, newest first.
 	ListHolds(ctx context.Context, in *ListHoldsRequest, opts ...grpc.CallOption) (*ListHoldsResponse, error)
+	// DeleteRun removes a run that has ended, for good. Once it returns the run is RUN_NOT_FOUND, and
+	// its id is never used again: RUN_ID_RESERVED. What is stored of it, objects too, is removed after
+	// that, and ListRemovals says when all of it is gone. A run that has not been completed is
+	// RUN_OPEN, unless an external engine owns its status; one that is held is RUN_HELD; one that has
+	// forks is RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT.
+	DeleteRun(ctx context.Context, in *DeleteRunRequest, opts ...grpc.CallOption) (*DeleteRunResponse, error)
+	// ListRemovals returns what was removed, newest first. It names no run: a removal's record does.
+	ListRemovals(ctx context.Context, in *ListRemovalsRequest, opts ...grpc.CallOption) (*ListRemovalsResponse, error)
 }
 
 type adminServiceClient struct {
@@ -230,6 +240,26 @@ func (c *adminServiceClient) ListHolds(ctx context.Context, in *ListHoldsRequest
 	return out, nil
 }
 
+func (c *adminServiceClient) DeleteRun(ctx context.Context, in *DeleteRunRequest, opts ...grpc.CallOption) (*DeleteRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteRunResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListRemovals(ctx context.Context, in *ListRemovalsRequest, opts ...grpc.CallOption) (*ListRemovalsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRemovalsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListRemovals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -277,6 +307,14 @@ type AdminServiceServer interface {
 	ReleaseHold(context.Context, *ReleaseHoldRequest) (*ReleaseHoldResponse, error)
 	// ListHolds returns the holds of a project, or those that hold one run, newest first.
 	ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error)
+	// DeleteRun removes a run that has ended, for good. Once it returns the run is RUN_NOT_FOUND, and
+	// its id is never used again: RUN_ID_RESERVED. What is stored of it, objects too, is removed after
+	// that, and ListRemovals says when all of it is gone. A run that has not been completed is
+	// RUN_OPEN, unless an external engine owns its status; one that is held is RUN_HELD; one that has
+	// forks is RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT.
+	DeleteRun(context.Context, *DeleteRunRequest) (*DeleteRunResponse, error)
+	// ListRemovals returns what was removed, newest first. It names no run: a removal's record does.
+	ListRemovals(context.Context, *ListRemovalsRequest) (*ListRemovalsResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -325,6 +363,12 @@ func (UnimplementedAdminServiceServer) ReleaseHold(context.Context, *ReleaseHold
 }
 func (UnimplementedAdminServiceServer) ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListHolds not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteRun(context.Context, *DeleteRunRequest) (*DeleteRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteRun not implemented")
+}
+func (UnimplementedAdminServiceServer) ListRemovals(context.Context, *ListRemovalsRequest) (*ListRemovalsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRemovals not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -574,6 +618,42 @@ func _AdminService_ListHolds_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_DeleteRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteRun(ctx, req.(*DeleteRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListRemovals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRemovalsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListRemovals(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListRemovals_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListRemovals(ctx, req.(*ListRemovalsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -628,6 +708,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListHolds",
 			Handler:    _AdminService_ListHolds_Handler,
+		},
+		{
+			MethodName: "DeleteRun",
+			Handler:    _AdminService_DeleteRun_Handler,
+		},
+		{
+			MethodName: "ListRemovals",
+			Handler:    _AdminService_ListRemovals_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1791,8 +1791,8 @@ type StreamEventsRequest struct {
 	Filter *EventFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// True to continue with events as they are committed, up to the terminal event.
 	Follow bool `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"`
-	// True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND. Requires
-	// `follow`.
+	// True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND; one that
+	// was deleted fails. Requires `follow`.
 	WaitForRun bool `protobuf:"varint,6,opt,name=wait_for_run,json=waitForRun,proto3" json:"wait_for_run,omitempty"`
 	// The longest silence of a followed stream before a heartbeat; unset means the server's setting,
 	// 15 s by default.

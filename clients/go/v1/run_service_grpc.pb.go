@@ -68,11 +68,12 @@ const (
 type RunServiceClient interface {
 	// SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
 	// same run_id with the same content returns the same run; different content is
-	// IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
-	// a version once; repeating the request returns the run with its first pins, wherever labels
-	// point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
-	// CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
-	// registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
+	// IDEMPOTENCY_MISMATCH, the run_id of a run that was deleted RUN_ID_RESERVED. An unknown parent is
+	// RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; repeating the request
+	// returns the run with its first pins, wherever labels point by then. A reference that cannot be
+	// resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a
+	// digest of which only one is registered, or which belong to different versions, are
+	// CONFIG_VERSION_NOT_FOUND.
 	SaveRun(ctx context.Context, in *SaveRunRequest, opts ...grpc.CallOption) (*SaveRunResponse, error)
 	// GetRun returns one run with its plan.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error)
@@ -144,8 +145,8 @@ type RunServiceClient interface {
 	// fork reads, streams, replays and verifies as one history with continuous seqs, and then
 	// continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
 	// The same fork_run_id with the same content returns the same fork; different content is
-	// IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
-	// is RUN_COMPLETED.
+	// IDEMPOTENCY_MISMATCH, the id of a run that was deleted RUN_ID_RESERVED. A seq beyond the last
+	// event is SEQ_AHEAD; the seq of the terminal event is RUN_COMPLETED.
 	ForkRun(ctx context.Context, in *ForkRunRequest, opts ...grpc.CallOption) (*ForkRunResponse, error)
 	// CompleteRun writes the last events, the output, an optional final snapshot, the status and the
 	// terminal event run.completed in one transaction. Repeated with the content of an earlier
@@ -435,11 +436,12 @@ func (c *runServiceClient) VerifyRun(ctx context.Context, in *VerifyRunRequest, 
 type RunServiceServer interface {
 	// SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
 	// same run_id with the same content returns the same run; different content is
-	// IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
-	// a version once; repeating the request returns the run with its first pins, wherever labels
-	// point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
-	// CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
-	// registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
+	// IDEMPOTENCY_MISMATCH, the run_id of a run that was deleted RUN_ID_RESERVED. An unknown parent is
+	// RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; repeating the request
+	// returns the run with its first pins, wherever labels point by then. A reference that cannot be
+	// resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a
+	// digest of which only one is registered, or which belong to different versions, are
+	// CONFIG_VERSION_NOT_FOUND.
 	SaveRun(context.Context, *SaveRunRequest) (*SaveRunResponse, error)
 	// GetRun returns one run with its plan.
 	GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error)
@@ -511,8 +513,8 @@ type RunServiceServer interface {
 	// fork reads, streams, replays and verifies as one history with continuous seqs, and then
 	// continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
 	// The same fork_run_id with the same content returns the same fork; different content is
-	// IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
-	// is RUN_COMPLETED.
+	// IDEMPOTENCY_MISMATCH, the id of a run that was deleted RUN_ID_RESERVED. A seq beyond the last
+	// event is SEQ_AHEAD; the seq of the terminal event is RUN_COMPLETED.
 	ForkRun(context.Context, *ForkRunRequest) (*ForkRunResponse, error)
 	// CompleteRun writes the last events, the output, an optional final snapshot, the status and the
 	// terminal event run.completed in one transaction. Repeated with the content of an earlier

@@ -105,6 +105,50 @@ PRINCIPAL_KIND_DATABASE: PrincipalKind.ValueType  # 5
 """By having the database's URL: the command line, beside the server."""
 Global___PrincipalKind: _TypeAlias = PrincipalKind  # noqa: Y015
 
+class _RemovalKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RemovalKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RemovalKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REMOVAL_KIND_UNSPECIFIED: _RemovalKind.ValueType  # 0
+    """Never sent."""
+    REMOVAL_KIND_RUN: _RemovalKind.ValueType  # 1
+    """A run, with all that is stored of it."""
+
+class RemovalKind(_RemovalKind, metaclass=_RemovalKindEnumTypeWrapper):
+    """A RemovalKind says what was removed."""
+
+REMOVAL_KIND_UNSPECIFIED: RemovalKind.ValueType  # 0
+"""Never sent."""
+REMOVAL_KIND_RUN: RemovalKind.ValueType  # 1
+"""A run, with all that is stored of it."""
+Global___RemovalKind: _TypeAlias = RemovalKind  # noqa: Y015
+
+class _RemovalState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RemovalStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RemovalState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REMOVAL_STATE_UNSPECIFIED: _RemovalState.ValueType  # 0
+    """Never sent."""
+    REMOVAL_STATE_REMOVING: _RemovalState.ValueType  # 1
+    """It can no longer be read, and is being removed."""
+    REMOVAL_STATE_DONE: _RemovalState.ValueType  # 2
+    """It is gone."""
+
+class RemovalState(_RemovalState, metaclass=_RemovalStateEnumTypeWrapper):
+    """A RemovalState says how far a removal has come."""
+
+REMOVAL_STATE_UNSPECIFIED: RemovalState.ValueType  # 0
+"""Never sent."""
+REMOVAL_STATE_REMOVING: RemovalState.ValueType  # 1
+"""It can no longer be read, and is being removed."""
+REMOVAL_STATE_DONE: RemovalState.ValueType  # 2
+"""It is gone."""
+Global___RemovalState: _TypeAlias = RemovalState  # noqa: Y015
+
 @_typing.final
 class Grant(_message.Message):
     """A Grant is a role in projects."""
@@ -495,3 +539,69 @@ class Hold(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___Hold: _TypeAlias = Hold  # noqa: Y015
+
+@_typing.final
+class Removal(_message.Message):
+    """A Removal says that something was removed, and how far that has come. It keeps numbers and hashes
+    only: no name, nor anything of what was removed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVAL_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    BIRTH_FIELD_NUMBER: _builtins.int
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    REMOVED_EVENTS_FIELD_NUMBER: _builtins.int
+    DONE_AT_FIELD_NUMBER: _builtins.int
+    removal_id: _builtins.str
+    """Identifies the removal; a UUIDv7 that the server makes."""
+    kind: Global___RemovalKind.ValueType
+    """What is removed."""
+    state: Global___RemovalState.ValueType
+    """How far it has come."""
+    birth: _builtins.bytes
+    """The hash that the run's chain began with: docs/chain.md. Whoever kept the run's archive can tell
+    by it that this is the run.
+    """
+    first_seq: _builtins.int
+    """The first event that is removed; 0 if there was none."""
+    last_seq: _builtins.int
+    """The last event that is removed; 0 if there was none."""
+    record: _builtins.int
+    """The number of the record of the call in the project's chain: who asked for it, and why."""
+    removed_events: _builtins.int
+    """How many events are gone so far."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided: from then on it could no longer be read."""
+
+    @_builtins.property
+    def done_at(self) -> _timestamp_pb2.Timestamp:
+        """When all of it was gone; unset before that."""
+
+    def __init__(
+        self,
+        *,
+        removal_id: _builtins.str = ...,
+        kind: Global___RemovalKind.ValueType = ...,
+        state: Global___RemovalState.ValueType = ...,
+        birth: _builtins.bytes = ...,
+        first_seq: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
+        record: _builtins.int = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        removed_events: _builtins.int = ...,
+        done_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "done_at", b"done_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "birth", b"birth", "done_at", b"done_at", "first_seq", b"first_seq", "kind", b"kind", "last_seq", b"last_seq", "record", b"record", "removal_id", b"removal_id", "removed_events", b"removed_events", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Removal: _TypeAlias = Removal  # noqa: Y015

@@ -110,6 +110,16 @@ class AdminServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_admin__service__pb2.ListHoldsRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListHoldsResponse.FromString,
                 _registered_method=True)
+        self.DeleteRun = channel.unary_unary(
+                '/runstore.v1.AdminService/DeleteRun',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.DeleteRunRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.DeleteRunResponse.FromString,
+                _registered_method=True)
+        self.ListRemovals = channel.unary_unary(
+                '/runstore.v1.AdminService/ListRemovals',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.ListRemovalsRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListRemovalsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -222,6 +232,24 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteRun(self, request, context):
+        """DeleteRun removes a run that has ended, for good. Once it returns the run is RUN_NOT_FOUND, and
+        its id is never used again: RUN_ID_RESERVED. What is stored of it, objects too, is removed after
+        that, and ListRemovals says when all of it is gone. A run that has not been completed is
+        RUN_OPEN, unless an external engine owns its status; one that is held is RUN_HELD; one that has
+        forks is RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRemovals(self, request, context):
+        """ListRemovals returns what was removed, newest first. It names no run: a removal's record does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -289,6 +317,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListHolds,
                     request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListHoldsRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_admin__service__pb2.ListHoldsResponse.SerializeToString,
+            ),
+            'DeleteRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRun,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.DeleteRunRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.DeleteRunResponse.SerializeToString,
+            ),
+            'ListRemovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRemovals,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListRemovalsRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.ListRemovalsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -648,6 +686,60 @@ class AdminService(object):
             '/runstore.v1.AdminService/ListHolds',
             runstore_dot_v1_dot_admin__service__pb2.ListHoldsRequest.SerializeToString,
             runstore_dot_v1_dot_admin__service__pb2.ListHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/DeleteRun',
+            runstore_dot_v1_dot_admin__service__pb2.DeleteRunRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.DeleteRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRemovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/ListRemovals',
+            runstore_dot_v1_dot_admin__service__pb2.ListRemovalsRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.ListRemovalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -81,6 +81,15 @@ class AdminServiceStub:
     """ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND."""
     ListHolds: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListHoldsRequest, _admin_service_pb2.ListHoldsResponse]
     """ListHolds returns the holds of a project, or those that hold one run, newest first."""
+    DeleteRun: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteRunRequest, _admin_service_pb2.DeleteRunResponse]
+    """DeleteRun removes a run that has ended, for good. Once it returns the run is RUN_NOT_FOUND, and
+    its id is never used again: RUN_ID_RESERVED. What is stored of it, objects too, is removed after
+    that, and ListRemovals says when all of it is gone. A run that has not been completed is
+    RUN_OPEN, unless an external engine owns its status; one that is held is RUN_HELD; one that has
+    forks is RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT.
+    """
+    ListRemovals: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListRemovalsRequest, _admin_service_pb2.ListRemovalsResponse]
+    """ListRemovals returns what was removed, newest first. It names no run: a removal's record does."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -135,6 +144,15 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """ReleaseHold ends a hold for good. An unknown one is HOLD_NOT_FOUND."""
     ListHolds: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListHoldsRequest, _admin_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
     """ListHolds returns the holds of a project, or those that hold one run, newest first."""
+    DeleteRun: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteRunRequest, _admin_service_pb2.DeleteRunResponse]  # type: ignore[assignment]
+    """DeleteRun removes a run that has ended, for good. Once it returns the run is RUN_NOT_FOUND, and
+    its id is never used again: RUN_ID_RESERVED. What is stored of it, objects too, is removed after
+    that, and ListRemovals says when all of it is gone. A run that has not been completed is
+    RUN_OPEN, unless an external engine owns its status; one that is held is RUN_HELD; one that has
+    forks is RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT.
+    """
+    ListRemovals: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListRemovalsRequest, _admin_service_pb2.ListRemovalsResponse]  # type: ignore[assignment]
+    """ListRemovals returns what was removed, newest first. It names no run: a removal's record does."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService says who may use a server, how much of it, and what was done about that.
@@ -264,5 +282,26 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListHoldsResponse, _abc.Awaitable[_admin_service_pb2.ListHoldsResponse]]:
         """ListHolds returns the holds of a project, or those that hold one run, newest first."""
+
+    @_abc_1.abstractmethod
+    def DeleteRun(
+        self,
+        request: _admin_service_pb2.DeleteRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.DeleteRunResponse, _abc.Awaitable[_admin_service_pb2.DeleteRunResponse]]:
+        """DeleteRun removes a run that has ended, for good. Once it returns the run is RUN_NOT_FOUND, and
+        its id is never used again: RUN_ID_RESERVED. What is stored of it, objects too, is removed after
+        that, and ListRemovals says when all of it is gone. A run that has not been completed is
+        RUN_OPEN, unless an external engine owns its status; one that is held is RUN_HELD; one that has
+        forks is RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRemovals(
+        self,
+        request: _admin_service_pb2.ListRemovalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListRemovalsResponse, _abc.Awaitable[_admin_service_pb2.ListRemovalsResponse]]:
+        """ListRemovals returns what was removed, newest first. It names no run: a removal's record does."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

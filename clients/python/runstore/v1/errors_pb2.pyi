@@ -188,6 +188,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 44
     """NOT_FOUND. The project has no such hold. Metadata: hold_id. Check the request for a typing error."""
+    ERROR_REASON_RUN_OPEN: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION. The run has not ended, and only what has ended is removed. Metadata: run_id.
+    Complete the run first.
+    """
+    ERROR_REASON_RUN_IN_USE: _ErrorReason.ValueType  # 46
+    """FAILED_PRECONDITION. The run's events are the beginning of a fork's history. Metadata: run_id,
+    fork_run_id (one of the forks). Nothing was removed; delete the forks first.
+    """
+    ERROR_REASON_RUN_ID_RESERVED: _ErrorReason.ValueType  # 47
+    """ALREADY_EXISTS. A run of this id was deleted, and no other run ever gets its id. Metadata:
+    project, run_id. Choose another id.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
     request_id. Report it.
@@ -365,6 +377,18 @@ hold_id (one of the holds). Nothing was removed; whoever placed the hold may rel
 """
 ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 44
 """NOT_FOUND. The project has no such hold. Metadata: hold_id. Check the request for a typing error."""
+ERROR_REASON_RUN_OPEN: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION. The run has not ended, and only what has ended is removed. Metadata: run_id.
+Complete the run first.
+"""
+ERROR_REASON_RUN_IN_USE: ErrorReason.ValueType  # 46
+"""FAILED_PRECONDITION. The run's events are the beginning of a fork's history. Metadata: run_id,
+fork_run_id (one of the forks). Nothing was removed; delete the forks first.
+"""
+ERROR_REASON_RUN_ID_RESERVED: ErrorReason.ValueType  # 47
+"""ALREADY_EXISTS. A run of this id was deleted, and no other run ever gets its id. Metadata:
+project, run_id. Choose another id.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
 request_id. Report it.

@@ -1066,8 +1066,8 @@ class StreamEventsRequest(_message.Message):
     follow: _builtins.bool
     """True to continue with events as they are committed, up to the terminal event."""
     wait_for_run: _builtins.bool
-    """True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND. Requires
-    `follow`.
+    """True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND; one that
+    was deleted fails. Requires `follow`.
     """
     @_builtins.property
     def filter(self) -> _events_pb2.EventFilter:

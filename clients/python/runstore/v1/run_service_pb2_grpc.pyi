@@ -56,11 +56,12 @@ class RunServiceStub:
     SaveRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.SaveRunRequest, _run_service_pb2.SaveRunResponse]
     """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
     same run_id with the same content returns the same run; different content is
-    IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
-    a version once; repeating the request returns the run with its first pins, wherever labels
-    point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
-    CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
-    registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
+    IDEMPOTENCY_MISMATCH, the run_id of a run that was deleted RUN_ID_RESERVED. An unknown parent is
+    RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; repeating the request
+    returns the run with its first pins, wherever labels point by then. A reference that cannot be
+    resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a
+    digest of which only one is registered, or which belong to different versions, are
+    CONFIG_VERSION_NOT_FOUND.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]
     """GetRun returns one run with its plan."""
@@ -146,8 +147,8 @@ class RunServiceStub:
     fork reads, streams, replays and verifies as one history with continuous seqs, and then
     continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
     The same fork_run_id with the same content returns the same fork; different content is
-    IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
-    is RUN_COMPLETED.
+    IDEMPOTENCY_MISMATCH, the id of a run that was deleted RUN_ID_RESERVED. A seq beyond the last
+    event is SEQ_AHEAD; the seq of the terminal event is RUN_COMPLETED.
     """
     CompleteRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CompleteRunRequest, _run_service_pb2.CompleteRunResponse]
     """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
@@ -201,11 +202,12 @@ class RunServiceAsyncStub(RunServiceStub):
     SaveRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.SaveRunRequest, _run_service_pb2.SaveRunResponse]  # type: ignore[assignment]
     """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
     same run_id with the same content returns the same run; different content is
-    IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
-    a version once; repeating the request returns the run with its first pins, wherever labels
-    point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
-    CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
-    registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
+    IDEMPOTENCY_MISMATCH, the run_id of a run that was deleted RUN_ID_RESERVED. An unknown parent is
+    RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; repeating the request
+    returns the run with its first pins, wherever labels point by then. A reference that cannot be
+    resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a
+    digest of which only one is registered, or which belong to different versions, are
+    CONFIG_VERSION_NOT_FOUND.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """GetRun returns one run with its plan."""
@@ -291,8 +293,8 @@ class RunServiceAsyncStub(RunServiceStub):
     fork reads, streams, replays and verifies as one history with continuous seqs, and then
     continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
     The same fork_run_id with the same content returns the same fork; different content is
-    IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
-    is RUN_COMPLETED.
+    IDEMPOTENCY_MISMATCH, the id of a run that was deleted RUN_ID_RESERVED. A seq beyond the last
+    event is SEQ_AHEAD; the seq of the terminal event is RUN_COMPLETED.
     """
     CompleteRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CompleteRunRequest, _run_service_pb2.CompleteRunResponse]  # type: ignore[assignment]
     """CompleteRun writes the last events, the output, an optional final snapshot, the status and the
@@ -349,11 +351,12 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.SaveRunResponse, _abc.Awaitable[_run_service_pb2.SaveRunResponse]]:
         """SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
         same run_id with the same content returns the same run; different content is
-        IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
-        a version once; repeating the request returns the run with its first pins, wherever labels
-        point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
-        CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
-        registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
+        IDEMPOTENCY_MISMATCH, the run_id of a run that was deleted RUN_ID_RESERVED. An unknown parent is
+        RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; repeating the request
+        returns the run with its first pins, wherever labels point by then. A reference that cannot be
+        resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a
+        digest of which only one is registered, or which belong to different versions, are
+        CONFIG_VERSION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -535,8 +538,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         fork reads, streams, replays and verifies as one history with continuous seqs, and then
         continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
         The same fork_run_id with the same content returns the same fork; different content is
-        IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
-        is RUN_COMPLETED.
+        IDEMPOTENCY_MISMATCH, the id of a run that was deleted RUN_ID_RESERVED. A seq beyond the last
+        event is SEQ_AHEAD; the seq of the terminal event is RUN_COMPLETED.
         """
 
     @_abc_1.abstractmethod

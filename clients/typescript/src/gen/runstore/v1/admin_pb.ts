@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin.proto.
  */
 export const file_runstore_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCp0CgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIRCg1ST0xFX1JFQ09SREVSEAESDwoLUk9MRV9SRUFERVIQAhIPCgtST0xFX1dSSVRFUhADEg4KClJPTEVfQURNSU4QBBIRCg1ST0xFX09QRVJBVE9SEAUqugEKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZQUklOQ0lQQUxfS0lORF9BTllCT0RZEAESGAoUUFJJTkNJUEFMX0tJTkRfVE9LRU4QAhIWChJQUklOQ0lQQUxfS0lORF9KV1QQAxIeChpQUklOQ0lQQUxfS0lORF9DRVJUSUZJQ0FURRAEEhsKF1BSSU5DSVBBTF9LSU5EX0RBVEFCQVNFEAVCgQEKD2NvbS5ydW5zdG9yZS52MUIKQWRtaW5Qcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_runstore_v1_runs]);
+  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCp0CgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIRCg1ST0xFX1JFQ09SREVSEAESDwoLUk9MRV9SRUFERVIQAhIPCgtST0xFX1dSSVRFUhADEg4KClJPTEVfQURNSU4QBBIRCg1ST0xFX09QRVJBVE9SEAUqugEKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZQUklOQ0lQQUxfS0lORF9BTllCT0RZEAESGAoUUFJJTkNJUEFMX0tJTkRfVE9LRU4QAhIWChJQUklOQ0lQQUxfS0lORF9KV1QQAxIeChpQUklOQ0lQQUxfS0lORF9DRVJUSUZJQ0FURRAEEhsKF1BSSU5DSVBBTF9LSU5EX0RBVEFCQVNFEAUqQQoLUmVtb3ZhbEtpbmQSHAoYUkVNT1ZBTF9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQUkVNT1ZBTF9LSU5EX1JVThABKmEKDFJlbW92YWxTdGF0ZRIdChlSRU1PVkFMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWUkVNT1ZBTF9TVEFURV9SRU1PVklORxABEhYKElJFTU9WQUxfU1RBVEVfRE9ORRACQoEBCg9jb20ucnVuc3RvcmUudjFCCkFkbWluUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_runs]);
 
 /**
  * A Grant is a role in projects.
@@ -457,6 +457,92 @@ export const HoldSchema: GenMessage<Hold> = /*@__PURE__*/
   messageDesc(file_runstore_v1_admin, 6);
 
 /**
+ * A Removal says that something was removed, and how far that has come. It keeps numbers and hashes
+ * only: no name, nor anything of what was removed.
+ *
+ * @generated from message runstore.v1.Removal
+ */
+export type Removal = Message<"runstore.v1.Removal"> & {
+  /**
+   * Identifies the removal; a UUIDv7 that the server makes.
+   *
+   * @generated from field: string removal_id = 1;
+   */
+  removalId: string;
+
+  /**
+   * What is removed.
+   *
+   * @generated from field: runstore.v1.RemovalKind kind = 2;
+   */
+  kind: RemovalKind;
+
+  /**
+   * How far it has come.
+   *
+   * @generated from field: runstore.v1.RemovalState state = 3;
+   */
+  state: RemovalState;
+
+  /**
+   * The hash that the run's chain began with: docs/chain.md. Whoever kept the run's archive can tell
+   * by it that this is the run.
+   *
+   * @generated from field: bytes birth = 4;
+   */
+  birth: Uint8Array;
+
+  /**
+   * The first event that is removed; 0 if there was none.
+   *
+   * @generated from field: int64 first_seq = 5;
+   */
+  firstSeq: bigint;
+
+  /**
+   * The last event that is removed; 0 if there was none.
+   *
+   * @generated from field: int64 last_seq = 6;
+   */
+  lastSeq: bigint;
+
+  /**
+   * The number of the record of the call in the project's chain: who asked for it, and why.
+   *
+   * @generated from field: int64 record = 7;
+   */
+  record: bigint;
+
+  /**
+   * When it was decided: from then on it could no longer be read.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 8;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * How many events are gone so far.
+   *
+   * @generated from field: int64 removed_events = 9;
+   */
+  removedEvents: bigint;
+
+  /**
+   * When all of it was gone; unset before that.
+   *
+   * @generated from field: google.protobuf.Timestamp done_at = 10;
+   */
+  doneAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message runstore.v1.Removal.
+ * Use `create(RemovalSchema)` to create a new message.
+ */
+export const RemovalSchema: GenMessage<Removal> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 7);
+
+/**
  * Role is what a grant allows; docs/security.md has a table of the RPCs of each role.
  *
  * @generated from enum runstore.v1.Role
@@ -568,4 +654,65 @@ export enum PrincipalKind {
  */
 export const PrincipalKindSchema: GenEnum<PrincipalKind> = /*@__PURE__*/
   enumDesc(file_runstore_v1_admin, 1);
+
+/**
+ * A RemovalKind says what was removed.
+ *
+ * @generated from enum runstore.v1.RemovalKind
+ */
+export enum RemovalKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: REMOVAL_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A run, with all that is stored of it.
+   *
+   * @generated from enum value: REMOVAL_KIND_RUN = 1;
+   */
+  RUN = 1,
+}
+
+/**
+ * Describes the enum runstore.v1.RemovalKind.
+ */
+export const RemovalKindSchema: GenEnum<RemovalKind> = /*@__PURE__*/
+  enumDesc(file_runstore_v1_admin, 2);
+
+/**
+ * A RemovalState says how far a removal has come.
+ *
+ * @generated from enum runstore.v1.RemovalState
+ */
+export enum RemovalState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: REMOVAL_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It can no longer be read, and is being removed.
+   *
+   * @generated from enum value: REMOVAL_STATE_REMOVING = 1;
+   */
+  REMOVING = 1,
+
+  /**
+   * It is gone.
+   *
+   * @generated from enum value: REMOVAL_STATE_DONE = 2;
+   */
+  DONE = 2,
+}
+
+/**
+ * Describes the enum runstore.v1.RemovalState.
+ */
+export const RemovalStateSchema: GenEnum<RemovalState> = /*@__PURE__*/
+  enumDesc(file_runstore_v1_admin, 3);
 

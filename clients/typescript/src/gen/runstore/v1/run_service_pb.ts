@@ -1053,8 +1053,8 @@ export type StreamEventsRequest = Message<"runstore.v1.StreamEventsRequest"> & {
   follow: boolean;
 
   /**
-   * True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND. Requires
-   * `follow`.
+   * True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND; one that
+   * was deleted fails. Requires `follow`.
    *
    * @generated from field: bool wait_for_run = 6;
    */
@@ -2569,11 +2569,12 @@ export const RunService: GenService<{
   /**
    * SaveRun creates a run, in RUN_STATUS_RUNNING or RUN_STATUS_EXTERNAL, with writer epoch 1. The
    * same run_id with the same content returns the same run; different content is
-   * IDEMPOTENCY_MISMATCH. An unknown parent is RUN_NOT_FOUND. Each of `config_refs` is resolved to
-   * a version once; repeating the request returns the run with its first pins, wherever labels
-   * point by then. A reference that cannot be resolved is CONFIG_NOT_FOUND,
-   * CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a digest of which only one is
-   * registered, or which belong to different versions, are CONFIG_VERSION_NOT_FOUND.
+   * IDEMPOTENCY_MISMATCH, the run_id of a run that was deleted RUN_ID_RESERVED. An unknown parent is
+   * RUN_NOT_FOUND. Each of `config_refs` is resolved to a version once; repeating the request
+   * returns the run with its first pins, wherever labels point by then. A reference that cannot be
+   * resolved is CONFIG_NOT_FOUND, CONFIG_VERSION_NOT_FOUND or CONFIG_LABEL_NOT_FOUND. A number and a
+   * digest of which only one is registered, or which belong to different versions, are
+   * CONFIG_VERSION_NOT_FOUND.
    *
    * @generated from rpc runstore.v1.RunService.SaveRun
    */
@@ -2773,8 +2774,8 @@ export const RunService: GenService<{
    * fork reads, streams, replays and verifies as one history with continuous seqs, and then
    * continues independently. It has the other run's plan, the status RUNNING and writer epoch 1.
    * The same fork_run_id with the same content returns the same fork; different content is
-   * IDEMPOTENCY_MISMATCH. A seq beyond the last event is SEQ_AHEAD; the seq of the terminal event
-   * is RUN_COMPLETED.
+   * IDEMPOTENCY_MISMATCH, the id of a run that was deleted RUN_ID_RESERVED. A seq beyond the last
+   * event is SEQ_AHEAD; the seq of the terminal event is RUN_COMPLETED.
    *
    * @generated from rpc runstore.v1.RunService.ForkRun
    */
