@@ -1096,5 +1096,220 @@ CREATE TRIGGER tr_holds_truncate BEFORE TRUNCATE ON holds
 
 UPDATE schema_version SET version_num='0021' WHERE schema_version.version_num = '0020';
 
+-- Running upgrade 0021 -> 0022
+
+CREATE TABLE IF NOT EXISTS removals (
+        removal bigint GENERATED ALWAYS AS IDENTITY,
+        removal_id text COLLATE "C" NOT NULL,
+        project text COLLATE "C" NOT NULL,
+        run bigint NOT NULL,
+        kind smallint NOT NULL,
+        birth bytea NOT NULL,
+        first_seq bigint NOT NULL,
+        last_seq bigint NOT NULL,
+        record bigint NOT NULL,
+        begun_at timestamptz NOT NULL,
+        CONSTRAINT pk_removals PRIMARY KEY (removal),
+        CONSTRAINT uq_removals_record UNIQUE (project, record),
+        CONSTRAINT fk_removals_run FOREIGN KEY (run) REFERENCES runs (run),
+        CONSTRAINT ck_removals_kind CHECK (kind = 1),
+        CONSTRAINT ck_removals_birth CHECK (octet_length(birth) = 32)
+    );
+
+CREATE INDEX IF NOT EXISTS ix_removals_run ON removals (run);
+
+CREATE TABLE IF NOT EXISTS removal_steps (
+        step bigint GENERATED ALWAYS AS IDENTITY,
+        removal bigint NOT NULL,
+        run bigint NOT NULL,
+        removed_events bigint NOT NULL,
+        is_last boolean NOT NULL,
+        transaction bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
+        begun_at timestamptz NOT NULL DEFAULT now(),
+        CONSTRAINT pk_removal_steps PRIMARY KEY (step),
+        CONSTRAINT fk_removal_steps_removal FOREIGN KEY (removal) REFERENCES removals (removal)
+    );
+
+CREATE INDEX IF NOT EXISTS ix_removal_steps_removal ON removal_steps (removal, step);
+
+CREATE INDEX IF NOT EXISTS ix_removal_steps_transaction ON removal_steps (transaction);
+
+CREATE UNIQUE INDEX IF NOT EXISTS uq_removal_steps_last ON removal_steps (removal)
+        WHERE is_last;
+
+CREATE OR REPLACE FUNCTION is_removing(of_run bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+        SELECT EXISTS (
+            SELECT FROM removal_steps s WHERE s.run = of_run AND s.begun_at = now()
+                AND s.transaction = pg_current_xact_id_if_assigned()::text::bigint)
+    $$;
+
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_OP = 'DELETE' AND TG_NAME IN ('tr_events_append_only', 'tr_outputs_append_only',
+            'tr_run_heads_removed', 'tr_artifacts_removed', 'tr_requests_removed')
+        THEN
+            IF is_removing(OLD.run) THEN RETURN OLD; END IF;
+        ELSIF TG_OP = 'UPDATE' AND TG_NAME = 'tr_runs_append_only' THEN
+            IF is_removing(OLD.run)
+                AND (NEW.run, NEW.project, NEW.run_id, NEW.created_at)
+                    = (OLD.run, OLD.project, OLD.run_id, OLD.created_at)
+                AND NEW.parent IS NOT DISTINCT FROM OLD.parent
+                AND (NEW.plan_id, NEW.objective, NEW.config_refs, NEW.tags, NEW.labels,
+                     NEW.body_hash) = ('', '', '[]', '{}', '{}', ''::bytea)
+                AND num_nonnulls(NEW.plan_json, NEW.plan_binary, NEW.plan_type, NEW.external_ref,
+                    NEW.subjects, NEW.salt, NEW.fork_parent, NEW.fork_seq, NEW.lineage) = 0
+            THEN RETURN NEW; END IF;
+        END IF;
+        RAISE EXCEPTION USING
+            MESSAGE = TG_TABLE_NAME || ' is append-only: ' || TG_OP || ' refused',
+            ERRCODE = 'restrict_violation',
+            CONSTRAINT = TG_NAME;
+    END $$;
+
+CREATE OR REPLACE FUNCTION clear_run(of_run bigint) RETURNS void
+    LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
+    BEGIN
+        INSERT INTO stored_changes (kind, key, project, bytes)
+        SELECT 1, run, project,
+            -coalesce(octet_length(plan_json::text), octet_length(plan_binary), 0)
+        FROM runs WHERE run = of_run AND num_nonnulls(plan_json, plan_binary) > 0;
+        UPDATE runs SET plan_id = '', objective = '', plan_json = NULL, plan_binary = NULL,
+            plan_type = NULL, external_ref = NULL, config_refs = '[]', tags = '{}', labels = '{}',
+            subjects = NULL, salt = NULL, body_hash = '', fork_parent = NULL, fork_seq = NULL,
+            lineage = NULL
+        WHERE run = of_run;
+        DELETE FROM run_heads WHERE run = of_run;
+    END $$;
+
+CREATE OR REPLACE FUNCTION remove_artifacts(of_run bigint, most integer)
+    RETURNS SETOF bigint LANGUAGE sql STRICT SECURITY DEFINER AS $$
+        DELETE FROM artifacts WHERE run = of_run AND ctid = ANY(ARRAY(
+            SELECT ctid FROM artifacts WHERE run = of_run LIMIT most))
+        RETURNING object
+    $$;
+
+CREATE OR REPLACE FUNCTION remove_rows(from_table text, of_run bigint, most integer)
+    RETURNS bigint LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
+    DECLARE
+        removed bigint;
+    BEGIN
+        IF NOT is_removing(of_run) OR EXISTS (SELECT FROM run_heads WHERE run = of_run)
+            OR from_table NOT IN ('events', 'snapshots', 'task_writes', 'outputs', 'requests',
+                                  'search_rows', 'usage_counts', 'blobs')
+        THEN
+            RAISE EXCEPTION USING
+                MESSAGE = from_table || ' of run ' || of_run || ' is not being removed',
+                ERRCODE = 'restrict_violation';
+        END IF;
+        EXECUTE 'DELETE FROM ' || from_table || ' WHERE run = $1 AND ctid = ANY(ARRAY('
+            || 'SELECT ctid FROM ' || from_table || ' WHERE run = $1 LIMIT $2))'
+            USING of_run, most;
+        GET DIAGNOSTICS removed = ROW_COUNT;
+        RETURN removed;
+    END $$;
+
+CREATE OR REPLACE TRIGGER tr_removals_append_only BEFORE UPDATE OR DELETE ON removals
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER tr_removals_truncate BEFORE TRUNCATE ON removals
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER tr_removal_steps_append_only BEFORE UPDATE OR DELETE ON removal_steps
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER tr_removal_steps_truncate BEFORE TRUNCATE ON removal_steps
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+DO $$
+    DECLARE
+        events oid := (
+            SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'events' AND n.nspname = current_schema());
+        owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = events);
+        caller text;
+    BEGIN
+        EXECUTE 'ALTER FUNCTION clear_run(bigint) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        REVOKE ALL ON FUNCTION clear_run(bigint) FROM PUBLIC;
+        FOR caller IN
+            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(grantee)) END
+            FROM pg_class, aclexplode(relacl)
+            WHERE oid = events AND privilege_type = 'INSERT' AND grantee <> relowner
+        LOOP
+            EXECUTE 'GRANT EXECUTE ON FUNCTION clear_run(bigint) TO ' || caller;
+        END LOOP;
+        IF owner <> current_user THEN
+            EXECUTE 'ALTER FUNCTION clear_run(bigint) OWNER TO ' || quote_ident(owner);
+        END IF;
+    END $$;
+
+DO $$
+    DECLARE
+        events oid := (
+            SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'events' AND n.nspname = current_schema());
+        owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = events);
+        caller text;
+    BEGIN
+        EXECUTE 'ALTER FUNCTION remove_artifacts(bigint, integer) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        REVOKE ALL ON FUNCTION remove_artifacts(bigint, integer) FROM PUBLIC;
+        FOR caller IN
+            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(grantee)) END
+            FROM pg_class, aclexplode(relacl)
+            WHERE oid = events AND privilege_type = 'INSERT' AND grantee <> relowner
+        LOOP
+            EXECUTE 'GRANT EXECUTE ON FUNCTION remove_artifacts(bigint, integer) TO ' || caller;
+        END LOOP;
+        IF owner <> current_user THEN
+            EXECUTE 'ALTER FUNCTION remove_artifacts(bigint, integer) OWNER TO ' || quote_ident(owner);
+        END IF;
+    END $$;
+
+DO $$
+    DECLARE
+        events oid := (
+            SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'events' AND n.nspname = current_schema());
+        owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = events);
+        caller text;
+    BEGIN
+        EXECUTE 'ALTER FUNCTION remove_rows(text, bigint, integer) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        REVOKE ALL ON FUNCTION remove_rows(text, bigint, integer) FROM PUBLIC;
+        FOR caller IN
+            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(grantee)) END
+            FROM pg_class, aclexplode(relacl)
+            WHERE oid = events AND privilege_type = 'INSERT' AND grantee <> relowner
+        LOOP
+            EXECUTE 'GRANT EXECUTE ON FUNCTION remove_rows(text, bigint, integer) TO ' || caller;
+        END LOOP;
+        IF owner <> current_user THEN
+            EXECUTE 'ALTER FUNCTION remove_rows(text, bigint, integer) OWNER TO ' || quote_ident(owner);
+        END IF;
+    END $$;
+
+COMMIT;
+
+CREATE OR REPLACE TRIGGER tr_run_heads_removed BEFORE DELETE ON run_heads
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER tr_artifacts_removed BEFORE DELETE ON artifacts
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER tr_requests_removed BEFORE DELETE ON requests
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_blobs_location;
+
+CREATE INDEX CONCURRENTLY ix_blobs_location ON blobs (location) WHERE location IS NOT NULL;
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0022' WHERE schema_version.version_num = '0021';
+
 COMMIT;
 

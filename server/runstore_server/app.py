@@ -77,7 +77,9 @@ class App:
         self._metrics.watch(self.relay.workers, self.relay.buried)
         self._metrics.show_health(self._is_ready, lambda: len(self._health.warnings))
         unread = Unread(settings.unread_bytes)
-        admin = AdminService(store.admin, store.holds, Archives(store.archives, unread))
+        admin = AdminService(
+            store.admin, store.holds, store.removals, Archives(store.archives, unread)
+        )
         self._tokens = tokens = _tokens(settings, store)
         self._bearers = bearers = _bearers(settings, tokens)
         if bearers:

@@ -21,6 +21,7 @@ from runstore_storage.payloads.offloading import LargePayloads, Offloading
 from runstore_storage.reading.postgres import PostgresReading
 from runstore_storage.reading.tails import Tails
 from runstore_storage.reading.wakeups import Wakeups
+from runstore_storage.removals.postgres import PostgresRemovals
 from runstore_storage.salts import Salts
 from runstore_storage.search.postgres import PostgresSearch
 from runstore_storage.snapshots.postgres import PostgresSnapshots
@@ -80,6 +81,7 @@ class PostgresStore:
         self.configs = PostgresConfigs(engine, in_flight)
         self.artifacts = PostgresArtifacts(engine, objects, in_flight)
         self.archives = PostgresArchives(engine, objects, offloading)
+        self.removals = PostgresRemovals(engine, objects, in_flight, wakeups.announce)
 
         self.look_for_seal = salts.look
         self.follow_seal = salts.follow

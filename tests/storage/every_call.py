@@ -98,6 +98,12 @@ async def _released(store: Store, project: str) -> object:
     return await store.holds.release_hold(page.items[0].hold_id, act(project))
 
 
+async def _deleted(store: Store, project: str, run_id: str) -> object:
+    return await store.removals.delete_run(
+        RunKey(project, run_id), expected_last_seq=None, act=act(project, f"delete {run_id}")
+    )
+
+
 CALLS: dict[str, Call] = {
     "save_run": lambda store, project: store.save_run(NewRun(project, "new")),
     "get_run": lambda store, project: store.get_run(run(project)),
@@ -191,6 +197,10 @@ CALLS: dict[str, Call] = {
     "holds.list_holds": lambda store, project: store.holds.list_holds(
         project, run_id="", released=True, limit=10, after=None
     ),
+    "removals.delete_run": lambda store, project: _deleted(store, project, "going"),
+    "removals.list_removals": lambda store, project: store.removals.list_removals(
+        project, run_id="", limit=10, after=None
+    ),
     "admin.create_token": lambda store, project: store.admin.create_token(
         token(project), act(project, "token")
     ),
@@ -235,6 +245,14 @@ async def furnish(store: Store, project: str) -> None:
         await store.artifacts.upload_artifact(NewArtifact(key, "report"), Announced(), chunks())
         await store.admin.create_token(token(project), act(project, "token"))
         await store.holds.place_hold(NewHold(project, "why", "done"), act(project, "hold"))
+        for name in ("gone", "going"):
+            ended = (await store.save_run(NewRun(project, name))).run.key
+            await store.complete_run(ended, Completion(Outcome.SUCCEEDED))
+        base = (await store.save_run(NewRun(project, "base"))).run.key
+        await store.append_events(base, [Event("t")])
+        await store.fork_run(NewFork(base, 1, "of base"))
+        await store.complete_run(base, Completion(Outcome.SUCCEEDED))
+        await _deleted(store, project, "gone")
     await publish(store)
     with bound(Scope(project)):
         await store.feed.commit_position(project, "reader", 2)
@@ -276,6 +294,11 @@ async def _by_id(store: Store, project: str) -> object:
 
 
 MORE: dict[str, Call] = {
+    "what a repeated act has deleted": lambda store, project: _deleted(store, project, "gone"),
+    "the removals of a run": lambda store, project: store.removals.list_removals(
+        project, run_id="gone", limit=10, after=None
+    ),
+    "a run that has forks": lambda store, project: _refused(_deleted(store, project, "base")),
     "a run that is held": lambda store, project: _refused(
         store.delete_snapshots(RunKey(project, "done"), "", ["first"])
     ),

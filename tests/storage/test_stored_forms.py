@@ -104,5 +104,5 @@ async def test_a_large_payload_is_kept_under_its_name(database_url: str, own_sch
         await store.close()
 
     name = b"payload:" + sha256(payload.data).digest()
-    folder = sha256(b"p").hexdigest()[:32]
+    folder = f"{sha256(b'p').hexdigest()[:32]}/runs/{sha256(b'run').hexdigest()[:32]}"
     assert found == [(name, f"{folder}/payloads/{name.hex()}.zst")]

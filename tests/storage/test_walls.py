@@ -162,6 +162,13 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
         ],
     ),
     "ck_holds_released": ("holds", [{"hold_id": "new", "released_at": "2000-01-01"}]),
+    "pk_removals": ("removals", [{"record": 99}]),
+    "uq_removals_record": ("removals", [{"removal": NOBODY}]),
+    "fk_removals_run": ("removals", [{"removal": NOBODY, "record": 99, "run": NOBODY}]),
+    "ck_removals_kind": ("removals", [{"removal": NOBODY, "record": 99, "kind": 2}]),
+    "ck_removals_birth": ("removals", [{"removal": NOBODY, "record": 99, "birth": "\\x00"}]),
+    "pk_removal_steps": ("removal_steps", [{"is_last": False}]),
+    "fk_removal_steps_removal": ("removal_steps", [{"step": NOBODY, "removal": NOBODY}]),
     "pk_store_flags": ("store_flags", [{"chain_version": 2}]),
     "ck_store_flags_is_only": ("store_flags", [{"is_only": False}]),
     "ck_store_flags_chain_version": ("store_flags", [{"chain_version": 3}]),
@@ -294,6 +301,16 @@ TRIGGERS: dict[str, list[str]] = {
     ],
     "tr_holds_append_only": ["DELETE FROM holds"],
     "tr_holds_truncate": ["TRUNCATE holds"],
+    "tr_removals_append_only": ["UPDATE removals SET birth = birth", "DELETE FROM removals"],
+    "tr_removals_truncate": ["TRUNCATE removals CASCADE"],
+    "tr_removal_steps_append_only": [
+        "UPDATE removal_steps SET is_last = false",
+        "DELETE FROM removal_steps",
+    ],
+    "tr_removal_steps_truncate": ["TRUNCATE removal_steps"],
+    "tr_run_heads_removed": ["DELETE FROM run_heads"],
+    "tr_artifacts_removed": ["DELETE FROM artifacts"],
+    "tr_requests_removed": ["DELETE FROM requests"],
     "tr_admin_records_append_only": [
         "UPDATE admin_records SET status = 'x'",
         "DELETE FROM admin_records",
@@ -355,6 +372,12 @@ INDEXES = {
     ),
     "ix_artifacts_run": "SELECT 1 FROM artifacts WHERE run = 1 ORDER BY artifact_id",
     "ix_artifacts_object": "SELECT 1 FROM artifacts WHERE object = 1",
+    "ix_blobs_location": "SELECT 1 FROM blobs WHERE location = 'x'",
+    "ix_removals_run": "SELECT 1 FROM removals WHERE run = 1",
+    "ix_removal_steps_removal": (
+        "SELECT 1 FROM removal_steps WHERE removal = 1 ORDER BY step DESC LIMIT 1"
+    ),
+    "ix_removal_steps_transaction": "SELECT 1 FROM removal_steps WHERE transaction = 1",
     "ix_holds_project": (
         "SELECT hold_id FROM holds WHERE project = 'p'"
         " ORDER BY placed_at DESC, hold_id DESC LIMIT 1"
@@ -369,6 +392,7 @@ INDEXES = {
 UNIQUE_INDEXES: dict[str, tuple[str, dict[str, Any]]] = {
     "uq_events_terminal": ("events", {"seq": 99, "event_id": "new", "is_terminal": True}),
     "uq_config_label_moves_request": ("config_label_moves", {"move": NOBODY}),
+    "uq_removal_steps_last": ("removal_steps", {"step": NOBODY}),
     "uq_admin_records_request": ("admin_records", {"number": 99}),
 }
 
@@ -426,6 +450,9 @@ ROWS = [
     "INSERT INTO stored_bytes VALUES ('p', 1)",
     "INSERT INTO search_rows VALUES (1, 1, 1, now(), 'a', 'a')",
     "INSERT INTO holds SELECT 'h', 'p', min(run), '{}', '', '{}', '{}', 'r', '[]', now() FROM runs",
+    "INSERT INTO removals OVERRIDING SYSTEM VALUE"
+    " SELECT 1, 'm', 'p', min(run), 1, decode(repeat('00', 32), 'hex'), 1, 1, 1, now() FROM runs",
+    "INSERT INTO removal_steps OVERRIDING SYSTEM VALUE VALUES (1, 1, 9, 1, true)",
     "INSERT INTO tokens VALUES ('t', 'p', 'n', decode(repeat('00', 32), 'hex'), '[]', '[]',"
     " now(), now() + interval '1 day', now(), NULL)",
     "INSERT INTO project_limits VALUES ('p', 0, 0, 0, 0, now())",

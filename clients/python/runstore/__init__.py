@@ -49,7 +49,10 @@ from runstore.errors import (
     RangeBeyondEnd,
     RunCompleted,
     RunHeld,
+    RunIdReserved,
+    RunInUse,
     RunNotFound,
+    RunOpen,
     RunstoreError,
     SearchBehind,
     SeqAhead,
@@ -125,6 +128,7 @@ from runstore.values.holds import Hold, RunSelection
 from runstore.values.json_texts import register_encoder
 from runstore.values.outputs import Completion, Outcome, Output, OutputFields
 from runstore.values.payloads import Payload, Ref, payload_of
+from runstore.values.removals import Removal, RemovalKind, RemovalState
 from runstore.values.runs import (
     Claim,
     Completed,
@@ -249,14 +253,20 @@ __all__ = [
     "Ref",
     "RegisterFields",
     "RegisteredVersion",
+    "Removal",
+    "RemovalKind",
+    "RemovalState",
     "Replayed",
     "Resumed",
     "Role",
     "Run",
     "RunCompleted",
     "RunHeld",
+    "RunIdReserved",
+    "RunInUse",
     "RunInfo",
     "RunNotFound",
+    "RunOpen",
     "RunOrder",
     "RunQuery",
     "RunRef",

@@ -27,6 +27,9 @@ RunstoreError
 ├── UnknownRef               the part is not stored: send it in full
 ├── SnapshotInUse            a fork has it in its history: see `fork_run_id`
 ├── RunHeld                  a hold holds the run: see `hold_id`
+├── RunOpen                  complete the run first
+├── RunInUse                 a fork's history begins with it: see `fork_run_id`
+├── RunIdReserved            a run of this id was deleted: choose another
 ├── SeqAhead                 the run has not reached this seq
 ├── ConsumerNotFound         the consumer has not committed yet
 ├── PositionAhead            the feed has not reached this position
@@ -300,6 +303,23 @@ class RunHeld(RunstoreError):
         return self.metadata.get("hold_id", "")
 
 
+class RunOpen(RunstoreError):
+    """The run has not ended, and only what has ended is removed."""
+
+
+class RunInUse(RunstoreError):
+    """A fork's history begins with the run, so it may not be removed."""
+
+    @property
+    def fork_run_id(self) -> str:
+        """One of the forks."""
+        return self.metadata.get("fork_run_id", "")
+
+
+class RunIdReserved(RunstoreError):
+    """A run of this id was deleted, and no other run ever gets its id."""
+
+
 class HoldNotFound(RunstoreError):
     """The project has no such hold."""
 
@@ -377,6 +397,9 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "QUOTA_EXCEEDED": QuotaExceeded,
     "TOKEN_NOT_FOUND": TokenNotFound,
     "RUN_HELD": RunHeld,
+    "RUN_OPEN": RunOpen,
+    "RUN_IN_USE": RunInUse,
+    "RUN_ID_RESERVED": RunIdReserved,
     "HOLD_NOT_FOUND": HoldNotFound,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,

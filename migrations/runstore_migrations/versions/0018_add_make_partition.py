@@ -9,6 +9,8 @@ Locks: none; the catalogue alone is touched. Rows touched: none.
 
 from alembic import op
 
+from runstore_migrations.owned import secure
+
 revision = "0018"
 down_revision = "0017"
 
@@ -57,38 +59,11 @@ MAKE_PARTITION = """
         RETURN true;
     END $$
 """
-# The owner of events, where another role migrates, such as a superuser. Temporary tables come last,
-# or a caller's own would be found first.
-SECURE = """
-    DO $$
-    DECLARE
-        events oid := (
-            SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relname = 'events' AND n.nspname = current_schema());
-        owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = events);
-        caller text;
-    BEGIN
-        EXECUTE 'ALTER FUNCTION make_partition(bigint) SET search_path = '
-            || quote_ident(current_schema()) || ', pg_temp';
-        REVOKE ALL ON FUNCTION make_partition(bigint) FROM PUBLIC;
-        FOR caller IN
-            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
-                ELSE quote_ident(pg_get_userbyid(grantee)) END
-            FROM pg_class, aclexplode(relacl)
-            WHERE oid = events AND privilege_type = 'INSERT' AND grantee <> relowner
-        LOOP
-            EXECUTE 'GRANT EXECUTE ON FUNCTION make_partition(bigint) TO ' || caller;
-        END LOOP;
-        IF owner <> current_user THEN
-            EXECUTE 'ALTER FUNCTION make_partition(bigint) OWNER TO ' || quote_ident(owner);
-        END IF;
-    END $$
-"""
 
 
 def upgrade() -> None:
     op.execute(MAKE_PARTITION)
-    op.execute(SECURE)
+    op.execute(secure("make_partition(bigint)"))
 
 
 def downgrade() -> None:

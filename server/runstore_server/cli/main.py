@@ -95,6 +95,12 @@ COMMANDS = {
     "holds": Command(
         "holds", "app", "Keep runs from being removed, by anybody, until a hold is released."
     ),
+    "delete": Command(
+        "removals",
+        "delete",
+        "Delete a run that has ended, with all that is stored of it.",
+    ),
+    "removals": Command("removals", "app", "Look at what was removed for good."),
     "search": Command("search", "app", "Maintain the search index."),
 }
 

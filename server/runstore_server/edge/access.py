@@ -81,9 +81,9 @@ ACCESS: Mapping[str, Rule] = {
     **_of("AdminService", _ANYBODY, "WhoAmI ListProjects"),
     **_of("AdminService", _OWN, "CreateToken ListTokens RevokeToken"),
     **_of("AdminService", _OWN, "ListAdminRecords VerifyAdminRecords"),
-    **_of("AdminService", _ADMINISTER, "PlaceHold ReleaseHold ListHolds"),
+    **_of("AdminService", _ADMINISTER, "PlaceHold ReleaseHold ListHolds DeleteRun"),
     **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
-    **_of("AdminService", _READ, "ExportRun"),
+    **_of("AdminService", _READ, "ExportRun ListRemovals"),
 }
 """By the full name of the method."""
 

@@ -25,6 +25,7 @@ from runstore_server.http.outputs import Outputs
 from runstore_server.http.parameters.keys import PROJECT_HEADER
 from runstore_server.http.parameters.streams import LAST_EVENT_ID
 from runstore_server.http.paths import RawPaths
+from runstore_server.http.removals import Removals
 from runstore_server.http.routing import Api
 from runstore_server.http.runs import Runs
 from runstore_server.http.snapshots import Snapshots
@@ -66,6 +67,7 @@ def http_app(
     Outputs(api, store)
     Feed(api, store.feed, lifecycle, metrics, unread, settings.heartbeat_seconds)
     Statistics(api, store.statistics)
+    Removals(api, store.removals)
     Operations(app, store.feed, health, lifecycle, metrics, asks=[Depends(operator)])
     Description(app)
     return Exchanges(_with_cors(RawPaths(app), settings.http_cors_origins), lifecycle, metrics)

@@ -33,7 +33,7 @@ class Pace:
     A step begins `usual` seconds after the one before, `after_little` if that did hardly anything:
     work that arrives meanwhile is done in one step, fewer and larger ones. While events are being
     `committed`, steps take `share` of the time, more if they are long, and catch up when none are;
-    unless the work is `MOST_BEHIND_SECONDS` behind. `wanted` wakes when someone waits for the work.
+    unless the work is `most_behind` seconds behind. `wanted` wakes when someone waits for the work.
     """
 
     usual: float
@@ -41,6 +41,7 @@ class Pace:
     wanted: Watchable
     committed: Watchable
     share: float = 1.0
+    most_behind: float = MOST_BEHIND_SECONDS
 
     def begin(self) -> Begun:
         """Note that a step begins."""
@@ -54,7 +55,7 @@ class Pace:
             return
         next_at = ended + min((ended - begun.at) * (1 / self.share - 1), MOST_REST_SECONDS)
         seen = begun.committed
-        while self.committed.mark != seen and lag_seconds < MOST_BEHIND_SECONDS:
+        while self.committed.mark != seen and lag_seconds < self.most_behind:
             seen, now = self.committed.mark, time.monotonic()
             if now >= next_at or await self._is_wanted(begun, min(next_at, now + QUIET_SECONDS)):
                 return

@@ -1,4 +1,5 @@
-"""What happens to events after their commit: published, counted, summed, indexed, sent to sinks.
+"""What happens to events after their commit: published, counted, summed, indexed, sent to sinks;
+and removed, if they were decided to go.
 
 None of it is on the write path. While no process does it, events wait in the outbox.
 """
@@ -7,10 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from math import inf
 
 import structlog
 from runstore_storage.contract.errors import StorageUnavailable
-from runstore_storage.contract.feed import EVERY_PROJECT, RELAY, SEARCH, STORED_BYTES, USAGE_COUNTS
+from runstore_storage.contract.feed import (
+    EVERY_PROJECT,
+    RELAY,
+    REMOVALS,
+    SEARCH,
+    STORED_BYTES,
+    USAGE_COUNTS,
+)
 from runstore_storage.contract.store import Store
 
 from runstore_server.relay.delivery import SinkWorkers
@@ -25,6 +34,7 @@ COUNT_PAUSES = 0.5, 0.5
 # Steps of summing are short, and there are many where a database is scanned that is new to it.
 SUM_PAUSES = 0.1, 0.5
 SEARCH_PAUSES = 0.1, 0.25
+REMOVE_PAUSES = 0.02, 0.02
 # How much of the time counting, summing and indexing take, each, while events are being committed.
 SHARE = 0.2
 
@@ -70,8 +80,22 @@ class Relay:
             poll_seconds=poll_seconds,
             pace=Pace(*SEARCH_PAUSES, feed.wanted, feed.committed, share=SHARE),
         )
+        remover = DutyWorker(
+            feed,
+            REMOVALS,
+            store.removals.remove,
+            store.removals.decided,
+            poll_seconds=poll_seconds,
+            pace=Pace(
+                *REMOVE_PAUSES,
+                store.removals.decided,
+                feed.committed,
+                share=SHARE,
+                most_behind=inf,
+            ),
+        )
         self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
-        self.workers = (self._publisher, counter, summer, indexer, *self._sinks.workers)
+        self.workers = (self._publisher, counter, summer, indexer, remover, *self._sinks.workers)
         self.buried = self._sinks.buried
         """How many events this process gave up, by sink."""
 
@@ -87,7 +111,7 @@ class Relay:
         """
         await self._feed.drain()
         last = (await self._feed.read_for_duty(EVERY_PROJECT, 1 << 62, limit=1)).last_position
-        names = {worker.name for worker in self.workers} - {RELAY}
+        names = {worker.name for worker in self.workers} - {RELAY, REMOVALS}
         while True:
             mark = self._feed.published.mark
             # A duty that no process has taken yet is not listed: it has reached nothing.

@@ -1,5 +1,5 @@
-"""AdminService: who may use the server, how much of it, what may not be removed, and what was done
-about all that.
+"""AdminService: who may use the server, how much of it, what may not be removed and what is, and
+what was done about all that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from runstore.v1.admin_service_pb2_grpc import AdminServiceServicer
 from runstore_storage.contract.access import SERVER, Grant, Role, allowed
 from runstore_storage.contract.admin import Act, AdminStore, TokenCursor
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.holds import HoldCursor, HoldStore
+from runstore_storage.contract.removals import RemovalStore
 from runstore_storage.contract.times import microseconds, time_at
 
 from runstore_server.convert.admin import (
@@ -30,6 +32,7 @@ from runstore_server.convert.admin import (
     token_message,
 )
 from runstore_server.convert.holds import hold_message, new_hold_of
+from runstore_server.convert.removals import removal_message
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import timestamp
 from runstore_server.edge.errors import PermissionDenied, reason_of
@@ -45,9 +48,12 @@ Cursor = TypeVar("Cursor", TokenCursor, HoldCursor)
 
 
 class AdminService(AdminServiceServicer):
-    def __init__(self, admin: AdminStore, holds: HoldStore, archives: Archives) -> None:
+    def __init__(
+        self, admin: AdminStore, holds: HoldStore, removals: RemovalStore, archives: Archives
+    ) -> None:
         self._admin = admin
         self._holds = holds
+        self._removals = removals
         self._archives = archives
 
     async def WhoAmI(self, request: rpc.WhoAmIRequest, _context: Any) -> rpc.WhoAmIResponse:
@@ -198,6 +204,32 @@ class AdminService(AdminServiceServicer):
             next_page_token=_token_after(request, after.placed_at, after.hold_id) if after else "",
         )
 
+    async def DeleteRun(self, request: rpc.DeleteRunRequest, context: Any) -> rpc.DeleteRunResponse:
+        await admit(request)
+        key = RunKey(project_of(request.project), request.run_id)
+        is_expected = request.HasField("expected_last_seq")
+        async with self._recorded(_act(request, f"runs/{request.run_id}", context)) as act:
+            removal, is_repeat = await self._removals.delete_run(
+                key, expected_last_seq=request.expected_last_seq if is_expected else None, act=act
+            )
+        return rpc.DeleteRunResponse(removal=removal_message(removal), deduplicated=is_repeat)
+
+    async def ListRemovals(
+        self, request: rpc.ListRemovalsRequest, _context: Any
+    ) -> rpc.ListRemovalsResponse:
+        await admit(request)
+        token = request.page_token
+        page = await self._removals.list_removals(
+            project_of(request.project),
+            run_id=request.run_id,
+            limit=request.page_size or DEFAULT_PAGE,
+            after=int(page_tokens.read(request, token)[0]) if token else None,
+        )
+        return rpc.ListRemovalsResponse(
+            removals=[removal_message(each) for each in page.items],
+            next_page_token=page_tokens.following(request, page.next_after),
+        )
+
     async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
         """Record a call that was refused at the edge, if it would have changed something."""
         if isinstance(request, _ACTS):
@@ -221,6 +253,7 @@ _ACTS = (
     rpc.SetLimitsRequest,
     rpc.PlaceHoldRequest,
     rpc.ReleaseHoldRequest,
+    rpc.DeleteRunRequest,
 )
 
 

@@ -1,4 +1,4 @@
-"""Grants, tokens, limits and holds."""
+"""Grants, tokens, limits, holds and removals."""
 
 from __future__ import annotations
 
@@ -110,5 +110,15 @@ RULES: Rules = {
         OF_PROJECT | {"run_id": ID, "reason": REASON, "request_id": ID}, checks=(_target,)
     ),
     "ReleaseHoldRequest": MessageRules(OF_PROJECT | {"hold_id": REQUIRED_ID, "request_id": ID}),
+    "DeleteRunRequest": MessageRules(
+        OF_PROJECT
+        | {
+            "run_id": REQUIRED_ID,
+            "reason": REASON,
+            "expected_last_seq": SEQ,
+            "request_id": ID,
+        }
+    ),
+    "ListRemovalsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
     "ListHoldsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from runstore_storage.admin import records
 from runstore_storage.contract.admin import Act
-from runstore_storage.contract.errors import HoldNotFound, RunNotFound
+from runstore_storage.contract.errors import HoldNotFound
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.holds import Hold, HoldCursor, NewHold
 from runstore_storage.contract.pages import Page
@@ -31,9 +31,8 @@ class PostgresHolds:
                 placed = before.act.resource.rpartition("/")[2]
                 return await _get(conn, act.project, placed), True
             await holds.lock(conn, new.project)
-            key = RunKey(new.project, new.run_id)
-            if new.run_id and await runs.identity(conn, key) is None:
-                raise RunNotFound(key)
+            if new.run_id:
+                await runs.number(conn, RunKey(new.project, new.run_id))
             hold_id = new_id()
             await holds.insert(conn, hold_id, new, act.principal)
             done = replace(act, resource=f"holds/{hold_id}")

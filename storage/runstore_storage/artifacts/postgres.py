@@ -120,6 +120,9 @@ class PostgresArtifacts:
                 size=content.size,
                 location=content.location,
             )
+            if not await self._objects.exists(stored.location):
+                # It was removed with its last artifact since it was found or put.
+                raise StorageUnavailable("the object store", "has lost what was uploaded")
             newest = await artifacts.latest(conn, write.head.run, new.name)
             if newest and not newest.url and newest.sha256 == content.sha256:
                 return stored.location, RecordedArtifact(newest, deduplicated=True)

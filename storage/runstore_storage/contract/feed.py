@@ -32,6 +32,8 @@ STORED_BYTES = "stored bytes"
 """Adds what is stored to the sum of each project."""
 SEARCH = "search"
 """Makes published events searchable."""
+REMOVALS = "removals"
+"""Removes what was decided to go."""
 
 
 def sink_duty(sink: str) -> str:

@@ -33,6 +33,7 @@ from runstore_storage.contract.events import EventStore
 from runstore_storage.contract.feed import FeedStore
 from runstore_storage.contract.holds import HoldStore
 from runstore_storage.contract.outputs import OutputStore
+from runstore_storage.contract.removals import RemovalStore
 from runstore_storage.contract.runs import RunStore
 from runstore_storage.contract.search import SearchStore
 from runstore_storage.contract.snapshots import SnapshotStore
@@ -73,6 +74,10 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     @property
     def holds(self) -> HoldStore:
         """What may not be removed."""
+
+    @property
+    def removals(self) -> RemovalStore:
+        """What is removed for good."""
 
     async def check(self) -> None:
         """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""

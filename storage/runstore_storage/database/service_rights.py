@@ -1,7 +1,7 @@
 """What the service's role may do: to every table, read; to each, only what its statements do.
 
 It owns nothing and makes nothing: no table, no TRUNCATE, no UPDATE or DELETE where rows are never
-changed. A partition is made by a function with its owner's rights.
+changed. A partition is made, and what is for good removed, by functions with their owner's rights.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "events": (INSERT,),
     "feed": (INSERT,),
     "holds": (INSERT, UPDATE),
-    "objects": (INSERT,),
+    "objects": (INSERT, DELETE),
     "outbox": (INSERT, DELETE),
     "outputs": (INSERT,),
     "project_limits": (INSERT, UPDATE),
+    "removal_steps": (INSERT,),
+    "removals": (INSERT,),
     "requests": (INSERT,),
     "run_heads": (INSERT, UPDATE),
     "runs": (INSERT,),
@@ -55,7 +57,13 @@ SERVICE: Mapping[str, tuple[str, ...]] = {
 SEQUENCE = "blobs_blob_seq"
 """Numbers of blobs are taken before the rows are inserted; those of other tables are not."""
 
-MAKE_PARTITION = "make_partition(bigint)"
+FUNCTIONS = (
+    "clear_run(bigint)",
+    "make_partition(bigint)",
+    "remove_artifacts(bigint, integer)",
+    "remove_rows(text, bigint, integer)",
+)
+"""What it may have done with the rights of the tables' owner."""
 
 
 def grants(schema: str, role: str) -> Iterator[str]:
@@ -77,4 +85,5 @@ def grants(schema: str, role: str) -> Iterator[str]:
     for table, privileges in SERVICE.items():
         yield f"GRANT {', '.join(privileges)} ON {within}.{table} TO {to}"
     yield f"GRANT USAGE ON SEQUENCE {within}.{SEQUENCE} TO {to}"
-    yield f"GRANT EXECUTE ON FUNCTION {within}.{MAKE_PARTITION} TO {to}"
+    for function in FUNCTIONS:
+        yield f"GRANT EXECUTE ON FUNCTION {within}.{function} TO {to}"

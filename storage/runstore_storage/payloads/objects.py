@@ -22,6 +22,7 @@ from obstore.exceptions import BaseError, GenericError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from runstore_storage.contract.errors import StorageUnavailable
+from runstore_storage.contract.heads import RunKey
 
 READ_BYTES = 4 << 20
 UPLOAD_CHUNK_BYTES = 8 << 20
@@ -40,6 +41,11 @@ _log = logging.getLogger(__name__)
 def project_folder(project: str) -> str:
     """The folder of a project's objects: a hash, since its name may be too long for a folder."""
     return sha256(project.encode()).hexdigest()[:32]
+
+
+def run_folder(key: RunKey) -> str:
+    """The folder of a run's payloads, likewise; no other run's are in it."""
+    return f"{project_folder(key.project)}/runs/{sha256(key.run_id.encode()).hexdigest()[:32]}"
 
 
 class UnusableObjectsUrl(ValueError):
@@ -138,6 +144,12 @@ class Objects:
                 await obstore.delete_async(self._store, key)
         except ObjectMissing:
             return
+
+    async def delete_folder(self, folder: str) -> None:
+        """Remove every object whose key begins with the folder's."""
+        with self._translated(folder):
+            async for some in obstore.list(self._store, prefix=folder):
+                await obstore.delete_async(self._store, [each["path"] for each in some])
 
     @cached_property
     def _store(self) -> ObjectStore:

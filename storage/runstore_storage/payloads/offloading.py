@@ -15,13 +15,14 @@ from hashlib import sha256
 
 from runstore_storage.contract.event_rows import EventRows
 from runstore_storage.contract.events import Event, EventPage, RecordedEvent
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.scope import current_scope
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.payloads.compression import DamagedContent, compress, decompress
-from runstore_storage.payloads.objects import ObjectMissing, Objects, project_folder
+from runstore_storage.payloads.objects import ObjectMissing, Objects, run_folder
 from runstore_storage.prepared_events import PreparedEvent, PreparedPlain
 from runstore_storage.sql import blobs
 from runstore_storage.sql.blobs import NewBlob, StoredBlob
@@ -65,9 +66,9 @@ class Offloading:
             return max(events.sizes) > self._rules.inline_bytes
         return any(self.is_large(each.event.payload) for each in events)
 
-    async def offload(self, payload: Payload | None) -> NewBlob | None:
-        """The blob of a large payload, put among the objects of the scope's project if it belongs
-        there.
+    async def offload(self, key: RunKey, payload: Payload | None) -> NewBlob | None:
+        """The blob of a large payload, put among the objects of the scope's run of that id if it
+        belongs there: no other run's payload is the same object.
 
         None for a payload that is not large.
         """
@@ -76,7 +77,8 @@ class Offloading:
         name, packed = await asyncio.to_thread(_blob, payload.data)
         location = None
         if self._rules.to_objects:
-            location = f"{project_folder(current_scope().project)}/payloads/{name.hex()}.zst"
+            folder = run_folder(RunKey(current_scope().project, key.run_id))
+            location = f"{folder}/payloads/{name.hex()}.zst"
             await self._objects.put(location, packed)
         return NewBlob(
             name,
@@ -87,11 +89,13 @@ class Offloading:
             location,
         )
 
-    async def offload_events(self, given: Sequence[PreparedEvent]) -> tuple[PreparedEvent, ...]:
-        """The events, those with large payloads with their blobs."""
+    async def offload_events(
+        self, key: RunKey, given: Sequence[PreparedEvent]
+    ) -> tuple[PreparedEvent, ...]:
+        """The events of a run, those with large payloads with their blobs."""
         return tuple(
             [
-                replace(each, blob=await self.offload(each.event.payload))
+                replace(each, blob=await self.offload(key, each.event.payload))
                 if self.is_large(each.event.payload)
                 else each
                 for each in given

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from runstore_storage.contract.errors import OutputNotFound
+from runstore_storage.contract.errors import OutputNotFound, RunNotFound
 from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.outputs import StoredOutput
@@ -82,7 +82,13 @@ class PostgresReading:
     async def read_for_tail(
         self, key: RunKey, from_seq: int, limit: int, where: EventFilter
     ) -> EventPage:
-        return await self.read_events(key, from_seq, limit=limit, where=where)
+        """As `read_events`; `RunNotFound` says whether the run was deleted."""
+        try:
+            return await self.read_events(key, from_seq, limit=limit, where=where)
+        except RunNotFound:
+            async with reading(self._engine) as conn:
+                await runs.number(conn, key)
+            raise
 
     async def last_seqs(self, runs: Collection[ScopedKey]) -> Mapping[ScopedKey, tuple[int, bool]]:
         """The last seq of each run that its scope has, and whether the run is completed."""

@@ -110,10 +110,12 @@ class RunTail:
     def has(self, from_seq: int) -> bool:
         return from_seq >= self._window_start
 
-    def differs_from(self, last_seq: int, *, is_completed: bool) -> bool:
-        """Whether the run has changed since this tail was read."""
+    def differs_from(self, found: tuple[int, bool] | None) -> bool:
+        """Whether the run's last seq and whether it is completed differ from what was read of it;
+        None of a run that does not exist.
+        """
         end = self._end
-        return end is None or (end.last_seq, end.is_completed) != (last_seq, is_completed)
+        return found != ((end.last_seq, end.is_completed) if end else None)
 
     async def _current(self, from_seq: int) -> EventPage | None:
         """The run's end, read again if it may have moved; None while the run does not exist."""
@@ -150,7 +152,9 @@ class RunTail:
             page = await self._read_events(
                 self.key, self._window_end + 1, WINDOW_EVENTS, EVERY_EVENT
             )
-        except RunNotFound:
+        except RunNotFound as error:
+            if error.was_deleted:
+                raise
             self._end = None
             return
         self._end = replace(page, events=())
@@ -296,9 +300,9 @@ class Tails:
     async def _compare(self) -> None:
         if not self._open:
             return
-        for run, (last_seq, is_completed) in (await self._last_seqs(list(self._open))).items():
-            tail = self._open.get(run)
-            if tail and tail.differs_from(last_seq, is_completed=is_completed):
+        found = await self._last_seqs(list(self._open))
+        for run, tail in self._open.items():
+            if tail.differs_from(found.get(run)):
                 tail.wake()
 
 

@@ -85,7 +85,7 @@ class SnapshotPut:
             snapshot.parts,
             most=THREAD_ITEMS,
         )
-        events = await offloading.offload_events(prepare_events(self.events, of_events))
+        events = await offloading.offload_events(key, prepare_events(self.events, of_events))
         return PreparedPut(
             self,
             body_hash,

@@ -27,12 +27,13 @@ _BY_ID = tenant(f"""
     SELECT {SELECTED}, coalesce(o.location, '') AS location
     FROM artifacts a JOIN runs r ON r.run = a.run LEFT JOIN objects o ON o.object = a.object
     WHERE a.project = :project AND a.project = :scope AND a.artifact_id = :artifact_id
+        AND {scopes.IS_THERE}
 """)
 _BY_NAME = tenant(f"""
     SELECT {SELECTED}, coalesce(o.location, '') AS location
     FROM artifacts a JOIN runs r ON r.run = a.run LEFT JOIN objects o ON o.object = a.object
     WHERE r.project = :project AND r.project = :scope AND r.run_id = :run_id AND a.name = :name
-      AND (a.version = :version OR :version = 0)
+      AND (a.version = :version OR :version = 0) AND {scopes.IS_THERE}
     ORDER BY a.version DESC LIMIT 1
 """)
 _LATEST = tenant(f"""
@@ -42,7 +43,8 @@ _LATEST = tenant(f"""
 """)
 _PAGE = f"""
     SELECT {SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
-    WHERE a.project = :scope AND {{conditions}} ORDER BY a.artifact_id DESC LIMIT :limit
+    WHERE a.project = :scope AND {scopes.IS_THERE} AND {{conditions}}
+    ORDER BY a.artifact_id DESC LIMIT :limit
 """
 
 

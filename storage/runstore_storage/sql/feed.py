@@ -15,7 +15,7 @@ from runstore_storage.contract.events import EventFilter
 from runstore_storage.contract.feed import RELAY, FeedEntry, FeedFilter
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import system, tenant
-from runstore_storage.sql import duties, events
+from runstore_storage.sql import duties, events, scopes
 
 # Ranges turned into entries by one transaction, and looked at by one page.
 PUBLISHED_RANGES = 2000
@@ -81,7 +81,8 @@ _ENTRIES = f"""
                 :published_ats::timestamptz[]
             ) AS f(run, first_seq, last_seq, before, published_at)
             JOIN LATERAL (
-                SELECT * FROM runs r WHERE r.run = f.run {{of_runs}} OFFSET 0
+                SELECT * FROM runs r
+                WHERE r.run = f.run AND {scopes.IS_THERE} {{of_runs}} OFFSET 0
             ) AS r ON true
             JOIN LATERAL (
                 SELECT * FROM events

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.statements import tenant
+from runstore_storage.database.statements import system, tenant
 
 _FIND = tenant("""
     SELECT object, size, location FROM objects
@@ -18,6 +19,27 @@ _INSERT = tenant("""
     ON CONFLICT ON CONSTRAINT uq_objects_sha256 DO NOTHING
     RETURNING object, size, location
 """)
+
+
+# Who records a content shares its lock; who removes one has it alone. Taken in one order.
+_LOCK = """
+    SELECT pg_advisory_xact_lock{shared}(hashtextextended(
+        current_schema() || '/objects/' || project || '/' || encode(sha256, 'hex'), 0))
+"""
+_LOCK_SHARED = tenant(
+    _LOCK.format(shared="_shared")
+    + "FROM (SELECT :project::text AS project, :sha256::bytea AS sha256) AS asked"
+    " WHERE project = :scope"
+)
+_LOCK_ALONE = system(
+    _LOCK.format(shared="")
+    + "FROM (SELECT * FROM objects WHERE object = ANY(:objects::bigint[]) ORDER BY object) AS asked"
+)
+_UNUSED = system("""
+    SELECT object, location FROM objects o WHERE object = ANY(:objects::bigint[])
+        AND NOT EXISTS (SELECT FROM artifacts a WHERE a.object = o.object)
+""")
+_DELETE = system("DELETE FROM objects WHERE object = ANY(:objects::bigint[])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +61,30 @@ async def find(conn: Connection, project: str, sha256: bytes) -> StoredObject | 
 async def ensure(
     conn: Connection, project: str, *, sha256: bytes, size: int, location: str
 ) -> StoredObject:
-    """Record an object, or return the one that holds this content already."""
+    """Record an object, or return the one that holds this content already.
+
+    It is not removed before the transaction ends.
+    """
     in_scope(project)
+    await conn.execute(_LOCK_SHARED, {"project": project, "sha256": sha256})
     values = {"sha256": sha256, "size": size, "location": location}
     row = (await conn.execute(_INSERT, values)).one_or_none()
     stored = StoredObject(**row) if row else await find(conn, project, sha256)
-    assert stored, "a conflicting row is committed and never deleted"
+    assert stored, "a conflicting row is committed, and the lock keeps it"
     return stored
+
+
+async def lock_unused(conn: Connection, numbers: Iterable[int | None]) -> list[tuple[int, str]]:
+    """Those of the objects that no artifact names, and where they are.
+
+    None is recorded again before the transaction ends.
+    """
+    named = sorted({number for number in numbers if number is not None})
+    await conn.execute(_LOCK_ALONE, {"objects": named})
+    found = await conn.execute(_UNUSED, {"objects": named})
+    return [(row["object"], row["location"]) for row in found]
+
+
+async def delete(conn: Connection, numbers: Sequence[int]) -> None:
+    """Delete objects that no artifact names."""
+    await conn.execute(_DELETE, {"objects": list(numbers)})

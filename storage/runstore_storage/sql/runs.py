@@ -140,11 +140,15 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A run's number, and the salted hash of the request that made it."""
+    """A run's number, and the salted hash of the request that made it; empty of a deleted run."""
 
     run: int
     salt: Salt
     body_hash: bytes
+
+    @property
+    def was_deleted(self) -> bool:
+        return not self.body_hash
 
     def is_of(self, request_hash: bytes) -> bool:
         """Whether it was made by the request of this hash."""
@@ -195,10 +199,18 @@ async def insert(
 
 
 async def identity(conn: Connection, key: RunKey) -> Identity | None:
-    """What the run is known by."""
+    """What the run is known by, also one that was deleted."""
     found = await conn.execute(_IDENTITY, {"project": key.project, "run_id": key.run_id})
     row = found.one_or_none()
     return Identity(**row) if row else None
+
+
+async def number(conn: Connection, key: RunKey) -> int:
+    """The number of a run that is there, or raise `RunNotFound`."""
+    found = await identity(conn, key)
+    if found is None or found.was_deleted:
+        raise RunNotFound(key, was_deleted=found is not None)
+    return found.run
 
 
 async def get(conn: Connection, key: RunKey) -> Run:

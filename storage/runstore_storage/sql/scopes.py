@@ -12,6 +12,9 @@ It is put so that no index could serve it: the planner would weigh those of the 
 compare the key's project with the scope in a step of its own.
 """
 
+IS_THERE = "EXISTS (SELECT FROM run_heads there WHERE there.run = r.run)"
+"""The condition that the run `r` was not deleted, for statements that read no head of it."""
+
 MOVED = "(h.project = new.scope) IS TRUE"
 """Likewise that the head `h`, found by the number of its run, is that of its row's scope."""
 

@@ -33,7 +33,7 @@ _INSERT = system(f"""
         SELECT r.run, new.seq, new.position, new.recorded_at, new.text, new.tsv::tsvector
         FROM {new_rows(_COLUMNS)}
         JOIN runs r ON r.project = new.project AND r.run_id = new.run_id
-        WHERE EXISTS (SELECT FROM next)
+        WHERE EXISTS (SELECT FROM next) AND {scopes.IS_THERE}
         ORDER BY new.position
     ), moved AS (
         UPDATE duties SET position = :reached::bigint
@@ -61,11 +61,12 @@ _MATCHES = """
 """
 
 # A match is known by its number among those asked for.
-_TEXTS = tenant("""
+_TEXTS = tenant(f"""
     SELECT m.number, r.run_id, s.recorded_at, s.text
     FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
     JOIN search_rows s ON s.run = m.run AND s.seq = m.seq
     JOIN runs r ON r.run = m.run AND r.project = :project AND r.project = :scope
+        AND {scopes.IS_THERE}
     ORDER BY m.number
 """)
 _TEXTS_WITH_EVENTS = tenant(f"""
@@ -73,6 +74,7 @@ _TEXTS_WITH_EVENTS = tenant(f"""
     FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
     JOIN search_rows s ON s.run = m.run AND s.seq = m.seq
     JOIN runs r ON r.run = m.run AND r.project = :project AND r.project = :scope
+        AND {scopes.IS_THERE}
     JOIN (SELECT {events.SELECTED} FROM events) AS e ON e.run = m.run AND e.seq = m.seq
     ORDER BY m.number
 """)

@@ -37,6 +37,7 @@ _ADD = system(f"""
             SELECT * FROM events WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq
             OFFSET 0
         ) AS e ON true
+        WHERE EXISTS (SELECT FROM run_heads there WHERE there.run = f.run)
         GROUP BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,
             {", ".join(f"{name} = {_added(name)}" for name in USAGE)}

@@ -69,9 +69,9 @@ async def prepare_completion(
         output_hash,
         of_output,
         of_terminal,
-        await offloading.offload_events(prepare_events(completion.events, of_events)),
+        await offloading.offload_events(key, prepare_events(completion.events, of_events)),
         await prepare_snapshot(engine, key, final, of_snapshot) if final else None,
-        await offloading.offload(completion.output.payload),
+        await offloading.offload(key, completion.output.payload),
     )
 
 

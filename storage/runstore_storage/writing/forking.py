@@ -17,6 +17,7 @@ from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import (
     IdempotencyMismatch,
     RunCompleted,
+    RunIdReserved,
     SeqAhead,
 )
 from runstore_storage.contract.heads import RunKey
@@ -29,8 +30,13 @@ from runstore_storage.writing.births import first_head
 
 
 async def known_fork(conn: Connection, fork: NewFork) -> bool:
-    """Whether the fork exists; raise `IdempotencyMismatch` if its id belongs to another run."""
-    before = await runs.identity(conn, RunKey(fork.key.project, fork.fork_run_id))
+    """Whether the fork exists; raise `IdempotencyMismatch` if its id belongs to another run, and
+    `RunIdReserved` if it did to one that was deleted.
+    """
+    key = RunKey(fork.key.project, fork.fork_run_id)
+    before = await runs.identity(conn, key)
+    if before and before.was_deleted:
+        raise RunIdReserved(key)
     if before and not before.is_of(chain.fork_request_hash(fork)):
         raise IdempotencyMismatch("run", fork.fork_run_id)
     return before is not None

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.scope import Scope, ScopedKey
 from runstore_storage.prepared_events import PreparedEvent, bytes_of
 from runstore_storage.writing.backlog import Backlog
@@ -33,7 +34,7 @@ class OffloadQueue:
 
     def __init__(
         self,
-        offload: Callable[[Events], Awaitable[Events]],
+        offload: Callable[[RunKey, Events], Awaitable[Events]],
         has_large: Callable[[Events], bool],
     ) -> None:
         self._offload = offload
@@ -50,7 +51,7 @@ class OffloadQueue:
         if not self.holds_up(run, events):
             return receive(events)
         with self._counted(run.scope, events), self._queued(run) as turn:
-            offloaded = await self._offload(events)
+            offloaded = await self._offload(run.key, events)
             await turn
             return receive(offloaded)
 

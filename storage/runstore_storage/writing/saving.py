@@ -7,7 +7,7 @@ from dataclasses import replace
 from runstore_storage import chain
 from runstore_storage.chain import Salt
 from runstore_storage.configs.pinning import pin
-from runstore_storage.contract.errors import IdempotencyMismatch, RunNotFound
+from runstore_storage.contract.errors import IdempotencyMismatch, RunIdReserved
 from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.contract.runs import NewFork, NewRun, SavedRun
 from runstore_storage.contract.scope import scoped
@@ -60,6 +60,8 @@ class RunSaver:
                 await self._begin(conn, key, pinned, inserted, completion)
                 return SavedRun(await runs.get(conn, key), deduplicated=False)
             before = await runs.identity(conn, key)  # another writer was first
+        if before and before.was_deleted:
+            raise RunIdReserved(key)
         if before is None or not before.is_of(body_hash):
             raise IdempotencyMismatch("run", new.run_id)
         return SavedRun(await runs.get(conn, key), deduplicated=True)
@@ -76,11 +78,7 @@ class RunSaver:
     async def _parent(self, conn: Connection, new: NewRun) -> int | None:
         if not new.parent_run_id:
             return None
-        key = RunKey(new.project, new.parent_run_id)
-        found = await runs.identity(conn, key)
-        if found is None:
-            raise RunNotFound(key)
-        return found.run
+        return await runs.number(conn, RunKey(new.project, new.parent_run_id))
 
     async def _begin(
         self,

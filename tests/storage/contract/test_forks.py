@@ -394,7 +394,8 @@ async def test_a_run_with_forks_cannot_be_deleted(own: PostgresStore) -> None:
 
     async with own._engine.begin() as conn:
         raw = conn.driver
-        await raw.execute("ALTER TABLE runs DISABLE TRIGGER USER")
+        for table in ("runs", "run_heads"):
+            await raw.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         await raw.execute("DELETE FROM run_heads WHERE run = 1")
         with pytest.raises(asyncpg.ForeignKeyViolationError, match="fk_runs_fork_parent"):
             await raw.execute("DELETE FROM runs WHERE run = 1")

@@ -35,6 +35,11 @@ SYSTEM = {
     *("sql.feed._RANGES_OF_PROJECT", "sql.feed._RANGES_OF_ALL", "sql.feed.entries"),
     "sql.blobs._LOCATE_ANY",
     *("sql.dead_letters._INSERT", "sql.dead_letters._PAGE", "sql.dead_letters._REMOVE"),
+    # What was decided to go: removing it, and noting that.
+    *("sql.removals._STEP", "sql.removals._OPEN", "sql.removals._COUNTED"),
+    *("sql.removals._NEXT_TABLE", "sql.removals._COUNT_EVENTS", "sql.removals._LOCATIONS"),
+    *("sql.removals._REMOVE", "sql.removals._REMOVE_ARTIFACTS"),
+    *("sql.objects._LOCK_ALONE", "sql.objects._UNUSED", "sql.objects._DELETE"),
     # Who calls, before it is known what the call may touch; which projects a caller may name.
     *("sql.tokens._FIND", "sql.tokens._NOTE_USE", "sql.tokens._EPOCH", "sql.tokens._NEXT_EPOCH"),
     *("sql.projects._PAGE", "sql.limits._ALL", "sql.stored_bytes._LIMITED"),

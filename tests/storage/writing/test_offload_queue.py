@@ -45,8 +45,11 @@ class Appends:
         if not self.offloading[name].done():
             self.offloading[name].set_exception(StorageUnavailable("the object store"))
 
-    async def _offload(self, events: Sequence[PreparedEvent]) -> Sequence[PreparedEvent]:
+    async def _offload(
+        self, key: RunKey, events: Sequence[PreparedEvent]
+    ) -> Sequence[PreparedEvent]:
         name = events[0].event.event_id
+        assert key == self.runs[name].key
         if events[0].event.type == LARGE:
             self.offloading[name] = asyncio.get_running_loop().create_future()
             await self.offloading[name]

@@ -19,10 +19,11 @@ from runstore.values.admin import (
     Token,
 )
 from runstore.values.holds import Hold, RunSelection
+from runstore.values.removals import Removal
 
 
 class Admin:
-    """Tokens, limits and holds, and the records of what was done about them.
+    """Tokens, limits, holds and removals, and the records of what was done about them.
 
     They are the project's; with `of_server` they are the server's own.
     """
@@ -142,6 +143,26 @@ class Admin:
             lambda token: calls.holds.list_holds(self._project, run_id, include_released, token)
         ):
             yield hold
+
+    def delete_run(
+        self, run_id: str, reason: str, *, expected_last_seq: int | None = None
+    ) -> Removal:
+        """Delete a run that has ended, for good, with all that is stored of it.
+
+        Once it returns the run is not found, and its id is never used again; `removals` says when
+        all of it is gone. The reason is kept, so it should name nobody. Raise `RunOpen`, `RunHeld`,
+        `RunInUse` if it has forks, and `SeqConflict` if it is not at `expected_last_seq`.
+        """
+        return self._connection.send(
+            calls.removals.delete_run(self._project, run_id, reason, expected_last_seq)
+        )
+
+    def removals(self, run_id: str = "") -> Iterator[Removal]:
+        """Yield what was removed of the project, or of a run that it had, newest first."""
+        for removal in self._connection.pages(
+            lambda token: calls.removals.list_removals(self._project, run_id, token)
+        ):
+            yield removal
 
     def _owner(self, of_server: bool) -> str:
         """What a request about the project, or about the server itself, names as the project."""

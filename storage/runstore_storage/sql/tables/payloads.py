@@ -9,12 +9,14 @@ from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
     Identity,
+    Index,
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from runstore_storage.sql.tables.columns import text_column
@@ -35,4 +37,5 @@ blobs = Table(
     UniqueConstraint("run", "sha256", name="uq_blobs_sha256"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_blobs_run"),
     CheckConstraint("num_nonnulls(data, location) = 1", name="ck_blobs_place"),
+    Index("ix_blobs_location", "location", postgresql_where=text("location IS NOT NULL")),
 )

@@ -1,0 +1,1 @@
+"""Removing for good, and the ledger of what was removed."""

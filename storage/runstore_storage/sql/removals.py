@@ -1,0 +1,223 @@
+"""removals and removal_steps: what was decided to go, and what each transaction removed of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runstore_storage.contract.feed import SEARCH, STORED_BYTES, USAGE_COUNTS
+from runstore_storage.contract.removals import Removal, RemovalKind
+from runstore_storage.contract.scope import in_scope
+from runstore_storage.database.connection import Connection, Row
+from runstore_storage.database.statements import system, tenant
+
+EVENTS, ARTIFACTS, BLOBS = "events", "artifacts", "blobs"
+TABLES = (
+    EVENTS,
+    "search_rows",
+    "usage_counts",
+    "snapshots",
+    "task_writes",
+    "outputs",
+    "requests",
+    ARTIFACTS,
+    BLOBS,
+)
+"""What a run's rows are removed from, in this order."""
+
+_FORK = tenant("""
+    SELECT r.run_id FROM runs r JOIN run_heads h USING (run)
+    WHERE r.fork_parent = :run AND r.project = :scope LIMIT 1
+""")
+_INSERT = tenant("""
+    INSERT INTO removals (project, removal_id, run, kind, birth, first_seq, last_seq, record,
+                          begun_at)
+    VALUES (:scope, :removal_id, :run, :kind, :birth, :first_seq, :last_seq, :record, now())
+    RETURNING removal
+""")
+_STEP = system("""
+    INSERT INTO removal_steps (removal, run, removed_events, is_last)
+    VALUES (:removal, :run, :removed_events, :is_last)
+""")
+_CLEAR = tenant("SELECT clear_run(run) FROM runs WHERE run = :run AND project = :scope")
+_SELECTED = """
+    SELECT r.removal_id, r.kind, r.birth, r.first_seq, r.last_seq, r.record, r.begun_at,
+        s.removed_events, CASE WHEN s.is_last THEN s.begun_at END AS done_at
+    FROM removals r CROSS JOIN LATERAL (
+        SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1
+    ) AS s
+    WHERE r.project = :project AND r.project = :scope
+"""
+_OF_RECORD = tenant(f"{_SELECTED} AND r.record = :record")
+_PAGE = tenant(f"{_SELECTED} AND r.record < :before ORDER BY r.record DESC LIMIT :limit")
+_PAGE_OF_RUN = tenant(f"""
+    {_SELECTED} AND r.record < :before AND r.run = (
+        SELECT run FROM runs WHERE project = :project AND project = :scope AND run_id = :run_id
+    ) ORDER BY r.record DESC LIMIT :limit
+""")
+_NEWEST = 2**63 - 1
+
+# What the duty does. Of a removal that has begun there is a step; a removal is open without a last.
+_OPEN = system("""
+    SELECT r.removal, r.run, n.project, n.run_id, s.removed_events,
+        EXISTS (SELECT FROM outbox o WHERE o.run = r.run) AS is_unpublished
+    FROM removals r JOIN runs n USING (run) CROSS JOIN LATERAL (
+        SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1
+    ) AS s
+    WHERE NOT EXISTS (SELECT FROM removal_steps WHERE removal = r.removal AND is_last)
+    ORDER BY r.removal LIMIT :limit
+""")
+# They stay where they are until the transaction ends: none begins anew with what is half removed.
+_COUNTED = system("""
+    SELECT coalesce(min(position), 0) FROM (
+        SELECT position FROM duties WHERE name = ANY(:names::text[]) ORDER BY name FOR SHARE
+    ) AS counting HAVING count(*) = cardinality(:names::text[])
+""")
+_NEXT_TABLE = system(
+    "SELECT CASE {} ELSE '' END".format(
+        " ".join(
+            f"WHEN EXISTS (SELECT FROM {table} WHERE run = :run) THEN '{table}'" for table in TABLES
+        )
+    )
+)
+_COUNT_EVENTS = system("""
+    SELECT count(*) FROM (SELECT FROM events WHERE run = :run LIMIT :most) AS first
+""")
+_REMOVE_ARTIFACTS = system("SELECT object FROM remove_artifacts(:run, :most) AS removed(object)")
+_REMOVE = system("SELECT remove_rows(:from_table, :run, :most)")
+_LOCATIONS = system("""
+    SELECT b.location FROM blobs b
+    WHERE b.run = :run AND b.location IS NOT NULL AND NOT EXISTS (
+        SELECT FROM blobs o WHERE o.location = b.location AND o.run <> b.run
+    )
+""")
+
+
+class Open(NamedTuple):
+    """A removal that is not done, and the run that it removes."""
+
+    removal: int
+    run: int
+    project: str
+    run_id: str
+    removed_events: int
+    is_unpublished: bool
+    """Whether events of the run have not reached the feed."""
+
+
+async def find_fork(conn: Connection, run: int) -> str:
+    """The run_id of a fork of the run; empty if there is none.
+
+    A fork of a fork needs the first one's base no longer than that is there itself.
+    """
+    return str((await conn.execute(_FORK, {"run": run})).scalar_one_or_none() or "")
+
+
+async def begin(
+    conn: Connection,
+    project: str,
+    run: int,
+    *,
+    removal_id: str,
+    birth: bytes,
+    seqs: tuple[int, int],
+    record: int,
+) -> None:
+    """Note that a run goes, and take it away from readers; its head is locked.
+
+    Raise `ScopeMismatch` for another project than the scope's.
+    """
+    in_scope(project)
+    values = {
+        "removal_id": removal_id,
+        "run": run,
+        "kind": int(RemovalKind.RUN),
+        "birth": birth,
+        "first_seq": seqs[0],
+        "last_seq": seqs[1],
+        "record": record,
+    }
+    number = (await conn.execute(_INSERT, values)).scalar_one()
+    await note_step(conn, number, run, removed_events=0, is_last=False)
+    await conn.execute(_CLEAR, {"run": run})
+
+
+async def note_step(
+    conn: Connection, removal: int, run: int, *, removed_events: int, is_last: bool
+) -> None:
+    """Note what the transaction removes of the run, of whose events so many are gone then.
+
+    Without it nothing of the run can be removed: do it first.
+    """
+    values = {"removal": removal, "run": run, "removed_events": removed_events, "is_last": is_last}
+    await conn.execute(_STEP, values)
+
+
+async def of_record(conn: Connection, project: str, record: int) -> Removal:
+    """The removal that an act decided."""
+    return _removal((await conn.execute(_OF_RECORD, {"project": project, "record": record})).one())
+
+
+async def page(
+    conn: Connection, project: str, *, run_id: str, limit: int, before: int | None
+) -> list[Removal]:
+    """Removals, newest first: of the project, or of a run that it had."""
+    values: dict[str, object] = {"project": project, "before": before or _NEWEST, "limit": limit}
+    found = (
+        await conn.execute(_PAGE_OF_RUN, values | {"run_id": run_id})
+        if run_id
+        else await conn.execute(_PAGE, values)
+    )
+    return [_removal(row) for row in found]
+
+
+async def open_ones(conn: Connection, *, limit: int) -> list[Open]:
+    """Removals that are not done, the oldest first."""
+    return [Open(*row) for row in await conn.execute(_OPEN, {"limit": limit})]
+
+
+async def counted_position(conn: Connection) -> int:
+    """How far all duties have come that count events, and keep them there until the transaction
+    ends; 0 while one of them was never taken.
+    """
+    names = [SEARCH, STORED_BYTES, USAGE_COUNTS]
+    return int((await conn.execute(_COUNTED, {"names": names})).scalar_one_or_none() or 0)
+
+
+async def next_table(conn: Connection, run: int) -> str:
+    """The first of `TABLES` that has rows of the run; empty when none has."""
+    return str((await conn.execute(_NEXT_TABLE, {"run": run})).scalar_one())
+
+
+async def count_events(conn: Connection, run: int, *, most: int) -> int:
+    """How many events the run has, up to `most`."""
+    return int((await conn.execute(_COUNT_EVENTS, {"run": run, "most": most})).scalar_one())
+
+
+async def remove_artifacts(conn: Connection, run: int, *, most: int) -> list[int | None]:
+    """Remove artifacts of a run; the numbers of the objects that they named, None of links."""
+    return (await conn.execute(_REMOVE_ARTIFACTS, {"run": run, "most": most})).scalars()
+
+
+async def remove(conn: Connection, run: int, from_table: str, *, most: int) -> int:
+    """Remove rows of a run from one of `TABLES` but artifacts; how many."""
+    values = {"run": run, "from_table": from_table, "most": most}
+    return int((await conn.execute(_REMOVE, values)).scalar_one())
+
+
+async def locations(conn: Connection, run: int) -> list[str]:
+    """Where in the object store the run's payloads are that no other run has."""
+    return (await conn.execute(_LOCATIONS, {"run": run})).scalars()
+
+
+def _removal(row: Row) -> Removal:
+    return Removal(
+        removal_id=row["removal_id"],
+        kind=RemovalKind(row["kind"]),
+        birth=row["birth"],
+        first_seq=row["first_seq"],
+        last_seq=row["last_seq"],
+        record=row["record"],
+        begun_at=row["begun_at"],
+        removed_events=row["removed_events"],
+        done_at=row["done_at"],
+    )

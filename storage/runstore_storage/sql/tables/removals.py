@@ -1,0 +1,66 @@
+"""The tables of what was removed."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from runstore_storage.sql.tables.columns import id_column, time_column
+from runstore_storage.sql.tables.metadata import metadata
+
+removals = Table(
+    "removals",
+    metadata,
+    Column("removal", BigInteger, Identity(always=True), nullable=False),
+    id_column("removal_id"),
+    id_column("project"),
+    Column("run", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("birth", LargeBinary, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("record", BigInteger, nullable=False),
+    time_column("begun_at"),
+    PrimaryKeyConstraint("removal", name="pk_removals"),
+    UniqueConstraint("project", "record", name="uq_removals_record"),
+    ForeignKeyConstraint(["run"], ["runs.run"], name="fk_removals_run"),
+    CheckConstraint("kind = 1", name="ck_removals_kind"),
+    CheckConstraint("octet_length(birth) = 32", name="ck_removals_birth"),
+    Index("ix_removals_run", "run"),
+)
+
+removal_steps = Table(
+    "removal_steps",
+    metadata,
+    Column("step", BigInteger, Identity(always=True), nullable=False),
+    Column("removal", BigInteger, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("removed_events", BigInteger, nullable=False),
+    Column("is_last", Boolean, nullable=False),
+    Column(
+        "transaction",
+        BigInteger,
+        nullable=False,
+        server_default=text("pg_current_xact_id()::text::bigint"),
+    ),
+    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("step", name="pk_removal_steps"),
+    ForeignKeyConstraint(["removal"], ["removals.removal"], name="fk_removal_steps_removal"),
+    Index("ix_removal_steps_removal", "removal", "step"),
+    Index("ix_removal_steps_transaction", "transaction"),
+    Index("uq_removal_steps_last", "removal", unique=True, postgresql_where=text("is_last")),
+)
