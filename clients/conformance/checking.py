@@ -30,6 +30,8 @@ _TIMES = frozenset(
         "day",
         "expires_at",
         "moved_at",
+        "at",
+        "done_at",
         "placed_at",
         "published_at",
         "recorded_at",

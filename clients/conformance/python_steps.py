@@ -322,6 +322,12 @@ class Runner:
     async def hold_release(self, a: Json) -> Any:
         return await self._client.admin.release_hold(**a)
 
+    async def delete_run(self, a: Json) -> Any:
+        return await self._client.admin.delete_run(reason=a.pop("why"), **a)
+
+    async def removal_list(self, a: Json) -> Any:
+        return {"removals": [each async for each in self._client.admin.removals(**a)]}
+
     async def hold_list(self, a: Json) -> Any:
         return {"holds": [each async for each in self._client.admin.holds(**a)]}
 

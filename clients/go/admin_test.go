@@ -264,3 +264,57 @@ func TestWhatIsHeldIsNotDeleted(t *testing.T) {
 	var invalid *runstore.InvalidArgumentError
 	equal(t, "neither", errors.As(err, &invalid), true)
 }
+
+func TestADeletedRunIsNotFoundAndItsIDReserved(t *testing.T) {
+	client := dial(t)
+	admin := client.Admin()
+	run, err := client.SaveRun(t.Context(), runstore.NewRun{RunID: "run"})
+	require(t, err)
+	_, err = run.Append(t.Context(), runstore.NewEvent{Type: "tick"})
+	require(t, err)
+	deletion := runstore.Deletion{RunID: "run", Reason: "case 7", RequestID: "request"}
+	_, err = admin.DeleteRun(t.Context(), deletion)
+	var open *runstore.RunOpenError
+	equal(t, "open", errors.As(err, &open), true)
+	fork, err := run.Fork(t.Context(), runstore.ForkOptions{RunID: "fork"})
+	require(t, err)
+	for _, each := range []*runstore.Run{run, fork} {
+		_, err = each.Complete(t.Context(), runstore.Completion{Outcome: runstore.OutcomeSucceeded})
+		require(t, err)
+	}
+	_, err = admin.DeleteRun(t.Context(), deletion)
+	var used *runstore.RunInUseError
+	if !errors.As(err, &used) {
+		t.Fatalf("got %v, want a RunInUseError", err)
+	}
+	equal(t, "fork", used.ForkRunID(), "fork")
+	wrong := int64(1)
+	_, err = admin.DeleteRun(t.Context(), runstore.Deletion{
+		RunID: "fork", Reason: "case 7", ExpectedLastSeq: &wrong,
+	})
+	var conflict *runstore.SeqConflictError
+	equal(t, "conflict", errors.As(err, &conflict), true)
+	of, err := admin.DeleteRun(t.Context(), runstore.Deletion{RunID: "fork", Reason: "case 7"})
+	require(t, err)
+	equal(t, "first", of.FirstSeq, int64(2))
+
+	removal, err := admin.DeleteRun(t.Context(), deletion)
+	require(t, err)
+	again, err := admin.DeleteRun(t.Context(), deletion)
+	require(t, err)
+
+	equal(t, "again", again.RemovalID, removal.RemovalID)
+	equal(t, "kind", removal.Kind, runstore.RemovalOfRun)
+	equal(t, "seqs", [2]int64{removal.FirstSeq, removal.LastSeq}, [2]int64{1, 2})
+	equal(t, "birth", len(removal.Birth), 32)
+	equal(t, "begun", removal.At.IsZero(), false)
+	equal(t, "removals", len(collect(t, admin.Removals(t.Context(), runstore.ListRemovalsOptions{}))), 2)
+	listed := collect(t, admin.Removals(t.Context(), runstore.ListRemovalsOptions{RunID: "run"}))
+	equal(t, "of the run", listed[0].Record, removal.Record)
+	_, err = run.Get(t.Context())
+	var notFound *runstore.RunNotFoundError
+	equal(t, "not found", errors.As(err, &notFound), true)
+	_, err = client.SaveRun(t.Context(), runstore.NewRun{RunID: "run"})
+	var reserved *runstore.RunIDReservedError
+	equal(t, "reserved", errors.As(err, &reserved), true)
+}

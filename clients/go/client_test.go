@@ -161,6 +161,7 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		"SetLimits":   (*runstore.Admin).SetLimits, "GetLimits": (*runstore.Admin).Limits,
 		"PlaceHold":   (*runstore.Admin).PlaceHold,
 		"ReleaseHold": (*runstore.Admin).ReleaseHold, "ListHolds": (*runstore.Admin).Holds,
+		"DeleteRun": (*runstore.Admin).DeleteRun, "ListRemovals": (*runstore.Admin).Removals,
 		"ListAdminRecords":   (*runstore.Admin).Records,
 		"VerifyAdminRecords": (*runstore.Admin).VerifyRecords,
 		"ExportRun":          (*runstore.Run).Export,

@@ -212,6 +212,18 @@ type RunHeldError struct{ *failure }
 // HoldID is one of the holds.
 func (e *RunHeldError) HoldID() string { return e.Metadata["hold_id"] }
 
+// RunOpenError says that the run has not ended, and only what has ended is removed.
+type RunOpenError struct{ *failure }
+
+// RunInUseError says that a fork's history begins with the run, so it may not be removed.
+type RunInUseError struct{ *failure }
+
+// ForkRunID is one of the forks.
+func (e *RunInUseError) ForkRunID() string { return e.Metadata["fork_run_id"] }
+
+// RunIDReservedError says that a run of this id was deleted: no other run ever gets its id.
+type RunIDReservedError struct{ *failure }
+
 // HoldNotFoundError says that the project has no such hold.
 type HoldNotFoundError struct{ *failure }
 
@@ -263,6 +275,9 @@ var byReason = map[string]func(*Error) error{
 	"QUOTA_EXCEEDED":    func(e *Error) error { return &QuotaExceededError{e} },
 	"TOKEN_NOT_FOUND":   func(e *Error) error { return &TokenNotFoundError{e} },
 	"RUN_HELD":          func(e *Error) error { return &RunHeldError{e} },
+	"RUN_OPEN":          func(e *Error) error { return &RunOpenError{e} },
+	"RUN_IN_USE":        func(e *Error) error { return &RunInUseError{e} },
+	"RUN_ID_RESERVED":   func(e *Error) error { return &RunIDReservedError{e} },
 	"HOLD_NOT_FOUND":    func(e *Error) error { return &HoldNotFoundError{e} },
 	"OVERLOADED":        func(e *Error) error { return &OverloadedError{e} },
 	"STORAGE_UNAVAILABLE": func(e *Error) error {

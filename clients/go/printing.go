@@ -178,6 +178,8 @@ func (v Limits) String() string             { return described(v) }
 func (v RunSelection) String() string       { return described(v) }
 func (v NewHold) String() string            { return described(v) }
 func (v Hold) String() string               { return described(v) }
+func (v Deletion) String() string           { return described(v) }
+func (v Removal) String() string            { return described(v) }
 func (v AdminRecord) String() string        { return described(v) }
 func (v RecordVerification) String() string { return described(v) }
 func (v Artifact) String() string           { return described(v) }

@@ -237,3 +237,49 @@ async def test_a_hold_is_of_a_run_or_of_a_filter(client: runstore.AsyncClient) -
         await client.admin.place_hold("why", run_id="none")
     with pytest.raises(runstore.HoldNotFound):
         await client.admin.release_hold("none")
+
+
+async def test_a_deleted_run_is_not_found_and_its_id_is_reserved(
+    client: runstore.AsyncClient,
+) -> None:
+    run = await client.save_run(run_id="run")
+    await run.append("tick")
+    with pytest.raises(runstore.RunOpen):
+        await client.admin.delete_run("run", "case 7")
+    fork = await run.fork(run_id="fork")
+    for each in (run, fork):
+        await each.complete(runstore.Outcome.SUCCEEDED)
+    with pytest.raises(runstore.RunInUse) as in_use:
+        await client.admin.delete_run("run", "case 7")
+    assert in_use.value.fork_run_id == "fork"
+    with pytest.raises(runstore.SeqConflict):
+        await client.admin.delete_run("fork", "case 7", expected_last_seq=1)
+
+    first = await client.admin.delete_run("fork", "case 7", expected_last_seq=2)
+    removal = await client.admin.delete_run("run", "case 7")
+
+    assert (removal.kind, removal.first_seq, removal.last_seq) == (runstore.RemovalKind.RUN, 1, 2)
+    assert len(removal.birth) == 32
+    listed = [each async for each in client.admin.removals()]
+    assert [each.removal_id for each in listed] == [removal.removal_id, first.removal_id]
+    (of_run,) = [each async for each in client.admin.removals("run")]
+    assert of_run.record == removal.record
+    with pytest.raises(runstore.RunNotFound):
+        await run.get()
+    with pytest.raises(runstore.RunIdReserved):
+        await client.save_run(run_id="run")
+
+
+async def test_a_removal_is_done_once_everything_is_gone(client: runstore.AsyncClient) -> None:
+    run = await client.save_run(run_id="run")
+    await run.append_many([runstore.NewEvent("tick", {"n": n}) for n in range(100)])
+    await run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
+
+    removal = await client.admin.delete_run("run", "case 7")
+    while removal.state is not runstore.RemovalState.DONE:
+        assert removal.done_at is None
+        await asyncio.sleep(0.05)
+        (removal,) = [each async for each in client.admin.removals("run")]
+
+    assert removal.removed_events == 101
+    assert removal.done_at

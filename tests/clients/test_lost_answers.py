@@ -92,7 +92,7 @@ async def lossy(
 
 
 # These have tests of their own below: they need what another call has made.
-LATER = {"AppendEventStream", "AppendMany", "ReleaseHold", "RevokeToken"}
+LATER = {"AppendEventStream", "AppendMany", "DeleteRun", "ReleaseHold", "RevokeToken"}
 
 
 def sent_by(name: str) -> set[str]:
@@ -134,6 +134,25 @@ async def test_a_revocation_is_sent_again_as_it_was(
     assert server.faults == []
     assert server.repeated == {"RevokeToken"}
     assert server.ids == sent_by("RevokeToken")
+
+
+@pytest.mark.parametrize("by", [by_async, by_sync])
+async def test_a_deletion_is_sent_again_as_it_was(
+    lossy: tuple[str, LossyServer],
+    project: str,
+    client: runstore.AsyncClient,
+    by: Callable[..., Any],
+) -> None:
+    address, server = lossy
+    run = await client.save_run(run_id="run")
+    await run.complete(runstore.Outcome.SUCCEEDED)
+
+    removal = await by(address, project, lambda its: its.admin.delete_run("run", "case 7"))
+
+    assert removal.last_seq == 1
+    assert server.faults == []
+    assert server.repeated == {"DeleteRun"}
+    assert server.ids == sent_by("DeleteRun")
 
 
 @pytest.mark.parametrize("by", [by_async, by_sync])

@@ -90,6 +90,7 @@ NOT_SHOWN = {
     "CreateToken": {"deduplicated"},  # it has a secret or is an error
     "ForkRun": {"deduplicated"},
     "GetStatistics": {"counted_position"},
+    "DeleteRun": {"deduplicated"},
     "PlaceHold": {"deduplicated"},
     "ReleaseHold": {"deduplicated"},
     "RemoveLabel": {"deduplicated"},

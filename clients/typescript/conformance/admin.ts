@@ -3,7 +3,9 @@
 import type {
   Client,
   CreateTokenOptions,
+  DeleteRunOptions,
   ListHoldsOptions,
+  ListRemovalsOptions,
   NewLimits,
   OwnerOptions,
   PlaceHoldOptions,
@@ -47,6 +49,11 @@ export function adminSteps({ admin }: Client): Steps {
     hold_release: ({ holdId, ...options }: ReleaseHoldOptions & { holdId: string }) =>
       admin.releaseHold(holdId, options),
     hold_list: async (options: ListHoldsOptions) => ({ holds: await all(admin.holds(options)) }),
+    delete_run: ({ runId, why, ...options }: DeleteRunOptions & { runId: string; why: string }) =>
+      admin.deleteRun(runId, why, options),
+    removal_list: async (options: ListRemovalsOptions) => ({
+      removals: await all(admin.removals(options)),
+    }),
     admin_records: async ({ count, ...options }: Counted) => ({
       records: (await all(admin.records(options))).slice(0, count),
     }),

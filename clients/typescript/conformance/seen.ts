@@ -7,6 +7,8 @@ import {
   Outcome,
   Payload,
   PrincipalKind,
+  RemovalKind,
+  RemovalState,
   Role,
   RunStatus,
   SnapshotReason,
@@ -19,6 +21,8 @@ const MOST_INLINE_BYTES = 4096;
 const FREE = new Set(["labels", "state", "metadata"]);
 const ENUMS: Record<string, Record<number, string>> = {
   kind: PrincipalKind,
+  removal_kind: RemovalKind,
+  removal_state: RemovalState,
   outcome: Outcome,
   role: Role,
   status: RunStatus,
@@ -56,11 +60,12 @@ export function seen(value: unknown, key = ""): Json {
 
 function seenFields(value: object, key: string): Fields {
   const isFree = FREE.has(key);
+  const of = "removalId" in value ? "removal_" : "";
   return pruned(
     Object.fromEntries(
       Object.entries(value).map(([name, each]) => [
         isFree ? name : snake(name),
-        seen(each, isFree ? "" : snake(name)),
+        seen(each, isFree ? "" : of + snake(name)),
       ]),
     ),
   );

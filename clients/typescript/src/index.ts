@@ -16,6 +16,7 @@ export type {
   SetLimitsOptions,
   VerifyRecordsOptions,
 } from "./admin/calls.js";
+export type { DeleteRunOptions, ListRemovalsOptions, Removal } from "./admin/removals.js";
 export type {
   Hold,
   ListHoldsOptions,
@@ -74,7 +75,7 @@ export type { Feed } from "./feed/calls.js";
 export type { FeedFilter, ReadFeedOptions } from "./feed/query.js";
 export type { FollowFeedOptions } from "./feed/stream.js";
 export type { Consumer, FeedEntry, FeedItem, FeedPage } from "./feed/values.js";
-export { PrincipalKind, Role } from "./gen/runstore/v1/admin_pb.js";
+export { PrincipalKind, RemovalKind, RemovalState, Role } from "./gen/runstore/v1/admin_pb.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
@@ -110,6 +111,7 @@ export type { Dimension, StatisticsQuery } from "./statistics/query.js";
 export type { StatisticsRow } from "./statistics/values.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport/options.js";
 export * from "./transport/errors.js";
+export * from "./transport/removals.js";
 export { BY_REASON } from "./transport/reasons.js";
 export { InvalidArgument } from "./values/arguments.js";
 export { registerEncoder } from "./values/json.js";

@@ -1,4 +1,4 @@
-/** Who may use a server, against a real one: tokens, limits, holds and records. */
+/** Who may use a server, against a real one: tokens, limits, holds, removals and records. */
 
 import { expect, test as plain } from "vitest";
 
@@ -10,9 +10,15 @@ import {
   parseGrant,
   PrincipalKind,
   Role,
+  Outcome,
+  RemovalKind,
   RunHeld,
+  RunIdReserved,
+  RunInUse,
   RunNotFound,
+  RunOpen,
   RunStatus,
+  SeqConflict,
   TokenNotFound,
   TokenSecretLost,
 } from "../src/index.js";
@@ -188,4 +194,34 @@ test("a hold is of a run or of a filter", async ({ client }) => {
   await expect(both).rejects.toThrow(InvalidArgument);
   await expect(admin.placeHold("why", { runId: "none" })).rejects.toThrow(RunNotFound);
   await expect(admin.releaseHold("none")).rejects.toThrow(HoldNotFound);
+});
+
+test("a deleted run is not found, and its id is reserved", async ({ client }) => {
+  const { admin } = client;
+  const run = await client.saveRun({ runId: "run" });
+  await run.append({ type: "tick" });
+  await expect(admin.deleteRun("run", "case 7")).rejects.toThrow(RunOpen);
+  const fork = await run.fork({ runId: "fork" });
+  for (const each of [run, fork]) {
+    await each.complete({ outcome: Outcome.SUCCEEDED });
+  }
+  const refused = await admin.deleteRun("run", "case 7").catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(RunInUse);
+  expect((refused as RunInUse).forkRunId).toBe("fork");
+  const late = admin.deleteRun("fork", "case 7", { expectedLastSeq: 1 });
+  await expect(late).rejects.toThrow(SeqConflict);
+
+  const first = await admin.deleteRun("fork", "case 7", { expectedLastSeq: 2n });
+  const removal = await admin.deleteRun("run", "case 7", { requestId: "request" });
+  const again = await admin.deleteRun("run", "case 7", { requestId: "request" });
+
+  expect(again.removalId).toBe(removal.removalId);
+  expect(removal).toMatchObject({ kind: RemovalKind.RUN, firstSeq: 1, lastSeq: 2 });
+  expect(removal.birth).toHaveLength(32);
+  const listed = await collect(admin.removals());
+  expect(listed.map((each) => each.removalId)).toEqual([removal.removalId, first.removalId]);
+  const [ofRun] = await collect(admin.removals({ runId: "run" }));
+  expect(ofRun?.record).toBe(removal.record);
+  await expect(run.get()).rejects.toThrow(RunNotFound);
+  await expect(client.saveRun({ runId: "run" })).rejects.toThrow(RunIdReserved);
 });

@@ -48,6 +48,18 @@ func (r *runner) revokeToken(ctx context.Context, a *arguments) (any, error) {
 	)
 }
 
+func (r *runner) deleteRun(ctx context.Context, a *arguments) (any, error) {
+	return r.client.Admin().DeleteRun(ctx, runstore.Deletion{
+		RunID: a.RunID, Reason: a.Why, ExpectedLastSeq: a.ExpectedLastSeq,
+	})
+}
+
+func (r *runner) listRemovals(ctx context.Context, a *arguments) (any, error) {
+	return begun("removals", 0, r.client.Admin().Removals(
+		ctx, runstore.ListRemovalsOptions{RunID: a.RunID},
+	))
+}
+
 func (r *runner) setLimits(ctx context.Context, a *arguments) (any, error) {
 	return r.client.Admin().SetLimits(ctx, runstore.Limits{
 		CallsPerSecond:  a.CallsPerSecond,

@@ -110,6 +110,8 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"hold_place":    (*runner).placeHold,
 	"hold_release":  (*runner).releaseHold,
 	"hold_list":     (*runner).listHolds,
+	"delete_run":    (*runner).deleteRun,
+	"removal_list":  (*runner).listRemovals,
 	"admin_records": (*runner).listRecords,
 	"admin_verify":  (*runner).verifyRecords,
 }

@@ -11,16 +11,23 @@ import { newId } from "../values/ids.js";
 import { int64, type Int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
 import {
-  checkListHolds,
-  checkPlace,
-  checkRelease,
   holdValue,
-  targetMessage,
+  listHoldsRequest,
+  placeRequest,
+  releaseRequest,
   type Hold,
   type ListHoldsOptions,
   type PlaceHoldOptions,
   type ReleaseHoldOptions,
 } from "./holds.js";
+import {
+  deleteRequest,
+  listRemovalsRequest,
+  removalValue,
+  type DeleteRunOptions,
+  type ListRemovalsOptions,
+  type Removal,
+} from "./removals.js";
 import {
   callerValue,
   checkLimits,
@@ -98,7 +105,7 @@ const checkVerify = check.object<VerifyRecordsOptions>("options", {
 });
 
 /**
- * Tokens, limits, holds and records of a project, or of the server itself. Made by `Client.admin`.
+ * Tokens, limits, holds, removals and records of a project, or of the server itself. Made by `Client.admin`.
  */
 export class Admin {
   readonly #connection: Connection;
@@ -233,41 +240,49 @@ export class Admin {
    * calls reject with `RunHeld`.
    */
   async placeHold(reason: string, options: PlaceHoldOptions): Promise<Hold> {
-    check.text(reason, "reason");
-    checkPlace(options);
-    const requestId = options.requestId || newId();
-    const request = {
-      project: this.#project,
-      target: targetMessage(options),
-      reason,
-      requestId,
-    };
+    const request = placeRequest(this.#project, reason, options);
     const { placeHold } = AdminService.method;
     return holdValue((await this.#connection.send(placeHold, request, options)).hold);
   }
 
   /** End a hold for good, or return one that was released before. Rejects with `HoldNotFound`. */
   async releaseHold(holdId: string, options: ReleaseHoldOptions = {}): Promise<Hold> {
-    check.text(holdId, "holdId");
-    checkRelease(options);
-    const request = { project: this.#project, holdId, requestId: options.requestId || newId() };
+    const request = releaseRequest(this.#project, holdId, options);
     const { releaseHold } = AdminService.method;
     return holdValue((await this.#connection.send(releaseHold, request, options)).hold);
   }
 
   /** Yield the holds of the project, or those that hold a run, newest first. */
   holds(options: ListHoldsOptions = {}): AsyncGenerator<Hold, void, undefined> {
-    checkListHolds(options);
-    const request = {
-      project: this.#project,
-      runId: options.runId ?? "",
-      includeReleased: options.includeReleased ?? false,
-      pageSize: PAGE_SIZE,
-    };
+    const request = { ...listHoldsRequest(this.#project, options), pageSize: PAGE_SIZE };
     const { listHolds } = AdminService.method;
     return pages(
       (pageToken) => this.#connection.send(listHolds, { ...request, pageToken }, options),
       (page) => page.holds.map(holdValue),
+    );
+  }
+
+  /**
+   * Delete a run that has ended, for good, with all that is stored of it. The reason is kept, so it
+   * should name nobody.
+   *
+   * Once it resolves the run is not found, and its id is never used again; `removals` says when all
+   * of it is gone. Rejects with `RunOpen`, `RunHeld`, `RunInUse` if it has forks, or `SeqConflict` if
+   * it is not at `expectedLastSeq`.
+   */
+  async deleteRun(runId: string, reason: string, options: DeleteRunOptions = {}): Promise<Removal> {
+    const request = deleteRequest(this.#project, runId, reason, options);
+    const { deleteRun } = AdminService.method;
+    return removalValue((await this.#connection.send(deleteRun, request, options)).removal);
+  }
+
+  /** Yield what was removed of the project, or of a run that it had, newest first. */
+  removals(options: ListRemovalsOptions = {}): AsyncGenerator<Removal, void, undefined> {
+    const request = { ...listRemovalsRequest(this.#project, options), pageSize: PAGE_SIZE };
+    const { listRemovals } = AdminService.method;
+    return pages(
+      (pageToken) => this.#connection.send(listRemovals, { ...request, pageToken }, options),
+      (page) => page.removals.map(removalValue),
     );
   }
 

@@ -8,6 +8,7 @@ import { RunStatus } from "../gen/runstore/v1/runs_pb.js";
 import { present } from "../transport/answers.js";
 import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
+import { newId } from "../values/ids.js";
 import { printing } from "../values/printing.js";
 import { instantOf, optionalInstant, type Instant } from "../values/times.js";
 import { principalValue, type Principal } from "./values.js";
@@ -71,24 +72,39 @@ const checkPlaceOptions = check.object<PlaceHoldOptions>("options", {
   filter: checkSelection,
   requestId: check.text,
 });
-export const checkRelease = check.object<ReleaseHoldOptions>("options", {
+const checkRelease = check.object<ReleaseHoldOptions>("options", {
   ...CALL_OPTIONS,
   requestId: check.text,
 });
-export const checkListHolds = check.object<ListHoldsOptions>("options", {
+const checkListHolds = check.object<ListHoldsOptions>("options", {
   ...CALL_OPTIONS,
   runId: check.text,
   includeReleased: check.flag,
 });
 
-export function checkPlace(options: PlaceHoldOptions): void {
+export function placeRequest(project: string, reason: string, options: PlaceHoldOptions) {
+  check.text(reason, "reason");
   checkPlaceOptions(options);
   if ((options.runId === undefined) === (options.filter === undefined)) {
     throw new check.InvalidArgument("runId", "must be given, or a filter, and not both");
   }
+  const requestId = options.requestId || newId();
+  return { project, target: targetMessage(options), reason, requestId };
 }
 
-export function targetMessage({ runId, filter }: PlaceHoldOptions) {
+export function releaseRequest(project: string, holdId: string, options: ReleaseHoldOptions) {
+  check.text(holdId, "holdId");
+  checkRelease(options);
+  return { project, holdId, requestId: options.requestId || newId() };
+}
+
+export function listHoldsRequest(project: string, options: ListHoldsOptions) {
+  checkListHolds(options);
+  const { runId = "", includeReleased = false } = options;
+  return { project, runId, includeReleased };
+}
+
+function targetMessage({ runId, filter }: PlaceHoldOptions) {
   return runId === undefined
     ? ({ case: "filter", value: selectionMessage(filter ?? {}) } as const)
     : ({ case: "runId", value: runId } as const);

@@ -41,6 +41,9 @@
  *     │   └── CredentialExpired    the credential was valid, and has expired
  *     ├── PermissionDenied         no grant allows the call: see `project`, `role`
  *     ├── TokenNotFound
+ *     ├── RunOpen                  complete the run first
+ *     ├── RunInUse                 a fork's history begins with it: see `forkRunId`
+ *     ├── RunIdReserved            a run of this id was deleted: choose another
  *     ├── HoldNotFound
  *     ├── TokenSecretLost          a token was made, its secret did not arrive: see `tokenId`
  *     ├── Overloaded               the client has retried
@@ -251,17 +254,6 @@ export class PermissionDenied extends RunstoreError {
 
 /** The project, or the server, has no such token. */
 export class TokenNotFound extends RunstoreError {}
-
-/** The project has no such hold. */
-export class HoldNotFound extends RunstoreError {}
-
-/** A hold holds the run, so nothing of it may be removed. */
-export class RunHeld extends RunstoreError {
-  /** One of the holds. */
-  get holdId(): string {
-    return this.metadata["hold_id"] ?? "";
-  }
-}
 
 /** A token was made, but the only answer with its secret did not arrive: revoke the token. */
 export class TokenSecretLost extends RunstoreError {

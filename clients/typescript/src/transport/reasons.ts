@@ -10,7 +10,6 @@ import {
   ConsumerNotFound,
   ContentMismatch,
   CredentialExpired,
-  HoldNotFound,
   IdempotencyMismatch,
   Internal,
   InvalidRequest,
@@ -26,7 +25,6 @@ import {
   QuotaExceeded,
   RangeBeyondEnd,
   RunCompleted,
-  RunHeld,
   RunNotFound,
   SearchBehind,
   SeqAhead,
@@ -44,6 +42,7 @@ import {
   WriterFenced,
   type ErrorClass,
 } from "./errors.js";
+import { HoldNotFound, RunHeld, RunIdReserved, RunInUse, RunOpen } from "./removals.js";
 
 type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
@@ -84,6 +83,9 @@ export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
   QUOTA_EXCEEDED: QuotaExceeded,
   TOKEN_NOT_FOUND: TokenNotFound,
   RUN_HELD: RunHeld,
+  RUN_OPEN: RunOpen,
+  RUN_IN_USE: RunInUse,
+  RUN_ID_RESERVED: RunIdReserved,
   HOLD_NOT_FOUND: HoldNotFound,
   OVERLOADED: Overloaded,
   STORAGE_UNAVAILABLE: StorageUnavailable,
