@@ -1292,6 +1292,13 @@ DO $$
         END IF;
     END $$;
 
+DO $$ BEGIN
+        EXECUTE 'GRANT SELECT, INSERT ON removal_steps, stored_changes TO ' || (
+            SELECT quote_ident(pg_get_userbyid(c.relowner))
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'events' AND n.nspname = current_schema());
+    END $$;
+
 COMMIT;
 
 CREATE OR REPLACE TRIGGER tr_run_heads_removed BEFORE DELETE ON run_heads

@@ -130,6 +130,26 @@ def test_the_commands_of_a_terminal_work(fresh_server: ServerProcess, tmp_path: 
     assert not wrong, "\n\n".join(wrong)
 
 
+def test_the_commands_about_deletion_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    with runstore.Client(fresh_server.target, project="acme/deleted") as client:
+        client.save_run(run_id="run-1").complete(runstore.Outcome.SUCCEEDED)
+        (shown,) = (each.command for each in examples(ROOT / "docs" / "deletion.md"))
+        lines = [f"{line} --project acme/deleted" for line in shown.splitlines()]
+
+        wrong = [
+            said
+            for line in lines
+            if (
+                said := _failed(
+                    line.replace("delete run-1", "delete run-1 --yes"), fresh_server, tmp_path
+                )
+            )
+        ]
+
+        assert not wrong, "\n\n".join(wrong)
+        assert [each.state for each in client.admin.removals()] == [runstore.RemovalState.DONE]
+
+
 def test_the_commands_about_holds_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
     with runstore.Client(fresh_server.target, project="acme/held") as client:
         client.save_run(run_id="run-1", labels={"customer": "12"})

@@ -126,6 +126,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         ANY_NUMBER,
         [("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows")],
     ),
+    ("docs/deletion.md", "sh"): (1, [(DOCS, "test_the_commands_about_deletion_work")]),
     ("docs/holds.md", "sh"): (1, [(DOCS, "test_the_commands_about_holds_work")]),
     ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),
     ("docs/http.md", "js"): (

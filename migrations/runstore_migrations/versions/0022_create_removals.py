@@ -169,6 +169,15 @@ FUNCTIONS = (
     "remove_artifacts(bigint, integer)",
     "remove_rows(text, bigint, integer)",
 )
+# What they touch belongs to whoever migrates, which may be another role than the owner of events.
+GRANT_OWNER = """
+    DO $$ BEGIN
+        EXECUTE 'GRANT SELECT, INSERT ON removal_steps, stored_changes TO ' || (
+            SELECT quote_ident(pg_get_userbyid(c.relowner))
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'events' AND n.nspname = current_schema());
+    END $$
+"""
 GUARDED = ("run_heads", "artifacts", "requests")
 GUARD = """
     CREATE OR REPLACE TRIGGER tr_{table}_removed BEFORE DELETE ON {table}
@@ -191,6 +200,7 @@ def upgrade() -> None:
             op.execute(trigger.format(table=table))
     for function in FUNCTIONS:
         op.execute(secure(function))
+    op.execute(GRANT_OWNER)
     with op.get_context().autocommit_block():
         for table in GUARDED:
             op.execute(GUARD.format(table=table))

@@ -38,6 +38,8 @@ class Removing:
         async with reading(self._engine) as conn:
             found = await removals.open_ones(conn, limit=LOOKED_AT)
             last_position = await feed.last_position(conn)
+        open_ones = {each.removal for each in found}
+        self._published = {key: at for key, at in self._published.items() if key in open_ones}
         for each in found:
             if each.is_unpublished:
                 continue
@@ -62,7 +64,7 @@ class Removing:
             if await removals.counted_position(conn) < self._published[each.removal]:
                 return 0
             if not table:
-                return await _end(conn, each)
+                return await self._end(conn, each)
             events = await removals.count_events(conn, each.run, most=MOST_ROWS)
             await removals.note_step(
                 conn,
@@ -74,6 +76,14 @@ class Removing:
             if table == removals.ARTIFACTS:
                 return await self._remove_artifacts(conn, each)
             return await removals.remove(conn, each.run, table, most=MOST_ROWS)
+
+    async def _end(self, conn: Connection, each: Open) -> int:
+        """Note that all of a run is gone, unless something has come since it was looked for."""
+        if not await removals.next_table(conn, each.run):
+            await removals.note_step(
+                conn, each.removal, each.run, removed_events=each.removed_events, is_last=True
+            )
+        return 1
 
     async def _remove_artifacts(self, conn: Connection, each: Open) -> int:
         """Remove some of a run's artifacts, and the contents that no other artifact has.
@@ -96,13 +106,3 @@ class Removing:
         async with asyncio.TaskGroup() as deleting:
             for each in locations:
                 deleting.create_task(delete(each))
-
-
-async def _end(conn: Connection, each: Open) -> int:
-    """Note that all of a run is gone, unless something has come since it was looked for."""
-    if await removals.next_table(conn, each.run):
-        return 1
-    await removals.note_step(
-        conn, each.removal, each.run, removed_events=each.removed_events, is_last=True
-    )
-    return 1

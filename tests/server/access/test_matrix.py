@@ -34,10 +34,12 @@ READ = (
     "GetRun ListRuns ListEvents StreamEvents GetSnapshot ListSnapshots GetOutput ReplayRun"
     " VerifyRun SearchEvents GetStatistics ReadFeed FollowFeed GetConsumer ListConsumers"
     " GetVersion ListVersions ListConfigs ListLabelMoves GetArtifact ListArtifacts"
-    " DownloadArtifact ExportRun"
+    " DownloadArtifact ExportRun ListRemovals"
 )
 WRITE = "ResumeRun ForkRun RegisterVersion CommitPosition"
-ADMINISTER = "SetLabel RemoveLabel DeleteSnapshots ResetConsumer PlaceHold ReleaseHold ListHolds"
+ADMINISTER = (
+    "SetLabel RemoveLabel DeleteSnapshots ResetConsumer PlaceHold ReleaseHold ListHolds DeleteRun"
+)
 OWN = "CreateToken ListTokens RevokeToken ListAdminRecords VerifyAdminRecords"
 OPERATE = "SetLimits GetLimits"
 ANYBODY = "WhoAmI ListProjects"

@@ -186,6 +186,7 @@ READS: list[tuple[str, dict[str, Any]]] = [
     ("ListProjects", {}),
     ("ListTokens", {}),
     ("ListHolds", {}),
+    ("ListRemovals", {}),
     ("PlaceHold", {**RUN, "reason": "evidence", "request_id": "held"}),
     ("ListAdminRecords", {}),
     ("ExportRun", {"run_id": "fork"}),
@@ -257,6 +258,8 @@ NAMING: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
     ("ReleaseHold", lambda x: {"hold_id": f"hold{x}"}),
     ("ListHolds", lambda x: {"run_id": f"run{x}"}),
     ("PlaceHold", lambda x: {"run_id": f"run{x}", "reason": "why"}),
+    ("DeleteRun", lambda x: {"run_id": f"run{x}", "reason": "why"}),
+    ("ListRemovals", lambda x: {"run_id": f"run{x}"}),
 ]
 
 

@@ -79,6 +79,7 @@ LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "ListHolds": ({}, "holds"),
     "ListLabelMoves": (OF_CONFIG, "moves"),
     "ListProjects": ({}, "projects"),
+    "ListRemovals": ({}, "removals"),
     "ListRuns": ({}, "runs"),
     "ListSnapshots": ({"run_id": "r1"}, "snapshots"),
     "ListTokens": ({}, "tokens"),
@@ -108,6 +109,9 @@ async def three_of_everything(client: runstore.AsyncClient) -> None:
         await client.feed.commit(f"consumer{number}", 0)
         await client.admin.create_token(f"t{number}", ["reader@a"])
         await client.admin.place_hold("why", run_id=f"r{number}")
+        gone = await client.save_run(run_id=f"gone{number}")
+        await gone.complete(runstore.Outcome.SUCCEEDED)
+        await client.admin.delete_run(gone.run_id, "why")
     async for _ in client.search("fox", after=("r0", 3)):
         pass  # the events are published
 
