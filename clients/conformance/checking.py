@@ -40,7 +40,7 @@ _TIMES = frozenset(
         "updated_at",
     }
 )
-_HASHES = frozenset({"content_hash", "hash", "last_hash", "previous_hash", "salt"})
+_HASHES = frozenset({"birth", "content_hash", "hash", "last_hash", "previous_hash", "salt"})
 # Those that the payload of a terminal event names.
 _SALTED = re.compile(r'(?<=")[0-9a-f]{64}(?=")')
 # Of a call, whatever it is about.
@@ -48,6 +48,8 @@ _OF_CALLS = frozenset({"call_id", "peer", "secret"})
 # Where the id of a token is.
 _OF_TOKENS = frozenset({"prefix", "resource", "token_id"})
 _TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-z]{12}(?![0-9a-z])")
+# How far a removal has come is for the server to say.
+_PROGRESS = frozenset({"done_at", "removed_events", "state"})
 # Positions count the events of all projects of the database.
 _POSITIONS = frozenset({"counted_position", "indexed_position", "last_position", "next_position"})
 
@@ -183,7 +185,8 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
 
     def of(key: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return {each: of(each, value[each]) for each in sorted(value)}
+            kept = value.keys() - (_PROGRESS if "removal_id" in value else ())
+            return {each: of(each, value[each]) for each in sorted(kept)}
         if isinstance(value, list):
             return [of(key, each) for each in value]
         if key in _POSITIONS:

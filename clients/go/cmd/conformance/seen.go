@@ -135,7 +135,9 @@ func seenError(err error, told *runstore.Error) any {
 	if errors.Is(err, runstore.ErrClosed) {
 		name = "ClientClosed"
 	}
-	put(made, "type", strings.TrimSuffix(name, "Error"))
+	// Initialisms are written in capitals in Go only.
+	name = strings.ReplaceAll(strings.TrimSuffix(name, "Error"), "ID", "Id")
+	put(made, "type", name)
 	put(made, "code", codeName(told.Code))
 	put(made, "reason", told.Reason)
 	if len(told.Metadata) > 0 { // its keys are the contract's, so those with an empty value are kept
