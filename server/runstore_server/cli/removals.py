@@ -35,7 +35,7 @@ def delete(
     project: Project = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Delete a run that has ended, for good, with all that is stored of it.
+    """Delete a run that has ended, with all that is stored of it.
 
     It can no longer be read at once, and its id stays taken; what is stored of
     it is removed after that. It takes a token of an admin of the project.

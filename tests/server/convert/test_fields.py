@@ -59,8 +59,8 @@ NOT_SAID = {
 }
 # Names that differ from those of the values, or what they hold.
 RENAMED = {
-    *("allowed", "duration", "label_value", "length", "prefix", "project_pattern", "snippet"),
-    "start",
+    *("allowed", "at", "duration", "label_value", "length", "prefix", "project_pattern", "snippet"),
+    *("start", "state"),
 }
 
 

@@ -20,7 +20,9 @@ def classes(module: object, base: type) -> set[type]:
     return {
         each
         for _, each in inspect.getmembers(module, inspect.isclass)
-        if issubclass(each, base) and each is not base and each.__module__ == module.__name__
+        if issubclass(each, base)
+        and each is not base
+        and each.__module__.startswith(module.__name__)
     }
 
 

@@ -208,7 +208,7 @@ async def test_the_description_names_every_route_with_its_bounds_and_problems(ht
     run = "/api/v1/runs/{run_id}"
     assert sorted(paths) == sorted(
         [
-            *("/api/v1/feed", "/api/v1/runs", "/api/v1/statistics"),
+            *("/api/v1/feed", "/api/v1/removals", "/api/v1/runs", "/api/v1/statistics"),
             run,
             *(f"{run}/{each}" for each in ("events", "output", "snapshots", "verify")),
             f"{run}/snapshots/latest",
