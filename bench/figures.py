@@ -10,6 +10,7 @@ from bench import (
     appends,
     costs,
     memory,
+    removals,
     resumes,
     searches,
     snapshots,
@@ -97,6 +98,10 @@ FIGURES = {
         "server's CPU, a GetRun, callers with tokens", "ms", "callers without", at_most(1.03)
     ),
     "get-run-auth-tls": Figure("the same, over TLS", "ms", "callers without, in plain text"),
+    "removal": Figure("a run deleted, until all is gone", "events/s", "asyncpg, one plain DELETE"),
+    "append-removing": Figure(
+        "AppendEvent, 32 in flight, while a run of 100,000 events is removed", "/s", "while none is"
+    ),
     "disk-append": Figure("disk, an event that came alone", "bytes"),
     "disk-append-search": Figure("its search index, alone", "bytes"),
     "disk-batch": Figure("disk, an event of a hundred at once", "bytes"),
@@ -137,6 +142,7 @@ MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "peers": libraries.beside,
     "cost": costs.unary,
     "access": access.calls,
+    "removal": removals.deletions,
     "disk": costs.disk,
     "statements": statements.counted,
     "workers": appends.workers,

@@ -26,11 +26,28 @@ _EVENTS = """
 _HEAD = "UPDATE {schema}.run_heads SET last_seq = $2 WHERE run = $1"
 
 
+_COMPLETED = """
+    UPDATE {schema}.run_heads SET status = 3, outcome = 1, completed_at = updated_at WHERE run = $1
+"""
+
+
 async def long_run(setting: Setting, server: Server, schema: str, events: int) -> str:
     """The id of a run of so many events; made once a schema and size."""
     made = setting.long_runs.get((schema, events))
-    if made:
-        return made
+    if made is None:
+        made = setting.long_runs[schema, events] = await _made(setting, server, schema, events)
+    return made
+
+
+async def completed_run(setting: Setting, server: Server, schema: str, events: int) -> str:
+    """The id of a new run of so many events that may be deleted; its last is no terminal one."""
+    run_id = await _made(setting, server, schema, events)
+    (run,) = await setting.numbers([run_id], schema)
+    await setting.database.execute(_COMPLETED.format(schema=quoted(schema)), run)
+    return run_id
+
+
+async def _made(setting: Setting, server: Server, schema: str, events: int) -> str:
     (run_id,) = await setting.new_runs(server, 1)
     (run,) = await setting.numbers([run_id], schema)
     names = {"schema": quoted(schema)}
@@ -42,5 +59,4 @@ async def long_run(setting: Setting, server: Server, schema: str, events: int) -
         await conn.execute(f"VACUUM (ANALYZE) {names['schema']}.events", timeout=3600)
         await conn.execute("CHECKPOINT", timeout=600)
     say(f"a run of {events:,} events is there")
-    setting.long_runs[schema, events] = run_id
     return run_id

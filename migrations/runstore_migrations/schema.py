@@ -21,7 +21,7 @@ from runstore_storage.database import rights
 from runstore_storage.database.connection import Connection as Driven
 from runstore_storage.database.failures import translated
 from runstore_storage.database.opening import connect, losses_of, quoted
-from runstore_storage.sql import partitions, store_flags
+from runstore_storage.sql import feed, partitions, store_flags
 from runstore_storage.writing.room import RUNS_AHEAD, lacking_room
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -57,6 +57,16 @@ class SchemaMismatch(Exception):
         )
 
 
+class RestoredInPart(Exception):
+    """Rows of a dump were restored without those of every table."""
+
+    def __init__(self, relay: int, last_position: int) -> None:
+        super().__init__(
+            f"the feed ends at position {last_position}, and what publishes it is at {relay}: a"
+            " dump was restored in part; docs/backup.md says how to restore all of it"
+        )
+
+
 class RoomEnds(Exception):
     """Saving will fail soon, for want of a partition that the role may not make."""
 
@@ -81,13 +91,17 @@ async def current(url: str, schema: str) -> str | None:
 async def check(url: str, schema: str) -> None:
     """Return if the database is at `head()` and the role may serve from it.
 
-    Raise `SchemaMismatch` or `MissingRights` otherwise.
+    Raise `SchemaMismatch`, `MissingRights` or `RestoredInPart` otherwise.
     """
     async with _connected(url, schema) as conn:
         await rights.may_serve(conn, schema)
     found = await current(url, schema)
     if found != head():
         raise SchemaMismatch(found, head())
+    async with _connected(url, schema) as conn:
+        relay, last_position = await feed.ends(Driven(conn))
+    if relay < last_position:
+        raise RestoredInPart(relay, last_position)
 
 
 async def check_room(url: str, schema: str) -> None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
+BACKUP = "tests/e2e/test_backup.py"
 MONITORING = "tests/deployment/test_monitoring.py"
 IDENTITY = "tests/server/identity/test_docs.py"
 PROTOS = "tests/e2e/test_protos_readme.py"
@@ -126,6 +127,15 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         ANY_NUMBER,
         [("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows")],
     ),
+    ("docs/backup.md", "sh"): (
+        4,
+        [
+            (BACKUP, "test_a_dump_is_restored_as_a_whole"),
+            (BACKUP, "test_a_cluster_is_restored_to_a_moment"),
+        ],
+    ),
+    ("docs/backup.md", "ini"): (2, [(BACKUP, "test_a_cluster_is_restored_to_a_moment")]),
+    ("docs/upgrade.md", "sh"): (3, [(BACKUP, "test_a_schema_goes_up_and_back_as_shown")]),
     ("docs/deletion.md", "sh"): (1, [(DOCS, "test_the_commands_about_deletion_work")]),
     ("docs/holds.md", "sh"): (1, [(DOCS, "test_the_commands_about_holds_work")]),
     ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),

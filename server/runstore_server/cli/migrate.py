@@ -123,7 +123,12 @@ def check() -> None:
         try:
             asyncio.run(schema.check(url, name))
             asyncio.run(schema.check_room(url, name))
-        except (schema.SchemaMismatch, schema.RoomEnds, MissingRights) as error:
+        except (
+            schema.SchemaMismatch,
+            schema.RestoredInPart,
+            schema.RoomEnds,
+            MissingRights,
+        ) as error:
             raise failed(str(error), ExitCode.UNTRUE) from error
     typer.echo(f"{schema.head()}, as needed")
 

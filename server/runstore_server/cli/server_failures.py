@@ -22,6 +22,7 @@ from runstore_server.edge.listening import CannotBind, Exposed, UnusableCertific
 # Their messages are written for people.
 _EXPLAINED = (
     schema.SchemaMismatch,
+    schema.RestoredInPart,
     schema.RoomEnds,
     MissingRights,
     NoRole,

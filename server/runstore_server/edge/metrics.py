@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.feed import (
     RELAY,
+    REMOVALS,
     SEARCH,
     STORED_BYTES,
     USAGE_COUNTS,
@@ -257,7 +258,8 @@ class Metrics:
             for gauge, value in zip(self._sink_lags, (lag.events, lag.seconds), strict=True):
                 gauge.labels(sink).set(value)
         for each in await feed.list_duties():
-            self._positions.labels(each.name).set(each.position)
+            if each.name != REMOVALS:  # which follows what was decided, not the feed
+                self._positions.labels(each.name).set(each.position)
             self._held.labels(each.name).set(bool(each.holder))
 
     def text(self) -> bytes:

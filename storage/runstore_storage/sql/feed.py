@@ -49,6 +49,12 @@ _LAST_OF_OWN_TEXT = """
 _LAST_POSITION = system(_LAST_TEXT)
 _LAST_OF_OWN = tenant(_LAST_OF_OWN_TEXT)
 
+_ENDS = system("""
+    SELECT coalesce((SELECT position FROM duties WHERE name = 'relay'), 0) AS relay,
+           coalesce(max(last_position), 0) AS last_position
+    FROM feed
+""")
+
 # One row where no range is found, for the feed's last position. A project is shown that of its own
 # last entry: the database's would tell how much others write.
 _RANGES = """
@@ -122,6 +128,12 @@ async def publish(conn: Connection, holder: str) -> int | None:
     )
     published: int | None = found.scalar_one_or_none()
     return published
+
+
+async def ends(conn: Connection) -> tuple[int, int]:
+    """Where the relay is, and the newest range ends; they are the same, whoever writes."""
+    relay, last_position = (await conn.execute(_ENDS)).one()
+    return relay, last_position
 
 
 async def last_position(conn: Connection) -> int:

@@ -22,7 +22,7 @@ SYSTEM = {
     *("sql.partitions._EXISTS", "sql.partitions._NEWEST_RUN", "sql.partitions._MAKE"),
     *("sql.partitions._MAY_MAKE", "sql.blobs._TAKE_NUMBERS"),
     # Publishing, and how far the duties have come.
-    *("sql.feed._PUBLISH", "sql.feed._LAST_POSITION"),
+    *("sql.feed._PUBLISH", "sql.feed._LAST_POSITION", "sql.feed._ENDS"),
     *("sql.outbox._LAST_ID", "sql.outbox._HOLDS_UP_TO", "sql.outbox._LAG"),
     *("sql.duties._TAKE", "sql.duties._CREATE", "sql.duties._FENCE", "sql.duties._ADVANCE"),
     *("sql.duties._RELEASE", "sql.duties._RESTART", "sql.duties._POSITION", "sql.duties._LAG"),
