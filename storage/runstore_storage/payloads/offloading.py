@@ -24,7 +24,7 @@ from runstore_storage.database.threads import run_in_thread_if_large
 from runstore_storage.payloads.compression import DamagedContent, compress, decompress
 from runstore_storage.payloads.objects import ObjectMissing, Objects, run_folder
 from runstore_storage.prepared_events import PreparedEvent, PreparedPlain
-from runstore_storage.sql import blobs
+from runstore_storage.sql import blobs, runs
 from runstore_storage.sql.blobs import NewBlob, StoredBlob
 from runstore_storage.sql.columns import OffloadedPayload
 
@@ -70,16 +70,18 @@ class Offloading:
         """The blob of a large payload, put among the objects of the scope's run of that id if it
         belongs there: no other run's payload is the same object.
 
-        None for a payload that is not large.
+        None for a payload that is not large. Nothing is put for a run that was deleted, as what is
+        written to it is refused.
         """
         if payload is None or not self.is_large(payload):
             return None
         name, packed = await asyncio.to_thread(_blob, payload.data)
         location = None
         if self._rules.to_objects:
-            folder = run_folder(RunKey(current_scope().project, key.run_id))
-            location = f"{folder}/payloads/{name.hex()}.zst"
-            await self._objects.put(location, packed)
+            own = RunKey(current_scope().project, key.run_id)
+            location = f"{run_folder(own)}/payloads/{name.hex()}.zst"
+            if not await self._was_deleted(own):
+                await self._objects.put(location, packed)
         return NewBlob(
             name,
             isinstance(payload.content, str),
@@ -88,6 +90,11 @@ class Offloading:
             None if location else packed,
             location,
         )
+
+    async def _was_deleted(self, key: RunKey) -> bool:
+        async with reading(self._engine) as conn:
+            found = await runs.identity(conn, key)
+        return found is not None and found.was_deleted
 
     async def offload_events(
         self, key: RunKey, given: Sequence[PreparedEvent]

@@ -300,6 +300,25 @@ async def test_nothing_of_a_removed_run_is_left_and_nothing_of_others_is_missing
     assert not any("wombat" in each or "ann" in each or "airflow" in each for each in cleared)
 
 
+async def test_what_is_written_to_a_deleted_run_leaves_nothing_behind(kept: PostgresStore) -> None:
+    key = await full(kept, "run")
+    await relayed(kept)
+    await deleted(kept, key)
+    await removed(kept)
+
+    with pytest.raises(RunNotFound):
+        await kept.append_events(key, [Event("a", payload=text(3 * LARGE))])
+    with pytest.raises(RunNotFound):
+        await kept.put_snapshot(key, Snapshot(), events=[Event("a", payload=text(3 * LARGE))])
+    completion = Completion(Outcome.SUCCEEDED, output=Output(text(3 * LARGE)))
+    with pytest.raises(RunIdReserved):
+        await kept.save_run(NewRun("p", "run", completion=completion))
+    with pytest.raises(RunNotFound):
+        await upload(kept, key, "late", b"late")
+
+    assert not files(kept)
+
+
 async def test_what_may_not_go_is_refused_in_order(own: PostgresStore) -> None:
     key = await saved(own, "run")
     await own.append_events(key, [Event("a")])
@@ -469,6 +488,7 @@ async def test_a_content_that_is_uploaded_again_while_it_is_removed_is_kept(
     assert not files(kept)
 
 
+@pytest.mark.owner
 async def test_psql_removes_nothing_that_is_not_recorded(
     kept: PostgresStore, own_schema: str, database_url: str
 ) -> None:
