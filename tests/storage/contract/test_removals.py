@@ -462,6 +462,36 @@ async def attempted(write: Awaitable[object]) -> object:
         return error
 
 
+async def bytes_of(store: PostgresStore, key: RunKey) -> bytes:
+    ref = ArtifactRef(key.project, run_id=key.run_id, name="a")
+    opened = await store.artifacts.open_artifact(ref, offset=0, length=0)
+    return b"".join([piece async for piece in opened.chunks])
+
+
+async def test_an_upload_whose_content_was_removed_meanwhile_is_not_recorded(
+    kept: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, other = await saved(kept, "run"), await saved(kept, "other")
+    await upload(kept, key, "a", b"the same")
+    await completed(kept, key)
+    await relayed(kept)
+    found = kept.artifacts._content
+
+    async def removed_then(*given: object) -> object:
+        content = await found(*given)  # type: ignore[arg-type]  # passed on
+        await deleted(kept, key)
+        await removed(kept)
+        return content
+
+    monkeypatch.setattr(kept.artifacts, "_content", removed_then)
+    with pytest.raises(StorageUnavailable, match="has lost what was uploaded"):
+        await upload(kept, other, "a", b"the same")
+    monkeypatch.undo()
+
+    await upload(kept, other, "a", b"the same")
+    assert await bytes_of(kept, other) == b"the same"
+
+
 async def test_a_content_that_is_uploaded_again_while_it_is_removed_is_kept(
     kept: PostgresStore,
 ) -> None:
@@ -478,14 +508,28 @@ async def test_a_content_that_is_uploaded_again_while_it_is_removed_is_kept(
             pass
         await removing_
 
-        ref = ArtifactRef("p", run_id=other.run_id, name="a")
-        opened = await kept.artifacts.open_artifact(ref, offset=0, length=0)
-        assert b"".join([piece async for piece in opened.chunks]) == data
+        assert await bytes_of(kept, other) == data
         await completed(kept, other)
         await relayed(kept)
         await deleted(kept, other)
         await removed(kept)
     assert not files(kept)
+
+
+@pytest.mark.owner
+async def test_a_deleted_run_is_not_counted_anew(kept: PostgresStore) -> None:
+    key = await full(kept, "run")
+    await relayed(kept)
+    await deleted(kept, key)
+
+    await kept.feed.forget_usage("other")
+    await kept.search.forget_text("other")
+    while await kept.feed.count_usage("other") or await kept.search.index_text("other"):
+        pass
+
+    found = await rows_of(kept, key)
+    assert "events" in found
+    assert not {"usage_counts", "search_rows"} & found.keys()
 
 
 @pytest.mark.owner
