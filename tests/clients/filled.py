@@ -87,7 +87,7 @@ class Filling:
         is_other = path == self._other
         number = FIRST_NUMBER + len(self.leaves) + is_other * 10_000
         if field.enum_type:
-            return 1 + is_other
+            return min(1 + is_other, len(field.enum_type.values) - 1)
         if field.cpp_type in _NUMBERS:
             return number
         if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
