@@ -11,6 +11,7 @@ import grpc
 import pytest
 import runstore
 from runstore import Grant, Limits, PrincipalKind, Role
+from until import until
 
 
 class Losing(grpc.GenericRpcHandler):
@@ -268,6 +269,37 @@ async def test_a_deleted_run_is_not_found_and_its_id_is_reserved(
         await run.get()
     with pytest.raises(runstore.RunIdReserved):
         await client.save_run(run_id="run")
+    with pytest.raises(runstore.RunNotFound):
+        await anext(client.admin.removals("none"))
+
+
+async def test_the_same_request_deletes_once(client: runstore.AsyncClient) -> None:
+    run = await client.save_run(run_id="run")
+    await run.complete()
+
+    first = await client.admin.delete_run("run", "why", request_id="once")
+    again = await client.admin.delete_run("run", "why", request_id="once")
+
+    assert again.removal_id == first.removal_id
+    with pytest.raises(runstore.RunNotFound):
+        await client.admin.delete_run("run", "why")
+    with pytest.raises(runstore.IdempotencyMismatch):
+        await client.admin.delete_run("run", "another reason", request_id="once")
+
+
+async def test_the_synchronous_client_deletes_runs_too(server_address: str, project: str) -> None:
+    def work() -> tuple[str, list[str], list[str]]:
+        with runstore.Client(server_address, project=project, timeout=60) as client:
+            client.save_run(run_id="run").complete()
+            removal = client.admin.delete_run("run", "why", expected_last_seq=1)
+            with pytest.raises(runstore.RunNotFound):
+                client.run("run").get()
+            of_run = [each.removal_id for each in client.admin.removals("run")]
+            return removal.removal_id, of_run, [each.removal_id for each in client.admin.removals()]
+
+    removal, of_run, of_project = await asyncio.to_thread(work)
+
+    assert of_run == of_project == [removal]
 
 
 async def test_a_removal_is_done_once_everything_is_gone(client: runstore.AsyncClient) -> None:
@@ -275,11 +307,15 @@ async def test_a_removal_is_done_once_everything_is_gone(client: runstore.AsyncC
     await run.append_many([runstore.NewEvent("tick", {"n": n}) for n in range(100)])
     await run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
 
-    removal = await client.admin.delete_run("run", "case 7")
-    while removal.state is not runstore.RemovalState.DONE:
-        assert removal.done_at is None
-        await asyncio.sleep(0.05)
-        (removal,) = [each async for each in client.admin.removals("run")]
+    begun = await client.admin.delete_run("run", "case 7")
+    seen = [begun]
 
-    assert removal.removed_events == 101
-    assert removal.done_at
+    async def is_done() -> bool:
+        seen.extend([each async for each in client.admin.removals("run")])
+        return seen[-1].state is runstore.RemovalState.DONE
+
+    await until(is_done)
+
+    assert begun.state is runstore.RemovalState.REMOVING
+    assert all((each.done_at is None) is (each is not seen[-1]) for each in seen)
+    assert [begun.removed_events, seen[-1].removed_events] == [0, 101]

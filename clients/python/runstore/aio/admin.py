@@ -148,20 +148,30 @@ class AsyncAdmin:
             yield hold
 
     async def delete_run(
-        self, run_id: str, reason: str, *, expected_last_seq: int | None = None
+        self,
+        run_id: str,
+        reason: str,
+        *,
+        expected_last_seq: int | None = None,
+        request_id: str = "",
     ) -> Removal:
         """Delete a run that has ended, for good, with all that is stored of it.
 
         Once it returns the run is not found, and its id is never used again; `removals` says when
-        all of it is gone. The reason is kept, so it should name nobody. Raise `RunOpen`, `RunHeld`,
-        `RunInUse` if it has forks, and `SeqConflict` if it is not at `expected_last_seq`.
+        all of it is gone. The reason, of 1 to 1000 characters, is kept, so it should name nobody.
+        The same request_id returns the same removal again; without one, the client generates it.
+        Raise `RunNotFound`, `SeqConflict` if the run is not at `expected_last_seq`, `RunOpen` if it
+        has not ended, `RunHeld`, and `RunInUse` if it has forks.
         """
         return await self._connection.send(
-            calls.removals.delete_run(self._project, run_id, reason, expected_last_seq)
+            calls.removals.delete_run(self._project, run_id, reason, expected_last_seq, request_id)
         )
 
     async def removals(self, run_id: str = "") -> AsyncIterator[Removal]:
-        """Yield what was removed of the project, or of a run that it had, newest first."""
+        """Yield what was removed of the project, or of one run, newest first.
+
+        Raise `RunNotFound` if the project never had the run.
+        """
         async for removal in self._connection.pages(
             lambda token: calls.removals.list_removals(self._project, run_id, token)
         ):

@@ -11,7 +11,7 @@ from runstore.wire.removals import removal_value
 
 
 def delete_run(
-    project: str, run_id: str, reason: str, expected_last_seq: int | None
+    project: str, run_id: str, reason: str, expected_last_seq: int | None, request_id: str
 ) -> Call[Removal]:
     request = message_of(
         rpc.DeleteRunRequest,
@@ -19,7 +19,7 @@ def delete_run(
         run_id=run_id,
         reason=reason,
         expected_last_seq=expected_last_seq,
-        request_id=new_id(),
+        request_id=request_id or new_id(),
     )
     return Call(ADMIN, "DeleteRun", request, lambda response: removal_value(response.removal))
 
