@@ -35,6 +35,7 @@ LISTINGS = {
     "search": ("hits", fields(search_pb2.SearchFilter)),
     "statistics": ("rows", fields(statistics_pb2.StatisticsFilter)),
     "list_snapshots": ("snapshots", ["run_id", "namespace", "metadata", "before", "id_below"]),
+    "removal_list": ("removals", ["run_id"]),
     "artifact_list": ("artifacts", ["run_id", "type", "name"]),
     "config_list": ("configs", ["kind", "name_prefix"]),
     "config_label_moves": ("moves", ["label"]),
@@ -129,6 +130,17 @@ def test_what_was_the_same_has_the_same_name() -> None:
     assert same == normalised(steps(OTHER, OTHER), "p/0")
     assert same != normalised(steps(HASH, OTHER), "p/0")
     assert same[0]["result"]["project"] == "<project>"
+
+
+def test_how_far_a_removal_has_come_is_not_compared() -> None:
+    begun: dict = {"removal_id": "r", "birth": HASH, "state": "REMOVING", "removed_events": 0}
+    done = begun | {"state": "DONE", "removed_events": 2, "done_at": "2026-01-02T03:04:05.000006Z"}
+    another = done | {"last_seq": 3}
+
+    def of(removal: dict) -> list:
+        return normalised([{"result": {"removals": [removal]}}], "p/0")
+
+    assert of(begun) == of(done) != of(another)
 
 
 def shown(language: str) -> str:

@@ -51,6 +51,7 @@ func (r *runner) revokeToken(ctx context.Context, a *arguments) (any, error) {
 func (r *runner) deleteRun(ctx context.Context, a *arguments) (any, error) {
 	return r.client.Admin().DeleteRun(ctx, runstore.Deletion{
 		RunID: a.RunID, Reason: a.Why, ExpectedLastSeq: a.ExpectedLastSeq,
+		RequestID: a.RequestID,
 	})
 }
 
