@@ -318,3 +318,30 @@ func TestADeletedRunIsNotFoundAndItsIDReserved(t *testing.T) {
 	var reserved *runstore.RunIDReservedError
 	equal(t, "reserved", errors.As(err, &reserved), true)
 }
+
+func TestARemovalIsDoneOnceEverythingIsGone(t *testing.T) {
+	client := dial(t)
+	run := withTicks(t, client, 3)
+	_, err := run.Complete(t.Context(), runstore.Completion{Outcome: runstore.OutcomeSucceeded})
+	require(t, err)
+
+	begun, err := client.Admin().DeleteRun(
+		t.Context(), runstore.Deletion{RunID: run.ID(), Reason: "case 7"})
+
+	require(t, err)
+	equal(t, "begun", begun.State, runstore.RemovalRemoving)
+	equal(t, "removed at first", begun.RemovedEvents, 0)
+	equal(t, "is done at first", begun.DoneAt.IsZero(), true)
+	ctx, last := soon(t, patient), begun
+	for last.DoneAt.IsZero() {
+		of := runstore.ListRemovalsOptions{RunID: run.ID()}
+		last = collect(t, client.Admin().Removals(ctx, of))[0]
+	}
+	equal(t, "state", last.State, runstore.RemovalDone)
+	equal(t, "removed", last.RemovedEvents, 4)
+	var missing *runstore.RunNotFoundError
+	for _, err := range client.Admin().Removals(ctx, runstore.ListRemovalsOptions{RunID: "never"}) {
+		errors.As(err, &missing)
+	}
+	equal(t, "a run that never was is found", missing == nil, false)
+}

@@ -1,5 +1,7 @@
 /** Who may use a server, against a real one: tokens, limits, holds, removals and records. */
 
+import { inspect } from "node:util";
+
 import { expect, test as plain } from "vitest";
 
 import {
@@ -12,6 +14,7 @@ import {
   Role,
   Outcome,
   RemovalKind,
+  RemovalState,
   RunHeld,
   RunIdReserved,
   RunInUse,
@@ -224,4 +227,25 @@ test("a deleted run is not found, and its id is reserved", async ({ client }) =>
   expect(ofRun?.record).toBe(removal.record);
   await expect(run.get()).rejects.toThrow(RunNotFound);
   await expect(client.saveRun({ runId: "run" })).rejects.toThrow(RunIdReserved);
+});
+
+test("a removal is done once everything is gone", async ({ client }) => {
+  const { admin } = client;
+  const run = await client.saveRun({ runId: "run" });
+  await run.append({ type: "tick" });
+  await run.complete();
+  const removals = () => collect(admin.removals({ runId: "run" }));
+
+  const begun = await admin.deleteRun("run", "case 7");
+
+  expect(begun).toMatchObject({
+    state: RemovalState.REMOVING,
+    removedEvents: 0,
+    doneAt: undefined,
+  });
+  expect(inspect(begun)).toContain("state: RemovalState.REMOVING");
+  await expect.poll(async () => (await removals())[0]?.doneAt, { timeout: 60_000 }).toBeDefined();
+  const [done] = await removals();
+  expect(done).toMatchObject({ state: RemovalState.DONE, removedEvents: 2, at: begun.at });
+  await expect(collect(admin.removals({ runId: "never" }))).rejects.toThrow(RunNotFound);
 });

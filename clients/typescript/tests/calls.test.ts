@@ -57,6 +57,7 @@ test.for<[string, (client: Client) => Promise<unknown>]>([
   ["moving a label", (client) => client.configs.setLabel("k", "n", "l", 1)],
   ["removing a label", (client) => client.configs.removeLabel("k", "n", "l")],
   ["revoking a token", (client) => client.admin.revokeToken("t")],
+  ["deleting a run", (client) => client.admin.deleteRun("r", "why")],
   ["setting limits", (client) => client.admin.setLimits({ streams: 1 })],
 ])("%s again is done with the same id", async ([, write], { script }) => {
   script.failures = ["cut", "drop"];

@@ -116,6 +116,10 @@ export class Script {
           await this.#name(request.requestId, context);
           return { token: { createdBy: {} } };
         },
+        deleteRun: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { removal: { at: {} } };
+        },
         setLimits: async (request, context) => {
           await this.#name(request.requestId, context);
           return { limits: {} };
