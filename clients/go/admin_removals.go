@@ -37,11 +37,12 @@ func (s RemovalState) String() string {
 // Deletion names a run to delete.
 type Deletion struct {
 	RunID string
-	// Reason is why, for people. It is kept, so it should name nobody.
+	// Reason is why, for people, in 1 to 1000 characters. It is kept, so it should name nobody.
 	Reason string
 	// ExpectedLastSeq deletes the run only if this is its last seq; if nil, whatever it is.
 	ExpectedLastSeq *int64
-	// RequestID identifies a retry; if empty, the client generates one.
+	// RequestID identifies a retry, which returns the same removal; if empty, the client generates
+	// one.
 	RequestID string
 }
 
@@ -89,8 +90,8 @@ func (a *Admin) DeleteRun(ctx context.Context, deletion Deletion) (*Removal, err
 	return removalOf(response.Removal), nil
 }
 
-// Removals yields what was removed of the project, or of a run that it had, newest first. If it
-// fails, the last pair holds the error.
+// Removals yields what was removed of the project, or of a run that it had, newest first. A run that
+// it never had is [*RunNotFoundError]. If it fails, the last pair holds the error.
 func (a *Admin) Removals(
 	ctx context.Context, options ListRemovalsOptions,
 ) iter.Seq2[*Removal, error] {

@@ -263,8 +263,8 @@ export class Admin {
   }
 
   /**
-   * Delete a run that has ended, for good, with all that is stored of it. The reason is kept, so it
-   * should name nobody.
+   * Delete a run that has ended, for good, with all that is stored of it. The reason, of 1 to 1000
+   * characters, is kept, so it should name nobody.
    *
    * Once it resolves the run is not found, and its id is never used again; `removals` says when all
    * of it is gone. Rejects with `RunOpen`, `RunHeld`, `RunInUse` if it has forks, or `SeqConflict` if
@@ -276,7 +276,10 @@ export class Admin {
     return removalValue((await this.#connection.send(deleteRun, request, options)).removal);
   }
 
-  /** Yield what was removed of the project, or of a run that it had, newest first. */
+  /**
+   * Yield what was removed of the project, or of a run that it had, newest first. A run that it never
+   * had rejects with `RunNotFound`.
+   */
   removals(options: ListRemovalsOptions = {}): AsyncGenerator<Removal, void, undefined> {
     const request = { ...listRemovalsRequest(this.#project, options), pageSize: PAGE_SIZE };
     const { listRemovals } = AdminService.method;

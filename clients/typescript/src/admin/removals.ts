@@ -36,8 +36,8 @@ export interface Removal {
 /** Why a run is deleted, and what it must be. */
 export interface DeleteRunOptions extends CallOptions {
   /** Delete the run only if this is its last seq; by default whatever it is. */
-  readonly expectedLastSeq?: Int64;
-  /** Identifies a retry; by default the client generates one. */
+  readonly expectedLastSeq?: Int64 | undefined;
+  /** Identifies a retry, which resolves to the same removal; by default the client generates one. */
   readonly requestId?: string;
 }
 
