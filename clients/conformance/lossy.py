@@ -45,11 +45,7 @@ READ_VERBS = ("Get", "List", "Read", "Replay", "Search", "Verify", "WhoAmI")
 APPENDS = frozenset({"AppendEvent", "AppendMany"})
 IDS = frozenset({"event_id", "fork_run_id", "request_id", "run_id"})
 # The request names the run, or what the run is called is not its own to make.
-NO_IDS = {
-    ("Snapshot", "run_id"),
-    ("PlaceHoldRequest", "run_id"),
-    ("DeleteRunRequest", "run_id"),
-}
+NO_IDS = {("Snapshot", "run_id"), ("PlaceHoldRequest", "run_id")}
 
 
 @dataclass(frozen=True, slots=True)
