@@ -139,11 +139,16 @@ _HEAD = (
     | {"completed_at": (None, int)}
 )
 _LINEAGE = {"run_id": str, "birth": _HEX, "last_seq": int, "has_events": bool}
+_HOLD = _texts("hold_id reason") | {
+    "names_run": bool,
+    "placed_by": _texts("kind id issuer"),
+    "placed_at": int,
+}
 _ENTRY = {"name": str, "sha256": _HEX, "bytes": int, "rows": (None, int)}
 _MANIFEST = (
     _texts("format project run_id")
     | {"version": int, "origin": {str: str}, "head": _HEAD, "lineage": [_LINEAGE]}
-    | {"configs": [_PIN], "files": [_ENTRY], "sha256": _HEX}
+    | {"configs": [_PIN], "holds": [_HOLD], "files": [_ENTRY], "sha256": _HEX}
 )
 
 

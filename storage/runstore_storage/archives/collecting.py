@@ -15,13 +15,16 @@ from runstore_storage.archives.row_files import RowFile
 from runstore_storage.configs.bodies import with_body
 from runstore_storage.contract.configs import ConfigKey, ConfigRef, VersionSelector
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.holds import Hold
 from runstore_storage.contract.runs import Run
 from runstore_storage.database.connection import Connection
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.snapshots.manifests import Manifest
-from runstore_storage.sql import archives, configs, heads, runs
+from runstore_storage.sql import archives, configs, heads, holds, runs
 from runstore_storage.sql.heads import Ancestor, Head
 from runstore_storage.sql.snapshots import StoredRow
+
+MOST_HOLDS = 1000
 
 
 class Part(NamedTuple):
@@ -46,6 +49,8 @@ class Collected:
     head: Head
     history: tuple[tuple[Ancestor, Run], ...]
     """The runs that its history is of, the oldest first; the last is the run itself."""
+    holds: tuple[Hold, ...]
+    """What keeps the run from being removed, newest first; at most `MOST_HOLDS`."""
     files: list[RowFile] = field(default_factory=list)
     parts: dict[bytes, Part] = field(default_factory=dict)
     objects: dict[bytes, Stored] = field(default_factory=dict)
@@ -69,7 +74,10 @@ async def collect(
     head = await heads.get(conn, key)
     parts = archives.history(head)
     born = await runs.get_many(conn, [part.run for part in parts])
-    found = Collected(head, tuple((part, born[part.run]) for part in parts))
+    held = await holds.page(
+        conn, key.project, run_id=key.run_id, released=False, limit=MOST_HOLDS, after=None
+    )
+    found = Collected(head, tuple((part, born[part.run]) for part in parts), held)
     fill = _Filling(conn, found, offloading, opened)
     await fill.snapshots()
     await fill.task_writes()

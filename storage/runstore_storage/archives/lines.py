@@ -15,6 +15,7 @@ from runstore_storage import chain
 from runstore_storage.contract.artifacts import Artifact
 from runstore_storage.contract.configs import ConfigRef, ConfigVersion
 from runstore_storage.contract.events import RecordedEvent, Usage
+from runstore_storage.contract.holds import Hold
 from runstore_storage.contract.outputs import StoredOutput
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun, Run
@@ -209,6 +210,18 @@ def request(request_id: str, salt: bytes | None, body_hash: bytes, answer: str) 
 def pin(ref: ConfigRef) -> Members:
     """A pinned version."""
     return {"kind": ref.kind, "name": ref.name, "version": ref.version, "digest": ref.digest}
+
+
+def hold(of: Hold) -> Members:
+    """What keeps the run from being removed."""
+    by = of.placed_by
+    return {
+        "hold_id": of.hold_id,
+        "names_run": bool(of.run_id),
+        "reason": of.reason,
+        "placed_by": {"kind": by.kind.name, "id": by.id, "issuer": by.issuer},
+        "placed_at": microseconds(of.placed_at),
+    }
 
 
 def payload(of: Payload | None) -> Members | None:

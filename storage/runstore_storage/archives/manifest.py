@@ -37,6 +37,7 @@ def manifest(found: Collected, entries: Iterable[Entry]) -> bytes:
             for part, of in found.history
         ],
         "configs": [lines.pin(each) for each in found.pins],
+        "holds": [lines.hold(each) for each in found.holds],
         "files": [each.members for each in entries],
     }
     text = json.dumps(members, ensure_ascii=False, indent=1).removesuffix("\n}").encode()

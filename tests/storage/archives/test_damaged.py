@@ -392,6 +392,7 @@ async def test_a_forged_row_is_found_though_the_manifest_agrees(
         {"version": 2},
         {"lineage": []},
         {"configs": []},
+        {"holds": [{"hold_id": "h"}]},
         {"more": 1},
         {"head": {}},
         {"files": []},

@@ -29,9 +29,12 @@ from runstore.verify_archive import verify
 from runstore_migrations import schema
 from runstore_server.services.archives import tar_header
 from runstore_storage.archives import chain_files
+from runstore_storage.contract.access import Principal, PrincipalKind
+from runstore_storage.contract.admin import Act
 from runstore_storage.contract.errors import RunNotFound, SnapshotNotFound
 from runstore_storage.contract.events import MAX_DURATION_US, MAX_SUM, Event, Usage
 from runstore_storage.contract.heads import Outcome, RunKey
+from runstore_storage.contract.holds import NewHold, RunSelection
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload
 from runstore_storage.contract.runs import NewRun
@@ -77,6 +80,29 @@ async def test_an_archive_has_a_row_of_each_kind_and_verifies(
     assert sum(name.startswith("parts/") for name in files) == 3
     assert [each for each in files.values() if each == BYTES] == [BYTES]
     assert list(files)[-1] == MANIFEST
+    assert problems(tmp_path, files) == []
+
+
+async def test_an_archive_says_what_holds_its_run(
+    store: PostgresStore, key: RunKey, tmp_path: Path
+) -> None:
+    by = Principal(PrincipalKind.TOKEN, "ann")
+    act = Act(key.project, "PlaceHold", "holds", by, (), "peer", "call", "", "{}")
+    asked = (
+        NewHold(key.project, "case 7", key.run_id),
+        NewHold(key.project, "all of it"),
+        NewHold(key.project, "others", where=RunSelection(plan_id="another")),
+    )
+    one, every, _ = [(await store.holds.place_hold(each, act))[0] for each in asked]
+
+    files = await exported(store, key)
+
+    said = json.loads(files[MANIFEST])["holds"]
+    assert [(each["hold_id"], each["names_run"], each["reason"]) for each in said] == [
+        (every.hold_id, False, "all of it"),
+        (one.hold_id, True, "case 7"),
+    ]
+    assert said[0]["placed_by"] == {"kind": "TOKEN", "id": "ann", "issuer": ""}
     assert problems(tmp_path, files) == []
 
 

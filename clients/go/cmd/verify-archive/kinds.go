@@ -152,6 +152,11 @@ var (
 			and(hexText, "birth").
 			and(aNumber, "last_seq").
 			and(aFlag, "has_events")
+	placedByKind = texts("kind id issuer")
+	holdKind     = texts("hold_id reason").
+			and(aFlag, "names_run").
+			and(placedByKind.check, "placed_by").
+			and(aNumber, "placed_at")
 	fileKind = texts("name").
 			and(hexText, "sha256").
 			and(aNumber, "bytes").
@@ -162,6 +167,7 @@ var (
 			and(headKind.check, "head").
 			and(many(lineageKind.check), "lineage").
 			and(many(pinKind.check), "configs").
+			and(many(holdKind.check), "holds").
 			and(many(fileKind.check), "files").
 			and(hexText, "sha256")
 	finalKind = texts("namespace snapshot_id").and(hexText, "content_hash")
