@@ -45,6 +45,7 @@ LAGS = {
     SEARCH: ("search", "indexed"),
     STORED_BYTES: ("stored_bytes", "summed"),
     USAGE_COUNTS: ("usage_counts", "counted"),
+    REMOVALS: ("removals", "removed, of runs that were deleted"),
 }
 
 # Otherwise each counter has a second series with the time of its creation.

@@ -177,7 +177,8 @@ class FeedStore(Protocol):
         """Publish the oldest committed events; return how many, None without the duty `relay`."""
 
     async def lag(self, duty: str) -> Lag:
-        """Return how far a duty is behind: `relay` behind the commits, any other behind the feed.
+        """Return how far a duty is behind: `relay` behind the commits, `removals` behind what was
+        decided to go, any other behind the feed.
 
         A duty that was never taken is as far behind as there are events.
         """

@@ -13,6 +13,7 @@ from runstore_storage.contract.feed import (
     EVERY_ENTRY,
     EVERY_PROJECT,
     RELAY,
+    REMOVALS,
     STORED_BYTES,
     USAGE_COUNTS,
     Consumer,
@@ -38,6 +39,7 @@ from runstore_storage.sql import (
     duties,
     feed,
     outbox,
+    removals,
     stored_bytes,
     usage_counts,
 )
@@ -108,7 +110,9 @@ class PostgresFeed:
 
     async def lag(self, duty: str) -> Lag:
         async with reading(self._engine) as conn:
-            return await (outbox.lag(conn) if duty == RELAY else duties.lag(conn, duty))
+            if duty == RELAY:
+                return await outbox.lag(conn)
+            return await (removals.lag(conn) if duty == REMOVALS else duties.lag(conn, duty))
 
     async def drain(self) -> None:
         async with reading(self._engine) as conn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from runstore_storage.contract.feed import SEARCH, STORED_BYTES, USAGE_COUNTS
+from runstore_storage.contract.feed import SEARCH, STORED_BYTES, USAGE_COUNTS, Lag
 from runstore_storage.contract.removals import Removal, RemovalKind
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
@@ -81,6 +81,16 @@ _NEXT_TABLE = system(
 )
 _COUNT_EVENTS = system("""
     SELECT count(*) FROM (SELECT FROM events WHERE run = :run LIMIT :most) AS first
+""")
+_LAG = system("""
+    SELECT coalesce(sum(greatest(r.last_seq - r.first_seq + 1 - s.removed_events, 0))
+               FILTER (WHERE r.last_seq > 0), 0)::bigint AS events,
+        coalesce(extract(epoch FROM clock_timestamp() - min(r.begun_at)), 0)::double precision
+            AS seconds
+    FROM removals r CROSS JOIN LATERAL (
+        SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1
+    ) AS s
+    WHERE NOT s.is_last
 """)
 _REMOVE_ARTIFACTS = system("SELECT object FROM remove_artifacts(:run, :most) AS removed(object)")
 _REMOVE = system("SELECT remove_rows(:from_table, :run, :most)")
@@ -173,6 +183,12 @@ async def page(
 async def open_ones(conn: Connection, *, limit: int) -> list[Open]:
     """Removals that are not done, the oldest first."""
     return [Open(*row) for row in await conn.execute(_OPEN, {"limit": limit})]
+
+
+async def lag(conn: Connection) -> Lag:
+    """Events of deleted runs that are still there, and how long the oldest removal has gone on."""
+    row = (await conn.execute(_LAG)).one()
+    return Lag(row["events"], max(row["seconds"], 0.0))
 
 
 async def counted_position(conn: Connection) -> int:

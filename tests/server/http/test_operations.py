@@ -25,7 +25,7 @@ async def test_a_server_is_alive_and_ready(http) -> None:
     # As in test_a_serving_server_is_healthy.
     await until(is_ready)
     ready = (await http.get("/readyz")).json()
-    assert ready["lag"].keys() == {"feed", "search", "stored_bytes", "usage_counts"}
+    assert ready["lag"].keys() == {"feed", "removals", "search", "stored_bytes", "usage_counts"}
 
 
 async def test_readiness_follows_the_database(own_server) -> None:
@@ -108,9 +108,15 @@ async def test_operators_see_how_far_the_work_on_the_feed_is_behind(own_server, 
         published = await lags(own)
 
     events = [{name: each["events"] for name, each in lag.items()} for lag in unpublished]
-    assert events == [{"feed": 1, "search": 0, "stored_bytes": 0, "usage_counts": 0}] * 2
+    assert (
+        events
+        == [{"feed": 1, "removals": 0, "search": 0, "stored_bytes": 0, "usage_counts": 0}] * 2
+    )
     events = [{name: each["events"] for name, each in lag.items()} for lag in published]
-    assert events == [{"feed": 0, "search": 1, "stored_bytes": 1, "usage_counts": 1}] * 2
+    assert (
+        events
+        == [{"feed": 0, "removals": 0, "search": 1, "stored_bytes": 1, "usage_counts": 1}] * 2
+    )
     assert all(lag["search"]["seconds"] > 0 for lag in published)
 
 

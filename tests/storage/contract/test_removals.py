@@ -32,7 +32,14 @@ from runstore_storage.contract.errors import (
     StorageUnavailable,
 )
 from runstore_storage.contract.events import EVERY_EVENT, Event
-from runstore_storage.contract.feed import RELAY, REMOVALS, SEARCH, STORED_BYTES, USAGE_COUNTS
+from runstore_storage.contract.feed import (
+    RELAY,
+    REMOVALS,
+    SEARCH,
+    STORED_BYTES,
+    USAGE_COUNTS,
+    Lag,
+)
 from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.holds import NewHold
 from runstore_storage.contract.outputs import Completion, Output
@@ -446,12 +453,15 @@ async def test_steps_are_bounded_and_say_how_far_they_are(
     await relayed(kept)
     await deleted(kept, key)
 
-    gone = []
+    gone, left = [], [(await kept.feed.lag(REMOVALS)).events]
     while await kept.removals.remove(ME):
         gone.append((await removals(kept))[0].removed_events)
+        left.append((await kept.feed.lag(REMOVALS)).events)
 
     assert gone[:3] == [2, 4, 5]
     assert gone[-1] == 5
+    assert left[:4] == [5, 3, 1, 0]
+    assert await kept.feed.lag(REMOVALS) == Lag(0, 0.0)
 
 
 async def attempted(write: Awaitable[object]) -> object:

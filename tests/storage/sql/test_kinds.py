@@ -36,7 +36,7 @@ SYSTEM = {
     "sql.blobs._LOCATE_ANY",
     *("sql.dead_letters._INSERT", "sql.dead_letters._PAGE", "sql.dead_letters._REMOVE"),
     # What was decided to go: removing it, and noting that.
-    *("sql.removals._STEP", "sql.removals._OPEN", "sql.removals._COUNTED"),
+    *("sql.removals._STEP", "sql.removals._OPEN", "sql.removals._COUNTED", "sql.removals._LAG"),
     *("sql.removals._NEXT_TABLE", "sql.removals._COUNT_EVENTS", "sql.removals._LOCATIONS"),
     *("sql.removals._REMOVE", "sql.removals._REMOVE_ARTIFACTS"),
     *("sql.objects._LOCK_ALONE", "sql.objects._UNUSED", "sql.objects._DELETE"),
