@@ -24,6 +24,7 @@ from runstore_storage.database.opening import connect, losses_of, quoted
 from runstore_storage.sql import feed, partitions, store_flags
 from runstore_storage.writing.room import RUNS_AHEAD, lacking_room
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 VERSION_TABLE = "schema_version"
@@ -69,6 +70,10 @@ class RestoredInPart(Exception):
 
 class RoomEnds(Exception):
     """Saving will fail soon, for want of a partition that the role may not make."""
+
+
+class CannotGoDown(Exception):
+    """The version before would lose, or not keep to, what is recorded; the message says what."""
 
 
 def head() -> str:
@@ -146,8 +151,17 @@ async def seal(url: str, schema: str) -> bool:
 
 
 async def downgrade(url: str, schema: str, version: str) -> None:
-    """Migrate the database down to a version; "base" leaves nothing."""
-    await _migrate(url, schema, lambda config: command.downgrade(config, version))
+    """Migrate the database down to a version; "base" leaves nothing.
+
+    Raise `CannotGoDown` where a version on the way refuses to go.
+    """
+    try:
+        await _migrate(url, schema, lambda config: command.downgrade(config, version))
+    except DBAPIError as error:
+        refusal = error.orig and error.orig.__cause__
+        if isinstance(refusal, asyncpg.RaiseError):
+            raise CannotGoDown(str(refusal)) from error
+        raise
 
 
 def schema_sql() -> str:

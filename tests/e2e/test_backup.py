@@ -253,6 +253,8 @@ def test_a_schema_goes_up_and_back_as_shown(operator: Operator) -> None:
     finally:
         server.stop()
     for version, why in (("0021", "runs were deleted"), ("0019", "runs were deleted")):
-        assert why in operator.run(f"runstore migrate down {version} --yes", is_done=False)
+        said = operator.run(f"runstore migrate down {version} --yes", is_done=False)
+        assert why in said
+        assert "Traceback" not in said
     assert "as needed" in operator.run("runstore migrate check")
     shutil.rmtree(operator.folder / "objects", ignore_errors=True)

@@ -18,7 +18,6 @@ from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.opening import connect
 from runstore_storage.sql.tables import metadata
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 
 @pytest.fixture
@@ -89,7 +88,19 @@ async def test_what_later_versions_alone_can_verify_is_not_lost_on_the_way_down(
         await store.append_events(key, [Event("a")])
     await store.close()
 
-    with pytest.raises(DBAPIError, match=f"{table} has salts"):
+    with pytest.raises(schema.CannotGoDown, match=f"{table} has salts"):
+        await schema.downgrade(database_url, empty, BEFORE_SALTS)
+
+    assert await schema.current(database_url, empty) == WITH_SALTS
+
+
+async def test_subjects_are_not_lost_on_the_way_down(database_url: str, empty: str) -> None:
+    await unsealed(database_url, empty)
+    store = make_store(database_url, empty, salted=False)
+    await store.save_run(NewRun("p", "run", subjects=("ann",)))
+    await store.close()
+
+    with pytest.raises(schema.CannotGoDown, match="runs has subjects"):
         await schema.downgrade(database_url, empty, BEFORE_SALTS)
 
     assert await schema.current(database_url, empty) == WITH_SALTS

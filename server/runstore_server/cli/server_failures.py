@@ -24,6 +24,7 @@ _EXPLAINED = (
     schema.SchemaMismatch,
     schema.RestoredInPart,
     schema.RoomEnds,
+    schema.CannotGoDown,
     MissingRights,
     NoRole,
     OwnsAlready,
