@@ -1112,6 +1112,8 @@ CREATE TABLE IF NOT EXISTS removals (
         CONSTRAINT pk_removals PRIMARY KEY (removal),
         CONSTRAINT uq_removals_record UNIQUE (project, record),
         CONSTRAINT fk_removals_run FOREIGN KEY (run) REFERENCES runs (run),
+        CONSTRAINT fk_removals_record FOREIGN KEY (project, record)
+            REFERENCES admin_records (project, number),
         CONSTRAINT ck_removals_kind CHECK (kind = 1),
         CONSTRAINT ck_removals_birth CHECK (octet_length(birth) = 32)
     );
@@ -1121,13 +1123,25 @@ CREATE INDEX IF NOT EXISTS ix_removals_run ON removals (run);
 CREATE TABLE IF NOT EXISTS removal_steps (
         step bigint GENERATED ALWAYS AS IDENTITY,
         removal bigint NOT NULL,
-        run bigint NOT NULL,
         removed_events bigint NOT NULL,
         is_last boolean NOT NULL,
         transaction bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
         begun_at timestamptz NOT NULL DEFAULT now(),
         CONSTRAINT pk_removal_steps PRIMARY KEY (step),
         CONSTRAINT fk_removal_steps_removal FOREIGN KEY (removal) REFERENCES removals (removal)
+    );
+
+CREATE TABLE IF NOT EXISTS open_removals (
+        removal bigint NOT NULL,
+        CONSTRAINT pk_open_removals PRIMARY KEY (removal),
+        CONSTRAINT fk_open_removals_removal FOREIGN KEY (removal) REFERENCES removals (removal)
+    );
+
+CREATE TABLE IF NOT EXISTS unnamed_objects (
+        location text COLLATE "C" NOT NULL,
+        removal bigint NOT NULL,
+        CONSTRAINT pk_unnamed_objects PRIMARY KEY (removal, location),
+        CONSTRAINT fk_unnamed_objects_removal FOREIGN KEY (removal) REFERENCES removals (removal)
     );
 
 CREATE INDEX IF NOT EXISTS ix_removal_steps_removal ON removal_steps (removal, step);
@@ -1139,7 +1153,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS uq_removal_steps_last ON removal_steps (remova
 
 CREATE OR REPLACE FUNCTION is_removing(of_run bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
         SELECT EXISTS (
-            SELECT FROM removal_steps s WHERE s.run = of_run AND s.begun_at = now()
+            SELECT FROM removal_steps s JOIN removals r USING (removal)
+            WHERE r.run = of_run AND s.begun_at = now()
                 AND s.transaction = pg_current_xact_id_if_assigned()::text::bigint)
     $$;
 
@@ -1166,6 +1181,13 @@ CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $
             CONSTRAINT = TG_NAME;
     END $$;
 
+DO $$ BEGIN
+        EXECUTE 'ALTER FUNCTION is_removing(bigint) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        EXECUTE 'ALTER FUNCTION refuse_change() SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+    END $$;
+
 CREATE OR REPLACE FUNCTION clear_run(of_run bigint) RETURNS void
     LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
     BEGIN
@@ -1185,6 +1207,7 @@ CREATE OR REPLACE FUNCTION remove_artifacts(of_run bigint, most integer)
     RETURNS SETOF bigint LANGUAGE sql STRICT SECURITY DEFINER AS $$
         DELETE FROM artifacts WHERE run = of_run AND ctid = ANY(ARRAY(
             SELECT ctid FROM artifacts WHERE run = of_run LIMIT most))
+            AND NOT EXISTS (SELECT FROM run_heads WHERE run = of_run)
         RETURNING object
     $$;
 
@@ -1293,7 +1316,7 @@ DO $$
     END $$;
 
 DO $$ BEGIN
-        EXECUTE 'GRANT SELECT, INSERT ON removal_steps, stored_changes TO ' || (
+        EXECUTE 'GRANT SELECT, INSERT ON removals, removal_steps, stored_changes TO ' || (
             SELECT quote_ident(pg_get_userbyid(c.relowner))
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relname = 'events' AND n.nspname = current_schema());

@@ -29,7 +29,7 @@ KILLS = 12
 PATIENT = 300.0
 SUMMED = "SELECT project, bytes FROM stored_bytes WHERE bytes <> 0"
 # Of a deleted run only these have rows.
-STAYS = {"runs", "removals", "removal_steps", "feed"}
+STAYS = {"runs", "removals", "feed"}
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,15 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "ck_removals_kind": ("removals", [{"removal": NOBODY, "record": 99, "kind": 2}]),
     "ck_removals_birth": ("removals", [{"removal": NOBODY, "record": 99, "birth": "\\x00"}]),
     "pk_removal_steps": ("removal_steps", [{"is_last": False}]),
-    "fk_removal_steps_removal": ("removal_steps", [{"step": NOBODY, "removal": NOBODY}]),
+    "fk_removals_record": ("removals", [{"removal": NOBODY, "record": 99}]),
+    "pk_open_removals": ("open_removals", [{}]),
+    "fk_open_removals_removal": ("open_removals", [{"removal": NOBODY}]),
+    "pk_unnamed_objects": ("unnamed_objects", [{}]),
+    "fk_unnamed_objects_removal": ("unnamed_objects", [{"removal": NOBODY}]),
+    "fk_removal_steps_removal": (
+        "removal_steps",
+        [{"step": NOBODY, "removal": NOBODY}],
+    ),
     "pk_store_flags": ("store_flags", [{"chain_version": 2}]),
     "ck_store_flags_is_only": ("store_flags", [{"is_only": False}]),
     "ck_store_flags_chain_version": ("store_flags", [{"chain_version": 3}]),
@@ -315,7 +323,7 @@ TRIGGERS: dict[str, list[str]] = {
         "UPDATE admin_records SET status = 'x'",
         "DELETE FROM admin_records",
     ],
-    "tr_admin_records_truncate": ["TRUNCATE admin_records"],
+    "tr_admin_records_truncate": ["TRUNCATE admin_records CASCADE"],
 }
 # These do not stop a statement but complete it.
 PLACING = {"tr_run_heads_place", "tr_run_heads_move"}
@@ -450,14 +458,16 @@ ROWS = [
     "INSERT INTO stored_bytes VALUES ('p', 1)",
     "INSERT INTO search_rows VALUES (1, 1, 1, now(), 'a', 'a')",
     "INSERT INTO holds SELECT 'h', 'p', min(run), '{}', '', '{}', '{}', 'r', '[]', now() FROM runs",
-    "INSERT INTO removals OVERRIDING SYSTEM VALUE"
-    " SELECT 1, 'm', 'p', min(run), 1, decode(repeat('00', 32), 'hex'), 1, 1, 1, now() FROM runs",
-    "INSERT INTO removal_steps OVERRIDING SYSTEM VALUE VALUES (1, 1, 9, 1, true)",
     "INSERT INTO tokens VALUES ('t', 'p', 'n', decode(repeat('00', 32), 'hex'), '[]', '[]',"
     " now(), now() + interval '1 day', now(), NULL)",
     "INSERT INTO project_limits VALUES ('p', 0, 0, 0, 0, now())",
     "INSERT INTO admin_records VALUES ('p', 1, now(), 'm', 'r', '[]', '[]', true, '', '',"
     " 'request', '{}', 'OK', '', '')",
+    "INSERT INTO removals OVERRIDING SYSTEM VALUE"
+    " SELECT 1, 'm', 'p', min(run), 1, decode(repeat('00', 32), 'hex'), 1, 1, 1, now() FROM runs",
+    "INSERT INTO open_removals VALUES (1)",
+    "INSERT INTO unnamed_objects VALUES ('x', 1)",
+    "INSERT INTO removal_steps OVERRIDING SYSTEM VALUE VALUES (1, 1, 1, true)",
 ]
 
 

@@ -2,6 +2,8 @@
 
 `removals` says what was decided to go, `removal_steps` what each transaction removed of it. Both
 only grow, and have numbers and hashes only: a ledger that named whom it forgot would be a copy.
+`open_removals` has those that are not done, `unnamed_objects` what is still to be removed from the
+object store, which no row names any more and none ever will again.
 
 What is kept for good is deleted only in a transaction that has written a step for its run, whoever
 deletes it. refuse_change() lets that pass, and a run's row be cleared of all but its identity: it
@@ -39,6 +41,8 @@ TABLES = (
         CONSTRAINT pk_removals PRIMARY KEY (removal),
         CONSTRAINT uq_removals_record UNIQUE (project, record),
         CONSTRAINT fk_removals_run FOREIGN KEY (run) REFERENCES runs (run),
+        CONSTRAINT fk_removals_record FOREIGN KEY (project, record)
+            REFERENCES admin_records (project, number),
         CONSTRAINT ck_removals_kind CHECK (kind = 1),
         CONSTRAINT ck_removals_birth CHECK (octet_length(birth) = 32)
     )
@@ -48,13 +52,27 @@ TABLES = (
     CREATE TABLE IF NOT EXISTS removal_steps (
         step bigint GENERATED ALWAYS AS IDENTITY,
         removal bigint NOT NULL,
-        run bigint NOT NULL,
         removed_events bigint NOT NULL,
         is_last boolean NOT NULL,
         transaction bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
         begun_at timestamptz NOT NULL DEFAULT now(),
         CONSTRAINT pk_removal_steps PRIMARY KEY (step),
         CONSTRAINT fk_removal_steps_removal FOREIGN KEY (removal) REFERENCES removals (removal)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS open_removals (
+        removal bigint NOT NULL,
+        CONSTRAINT pk_open_removals PRIMARY KEY (removal),
+        CONSTRAINT fk_open_removals_removal FOREIGN KEY (removal) REFERENCES removals (removal)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS unnamed_objects (
+        location text COLLATE "C" NOT NULL,
+        removal bigint NOT NULL,
+        CONSTRAINT pk_unnamed_objects PRIMARY KEY (removal, location),
+        CONSTRAINT fk_unnamed_objects_removal FOREIGN KEY (removal) REFERENCES removals (removal)
     )
     """,
     "CREATE INDEX IF NOT EXISTS ix_removal_steps_removal ON removal_steps (removal, step)",
@@ -79,7 +97,8 @@ LEDGER_TRIGGERS = (
 IS_REMOVING = """
     CREATE OR REPLACE FUNCTION is_removing(of_run bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
         SELECT EXISTS (
-            SELECT FROM removal_steps s WHERE s.run = of_run AND s.begun_at = now()
+            SELECT FROM removal_steps s JOIN removals r USING (removal)
+            WHERE r.run = of_run AND s.begun_at = now()
                 AND s.transaction = pg_current_xact_id_if_assigned()::text::bigint)
     $$
 """
@@ -161,8 +180,18 @@ REMOVE_ARTIFACTS = """
     RETURNS SETOF bigint LANGUAGE sql STRICT SECURITY DEFINER AS $$
         DELETE FROM artifacts WHERE run = of_run AND ctid = ANY(ARRAY(
             SELECT ctid FROM artifacts WHERE run = of_run LIMIT most))
+            AND NOT EXISTS (SELECT FROM run_heads WHERE run = of_run)
         RETURNING object
     $$
+"""
+# A temporary table of the caller's would be found first.
+BIND = """
+    DO $$ BEGIN
+        EXECUTE 'ALTER FUNCTION is_removing(bigint) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        EXECUTE 'ALTER FUNCTION refuse_change() SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+    END $$
 """
 FUNCTIONS = (
     "clear_run(bigint)",
@@ -172,7 +201,7 @@ FUNCTIONS = (
 # What they touch belongs to whoever migrates, which may be another role than the owner of events.
 GRANT_OWNER = """
     DO $$ BEGIN
-        EXECUTE 'GRANT SELECT, INSERT ON removal_steps, stored_changes TO ' || (
+        EXECUTE 'GRANT SELECT, INSERT ON removals, removal_steps, stored_changes TO ' || (
             SELECT quote_ident(pg_get_userbyid(c.relowner))
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relname = 'events' AND n.nspname = current_schema());
@@ -190,6 +219,7 @@ def upgrade() -> None:
         *TABLES,
         IS_REMOVING,
         REFUSE_CHANGE,
+        BIND,
         CLEAR_RUN,
         REMOVE_ARTIFACTS,
         REMOVE_ROWS,
@@ -231,5 +261,5 @@ def downgrade() -> None:
     op.execute(REFUSE_CHANGE_BEFORE)
     for function in (*FUNCTIONS, "is_removing(bigint)"):
         op.execute(f"DROP FUNCTION {function}")
-    for table in reversed(LEDGERS):
+    for table in ("unnamed_objects", "open_removals", *reversed(LEDGERS)):
         op.execute(f"DROP TABLE {table}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from runstore_storage.contract.feed import DeadLetter, FeedStore
+from runstore_storage.contract.feed import DeadLetter, FeedEntry, FeedStore
 
 from runstore_server.cli.failures import failed
 from runstore_server.relay.delivery import PAYLOAD_LOST
@@ -25,26 +25,25 @@ async def letters_of(feed: FeedStore, sink: str) -> AsyncIterator[DeadLetter]:
 async def redeliver(feed: FeedStore, sink: Sink, letter_id: int | None) -> int:
     """Deliver one letter, or all for None, and remove what arrives; how many that was.
 
-    The first that fails ends the command.
+    The first that fails ends the command. Letters of runs that were deleted are removed, too.
     """
-    delivered = 0
+    delivered, is_known = 0, False
     async for letter in letters_of(feed, sink.name):
         if letter_id not in (None, letter.id):
             continue
-        if failure := await _failure(feed, sink, letter):
+        entry = await feed.read_entry(letter.position)
+        if entry and (failure := await _failure(sink, entry)):
             raise failed(f"delivered {delivered}; letter {letter.id}: {failure}")
         await feed.remove_dead_letter(letter.id)
-        delivered += 1
-    if letter_id and not delivered:
+        is_known = True
+        delivered += bool(entry)
+    if letter_id and not is_known:
         raise failed(f"{sink.name} has no dead letter {letter_id}")
     return delivered
 
 
-async def _failure(feed: FeedStore, sink: Sink, letter: DeadLetter) -> str | None:
-    """Deliver a letter; why it did not arrive."""
-    entry = await feed.read_entry(letter.position)
-    if entry is None:
-        return f"position {letter.position} is no longer in the feed"
+async def _failure(sink: Sink, entry: FeedEntry) -> str | None:
+    """Deliver the event of a letter; why it did not arrive."""
     if entry.is_payload_lost:
         return PAYLOAD_LOST
     (outcome,) = await sink.deliver([entry])

@@ -74,25 +74,24 @@ async def put_content(
     *,
     location: str = "",
 ) -> StoredContent:
-    """Put all of the chunks, at `location` if it is given.
+    """Put all of the chunks: at `location` if it is given, whose bytes are lost, else at a new key.
 
-    Content whose SHA-256 is known before the first byte is put is stored under it, so that putting
-    it twice leaves one object; other content gets a new key.
+    A key is named by one row, once: whoever removes a content need not ask who puts it meanwhile.
     """
     measured = Measured(chunks, announced)
     first, is_all = await measured.head(UPLOAD_CHUNK_BYTES)
     if is_all:
-        key = location or key_of(project, measured.sha256)
+        key = location or new_key(project, measured.sha256)
         await objects.put(key, b"".join(first))
     else:
-        key = location or key_of(project, announced.sha256)
+        key = location or new_key(project, announced.sha256)
         await objects.put(key, _joined(first, measured), size=announced.size)
     return StoredContent(measured.sha256, measured.size, key)
 
 
-def key_of(project: str, sha256_: bytes) -> str:
-    """The key that content is stored under: its SHA-256, or a new key if that is not known."""
-    name = f"sha256/{sha256_.hex()}" if sha256_ else f"uploads/{new_id()}"
+def new_key(project: str, sha256_: bytes) -> str:
+    """A new key for content, with its SHA-256 if that is known."""
+    name = f"sha256/{sha256_.hex()}-{new_id()}" if sha256_ else f"uploads/{new_id()}"
     return f"{project_folder(project)}/{name}"
 
 

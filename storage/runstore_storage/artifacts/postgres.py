@@ -20,16 +20,19 @@ from runstore_storage.contract.errors import (
     ArtifactNotFound,
     ContentMismatch,
     RangeBeyondEnd,
+    StorageError,
     StorageUnavailable,
 )
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.pages import Page
+from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.run_write import lock_run
 from runstore_storage.sql import artifacts, heads, objects
+from runstore_storage.sql.objects import StoredObject
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +48,24 @@ class PostgresArtifacts:
     async def upload_artifact(
         self, new: NewArtifact, announced: Announced, chunks: AsyncIterator[bytes]
     ) -> RecordedArtifact:
-        content = await self._content(new.key, announced, chunks)
-        location, recorded = await self._record_content(new, content)
+        project = new.key.project
+        known = await self._known(new.key, announced)
+        if known and not await self._objects.exists(known.location):
+            at = known.location
+            await put_content(self._objects, project, announced, chunks, location=at)
+            if recorded := await self._record_known(new, known):
+                return recorded
+            raise StorageUnavailable("the object store", "has lost what was uploaded")
+        if known and (recorded := await self._record_known(new, known)):
+            return recorded
+        content = await put_content(self._objects, project, announced, chunks)
+        try:
+            location, recorded = await self._record_content(new, content)
+        except StorageUnavailable:
+            raise  # it may be recorded
+        except StorageError:
+            await self._remove(content.location)
+            raise
         if location != content.location:
             await self._remove(content.location)
         return recorded
@@ -92,19 +111,23 @@ class PostgresArtifacts:
             )
         return Page.of(found, limit, lambda artifact: artifact.artifact_id)
 
-    async def _content(
-        self, key: RunKey, announced: Announced, chunks: AsyncIterator[bytes]
-    ) -> StoredContent:
-        """The announced content; uploads it unless the object store already has it."""
+    async def _known(self, key: RunKey, announced: Announced) -> StoredObject | None:
+        """The object that holds the announced content, if the project has it."""
         async with reading(self._engine) as conn:
             await heads.get(conn, key)
             known = await objects.find(conn, key.project, announced.sha256)
         if known and announced.size not in {None, known.size}:
             raise ContentMismatch("size", announced.size, known.size)
-        if known and await self._objects.exists(known.location):
-            return StoredContent(announced.sha256, known.size, known.location)
-        location = known.location if known else ""
-        return await put_content(self._objects, key.project, announced, chunks, location=location)
+        return known
+
+    @finish_despite_cancellation
+    async def _record_known(self, new: NewArtifact, known: StoredObject) -> RecordedArtifact | None:
+        """Record content that the project has; None where it was removed meanwhile."""
+        async with writing(self._engine) as conn:
+            await objects.lock(conn, new.key.project, known.sha256)
+            if await objects.find(conn, new.key.project, known.sha256) != known:
+                return None
+            return await _record(conn, new, known)
 
     @finish_despite_cancellation
     async def _record_content(
@@ -112,7 +135,7 @@ class PostgresArtifacts:
     ) -> tuple[str, RecordedArtifact]:
         """Record content under a name; return where the project keeps it, and the artifact."""
         async with writing(self._engine) as conn:
-            write = await lock_run(conn, new.key)
+            await objects.lock(conn, new.key.project, content.sha256)
             stored = await objects.ensure(
                 conn,
                 new.key.project,
@@ -120,16 +143,7 @@ class PostgresArtifacts:
                 size=content.size,
                 location=content.location,
             )
-            if not await self._objects.exists(stored.location):
-                # It was removed with its last artifact since it was found or put.
-                raise StorageUnavailable("the object store", "has lost what was uploaded")
-            newest = await artifacts.latest(conn, write.head.run, new.name)
-            if newest and not newest.url and newest.sha256 == content.sha256:
-                return stored.location, RecordedArtifact(newest, deduplicated=True)
-            version = newest.version + 1 if newest else 1
-            artifact = Artifact(new_id(), new, version, "", content.sha256, content.size, write.now)
-            await artifacts.insert(conn, write.head.run, artifact, object_=stored.object)
-        return stored.location, RecordedArtifact(artifact, deduplicated=False)
+            return stored.location, await _record(conn, new, stored)
 
     async def _find(self, ref: ArtifactRef) -> tuple[Artifact, str]:
         async with reading(self._engine) as conn:
@@ -144,3 +158,15 @@ class PostgresArtifacts:
             await self._objects.delete(location)
         except StorageUnavailable:
             _log.warning("an object that no row names is left behind: %s", location)
+
+
+async def _record(conn: Connection, new: NewArtifact, stored: StoredObject) -> RecordedArtifact:
+    """Record the object's content as the newest version of the name, unless it is that already."""
+    write = await lock_run(conn, new.key)
+    newest = await artifacts.latest(conn, write.head.run, new.name)
+    if newest and not newest.url and newest.sha256 == stored.sha256:
+        return RecordedArtifact(newest, deduplicated=True)
+    version = newest.version + 1 if newest else 1
+    artifact = Artifact(new_id(), new, version, "", stored.sha256, stored.size, write.now)
+    await artifacts.insert(conn, write.head.run, artifact, object_=stored.object)
+    return RecordedArtifact(artifact, deduplicated=False)

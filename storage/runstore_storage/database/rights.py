@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncpg
 
-from runstore_storage.database.service_rights import SERVICE, grants
+from runstore_storage.database.service_rights import NEEDED_FUNCTIONS, SERVICE, grants
 
-# Tables that an older schema lacks are no matter of rights.
+# What an older schema lacks is no matter of rights.
 _MISSING = """
     SELECT 'USAGE on schema ' || nspname AS what FROM pg_namespace
     WHERE nspname = $1 AND NOT has_schema_privilege($4, oid, 'USAGE')
@@ -15,7 +15,12 @@ _MISSING = """
     FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
         JOIN unnest($2::text[], $3::text[]) AS needed(relation, privilege) ON relation = relname
     WHERE nspname = $1 AND relkind IN ('r', 'p') AND NOT has_table_privilege($4, c.oid, privilege)
-    GROUP BY nspname, relname ORDER BY 1
+    GROUP BY nspname, relname
+    UNION ALL
+    SELECT 'EXECUTE on ' || $1 || '.' || function FROM unnest($5::text[]) AS function
+    WHERE to_regprocedure(quote_ident($1) || '.' || function) IS NOT NULL
+        AND NOT has_function_privilege($4, quote_ident($1) || '.' || function, 'EXECUTE')
+    ORDER BY 1
 """
 
 
@@ -71,7 +76,9 @@ async def may_serve(conn: asyncpg.Connection, schema: str, role: str | None = No
     """Raise `MissingRights` unless the role, by default the connection's, may serve."""
     role = role or await conn.fetchval("SELECT current_user")
     needed = [(table, each) for table, all_ in SERVICE.items() for each in all_]
-    missing = await conn.fetch(_MISSING, schema, *map(list, zip(*needed, strict=True)), role)
+    tables, privileges = map(list, zip(*needed, strict=True))
+    functions = list(NEEDED_FUNCTIONS)
+    missing = await conn.fetch(_MISSING, schema, tables, privileges, role, functions)
     _refuse_if_any(role, missing)
 
 

@@ -30,6 +30,7 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "feed": (INSERT,),
     "holds": (INSERT, UPDATE),
     "objects": (INSERT, DELETE),
+    "open_removals": (INSERT, DELETE),
     "outbox": (INSERT, DELETE),
     "outputs": (INSERT,),
     "project_limits": (INSERT, UPDATE),
@@ -47,6 +48,7 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "task_writes": (INSERT, UPDATE, DELETE),
     "store_flags": (),
     "tokens": (INSERT, UPDATE),
+    "unnamed_objects": (INSERT, DELETE),
     "usage_counts": (INSERT, UPDATE, DELETE),
 }
 SERVICE: Mapping[str, tuple[str, ...]] = {
@@ -57,12 +59,12 @@ SERVICE: Mapping[str, tuple[str, ...]] = {
 SEQUENCE = "blobs_blob_seq"
 """Numbers of blobs are taken before the rows are inserted; those of other tables are not."""
 
-FUNCTIONS = (
+NEEDED_FUNCTIONS = (
     "clear_run(bigint)",
-    "make_partition(bigint)",
     "remove_artifacts(bigint, integer)",
     "remove_rows(text, bigint, integer)",
 )
+FUNCTIONS = (*NEEDED_FUNCTIONS, "make_partition(bigint)")
 """What it may have done with the rights of the tables' owner."""
 
 

@@ -18,7 +18,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, GenericError
+from obstore.exceptions import (
+    BaseError,
+    GenericError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from runstore_storage.contract.errors import StorageUnavailable
@@ -170,7 +175,7 @@ class Objects:
             yield
         except FileNotFoundError as error:
             raise ObjectMissing(key) from error
-        except GenericError as error:
+        except (GenericError, PermissionDeniedError, UnauthenticatedError) as error:
             _log.warning("the object store failed", exc_info=error)
             raise StorageUnavailable("the object store") from error
 

@@ -1,12 +1,15 @@
 """The duty `removals`: removing what is stored of deleted runs, a step at a time.
 
-A step is one transaction, which notes what it removes. Bytes in the object store go before the rows
-that name them: a step that is broken off is done again, and leaves nothing behind.
+A step is one transaction, which notes what it removes; nothing but Postgres is waited for in it.
+An object's bytes go when no row can ever name its key: a payload's before its row, as its run takes
+no write; an artifact's after its row was removed, since keys of contents are never used again. So
+whoever is late, or does a step again, removes nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from runstore_storage.contract.feed import REMOVALS
@@ -18,10 +21,13 @@ from runstore_storage.sql import duties, feed, objects, removals
 from runstore_storage.sql.removals import Open
 
 MOST_ROWS = 5000
-MOST_ARTIFACTS = 100
+MOST_ARTIFACTS = 1000
+MOST_OBJECTS = 1000
 # How many removals are looked at in one step: the first ones may have to wait.
 LOOKED_AT = 100
 _OBJECTS_AT_ONCE = 8
+
+_log = logging.getLogger(__name__)
 
 
 class Removing:
@@ -34,67 +40,53 @@ class Removing:
         """By removal, a position by which all events of its run were in the feed."""
 
     async def step(self, holder: str) -> int | None:
-        """As `RemovalStore.remove`."""
+        """As `RemovalStore.remove`. A removal that fails lets the next one go on."""
         async with reading(self._engine) as conn:
             found = await removals.open_ones(conn, limit=LOOKED_AT)
             last_position = await feed.last_position(conn)
-        open_ones = {each.removal for each in found}
-        self._published = {key: at for key, at in self._published.items() if key in open_ones}
+        self._published = {
+            each.removal: self._published.get(each.removal, last_position) for each in found
+        }
+        failure: Exception | None = None
         for each in found:
-            if each.is_unpublished:
+            try:
+                removed = await self._remove(each, holder)
+            except Exception as error:
+                _log.warning("removal %d fails for now", each.removal, exc_info=error)
+                failure = failure or error
                 continue
-            self._published.setdefault(each.removal, last_position)
-            removed = await self._remove(each, holder)
             if removed != 0:
                 return removed
+        if failure:
+            raise failure
         return 0
 
     async def _remove(self, each: Open, holder: str) -> int | None:
-        """Remove the next of one run."""
+        """Remove the next of one run: rows, and objects where those come first."""
         async with reading(self._engine) as conn:
             table = await removals.next_table(conn, each.run)
-            located = await removals.locations(conn, each.run) if table == removals.BLOBS else []
-        if table == removals.BLOBS:
-            await self._delete_objects(located)
+            payloads = await removals.locations(conn, each.run) if table == removals.BLOBS else []
+            unnamed = await removals.unnamed(conn, each.removal, most=MOST_OBJECTS)
+        if unnamed:
+            return await self._remove_unnamed(each, unnamed)
+        await self._delete_objects(payloads)
         if not table:
             await self._objects.delete_folder(run_folder(RunKey(each.project, each.run_id)))
         async with writing(self._engine) as conn:
             if await duties.fence(conn, REMOVALS, holder) is None:
                 return None
+            # Tables are locked before the duties that count, as rebuilds do.
+            if await removals.next_table(conn, each.run) != table:
+                return 1
             if await removals.counted_position(conn) < self._published[each.removal]:
                 return 0
-            if not table:
-                return await self._end(conn, each)
-            events = await removals.count_events(conn, each.run, most=MOST_ROWS)
-            await removals.note_step(
-                conn,
-                each.removal,
-                each.run,
-                removed_events=each.removed_events + (events if table == removals.EVENTS else 0),
-                is_last=False,
-            )
-            if table == removals.ARTIFACTS:
-                return await self._remove_artifacts(conn, each)
-            return await removals.remove(conn, each.run, table, most=MOST_ROWS)
+            return await _remove_rows(conn, each, table)
 
-    async def _end(self, conn: Connection, each: Open) -> int:
-        """Note that all of a run is gone, unless something has come since it was looked for."""
-        if not await removals.next_table(conn, each.run):
-            await removals.note_step(
-                conn, each.removal, each.run, removed_events=each.removed_events, is_last=True
-            )
-        return 1
-
-    async def _remove_artifacts(self, conn: Connection, each: Open) -> int:
-        """Remove some of a run's artifacts, and the contents that no other artifact has.
-
-        Nobody records a content again meanwhile whose bytes are being removed.
-        """
-        removed = await removals.remove_artifacts(conn, each.run, most=MOST_ARTIFACTS)
-        unused = await objects.lock_unused(conn, removed)
-        await self._delete_objects(location for _, location in unused)
-        await objects.delete(conn, [number for number, _ in unused])
-        return len(removed)
+    async def _remove_unnamed(self, each: Open, locations: list[str]) -> int:
+        await self._delete_objects(locations)
+        async with writing(self._engine) as conn:
+            await removals.forget_unnamed(conn, each.removal, locations)
+        return len(locations)
 
     async def _delete_objects(self, locations: Iterable[str]) -> None:
         room = asyncio.Semaphore(_OBJECTS_AT_ONCE)
@@ -106,3 +98,20 @@ class Removing:
         async with asyncio.TaskGroup() as deleting:
             for each in locations:
                 deleting.create_task(delete(each))
+
+
+async def _remove_rows(conn: Connection, each: Open, table: str) -> int:
+    """Remove some rows of a run, or note that all of it is gone where no table has any."""
+    gone = await removals.removed_events(conn, each.removal)
+    if table == removals.EVENTS:
+        gone += await removals.count_events(conn, each.run, most=MOST_ROWS)
+    await removals.note_step(conn, each.removal, removed_events=gone, is_last=not table)
+    if not table:
+        await removals.close(conn, each.removal)
+        return 1
+    if table != removals.ARTIFACTS:
+        return await removals.remove(conn, each.run, table, most=MOST_ROWS)
+    removed = await removals.remove_artifacts(conn, each.run, most=MOST_ARTIFACTS)
+    unused = await objects.remove_unused(conn, removed)
+    await removals.note_unnamed(conn, each.removal, unused)
+    return len(removed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runstore_storage.contract.scope import in_scope
@@ -10,14 +10,14 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import system, tenant
 
 _FIND = tenant("""
-    SELECT object, size, location FROM objects
+    SELECT object, sha256, size, location FROM objects
     WHERE project = :project AND project = :scope AND sha256 = :sha256
 """)
 _INSERT = tenant("""
     INSERT INTO objects (project, sha256, size, location, created_at)
     VALUES (:scope, :sha256, :size, :location, clock_timestamp())
     ON CONFLICT ON CONSTRAINT uq_objects_sha256 DO NOTHING
-    RETURNING object, size, location
+    RETURNING object, sha256, size, location
 """)
 
 
@@ -35,18 +35,19 @@ _LOCK_ALONE = system(
     _LOCK.format(shared="")
     + "FROM (SELECT * FROM objects WHERE object = ANY(:objects::bigint[]) ORDER BY object) AS asked"
 )
-_UNUSED = system("""
-    SELECT object, location FROM objects o WHERE object = ANY(:objects::bigint[])
+_REMOVE_UNUSED = system("""
+    DELETE FROM objects o WHERE object = ANY(:objects::bigint[])
         AND NOT EXISTS (SELECT FROM artifacts a WHERE a.object = o.object)
+    RETURNING location
 """)
-_DELETE = system("DELETE FROM objects WHERE object = ANY(:objects::bigint[])")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A row: its number, and the size and location of the bytes."""
+    """A row: its number, and the hash, size and location of the bytes."""
 
     object: int
+    sha256: bytes
     size: int
     location: str
 
@@ -58,15 +59,19 @@ async def find(conn: Connection, project: str, sha256: bytes) -> StoredObject | 
     return StoredObject(**row) if row else None
 
 
+async def lock(conn: Connection, project: str, sha256: bytes) -> None:
+    """Keep the object that holds this content, if there is one, until the transaction ends."""
+    in_scope(project)
+    await conn.execute(_LOCK_SHARED, {"project": project, "sha256": sha256})
+
+
 async def ensure(
     conn: Connection, project: str, *, sha256: bytes, size: int, location: str
 ) -> StoredObject:
-    """Record an object, or return the one that holds this content already.
-
-    It is not removed before the transaction ends.
+    """Record an object at a key that is used for the first time, or return the one that holds this
+    content already, which is locked.
     """
     in_scope(project)
-    await conn.execute(_LOCK_SHARED, {"project": project, "sha256": sha256})
     values = {"sha256": sha256, "size": size, "location": location}
     row = (await conn.execute(_INSERT, values)).one_or_none()
     stored = StoredObject(**row) if row else await find(conn, project, sha256)
@@ -74,17 +79,8 @@ async def ensure(
     return stored
 
 
-async def lock_unused(conn: Connection, numbers: Iterable[int | None]) -> list[tuple[int, str]]:
-    """Those of the objects that no artifact names, and where they are.
-
-    None is recorded again before the transaction ends.
-    """
+async def remove_unused(conn: Connection, numbers: Iterable[int | None]) -> list[str]:
+    """Delete those of the objects that no artifact names; where their bytes are."""
     named = sorted({number for number in numbers if number is not None})
     await conn.execute(_LOCK_ALONE, {"objects": named})
-    found = await conn.execute(_UNUSED, {"objects": named})
-    return [(row["object"], row["location"]) for row in found]
-
-
-async def delete(conn: Connection, numbers: Sequence[int]) -> None:
-    """Delete objects that no artifact names."""
-    await conn.execute(_DELETE, {"objects": list(numbers)})
+    return (await conn.execute(_REMOVE_UNUSED, {"objects": named})).scalars()

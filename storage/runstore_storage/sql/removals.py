@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from runstore_storage.contract.feed import SEARCH, STORED_BYTES, USAGE_COUNTS, Lag
@@ -35,9 +36,11 @@ _INSERT = tenant("""
     RETURNING removal
 """)
 _STEP = system("""
-    INSERT INTO removal_steps (removal, run, removed_events, is_last)
-    VALUES (:removal, :run, :removed_events, :is_last)
+    INSERT INTO removal_steps (removal, removed_events, is_last)
+    VALUES (:removal, :removed_events, :is_last)
 """)
+_OPEN_UP = system("INSERT INTO open_removals (removal) VALUES (:removal)")
+_CLOSE = system("DELETE FROM open_removals WHERE removal = :removal")
 _CLEAR = tenant("SELECT clear_run(run) FROM runs WHERE run = :run AND project = :scope")
 _SELECTED = """
     SELECT r.removal_id, r.kind, r.birth, r.first_seq, r.last_seq, r.record, r.begun_at,
@@ -56,15 +59,21 @@ _PAGE_OF_RUN = tenant(f"""
 """)
 _NEWEST = 2**63 - 1
 
-# What the duty does. Of a removal that has begun there is a step; a removal is open without a last.
-_OPEN = system("""
-    SELECT r.removal, r.run, n.project, n.run_id, s.removed_events,
-        EXISTS (SELECT FROM outbox o WHERE o.run = r.run) AS is_unpublished
-    FROM removals r JOIN runs n USING (run) CROSS JOIN LATERAL (
-        SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1
+# What the duty does. Events of a removal that is waited for have not all reached the feed.
+_NEWEST_STEP = """
+    LATERAL (
+        SELECT removed_events FROM removal_steps
+        WHERE removal = r.removal ORDER BY step DESC LIMIT 1
     ) AS s
-    WHERE NOT EXISTS (SELECT FROM removal_steps WHERE removal = r.removal AND is_last)
+"""
+_OPEN = system("""
+    SELECT r.removal, r.run, n.project, n.run_id
+    FROM open_removals JOIN removals r USING (removal) JOIN runs n USING (run)
+    WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
     ORDER BY r.removal LIMIT :limit
+""")
+_REMOVED_EVENTS = system(f"""
+    SELECT s.removed_events FROM removals r CROSS JOIN {_NEWEST_STEP} WHERE r.removal = :removal
 """)
 # They stay where they are until the transaction ends: none begins anew with what is half removed.
 _COUNTED = system("""
@@ -82,15 +91,23 @@ _NEXT_TABLE = system(
 _COUNT_EVENTS = system("""
     SELECT count(*) FROM (SELECT FROM events WHERE run = :run LIMIT :most) AS first
 """)
-_LAG = system("""
-    SELECT coalesce(sum(greatest(r.last_seq - r.first_seq + 1 - s.removed_events, 0))
+_LAG = system(f"""
+    SELECT coalesce(sum(r.last_seq - r.first_seq + 1 - s.removed_events)
                FILTER (WHERE r.last_seq > 0), 0)::bigint AS events,
         coalesce(extract(epoch FROM clock_timestamp() - min(r.begun_at)), 0)::double precision
             AS seconds
-    FROM removals r CROSS JOIN LATERAL (
-        SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1
-    ) AS s
-    WHERE NOT s.is_last
+    FROM open_removals JOIN removals r USING (removal) CROSS JOIN {_NEWEST_STEP}
+""")
+_NOTE_UNNAMED = system("""
+    INSERT INTO unnamed_objects (removal, location)
+    SELECT :removal::bigint, location FROM unnest(:locations::text[]) AS gone(location)
+    ON CONFLICT ON CONSTRAINT pk_unnamed_objects DO NOTHING
+""")
+_UNNAMED = system("""
+    SELECT location FROM unnamed_objects WHERE removal = :removal ORDER BY location LIMIT :most
+""")
+_FORGET_UNNAMED = system("""
+    DELETE FROM unnamed_objects WHERE removal = :removal AND location = ANY(:locations::text[])
 """)
 _REMOVE_ARTIFACTS = system("SELECT object FROM remove_artifacts(:run, :most) AS removed(object)")
 _REMOVE = system("SELECT remove_rows(:from_table, :run, :most)")
@@ -109,9 +126,6 @@ class Open(NamedTuple):
     run: int
     project: str
     run_id: str
-    removed_events: int
-    is_unpublished: bool
-    """Whether events of the run have not reached the feed."""
 
 
 async def find_fork(conn: Connection, run: int) -> str:
@@ -147,18 +161,17 @@ async def begin(
         "record": record,
     }
     number = (await conn.execute(_INSERT, values)).scalar_one()
-    await note_step(conn, number, run, removed_events=0, is_last=False)
+    await conn.execute(_OPEN_UP, {"removal": number})
+    await note_step(conn, number, removed_events=0, is_last=False)
     await conn.execute(_CLEAR, {"run": run})
 
 
-async def note_step(
-    conn: Connection, removal: int, run: int, *, removed_events: int, is_last: bool
-) -> None:
-    """Note what the transaction removes of the run, of whose events so many are gone then.
+async def note_step(conn: Connection, removal: int, *, removed_events: int, is_last: bool) -> None:
+    """Note what the transaction removes, after which so many of the run's events are gone.
 
     Without it nothing of the run can be removed: do it first.
     """
-    values = {"removal": removal, "run": run, "removed_events": removed_events, "is_last": is_last}
+    values = {"removal": removal, "removed_events": removed_events, "is_last": is_last}
     await conn.execute(_STEP, values)
 
 
@@ -181,8 +194,33 @@ async def page(
 
 
 async def open_ones(conn: Connection, *, limit: int) -> list[Open]:
-    """Removals that are not done, the oldest first."""
+    """Removals that are not done, of runs whose events are all in the feed; the oldest first."""
     return [Open(*row) for row in await conn.execute(_OPEN, {"limit": limit})]
+
+
+async def removed_events(conn: Connection, removal: int) -> int:
+    """How many events of its run are gone."""
+    return int((await conn.execute(_REMOVED_EVENTS, {"removal": removal})).scalar_one())
+
+
+async def close(conn: Connection, removal: int) -> None:
+    """Take a removal that is done from those that are not."""
+    await conn.execute(_CLOSE, {"removal": removal})
+
+
+async def note_unnamed(conn: Connection, removal: int, locations: Sequence[str]) -> None:
+    """Note objects that no row names any more, to be removed from the store."""
+    await conn.execute(_NOTE_UNNAMED, {"removal": removal, "locations": list(locations)})
+
+
+async def unnamed(conn: Connection, removal: int, *, most: int) -> list[str]:
+    """Objects that were noted so and not forgotten."""
+    return (await conn.execute(_UNNAMED, {"removal": removal, "most": most})).scalars()
+
+
+async def forget_unnamed(conn: Connection, removal: int, locations: Sequence[str]) -> None:
+    """Forget objects that were removed from the store."""
+    await conn.execute(_FORGET_UNNAMED, {"removal": removal, "locations": list(locations)})
 
 
 async def lag(conn: Connection) -> Lag:

@@ -17,6 +17,7 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import SINCE_EPOCH, payload_columns, payload_from
 from runstore_storage.sql.heads import Ancestor, Head
 from runstore_storage.sql.inserts import Insert, Target
@@ -166,8 +167,7 @@ async def page(
     order = _RUN_ORDER if head else _PROJECT_ORDER
     conditions = ["r.project = :project", "r.project = :scope"]
     values: dict[str, object] = {"project": query.project, "limit": limit}
-    if head:
-        conditions.append(_of_history(head, values))
+    conditions.append(_of_history(head, values) if head else scopes.IS_THERE)
     if query.namespace is not None:
         conditions.append("s.namespace = :namespace")
         values["namespace"] = query.namespace

@@ -14,6 +14,7 @@ from runstore_storage.contract.statistics import (
 )
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
+from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import USAGE, bounded, usage_of
 from runstore_storage.sql.run_filters import OF_RUNS, Conditions, asked_of
 
@@ -61,9 +62,9 @@ _OF_COUNTS: Conditions = {
 }
 
 _SUMS_OF_RUN = ", ".join(f"{sql} AS {name}" for name, sql in _SUMS.items())
-_CHOSEN = """
+_CHOSEN = f"""
     SELECT r.run, r.run_id, coalesce(r.labels ->> :label_key::text, '') AS label
-    FROM runs r WHERE {of_runs}
+    FROM runs r WHERE {scopes.IS_THERE} AND {{of_runs}}
 """
 # Each chosen run with the run_id of its topmost ancestor. Most runs have no parent; they are
 # selected separately, so that the planner knows it.

@@ -68,9 +68,10 @@ async def test_the_callers_tables_do_not_lead_them_astray(
 ) -> None:
     await run_of(database_url, own_schema)
     await serving.execute(
-        "CREATE TABLE pg_temp.removal_steps AS SELECT 1::bigint AS run, now() AS begun_at,"
+        "CREATE TABLE pg_temp.removal_steps AS SELECT 1::bigint AS removal, now() AS begun_at,"
         " pg_current_xact_id()::text::bigint AS transaction"
     )
+    await serving.execute("CREATE TABLE pg_temp.removals AS SELECT 1::bigint AS removal, 1 AS run")
     await serving.execute("CREATE TABLE pg_temp.run_heads (run bigint)")
 
     for call in CALLS[:2]:
@@ -112,3 +113,40 @@ async def test_they_work_for_the_tables_owner_whoever_migrates(
         await store.close()
         me = await owner.fetchval("SELECT current_user::text")
         await owner.execute(f"REASSIGN OWNED BY {role} TO {quoted(me)}")
+
+
+async def test_a_temporary_ledger_does_not_let_rows_go(
+    database_url: str, owner: asyncpg.Connection, own_schema: str
+) -> None:
+    await run_of(database_url, own_schema)
+    for table in ("removals", "removal_steps"):
+        await owner.execute(f"CREATE TABLE pg_temp.{table} AS SELECT * FROM {own_schema}.{table}")
+    await owner.execute("INSERT INTO pg_temp.removals (removal, run) VALUES (1, 1)")
+    async with owner.transaction():
+        await owner.execute(
+            "INSERT INTO pg_temp.removal_steps (removal, begun_at, transaction)"
+            " VALUES (1, now(), pg_current_xact_id()::text::bigint)"
+        )
+        for statement in ("DELETE FROM events", "DELETE FROM run_heads"):
+            with pytest.raises(asyncpg.RestrictViolationError):
+                async with owner.transaction():
+                    await owner.execute(statement)
+
+
+async def test_a_removal_names_its_record(
+    database_url: str, owner: asyncpg.Connection, own_schema: str
+) -> None:
+    store = make_store(database_url, own_schema)
+    try:
+        key = (await store.save_run(NewRun("p", "run"))).run.key
+        await store.complete_run(key, Completion(Outcome.SUCCEEDED))
+        await deleted(store, key)
+    finally:
+        await store.close()
+
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="fk_removals_record"):
+        await owner.execute(
+            "INSERT INTO removals (removal_id, project, run, kind, birth, first_seq, last_seq,"
+            " record, begun_at)"
+            " SELECT 'x', project, run, kind, birth, 0, 0, 99, now() FROM removals"
+        )

@@ -37,6 +37,11 @@ removals = Table(
     time_column("begun_at"),
     PrimaryKeyConstraint("removal", name="pk_removals"),
     UniqueConstraint("project", "record", name="uq_removals_record"),
+    ForeignKeyConstraint(
+        ["project", "record"],
+        ["admin_records.project", "admin_records.number"],
+        name="fk_removals_record",
+    ),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_removals_run"),
     CheckConstraint("kind = 1", name="ck_removals_kind"),
     CheckConstraint("octet_length(birth) = 32", name="ck_removals_birth"),
@@ -48,7 +53,6 @@ removal_steps = Table(
     metadata,
     Column("step", BigInteger, Identity(always=True), nullable=False),
     Column("removal", BigInteger, nullable=False),
-    Column("run", BigInteger, nullable=False),
     Column("removed_events", BigInteger, nullable=False),
     Column("is_last", Boolean, nullable=False),
     Column(
@@ -63,4 +67,21 @@ removal_steps = Table(
     Index("ix_removal_steps_removal", "removal", "step"),
     Index("ix_removal_steps_transaction", "transaction"),
     Index("uq_removal_steps_last", "removal", unique=True, postgresql_where=text("is_last")),
+)
+
+open_removals = Table(
+    "open_removals",
+    metadata,
+    Column("removal", BigInteger, nullable=False),
+    PrimaryKeyConstraint("removal", name="pk_open_removals"),
+    ForeignKeyConstraint(["removal"], ["removals.removal"], name="fk_open_removals_removal"),
+)
+
+unnamed_objects = Table(
+    "unnamed_objects",
+    metadata,
+    id_column("location"),
+    Column("removal", BigInteger, nullable=False),
+    PrimaryKeyConstraint("removal", "location", name="pk_unnamed_objects"),
+    ForeignKeyConstraint(["removal"], ["removals.removal"], name="fk_unnamed_objects_removal"),
 )
