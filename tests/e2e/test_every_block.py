@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
-BACKUP = "tests/e2e/test_backup.py"
+BACKUP, UPGRADE = "tests/e2e/test_backup.py", "tests/e2e/test_upgrade.py"
 MONITORING = "tests/deployment/test_monitoring.py"
 IDENTITY = "tests/server/identity/test_docs.py"
 PROTOS = "tests/e2e/test_protos_readme.py"
@@ -127,15 +127,28 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         ANY_NUMBER,
         [("tests/e2e/test_grpcurl.py", "test_every_command_answers_what_the_document_shows")],
     ),
+    ("docs/backup.md", "ini"): (
+        1,
+        [(BACKUP, "test_wal_brings_back_a_moment_and_nothing_later")],
+    ),
     ("docs/backup.md", "sh"): (
-        4,
+        8,
         [
-            (BACKUP, "test_a_dump_is_restored_as_a_whole"),
-            (BACKUP, "test_a_cluster_is_restored_to_a_moment"),
+            (BACKUP, "test_a_dump_brings_back_every_row_and_goes_on"),
+            (BACKUP, "test_wal_brings_back_a_moment_and_nothing_later"),
         ],
     ),
-    ("docs/backup.md", "ini"): (2, [(BACKUP, "test_a_cluster_is_restored_to_a_moment")]),
-    ("docs/upgrade.md", "sh"): (3, [(BACKUP, "test_a_schema_goes_up_and_back_as_shown")]),
+    ("docs/upgrade.md", "sh"): (
+        3,
+        [
+            (UPGRADE, "test_a_database_is_brought_up_from_its_backup_too"),
+            (UPGRADE, "test_it_is_sealed_and_not_taken_back_then"),
+        ],
+    ),
+    ("docs/upgrade.md", "text"): (
+        1,
+        [(UPGRADE, "test_a_database_is_brought_up_from_its_backup_too")],
+    ),
     ("docs/deletion.md", "sh"): (1, [(DOCS, "test_the_commands_about_deletion_work")]),
     ("docs/holds.md", "sh"): (1, [(DOCS, "test_the_commands_about_holds_work")]),
     ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),

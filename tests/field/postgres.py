@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import time
@@ -40,23 +39,6 @@ class PostgresServer:
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def programs(self) -> Path:
-        """The folder of Postgres' programs."""
-        return self._binaries
-
-    def restored_from(self, backup: Path, settings: Mapping[str, str]) -> PostgresServer:
-        """A cluster in a copy of a base backup, which recovers as the settings say."""
-        folder = backup.parent / "restored"
-        folder.mkdir()
-        folder.chmod(0o711)
-        made = PostgresServer(folder, settings=settings)
-        shutil.copytree(backup, made._cluster)
-        made._cluster.chmod(0o700)
-        (made._cluster / "recovery.signal").touch()
-        made._account.own(made._cluster)
-        return made
 
     @property
     def url(self) -> str:

@@ -201,3 +201,20 @@ async def test_nothing_outside_the_schema_is_touched(database_url: str, empty: s
     await schema.upgrade(database_url, empty)
 
     assert await others() == before
+
+
+async def test_check_refuses_a_feed_that_the_relay_would_publish_into(
+    database_url: str, empty: str
+) -> None:
+    await schema.upgrade(database_url, empty)
+    conn = await connect(database_url, schema=empty, name="test")
+    await conn.execute("INSERT INTO feed VALUES (3, 1, 1, 3, 'p', now())")
+
+    with pytest.raises(schema.RestoredInPart, match=r"ends at position 3, .* is at 0"):
+        await schema.check(database_url, empty)
+    await conn.execute("UPDATE duties SET position = 3 WHERE name = 'relay'")
+    await schema.check(database_url, empty)
+    await conn.execute("DELETE FROM duties")
+    with pytest.raises(schema.RestoredInPart):
+        await schema.check(database_url, empty)
+    await conn.close()
