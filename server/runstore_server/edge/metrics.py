@@ -102,35 +102,8 @@ class Metrics:
             "Events added by append calls; repeated writes do not count.",
             registry=self.registry,
         )
-        self._lags = {
-            duty: (
-                Gauge(
-                    f"runstore_{name}_lag_events",
-                    f"Events that no process has {done} yet.",
-                    registry=self.registry,
-                ),
-                Gauge(
-                    f"runstore_{name}_lag_seconds",
-                    f"How long the oldest event has waited to be {done}.",
-                    registry=self.registry,
-                ),
-            )
-            for duty, (name, done) in LAGS.items()
-        }
-        self._sink_lags = (
-            Gauge(
-                "runstore_sink_lag_events",
-                "Events that no process has delivered to the sink yet.",
-                ("sink",),
-                registry=self.registry,
-            ),
-            Gauge(
-                "runstore_sink_lag_seconds",
-                "How long the oldest event has waited to be delivered to the sink.",
-                ("sink",),
-                registry=self.registry,
-            ),
-        )
+        self._lags = {duty: self._lag(name, done) for duty, (name, done) in LAGS.items()}
+        self._sink_lags = self._lag("sink", "delivered to the sink", ("sink",))
         self._sinks: tuple[str, ...] = ()
         self._positions = Gauge(
             "runstore_duty_position",
@@ -247,6 +220,16 @@ class Metrics:
         )
         for issuer, age in ages.items():
             gauge.labels(issuer).set_function(age)
+
+    def _lag(self, name: str, done: str, labels: Sequence[str] = ()) -> tuple[Gauge, Gauge]:
+        """How many events wait to be done with, and for how long the oldest has."""
+        registry = self.registry
+        events = f"Events that no process has {done} yet."
+        seconds = f"How long the oldest event has waited to be {done}."
+        return (
+            Gauge(f"runstore_{name}_lag_events", events, labels, registry=registry),
+            Gauge(f"runstore_{name}_lag_seconds", seconds, labels, registry=registry),
+        )
 
     async def read_feed(self, feed: FeedStore) -> None:
         """Set the metrics of the feed, as the database has them."""
