@@ -210,6 +210,10 @@ def test_ready_says_what_operators_must_see_to(
         ("INSERT, UPDATE ON runstore.run_heads", "UPDATE, INSERT on runstore.run_heads"),
         ("SELECT ON runstore.schema_version", "SELECT on runstore.schema_version"),
         ("USAGE ON SCHEMA runstore", "USAGE on schema runstore"),
+        (
+            "EXECUTE ON FUNCTION runstore.clear_run(bigint)",
+            "EXECUTE on runstore.clear_run(bigint)",
+        ),
     ],
 )
 async def test_a_right_that_the_service_lacks_is_named_before_it_serves(

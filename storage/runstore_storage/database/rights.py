@@ -17,9 +17,10 @@ _MISSING = """
     WHERE nspname = $1 AND relkind IN ('r', 'p') AND NOT has_table_privilege($4, c.oid, privilege)
     GROUP BY nspname, relname
     UNION ALL
-    SELECT 'EXECUTE on ' || $1 || '.' || function FROM unnest($5::text[]) AS function
-    WHERE to_regprocedure(quote_ident($1) || '.' || function) IS NOT NULL
-        AND NOT has_function_privilege($4, quote_ident($1) || '.' || function, 'EXECUTE')
+    SELECT 'EXECUTE on ' || nspname || '.' || function
+    FROM pg_namespace n JOIN pg_proc p ON pronamespace = n.oid
+        JOIN unnest($5::text[]) AS function ON proname = split_part(function, '(', 1)
+    WHERE nspname = $1 AND NOT has_function_privilege($4, p.oid, 'EXECUTE')
     ORDER BY 1
 """
 
