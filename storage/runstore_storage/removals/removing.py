@@ -1,9 +1,10 @@
 """The duty `removals`: removing what is stored of deleted runs, a step at a time.
 
 A step is one transaction, which notes what it removes; nothing but Postgres is waited for in it.
-An object's bytes go when no row can ever name its key: a payload's before its row, as its run takes
-no write; an artifact's after its row was removed, since keys of contents are never used again. So
-whoever is late, or does a step again, removes nothing else.
+An object's bytes go when no row can ever name its key: those in the run's folder at the end, and
+payloads' elsewhere before their rows, as the run takes no write; an artifact's after its row was
+removed, since keys of contents are never used again. So whoever is late, or does a step again,
+removes nothing else.
 """
 
 from __future__ import annotations
@@ -63,15 +64,17 @@ class Removing:
 
     async def _remove(self, each: Open, holder: str) -> int | None:
         """Remove the next of one run: rows, and objects where those come first."""
+        folder, elsewhere = run_folder(RunKey(each.project, each.run_id)), []
         async with reading(self._engine) as conn:
             table = await removals.next_table(conn, each.run)
-            payloads = await removals.locations(conn, each.run) if table == removals.BLOBS else []
+            if table == removals.BLOBS:
+                elsewhere = await removals.locations_outside(conn, each.run, folder)
             unnamed = await removals.unnamed(conn, each.removal, most=MOST_OBJECTS)
         if unnamed:
             return await self._remove_unnamed(each, unnamed)
-        await self._delete_objects(payloads)
+        await self._delete_objects(elsewhere)
         if not table:
-            await self._objects.delete_folder(run_folder(RunKey(each.project, each.run_id)))
+            await self._objects.delete_folder(folder)
         async with writing(self._engine) as conn:
             if await duties.fence(conn, REMOVALS, holder) is None:
                 return None

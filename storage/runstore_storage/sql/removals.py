@@ -113,9 +113,10 @@ _REMOVE_ARTIFACTS = system("SELECT object FROM remove_artifacts(:run, :most) AS 
 _REMOVE = system("SELECT remove_rows(:from_table, :run, :most)")
 _LOCATIONS = system("""
     SELECT b.location FROM blobs b
-    WHERE b.run = :run AND b.location IS NOT NULL AND NOT EXISTS (
-        SELECT FROM blobs o WHERE o.location = b.location AND o.run <> b.run
-    )
+    WHERE b.run = :run AND b.location IS NOT NULL AND NOT starts_with(b.location, :folder)
+        AND NOT EXISTS (
+            SELECT FROM blobs o WHERE o.location = b.location AND o.run <> b.run
+        )
 """)
 
 
@@ -258,9 +259,9 @@ async def remove(conn: Connection, run: int, from_table: str, *, most: int) -> i
     return int((await conn.execute(_REMOVE, values)).scalar_one())
 
 
-async def locations(conn: Connection, run: int) -> list[str]:
-    """Where in the object store the run's payloads are that no other run has."""
-    return (await conn.execute(_LOCATIONS, {"run": run})).scalars()
+async def locations_outside(conn: Connection, run: int, folder: str) -> list[str]:
+    """Where in the object store, but in the folder, the run's payloads are that no other has."""
+    return (await conn.execute(_LOCATIONS, {"run": run, "folder": f"{folder}/"})).scalars()
 
 
 def _removal(row: Row) -> Removal:

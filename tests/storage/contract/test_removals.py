@@ -61,6 +61,8 @@ from runstore_storage.contract.snapshots import (
 )
 from runstore_storage.contract.statistics import Dimension, StatisticsQuery
 from runstore_storage.database.statements import system
+from runstore_storage.payloads import offloading
+from runstore_storage.payloads.objects import project_folder
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.removals import removing
@@ -318,6 +320,27 @@ async def test_nothing_of_a_removed_run_is_left_and_nothing_of_others_is_missing
         assert summed.scalars() == []
         cleared = (await conn.execute(system("SELECT to_jsonb(r)::text FROM runs r"))).scalars()
     assert not any("wombat" in each or "ann" in each or "airflow" in each for each in cleared)
+
+
+async def test_payloads_that_runs_share_go_with_the_last_of_them(
+    kept: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they were stored before each run had a folder of its own."""
+    monkeypatch.setattr(offloading, "run_folder", lambda key: project_folder(key.project))
+    first, last = await full(kept, "run"), await full(kept, "other")
+    await relayed(kept)
+    (shared,) = (each for each in files(kept) if each.parent.name == "payloads")
+
+    await deleted(kept, first)
+    await removed(kept)
+
+    assert shared in files(kept)
+    assert (await kept.read_events(last, 2, limit=1)).events[0].event.payload == text(2 * LARGE)
+
+    await deleted(kept, last)
+    await removed(kept)
+
+    assert not files(kept)
 
 
 async def test_what_is_written_to_a_deleted_run_leaves_nothing_behind(kept: PostgresStore) -> None:
