@@ -100,10 +100,9 @@ async def check(url: str, schema: str) -> None:
     """
     async with _connected(url, schema) as conn:
         await rights.may_serve(conn, schema)
-    found = await current(url, schema)
-    if found != head():
-        raise SchemaMismatch(found, head())
-    async with _connected(url, schema) as conn:
+        found = await current(url, schema)
+        if found != head():
+            raise SchemaMismatch(found, head())
         relay, last_position = await feed.ends(Driven(conn))
     if relay < last_position:
         raise RestoredInPart(relay, last_position)

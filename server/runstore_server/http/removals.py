@@ -45,7 +45,7 @@ class Removals:
             project,
             run_id=run_id,
             limit=limit,
-            after=int(page_tokens.read(request, page_token)[0]) if page_token else None,
+            after=page_tokens.number(request, page_token),
         )
         return JsonResponse(
             {

@@ -39,6 +39,11 @@ def read(request: Message, token: str) -> list[str]:
     return cursor
 
 
+def number(request: Message, token: str) -> int | None:
+    """The number that ended the page before; None on the first page."""
+    return int(read(request, token)[0]) if token else None
+
+
 def _digest(request: Message, cursor: Sequence[str]) -> str:
     """Binds a cursor to its query: the message type, and each field that selects or orders."""
     query = type(request)()

@@ -143,11 +143,10 @@ class AdminService(AdminServiceServicer):
         self, request: rpc.ListAdminRecordsRequest, _context: Any
     ) -> rpc.ListAdminRecordsResponse:
         await admit(request)
-        token = request.page_token
         page = await self._admin.list_records(
             owner_of(request),
             limit=request.page_size or DEFAULT_PAGE,
-            after=int(page_tokens.read(request, token)[0]) if token else None,
+            after=page_tokens.number(request, request.page_token),
         )
         return rpc.ListAdminRecordsResponse(
             records=[record_message(each) for each in page.items],
@@ -218,12 +217,11 @@ class AdminService(AdminServiceServicer):
         self, request: rpc.ListRemovalsRequest, _context: Any
     ) -> rpc.ListRemovalsResponse:
         await admit(request)
-        token = request.page_token
         page = await self._removals.list_removals(
             project_of(request.project),
             run_id=request.run_id,
             limit=request.page_size or DEFAULT_PAGE,
-            after=int(page_tokens.read(request, token)[0]) if token else None,
+            after=page_tokens.number(request, request.page_token),
         )
         return rpc.ListRemovalsResponse(
             removals=[removal_message(each) for each in page.items],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.message import Message
 from runstore.v1 import config_service_pb2 as rpc
 from runstore.v1.config_service_pb2_grpc import ConfigServiceServicer
 from runstore_storage.contract.configs import NO_VERSION, ConfigStore, LabelChange
@@ -56,7 +55,7 @@ class ConfigService(ConfigServiceServicer):
         page = await self._configs.list_versions(
             config_key_of(request),
             limit=request.page_size or DEFAULT_PAGE,
-            after=_number(request, request.page_token),
+            after=page_tokens.number(request, request.page_token),
         )
         return rpc.ListVersionsResponse(
             versions=[version_message(each) for each in page.items],
@@ -109,7 +108,7 @@ class ConfigService(ConfigServiceServicer):
             config_key_of(request),
             request.label,
             limit=request.page_size or DEFAULT_PAGE,
-            after=_number(request, request.page_token),
+            after=page_tokens.number(request, request.page_token),
         )
         return rpc.ListLabelMovesResponse(
             moves=[move_message(each) for each in page.items],
@@ -125,8 +124,3 @@ def _change(request: rpc.SetLabelRequest | rpc.RemoveLabelRequest, version: int)
         actor=request.actor,
         request_id=request.request_id,
     )
-
-
-def _number(request: Message, token: str) -> int | None:
-    """The number that ended the page before; None on the first page."""
-    return int(page_tokens.read(request, token)[0]) if token else None

@@ -42,12 +42,15 @@ _STEP = system("""
 _OPEN_UP = system("INSERT INTO open_removals (removal) VALUES (:removal)")
 _CLOSE = system("DELETE FROM open_removals WHERE removal = :removal")
 _CLEAR = tenant("SELECT clear_run(run) FROM runs WHERE run = :run AND project = :scope")
-_SELECTED = """
-    SELECT r.removal_id, r.kind, r.birth, r.first_seq, r.last_seq, r.record, r.begun_at,
-        s.removed_events, CASE WHEN s.is_last THEN s.begun_at END AS done_at
-    FROM removals r CROSS JOIN LATERAL (
+_NEWEST_STEP = """
+    LATERAL (
         SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1
     ) AS s
+"""
+_SELECTED = f"""
+    SELECT r.removal_id, r.kind, r.birth, r.first_seq, r.last_seq, r.record, r.begun_at,
+        s.removed_events, CASE WHEN s.is_last THEN s.begun_at END AS done_at
+    FROM removals r CROSS JOIN {_NEWEST_STEP}
     WHERE r.project = :project AND r.project = :scope
 """
 _OF_RECORD = tenant(f"{_SELECTED} AND r.record = :record")
@@ -60,12 +63,6 @@ _PAGE_OF_RUN = tenant(f"""
 _NEWEST = 2**63 - 1
 
 # What the duty does. Events of a removal that is waited for have not all reached the feed.
-_NEWEST_STEP = """
-    LATERAL (
-        SELECT removed_events FROM removal_steps
-        WHERE removal = r.removal ORDER BY step DESC LIMIT 1
-    ) AS s
-"""
 _OPEN = system("""
     SELECT r.removal, r.run, n.project, n.run_id
     FROM open_removals JOIN removals r USING (removal) JOIN runs n USING (run)

@@ -13,7 +13,7 @@ compare the key's project with the scope in a step of its own.
 """
 
 IS_THERE = "EXISTS (SELECT FROM run_heads there WHERE there.run = r.run)"
-"""The condition that the run `r` was not deleted, for statements that read no head of it."""
+"""The condition that the run of the row `r` was not deleted, where no head of it is read."""
 
 MOVED = "(h.project = new.scope) IS TRUE"
 """Likewise that the head `h`, found by the number of its run, is that of its row's scope."""

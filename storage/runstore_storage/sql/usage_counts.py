@@ -5,7 +5,7 @@ from __future__ import annotations
 from runstore_storage.contract.feed import USAGE_COUNTS
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import system
-from runstore_storage.sql import duties
+from runstore_storage.sql import duties, scopes
 from runstore_storage.sql.columns import USAGE, bounded
 
 # Ranges of the feed that one transaction counts.
@@ -33,11 +33,11 @@ _ADD = system(f"""
         SELECT e.run, (e.recorded_at AT TIME ZONE 'UTC')::date, e.type, e.node_id, e.model, e.tool,
                {_FACETS}, count(*),
                {", ".join(bounded(name, f"coalesce(sum(e.{name}), 0)") for name in USAGE)}
-        FROM ranges f JOIN LATERAL (
-            SELECT * FROM events WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq
+        FROM ranges r JOIN LATERAL (
+            SELECT * FROM events WHERE run = r.run AND seq BETWEEN r.first_seq AND r.last_seq
             OFFSET 0
         ) AS e ON true
-        WHERE EXISTS (SELECT FROM run_heads there WHERE there.run = f.run)
+        WHERE {scopes.IS_THERE}
         GROUP BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,
             {", ".join(f"{name} = {_added(name)}" for name in USAGE)}

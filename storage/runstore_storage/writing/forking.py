@@ -15,31 +15,15 @@ from runstore_storage.chain import Salt
 from runstore_storage.configs.pinning import pin
 from runstore_storage.contract.configs import ConfigRef
 from runstore_storage.contract.errors import (
-    IdempotencyMismatch,
     RunCompleted,
-    RunIdReserved,
     SeqAhead,
 )
-from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.runs import ForkBase, NewFork, NewRun, Run
 from runstore_storage.database.connection import Connection
 from runstore_storage.run_write import RunWrite, lock_run
 from runstore_storage.sql import events, heads, runs
 from runstore_storage.sql.heads import Ancestor, Head
 from runstore_storage.writing.births import first_head
-
-
-async def known_fork(conn: Connection, fork: NewFork) -> bool:
-    """Whether the fork exists; raise `IdempotencyMismatch` if its id belongs to another run, and
-    `RunIdReserved` if it did to one that was deleted.
-    """
-    key = RunKey(fork.key.project, fork.fork_run_id)
-    before = await runs.identity(conn, key)
-    if before and before.was_deleted:
-        raise RunIdReserved(key)
-    if before and not before.is_of(chain.fork_request_hash(fork)):
-        raise IdempotencyMismatch("run", fork.fork_run_id)
-    return before is not None
 
 
 async def fork_run(conn: Connection, fork: NewFork, salt: Salt) -> Head | None:

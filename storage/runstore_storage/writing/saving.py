@@ -7,7 +7,6 @@ from dataclasses import replace
 from runstore_storage import chain
 from runstore_storage.chain import Salt
 from runstore_storage.configs.pinning import pin
-from runstore_storage.contract.errors import IdempotencyMismatch, RunIdReserved
 from runstore_storage.contract.heads import Guard, RunKey
 from runstore_storage.contract.runs import NewFork, NewRun, SavedRun
 from runstore_storage.contract.scope import scoped
@@ -20,9 +19,9 @@ from runstore_storage.run_write import RunWrite, store
 from runstore_storage.salts import Salts
 from runstore_storage.sql import heads, runs
 from runstore_storage.sql.runs import Inserted
-from runstore_storage.writing.births import first_head
+from runstore_storage.writing.births import first_head, is_born
 from runstore_storage.writing.completing import PreparedCompletion, complete, prepare_completion
-from runstore_storage.writing.forking import fork_run, known_fork
+from runstore_storage.writing.forking import fork_run
 from runstore_storage.writing.room import Room
 
 
@@ -50,8 +49,7 @@ class RunSaver:
     ) -> SavedRun:
         """Create the run with its head and completion, or return the run that exists."""
         key, body_hash = RunKey(new.project, new.run_id), await _save_hash(new)
-        before = await runs.identity(conn, key)
-        if before is None:
+        while not await is_born(conn, key, body_hash):
             parent = await self._parent(conn, new)
             # A repetition is known by the request as sent; the run gets what labels point to now.
             pinned = replace(new, config_refs=await pin(conn, new.project, new.config_refs))
@@ -59,17 +57,12 @@ class RunSaver:
             if inserted:
                 await self._begin(conn, key, pinned, inserted, completion)
                 return SavedRun(await runs.get(conn, key), deduplicated=False)
-            before = await runs.identity(conn, key)  # another writer was first
-        if before and before.was_deleted:
-            raise RunIdReserved(key)
-        if before is None or not before.is_of(body_hash):
-            raise IdempotencyMismatch("run", new.run_id)
         return SavedRun(await runs.get(conn, key), deduplicated=True)
 
     async def fork(self, conn: Connection, fork: NewFork, salt: Salt) -> SavedRun:
         """Create the fork, or return the fork that exists."""
         key = RunKey(fork.key.project, fork.fork_run_id)
-        while not await known_fork(conn, fork):
+        while not await is_born(conn, key, chain.fork_request_hash(fork)):
             if head := await fork_run(conn, fork, salt):
                 await self._room.of(conn, head.run)
                 return SavedRun(await runs.get(conn, key), deduplicated=False)
