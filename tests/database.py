@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -133,6 +133,19 @@ async def drop_schema(database_url: str, name: str) -> None:
     conn = await connect(database_url, schema=name, name="test")
     await conn.execute(f"DROP SCHEMA {quoted(name)} CASCADE")
     await conn.close()
+
+
+async def ask(
+    environment: Mapping[str, str], sql: str, *values: object
+) -> list[tuple[object, ...]]:
+    """The rows that a statement gets from the database that a server's environment names."""
+    conn = await connect(
+        environment["RUNSTORE_DATABASE_URL"], schema=environment["RUNSTORE_DB_SCHEMA"], name="test"
+    )
+    try:
+        return [tuple(row) for row in await conn.fetch(sql, *values)]
+    finally:
+        await conn.close()
 
 
 async def all_returned(database: Database, within: float = 60) -> bool:

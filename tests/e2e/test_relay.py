@@ -2,32 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import runstore
 from conftest import server_environment
+from database import ask
 from e2e.servers import ServerProcess
 from e2e.test_cli import cli
-from runstore_migrations import schema
-from runstore_storage.database.opening import connect
 
 RUNS, WRITERS, KILLS = 200, 16, 10
 PATIENT = 300.0
 
 
 @pytest.fixture
-async def environment(database_url: str) -> AsyncIterator[dict[str, str]]:
+def environment(database_url: str, own_schema: str) -> dict[str, str]:
     """A schema of its own, so that the feed holds what the test wrote."""
-    name = f"runstore_relay_{uuid4().hex[:8]}"
-    await schema.upgrade(database_url, name)
-    yield server_environment(database_url, name) | {"RUNSTORE_LOG_FORMAT": "json"}
-    conn = await connect(database_url, schema=name, name="test")
-    await conn.execute(f"DROP SCHEMA {name} CASCADE")
-    await conn.close()
+    return server_environment(database_url, own_schema) | {"RUNSTORE_LOG_FORMAT": "json"}
 
 
 @pytest.fixture
@@ -37,16 +30,6 @@ def second(tmp_path: Path, environment: dict[str, str]) -> Iterator[ServerProces
     made.wait_until_serving()
     yield made
     made.stop()
-
-
-async def ask(environment: dict[str, str], sql: str) -> list[tuple[object, ...]]:
-    conn = await connect(
-        environment["RUNSTORE_DATABASE_URL"], schema=environment["RUNSTORE_DB_SCHEMA"], name="test"
-    )
-    try:
-        return [tuple(row) for row in await conn.fetch(sql)]
-    finally:
-        await conn.close()
 
 
 async def eventually(environment: dict[str, str], sql: str, rows: int) -> None:

@@ -8,20 +8,19 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import obstore
 import pytest
 import runstore
 from conftest import server_environment
+from database import ask
 from e2e.servers import ServerProcess
 from object_stores import S3Server, fresh_url, s3_server
 from obstore.store import from_url
 from runstore.verify_archive import verify
-from runstore_migrations import schema
-from runstore_storage.database.opening import connect
+from storage.contract.test_removals import TABLES_OF_RUNS
 from storage.contract.test_stored_bytes import RECOUNT
 
 GOING, STAYING, EVENTS, LARGE = 12, 2, 6000, 20
@@ -39,11 +38,9 @@ def s3() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-async def environment(database_url: str, s3: S3Server) -> AsyncIterator[dict[str, str]]:
-    name = f"runstore_removing_{uuid4().hex[:8]}"
-    await schema.upgrade(database_url, name)
-    yield (
-        server_environment(database_url, name)
+def environment(database_url: str, own_schema: str, s3: S3Server) -> dict[str, str]:
+    return (
+        server_environment(database_url, own_schema)
         | s3.environment
         | {
             "RUNSTORE_OBJECTS_URL": fresh_url(),
@@ -52,9 +49,6 @@ async def environment(database_url: str, s3: S3Server) -> AsyncIterator[dict[str
             "RUNSTORE_LOG_FORMAT": "json",
         }
     )
-    conn = await connect(database_url, schema=name, name="test")
-    await conn.execute(f"DROP SCHEMA {name} CASCADE")
-    await conn.close()
 
 
 @pytest.fixture
@@ -75,39 +69,29 @@ class Database:
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
 
-    async def ask(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        conn = await connect(
-            self._environment["RUNSTORE_DATABASE_URL"],
-            schema=self._environment["RUNSTORE_DB_SCHEMA"],
-            name="test",
-        )
-        try:
-            return [tuple(row) for row in await conn.fetch(sql, *values)]
-        finally:
-            await conn.close()
-
     async def left(self) -> int:
         """How many removals are not done."""
-        ((count,),) = await self.ask(
+        ((count,),) = await ask(
+            self._environment,
             "SELECT count(*) FROM removals r WHERE NOT EXISTS"
-            " (SELECT FROM removal_steps WHERE removal = r.removal AND is_last)"
+            " (SELECT FROM removal_steps WHERE removal = r.removal AND is_last)",
         )
         return int(str(count))
 
     async def holder(self) -> str:
-        ((holder,),) = await self.ask("SELECT holder FROM duties WHERE name = 'removals'")
+        ((holder,),) = await ask(
+            self._environment, "SELECT holder FROM duties WHERE name = 'removals'"
+        )
         return str(holder)
 
     async def tables_of(self, run_id: str) -> set[str]:
         """The tables that have rows of a run."""
-        tables = await self.ask(
-            "SELECT table_name FROM information_schema.columns WHERE column_name = 'run'"
-            " AND table_schema = current_schema() AND table_name !~ '^events_[0-9]+$'"
-        )
+        tables = await ask(self._environment, TABLES_OF_RUNS.sql)
         return {
             str(table)
             for (table,) in tables
-            if await self.ask(
+            if await ask(
+                self._environment,
                 f"SELECT 1 FROM {table}"
                 " WHERE run = (SELECT run FROM runs WHERE run_id = $1) LIMIT 1",
                 run_id,
@@ -202,5 +186,5 @@ async def test_all_of_it_goes_and_nothing_else_though_holders_are_killed_and_fro
     # The payloads of those that stay, an artifact of each, and the one that all have.
     assert len(listed) == STAYING * LARGE + STAYING + 1
     async with asyncio.timeout(60):
-        while await database.ask(SUMMED) != await database.ask(RECOUNT.sql):  # noqa: ASYNC110
+        while await ask(environment, SUMMED) != await ask(environment, RECOUNT.sql):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
