@@ -1341,5 +1341,162 @@ BEGIN;
 
 UPDATE schema_version SET version_num='0022' WHERE schema_version.version_num = '0021';
 
+-- Running upgrade 0022 -> 0023
+
+CREATE TABLE IF NOT EXISTS policies (
+        project text COLLATE "C" NOT NULL,
+        name text COLLATE "C" NOT NULL,
+        statuses smallint[] NOT NULL,
+        plan_id text NOT NULL,
+        tags text[] NOT NULL,
+        labels jsonb NOT NULL,
+        keep_snapshots interval,
+        keep_last_snapshots integer NOT NULL,
+        keep_artifacts interval,
+        keep_search_text interval,
+        keep_run interval,
+        includes_external boolean NOT NULL,
+        put_by jsonb NOT NULL,
+        put_at timestamptz NOT NULL,
+        CONSTRAINT pk_policies PRIMARY KEY (project, name),
+        CONSTRAINT ck_policies_keep CHECK (
+            num_nonnulls(keep_snapshots, keep_artifacts, keep_search_text, keep_run) > 0),
+        CONSTRAINT ck_policies_positive CHECK (
+            least(keep_snapshots, keep_artifacts, keep_search_text, keep_run) > interval '0'
+            AND keep_last_snapshots >= 0)
+    );
+
+ALTER TABLE run_heads ADD COLUMN IF NOT EXISTS artifact_floor bigint;
+
+ALTER TABLE removals DROP CONSTRAINT IF EXISTS ck_removals_kind;
+
+ALTER TABLE removals ADD CONSTRAINT ck_removals_kind CHECK (kind IN (1, 3, 4, 5));
+
+ALTER TABLE removal_steps ADD COLUMN IF NOT EXISTS is_stopped boolean NOT NULL DEFAULT false;
+
+CREATE OR REPLACE FUNCTION is_removing(of_run bigint, of_kinds smallint[])
+    RETURNS boolean LANGUAGE sql STABLE AS $$
+        SELECT EXISTS (
+            SELECT FROM removal_steps s JOIN removals r USING (removal)
+            WHERE r.run = of_run AND r.kind = ANY(of_kinds) AND s.begun_at = now()
+                AND s.transaction = pg_current_xact_id_if_assigned()::text::bigint)
+    $$;
+
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_OP = 'DELETE' AND TG_NAME IN ('tr_events_append_only', 'tr_outputs_append_only',
+            'tr_run_heads_removed', 'tr_requests_removed')
+        THEN
+            IF is_removing(OLD.run, '{1}') THEN RETURN OLD; END IF;
+        ELSIF TG_OP = 'DELETE' AND TG_NAME = 'tr_artifacts_removed' THEN
+            IF is_removing(OLD.run, '{1,4}') THEN RETURN OLD; END IF;
+        ELSIF TG_OP = 'UPDATE' AND TG_NAME = 'tr_runs_append_only' THEN
+            IF is_removing(OLD.run, '{1}')
+                AND (NEW.run, NEW.project, NEW.run_id, NEW.created_at)
+                    = (OLD.run, OLD.project, OLD.run_id, OLD.created_at)
+                AND NEW.parent IS NOT DISTINCT FROM OLD.parent
+                AND (NEW.plan_id, NEW.objective, NEW.config_refs, NEW.tags, NEW.labels,
+                     NEW.body_hash) = ('', '', '[]', '{}', '{}', ''::bytea)
+                AND num_nonnulls(NEW.plan_json, NEW.plan_binary, NEW.plan_type, NEW.external_ref,
+                    NEW.subjects, NEW.salt, NEW.fork_parent, NEW.fork_seq, NEW.lineage) = 0
+            THEN RETURN NEW; END IF;
+        END IF;
+        RAISE EXCEPTION USING
+            MESSAGE = TG_TABLE_NAME || ' is append-only: ' || TG_OP || ' refused',
+            ERRCODE = 'restrict_violation',
+            CONSTRAINT = TG_NAME;
+    END $$;
+
+DO $$ BEGIN
+        EXECUTE 'ALTER FUNCTION is_removing(bigint, smallint[]) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        EXECUTE 'ALTER FUNCTION refuse_change() SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+    END $$;
+
+CREATE OR REPLACE FUNCTION remove_rows(from_table text, of_run bigint, most integer)
+    RETURNS bigint LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
+    DECLARE
+        removed bigint;
+    BEGIN
+        IF NOT (CASE WHEN EXISTS (SELECT FROM run_heads WHERE run = of_run)
+            THEN from_table = 'search_rows' AND is_removing(of_run, '{5}')
+            ELSE is_removing(of_run, '{1}') AND from_table IN ('events', 'snapshots', 'task_writes',
+                'outputs', 'requests', 'search_rows', 'usage_counts', 'blobs')
+            END)
+        THEN
+            RAISE EXCEPTION USING
+                MESSAGE = from_table || ' of run ' || of_run || ' is not being removed',
+                ERRCODE = 'restrict_violation';
+        END IF;
+        EXECUTE 'DELETE FROM ' || from_table || ' WHERE run = $1 AND ctid = ANY(ARRAY('
+            || 'SELECT ctid FROM ' || from_table || ' WHERE run = $1 LIMIT $2))'
+            USING of_run, most;
+        GET DIAGNOSTICS removed = ROW_COUNT;
+        RETURN removed;
+    END $$;
+
+CREATE OR REPLACE FUNCTION remove_artifacts(of_run bigint, most integer)
+    RETURNS SETOF bigint LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
+    BEGIN
+        IF EXISTS (SELECT FROM run_heads WHERE run = of_run) THEN
+            IF NOT is_removing(of_run, '{4}') THEN RETURN; END IF;
+            UPDATE run_heads SET artifact_floor = greatest(artifact_floor, (
+                SELECT max(version) FROM artifacts WHERE run = of_run)) WHERE run = of_run;
+        END IF;
+        RETURN QUERY DELETE FROM artifacts WHERE run = of_run AND ctid = ANY(ARRAY(
+            SELECT ctid FROM artifacts WHERE run = of_run LIMIT most)) RETURNING object;
+    END $$;
+
+DO $$
+    DECLARE
+        events oid := (
+            SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'events' AND n.nspname = current_schema());
+        owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = events);
+        caller text;
+    BEGIN
+        EXECUTE 'ALTER FUNCTION remove_artifacts(bigint, integer) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        REVOKE ALL ON FUNCTION remove_artifacts(bigint, integer) FROM PUBLIC;
+        FOR caller IN
+            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(grantee)) END
+            FROM pg_class, aclexplode(relacl)
+            WHERE oid = events AND privilege_type = 'INSERT' AND grantee <> relowner
+        LOOP
+            EXECUTE 'GRANT EXECUTE ON FUNCTION remove_artifacts(bigint, integer) TO ' || caller;
+        END LOOP;
+        IF owner <> current_user THEN
+            EXECUTE 'ALTER FUNCTION remove_artifacts(bigint, integer) OWNER TO ' || quote_ident(owner);
+        END IF;
+    END $$;
+
+DO $$
+    DECLARE
+        events oid := (
+            SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'events' AND n.nspname = current_schema());
+        owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = events);
+        caller text;
+    BEGIN
+        EXECUTE 'ALTER FUNCTION remove_rows(text, bigint, integer) SET search_path = '
+            || quote_ident(current_schema()) || ', pg_temp';
+        REVOKE ALL ON FUNCTION remove_rows(text, bigint, integer) FROM PUBLIC;
+        FOR caller IN
+            SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                ELSE quote_ident(pg_get_userbyid(grantee)) END
+            FROM pg_class, aclexplode(relacl)
+            WHERE oid = events AND privilege_type = 'INSERT' AND grantee <> relowner
+        LOOP
+            EXECUTE 'GRANT EXECUTE ON FUNCTION remove_rows(text, bigint, integer) TO ' || caller;
+        END LOOP;
+        IF owner <> current_user THEN
+            EXECUTE 'ALTER FUNCTION remove_rows(text, bigint, integer) OWNER TO ' || quote_ident(owner);
+        END IF;
+    END $$;
+
+UPDATE schema_version SET version_num='0023' WHERE schema_version.version_num = '0022';
+
 COMMIT;
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,9 @@ from runstore_server.edge.unread import Unread
 from runstore_server.identity.callers import KnownCallers, Tokens
 from runstore_server.identity.certificates import CertificateSubjects, names_of
 from runstore_server.relay.ending import end
-from runstore_server.relay.relay import Relay
-from runstore_server.services.admin import AdminService
-from runstore_server.services.archives import Archives
+from runstore_server.relay.relay import relay_of
+from runstore_server.services.acts import Acts
+from runstore_server.services.admin_service import admin_service
 from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
 
@@ -72,13 +73,14 @@ class App:
         self._store = store
         self._lifecycle = Lifecycle()
         self._health = Health(store, SERVICES)
-        self.relay = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
+        self.relay = relay_of(settings, store)
         self._metrics = Metrics()
         self._metrics.watch(self.relay.workers, self.relay.buried)
         self._metrics.show_health(self._is_ready, lambda: len(self._health.warnings))
         unread = Unread(settings.unread_bytes)
-        admin = AdminService(
-            store.admin, store.holds, store.removals, Archives(store.archives, unread)
+        acts = Acts(store.admin)
+        admin = admin_service(
+            store, acts, unread, consumer_idle=timedelta(days=settings.consumer_idle_days)
         )
         self._tokens = tokens = _tokens(settings, store)
         self._bearers = bearers = _bearers(settings, tokens)
@@ -89,7 +91,7 @@ class App:
             self._metrics,
             _callers(settings, tokens, bearers),
             names_of=names_of if settings.tls_grants else None,
-            record_refusal=admin.record_refusal,
+            record_refusal=acts.record_refusal,
             quotas=self._quotas,
             audit_reads=settings.audit_reads,
         )

@@ -203,6 +203,23 @@ class Settings(BaseSettings):
         description="Whether this process may publish, count, index and deliver events; servers"
         " need not if `runstore relay` runs.",
     )
+    retention: bool = Field(
+        default=True,
+        description="Whether this process may apply policies of retention, where it may publish.",
+    )
+    retention_interval: float = Field(
+        default=3600.0,
+        ge=1,
+        le=30 * 86_400,
+        description="Seconds between two passes over what policies let go.",
+    )
+    consumer_idle_days: float = Field(
+        default=30.0,
+        gt=0,
+        le=3650,
+        description="Days after which a consumer or a sink that has read nothing more no longer"
+        " keeps runs that policies let go.",
+    )
     pool_size: int = Field(default=10, ge=4, description="Postgres connections of each process.")
     append_lanes: int = Field(
         default=1, ge=1, description="Batches of appends that are committed concurrently."

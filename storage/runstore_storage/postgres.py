@@ -22,6 +22,7 @@ from runstore_storage.reading.postgres import PostgresReading
 from runstore_storage.reading.tails import Tails
 from runstore_storage.reading.wakeups import Wakeups
 from runstore_storage.removals.postgres import PostgresRemovals
+from runstore_storage.retention.postgres import PostgresRetention
 from runstore_storage.salts import Salts
 from runstore_storage.search.postgres import PostgresSearch
 from runstore_storage.snapshots.postgres import PostgresSnapshots
@@ -82,6 +83,7 @@ class PostgresStore:
         self.artifacts = PostgresArtifacts(engine, objects, in_flight)
         self.archives = PostgresArchives(engine, objects, offloading)
         self.removals = PostgresRemovals(engine, objects, in_flight, wakeups.announce)
+        self.retention = PostgresRetention(engine, in_flight, self.removals.note_decided)
 
         self.look_for_seal = salts.look
         self.follow_seal = salts.follow

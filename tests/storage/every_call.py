@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -28,6 +30,7 @@ from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.holds import NewHold
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload, Ref
+from runstore_storage.contract.retention import Keep, Policy
 from runstore_storage.contract.runs import NewFork, NewRun, RunFilter, RunOrder
 from runstore_storage.contract.scope import Scope, bound
 from runstore_storage.contract.search import SearchQuery
@@ -55,6 +58,10 @@ def run(project: str) -> RunKey:
 
 def config(project: str) -> ConfigKey:
     return ConfigKey(project, "prompt", "greeting")
+
+
+SOON = timedelta(microseconds=1)
+POLICY = Policy("new", Keep(SOON, 0, SOON, SOON, SOON))
 
 
 def act(project: str, request_id: str = "") -> Act:
@@ -201,6 +208,18 @@ CALLS: dict[str, Call] = {
     "removals.list_removals": lambda store, project: store.removals.list_removals(
         project, run_id="", limit=10, after=None
     ),
+    "retention.put_policy": lambda store, project: store.retention.put_policy(
+        POLICY, act(project, "policy")
+    ),
+    "retention.delete_policy": lambda store, project: store.retention.delete_policy(
+        "old", act(project, "ending")
+    ),
+    "retention.list_policies": lambda store, project: store.retention.list_policies(
+        project, limit=10, after=None
+    ),
+    "retention.preview_retention": lambda store, project: store.retention.preview_retention(
+        project, POLICY, idle=timedelta(days=30)
+    ),
     "admin.create_token": lambda store, project: store.admin.create_token(
         token(project), act(project, "token")
     ),
@@ -245,12 +264,15 @@ async def furnish(store: Store, project: str) -> None:
         await store.artifacts.upload_artifact(NewArtifact(key, "report"), Announced(), chunks())
         await store.admin.create_token(token(project), act(project, "token"))
         await store.holds.place_hold(NewHold(project, "why", "done"), act(project, "hold"))
+        await store.retention.put_policy(replace(POLICY, name="old"), act(project, "old"))
         for name in ("gone", "going"):
             ended = (await store.save_run(NewRun(project, name))).run.key
             await store.complete_run(ended, Completion(Outcome.SUCCEEDED))
         base = (await store.save_run(NewRun(project, "base"))).run.key
         await store.append_events(base, [Event("t")])
         await store.fork_run(NewFork(base, 1, "of base"))
+        await store.put_snapshot(base, step("first"))
+        await store.artifacts.upload_artifact(NewArtifact(base, "a"), Announced(), chunks())
         await store.complete_run(base, Completion(Outcome.SUCCEEDED))
         await _deleted(store, project, "gone")
     await publish(store)

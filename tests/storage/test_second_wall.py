@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 import pytest
@@ -16,6 +16,7 @@ import pytest_asyncio
 from conftest import make_served_store
 from database import drop_schema, make_schema
 from row_policies import SCOPES
+from runstore_storage.contract.feed import REMOVALS, RETENTION
 from runstore_storage.contract.scope import NoScope, Scope, ScopeMismatch, bound
 from runstore_storage.database.connection import Connection, Rows
 from runstore_storage.database.opening import connect
@@ -36,7 +37,7 @@ sent_by_call: ContextVar[list[str]] = ContextVar("sent_by_call")
 MAKING = {
     *("save_run", "configs.register_version"),
     *("admin.create_token", "admin.revoke_token", "admin.set_limits", "holds.place_hold"),
-    "removals.delete_run",
+    *("removals.delete_run", "retention.put_policy", "retention.delete_policy"),
 }
 """The methods that make what does not exist; to do so in another project is no caller's mistake."""
 
@@ -167,9 +168,20 @@ async def sent(own_schema: str, database_url: str) -> AsyncIterator[Sent]:
                 await call(store, THEIRS)
             async with store.open_tail(run(THEIRS)):
                 await store._tails._compare()
+            await let_go(store)
         yield noted
     finally:
         await store.close()
+
+
+async def let_go(store: PostgresStore) -> None:
+    """Do what the duties do with what policies let go."""
+    for duty in (RETENTION, REMOVALS):
+        await store.feed.hold_duty(duty, "me")
+    while await store.retention.retain("me", idle=timedelta(days=30)):
+        pass
+    while await store.removals.remove("me"):
+        pass
 
 
 def given_to(project: str, statement: Statement, values: Mapping[str, object]) -> list[object]:

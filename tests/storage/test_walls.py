@@ -165,7 +165,7 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "pk_removals": ("removals", [{"record": 99}]),
     "uq_removals_record": ("removals", [{"removal": NOBODY}]),
     "fk_removals_run": ("removals", [{"removal": NOBODY, "record": 99, "run": NOBODY}]),
-    "ck_removals_kind": ("removals", [{"removal": NOBODY, "record": 99, "kind": 2}]),
+    "ck_removals_kind": ("removals", [{"removal": NOBODY, "record": 99, "kind": 9}]),
     "ck_removals_birth": ("removals", [{"removal": NOBODY, "record": 99, "birth": "\\x00"}]),
     "pk_removal_steps": ("removal_steps", [{"is_last": False}]),
     "fk_removals_record": ("removals", [{"removal": NOBODY, "record": 99}]),
@@ -176,6 +176,12 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "fk_removal_steps_removal": (
         "removal_steps",
         [{"step": NOBODY, "removal": NOBODY}],
+    ),
+    "pk_policies": ("policies", [{}]),
+    "ck_policies_keep": ("policies", [{"name": "new", "keep_run": None, "keep_artifacts": None}]),
+    "ck_policies_positive": (
+        "policies",
+        [{"name": "new", "keep_run": "0 s"}, {"name": "new", "keep_last_snapshots": -1}],
     ),
     "pk_store_flags": ("store_flags", [{"chain_version": 2}]),
     "ck_store_flags_is_only": ("store_flags", [{"is_only": False}]),
@@ -221,7 +227,8 @@ NULLABLE = {
     *("events.cost_micros", "events.duration_us", "events.occurred_at", "events.payload_blob"),
     *("blobs.data", "blobs.location", "outputs.payload_blob"),
     *("task_writes.seq", "task_writes.written_at"),
-    *("artifacts.object", "artifacts.sha256", "artifacts.size"),
+    *("artifacts.object", "artifacts.sha256", "artifacts.size", "run_heads.artifact_floor"),
+    *(f"policies.keep_{what}" for what in ("artifacts", "run", "search_text", "snapshots")),
     *("tokens.revoked_at", "tokens.last_used_at"),
     *("events.salt", "runs.salt", "outputs.salt", "snapshots.salt", "task_writes.salt"),
     *("holds.run", "holds.released_by", "holds.released_at"),
@@ -466,6 +473,9 @@ ROWS = [
     "INSERT INTO removals OVERRIDING SYSTEM VALUE"
     " SELECT 1, 'm', 'p', min(run), 1, decode(repeat('00', 32), 'hex'), 1, 1, 1, now() FROM runs",
     "INSERT INTO open_removals VALUES (1)",
+    "INSERT INTO policies (project, name, statuses, plan_id, tags, labels, keep_last_snapshots,"
+    " keep_run, keep_artifacts, includes_external, put_by, put_at)"
+    " VALUES ('p', 'n', '{}', '', '{}', '{}', 0, '1 day', '1 day', false, '[]', now())",
     "INSERT INTO unnamed_objects VALUES ('x', 1)",
     "INSERT INTO removal_steps OVERRIDING SYSTEM VALUE VALUES (1, 1, 1, true)",
 ]

@@ -9,6 +9,7 @@ package runstorev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -106,6 +107,8 @@ const (
 	PrincipalKind_PRINCIPAL_KIND_CERTIFICATE PrincipalKind = 4
 	// By having the database's URL: the command line, beside the server.
 	PrincipalKind_PRINCIPAL_KIND_DATABASE PrincipalKind = 5
+	// Nobody calls: the server does it of its own accord. `id` is the duty, such as "retention".
+	PrincipalKind_PRINCIPAL_KIND_DUTY PrincipalKind = 6
 )
 
 // Enum value maps for PrincipalKind.
@@ -117,6 +120,7 @@ var (
 		3: "PRINCIPAL_KIND_JWT",
 		4: "PRINCIPAL_KIND_CERTIFICATE",
 		5: "PRINCIPAL_KIND_DATABASE",
+		6: "PRINCIPAL_KIND_DUTY",
 	}
 	PrincipalKind_value = map[string]int32{
 		"PRINCIPAL_KIND_UNSPECIFIED": 0,
@@ -125,6 +129,7 @@ var (
 		"PRINCIPAL_KIND_JWT":         3,
 		"PRINCIPAL_KIND_CERTIFICATE": 4,
 		"PRINCIPAL_KIND_DATABASE":    5,
+		"PRINCIPAL_KIND_DUTY":        6,
 	}
 )
 
@@ -163,6 +168,12 @@ const (
 	RemovalKind_REMOVAL_KIND_UNSPECIFIED RemovalKind = 0
 	// A run, with all that is stored of it.
 	RemovalKind_REMOVAL_KIND_RUN RemovalKind = 1
+	// Snapshots of a run, with the task writes that were put since them.
+	RemovalKind_REMOVAL_KIND_SNAPSHOTS RemovalKind = 3
+	// The artifacts of a run.
+	RemovalKind_REMOVAL_KIND_ARTIFACTS RemovalKind = 4
+	// What a run's events were found by in Search.
+	RemovalKind_REMOVAL_KIND_SEARCH_TEXT RemovalKind = 5
 )
 
 // Enum value maps for RemovalKind.
@@ -170,10 +181,16 @@ var (
 	RemovalKind_name = map[int32]string{
 		0: "REMOVAL_KIND_UNSPECIFIED",
 		1: "REMOVAL_KIND_RUN",
+		3: "REMOVAL_KIND_SNAPSHOTS",
+		4: "REMOVAL_KIND_ARTIFACTS",
+		5: "REMOVAL_KIND_SEARCH_TEXT",
 	}
 	RemovalKind_value = map[string]int32{
 		"REMOVAL_KIND_UNSPECIFIED": 0,
 		"REMOVAL_KIND_RUN":         1,
+		"REMOVAL_KIND_SNAPSHOTS":   3,
+		"REMOVAL_KIND_ARTIFACTS":   4,
+		"REMOVAL_KIND_SEARCH_TEXT": 5,
 	}
 )
 
@@ -214,6 +231,9 @@ const (
 	RemovalState_REMOVAL_STATE_REMOVING RemovalState = 1
 	// It is gone.
 	RemovalState_REMOVAL_STATE_DONE RemovalState = 2
+	// Some of it is gone, and what is left stays: meanwhile the run was held, forked or deleted, or the
+	// policies let it go no longer.
+	RemovalState_REMOVAL_STATE_STOPPED RemovalState = 3
 )
 
 // Enum value maps for RemovalState.
@@ -222,11 +242,13 @@ var (
 		0: "REMOVAL_STATE_UNSPECIFIED",
 		1: "REMOVAL_STATE_REMOVING",
 		2: "REMOVAL_STATE_DONE",
+		3: "REMOVAL_STATE_STOPPED",
 	}
 	RemovalState_value = map[string]int32{
 		"REMOVAL_STATE_UNSPECIFIED": 0,
 		"REMOVAL_STATE_REMOVING":    1,
 		"REMOVAL_STATE_DONE":        2,
+		"REMOVAL_STATE_STOPPED":     3,
 	}
 )
 
@@ -255,6 +277,63 @@ func (x RemovalState) Number() protoreflect.EnumNumber {
 // Deprecated: Use RemovalState.Descriptor instead.
 func (RemovalState) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+// A RetentionBlocker keeps something that policies would let go.
+type RetentionBlocker int32
+
+const (
+	// Never sent.
+	RetentionBlocker_RETENTION_BLOCKER_UNSPECIFIED RetentionBlocker = 0
+	// A hold holds the run.
+	RetentionBlocker_RETENTION_BLOCKER_HELD RetentionBlocker = 1
+	// A fork's history begins with the run.
+	RetentionBlocker_RETENTION_BLOCKER_IN_USE RetentionBlocker = 2
+	// A consumer or a sink has not read all of the run's events, or they are not in the feed yet.
+	RetentionBlocker_RETENTION_BLOCKER_UNREAD RetentionBlocker = 3
+)
+
+// Enum value maps for RetentionBlocker.
+var (
+	RetentionBlocker_name = map[int32]string{
+		0: "RETENTION_BLOCKER_UNSPECIFIED",
+		1: "RETENTION_BLOCKER_HELD",
+		2: "RETENTION_BLOCKER_IN_USE",
+		3: "RETENTION_BLOCKER_UNREAD",
+	}
+	RetentionBlocker_value = map[string]int32{
+		"RETENTION_BLOCKER_UNSPECIFIED": 0,
+		"RETENTION_BLOCKER_HELD":        1,
+		"RETENTION_BLOCKER_IN_USE":      2,
+		"RETENTION_BLOCKER_UNREAD":      3,
+	}
+)
+
+func (x RetentionBlocker) Enum() *RetentionBlocker {
+	p := new(RetentionBlocker)
+	*p = x
+	return p
+}
+
+func (x RetentionBlocker) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RetentionBlocker) Descriptor() protoreflect.EnumDescriptor {
+	return file_runstore_v1_admin_proto_enumTypes[4].Descriptor()
+}
+
+func (RetentionBlocker) Type() protoreflect.EnumType {
+	return &file_runstore_v1_admin_proto_enumTypes[4]
+}
+
+func (x RetentionBlocker) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RetentionBlocker.Descriptor instead.
+func (RetentionBlocker) EnumDescriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 // A Grant is a role in projects.
@@ -596,7 +675,7 @@ type AdminRecord struct {
 	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	// When it was done.
 	RecordedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
-	// The RPC, such as "CreateToken".
+	// The RPC, such as "CreateToken"; "Retention" for what a policy did.
 	Method string `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
 	// What it was done to: the kind and id of a thing, such as "tokens/0g4kqv2m8w1z".
 	Resource string `protobuf:"bytes,4,opt,name=resource,proto3" json:"resource,omitempty"`
@@ -990,11 +1069,12 @@ type Removal struct {
 	LastSeq int64 `protobuf:"varint,6,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
 	// The number of the record of the call in the project's chain: who asked for it, and why.
 	Record int64 `protobuf:"varint,7,opt,name=record,proto3" json:"record,omitempty"`
-	// When it was decided: from then on it could no longer be read.
+	// When it was decided. From then on a run could no longer be read; of one that stays, each thing
+	// can be until it is gone.
 	At *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
 	// How many events are gone so far.
 	RemovedEvents int64 `protobuf:"varint,9,opt,name=removed_events,json=removedEvents,proto3" json:"removed_events,omitempty"`
-	// When all of it was gone; unset before that.
+	// When all of it was gone, or the rest was left; unset before that.
 	DoneAt        *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=done_at,json=doneAt,proto3" json:"done_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1100,11 +1180,245 @@ func (x *Removal) GetDoneAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// A Policy says how long what is stored of a project's runs is kept after they have ended, and so when
+// the server removes it. What no policy names is kept for ever. Where several policies that select a
+// run name the same, the longest time counts.
+//
+// Whatever they say, nothing goes of a run that has not ended or is held; nothing but snapshots of one
+// that is the base of a fork that is there, and none of the snapshots in that fork's history; no run
+// with events that the feed's consumers or sinks have not read, except for those that have been idle
+// for longer than the server waits.
+type Policy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies the policy in its project.
+	// Bounds: 1..200 characters.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The runs that it is about, as they are when it is applied; unset or empty: all.
+	Filter *RunSelection `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Keep snapshots for this long; unset: the policy says nothing of them.
+	// Bounds: 1..3153600000 seconds.
+	KeepSnapshots *durationpb.Duration `protobuf:"bytes,4,opt,name=keep_snapshots,json=keepSnapshots,proto3" json:"keep_snapshots,omitempty"`
+	// How many snapshots of each namespace stay when `keep_snapshots` is over, the latest ones. Where an
+	// external engine owns the run's status at least one does.
+	// Bounds: 0..1000000.
+	KeepLastSnapshots int32 `protobuf:"varint,5,opt,name=keep_last_snapshots,json=keepLastSnapshots,proto3" json:"keep_last_snapshots,omitempty"`
+	// Keep artifacts for this long; unset: the policy says nothing of them.
+	// Bounds: 1..3153600000 seconds.
+	KeepArtifacts *durationpb.Duration `protobuf:"bytes,6,opt,name=keep_artifacts,json=keepArtifacts,proto3" json:"keep_artifacts,omitempty"`
+	// Keep events searchable for this long; unset: the policy says nothing of that.
+	// Bounds: 1..3153600000 seconds.
+	KeepSearchText *durationpb.Duration `protobuf:"bytes,7,opt,name=keep_search_text,json=keepSearchText,proto3" json:"keep_search_text,omitempty"`
+	// Keep the run for this long, and then remove it as DeleteRun does; unset: the policy says nothing
+	// of that.
+	// Bounds: 1..3153600000 seconds.
+	KeepRun *durationpb.Duration `protobuf:"bytes,8,opt,name=keep_run,json=keepRun,proto3" json:"keep_run,omitempty"`
+	// Whether it is about runs, too, whose status an external engine owns. They never complete: their
+	// time begins with each write anew.
+	IncludeExternal bool `protobuf:"varint,10,opt,name=include_external,json=includeExternal,proto3" json:"include_external,omitempty"`
+	// Who put it. Set by the server.
+	PutBy *Principal `protobuf:"bytes,11,opt,name=put_by,json=putBy,proto3" json:"put_by,omitempty"`
+	// When it was put. Set by the server.
+	PutAt         *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=put_at,json=putAt,proto3" json:"put_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Policy) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Policy) GetFilter() *RunSelection {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *Policy) GetKeepSnapshots() *durationpb.Duration {
+	if x != nil {
+		return x.KeepSnapshots
+	}
+	return nil
+}
+
+func (x *Policy) GetKeepLastSnapshots() int32 {
+	if x != nil {
+		return x.KeepLastSnapshots
+	}
+	return 0
+}
+
+func (x *Policy) GetKeepArtifacts() *durationpb.Duration {
+	if x != nil {
+		return x.KeepArtifacts
+	}
+	return nil
+}
+
+func (x *Policy) GetKeepSearchText() *durationpb.Duration {
+	if x != nil {
+		return x.KeepSearchText
+	}
+	return nil
+}
+
+func (x *Policy) GetKeepRun() *durationpb.Duration {
+	if x != nil {
+		return x.KeepRun
+	}
+	return nil
+}
+
+func (x *Policy) GetIncludeExternal() bool {
+	if x != nil {
+		return x.IncludeExternal
+	}
+	return false
+}
+
+func (x *Policy) GetPutBy() *Principal {
+	if x != nil {
+		return x.PutBy
+	}
+	return nil
+}
+
+func (x *Policy) GetPutAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PutAt
+	}
+	return nil
+}
+
+// A RetentionSum counts what would go of one kind, or what one blocker keeps of it.
+type RetentionSum struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What would be removed.
+	Kind RemovalKind `protobuf:"varint,1,opt,name=kind,proto3,enum=runstore.v1.RemovalKind" json:"kind,omitempty"`
+	// What keeps it; unset if it would go.
+	Blocker RetentionBlocker `protobuf:"varint,2,opt,name=blocker,proto3,enum=runstore.v1.RetentionBlocker" json:"blocker,omitempty"`
+	// Of how many runs.
+	Runs int64 `protobuf:"varint,3,opt,name=runs,proto3" json:"runs,omitempty"`
+	// How many rows that is: events for runs and search text, snapshots, artifacts.
+	Items int64 `protobuf:"varint,4,opt,name=items,proto3" json:"items,omitempty"`
+	// About how many bytes they take in the database, and artifacts in the object store.
+	Bytes int64 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The first of these runs, at most ten.
+	SampleRunIds  []string `protobuf:"bytes,6,rep,name=sample_run_ids,json=sampleRunIds,proto3" json:"sample_run_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionSum) Reset() {
+	*x = RetentionSum{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionSum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionSum) ProtoMessage() {}
+
+func (x *RetentionSum) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionSum.ProtoReflect.Descriptor instead.
+func (*RetentionSum) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RetentionSum) GetKind() RemovalKind {
+	if x != nil {
+		return x.Kind
+	}
+	return RemovalKind_REMOVAL_KIND_UNSPECIFIED
+}
+
+func (x *RetentionSum) GetBlocker() RetentionBlocker {
+	if x != nil {
+		return x.Blocker
+	}
+	return RetentionBlocker_RETENTION_BLOCKER_UNSPECIFIED
+}
+
+func (x *RetentionSum) GetRuns() int64 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *RetentionSum) GetItems() int64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
+func (x *RetentionSum) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *RetentionSum) GetSampleRunIds() []string {
+	if x != nil {
+		return x.SampleRunIds
+	}
+	return nil
+}
+
 var File_runstore_v1_admin_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17runstore/v1/admin.proto\x12\vrunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16runstore/v1/runs.proto\"W\n" +
+	"\x17runstore/v1/admin.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16runstore/v1/runs.proto\"W\n" +
 	"\x05Grant\x12%\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x11.runstore.v1.RoleR\x04role\x12'\n" +
 	"\x0fproject_pattern\x18\x02 \x01(\tR\x0eprojectPattern\"\xa0\x03\n" +
@@ -1183,7 +1497,26 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12%\n" +
 	"\x0eremoved_events\x18\t \x01(\x03R\rremovedEvents\x123\n" +
 	"\adone_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt*t\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt\"\x8b\x04\n" +
+	"\x06Policy\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
+	"\x06filter\x18\x02 \x01(\v2\x19.runstore.v1.RunSelectionR\x06filter\x12@\n" +
+	"\x0ekeep_snapshots\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\rkeepSnapshots\x12.\n" +
+	"\x13keep_last_snapshots\x18\x05 \x01(\x05R\x11keepLastSnapshots\x12@\n" +
+	"\x0ekeep_artifacts\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rkeepArtifacts\x12C\n" +
+	"\x10keep_search_text\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0ekeepSearchText\x124\n" +
+	"\bkeep_run\x18\b \x01(\v2\x19.google.protobuf.DurationR\akeepRun\x12)\n" +
+	"\x10include_external\x18\n" +
+	" \x01(\bR\x0fincludeExternal\x12-\n" +
+	"\x06put_by\x18\v \x01(\v2\x16.runstore.v1.PrincipalR\x05putBy\x121\n" +
+	"\x06put_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x05putAt\"\xdb\x01\n" +
+	"\fRetentionSum\x12,\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x18.runstore.v1.RemovalKindR\x04kind\x127\n" +
+	"\ablocker\x18\x02 \x01(\x0e2\x1d.runstore.v1.RetentionBlockerR\ablocker\x12\x12\n" +
+	"\x04runs\x18\x03 \x01(\x03R\x04runs\x12\x14\n" +
+	"\x05items\x18\x04 \x01(\x03R\x05items\x12\x14\n" +
+	"\x05bytes\x18\x05 \x01(\x03R\x05bytes\x12$\n" +
+	"\x0esample_run_ids\x18\x06 \x03(\tR\fsampleRunIds*t\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_RECORDER\x10\x01\x12\x0f\n" +
@@ -1191,21 +1524,31 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\vROLE_WRITER\x10\x03\x12\x0e\n" +
 	"\n" +
 	"ROLE_ADMIN\x10\x04\x12\x11\n" +
-	"\rROLE_OPERATOR\x10\x05*\xba\x01\n" +
+	"\rROLE_OPERATOR\x10\x05*\xd3\x01\n" +
 	"\rPrincipalKind\x12\x1e\n" +
 	"\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16PRINCIPAL_KIND_ANYBODY\x10\x01\x12\x18\n" +
 	"\x14PRINCIPAL_KIND_TOKEN\x10\x02\x12\x16\n" +
 	"\x12PRINCIPAL_KIND_JWT\x10\x03\x12\x1e\n" +
 	"\x1aPRINCIPAL_KIND_CERTIFICATE\x10\x04\x12\x1b\n" +
-	"\x17PRINCIPAL_KIND_DATABASE\x10\x05*A\n" +
+	"\x17PRINCIPAL_KIND_DATABASE\x10\x05\x12\x17\n" +
+	"\x13PRINCIPAL_KIND_DUTY\x10\x06*\x97\x01\n" +
 	"\vRemovalKind\x12\x1c\n" +
 	"\x18REMOVAL_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10REMOVAL_KIND_RUN\x10\x01*a\n" +
+	"\x10REMOVAL_KIND_RUN\x10\x01\x12\x1a\n" +
+	"\x16REMOVAL_KIND_SNAPSHOTS\x10\x03\x12\x1a\n" +
+	"\x16REMOVAL_KIND_ARTIFACTS\x10\x04\x12\x1c\n" +
+	"\x18REMOVAL_KIND_SEARCH_TEXT\x10\x05*|\n" +
 	"\fRemovalState\x12\x1d\n" +
 	"\x19REMOVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REMOVAL_STATE_REMOVING\x10\x01\x12\x16\n" +
-	"\x12REMOVAL_STATE_DONE\x10\x02B\x81\x01\n" +
+	"\x12REMOVAL_STATE_DONE\x10\x02\x12\x19\n" +
+	"\x15REMOVAL_STATE_STOPPED\x10\x03*\x8d\x01\n" +
+	"\x10RetentionBlocker\x12!\n" +
+	"\x1dRETENTION_BLOCKER_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16RETENTION_BLOCKER_HELD\x10\x01\x12\x1c\n" +
+	"\x18RETENTION_BLOCKER_IN_USE\x10\x02\x12\x1c\n" +
+	"\x18RETENTION_BLOCKER_UNREAD\x10\x03B\x81\x01\n" +
 	"\x0fcom.runstore.v1B\n" +
 	"AdminProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
@@ -1221,53 +1564,66 @@ func file_runstore_v1_admin_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_proto_rawDescData
 }
 
-var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_runstore_v1_admin_proto_goTypes = []any{
 	(Role)(0),                     // 0: runstore.v1.Role
 	(PrincipalKind)(0),            // 1: runstore.v1.PrincipalKind
 	(RemovalKind)(0),              // 2: runstore.v1.RemovalKind
 	(RemovalState)(0),             // 3: runstore.v1.RemovalState
-	(*Grant)(nil),                 // 4: runstore.v1.Grant
-	(*Token)(nil),                 // 5: runstore.v1.Token
-	(*Principal)(nil),             // 6: runstore.v1.Principal
-	(*Limits)(nil),                // 7: runstore.v1.Limits
-	(*AdminRecord)(nil),           // 8: runstore.v1.AdminRecord
-	(*RunSelection)(nil),          // 9: runstore.v1.RunSelection
-	(*Hold)(nil),                  // 10: runstore.v1.Hold
-	(*Removal)(nil),               // 11: runstore.v1.Removal
-	nil,                           // 12: runstore.v1.RunSelection.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(RunStatus)(0),                // 14: runstore.v1.RunStatus
+	(RetentionBlocker)(0),         // 4: runstore.v1.RetentionBlocker
+	(*Grant)(nil),                 // 5: runstore.v1.Grant
+	(*Token)(nil),                 // 6: runstore.v1.Token
+	(*Principal)(nil),             // 7: runstore.v1.Principal
+	(*Limits)(nil),                // 8: runstore.v1.Limits
+	(*AdminRecord)(nil),           // 9: runstore.v1.AdminRecord
+	(*RunSelection)(nil),          // 10: runstore.v1.RunSelection
+	(*Hold)(nil),                  // 11: runstore.v1.Hold
+	(*Removal)(nil),               // 12: runstore.v1.Removal
+	(*Policy)(nil),                // 13: runstore.v1.Policy
+	(*RetentionSum)(nil),          // 14: runstore.v1.RetentionSum
+	nil,                           // 15: runstore.v1.RunSelection.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(RunStatus)(0),                // 17: runstore.v1.RunStatus
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
 }
 var file_runstore_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: runstore.v1.Grant.role:type_name -> runstore.v1.Role
-	4,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
-	6,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
-	13, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	13, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	13, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	13, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	5,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
+	7,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
+	16, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	16, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	16, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
 	1,  // 7: runstore.v1.Principal.kind:type_name -> runstore.v1.PrincipalKind
-	13, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
-	6,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
-	4,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
-	14, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
-	12, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
-	9,  // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
-	6,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
-	13, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
-	6,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
-	13, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
+	16, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
+	7,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
+	5,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
+	17, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
+	15, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
+	10, // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
+	7,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
+	16, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
+	7,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
+	16, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
 	2,  // 18: runstore.v1.Removal.kind:type_name -> runstore.v1.RemovalKind
 	3,  // 19: runstore.v1.Removal.state:type_name -> runstore.v1.RemovalState
-	13, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
-	13, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	16, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
+	16, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
+	10, // 22: runstore.v1.Policy.filter:type_name -> runstore.v1.RunSelection
+	18, // 23: runstore.v1.Policy.keep_snapshots:type_name -> google.protobuf.Duration
+	18, // 24: runstore.v1.Policy.keep_artifacts:type_name -> google.protobuf.Duration
+	18, // 25: runstore.v1.Policy.keep_search_text:type_name -> google.protobuf.Duration
+	18, // 26: runstore.v1.Policy.keep_run:type_name -> google.protobuf.Duration
+	7,  // 27: runstore.v1.Policy.put_by:type_name -> runstore.v1.Principal
+	16, // 28: runstore.v1.Policy.put_at:type_name -> google.protobuf.Timestamp
+	2,  // 29: runstore.v1.RetentionSum.kind:type_name -> runstore.v1.RemovalKind
+	4,  // 30: runstore.v1.RetentionSum.blocker:type_name -> runstore.v1.RetentionBlocker
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_proto_init() }
@@ -1285,8 +1641,8 @@ func file_runstore_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_proto_rawDesc), len(file_runstore_v1_admin_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   9,
+			NumEnums:      5,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1987,6 +1987,512 @@ func (x *ListRemovalsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// PutPolicyRequest is a policy to keep.
+type PutPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The policy. Required; it sets at least one of the times to keep something.
+	Policy *Policy `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Why, for people.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutPolicyRequest) Reset() {
+	*x = PutPolicyRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutPolicyRequest) ProtoMessage() {}
+
+func (x *PutPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutPolicyRequest.ProtoReflect.Descriptor instead.
+func (*PutPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PutPolicyRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *PutPolicyRequest) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *PutPolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PutPolicyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// PutPolicyResponse is the policy as it was put.
+type PutPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy.
+	Policy *Policy `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Whether an earlier request with this `request_id` put it.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutPolicyResponse) Reset() {
+	*x = PutPolicyResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutPolicyResponse) ProtoMessage() {}
+
+func (x *PutPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutPolicyResponse.ProtoReflect.Descriptor instead.
+func (*PutPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *PutPolicyResponse) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *PutPolicyResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// ListPoliciesRequest requests a page of policies.
+type ListPoliciesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// Maximum number of policies on a page; 0 means 20.
+	// Bounds: 0..100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the previous page.
+	// Bounds: 0..2500 characters.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPoliciesRequest) Reset() {
+	*x = ListPoliciesRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoliciesRequest) ProtoMessage() {}
+
+func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoliciesRequest.ProtoReflect.Descriptor instead.
+func (*ListPoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListPoliciesRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ListPoliciesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListPoliciesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListPoliciesResponse is a page of policies.
+type ListPoliciesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policies, sorted by name, compared byte by byte.
+	Policies []*Policy `protobuf:"bytes,1,rep,name=policies,proto3" json:"policies,omitempty"`
+	// Token for the next page; empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPoliciesResponse) Reset() {
+	*x = ListPoliciesResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoliciesResponse) ProtoMessage() {}
+
+func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoliciesResponse.ProtoReflect.Descriptor instead.
+func (*ListPoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListPoliciesResponse) GetPolicies() []*Policy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *ListPoliciesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// DeletePolicyRequest names a policy to end.
+type DeletePolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The policy.
+	// Bounds: 1..200 characters.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Why, for people.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePolicyRequest) Reset() {
+	*x = DeletePolicyRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePolicyRequest) ProtoMessage() {}
+
+func (x *DeletePolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePolicyRequest.ProtoReflect.Descriptor instead.
+func (*DeletePolicyRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *DeletePolicyRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *DeletePolicyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeletePolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeletePolicyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// DeletePolicyResponse says that the policy has ended.
+type DeletePolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether an earlier request with this `request_id` ended it.
+	Deduplicated  bool `protobuf:"varint,1,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePolicyResponse) Reset() {
+	*x = DeletePolicyResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePolicyResponse) ProtoMessage() {}
+
+func (x *DeletePolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePolicyResponse.ProtoReflect.Descriptor instead.
+func (*DeletePolicyResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *DeletePolicyResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// PreviewRetentionRequest asks what policies would remove now.
+type PreviewRetentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// A policy as if it had been put, in place of the one of its name; unset: those that are there.
+	Policy        *Policy `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRetentionRequest) Reset() {
+	*x = PreviewRetentionRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRetentionRequest) ProtoMessage() {}
+
+func (x *PreviewRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRetentionRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PreviewRetentionRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *PreviewRetentionRequest) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// PreviewRetentionResponse is what would go, and what would stay although its time is over.
+type PreviewRetentionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What would go, by kind, and what is kept, by kind and blocker. A run that goes is in none of the
+	// other kinds' sums.
+	Sums []*RetentionSum `protobuf:"bytes,1,rep,name=sums,proto3" json:"sums,omitempty"`
+	// How many of the project's runs were looked at.
+	LookedAtRuns int64 `protobuf:"varint,2,opt,name=looked_at_runs,json=lookedAtRuns,proto3" json:"looked_at_runs,omitempty"`
+	// Whether the project has more runs than a preview looks at; then the sums are of the oldest ones.
+	HasMore bool `protobuf:"varint,3,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
+	// What keeps policies from being applied at all, such as that no server does it; usually none.
+	Warnings      []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRetentionResponse) Reset() {
+	*x = PreviewRetentionResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRetentionResponse) ProtoMessage() {}
+
+func (x *PreviewRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRetentionResponse.ProtoReflect.Descriptor instead.
+func (*PreviewRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *PreviewRetentionResponse) GetSums() []*RetentionSum {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+func (x *PreviewRetentionResponse) GetLookedAtRuns() int64 {
+	if x != nil {
+		return x.LookedAtRuns
+	}
+	return 0
+}
+
+func (x *PreviewRetentionResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
+}
+
+func (x *PreviewRetentionResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 var File_runstore_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_service_proto_rawDesc = "" +
@@ -2124,7 +2630,40 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"p\n" +
 	"\x14ListRemovalsResponse\x120\n" +
 	"\bremovals\x18\x01 \x03(\v2\x14.runstore.v1.RemovalR\bremovals\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xd2\t\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n" +
+	"\x10PutPolicyRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12+\n" +
+	"\x06policy\x18\x02 \x01(\v2\x13.runstore.v1.PolicyR\x06policy\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"d\n" +
+	"\x11PutPolicyResponse\x12+\n" +
+	"\x06policy\x18\x01 \x01(\v2\x13.runstore.v1.PolicyR\x06policy\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"k\n" +
+	"\x13ListPoliciesRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"o\n" +
+	"\x14ListPoliciesResponse\x12/\n" +
+	"\bpolicies\x18\x01 \x03(\v2\x13.runstore.v1.PolicyR\bpolicies\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"z\n" +
+	"\x13DeletePolicyRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\":\n" +
+	"\x14DeletePolicyResponse\x12\"\n" +
+	"\fdeduplicated\x18\x01 \x01(\bR\fdeduplicated\"`\n" +
+	"\x17PreviewRetentionRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12+\n" +
+	"\x06policy\x18\x02 \x01(\v2\x13.runstore.v1.PolicyR\x06policy\"\xa6\x01\n" +
+	"\x18PreviewRetentionResponse\x12-\n" +
+	"\x04sums\x18\x01 \x03(\v2\x19.runstore.v1.RetentionSumR\x04sums\x12$\n" +
+	"\x0elooked_at_runs\x18\x02 \x01(\x03R\flookedAtRuns\x12\x19\n" +
+	"\bhas_more\x18\x03 \x01(\bR\ahasMore\x12\x1a\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings2\xa9\f\n" +
 	"\fAdminService\x12A\n" +
 	"\x06WhoAmI\x12\x1a.runstore.v1.WhoAmIRequest\x1a\x1b.runstore.v1.WhoAmIResponse\x12S\n" +
 	"\fListProjects\x12 .runstore.v1.ListProjectsRequest\x1a!.runstore.v1.ListProjectsResponse\x12P\n" +
@@ -2141,7 +2680,11 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\vReleaseHold\x12\x1f.runstore.v1.ReleaseHoldRequest\x1a .runstore.v1.ReleaseHoldResponse\x12J\n" +
 	"\tListHolds\x12\x1d.runstore.v1.ListHoldsRequest\x1a\x1e.runstore.v1.ListHoldsResponse\x12J\n" +
 	"\tDeleteRun\x12\x1d.runstore.v1.DeleteRunRequest\x1a\x1e.runstore.v1.DeleteRunResponse\x12S\n" +
-	"\fListRemovals\x12 .runstore.v1.ListRemovalsRequest\x1a!.runstore.v1.ListRemovalsResponseB\x88\x01\n" +
+	"\fListRemovals\x12 .runstore.v1.ListRemovalsRequest\x1a!.runstore.v1.ListRemovalsResponse\x12J\n" +
+	"\tPutPolicy\x12\x1d.runstore.v1.PutPolicyRequest\x1a\x1e.runstore.v1.PutPolicyResponse\x12S\n" +
+	"\fListPolicies\x12 .runstore.v1.ListPoliciesRequest\x1a!.runstore.v1.ListPoliciesResponse\x12S\n" +
+	"\fDeletePolicy\x12 .runstore.v1.DeletePolicyRequest\x1a!.runstore.v1.DeletePolicyResponse\x12_\n" +
+	"\x10PreviewRetention\x12$.runstore.v1.PreviewRetentionRequest\x1a%.runstore.v1.PreviewRetentionResponseB\x88\x01\n" +
 	"\x0fcom.runstore.v1B\x11AdminServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
@@ -2156,7 +2699,7 @@ func file_runstore_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_service_proto_rawDescData
 }
 
-var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),              // 0: runstore.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 1: runstore.v1.WhoAmIResponse
@@ -2188,72 +2731,95 @@ var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*DeleteRunResponse)(nil),          // 27: runstore.v1.DeleteRunResponse
 	(*ListRemovalsRequest)(nil),        // 28: runstore.v1.ListRemovalsRequest
 	(*ListRemovalsResponse)(nil),       // 29: runstore.v1.ListRemovalsResponse
-	(*Principal)(nil),                  // 30: runstore.v1.Principal
-	(*Grant)(nil),                      // 31: runstore.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 33: google.protobuf.Duration
-	(*Token)(nil),                      // 34: runstore.v1.Token
-	(*Limits)(nil),                     // 35: runstore.v1.Limits
-	(*AdminRecord)(nil),                // 36: runstore.v1.AdminRecord
-	(*RunSelection)(nil),               // 37: runstore.v1.RunSelection
-	(*Hold)(nil),                       // 38: runstore.v1.Hold
-	(*Removal)(nil),                    // 39: runstore.v1.Removal
+	(*PutPolicyRequest)(nil),           // 30: runstore.v1.PutPolicyRequest
+	(*PutPolicyResponse)(nil),          // 31: runstore.v1.PutPolicyResponse
+	(*ListPoliciesRequest)(nil),        // 32: runstore.v1.ListPoliciesRequest
+	(*ListPoliciesResponse)(nil),       // 33: runstore.v1.ListPoliciesResponse
+	(*DeletePolicyRequest)(nil),        // 34: runstore.v1.DeletePolicyRequest
+	(*DeletePolicyResponse)(nil),       // 35: runstore.v1.DeletePolicyResponse
+	(*PreviewRetentionRequest)(nil),    // 36: runstore.v1.PreviewRetentionRequest
+	(*PreviewRetentionResponse)(nil),   // 37: runstore.v1.PreviewRetentionResponse
+	(*Principal)(nil),                  // 38: runstore.v1.Principal
+	(*Grant)(nil),                      // 39: runstore.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 40: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 41: google.protobuf.Duration
+	(*Token)(nil),                      // 42: runstore.v1.Token
+	(*Limits)(nil),                     // 43: runstore.v1.Limits
+	(*AdminRecord)(nil),                // 44: runstore.v1.AdminRecord
+	(*RunSelection)(nil),               // 45: runstore.v1.RunSelection
+	(*Hold)(nil),                       // 46: runstore.v1.Hold
+	(*Removal)(nil),                    // 47: runstore.v1.Removal
+	(*Policy)(nil),                     // 48: runstore.v1.Policy
+	(*RetentionSum)(nil),               // 49: runstore.v1.RetentionSum
 }
 var file_runstore_v1_admin_service_proto_depIdxs = []int32{
-	30, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
-	31, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
-	32, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	31, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
-	33, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	34, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
-	34, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
-	34, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
-	35, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
-	35, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	35, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	32, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
-	36, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
-	37, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
-	38, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
-	38, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
-	38, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
-	39, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
-	39, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
-	0,  // 19: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
-	2,  // 20: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
-	4,  // 21: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
-	6,  // 22: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
-	8,  // 23: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
-	10, // 24: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
-	12, // 25: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
-	14, // 26: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
-	16, // 27: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
-	18, // 28: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
-	20, // 29: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
-	22, // 30: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
-	24, // 31: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
-	26, // 32: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
-	28, // 33: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
-	1,  // 34: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
-	3,  // 35: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
-	5,  // 36: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
-	7,  // 37: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
-	9,  // 38: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
-	11, // 39: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
-	13, // 40: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
-	15, // 41: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
-	17, // 42: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
-	19, // 43: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
-	21, // 44: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
-	23, // 45: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
-	25, // 46: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
-	27, // 47: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
-	29, // 48: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
-	34, // [34:49] is the sub-list for method output_type
-	19, // [19:34] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	38, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
+	39, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
+	40, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
+	41, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	42, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
+	42, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
+	42, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
+	43, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
+	43, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	43, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	40, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
+	44, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
+	45, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
+	46, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
+	46, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
+	46, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
+	47, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
+	47, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
+	48, // 19: runstore.v1.PutPolicyRequest.policy:type_name -> runstore.v1.Policy
+	48, // 20: runstore.v1.PutPolicyResponse.policy:type_name -> runstore.v1.Policy
+	48, // 21: runstore.v1.ListPoliciesResponse.policies:type_name -> runstore.v1.Policy
+	48, // 22: runstore.v1.PreviewRetentionRequest.policy:type_name -> runstore.v1.Policy
+	49, // 23: runstore.v1.PreviewRetentionResponse.sums:type_name -> runstore.v1.RetentionSum
+	0,  // 24: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
+	2,  // 25: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
+	4,  // 26: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
+	6,  // 27: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
+	8,  // 28: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
+	10, // 29: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
+	12, // 30: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
+	14, // 31: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
+	16, // 32: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
+	18, // 33: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
+	20, // 34: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
+	22, // 35: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
+	24, // 36: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
+	26, // 37: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
+	28, // 38: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
+	30, // 39: runstore.v1.AdminService.PutPolicy:input_type -> runstore.v1.PutPolicyRequest
+	32, // 40: runstore.v1.AdminService.ListPolicies:input_type -> runstore.v1.ListPoliciesRequest
+	34, // 41: runstore.v1.AdminService.DeletePolicy:input_type -> runstore.v1.DeletePolicyRequest
+	36, // 42: runstore.v1.AdminService.PreviewRetention:input_type -> runstore.v1.PreviewRetentionRequest
+	1,  // 43: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
+	3,  // 44: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
+	5,  // 45: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
+	7,  // 46: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
+	9,  // 47: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
+	11, // 48: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
+	13, // 49: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
+	15, // 50: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
+	17, // 51: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
+	19, // 52: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
+	21, // 53: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
+	23, // 54: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
+	25, // 55: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
+	27, // 56: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
+	29, // 57: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
+	31, // 58: runstore.v1.AdminService.PutPolicy:output_type -> runstore.v1.PutPolicyResponse
+	33, // 59: runstore.v1.AdminService.ListPolicies:output_type -> runstore.v1.ListPoliciesResponse
+	35, // 60: runstore.v1.AdminService.DeletePolicy:output_type -> runstore.v1.DeletePolicyResponse
+	37, // 61: runstore.v1.AdminService.PreviewRetention:output_type -> runstore.v1.PreviewRetentionResponse
+	43, // [43:62] is the sub-list for method output_type
+	24, // [24:43] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_service_proto_init() }
@@ -2273,7 +2839,7 @@ func file_runstore_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_service_proto_rawDesc), len(file_runstore_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -12,7 +12,7 @@ from runstore_server import logs
 from runstore_server.cli.database import run_with_store
 from runstore_server.cli.environment import settings_of
 from runstore_server.relay.ending import end
-from runstore_server.relay.relay import Relay
+from runstore_server.relay.relay import relay_of
 from runstore_server.settings import Settings
 
 
@@ -32,7 +32,7 @@ async def _relay(settings: Settings, store: PostgresStore) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    working = Relay(store, settings.sinks, poll_seconds=settings.poll_interval)
+    working = relay_of(settings, store)
     working.start()
     typer.echo("runstore relays")
     await stopping.wait()

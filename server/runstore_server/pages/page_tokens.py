@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from hashlib import blake2b
+from typing import TypeVar
 
 from google.protobuf.message import Message
+from runstore_storage.contract.times import microseconds, time_at
 
 from runstore_server.validation.requests import refuse
+
+T = TypeVar("T")
 
 # Fields that may differ from page to page.
 _FREE_FIELDS = ("page_token", "page_size", "limit", "min_position", "after", "wait")
@@ -42,6 +47,19 @@ def read(request: Message, token: str) -> list[str]:
 def number(request: Message, token: str) -> int | None:
     """The number that ended the page before; None on the first page."""
     return int(read(request, token)[0]) if token else None
+
+
+def at_moment(request: Message, at: datetime, id_: str) -> str:
+    """The token of the page behind an item that a time and an id stand for."""
+    return issue(request, [microseconds(at), id_])
+
+
+def moment(request: Message, token: str, of: Callable[[datetime, str], T]) -> T | None:
+    """The cursor of the time and id that ended the page before; None on the first page."""
+    if not token:
+        return None
+    at, id_ = read(request, token)
+    return of(time_at(int(at)), id_)
 
 
 def _digest(request: Message, cursor: Sequence[str]) -> str:

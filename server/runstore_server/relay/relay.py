@@ -1,5 +1,5 @@
 """What happens to events after their commit: published, counted, summed, indexed, sent to sinks;
-and removed, if they were decided to go.
+and removed, once policies or people let them go.
 
 None of it is on the write path. While no process does it, events wait in the outbox.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from math import inf
 
 import structlog
@@ -16,15 +19,18 @@ from runstore_storage.contract.feed import (
     EVERY_PROJECT,
     RELAY,
     REMOVALS,
+    RETENTION,
     SEARCH,
     STORED_BYTES,
     USAGE_COUNTS,
 )
+from runstore_storage.contract.signals import Signal
 from runstore_storage.contract.store import Store
 
 from runstore_server.relay.delivery import SinkWorkers
 from runstore_server.relay.pacing import Pace
 from runstore_server.relay.worker import DutyWorker
+from runstore_server.settings import Settings
 from runstore_server.sinks.settings import SinkSettings
 
 # So many seconds of commits are published, counted or indexed in one step: under load, and where
@@ -41,11 +47,26 @@ SHARE = 0.2
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How often policies of retention are applied, and how long who reads the feed may do nothing
+    and still keeps runs.
+    """
+
+    seconds: float
+    idle: timedelta
+
+
 class Relay:
-    """This process's share of the work on the feed."""
+    """This process's share of the work on the feed; it applies no policies without `passes`."""
 
     def __init__(
-        self, store: Store, sinks: Sequence[SinkSettings] = (), *, poll_seconds: float
+        self,
+        store: Store,
+        sinks: Sequence[SinkSettings] = (),
+        *,
+        poll_seconds: float,
+        passes: Passes | None = None,
     ) -> None:
         feed = self._feed = store.feed
         self._publisher = DutyWorker(
@@ -86,16 +107,18 @@ class Relay:
             store.removals.remove,
             store.removals.decided,
             poll_seconds=poll_seconds,
-            pace=Pace(
-                *REMOVE_PAUSES,
-                store.removals.decided,
-                feed.committed,
-                share=SHARE,
-                most_behind=inf,
-            ),
+            pace=_in_spare_time(store),
         )
         self._sinks = SinkWorkers(feed, sinks, poll_seconds=poll_seconds)
-        self.workers = (self._publisher, counter, summer, indexer, remover, *self._sinks.workers)
+        self.workers = (
+            self._publisher,
+            counter,
+            summer,
+            indexer,
+            remover,
+            *([_retainer(store, passes)] if passes else []),
+            *self._sinks.workers,
+        )
         self.buried = self._sinks.buried
         """How many events this process gave up, by sink."""
 
@@ -111,7 +134,7 @@ class Relay:
         """
         await self._feed.drain()
         last = (await self._feed.read_for_duty(EVERY_PROJECT, 1 << 62, limit=1)).last_position
-        names = {worker.name for worker in self.workers} - {RELAY, REMOVALS}
+        names = {worker.name for worker in self.workers} - {RELAY, REMOVALS, RETENTION}
         while True:
             mark = self._feed.published.mark
             # A duty that no process has taken yet is not listed: it has reached nothing.
@@ -130,3 +153,33 @@ class Relay:
                 _log.warning("events are left in the outbox for another process")
         await asyncio.gather(*(worker.stop() for worker in self.workers))
         await self._sinks.close()
+
+
+def relay_of(settings: Settings, store: Store) -> Relay:
+    """What the settings have a process do."""
+    passes = Passes(settings.retention_interval, timedelta(days=settings.consumer_idle_days))
+    return Relay(
+        store,
+        settings.sinks,
+        poll_seconds=settings.poll_interval,
+        passes=passes if settings.retention else None,
+    )
+
+
+def _retainer(store: Store, passes: Passes) -> DutyWorker:
+    """Makes a pass over what policies let go, then waits; nothing hastens the next one."""
+    return DutyWorker(
+        store.feed,
+        RETENTION,
+        partial(store.retention.retain, idle=passes.idle),
+        Signal(),
+        poll_seconds=passes.seconds,
+        pace=_in_spare_time(store),
+    )
+
+
+def _in_spare_time(store: Store) -> Pace:
+    """The pace of what nobody waits for, however far behind it is."""
+    return Pace(
+        *REMOVE_PAUSES, store.removals.decided, store.feed.committed, share=SHARE, most_behind=inf
+    )

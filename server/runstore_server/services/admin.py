@@ -1,27 +1,15 @@
-"""AdminService: who may use the server, how much of it, what may not be removed and what is, and
-what was done about all that.
-"""
+"""Who may use the server, how much of it, and what was done about that."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any, TypeVar
 
-from google.protobuf.message import Message
 from runstore.v1 import admin_service_pb2 as rpc
-from runstore.v1.admin_service_pb2_grpc import AdminServiceServicer
 from runstore_storage.contract.access import SERVER, Grant, Role, allowed
-from runstore_storage.contract.admin import Act, AdminStore, TokenCursor
-from runstore_storage.contract.errors import StorageError, StorageUnavailable
-from runstore_storage.contract.heads import RunKey
-from runstore_storage.contract.holds import HoldCursor, HoldStore
-from runstore_storage.contract.removals import RemovalStore
-from runstore_storage.contract.times import microseconds, time_at
+from runstore_storage.contract.admin import AdminStore, TokenCursor
+from runstore_storage.contract.holds import HoldCursor
 
 from runstore_server.convert.admin import (
-    act_of,
     grant_messages,
     limits_message,
     limits_of,
@@ -31,30 +19,23 @@ from runstore_server.convert.admin import (
     record_message,
     token_message,
 )
-from runstore_server.convert.holds import hold_message, new_hold_of
-from runstore_server.convert.removals import removal_message
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import timestamp
-from runstore_server.edge.errors import PermissionDenied, reason_of
+from runstore_server.edge.errors import PermissionDenied
 from runstore_server.edge.identity import current_identity
-from runstore_server.edge.requests import request_id
 from runstore_server.identity.tokens import new_token
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
-from runstore_server.services.archives import Archives
+from runstore_server.services.acts import Acts
 from runstore_server.validation.requests import admit
 
 Cursor = TypeVar("Cursor", TokenCursor, HoldCursor)
 
 
-class AdminService(AdminServiceServicer):
-    def __init__(
-        self, admin: AdminStore, holds: HoldStore, removals: RemovalStore, archives: Archives
-    ) -> None:
+class Admin:
+    def __init__(self, admin: AdminStore, acts: Acts) -> None:
         self._admin = admin
-        self._holds = holds
-        self._removals = removals
-        self._archives = archives
+        self._acts = acts
 
     async def WhoAmI(self, request: rpc.WhoAmIRequest, _context: Any) -> rpc.WhoAmIResponse:
         await admit(request)
@@ -86,7 +67,7 @@ class AdminService(AdminServiceServicer):
         await admit(request)
         made = new_token()
         new = new_token_of(request, made.token_id, made.secret_hash)
-        async with self._recorded(_act(request, "tokens", context)) as act:
+        async with self._acts.recorded(request, "tokens", context) as act:
             for grant in new.grants:
                 _check_holds(grant)
             token, is_repeat = await self._admin.create_token(new, act)
@@ -103,12 +84,12 @@ class AdminService(AdminServiceServicer):
         page = await self._admin.list_tokens(
             owner_of(request),
             limit=request.page_size or DEFAULT_PAGE,
-            after=_cursor(request, TokenCursor),
+            after=page_tokens.moment(request, request.page_token, TokenCursor),
         )
         after = page.next_after
         return rpc.ListTokensResponse(
             tokens=[token_message(each) for each in page.items],
-            next_page_token=_token_after(request, after.created_at, after.token_id)
+            next_page_token=page_tokens.at_moment(request, after.created_at, after.token_id)
             if after
             else "",
         )
@@ -118,13 +99,13 @@ class AdminService(AdminServiceServicer):
     ) -> rpc.RevokeTokenResponse:
         await admit(request)
         resource = f"tokens/{request.token_id}"
-        async with self._recorded(_act(request, resource, context)) as act:
+        async with self._acts.recorded(request, resource, context) as act:
             token, is_repeat = await self._admin.revoke_token(request.token_id, act)
         return rpc.RevokeTokenResponse(token=token_message(token), deduplicated=is_repeat)
 
     async def SetLimits(self, request: rpc.SetLimitsRequest, context: Any) -> rpc.SetLimitsResponse:
         await admit(request)
-        async with self._recorded(_act(request, "limits", context)) as act:
+        async with self._acts.recorded(request, "limits", context) as act:
             limits, is_repeat = await self._admin.set_limits(limits_of(request.limits), act)
         return rpc.SetLimitsResponse(limits=limits_message(limits), deduplicated=is_repeat)
 
@@ -166,106 +147,6 @@ class AdminService(AdminServiceServicer):
             problem_number=found.problem_number,
         )
 
-    def ExportRun(
-        self, request: rpc.ExportRunRequest, context: Any
-    ) -> AsyncIterator[rpc.ExportRunResponse]:
-        return self._archives.ExportRun(request, context)
-
-    async def PlaceHold(self, request: rpc.PlaceHoldRequest, context: Any) -> rpc.PlaceHoldResponse:
-        await admit(request)
-        async with self._recorded(_act(request, "holds", context)) as act:
-            hold, is_repeat = await self._holds.place_hold(new_hold_of(request), act)
-        return rpc.PlaceHoldResponse(hold=hold_message(hold), deduplicated=is_repeat)
-
-    async def ReleaseHold(
-        self, request: rpc.ReleaseHoldRequest, context: Any
-    ) -> rpc.ReleaseHoldResponse:
-        await admit(request)
-        resource = f"holds/{request.hold_id}"
-        async with self._recorded(_act(request, resource, context)) as act:
-            hold, is_repeat = await self._holds.release_hold(request.hold_id, act)
-        return rpc.ReleaseHoldResponse(hold=hold_message(hold), deduplicated=is_repeat)
-
-    async def ListHolds(
-        self, request: rpc.ListHoldsRequest, _context: Any
-    ) -> rpc.ListHoldsResponse:
-        await admit(request)
-        page = await self._holds.list_holds(
-            project_of(request.project),
-            run_id=request.run_id,
-            released=request.include_released,
-            limit=request.page_size or DEFAULT_PAGE,
-            after=_cursor(request, HoldCursor),
-        )
-        after = page.next_after
-        return rpc.ListHoldsResponse(
-            holds=[hold_message(each) for each in page.items],
-            next_page_token=_token_after(request, after.placed_at, after.hold_id) if after else "",
-        )
-
-    async def DeleteRun(self, request: rpc.DeleteRunRequest, context: Any) -> rpc.DeleteRunResponse:
-        await admit(request)
-        key = RunKey(project_of(request.project), request.run_id)
-        is_expected = request.HasField("expected_last_seq")
-        async with self._recorded(_act(request, f"runs/{request.run_id}", context)) as act:
-            removal, is_repeat = await self._removals.delete_run(
-                key, expected_last_seq=request.expected_last_seq if is_expected else None, act=act
-            )
-        return rpc.DeleteRunResponse(removal=removal_message(removal), deduplicated=is_repeat)
-
-    async def ListRemovals(
-        self, request: rpc.ListRemovalsRequest, _context: Any
-    ) -> rpc.ListRemovalsResponse:
-        await admit(request)
-        page = await self._removals.list_removals(
-            project_of(request.project),
-            run_id=request.run_id,
-            limit=request.page_size or DEFAULT_PAGE,
-            after=page_tokens.number(request, request.page_token),
-        )
-        return rpc.ListRemovalsResponse(
-            removals=[removal_message(each) for each in page.items],
-            next_page_token=page_tokens.following(request, page.next_after),
-        )
-
-    async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
-        """Record a call that was refused at the edge, if it would have changed something."""
-        if isinstance(request, _ACTS):
-            await self._admin.record_refusal(_act(request, "", context), reason_of(error))
-
-    @asynccontextmanager
-    async def _recorded(self, act: Act) -> AsyncIterator[Act]:
-        """Record the act as refused if it fails; the store records it if it does not."""
-        try:
-            yield act
-        except StorageUnavailable:
-            raise
-        except (StorageError, PermissionDenied) as error:
-            await self._admin.record_refusal(act, reason_of(error))
-            raise
-
-
-_ACTS = (
-    rpc.CreateTokenRequest,
-    rpc.RevokeTokenRequest,
-    rpc.SetLimitsRequest,
-    rpc.PlaceHoldRequest,
-    rpc.ReleaseHoldRequest,
-    rpc.DeleteRunRequest,
-)
-
-
-def _act(request: Any, resource: str, context: Any) -> Act:
-    caller = current_identity()
-    return act_of(
-        request,
-        resource,
-        caller.principal,
-        grants=caller.grants,
-        peer=context.peer(),
-        call_id=request_id.get(),
-    )
-
 
 def _check_holds(grant: Grant) -> None:
     """Raise `PermissionDenied` unless the caller holds what it gives, or is an operator."""
@@ -274,18 +155,3 @@ def _check_holds(grant: Grant) -> None:
         own.contains(grant) for own in grants
     ):
         raise PermissionDenied(grant.pattern, grant.role)
-
-
-def _cursor(
-    request: rpc.ListTokensRequest | rpc.ListHoldsRequest, of: Callable[[datetime, str], Cursor]
-) -> Cursor | None:
-    """Where the page before ended, by a time and an id; None for the first page."""
-    if not request.page_token:
-        return None
-    at, id_ = page_tokens.read(request, request.page_token)
-    return of(time_at(int(at)), id_)
-
-
-def _token_after(request: Message, at: datetime, id_: str) -> str:
-    """The token of the page behind that, as `_cursor` reads it."""
-    return page_tokens.issue(request, [microseconds(at), id_])

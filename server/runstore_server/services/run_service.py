@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 from runstore.v1.run_service_pb2 import DESCRIPTOR
 from runstore.v1.run_service_pb2_grpc import RunServiceServicer
@@ -19,8 +18,7 @@ from runstore_server.services.runs import Runs
 from runstore_server.services.search import Search
 from runstore_server.services.snapshots import Snapshots
 from runstore_server.services.statistics import Statistics
-
-RPCS = tuple(DESCRIPTOR.services_by_name["RunService"].methods_by_name)
+from runstore_server.services.table import service_of
 
 
 def run_service(
@@ -41,11 +39,4 @@ def run_service(
         Search(store.search),
         Statistics(store.statistics),
     )
-    methods = {rpc: _method(nouns, rpc) for rpc in RPCS}
-    return cast("RunServiceServicer", SimpleNamespace(**methods))
-
-
-def _method(nouns: tuple[object, ...], rpc: str) -> Any:
-    """The one method of this name; an RPC that no noun or several have is a defect."""
-    (method,) = [getattr(noun, rpc) for noun in nouns if hasattr(noun, rpc)]
-    return method
+    return cast("RunServiceServicer", service_of(DESCRIPTOR, "RunService", nouns))

@@ -13,7 +13,10 @@ from runstore.v1 import (
     feed_service_pb2,
     run_service_pb2,
 )
-from runstore.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
+from runstore.v1.admin_service_pb2_grpc import (
+    AdminServiceServicer,
+    add_AdminServiceServicer_to_server,
+)
 from runstore.v1.artifact_service_pb2_grpc import add_ArtifactServiceServicer_to_server
 from runstore.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from runstore.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
@@ -23,7 +26,6 @@ from runstore_storage.contract.store import Store
 from runstore_server.edge.admission import Admission
 from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.unread import Unread
-from runstore_server.services.admin import AdminService
 from runstore_server.services.artifacts import ArtifactService
 from runstore_server.services.configs import ConfigService
 from runstore_server.services.feed import FeedService
@@ -42,7 +44,7 @@ SERVICES = tuple(service.full_name for file in FILES for service in file.service
 def add_services(
     server: grpc.aio.Server,
     store: Store,
-    admin: AdminService,
+    admin: AdminServiceServicer,
     lifecycle: Lifecycle,
     unread: Unread,
     admission: Admission,

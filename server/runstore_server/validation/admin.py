@@ -20,6 +20,7 @@ from runstore_server.validation.bounds import (
     TAGS,
     TOKEN,
     Bound,
+    Integer,
     Items,
     Seconds,
     Text,
@@ -28,6 +29,8 @@ from runstore_server.validation.rules import Found, MessageRules, Rules, report
 
 MAX_LIFETIME_SECONDS = 400 * 86_400
 REASON = Text(1, 1000)
+KEEP = Seconds(1, 100 * 365 * 86_400)
+KEEPS = ("keep_snapshots", "keep_artifacts", "keep_search_text", "keep_run")
 OF_PROJECT: dict[str, Bound] = {"project": PROJECT}
 
 
@@ -68,6 +71,15 @@ def _target(message: Any, path: str, found: Found) -> None:
         report(found, path + "target", "must be set: a run_id or a filter")
     elif target == "run_id" and not message.run_id:
         report(found, path + "run_id", "must not be empty; set a filter to hold all runs")
+
+
+def _keeps(message: Any, path: str, found: Found) -> None:
+    if not any(message.HasField(name) for name in KEEPS):
+        report(found, path + "keep_run", f"must be set, or another of {', '.join(KEEPS)}")
+    if message.keep_last_snapshots and not message.HasField("keep_snapshots"):
+        report(
+            found, path + "keep_snapshots", "must be set for keep_last_snapshots to mean anything"
+        )
 
 
 RULES: Rules = {
@@ -121,4 +133,23 @@ RULES: Rules = {
     ),
     "ListRemovalsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
     "ListHoldsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
+    "Policy": MessageRules(
+        {
+            "name": REQUIRED_ID,
+            "keep_last_snapshots": Integer(0, 1_000_000),
+            "keep_snapshots": KEEP,
+            "keep_artifacts": KEEP,
+            "keep_search_text": KEEP,
+            "keep_run": KEEP,
+        },
+        checks=(_keeps,),
+    ),
+    "PutPolicyRequest": MessageRules(
+        OF_PROJECT | {"reason": REASON, "request_id": ID}, required=("policy",)
+    ),
+    "ListPoliciesRequest": MessageRules(OF_PROJECT | PAGED),
+    "DeletePolicyRequest": MessageRules(
+        OF_PROJECT | {"name": REQUIRED_ID, "reason": REASON, "request_id": ID}
+    ),
+    "PreviewRetentionRequest": MessageRules(OF_PROJECT),
 }

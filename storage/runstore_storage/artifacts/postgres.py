@@ -80,7 +80,7 @@ class PostgresArtifacts:
             wanted = (url, announced.sha256, announced.size)
             if newest and (newest.url, newest.sha256, newest.size) == wanted:
                 return RecordedArtifact(newest, deduplicated=True)
-            version = newest.version + 1 if newest else 1
+            version = await artifacts.next_version(conn, write.head.run, new.name)
             artifact = Artifact(new_id(), new, version, *wanted, write.now)
             await artifacts.insert(conn, write.head.run, artifact, object_=None)
         return RecordedArtifact(artifact, deduplicated=False)
@@ -166,7 +166,7 @@ async def _record(conn: Connection, new: NewArtifact, stored: StoredObject) -> R
     newest = await artifacts.latest(conn, write.head.run, new.name)
     if newest and not newest.url and newest.sha256 == stored.sha256:
         return RecordedArtifact(newest, deduplicated=True)
-    version = newest.version + 1 if newest else 1
+    version = await artifacts.next_version(conn, write.head.run, new.name)
     artifact = Artifact(new_id(), new, version, "", stored.sha256, stored.size, write.now)
     await artifacts.insert(conn, write.head.run, artifact, object_=stored.object)
     return RecordedArtifact(artifact, deduplicated=False)

@@ -77,11 +77,12 @@ class PrincipalKind(IntEnum):
     JWT = 3
     CERTIFICATE = 4
     DATABASE = 5
+    DUTY = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls: a token's id, a JSON Web Token's subject, or the name in a certificate."""
+    """Who calls: a token's id, a JSON Web Token's subject, the name in a certificate, or a duty."""
 
     kind: PrincipalKind
     id: str = ""

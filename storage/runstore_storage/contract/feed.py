@@ -34,6 +34,8 @@ SEARCH = "search"
 """Makes published events searchable."""
 REMOVALS = "removals"
 """Removes what was decided to go."""
+RETENTION = "retention"
+"""Decides what goes by policies."""
 
 
 def sink_duty(sink: str) -> str:
@@ -130,6 +132,9 @@ class Lag:
     seconds: float
 
 
+NO_LAG = Lag(0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An entry that could not be delivered to a sink; `id` is 0 until the letter is stored."""
@@ -178,7 +183,7 @@ class FeedStore(Protocol):
 
     async def lag(self, duty: str) -> Lag:
         """Return how far a duty is behind: `relay` behind the commits, `removals` behind what was
-        decided to go, any other behind the feed.
+        decided to go, `retention` never, any other behind the feed.
 
         A duty that was never taken is as far behind as there are events.
         """

@@ -1,7 +1,8 @@
 """Removals: what was decided to go, and how far it has gone.
 
 Deleting a run takes it away from readers at once. What is stored of it is removed after that, by
-the holder of the duty `removals`, some rows at a time. Every act is recorded as in
+the holder of the duty `removals`, some rows at a time. So is what policies let go of runs that stay
+(`contract/retention.py`), as long as they do and nothing keeps it. Every act is recorded as in
 `contract/admin.py`, in the transaction that decides the removal.
 """
 
@@ -22,6 +23,9 @@ class RemovalKind(IntEnum):
     """What is removed; numbers equal those of the contracts."""
 
     RUN = 1
+    SNAPSHOTS = 3
+    ARTIFACTS = 4
+    SEARCH_TEXT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Removal:
 
     `birth` is the hash that the run's chain began with. Events `first_seq`..`last_seq` are its own,
     0 and 0 if it has none, and `removed_events` of them are gone. `record` is the number of the
-    act's record. All of it was gone at `done_at`, None before that.
+    act's record. All of it was gone at `done_at`, None before that; or the rest stays, if it
+    `is_stopped`.
     """
 
     removal_id: str
@@ -42,6 +47,7 @@ class Removal:
     begun_at: datetime
     removed_events: int = 0
     done_at: datetime | None = None
+    is_stopped: bool = False
 
     @property
     def is_done(self) -> bool:

@@ -34,6 +34,7 @@ from runstore_storage.contract.feed import FeedStore
 from runstore_storage.contract.holds import HoldStore
 from runstore_storage.contract.outputs import OutputStore
 from runstore_storage.contract.removals import RemovalStore
+from runstore_storage.contract.retention import RetentionStore
 from runstore_storage.contract.runs import RunStore
 from runstore_storage.contract.search import SearchStore
 from runstore_storage.contract.snapshots import SnapshotStore
@@ -78,6 +79,10 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     @property
     def removals(self) -> RemovalStore:
         """What is removed for good."""
+
+    @property
+    def retention(self) -> RetentionStore:
+        """How long what is kept."""
 
     async def check(self) -> None:
         """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""

@@ -33,6 +33,7 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "open_removals": (INSERT, DELETE),
     "outbox": (INSERT, DELETE),
     "outputs": (INSERT,),
+    "policies": (INSERT, UPDATE, DELETE),
     "project_limits": (INSERT, UPDATE),
     "removal_steps": (INSERT,),
     "removals": (INSERT,),

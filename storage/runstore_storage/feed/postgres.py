@@ -12,8 +12,10 @@ from runstore_storage.contract.errors import ConsumerNotFound, PositionAhead, St
 from runstore_storage.contract.feed import (
     EVERY_ENTRY,
     EVERY_PROJECT,
+    NO_LAG,
     RELAY,
     REMOVALS,
+    RETENTION,
     STORED_BYTES,
     USAGE_COUNTS,
     Consumer,
@@ -45,6 +47,10 @@ from runstore_storage.sql import (
 )
 
 _log = logging.getLogger(__name__)
+
+
+# Of duties whose position is not of the feed.
+_LAGS = {RELAY: outbox.lag, REMOVALS: removals.lag}
 
 
 class PostgresFeed:
@@ -110,9 +116,9 @@ class PostgresFeed:
 
     async def lag(self, duty: str) -> Lag:
         async with reading(self._engine) as conn:
-            if duty == RELAY:
-                return await outbox.lag(conn)
-            return await (removals.lag(conn) if duty == REMOVALS else duties.lag(conn, duty))
+            if find := _LAGS.get(duty):
+                return await find(conn)
+            return NO_LAG if duty == RETENTION else await duties.lag(conn, duty)
 
     async def drain(self) -> None:
         async with reading(self._engine) as conn:

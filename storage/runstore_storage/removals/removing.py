@@ -1,4 +1,4 @@
-"""The duty `removals`: removing what is stored of deleted runs, a step at a time.
+"""The duty `removals`: removing what was decided to go, a step at a time.
 
 A step is one transaction, which notes what it removes; nothing but Postgres is waited for in it.
 An object's bytes go when no row can ever name its key: those in the run's folder at the end, and
@@ -15,14 +15,14 @@ from collections.abc import Iterable
 
 from runstore_storage.contract.feed import REMOVALS
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.payloads.objects import Objects, run_folder
-from runstore_storage.sql import duties, feed, objects, removals
+from runstore_storage.removals.parts import MOST_ROWS, remove_artifacts, remove_part
+from runstore_storage.sql import duties, feed, removals
 from runstore_storage.sql.removals import Open
 
-MOST_ROWS = 5000
-MOST_ARTIFACTS = 1000
 MOST_OBJECTS = 1000
 # How many removals are looked at in one step: the first ones may have to wait.
 LOOKED_AT = 100
@@ -63,15 +63,24 @@ class Removing:
         return 0
 
     async def _remove(self, each: Open, holder: str) -> int | None:
-        """Remove the next of one run: rows, and objects where those come first."""
+        """Remove the next of one removal: rows, and objects where those come first."""
+        async with reading(self._engine) as conn:
+            unnamed = await removals.unnamed(conn, each.removal, most=MOST_OBJECTS)
+        if unnamed:
+            return await self._remove_unnamed(each, unnamed)
+        if each.kind is RemovalKind.RUN:
+            return await self._remove_run(each, holder)
+        async with writing(self._engine) as conn:
+            if await duties.fence(conn, REMOVALS, holder) is None:
+                return None
+            return await remove_part(conn, each, published=self._published[each.removal])
+
+    async def _remove_run(self, each: Open, holder: str) -> int | None:
         folder, elsewhere = run_folder(RunKey(each.project, each.run_id)), []
         async with reading(self._engine) as conn:
             table = await removals.next_table(conn, each.run)
             if table == removals.BLOBS:
                 elsewhere = await removals.locations_outside(conn, each.run, folder)
-            unnamed = await removals.unnamed(conn, each.removal, most=MOST_OBJECTS)
-        if unnamed:
-            return await self._remove_unnamed(each, unnamed)
         await self._delete_objects(elsewhere)
         if not table:
             await self._objects.delete_folder(folder)
@@ -108,13 +117,10 @@ async def _remove_rows(conn: Connection, each: Open, table: str) -> int:
     gone = await removals.removed_events(conn, each.removal)
     if table == removals.EVENTS:
         gone += await removals.count_events(conn, each.run, most=MOST_ROWS)
-    await removals.note_step(conn, each.removal, removed_events=gone, is_last=not table)
     if not table:
-        await removals.close(conn, each.removal)
+        await removals.close(conn, each.removal, removed_events=gone)
         return 1
-    if table != removals.ARTIFACTS:
-        return await removals.remove(conn, each.run, table, most=MOST_ROWS)
-    removed = await removals.remove_artifacts(conn, each.run, most=MOST_ARTIFACTS)
-    unused = await objects.remove_unused(conn, removed)
-    await removals.note_unnamed(conn, each.removal, unused)
-    return len(removed)
+    await removals.note_step(conn, each.removal, removed_events=gone)
+    if table == removals.ARTIFACTS:
+        return await remove_artifacts(conn, each)
+    return await removals.remove(conn, each.run, table, most=MOST_ROWS)

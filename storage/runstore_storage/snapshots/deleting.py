@@ -24,8 +24,6 @@ from runstore_storage.sql.snapshot_deletions import RowId
 
 MANIFESTS_AT_ONCE = 200
 
-_NOTHING = DeletedSnapshots(0, 0, 0)
-
 
 @dataclass(frozen=True, slots=True)
 class SnapshotDeletion:
@@ -57,6 +55,9 @@ class References:
         return {blob for row in present for blob in self.found.get(row, ())}
 
 
+NO_REFERENCES = References()
+
+
 async def read_references(engine: Database, key: RunKey, deletion: SnapshotDeletion) -> References:
     """Which parts of the snapshots to delete the run's snapshots refer to, read without a lock."""
     async with reading(engine) as conn:
@@ -82,17 +83,28 @@ async def delete_snapshots(
     in_use = await snapshot_deletions.find_in_fork(conn, run, namespace, deletion.snapshot_ids)
     if in_use:
         raise SnapshotInUse(write.key.run_id, namespace, *in_use)
-    deleted = await snapshot_deletions.delete(conn, run, namespace, deletion.snapshot_ids)
-    if not deleted:
-        return _NOTHING
+    found = await remove_snapshots(conn, run, namespace, deletion.snapshot_ids, references)
+    if found.snapshots:
+        # Any snapshot put from now on is later than the deleted rows, not taken for one of them.
+        write.advance_clock()
+        await heads.update(conn, write.changed)
+    return found
+
+
+async def remove_snapshots(
+    conn: Connection,
+    run: int,
+    namespace: str,
+    snapshot_ids: Collection[str],
+    references: References = NO_REFERENCES,
+) -> DeletedSnapshots:
+    """Delete those of the snapshots that exist, as they may be, of a run whose head is locked."""
+    deleted = await snapshot_deletions.delete(conn, run, namespace, snapshot_ids)
     candidates = await _all_blobs(deleted.values())
     if not candidates <= references.candidates:
         references = References(candidates)
     freed = await blobs.delete(conn, run, candidates - await references.read(conn, run))
     writes = await task_writes.delete(conn, run, namespace, deleted)
-    # Any snapshot put from now on is later than the deleted rows, and not taken for one of them.
-    write.advance_clock()
-    await heads.update(conn, write.changed)
     return DeletedSnapshots(len(deleted), writes, freed)
 
 

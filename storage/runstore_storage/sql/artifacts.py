@@ -41,6 +41,13 @@ _LATEST = tenant(f"""
     WHERE a.run = :run AND r.project = :scope AND a.name = :name
     ORDER BY a.version DESC LIMIT 1
 """)
+# Versions go on after those that were removed.
+_VERSION = tenant("""
+    SELECT 1 + greatest(
+        (SELECT artifact_floor FROM run_heads WHERE run = r.run),
+        (SELECT max(version) FROM artifacts a WHERE a.run = r.run AND a.name = :name), 0)
+    FROM runs r WHERE r.run = :run AND r.project = :scope
+""")
 _PAGE = f"""
     SELECT {SELECTED} FROM artifacts a JOIN runs r ON r.run = a.run
     WHERE a.project = :scope AND {scopes.IS_THERE} AND {{conditions}}
@@ -77,6 +84,11 @@ async def latest(conn: Connection, run: int, name: str) -> Artifact | None:
     """The newest version of a name."""
     row = (await conn.execute(_LATEST, {"run": run, "name": name})).one_or_none()
     return artifact_of(row) if row else None
+
+
+async def next_version(conn: Connection, run: int, name: str) -> int:
+    """The version that comes next of a name."""
+    return int((await conn.execute(_VERSION, {"run": run, "name": name})).scalar_one())
 
 
 async def find(conn: Connection, ref: ArtifactRef) -> tuple[Artifact, str] | None:

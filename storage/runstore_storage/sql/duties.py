@@ -35,7 +35,7 @@ _ADVANCE = system("""
     RETURNING position
 """)
 _RELEASE = system("""
-    UPDATE duties SET holder = '', expires_at = '-infinity'
+    UPDATE duties SET holder = '', expires_at = clock_timestamp()
     WHERE name = :name AND holder = :holder
 """)
 _RESTART = system(f"""

@@ -7,17 +7,17 @@ removal that did not see it is under way.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from runstore_storage.contract.access import Principal
 from runstore_storage.contract.errors import RunHeld
-from runstore_storage.contract.heads import RunKey, RunStatus
-from runstore_storage.contract.holds import Hold, HoldCursor, NewHold, RunSelection
+from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.holds import Hold, HoldCursor, NewHold
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
 from runstore_storage.sql.access import principal_json, principal_of
+from runstore_storage.sql.selections import selection_of, selection_values, selects
 
 _LOCK = """
     SELECT pg_advisory_xact_lock{shared}(
@@ -26,15 +26,10 @@ _LOCK = """
 """
 _LOCK_ALONE = tenant(_LOCK.format(shared=""))
 _LOCK_SHARED = tenant(_LOCK.format(shared="_shared"))
-# Which holds `h` hold a run `r` with the head `x`.
-_HOLDS = """
-    h.project = r.project AND (h.run = r.run OR h.run IS NULL
-        AND (h.statuses = '{}' OR x.status = ANY(h.statuses))
-        AND (h.plan_id = '' OR h.plan_id = r.plan_id)
-        AND h.tags <@ r.tags AND h.labels <@ r.labels)
-"""
+HOLDS = f"h.project = r.project AND (h.run = r.run OR h.run IS NULL AND {selects('h')})"
+"""The condition that the hold `h` holds a run `r` with the head `x`, unless it was released."""
 _HOLDING = tenant(f"""
-    SELECT h.hold_id FROM runs r JOIN run_heads x USING (run) JOIN holds h ON {_HOLDS}
+    SELECT h.hold_id FROM runs r JOIN run_heads x USING (run) JOIN holds h ON {HOLDS}
     WHERE r.run = :run AND r.project = :scope AND h.released_at IS NULL
     ORDER BY h.placed_at, h.hold_id LIMIT 1
 """)
@@ -72,7 +67,7 @@ _OF_RUN = tenant(
     _PAGE.format(
         holds=f"""
             runs r JOIN run_heads x ON x.run = r.run AND r.project = :project AND r.run_id = :run_id
-            JOIN holds h ON {_HOLDS}
+            JOIN holds h ON {HOLDS}
         """
     )
 )
@@ -98,16 +93,12 @@ async def refuse_if_held(conn: Connection, key: RunKey, run: int) -> None:
 async def insert(conn: Connection, hold_id: str, new: NewHold, placed_by: Principal) -> None:
     """Place a hold; raise `ScopeMismatch` for another project than the scope's."""
     in_scope(new.project)
-    where = new.where
     await conn.execute(
         _INSERT,
         {
             "hold_id": hold_id,
             "run_id": new.run_id,
-            "statuses": [int(each) for each in where.statuses],
-            "plan_id": where.plan_id,
-            "tags": list(where.tags),
-            "labels": json.dumps(dict(where.labels)),
+            **selection_values(new.where),
             "reason": new.reason,
             "placed_by": principal_json(placed_by),
         },
@@ -154,12 +145,7 @@ def _hold(row: Row) -> Hold:
     return Hold(
         hold_id=row["hold_id"],
         run_id=row["run_id"],
-        where=RunSelection(
-            tuple(RunStatus(each) for each in row["statuses"]),
-            row["plan_id"],
-            tuple(row["tags"]),
-            json.loads(row["labels"]),
-        ),
+        where=selection_of(row),
         reason=row["reason"],
         placed_by=principal_of(row["placed_by"]),
         placed_at=row["placed_at"],

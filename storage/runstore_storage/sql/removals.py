@@ -36,8 +36,8 @@ _INSERT = tenant("""
     RETURNING removal
 """)
 _STEP = system("""
-    INSERT INTO removal_steps (removal, removed_events, is_last)
-    VALUES (:removal, :removed_events, :is_last)
+    INSERT INTO removal_steps (removal, removed_events, is_last, is_stopped)
+    VALUES (:removal, :removed_events, :is_last, :is_stopped)
 """)
 _OPEN_UP = system("INSERT INTO open_removals (removal) VALUES (:removal)")
 _CLOSE = system("DELETE FROM open_removals WHERE removal = :removal")
@@ -49,7 +49,7 @@ _NEWEST_STEP = """
 """
 _SELECTED = f"""
     SELECT r.removal_id, r.kind, r.birth, r.first_seq, r.last_seq, r.record, r.begun_at,
-        s.removed_events, CASE WHEN s.is_last THEN s.begun_at END AS done_at
+        s.removed_events, CASE WHEN s.is_last THEN s.begun_at END AS done_at, s.is_stopped
     FROM removals r CROSS JOIN {_NEWEST_STEP}
     WHERE r.project = :project AND r.project = :scope
 """
@@ -64,7 +64,7 @@ _NEWEST = 2**63 - 1
 
 # What the duty does. Events of a removal that is waited for have not all reached the feed.
 _OPEN = system("""
-    SELECT r.removal, r.run, n.project, n.run_id
+    SELECT r.removal, r.run, r.kind, n.project, n.run_id
     FROM open_removals JOIN removals r USING (removal) JOIN runs n USING (run)
     WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
     ORDER BY r.removal LIMIT :limit
@@ -90,7 +90,7 @@ _COUNT_EVENTS = system("""
 """)
 _LAG = system(f"""
     SELECT coalesce(sum(r.last_seq - r.first_seq + 1 - s.removed_events)
-               FILTER (WHERE r.last_seq > 0), 0)::bigint AS events,
+               FILTER (WHERE r.last_seq > 0 AND r.kind = 1), 0)::bigint AS events,
         coalesce(extract(epoch FROM clock_timestamp() - min(r.begun_at)), 0)::double precision
             AS seconds
     FROM open_removals JOIN removals r USING (removal) CROSS JOIN {_NEWEST_STEP}
@@ -122,6 +122,7 @@ class Open(NamedTuple):
 
     removal: int
     run: int
+    kind: RemovalKind
     project: str
     run_id: str
 
@@ -139,12 +140,13 @@ async def begin(
     project: str,
     run: int,
     *,
+    kind: RemovalKind,
     removal_id: str,
     birth: bytes,
     seqs: tuple[int, int],
     record: int,
 ) -> None:
-    """Note that a run goes, and take it away from readers; its head is locked.
+    """Note that something of a run goes, whose head is locked; a run is taken away from readers.
 
     Raise `ScopeMismatch` for another project than the scope's.
     """
@@ -152,7 +154,7 @@ async def begin(
     values = {
         "removal_id": removal_id,
         "run": run,
-        "kind": int(RemovalKind.RUN),
+        "kind": int(kind),
         "birth": birth,
         "first_seq": seqs[0],
         "last_seq": seqs[1],
@@ -160,17 +162,17 @@ async def begin(
     }
     number = (await conn.execute(_INSERT, values)).scalar_one()
     await conn.execute(_OPEN_UP, {"removal": number})
-    await note_step(conn, number, removed_events=0, is_last=False)
-    await conn.execute(_CLEAR, {"run": run})
+    await note_step(conn, number)
+    if kind is RemovalKind.RUN:
+        await conn.execute(_CLEAR, {"run": run})
 
 
-async def note_step(conn: Connection, removal: int, *, removed_events: int, is_last: bool) -> None:
+async def note_step(conn: Connection, removal: int, *, removed_events: int = 0) -> None:
     """Note what the transaction removes, after which so many of the run's events are gone.
 
     Without it nothing of the run can be removed: do it first.
     """
-    values = {"removal": removal, "removed_events": removed_events, "is_last": is_last}
-    await conn.execute(_STEP, values)
+    await conn.execute(_STEP, _step(removal, removed_events))
 
 
 async def of_record(conn: Connection, project: str, record: int) -> Removal:
@@ -193,7 +195,8 @@ async def page(
 
 async def open_ones(conn: Connection, *, limit: int) -> list[Open]:
     """Removals that are not done, of runs whose events are all in the feed; the oldest first."""
-    return [Open(*row) for row in await conn.execute(_OPEN, {"limit": limit})]
+    found = await conn.execute(_OPEN, {"limit": limit})
+    return [Open(**{**row, "kind": RemovalKind(row["kind"])}) for row in found]
 
 
 async def removed_events(conn: Connection, removal: int) -> int:
@@ -201,8 +204,12 @@ async def removed_events(conn: Connection, removal: int) -> int:
     return int((await conn.execute(_REMOVED_EVENTS, {"removal": removal})).scalar_one())
 
 
-async def close(conn: Connection, removal: int) -> None:
-    """Take a removal that is done from those that are not."""
+async def close(
+    conn: Connection, removal: int, *, removed_events: int = 0, is_stopped: bool = False
+) -> None:
+    """Note that all is gone, or that the rest stays."""
+    values = _step(removal, removed_events) | {"is_last": True, "is_stopped": is_stopped}
+    await conn.execute(_STEP, values)
     await conn.execute(_CLOSE, {"removal": removal})
 
 
@@ -261,6 +268,15 @@ async def locations_outside(conn: Connection, run: int, folder: str) -> list[str
     return (await conn.execute(_LOCATIONS, {"run": run, "folder": f"{folder}/"})).scalars()
 
 
+def _step(removal: int, removed_events: int) -> dict[str, object]:
+    return {
+        "removal": removal,
+        "removed_events": removed_events,
+        "is_last": False,
+        "is_stopped": False,
+    }
+
+
 def _removal(row: Row) -> Removal:
     return Removal(
         removal_id=row["removal_id"],
@@ -272,4 +288,5 @@ def _removal(row: Row) -> Removal:
         begun_at=row["begun_at"],
         removed_events=row["removed_events"],
         done_at=row["done_at"],
+        is_stopped=row["is_stopped"],
     )

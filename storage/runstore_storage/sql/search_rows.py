@@ -11,6 +11,7 @@ from datetime import datetime
 
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.feed import SEARCH
+from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import system, tenant
 from runstore_storage.sql import duties, events, scopes
@@ -33,8 +34,10 @@ _INSERT = system(f"""
         SELECT r.run, new.seq, new.position, new.recorded_at, new.text, new.tsv::tsvector
         FROM {new_rows(_COLUMNS)}
         JOIN runs r ON r.project = new.project AND r.run_id = new.run_id
-        WHERE EXISTS (SELECT FROM next) AND {scopes.IS_THERE}
-        ORDER BY new.position
+        WHERE EXISTS (SELECT FROM next) AND {scopes.IS_THERE} AND NOT EXISTS (
+            SELECT FROM removals m
+            WHERE m.run = r.run AND m.kind = {RemovalKind.SEARCH_TEXT:d} AND m.last_seq >= new.seq
+        ) ORDER BY new.position
     ), moved AS (
         UPDATE duties SET position = :reached::bigint
         WHERE name = :duty AND EXISTS (SELECT FROM next)

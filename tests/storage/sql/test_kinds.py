@@ -42,6 +42,7 @@ SYSTEM = {
     *("sql.objects._LOCK_ALONE", "sql.objects._REMOVE_UNUSED", "sql.removals._REMOVED_EVENTS"),
     *("sql.removals._OPEN_UP", "sql.removals._CLOSE", "sql.removals._NOTE_UNNAMED"),
     *("sql.removals._UNNAMED", "sql.removals._FORGET_UNNAMED"),
+    "sql.policies._NEXT_PROJECT",
     # Who calls, before it is known what the call may touch; which projects a caller may name.
     *("sql.tokens._FIND", "sql.tokens._NOTE_USE", "sql.tokens._EPOCH", "sql.tokens._NEXT_EPOCH"),
     *("sql.projects._PAGE", "sql.limits._ALL", "sql.stored_bytes._LIMITED"),

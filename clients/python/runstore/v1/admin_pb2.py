@@ -12,11 +12,12 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from runstore.v1 import runs_pb2 as runstore_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17runstore/v1/admin.proto\x12\x0brunstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16runstore/v1/runs.proto\"A\n\x05Grant\x12\x1f\n\x04role\x18\x01 \x01(\x0e\x32\x11.runstore.v1.Role\x12\x17\n\x0fproject_pattern\x18\x02 \x01(\t\"\xc9\x02\n\x05Token\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\"\n\x06grants\x18\x04 \x03(\x0b\x32\x12.runstore.v1.Grant\x12*\n\ncreated_by\x18\x05 \x01(\x0b\x32\x16.runstore.v1.Principal\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_used_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\tPrincipal\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.runstore.v1.PrincipalKind\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\"~\n\x06Limits\x12\x18\n\x10\x63\x61lls_per_second\x18\x01 \x01(\x03\x12\x19\n\x11\x65vents_per_second\x18\x02 \x01(\x03\x12\x18\n\x10\x62ytes_per_second\x18\x03 \x01(\x03\x12\x0f\n\x07streams\x18\x04 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x05 \x01(\x03\"\xc9\x02\n\x0b\x41\x64minRecord\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12)\n\tprincipal\x18\x05 \x01(\x0b\x32\x16.runstore.v1.Principal\x12\"\n\x06grants\x18\x06 \x03(\x0b\x32\x12.runstore.v1.Grant\x12\x0f\n\x07\x61llowed\x18\x07 \x01(\x08\x12\x0c\n\x04peer\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x0f\n\x07request\x18\n \x01(\t\x12\x0e\n\x06status\x18\x0b \x01(\t\x12\x15\n\rprevious_hash\x18\x0c \x01(\x0c\x12\x0c\n\x04hash\x18\r \x01(\x0c\x12\x0f\n\x07\x63\x61ll_id\x18\x0e \x01(\t\"\xbd\x01\n\x0cRunSelection\x12(\n\x08statuses\x18\x01 \x03(\x0e\x32\x16.runstore.v1.RunStatus\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12\x35\n\x06labels\x18\x04 \x03(\x0b\x32%.runstore.v1.RunSelection.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa8\x02\n\x04Hold\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x10\n\x06run_id\x18\x02 \x01(\tH\x00\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x19.runstore.v1.RunSelectionH\x00\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12)\n\tplaced_by\x18\x05 \x01(\x0b\x32\x16.runstore.v1.Principal\x12-\n\tplaced_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0breleased_by\x18\x07 \x01(\x0b\x32\x16.runstore.v1.Principal\x12/\n\x0breleased_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06target\"\xa0\x02\n\x07Removal\x12\x12\n\nremoval_id\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.runstore.v1.RemovalKind\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.runstore.v1.RemovalState\x12\r\n\x05\x62irth\x18\x04 \x01(\x0c\x12\x11\n\tfirst_seq\x18\x05 \x01(\x03\x12\x10\n\x08last_seq\x18\x06 \x01(\x03\x12\x0e\n\x06record\x18\x07 \x01(\x03\x12&\n\x02\x61t\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eremoved_events\x18\t \x01(\x03\x12+\n\x07\x64one_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*t\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_RECORDER\x10\x01\x12\x0f\n\x0bROLE_READER\x10\x02\x12\x0f\n\x0bROLE_WRITER\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04\x12\x11\n\rROLE_OPERATOR\x10\x05*\xba\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16PRINCIPAL_KIND_ANYBODY\x10\x01\x12\x18\n\x14PRINCIPAL_KIND_TOKEN\x10\x02\x12\x16\n\x12PRINCIPAL_KIND_JWT\x10\x03\x12\x1e\n\x1aPRINCIPAL_KIND_CERTIFICATE\x10\x04\x12\x1b\n\x17PRINCIPAL_KIND_DATABASE\x10\x05*A\n\x0bRemovalKind\x12\x1c\n\x18REMOVAL_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10REMOVAL_KIND_RUN\x10\x01*a\n\x0cRemovalState\x12\x1d\n\x19REMOVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REMOVAL_STATE_REMOVING\x10\x01\x12\x16\n\x12REMOVAL_STATE_DONE\x10\x02\x42\x81\x01\n\x0f\x63om.runstore.v1B\nAdminProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17runstore/v1/admin.proto\x12\x0brunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16runstore/v1/runs.proto\"A\n\x05Grant\x12\x1f\n\x04role\x18\x01 \x01(\x0e\x32\x11.runstore.v1.Role\x12\x17\n\x0fproject_pattern\x18\x02 \x01(\t\"\xc9\x02\n\x05Token\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\"\n\x06grants\x18\x04 \x03(\x0b\x32\x12.runstore.v1.Grant\x12*\n\ncreated_by\x18\x05 \x01(\x0b\x32\x16.runstore.v1.Principal\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_used_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\tPrincipal\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.runstore.v1.PrincipalKind\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\"~\n\x06Limits\x12\x18\n\x10\x63\x61lls_per_second\x18\x01 \x01(\x03\x12\x19\n\x11\x65vents_per_second\x18\x02 \x01(\x03\x12\x18\n\x10\x62ytes_per_second\x18\x03 \x01(\x03\x12\x0f\n\x07streams\x18\x04 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x05 \x01(\x03\"\xc9\x02\n\x0b\x41\x64minRecord\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12/\n\x0brecorded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12)\n\tprincipal\x18\x05 \x01(\x0b\x32\x16.runstore.v1.Principal\x12\"\n\x06grants\x18\x06 \x03(\x0b\x32\x12.runstore.v1.Grant\x12\x0f\n\x07\x61llowed\x18\x07 \x01(\x08\x12\x0c\n\x04peer\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x0f\n\x07request\x18\n \x01(\t\x12\x0e\n\x06status\x18\x0b \x01(\t\x12\x15\n\rprevious_hash\x18\x0c \x01(\x0c\x12\x0c\n\x04hash\x18\r \x01(\x0c\x12\x0f\n\x07\x63\x61ll_id\x18\x0e \x01(\t\"\xbd\x01\n\x0cRunSelection\x12(\n\x08statuses\x18\x01 \x03(\x0e\x32\x16.runstore.v1.RunStatus\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12\x35\n\x06labels\x18\x04 \x03(\x0b\x32%.runstore.v1.RunSelection.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa8\x02\n\x04Hold\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x10\n\x06run_id\x18\x02 \x01(\tH\x00\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x19.runstore.v1.RunSelectionH\x00\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12)\n\tplaced_by\x18\x05 \x01(\x0b\x32\x16.runstore.v1.Principal\x12-\n\tplaced_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0breleased_by\x18\x07 \x01(\x0b\x32\x16.runstore.v1.Principal\x12/\n\x0breleased_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06target\"\xa0\x02\n\x07Removal\x12\x12\n\nremoval_id\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.runstore.v1.RemovalKind\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.runstore.v1.RemovalState\x12\r\n\x05\x62irth\x18\x04 \x01(\x0c\x12\x11\n\tfirst_seq\x18\x05 \x01(\x03\x12\x10\n\x08last_seq\x18\x06 \x01(\x03\x12\x0e\n\x06record\x18\x07 \x01(\x03\x12&\n\x02\x61t\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eremoved_events\x18\t \x01(\x03\x12+\n\x07\x64one_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x03\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.runstore.v1.RunSelection\x12\x31\n\x0ekeep_snapshots\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13keep_last_snapshots\x18\x05 \x01(\x05\x12\x31\n\x0ekeep_artifacts\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10keep_search_text\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08keep_run\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10include_external\x18\n \x01(\x08\x12&\n\x06put_by\x18\x0b \x01(\x0b\x32\x16.runstore.v1.Principal\x12*\n\x06put_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\x0cRetentionSum\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.runstore.v1.RemovalKind\x12.\n\x07\x62locker\x18\x02 \x01(\x0e\x32\x1d.runstore.v1.RetentionBlocker\x12\x0c\n\x04runs\x18\x03 \x01(\x03\x12\r\n\x05items\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x12\x16\n\x0esample_run_ids\x18\x06 \x03(\t*t\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_RECORDER\x10\x01\x12\x0f\n\x0bROLE_READER\x10\x02\x12\x0f\n\x0bROLE_WRITER\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04\x12\x11\n\rROLE_OPERATOR\x10\x05*\xd3\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16PRINCIPAL_KIND_ANYBODY\x10\x01\x12\x18\n\x14PRINCIPAL_KIND_TOKEN\x10\x02\x12\x16\n\x12PRINCIPAL_KIND_JWT\x10\x03\x12\x1e\n\x1aPRINCIPAL_KIND_CERTIFICATE\x10\x04\x12\x1b\n\x17PRINCIPAL_KIND_DATABASE\x10\x05\x12\x17\n\x13PRINCIPAL_KIND_DUTY\x10\x06*\x97\x01\n\x0bRemovalKind\x12\x1c\n\x18REMOVAL_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10REMOVAL_KIND_RUN\x10\x01\x12\x1a\n\x16REMOVAL_KIND_SNAPSHOTS\x10\x03\x12\x1a\n\x16REMOVAL_KIND_ARTIFACTS\x10\x04\x12\x1c\n\x18REMOVAL_KIND_SEARCH_TEXT\x10\x05*|\n\x0cRemovalState\x12\x1d\n\x19REMOVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REMOVAL_STATE_REMOVING\x10\x01\x12\x16\n\x12REMOVAL_STATE_DONE\x10\x02\x12\x19\n\x15REMOVAL_STATE_STOPPED\x10\x03*\x8d\x01\n\x10RetentionBlocker\x12!\n\x1dRETENTION_BLOCKER_UNSPECIFIED\x10\x00\x12\x1a\n\x16RETENTION_BLOCKER_HELD\x10\x01\x12\x1c\n\x18RETENTION_BLOCKER_IN_USE\x10\x02\x12\x1c\n\x18RETENTION_BLOCKER_UNREAD\x10\x03\x42\x81\x01\n\x0f\x63om.runstore.v1B\nAdminProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,30 +27,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\nAdminProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
   _globals['_RUNSELECTION_LABELSENTRY']._loaded_options = None
   _globals['_RUNSELECTION_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_ROLE']._serialized_start=1821
-  _globals['_ROLE']._serialized_end=1937
-  _globals['_PRINCIPALKIND']._serialized_start=1940
-  _globals['_PRINCIPALKIND']._serialized_end=2126
-  _globals['_REMOVALKIND']._serialized_start=2128
-  _globals['_REMOVALKIND']._serialized_end=2193
-  _globals['_REMOVALSTATE']._serialized_start=2195
-  _globals['_REMOVALSTATE']._serialized_end=2292
-  _globals['_GRANT']._serialized_start=97
-  _globals['_GRANT']._serialized_end=162
-  _globals['_TOKEN']._serialized_start=165
-  _globals['_TOKEN']._serialized_end=494
-  _globals['_PRINCIPAL']._serialized_start=496
-  _globals['_PRINCIPAL']._serialized_end=577
-  _globals['_LIMITS']._serialized_start=579
-  _globals['_LIMITS']._serialized_end=705
-  _globals['_ADMINRECORD']._serialized_start=708
-  _globals['_ADMINRECORD']._serialized_end=1037
-  _globals['_RUNSELECTION']._serialized_start=1040
-  _globals['_RUNSELECTION']._serialized_end=1229
-  _globals['_RUNSELECTION_LABELSENTRY']._serialized_start=1184
-  _globals['_RUNSELECTION_LABELSENTRY']._serialized_end=1229
-  _globals['_HOLD']._serialized_start=1232
-  _globals['_HOLD']._serialized_end=1528
-  _globals['_REMOVAL']._serialized_start=1531
-  _globals['_REMOVAL']._serialized_end=1819
+  _globals['_ROLE']._serialized_start=2433
+  _globals['_ROLE']._serialized_end=2549
+  _globals['_PRINCIPALKIND']._serialized_start=2552
+  _globals['_PRINCIPALKIND']._serialized_end=2763
+  _globals['_REMOVALKIND']._serialized_start=2766
+  _globals['_REMOVALKIND']._serialized_end=2917
+  _globals['_REMOVALSTATE']._serialized_start=2919
+  _globals['_REMOVALSTATE']._serialized_end=3043
+  _globals['_RETENTIONBLOCKER']._serialized_start=3046
+  _globals['_RETENTIONBLOCKER']._serialized_end=3187
+  _globals['_GRANT']._serialized_start=129
+  _globals['_GRANT']._serialized_end=194
+  _globals['_TOKEN']._serialized_start=197
+  _globals['_TOKEN']._serialized_end=526
+  _globals['_PRINCIPAL']._serialized_start=528
+  _globals['_PRINCIPAL']._serialized_end=609
+  _globals['_LIMITS']._serialized_start=611
+  _globals['_LIMITS']._serialized_end=737
+  _globals['_ADMINRECORD']._serialized_start=740
+  _globals['_ADMINRECORD']._serialized_end=1069
+  _globals['_RUNSELECTION']._serialized_start=1072
+  _globals['_RUNSELECTION']._serialized_end=1261
+  _globals['_RUNSELECTION_LABELSENTRY']._serialized_start=1216
+  _globals['_RUNSELECTION_LABELSENTRY']._serialized_end=1261
+  _globals['_HOLD']._serialized_start=1264
+  _globals['_HOLD']._serialized_end=1560
+  _globals['_REMOVAL']._serialized_start=1563
+  _globals['_REMOVAL']._serialized_end=1851
+  _globals['_POLICY']._serialized_start=1854
+  _globals['_POLICY']._serialized_end=2258
+  _globals['_RETENTIONSUM']._serialized_start=2261
+  _globals['_RETENTIONSUM']._serialized_end=2431
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -87,6 +88,8 @@ class _PrincipalKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Princip
     """By a client certificate."""
     PRINCIPAL_KIND_DATABASE: _PrincipalKind.ValueType  # 5
     """By having the database's URL: the command line, beside the server."""
+    PRINCIPAL_KIND_DUTY: _PrincipalKind.ValueType  # 6
+    """Nobody calls: the server does it of its own accord. `id` is the duty, such as "retention"."""
 
 class PrincipalKind(_PrincipalKind, metaclass=_PrincipalKindEnumTypeWrapper):
     """PrincipalKind is how a caller has shown who it is."""
@@ -103,6 +106,8 @@ PRINCIPAL_KIND_CERTIFICATE: PrincipalKind.ValueType  # 4
 """By a client certificate."""
 PRINCIPAL_KIND_DATABASE: PrincipalKind.ValueType  # 5
 """By having the database's URL: the command line, beside the server."""
+PRINCIPAL_KIND_DUTY: PrincipalKind.ValueType  # 6
+"""Nobody calls: the server does it of its own accord. `id` is the duty, such as "retention"."""
 Global___PrincipalKind: _TypeAlias = PrincipalKind  # noqa: Y015
 
 class _RemovalKind:
@@ -115,6 +120,12 @@ class _RemovalKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RemovalKi
     """Never sent."""
     REMOVAL_KIND_RUN: _RemovalKind.ValueType  # 1
     """A run, with all that is stored of it."""
+    REMOVAL_KIND_SNAPSHOTS: _RemovalKind.ValueType  # 3
+    """Snapshots of a run, with the task writes that were put since them."""
+    REMOVAL_KIND_ARTIFACTS: _RemovalKind.ValueType  # 4
+    """The artifacts of a run."""
+    REMOVAL_KIND_SEARCH_TEXT: _RemovalKind.ValueType  # 5
+    """What a run's events were found by in Search."""
 
 class RemovalKind(_RemovalKind, metaclass=_RemovalKindEnumTypeWrapper):
     """A RemovalKind says what was removed."""
@@ -123,6 +134,12 @@ REMOVAL_KIND_UNSPECIFIED: RemovalKind.ValueType  # 0
 """Never sent."""
 REMOVAL_KIND_RUN: RemovalKind.ValueType  # 1
 """A run, with all that is stored of it."""
+REMOVAL_KIND_SNAPSHOTS: RemovalKind.ValueType  # 3
+"""Snapshots of a run, with the task writes that were put since them."""
+REMOVAL_KIND_ARTIFACTS: RemovalKind.ValueType  # 4
+"""The artifacts of a run."""
+REMOVAL_KIND_SEARCH_TEXT: RemovalKind.ValueType  # 5
+"""What a run's events were found by in Search."""
 Global___RemovalKind: _TypeAlias = RemovalKind  # noqa: Y015
 
 class _RemovalState:
@@ -137,6 +154,10 @@ class _RemovalStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RemovalS
     """It can no longer be read, and is being removed."""
     REMOVAL_STATE_DONE: _RemovalState.ValueType  # 2
     """It is gone."""
+    REMOVAL_STATE_STOPPED: _RemovalState.ValueType  # 3
+    """Some of it is gone, and what is left stays: meanwhile the run was held, forked or deleted, or the
+    policies let it go no longer.
+    """
 
 class RemovalState(_RemovalState, metaclass=_RemovalStateEnumTypeWrapper):
     """A RemovalState says how far a removal has come."""
@@ -147,7 +168,39 @@ REMOVAL_STATE_REMOVING: RemovalState.ValueType  # 1
 """It can no longer be read, and is being removed."""
 REMOVAL_STATE_DONE: RemovalState.ValueType  # 2
 """It is gone."""
+REMOVAL_STATE_STOPPED: RemovalState.ValueType  # 3
+"""Some of it is gone, and what is left stays: meanwhile the run was held, forked or deleted, or the
+policies let it go no longer.
+"""
 Global___RemovalState: _TypeAlias = RemovalState  # noqa: Y015
+
+class _RetentionBlocker:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RetentionBlockerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetentionBlocker.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RETENTION_BLOCKER_UNSPECIFIED: _RetentionBlocker.ValueType  # 0
+    """Never sent."""
+    RETENTION_BLOCKER_HELD: _RetentionBlocker.ValueType  # 1
+    """A hold holds the run."""
+    RETENTION_BLOCKER_IN_USE: _RetentionBlocker.ValueType  # 2
+    """A fork's history begins with the run."""
+    RETENTION_BLOCKER_UNREAD: _RetentionBlocker.ValueType  # 3
+    """A consumer or a sink has not read all of the run's events, or they are not in the feed yet."""
+
+class RetentionBlocker(_RetentionBlocker, metaclass=_RetentionBlockerEnumTypeWrapper):
+    """A RetentionBlocker keeps something that policies would let go."""
+
+RETENTION_BLOCKER_UNSPECIFIED: RetentionBlocker.ValueType  # 0
+"""Never sent."""
+RETENTION_BLOCKER_HELD: RetentionBlocker.ValueType  # 1
+"""A hold holds the run."""
+RETENTION_BLOCKER_IN_USE: RetentionBlocker.ValueType  # 2
+"""A fork's history begins with the run."""
+RETENTION_BLOCKER_UNREAD: RetentionBlocker.ValueType  # 3
+"""A consumer or a sink has not read all of the run's events, or they are not in the feed yet."""
+Global___RetentionBlocker: _TypeAlias = RetentionBlocker  # noqa: Y015
 
 @_typing.final
 class Grant(_message.Message):
@@ -351,7 +404,7 @@ class AdminRecord(_message.Message):
     number: _builtins.int
     """1, 2, 3 ... without gaps, in a project's chain or the server's."""
     method: _builtins.str
-    """The RPC, such as "CreateToken"."""
+    """The RPC, such as "CreateToken"; "Retention" for what a policy did."""
     resource: _builtins.str
     """What it was done to: the kind and id of a thing, such as "tokens/0g4kqv2m8w1z"."""
     allowed: _builtins.bool
@@ -578,11 +631,13 @@ class Removal(_message.Message):
     """How many events are gone so far."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """When it was decided: from then on it could no longer be read."""
+        """When it was decided. From then on a run could no longer be read; of one that stays, each thing
+        can be until it is gone.
+        """
 
     @_builtins.property
     def done_at(self) -> _timestamp_pb2.Timestamp:
-        """When all of it was gone; unset before that."""
+        """When all of it was gone, or the rest was left; unset before that."""
 
     def __init__(
         self,
@@ -605,3 +660,143 @@ class Removal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Removal: _TypeAlias = Removal  # noqa: Y015
+
+@_typing.final
+class Policy(_message.Message):
+    """A Policy says how long what is stored of a project's runs is kept after they have ended, and so when
+    the server removes it. What no policy names is kept for ever. Where several policies that select a
+    run name the same, the longest time counts.
+
+    Whatever they say, nothing goes of a run that has not ended or is held; nothing but snapshots of one
+    that is the base of a fork that is there, and none of the snapshots in that fork's history; no run
+    with events that the feed's consumers or sinks have not read, except for those that have been idle
+    for longer than the server waits.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    KEEP_SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    KEEP_LAST_SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    KEEP_ARTIFACTS_FIELD_NUMBER: _builtins.int
+    KEEP_SEARCH_TEXT_FIELD_NUMBER: _builtins.int
+    KEEP_RUN_FIELD_NUMBER: _builtins.int
+    INCLUDE_EXTERNAL_FIELD_NUMBER: _builtins.int
+    PUT_BY_FIELD_NUMBER: _builtins.int
+    PUT_AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Identifies the policy in its project.
+    Bounds: 1..200 characters.
+    """
+    keep_last_snapshots: _builtins.int
+    """How many snapshots of each namespace stay when `keep_snapshots` is over, the latest ones. Where an
+    external engine owns the run's status at least one does.
+    Bounds: 0..1000000.
+    """
+    include_external: _builtins.bool
+    """Whether it is about runs, too, whose status an external engine owns. They never complete: their
+    time begins with each write anew.
+    """
+    @_builtins.property
+    def filter(self) -> Global___RunSelection:
+        """The runs that it is about, as they are when it is applied; unset or empty: all."""
+
+    @_builtins.property
+    def keep_snapshots(self) -> _duration_pb2.Duration:
+        """Keep snapshots for this long; unset: the policy says nothing of them.
+        Bounds: 1..3153600000 seconds.
+        """
+
+    @_builtins.property
+    def keep_artifacts(self) -> _duration_pb2.Duration:
+        """Keep artifacts for this long; unset: the policy says nothing of them.
+        Bounds: 1..3153600000 seconds.
+        """
+
+    @_builtins.property
+    def keep_search_text(self) -> _duration_pb2.Duration:
+        """Keep events searchable for this long; unset: the policy says nothing of that.
+        Bounds: 1..3153600000 seconds.
+        """
+
+    @_builtins.property
+    def keep_run(self) -> _duration_pb2.Duration:
+        """Keep the run for this long, and then remove it as DeleteRun does; unset: the policy says nothing
+        of that.
+        Bounds: 1..3153600000 seconds.
+        """
+
+    @_builtins.property
+    def put_by(self) -> Global___Principal:
+        """Who put it. Set by the server."""
+
+    @_builtins.property
+    def put_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was put. Set by the server."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        filter: Global___RunSelection | None = ...,
+        keep_snapshots: _duration_pb2.Duration | None = ...,
+        keep_last_snapshots: _builtins.int = ...,
+        keep_artifacts: _duration_pb2.Duration | None = ...,
+        keep_search_text: _duration_pb2.Duration | None = ...,
+        keep_run: _duration_pb2.Duration | None = ...,
+        include_external: _builtins.bool = ...,
+        put_by: Global___Principal | None = ...,
+        put_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "keep_artifacts", b"keep_artifacts", "keep_run", b"keep_run", "keep_search_text", b"keep_search_text", "keep_snapshots", b"keep_snapshots", "put_at", b"put_at", "put_by", b"put_by"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "include_external", b"include_external", "keep_artifacts", b"keep_artifacts", "keep_last_snapshots", b"keep_last_snapshots", "keep_run", b"keep_run", "keep_search_text", b"keep_search_text", "keep_snapshots", b"keep_snapshots", "name", b"name", "put_at", b"put_at", "put_by", b"put_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Policy: _TypeAlias = Policy  # noqa: Y015
+
+@_typing.final
+class RetentionSum(_message.Message):
+    """A RetentionSum counts what would go of one kind, or what one blocker keeps of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    BLOCKER_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    SAMPLE_RUN_IDS_FIELD_NUMBER: _builtins.int
+    kind: Global___RemovalKind.ValueType
+    """What would be removed."""
+    blocker: Global___RetentionBlocker.ValueType
+    """What keeps it; unset if it would go."""
+    runs: _builtins.int
+    """Of how many runs."""
+    items: _builtins.int
+    """How many rows that is: events for runs and search text, snapshots, artifacts."""
+    bytes: _builtins.int
+    """About how many bytes they take in the database, and artifacts in the object store."""
+    @_builtins.property
+    def sample_run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first of these runs, at most ten."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___RemovalKind.ValueType = ...,
+        blocker: Global___RetentionBlocker.ValueType = ...,
+        runs: _builtins.int = ...,
+        items: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        sample_run_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocker", b"blocker", "bytes", b"bytes", "items", b"items", "kind", b"kind", "runs", b"runs", "sample_run_ids", b"sample_run_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetentionSum: _TypeAlias = RetentionSum  # noqa: Y015

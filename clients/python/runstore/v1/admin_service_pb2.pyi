@@ -1041,3 +1041,271 @@ class ListRemovalsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRemovalsResponse: _TypeAlias = ListRemovalsResponse  # noqa: Y015
+
+@_typing.final
+class PutPolicyRequest(_message.Message):
+    """PutPolicyRequest is a policy to keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+    """
+    reason: _builtins.str
+    """Why, for people.
+    Bounds: 1..1000 characters.
+    """
+    request_id: _builtins.str
+    """Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+    Bounds: 0..200 characters.
+    """
+    @_builtins.property
+    def policy(self) -> _admin_pb2.Policy:
+        """The policy. Required; it sets at least one of the times to keep something."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        policy: _admin_pb2.Policy | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "project", b"project", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutPolicyRequest: _TypeAlias = PutPolicyRequest  # noqa: Y015
+
+@_typing.final
+class PutPolicyResponse(_message.Message):
+    """PutPolicyResponse is the policy as it was put."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    DEDUPLICATED_FIELD_NUMBER: _builtins.int
+    deduplicated: _builtins.bool
+    """Whether an earlier request with this `request_id` put it."""
+    @_builtins.property
+    def policy(self) -> _admin_pb2.Policy:
+        """The policy."""
+
+    def __init__(
+        self,
+        *,
+        policy: _admin_pb2.Policy | None = ...,
+        deduplicated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deduplicated", b"deduplicated", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutPolicyResponse: _TypeAlias = PutPolicyResponse  # noqa: Y015
+
+@_typing.final
+class ListPoliciesRequest(_message.Message):
+    """ListPoliciesRequest requests a page of policies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+    """
+    page_size: _builtins.int
+    """Maximum number of policies on a page; 0 means 20.
+    Bounds: 0..100.
+    """
+    page_token: _builtins.str
+    """`next_page_token` of the previous page.
+    Bounds: 0..2500 characters.
+    """
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPoliciesRequest: _TypeAlias = ListPoliciesRequest  # noqa: Y015
+
+@_typing.final
+class ListPoliciesResponse(_message.Message):
+    """ListPoliciesResponse is a page of policies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token for the next page; empty on the last page."""
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedCompositeFieldContainer[_admin_pb2.Policy]:
+        """The policies, sorted by name, compared byte by byte."""
+
+    def __init__(
+        self,
+        *,
+        policies: _abc.Iterable[_admin_pb2.Policy] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "policies", b"policies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPoliciesResponse: _TypeAlias = ListPoliciesResponse  # noqa: Y015
+
+@_typing.final
+class DeletePolicyRequest(_message.Message):
+    """DeletePolicyRequest names a policy to end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+    """
+    name: _builtins.str
+    """The policy.
+    Bounds: 1..200 characters.
+    """
+    reason: _builtins.str
+    """Why, for people.
+    Bounds: 1..1000 characters.
+    """
+    request_id: _builtins.str
+    """Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+    Bounds: 0..200 characters.
+    """
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "project", b"project", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePolicyRequest: _TypeAlias = DeletePolicyRequest  # noqa: Y015
+
+@_typing.final
+class DeletePolicyResponse(_message.Message):
+    """DeletePolicyResponse says that the policy has ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEDUPLICATED_FIELD_NUMBER: _builtins.int
+    deduplicated: _builtins.bool
+    """Whether an earlier request with this `request_id` ended it."""
+    def __init__(
+        self,
+        *,
+        deduplicated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deduplicated", b"deduplicated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePolicyResponse: _TypeAlias = DeletePolicyResponse  # noqa: Y015
+
+@_typing.final
+class PreviewRetentionRequest(_message.Message):
+    """PreviewRetentionRequest asks what policies would remove now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+    """
+    @_builtins.property
+    def policy(self) -> _admin_pb2.Policy:
+        """A policy as if it had been put, in place of the one of its name; unset: those that are there."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        policy: _admin_pb2.Policy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRetentionRequest: _TypeAlias = PreviewRetentionRequest  # noqa: Y015
+
+@_typing.final
+class PreviewRetentionResponse(_message.Message):
+    """PreviewRetentionResponse is what would go, and what would stay although its time is over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUMS_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_RUNS_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    looked_at_runs: _builtins.int
+    """How many of the project's runs were looked at."""
+    has_more: _builtins.bool
+    """Whether the project has more runs than a preview looks at; then the sums are of the oldest ones."""
+    @_builtins.property
+    def sums(self) -> _containers.RepeatedCompositeFieldContainer[_admin_pb2.RetentionSum]:
+        """What would go, by kind, and what is kept, by kind and blocker. A run that goes is in none of the
+        other kinds' sums.
+        """
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What keeps policies from being applied at all, such as that no server does it; usually none."""
+
+    def __init__(
+        self,
+        *,
+        sums: _abc.Iterable[_admin_pb2.RetentionSum] | None = ...,
+        looked_at_runs: _builtins.int = ...,
+        has_more: _builtins.bool = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "looked_at_runs", b"looked_at_runs", "sums", b"sums", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRetentionResponse: _TypeAlias = PreviewRetentionResponse  # noqa: Y015

@@ -120,6 +120,26 @@ class AdminServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_admin__service__pb2.ListRemovalsRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListRemovalsResponse.FromString,
                 _registered_method=True)
+        self.PutPolicy = channel.unary_unary(
+                '/runstore.v1.AdminService/PutPolicy',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.PutPolicyRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.PutPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/runstore.v1.AdminService/ListPolicies',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
+        self.DeletePolicy = channel.unary_unary(
+                '/runstore.v1.AdminService/DeletePolicy',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.DeletePolicyRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.DeletePolicyResponse.FromString,
+                _registered_method=True)
+        self.PreviewRetention = channel.unary_unary(
+                '/runstore.v1.AdminService/PreviewRetention',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -250,6 +270,36 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutPolicy(self, request, context):
+        """PutPolicy makes a policy of retention, or replaces the one of its name. It is applied when the
+        server next looks for what may go; PreviewRetention shows what that would be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicies(self, request, context):
+        """ListPolicies returns the policies of a project by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePolicy(self, request, context):
+        """DeletePolicy ends a policy. An unknown one is POLICY_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewRetention(self, request, context):
+        """PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
+        It selects as the server does when it removes, and changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -327,6 +377,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListRemovals,
                     request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListRemovalsRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_admin__service__pb2.ListRemovalsResponse.SerializeToString,
+            ),
+            'PutPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutPolicy,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.PutPolicyRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.PutPolicyResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'DeletePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePolicy,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.DeletePolicyRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.DeletePolicyResponse.SerializeToString,
+            ),
+            'PreviewRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewRetention,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -740,6 +810,114 @@ class AdminService(object):
             '/runstore.v1.AdminService/ListRemovals',
             runstore_dot_v1_dot_admin__service__pb2.ListRemovalsRequest.SerializeToString,
             runstore_dot_v1_dot_admin__service__pb2.ListRemovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/PutPolicy',
+            runstore_dot_v1_dot_admin__service__pb2.PutPolicyRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.PutPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/ListPolicies',
+            runstore_dot_v1_dot_admin__service__pb2.ListPoliciesRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/DeletePolicy',
+            runstore_dot_v1_dot_admin__service__pb2.DeletePolicyRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.DeletePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/PreviewRetention',
+            runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionResponse.FromString,
             options,
             channel_credentials,
             insecure,

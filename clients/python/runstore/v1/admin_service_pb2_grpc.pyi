@@ -90,6 +90,18 @@ class AdminServiceStub:
     """
     ListRemovals: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListRemovalsRequest, _admin_service_pb2.ListRemovalsResponse]
     """ListRemovals returns what was removed, newest first. It names no run: a removal's record does."""
+    PutPolicy: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.PutPolicyRequest, _admin_service_pb2.PutPolicyResponse]
+    """PutPolicy makes a policy of retention, or replaces the one of its name. It is applied when the
+    server next looks for what may go; PreviewRetention shows what that would be.
+    """
+    ListPolicies: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListPoliciesRequest, _admin_service_pb2.ListPoliciesResponse]
+    """ListPolicies returns the policies of a project by name."""
+    DeletePolicy: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DeletePolicyRequest, _admin_service_pb2.DeletePolicyResponse]
+    """DeletePolicy ends a policy. An unknown one is POLICY_NOT_FOUND."""
+    PreviewRetention: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.PreviewRetentionRequest, _admin_service_pb2.PreviewRetentionResponse]
+    """PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
+    It selects as the server does when it removes, and changes nothing.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -153,6 +165,18 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     ListRemovals: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListRemovalsRequest, _admin_service_pb2.ListRemovalsResponse]  # type: ignore[assignment]
     """ListRemovals returns what was removed, newest first. It names no run: a removal's record does."""
+    PutPolicy: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PutPolicyRequest, _admin_service_pb2.PutPolicyResponse]  # type: ignore[assignment]
+    """PutPolicy makes a policy of retention, or replaces the one of its name. It is applied when the
+    server next looks for what may go; PreviewRetention shows what that would be.
+    """
+    ListPolicies: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListPoliciesRequest, _admin_service_pb2.ListPoliciesResponse]  # type: ignore[assignment]
+    """ListPolicies returns the policies of a project by name."""
+    DeletePolicy: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DeletePolicyRequest, _admin_service_pb2.DeletePolicyResponse]  # type: ignore[assignment]
+    """DeletePolicy ends a policy. An unknown one is POLICY_NOT_FOUND."""
+    PreviewRetention: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PreviewRetentionRequest, _admin_service_pb2.PreviewRetentionResponse]  # type: ignore[assignment]
+    """PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
+    It selects as the server does when it removes, and changes nothing.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService says who may use a server, how much of it, and what was done about that.
@@ -303,5 +327,41 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListRemovalsResponse, _abc.Awaitable[_admin_service_pb2.ListRemovalsResponse]]:
         """ListRemovals returns what was removed, newest first. It names no run: a removal's record does."""
+
+    @_abc_1.abstractmethod
+    def PutPolicy(
+        self,
+        request: _admin_service_pb2.PutPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.PutPolicyResponse, _abc.Awaitable[_admin_service_pb2.PutPolicyResponse]]:
+        """PutPolicy makes a policy of retention, or replaces the one of its name. It is applied when the
+        server next looks for what may go; PreviewRetention shows what that would be.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPolicies(
+        self,
+        request: _admin_service_pb2.ListPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListPoliciesResponse, _abc.Awaitable[_admin_service_pb2.ListPoliciesResponse]]:
+        """ListPolicies returns the policies of a project by name."""
+
+    @_abc_1.abstractmethod
+    def DeletePolicy(
+        self,
+        request: _admin_service_pb2.DeletePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.DeletePolicyResponse, _abc.Awaitable[_admin_service_pb2.DeletePolicyResponse]]:
+        """DeletePolicy ends a policy. An unknown one is POLICY_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def PreviewRetention(
+        self,
+        request: _admin_service_pb2.PreviewRetentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.PreviewRetentionResponse, _abc.Awaitable[_admin_service_pb2.PreviewRetentionResponse]]:
+        """PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
+        It selects as the server does when it removes, and changes nothing.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,6 +33,7 @@ StorageError
 ├── StatisticsBehind       a feed point is not counted yet
 ├── TokenNotFound          no such token of the project
 ├── HoldNotFound           no such hold of the project
+├── PolicyNotFound         no such policy of the project
 ├── Overloaded             too many writes are waiting
 └── StorageUnavailable     Postgres or the object store did not answer, or refuses a right
 
@@ -43,6 +44,7 @@ from __future__ import annotations
 
 from runstore_storage.contract.errors.admin import (
     HoldNotFound,
+    PolicyNotFound,
     TokenNotFound,
 )
 from runstore_storage.contract.errors.artifacts import (
@@ -106,6 +108,7 @@ __all__ = [
     "OutcomeRequired",
     "OutputNotFound",
     "Overloaded",
+    "PolicyNotFound",
     "PositionAhead",
     "RangeBeyondEnd",
     "RunCompleted",

@@ -43,7 +43,7 @@ removals = Table(
         name="fk_removals_record",
     ),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_removals_run"),
-    CheckConstraint("kind = 1", name="ck_removals_kind"),
+    CheckConstraint("kind IN (1, 3, 4, 5)", name="ck_removals_kind"),
     CheckConstraint("octet_length(birth) = 32", name="ck_removals_birth"),
     Index("ix_removals_run", "run"),
 )
@@ -62,6 +62,7 @@ removal_steps = Table(
         server_default=text("pg_current_xact_id()::text::bigint"),
     ),
     Column("begun_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("is_stopped", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("step", name="pk_removal_steps"),
     ForeignKeyConstraint(["removal"], ["removals.removal"], name="fk_removal_steps_removal"),
     Index("ix_removal_steps_removal", "removal", "step"),

@@ -108,6 +108,7 @@ run_heads = Table(
     # Filled by a trigger: the run's project, and the hour of updated_at.
     Column("project", Text(collation="C")),
     time_column("updated_hour", nullable=True),
+    Column("artifact_floor", BigInteger),
     PrimaryKeyConstraint("run", name="pk_run_heads"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_run_heads_run"),
     CheckConstraint("last_seq >= 0", name="ck_run_heads_last_seq"),

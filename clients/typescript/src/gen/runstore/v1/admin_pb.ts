@@ -4,8 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { RunStatus } from "./runs_pb.js";
 import { file_runstore_v1_runs } from "./runs_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin.proto.
  */
 export const file_runstore_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCp0CgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIRCg1ST0xFX1JFQ09SREVSEAESDwoLUk9MRV9SRUFERVIQAhIPCgtST0xFX1dSSVRFUhADEg4KClJPTEVfQURNSU4QBBIRCg1ST0xFX09QRVJBVE9SEAUqugEKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZQUklOQ0lQQUxfS0lORF9BTllCT0RZEAESGAoUUFJJTkNJUEFMX0tJTkRfVE9LRU4QAhIWChJQUklOQ0lQQUxfS0lORF9KV1QQAxIeChpQUklOQ0lQQUxfS0lORF9DRVJUSUZJQ0FURRAEEhsKF1BSSU5DSVBBTF9LSU5EX0RBVEFCQVNFEAUqQQoLUmVtb3ZhbEtpbmQSHAoYUkVNT1ZBTF9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQUkVNT1ZBTF9LSU5EX1JVThABKmEKDFJlbW92YWxTdGF0ZRIdChlSRU1PVkFMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWUkVNT1ZBTF9TVEFURV9SRU1PVklORxABEhYKElJFTU9WQUxfU1RBVEVfRE9ORRACQoEBCg9jb20ucnVuc3RvcmUudjFCCkFkbWluUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_runs]);
+  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKUAwoGUG9saWN5EgwKBG5hbWUYASABKAkSKQoGZmlsdGVyGAIgASgLMhkucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uEjEKDmtlZXBfc25hcHNob3RzGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2tlZXBfbGFzdF9zbmFwc2hvdHMYBSABKAUSMQoOa2VlcF9hcnRpZmFjdHMYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQa2VlcF9zZWFyY2hfdGV4dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghrZWVwX3J1bhgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIYChBpbmNsdWRlX2V4dGVybmFsGAogASgIEiYKBnB1dF9ieRgLIAEoCzIWLnJ1bnN0b3JlLnYxLlByaW5jaXBhbBIqCgZwdXRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqoBCgxSZXRlbnRpb25TdW0SJgoEa2luZBgBIAEoDjIYLnJ1bnN0b3JlLnYxLlJlbW92YWxLaW5kEi4KB2Jsb2NrZXIYAiABKA4yHS5ydW5zdG9yZS52MS5SZXRlbnRpb25CbG9ja2VyEgwKBHJ1bnMYAyABKAMSDQoFaXRlbXMYBCABKAMSDQoFYnl0ZXMYBSABKAMSFgoOc2FtcGxlX3J1bl9pZHMYBiADKAkqdAoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASEQoNUk9MRV9SRUNPUkRFUhABEg8KC1JPTEVfUkVBREVSEAISDwoLUk9MRV9XUklURVIQAxIOCgpST0xFX0FETUlOEAQSEQoNUk9MRV9PUEVSQVRPUhAFKtMBCg1QcmluY2lwYWxLaW5kEh4KGlBSSU5DSVBBTF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWUFJJTkNJUEFMX0tJTkRfQU5ZQk9EWRABEhgKFFBSSU5DSVBBTF9LSU5EX1RPS0VOEAISFgoSUFJJTkNJUEFMX0tJTkRfSldUEAMSHgoaUFJJTkNJUEFMX0tJTkRfQ0VSVElGSUNBVEUQBBIbChdQUklOQ0lQQUxfS0lORF9EQVRBQkFTRRAFEhcKE1BSSU5DSVBBTF9LSU5EX0RVVFkQBiqXAQoLUmVtb3ZhbEtpbmQSHAoYUkVNT1ZBTF9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQUkVNT1ZBTF9LSU5EX1JVThABEhoKFlJFTU9WQUxfS0lORF9TTkFQU0hPVFMQAxIaChZSRU1PVkFMX0tJTkRfQVJUSUZBQ1RTEAQSHAoYUkVNT1ZBTF9LSU5EX1NFQVJDSF9URVhUEAUqfAoMUmVtb3ZhbFN0YXRlEh0KGVJFTU9WQUxfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZSRU1PVkFMX1NUQVRFX1JFTU9WSU5HEAESFgoSUkVNT1ZBTF9TVEFURV9ET05FEAISGQoVUkVNT1ZBTF9TVEFURV9TVE9QUEVEEAMqjQEKEFJldGVudGlvbkJsb2NrZXISIQodUkVURU5USU9OX0JMT0NLRVJfVU5TUEVDSUZJRUQQABIaChZSRVRFTlRJT05fQkxPQ0tFUl9IRUxEEAESHAoYUkVURU5USU9OX0JMT0NLRVJfSU5fVVNFEAISHAoYUkVURU5USU9OX0JMT0NLRVJfVU5SRUFEEANCgQEKD2NvbS5ydW5zdG9yZS52MUIKQWRtaW5Qcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_runs]);
 
 /**
  * A Grant is a role in projects.
@@ -239,7 +239,7 @@ export type AdminRecord = Message<"runstore.v1.AdminRecord"> & {
   recordedAt?: Timestamp | undefined;
 
   /**
-   * The RPC, such as "CreateToken".
+   * The RPC, such as "CreateToken"; "Retention" for what a policy did.
    *
    * @generated from field: string method = 3;
    */
@@ -514,7 +514,8 @@ export type Removal = Message<"runstore.v1.Removal"> & {
   record: bigint;
 
   /**
-   * When it was decided: from then on it could no longer be read.
+   * When it was decided. From then on a run could no longer be read; of one that stays, each thing
+   * can be until it is gone.
    *
    * @generated from field: google.protobuf.Timestamp at = 8;
    */
@@ -528,7 +529,7 @@ export type Removal = Message<"runstore.v1.Removal"> & {
   removedEvents: bigint;
 
   /**
-   * When all of it was gone; unset before that.
+   * When all of it was gone, or the rest was left; unset before that.
    *
    * @generated from field: google.protobuf.Timestamp done_at = 10;
    */
@@ -541,6 +542,162 @@ export type Removal = Message<"runstore.v1.Removal"> & {
  */
 export const RemovalSchema: GenMessage<Removal> = /*@__PURE__*/
   messageDesc(file_runstore_v1_admin, 7);
+
+/**
+ * A Policy says how long what is stored of a project's runs is kept after they have ended, and so when
+ * the server removes it. What no policy names is kept for ever. Where several policies that select a
+ * run name the same, the longest time counts.
+ *
+ * Whatever they say, nothing goes of a run that has not ended or is held; nothing but snapshots of one
+ * that is the base of a fork that is there, and none of the snapshots in that fork's history; no run
+ * with events that the feed's consumers or sinks have not read, except for those that have been idle
+ * for longer than the server waits.
+ *
+ * @generated from message runstore.v1.Policy
+ */
+export type Policy = Message<"runstore.v1.Policy"> & {
+  /**
+   * Identifies the policy in its project.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The runs that it is about, as they are when it is applied; unset or empty: all.
+   *
+   * @generated from field: runstore.v1.RunSelection filter = 2;
+   */
+  filter?: RunSelection | undefined;
+
+  /**
+   * Keep snapshots for this long; unset: the policy says nothing of them.
+   * Bounds: 1..3153600000 seconds.
+   *
+   * @generated from field: google.protobuf.Duration keep_snapshots = 4;
+   */
+  keepSnapshots?: Duration | undefined;
+
+  /**
+   * How many snapshots of each namespace stay when `keep_snapshots` is over, the latest ones. Where an
+   * external engine owns the run's status at least one does.
+   * Bounds: 0..1000000.
+   *
+   * @generated from field: int32 keep_last_snapshots = 5;
+   */
+  keepLastSnapshots: number;
+
+  /**
+   * Keep artifacts for this long; unset: the policy says nothing of them.
+   * Bounds: 1..3153600000 seconds.
+   *
+   * @generated from field: google.protobuf.Duration keep_artifacts = 6;
+   */
+  keepArtifacts?: Duration | undefined;
+
+  /**
+   * Keep events searchable for this long; unset: the policy says nothing of that.
+   * Bounds: 1..3153600000 seconds.
+   *
+   * @generated from field: google.protobuf.Duration keep_search_text = 7;
+   */
+  keepSearchText?: Duration | undefined;
+
+  /**
+   * Keep the run for this long, and then remove it as DeleteRun does; unset: the policy says nothing
+   * of that.
+   * Bounds: 1..3153600000 seconds.
+   *
+   * @generated from field: google.protobuf.Duration keep_run = 8;
+   */
+  keepRun?: Duration | undefined;
+
+  /**
+   * Whether it is about runs, too, whose status an external engine owns. They never complete: their
+   * time begins with each write anew.
+   *
+   * @generated from field: bool include_external = 10;
+   */
+  includeExternal: boolean;
+
+  /**
+   * Who put it. Set by the server.
+   *
+   * @generated from field: runstore.v1.Principal put_by = 11;
+   */
+  putBy?: Principal | undefined;
+
+  /**
+   * When it was put. Set by the server.
+   *
+   * @generated from field: google.protobuf.Timestamp put_at = 12;
+   */
+  putAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message runstore.v1.Policy.
+ * Use `create(PolicySchema)` to create a new message.
+ */
+export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 8);
+
+/**
+ * A RetentionSum counts what would go of one kind, or what one blocker keeps of it.
+ *
+ * @generated from message runstore.v1.RetentionSum
+ */
+export type RetentionSum = Message<"runstore.v1.RetentionSum"> & {
+  /**
+   * What would be removed.
+   *
+   * @generated from field: runstore.v1.RemovalKind kind = 1;
+   */
+  kind: RemovalKind;
+
+  /**
+   * What keeps it; unset if it would go.
+   *
+   * @generated from field: runstore.v1.RetentionBlocker blocker = 2;
+   */
+  blocker: RetentionBlocker;
+
+  /**
+   * Of how many runs.
+   *
+   * @generated from field: int64 runs = 3;
+   */
+  runs: bigint;
+
+  /**
+   * How many rows that is: events for runs and search text, snapshots, artifacts.
+   *
+   * @generated from field: int64 items = 4;
+   */
+  items: bigint;
+
+  /**
+   * About how many bytes they take in the database, and artifacts in the object store.
+   *
+   * @generated from field: int64 bytes = 5;
+   */
+  bytes: bigint;
+
+  /**
+   * The first of these runs, at most ten.
+   *
+   * @generated from field: repeated string sample_run_ids = 6;
+   */
+  sampleRunIds: string[];
+};
+
+/**
+ * Describes the message runstore.v1.RetentionSum.
+ * Use `create(RetentionSumSchema)` to create a new message.
+ */
+export const RetentionSumSchema: GenMessage<RetentionSum> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 9);
 
 /**
  * Role is what a grant allows; docs/security.md has a table of the RPCs of each role.
@@ -647,6 +804,13 @@ export enum PrincipalKind {
    * @generated from enum value: PRINCIPAL_KIND_DATABASE = 5;
    */
   DATABASE = 5,
+
+  /**
+   * Nobody calls: the server does it of its own accord. `id` is the duty, such as "retention".
+   *
+   * @generated from enum value: PRINCIPAL_KIND_DUTY = 6;
+   */
+  DUTY = 6,
 }
 
 /**
@@ -674,6 +838,27 @@ export enum RemovalKind {
    * @generated from enum value: REMOVAL_KIND_RUN = 1;
    */
   RUN = 1,
+
+  /**
+   * Snapshots of a run, with the task writes that were put since them.
+   *
+   * @generated from enum value: REMOVAL_KIND_SNAPSHOTS = 3;
+   */
+  SNAPSHOTS = 3,
+
+  /**
+   * The artifacts of a run.
+   *
+   * @generated from enum value: REMOVAL_KIND_ARTIFACTS = 4;
+   */
+  ARTIFACTS = 4,
+
+  /**
+   * What a run's events were found by in Search.
+   *
+   * @generated from enum value: REMOVAL_KIND_SEARCH_TEXT = 5;
+   */
+  SEARCH_TEXT = 5,
 }
 
 /**
@@ -708,6 +893,14 @@ export enum RemovalState {
    * @generated from enum value: REMOVAL_STATE_DONE = 2;
    */
   DONE = 2,
+
+  /**
+   * Some of it is gone, and what is left stays: meanwhile the run was held, forked or deleted, or the
+   * policies let it go no longer.
+   *
+   * @generated from enum value: REMOVAL_STATE_STOPPED = 3;
+   */
+  STOPPED = 3,
 }
 
 /**
@@ -715,4 +908,45 @@ export enum RemovalState {
  */
 export const RemovalStateSchema: GenEnum<RemovalState> = /*@__PURE__*/
   enumDesc(file_runstore_v1_admin, 3);
+
+/**
+ * A RetentionBlocker keeps something that policies would let go.
+ *
+ * @generated from enum runstore.v1.RetentionBlocker
+ */
+export enum RetentionBlocker {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: RETENTION_BLOCKER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A hold holds the run.
+   *
+   * @generated from enum value: RETENTION_BLOCKER_HELD = 1;
+   */
+  HELD = 1,
+
+  /**
+   * A fork's history begins with the run.
+   *
+   * @generated from enum value: RETENTION_BLOCKER_IN_USE = 2;
+   */
+  IN_USE = 2,
+
+  /**
+   * A consumer or a sink has not read all of the run's events, or they are not in the feed yet.
+   *
+   * @generated from enum value: RETENTION_BLOCKER_UNREAD = 3;
+   */
+  UNREAD = 3,
+}
+
+/**
+ * Describes the enum runstore.v1.RetentionBlocker.
+ */
+export const RetentionBlockerSchema: GenEnum<RetentionBlocker> = /*@__PURE__*/
+  enumDesc(file_runstore_v1_admin, 4);
 

@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { AdminRecord, Grant, Hold, Limits, Principal, Removal, RunSelection, Token } from "./admin_pb.js";
+import type { AdminRecord, Grant, Hold, Limits, Policy, Principal, Removal, RetentionSum, RunSelection, Token } from "./admin_pb.js";
 import { file_runstore_v1_admin } from "./admin_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin_service.proto.
  */
 export const file_runstore_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ydW5zdG9yZS92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEgtydW5zdG9yZS52MSIPCg1XaG9BbUlSZXF1ZXN0Io8BCg5XaG9BbUlSZXNwb25zZRIpCglwcmluY2lwYWwYASABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAIgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoTTGlzdFByb2plY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJBChRMaXN0UHJvamVjdHNSZXNwb25zZRIQCghwcm9qZWN0cxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKEkNyZWF0ZVRva2VuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhEKCW9mX3NlcnZlchgCIAEoCBIMCgRuYW1lGAMgASgJEiIKBmdyYW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkdyYW50EisKCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBiABKAkiXgoTQ3JlYXRlVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLnJ1bnN0b3JlLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCRIUCgxkZWR1cGxpY2F0ZWQYAyABKAgiXgoRTGlzdFRva2Vuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiUQoSTGlzdFRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLnJ1bnN0b3JlLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJSZXZva2VUb2tlblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEAoIdG9rZW5faWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJOChNSZXZva2VUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIucnVuc3RvcmUudjEuVG9rZW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIlwKEFNldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZsaW1pdHMYAiABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChFTZXRMaW1pdHNSZXNwb25zZRIjCgZsaW1pdHMYASABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSFAoMZGVkdXBsaWNhdGVkGAIgASgIIiMKEEdldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCSKDAQoRR2V0TGltaXRzUmVzcG9uc2USIwoGbGltaXRzGAEgASgLMhMucnVuc3RvcmUudjEuTGltaXRzEi4KCnVwZGF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN0b3JlZF9ieXRlc191c2VkGAMgASgDImQKF0xpc3RBZG1pblJlY29yZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJb2Zfc2VydmVyGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl4KGExpc3RBZG1pblJlY29yZHNSZXNwb25zZRIpCgdyZWNvcmRzGAEgAygLMhgucnVuc3RvcmUudjEuQWRtaW5SZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKGVZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEwoLZnJvbV9udW1iZXIYAyABKAMihgEKGlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEhcKD2NoZWNrZWRfcmVjb3JkcxgBIAEoAxITCgtsYXN0X251bWJlchgCIAEoAxIRCglsYXN0X2hhc2gYAyABKAwSDwoHcHJvYmxlbRgEIAEoCRIWCg5wcm9ibGVtX251bWJlchgFIAEoAyIzChBFeHBvcnRSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJIiEKEUV4cG9ydFJ1blJlc3BvbnNlEgwKBGRhdGEYASABKAwikAEKEFBsYWNlSG9sZFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCUIICgZ0YXJnZXQiSgoRUGxhY2VIb2xkUmVzcG9uc2USHwoEaG9sZBgBIAEoCzIRLnJ1bnN0b3JlLnYxLkhvbGQSFAoMZGVkdXBsaWNhdGVkGAIgASgIIkoKElJlbGVhc2VIb2xkUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg8KB2hvbGRfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSJMChNSZWxlYXNlSG9sZFJlc3BvbnNlEh8KBGhvbGQYASABKAsyES5ydW5zdG9yZS52MS5Ib2xkEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJ0ChBMaXN0SG9sZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhgKEGluY2x1ZGVfcmVsZWFzZWQYAyABKAgSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoRTGlzdEhvbGRzUmVzcG9uc2USIAoFaG9sZHMYASADKAsyES5ydW5zdG9yZS52MS5Ib2xkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoQRGVsZXRlUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSHgoRZXhwZWN0ZWRfbGFzdF9zZXEYBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhQKEl9leHBlY3RlZF9sYXN0X3NlcSJQChFEZWxldGVSdW5SZXNwb25zZRIlCgdyZW1vdmFsGAEgASgLMhQucnVuc3RvcmUudjEuUmVtb3ZhbBIUCgxkZWR1cGxpY2F0ZWQYAiABKAgiXQoTTGlzdFJlbW92YWxzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJXChRMaXN0UmVtb3ZhbHNSZXNwb25zZRImCghyZW1vdmFscxgBIAMoCzIULnJ1bnN0b3JlLnYxLlJlbW92YWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMtIJCgxBZG1pblNlcnZpY2USQQoGV2hvQW1JEhoucnVuc3RvcmUudjEuV2hvQW1JUmVxdWVzdBobLnJ1bnN0b3JlLnYxLldob0FtSVJlc3BvbnNlElMKDExpc3RQcm9qZWN0cxIgLnJ1bnN0b3JlLnYxLkxpc3RQcm9qZWN0c1JlcXVlc3QaIS5ydW5zdG9yZS52MS5MaXN0UHJvamVjdHNSZXNwb25zZRJQCgtDcmVhdGVUb2tlbhIfLnJ1bnN0b3JlLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBogLnJ1bnN0b3JlLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USTQoKTGlzdFRva2VucxIeLnJ1bnN0b3JlLnYxLkxpc3RUb2tlbnNSZXF1ZXN0Gh8ucnVuc3RvcmUudjEuTGlzdFRva2Vuc1Jlc3BvbnNlElAKC1Jldm9rZVRva2VuEh8ucnVuc3RvcmUudjEuUmV2b2tlVG9rZW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuUmV2b2tlVG9rZW5SZXNwb25zZRJKCglTZXRMaW1pdHMSHS5ydW5zdG9yZS52MS5TZXRMaW1pdHNSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuU2V0TGltaXRzUmVzcG9uc2USSgoJR2V0TGltaXRzEh0ucnVuc3RvcmUudjEuR2V0TGltaXRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkdldExpbWl0c1Jlc3BvbnNlEl8KEExpc3RBZG1pblJlY29yZHMSJC5ydW5zdG9yZS52MS5MaXN0QWRtaW5SZWNvcmRzUmVxdWVzdBolLnJ1bnN0b3JlLnYxLkxpc3RBZG1pblJlY29yZHNSZXNwb25zZRJlChJWZXJpZnlBZG1pblJlY29yZHMSJi5ydW5zdG9yZS52MS5WZXJpZnlBZG1pblJlY29yZHNSZXF1ZXN0GicucnVuc3RvcmUudjEuVmVyaWZ5QWRtaW5SZWNvcmRzUmVzcG9uc2USTAoJRXhwb3J0UnVuEh0ucnVuc3RvcmUudjEuRXhwb3J0UnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkV4cG9ydFJ1blJlc3BvbnNlMAESSgoJUGxhY2VIb2xkEh0ucnVuc3RvcmUudjEuUGxhY2VIb2xkUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlBsYWNlSG9sZFJlc3BvbnNlElAKC1JlbGVhc2VIb2xkEh8ucnVuc3RvcmUudjEuUmVsZWFzZUhvbGRSZXF1ZXN0GiAucnVuc3RvcmUudjEuUmVsZWFzZUhvbGRSZXNwb25zZRJKCglMaXN0SG9sZHMSHS5ydW5zdG9yZS52MS5MaXN0SG9sZHNSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuTGlzdEhvbGRzUmVzcG9uc2USSgoJRGVsZXRlUnVuEh0ucnVuc3RvcmUudjEuRGVsZXRlUnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkRlbGV0ZVJ1blJlc3BvbnNlElMKDExpc3RSZW1vdmFscxIgLnJ1bnN0b3JlLnYxLkxpc3RSZW1vdmFsc1JlcXVlc3QaIS5ydW5zdG9yZS52MS5MaXN0UmVtb3ZhbHNSZXNwb25zZUKIAQoPY29tLnJ1bnN0b3JlLnYxQhFBZG1pblNlcnZpY2VQcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_admin]);
+  fileDesc("Ch9ydW5zdG9yZS92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEgtydW5zdG9yZS52MSIPCg1XaG9BbUlSZXF1ZXN0Io8BCg5XaG9BbUlSZXNwb25zZRIpCglwcmluY2lwYWwYASABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAIgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoTTGlzdFByb2plY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJBChRMaXN0UHJvamVjdHNSZXNwb25zZRIQCghwcm9qZWN0cxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKEkNyZWF0ZVRva2VuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhEKCW9mX3NlcnZlchgCIAEoCBIMCgRuYW1lGAMgASgJEiIKBmdyYW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkdyYW50EisKCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBiABKAkiXgoTQ3JlYXRlVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLnJ1bnN0b3JlLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCRIUCgxkZWR1cGxpY2F0ZWQYAyABKAgiXgoRTGlzdFRva2Vuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiUQoSTGlzdFRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLnJ1bnN0b3JlLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJSZXZva2VUb2tlblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEAoIdG9rZW5faWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJOChNSZXZva2VUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIucnVuc3RvcmUudjEuVG9rZW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIlwKEFNldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZsaW1pdHMYAiABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChFTZXRMaW1pdHNSZXNwb25zZRIjCgZsaW1pdHMYASABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSFAoMZGVkdXBsaWNhdGVkGAIgASgIIiMKEEdldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCSKDAQoRR2V0TGltaXRzUmVzcG9uc2USIwoGbGltaXRzGAEgASgLMhMucnVuc3RvcmUudjEuTGltaXRzEi4KCnVwZGF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN0b3JlZF9ieXRlc191c2VkGAMgASgDImQKF0xpc3RBZG1pblJlY29yZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJb2Zfc2VydmVyGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl4KGExpc3RBZG1pblJlY29yZHNSZXNwb25zZRIpCgdyZWNvcmRzGAEgAygLMhgucnVuc3RvcmUudjEuQWRtaW5SZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKGVZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEwoLZnJvbV9udW1iZXIYAyABKAMihgEKGlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEhcKD2NoZWNrZWRfcmVjb3JkcxgBIAEoAxITCgtsYXN0X251bWJlchgCIAEoAxIRCglsYXN0X2hhc2gYAyABKAwSDwoHcHJvYmxlbRgEIAEoCRIWCg5wcm9ibGVtX251bWJlchgFIAEoAyIzChBFeHBvcnRSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJIiEKEUV4cG9ydFJ1blJlc3BvbnNlEgwKBGRhdGEYASABKAwikAEKEFBsYWNlSG9sZFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCUIICgZ0YXJnZXQiSgoRUGxhY2VIb2xkUmVzcG9uc2USHwoEaG9sZBgBIAEoCzIRLnJ1bnN0b3JlLnYxLkhvbGQSFAoMZGVkdXBsaWNhdGVkGAIgASgIIkoKElJlbGVhc2VIb2xkUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg8KB2hvbGRfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSJMChNSZWxlYXNlSG9sZFJlc3BvbnNlEh8KBGhvbGQYASABKAsyES5ydW5zdG9yZS52MS5Ib2xkEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJ0ChBMaXN0SG9sZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhgKEGluY2x1ZGVfcmVsZWFzZWQYAyABKAgSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoRTGlzdEhvbGRzUmVzcG9uc2USIAoFaG9sZHMYASADKAsyES5ydW5zdG9yZS52MS5Ib2xkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoQRGVsZXRlUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSHgoRZXhwZWN0ZWRfbGFzdF9zZXEYBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhQKEl9leHBlY3RlZF9sYXN0X3NlcSJQChFEZWxldGVSdW5SZXNwb25zZRIlCgdyZW1vdmFsGAEgASgLMhQucnVuc3RvcmUudjEuUmVtb3ZhbBIUCgxkZWR1cGxpY2F0ZWQYAiABKAgiXQoTTGlzdFJlbW92YWxzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJXChRMaXN0UmVtb3ZhbHNSZXNwb25zZRImCghyZW1vdmFscxgBIAMoCzIULnJ1bnN0b3JlLnYxLlJlbW92YWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImwKEFB1dFBvbGljeVJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZwb2xpY3kYAiABKAsyEy5ydW5zdG9yZS52MS5Qb2xpY3kSDgoGcmVhc29uGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiTgoRUHV0UG9saWN5UmVzcG9uc2USIwoGcG9saWN5GAEgASgLMhMucnVuc3RvcmUudjEuUG9saWN5EhQKDGRlZHVwbGljYXRlZBgCIAEoCCJNChNMaXN0UG9saWNpZXNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVgoUTGlzdFBvbGljaWVzUmVzcG9uc2USJQoIcG9saWNpZXMYASADKAsyEy5ydW5zdG9yZS52MS5Qb2xpY3kSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlgKE0RlbGV0ZVBvbGljeVJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIMCgRuYW1lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIiwKFERlbGV0ZVBvbGljeVJlc3BvbnNlEhQKDGRlZHVwbGljYXRlZBgBIAEoCCJPChdQcmV2aWV3UmV0ZW50aW9uUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEiMKBnBvbGljeRgCIAEoCzITLnJ1bnN0b3JlLnYxLlBvbGljeSJ/ChhQcmV2aWV3UmV0ZW50aW9uUmVzcG9uc2USJwoEc3VtcxgBIAMoCzIZLnJ1bnN0b3JlLnYxLlJldGVudGlvblN1bRIWCg5sb29rZWRfYXRfcnVucxgCIAEoAxIQCghoYXNfbW9yZRgDIAEoCBIQCgh3YXJuaW5ncxgEIAMoCTKpDAoMQWRtaW5TZXJ2aWNlEkEKBldob0FtSRIaLnJ1bnN0b3JlLnYxLldob0FtSVJlcXVlc3QaGy5ydW5zdG9yZS52MS5XaG9BbUlSZXNwb25zZRJTCgxMaXN0UHJvamVjdHMSIC5ydW5zdG9yZS52MS5MaXN0UHJvamVjdHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuTGlzdFByb2plY3RzUmVzcG9uc2USUAoLQ3JlYXRlVG9rZW4SHy5ydW5zdG9yZS52MS5DcmVhdGVUb2tlblJlcXVlc3QaIC5ydW5zdG9yZS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEk0KCkxpc3RUb2tlbnMSHi5ydW5zdG9yZS52MS5MaXN0VG9rZW5zUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkxpc3RUb2tlbnNSZXNwb25zZRJQCgtSZXZva2VUb2tlbhIfLnJ1bnN0b3JlLnYxLlJldm9rZVRva2VuUmVxdWVzdBogLnJ1bnN0b3JlLnYxLlJldm9rZVRva2VuUmVzcG9uc2USSgoJU2V0TGltaXRzEh0ucnVuc3RvcmUudjEuU2V0TGltaXRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlNldExpbWl0c1Jlc3BvbnNlEkoKCUdldExpbWl0cxIdLnJ1bnN0b3JlLnYxLkdldExpbWl0c1JlcXVlc3QaHi5ydW5zdG9yZS52MS5HZXRMaW1pdHNSZXNwb25zZRJfChBMaXN0QWRtaW5SZWNvcmRzEiQucnVuc3RvcmUudjEuTGlzdEFkbWluUmVjb3Jkc1JlcXVlc3QaJS5ydW5zdG9yZS52MS5MaXN0QWRtaW5SZWNvcmRzUmVzcG9uc2USZQoSVmVyaWZ5QWRtaW5SZWNvcmRzEiYucnVuc3RvcmUudjEuVmVyaWZ5QWRtaW5SZWNvcmRzUmVxdWVzdBonLnJ1bnN0b3JlLnYxLlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEkwKCUV4cG9ydFJ1bhIdLnJ1bnN0b3JlLnYxLkV4cG9ydFJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5FeHBvcnRSdW5SZXNwb25zZTABEkoKCVBsYWNlSG9sZBIdLnJ1bnN0b3JlLnYxLlBsYWNlSG9sZFJlcXVlc3QaHi5ydW5zdG9yZS52MS5QbGFjZUhvbGRSZXNwb25zZRJQCgtSZWxlYXNlSG9sZBIfLnJ1bnN0b3JlLnYxLlJlbGVhc2VIb2xkUmVxdWVzdBogLnJ1bnN0b3JlLnYxLlJlbGVhc2VIb2xkUmVzcG9uc2USSgoJTGlzdEhvbGRzEh0ucnVuc3RvcmUudjEuTGlzdEhvbGRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkxpc3RIb2xkc1Jlc3BvbnNlEkoKCURlbGV0ZVJ1bhIdLnJ1bnN0b3JlLnYxLkRlbGV0ZVJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5EZWxldGVSdW5SZXNwb25zZRJTCgxMaXN0UmVtb3ZhbHMSIC5ydW5zdG9yZS52MS5MaXN0UmVtb3ZhbHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuTGlzdFJlbW92YWxzUmVzcG9uc2USSgoJUHV0UG9saWN5Eh0ucnVuc3RvcmUudjEuUHV0UG9saWN5UmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlB1dFBvbGljeVJlc3BvbnNlElMKDExpc3RQb2xpY2llcxIgLnJ1bnN0b3JlLnYxLkxpc3RQb2xpY2llc1JlcXVlc3QaIS5ydW5zdG9yZS52MS5MaXN0UG9saWNpZXNSZXNwb25zZRJTCgxEZWxldGVQb2xpY3kSIC5ydW5zdG9yZS52MS5EZWxldGVQb2xpY3lSZXF1ZXN0GiEucnVuc3RvcmUudjEuRGVsZXRlUG9saWN5UmVzcG9uc2USXwoQUHJldmlld1JldGVudGlvbhIkLnJ1bnN0b3JlLnYxLlByZXZpZXdSZXRlbnRpb25SZXF1ZXN0GiUucnVuc3RvcmUudjEuUHJldmlld1JldGVudGlvblJlc3BvbnNlQogBCg9jb20ucnVuc3RvcmUudjFCEUFkbWluU2VydmljZVByb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_admin]);
 
 /**
  * WhoAmIRequest has no fields: the call's credential is the question.
@@ -1097,6 +1097,284 @@ export const ListRemovalsResponseSchema: GenMessage<ListRemovalsResponse> = /*@_
   messageDesc(file_runstore_v1_admin_service, 29);
 
 /**
+ * PutPolicyRequest is a policy to keep.
+ *
+ * @generated from message runstore.v1.PutPolicyRequest
+ */
+export type PutPolicyRequest = Message<"runstore.v1.PutPolicyRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The policy. Required; it sets at least one of the times to keep something.
+   *
+   * @generated from field: runstore.v1.Policy policy = 2;
+   */
+  policy?: Policy | undefined;
+
+  /**
+   * Why, for people.
+   * Bounds: 1..1000 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message runstore.v1.PutPolicyRequest.
+ * Use `create(PutPolicyRequestSchema)` to create a new message.
+ */
+export const PutPolicyRequestSchema: GenMessage<PutPolicyRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 30);
+
+/**
+ * PutPolicyResponse is the policy as it was put.
+ *
+ * @generated from message runstore.v1.PutPolicyResponse
+ */
+export type PutPolicyResponse = Message<"runstore.v1.PutPolicyResponse"> & {
+  /**
+   * The policy.
+   *
+   * @generated from field: runstore.v1.Policy policy = 1;
+   */
+  policy?: Policy | undefined;
+
+  /**
+   * Whether an earlier request with this `request_id` put it.
+   *
+   * @generated from field: bool deduplicated = 2;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.PutPolicyResponse.
+ * Use `create(PutPolicyResponseSchema)` to create a new message.
+ */
+export const PutPolicyResponseSchema: GenMessage<PutPolicyResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 31);
+
+/**
+ * ListPoliciesRequest requests a page of policies.
+ *
+ * @generated from message runstore.v1.ListPoliciesRequest
+ */
+export type ListPoliciesRequest = Message<"runstore.v1.ListPoliciesRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * Maximum number of policies on a page; 0 means 20.
+   * Bounds: 0..100.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the previous page.
+   * Bounds: 0..2500 characters.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message runstore.v1.ListPoliciesRequest.
+ * Use `create(ListPoliciesRequestSchema)` to create a new message.
+ */
+export const ListPoliciesRequestSchema: GenMessage<ListPoliciesRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 32);
+
+/**
+ * ListPoliciesResponse is a page of policies.
+ *
+ * @generated from message runstore.v1.ListPoliciesResponse
+ */
+export type ListPoliciesResponse = Message<"runstore.v1.ListPoliciesResponse"> & {
+  /**
+   * The policies, sorted by name, compared byte by byte.
+   *
+   * @generated from field: repeated runstore.v1.Policy policies = 1;
+   */
+  policies: Policy[];
+
+  /**
+   * Token for the next page; empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message runstore.v1.ListPoliciesResponse.
+ * Use `create(ListPoliciesResponseSchema)` to create a new message.
+ */
+export const ListPoliciesResponseSchema: GenMessage<ListPoliciesResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 33);
+
+/**
+ * DeletePolicyRequest names a policy to end.
+ *
+ * @generated from message runstore.v1.DeletePolicyRequest
+ */
+export type DeletePolicyRequest = Message<"runstore.v1.DeletePolicyRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The policy.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Why, for people.
+   * Bounds: 1..1000 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message runstore.v1.DeletePolicyRequest.
+ * Use `create(DeletePolicyRequestSchema)` to create a new message.
+ */
+export const DeletePolicyRequestSchema: GenMessage<DeletePolicyRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 34);
+
+/**
+ * DeletePolicyResponse says that the policy has ended.
+ *
+ * @generated from message runstore.v1.DeletePolicyResponse
+ */
+export type DeletePolicyResponse = Message<"runstore.v1.DeletePolicyResponse"> & {
+  /**
+   * Whether an earlier request with this `request_id` ended it.
+   *
+   * @generated from field: bool deduplicated = 1;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.DeletePolicyResponse.
+ * Use `create(DeletePolicyResponseSchema)` to create a new message.
+ */
+export const DeletePolicyResponseSchema: GenMessage<DeletePolicyResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 35);
+
+/**
+ * PreviewRetentionRequest asks what policies would remove now.
+ *
+ * @generated from message runstore.v1.PreviewRetentionRequest
+ */
+export type PreviewRetentionRequest = Message<"runstore.v1.PreviewRetentionRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * A policy as if it had been put, in place of the one of its name; unset: those that are there.
+   *
+   * @generated from field: runstore.v1.Policy policy = 2;
+   */
+  policy?: Policy | undefined;
+};
+
+/**
+ * Describes the message runstore.v1.PreviewRetentionRequest.
+ * Use `create(PreviewRetentionRequestSchema)` to create a new message.
+ */
+export const PreviewRetentionRequestSchema: GenMessage<PreviewRetentionRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 36);
+
+/**
+ * PreviewRetentionResponse is what would go, and what would stay although its time is over.
+ *
+ * @generated from message runstore.v1.PreviewRetentionResponse
+ */
+export type PreviewRetentionResponse = Message<"runstore.v1.PreviewRetentionResponse"> & {
+  /**
+   * What would go, by kind, and what is kept, by kind and blocker. A run that goes is in none of the
+   * other kinds' sums.
+   *
+   * @generated from field: repeated runstore.v1.RetentionSum sums = 1;
+   */
+  sums: RetentionSum[];
+
+  /**
+   * How many of the project's runs were looked at.
+   *
+   * @generated from field: int64 looked_at_runs = 2;
+   */
+  lookedAtRuns: bigint;
+
+  /**
+   * Whether the project has more runs than a preview looks at; then the sums are of the oldest ones.
+   *
+   * @generated from field: bool has_more = 3;
+   */
+  hasMore: boolean;
+
+  /**
+   * What keeps policies from being applied at all, such as that no server does it; usually none.
+   *
+   * @generated from field: repeated string warnings = 4;
+   */
+  warnings: string[];
+};
+
+/**
+ * Describes the message runstore.v1.PreviewRetentionResponse.
+ * Use `create(PreviewRetentionResponseSchema)` to create a new message.
+ */
+export const PreviewRetentionResponseSchema: GenMessage<PreviewRetentionResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 37);
+
+/**
  * AdminService says who may use a server, how much of it, and what was done about that.
  *
  * Every call that changes something is recorded in the transaction that changes it, and so is one
@@ -1270,6 +1548,48 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListRemovalsRequestSchema;
     output: typeof ListRemovalsResponseSchema;
+  },
+  /**
+   * PutPolicy makes a policy of retention, or replaces the one of its name. It is applied when the
+   * server next looks for what may go; PreviewRetention shows what that would be.
+   *
+   * @generated from rpc runstore.v1.AdminService.PutPolicy
+   */
+  putPolicy: {
+    methodKind: "unary";
+    input: typeof PutPolicyRequestSchema;
+    output: typeof PutPolicyResponseSchema;
+  },
+  /**
+   * ListPolicies returns the policies of a project by name.
+   *
+   * @generated from rpc runstore.v1.AdminService.ListPolicies
+   */
+  listPolicies: {
+    methodKind: "unary";
+    input: typeof ListPoliciesRequestSchema;
+    output: typeof ListPoliciesResponseSchema;
+  },
+  /**
+   * DeletePolicy ends a policy. An unknown one is POLICY_NOT_FOUND.
+   *
+   * @generated from rpc runstore.v1.AdminService.DeletePolicy
+   */
+  deletePolicy: {
+    methodKind: "unary";
+    input: typeof DeletePolicyRequestSchema;
+    output: typeof DeletePolicyResponseSchema;
+  },
+  /**
+   * PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
+   * It selects as the server does when it removes, and changes nothing.
+   *
+   * @generated from rpc runstore.v1.AdminService.PreviewRetention
+   */
+  previewRetention: {
+    methodKind: "unary";
+    input: typeof PreviewRetentionRequestSchema;
+    output: typeof PreviewRetentionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_runstore_v1_admin_service, 0);

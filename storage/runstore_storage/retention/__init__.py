@@ -1,0 +1,1 @@
+"""How long what is kept: policies, what they would let go, and letting it go."""
