@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -227,6 +228,54 @@ async def test_what_is_held_is_not_deleted(client: runstore.AsyncClient) -> None
     ended = [hold async for hold in client.admin.holds(include_released=True)]
     assert ended == released[::-1]
     await run.delete_snapshots(["s"])
+
+
+async def test_policies_are_put_listed_previewed_and_ended(client: runstore.AsyncClient) -> None:
+    admin, day = client.admin, timedelta(days=1)
+    policy = runstore.Policy(
+        "usual",
+        keep_run=90 * day,
+        keep_snapshots=timedelta(seconds=1.5),
+        keep_last_snapshots=3,
+        keep_artifacts=day,
+        keep_search_text=7 * day,
+        filter=runstore.RunSelection([runstore.RunStatus.FAILED], "plan", ("t",), {"l": "1"}),
+        include_external=True,
+    )
+
+    kept = await admin.put_policy(policy, "terms", request_id="put")
+
+    assert kept.put_by
+    assert kept.put_at
+    plain = replace(kept, put_by=None, put_at=None)
+    where = replace(policy.filter, statuses=(runstore.RunStatus.FAILED,))
+    assert plain == replace(policy, filter=where)
+    again = await admin.put_policy(policy, "terms", request_id="put")
+    assert replace(again, put_at=kept.put_at) == kept
+    assert [each async for each in admin.policies()] == [kept]
+    run = await client.save_run(run_id="run")
+    await run.complete(runstore.Outcome.SUCCEEDED)
+    assert (await admin.preview_retention()).sums == ()
+    preview = await admin.preview_retention(
+        runstore.Policy("new", keep_run=timedelta(seconds=1)),
+    )
+    assert (preview.looked_at_runs, preview.has_more) == (1, False)
+    await admin.delete_policy("usual", "terms")
+    assert [each async for each in admin.policies()] == []
+    with pytest.raises(runstore.PolicyNotFound):
+        await admin.delete_policy("usual", "terms")
+    with pytest.raises(runstore.InvalidRequest):
+        await admin.put_policy(runstore.Policy("silent"), "terms")
+    with pytest.raises(runstore.InvalidArgument, match="keep_run"):
+        await admin.put_policy(runstore.Policy("p", keep_run=7), "terms")  # type: ignore[arg-type] # on purpose
+
+
+def test_kinds_of_a_later_release_are_numbers_with_a_name() -> None:
+    kind = runstore.RemovalKind(77)
+
+    assert (kind, str(kind), kind.name) == (77, "unknown_77", "UNKNOWN_77")
+    with pytest.raises(ValueError, match="valid"):
+        runstore.RemovalKind("77")
 
 
 async def test_a_hold_is_of_a_run_or_of_a_filter(client: runstore.AsyncClient) -> None:

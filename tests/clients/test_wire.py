@@ -15,6 +15,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
+import runstore
 from clients.filled import Filling, arguments, leaves_of, needed, unset
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -28,6 +29,7 @@ from runstore.calls import (
     holds,
     outputs,
     removals,
+    retention,
     runs,
     search,
     snapshots,
@@ -54,6 +56,7 @@ NOUNS = (
     holds,
     outputs,
     removals,
+    retention,
     runs,
     search,
     snapshots,
@@ -72,6 +75,7 @@ NOT_SENT = {
     "Output.revision",
     "Output.salt",
     "Output.usage",
+    *("Policy.put_at", "Policy.put_by"),
     "Payload.content_type",  # a value that is no `Payload` has the usual one
     "PutSnapshotRequest.request_id",  # with a snapshot id there is none
     "ResumeRunRequest.page_size",
@@ -94,6 +98,7 @@ SENT_ANYWAY = {
 }
 # What a caller that does not say otherwise has asked for.
 DEFAULTS = {
+    "Policy.filter": runstore.RunSelection(),
     "Completion.outcome": Outcome.SUCCEEDED,
     "StreamQuery.from_seq": 1,
     "StreamQuery.heartbeat_seconds": 10,
@@ -103,11 +108,12 @@ DEFAULTS = {
 NOT_SHOWN = {
     "AppendEvents": {"deduplicated"},  # each of its events says so
     "CreateToken": {"deduplicated"},  # it has a secret or is an error
-    "DeleteRun": {"deduplicated", "removal.kind"},  # of kinds there is one
+    "DeletePolicy": {"deduplicated"},
+    "DeleteRun": {"deduplicated"},
     "ForkRun": {"deduplicated"},
     "GetStatistics": {"counted_position"},
-    "ListRemovals": {"removals.kind"},
     "PlaceHold": {"deduplicated"},
+    "PutPolicy": {"deduplicated"},
     "ReleaseHold": {"deduplicated"},
     "RemoveLabel": {"deduplicated"},
     "RevokeToken": {"deduplicated"},

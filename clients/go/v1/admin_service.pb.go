@@ -1993,7 +1993,7 @@ type PutPolicyRequest struct {
 	// The tenant.
 	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
 	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	// The policy. Required; it sets at least one of the times to keep something.
+	// The policy, which sets at least one of the times to keep something. Required.
 	Policy *Policy `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
 	// Why, for people.
 	// Bounds: 1..1000 characters.
@@ -2425,9 +2425,9 @@ type PreviewRetentionResponse struct {
 	// What would go, by kind, and what is kept, by kind and blocker. A run that goes is in none of the
 	// other kinds' sums.
 	Sums []*RetentionSum `protobuf:"bytes,1,rep,name=sums,proto3" json:"sums,omitempty"`
-	// How many of the project's runs were looked at.
+	// How many of the project's runs were looked at: runs that have ended, or that an engine owns.
 	LookedAtRuns int64 `protobuf:"varint,2,opt,name=looked_at_runs,json=lookedAtRuns,proto3" json:"looked_at_runs,omitempty"`
-	// Whether the project has more runs than a preview looks at; then the sums are of the oldest ones.
+	// Whether the project has more of them than a preview looks at.
 	HasMore bool `protobuf:"varint,3,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
 	// What keeps policies from being applied at all, such as that no server does it; usually none.
 	Warnings      []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`

@@ -43,6 +43,7 @@ from runstore.errors import (
     OutputNotFound,
     Overloaded,
     PermissionDenied,
+    PolicyNotFound,
     PositionAhead,
     ProtocolError,
     QuotaExceeded,
@@ -129,6 +130,12 @@ from runstore.values.json_texts import register_encoder
 from runstore.values.outputs import Completion, Outcome, Output, OutputFields
 from runstore.values.payloads import Payload, Ref, payload_of
 from runstore.values.removals import Removal, RemovalKind, RemovalState
+from runstore.values.retention import (
+    Policy,
+    RetentionBlocker,
+    RetentionPreview,
+    RetentionSum,
+)
 from runstore.values.runs import (
     Claim,
     Completed,
@@ -242,6 +249,8 @@ __all__ = [
     "PermissionDenied",
     "PinnedConfig",
     "PlanNode",
+    "Policy",
+    "PolicyNotFound",
     "PositionAhead",
     "Principal",
     "PrincipalKind",
@@ -258,6 +267,9 @@ __all__ = [
     "RemovalState",
     "Replayed",
     "Resumed",
+    "RetentionBlocker",
+    "RetentionPreview",
+    "RetentionSum",
     "Role",
     "Run",
     "RunCompleted",

@@ -45,6 +45,7 @@ RunstoreError
 ├── StatisticsBehind         the awaited events are not counted yet
 ├── TokenNotFound
 ├── HoldNotFound
+├── PolicyNotFound
 ├── TokenSecretLost          the token was made, its secret did not arrive: revoke `token_id`
 ├── Overloaded               the client has retried
 ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
@@ -320,6 +321,10 @@ class RunIdReserved(RunstoreError):
     """A run of this id was deleted, and no other run ever gets its id."""
 
 
+class PolicyNotFound(RunstoreError):
+    """The project has no such policy."""
+
+
 class HoldNotFound(RunstoreError):
     """The project has no such hold."""
 
@@ -401,6 +406,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "RUN_IN_USE": RunInUse,
     "RUN_ID_RESERVED": RunIdReserved,
     "HOLD_NOT_FOUND": HoldNotFound,
+    "POLICY_NOT_FOUND": PolicyNotFound,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

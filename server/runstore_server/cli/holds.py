@@ -9,7 +9,17 @@ from runstore import HoldNotFound, RunNotFound, RunSelection
 
 from runstore_server.cli.connection import connected
 from runstore_server.cli.failures import failed
-from runstore_server.cli.options import AsJson, Labels, Project, Target, labels_of, status_of
+from runstore_server.cli.options import (
+    AllRuns,
+    AsJson,
+    Labels,
+    PlanId,
+    Project,
+    Statuses,
+    Tags,
+    Target,
+    selection_of,
+)
 from runstore_server.cli.printing import print_json
 from runstore_server.cli.tables.holds import held_text, print_holds
 from runstore_server.json.holds import hold_value
@@ -30,16 +40,11 @@ def place(
     run_id: Annotated[
         str | None, typer.Argument(metavar="RUN", help="The run to hold.", show_default=False)
     ] = None,
-    statuses: Annotated[
-        list[str] | None,
-        typer.Option("--status", help="Hold runs with this status; repeatable."),
-    ] = None,
-    plan_id: Annotated[str, typer.Option("--plan", help="Hold runs of this plan.")] = "",
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="Hold runs with this tag; repeatable.")
-    ] = None,
+    statuses: Statuses = None,
+    plan_id: PlanId = "",
+    tags: Tags = None,
     labels: Labels = None,
-    all_runs: Annotated[bool, typer.Option("--all", help="Hold all runs of the project.")] = False,
+    all_runs: AllRuns = False,
     target: Target = None,
     project: Project = "default",
     as_json: AsJson = False,
@@ -53,9 +58,7 @@ def place(
       runstore holds place --label customer=12 --reason "case 7"
     """
     nothing = RunSelection([])
-    where = RunSelection(
-        [status_of(each) for each in statuses or ()], plan_id, tags or (), labels_of(labels)
-    )
+    where = selection_of(statuses, plan_id, tags, labels)
     chosen = [run_id is not None, where != nothing, all_runs]
     if sum(chosen) != 1:
         raise typer.BadParameter("give a RUN, or options that select runs, or --all")

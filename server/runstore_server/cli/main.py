@@ -101,6 +101,7 @@ COMMANDS = {
         "Delete a run that has ended, with all that is stored of it.",
     ),
     "removals": Command("removals", "app", "Look at what was removed for good."),
+    "retention": Command("retention", "app", "Say how long what is kept of runs that have ended."),
     "search": Command("search", "app", "Maintain the search index."),
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from runstore import RunStatus
+from runstore import RunSelection, RunStatus
 
 STDOUT = Path("-")
 """What `--output` is for standard output."""
@@ -29,6 +29,14 @@ FromSeq = Annotated[int, typer.Option(help="First seq to show.", min=0)]
 Types = Annotated[
     list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")
 ]
+Statuses = Annotated[
+    list[str] | None, typer.Option("--status", help="Only runs with this status; repeatable.")
+]
+PlanId = Annotated[str, typer.Option("--plan", help="Only runs of this plan.")]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="Only runs with this tag; repeatable.")
+]
+AllRuns = Annotated[bool, typer.Option("--all", help="All runs of the project.")]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--label", help="Only runs with this label; repeatable.", metavar="KEY=VALUE"),
@@ -53,3 +61,12 @@ def status_of(name: str) -> RunStatus:
     except KeyError:
         known = ", ".join(status.name.lower() for status in RunStatus)
         raise typer.BadParameter(f"{name!r} is not one of {known}") from None
+
+
+def selection_of(
+    statuses: list[str] | None, plan_id: str, tags: list[str] | None, labels: list[str] | None
+) -> RunSelection:
+    """The runs that options select."""
+    return RunSelection(
+        [status_of(each) for each in statuses or ()], plan_id, tags or (), labels_of(labels)
+    )

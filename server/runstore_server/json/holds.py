@@ -15,7 +15,7 @@ def hold_value(hold: contract.Hold | runstore.Hold) -> JsonObject:
     return {
         "hold_id": hold.hold_id,
         "run_id": hold.run_id or None,
-        "filter": None if hold.run_id or where is None else _filter_value(where),
+        "filter": None if hold.run_id or where is None else filter_value(where),
         "reason": hold.reason,
         "placed_by": principal_value(hold.placed_by),
         "placed_at": time_text(hold.placed_at),
@@ -24,7 +24,7 @@ def hold_value(hold: contract.Hold | runstore.Hold) -> JsonObject:
     }
 
 
-def _filter_value(where: contract.RunSelection | runstore.RunSelection) -> JsonObject:
+def filter_value(where: contract.RunSelection | runstore.RunSelection) -> JsonObject:
     return {
         "statuses": [enum_text(each) for each in where.statuses],
         "plan_id": where.plan_id,

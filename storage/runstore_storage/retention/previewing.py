@@ -12,7 +12,7 @@ from runstore_storage.contract.retention import Blocker, Due, Policy, Preview
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.retention.choosing import blocked_by
 from runstore_storage.sql import retention
-from runstore_storage.sql.retention import NO_POLICY, Candidate
+from runstore_storage.sql.retention import FIRST, NO_POLICY, Candidate
 
 # Runs that are looked at, and in one statement.
 MOST_RUNS = 10_000
@@ -34,12 +34,13 @@ async def preview(
     """As `RetentionStore.preview_retention`. Each page of runs is a transaction of its own."""
     asked = policy or NO_POLICY
     sums: dict[tuple[RemovalKind, Blocker | None], _Sum] = defaultdict(_Sum)
-    after = looked = 0
+    after, looked = FIRST, 0
     while looked < MOST_RUNS:
         async with reading(engine) as conn:
-            runs = await retention.looked(conn, project, after=after, most=PAGE)
-            if not runs:
+            places = await retention.looked(conn, project, after=after, most=PAGE)
+            if not places:
                 break
+            runs = [place.run for place in places]
             found = await retention.due(conn, project, runs, asked)
             unread = await retention.unread(conn, project, {each.run for each in found}, idle=idle)
             chosen = blocked_by(found, unread)
@@ -52,7 +53,7 @@ async def preview(
                 )
                 for run, (each, blocker) in of_kind.items():
                     _add(sums[kind, blocker], each, sizes.get(run, retention.NOTHING))
-        after, looked = runs[-1], looked + len(runs)
+        after, looked = places[-1], looked + len(places)
     async with reading(engine) as conn:
         has_more = bool(await retention.looked(conn, project, after=after, most=1))
     return Preview(tuple(_due(sums)), looked, has_more)

@@ -26,7 +26,7 @@ from runstore_storage.removals.deciding import decide
 from runstore_storage.retention.choosing import blocked_by
 from runstore_storage.run_write import lock_run
 from runstore_storage.sql import admin_records, duties, holds, policies, retention
-from runstore_storage.sql.retention import Candidate
+from runstore_storage.sql.retention import FIRST, Candidate
 
 # Runs that are looked at in one statement.
 PAGE = 1000
@@ -49,8 +49,8 @@ class Retaining:
         self._engine = engine
         self._decided = decided
         self._project = ""
-        """The project that the pass is in, and the number of the last run that it has looked at."""
-        self._after = 0
+        """The project that the pass is in, and the last run that it has looked at."""
+        self._after = FIRST
 
     async def step(self, holder: str, *, idle: timedelta) -> int | None:
         """As `RetentionStore.retain`."""
@@ -60,14 +60,14 @@ class Retaining:
             decided = await self._decide_page(holder, idle)
             if decided is None or decided:
                 return decided
-            if not self._after and not await self._next_project():
+            if self._after == FIRST and not await self._next_project():
                 return 0
 
     async def _next_project(self) -> bool:
         """Go on to the next project that has policies; False at the end, where a pass begins."""
         async with reading(self._engine) as conn:
             self._project = await policies.next_project(conn, self._project) or ""
-        self._after = 0
+        self._after = FIRST
         return bool(self._project)
 
     async def _decide_page(self, holder: str, idle: timedelta) -> int | None:
@@ -75,8 +75,8 @@ class Retaining:
         project, done = self._project, 0
         with bound(Scope(project)):
             async with reading(self._engine) as conn:
-                runs = await retention.looked(conn, project, after=self._after, most=PAGE)
-                found = await retention.due(conn, project, runs)
+                places = await retention.looked(conn, project, after=self._after, most=PAGE)
+                found = await retention.due(conn, project, [place.run for place in places])
                 due = {each.run for each in found}
                 unread = await retention.unread(conn, project, due, idle=idle)
             chosen: defaultdict[str, list[Candidate]] = defaultdict(list)
@@ -88,7 +88,7 @@ class Retaining:
                 if decided is None:
                     return None
                 done += decided
-        self._after = runs[-1] if runs else 0
+        self._after = places[-1] if places else FIRST
         return done
 
     async def _try(self, holder: str, key: RunKey, candidates: list[Candidate]) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from runstore_storage.contract.heads import RunStatus
 from runstore_storage.contract.holds import RunSelection
 from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.contract.retention import Blocker, Keep, Policy
@@ -100,9 +101,12 @@ _OF_RUN = tenant(f"""
     WITH looked AS (SELECT :run::bigint AS run), {_KEPT}, due AS ({_DUE})
     SELECT * FROM due WHERE kind = :kind
 """)
-_LOOKED = tenant("""
-    SELECT run FROM runs WHERE project = :project AND project = :scope AND run > :after
-    ORDER BY run LIMIT :most
+# Deleted runs have no head, and those that are running or paused do not come into question.
+_LOOKED = tenant(f"""
+    SELECT status, run FROM run_heads
+    WHERE project = :project AND project = :scope AND (status, run) > (:status, :run)
+        AND status > {RunStatus.PAUSED:d}
+    ORDER BY status, run LIMIT :most
 """)
 _SNAPSHOTS_OF_RUN = tenant(f"""
     WITH looked AS (SELECT :run::bigint AS run), {_KEPT}
@@ -146,6 +150,16 @@ _SIZES_OF = {
 }
 
 
+class Place(NamedTuple):
+    """Where a pass over the runs of a project is."""
+
+    status: int = 0
+    run: int = 0
+
+
+FIRST = Place()
+
+
 class Candidate(NamedTuple):
     """Something of a run whose time is over by the policies named.
 
@@ -170,10 +184,10 @@ class Size(NamedTuple):
 NOTHING = Size(0, 0)
 
 
-async def looked(conn: Connection, project: str, *, after: int, most: int) -> list[int]:
-    """The next runs of the project, by number."""
-    values = {"project": project, "after": after, "most": most}
-    return (await conn.execute(_LOOKED, values)).scalars()
+async def looked(conn: Connection, project: str, *, after: Place, most: int) -> list[Place]:
+    """The next runs of the project that have ended, or that an engine owns."""
+    values = {"project": project, "most": most, **after._asdict()}
+    return [Place(*row) for row in await conn.execute(_LOOKED, values)]
 
 
 async def due(

@@ -74,7 +74,7 @@ def _what(logged: EventDict) -> str:
 def test_every_method_changes_something_or_is_a_read_or_is_about_the_caller() -> None:
     telling = (
         *("Get", "List", "Read", "Stream", "Follow"),
-        *("Search", "Replay", "Verify", "Download", "Export"),
+        *("Search", "Replay", "Verify", "Download", "Export", "Preview"),
     )
     names = {method: method.rpartition("/")[2] for method in ACCESS}
     of_the_caller = {"WhoAmI", "ListProjects"}

@@ -88,6 +88,10 @@ def text(value: str) -> dict[str, Any]:
     return {"json": f'"{value}"'}
 
 
+def policy(name: str, plan_id: str) -> dict[str, Any]:
+    return {"name": name, "keep_run": {"seconds": 86_400}, "filter": {"plan_id": plan_id}}
+
+
 async def fill(caller: Caller, extra: str = "") -> None:
     """Everything there can be, under ids that both have, or with an ending only one has."""
     mark, run, project = caller.mark, f"run{extra}", caller.project
@@ -139,6 +143,7 @@ async def fill(caller: Caller, extra: str = "") -> None:
         ),
         ("LinkArtifact", {"run_id": run, "name": "link", "url": f"https://{mark}.example"}),
         ("CommitPosition", {"consumer": f"consumer{extra}", "position": 0}),
+        ("PutPolicy", {"policy": policy(f"policy{extra}", mark), "reason": mark}),
     ):
         answer = await caller.call(name, **given)
         assert not isinstance(answer, str), (name, answer)
@@ -187,6 +192,9 @@ READS: list[tuple[str, dict[str, Any]]] = [
     ("ListTokens", {}),
     ("ListHolds", {}),
     ("ListRemovals", {}),
+    ("PutPolicy", {"policy": policy("new", "plan"), "reason": "why", "request_id": "put"}),
+    ("ListPolicies", {}),
+    ("PreviewRetention", {}),
     ("PlaceHold", {**RUN, "reason": "evidence", "request_id": "held"}),
     ("ListAdminRecords", {}),
     ("ExportRun", {"run_id": "fork"}),
@@ -260,6 +268,7 @@ NAMING: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
     ("PlaceHold", lambda x: {"run_id": f"run{x}", "reason": "why"}),
     ("DeleteRun", lambda x: {"run_id": f"run{x}", "reason": "why"}),
     ("ListRemovals", lambda x: {"run_id": f"run{x}"}),
+    ("DeletePolicy", lambda x: {"name": f"policy{x}", "reason": "why"}),
 ]
 
 

@@ -48,6 +48,7 @@ READ_BESIDE: Mapping[str, set[str]] = {
     "LinkArtifactRequest": {"sha256", "size", "url"},
     "ListArtifactsRequest": {"page_size", "page_token", "project"},
     "PlaceHoldRequest": {"request_id"},
+    "Policy": {"put_at", "put_by"},
     "SearchEventsRequest": {"after", "min_position", "page_size", "page_token", "project", "wait"},
 }
 NOT_READ = SET_BY_SERVERS | {f"{of}.{name}" for of, names in READ_BESIDE.items() for name in names}
@@ -60,7 +61,8 @@ NOT_SAID = {
 # Names that differ from those of the values, or what they hold.
 RENAMED = {
     *("allowed", "at", "duration", "label_value", "length", "prefix", "project_pattern", "snippet"),
-    *("start", "state"),
+    *("start", "state", "include_external", "keep_last_snapshots"),
+    *("keep_artifacts", "keep_run", "keep_search_text", "keep_snapshots"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import runstore
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from runstore import NewEvent
+from runstore import NewEvent, Policy
 from runstore.errors import RunstoreError, from_rpc, from_status
 from runstore.v1.run_service_pb2 import SaveRunRequest
 from runstore.v1.statistics_pb2 import STATISTICS_DIMENSION_TYPE
@@ -78,6 +79,7 @@ LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "ListEvents": ({"run_id": "r0"}, "events"),
     "ListHolds": ({}, "holds"),
     "ListLabelMoves": (OF_CONFIG, "moves"),
+    "ListPolicies": ({}, "policies"),
     "ListProjects": ({}, "projects"),
     "ListRemovals": ({}, "removals"),
     "ListRuns": ({}, "runs"),
@@ -109,6 +111,7 @@ async def three_of_everything(client: runstore.AsyncClient) -> None:
         await client.feed.commit(f"consumer{number}", 0)
         await client.admin.create_token(f"t{number}", ["reader@a"])
         await client.admin.place_hold("why", run_id=f"r{number}")
+        await client.admin.put_policy(Policy(f"p{number}", timedelta(days=1)), "why")
         gone = await client.save_run(run_id=f"gone{number}")
         await gone.complete(runstore.Outcome.SUCCEEDED)
         await client.admin.delete_run(gone.run_id, "why")

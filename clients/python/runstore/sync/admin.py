@@ -20,10 +20,11 @@ from runstore.values.admin import (
 )
 from runstore.values.holds import Hold, RunSelection
 from runstore.values.removals import Removal
+from runstore.values.retention import Policy, RetentionPreview
 
 
 class Admin:
-    """Tokens, limits, holds and removals, and the records of what was done about them.
+    """Tokens, limits, holds, removals and policies, and the records of what was done about them.
 
     They are the project's; with `of_server` they are the server's own.
     """
@@ -173,6 +174,37 @@ class Admin:
             lambda token: calls.removals.list_removals(self._project, run_id, token)
         ):
             yield removal
+
+    def put_policy(self, policy: Policy, reason: str, *, request_id: str = "") -> Policy:
+        """Put a policy of retention in place of the one of its name; it is returned as it was put.
+
+        It is applied when the server next looks for what may go; `preview_retention` shows what
+        that would be. The same request_id returns the same policy again; without one, the client
+        generates it.
+        """
+        return self._connection.send(
+            calls.retention.put_policy(self._project, policy, reason, request_id)
+        )
+
+    def policies(self) -> Iterator[Policy]:
+        """Yield the policies of the project by name."""
+        for policy in self._connection.pages(
+            lambda token: calls.retention.list_policies(self._project, token)
+        ):
+            yield policy
+
+    def delete_policy(self, name: str, reason: str, *, request_id: str = "") -> None:
+        """End a policy. Raise `PolicyNotFound`."""
+        self._connection.send(
+            calls.retention.delete_policy(self._project, name, reason, request_id)
+        )
+
+    def preview_retention(self, policy: Policy | None = None) -> RetentionPreview:
+        """What the policies of the project would remove now, and what keeps the rest.
+
+        A policy that is given is taken for one that was put, in place of the one of its name.
+        """
+        return self._connection.send(calls.retention.preview_retention(self._project, policy))
 
     def _owner(self, of_server: bool) -> str:
         """What a request about the project, or about the server itself, names as the project."""

@@ -1066,7 +1066,7 @@ class PutPolicyRequest(_message.Message):
     """
     @_builtins.property
     def policy(self) -> _admin_pb2.Policy:
-        """The policy. Required; it sets at least one of the times to keep something."""
+        """The policy, which sets at least one of the times to keep something. Required."""
 
     def __init__(
         self,
@@ -1281,9 +1281,9 @@ class PreviewRetentionResponse(_message.Message):
     HAS_MORE_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     looked_at_runs: _builtins.int
-    """How many of the project's runs were looked at."""
+    """How many of the project's runs were looked at: runs that have ended, or that an engine owns."""
     has_more: _builtins.bool
-    """Whether the project has more runs than a preview looks at; then the sums are of the oldest ones."""
+    """Whether the project has more of them than a preview looks at."""
     @_builtins.property
     def sums(self) -> _containers.RepeatedCompositeFieldContainer[_admin_pb2.RetentionSum]:
         """What would go, by kind, and what is kept, by kind and blocker. A run that goes is in none of the

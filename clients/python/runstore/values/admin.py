@@ -53,11 +53,14 @@ class PrincipalKind(WordEnum):
     JWT = 3
     CERTIFICATE = 4
     DATABASE = 5
+    DUTY = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls: a token's id, a JSON Web Token's subject, or the name in a certificate."""
+    """Who calls: a token's id, a JSON Web Token's subject, the name in a certificate, or, where the
+    server does it of its own accord, which of its duties.
+    """
 
     kind: PrincipalKind
     id: str

@@ -12,20 +12,25 @@ class RemovalKind(WordEnum):
     """What is removed."""
 
     RUN = 1
+    SNAPSHOTS = 3
+    ARTIFACTS = 4
+    SEARCH_TEXT = 5
 
 
 class RemovalState(WordEnum):
-    """How far a removal has come."""
+    """How far a removal has come; of one that is stopped, the rest stays."""
 
     REMOVING = 1
     DONE = 2
+    STOPPED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
     """What is removed, in numbers and hashes: nothing of what it was.
 
-    From `at` on it can no longer be read; all of it was gone at `done_at`, None before that.
+    From `at` on a run can no longer be read; all of it was gone at `done_at`, None before that, or
+    the rest was left.
     `birth` is the hash that the run's chain began with. Events `first_seq`..`last_seq` are removed,
     0 and 0 if there are none, and `removed_events` of them are gone. `record` is the number of the
     record that says who asked for it, and why.

@@ -30,7 +30,7 @@ def hold_value(message: admin_pb2.Hold) -> Hold:
     return Hold(
         hold_id=message.hold_id,
         run_id=message.run_id,
-        filter=_selection(message.filter) if message.HasField("filter") else None,
+        filter=selection_value(message.filter) if message.HasField("filter") else None,
         reason=message.reason,
         placed_by=principal_value(message.placed_by),
         placed_at=time_value(message.placed_at),
@@ -41,7 +41,7 @@ def hold_value(message: admin_pb2.Hold) -> Hold:
     )
 
 
-def _selection(message: admin_pb2.RunSelection) -> RunSelection:
+def selection_value(message: admin_pb2.RunSelection) -> RunSelection:
     return RunSelection(
         tuple(RunStatus(each) for each in message.statuses),
         message.plan_id,

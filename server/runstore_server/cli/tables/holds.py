@@ -33,10 +33,11 @@ def print_holds(holds: Sequence[Hold]) -> None:
 
 def held_text(hold: Hold) -> str:
     """What is held, in words."""
-    return f"run {hold.run_id}" if hold.filter is None else _selected(hold.filter)
+    return f"run {hold.run_id}" if hold.filter is None else selected_text(hold.filter)
 
 
-def _selected(where: RunSelection) -> str:
+def selected_text(where: RunSelection) -> str:
+    """The runs that are selected, in words."""
     conditions = [
         *(["status " + "|".join(map(str, where.statuses))] if where.statuses else []),
         *([f"plan {where.plan_id}"] if where.plan_id else []),

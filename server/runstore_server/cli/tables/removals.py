@@ -6,10 +6,16 @@ from collections.abc import Sequence
 
 import typer
 from rich.text import Text
-from runstore import Removal
+from runstore import Removal, RemovalState
 
 from runstore_server.cli.tables.cells import time_cell
 from runstore_server.cli.tables.layout import print_table
+
+_STYLES = {
+    RemovalState.REMOVING: "yellow",
+    RemovalState.DONE: "green",
+    RemovalState.STOPPED: "red",
+}
 
 
 def print_removals(removals: Sequence[Removal]) -> None:
@@ -23,7 +29,7 @@ def print_removals(removals: Sequence[Removal]) -> None:
             str(removal.kind),
             f"{removal.first_seq}-{removal.last_seq}" if removal.last_seq else "",
             time_cell(removal.at),
-            Text("done", style="green") if removal.done_at else Text("removing", style="yellow"),
+            Text(str(removal.state), style=_STYLES.get(removal.state, "")),
             str(removal.record),
             removal.birth.hex(),
         )

@@ -1111,7 +1111,7 @@ export type PutPolicyRequest = Message<"runstore.v1.PutPolicyRequest"> & {
   project: string;
 
   /**
-   * The policy. Required; it sets at least one of the times to keep something.
+   * The policy, which sets at least one of the times to keep something. Required.
    *
    * @generated from field: runstore.v1.Policy policy = 2;
    */
@@ -1346,14 +1346,14 @@ export type PreviewRetentionResponse = Message<"runstore.v1.PreviewRetentionResp
   sums: RetentionSum[];
 
   /**
-   * How many of the project's runs were looked at.
+   * How many of the project's runs were looked at: runs that have ended, or that an engine owns.
    *
    * @generated from field: int64 looked_at_runs = 2;
    */
   lookedAtRuns: bigint;
 
   /**
-   * Whether the project has more runs than a preview looks at; then the sums are of the oldest ones.
+   * Whether the project has more of them than a preview looks at.
    *
    * @generated from field: bool has_more = 3;
    */
