@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -148,6 +149,23 @@ def test_the_commands_about_deletion_work(fresh_server: ServerProcess, tmp_path:
 
         assert not wrong, "\n\n".join(wrong)
         assert [each.state for each in client.admin.removals()] == [runstore.RemovalState.DONE]
+
+
+def test_the_commands_about_retention_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    with runstore.Client(fresh_server.target, project="acme/kept") as client:
+        client.save_run(run_id="run-1").complete(runstore.Outcome.SUCCEEDED)
+        (shown,) = (each.command for each in examples(ROOT / "docs" / "retention.md"))
+        lines = [f"{line} --project acme/kept" for line in shown.splitlines()]
+
+        wrong = [
+            said
+            for line in lines
+            if (said := _failed(line.replace(" put ", " put --yes "), fresh_server, tmp_path))
+        ]
+
+        assert not wrong, "\n\n".join(wrong)
+        (policy,) = client.admin.policies()
+        assert (policy.name, policy.keep_snapshots) == ("usual", timedelta(days=7))
 
 
 def test_the_commands_about_holds_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
