@@ -32,15 +32,15 @@ async def remove_part(conn: Connection, each: Open, *, published: int) -> int:
     with bound(Scope(each.project)):
         try:
             await lock_run(conn, key)
+            found = await retention.due_of(conn, each.project, each.run, each.kind)
+            if found and not found.has_any:
+                await removals.close(conn, each.removal)
+                return 1
             await holds.refuse_if_held(conn, key, each.run)
         except (RunNotFound, RunHeld):
             return await _stop(conn, each)
-        found = await retention.due_of(conn, each.project, each.run, each.kind)
         if found is None or found.blocker:
             return await _stop(conn, each)
-        if not found.has_any:
-            await removals.close(conn, each.removal)
-            return 1
         if (
             each.kind is RemovalKind.SEARCH_TEXT
             and await removals.counted_position(conn) < published

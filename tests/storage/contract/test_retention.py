@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -598,3 +599,67 @@ async def test_a_run_that_fails_lets_the_others_go(
     assert await retained(kept) == 2
     monkeypatch.undo()
     assert await retained(kept) == 1
+
+
+async def test_a_hold_is_placed_once_what_does_not_know_of_it_is_over(
+    kept: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both a decision and a step of a part keep holds out from their check to their commit."""
+    await old(kept, "run")
+    await put(kept, "text", Keep(search_text=DAY))
+    placing: list[asyncio.Task[object]] = []
+    decide: Callable[..., Awaitable[int]] = retaining.decide
+    remove: Callable[..., Awaitable[int]] = parts._REMOVE[RemovalKind.SEARCH_TEXT]
+
+    def beside(work: Callable[..., Awaitable[int]]) -> Callable[..., Awaitable[int]]:
+        async def checked(*given: object) -> int:
+            hold = NewHold("p", "why", "run")
+            act = putting("", method="PlaceHold")
+            placing.append(asyncio.create_task(kept.holds.place_hold(hold, act)))
+            done, _ = await asyncio.wait(placing[-1:], timeout=0.5)
+            assert not done
+            return await work(*given)
+
+        return checked
+
+    monkeypatch.setattr(retaining, "decide", beside(decide))
+    assert await decided(kept) == 1
+    placed = await placing[0]
+    assert isinstance(placed, tuple)
+    await kept.holds.release_hold(placed[0].hold_id, putting("", method="ReleaseHold"))
+    monkeypatch.setitem(parts._REMOVE, RemovalKind.SEARCH_TEXT, beside(remove))
+    await removed(kept)
+    await placing[1]
+
+    assert [each.is_stopped for each in await removals(kept, "run")] == [False]
+
+
+async def test_a_part_stops_where_its_run_is_forked_meanwhile(kept: PostgresStore) -> None:
+    key = await old(kept, "run")
+    before = await artifacts(kept, key)
+    await put(kept, "artifacts", Keep(artifacts=DAY))
+    assert await decided(kept) == 1
+
+    await kept.fork_run(NewFork(key, fork_run_id="fork"))
+    await removed(kept)
+
+    assert await artifacts(kept, key) == before
+    assert [each.is_stopped for each in await removals(kept, "run")] == [True]
+
+
+async def test_search_text_goes_once_all_that_was_published_is_indexed(
+    kept: PostgresStore,
+) -> None:
+    key = await old(kept, "run")
+    await put(kept, "text", Keep(search_text=DAY))
+    assert await decided(kept) == 1
+    late = await saved(kept, "late")
+    await kept.append_events(late, [Event("a")])
+    while await kept.feed.publish(ME):
+        pass
+
+    assert await removed(kept) == 0
+    assert (await rows_of(kept, key))["search_rows"] == 3
+    await relayed(kept)
+    assert await removed(kept) > 0
+    assert "search_rows" not in await rows_of(kept, key)
