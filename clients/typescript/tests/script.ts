@@ -120,6 +120,14 @@ export class Script {
           await this.#name(request.requestId, context);
           return { removal: { at: {} } };
         },
+        putPolicy: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { policy: { putBy: {} } };
+        },
+        deletePolicy: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return {};
+        },
         setLimits: async (request, context) => {
           await this.#name(request.requestId, context);
           return { limits: {} };
