@@ -1,12 +1,16 @@
 package runstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/runstore/runstore/clients/go"
+	runstorev1 "github.com/runstore/runstore/clients/go/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 )
 
 const day = 24 * time.Hour
@@ -157,4 +161,43 @@ func TestBlockersPrintTheirNames(t *testing.T) {
 	equal(t, "kind", runstore.RemovalOfSearchText.String(), "SEARCH_TEXT")
 	equal(t, "state", runstore.RemovalStopped.String(), "STOPPED")
 	equal(t, "duty", runstore.PrincipalDuty.String(), "DUTY")
+}
+
+func TestPoliciesAreListedOverPages(t *testing.T) {
+	client := dial(t)
+	for number := range 101 { // a page is 100
+		policy := runstore.Policy{Name: fmt.Sprintf("%03d", number), KeepRun: day}
+		_, err := client.Admin().PutPolicy(t.Context(), policy, "case 7", runstore.PutPolicyOptions{})
+		require(t, err)
+	}
+
+	names := policyNames(t, client)
+
+	equal(t, "policies", len(names), 101)
+	equal(t, "last", names[100], "100")
+}
+
+func TestAPreviewSaysWhatItDidNotLookAtAndWhatKeepsPoliciesFromBeingApplied(t *testing.T) {
+	answer := func(
+		_ context.Context, _ string, _, reply any, _ *grpc.ClientConn, _ grpc.UnaryInvoker,
+		_ ...grpc.CallOption,
+	) error {
+		proto.Merge(reply.(proto.Message), &runstorev1.PreviewRetentionResponse{
+			Sums: []*runstorev1.RetentionSum{{
+				Kind:    runstorev1.RemovalKind_REMOVAL_KIND_SNAPSHOTS,
+				Blocker: runstorev1.RetentionBlocker_RETENTION_BLOCKER_UNREAD,
+				Runs:    1, Items: 2, Bytes: 3, SampleRunIds: []string{"a"},
+			}},
+			LookedAtRuns: 10_000, HasMore: true, Warnings: []string{"no server does"},
+		})
+		return nil
+	}
+	client := dial(t, runstore.WithDialOptions(grpc.WithUnaryInterceptor(answer)))
+
+	found, err := client.Admin().PreviewRetention(t.Context(), nil)
+
+	require(t, err)
+	equal(t, "found", found.String(), "RetentionPreview{Sums: [RetentionSum{Kind: SNAPSHOTS, "+
+		`Blocker: UNREAD, Runs: 1, Items: 2, Bytes: 3, SampleRunIDs: ["a"]}], `+
+		`LookedAtRuns: 10000, HasMore: true, Warnings: ["no server does"]}`)
 }

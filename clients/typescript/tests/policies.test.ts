@@ -5,6 +5,7 @@ import { inspect } from "node:util";
 import { expect } from "vitest";
 
 import {
+  connect,
   IdempotencyMismatch,
   InvalidArgument,
   InvalidRequest,
@@ -16,7 +17,7 @@ import {
   RunStatus,
   type NewPolicy,
 } from "../src/index.js";
-import { collect, test } from "./fixtures.js";
+import { collect, scripted, test } from "./fixtures.js";
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -132,3 +133,31 @@ test("a preview counts what a policy would let go, and what is held", async ({ c
   expect(none).toMatchObject({ sums: [], lookedAtRuns: 2 });
   expect(filtered.sums).toMatchObject([{ sampleRunIds: ["held"] }]);
 });
+
+test("policies are listed over pages", async ({ client }) => {
+  const { admin } = client;
+  const names = Array.from({ length: 101 }, (_, n) => `${n}`.padStart(3, "0")); // a page is 100
+  for (const name of names) {
+    await admin.putPolicy({ name, keepRunMs: DAY_MS }, "case 7");
+  }
+
+  const listed = await collect(admin.policies());
+
+  expect(listed.map(({ name }) => name)).toEqual(names);
+});
+
+scripted(
+  "a preview says what it did not look at, and why nothing is applied",
+  async ({ script }) => {
+    using client = connect(script.target);
+
+    const found = await client.admin.previewRetention();
+
+    expect(found).toMatchObject({
+      sums: [{ kind: RemovalKind.SNAPSHOTS, blocker: RetentionBlocker.UNREAD, runs: 1 }],
+      lookedAtRuns: 10_000,
+      hasMore: true,
+      warnings: ["no server does"],
+    });
+  },
+);
