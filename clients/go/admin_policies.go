@@ -85,9 +85,10 @@ type RetentionPreview struct {
 	// Sums are what would go, by kind, and what is kept, by kind and blocker. A run that goes is in
 	// none of the other kinds' sums.
 	Sums []RetentionSum
-	// LookedAtRuns is how many of the project's runs were looked at.
+	// LookedAtRuns is how many of the project's runs were looked at: runs that have ended, or that an
+	// engine owns.
 	LookedAtRuns int64
-	// HasMore is whether there are more; then the sums are of the oldest ones.
+	// HasMore is whether the project has more of them than a preview looks at.
 	HasMore bool
 	// Warnings are what keeps policies from being applied at all; usually none.
 	Warnings []string

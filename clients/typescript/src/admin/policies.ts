@@ -83,9 +83,9 @@ export interface RetentionSum {
 export interface RetentionPreview {
   /** A run that goes is in none of the other kinds' sums. */
   readonly sums: readonly RetentionSum[];
-  /** How many of the project's runs were looked at. */
+  /** How many of the project's runs were looked at: runs that have ended, or that an engine owns. */
   readonly lookedAtRuns: number;
-  /** Whether there are more; then the sums are of the oldest ones. */
+  /** Whether the project has more of them than a preview looks at. */
   readonly hasMore: boolean;
   /** What keeps policies from being applied at all; usually none. */
   readonly warnings: readonly string[];
