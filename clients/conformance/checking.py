@@ -33,6 +33,7 @@ _TIMES = frozenset(
         "at",
         "done_at",
         "placed_at",
+        "put_at",
         "published_at",
         "recorded_at",
         "released_at",
@@ -50,6 +51,10 @@ _OF_TOKENS = frozenset({"prefix", "resource", "token_id"})
 _TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-z]{12}(?![0-9a-z])")
 # How far a removal has come is for the server to say.
 _PROGRESS = frozenset({"done_at", "removed_events", "state"})
+# Whether policies are applied just now is, too.
+_WARNINGS = frozenset({"warnings"})
+# About how many they are depends on what the project is called.
+_ABOUT = frozenset({"bytes"})
 # Positions count the events of all projects of the database.
 _POSITIONS = frozenset({"counted_position", "indexed_position", "last_position", "next_position"})
 
@@ -185,7 +190,7 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
 
     def of(key: str, value: Any) -> Any:
         if isinstance(value, dict):
-            kept = value.keys() - (_PROGRESS if "removal_id" in value else ())
+            kept = value.keys() - _untold(value)
             return {each: of(each, value[each]) for each in sorted(kept)}
         if isinstance(value, list):
             return [of(key, each) for each in value]
@@ -209,6 +214,12 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
         return value
 
     return [of("", step) for step in steps]
+
+
+def _untold(fields: Json) -> frozenset[str]:
+    """The names of what is not the same for every client that does the same."""
+    of = {"removal_id": _PROGRESS, "looked_at_runs": _WARNINGS, "sample_run_ids": _ABOUT}
+    return frozenset().union(*(names for name, names in of.items() if name in fields))
 
 
 def written(results: dict[str, list[Json]]) -> str:

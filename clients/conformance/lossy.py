@@ -40,7 +40,7 @@ RPCS: dict[str, MethodDescriptor] = {
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
-READ_VERBS = ("Get", "List", "Read", "Replay", "Search", "Verify", "WhoAmI")
+READ_VERBS = ("Get", "List", "Preview", "Read", "Replay", "Search", "Verify", "WhoAmI")
 # Calls that carry appends of single events, each of which is repeated by itself.
 APPENDS = frozenset({"AppendEvent", "AppendMany"})
 IDS = frozenset({"event_id", "fork_run_id", "request_id", "run_id"})

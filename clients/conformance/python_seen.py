@@ -74,6 +74,14 @@ def seen_error(error: runstore.RunstoreError) -> Json:
     )
 
 
+def shown_policy(policy: runstore.Policy) -> Json:
+    """A policy with its times in seconds."""
+    fields = {each.name: getattr(policy, each.name) for each in dataclasses.fields(policy)}
+    kept = {name: each for name, each in fields.items() if isinstance(each, timedelta)}
+    seconds = {f"{name}_seconds": each // timedelta(seconds=1) for name, each in kept.items()}
+    return {name: each for name, each in fields.items() if name not in kept} | seconds
+
+
 def shown_item(item: runstore.StreamItem) -> Json | None:
     match item:
         case runstore.Event():

@@ -146,6 +146,15 @@ def selection(fields: Json) -> runstore.RunSelection:
     return runstore.RunSelection(**with_statuses(fields))
 
 
+def policy(fields: Json) -> runstore.Policy:
+    where = selection(fields.pop("filter", {}))
+    kept = {
+        name.removesuffix("_seconds"): timedelta(seconds=each) if "_seconds" in name else each
+        for name, each in fields.items()
+    }
+    return runstore.Policy(**kept, filter=where)
+
+
 def query(fields: Json) -> runstore.RunQuery:
     made = with_statuses(times(fields))
     if "external" in made:

@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any
 
 import runstore
-from python_seen import shown_item
+from python_seen import shown_item, shown_policy
 from python_sent import (
     artifact,
     completion,
@@ -21,6 +21,7 @@ from python_sent import (
     events,
     payload,
     payloads,
+    policy,
     query,
     selection,
     snapshot,
@@ -327,6 +328,21 @@ class Runner:
 
     async def removal_list(self, a: Json) -> Any:
         return {"removals": [each async for each in self._client.admin.removals(**a)]}
+
+    async def policy_put(self, a: Json) -> Any:
+        why, request_id = a.pop("why"), a.pop("request_id", "")
+        put = await self._client.admin.put_policy(policy(a), why, request_id=request_id)
+        return shown_policy(put)
+
+    async def policy_list(self, _: Json) -> Any:
+        return {"policies": [shown_policy(each) async for each in self._client.admin.policies()]}
+
+    async def policy_delete(self, a: Json) -> Any:
+        await self._client.admin.delete_policy(reason=a.pop("why"), **a)
+        return {}
+
+    async def retention_preview(self, a: Json) -> Any:
+        return await self._client.admin.preview_retention(policy(a) if a else None)
 
     async def hold_list(self, a: Json) -> Any:
         return {"holds": [each async for each in self._client.admin.holds(**a)]}

@@ -19,7 +19,7 @@ type Admin struct {
 	service runstorev1.AdminServiceClient
 }
 
-// Admin returns the tokens, limits, holds, removals and records of the project and of the server.
+// Admin returns the tokens, limits, holds, removals, policies and records of the project and of the server.
 func (c *Client) Admin() *Admin {
 	return &Admin{client: c, service: runstorev1.NewAdminServiceClient(c.conn)}
 }
@@ -88,6 +88,8 @@ const (
 	PrincipalCertificate = PrincipalKind(runstorev1.PrincipalKind_PRINCIPAL_KIND_CERTIFICATE)
 	// PrincipalDatabase is the command line beside the server, which had the database's URL.
 	PrincipalDatabase = PrincipalKind(runstorev1.PrincipalKind_PRINCIPAL_KIND_DATABASE)
+	// PrincipalDuty is the server, which does it of its own accord; the ID is the duty.
+	PrincipalDuty = PrincipalKind(runstorev1.PrincipalKind_PRINCIPAL_KIND_DUTY)
 )
 
 // String returns the name in the contract, such as "TOKEN".
@@ -98,7 +100,7 @@ func (k PrincipalKind) String() string {
 // Principal is who calls.
 type Principal struct {
 	Kind PrincipalKind
-	// ID is the token's id, the JSON Web Token's subject, or the name in the certificate.
+	// ID is the token's id, the JSON Web Token's subject, the name in the certificate, or the duty.
 	ID string
 	// Issuer is the JSON Web Token's issuer.
 	Issuer string

@@ -112,6 +112,15 @@ func selectionMessage(where RunSelection) *runstorev1.RunSelection {
 	}
 }
 
+func selectionOf(message *runstorev1.RunSelection) RunSelection {
+	return RunSelection{
+		Statuses: mapped(message.GetStatuses(), func(status runstorev1.RunStatus) RunStatus {
+			return RunStatus(status)
+		}),
+		PlanID: message.GetPlanId(), Tags: message.GetTags(), Labels: message.GetLabels(),
+	}
+}
+
 func holdOf(message *runstorev1.Hold) *Hold {
 	hold := &Hold{
 		HoldID:     message.GetHoldId(),
@@ -122,12 +131,8 @@ func holdOf(message *runstorev1.Hold) *Hold {
 		ReleasedAt: timeOf(message.GetReleasedAt()),
 	}
 	if filter := message.GetFilter(); filter != nil {
-		hold.Filter = &RunSelection{
-			Statuses: mapped(filter.Statuses, func(status runstorev1.RunStatus) RunStatus {
-				return RunStatus(status)
-			}),
-			PlanID: filter.PlanId, Tags: filter.Tags, Labels: filter.Labels,
-		}
+		selection := selectionOf(filter)
+		hold.Filter = &selection
 	}
 	if released := message.GetReleasedBy(); released != nil {
 		by := principalOf(released)

@@ -12,8 +12,16 @@ import (
 // RemovalKind says what is removed.
 type RemovalKind int32
 
-// RemovalOfRun removes a run with all that is stored of it.
-const RemovalOfRun = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_RUN)
+// What is removed.
+const (
+	// RemovalOfRun removes a run with all that is stored of it.
+	RemovalOfRun = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_RUN)
+	// RemovalOfSnapshots removes snapshots of a run, with the task writes that were put since them.
+	RemovalOfSnapshots = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_SNAPSHOTS)
+	RemovalOfArtifacts = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_ARTIFACTS)
+	// RemovalOfSearchText removes what a run's events were found by in a search.
+	RemovalOfSearchText = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_SEARCH_TEXT)
+)
 
 // String returns the kind as the contract names it, without its prefix: "RUN".
 func (k RemovalKind) String() string {
@@ -27,6 +35,9 @@ type RemovalState int32
 const (
 	RemovalRemoving = RemovalState(runstorev1.RemovalState_REMOVAL_STATE_REMOVING)
 	RemovalDone     = RemovalState(runstorev1.RemovalState_REMOVAL_STATE_DONE)
+	// RemovalStopped has removed some of it, and what is left stays: meanwhile the run was held, forked
+	// or deleted, or the policies let it go no longer.
+	RemovalStopped = RemovalState(runstorev1.RemovalState_REMOVAL_STATE_STOPPED)
 )
 
 // String returns the state as the contract names it, without its prefix: "DONE".
@@ -58,11 +69,12 @@ type Removal struct {
 	LastSeq  int64
 	// Record is the number of the record that says who asked for it, and why.
 	Record int64
-	// At is when it was decided: from then on it could no longer be read.
+	// At is when it was decided. From then on a run could no longer be read; of one that stays, each
+	// thing can be until it is gone.
 	At time.Time
 	// RemovedEvents is how many events are gone so far.
 	RemovedEvents int64
-	// DoneAt is when all of it was gone; zero before that.
+	// DoneAt is when all of it was gone, or the rest was left; zero before that.
 	DoneAt time.Time
 }
 

@@ -180,6 +180,9 @@ func (v NewHold) String() string            { return described(v) }
 func (v Hold) String() string               { return described(v) }
 func (v Deletion) String() string           { return described(v) }
 func (v Removal) String() string            { return described(v) }
+func (v Policy) String() string             { return described(v) }
+func (v RetentionSum) String() string       { return described(v) }
+func (v RetentionPreview) String() string   { return described(v) }
 func (v AdminRecord) String() string        { return described(v) }
 func (v RecordVerification) String() string { return described(v) }
 func (v Artifact) String() string           { return described(v) }

@@ -107,6 +107,7 @@ dashboard reader@acme/*
 2 RevokeToken OK
 1 CreateToken OK
 nobody changed the records: true
+experiments 720h0m0s
 `, "\n"))
 }
 

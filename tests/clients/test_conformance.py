@@ -143,6 +143,16 @@ def test_how_far_a_removal_has_come_is_not_compared() -> None:
     assert of(begun) == of(done) != of(another)
 
 
+def test_how_many_bytes_go_and_whether_policies_are_applied_is_not_compared() -> None:
+    none: dict = {"kind": "RUN", "runs": 1, "sample_run_ids": ["run"]}
+    sums: list[dict] = [none | {"bytes": 481}, none | {"bytes": 497}, none | {"runs": 2}]
+
+    def of(found: dict, **rest: object) -> list:
+        return normalised([{"result": {"sums": [found], "looked_at_runs": 1, **rest}}], "p/0")
+
+    assert of(sums[0]) == of(sums[1]) == of(none, warnings=["none does it"]) != of(sums[2])
+
+
 def shown(language: str) -> str:
     (found,) = (text for each, text in blocks(FOLDER / "README.md") if each == language)
     return found

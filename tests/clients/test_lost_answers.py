@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ CALLS: dict[str, Call] = {
     "ForkRun": lambda client: client.run("run").fork(),
     "LinkArtifact": lambda client: client.artifacts.link("run", "page", "https://example.com"),
     "PlaceHold": lambda client: client.admin.place_hold("case 7", run_id="run"),
+    "PutPolicy": lambda client: client.admin.put_policy(
+        runstore.Policy("p", keep_run=timedelta(days=1)), "case 7"
+    ),
     "PutSnapshot": lambda client: client.run("run").snapshot(
         state={"a": 1}, events=[NewEvent("step")]
     ),
@@ -92,7 +96,14 @@ async def lossy(
 
 
 # These have tests of their own below: they need what another call has made.
-LATER = {"AppendEventStream", "AppendMany", "DeleteRun", "ReleaseHold", "RevokeToken"}
+LATER = {
+    "AppendEventStream",
+    "AppendMany",
+    "DeletePolicy",
+    "DeleteRun",
+    "ReleaseHold",
+    "RevokeToken",
+}
 
 
 def sent_by(name: str) -> set[str]:
@@ -171,6 +182,24 @@ async def test_a_release_is_sent_again_as_it_was(
     assert server.faults == []
     assert server.repeated == {"ReleaseHold"}
     assert server.ids == sent_by("ReleaseHold")
+
+
+@pytest.mark.parametrize("by", [by_async, by_sync])
+async def test_the_end_of_a_policy_is_sent_again_as_it_was(
+    lossy: tuple[str, LossyServer],
+    project: str,
+    client: runstore.AsyncClient,
+    by: Callable[..., Any],
+) -> None:
+    address, server = lossy
+    await client.admin.put_policy(runstore.Policy("p", keep_run=timedelta(days=1)), "case 7")
+
+    await by(address, project, lambda its: its.admin.delete_policy("p", "case 7 is over"))
+
+    assert [each async for each in client.admin.policies()] == []
+    assert server.faults == []
+    assert server.repeated == {"DeletePolicy"}
+    assert server.ids == sent_by("DeletePolicy")
 
 
 @pytest.mark.parametrize("append", [append_async, append_sync])

@@ -13,6 +13,7 @@ import type {
   RevokeTokenOptions,
   VerifyRecordsOptions,
 } from "../src/index.js";
+import { policySteps } from "./policies.js";
 import { all, type Steps } from "./steps.js";
 
 interface NewToken extends CreateTokenOptions {
@@ -25,8 +26,10 @@ interface Counted extends OwnerOptions {
   readonly count?: number;
 }
 
-export function adminSteps({ admin }: Client): Steps {
+export function adminSteps(client: Client): Steps {
+  const { admin } = client;
   return {
+    ...policySteps(client),
     admin_whoami: () => admin.whoAmI(),
     admin_projects: async ({ among }: { among: readonly string[] }) => {
       const listed = await all(admin.projects());

@@ -9,6 +9,7 @@ import {
   PrincipalKind,
   RemovalKind,
   RemovalState,
+  RetentionBlocker,
   Role,
   RunStatus,
   SnapshotReason,
@@ -23,6 +24,7 @@ const ENUMS: Record<string, Record<number, string>> = {
   kind: PrincipalKind,
   removal_kind: RemovalKind,
   removal_state: RemovalState,
+  removal_blocker: RetentionBlocker,
   outcome: Outcome,
   role: Role,
   status: RunStatus,
@@ -60,7 +62,7 @@ export function seen(value: unknown, key = ""): Json {
 
 function seenFields(value: object, key: string): Fields {
   const isFree = FREE.has(key);
-  const of = "removalId" in value ? "removal_" : "";
+  const of = "removalId" in value || "sampleRunIds" in value ? "removal_" : "";
   return pruned(
     Object.fromEntries(
       Object.entries(value).map(([name, each]) => [

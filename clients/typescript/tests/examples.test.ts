@@ -51,6 +51,7 @@ const EXPECTED: Record<string, { text: string; lines: (string | RegExp)[][] }> =
         "1 CreateToken OK",
         "nobody changed the records",
       ],
+      ["experiments 30 days"],
     ],
   },
   "docs/typescript.md": {

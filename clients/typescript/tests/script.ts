@@ -10,6 +10,7 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
+import { RemovalKind, RetentionBlocker } from "../src/gen/runstore/v1/admin_pb.js";
 import { AdminService } from "../src/gen/runstore/v1/admin_service_pb.js";
 import {
   ArtifactService,
@@ -120,6 +121,20 @@ export class Script {
           await this.#name(request.requestId, context);
           return { removal: { at: {} } };
         },
+        putPolicy: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { policy: { putBy: {} } };
+        },
+        deletePolicy: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return {};
+        },
+        previewRetention: () => ({
+          sums: [{ kind: RemovalKind.SNAPSHOTS, blocker: RetentionBlocker.UNREAD, runs: 1n }],
+          lookedAtRuns: 10_000n,
+          hasMore: true,
+          warnings: ["no server does"],
+        }),
         setLimits: async (request, context) => {
           await this.#name(request.requestId, context);
           return { limits: {} };

@@ -74,10 +74,8 @@ func (r *runner) setLimits(ctx context.Context, a *arguments) (any, error) {
 func (r *runner) placeHold(ctx context.Context, a *arguments) (any, error) {
 	hold := runstore.NewHold{Reason: a.Why, RunID: a.RunID}
 	if a.Filter != nil {
-		hold.Filter = &runstore.RunSelection{
-			Statuses: statusesOf(a.Filter.Statuses), PlanID: a.Filter.PlanID, Tags: a.Filter.Tags,
-			Labels: a.Filter.Labels.values,
-		}
+		filter := a.Filter.value()
+		hold.Filter = &filter
 	}
 	return r.client.Admin().PlaceHold(ctx, hold)
 }

@@ -107,13 +107,18 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"limits_get": func(r *runner, ctx context.Context, _ *arguments) (any, error) {
 		return r.client.Admin().Limits(ctx)
 	},
-	"hold_place":    (*runner).placeHold,
-	"hold_release":  (*runner).releaseHold,
-	"hold_list":     (*runner).listHolds,
-	"delete_run":    (*runner).deleteRun,
-	"removal_list":  (*runner).listRemovals,
-	"admin_records": (*runner).listRecords,
-	"admin_verify":  (*runner).verifyRecords,
+	"hold_place":   (*runner).placeHold,
+	"hold_release": (*runner).releaseHold,
+	"hold_list":    (*runner).listHolds,
+	"delete_run":   (*runner).deleteRun,
+	"removal_list": (*runner).listRemovals,
+
+	"policy_put":        (*runner).putPolicy,
+	"policy_list":       (*runner).listPolicies,
+	"policy_delete":     (*runner).deletePolicy,
+	"retention_preview": (*runner).previewRetention,
+	"admin_records":     (*runner).listRecords,
+	"admin_verify":      (*runner).verifyRecords,
 }
 
 // run returns the handle that a step writes with.

@@ -132,6 +132,13 @@ type arguments struct {
 	Streams            int64       `json:"streams"`
 	StoredBytes        int64       `json:"stored_bytes"`
 	FromNumber         int64       `json:"from_number"`
+
+	KeepRunSeconds        float64 `json:"keep_run_seconds"`
+	KeepSnapshotsSeconds  float64 `json:"keep_snapshots_seconds"`
+	KeepLastSnapshots     int32   `json:"keep_last_snapshots"`
+	KeepArtifactsSeconds  float64 `json:"keep_artifacts_seconds"`
+	KeepSearchTextSeconds float64 `json:"keep_search_text_seconds"`
+	IncludeExternal       bool    `json:"include_external"`
 }
 
 // wholeNumber is an integer, which scenarios write as a string if it may be beyond 2^53.
@@ -222,6 +229,12 @@ type selection struct {
 	PlanID   string   `json:"plan_id"`
 	Tags     []string `json:"tags"`
 	Labels   labels   `json:"labels"`
+}
+
+func (s selection) value() runstore.RunSelection {
+	return runstore.RunSelection{
+		Statuses: statusesOf(s.Statuses), PlanID: s.PlanID, Tags: s.Tags, Labels: s.Labels.values,
+	}
 }
 
 type usage struct {

@@ -5,11 +5,7 @@ import { inspect } from "node:util";
 import { AdminService } from "../gen/runstore/v1/admin_service_pb.js";
 import { pages } from "../transport/answers.js";
 import type { Connection } from "../transport/connection.js";
-import { CALL_OPTIONS, checkCallOptions, type CallOptions } from "../transport/options.js";
-import * as check from "../values/arguments.js";
-import { newId } from "../values/ids.js";
-import { int64, type Int64 } from "../values/numbers.js";
-import { duration } from "../values/times.js";
+import { checkCallOptions, type CallOptions } from "../transport/options.js";
 import {
   holdValue,
   listHoldsRequest,
@@ -21,6 +17,29 @@ import {
   type ReleaseHoldOptions,
 } from "./holds.js";
 import {
+  createRequest,
+  ownerRequest,
+  revokeRequest,
+  setLimitsRequest,
+  verifyRequest,
+  type CreateTokenOptions,
+  type OwnerOptions,
+  type RevokeTokenOptions,
+  type SetLimitsOptions,
+  type VerifyRecordsOptions,
+} from "./owners.js";
+import {
+  deletePolicyRequest,
+  policyValue,
+  previewRequest,
+  previewValue,
+  putPolicyRequest,
+  type NewPolicy,
+  type Policy,
+  type PolicyOptions,
+  type RetentionPreview,
+} from "./policies.js";
+import {
   deleteRequest,
   listRemovalsRequest,
   removalValue,
@@ -30,9 +49,6 @@ import {
 } from "./removals.js";
 import {
   callerValue,
-  checkLimits,
-  grantMessages,
-  limitsMessage,
   limitsValue,
   newTokenValue,
   projectLimitsValue,
@@ -52,60 +68,9 @@ import {
 
 const PAGE_SIZE = 100;
 
-/** Whose tokens or records a call is about. */
-export interface OwnerOptions extends CallOptions {
-  /** Those of the server itself instead of the project's. */
-  readonly ofServer?: boolean;
-}
-
-/** Optional properties of a new token. */
-export interface CreateTokenOptions extends OwnerOptions {
-  /** How long it is valid: 90 days by default, at most 400. */
-  readonly lifetimeMs?: number;
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** How a token is revoked. */
-export interface RevokeTokenOptions extends OwnerOptions {
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** How limits are set. */
-export interface SetLimitsOptions extends CallOptions {
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** Which records to check. */
-export interface VerifyRecordsOptions extends OwnerOptions {
-  /** The first; by default the first there is. */
-  readonly fromNumber?: Int64;
-}
-
-const OWNER_OPTIONS: check.Checks<OwnerOptions> = { ...CALL_OPTIONS, ofServer: check.flag };
-const checkOwner = check.object<OwnerOptions>("options", OWNER_OPTIONS);
-const checkCreate = check.object<CreateTokenOptions>("options", {
-  ...OWNER_OPTIONS,
-  lifetimeMs: check.finiteMilliseconds,
-  requestId: check.text,
-});
-const checkRevoke = check.object<RevokeTokenOptions>("options", {
-  ...OWNER_OPTIONS,
-  requestId: check.text,
-});
-const checkSet = check.object<SetLimitsOptions>("options", {
-  ...CALL_OPTIONS,
-  requestId: check.text,
-});
-const checkVerify = check.object<VerifyRecordsOptions>("options", {
-  ...OWNER_OPTIONS,
-  fromNumber: check.int64,
-});
-
 /**
- * Tokens, limits, holds, removals and records of a project, or of the server itself. Made by `Client.admin`.
+ * Tokens, limits, holds, removals, policies and records of a project, or of the server itself. Made by
+ * `Client.admin`.
  */
 export class Admin {
   readonly #connection: Connection;
@@ -155,24 +120,14 @@ export class Admin {
     grants: readonly (Grant | string)[],
     options: CreateTokenOptions = {},
   ): Promise<NewToken> {
-    check.text(name, "name");
-    checkCreate(options);
-    const { lifetimeMs } = options;
-    const request = {
-      ...this.#owner(options),
-      name,
-      grants: grantMessages(grants),
-      lifetime: lifetimeMs === undefined ? undefined : duration(Math.round(lifetimeMs * 1000)),
-      requestId: options.requestId || newId(),
-    };
+    const request = createRequest(this.#project, name, grants, options);
     const { createToken } = AdminService.method;
     return newTokenValue(await this.#connection.send(createToken, request, options));
   }
 
   /** Yield tokens, newest first, those that have ended among them. */
   tokens(options: OwnerOptions = {}): AsyncGenerator<Token, void, undefined> {
-    checkOwner(options);
-    const request = { ...this.#owner(options), pageSize: PAGE_SIZE };
+    const request = { ...ownerRequest(this.#project, options), pageSize: PAGE_SIZE };
     const { listTokens } = AdminService.method;
     return pages(
       (pageToken) => this.#connection.send(listTokens, { ...request, pageToken }, options),
@@ -186,20 +141,14 @@ export class Admin {
    * It is refused everywhere within five seconds. Rejects with `TokenNotFound`.
    */
   async revokeToken(tokenId: string, options: RevokeTokenOptions = {}): Promise<Token> {
-    check.text(tokenId, "tokenId");
-    checkRevoke(options);
-    const requestId = options.requestId || newId();
-    const request = { ...this.#owner(options), tokenId, requestId };
+    const request = revokeRequest(this.#project, tokenId, options);
     const { revokeToken } = AdminService.method;
     return tokenValue((await this.#connection.send(revokeToken, request, options)).token);
   }
 
   /** Replace all limits of the project; those that are left out are none. */
   async setLimits(limits: NewLimits, options: SetLimitsOptions = {}): Promise<Limits> {
-    checkLimits(limits);
-    checkSet(options);
-    const requestId = options.requestId || newId();
-    const request = { project: this.#project, limits: limitsMessage(limits), requestId };
+    const request = setLimitsRequest(this.#project, limits, options);
     const { setLimits } = AdminService.method;
     return limitsValue((await this.#connection.send(setLimits, request, options)).limits);
   }
@@ -214,8 +163,7 @@ export class Admin {
 
   /** Yield the records of what was done or refused, greatest number first. */
   records(options: OwnerOptions = {}): AsyncGenerator<AdminRecord, void, undefined> {
-    checkOwner(options);
-    const request = { ...this.#owner(options), pageSize: PAGE_SIZE };
+    const request = { ...ownerRequest(this.#project, options), pageSize: PAGE_SIZE };
     const { listAdminRecords } = AdminService.method;
     return pages(
       (pageToken) => this.#connection.send(listAdminRecords, { ...request, pageToken }, options),
@@ -225,8 +173,7 @@ export class Admin {
 
   /** Check the hash chain of the records. */
   async verifyRecords(options: VerifyRecordsOptions = {}): Promise<RecordVerification> {
-    checkVerify(options);
-    const request = { ...this.#owner(options), fromNumber: int64(options.fromNumber ?? 0) };
+    const request = verifyRequest(this.#project, options);
     const { verifyAdminRecords } = AdminService.method;
     return recordVerificationValue(
       await this.#connection.send(verifyAdminRecords, request, options),
@@ -289,7 +236,46 @@ export class Admin {
     );
   }
 
-  #owner({ ofServer = false }: OwnerOptions) {
-    return { project: ofServer ? "" : this.#project, ofServer };
+  /**
+   * Make a policy of retention, or replace the one of its name; resolves to it as it was put. The
+   * reason, of 1 to 1000 characters, is for people.
+   *
+   * It is applied when the server next looks for what may go: `previewRetention` shows what that would
+   * be.
+   */
+  async putPolicy(policy: NewPolicy, reason: string, options: PolicyOptions = {}): Promise<Policy> {
+    const request = putPolicyRequest(this.#project, policy, reason, options);
+    const { putPolicy } = AdminService.method;
+    return policyValue((await this.#connection.send(putPolicy, request, options)).policy);
+  }
+
+  /** Yield the policies of the project, by name. */
+  policies(options: CallOptions = {}): AsyncGenerator<Policy, void, undefined> {
+    checkCallOptions(options);
+    const request = { project: this.#project, pageSize: PAGE_SIZE };
+    const { listPolicies } = AdminService.method;
+    return pages(
+      (pageToken) => this.#connection.send(listPolicies, { ...request, pageToken }, options),
+      (page) => page.policies.map(policyValue),
+    );
+  }
+
+  /**
+   * End a policy; what it has let go stays gone. The reason, of 1 to 1000 characters, is for people.
+   * Rejects with `PolicyNotFound`.
+   */
+  async deletePolicy(name: string, reason: string, options: PolicyOptions = {}): Promise<void> {
+    const request = deletePolicyRequest(this.#project, name, reason, options);
+    await this.#connection.send(AdminService.method.deletePolicy, request, options);
+  }
+
+  /**
+   * What the policies of the project would remove now, and what keeps the rest; with a policy, as if
+   * that had been put in place of the one of its name. It changes nothing.
+   */
+  async previewRetention(policy?: NewPolicy, options: CallOptions = {}): Promise<RetentionPreview> {
+    const request = previewRequest(this.#project, policy, options);
+    const { previewRetention } = AdminService.method;
+    return previewValue(await this.#connection.send(previewRetention, request, options));
   }
 }

@@ -60,7 +60,7 @@ export interface ListHoldsOptions extends CallOptions {
   readonly includeReleased?: boolean;
 }
 
-const checkSelection = check.object<RunSelection>("filter", {
+export const checkSelection = check.object<RunSelection>("filter", {
   statuses: check.list(check.member("RunStatus"), "statuses"),
   planId: check.text,
   tags: check.texts,
@@ -110,7 +110,7 @@ function targetMessage({ runId, filter }: PlaceHoldOptions) {
     : ({ case: "runId", value: runId } as const);
 }
 
-function selectionMessage(where: RunSelection) {
+export function selectionMessage(where: RunSelection) {
   return {
     statuses: [...(where.statuses ?? [])],
     planId: where.planId ?? "",
@@ -137,6 +137,8 @@ export function holdValue(message: HoldMessage | undefined): Hold {
 
 const printedSelection = printing<Required<RunSelection>>({ statuses: ["RunStatus", RunStatus] });
 
-function selectionValue({ statuses, planId, tags, labels }: RunSelectionMessage) {
+/** An unset selection is an empty one. */
+export function selectionValue(message: RunSelectionMessage | undefined): Required<RunSelection> {
+  const { statuses = [], planId = "", tags = [], labels = {} } = message ?? {};
   return printedSelection({ statuses, planId, tags, labels });
 }

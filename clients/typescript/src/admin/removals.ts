@@ -25,11 +25,14 @@ export interface Removal {
   readonly lastSeq: number;
   /** The number of the record that says who asked for it, and why. */
   readonly record: number;
-  /** When it was decided: from then on it could no longer be read. */
+  /**
+   * When it was decided. From then on a run could no longer be read; of one that stays, each thing can
+   * be until it is gone.
+   */
   readonly at: Instant;
   /** How many events are gone so far. */
   readonly removedEvents: number;
-  /** When all of it was gone; undefined before that. */
+  /** When all of it was gone, or the rest was left; undefined before that. */
   readonly doneAt: Instant | undefined;
 }
 

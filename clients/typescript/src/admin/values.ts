@@ -30,7 +30,7 @@ export interface Grant {
   readonly projectPattern: string;
 }
 
-/** Who calls: a token's id, a JSON Web Token's subject, or the name in a certificate. */
+/** Who calls: a token's id, a JSON Web Token's subject, the name in a certificate, or the server's duty. */
 export interface Principal {
   readonly kind: PrincipalKind;
   readonly id: string;

@@ -1,4 +1,4 @@
-/** The errors about what may not be removed, or was. */
+/** The errors about what may not be removed, or was, and what says so. */
 
 import { RunstoreError } from "./errors.js";
 
@@ -18,6 +18,9 @@ export class RunIdReserved extends RunstoreError {}
 
 /** The project has no such hold. */
 export class HoldNotFound extends RunstoreError {}
+
+/** The project has no such policy. */
+export class PolicyNotFound extends RunstoreError {}
 
 /** A hold holds the run, so nothing of it may be removed. */
 export class RunHeld extends RunstoreError {
