@@ -50,15 +50,13 @@ def record_hash(record: AdminRecord) -> bytes:
     ).digest()
 
 
-async def record(conn: Connection, act: Act, *, is_allowed: bool, status: str) -> int:
-    """Add a record to the act's chain, which stays locked until the transaction ends.
-
-    Returns its number.
-    """
+async def record(conn: Connection, act: Act, *, is_allowed: bool, status: str) -> AdminRecord:
+    """Add a record to the act's chain, which stays locked until the transaction ends."""
     last, hash_, now = await admin_records.lock(conn, act.project)
     added = AdminRecord(act, last + 1, now, is_allowed, status, hash_, b"")
-    await admin_records.insert(conn, replace(added, hash=record_hash(added)))
-    return added.number
+    added = replace(added, hash=record_hash(added))
+    await admin_records.insert(conn, added)
+    return added
 
 
 async def repeated(conn: Connection, act: Act) -> AdminRecord | None:

@@ -33,7 +33,7 @@ async def decide(conn: Connection, key: RunKey, head: Head, kind: RemovalKind, a
     """Let something of a run go, whose head is locked; the number of the act's record."""
     born = (await runs.get(conn, key)).born
     birth = await asyncio.to_thread(chain.birth_hash, born)
-    record = await records.record(conn, act, is_allowed=True, status=records.OK)
+    added = await records.record(conn, act, is_allowed=True, status=records.OK)
     await removals.begin(
         conn,
         key.project,
@@ -42,9 +42,9 @@ async def decide(conn: Connection, key: RunKey, head: Head, kind: RemovalKind, a
         removal_id=new_id(),
         birth=birth,
         seqs=_own_seqs(head),
-        record=record,
+        record=added.number,
     )
-    return record
+    return added.number
 
 
 def _own_seqs(head: Head) -> tuple[int, int]:

@@ -29,8 +29,10 @@ class PostgresRetention:
         async with writing(self._engine) as conn:
             if before := await records.repeated(conn, act):
                 return KeptPolicy(policy, before.act.principal, before.recorded_at), True
-            await records.record(conn, act, is_allowed=True, status=records.OK)
-            return await policies.put(conn, act.project, policy, act.principal), False
+            added = await records.record(conn, act, is_allowed=True, status=records.OK)
+            kept = KeptPolicy(policy, act.principal, added.recorded_at)
+            await policies.put(conn, act.project, kept)
+            return kept, False
 
     @finish_despite_cancellation
     async def delete_policy(self, name: str, act: Act) -> bool:

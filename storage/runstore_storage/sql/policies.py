@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from runstore_storage.contract.access import Principal
 from runstore_storage.contract.retention import Keep, KeptPolicy, Policy
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
@@ -22,11 +21,10 @@ GIVEN = """
 
 _PUT = tenant(f"""
     INSERT INTO policies (project, {COLUMNS}, put_by, put_at)
-    VALUES (:scope, {GIVEN}, :put_by::text::jsonb, clock_timestamp())
+    VALUES (:scope, {GIVEN}, :put_by::text::jsonb, :put_at)
     ON CONFLICT ON CONSTRAINT pk_policies DO UPDATE SET ({COLUMNS}, put_by, put_at) = (
         {", ".join(f"excluded.{name}" for name in COLUMNS.split(", "))},
         excluded.put_by, excluded.put_at)
-    RETURNING put_at
 """)
 _DELETE = tenant("""
     DELETE FROM policies WHERE project = :project AND project = :scope AND name = :name
@@ -56,14 +54,15 @@ def values_of(policy: Policy) -> dict[str, object]:
     }
 
 
-async def put(conn: Connection, project: str, policy: Policy, put_by: Principal) -> KeptPolicy:
+async def put(conn: Connection, project: str, kept: KeptPolicy) -> None:
     """Put a policy in place of the one of its name.
 
     Raise `ScopeMismatch` for another project than the scope's.
     """
     in_scope(project)
-    values = values_of(policy) | {"put_by": principal_json(put_by)}
-    return KeptPolicy(policy, put_by, (await conn.execute(_PUT, values)).scalar_one())
+    put_by = principal_json(kept.put_by)
+    values = values_of(kept.policy) | {"put_by": put_by, "put_at": kept.put_at}
+    await conn.execute(_PUT, values)
 
 
 async def delete(conn: Connection, project: str, name: str) -> bool:

@@ -12,7 +12,7 @@ class TokenNotFound(StorageError):
 
 class PolicyNotFound(StorageError):
     def __init__(self, name: str) -> None:
-        super().__init__(f"no policy {name!r}", name=name)
+        super().__init__(f"there is no policy {name!r}", name=name)
 
 
 class HoldNotFound(StorageError):
