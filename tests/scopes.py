@@ -22,7 +22,7 @@ SYSTEM = {
     *("search.index_text", "search.forget_text", "search.indexed_position"),
     *("admin.credential_epoch", "admin.find_token", "admin.note_use", "admin.list_projects"),
     *("admin.all_limits", "admin.stored_bytes"),
-    *("admin.record_refusal", "removals.remove"),
+    *("admin.record_refusal", "removals.remove", "erasures.erase", "erasures.clean_up"),
 }
 """The methods that are no call's of a project: the server's own work, and what precedes a scope."""
 

@@ -22,6 +22,7 @@ class RemovalKind(IntEnum):
     """What is removed; numbers equal those of the contracts."""
 
     RUN = 1
+    EVENTS_ERASED = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,15 @@ _LOCK = """
 """
 _LOCK_ALONE = tenant(_LOCK.format(shared=""))
 _LOCK_SHARED = tenant(_LOCK.format(shared="_shared"))
-# Which holds `h` hold a run `r` with the head `x`.
-_HOLDS = """
+HOLDS = """
     h.project = r.project AND (h.run = r.run OR h.run IS NULL
         AND (h.statuses = '{}' OR x.status = ANY(h.statuses))
         AND (h.plan_id = '' OR h.plan_id = r.plan_id)
         AND h.tags <@ r.tags AND h.labels <@ r.labels)
 """
+"""The condition that a hold `h` holds a run `r` with the head `x`."""
 _HOLDING = tenant(f"""
-    SELECT h.hold_id FROM runs r JOIN run_heads x USING (run) JOIN holds h ON {_HOLDS}
+    SELECT h.hold_id FROM runs r JOIN run_heads x USING (run) JOIN holds h ON {HOLDS}
     WHERE r.run = :run AND r.project = :scope AND h.released_at IS NULL
     ORDER BY h.placed_at, h.hold_id LIMIT 1
 """)
@@ -72,7 +72,7 @@ _OF_RUN = tenant(
     _PAGE.format(
         holds=f"""
             runs r JOIN run_heads x ON x.run = r.run AND r.project = :project AND r.run_id = :run_id
-            JOIN holds h ON {_HOLDS}
+            JOIN holds h ON {HOLDS}
         """
     )
 )

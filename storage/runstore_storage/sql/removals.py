@@ -20,6 +20,9 @@ TABLES = (
     "task_writes",
     "outputs",
     "requests",
+    "subject_refs",
+    "erasure_targets",
+    "erasures",
     ARTIFACTS,
     BLOBS,
 )
@@ -66,7 +69,7 @@ _NEWEST = 2**63 - 1
 _OPEN = system("""
     SELECT r.removal, r.run, n.project, n.run_id
     FROM open_removals JOIN removals r USING (removal) JOIN runs n USING (run)
-    WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
+    WHERE r.kind = 1 AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
     ORDER BY r.removal LIMIT :limit
 """)
 _REMOVED_EVENTS = system(f"""
@@ -90,7 +93,7 @@ _COUNT_EVENTS = system("""
 """)
 _LAG = system(f"""
     SELECT coalesce(sum(r.last_seq - r.first_seq + 1 - s.removed_events)
-               FILTER (WHERE r.last_seq > 0), 0)::bigint AS events,
+               FILTER (WHERE r.kind = 1 AND r.last_seq > 0), 0)::bigint AS events,
         coalesce(extract(epoch FROM clock_timestamp() - min(r.begun_at)), 0)::double precision
             AS seconds
     FROM open_removals JOIN removals r USING (removal) CROSS JOIN {_NEWEST_STEP}
@@ -159,9 +162,14 @@ async def begin(
         "record": record,
     }
     number = (await conn.execute(_INSERT, values)).scalar_one()
-    await conn.execute(_OPEN_UP, {"removal": number})
+    await open_up(conn, number)
     await note_step(conn, number, removed_events=0, is_last=False)
     await conn.execute(_CLEAR, {"run": run})
+
+
+async def open_up(conn: Connection, removal: int) -> None:
+    """Note that a removal has begun."""
+    await conn.execute(_OPEN_UP, {"removal": removal})
 
 
 async def note_step(conn: Connection, removal: int, *, removed_events: int, is_last: bool) -> None:

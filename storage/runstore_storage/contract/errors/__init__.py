@@ -33,6 +33,7 @@ StorageError
 ├── StatisticsBehind       a feed point is not counted yet
 ├── TokenNotFound          no such token of the project
 ├── HoldNotFound           no such hold of the project
+├── ErasureNotFound        no such erasure of the project
 ├── Overloaded             too many writes are waiting
 └── StorageUnavailable     Postgres or the object store did not answer, or refuses a right
 
@@ -69,6 +70,7 @@ from runstore_storage.contract.errors.feed import (
     StatisticsBehind,
 )
 from runstore_storage.contract.errors.removals import (
+    ErasureNotFound,
     RunHeld,
     RunIdReserved,
     RunInUse,
@@ -99,6 +101,7 @@ __all__ = [
     "ConfigVersionNotFound",
     "ConsumerNotFound",
     "ContentMismatch",
+    "ErasureNotFound",
     "HoldNotFound",
     "IdempotencyMismatch",
     "LabelConflict",
