@@ -30,8 +30,10 @@ from runstore_server.identity.callers import KnownCallers, Tokens
 from runstore_server.identity.certificates import CertificateSubjects, names_of
 from runstore_server.relay.ending import end
 from runstore_server.relay.relay import Relay
+from runstore_server.services.acts import Acts
 from runstore_server.services.admin import AdminService
 from runstore_server.services.archives import Archives
+from runstore_server.services.erasures import Erasures
 from runstore_server.services.serving import SERVICES, add_services
 from runstore_server.settings import Settings
 
@@ -77,8 +79,14 @@ class App:
         self._metrics.watch(self.relay.workers, self.relay.buried)
         self._metrics.show_health(self._is_ready, lambda: len(self._health.warnings))
         unread = Unread(settings.unread_bytes)
+        acts = Acts(store.admin)
         admin = AdminService(
-            store.admin, store.holds, store.removals, Archives(store.archives, unread)
+            store.admin,
+            store.holds,
+            store.removals,
+            Archives(store.archives, unread),
+            Erasures(store.erasures, acts),
+            acts,
         )
         self._tokens = tokens = _tokens(settings, store)
         self._bearers = bearers = _bearers(settings, tokens)
@@ -89,7 +97,7 @@ class App:
             self._metrics,
             _callers(settings, tokens, bearers),
             names_of=names_of if settings.tls_grants else None,
-            record_refusal=admin.record_refusal,
+            record_refusal=acts.record_refusal,
             quotas=self._quotas,
             audit_reads=settings.audit_reads,
         )

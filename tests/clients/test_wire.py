@@ -23,6 +23,7 @@ from runstore.calls import (
     admin,
     artifacts,
     configs,
+    erasures,
     events,
     feed,
     holds,
@@ -49,6 +50,7 @@ NOUNS = (
     admin,
     artifacts,
     configs,
+    erasures,
     events,
     feed,
     holds,
@@ -61,9 +63,11 @@ NOUNS = (
 )
 # What the server sets, and what no caller can give.
 NOT_SENT = {
+    "Event.erased_at",
     "Event.hash",
     "Event.recorded_at",
     "Event.salt",
+    "Event.sealed",
     "Event.seq",
     "ListConsumersRequest.page_size",
     "ListSnapshotsRequest.before",
@@ -103,10 +107,11 @@ DEFAULTS = {
 NOT_SHOWN = {
     "AppendEvents": {"deduplicated"},  # each of its events says so
     "CreateToken": {"deduplicated"},  # it has a secret or is an error
-    "DeleteRun": {"deduplicated", "removal.kind"},  # of kinds there is one
+    "DeleteRun": {"deduplicated"},
+    "EraseEvents": {"deduplicated"},
+    "EraseSubject": {"deduplicated"},
     "ForkRun": {"deduplicated"},
     "GetStatistics": {"counted_position"},
-    "ListRemovals": {"removals.kind"},
     "PlaceHold": {"deduplicated"},
     "ReleaseHold": {"deduplicated"},
     "RemoveLabel": {"deduplicated"},

@@ -163,6 +163,8 @@ const (
 	RemovalKind_REMOVAL_KIND_UNSPECIFIED RemovalKind = 0
 	// A run, with all that is stored of it.
 	RemovalKind_REMOVAL_KIND_RUN RemovalKind = 1
+	// What events of a run said; `first_seq` and `last_seq` are the outermost of them.
+	RemovalKind_REMOVAL_KIND_EVENTS_ERASED RemovalKind = 6
 )
 
 // Enum value maps for RemovalKind.
@@ -170,10 +172,12 @@ var (
 	RemovalKind_name = map[int32]string{
 		0: "REMOVAL_KIND_UNSPECIFIED",
 		1: "REMOVAL_KIND_RUN",
+		6: "REMOVAL_KIND_EVENTS_ERASED",
 	}
 	RemovalKind_value = map[string]int32{
-		"REMOVAL_KIND_UNSPECIFIED": 0,
-		"REMOVAL_KIND_RUN":         1,
+		"REMOVAL_KIND_UNSPECIFIED":   0,
+		"REMOVAL_KIND_RUN":           1,
+		"REMOVAL_KIND_EVENTS_ERASED": 6,
 	}
 )
 
@@ -255,6 +259,67 @@ func (x RemovalState) Number() protoreflect.EnumNumber {
 // Deprecated: Use RemovalState.Descriptor instead.
 func (RemovalState) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+// An ErasureState says how far an erasure has come.
+type ErasureState int32
+
+const (
+	// Never sent.
+	ErasureState_ERASURE_STATE_UNSPECIFIED ErasureState = 0
+	// It has not been done in all of its runs, and nothing keeps it from that.
+	ErasureState_ERASURE_STATE_PENDING ErasureState = 1
+	// It cannot be done in some of its runs, for now: see the blockers.
+	ErasureState_ERASURE_STATE_BLOCKED ErasureState = 2
+	// Nothing of what is erased can be read any more, and it is being removed from where it was stored.
+	ErasureState_ERASURE_STATE_REMOVING ErasureState = 3
+	// It is gone.
+	ErasureState_ERASURE_STATE_DONE ErasureState = 4
+)
+
+// Enum value maps for ErasureState.
+var (
+	ErasureState_name = map[int32]string{
+		0: "ERASURE_STATE_UNSPECIFIED",
+		1: "ERASURE_STATE_PENDING",
+		2: "ERASURE_STATE_BLOCKED",
+		3: "ERASURE_STATE_REMOVING",
+		4: "ERASURE_STATE_DONE",
+	}
+	ErasureState_value = map[string]int32{
+		"ERASURE_STATE_UNSPECIFIED": 0,
+		"ERASURE_STATE_PENDING":     1,
+		"ERASURE_STATE_BLOCKED":     2,
+		"ERASURE_STATE_REMOVING":    3,
+		"ERASURE_STATE_DONE":        4,
+	}
+)
+
+func (x ErasureState) Enum() *ErasureState {
+	p := new(ErasureState)
+	*p = x
+	return p
+}
+
+func (x ErasureState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ErasureState) Descriptor() protoreflect.EnumDescriptor {
+	return file_runstore_v1_admin_proto_enumTypes[4].Descriptor()
+}
+
+func (ErasureState) Type() protoreflect.EnumType {
+	return &file_runstore_v1_admin_proto_enumTypes[4]
+}
+
+func (x ErasureState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ErasureState.Descriptor instead.
+func (ErasureState) EnumDescriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 // A Grant is a role in projects.
@@ -1100,6 +1165,230 @@ func (x *Removal) GetDoneAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// A SeqRange is events of a run that follow one another.
+type SeqRange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first of them.
+	// Bounds: 1..9223372036854775807.
+	FirstSeq int64 `protobuf:"varint,1,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
+	// The last of them; not before the first.
+	// Bounds: 1..9223372036854775807.
+	LastSeq       int64 `protobuf:"varint,2,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeqRange) Reset() {
+	*x = SeqRange{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeqRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeqRange) ProtoMessage() {}
+
+func (x *SeqRange) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeqRange.ProtoReflect.Descriptor instead.
+func (*SeqRange) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SeqRange) GetFirstSeq() int64 {
+	if x != nil {
+		return x.FirstSeq
+	}
+	return 0
+}
+
+func (x *SeqRange) GetLastSeq() int64 {
+	if x != nil {
+		return x.LastSeq
+	}
+	return 0
+}
+
+// An ErasureBlocker is what keeps a run from being erased: that it has not ended, or a hold of it or
+// of a fork of it.
+type ErasureBlocker struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run that is open or held.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The hold; empty if the run is open.
+	HoldId        string `protobuf:"bytes,2,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureBlocker) Reset() {
+	*x = ErasureBlocker{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureBlocker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureBlocker) ProtoMessage() {}
+
+func (x *ErasureBlocker) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureBlocker.ProtoReflect.Descriptor instead.
+func (*ErasureBlocker) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ErasureBlocker) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ErasureBlocker) GetHoldId() string {
+	if x != nil {
+		return x.HoldId
+	}
+	return ""
+}
+
+// An Erasure says what was asked to be erased, and how far that has come. It keeps numbers only,
+// nothing of what was erased, nor of whom it was about.
+type Erasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies the erasure; a UUIDv7 that the server makes.
+	ErasureId string `protobuf:"bytes,1,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	// How far it has come.
+	State ErasureState `protobuf:"varint,2,opt,name=state,proto3,enum=runstore.v1.ErasureState" json:"state,omitempty"`
+	// The number of the record of the call in the project's chain: who asked for it, and why. What is
+	// done in a run is recorded, too, and has a removal.
+	Record int64 `protobuf:"varint,3,opt,name=record,proto3" json:"record,omitempty"`
+	// When it was asked for.
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// Of how many runs events are erased.
+	Runs int64 `protobuf:"varint,5,opt,name=runs,proto3" json:"runs,omitempty"`
+	// How many events are erased so far.
+	ErasedEvents int64 `protobuf:"varint,6,opt,name=erased_events,json=erasedEvents,proto3" json:"erased_events,omitempty"`
+	// What it waits for; the first 100 if there is more.
+	Blockers []*ErasureBlocker `protobuf:"bytes,7,rep,name=blockers,proto3" json:"blockers,omitempty"`
+	// When all of it was gone; unset before that.
+	DoneAt        *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=done_at,json=doneAt,proto3" json:"done_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Erasure) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+func (x *Erasure) GetState() ErasureState {
+	if x != nil {
+		return x.State
+	}
+	return ErasureState_ERASURE_STATE_UNSPECIFIED
+}
+
+func (x *Erasure) GetRecord() int64 {
+	if x != nil {
+		return x.Record
+	}
+	return 0
+}
+
+func (x *Erasure) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Erasure) GetRuns() int64 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *Erasure) GetErasedEvents() int64 {
+	if x != nil {
+		return x.ErasedEvents
+	}
+	return 0
+}
+
+func (x *Erasure) GetBlockers() []*ErasureBlocker {
+	if x != nil {
+		return x.Blockers
+	}
+	return nil
+}
+
+func (x *Erasure) GetDoneAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DoneAt
+	}
+	return nil
+}
+
 var File_runstore_v1_admin_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_proto_rawDesc = "" +
@@ -1183,7 +1472,23 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12%\n" +
 	"\x0eremoved_events\x18\t \x01(\x03R\rremovedEvents\x123\n" +
 	"\adone_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt*t\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt\"B\n" +
+	"\bSeqRange\x12\x1b\n" +
+	"\tfirst_seq\x18\x01 \x01(\x03R\bfirstSeq\x12\x19\n" +
+	"\blast_seq\x18\x02 \x01(\x03R\alastSeq\"@\n" +
+	"\x0eErasureBlocker\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x17\n" +
+	"\ahold_id\x18\x02 \x01(\tR\x06holdId\"\xc4\x02\n" +
+	"\aErasure\x12\x1d\n" +
+	"\n" +
+	"erasure_id\x18\x01 \x01(\tR\terasureId\x12/\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x19.runstore.v1.ErasureStateR\x05state\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\x03R\x06record\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04runs\x18\x05 \x01(\x03R\x04runs\x12#\n" +
+	"\rerased_events\x18\x06 \x01(\x03R\ferasedEvents\x127\n" +
+	"\bblockers\x18\a \x03(\v2\x1b.runstore.v1.ErasureBlockerR\bblockers\x123\n" +
+	"\adone_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt*t\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_RECORDER\x10\x01\x12\x0f\n" +
@@ -1198,14 +1503,21 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x14PRINCIPAL_KIND_TOKEN\x10\x02\x12\x16\n" +
 	"\x12PRINCIPAL_KIND_JWT\x10\x03\x12\x1e\n" +
 	"\x1aPRINCIPAL_KIND_CERTIFICATE\x10\x04\x12\x1b\n" +
-	"\x17PRINCIPAL_KIND_DATABASE\x10\x05*A\n" +
+	"\x17PRINCIPAL_KIND_DATABASE\x10\x05*a\n" +
 	"\vRemovalKind\x12\x1c\n" +
 	"\x18REMOVAL_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10REMOVAL_KIND_RUN\x10\x01*a\n" +
+	"\x10REMOVAL_KIND_RUN\x10\x01\x12\x1e\n" +
+	"\x1aREMOVAL_KIND_EVENTS_ERASED\x10\x06*a\n" +
 	"\fRemovalState\x12\x1d\n" +
 	"\x19REMOVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REMOVAL_STATE_REMOVING\x10\x01\x12\x16\n" +
-	"\x12REMOVAL_STATE_DONE\x10\x02B\x81\x01\n" +
+	"\x12REMOVAL_STATE_DONE\x10\x02*\x97\x01\n" +
+	"\fErasureState\x12\x1d\n" +
+	"\x19ERASURE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15ERASURE_STATE_PENDING\x10\x01\x12\x19\n" +
+	"\x15ERASURE_STATE_BLOCKED\x10\x02\x12\x1a\n" +
+	"\x16ERASURE_STATE_REMOVING\x10\x03\x12\x16\n" +
+	"\x12ERASURE_STATE_DONE\x10\x04B\x81\x01\n" +
 	"\x0fcom.runstore.v1B\n" +
 	"AdminProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
@@ -1221,53 +1533,61 @@ func file_runstore_v1_admin_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_proto_rawDescData
 }
 
-var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_runstore_v1_admin_proto_goTypes = []any{
 	(Role)(0),                     // 0: runstore.v1.Role
 	(PrincipalKind)(0),            // 1: runstore.v1.PrincipalKind
 	(RemovalKind)(0),              // 2: runstore.v1.RemovalKind
 	(RemovalState)(0),             // 3: runstore.v1.RemovalState
-	(*Grant)(nil),                 // 4: runstore.v1.Grant
-	(*Token)(nil),                 // 5: runstore.v1.Token
-	(*Principal)(nil),             // 6: runstore.v1.Principal
-	(*Limits)(nil),                // 7: runstore.v1.Limits
-	(*AdminRecord)(nil),           // 8: runstore.v1.AdminRecord
-	(*RunSelection)(nil),          // 9: runstore.v1.RunSelection
-	(*Hold)(nil),                  // 10: runstore.v1.Hold
-	(*Removal)(nil),               // 11: runstore.v1.Removal
-	nil,                           // 12: runstore.v1.RunSelection.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(RunStatus)(0),                // 14: runstore.v1.RunStatus
+	(ErasureState)(0),             // 4: runstore.v1.ErasureState
+	(*Grant)(nil),                 // 5: runstore.v1.Grant
+	(*Token)(nil),                 // 6: runstore.v1.Token
+	(*Principal)(nil),             // 7: runstore.v1.Principal
+	(*Limits)(nil),                // 8: runstore.v1.Limits
+	(*AdminRecord)(nil),           // 9: runstore.v1.AdminRecord
+	(*RunSelection)(nil),          // 10: runstore.v1.RunSelection
+	(*Hold)(nil),                  // 11: runstore.v1.Hold
+	(*Removal)(nil),               // 12: runstore.v1.Removal
+	(*SeqRange)(nil),              // 13: runstore.v1.SeqRange
+	(*ErasureBlocker)(nil),        // 14: runstore.v1.ErasureBlocker
+	(*Erasure)(nil),               // 15: runstore.v1.Erasure
+	nil,                           // 16: runstore.v1.RunSelection.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(RunStatus)(0),                // 18: runstore.v1.RunStatus
 }
 var file_runstore_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: runstore.v1.Grant.role:type_name -> runstore.v1.Role
-	4,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
-	6,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
-	13, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	13, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	13, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	13, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	5,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
+	7,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
+	17, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	17, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	17, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	17, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
 	1,  // 7: runstore.v1.Principal.kind:type_name -> runstore.v1.PrincipalKind
-	13, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
-	6,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
-	4,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
-	14, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
-	12, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
-	9,  // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
-	6,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
-	13, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
-	6,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
-	13, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
+	17, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
+	7,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
+	5,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
+	18, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
+	16, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
+	10, // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
+	7,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
+	17, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
+	7,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
+	17, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
 	2,  // 18: runstore.v1.Removal.kind:type_name -> runstore.v1.RemovalKind
 	3,  // 19: runstore.v1.Removal.state:type_name -> runstore.v1.RemovalState
-	13, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
-	13, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	17, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
+	17, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
+	4,  // 22: runstore.v1.Erasure.state:type_name -> runstore.v1.ErasureState
+	17, // 23: runstore.v1.Erasure.at:type_name -> google.protobuf.Timestamp
+	14, // 24: runstore.v1.Erasure.blockers:type_name -> runstore.v1.ErasureBlocker
+	17, // 25: runstore.v1.Erasure.done_at:type_name -> google.protobuf.Timestamp
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_proto_init() }
@@ -1285,8 +1605,8 @@ func file_runstore_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_proto_rawDesc), len(file_runstore_v1_admin_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   9,
+			NumEnums:      5,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

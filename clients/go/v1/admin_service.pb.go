@@ -1987,6 +1987,383 @@ func (x *ListRemovalsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// EraseEventsRequest names events to erase.
+type EraseEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The events, by their seqs; those that the run does not have are passed over.
+	// Bounds: 1..1000 items.
+	Seqs []*SeqRange `protobuf:"bytes,3,rep,name=seqs,proto3" json:"seqs,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseEventsRequest) Reset() {
+	*x = EraseEventsRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseEventsRequest) ProtoMessage() {}
+
+func (x *EraseEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseEventsRequest.ProtoReflect.Descriptor instead.
+func (*EraseEventsRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *EraseEventsRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *EraseEventsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *EraseEventsRequest) GetSeqs() []*SeqRange {
+	if x != nil {
+		return x.Seqs
+	}
+	return nil
+}
+
+func (x *EraseEventsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EraseEventsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// EraseEventsResponse is the erasure that has begun.
+type EraseEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The erasure.
+	Erasure *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	// Whether an earlier request with this `request_id` asked for it.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseEventsResponse) Reset() {
+	*x = EraseEventsResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseEventsResponse) ProtoMessage() {}
+
+func (x *EraseEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseEventsResponse.ProtoReflect.Descriptor instead.
+func (*EraseEventsResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *EraseEventsResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
+func (x *EraseEventsResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// EraseSubjectRequest names whom to forget.
+type EraseSubjectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// Whom, as events name it in `subjects`. It is not kept in the record.
+	// Bounds: 1..200 characters.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseSubjectRequest) Reset() {
+	*x = EraseSubjectRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseSubjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseSubjectRequest) ProtoMessage() {}
+
+func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseSubjectRequest.ProtoReflect.Descriptor instead.
+func (*EraseSubjectRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *EraseSubjectRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *EraseSubjectRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *EraseSubjectRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EraseSubjectRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// EraseSubjectResponse is the erasure that has begun.
+type EraseSubjectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The erasure.
+	Erasure *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	// Whether an earlier request with this `request_id` asked for it.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseSubjectResponse) Reset() {
+	*x = EraseSubjectResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseSubjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseSubjectResponse) ProtoMessage() {}
+
+func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseSubjectResponse.ProtoReflect.Descriptor instead.
+func (*EraseSubjectResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *EraseSubjectResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
+func (x *EraseSubjectResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// GetErasureRequest names an erasure.
+type GetErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The erasure.
+	// Bounds: 1..200 characters.
+	ErasureId     string `protobuf:"bytes,2,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetErasureRequest) Reset() {
+	*x = GetErasureRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetErasureRequest) ProtoMessage() {}
+
+func (x *GetErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetErasureRequest.ProtoReflect.Descriptor instead.
+func (*GetErasureRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *GetErasureRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *GetErasureRequest) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+// GetErasureResponse is the erasure.
+type GetErasureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As far as it has come.
+	Erasure       *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetErasureResponse) Reset() {
+	*x = GetErasureResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetErasureResponse) ProtoMessage() {}
+
+func (x *GetErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetErasureResponse.ProtoReflect.Descriptor instead.
+func (*GetErasureResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *GetErasureResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
 var File_runstore_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_service_proto_rawDesc = "" +
@@ -2124,7 +2501,32 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"p\n" +
 	"\x14ListRemovalsResponse\x120\n" +
 	"\bremovals\x18\x01 \x03(\v2\x14.runstore.v1.RemovalR\bremovals\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xd2\t\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x01\n" +
+	"\x12EraseEventsRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12)\n" +
+	"\x04seqs\x18\x03 \x03(\v2\x15.runstore.v1.SeqRangeR\x04seqs\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\"i\n" +
+	"\x13EraseEventsResponse\x12.\n" +
+	"\aerasure\x18\x01 \x01(\v2\x14.runstore.v1.ErasureR\aerasure\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"\x80\x01\n" +
+	"\x13EraseSubjectRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"j\n" +
+	"\x14EraseSubjectResponse\x12.\n" +
+	"\aerasure\x18\x01 \x01(\v2\x14.runstore.v1.ErasureR\aerasure\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"L\n" +
+	"\x11GetErasureRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1d\n" +
+	"\n" +
+	"erasure_id\x18\x02 \x01(\tR\terasureId\"D\n" +
+	"\x12GetErasureResponse\x12.\n" +
+	"\aerasure\x18\x01 \x01(\v2\x14.runstore.v1.ErasureR\aerasure2\xc8\v\n" +
 	"\fAdminService\x12A\n" +
 	"\x06WhoAmI\x12\x1a.runstore.v1.WhoAmIRequest\x1a\x1b.runstore.v1.WhoAmIResponse\x12S\n" +
 	"\fListProjects\x12 .runstore.v1.ListProjectsRequest\x1a!.runstore.v1.ListProjectsResponse\x12P\n" +
@@ -2141,7 +2543,11 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\vReleaseHold\x12\x1f.runstore.v1.ReleaseHoldRequest\x1a .runstore.v1.ReleaseHoldResponse\x12J\n" +
 	"\tListHolds\x12\x1d.runstore.v1.ListHoldsRequest\x1a\x1e.runstore.v1.ListHoldsResponse\x12J\n" +
 	"\tDeleteRun\x12\x1d.runstore.v1.DeleteRunRequest\x1a\x1e.runstore.v1.DeleteRunResponse\x12S\n" +
-	"\fListRemovals\x12 .runstore.v1.ListRemovalsRequest\x1a!.runstore.v1.ListRemovalsResponseB\x88\x01\n" +
+	"\fListRemovals\x12 .runstore.v1.ListRemovalsRequest\x1a!.runstore.v1.ListRemovalsResponse\x12P\n" +
+	"\vEraseEvents\x12\x1f.runstore.v1.EraseEventsRequest\x1a .runstore.v1.EraseEventsResponse\x12S\n" +
+	"\fEraseSubject\x12 .runstore.v1.EraseSubjectRequest\x1a!.runstore.v1.EraseSubjectResponse\x12M\n" +
+	"\n" +
+	"GetErasure\x12\x1e.runstore.v1.GetErasureRequest\x1a\x1f.runstore.v1.GetErasureResponseB\x88\x01\n" +
 	"\x0fcom.runstore.v1B\x11AdminServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
@@ -2156,7 +2562,7 @@ func file_runstore_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_service_proto_rawDescData
 }
 
-var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),              // 0: runstore.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 1: runstore.v1.WhoAmIResponse
@@ -2188,72 +2594,90 @@ var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*DeleteRunResponse)(nil),          // 27: runstore.v1.DeleteRunResponse
 	(*ListRemovalsRequest)(nil),        // 28: runstore.v1.ListRemovalsRequest
 	(*ListRemovalsResponse)(nil),       // 29: runstore.v1.ListRemovalsResponse
-	(*Principal)(nil),                  // 30: runstore.v1.Principal
-	(*Grant)(nil),                      // 31: runstore.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 33: google.protobuf.Duration
-	(*Token)(nil),                      // 34: runstore.v1.Token
-	(*Limits)(nil),                     // 35: runstore.v1.Limits
-	(*AdminRecord)(nil),                // 36: runstore.v1.AdminRecord
-	(*RunSelection)(nil),               // 37: runstore.v1.RunSelection
-	(*Hold)(nil),                       // 38: runstore.v1.Hold
-	(*Removal)(nil),                    // 39: runstore.v1.Removal
+	(*EraseEventsRequest)(nil),         // 30: runstore.v1.EraseEventsRequest
+	(*EraseEventsResponse)(nil),        // 31: runstore.v1.EraseEventsResponse
+	(*EraseSubjectRequest)(nil),        // 32: runstore.v1.EraseSubjectRequest
+	(*EraseSubjectResponse)(nil),       // 33: runstore.v1.EraseSubjectResponse
+	(*GetErasureRequest)(nil),          // 34: runstore.v1.GetErasureRequest
+	(*GetErasureResponse)(nil),         // 35: runstore.v1.GetErasureResponse
+	(*Principal)(nil),                  // 36: runstore.v1.Principal
+	(*Grant)(nil),                      // 37: runstore.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 38: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 39: google.protobuf.Duration
+	(*Token)(nil),                      // 40: runstore.v1.Token
+	(*Limits)(nil),                     // 41: runstore.v1.Limits
+	(*AdminRecord)(nil),                // 42: runstore.v1.AdminRecord
+	(*RunSelection)(nil),               // 43: runstore.v1.RunSelection
+	(*Hold)(nil),                       // 44: runstore.v1.Hold
+	(*Removal)(nil),                    // 45: runstore.v1.Removal
+	(*SeqRange)(nil),                   // 46: runstore.v1.SeqRange
+	(*Erasure)(nil),                    // 47: runstore.v1.Erasure
 }
 var file_runstore_v1_admin_service_proto_depIdxs = []int32{
-	30, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
-	31, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
-	32, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	31, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
-	33, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	34, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
-	34, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
-	34, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
-	35, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
-	35, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	35, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	32, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
-	36, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
-	37, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
-	38, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
-	38, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
-	38, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
-	39, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
-	39, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
-	0,  // 19: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
-	2,  // 20: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
-	4,  // 21: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
-	6,  // 22: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
-	8,  // 23: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
-	10, // 24: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
-	12, // 25: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
-	14, // 26: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
-	16, // 27: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
-	18, // 28: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
-	20, // 29: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
-	22, // 30: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
-	24, // 31: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
-	26, // 32: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
-	28, // 33: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
-	1,  // 34: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
-	3,  // 35: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
-	5,  // 36: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
-	7,  // 37: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
-	9,  // 38: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
-	11, // 39: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
-	13, // 40: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
-	15, // 41: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
-	17, // 42: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
-	19, // 43: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
-	21, // 44: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
-	23, // 45: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
-	25, // 46: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
-	27, // 47: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
-	29, // 48: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
-	34, // [34:49] is the sub-list for method output_type
-	19, // [19:34] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	36, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
+	37, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
+	38, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	37, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
+	39, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	40, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
+	40, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
+	40, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
+	41, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
+	41, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	41, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	38, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
+	42, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
+	43, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
+	44, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
+	44, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
+	44, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
+	45, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
+	45, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
+	46, // 19: runstore.v1.EraseEventsRequest.seqs:type_name -> runstore.v1.SeqRange
+	47, // 20: runstore.v1.EraseEventsResponse.erasure:type_name -> runstore.v1.Erasure
+	47, // 21: runstore.v1.EraseSubjectResponse.erasure:type_name -> runstore.v1.Erasure
+	47, // 22: runstore.v1.GetErasureResponse.erasure:type_name -> runstore.v1.Erasure
+	0,  // 23: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
+	2,  // 24: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
+	4,  // 25: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
+	6,  // 26: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
+	8,  // 27: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
+	10, // 28: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
+	12, // 29: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
+	14, // 30: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
+	16, // 31: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
+	18, // 32: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
+	20, // 33: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
+	22, // 34: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
+	24, // 35: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
+	26, // 36: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
+	28, // 37: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
+	30, // 38: runstore.v1.AdminService.EraseEvents:input_type -> runstore.v1.EraseEventsRequest
+	32, // 39: runstore.v1.AdminService.EraseSubject:input_type -> runstore.v1.EraseSubjectRequest
+	34, // 40: runstore.v1.AdminService.GetErasure:input_type -> runstore.v1.GetErasureRequest
+	1,  // 41: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
+	3,  // 42: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
+	5,  // 43: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
+	7,  // 44: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
+	9,  // 45: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
+	11, // 46: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
+	13, // 47: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
+	15, // 48: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
+	17, // 49: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
+	19, // 50: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
+	21, // 51: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
+	23, // 52: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
+	25, // 53: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
+	27, // 54: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
+	29, // 55: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
+	31, // 56: runstore.v1.AdminService.EraseEvents:output_type -> runstore.v1.EraseEventsResponse
+	33, // 57: runstore.v1.AdminService.EraseSubject:output_type -> runstore.v1.EraseSubjectResponse
+	35, // 58: runstore.v1.AdminService.GetErasure:output_type -> runstore.v1.GetErasureResponse
+	41, // [41:59] is the sub-list for method output_type
+	23, // [23:41] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_service_proto_init() }
@@ -2273,7 +2697,7 @@ func file_runstore_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_service_proto_rawDesc), len(file_runstore_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

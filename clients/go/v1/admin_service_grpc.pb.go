@@ -34,6 +34,9 @@ const (
 	AdminService_ListHolds_FullMethodName          = "/runstore.v1.AdminService/ListHolds"
 	AdminService_DeleteRun_FullMethodName          = "/runstore.v1.AdminService/DeleteRun"
 	AdminService_ListRemovals_FullMethodName       = "/runstore.v1.AdminService/ListRemovals"
+	AdminService_EraseEvents_FullMethodName        = "/runstore.v1.AdminService/EraseEvents"
+	AdminService_EraseSubject_FullMethodName       = "/runstore.v1.AdminService/EraseSubject"
+	AdminService_GetErasure_FullMethodName         = "/runstore.v1.AdminService/GetErasure"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -91,6 +94,18 @@ type AdminServiceClient interface {
 	DeleteRun(ctx context.Context, in *DeleteRunRequest, opts ...grpc.CallOption) (*DeleteRunResponse, error)
 	// ListRemovals returns what was removed, newest first. It names no run: a removal's record does.
 	ListRemovals(ctx context.Context, in *ListRemovalsRequest, opts ...grpc.CallOption) (*ListRemovalsResponse, error)
+	// EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+	// What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+	// that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+	// says how far it has come: a run that is open or held, or of which a fork is held that shares the
+	// events, is waited for. An unknown run is RUN_NOT_FOUND.
+	EraseEvents(ctx context.Context, in *EraseEventsRequest, opts ...grpc.CallOption) (*EraseEventsResponse, error)
+	// EraseSubject does the same to every event of the project that names a subject, in the runs that
+	// do so when it is called. What else of runs may be about the subject is not erased:
+	// docs/erasure.md.
+	EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*EraseSubjectResponse, error)
+	// GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND.
+	GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error)
 }
 
 type adminServiceClient struct {
@@ -260,6 +275,36 @@ func (c *adminServiceClient) ListRemovals(ctx context.Context, in *ListRemovalsR
 	return out, nil
 }
 
+func (c *adminServiceClient) EraseEvents(ctx context.Context, in *EraseEventsRequest, opts ...grpc.CallOption) (*EraseEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseEventsResponse)
+	err := c.cc.Invoke(ctx, AdminService_EraseEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*EraseSubjectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseSubjectResponse)
+	err := c.cc.Invoke(ctx, AdminService_EraseSubject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetErasureResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -315,6 +360,18 @@ type AdminServiceServer interface {
 	DeleteRun(context.Context, *DeleteRunRequest) (*DeleteRunResponse, error)
 	// ListRemovals returns what was removed, newest first. It names no run: a removal's record does.
 	ListRemovals(context.Context, *ListRemovalsRequest) (*ListRemovalsResponse, error)
+	// EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+	// What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+	// that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+	// says how far it has come: a run that is open or held, or of which a fork is held that shares the
+	// events, is waited for. An unknown run is RUN_NOT_FOUND.
+	EraseEvents(context.Context, *EraseEventsRequest) (*EraseEventsResponse, error)
+	// EraseSubject does the same to every event of the project that names a subject, in the runs that
+	// do so when it is called. What else of runs may be about the subject is not erased:
+	// docs/erasure.md.
+	EraseSubject(context.Context, *EraseSubjectRequest) (*EraseSubjectResponse, error)
+	// GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND.
+	GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -369,6 +426,15 @@ func (UnimplementedAdminServiceServer) DeleteRun(context.Context, *DeleteRunRequ
 }
 func (UnimplementedAdminServiceServer) ListRemovals(context.Context, *ListRemovalsRequest) (*ListRemovalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRemovals not implemented")
+}
+func (UnimplementedAdminServiceServer) EraseEvents(context.Context, *EraseEventsRequest) (*EraseEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseEvents not implemented")
+}
+func (UnimplementedAdminServiceServer) EraseSubject(context.Context, *EraseSubjectRequest) (*EraseSubjectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseSubject not implemented")
+}
+func (UnimplementedAdminServiceServer) GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetErasure not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -654,6 +720,60 @@ func _AdminService_ListRemovals_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_EraseEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).EraseEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_EraseEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).EraseEvents(ctx, req.(*EraseEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_EraseSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseSubjectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).EraseSubject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_EraseSubject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).EraseSubject(ctx, req.(*EraseSubjectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetErasure(ctx, req.(*GetErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -716,6 +836,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRemovals",
 			Handler:    _AdminService_ListRemovals_Handler,
+		},
+		{
+			MethodName: "EraseEvents",
+			Handler:    _AdminService_EraseEvents_Handler,
+		},
+		{
+			MethodName: "EraseSubject",
+			Handler:    _AdminService_EraseSubject_Handler,
+		},
+		{
+			MethodName: "GetErasure",
+			Handler:    _AdminService_GetErasure_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

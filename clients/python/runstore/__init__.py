@@ -31,6 +31,7 @@ from runstore.errors import (
     ContentMismatch,
     CredentialExpired,
     DeadlineExceeded,
+    ErasureNotFound,
     HoldNotFound,
     IdempotencyMismatch,
     Internal,
@@ -106,6 +107,7 @@ from runstore.values.configs import (
     Selector,
     config_digest,
 )
+from runstore.values.erasures import Erasure, ErasureBlocker, ErasureState, SeqRange
 from runstore.values.events import (
     Appended,
     Event,
@@ -200,6 +202,10 @@ __all__ = [
     "DeadlineExceeded",
     "Dimension",
     "EndOfRun",
+    "Erasure",
+    "ErasureBlocker",
+    "ErasureNotFound",
+    "ErasureState",
     "Event",
     "EventFields",
     "EventPage",
@@ -279,6 +285,7 @@ __all__ = [
     "Selector",
     "SeqAhead",
     "SeqConflict",
+    "SeqRange",
     "ServerDraining",
     "Snapshot",
     "SnapshotAhead",

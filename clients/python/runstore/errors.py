@@ -45,6 +45,7 @@ RunstoreError
 ├── StatisticsBehind         the awaited events are not counted yet
 ├── TokenNotFound
 ├── HoldNotFound
+├── ErasureNotFound
 ├── TokenSecretLost          the token was made, its secret did not arrive: revoke `token_id`
 ├── Overloaded               the client has retried
 ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
@@ -324,6 +325,10 @@ class HoldNotFound(RunstoreError):
     """The project has no such hold."""
 
 
+class ErasureNotFound(RunstoreError):
+    """The project has no such erasure."""
+
+
 class TokenSecretLost(RunstoreError):
     """A token was made, but the only answer with its secret did not arrive: revoke the token."""
 
@@ -401,6 +406,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "RUN_IN_USE": RunInUse,
     "RUN_ID_RESERVED": RunIdReserved,
     "HOLD_NOT_FOUND": HoldNotFound,
+    "ERASURE_NOT_FOUND": ErasureNotFound,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

@@ -82,6 +82,7 @@ ACCESS: Mapping[str, Rule] = {
     **_of("AdminService", _OWN, "CreateToken ListTokens RevokeToken"),
     **_of("AdminService", _OWN, "ListAdminRecords VerifyAdminRecords"),
     **_of("AdminService", _ADMINISTER, "PlaceHold ReleaseHold ListHolds DeleteRun"),
+    **_of("AdminService", _ADMINISTER, "EraseEvents EraseSubject GetErasure"),
     **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
     **_of("AdminService", _READ, "ExportRun ListRemovals"),
 }
@@ -92,7 +93,7 @@ READS_OF_RUNS = frozenset(method for method, rule in ACCESS.items() if rule is _
 
 READS = READS_OF_RUNS | frozenset(
     _of("AdminService", _OWN, "ListTokens ListAdminRecords VerifyAdminRecords")
-    | _of("AdminService", _ADMINISTER, "ListHolds")
+    | _of("AdminService", _ADMINISTER, "ListHolds GetErasure")
     | _of("AdminService", _OPERATE, "GetLimits")
 )
 """The methods that change nothing and tell something of a project or of its access."""

@@ -140,6 +140,7 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.RunInUse: (StatusCode.FAILED_PRECONDITION, "RUN_IN_USE"),
     storage.RunIdReserved: (StatusCode.ALREADY_EXISTS, "RUN_ID_RESERVED"),
     storage.HoldNotFound: (StatusCode.NOT_FOUND, "HOLD_NOT_FOUND"),
+    storage.ErasureNotFound: (StatusCode.NOT_FOUND, "ERASURE_NOT_FOUND"),
     storage.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     storage.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     Unauthenticated: (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),

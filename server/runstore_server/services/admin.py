@@ -5,7 +5,6 @@ what was done about all that.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,15 +12,13 @@ from google.protobuf.message import Message
 from runstore.v1 import admin_service_pb2 as rpc
 from runstore.v1.admin_service_pb2_grpc import AdminServiceServicer
 from runstore_storage.contract.access import SERVER, Grant, Role, allowed
-from runstore_storage.contract.admin import Act, AdminStore, TokenCursor
-from runstore_storage.contract.errors import StorageError, StorageUnavailable
+from runstore_storage.contract.admin import AdminStore, TokenCursor
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.holds import HoldCursor, HoldStore
 from runstore_storage.contract.removals import RemovalStore
 from runstore_storage.contract.times import microseconds, time_at
 
 from runstore_server.convert.admin import (
-    act_of,
     grant_messages,
     limits_message,
     limits_of,
@@ -35,13 +32,14 @@ from runstore_server.convert.holds import hold_message, new_hold_of
 from runstore_server.convert.removals import removal_message
 from runstore_server.convert.runs import project_of
 from runstore_server.convert.times import timestamp
-from runstore_server.edge.errors import PermissionDenied, reason_of
+from runstore_server.edge.errors import PermissionDenied
 from runstore_server.edge.identity import current_identity
-from runstore_server.edge.requests import request_id
 from runstore_server.identity.tokens import new_token
 from runstore_server.pages import page_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
+from runstore_server.services.acts import Acts
 from runstore_server.services.archives import Archives
+from runstore_server.services.erasures import Erasures
 from runstore_server.validation.requests import admit
 
 Cursor = TypeVar("Cursor", TokenCursor, HoldCursor)
@@ -49,12 +47,20 @@ Cursor = TypeVar("Cursor", TokenCursor, HoldCursor)
 
 class AdminService(AdminServiceServicer):
     def __init__(
-        self, admin: AdminStore, holds: HoldStore, removals: RemovalStore, archives: Archives
+        self,
+        admin: AdminStore,
+        holds: HoldStore,
+        removals: RemovalStore,
+        archives: Archives,
+        erasures: Erasures,
+        acts: Acts,
     ) -> None:
         self._admin = admin
         self._holds = holds
         self._removals = removals
         self._archives = archives
+        self._erasures = erasures
+        self._acts = acts
 
     async def WhoAmI(self, request: rpc.WhoAmIRequest, _context: Any) -> rpc.WhoAmIResponse:
         await admit(request)
@@ -86,7 +92,7 @@ class AdminService(AdminServiceServicer):
         await admit(request)
         made = new_token()
         new = new_token_of(request, made.token_id, made.secret_hash)
-        async with self._recorded(_act(request, "tokens", context)) as act:
+        async with self._acts.recorded(request, "tokens", context) as act:
             for grant in new.grants:
                 _check_holds(grant)
             token, is_repeat = await self._admin.create_token(new, act)
@@ -118,13 +124,13 @@ class AdminService(AdminServiceServicer):
     ) -> rpc.RevokeTokenResponse:
         await admit(request)
         resource = f"tokens/{request.token_id}"
-        async with self._recorded(_act(request, resource, context)) as act:
+        async with self._acts.recorded(request, resource, context) as act:
             token, is_repeat = await self._admin.revoke_token(request.token_id, act)
         return rpc.RevokeTokenResponse(token=token_message(token), deduplicated=is_repeat)
 
     async def SetLimits(self, request: rpc.SetLimitsRequest, context: Any) -> rpc.SetLimitsResponse:
         await admit(request)
-        async with self._recorded(_act(request, "limits", context)) as act:
+        async with self._acts.recorded(request, "limits", context) as act:
             limits, is_repeat = await self._admin.set_limits(limits_of(request.limits), act)
         return rpc.SetLimitsResponse(limits=limits_message(limits), deduplicated=is_repeat)
 
@@ -173,7 +179,7 @@ class AdminService(AdminServiceServicer):
 
     async def PlaceHold(self, request: rpc.PlaceHoldRequest, context: Any) -> rpc.PlaceHoldResponse:
         await admit(request)
-        async with self._recorded(_act(request, "holds", context)) as act:
+        async with self._acts.recorded(request, "holds", context) as act:
             hold, is_repeat = await self._holds.place_hold(new_hold_of(request), act)
         return rpc.PlaceHoldResponse(hold=hold_message(hold), deduplicated=is_repeat)
 
@@ -182,7 +188,7 @@ class AdminService(AdminServiceServicer):
     ) -> rpc.ReleaseHoldResponse:
         await admit(request)
         resource = f"holds/{request.hold_id}"
-        async with self._recorded(_act(request, resource, context)) as act:
+        async with self._acts.recorded(request, resource, context) as act:
             hold, is_repeat = await self._holds.release_hold(request.hold_id, act)
         return rpc.ReleaseHoldResponse(hold=hold_message(hold), deduplicated=is_repeat)
 
@@ -207,7 +213,7 @@ class AdminService(AdminServiceServicer):
         await admit(request)
         key = RunKey(project_of(request.project), request.run_id)
         is_expected = request.HasField("expected_last_seq")
-        async with self._recorded(_act(request, f"runs/{request.run_id}", context)) as act:
+        async with self._acts.recorded(request, f"runs/{request.run_id}", context) as act:
             removal, is_repeat = await self._removals.delete_run(
                 key, expected_last_seq=request.expected_last_seq if is_expected else None, act=act
             )
@@ -228,43 +234,20 @@ class AdminService(AdminServiceServicer):
             next_page_token=page_tokens.following(request, page.next_after),
         )
 
-    async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
-        """Record a call that was refused at the edge, if it would have changed something."""
-        if isinstance(request, _ACTS):
-            await self._admin.record_refusal(_act(request, "", context), reason_of(error))
+    async def EraseEvents(
+        self, request: rpc.EraseEventsRequest, context: Any
+    ) -> rpc.EraseEventsResponse:
+        return await self._erasures.EraseEvents(request, context)
 
-    @asynccontextmanager
-    async def _recorded(self, act: Act) -> AsyncIterator[Act]:
-        """Record the act as refused if it fails; the store records it if it does not."""
-        try:
-            yield act
-        except StorageUnavailable:
-            raise
-        except (StorageError, PermissionDenied) as error:
-            await self._admin.record_refusal(act, reason_of(error))
-            raise
+    async def EraseSubject(
+        self, request: rpc.EraseSubjectRequest, context: Any
+    ) -> rpc.EraseSubjectResponse:
+        return await self._erasures.EraseSubject(request, context)
 
-
-_ACTS = (
-    rpc.CreateTokenRequest,
-    rpc.RevokeTokenRequest,
-    rpc.SetLimitsRequest,
-    rpc.PlaceHoldRequest,
-    rpc.ReleaseHoldRequest,
-    rpc.DeleteRunRequest,
-)
-
-
-def _act(request: Any, resource: str, context: Any) -> Act:
-    caller = current_identity()
-    return act_of(
-        request,
-        resource,
-        caller.principal,
-        grants=caller.grants,
-        peer=context.peer(),
-        call_id=request_id.get(),
-    )
+    async def GetErasure(
+        self, request: rpc.GetErasureRequest, context: Any
+    ) -> rpc.GetErasureResponse:
+        return await self._erasures.GetErasure(request, context)
 
 
 def _check_holds(grant: Grant) -> None:

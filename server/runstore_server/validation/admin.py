@@ -1,4 +1,4 @@
-"""Grants, tokens, limits, holds and removals."""
+"""Grants, tokens, limits, holds, removals and erasures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from runstore.v1.admin_pb2 import ROLE_OPERATOR, ROLE_UNSPECIFIED
 from runstore_storage.contract.access import ALL_PROJECTS, BELOW
 
 from runstore_server.validation.bounds import (
+    FULL_BATCH,
     ID,
     LABELS,
     LONG_PAGE,
+    MAX_INT64,
     NAME_PATTERN,
     PAGED,
     PROJECT,
@@ -20,6 +22,7 @@ from runstore_server.validation.bounds import (
     TAGS,
     TOKEN,
     Bound,
+    Integer,
     Items,
     Seconds,
     Text,
@@ -28,6 +31,7 @@ from runstore_server.validation.rules import Found, MessageRules, Rules, report
 
 MAX_LIFETIME_SECONDS = 400 * 86_400
 REASON = Text(1, 1000)
+OF_EVENT = Integer(1, MAX_INT64)
 OF_PROJECT: dict[str, Bound] = {"project": PROJECT}
 
 
@@ -68,6 +72,11 @@ def _target(message: Any, path: str, found: Found) -> None:
         report(found, path + "target", "must be set: a run_id or a filter")
     elif target == "run_id" and not message.run_id:
         report(found, path + "run_id", "must not be empty; set a filter to hold all runs")
+
+
+def _in_order(message: Any, path: str, found: Found) -> None:
+    if message.last_seq < message.first_seq:
+        report(found, path + "last_seq", "must not be before first_seq")
 
 
 RULES: Rules = {
@@ -119,6 +128,14 @@ RULES: Rules = {
             "request_id": ID,
         }
     ),
+    "SeqRange": MessageRules({"first_seq": OF_EVENT, "last_seq": OF_EVENT}, checks=(_in_order,)),
+    "EraseEventsRequest": MessageRules(
+        OF_PROJECT | {"run_id": REQUIRED_ID, "seqs": FULL_BATCH, "reason": REASON, "request_id": ID}
+    ),
+    "EraseSubjectRequest": MessageRules(
+        OF_PROJECT | {"subject": REQUIRED_ID, "reason": REASON, "request_id": ID}
+    ),
+    "GetErasureRequest": MessageRules(OF_PROJECT | {"erasure_id": REQUIRED_ID}),
     "ListRemovalsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
     "ListHoldsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
 }

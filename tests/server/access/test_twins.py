@@ -187,6 +187,8 @@ READS: list[tuple[str, dict[str, Any]]] = [
     ("ListTokens", {}),
     ("ListHolds", {}),
     ("ListRemovals", {}),
+    ("EraseEvents", {**RUN, "seqs": [{"first_seq": 1, "last_seq": 1}], "reason": "why"}),
+    ("EraseSubject", {"subject": "nobody", "reason": "why", "request_id": "forgotten"}),
     ("PlaceHold", {**RUN, "reason": "evidence", "request_id": "held"}),
     ("ListAdminRecords", {}),
     ("ExportRun", {"run_id": "fork"}),
@@ -260,6 +262,15 @@ NAMING: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
     ("PlaceHold", lambda x: {"run_id": f"run{x}", "reason": "why"}),
     ("DeleteRun", lambda x: {"run_id": f"run{x}", "reason": "why"}),
     ("ListRemovals", lambda x: {"run_id": f"run{x}"}),
+    (
+        "EraseEvents",
+        lambda x: {
+            "run_id": f"run{x}",
+            "seqs": [{"first_seq": 1, "last_seq": 1}],
+            "reason": "why",
+        },
+    ),
+    ("GetErasure", lambda x: {"erasure_id": f"erasure{x}"}),
 ]
 
 

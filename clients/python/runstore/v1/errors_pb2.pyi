@@ -200,6 +200,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS. A run of this id was deleted, and no other run ever gets its id. Metadata:
     project, run_id. Choose another id.
     """
+    ERROR_REASON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 55
+    """NOT_FOUND. The project has no such erasure. Metadata: erasure_id. Check the request for a typing
+    error.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
     request_id. Report it.
@@ -388,6 +392,10 @@ fork_run_id (one of the forks). Nothing was removed; delete the forks first.
 ERROR_REASON_RUN_ID_RESERVED: ErrorReason.ValueType  # 47
 """ALREADY_EXISTS. A run of this id was deleted, and no other run ever gets its id. Metadata:
 project, run_id. Choose another id.
+"""
+ERROR_REASON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 55
+"""NOT_FOUND. The project has no such erasure. Metadata: erasure_id. Check the request for a typing
+error.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:

@@ -12,6 +12,7 @@ class RemovalKind(WordEnum):
     """What is removed."""
 
     RUN = 1
+    EVENTS_ERASED = 6
 
 
 class RemovalState(WordEnum):
