@@ -19,7 +19,7 @@ type Admin struct {
 	service runstorev1.AdminServiceClient
 }
 
-// Admin returns the tokens, limits, holds, removals and records of the project and of the server.
+// Admin returns the tokens, limits, holds, removals, erasures and records of the project and of the server.
 func (c *Client) Admin() *Admin {
 	return &Admin{client: c, service: runstorev1.NewAdminServiceClient(c.conn)}
 }

@@ -12,8 +12,13 @@ import (
 // RemovalKind says what is removed.
 type RemovalKind int32
 
-// RemovalOfRun removes a run with all that is stored of it.
-const RemovalOfRun = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_RUN)
+// What is removed.
+const (
+	// RemovalOfRun removes a run with all that is stored of it.
+	RemovalOfRun = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_RUN)
+	// RemovalOfEvents removes what events of a run said.
+	RemovalOfEvents = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_EVENTS_ERASED)
+)
 
 // String returns the kind as the contract names it, without its prefix: "RUN".
 func (k RemovalKind) String() string {

@@ -227,6 +227,9 @@ type RunIDReservedError struct{ *failure }
 // HoldNotFoundError says that the project has no such hold.
 type HoldNotFoundError struct{ *failure }
 
+// ErasureNotFoundError says that the project has no such erasure.
+type ErasureNotFoundError struct{ *failure }
+
 // TokenSecretLostError says that a token was made, but the only answer with its secret did not arrive:
 // revoke the token.
 type TokenSecretLostError struct{ *failure }
@@ -279,6 +282,7 @@ var byReason = map[string]func(*Error) error{
 	"RUN_IN_USE":        func(e *Error) error { return &RunInUseError{e} },
 	"RUN_ID_RESERVED":   func(e *Error) error { return &RunIDReservedError{e} },
 	"HOLD_NOT_FOUND":    func(e *Error) error { return &HoldNotFoundError{e} },
+	"ERASURE_NOT_FOUND": func(e *Error) error { return &ErasureNotFoundError{e} },
 	"OVERLOADED":        func(e *Error) error { return &OverloadedError{e} },
 	"STORAGE_UNAVAILABLE": func(e *Error) error {
 		return &StorageUnavailableError{&UnavailableError{e}}

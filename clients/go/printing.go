@@ -180,6 +180,11 @@ func (v NewHold) String() string            { return described(v) }
 func (v Hold) String() string               { return described(v) }
 func (v Deletion) String() string           { return described(v) }
 func (v Removal) String() string            { return described(v) }
+func (v SeqRange) String() string           { return described(v) }
+func (v EventErasure) String() string       { return described(v) }
+func (v SubjectErasure) String() string     { return described(v) }
+func (v ErasureBlocker) String() string     { return described(v) }
+func (v Erasure) String() string            { return described(v) }
 func (v AdminRecord) String() string        { return described(v) }
 func (v RecordVerification) String() string { return described(v) }
 func (v Artifact) String() string           { return described(v) }

@@ -7,6 +7,7 @@ import {
   Outcome,
   Payload,
   PrincipalKind,
+  ErasureState,
   RemovalKind,
   RemovalState,
   Role,
@@ -21,6 +22,7 @@ const MOST_INLINE_BYTES = 4096;
 const FREE = new Set(["labels", "state", "metadata"]);
 const ENUMS: Record<string, Record<number, string>> = {
   kind: PrincipalKind,
+  erasure_state: ErasureState,
   removal_kind: RemovalKind,
   removal_state: RemovalState,
   outcome: Outcome,
@@ -60,7 +62,7 @@ export function seen(value: unknown, key = ""): Json {
 
 function seenFields(value: object, key: string): Fields {
   const isFree = FREE.has(key);
-  const of = "removalId" in value ? "removal_" : "";
+  const of = "removalId" in value ? "removal_" : "erasureId" in value ? "erasure_" : "";
   return pruned(
     Object.fromEntries(
       Object.entries(value).map(([name, each]) => [

@@ -120,6 +120,14 @@ export class Script {
           await this.#name(request.requestId, context);
           return { removal: { at: {} } };
         },
+        eraseEvents: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { erasure: { at: {} } };
+        },
+        eraseSubject: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { erasure: { at: {} } };
+        },
         setLimits: async (request, context) => {
           await this.#name(request.requestId, context);
           return { limits: {} };

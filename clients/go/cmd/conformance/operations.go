@@ -112,6 +112,9 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"hold_list":     (*runner).listHolds,
 	"delete_run":    (*runner).deleteRun,
 	"removal_list":  (*runner).listRemovals,
+	"erase_events":  (*runner).eraseEvents,
+	"erase_subject": (*runner).eraseSubject,
+	"erasure_get":   (*runner).erasure,
 	"admin_records": (*runner).listRecords,
 	"admin_verify":  (*runner).verifyRecords,
 }

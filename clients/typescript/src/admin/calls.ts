@@ -5,11 +5,19 @@ import { inspect } from "node:util";
 import { AdminService } from "../gen/runstore/v1/admin_service_pb.js";
 import { pages } from "../transport/answers.js";
 import type { Connection } from "../transport/connection.js";
-import { CALL_OPTIONS, checkCallOptions, type CallOptions } from "../transport/options.js";
+import { checkCallOptions, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
-import { int64, type Int64 } from "../values/numbers.js";
+import { int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
+import {
+  erasureValue,
+  eraseEventsRequest,
+  eraseSubjectRequest,
+  type EraseOptions,
+  type Erasure,
+  type SeqRange,
+} from "./erasures.js";
 import {
   holdValue,
   listHoldsRequest,
@@ -20,6 +28,18 @@ import {
   type PlaceHoldOptions,
   type ReleaseHoldOptions,
 } from "./holds.js";
+import {
+  checkCreate,
+  checkOwner,
+  checkRevoke,
+  checkSet,
+  checkVerify,
+  type CreateTokenOptions,
+  type OwnerOptions,
+  type RevokeTokenOptions,
+  type SetLimitsOptions,
+  type VerifyRecordsOptions,
+} from "./options.js";
 import {
   deleteRequest,
   listRemovalsRequest,
@@ -52,60 +72,9 @@ import {
 
 const PAGE_SIZE = 100;
 
-/** Whose tokens or records a call is about. */
-export interface OwnerOptions extends CallOptions {
-  /** Those of the server itself instead of the project's. */
-  readonly ofServer?: boolean;
-}
-
-/** Optional properties of a new token. */
-export interface CreateTokenOptions extends OwnerOptions {
-  /** How long it is valid: 90 days by default, at most 400. */
-  readonly lifetimeMs?: number;
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** How a token is revoked. */
-export interface RevokeTokenOptions extends OwnerOptions {
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** How limits are set. */
-export interface SetLimitsOptions extends CallOptions {
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** Which records to check. */
-export interface VerifyRecordsOptions extends OwnerOptions {
-  /** The first; by default the first there is. */
-  readonly fromNumber?: Int64;
-}
-
-const OWNER_OPTIONS: check.Checks<OwnerOptions> = { ...CALL_OPTIONS, ofServer: check.flag };
-const checkOwner = check.object<OwnerOptions>("options", OWNER_OPTIONS);
-const checkCreate = check.object<CreateTokenOptions>("options", {
-  ...OWNER_OPTIONS,
-  lifetimeMs: check.finiteMilliseconds,
-  requestId: check.text,
-});
-const checkRevoke = check.object<RevokeTokenOptions>("options", {
-  ...OWNER_OPTIONS,
-  requestId: check.text,
-});
-const checkSet = check.object<SetLimitsOptions>("options", {
-  ...CALL_OPTIONS,
-  requestId: check.text,
-});
-const checkVerify = check.object<VerifyRecordsOptions>("options", {
-  ...OWNER_OPTIONS,
-  fromNumber: check.int64,
-});
-
 /**
- * Tokens, limits, holds, removals and records of a project, or of the server itself. Made by `Client.admin`.
+ * Tokens, limits, holds, removals, erasures and records of a project, or of the server itself. Made by
+ * `Client.admin`.
  */
 export class Admin {
   readonly #connection: Connection;
@@ -287,6 +256,42 @@ export class Admin {
       (pageToken) => this.#connection.send(listRemovals, { ...request, pageToken }, options),
       (page) => page.removals.map(removalValue),
     );
+  }
+
+  /**
+   * Erase, for good, what events said: payloads, actors, tags and subjects. The reason is kept. It is
+   * done after the call, once the run is neither open nor held; `erasure` says how far it has come.
+   * Rejects with `RunNotFound`.
+   */
+  async eraseEvents(
+    runId: string,
+    seqs: readonly SeqRange[],
+    reason: string,
+    options: EraseOptions = {},
+  ): Promise<Erasure> {
+    const request = eraseEventsRequest(this.#project, runId, seqs, reason, options);
+    const { eraseEvents } = AdminService.method;
+    return erasureValue((await this.#connection.send(eraseEvents, request, options)).erasure);
+  }
+
+  /** Erase likewise every event that names a subject, in the runs that do so now; it is not kept. */
+  async eraseSubject(
+    subject: string,
+    reason: string,
+    options: EraseOptions = {},
+  ): Promise<Erasure> {
+    const request = eraseSubjectRequest(this.#project, subject, reason, options);
+    const { eraseSubject } = AdminService.method;
+    return erasureValue((await this.#connection.send(eraseSubject, request, options)).erasure);
+  }
+
+  /** An erasure as far as it has come. Rejects with `ErasureNotFound`. */
+  async erasure(erasureId: string, options: CallOptions = {}): Promise<Erasure> {
+    check.text(erasureId, "erasureId");
+    checkCallOptions(options);
+    const { getErasure } = AdminService.method;
+    const request = { project: this.#project, erasureId };
+    return erasureValue((await this.#connection.send(getErasure, request, options)).erasure);
   }
 
   #owner({ ofServer = false }: OwnerOptions) {

@@ -45,6 +45,7 @@
  *     ├── RunInUse                 a fork's history begins with it: see `forkRunId`
  *     ├── RunIdReserved            a run of this id was deleted: choose another
  *     ├── HoldNotFound
+ *     ├── ErasureNotFound
  *     ├── TokenSecretLost          a token was made, its secret did not arrive: see `tokenId`
  *     ├── Overloaded               the client has retried
  *     ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried

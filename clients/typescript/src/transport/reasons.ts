@@ -42,7 +42,14 @@ import {
   WriterFenced,
   type ErrorClass,
 } from "./errors.js";
-import { HoldNotFound, RunHeld, RunIdReserved, RunInUse, RunOpen } from "./removals.js";
+import {
+  ErasureNotFound,
+  HoldNotFound,
+  RunHeld,
+  RunIdReserved,
+  RunInUse,
+  RunOpen,
+} from "./removals.js";
 
 type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
@@ -87,6 +94,7 @@ export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
   RUN_IN_USE: RunInUse,
   RUN_ID_RESERVED: RunIdReserved,
   HOLD_NOT_FOUND: HoldNotFound,
+  ERASURE_NOT_FOUND: ErasureNotFound,
   OVERLOADED: Overloaded,
   STORAGE_UNAVAILABLE: StorageUnavailable,
   SERVER_DRAINING: ServerDraining,
