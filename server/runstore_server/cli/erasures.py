@@ -48,10 +48,10 @@ def erase(
     project: Project = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Erase what events said: payloads, actors, tags and subjects.
+    """Erase what events said, of a run or about a subject; their chain holds.
 
-    Their places in the chain stay, and the chain holds. It waits for runs that
-    are open or held. It takes a token of an admin of the project.
+    Payloads, actors, tags and subjects go, and the rest stays. It waits for runs
+    that are open or held. It takes a token of an admin of the project.
 
     For instance:
 

@@ -11,7 +11,7 @@ import asyncpg
 import page_files
 import pytest
 from conftest import make_store
-from database import drop_schema
+from database import drop_schema, url_as
 from migrated import unsealed
 from runstore_storage.contract.access import Principal, PrincipalKind
 from runstore_storage.contract.admin import Act
@@ -702,6 +702,29 @@ async def test_what_is_tampered_with_is_found_beside_what_was_erased(
         await owner.execute(tampering)
 
     assert (await kept.verify_run(key, from_seq=1, max_events=0)).problem
+
+
+@pytest.mark.owner
+async def test_where_servers_own_no_table_the_owner_cleans_up(
+    kept: PostgresStore, database_url: str, own_schema: str, role: str
+) -> None:
+    key = await ended(kept, "run", TO_ERASE)
+    served = make_store(url_as(database_url, role), own_schema)
+    erasure = await asked(served, key, 1)
+
+    await erased(served)
+    assert await served.erasures.clean_up() is None
+    removing = await state_of(served, erasure)
+    await served.close()
+
+    assert (removing.state, removing.erased_events) == (ErasureState.REMOVING, 1)
+    assert await is_whole(kept, key) == 1
+
+    async def is_done() -> bool:
+        await kept.erasures.clean_up()
+        return (await state_of(kept, erasure)).state is ErasureState.DONE
+
+    await until(is_done)
 
 
 ERASING = """
