@@ -66,8 +66,8 @@ class Erasing:
         self._cleaning = cleaning
         self._announce = announce
         self._seen: dict[tuple[int, int], tuple[Ready, int]] = {}
-        """By erasure and run, the run as it was first seen, and a position by which all events that
-        it had then were in the feed."""
+        """By erasure and run, the run as it was first seen, but for how far it is erased, and a
+        position by which all events that it had then were in the feed."""
 
     async def step(self, holder: str) -> int | None:
         """As `ErasureStore.erase`. A run that fails lets the next one go on."""
@@ -119,6 +119,8 @@ class Erasing:
                     await erasing.finish(conn, each)
                     return 1
                 await _erase(conn, key, each, sealed)
+        last, _ = sealed[-1]
+        self._seen[each.erasure, each.run] = each._replace(from_seq=last + 1), position
         self._announce([key])
         return len(sealed)
 

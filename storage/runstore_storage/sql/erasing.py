@@ -18,16 +18,30 @@ from runstore_storage.sql.partitions import lower_bound
 # Events of a run that is waited for have not all reached the feed.
 _READY = system(f"""
     SELECT t.erasure, t.run, r.project, r.run_id, q.record, coalesce(x.last_seq, 0) AS last_seq
-    FROM (SELECT DISTINCT erasure, run FROM erasure_targets) AS t
+    FROM (
+        SELECT erasure, run, min(first_seq) AS first_seq FROM erasure_targets GROUP BY erasure, run
+    ) AS t
     JOIN erasure_requests q USING (erasure)
     JOIN runs r USING (run) LEFT JOIN run_heads x USING (run)
     WHERE ({erasures.IS_OPEN}) IS NOT TRUE AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = t.run)
         AND NOT EXISTS (SELECT FROM holds h WHERE {holds.HOLDS} AND h.released_at IS NULL)
+        AND NOT EXISTS (
+            WITH RECURSIVE forks AS (
+                SELECT f.run FROM runs f
+                WHERE f.fork_parent = t.run AND f.fork_seq >= t.first_seq
+                UNION
+                SELECT f.run FROM forks JOIN runs f ON f.fork_parent = forks.run
+                WHERE f.fork_seq >= t.first_seq
+            )
+            SELECT FROM forks JOIN runs r USING (run) JOIN run_heads x USING (run)
+            JOIN holds h ON {holds.HOLDS} WHERE h.released_at IS NULL
+        )
     ORDER BY t.erasure, t.run LIMIT :limit
 """)
 _CHOSEN = f"""
     FROM events e
-    WHERE e.run = :run AND e.seq <= :last_seq AND NOT e.is_terminal AND {scopes.HAS_RUN}
+    WHERE e.run = :run AND e.seq BETWEEN :from_seq AND :last_seq AND NOT e.is_terminal
+        AND {scopes.HAS_RUN}
         AND NOT EXISTS (SELECT FROM erasures x WHERE x.run = e.run AND x.seq = e.seq)
         AND (
             EXISTS (
@@ -130,6 +144,8 @@ class Ready(NamedTuple):
     record: int
     """The number of the act's record."""
     last_seq: int
+    from_seq: int = 1
+    """All before it is erased, as far as is known."""
 
 
 class Unnamed(NamedTuple):
@@ -251,4 +267,9 @@ async def close(conn: Connection, removals: Sequence[int]) -> int:
 
 
 def _of(of: Ready) -> dict[str, object]:
-    return {"run": of.run, "last_seq": of.last_seq, "erasure": of.erasure}
+    return {
+        "run": of.run,
+        "from_seq": of.from_seq,
+        "last_seq": of.last_seq,
+        "erasure": of.erasure,
+    }
