@@ -426,7 +426,14 @@ async def test_the_search_the_feed_and_replays_go_on_without_what_was_erased(
     replayed = await kept.replay_run(key, 2, namespace="", limit=9)
     assert replayed.snapshot
     assert replayed.snapshot.snapshot.state == {"x": text(9)}
-    # Found anew, an erased event has no words.
+
+
+@pytest.mark.owner
+async def test_an_erased_event_that_is_indexed_anew_has_no_words(kept: PostgresStore) -> None:
+    key = await ended(kept, "run", TO_ERASE)
+    await asked(kept, key, 1)
+    await erased(kept)
+
     await kept.search.forget_text(ME)
     await relayed(kept)
     assert not (await kept.search.search_events("p", SearchQuery(SECRET), limit=9)).hits
